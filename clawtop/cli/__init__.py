@@ -1,0 +1,1 @@
+"""The verbs of the shell, built from the commands table. Every heavy import is lazy."""

@@ -1,0 +1,567 @@
+"""The nouns. Frozen values that cross from the disk to decisions and to the screen.
+
+Times are integer milliseconds since the epoch unless a name says otherwise; `None` means unknown or absent. No
+value here holds a secret. Ids and paths are exact; whoever shows them passes them through `clawtop.text.safe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+NO_COUNTS: Mapping[str, int] = MappingProxyType({})
+
+
+class Generation(StrEnum):
+    """OpenClaw's storage generations.
+
+    A: 2026.3.28, one JSON auth file. B: 2026.5.18 to 2026.6.1, auth-profiles.json and auth-state.json.
+    C: 2026.6.5 to 2026.7.1, SQLite per agent. D: 2026.8.2 on, SQLite shared by the state directory.
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+class FailureReason(StrEnum):
+    """Why an attempt failed, in OpenClaw's words (2026.5.20; the last two are 2026.9.6)."""
+
+    AUTH = "auth"
+    AUTH_PERMANENT = "auth_permanent"
+    FORMAT = "format"
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    BILLING = "billing"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    MODEL_NOT_FOUND = "model_not_found"
+    SESSION_EXPIRED = "session_expired"
+    EMPTY_RESPONSE = "empty_response"
+    NO_ERROR_DETAILS = "no_error_details"
+    UNCLASSIFIED = "unclassified"
+    UNKNOWN = "unknown"
+    TLS_CERTIFICATE = "tls_certificate"
+    CONTEXT_OVERFLOW = "context_overflow"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong that has a name: `code` is stable kebab-case, `where` a path or id, `text` a sentence."""
+
+    code: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
+# --- auth profiles -----------------------------------------------------------------------------------------------
+
+
+class WindowKind(StrEnum):
+    COOLDOWN = "cooldown"
+    DISABLED = "disabled"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageStats:
+    """One entry of OpenClaw's `usageStats`. Reasons are plain strings: the disk may hold any.
+
+    Equality is by value, so `UsageStats()` is "nothing recorded".
+    """
+
+    last_used: int | None = None
+    error_count: int | None = None
+    failure_counts: Mapping[str, int] = NO_COUNTS
+    last_failure_at: int | None = None
+    cooldown_until: int | None = None
+    cooldown_reason: str | None = None
+    cooldown_model: str | None = None
+    disabled_until: int | None = None
+    disabled_reason: str | None = None
+    blocked_until: int | None = None
+    blocked_reason: str | None = None
+    blocked_source: str | None = None
+    blocked_model: str | None = None
+    blocked_scope: str | None = None
+    cooldown_classification: str | None = None
+    last_probe_at: int | None = None
+
+
+class CredentialState(StrEnum):
+    USABLE = "usable"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What is known of a credential without its secret.
+
+    Attributes:
+        type: "api_key", "token", "oauth", or whatever stands on disk.
+        has_secret: a key or token (or a reference to one) or an OAuth access token is present.
+        has_refresh: an OAuth refresh token is present.
+        expires: when the secret itself expires; never for most API keys.
+    """
+
+    type: str
+    has_secret: bool = True
+    has_refresh: bool = False
+    expires: int | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An auth profile: one account or key of a provider.
+
+    `owner_agent` is the agent whose store owns it; inherited profiles keep the owner's id, and every write goes
+    to the owner's store. `path` is the file of that store.
+    """
+
+    id: str
+    provider: str
+    credential: Credential
+    owner_agent: str
+    path: str = ""
+    stats: UsageStats = UsageStats()
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStore:
+    """The auth profiles that one agent sees: its own, and those inherited from the main agent.
+
+    Attributes:
+        path: the agent's own credentials file (it may be absent).
+        state_path: generation B's auth-state.json, else None.
+        order: stored order per provider (`models auth order set`); own entries over inherited ones.
+        problem: why it could not be read; `profiles` are then the last good ones, or none.
+        fingerprint: changes whenever the files behind it change; opaque.
+    """
+
+    agent: str
+    path: str
+    state_path: str | None = None
+    profiles: tuple[Profile, ...] = ()
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order_owner: Mapping[str, str] = field(default_factory=dict)
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    fingerprint: str = ""
+
+
+# --- configuration -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownConfig:
+    """`auth.cooldowns` of openclaw.json; None where the config is silent. Hours and minutes as written there."""
+
+    billing_backoff_hours: float | None = None
+    billing_backoff_hours_by_provider: Mapping[str, float] = field(default_factory=dict)
+    billing_max_hours: float | None = None
+    failure_window_hours: float | None = None
+    auth_permanent_backoff_minutes: float | None = None
+    auth_permanent_max_minutes: float | None = None
+    overloaded_profile_rotations: int | None = None
+    rate_limited_profile_rotations: int | None = None
+    overloaded_backoff_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProfile:
+    """`auth.profiles.<id>` of openclaw.json."""
+
+    provider: str
+    mode: str
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthConfig:
+    """The `auth` section of openclaw.json."""
+
+    profiles: Mapping[str, ConfigProfile] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cooldowns: CooldownConfig = CooldownConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """`provider/model`."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockLimits:
+    """Limits of the session write lock in milliseconds, after environment over config over default."""
+
+    acquire_ms: int
+    stale_ms: int
+    max_hold_ms: int
+    source: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """When OpenClaw starts to worry about a session, in milliseconds (`diagnostics.stuckSession*Ms`)."""
+
+    warn_ms: int = 120_000
+    abort_ms: int = 360_000
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo:
+    """An agent: where it lives and which models it asks, in order."""
+
+    id: str
+    agent_dir: str
+    sessions_dir: str
+    is_default: bool = False
+    models: tuple[ModelRef, ...] = ()
+    heartbeat_isolated: bool | None = None
+    store: AuthStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSummary:
+    """What the rest of the program needs to know of openclaw.json. No secrets, no raw text."""
+
+    path: str = ""
+    last_touched_version: str | None = None
+    auth: AuthConfig = AuthConfig()
+    gateway_port: int | None = None
+    lock_limits: LockLimits = LockLimits(60_000, 1_800_000, 300_000)
+    attention: Attention = Attention()
+    lane_limits: Mapping[str, int] = field(default_factory=dict)
+    log_file: str | None = None
+
+
+# --- processes, locks --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEvidence:
+    """What the process table says of a pid, now.
+
+    Attributes:
+        alive: True, False, or None where it cannot be known (other namespace, other host, no permission, not asked).
+        start_ticks: Linux: field 22 of /proc/PID/stat, raw, as OpenClaw records it; else None.
+        started_at: when the process began (ms since epoch), where known.
+        boot_at: when the machine booted (ms since epoch), where known.
+        argv: command line words; empty when unknown.
+        uid: owner's user id, where known.
+        zombie: dead, but not yet reaped by its parent.
+        why_unknown: why `alive` is None.
+    """
+
+    pid: int
+    alive: bool | None
+    start_ticks: int | None = None
+    started_at: int | None = None
+    boot_at: int | None = None
+    argv: tuple[str, ...] = ()
+    uid: int | None = None
+    zombie: bool = False
+    why_unknown: str = ""
+
+
+class LockKind(StrEnum):
+    """Session: `<session>.jsonl.lock`. Auth: auth-profiles.json.lock. Sessions store: sessions.json.lock (A only).
+    OAuth refresh: `<state>/locks/oauth-refresh/*.lock`. Gateway: `<tmp>/openclaw-<uid>/gateway.*.lock`.
+    """
+
+    SESSION = "session"
+    AUTH = "auth"
+    SESSIONS_STORE = "sessions_store"
+    OAUTH_REFRESH = "oauth_refresh"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class LockIdentity:
+    """The same lock seen twice: device, inode and a digest of the content are all equal."""
+
+    dev: int
+    ino: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockFile:
+    """A lock file as it was read.
+
+    `payload` is the parsed JSON object, or None when the content is not one; `content_problem` then says what it is
+    ("empty", "not JSON", "not an object", "too large", "unreadable").
+    """
+
+    path: str
+    kind: LockKind
+    identity: LockIdentity
+    mtime: int
+    payload: Mapping[str, Any] | None
+    content_problem: str | None = None
+    agent: str | None = None
+    session_id: str | None = None
+
+
+class VerdictKind(StrEnum):
+    HELD = "held"
+    STALE = "stale"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Ours: the only one that ever permits a removal. `reasons` hold the proof, or why it is unknown."""
+
+    kind: VerdictKind
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClawVerdict:
+    """What this OpenClaw version will do with the lock when it wants it, or at its next start.
+
+    `would_remove` is None when that depends on something that cannot be known from here.
+    """
+
+    stale: bool
+    reasons: tuple[str, ...]
+    would_remove: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock file with its owner and both verdicts."""
+
+    file: LockFile
+    pid: int | None
+    created_at: int | None
+    start_ticks: int | None
+    max_hold_ms: int | None
+    owner: ProcessEvidence | None
+    verdict: Verdict
+    openclaw: OpenClawVerdict
+
+
+# --- sessions, lanes, holders ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """`quotaSuspension` of a session entry: a lane that OpenClaw stopped on purpose."""
+
+    reason: str
+    state: str
+    suspended_at: int | None
+    expected_resume_by: int | None
+    lane_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One entry of sessions.json, or a transcript without one.
+
+    Attributes:
+        status: as stored: running | done | failed | killed | timeout | None.
+        active: whether a run really is going on; None when that cannot be known.
+        active_how: how that is known, for people.
+        profile, profile_source: the pinned auth profile and who pinned it ("user" or "auto").
+    """
+
+    agent: str
+    key: str
+    session_id: str | None
+    file: str | None
+    status: str | None = None
+    active: bool | None = None
+    active_how: str = ""
+    problems: tuple[Problem, ...] = ()
+    updated_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    profile_source: str | None = None
+    compaction_count: int | None = None
+    profile_compaction_count: int | None = None
+    lane_class: str = "other"
+    aborted_last_run: bool | None = None
+    suspension: Suspension | None = None
+    total_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Someone who waits for a session: its ticket gives the order."""
+
+    ticket: int
+    pid: int
+    lane: str
+    run_id: str
+    since: int
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptHolder:
+    """Who has a session's prompt: at most one per session file among clawtop's engines (design invariant 1).
+
+    Attributes:
+        phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or OpenClaw's status.
+        source: "clawtop" for our registry, else how an OpenClaw run was recognised: "status", "lock", "trajectory".
+    """
+
+    session_file: str
+    session_key: str | None
+    agent: str | None
+    lane: str | None
+    run_id: str | None
+    profile: str | None
+    phase: str
+    since: int | None
+    pid: int | None
+    source: str
+    waiters: tuple[Waiter, ...] = ()
+    takeover_risk: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """A lane as one source sees it; figures that the source cannot give are None.
+
+    `waits` are recent wait times in ms, oldest first, for a sparkline.
+    """
+
+    lane: str
+    lane_class: str
+    source: str
+    active: int | None = None
+    limit: int | None = None
+    queued: int | None = None
+    wait_p50_ms: int | None = None
+    wait_p95_ms: int | None = None
+    wait_max_ms: int | None = None
+    waits: tuple[int, ...] = ()
+    collisions: int | None = None
+    takeovers: int | None = None
+
+
+# --- gateway, events ---------------------------------------------------------------------------------------------
+
+
+class GatewayState(StrEnum):
+    """UNKNOWN, never ABSENT, until the configured port was tried."""
+
+    LIVE = "live"
+    DEAD = "dead"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway of this state directory, and how its state is known."""
+
+    state: GatewayState = GatewayState.UNKNOWN
+    pid: int | None = None
+    port: int | None = None
+    started_at: int | None = None
+    how: str = ""
+
+
+class EventKind(StrEnum):
+    """What can happen, in one vocabulary for the journal, the gateway's log and the differences of snapshots."""
+
+    RUN_START = "run-start"
+    ATTEMPT = "attempt"
+    FAILURE = "failure"
+    ROTATE = "rotate"
+    MARK = "mark"
+    MARK_LOST = "mark-lost"
+    FALLBACK = "fallback"
+    REPLY = "reply"
+    RUN_END = "run-end"
+    TAKEOVER = "takeover"
+    CONTENDED = "contended"
+    WAIT = "wait"
+    ACQUIRE = "acquire"
+    RELEASE = "release"
+    RECOVERY = "recovery"
+    STUCK = "stuck"
+    INTENT = "intent"
+    OPERATION = "operation"
+    REVERTED = "reverted"
+    DRAIN = "drain"
+    GATEWAY = "gateway"
+    PROFILE = "profile"
+    LOCK = "lock"
+    SESSION = "session"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, from the journal, the gateway's log, our engine or the difference of two snapshots.
+
+    `text` is one safe line for people. `data` holds JSON-ready facts of the kind; never a secret.
+    """
+
+    at: int
+    kind: EventKind
+    source: str
+    text: str
+    agent: str | None = None
+    session_key: str | None = None
+    session_file: str | None = None
+    lane: str | None = None
+    run_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    reason: str | None = None
+    duration_ms: int | None = None
+    pid: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+# --- the whole ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was read, once. `number` rises by one with each read of one hub."""
+
+    number: int
+    taken_at: int
+    host: str
+    state_dir: str
+    generation: Generation | None
+    openclaw_version: str | None
+    gateway: Gateway = Gateway()
+    config: ConfigSummary = ConfigSummary()
+    agents: tuple[AgentInfo, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    locks: tuple[Lock, ...] = ()
+    holders: tuple[PromptHolder, ...] = ()
+    lanes: tuple[LaneStats, ...] = ()
+    events: tuple[Event, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    judged_at: int | None = None
+    """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""

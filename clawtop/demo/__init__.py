@@ -1,0 +1,1 @@
+"""A small world on loopback that misbehaves on a script."""

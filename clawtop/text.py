@@ -1,0 +1,125 @@
+"""The one door from foreign bytes to a screen.
+
+File names, ids, error texts and log lines are hostile until they have been through `safe`; secrets are taken out
+by `masked`. JSON output does not use `safe`: ids there are exact and ASCII-escaped by the encoder.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Iterable
+
+ELLIPSIS = "…"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+MASK = "•••"
+
+# Unicode categories that can move the cursor, hide or reorder text: controls, format (bidi, zero width), lone
+# surrogates, private use, unassigned, line and paragraph separators.
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MAX_COMBINING = 2
+
+_SECRET_PATTERNS = re.compile(
+    r"""
+      \b(?:sk|pk|rk|xai|gsk|ghp|gho|ghs|pplx|hf|tok|key)[-_][A-Za-z0-9_\-]{8,}
+    | \bAIza[0-9A-Za-z_\-]{20,}
+    | \bAKIA[0-9A-Z]{12,}
+    | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)?
+    | (?<=[Bb]earer\ )\s*[A-Za-z0-9._~+/\-]{6,}=*
+    | (?<=[Bb]asic\ )\s*[A-Za-z0-9+/]{8,}=*
+    | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)
+    """,
+    re.VERBOSE,
+)
+_SECRET_FIELDS = re.compile(
+    r"""(?P<name>["']?(?:x-api-key|api[-_]?key|access[-_]?token|refresh[-_]?token|id[-_]?token|authorization|password|secret)["']?
+        \s*[:=]\s*["']?)(?!Bearer\b|Basic\b)(?P<value>[^\s"',;&}]{4,})""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+_known_secrets: set[str] = set()  # guarded by _known_lock; grows only
+_known_pattern: re.Pattern[str] | None = None
+_known_lock = threading.Lock()
+
+
+def remember_secrets(values: Iterable[str]) -> None:
+    """Take every loaded secret value into the redaction of `masked`. Values under 6 characters are ignored."""
+    global _known_pattern  # noqa: PLW0603 - the compiled form of _known_secrets, under the same lock
+    with _known_lock:
+        fresh = {value for value in values if len(value) >= 6} - _known_secrets
+        if fresh:
+            _known_secrets.update(fresh)
+            ordered = sorted(_known_secrets, key=len, reverse=True)
+            _known_pattern = re.compile("|".join(re.escape(value) for value in ordered))
+
+
+def masked(text: str) -> str:
+    """`text` with every loaded secret and everything that looks like one replaced by a mask."""
+    if _known_pattern is not None:
+        text = _known_pattern.sub(MASK, text)
+    text = _SECRET_FIELDS.sub(lambda match: match["name"] + MASK, text)
+    return _SECRET_PATTERNS.sub(MASK, text)
+
+
+def safe(text: object, limit: int | None = None) -> str:
+    """`text` as one line that a terminal shows as it is: no control, bidi, zero-width or surrogate characters.
+
+    Each hidden character becomes a visible `\\xNN` / `\\uNNNN`; runs of combining marks are cut. `limit` elides to
+    that many terminal cells.
+    """
+    raw = text if isinstance(text, str) else str(text)
+    if limit is not None and len(raw) > limit * 4 + 16:
+        raw = raw[: limit * 4 + 16]
+    if raw.isascii() and raw.isprintable():
+        return raw if limit is None else elided(raw, limit)
+    out: list[str] = []
+    combining = 0
+    for char in raw:
+        if unicodedata.combining(char):
+            combining += 1
+            if combining > _MAX_COMBINING or not out:
+                continue
+        else:
+            combining = 0
+        out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN else char)
+    result = "".join(out)
+    return result if limit is None else elided(result, limit)
+
+
+def shown(text: object, limit: int | None = None) -> str:
+    """`masked`, then `safe`: what foreign prose (errors, log lines) goes through."""
+    return safe(masked(text if isinstance(text, str) else str(text)), limit)
+
+
+def _escaped(char: str) -> str:
+    point = ord(char)
+    if point < 0x100:
+        return f"\\x{point:02x}"
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+def cells(text: str) -> int:
+    """Terminal cells that `safe` text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
+
+
+def elided(text: str, width: int) -> str:
+    """`text` cut to `width` cells, with an ellipsis where something is gone."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    room = width - 1
+    out: list[str] = []
+    for char in text:
+        need = cells(char)
+        if need > room:
+            break
+        room -= need
+        out.append(char)
+    return "".join(out) + ELLIPSIS

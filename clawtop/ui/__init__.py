@@ -1,0 +1,1 @@
+"""The Textual screens. Thin: they show what view/ made and pass commands on."""

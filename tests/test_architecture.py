@@ -1,0 +1,122 @@
+"""The import law of the house: who may import whom, and which library lives where."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
+LEAVES = {"errors", "text", "clock"}
+
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "text": set(),
+    "clock": set(),
+    "core": {"core", "errors", "text"},
+    "commands": {"core", "text", "errors"},
+    "view": {"view", "core", "text", "commands"},
+    "store": {"store", "core", *LEAVES},
+    "engine": {"engine", "core", "store", *LEAVES},
+    "ui": {"ui", "core", "view", "commands", *LEAVES, "engine.hub", "engine.operations", "engine.driver"},
+}
+"""Room -> what it may import. `cli` and `demo` may import everything, inside functions."""
+
+HOMES: dict[str, tuple[str, ...]] = {
+    "textual": ("ui/",),
+    "rich": (),
+    "pydantic": ("store/", "engine/providers/"),
+    "watchfiles": ("store/watch.py",),
+    "httpx": ("engine/", "demo/"),
+    "httpx_sse": ("engine/providers/",),
+    "filelock": ("store/holders.py", "store/journal.py"),
+    "setproctitle": ("engine/session_lock.py", "demo/", "engine/process_title.py"),
+    "psutil": ("store/processes.py",),
+    "json5": ("store/config.py", "store/json_text.py"),
+}
+"""Library -> the only places of the package that import it."""
+
+WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(tree: ast.AST, *, top_level_only: bool = False) -> set[str]:
+    names: set[str] = set()
+    nodes = tree.body if top_level_only and isinstance(tree, ast.Module) else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_rooms_open_only_the_doors_they_have(path: Path) -> None:
+    room = room_of(path)
+    if room not in ROOMS:
+        return
+    allowed = ROOMS[room]
+    for name in imports(ast.parse(path.read_text())):
+        if not name.startswith("clawtop."):
+            continue
+        target = name.removeprefix("clawtop.")
+        head = target.split(".")[0]
+        if head.startswith("__"):
+            continue
+        assert head in allowed or any(target == door or target.startswith(door + ".") for door in allowed), (
+            f"{path.relative_to(PACKAGE)} imports {name}"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_libraries_stay_at_home(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).as_posix()
+    for name in imports(ast.parse(path.read_text())):
+        library = name.split(".")[0]
+        if library in HOMES:
+            assert relative.startswith(HOMES[library]) if HOMES[library] else False, f"{relative} imports {library}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+def test_core_is_standard_library_without_io_or_clock(path: Path) -> None:
+    forbidden = {"asyncio", "os", "io", "time", "socket", "subprocess", "threading", "pathlib", "random", "shutil"}
+    for name in imports(ast.parse(path.read_text())):
+        head = name.split(".")[0]
+        assert head == "clawtop" or head in sys.stdlib_module_names, f"{path.name} imports {name}"
+        assert head not in forbidden, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_wall_clock_enters_through_one_door(path: Path) -> None:
+    if path.name == "clock.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in WALL_CLOCK, f"{path.relative_to(PACKAGE)}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    ("module", "unloaded"),
+    [
+        ("clawtop.core.model", {"asyncio", "pydantic", "textual", "httpx"}),
+        ("clawtop.commands", {"asyncio", "pydantic", "textual", "httpx"}),
+        ("clawtop.__main__", {"asyncio", "pydantic", "textual", "httpx", "watchfiles"}),
+    ],
+)
+def test_importing_stays_light(module: str, unloaded: set[str]) -> None:
+    code = f"import {module}, sys; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+    assert not loaded & unloaded
