@@ -1,0 +1,351 @@
+"""THE table of commands. Keys, footer, palette, help, shell verbs and the README's list all come from `COMMANDS`.
+
+A command is disabled with a reason, never hidden: `why_not(command, context)` gives the reason, or None when it
+can run. Titles are verbs; `help` is one sentence for an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clawtop.core.model import GatewayState, Lock, LockKind, Snapshot, VerdictKind
+
+
+class TargetKind(StrEnum):
+    """What a row stands for. A command says which kinds it acts on."""
+
+    PROFILE = "profile"
+    PROVIDER = "provider"
+    SESSION = "session"
+    LOCK = "lock"
+    RUN = "run"
+    LANE = "lane"
+    EVENT = "event"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The row under the cursor, by exact id. `agent` is the agent whose view the row belongs to.
+
+    Ids: profile id, provider id, session key, lock path, run id, lane name.
+    """
+
+    kind: TargetKind
+    id: str
+    agent: str | None = None
+    provider: str | None = None
+    session_key: str | None = None
+
+
+class Arming(StrEnum):
+    """Whether operations may be started from the screen."""
+
+    READ_ONLY = "READ-ONLY"
+    ARMED = "ARMED"
+    LOCKED = "READ-ONLY (locked)"
+    """Started with `--read-only`, or replaying: it cannot be armed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command needs to know to say whether it can run."""
+
+    snapshot: Snapshot | None = None
+    target: Target | None = None
+    arming: Arming = Arming.READ_ONLY
+    undoable: bool = False
+    own_runs: frozenset[str] = frozenset()
+    busy: str | None = None
+    replaying: bool = False
+
+
+class Group(StrEnum):
+    """Sections of the help and of the README's key list."""
+
+    LOOK = "Look"
+    MOVE = "Move"
+    OPERATE = "Operate"
+    DRIVE = "Drive"
+    SHELL = "Shell only"
+
+
+Check = Callable[[Context], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        id: stable kebab-case name; the Textual action and the palette use it.
+        keys: keys in Textual's notation, the first one is shown.
+        targets: kinds of row it acts on; empty: the whole screen.
+        dangerous: changes someone else's state: needs ARMED, a preview and a confirmation.
+        footer: shown in the footer line.
+        verb: the shell verb that does the same, if any.
+        usage: the verb's arguments, for README and help.
+        check: a further reason why it cannot run.
+    """
+
+    id: str
+    title: str
+    help: str
+    group: Group
+    keys: tuple[str, ...] = ()
+    targets: frozenset[TargetKind] = frozenset()
+    dangerous: bool = False
+    footer: bool = False
+    verb: str | None = None
+    usage: str = ""
+    check: Check | None = None
+
+
+def _arm(context: Context) -> str | None:
+    return "this dashboard was started read-only" if context.arming is Arming.LOCKED else None
+
+
+def _writable_store(context: Context) -> str | None:
+    snapshot = context.snapshot
+    if snapshot is None or snapshot.generation is None:
+        return "the generation of this state directory is not known"
+    if snapshot.generation not in ("A", "B"):
+        return f"generation {snapshot.generation} keeps its auth profiles in SQLite, which clawtop does not write"
+    return None
+
+
+def _stale_lock(context: Context) -> str | None:
+    lock = next((lock for lock in _locks(context) if context.target and lock.file.path == context.target.id), None)
+    if lock is None:
+        return "this lock is gone"
+    if lock.file.kind is LockKind.GATEWAY:
+        return "a gateway's own lock is never removed"
+    if lock.verdict.kind is VerdictKind.STALE:
+        return None
+    return f"its owner is not proven dead ({', '.join(lock.verdict.reasons) or lock.verdict.kind})"
+
+
+def _locks(context: Context) -> Iterable[Lock]:
+    return context.snapshot.locks if context.snapshot else ()
+
+
+def _undoable(context: Context) -> str | None:
+    return None if context.undoable else "there is nothing to undo"
+
+
+def _own_run(context: Context) -> str | None:
+    if context.target and context.target.id in context.own_runs:
+        return None
+    return "only runs that this clawtop drives can be steered"
+
+
+def _not_replaying(context: Context) -> str | None:
+    return "a recording is being replayed" if context.replaying else None
+
+
+def _drivable(context: Context) -> str | None:
+    snapshot = context.snapshot
+    if snapshot is not None and snapshot.generation == "D" and snapshot.gateway.state is not GatewayState.DEAD:
+        return "a generation D gateway owns its sessions"
+    return _not_replaying(context)
+
+
+_P, _V, _S, _L, _R = (
+    TargetKind.PROFILE,
+    TargetKind.PROVIDER,
+    TargetKind.SESSION,
+    TargetKind.LOCK,
+    TargetKind.RUN,
+)
+_ROW = frozenset(TargetKind)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "overview",
+        "Overview",
+        "Profiles, sessions and locks, with the detail of the row under the cursor.",
+        Group.LOOK,
+        ("1",),
+    ),
+    Command("warnings", "Warnings", "Everything that is wrong and has a name.", Group.LOOK, ("w",)),
+    Command("detail", "Detail", "Open the whole detail of this row.", Group.LOOK, ("enter",), _ROW),
+    Command(
+        "filter", "Filter", "Show only rows that contain a text; Escape clears it.", Group.LOOK, ("slash",), footer=True
+    ),
+    Command(
+        "sort", "Sort", "Sort this table by the next column; again after the last: natural order.", Group.LOOK, ("s",)
+    ),
+    Command("pause", "Pause", "Freeze the screen; the state is still read.", Group.LOOK, ("p",), footer=True),
+    Command("refresh", "Read now", "Read the whole state directory now.", Group.LOOK, ("f5",)),
+    Command(
+        "copy",
+        "Copy id",
+        "Copy the exact id of this row to the terminal's clipboard (OSC 52).",
+        Group.LOOK,
+        ("y",),
+        _ROW,
+    ),
+    Command("theme", "Theme", "Next colour theme.", Group.LOOK, ("t",)),
+    Command("palette", "Palette", "Find any command by name.", Group.LOOK, ("ctrl+p",)),
+    Command("help", "Help", "Every key and what it does.", Group.LOOK, ("question_mark",), footer=True),
+    Command("next-pane", "Next pane", "Move to the next table.", Group.MOVE, ("tab",)),
+    Command("previous-pane", "Previous pane", "Move to the table before.", Group.MOVE, ("shift+tab",)),
+    Command("quit", "Quit", "Leave; in a dialog or detail: close it.", Group.MOVE, ("q",), footer=True),
+    Command(
+        "arm",
+        "Arm / disarm",
+        "Allow operations for some minutes; again: back to read-only.",
+        Group.OPERATE,
+        ("a",),
+        footer=True,
+        check=_arm,
+    ),
+    Command(
+        "clear",
+        "Clear cooldown",
+        "Clear this profile's cooldown, disable and error counts.",
+        Group.OPERATE,
+        ("c",),
+        frozenset({_P}),
+        dangerous=True,
+        footer=True,
+        verb="clear",
+        usage="PROFILE [--model M] | --provider P",
+        check=_writable_store,
+    ),
+    Command(
+        "clear-model",
+        "Clear model scope",
+        "Clear only the model-scoped cooldown of this profile.",
+        Group.OPERATE,
+        ("m",),
+        frozenset({_P}),
+        dangerous=True,
+        check=_writable_store,
+    ),
+    Command(
+        "clear-provider",
+        "Clear provider",
+        "Clear all profiles of this provider in one lock hold.",
+        Group.OPERATE,
+        ("C",),
+        frozenset({_P, _V}),
+        dangerous=True,
+        check=_writable_store,
+    ),
+    Command(
+        "rotate",
+        "Force-rotate",
+        "Move the head of this provider's order to its end.",
+        Group.OPERATE,
+        ("r",),
+        frozenset({_P, _V}),
+        dangerous=True,
+        footer=True,
+        verb="rotate",
+        usage="PROVIDER [--reset]",
+        check=_writable_store,
+    ),
+    Command(
+        "rotate-reset",
+        "Reset order",
+        "Remove the stored order of this provider, so that last-used rotation is back.",
+        Group.OPERATE,
+        ("R",),
+        frozenset({_P, _V}),
+        dangerous=True,
+        check=_writable_store,
+    ),
+    Command(
+        "unlock",
+        "Unlock",
+        "Remove this lock, whose owner is proven dead.",
+        Group.OPERATE,
+        ("u",),
+        frozenset({_L}),
+        dangerous=True,
+        footer=True,
+        verb="unlock",
+        usage="SESSION|PATH",
+        check=_stale_lock,
+    ),
+    Command(
+        "undo",
+        "Undo",
+        "Take the last operation back, if the state has not moved on.",
+        Group.OPERATE,
+        ("z",),
+        dangerous=True,
+        verb="undo",
+        usage="[ID]",
+        check=_undoable,
+    ),
+    Command(
+        "status",
+        "Status",
+        "The state as text, or JSON for scripts.",
+        Group.SHELL,
+        verb="status",
+        usage="[--json] [--check] [--watch]",
+    ),
+)
+"""Every command, in the order in which help lists them."""
+
+
+def command(command_id: str) -> Command:
+    """The command with this id. Raises KeyError."""
+    return _BY_ID[command_id]
+
+
+def verbs() -> tuple[Command, ...]:
+    """The commands that the shell knows, in table order, one for each verb."""
+    seen: dict[str, Command] = {}
+    for item in COMMANDS:
+        if item.verb:
+            seen.setdefault(item.verb, item)
+    return tuple(seen.values())
+
+
+def why_not(item: Command, context: Context) -> str | None:
+    """Why `item` cannot run now, as a sentence fragment for a person; None when it can."""
+    if item.targets and (context.target is None or context.target.kind not in item.targets):
+        kinds = " or ".join(sorted(item.targets)) if item.targets != _ROW else "a row"
+        return f"move to {kinds} first"
+    if item.dangerous:
+        refusal = _not_replaying(context) or (item.check(context) if item.check else None)
+        if refusal:
+            return refusal
+        if context.busy:
+            return context.busy
+        if context.arming is not Arming.ARMED:
+            return _arm(context) or f"{Arming.READ_ONLY}: press {key_label(command('arm').keys[0])} to arm"
+        return None
+    return item.check(context) if item.check else None
+
+
+_KEY_LABELS = {
+    "question_mark": "?",
+    "slash": "/",
+    "enter": "⏎",
+    "tab": "Tab",
+    "shift+tab": "⇧Tab",
+    "space": "Space",
+    "escape": "Esc",
+    "f5": "F5",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+}
+
+
+def key_label(key: str) -> str:
+    """How a key of Textual's notation is written for people."""
+    if key in _KEY_LABELS:
+        return _KEY_LABELS[key]
+    return "^" + key.removeprefix("ctrl+").upper() if key.startswith("ctrl+") else key
+
+
+_BY_ID = {item.id: item for item in COMMANDS}
