@@ -1,0 +1,148 @@
+"""Replays vectors: rows of input and output that the real OpenClaw produced.
+
+Vectors come from the directory in `CLAWTOP_VECTORS` if that is set (layout `<version>/<family>.json`), else from the
+copy beside this file. A family that has no rows is a failure. With an external directory, a family file that is not
+there is one visible skip, as long as the directory holds a family file at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BUNDLED = Path(__file__).resolve().parent / "vectors"
+
+
+class NoVectorsError(Exception):
+    """A replayed family has no rows: collection fails, so that nothing passes by being absent."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One vector. `raw` is the whole row; `input` and `expected` are its usual parts (None where it has none)."""
+
+    id: str
+    family: str
+    version: str
+    raw: Any
+
+    @property
+    def input(self) -> Any:
+        return self.raw["input"]
+
+    @property
+    def expected(self) -> Any:
+        return self.raw["expected"]
+
+
+@dataclass
+class Tally:
+    """What became of the rows of one family in one version."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def line(self) -> str:
+        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+
+
+tallies: dict[tuple[str, str], Tally] = {}
+"""(family, version) -> tally of this run; written by the hooks of conftest.py, printed at its end."""
+
+
+def directory() -> Path:
+    """The root of the vectors that this run replays."""
+    external = os.environ.get("CLAWTOP_VECTORS")
+    return Path(external) if external else BUNDLED
+
+
+def is_external() -> bool:
+    return bool(os.environ.get("CLAWTOP_VECTORS"))
+
+
+@cache
+def document(family: str, version: str) -> Mapping[str, Any] | None:
+    """The parsed family file; None when an external directory does not hold it.
+
+    Raises:
+        NoVectorsError: the file is missing from the bundled vectors, or the external directory holds none at all.
+    """
+    root = directory()
+    path = root / version / f"{family}.json"
+    if path.is_file():
+        parsed: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return parsed
+    if is_external() and any(root.glob("*/*.json")):
+        return None
+    raise NoVectorsError(f"no vectors for {family} of {version} in {root}")
+
+
+def rows(family: str, version: str, *, part: str = "vectors", where: Callable[[Any], bool] | None = None) -> list[Row]:
+    """The rows of one family, in file order.
+
+    Args:
+        part: dotted path to the list inside the file, such as `meta.thresholds` or `tables`.
+        where: keeps some of the rows, for files that serve several functions (`lambda raw: raw["fn"] == ...`).
+
+    Raises:
+        NoVectorsError: there are none. From an external directory only the family as a whole must have rows: a
+            missing file, part or function is an empty list.
+    """
+    parsed = document(family, version)
+    if parsed is None:
+        return []
+    if not _holds_rows(parsed):
+        raise NoVectorsError(f"{family} of {version} in {directory()} has no rows")
+    node: Any = parsed
+    for name in part.split("."):
+        node = node.get(name, []) if isinstance(node, Mapping) else []
+    found = [raw for raw in node if where is None or where(raw)]
+    if not found and not is_external():
+        raise NoVectorsError(f"{family} of {version} has no rows of this kind ({part})")
+    return [Row(_identity(raw, part, number), family, version, raw) for number, raw in enumerate(found)]
+
+
+def _holds_rows(parsed: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, list) and value for name, value in parsed.items() if name != "meta")
+
+
+def _identity(raw: Any, part: str, number: int) -> str:
+    if isinstance(raw, Mapping) and "id" in raw:
+        return str(raw["id"])
+    return f"{part}-{number}"
+
+
+def replay(
+    family: str,
+    *versions: str,
+    part: str = "vectors",
+    where: Callable[[Any], bool] | None = None,
+    split: Callable[[Row], Iterable[Row]] | None = None,
+) -> pytest.MarkDecorator:
+    """Parametrise a test over `row`, one test per row of the given versions.
+
+    `split` turns a file's row into several (the tables of failover-decision hold a list of rows each). Where an
+    external directory has nothing of the kind, the test is one skip that says so.
+    """
+    parameters: list[Any] = []
+    for version in versions:
+        found = list(_split(rows(family, version, part=part, where=where), split))
+        parameters += [pytest.param(row, id=f"{version}-{row.id}") for row in found]
+        if not found:
+            absent = Row("absent", family, version, None)
+            reason = f"{directory()} has no {family} ({part}) of {version}"
+            parameters.append(pytest.param(absent, id=f"{version}-absent", marks=pytest.mark.skip(reason=reason)))
+    return pytest.mark.parametrize("row", parameters)
+
+
+def _split(found: list[Row], split: Callable[[Row], Iterable[Row]] | None) -> Iterator[Row]:
+    for row in found:
+        yield from (row,) if split is None else split(row)
