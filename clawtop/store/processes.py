@@ -1,0 +1,148 @@
+"""The process table, behind a seam.
+
+Dead is said only with proof: the kernel answers ESRCH, or the process is a zombie. Everything that cannot be seen is
+`alive=None` with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Protocol
+
+from clawtop.core.model import ProcessEvidence
+
+_MAX_PID = 2**31 - 1
+_START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
+_MAX_ARGV_BYTES = 64 * 1024
+
+
+class ProcessTable(Protocol):
+    """Answers what is known of one pid, now."""
+
+    def look(self, pid: int) -> ProcessEvidence:
+        """Evidence on `pid`. Never raises."""
+
+
+class UncheckedProcesses:
+    """For `--at`: a directory that is judged as of another time, or on another machine."""
+
+    def look(self, pid: int) -> ProcessEvidence:
+        return ProcessEvidence(pid, alive=None, why_unknown="not-checked")
+
+
+class SystemProcesses:
+    """The machine's own table: /proc on Linux, psutil elsewhere.
+
+    `proc` is the mount point of procfs (a seam for tests).
+    """
+
+    def __init__(self, *, proc: Path = Path("/proc"), platform: str = sys.platform) -> None:
+        self._proc = proc
+        self._linux = platform == "linux"
+        self._boot_at: int | None = None
+
+    def look(self, pid: int) -> ProcessEvidence:
+        if not 0 < pid <= _MAX_PID:
+            return ProcessEvidence(pid, alive=None, why_unknown="not-a-pid")
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return ProcessEvidence(pid, alive=False, boot_at=self.boot_at())
+        except PermissionError:
+            foreign = True
+        except OSError:
+            return ProcessEvidence(pid, alive=None, why_unknown="not-visible")
+        else:
+            foreign = False
+        return self._look_linux(pid, foreign) if self._linux else self._look_psutil(pid, foreign)
+
+    def boot_at(self) -> int | None:
+        """When this machine booted, in ms since the epoch."""
+        if self._boot_at is None:
+            self._boot_at = self._read_boot()
+        return self._boot_at
+
+    def _read_boot(self) -> int | None:
+        if not self._linux:
+            import psutil  # noqa: PLC0415 - only platforms without procfs pay for it
+
+            return int(psutil.boot_time() * 1000)
+        try:
+            with (self._proc / "stat").open("rb") as file:
+                for line in file:
+                    if line.startswith(b"btime "):
+                        return int(line.split()[1]) * 1000
+        except (OSError, ValueError):
+            return None
+        return None
+
+    def _look_linux(self, pid: int, foreign: bool) -> ProcessEvidence:
+        directory = f"{self._proc}/{pid}"
+        try:
+            uid = os.stat(directory).st_uid  # noqa: PTH116 - 500 locks are looked up at once
+            fields = _bytes(f"{directory}/stat", 4096).rpartition(b")")[2].split()
+            state, ticks = fields[0], int(fields[_START_TICKS_AFTER_NAME])
+        except (OSError, ValueError, IndexError):
+            return self._unseen(pid, foreign)
+        if state in {b"Z", b"X", b"x"}:
+            return ProcessEvidence(pid, alive=False, start_ticks=ticks, boot_at=self.boot_at(), uid=uid, zombie=True)
+        boot_at = self.boot_at()
+        return ProcessEvidence(
+            pid,
+            alive=True,
+            start_ticks=ticks,
+            started_at=None if boot_at is None else boot_at + ticks * 1000 // os.sysconf("SC_CLK_TCK"),
+            boot_at=boot_at,
+            argv=_argv(f"{directory}/cmdline"),
+            uid=uid,
+        )
+
+    def _unseen(self, pid: int, foreign: bool) -> ProcessEvidence:
+        """The kernel knows the pid, procfs does not show it: hidden, or gone in between."""
+        if not foreign:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                return ProcessEvidence(pid, alive=False, boot_at=self.boot_at())
+            except OSError:
+                pass
+        why = "other-user" if foreign else "not-visible"
+        return ProcessEvidence(pid, alive=None, boot_at=self.boot_at(), why_unknown=why)
+
+    def _look_psutil(self, pid: int, foreign: bool) -> ProcessEvidence:
+        import psutil  # noqa: PLC0415 - only platforms without procfs pay for it
+
+        try:
+            process = psutil.Process(pid)
+            with process.oneshot():
+                zombie = process.status() == psutil.STATUS_ZOMBIE
+                started_at = int(process.create_time() * 1000)
+        except psutil.Error:
+            return self._unseen(pid, foreign)
+        if zombie:
+            return ProcessEvidence(pid, alive=False, started_at=started_at, boot_at=self.boot_at(), zombie=True)
+        try:
+            argv = tuple(process.cmdline())
+            uid = process.uids().real
+        except psutil.Error:
+            argv, uid = (), None
+        return ProcessEvidence(pid, alive=True, started_at=started_at, boot_at=self.boot_at(), argv=argv, uid=uid)
+
+
+def _bytes(path: str, limit: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def _argv(path: str) -> tuple[str, ...]:
+    try:
+        raw = _bytes(path, _MAX_ARGV_BYTES)
+    except OSError:
+        return ()
+    words = raw.rstrip(b"\0").split(b"\0") if raw.strip(b"\0") else []
+    return tuple(word.decode("utf-8", "surrogateescape") for word in words)
