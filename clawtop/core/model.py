@@ -563,5 +563,7 @@ class Snapshot:
     lanes: tuple[LaneStats, ...] = ()
     events: tuple[Event, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    lock_traffic: Mapping[str, int] = field(default_factory=dict)
+    """Lock path -> how often it was seen to appear within the last minute; a lower bound."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
