@@ -1,0 +1,163 @@
+"""Dirty sources become snapshots: the leading edge at once, then at most four a second, never two reads at a time.
+
+Mutable state lives in `Hub` and is touched only on the event loop; the reader runs in a thread, one call at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from clawtop.clock import Clock
+from clawtop.core.diff import same_content
+from clawtop.core.model import Problem, Snapshot
+from clawtop.errors import ClawtopError
+
+MIN_INTERVAL = 0.25
+"""Seconds between the starts of two reads."""
+
+RECHECK_FACTOR = 200
+"""A read without a known change (processes die silently) waits this many times its own duration, so that it costs
+at most half a percent of a core."""
+
+RECHECK_SECONDS = 5.0
+TRAFFIC_WINDOW_MS = 60_000
+
+
+class Reader(Protocol):
+    """What the hub reads from: `store.snapshot.SnapshotReader`, or a recording."""
+
+    def read(self) -> Snapshot:
+        """A new snapshot; its number rises."""
+
+    def watch_directories(self) -> tuple[Path, ...]:
+        """The exact directories whose changes matter, as of the last read."""
+
+
+class Hub:
+    """Owns the tasks that turn changes on disk into snapshots.
+
+    `run` delivers every snapshot that differs from the one before to `deliver`, on the loop, until cancelled. A read
+    that fails is delivered to `failed` with its error and tried again at the next change or poll.
+    """
+
+    def __init__(self, reader: Reader, clock: Clock, *, poll_seconds: float = 2.0, native: bool = True) -> None:
+        self._reader = reader
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._native = native
+        self._dirty = asyncio.Event()
+        self._resumed = asyncio.Event()
+        self._resumed.set()
+        self._latest: Snapshot | None = None
+        self._degraded: Problem | None = None
+        self._comings: dict[str, deque[int]] = {}
+        self._watched: tuple[Path, ...] = ()
+        self._directories_moved = asyncio.Event()
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last delivered snapshot."""
+        return self._latest
+
+    def poke(self) -> None:
+        """Read as soon as the rate allows."""
+        self._dirty.set()
+
+    def pause(self) -> None:
+        """Deliver nothing until `resume`; changes are remembered."""
+        self._resumed.clear()
+
+    def resume(self) -> None:
+        self._resumed.set()
+        self._dirty.set()
+
+    async def run(
+        self,
+        deliver: Callable[[Snapshot], None],
+        failed: Callable[[ClawtopError], None] = lambda _error: None,
+    ) -> None:
+        """Read and deliver until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reading(deliver, failed))
+            tasks.create_task(self._polling())
+            if self._native:
+                tasks.create_task(self._watching())
+
+    async def _reading(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
+        recheck = 0.0
+        while True:
+            if recheck:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(recheck):
+                        await self._dirty.wait()
+            await self._resumed.wait()
+            self._dirty.clear()
+            started = self._clock.monotonic()
+            try:
+                snapshot = await asyncio.to_thread(self._reader.read)
+            except ClawtopError as error:
+                failed(error)
+            else:
+                self._follow(self._reader.watch_directories())
+                snapshot = self._annotated(snapshot)
+                if not same_content(self._latest, snapshot):
+                    self._latest = snapshot
+                    deliver(snapshot)
+            spent = self._clock.monotonic() - started
+            recheck = max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
+            await self._clock.sleep(max(0.0, MIN_INTERVAL - spent))
+
+    def _annotated(self, snapshot: Snapshot) -> Snapshot:
+        warnings = (*snapshot.warnings, self._degraded) if self._degraded else snapshot.warnings
+        return replace(snapshot, warnings=warnings, lock_traffic=self._traffic(snapshot.taken_at))
+
+    def _traffic(self, now: int) -> dict[str, int]:
+        for path, times in list(self._comings.items()):
+            while times and times[0] < now - TRAFFIC_WINDOW_MS:
+                times.popleft()
+            if not times:
+                del self._comings[path]
+        return {path: len(times) for path, times in self._comings.items()}
+
+    def _follow(self, directories: tuple[Path, ...]) -> None:
+        if directories != self._watched:
+            self._watched = directories
+            self._directories_moved.set()
+
+    async def _polling(self) -> None:
+        from clawtop.store import watch  # after the first paint: watchfiles takes a while to load
+
+        poll = watch.Poll()
+        while True:
+            await self._clock.sleep(self._poll_seconds)
+            if await asyncio.to_thread(poll.changed, self._watched):
+                self._dirty.set()
+
+    async def _watching(self) -> None:
+        await self._directories_moved.wait()
+        from clawtop.store import watch
+
+        while True:
+            await self._directories_moved.wait()
+            self._directories_moved.clear()
+            try:
+                async for batch in watch.changes(self._watched, self._directories_moved):
+                    self._count(change.path for change in batch if change.appeared and change.path.endswith(".lock"))
+                    self._dirty.set()
+                self._degraded = None
+            except watch.WatchFailedError as error:
+                self._degraded = Problem(
+                    "watch-degraded", "", f"{error.title}; polling every {self._poll_seconds:g} s instead"
+                )
+                self._dirty.set()
+
+    def _count(self, lock_paths: Iterable[str]) -> None:
+        now = self._clock.now_ms()
+        for path in lock_paths:
+            self._comings.setdefault(path, deque(maxlen=600)).append(now)

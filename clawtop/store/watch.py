@@ -1,0 +1,102 @@
+"""When something changed: native notifications on exact directories, and a slow poll as the safety net.
+
+Transcripts grow with every streamed token and tell the screen nothing, so their changes are not reported; writers
+of everything else rename files into place, which is why directories are watched and not files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from watchfiles import Change, awatch
+
+from clawtop.errors import ClawtopError
+from clawtop.text import shown
+
+STEP_MS = 50
+DEBOUNCE_MS = 100
+
+Stamp = tuple[int, int, int]
+
+
+class WatchFailedError(ClawtopError):
+    """Native notifications are not to be had (inotify limit, a file name that is not UTF-8): poll instead."""
+
+
+class Changed(NamedTuple):
+    """A path that changed. `appeared`: it was not there before (2026.5.18 and later hold a session lock for 1 to
+    100 ms at a time, so its coming is often all that can be seen of it)."""
+
+    path: str
+    appeared: bool
+
+
+def interesting(name: str) -> bool:
+    """Whether a change of this file can change a snapshot."""
+    if name.endswith(".tmp") or name.startswith(".fs-safe-replace."):
+        return False
+    return not name.endswith(".jsonl") or name == "journal.jsonl"
+
+
+async def changes(directories: Iterable[Path], stop: Any) -> AsyncIterator[list[Changed]]:
+    """Yield each batch of interesting changes until the event `stop` (asyncio's) is set. Raises WatchFailedError."""
+    existing = [path for path in directories if path.is_dir()]
+    if not existing:
+        return
+    try:
+        async for batch in awatch(
+            *existing,
+            watch_filter=lambda _change, path: interesting(os.path.basename(path)),  # noqa: PTH119 - a str, in a hot path
+            step=STEP_MS,
+            debounce=DEBOUNCE_MS,
+            recursive=False,
+            stop_event=stop,
+        ):
+            yield [Changed(path, change is Change.added) for change, path in batch]
+    except (OSError, RuntimeError, ValueError, UnicodeError) as error:
+        raise WatchFailedError(f"native file notifications failed ({shown(error, 120)})") from error
+
+
+class Poll:
+    """Compares (mtime_ns, size, inode) of everything interesting in the watched directories.
+
+    A directory is listed again only when its own stamp moved, so that a quiet poll is a few hundred stats.
+    """
+
+    def __init__(self) -> None:
+        self._directories: dict[Path, tuple[Stamp | None, tuple[str, ...]]] = {}
+        self._stamps: dict[str, Stamp | None] = {}
+
+    def changed(self, directories: Iterable[Path]) -> bool:
+        """Whether anything moved since the last call; the first call only remembers and answers False."""
+        first = not self._directories
+        stamps: dict[str, Stamp | None] = {}
+        for directory in directories:
+            stamp = _stamp(directory)
+            known, names = self._directories.get(directory, (None, ()))
+            if stamp is None or stamp != known:
+                names = _names(directory)
+                self._directories[directory] = (stamp, names)
+            stamps[str(directory)] = stamp
+            stamps.update((name, _stamp(name)) for name in names)
+        moved = stamps != self._stamps
+        self._stamps = stamps
+        return moved and not first
+
+
+def _names(directory: Path) -> tuple[str, ...]:
+    with suppress(OSError), os.scandir(directory) as entries:
+        return tuple(entry.path for entry in entries if interesting(entry.name))
+    return ()
+
+
+def _stamp(path: str | Path) -> Stamp | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - thousands of plain strings
+    except (OSError, ValueError):
+        return None
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
