@@ -1,0 +1,82 @@
+"""`clawtop status`: the state as text, or as JSON for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from clawtop.errors import StateUnreadableError
+
+if TYPE_CHECKING:
+    from clawtop.clock import Clock
+    from clawtop.core.model import Snapshot
+    from clawtop.store.snapshot import SnapshotReader
+
+WATCH_SECONDS = 1.0
+PIPE_WIDTH = 120
+CANNOT_READ = StateUnreadableError.exit_code
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 0 all well, 1 attention, 2 nothing usable, 3 cannot read"
+    )
+    parser.add_argument("--watch", action="store_true", help="print again at every change, until interrupted")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the state. Exit 0, or 3 when it cannot be read; `--check` as its help says."""
+    if args.watch:
+        return _watch(args)
+    from clawtop.cli.common import load_snapshot
+
+    return _show(load_snapshot(args), args)
+
+
+def print_plain(args: argparse.Namespace) -> int:
+    """The status as text, for a dashboard without a terminal."""
+    return run(argparse.Namespace(**{**vars(args), "json": False, "check": False, "watch": False}))
+
+
+def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
+    from clawtop.view.report import report, standing
+
+    if args.json:
+        sys.stdout.write(json.dumps(report(snapshot), separators=(",", ":"), check_circular=False) + "\n")
+    else:
+        from clawtop.cli.common import judged_at
+        from clawtop.view.plain import plain_lines
+
+        width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
+        lines = plain_lines(snapshot, judged_at(snapshot), width)
+        encoding = sys.stdout.encoding or "ascii"
+        sys.stdout.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
+    sys.stdout.flush()
+    if snapshot.generation is None and not snapshot.agents:
+        return CANNOT_READ
+    return int(standing(snapshot)) if args.check else 0
+
+
+def _watch(args: argparse.Namespace) -> int:
+    from clawtop.cli.common import open_reader
+    from clawtop.clock import SystemClock
+
+    clock = SystemClock()
+    return _follow(open_reader(args, clock), clock, args)
+
+
+def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace) -> int:
+    from clawtop.core.diff import same_content
+
+    before: Snapshot | None = None
+    while True:
+        after = reader.read()
+        if not same_content(before, after):
+            _show(after, args)
+            before = after
+        clock.pause(WATCH_SECONDS)
