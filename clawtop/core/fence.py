@@ -1,0 +1,106 @@
+"""The fence: did anybody else change the session file while its lock was released (OpenClaw 2026.5.18 on).
+
+A fingerprint is taken when the lock goes and compared when it is back. Equal means nobody wrote. Unequal is a takeover,
+unless the change is one that this OpenClaw version accepts. Pure: whoever reads the file hands the bytes in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NoReturn
+
+from clawtop.core.model import Generation
+
+_LINE_ENDS = re.compile(r"\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a session file looked like: all of it compared, nothing of its content."""
+
+    exists: bool
+    dev: int = 0
+    ino: int = 0
+    size: int = 0
+    mtime_ns: int = 0
+    ctime_ns: int = 0
+
+
+MISSING = Fingerprint(exists=False)
+
+
+class Accepts(StrEnum):
+    """Which changes beside our own writes leave the fence whole.
+
+    NOTHING: 2026.3.28, 2026.5.18. ASSISTANT_APPENDS: 2026.5.20. SAME_BYTES: 2026.6.11, a file whose ctime alone moved.
+    """
+
+    NOTHING = "nothing"
+    ASSISTANT_APPENDS = "assistant-appends"
+    SAME_BYTES = "same-bytes"
+
+
+ACCEPTED: dict[Generation, Accepts] = {
+    Generation.A: Accepts.NOTHING,
+    Generation.B: Accepts.ASSISTANT_APPENDS,
+    Generation.C: Accepts.SAME_BYTES,
+}
+"""Generation -> rule. Generation D has no session files."""
+
+
+class Change(StrEnum):
+    """How a file differs from its fingerprint."""
+
+    NONE = "none"
+    GROWN = "grown"
+    """The same file, longer: the appended bytes decide."""
+    TOUCHED = "touched"
+    """The same file, size and mtime; only the ctime moved: the bytes decide."""
+    REPLACED = "replaced"
+    """Anything else: gone, new, shorter, rewritten."""
+
+
+def change(before: Fingerprint, now: Fingerprint) -> Change:
+    """What happened between two fingerprints. Missing before and after is no change."""
+    if before == now:
+        return Change.NONE
+    if not (before.exists and now.exists) or (before.dev, before.ino) != (now.dev, now.ino):
+        return Change.REPLACED
+    if now.size > before.size:
+        return Change.GROWN
+    same_content_facts = (before.size, before.mtime_ns) == (now.size, now.mtime_ns)
+    return Change.TOUCHED if same_content_facts else Change.REPLACED
+
+
+def accepts_append(appended: bytes) -> bool:
+    """Whether 2026.5.20 takes appended bytes for the run's own output: each line blank, or of role assistant."""
+    text = appended.decode("utf-8", "replace")
+    return all(_blank_or_assistant(line) for line in _LINE_ENDS.split(text))
+
+
+def _blank_or_assistant(line: str) -> bool:
+    line = line.strip("\ufeff \t\n\r\v\f\u00a0\u2028\u2029")
+    if not line:
+        return True
+    try:
+        entry = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return False
+    return _role(entry) == "assistant"
+
+
+def _role(entry: object) -> object:
+    """The entry's own role where it is a string, else its message's."""
+    if not isinstance(entry, dict):
+        return None
+    if isinstance(entry.get("role"), str):
+        return entry["role"]
+    message = entry.get("message")
+    return message.get("role") if isinstance(message, dict) else None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
