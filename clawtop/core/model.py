@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
-
-NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 
 class Generation(StrEnum):
@@ -79,7 +76,7 @@ class UsageStats:
 
     last_used: int | None = None
     error_count: int | None = None
-    failure_counts: Mapping[str, int] = NO_COUNTS
+    failure_counts: Mapping[str, int] = field(default_factory=dict)
     last_failure_at: int | None = None
     cooldown_until: int | None = None
     cooldown_reason: str | None = None
