@@ -1,0 +1,73 @@
+"""Values as JavaScript reads them: OpenClaw wrote the files, so its reading of a number or a date is the true one."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+MAX_SAFE_INTEGER = 2**53 - 1
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)")
+_RADIX = {"0x": 16, "0o": 8, "0b": 2}
+_DATE_TIME = re.compile(
+    r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)"
+    r"(?:T(?P<time>\d{2}:\d{2}(?::\d{2}(?P<fraction>\.\d+)?)?)(?P<zone>Z|[+-]\d{2}:\d{2})?)?"
+)
+
+
+def to_number(text: str) -> float:
+    """`Number(text)`: NaN where JavaScript says NaN, so `math.isnan` tells nonsense from a figure."""
+    word = text.strip()
+    if not word:
+        return 0.0
+    base = _RADIX.get(word[:2].lower())
+    if base is not None:
+        try:
+            return float(int(word[2:], base)) if word[2:3].isalnum() and "_" not in word else math.nan
+        except (ValueError, OverflowError):
+            return math.nan
+    if word.lstrip("+-") == "Infinity" and len(word) - len(word.lstrip("+-")) <= 1:
+        return -math.inf if word.startswith("-") else math.inf
+    return float(word) if _NUMBER.fullmatch(word) else math.nan
+
+
+def parse_date(text: str) -> int | None:
+    """`Date.parse(text)` in ms since the epoch, for the ISO forms; None where it is NaN.
+
+    A date alone is UTC, a date with a time but without a zone is local time, as ECMAScript says.
+    """
+    match = _DATE_TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    date, time, zone = match["date"], match["time"], match["zone"]
+    full_date = date + "-01" * ((10 - len(date)) // 3)
+    milliseconds = int((match["fraction"] or ".0")[1:4].ljust(3, "0")) if time else 0
+    clock = time.partition(".")[0] if time else "00:00"
+    next_day = clock in {"24:00", "24:00:00"} and milliseconds == 0
+    try:
+        moment = datetime.fromisoformat(f"{full_date}T{'00:00' if next_day else clock}")
+        if time is None or zone == "Z":
+            moment = moment.replace(tzinfo=UTC)
+        elif zone is not None:
+            moment = datetime.fromisoformat(f"{moment.isoformat()}{zone}")
+        seconds = moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return round(seconds) * 1000 + milliseconds + (86_400_000 if next_day else 0)
+
+
+def is_whole(value: Any) -> bool:
+    """`Number.isInteger(value)` for a parsed JSON value: 12, 12.0 and 1.2e1 alike."""
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+
+
+def whole(value: Any, *, minimum: int = 0) -> int | None:
+    """A whole number not below `minimum` that JavaScript can hold exactly, else None."""
+    if not is_whole(value):
+        return None
+    number = int(value)
+    return number if minimum <= number <= MAX_SAFE_INTEGER else None

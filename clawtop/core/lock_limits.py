@@ -1,0 +1,104 @@
+"""Limits of the session write lock: environment over config over default (formats.md 4)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.core.javascript import MAX_SAFE_INTEGER, to_number
+from clawtop.core.model import Generation, LockLimits
+
+NEVER_MS = MAX_SAFE_INTEGER
+"""Stands for JavaScript's Infinity in a `LockLimits`."""
+
+MAX_HOLD_CEILING_MS = 2_147_000_000
+TIMEOUT_GRACE_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    env: str
+    config: str
+    default_ms: int
+    may_be_infinite: bool = False
+
+
+_ACQUIRE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS", "acquireTimeoutMs", 60_000, may_be_infinite=True)
+_STALE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_STALE_MS", "staleMs", 1_800_000)
+_MAX_HOLD = _Limit("OPENCLAW_SESSION_WRITE_LOCK_MAX_HOLD_MS", "maxHoldMs", 300_000)
+
+_WITHOUT_OVERRIDES = LockLimits(10_000, _STALE.default_ms, _MAX_HOLD.default_ms)
+"""2026.3.28 knows neither the variables nor the config section."""
+
+_ONLY_DIGITS = frozenset({Generation.C, Generation.D})
+
+
+def lock_limits(
+    generation: Generation | None, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+) -> LockLimits:
+    """The limits that apply, in whole ms; `source` names where the strongest of them comes from.
+
+    Args:
+        write_lock: `session.writeLock` of openclaw.json.
+        env: the environment that the gateway is taken to run in.
+    """
+    if generation is Generation.A:
+        return _WITHOUT_OVERRIDES
+    resolved = [resolve(limit, generation, write_lock, env) for limit in (_ACQUIRE, _STALE, _MAX_HOLD)]
+    sources = {source for _, source in resolved}
+    source = next((name for name in ("environment", "config") if name in sources), "default")
+    acquire, stale, hold = (NEVER_MS if math.isinf(value) else max(1, int(value)) for value, _ in resolved)
+    return LockLimits(acquire, stale, hold, source)
+
+
+def write_lock_options(
+    generation: Generation, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+) -> dict[str, float]:
+    """OpenClaw's own form of the same: exact, with `math.inf` where it waits for ever."""
+    names = {"timeoutMs": _ACQUIRE, "staleMs": _STALE, "maxHoldMs": _MAX_HOLD}
+    return {name: resolve(limit, generation, write_lock, env)[0] for name, limit in names.items()}
+
+
+def resolve(
+    limit: _Limit, generation: Generation | None, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+) -> tuple[float, str]:
+    """One limit and its source: "environment", "config" or "default"."""
+    from_env = _from_env(env.get(limit.env, ""), generation)
+    if from_env is not None and _applies(from_env, limit.may_be_infinite):
+        return from_env, "environment"
+    from_config = (write_lock or {}).get(limit.config)
+    if isinstance(from_config, int | float) and _applies(from_config, limit.may_be_infinite):
+        return float(from_config), "config"
+    return float(limit.default_ms), "default"
+
+
+def max_hold_from_timeout(
+    timeout_ms: float | None = None, *, grace_ms: float | None = None, min_ms: float | None = None
+) -> float:
+    """How long a run with this timeout may hold the lock: timeout + grace, at least `min_ms`, at most 24.8 days."""
+    minimum = _positive(min_ms, _MAX_HOLD.default_ms)
+    timeout = timeout_ms if timeout_ms == math.inf else _positive(timeout_ms, minimum)
+    return min(MAX_HOLD_CEILING_MS, max(minimum, timeout + _positive(grace_ms, TIMEOUT_GRACE_MS)))
+
+
+def _from_env(raw: str, generation: Generation | None) -> float | None:
+    word = raw.strip()
+    if not word:
+        return None
+    if generation in _ONLY_DIGITS and word != "Infinity":
+        digits = float(word) if re.fullmatch(r"[0-9]+", word) else math.nan
+        return digits if digits <= MAX_SAFE_INTEGER else None
+    return to_number(word)
+
+
+def _applies(value: float, may_be_infinite: bool) -> bool:
+    return (
+        not isinstance(value, bool) and value > 0 and (math.isfinite(value) or (may_be_infinite and value == math.inf))
+    )
+
+
+def _positive(value: float | None, fallback: float) -> float:
+    return value if value is not None and math.isfinite(value) and value > 0 else fallback
