@@ -1,0 +1,169 @@
+"""Replacing a file in one step, with everything that its owner gave it.
+
+A new version is written beside the old one, flushed to the disk and renamed over it, so that a reader or a crash
+meets the old content or the new, never a part. Temporary names end in `.tmp` and carry our pid, so that what a
+killed process leaves behind can be recognised and swept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import itertools
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_serial = itertools.count(1)  # next() is atomic; makes names unique within the process
+_LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
+_COPYFILE_ACL_AND_XATTR = 0b101  # copyfile(3) of macOS: COPYFILE_ACL | COPYFILE_XATTR
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a replacement must keep of the file it replaces."""
+
+    source: str
+    mode: int
+    uid: int
+    gid: int
+
+
+def attributes_of(path: str) -> Attributes:
+    """The owner, group and mode of the file at `path`, symlinks followed. OSError when there is none."""
+    facts = Path(path).stat()
+    return Attributes(path, stat.S_IMODE(facts.st_mode), facts.st_uid, facts.st_gid)
+
+
+def sibling(path: str) -> str:
+    """A fresh temporary name beside `path`."""
+    return f"{path}.clawtop.{os.getpid()}.{next(_serial)}.tmp"
+
+
+def write_sibling(path: str, content: bytes, mode: int = 0o600) -> str:
+    """Write `content` to a new file beside `path`, flushed to the disk, and return its name.
+
+    Nothing is left behind when it fails (OSError: no space, read-only file system, no permission, no directory).
+    """
+    while True:
+        name = sibling(path)
+        with contextlib.suppress(FileExistsError):
+            write_new(name, content, mode)
+            return name
+
+
+def write_new(path: str, content: bytes, mode: int) -> None:
+    """Create `path` with `content`, flushed to the disk. FileExistsError when it is there; removed if writing fails."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        try:
+            _write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        remove(path)
+        raise
+
+
+def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callable[[], None]) -> None:
+    """Put `content` in the place of the existing file `target` (a real path, no symlink), attributes kept.
+
+    `last_check` runs when everything is ready, right before the rename; whatever it raises leaves the old file as it
+    was. The directory is flushed afterwards, so the new version survives a power failure.
+    """
+    temporary = write_sibling(target, content)
+    try:
+        _apply(temporary, keep)
+        last_check()
+        Path(temporary).rename(target)
+    except BaseException:
+        remove(temporary)
+        raise
+    flush_directory(target)
+
+
+def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> None:
+    """Make `target` with `content`, mode 0600: FileExistsError rather than overwriting anything."""
+    temporary = write_sibling(target, content)
+    try:
+        last_check()
+        try:
+            Path(target).hardlink_to(temporary)
+        except OSError as error:
+            if not link_is_impossible(error):
+                raise
+            write_new(target, content, 0o600)
+    finally:
+        remove(temporary)
+    flush_directory(target)
+
+
+def link_is_impossible(error: OSError) -> bool:
+    """Whether `os.link` failed because this file system has no hard links, rather than for a reason of the moment."""
+    return error.errno in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def remove(path: str) -> None:
+    """Unlink `path` if it is there; a file that cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        Path(path).unlink()
+
+
+def flush_directory(path: str) -> None:
+    """Flush the directory that holds `path`. File systems that cannot do that (EINVAL, some FUSE) are left alone."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def leftovers(directory: str) -> Iterator[tuple[str, int]]:
+    """(path, pid) of each of our own temporary files in `directory` that belongs to another process."""
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            match = _LEFTOVER.search(entry.name)
+            if match and int(match["pid"]) != os.getpid() and entry.is_file(follow_symlinks=False):
+                yield entry.path, int(match["pid"])
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _apply(path: str, keep: Attributes) -> None:
+    facts = Path(path).stat()
+    if (facts.st_uid, facts.st_gid) != (keep.uid, keep.gid):
+        os.chown(path, keep.uid, keep.gid, follow_symlinks=False)
+    Path(path).chmod(keep.mode)
+    if sys.platform == "darwin":
+        _copy_extended_macos(keep.source, path)
+    else:
+        _copy_extended(keep.source, path)
+
+
+def _copy_extended(source: str, path: str) -> None:
+    """Copy extended attributes; POSIX ACLs are one of them. Labels that the kernel gives by itself may refuse."""
+    for name in os.listxattr(source):
+        value = os.getxattr(source, name)
+        try:
+            os.setxattr(path, name, value)
+        except OSError:
+            if name.startswith(("user.", "system.")):
+                raise
+
+
+def _copy_extended_macos(source: str, path: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.copyfile(os.fsencode(source), os.fsencode(path), None, _COPYFILE_ACL_AND_XATTR) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)

@@ -1,0 +1,225 @@
+"""The lock-file primitives: published whole, released only if ours, broken only on proof, put back if it changed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import LockFile, LockKind, Verdict, VerdictKind
+from clawtop.store import atomic
+from clawtop.store.lockfile import read_lock
+from clawtop.store.openclaw_lock import (
+    BreakOutcome,
+    How,
+    Proposal,
+    break_stale,
+    lock_content,
+    publish,
+    release,
+    still_ours,
+)
+
+PAYLOAD = {"pid": 4242, "createdAt": "2026-05-20T12:00:00.000Z"}
+STALE = Verdict(VerdictKind.STALE, ("pid 4242 is gone",))
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> str:
+    return str(tmp_path / "auth-profiles.json.lock")
+
+
+def seen(path: str) -> LockFile:
+    found = read_lock(path, LockKind.AUTH)
+    assert found is not None
+    return found
+
+
+def names(path: str) -> list[str]:
+    return sorted(entry.name for entry in Path(path).parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("newline", "content"),
+    [
+        (True, b'{\n  "pid": 4242,\n  "createdAt": "2026-05-20T12:00:00.000Z"\n}\n'),
+        (False, b'{\n  "pid": 4242,\n  "createdAt": "2026-05-20T12:00:00.000Z"\n}'),
+    ],
+)
+def test_content_is_what_openclaw_writes(newline: bool, content: bytes, lock: str) -> None:
+    assert lock_content(PAYLOAD, newline=newline) == content
+    published = publish(lock, PAYLOAD, newline=newline)
+    assert published is not None
+    assert Path(lock).read_bytes() == content
+    assert published.how is How.LINK
+    assert names(lock) == ["auth-profiles.json.lock"]
+
+
+def test_the_name_never_exists_without_its_content(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(self: Path, target: str) -> None:
+        assert not self.exists()
+        assert json.loads(Path(target).read_bytes()) == PAYLOAD
+        os.link(target, self)
+
+    monkeypatch.setattr(Path, "hardlink_to", link)
+    assert publish(lock, PAYLOAD) is not None
+
+
+def test_a_second_publisher_gets_nothing_and_leaves_nothing(lock: str) -> None:
+    first = publish(lock, PAYLOAD)
+    assert first is not None
+    assert publish(lock, {"pid": 1, "createdAt": "x"}) is None
+    assert still_ours(first)
+    assert names(lock) == ["auth-profiles.json.lock"]
+
+
+def test_a_proposal_can_be_tried_until_the_lock_is_free(lock: str) -> None:
+    first = publish(lock, PAYLOAD)
+    assert first is not None
+    proposal = Proposal(lock, {"pid": 5, "createdAt": "y"})
+    assert proposal.publish() is None
+    assert proposal.publish() is None
+    assert release(first)
+    assert proposal.publish() is not None
+    assert names(lock) == ["auth-profiles.json.lock"]
+    with pytest.raises(ValueError, match="published or withdrawn"):
+        proposal.publish()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_without_hard_links_it_is_created_exclusively_and_says_so(
+    code: int, lock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "hardlink_to", _failing(code))
+    published = publish(lock, PAYLOAD)
+    assert published is not None
+    assert published.how is How.EXCLUSIVE
+    assert json.loads(Path(lock).read_bytes()) == PAYLOAD
+    assert publish(lock, PAYLOAD) is None
+    assert release(published)
+    assert names(lock) == []
+
+
+def test_a_link_whose_answer_was_lost_is_ours(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nfs(self: Path, target: str) -> None:
+        os.link(target, self)
+        raise FileExistsError(errno.EEXIST, "File exists")
+
+    monkeypatch.setattr(Path, "hardlink_to", nfs)
+    published = publish(lock, PAYLOAD)
+    assert published is not None
+    assert still_ours(published)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO])
+def test_a_failure_of_the_disk_is_raised_and_leaves_nothing(
+    code: int, lock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, content: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        publish(lock, PAYLOAD)
+    assert names(lock) == []
+
+
+def test_release_leaves_a_successor_alone(lock: str) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+    Path(lock).unlink()
+    assert not still_ours(ours)
+    assert not release(ours)
+    successor = publish(lock, {"pid": 7, "createdAt": "z"})
+    assert successor is not None
+    assert not release(ours)
+    assert still_ours(successor)
+
+
+def test_a_rewritten_lock_is_not_ours(lock: str) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+    Path(lock).write_bytes(ours.content + b" ")
+    assert not release(ours)
+    assert Path(lock).exists()
+
+
+def test_a_proven_lock_is_removed(lock: str) -> None:
+    publish(lock, PAYLOAD)
+    result = break_stale(lock, seen(lock), lambda _: STALE)
+    assert result.outcome is BreakOutcome.REMOVED
+    assert result.verdict == STALE
+    assert names(lock) == []
+
+
+@pytest.mark.parametrize("kind", [VerdictKind.HELD, VerdictKind.UNKNOWN])
+def test_without_proof_nothing_is_removed(kind: VerdictKind, lock: str) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+    assert break_stale(lock, seen(lock), lambda _: Verdict(kind)).outcome is BreakOutcome.NOT_PROVEN
+    assert still_ours(ours)
+
+
+def test_a_lock_that_changed_since_it_was_seen_stays(lock: str) -> None:
+    publish(lock, PAYLOAD)
+    before = seen(lock)
+    Path(lock).unlink()
+    assert break_stale(lock, before, lambda _: STALE).outcome is BreakOutcome.GONE
+    successor = publish(lock, {"pid": 7, "createdAt": "z"})
+    assert successor is not None
+    assert break_stale(lock, before, lambda _: STALE).outcome is BreakOutcome.CHANGED
+    assert still_ours(successor)
+
+
+def test_a_lock_replaced_between_proof_and_rename_is_put_back_with_its_identity(lock: str) -> None:
+    publish(lock, PAYLOAD)
+    successors: list[Any] = []
+
+    def prove(_: LockFile) -> Verdict:
+        Path(lock).unlink()
+        successors.append(publish(lock, {"pid": 7, "createdAt": "z"}))
+        return STALE
+
+    assert break_stale(lock, seen(lock), prove).outcome is BreakOutcome.CHANGED
+    assert still_ours(successors[0])
+    assert names(lock) == ["auth-profiles.json.lock"]
+
+
+def test_a_third_lock_is_never_overwritten_by_putting_back(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(lock, PAYLOAD)
+    third: list[Any] = []
+    rename = Path.rename
+
+    def prove(_: LockFile) -> Verdict:
+        Path(lock).unlink()
+        publish(lock, {"pid": 7, "createdAt": "z"})
+        return STALE
+
+    def rename_then_third(self: Path, target: str) -> Path:
+        moved = rename(self, target)
+        third.append(publish(lock, {"pid": 8, "createdAt": "zz"}))
+        return moved
+
+    monkeypatch.setattr(Path, "rename", rename_then_third)
+    assert break_stale(lock, seen(lock), prove).outcome is BreakOutcome.DISPLACED
+    assert still_ours(third[0])
+    assert names(lock) == ["auth-profiles.json.lock"]
+
+
+def test_what_a_killed_process_left_can_be_recognised(lock: str) -> None:
+    Path(f"{lock}.clawtop.99999.3.tmp").write_text("{}")
+    Path(f"{lock}.2f1c.tmp").write_text("{}")
+    mine = atomic.write_sibling(lock, b"{}")
+    assert list(atomic.leftovers(str(Path(lock).parent))) == [(f"{lock}.clawtop.99999.3.tmp", 99999)]
+    assert Path(mine).exists()
+
+
+def _failing(code: int) -> Any:
+    def fail(self: Path, target: str) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return fail
