@@ -1,0 +1,193 @@
+"""The edge where a provider's troubles become one typed error. Everything foreign in it is redacted and one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+from clawtop.core.model import FailureReason
+from clawtop.errors import ClawtopError
+from clawtop.text import shown
+
+EXCERPT_CELLS = 600
+REQUEST_ID_HEADERS = ("request-id", "x-request-id", "x-amzn-requestid", "cf-ray")
+
+
+class ErrorKind(StrEnum):
+    """Where a call went wrong.
+
+    HTTP: the provider answered with an error status. IN_STREAM: an error event inside a reply that had begun.
+    TIMEOUT: one of our limits passed. TRANSPORT: the connection failed or broke. PROTOCOL: the answer is not what
+    the api promises. EMPTY: a complete reply without content. CREDENTIAL: nothing was sent, the credential is unusable.
+    """
+
+    HTTP = "http"
+    IN_STREAM = "in-stream"
+    TIMEOUT = "timeout"
+    TRANSPORT = "transport"
+    PROTOCOL = "protocol"
+    EMPTY = "empty"
+    CREDENTIAL = "credential"
+
+
+KNOWN_REASONS: Mapping[ErrorKind, FailureReason] = {
+    ErrorKind.TIMEOUT: FailureReason.TIMEOUT,
+    ErrorKind.EMPTY: FailureReason.EMPTY_RESPONSE,
+    ErrorKind.CREDENTIAL: FailureReason.AUTH,
+}
+"""Kinds whose failure reason is a fact of this side, not a reading of the provider's words."""
+
+
+class ProviderError(ClawtopError):
+    """One provider call failed.
+
+    Attributes:
+        kind: where it went wrong.
+        provider: the provider's id.
+        status: the HTTP status, or the one an in-band error names; None when no answer came.
+        code: the provider's error code or type, or the errno name of a broken connection.
+        message: one redacted line, in the words of the provider where it said any.
+        request_id: the provider's id of the request, for its support.
+        retry_after_ms: how long the provider asks to wait.
+        phase: for timeouts: connect, first-byte, idle or total.
+        body: an excerpt of the error body, redacted.
+        reason: the failure reason where the kind alone decides it.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after_ms: int | None = None,
+        phase: str | None = None,
+        body: str = "",
+        hint: str = "",
+    ) -> None:
+        self.message = shown(message, EXCERPT_CELLS)
+        super().__init__(self.message, hint=hint)
+        self.kind = kind
+        self.provider = provider
+        self.status = status
+        self.code = shown(code, 80) if code else None
+        self.request_id = shown(request_id, 80) if request_id else None
+        self.retry_after_ms = retry_after_ms
+        self.phase = phase
+        self.body = shown(body, EXCERPT_CELLS)
+        self.reason = KNOWN_REASONS.get(kind)
+
+    @property
+    def timed_out(self) -> bool:
+        return self.kind is ErrorKind.TIMEOUT
+
+    def facts(self) -> dict[str, Any]:
+        """The JSON-ready facts for an event; nothing secret, absent ones left out."""
+        facts = {
+            "kind": self.kind.value,
+            "status": self.status,
+            "code": self.code,
+            "request_id": self.request_id,
+            "retry_after_ms": self.retry_after_ms,
+            "phase": self.phase,
+        }
+        return {name: value for name, value in facts.items() if value is not None}
+
+
+def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> int | None:
+    """The wait that `retry-after-ms` or `retry-after` (seconds or an HTTP date) asks for; None if unreadable."""
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            return max(0, int(float(milliseconds)))
+        if not (value := headers.get("retry-after")):
+            return None
+        try:
+            return max(0, int(float(value) * 1000))
+        except ValueError:
+            return max(0, int(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def error_object(body: str) -> Mapping[str, Any] | None:
+    """The `error` object of a JSON error body, whatever its nesting; None when there is none."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(parsed, list) and parsed:
+        parsed = parsed[0]
+    if not isinstance(parsed, dict):
+        return None
+    error = parsed.get("error", parsed)
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else None
+
+
+def named(error: Mapping[str, Any]) -> tuple[int | None, str | None, str]:
+    """(status, code, message) of an error object; a numeric code is a status, a type stands in for a missing code."""
+    status: int | None = None
+    code: str | None = None
+    for name in ("status", "code", "type"):
+        value = error.get(name)
+        if isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 400 <= value <= 599:
+            status = status or value
+        elif isinstance(value, str) and value and code is None:
+            code = value
+    kind = error.get("type")
+    message = error.get("message")
+    words = [word for word in (kind, message) if isinstance(word, str) and word]
+    return status, code, ": ".join(words)
+
+
+def from_status(provider: str, status: int, headers: Mapping[str, str], body: str, now_ms: int) -> ProviderError:
+    """The error of an answer whose status is not 2xx. Redirects are errors: a credential never follows one."""
+    request_id = next((headers[name] for name in REQUEST_ID_HEADERS if name in headers), None)
+    if 300 <= status < 400:
+        return ProviderError(
+            ErrorKind.PROTOCOL,
+            f"{status} redirect to {headers.get('location', 'nowhere')} not followed",
+            provider=provider,
+            status=status,
+            request_id=request_id,
+            hint="set models.providers.<id>.baseUrl to the address the provider really has",
+        )
+    error = error_object(body)
+    _, code, words = named(error) if error is not None else (None, None, "")
+    return ProviderError(
+        ErrorKind.HTTP,
+        f"{status} {words or body.strip() or 'status code (no body)'}",
+        provider=provider,
+        status=status,
+        code=code,
+        request_id=request_id,
+        retry_after_ms=retry_after_ms(headers, now_ms),
+        body=body,
+    )
+
+
+def from_event(provider: str, error: Mapping[str, Any]) -> ProviderError:
+    """The error of an error event inside a reply."""
+    status, code, words = named(error)
+    return ProviderError(
+        ErrorKind.IN_STREAM,
+        (f"{status} " if status else "") + (words or code or "the provider sent an error without details"),
+        provider=provider,
+        status=status,
+        code=code,
+        body=json.dumps(dict(error))[: EXCERPT_CELLS * 2],
+    )
+
+
+def not_the_protocol(provider: str, what: str, body: str = "") -> ProviderError:
+    """The answer is not what the api promises."""
+    return ProviderError(ErrorKind.PROTOCOL, what, provider=provider, body=body)
