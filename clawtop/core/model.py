@@ -506,6 +506,7 @@ class EventKind(StrEnum):
     OPERATION = "operation"
     REVERTED = "reverted"
     DRAIN = "drain"
+    LANE = "lane"
     GATEWAY = "gateway"
     PROFILE = "profile"
     LOCK = "lock"
