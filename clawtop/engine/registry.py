@@ -1,0 +1,416 @@
+"""The registry of active prompt holders: at most one run of clawtop prompts a session at a time (design invariant 1).
+
+Across tasks, threads and processes of one host. The rules are `core.admission`; the records are `store.holders`. A
+`PromptRegistry` belongs to one event loop. No call blocks a thread: an attempt on a record that another process is
+changing is repeated after a millisecond.
+
+Mutable state: `_waiting` (token -> the event of a task that waits here) and `_cleanups` (releases that could not be
+done at once), both touched by the loop's own thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clawtop.clock import Clock
+from clawtop.core.admission import (
+    Ask,
+    Claimant,
+    Describe,
+    Effect,
+    ForeignHolder,
+    Granted,
+    Holding,
+    Leave,
+    OnContention,
+    Refused,
+    Released,
+    Request,
+    Wake,
+)
+from clawtop.core.model import Event, EventKind
+from clawtop.engine.fork import fork_session
+from clawtop.errors import SessionContendedError
+from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, ring
+from clawtop.text import safe
+
+BUSY_PAUSE_S = 0.001
+"""Pause after an attempt on a record that another process is changing."""
+
+LOOK_S = 0.2
+"""How often a waiter looks by itself, for wake-ups that were lost and holders that were killed."""
+
+FOREIGN_LOOK_S = 0.25
+"""How often a granted session is looked at again while an OpenClaw run is in it."""
+
+CLOSE_S = 2.0
+"""How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
+
+Foreign = Callable[[Path], ForeignHolder | None]
+Journal = Callable[[Event], None]
+
+
+class Holder:
+    """A session's prompt, held. Leaving the context releases it, whatever happened inside.
+
+    Attributes:
+        session_file: canonical path of the file to prompt; a fresh one after a fork.
+        forked_from: the contended session's file, when this is a fork.
+        waited_ms: how long the acquisition took.
+    """
+
+    def __init__(
+        self, registry: PromptRegistry, holding: Holding, session_file: Path, forked_from: Path | None, waited_ms: int
+    ) -> None:
+        self._registry = registry
+        self._holding = holding
+        self.session_file = session_file
+        self.forked_from = forked_from
+        self.waited_ms = waited_ms
+        self.released = False
+
+    @property
+    def token(self) -> str:
+        return self._holding.who.token
+
+    @property
+    def run_id(self) -> str:
+        return self._holding.who.run_id
+
+    def set_phase(self, phase: str) -> None:
+        """Say where the run is; others see it within milliseconds. Never waits, never fails."""
+        self._registry.describe(self, Describe(self.token, phase=phase))
+
+    def set_profile(self, profile: str) -> None:
+        """Say which auth profile the run uses now. Never waits, never fails."""
+        self._registry.describe(self, Describe(self.token, profile=profile))
+
+    phase = set_phase
+    profile = set_profile
+
+    async def release(self, how: str = "completed") -> None:
+        """Give the prompt back; `how`: completed, error, cancelled or takeover. Does nothing the second time.
+
+        The next waiter is woken. Cancelling this call does not stop the release.
+        """
+        if not self.released:
+            self.released = True
+            await self._registry.leave(str(self.session_file), Leave(self.token, how), self._holding.who)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release(_how(error))
+
+
+def _how(error: BaseException | None) -> str:
+    if error is None:
+        return "completed"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return "takeover" if getattr(error, "code", "") == "CLAWTOP_SESSION_TAKEOVER" else "error"
+
+
+class PromptRegistry:
+    """Hands out session prompts of one state directory. Use as an async context manager, or call `aclose`."""
+
+    def __init__(
+        self,
+        state_dir: str | Path,
+        *,
+        clock: Clock,
+        journal: Journal | None = None,
+        max_wait_s: float | None = 300.0,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        """Creates nothing yet: `<state>/clawtop/holders/` comes into being with the first acquire.
+
+        Args:
+            journal: gets an event for each grant, wait, contention and release.
+            max_wait_s: bounds a wait that names no deadline, in seconds: OpenClaw's max hold; None: for ever.
+            new_id: makes tokens and the ids of forked sessions.
+        """
+        self._directory = holders_dir(os.path.realpath(state_dir))
+        self._clock = clock
+        self._journal = journal
+        self._max_wait_s = max_wait_s
+        self._new_id = new_id
+        self._records: HolderRecords | None = None
+        self._channel: WakeChannel | None = None
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._cleanups: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Finish pending releases and close the wake channel. Holders that are still out stay valid."""
+        if self._cleanups:
+            await asyncio.wait(set(self._cleanups), timeout=CLOSE_S)
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.descriptor)
+            self._channel.close()
+            self._channel = None
+
+    # --- acquire -------------------------------------------------------------------------------------------------
+
+    async def acquire(
+        self,
+        session_file: Path,
+        *,
+        session_key: str | None = None,
+        agent: str | None = None,
+        lane: str,
+        run_id: str,
+        on_contention: OnContention = OnContention.WAIT,
+        deadline: float | None = None,
+        foreign: Foreign | None = None,
+    ) -> Holder:
+        """Take the prompt of a session.
+
+        Args:
+            deadline: monotonic seconds (of the clock) at which waiting ends.
+            foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
+
+        Raises:
+            SessionContendedError: somebody else has it, and the caller asked not to wait, or waited to its deadline.
+            RefusedError: this user cannot coordinate runs in this state directory.
+        """
+        path = canonical(session_file)
+        began = self._clock.monotonic()
+        if deadline is None and self._max_wait_s is not None:
+            deadline = began + self._max_wait_s
+        wait_s = None if deadline is None else deadline - began
+        who = self._claimant(lane, run_id, session_key=session_key, agent=agent, wait_s=wait_s)
+        try:
+            holding = await self._grant(path, who, on_contention, began, deadline)
+            if foreign is not None:
+                await self._until_alone(path, foreign, on_contention, began, deadline)
+        except BaseException as error:
+            await self.leave(path, Leave(who.token, _how(error)), who)
+            if not isinstance(error, SessionContendedError):
+                raise
+            self._tell(EventKind.CONTENDED, error.title, path, who)
+            if on_contention is not OnContention.FORK:
+                raise
+            return await self._fork(Path(path), session_key, agent, lane, run_id)
+        waited_ms = self._since(began)
+        self._tell(EventKind.ACQUIRE, f"{run_id} holds the prompt", path, who, duration_ms=waited_ms)
+        return Holder(self, holding, Path(path), None, waited_ms)
+
+    def _claimant(
+        self, lane: str, run_id: str, *, session_key: str | None, agent: str | None, wait_s: float | None
+    ) -> Claimant:
+        now = self._clock.now_ms()
+        return Claimant(
+            token=self._new_id().replace("-", ""),
+            member=self.records().presence.member,
+            pid=os.getpid(),
+            lane=lane,
+            run_id=run_id,
+            since=now,
+            session_key=session_key,
+            agent=agent,
+            deadline=None if wait_s is None else now + round(wait_s * 1000),
+            wake=self._listen().name,
+        )
+
+    async def _grant(
+        self, path: str, who: Claimant, on_contention: OnContention, began: float, deadline: float | None
+    ) -> Holding:
+        woken = asyncio.Event()
+        self._waiting[who.token] = woken
+        told = False
+        try:
+            while True:
+                woken.clear()
+                for effect in await self._apply(path, Ask(who, on_contention), deadline):
+                    if isinstance(effect, Granted) and effect.holding.who.token == who.token:
+                        return effect.holding
+                    if isinstance(effect, Refused):
+                        raise self._contended(path, _holder_line(effect))
+                if not told:
+                    told = True
+                    self._tell(EventKind.WAIT, f"{who.run_id} waits for the prompt", path, who)
+                left = None if deadline is None else deadline - self._clock.monotonic()
+                if left is not None and left <= 0:
+                    raise await self._waited_out(path, who, began)
+                await _wait_for(woken, LOOK_S if left is None else min(LOOK_S, left))
+        finally:
+            del self._waiting[who.token]
+
+    async def _waited_out(self, path: str, who: Claimant, began: float) -> SessionContendedError:
+        holder = ""
+        for effect in await self._apply(path, Ask(who, OnContention.RAISE)):
+            if isinstance(effect, Refused):
+                holder = _holder_line(effect)
+        return self._contended(path, holder, waited_ms=self._since(began))
+
+    async def _until_alone(
+        self, path: str, foreign: Foreign, on_contention: OnContention, began: float, deadline: float | None
+    ) -> None:
+        """Keep our place while an OpenClaw run is in the session."""
+        while (run := foreign(Path(path))) is not None:
+            line = f"{run.who} (known by {run.source})"
+            if on_contention is not OnContention.WAIT:
+                raise self._contended(path, line)
+            left = FOREIGN_LOOK_S if deadline is None else deadline - self._clock.monotonic()
+            if left <= 0:
+                raise self._contended(path, line, waited_ms=self._since(began))
+            await self._clock.sleep(min(FOREIGN_LOOK_S, left))
+
+    async def _fork(self, parent: Path, session_key: str | None, agent: str | None, lane: str, run_id: str) -> Holder:
+        child = fork_session(parent, self._new_id(), self._clock.now_ms())
+        holder = await self.acquire(
+            child, session_key=session_key, agent=agent, lane=lane, run_id=run_id, on_contention=OnContention.RAISE
+        )
+        holder.forked_from = parent
+        return holder
+
+    # --- change and release --------------------------------------------------------------------------------------
+
+    def describe(self, holder: Holder, request: Describe) -> None:
+        """Write a holder's phase or profile, at once or as soon as the record is free."""
+        if holder.released:
+            return
+        path = str(holder.session_file)
+        try:
+            done = self.records().apply(path, request, self._clock.now_ms()) is not None
+        except (OSError, ValueError):
+            return
+        if not done:
+            self._in_background(self._describe_later(path, request))
+
+    async def _describe_later(self, path: str, request: Describe) -> None:
+        await self._apply(path, request)
+
+    async def leave(self, path: str, request: Leave, who: Claimant) -> None:
+        """Release or stop waiting: at once where the record is free, else shielded from cancellation."""
+        if not self._leave_now(path, request, who):
+            await asyncio.shield(self._in_background(self._leave_later(path, request, who)))
+
+    async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
+        while not self._leave_now(path, request, who):
+            await self._clock.sleep(BUSY_PAUSE_S)
+
+    def _leave_now(self, path: str, request: Leave, who: Claimant) -> bool:
+        try:
+            effects = self.records().apply(path, request, self._clock.now_ms())
+        except OSError:
+            return False
+        if effects is None:
+            return False
+        self._spread(effects)
+        if any(isinstance(effect, Released) and effect.holding.who.token == who.token for effect in effects):
+            self._tell(EventKind.RELEASE, f"{who.run_id} left the prompt: {request.how}", path, who)
+        return True
+
+    def _in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._cleanups.add(task)
+        task.add_done_callback(self._cleanups.discard)
+        return task
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
+        while True:
+            effects = self.records().apply(path, request, self._clock.now_ms())
+            if effects is not None:
+                self._spread(effects)
+                return effects
+            if deadline is not None and self._clock.monotonic() >= deadline:
+                raise self._contended(path, "another clawtop process, which is changing the record")
+            await self._clock.sleep(BUSY_PAUSE_S)
+
+    def records(self) -> HolderRecords:
+        """The records, entered on first use."""
+        if self._records is None:
+            self._records = HolderRecords(Presence.of(self._directory))
+        return self._records
+
+    def _spread(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            if isinstance(effect, Wake):
+                woken = self._waiting.get(effect.who.token)
+                if woken is not None:
+                    woken.set()
+                else:
+                    ring(self._directory, effect.who)
+
+    def _listen(self) -> WakeChannel:
+        if self._channel is None:
+            self._channel = WakeChannel(self.records().presence)
+            asyncio.get_running_loop().add_reader(self._channel.descriptor, self._hear)
+        return self._channel
+
+    def _hear(self) -> None:
+        if self._channel is None:
+            return
+        for token in self._channel.tokens():
+            if token in self._waiting:
+                self._waiting[token].set()
+
+    # --- words ---------------------------------------------------------------------------------------------------
+
+    def _since(self, began: float) -> int:
+        return round((self._clock.monotonic() - began) * 1000)
+
+    def _contended(self, path: str, holder: str, *, waited_ms: int | None = None) -> SessionContendedError:
+        waited = "" if waited_ms is None else f" after {waited_ms} ms"
+        return SessionContendedError(
+            f"the session is held by {holder or 'another run'}{waited}: {safe(path)}",
+            holder=holder,
+            hint="wait, or fork the session to a fresh id",
+            unchanged="nothing was sent and nothing was written",
+        )
+
+    def _tell(self, kind: EventKind, text: str, path: str, who: Claimant, *, duration_ms: int | None = None) -> None:
+        if self._journal is None:
+            return
+        self._journal(
+            Event(
+                at=self._clock.now_ms(),
+                kind=kind,
+                source="engine",
+                text=safe(text),
+                agent=who.agent,
+                session_key=who.session_key,
+                session_file=path,
+                lane=who.lane,
+                run_id=who.run_id,
+                duration_ms=duration_ms,
+                pid=who.pid,
+            )
+        )
+
+
+def _holder_line(refused: Refused) -> str:
+    if refused.holder is not None:
+        who = refused.holder.who
+        return safe(f"run {who.run_id} on lane {who.lane} (pid {who.pid}, {refused.holder.phase})")
+    if refused.closing is not None:
+        return safe(f"drain {refused.closing.drain_id} (pid {refused.closing.pid}), which keeps it closed")
+    return "runs that waited before"
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass
