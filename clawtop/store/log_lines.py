@@ -63,8 +63,13 @@ def parse_line(line: str, names: Names) -> Event | None:
         return _event(record, names, EventKind.CONTENDED)
     for prefix, kind in _PREFIXES:
         if record.text.startswith(prefix):
-            return _event(record, names, kind)
+            return _event(record, names, kind, data=_lane_step(record.text) if kind is EventKind.LANE else None)
     return None
+
+
+def _lane_step(text: str) -> dict[str, str]:
+    """Which step of a lane a line tells: enqueue, dequeue or done."""
+    return {"step": next((step for step in ("enqueue", "dequeue", "done") if f" {step}:" in text), "other")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,117 @@
+"""Lanes and contention as a stream of events tells them: queue figures, waits, collisions and takeovers.
+
+A gateway prints "lane wait exceeded" only when the wait is over (formats.md 7), so a lane that is still blocked shows
+as queued work without a recent dequeue.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+
+from clawtop.core.lanes import classify_lane, classify_session_key
+from clawtop.core.model import Event, EventKind, LaneStats
+
+KEPT_WAITS = 60
+"""Recent waits that a lane keeps for its percentiles and its sparkline."""
+
+COLLISIONS = frozenset({EventKind.CONTENDED, EventKind.WAIT})
+
+
+def percentile(values: Sequence[int], share: float) -> int | None:
+    """The nearest-rank percentile of `values` (any order), None without values. `share` is 0..1."""
+    if not values:
+        return None
+    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
+
+
+@dataclass(slots=True)
+class _Lane:
+    active: int | None = None
+    queued: int | None = None
+    waits: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT_WAITS))
+
+
+def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) -> tuple[LaneStats, ...]:
+    """What lane events say about each lane, busiest first. `limits`: configured concurrency by lane name."""
+    found: dict[str, _Lane] = {}
+    for event in events:
+        if event.kind is not EventKind.LANE or event.lane is None:
+            continue
+        lane = found.setdefault(event.lane, _Lane())
+        step, data = event.data.get("step"), event.data
+        if step == "enqueue":
+            lane.queued = data.get("queueSize", lane.queued)
+        elif step == "dequeue":
+            lane.queued = data.get("queueSize", lane.queued)
+            lane.active = (lane.active or 0) + 1
+            if event.duration_ms is not None:
+                lane.waits.append(event.duration_ms)
+        elif step == "done":
+            lane.active = data.get("active", lane.active)
+            lane.queued = data.get("queued", lane.queued)
+    stats = [
+        LaneStats(
+            lane=name,
+            lane_class=classify_lane(name),
+            source=source,
+            active=lane.active,
+            limit=limits.get(name, 1 if name.startswith("session:") else None),
+            queued=lane.queued,
+            wait_p50_ms=percentile(lane.waits, 0.5),
+            wait_p95_ms=percentile(lane.waits, 0.95),
+            wait_max_ms=max(lane.waits, default=None),
+            waits=tuple(lane.waits),
+        )
+        for name, lane in found.items()
+    ]
+    return tuple(sorted(stats, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
+
+
+@dataclass(frozen=True, slots=True)
+class WorstSession:
+    """A session by how often lanes collided on it."""
+
+    session: str
+    collisions: int
+    takeovers: int
+    longest_ms: int | None
+    last_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """Collisions and takeovers by lane class, and the sessions that suffer most (thread 5's histogram)."""
+
+    collisions: Mapping[str, int] = field(default_factory=dict)
+    takeovers: Mapping[str, int] = field(default_factory=dict)
+    worst: tuple[WorstSession, ...] = ()
+
+
+def contention(events: Iterable[Event], worst: int = 10) -> Contention:
+    """Count collisions (waits over the limit, contended acquires) and takeovers."""
+    collisions: Counter[str] = Counter()
+    takeovers: Counter[str] = Counter()
+    by_session: dict[str, list[Event]] = {}
+    for event in events:
+        if event.kind is not EventKind.TAKEOVER and event.kind not in COLLISIONS:
+            continue
+        session = event.session_key or event.session_file
+        lane_class = classify_session_key(event.session_key) if event.session_key else classify_lane(event.lane or "")
+        (takeovers if event.kind is EventKind.TAKEOVER else collisions)[str(lane_class)] += 1
+        if session:
+            by_session.setdefault(session, []).append(event)
+    ranked = [
+        WorstSession(
+            session=session,
+            collisions=sum(event.kind in COLLISIONS for event in hits),
+            takeovers=sum(event.kind is EventKind.TAKEOVER for event in hits),
+            longest_ms=max((event.duration_ms for event in hits if event.duration_ms is not None), default=None),
+            last_at=max(event.at for event in hits),
+        )
+        for session, hits in by_session.items()
+    ]
+    ranked.sort(key=lambda item: (-item.takeovers, -item.collisions, -item.last_at, item.session))
+    return Contention(dict(collisions), dict(takeovers), tuple(ranked[:worst]))
