@@ -1,0 +1,158 @@
+"""Which sessions need attention: long-running, stalled or stuck.
+
+As OpenClaw's watcher (2026.5.20, `logging/diagnostic.ts`), which looks every 30 s and warns ever more rarely.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from clawtop.core.model import Attention
+
+TICK_MS = 30_000
+DEFAULT_LIMITS = Attention()
+
+_WARN_RANGE_MS = (1_000, 86_400_000)
+_LEAST_ABORT_MS = 300_000
+_ABORT_WARNINGS = 3
+
+
+class AttentionKind(StrEnum):
+    LONG_RUNNING = "session.long_running"
+    STALLED = "session.stalled"
+    STUCK = "session.stuck"
+
+
+class WorkKind(StrEnum):
+    """What a session is busy with."""
+
+    EMBEDDED_RUN = "embedded_run"
+    MODEL_CALL = "model_call"
+    TOOL_CALL = "tool_call"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What is going on in a session. Ages are ms; None is unknown.
+
+    `progress` names the last sign of life, such as "run:completed".
+    """
+
+    work: WorkKind | None = None
+    progress: str | None = None
+    progress_age_ms: float | None = None
+    tool_age_ms: float | None = None
+    has_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionReport:
+    """Why a session needs attention.
+
+    Attributes:
+        reason, classification: OpenClaw's words for it.
+        work: what it is busy with, None when with nothing.
+        recoverable: recovery may release the lane: nothing is running.
+        abortable: recovery may abort the run: it made no progress for longer than the abort threshold.
+    """
+
+    kind: AttentionKind
+    reason: str
+    classification: str
+    work: WorkKind | None
+    recoverable: bool
+    abortable: bool
+
+
+def thresholds(diagnostics: Mapping[str, Any] | None) -> Attention:
+    """The thresholds that the `diagnostics` section of openclaw.json sets; nonsense and out of range is the default."""
+    given = diagnostics or {}
+    lowest, highest = _WARN_RANGE_MS
+    warn = _whole_ms(given.get("stuckSessionWarnMs"))
+    warn = warn if warn is not None and lowest <= warn <= highest else DEFAULT_LIMITS.warn_ms
+    abort = _whole_ms(given.get("stuckSessionAbortMs"))
+    if abort is None or abort <= 0:
+        return Attention(warn, max(_LEAST_ABORT_MS, _ABORT_WARNINGS * warn))
+    return Attention(warn, max(warn, abort))
+
+
+def _whole_ms(value: Any) -> int | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return math.floor(value) if is_number and math.isfinite(value) else None
+
+
+def classify_attention(
+    activity: Activity, queue_depth: int, age_ms: float, limits: Attention = DEFAULT_LIMITS
+) -> AttentionReport:
+    """What is the matter with a session whose state has not changed for `age_ms`."""
+    report = _classified(activity, queue_depth, limits)
+    return replace(report, abortable=_is_abortable(report, activity, age_ms, limits.abort_ms))
+
+
+def _classified(activity: Activity, queue_depth: int, limits: Attention) -> AttentionReport:
+    work, queued = activity.work, queue_depth > 0
+    if work is None:
+        reason = "queued_work_without_active_run" if queued else "stale_session_state"
+        return AttentionReport(AttentionKind.STUCK, reason, "stale_session_state", None, True, False)
+    silent = (activity.progress_age_ms or 0) > limits.warn_ms
+    if work is WorkKind.TOOL_CALL and silent and (activity.tool_age_ms or 0) > limits.warn_ms:
+        return _stalled("blocked_tool_call", "blocked_tool_call", work)
+    if queued and work is WorkKind.EMBEDDED_RUN and is_terminal_progress(activity.progress):
+        return _stalled("queued_behind_terminal_active_work", "stalled_agent_run", work)
+    if silent:
+        return _stalled("active_work_without_progress", "stalled_agent_run", work)
+    reason = "queued_behind_active_work" if queued else "active_work"
+    return AttentionReport(AttentionKind.LONG_RUNNING, reason, "long_running", work, False, False)
+
+
+def _stalled(reason: str, classification: str, work: WorkKind) -> AttentionReport:
+    return AttentionReport(AttentionKind.STALLED, reason, classification, work, False, False)
+
+
+_TERMINAL_NAMES = frozenset({"run:completed", "embedded_run:ended"})
+_TERMINAL_PARTS = (
+    "response.completed",
+    "rawResponseItem/completed",
+    "raw_response_item.completed",
+    "output_item.done",
+)
+
+
+def is_terminal_progress(progress: str | None) -> bool:
+    """Whether the last sign of life says that the work was over."""
+    if progress is None:
+        return False
+    return progress in _TERMINAL_NAMES or any(part in progress for part in _TERMINAL_PARTS)
+
+
+def _is_abortable(report: AttentionReport, activity: Activity, age_ms: float, abort_ms: int) -> bool:
+    if report.kind is not AttentionKind.STALLED:
+        return False
+    if report.work is WorkKind.EMBEDDED_RUN:
+        return age_ms >= abort_ms
+    silent_for = activity.progress_age_ms
+    if silent_for is None or silent_for < abort_ms:
+        return False
+    if report.work is WorkKind.MODEL_CALL:
+        return activity.has_run
+    blocked = report.classification == "blocked_tool_call"
+    return blocked and activity.tool_age_ms is not None and activity.tool_age_ms >= abort_ms
+
+
+def needs_attention(*, processing: bool, age_ms: float, queue_depth: int, activity: Activity, warn_ms: int) -> bool:
+    """Whether the watcher looks at a session at all: at work for too long, or idle while its run blocks a queue."""
+    if processing and age_ms > warn_ms:
+        return True
+    has_owner = activity.work is WorkKind.EMBEDDED_RUN or activity.has_run
+    return not processing and queue_depth > 0 and has_owner and (activity.progress_age_ms or 0) > warn_ms
+
+
+def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
+    """The age at which the next warning is due: later each time (stuck and long-running sessions)."""
+    if last_warned_at_age_ms is None:
+        return warn_ms
+    return max(last_warned_at_age_ms + warn_ms, last_warned_at_age_ms * 2)

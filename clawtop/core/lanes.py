@@ -1,0 +1,154 @@
+"""Lane names and what they stand for.
+
+Every turn takes a session lane first and a global lane second. Names are OpenClaw's (2026.3-2026.9); the classes are
+those of the collision histogram in thread 83510.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from clawtop.core.model import Generation
+
+MAIN = "main"
+CRON = "cron"
+CRON_NESTED = "cron-nested"
+SUBAGENT = "subagent"
+NESTED = "nested"
+
+_SESSION_PREFIX = "session:"
+_NESTED_PREFIX = f"{NESTED}:"
+_HEARTBEAT_SUFFIX = ":heartbeat"
+
+
+class LaneClass(StrEnum):
+    """What kind of work a lane carries.
+
+    MAIN: an agent's main session, or the global main lane that mirrors it. CHANNEL: a channel, group or room.
+    DIRECT: one person. SESSION: a session that is none of the others, such as one with an explicit id.
+    """
+
+    MAIN = "main"
+    HEARTBEAT = "heartbeat"
+    CHANNEL = "channel"
+    DIRECT = "direct"
+    CRON = "cron"
+    CRON_NESTED = "cron-nested"
+    SUBAGENT = "subagent"
+    NESTED = "nested"
+    SESSION = "session"
+    OTHER = "other"
+
+
+def global_lane(lane: str | None) -> str:
+    """The process-wide lane of a turn: cron work runs in `cron-nested`, unnamed work in `main`."""
+    name = (lane or "").strip()
+    return CRON_NESTED if name == CRON else name or MAIN
+
+
+def session_lane(key: str) -> str:
+    """The lane that serialises the turns of one session key (or session id)."""
+    name = key.strip() or MAIN
+    return name if name.startswith(_SESSION_PREFIX) else _SESSION_PREFIX + name
+
+
+def cron_agent_lane(lane: str | None) -> str:
+    """The lane of an agent turn that a cron job starts; a lane named by the job stays."""
+    name = (lane or "").strip()
+    return CRON_NESTED if name in {"", CRON} else name
+
+
+def nested_lane(session_key: str | None) -> str:
+    """The lane of agent-to-agent turns: one for each session, so that they do not wait for one another."""
+    key = (session_key or "").strip()
+    return _NESTED_PREFIX + key if key else NESTED
+
+
+def isolated_heartbeat_key(session_key: str, configured_key: str, stored_base: str | None = None) -> tuple[str, str]:
+    """The session key of an isolated heartbeat, and the key it is derived from.
+
+    Repeated `:heartbeat` suffixes collapse onto the base that was stored with the session, else onto the configured
+    key - unless that key itself ends in `:heartbeat`, which is then somebody's real name for a session.
+    """
+    for base in ((stored_base or "").strip(), "" if configured_key.endswith(_HEARTBEAT_SUFFIX) else configured_key):
+        if base and re.fullmatch(f"(?:{_HEARTBEAT_SUFFIX})+", _after(session_key, base)):
+            return base + _HEARTBEAT_SUFFIX, base
+    return session_key + _HEARTBEAT_SUFFIX, session_key
+
+
+def _after(text: str, prefix: str) -> str:
+    return text[len(prefix) :] if text.startswith(prefix) else ""
+
+
+_GLOBAL_LANES: Mapping[str, LaneClass] = MappingProxyType(
+    {
+        MAIN: LaneClass.MAIN,
+        CRON: LaneClass.CRON,
+        CRON_NESTED: LaneClass.CRON_NESTED,
+        SUBAGENT: LaneClass.SUBAGENT,
+        NESTED: LaneClass.NESTED,
+    }
+)
+
+_BY_FIRST_WORD: Mapping[str, LaneClass] = MappingProxyType(
+    {"main": LaneClass.MAIN, "cron": LaneClass.CRON, "subagent": LaneClass.SUBAGENT}
+)
+
+_BY_PEER_KIND: Mapping[str, LaneClass] = MappingProxyType(
+    {
+        "direct": LaneClass.DIRECT,
+        "dm": LaneClass.DIRECT,
+        "channel": LaneClass.CHANNEL,
+        "group": LaneClass.CHANNEL,
+        "room": LaneClass.CHANNEL,
+    }
+)
+_PEER_KIND_PLACES = 3
+"""A peer kind stands at most behind a channel name and an account: `telegram:work:direct:4711`."""
+
+
+def classify_lane(lane: str) -> LaneClass:
+    """The class of a lane by its name: a global lane, a nested lane, or the lane of a session."""
+    name = lane.strip()
+    if name.startswith(_SESSION_PREFIX):
+        return classify_session_key(name.removeprefix(_SESSION_PREFIX))
+    if name.startswith(_NESTED_PREFIX):
+        return LaneClass.NESTED
+    return _GLOBAL_LANES.get(name, LaneClass.OTHER)
+
+
+def classify_session_key(key: str) -> LaneClass:
+    """The class of a session by its key, `agent:<agent id>:<rest>`."""
+    words = key.strip().lower().split(":")
+    if words == [MAIN]:
+        return LaneClass.MAIN
+    if words[0] != "agent" or len(words) < 3:
+        return LaneClass.OTHER
+    rest = words[2:]
+    if len(rest) > 1 and rest[-1] == "heartbeat":
+        return LaneClass.HEARTBEAT
+    if rest[0] in _BY_FIRST_WORD:
+        return _BY_FIRST_WORD[rest[0]]
+    kinds = (_BY_PEER_KIND[word] for word in rest[:_PEER_KIND_PLACES] if word in _BY_PEER_KIND)
+    return next(kinds, LaneClass.SESSION)
+
+
+DEFAULT_LIMIT = 1
+"""Turns at a time in a lane that nobody configured, which is every session lane."""
+
+_DEFAULT_LIMITS: Mapping[Generation, Mapping[str, int]] = MappingProxyType(
+    {
+        Generation.A: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 1}),
+        Generation.B: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 1, CRON_NESTED: 1}),
+        Generation.C: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 8, CRON_NESTED: 8}),
+        Generation.D: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 8, CRON_NESTED: 8, NESTED: 1}),
+    }
+)
+
+
+def lane_limits(generation: Generation, configured: Mapping[str, int] | None = None) -> Mapping[str, int]:
+    """Turns at a time per global lane: OpenClaw's defaults of that generation, under what the config sets."""
+    return MappingProxyType({**_DEFAULT_LIMITS[generation], **(configured or {})})
