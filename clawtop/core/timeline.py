@@ -1,0 +1,77 @@
+"""How it came to this: events of every source in one order, filtered by what the operator asks about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from heapq import merge
+
+from clawtop.core.model import Event, EventKind
+
+BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_START, EventKind.RUN_END})
+"""Kinds that happen all the time; shown only when asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to show. Empty fields let everything through; `text` is a case-insensitive part of the line."""
+
+    kinds: frozenset[EventKind] = frozenset()
+    profile: str | None = None
+    session: str | None = None
+    lane: str | None = None
+    text: str = ""
+    background: bool = False
+    since: int | None = None
+
+    def admits(self, event: Event) -> bool:
+        """Whether `event` is shown."""
+        if self.kinds:
+            if event.kind not in self.kinds:
+                return False
+        elif event.kind in BACKGROUND and not self.background:
+            return False
+        if self.since is not None and event.at < self.since:
+            return False
+        if self.profile is not None and event.profile != self.profile:
+            return False
+        if self.session is not None and self.session not in (event.session_key, event.session_file):
+            return False
+        if self.lane is not None and event.lane != self.lane:
+            return False
+        needle = self.text.casefold()
+        return not needle or any(
+            part and needle in part.casefold()
+            for part in (
+                event.text,
+                event.kind,
+                event.profile,
+                event.session_key,
+                event.lane,
+                event.source,
+                event.run_id,
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Events oldest first, without the ones that two sources tell alike."""
+
+    events: tuple[Event, ...] = ()
+    limit: int = field(default=5_000)
+
+    def extended(self, *sources: Iterable[Event]) -> Timeline:
+        """With the events of `sources` (each oldest first) merged in; the newest `limit` stay."""
+        seen: set[tuple[int, EventKind, str, str | None, str | None]] = set()
+        merged: list[Event] = []
+        for event in merge(self.events, *sources, key=lambda item: item.at):
+            identity = (event.at, event.kind, event.text, event.run_id, event.lane)
+            if identity not in seen:
+                seen.add(identity)
+                merged.append(event)
+        return Timeline(tuple(merged[-self.limit :]), self.limit)
+
+    def matching(self, chosen: Filter) -> tuple[Event, ...]:
+        """The events that `chosen` admits, oldest first."""
+        return tuple(event for event in self.events if chosen.admits(event))
