@@ -45,25 +45,26 @@ def sibling(path: str) -> str:
     return f"{path}.clawtop.{os.getpid()}.{next(_serial)}.tmp"
 
 
-def write_sibling(path: str, content: bytes, mode: int = 0o600) -> str:
-    """Write `content` to a new file beside `path`, flushed to the disk, and return its name.
+def write_sibling(path: str, content: bytes, mode: int = 0o600, *, durable: bool = True) -> str:
+    """Write `content` to a new file beside `path`, flushed to the disk if `durable`, and return its name.
 
     Nothing is left behind when it fails (OSError: no space, read-only file system, no permission, no directory).
     """
     while True:
         name = sibling(path)
         with contextlib.suppress(FileExistsError):
-            write_new(name, content, mode)
+            write_new(name, content, mode, durable=durable)
             return name
 
 
-def write_new(path: str, content: bytes, mode: int) -> None:
+def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> None:
     """Create `path` with `content`, flushed to the disk. FileExistsError when it is there; removed if writing fails."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         try:
             _write_all(descriptor, content)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except BaseException:

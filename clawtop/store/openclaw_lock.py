@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,15 @@ class Proposal:
     Made before the wait for the lock begins, so that the flush to the disk never counts as time under the lock.
     """
 
-    def __init__(self, path: str, payload: Mapping[str, Any], *, newline: bool = True) -> None:
-        """Write the content of the lock-to-be beside `path`. OSError where the directory refuses it."""
+    def __init__(self, path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> None:
+        """Write the content of the lock-to-be beside `path`. OSError where the directory refuses it.
+
+        `durable` flushes it to the disk. Session locks need no flush: after a power failure every OpenClaw version
+        removes an empty or garbled one by itself (formats.md 4), and a run takes and gives back several a second.
+        """
         self.path = path
         self.content = lock_content(payload, newline=newline)
-        self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666)
+        self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
 
     def publish(self) -> Published | None:
         """Take the lock's name now, or None when there is a lock. The proposal is used up by success."""
@@ -114,13 +119,19 @@ def lock_content(payload: Mapping[str, Any], *, newline: bool = True) -> bytes:
     return (json.dumps(payload, indent=2) + ("\n" if newline else "")).encode()
 
 
-def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True) -> Published | None:
-    """Create the lock at `path` with `payload`, or None when there is one already.
+def timestamp(now: int) -> str:
+    """`createdAt` as `Date.toISOString` writes it, from ms since the epoch."""
+    seconds, milliseconds = divmod(now, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
+
+
+def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> Published | None:
+    """Create the lock at `path` with `payload`, or None when there is one already. `durable`: see `Proposal`.
 
     Raises:
         OSError: the directory is missing, read-only, full or not ours; nothing is left behind.
     """
-    proposal = Proposal(path, payload, newline=newline)
+    proposal = Proposal(path, payload, newline=newline, durable=durable)
     try:
         return proposal.publish()
     finally:
