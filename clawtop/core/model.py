@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
+
+NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 
 class Generation(StrEnum):
