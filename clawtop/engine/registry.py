@@ -60,7 +60,8 @@ class Holder:
     """A session's prompt, held. Leaving the context releases it, whatever happened inside.
 
     Attributes:
-        session_file: canonical path of the file to prompt; a fresh one after a fork.
+        session_file: the file to prompt, in its real directory; a fresh one after a fork.
+        record: the canonical path under which the registry knows the session, symlinks of the file resolved.
         forked_from: the contended session's file, when this is a fork.
         waited_ms: how long the acquisition took.
     """
@@ -71,6 +72,7 @@ class Holder:
         self._registry = registry
         self._holding = holding
         self.session_file = session_file
+        self.record = canonical(session_file)
         self.forked_from = forked_from
         self.waited_ms = waited_ms
         self.released = False
@@ -101,7 +103,7 @@ class Holder:
         """
         if not self.released:
             self.released = True
-            await self._registry.leave(str(self.session_file), Leave(self.token, how), self._holding.who)
+            await self._registry.leave(self.record, Leave(self.token, how), self._holding.who)
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,10 +209,10 @@ class PromptRegistry:
             self._tell(EventKind.CONTENDED, error.title, path, who)
             if on_contention is not OnContention.FORK:
                 raise
-            return await self._fork(Path(path), session_key, agent, lane, run_id)
+            return await self._fork(_named(session_file), session_key, agent, lane, run_id)
         waited_ms = self._since(began)
         self._tell(EventKind.ACQUIRE, f"{run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        return Holder(self, holding, Path(path), None, waited_ms)
+        return Holder(self, holding, _named(session_file), None, waited_ms)
 
     def _claimant(
         self, lane: str, run_id: str, *, session_key: str | None, agent: str | None, wait_s: float | None
@@ -287,13 +289,12 @@ class PromptRegistry:
         """Write a holder's phase or profile, at once or as soon as the record is free."""
         if holder.released:
             return
-        path = str(holder.session_file)
         try:
-            done = self.records().apply(path, request, self._clock.now_ms()) is not None
+            done = self.records().apply(holder.record, request, self._clock.now_ms()) is not None
         except (OSError, ValueError):
             return
         if not done:
-            self._in_background(self._describe_later(path, request))
+            self._in_background(self._describe_later(holder.record, request))
 
     async def _describe_later(self, path: str, request: Describe) -> None:
         await self._apply(path, request)
@@ -397,6 +398,10 @@ class PromptRegistry:
                 pid=who.pid,
             )
         )
+
+
+def _named(session_file: Path) -> Path:
+    return Path(os.path.realpath(session_file.parent)) / session_file.name
 
 
 def _holder_line(refused: Refused) -> str:

@@ -1,0 +1,39 @@
+"""The process title while session locks are ours in an OpenClaw directory.
+
+OpenClaw 2026.5.18 to 2026.7.1 removes a session lock whose living owner does not look like OpenClaw, within
+milliseconds. A command line that ends in `/openclaw` is honoured (measured on 2026.5.20 and 2026.6.11). So the title is
+changed before the first lock is published and put back after the last one is released.
+
+Mutable state: `_claims` and `_original`, guarded by `_guard`.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import setproctitle
+
+TITLE = "clawtop/openclaw"
+
+_guard = threading.Lock()
+_claims = 0
+_original = ""
+
+
+def claim() -> None:
+    """Look like OpenClaw until `give_back` was called as often as this."""
+    global _claims, _original  # noqa: PLW0603 - the title belongs to the whole process
+    with _guard:
+        _claims += 1
+        if _claims == 1:
+            _original = setproctitle.getproctitle()
+            setproctitle.setproctitle(TITLE)
+
+
+def give_back() -> None:
+    """Undo one `claim`; the last one restores the title."""
+    global _claims  # noqa: PLW0603 - as above
+    with _guard:
+        _claims -= 1
+        if _claims == 0:
+            setproctitle.setproctitle(_original)
