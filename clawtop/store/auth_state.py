@@ -1,0 +1,178 @@
+"""The changing part of an auth store as values, and a change of values as a change of the JSON that holds them.
+
+Generation A keeps `usageStats`, `order` and `lastGood` in auth-profiles.json; generation B in auth-state.json, whose
+entries win, each as a whole, over what an older generation left embedded in auth-profiles.json (formats.md 2.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from clawtop.core.javascript import MAX_SAFE_INTEGER, whole
+from clawtop.core.model import NO_COUNTS, UsageStats
+from clawtop.errors import RefusedError
+from clawtop.store.json_edit import plain
+from clawtop.text import safe
+
+STATS, ORDER, LAST_GOOD = "usageStats", "order", "lastGood"
+SECTIONS = (ORDER, LAST_GOOD, STATS)
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+_KEYS = {item.name: _camel(item.name) for item in fields(UsageStats)}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthState:
+    """What is in force: per profile its statistics, per provider the stored order and the last good profile.
+
+    A profile without an entry in `stats`, or a provider without one in `order`, has none on the disk; an empty
+    `UsageStats` is an entry that says nothing. `profiles` are the ids of the credentials beside it; it never changes.
+    """
+
+    stats: Mapping[str, UsageStats] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    profiles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The parsed files: `credentials` is auth-profiles.json, `state` is auth-state.json (None: not there, or A)."""
+
+    credentials: Mapping[str, Any]
+    state: dict[str, Any] | None
+    state_path: str
+    split: bool
+    """Whether state has a file of its own (generation B)."""
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section as it is in force: embedded entries under those of auth-state.json."""
+        embedded = _members(self.credentials, name, self.state_path)
+        return embedded | _members(self.state or {}, name, self.state_path) if self.split else embedded
+
+    def in_force(self) -> AuthState:
+        """The state as values; entries that OpenClaw would not read count as absent."""
+        stats = {key: _stats(plain(entry)) for key, entry in self.section(STATS).items() if isinstance(entry, dict)}
+        order = {
+            key: tuple(item for item in entry if isinstance(item, str))
+            for key, entry in self.section(ORDER).items()
+            if isinstance(entry, list)
+        }
+        last_good = {key: entry for key, entry in self.section(LAST_GOOD).items() if isinstance(entry, str)}
+        profiles = frozenset(_members(self.credentials, "profiles", self.state_path))
+        return AuthState(stats, order, last_good, profiles)
+
+    def changed(self, before: AuthState, after: AuthState) -> dict[str, Any]:
+        """The JSON of the file to write: a copy of what stands there in which only the differences are changed.
+
+        Raises RefusedError where the difference cannot be expressed without rewriting credentials.
+        """
+        base: Mapping[str, Any] = (self.state or {"version": 1}) if self.split else self.credentials
+        document = deepcopy(dict(base))
+        for key in _differing(before.stats, after.stats):
+            entry = deepcopy(self.section(STATS).get(key))
+            _put(document, STATS, key, _changed_entry(entry, before.stats.get(key), after.stats.get(key)))
+        for key in _differing(before.order, after.order):
+            _put(document, ORDER, key, list(after.order[key]) if key in after.order else None)
+        for key in _differing(before.last_good, after.last_good):
+            _put(document, LAST_GOOD, key, after.last_good.get(key))
+        self._must_hold(document, after)
+        return document
+
+    def _must_hold(self, document: dict[str, Any], after: AuthState) -> None:
+        result = Documents(self.credentials, document, self.state_path, self.split) if self.split else None
+        if result is not None and result.in_force() != after:
+            raise RefusedError(
+                f"an older generation's entry in auth-profiles.json beside {safe(self.state_path)} would stay in force",
+                unchanged="nothing was written",
+                hint="clawtop does not rewrite credentials; let OpenClaw write its state once, then try again",
+            )
+
+
+def _stats(entry: Mapping[str, Any]) -> UsageStats:
+    """An entry of `usageStats` as OpenClaw reads it; what is not of the expected kind counts as absent."""
+    read: dict[str, Any] = {}
+    for item in fields(UsageStats):
+        value = entry.get(_KEYS[item.name])
+        if item.name == "failure_counts":
+            counts = value.items() if isinstance(value, dict) else ()
+            read[item.name] = {reason: count for reason, count in counts if whole(count, minimum=1)} or NO_COUNTS
+        elif "int" in str(item.type):
+            read[item.name] = whole(value, minimum=-MAX_SAFE_INTEGER)
+        else:
+            read[item.name] = value if isinstance(value, str) else None
+    return UsageStats(**read)
+
+
+def is_empty(document: Mapping[str, Any]) -> bool:
+    """Whether a state document says nothing: OpenClaw deletes such a file."""
+    return set(document) <= {"version"}
+
+
+def _members(document: Mapping[str, Any], name: str, path: str) -> dict[str, Any]:
+    section = document.get(name)
+    if section is None:
+        return {}
+    if not isinstance(section, dict):
+        raise RefusedError(
+            f"{name} beside {safe(path)} is not an object",
+            unchanged="nothing was written",
+            hint="repair the file first",
+        )
+    return section
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return [
+        key for key in {**before, **after} if before.get(key) != after.get(key) or (key in before) != (key in after)
+    ]
+
+
+def _put(document: dict[str, Any], section: str, key: str, value: Any) -> None:
+    """Set or (None) remove one entry; a section that becomes empty goes, as OpenClaw leaves out empty ones."""
+    members = document.setdefault(section, {})
+    if value is None:
+        members.pop(key, None)
+    else:
+        members[key] = value
+    if not members:
+        del document[section]
+
+
+def _changed_entry(entry: Any, before: UsageStats | None, after: UsageStats | None) -> dict[str, Any] | None:
+    if after is None:
+        return None
+    members: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    old = before or UsageStats()
+    for name, key in _KEYS.items():
+        if name == "failure_counts":
+            _change_counts(members, old.failure_counts, after.failure_counts)
+        elif getattr(old, name) != getattr(after, name):
+            _set_or_drop(members, key, getattr(after, name))
+    return members
+
+
+def _change_counts(members: dict[str, Any], old: Mapping[str, int], new: Mapping[str, int]) -> None:
+    if old == new:
+        return
+    stored = members.get("failureCounts")
+    counts: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    if new:
+        for reason in {**old, **new}:
+            _set_or_drop(counts, reason, new.get(reason))
+    _set_or_drop(members, "failureCounts", counts if new else None)
+
+
+def _set_or_drop(members: dict[str, Any], key: str, value: Any) -> None:
+    if value is None:
+        members.pop(key, None)
+    else:
+        members[key] = value
