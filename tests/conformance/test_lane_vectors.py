@@ -1,0 +1,198 @@
+"""OpenClaw 2026.5.20's lane names, and its command queue replayed in virtual time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from clawtop.core.lane_queue import (
+    Clear,
+    Cleared,
+    Drain,
+    Effect,
+    Enqueue,
+    Event,
+    Finish,
+    LaneState,
+    Priority,
+    Refused,
+    Reset,
+    SetLimit,
+    Start,
+    Tick,
+    TimedOut,
+    WaitExceeded,
+    apply,
+    lane_name,
+    next_deadline,
+)
+from clawtop.core.lanes import cron_agent_lane, global_lane, isolated_heartbeat_key, nested_lane, session_lane
+from tests.conformance.harness import Row, replay
+
+
+def heartbeat_keys(given: Mapping[str, Any]) -> dict[str, str]:
+    stored = (given.get("sessionEntry") or {}).get("heartbeatIsolatedBaseSessionKey")
+    isolated, base = isolated_heartbeat_key(given["sessionKey"], given["configuredSessionKey"], stored)
+    return {"isolatedSessionKey": isolated, "isolatedBaseSessionKey": base}
+
+
+NAMES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
+    "resolveGlobalLane": lambda given: global_lane(given["lane"]),
+    "resolveSessionLane": lambda given: session_lane(given["key"]),
+    "resolveCronAgentLane": lambda given: cron_agent_lane(given["lane"]),
+    "resolveNestedAgentLaneForSession": lambda given: nested_lane(given["sessionKey"]),
+    "resolveIsolatedHeartbeatSessionKey": heartbeat_keys,
+}
+
+
+EVENTS = frozenset({"start", "end", "reject", "snap"})
+END_OF_TIME = 1_000_000
+
+
+@replay("misc", "2026.5.20", where=lambda raw: raw["fn"] in NAMES)
+def test_lane_names(row: Row) -> None:
+    assert NAMES[row.raw["fn"]](row.input) == row.expected
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A task threw: its caller hears of it after the next task got the place."""
+
+    task: str
+
+
+class VirtualLane:
+    """Runs a script of the vectors against the state machine, in virtual time.
+
+    Like promises do: a task that got its place begins, and a caller hears of its rejection, only when the code that
+    caused it gives way - at the end of a wait, or at the next snapshot.
+    """
+
+    def __init__(self, lane: str) -> None:
+        self.state = LaneState(lane_name(lane))
+        self.now = 0
+        self.log: list[str] = []
+        self.durations: dict[str, float | None] = {}
+        self.deferred: deque[Effect | Failed] = deque()
+        self.ends: list[tuple[float, int, Start]] = []
+        self.tie = itertools.count()
+
+    def send(self, event: Event) -> None:
+        self.state, effects = apply(self.state, event, self.now)
+        self.deferred.extend(effects)
+
+    def settle(self) -> None:
+        while self.deferred:
+            self.carry_out(self.deferred.popleft())
+
+    def carry_out(self, effect: Effect | Failed) -> None:
+        lane = self.state.lane
+        match effect:
+            case Start(task=task):
+                self.log.append(f"start:{task}")
+                duration = self.durations[task]
+                if duration is None:
+                    self.send(Finish(task, effect.generation))
+                    self.deferred.append(Failed(task))
+                else:
+                    heapq.heappush(self.ends, (self.now + duration, next(self.tie), effect))
+            case Failed(task=task):
+                self.log.append(f"reject:{task}:Error")
+            case Cleared(task=task):
+                self.log.append(f'reject:{task}:CommandLaneClearedError:Command lane "{lane}" cleared')
+            case TimedOut(task=task, timeout_ms=limit):
+                text = f'Command lane "{lane}" task timed out after {limit}ms'
+                self.log.append(f"reject:{task}:CommandLaneTaskTimeoutError:{text}")
+            case Refused(task=task):
+                text = "Gateway is draining for restart; new tasks are not accepted"
+                self.log.append(f"reject:{task}:GatewayDrainingError:{text}")
+            case WaitExceeded(task=task, queued_ahead=ahead):
+                self.log.append(f"wait:{task}:{ahead}")
+
+    def pass_time(self, until: float) -> None:
+        self.settle()
+        while (moment := self.next_moment()) is not None and moment <= until:
+            self.now = int(moment)
+            if (deadline := next_deadline(self.state)) is not None and deadline <= moment:
+                self.send(Tick())
+            while self.ends and self.ends[0][0] <= moment:
+                ended = heapq.heappop(self.ends)[2]
+                self.log.append(f"end:{ended.task}")
+                self.send(Finish(ended.task, ended.generation))
+            self.settle()
+        self.now = int(until)
+
+    def next_moment(self) -> float | None:
+        moments = [self.ends[0][0]] if self.ends else []
+        deadline = next_deadline(self.state)
+        return min([*moments, *([] if deadline is None else [deadline])], default=None)
+
+    def snapshot(self) -> str:
+        state = self.state
+        shown = {
+            "lane": state.lane,
+            "queuedCount": len(state.queue),
+            "activeCount": len(state.active),
+            "maxConcurrent": state.limit,
+            "draining": False,
+            "generation": state.generation,
+        }
+        return "snap:" + json.dumps(shown, separators=(",", ":"))
+
+    def run(self, operation: list[Any]) -> None:
+        match operation:
+            case ["add" | "addT" | "addW", name, duration, *rest]:
+                self.durations[name] = duration
+                self.send(enqueue(operation[0], name, rest))
+            case ["throw", name, *_]:
+                self.durations[name] = None
+                self.send(Enqueue(name))
+            case ["wait", duration]:
+                self.pass_time(self.now + duration)
+            case ["conc", limit]:
+                self.send(SetLimit(limit))
+            case ["clear"]:
+                self.log.append(f"cleared:{len(self.state.queue)}")
+                self.send(Clear())
+            case ["reset"]:
+                self.log.append(f"reset:{len(self.state.active)}")
+                self.send(Reset())
+            case ["drain"]:
+                self.send(Drain())
+            case ["snap"]:
+                self.settle()
+                self.log.append(self.snapshot())
+            case _:
+                pytest.fail(f"unknown operation {operation}")
+
+
+def enqueue(operation: str, name: str, rest: list[Any]) -> Enqueue:
+    if operation == "addT":
+        return Enqueue(name, timeout_ms=rest[0])
+    if operation == "addW":
+        return Enqueue(name, warn_after_ms=rest[0])
+    return Enqueue(name, Priority[rest[0].upper()] if rest else Priority.NORMAL)
+
+
+@replay("command-queue", "2026.5.20")
+def test_command_queue(row: Row) -> None:
+    lane = VirtualLane(row.input["lane"])
+    for operation in row.input["ops"]:
+        lane.run(operation)
+    lane.pass_time(END_OF_TIME)
+    assert [comparable(line) for line in lane.log] == [comparable(line) for line in row.expected]
+
+
+def comparable(line: str) -> str:
+    """A line of the log without the recorder's own word for it, where that is not an event of the queue."""
+    head, _, rest = line.partition(":")
+    if head in EVENTS:
+        return line
+    return f"count:{rest}" if rest.isdigit() else f"wait:{rest.partition(':')[0]}"

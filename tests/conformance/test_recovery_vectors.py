@@ -1,0 +1,103 @@
+"""Session attention, its thresholds, and stuck-session recovery of OpenClaw 2026.5.20, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clawtop.core.attention import Activity, AttentionReport, WorkKind, classify_attention, thresholds
+from clawtop.core.model import Attention
+from clawtop.core.recovery import (
+    AbortResult,
+    AbortRun,
+    RecoveryOutcome,
+    StuckSession,
+    openclaw_recovery,
+    outcome_after_abort,
+)
+from tests.conformance.harness import Row, replay
+
+ABORTS = {
+    "ends": AbortResult(aborted=True, drained=True),
+    "hangs": AbortResult(aborted=True, drained=False),
+    "throws": AbortResult(aborted=False, drained=False),
+}
+LANES = {"none": (0, 0), "active": (1, 0), "queued": (1, 1)}
+"""`sessionLane` of a row -> tasks active and queued in the session's lane."""
+
+
+@replay("session-attention", "2026.5.20", part="meta.thresholds")
+def test_thresholds(row: Row) -> None:
+    found = thresholds((row.input or {}).get("diagnostics"))
+    assert {"warnMs": found.warn_ms, "abortMs": found.abort_ms} == row.expected
+
+
+@replay("session-attention", "2026.5.20")
+def test_session_attention(row: Row) -> None:
+    given = row.input
+    limits = Attention(warn_ms=given["staleMs"], abort_ms=given["stuckSessionAbortMs"])
+    found = classify_attention(activity(given["activity"]), given["queueDepth"], given["ageMs"], limits)
+    assert {"classification": classification(found), "activeAbortEligible": found.abortable} == row.expected
+
+
+def activity(given: Mapping[str, Any]) -> Activity:
+    kind = given.get("activeWorkKind")
+    return Activity(
+        work=WorkKind(kind) if kind else None,
+        progress=given.get("lastProgressReason"),
+        progress_age_ms=given.get("lastProgressAgeMs"),
+        tool_age_ms=given.get("activeToolAgeMs"),
+        has_run=given.get("hasActiveEmbeddedRun") is True,
+    )
+
+
+def classification(report: AttentionReport) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "eventType": report.kind.value,
+        "reason": report.reason,
+        "classification": report.classification,
+        "recoveryEligible": report.recoverable,
+    }
+    return {**shown, "activeWorkKind": report.work.value} if report.work else shown
+
+
+@replay("stuck-recovery", "2026.5.20")
+def test_stuck_recovery(row: Row) -> None:
+    given = row.input
+    has_run = given["activeRun"] != "none"
+    active, queued = LANES[given["sessionLane"]]
+    stuck = StuckSession(
+        session_id=given["sessionId"],
+        session_key=given["sessionKey"],
+        run_session_id=given["sessionId"] if has_run else None,
+        allow_abort=given["allowActiveAbort"],
+        lane_active=active,
+        lane_queued=queued,
+        queue_depth=given["queueDepth"],
+    )
+    outcome = openclaw_recovery(stuck)
+    if isinstance(outcome, AbortRun):
+        outcome = outcome_after_abort(stuck, outcome.session_id, ABORTS[given["abortBehaviour"]])
+    assert printed(stuck, outcome) == row.expected
+
+
+def printed(stuck: StuckSession, outcome: RecoveryOutcome) -> dict[str, Any]:
+    """The outcome with OpenClaw's names; absent figures are left out."""
+    abort = outcome.abort
+    fields: dict[str, Any] = {
+        "status": outcome.status.value,
+        "action": outcome.action.value,
+        "reason": outcome.reason,
+        "sessionId": stuck.session_id,
+        "sessionKey": stuck.session_key,
+        "lane": outcome.lane,
+        "activeSessionId": outcome.active_session_id,
+        "activeWorkKind": "embedded_run" if outcome.active_session_id else None,
+        "aborted": abort.aborted if abort else None,
+        "drained": abort.drained if abort else None,
+        "forceCleared": abort.force_cleared if abort else None,
+        "released": outcome.released,
+        "activeCount": outcome.active_count,
+        "queuedCount": outcome.queued_count,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
