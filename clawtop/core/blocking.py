@@ -1,0 +1,407 @@
+"""Who waits for whom, since when, and what would end it: a forest with one tree for each blocked thing.
+
+A tree reads downwards: a session waits for a lock or a holder, held by a run or a process, which waits for a lane or
+a profile, which cools until some time. The last node of a branch is the root cause; `remedy` names the command that
+deals with it. Every node says how it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from clawtop.core.cooldown import ProfileState, profile_state
+from clawtop.core.model import (
+    AgentInfo,
+    Event,
+    EventKind,
+    Lock,
+    LockKind,
+    Profile,
+    PromptHolder,
+    Session,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.text import safe
+
+RECENT_TAKEOVER_MS = 10 * 60_000
+GROUP_FROM = 4
+"""This many trees with the same cause become one."""
+
+
+class NodeKind(StrEnum):
+    AGENT = "agent"
+    SESSION = "session"
+    GROUP = "group"
+    LOCK = "lock"
+    HOLDER = "holder"
+    PROCESS = "process"
+    LANE = "lane"
+    PROFILE = "profile"
+    CYCLE = "cycle"
+
+
+class Severity(StrEnum):
+    """BUSY: normal work that something waits for. BLOCKED: it ends by itself. STUCK: it needs a hand."""
+
+    BUSY = "busy"
+    BLOCKED = "blocked"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One link of a chain.
+
+    Attributes:
+        id: session key, lock path, run id, pid, lane or profile id, exact; `agent` whose it is.
+        label: what it is and does, safe for a screen.
+        how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
+        since, until: ms since the epoch, where known.
+        remedy: id of the command that deals with it; only where it is a root cause.
+    """
+
+    kind: NodeKind
+    id: str
+    label: str
+    how: str
+    severity: Severity
+    agent: str | None = None
+    since: int | None = None
+    until: int | None = None
+    remedy: str | None = None
+    children: tuple[Node, ...] = ()
+
+    def cause(self) -> Node:
+        """The end of the weightiest branch: what everything above waits for."""
+        node = self
+        while node.children:
+            node = max(node.children, key=lambda child: _WEIGHT[child.severity])
+        return node
+
+
+_WEIGHT = {Severity.BUSY: 0, Severity.BLOCKED: 1, Severity.STUCK: 2}
+
+
+def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
+    """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
+    world = _World(snapshot, now, events)
+    trees = [
+        tree
+        for tree in (*world.store_locks(), *world.agents_without_profiles(), *world.sessions(), *world.orphan_locks())
+        if tree is not None
+    ]
+    trees.sort(key=lambda tree: (-_WEIGHT[tree.severity], tree.since if tree.since is not None else now, tree.id))
+    return tuple(_grouped(trees))
+
+
+class _World:
+    """The snapshot, indexed for lookups from every side."""
+
+    def __init__(self, snapshot: Snapshot, now: int, events: tuple[Event, ...]) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.locks_by_session = {
+            (lock.file.agent, lock.file.session_id): lock
+            for lock in snapshot.locks
+            if lock.file.kind is LockKind.SESSION
+        }
+        self.holders_by_file = {holder.session_file: holder for holder in snapshot.holders}
+        self.held_by_run = {holder.run_id: holder for holder in snapshot.holders if holder.run_id}
+        self.waits_of_run = {waiter.run_id: holder for holder in snapshot.holders for waiter in holder.waiters}
+        self.profiles = {
+            (agent.id, profile.id): profile
+            for agent in snapshot.agents
+            if agent.store is not None
+            for profile in agent.store.profiles
+        }
+        self.states = {
+            (profile.owner_agent, profile.id): profile_state(profile, now) for profile in self.profiles.values()
+        }
+        self.lanes = {lane.lane: lane for lane in snapshot.lanes}
+        self.takeovers = {
+            event.session_key or event.session_file: event
+            for event in events
+            if event.kind is EventKind.TAKEOVER and now - event.at <= RECENT_TAKEOVER_MS
+        }
+
+    # --- roots ---------------------------------------------------------------------------------------------------
+
+    def store_locks(self) -> Iterator[Node]:
+        """Auth store locks that stop every agent's marks, and with them its turns (threads 1 and 2)."""
+        for lock in self.snapshot.locks:
+            if lock.file.kind is not LockKind.AUTH:
+                continue
+            chain = self._lock(lock)
+            if chain.severity is Severity.BUSY:
+                continue
+            agent = safe(lock.file.agent or "?", 40)
+            yield Node(
+                NodeKind.AGENT,
+                f"store:{lock.file.agent}",
+                f"auth store of {agent}: every mark waits for its lock",
+                "lock file",
+                chain.severity,
+                lock.file.agent,
+                since=chain.since,
+                children=(chain,),
+            )
+
+    def agents_without_profiles(self) -> Iterator[Node]:
+        """Agents whose whole model chain has no profile to offer."""
+        for agent in self.snapshot.agents:
+            chain = [self._unusable(agent, provider) for provider in _providers(agent)]
+            if not chain or any(part is None for part in chain):
+                continue
+            parts = tuple(node for nodes in chain if nodes for node in nodes)
+            if not parts:
+                continue
+            ends = [node.until for node in parts]
+            until = min((end for end in ends if end is not None), default=None)
+            yield Node(
+                NodeKind.AGENT,
+                agent.id,
+                f"agent {safe(agent.id, 40)}: no profile of its models is usable",
+                "auth store",
+                Severity.STUCK if until is None else Severity.BLOCKED,
+                agent.id,
+                since=min((node.since for node in parts if node.since is not None), default=None),
+                until=until,
+                children=parts,
+            )
+
+    def sessions(self) -> Iterator[Node | None]:
+        for session in self.snapshot.sessions:
+            yield self._session(session)
+
+    def orphan_locks(self) -> Iterator[Node]:
+        """Locks that need a hand although no listed session waits for them."""
+        known = {(session.agent, session.session_id) for session in self.snapshot.sessions}
+        for lock in self.snapshot.locks:
+            kind = lock.file.kind
+            orphan = kind is LockKind.SESSION and (lock.file.agent, lock.file.session_id) not in known
+            if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
+                chain = self._lock(lock)
+                if chain.severity is Severity.STUCK:
+                    yield chain
+
+    # --- links ---------------------------------------------------------------------------------------------------
+
+    def _session(self, session: Session) -> Node | None:
+        children = tuple(self._waits(session))
+        ghost = next((problem for problem in session.problems if problem.code == "ghost"), None)
+        takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file)
+        if ghost is None and takeover is None and not children:
+            return None
+        if all(child.severity is Severity.BUSY for child in children) and not (ghost or takeover):
+            return None
+        words = [f"{safe(session.key, 80)}"]
+        if ghost is not None:
+            words.append("is left running by a gateway that is gone")
+        elif takeover is not None:
+            words.append("lost a reply to a takeover")
+        elif session.status:
+            words.append(safe(session.status, 20))
+        severity = max((child.severity for child in children), key=_WEIGHT.__getitem__, default=Severity.BLOCKED)
+        return Node(
+            NodeKind.SESSION,
+            session.key,
+            " ".join(words),
+            "journal" if takeover is not None and ghost is None else "sessions.json",
+            Severity.STUCK if ghost is not None else severity,
+            session.agent,
+            since=takeover.at if takeover is not None else session.started_at,
+            remedy="drain" if ghost is not None and not children else None,
+            children=children,
+        )
+
+    def _waits(self, session: Session) -> Iterator[Node]:
+        holder = self.holders_by_file.get(session.file or "")
+        if holder is not None and (holder.waiters or holder.source == "clawtop"):
+            yield self._holder(holder, ())
+        lock = self.locks_by_session.get((session.agent, session.session_id))
+        if lock is not None:
+            chain = self._lock(lock)
+            if chain.severity is not Severity.BUSY or holder is None:
+                yield chain
+        if session.suspension is not None and session.suspension.state == "suspended":
+            yield self._suspension(session)
+        if session.profile is not None:
+            pinned = self.profiles.get((session.agent, session.profile))
+            if pinned is not None and (node := self._profile(pinned)) is not None:
+                source = f"pinned by {safe(session.profile_source or 'OpenClaw', 20)}"
+                yield replace(node, label=f"{source} to {node.label}", how="sessions.json")
+
+    def _holder(self, holder: PromptHolder, seen: tuple[str, ...]) -> Node:
+        run = holder.run_id or holder.session_file
+        if run in seen:
+            return Node(
+                NodeKind.CYCLE,
+                run,
+                f"cycle: {_short(run)} waits for itself",
+                "holder record",
+                Severity.STUCK,
+                remedy="drain",
+            )
+        waiting = self.waits_of_run.get(run)
+        lane = self.lanes.get(holder.lane or "")
+        children: list[Node] = []
+        if waiting is not None:
+            children.append(self._holder(waiting, (*seen, run)))
+        if lane is not None and lane.limit is not None and (lane.queued or 0) > 0 and (lane.active or 0) >= lane.limit:
+            children.append(
+                Node(
+                    NodeKind.LANE,
+                    lane.lane,
+                    f"lane {safe(lane.lane, 40)} is full: {lane.active} of {lane.limit} run, {lane.queued} queued",
+                    lane.source,
+                    Severity.BLOCKED,
+                )
+            )
+        if holder.profile is not None:
+            profile = self.profiles.get((holder.agent or "", holder.profile))
+            if profile is not None and (node := self._profile(profile)) is not None:
+                children.append(node)
+        count = len(holder.waiters)
+        waiters = (
+            f", {count} waiting: {', '.join(safe(waiter.lane, 30) for waiter in holder.waiters[:3])}" if count else ""
+        )
+        severity = max((child.severity for child in children), key=_WEIGHT.__getitem__, default=Severity.BUSY)
+        if count and severity is Severity.BUSY:
+            severity = Severity.BLOCKED
+        return Node(
+            NodeKind.HOLDER,
+            run,
+            f"held by {_short(run)} ({safe(holder.lane or 'no lane', 40)}, {safe(holder.phase, 30)}){waiters}",
+            "holder record" if holder.source == "clawtop" else safe(holder.source, 30),
+            severity,
+            holder.agent,
+            since=holder.since,
+            remedy="drain" if count and not children else None,
+            children=tuple(children),
+        )
+
+    def _lock(self, lock: Lock) -> Node:
+        verdict = lock.verdict
+        proof = ", ".join(verdict.reasons)
+        since = lock.created_at if lock.created_at is not None else lock.file.mtime
+        label = f"{lock.file.kind.replace('_', ' ')} lock"
+        severity = Severity.BUSY
+        if verdict.kind is VerdictKind.STALE:
+            severity, label = Severity.STUCK, f"{label} of a dead owner ({proof})"
+        elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
+            severity, label = Severity.STUCK, f"{label} that names no owner ({lock.file.content_problem or proof})"
+        elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
+            severity, label = Severity.BLOCKED, f"{label} held over its limit ({', '.join(lock.openclaw.reasons)})"
+        elif lock.file.kind is LockKind.AUTH and self.now - since > _AUTH_HOLD_MS:
+            severity, label = Severity.BLOCKED, f"{label} held for long"
+        remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
+        owner = lock.owner
+        if lock.pid is None:
+            children: tuple[Node, ...] = ()
+        else:
+            alive = owner.alive if owner is not None else None
+            state = {True: "alive", False: "dead", None: f"cannot be checked ({proof})"}[alive]
+            command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
+            how = "process table" if alive is not None else "lock file"
+            children = (
+                Node(
+                    NodeKind.PROCESS, str(lock.pid), f"pid {lock.pid} is {state}{command}", how, severity, remedy=remedy
+                ),
+            )
+        return Node(
+            NodeKind.LOCK,
+            lock.file.path,
+            label,
+            "lock file",
+            severity,
+            lock.file.agent,
+            since=since,
+            remedy=remedy,
+            children=children,
+        )
+
+    def _suspension(self, session: Session) -> Node:
+        suspension = session.suspension
+        assert suspension is not None  # noqa: S101 - the caller looked
+        until = suspension.expected_resume_by
+        over = until is not None and until <= self.now
+        return Node(
+            NodeKind.LANE,
+            suspension.lane_id or session.key,
+            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {safe(suspension.reason, 40)}"
+            + (", should have resumed" if over else ""),
+            "sessions.json",
+            Severity.STUCK if over else Severity.BLOCKED,
+            session.agent,
+            since=suspension.suspended_at,
+            until=until,
+        )
+
+    def _profile(self, profile: Profile) -> Node | None:
+        state, until = self.states[(profile.owner_agent, profile.id)]
+        if state is ProfileState.USABLE:
+            return None
+        reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
+        return Node(
+            NodeKind.PROFILE,
+            profile.id,
+            f"{safe(profile.id, 60)} is {state}" + (f" ({safe(reason, 30)})" if reason else ""),
+            "auth store",
+            Severity.BLOCKED if until is not None else Severity.STUCK,
+            profile.owner_agent,
+            since=profile.stats.last_failure_at,
+            until=until,
+            remedy="clear" if state in _CLEARABLE else None,
+        )
+
+    def _unusable(self, agent: AgentInfo, provider: str) -> tuple[Node, ...] | None:
+        """Why each profile of a provider is not usable; None when one is."""
+        store = agent.store
+        found = [profile for profile in (store.profiles if store else ()) if profile.provider == provider]
+        nodes = [self._profile(profile) for profile in found]
+        if any(node is None for node in nodes):
+            return None
+        return tuple(node for node in nodes if node is not None)
+
+
+_AUTH_HOLD_MS = 30_000
+_CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
+
+
+def _providers(agent: AgentInfo) -> tuple[str, ...]:
+    if agent.models:
+        return tuple(dict.fromkeys(model.provider for model in agent.models))
+    profiles = agent.store.profiles if agent.store is not None else ()
+    return tuple(dict.fromkeys(profile.provider for profile in profiles))
+
+
+def _short(run: str) -> str:
+    return f"run {safe(run, 20)}"
+
+
+def _grouped(trees: list[Node]) -> Iterator[Node]:
+    """Many sessions with one and the same cause are one tree."""
+    causes: dict[tuple[NodeKind, str], list[Node]] = {}
+    for tree in trees:
+        if tree.kind is NodeKind.SESSION and tree.children:
+            cause = tree.cause()
+            causes.setdefault((cause.kind, cause.id), []).append(tree)
+    groups: Mapping[str, list[Node]] = {
+        members[0].id: members for members in causes.values() if len(members) >= GROUP_FROM
+    }
+    swallowed = {member.id for members in groups.values() for member in members[1:]}
+    for tree in trees:
+        if tree.id in groups and tree.kind is NodeKind.SESSION:
+            members = groups[tree.id]
+            names = ", ".join(safe(member.id, 40) for member in members[:2])
+            yield replace(
+                tree,
+                kind=NodeKind.GROUP,
+                label=f"{len(members)} sessions ({names}, …)",
+                since=min((member.since for member in members if member.since is not None), default=None),
+            )
+        elif tree.id not in swallowed or tree.kind is not NodeKind.SESSION:
+            yield tree
