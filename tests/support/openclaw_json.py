@@ -68,11 +68,16 @@ def credential_from(raw: Mapping[str, Any]) -> Credential:
     secrets = {"api_key": ("key", "keyRef"), "token": ("token", "tokenRef")}.get(raw["type"], ("access",))
     return Credential(
         type=raw["type"],
-        has_secret=any(bool(raw.get(name)) for name in secrets),
-        has_refresh=bool(raw.get("refresh")),
+        has_secret=any(_is_given(raw.get(name)) for name in secrets),
+        has_refresh=_is_given(raw.get("refresh")),
         expires=raw.get("expires"),
         email=raw.get("email"),
     )
+
+
+def _is_given(secret: Any) -> bool:
+    """Whether a secret or a reference to one is there; a blank string is none."""
+    return bool(secret.strip()) if isinstance(secret, str) else bool(secret)
 
 
 def profiles_from(store: Mapping[str, Any]) -> tuple[Profile, ...]:

@@ -1,0 +1,370 @@
+"""Which profile next, and why not the others.
+
+The order of a provider's profiles as OpenClaw resolves it (2026.3 to 2026.9, by the rules of the schedule), with a
+reason for every place and every rejection; and the choice of a profile within a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, Schedule
+from clawtop.core.cooldown_windows import cooling_until
+from clawtop.core.model import AuthConfig, ConfigProfile, Profile
+from clawtop.core.profile_state import credential_fault, is_past_expiry
+from clawtop.core.provider_ids import ProviderNames
+
+NOTHING_PENDING: Final[Mapping[str, int]] = {}
+
+_TYPE_RANKS: Final = {"oauth": 0, "token": 1, "api_key": 2}
+_OTHER_TYPE: Final = 3
+
+REJECTIONS: Final[Mapping[str, str]] = {
+    "profile-missing": "it is named, but no such profile is stored",
+    "provider-mismatch": "it belongs to another provider",
+    "mode-mismatch": "openclaw.json gives it another kind of credential than the stored one",
+    "no-credential": "its credential holds no key, token or login",
+    "invalid-expires": "its expiry is not a time",
+    "expired": "its token has expired",
+    "not-listed": "the order that counts does not name it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A profile's place: `rank` counts from 1; `cooling_until` is set while it must not be used."""
+
+    id: str
+    rank: int
+    cooling_until: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A profile that will not be tried: `code` is a key of `REJECTIONS`, `why` its sentence."""
+
+    id: str
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A provider's profiles in the order in which they would be tried.
+
+    `explicit_source` says where the order is written down: "store", "config", or None where type and last use decide.
+    """
+
+    ids: tuple[str, ...]
+    ranks: tuple[Ranked, ...]
+    rejected: tuple[Rejected, ...]
+    explicit_source: str | None
+
+
+class _Asked(NamedTuple):
+    """What every step of resolving one order needs."""
+
+    provider: str
+    auth_key: str
+    by_id: Mapping[str, Profile]
+    stored_order: Mapping[str, Sequence[str]]
+    config: AuthConfig
+    now: int
+    schedule: Schedule
+
+
+class _Resolved(NamedTuple):
+    ids: tuple[str, ...]
+    cooling: Mapping[str, int]
+    rejected: Sequence[tuple[str, str]]
+    source: str | None
+    keeps_order: bool
+
+
+def order_ids(  # noqa: PLR0917 - as resolve_order
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    preferred: str | None = None,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> tuple[str, ...]:
+    """The ids of `resolve_order`, without the explanations: for the engine's hot path."""
+    asked = _asked(provider, profiles, stored_order, config, now, schedule)
+    return _resolve(asked, preferred, for_model, pending).ids
+
+
+def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in which OpenClaw takes them
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    preferred: str | None = None,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Order:
+    """The order in which a provider's profiles would be tried, as OpenClaw resolves it, with all its reasons.
+
+    An order in the store beats one in the config, which beats the profiles of the config, which beat all stored ones.
+    A written order is kept; otherwise logins stand before tokens before keys, the least recently used first. Cooling
+    profiles stand last, the one that is usable again soonest first among them.
+
+    Args:
+        profiles: every profile the agent sees, in the store's order.
+        stored_order: `order` of the auth store, by provider.
+        preferred: stands first if it is eligible, even while it cools.
+        for_model: generations from 2026.8 on heed model-scoped windows in the order; earlier ones ignore this.
+        pending: marks that have not reached the disk: id -> end of the window; they count at once.
+    """
+    asked = _asked(provider, profiles, stored_order, config, now, schedule)
+    found = _resolve(asked, preferred, for_model, pending)
+    ranks = tuple(
+        Ranked(id_, rank, found.cooling.get(id_), _why_here(id_, found, asked, preferred, pending))
+        for rank, id_ in enumerate(found.ids, start=1)
+    )
+    named = {*found.ids, *(id_ for id_, _ in found.rejected)}
+    unlisted = [(id_, "not-listed") for id_ in _stored_ids(asked) if id_ not in named]
+    rejected = tuple(Rejected(id_, code, REJECTIONS[code]) for id_, code in (*found.rejected, *unlisted))
+    return Order(found.ids, ranks, rejected, found.source)
+
+
+def first_profile(
+    ids: Sequence[str],
+    is_cooling: Callable[[str], bool],
+    *,
+    locked: str | None = None,
+    may_probe: bool = False,
+) -> tuple[str, bool] | None:
+    """The profile a run starts with, and whether that is a probe of a cooling one; None where there is none.
+
+    Args:
+        locked: the user's pin: the only candidate, cooling or not.
+        may_probe: the reason of the cooldown allows one try although every profile cools.
+    """
+    if locked is not None:
+        return locked, False
+    usable = next((id_ for id_ in ids if not is_cooling(id_)), None)
+    if usable is not None:
+        return usable, False
+    return (ids[0], True) if may_probe and ids else None
+
+
+def next_profile(
+    ids: Sequence[str], current: str | None, is_cooling: Callable[[str], bool], *, locked: bool = False
+) -> str | None:
+    """The next profile of the order to try after `current`; None where the order is at its end.
+
+    A run goes through the order once, without wrapping around. A profile that the user pinned is never left. A
+    current profile that is not in the order counts as standing before its head.
+    """
+    if locked:
+        return None
+    place = ids.index(current) + 1 if current is not None and current in ids else 0
+    return next((id_ for id_ in ids[place:] if not is_cooling(id_)), None)
+
+
+def cooling_check(
+    profiles: Iterable[Profile],
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Callable[[str], bool]:
+    """A check whether a profile, by its id, cools now for a model; marks that are pending count at once.
+
+    An id without a profile does not cool, as in OpenClaw.
+    """
+    by_id = {profile.id: profile for profile in profiles}
+
+    def check(id_: str) -> bool:
+        if pending.get(id_, 0) > now:
+            return True
+        profile = by_id.get(id_)
+        return profile is not None and (
+            cooling_until(profile.stats, profile.provider, now, schedule, for_model) is not None
+        )
+
+    return check
+
+
+def moved_to_end(ids: Sequence[str]) -> tuple[str, ...]:
+    """The order after a forced rotation: its head at its end."""
+    return (*ids[1:], *ids[:1])
+
+
+def _asked(  # noqa: PLR0917 - as resolve_order
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule,
+) -> _Asked:
+    by_id = {profile.id: profile for profile in profiles}
+    return _Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
+
+
+def _resolve(asked: _Asked, preferred: str | None, for_model: str | None, pending: Mapping[str, int]) -> _Resolved:
+    schedule = asked.schedule
+    configured = _configured_ids(asked)
+    listed, source = _written_order(asked)
+    base = listed if listed is not None else configured or _stored_ids(asked)
+    kept, rejected = _eligible(base, asked)
+    keeps_order = listed is not None
+    repairs = bool(configured) or (source == "store" and schedule.repairs_stored_order)
+    if repairs and not kept and base and asked.by_id.keys().isdisjoint(base):
+        kept, faulty = _eligible(_stored_ids(asked), asked)
+        rejected += faulty
+        keeps_order = keeps_order and not schedule.repairs_stored_order
+    available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
+    if not keeps_order:
+        available.sort(key=_by_type_and_use(asked.now, schedule))
+    ids = [profile.id for profile in available]
+    ids += sorted(cooling, key=cooling.__getitem__)
+    if preferred is not None and preferred in ids:
+        ids.remove(preferred)
+        ids.insert(0, preferred)
+    return _Resolved(tuple(ids), cooling, rejected, source, keeps_order)
+
+
+def _written_order(asked: _Asked) -> tuple[Sequence[str] | None, str | None]:
+    """The order that someone wrote for the provider, and where it stands; an empty one counts."""
+    places = [
+        (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
+    ]
+    if not places:
+        return None, None
+    names = asked.schedule.names
+    for orders, source in places:
+        for key in (asked.auth_key, names.key(asked.provider)):
+            listed = _by_name(orders, key, names)
+            if listed is not None:
+                return listed, source
+    lender = names.key_lenders.get(asked.auth_key)
+    for orders, source in places if lender is not None else ():
+        listed = _by_name(orders, lender or "", names)
+        if listed is not None:
+            return _lent_order(listed, asked), source
+    return None, None
+
+
+def _by_name(orders: Mapping[str, Sequence[str]], key: str, names: ProviderNames) -> Sequence[str] | None:
+    """The first entry whose name means this provider, however it is spelled."""
+    return next((ids for name, ids in orders.items() if names.key(name) == key), None)
+
+
+def _lent_order(listed: Sequence[str], asked: _Asked) -> Sequence[str]:
+    """The lender's order with the borrower's own profiles: behind it if it names one of them, else before it."""
+    names = asked.schedule.names
+    own = [id_ for id_, profile in asked.by_id.items() if names.auth_key(profile.provider) == asked.auth_key]
+    return (*listed, *own) if set(own).intersection(listed) else (*own, *listed)
+
+
+def _configured_ids(asked: _Asked) -> Sequence[str]:
+    entries = asked.config.profiles
+    return [id_ for id_, entry in entries.items() if _is_configured_for(entry, asked.by_id.get(id_), asked)]
+
+
+def _stored_ids(asked: _Asked) -> Sequence[str]:
+    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked)]
+
+
+def _eligible(ids: Sequence[str], asked: _Asked) -> tuple[list[Profile], list[tuple[str, str]]]:
+    """The profiles behind `ids` that may be tried, each once, and (id, code) of the others."""
+    kept: list[Profile] = []
+    rejected: list[tuple[str, str]] = []
+    for id_ in dict.fromkeys(ids):
+        profile = asked.by_id.get(id_)
+        if profile is None:
+            rejected.append((id_, "profile-missing"))
+        elif (code := _fault(profile, asked)) is None:
+            kept.append(profile)
+        else:
+            rejected.append((id_, code))
+    return kept, rejected
+
+
+def _fault(profile: Profile, asked: _Asked) -> str | None:
+    """Why a stored profile may not be tried for the provider; None where it may."""
+    if not _serves(profile, asked):
+        return "provider-mismatch"
+    entry = asked.config.profiles.get(profile.id)
+    if entry is not None:
+        if not _is_configured_for(entry, profile, asked):
+            return "provider-mismatch"
+        kind = profile.credential.type
+        if entry.mode != kind and (entry.mode, kind) != ("oauth", "token"):
+            return "mode-mismatch"
+    return credential_fault(profile.credential, asked.now)
+
+
+def _serves(profile: Profile, asked: _Asked) -> bool:
+    """Whether a stored profile's credential can authenticate the provider."""
+    return _authenticates(profile.provider, profile.credential.type, asked)
+
+
+def _is_configured_for(entry: ConfigProfile, stored: Profile | None, asked: _Asked) -> bool:
+    """Whether a profile of the config is meant for the provider; a stored credential's kind beats the config's."""
+    return _authenticates(entry.provider, entry.mode if stored is None else stored.credential.type, asked)
+
+
+def _authenticates(provider: str, kind: str, asked: _Asked) -> bool:
+    if provider == asked.provider:
+        return True
+    names = asked.schedule.names
+    key = names.auth_key(provider)
+    return key == asked.auth_key or (kind == "api_key" and names.key_lenders.get(asked.auth_key) == key)
+
+
+def _split(
+    profiles: Sequence[Profile], asked: _Asked, for_model: str | None, pending: Mapping[str, int]
+) -> tuple[list[Profile], dict[str, int]]:
+    """The profiles that may be used now, and the others: id -> when its last window ends."""
+    available: list[Profile] = []
+    cooling: dict[str, int] = {}
+    now = asked.now
+    for profile in profiles:
+        until = cooling_until(profile.stats, profile.provider, now, asked.schedule, for_model)
+        marked = pending.get(profile.id, 0) if pending else 0
+        if marked > now:
+            until = marked if until is None else max(marked, until)
+        if until is None:
+            available.append(profile)
+        else:
+            cooling[profile.id] = until
+    return available, cooling
+
+
+def _by_type_and_use(now: int, schedule: Schedule) -> Callable[[Profile], tuple[int, bool, int]]:
+    def key(profile: Profile) -> tuple[int, bool, int]:
+        credential = profile.credential
+        kind = _TYPE_RANKS.get(credential.type, _OTHER_TYPE)
+        past = schedule.expired_logins_last and kind == 0 and is_past_expiry(credential, now)
+        return kind, past, profile.stats.last_used or 0
+
+    return key
+
+
+def _why_here(id_: str, found: _Resolved, asked: _Asked, preferred: str | None, pending: Mapping[str, int]) -> str:
+    """Why a profile stands where it stands, in words."""
+    if id_ == preferred:
+        return "preferred: it goes first, cooling or not"
+    if id_ in found.cooling:
+        mark = "cooling, mark pending" if pending.get(id_, 0) > asked.now else "cooling"
+        return f"{mark}: behind the usable ones, by the end of the window"
+    if found.keeps_order:
+        return "its place in the stored order" if found.source == "store" else "its place in the order of openclaw.json"
+    profile = asked.by_id[id_]
+    used = "never used" if profile.stats.last_used is None else "least recently used first"
+    return f"by kind of credential ({profile.credential.type}), then {used}"
