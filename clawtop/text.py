@@ -33,7 +33,7 @@ _SECRET_PATTERNS = re.compile(
     re.VERBOSE,
 )
 _SECRET_FIELDS = re.compile(
-    r"""(?P<name>["']?(?:x-api-key|api[-_]?key|access[-_]?token|refresh[-_]?token|id[-_]?token|authorization|password|secret)["']?
+    r"""(?P<name>(?<![A-Za-z0-9_])["']?(?:x-api-key|api[-_]?key|access[-_]?token|refresh[-_]?token|id[-_]?token|authorization|password|secret)["']?
         \s*[:=]\s*["']?)(?!Bearer\b|Basic\b)(?P<value>[^\s"',;&}]{4,})""",
     re.VERBOSE | re.IGNORECASE,
 )
