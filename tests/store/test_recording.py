@@ -1,0 +1,167 @@
+"""Recordings: what goes in comes out, and a damaged one is read as far as it goes."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.core.model import (
+    AgentInfo,
+    AuthStore,
+    Credential,
+    Event,
+    EventKind,
+    Generation,
+    Profile,
+    Session,
+    Snapshot,
+    UsageStats,
+)
+from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.store.recording import FLUSH_EVERY, Recorder, load_recording
+from clawtop.text import remember_secrets
+
+START = 1_795_214_000_000
+
+
+def world(number: int, last_used: int = 0, host: str = "reef") -> Snapshot:
+    profiles = tuple(
+        Profile(
+            f"fakeai:{name}",
+            "fakeai",
+            Credential("api_key"),
+            "main",
+            stats=UsageStats(last_used=last_used if name == "three" else 7, failure_counts={"rate_limit": 2}),
+        )
+        for name in ("one", "two", "three")
+    )
+    store = AuthStore("main", "/s/auth-profiles.json", profiles=profiles, order={"fakeai": ("fakeai:two",)})
+    return Snapshot(
+        number,
+        START + number * 1000,
+        host,
+        "/s",
+        Generation.B,
+        "2026.5.20",
+        agents=(AgentInfo("main", "/s/agent", "/s/sessions", store=store),),
+        sessions=tuple(Session("main", f"agent:main:{index}", None, None, updated_at=index) for index in range(9)),
+    )
+
+
+def recorder(path: Path, **options: int) -> Recorder:
+    return Recorder(path, started_at=START, clawtop_version="9.9", **options)
+
+
+def test_snapshots_and_events_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "incident.clawtop"
+    frames = [world(number, last_used=number * 10) for number in range(1, 40)]
+    event = Event(START + 5, EventKind.MARK, "journal", "marked", profile="fakeai:one", data={"until": 12})
+    with_event = recorder(path)
+    for frame in frames[:20]:
+        with_event.snapshot(frame)
+    with_event.event(event)
+    for frame in frames[20:]:
+        with_event.snapshot(frame)
+    with_event.close()
+    recording = load_recording(path)
+    assert [frame.snapshot for frame in recording.frames] == frames
+    assert recording.events == (event,)
+    assert (recording.started_at, recording.problem) == (START, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_snapshot_without_news_is_not_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "quiet"
+    quiet = recorder(path)
+    for number in range(1, 30):
+        quiet.snapshot(world(number))
+    quiet.close()
+    assert len(load_recording(path).frames) == 1
+
+
+@pytest.mark.parametrize("host", ["sk-ant-0123456789abcdef", "by value: correct horse battery", "\udc80 lone"])
+def test_no_secret_gets_in_and_odd_strings_survive(tmp_path: Path, host: str) -> None:
+    remember_secrets(["correct horse battery"])
+    path = tmp_path / "recording"
+    hostile = recorder(path)
+    hostile.snapshot(world(1, host=host))
+    hostile.close()
+    found = load_recording(path).frames[0].snapshot.host
+    assert "0123456789abcdef" not in found
+    assert "horse" not in found
+    assert ("lone" in found) == ("lone" in host)
+
+
+def test_one_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "cut"
+    cut = recorder(path)
+    for number in range(1, 4 * FLUSH_EVERY):
+        cut.snapshot(world(number, last_used=number))
+    cut.flush()
+    whole = path.read_bytes()
+    cut.close()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    recording = load_recording(path)
+    assert 0 < len(recording.frames) < 4 * FLUSH_EVERY
+    assert recording.problem is not None
+    assert "cut short" in recording.problem
+    assert recording.frames[-1].snapshot == world(len(recording.frames), last_used=len(recording.frames))
+
+
+@given(st.integers(0, 2000), st.integers(1, 255))
+def test_a_damaged_one_never_crashes(tmp_path_factory: pytest.TempPathFactory, where: int, flip: int) -> None:
+    path = tmp_path_factory.mktemp("damage") / "recording"
+    damaged = recorder(path)
+    for number in range(1, 6):
+        damaged.snapshot(world(number, last_used=number))
+    damaged.close()
+    content = bytearray(path.read_bytes())
+    content[where % len(content)] ^= flip
+    path.write_bytes(content)
+    refusal = ""
+    try:
+        frames = load_recording(path).frames
+    except StateUnreadableError as error:
+        frames, refusal = (), str(error)
+    assert frames or str(path) in refusal
+
+
+def test_it_rotates_and_both_parts_stand_alone(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    long = recorder(path, max_bytes=3_000)
+    for number in range(1, 600):
+        long.snapshot(replace(world(number), host=f"reef-{number * 7919}"))
+    long.close()
+    older, newer = load_recording(tmp_path / "long.1"), load_recording(path)
+    assert older.frames[-1].at < newer.frames[0].at
+    assert newer.frames[-1].snapshot.number == 599
+
+
+@pytest.mark.parametrize("content", [b"", b"not gzip", b"\x1f\x8b\x08\x00"])
+def test_what_is_not_a_recording_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "other"
+    path.write_bytes(content)
+    with pytest.raises(StateUnreadableError, match="not a clawtop recording"):
+        load_recording(path)
+    with pytest.raises(StateUnreadableError, match="cannot be read"):
+        load_recording(tmp_path / "missing")
+
+
+def test_it_does_not_follow_a_planted_link(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "link").symlink_to(victim)
+    with pytest.raises(OperationFailedError, match="symbolic"):
+        recorder(tmp_path / "link")
+    assert victim.read_text() == "precious"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named() -> None:
+    with pytest.raises(OperationFailedError, match="No space left"):
+        recorder(Path("/dev/full"))
