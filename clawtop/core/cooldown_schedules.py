@@ -22,6 +22,11 @@ LATEST_DATE_MS = 8_640_000_000_000_000
 """The last moment a JavaScript date can hold: from 2026.6.5 on a later time is no window at all."""
 
 
+_TRANSIENT_REASONS = frozenset(
+    {"rate_limit", "overloaded", "unknown", "empty_response", "no_error_details", "unclassified", "timeout"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """A window that doubles with each failure: `base_ms`, twice that, and so on up to `max_ms`."""
@@ -63,6 +68,12 @@ class Schedule:
         order_by_model: the order heeds the model that is asked.
         repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
         expired_logins_last: an OAuth login past its expiry stands behind fresh ones.
+        user_pins_adapt: a person's pin gives way while its profile cools, and may name one outside the order (2026.5
+            and later; before, it held through every cooldown and was dropped when the order lacked it).
+        suspends: a candidate whose profiles all cool suspends the session instead of being skipped only.
+        probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
+        probes_rate_limits: so is a rate limit whose end no provider announced.
+        transient_reasons: reasons for which a fallback model is tried although its provider cools.
         latest_ms: later times are no windows.
     """
 
@@ -85,6 +96,11 @@ class Schedule:
     order_by_model: bool = False
     repairs_stored_order: bool = False
     expired_logins_last: bool = False
+    user_pins_adapt: bool = True
+    suspends: bool = True
+    probes_without_fallback: bool = False
+    probes_rate_limits: bool = False
+    transient_reasons: frozenset[str] = _TRANSIENT_REASONS
     latest_ms: float = LATEST_DATE_MS
 
     def cooldown_ms(self, errors: float) -> int:
@@ -134,6 +150,9 @@ _2026_3 = Schedule(
     auth_permanent=Backoff(5 * HOUR_MS, DAY_MS),
     blocks_yield_to_scope=True,
     soonest_joins_model=False,
+    user_pins_adapt=False,
+    suspends=False,
+    transient_reasons=frozenset({"rate_limit", "overloaded", "unknown"}),
     latest_ms=math.inf,
 )
 _2026_5 = replace(
@@ -143,6 +162,9 @@ _2026_5 = replace(
     reasons=_REASONS_2026_5,
     auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS),
     soonest_joins_model=True,
+    user_pins_adapt=True,
+    suspends=True,
+    transient_reasons=_TRANSIENT_REASONS,
 )
 _2026_6 = replace(
     _2026_5,
@@ -151,6 +173,8 @@ _2026_6 = replace(
     scoped_reasons=frozenset({"rate_limit", "timeout"}),
     blocks_yield_to_scope=False,
     repairs_stored_order=True,
+    probes_without_fallback=True,
+    probes_rate_limits=True,
     latest_ms=LATEST_DATE_MS,
 )
 _2026_9 = replace(
