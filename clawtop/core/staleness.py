@@ -189,10 +189,11 @@ def _judge_auth(case: _Case) -> OpenClawVerdict:
 
 def _auth_reasons_a(case: _Case, stale_ms: int) -> tuple[str, ...]:
     """2026.3.28: age counts even while the owner lives."""
-    created = created_at(case.file)
-    if _is_number((case.file.payload or {}).get("pid")):
-        if owner_pid(case.file) is None or not case.owner.alive:
-            return ("dead-pid",)
+    fields = case.file.payload or {}
+    if fields.get("pid") and (owner_pid(case.file) is None or not case.owner.alive):
+        return ("dead-pid",)
+    if fields.get("createdAt"):
+        created = created_at(case.file)
         if created is None:
             return ("invalid-createdAt",)
         if case.now - created > stale_ms:

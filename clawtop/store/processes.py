@@ -66,7 +66,7 @@ class SystemProcesses:
 
     def _read_boot(self) -> int | None:
         if not self._linux:
-            import psutil  # noqa: PLC0415 - only platforms without procfs pay for it
+            import psutil
 
             return int(psutil.boot_time() * 1000)
         try:
@@ -112,7 +112,7 @@ class SystemProcesses:
         return ProcessEvidence(pid, alive=None, boot_at=self.boot_at(), why_unknown=why)
 
     def _look_psutil(self, pid: int, foreign: bool) -> ProcessEvidence:
-        import psutil  # noqa: PLC0415 - only platforms without procfs pay for it
+        import psutil
 
         try:
             process = psutil.Process(pid)

@@ -1,0 +1,77 @@
+"""Copied state directories: what the files in one say of where they were written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+HEAD_BYTES = 64 * 1024
+_SESSION_FILE = re.compile(rb'"sessionFile"\s*:\s*"(/[^"\\]{1,4000})/agents/[^"/\\]+/sessions/[^"/\\]+"')
+_STATE_NAME = re.compile(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
+
+
+def foreign_roots(state_dir: Path, config_path: Path, agent_names: tuple[str, ...]) -> tuple[str, ...]:
+    """State directories that the files here speak of as their own; none if any of them speaks of this one."""
+    roots = dict.fromkeys(_spoken_roots(state_dir, str(config_path), agent_names))
+    here = os.path.realpath(state_dir)
+    if any(root == str(state_dir) or os.path.realpath(root) == here for root in roots):
+        return ()
+    return tuple(roots)
+
+
+def directories(root: Path) -> tuple[str, ...]:
+    """Names of the directories in `root`, sorted; none when it cannot be listed."""
+    try:
+        with os.scandir(root) as entries:
+            return tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+    except OSError:
+        return ()
+
+
+def copied_tmp(state_dir: Path) -> Path | None:
+    """The `tmp` that was copied along with the home of a state directory (`<copy>/home/.openclaw`, `<copy>/tmp`)."""
+    base = state_dir.parent.parent
+    return None if base == base.parent else base / "tmp"
+
+
+def _spoken_roots(state_dir: Path, config_path: str, agent_names: tuple[str, ...]) -> Iterator[str]:
+    for path in _config_paths(state_dir):
+        root = os.path.dirname(path)  # noqa: PTH120 - a path of another machine
+        name = os.path.basename(root)  # noqa: PTH119
+        if path == config_path:
+            yield str(state_dir)
+        elif name == state_dir.name or _STATE_NAME.fullmatch(name):
+            yield root
+    for name in agent_names:
+        for match in _SESSION_FILE.finditer(_head(state_dir / "agents" / name / "sessions" / "sessions.json")):
+            yield os.fsdecode(match[1])
+
+
+def _config_paths(state_dir: Path) -> Iterator[str]:
+    """Absolute config paths in `logs/config-health.json` and in gateway locks that lie in the directory's own `tmp`."""
+    health = _object(state_dir / "logs" / "config-health.json").get("entries")
+    paths = list(health) if isinstance(health, dict) else []
+    for place in (state_dir / "tmp", copied_tmp(state_dir)):
+        for name in directories(place) if place is not None else ():
+            if place is not None and name.startswith("openclaw-"):
+                paths += [_object(lock).get("configPath") for lock in sorted((place / name).glob("gateway.*.lock"))]
+    return (path for path in paths if isinstance(path, str) and path.startswith("/"))
+
+
+def _object(path: Path) -> dict[str, object]:
+    try:
+        value = json.loads(_head(path) or b"{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError:
+        return b""
