@@ -8,11 +8,13 @@ secret; foreign text passes `masked` once more on its way into the file.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import textwrap
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -31,54 +33,40 @@ FLUSH_EVERY = 20
 MAX_BYTES = 64 * 1024 * 1024
 LINE_LIMIT = 32 * 1024 * 1024
 _GZIP = 31
+_CHUNK = 256 * 1024
+_BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
+_END = "-----END CLAWTOP RECORDING-----"
 
 _SNAPSHOT = TypeAdapter(Snapshot)
 _EVENT = TypeAdapter(Event)
 
 
-class Recorder:
-    """Writes a recording. One thread at a time; mutable state is the last snapshot's parts and the open file.
+class Encoder:
+    """Turns snapshots and their events into the bytes of a recording.
 
-    When the file passes `max_bytes` it is renamed to `<name>.1` (replacing an older one) and a new one is begun with a
-    complete snapshot. Writing raises OperationFailedError when the file cannot be written.
+    A snapshot's events are written once each, when they first appear; the parts of a snapshot when they change.
     """
 
-    def __init__(self, path: Path, *, started_at: int, clawtop_version: str, max_bytes: int = MAX_BYTES) -> None:
-        self._path = path
+    def __init__(self, *, started_at: int, clawtop_version: str) -> None:
         self._header = {"clawtop_recording": FORMAT, "clawtop": clawtop_version, "started_at": started_at}
-        self._max_bytes = max_bytes
+        self.begin()
+
+    def begin(self) -> None:
+        """Start a new stream, with a complete snapshot first."""
+        self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
+        self._pending = self._packer.compress(_line(self._header))
         self._parts: dict[str, Any] = {}
+        self._events: set[tuple[object, ...]] = set()
         self._records = 0
-        self._file, self._packer = self._begin()
 
-    def _begin(self) -> tuple[RawIOBase, Any]:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            file = os.fdopen(os.open(self._path, flags, 0o600), "wb", buffering=0)
-        except OSError as error:
-            raise self._failure(error) from error
-        packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
-        self._put(file, packer.compress(_line(self._header)))
-        self._parts = {}
-        self._records = 0
-        return file, packer
-
-    def _put(self, file: RawIOBase, content: bytes) -> None:
-        try:
-            while content:
-                content = content[file.write(content) or 0 :]
-        except OSError as error:
-            file.close()
-            raise self._failure(error) from error
-
-    def _failure(self, error: OSError) -> OperationFailedError:
-        why = error.strerror or type(error).__name__
-        name = safe(str(self._path), 200)
-        return OperationFailedError(f"cannot record to {name}: {why}", unchanged="Nothing more is recorded")
-
-    def snapshot(self, value: Snapshot) -> None:
-        """Record what changed since the last snapshot; nothing when nothing did."""
-        parts = _SNAPSHOT.dump_python(value, mode="json")
+    def add(self, value: Snapshot) -> bytes:
+        """The bytes that `value` adds: its new events, then what changed since the last one."""
+        fresh = {_identity(event): event for event in value.events}
+        for identity, event in fresh.items():
+            if identity not in self._events:
+                self._record({"at": event.at, "event": _EVENT.dump_python(event, mode="json")})
+        self._events = set(fresh)
+        parts = _SNAPSHOT.dump_python(replace(value, events=()), mode="json")
         if self._records % KEYFRAME_EVERY == 0:
             self._parts = {}
         changed = {
@@ -86,31 +74,86 @@ class Recorder:
         }
         if set(changed) - {"number", "taken_at"}:
             self._parts = parts
-            self._write({"at": value.taken_at, "set": changed})
+            self._record({"at": value.taken_at, "set": changed})
+        return self._taken()
 
-    def event(self, value: Event) -> None:
-        """Record an event."""
-        self._write({"at": value.at, "event": _EVENT.dump_python(value, mode="json")})
+    def flushed(self) -> bytes:
+        """The bytes that make everything so far readable."""
+        self._pending += self._packer.flush(zlib.Z_SYNC_FLUSH)
+        return self._taken()
 
-    def _write(self, record: dict[str, Any]) -> None:
-        self._put(self._file, self._packer.compress(_line(record)))
+    def finished(self) -> bytes:
+        """The bytes that end the stream."""
+        self._pending += self._packer.flush(zlib.Z_FINISH)
+        return self._taken()
+
+    def _record(self, record: dict[str, Any]) -> None:
+        self._pending += self._packer.compress(_line(record))
         self._records += 1
         if self._records % FLUSH_EVERY == 0:
-            self.flush()
-            if self._file.tell() > self._max_bytes:
-                self.close()
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
-                self._file, self._packer = self._begin()
+            self._pending += self._packer.flush(zlib.Z_SYNC_FLUSH)
+
+    def _taken(self) -> bytes:
+        pending, self._pending = self._pending, b""
+        return pending
+
+
+class Recorder:
+    """Writes a recording to a file. One thread at a time; the file and the encoder are its mutable state.
+
+    When the file passes `max_bytes` it is renamed to `<name>.1` (replacing an older one) and a new one is begun with a
+    complete snapshot. Writing raises OperationFailedError when the file cannot be written.
+    """
+
+    def __init__(self, path: Path, *, started_at: int, clawtop_version: str, max_bytes: int = MAX_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._encoder = Encoder(started_at=started_at, clawtop_version=clawtop_version)
+        self._file = self._opened()
+        self._put(self._encoder.flushed())
+
+    def _opened(self) -> RawIOBase:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            return os.fdopen(os.open(self._path, flags, 0o600), "wb", buffering=0)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def add(self, value: Snapshot) -> None:
+        """Record what is new in `value`; nothing when nothing is."""
+        if self._file.tell() > self._max_bytes:
+            self.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._encoder.begin()
+            self._file = self._opened()
+        self._put(self._encoder.add(value))
 
     def flush(self) -> None:
         """Make everything so far readable."""
-        self._put(self._file, self._packer.flush(zlib.Z_SYNC_FLUSH))
+        self._put(self._encoder.flushed())
 
     def close(self) -> None:
         """End the file. Calling it twice is fine."""
         if not self._file.closed:
-            self._put(self._file, self._packer.flush(zlib.Z_FINISH))
+            self._put(self._encoder.finished())
             self._file.close()
+
+    def _put(self, content: bytes) -> None:
+        try:
+            while content:
+                content = content[self._file.write(content) or 0 :]
+        except OSError as error:
+            self._file.close()
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> OperationFailedError:
+        why = error.strerror or type(error).__name__
+        name = safe(str(self._path), 200)
+        return OperationFailedError(f"cannot record to {name}: {why}", unchanged="Nothing more is recorded")
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    return (event.at, event.kind, event.source, event.text, event.run_id, event.lane)
 
 
 def _line(record: dict[str, Any]) -> bytes:
@@ -176,9 +219,22 @@ class _Loading:
 
 
 def load_recording(path: Path) -> Recording:
-    """Read a recording as far as it goes. Raises StateUnreadableError when it is not one, or holds no snapshot."""
+    """Read a recording, or the one inside an incident file, as far as it goes.
+
+    Raises StateUnreadableError when it is neither, or holds no snapshot.
+    """
     name = safe(str(path), 200)
-    lines = _lines(path, name)
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= 2 * MAX_BYTES else b""
+    except OSError as error:
+        raise StateUnreadableError(f"{name} cannot be read: {error.strerror or type(error).__name__}") from error
+    return decoded(embedded(content) or content, name)
+
+
+def decoded(content: bytes, name: str) -> Recording:
+    """The recording in the bytes of a stream. Raises StateUnreadableError as `load_recording` does."""
+    lines = _lines(content)
     try:
         header = json.loads(next(lines))
         if not isinstance(header, dict) or header.get("clawtop_recording") != FORMAT:
@@ -200,18 +256,31 @@ def load_recording(path: Path) -> Recording:
     return Recording(started_at, tuple(loading.frames), tuple(loading.events), problem)
 
 
-def _lines(path: Path, name: str) -> Iterator[bytes]:
+def embedding(content: bytes) -> str:
+    """A recording as lines of text between marks, for an incident file."""
+    return "\n".join((_BEGIN, *textwrap.wrap(base64.b64encode(content).decode("ascii"), 100), _END))
+
+
+def embedded(content: bytes) -> bytes | None:
+    """The recording between the marks of an incident file, however it was pasted; None without one."""
+    _, begin, rest = content.partition(_BEGIN.encode())
+    body, end, _ = rest.partition(_END.encode())
+    if not (begin and end):
+        return None
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        return None
+
+
+def _lines(content: bytes) -> Iterator[bytes]:
     """The lines of a gzip stream. EOFError when it ends in the middle."""
     unpacker = zlib.decompressobj(_GZIP)
     rest = b""
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(256 * 1024):
-                *lines, rest = (rest + unpacker.decompress(chunk)).split(b"\n")
-                yield from lines
-                if len(rest) > LINE_LIMIT:
-                    raise ValueError("line too long")
-    except OSError as error:
-        raise StateUnreadableError(f"{name} cannot be read: {error.strerror or type(error).__name__}") from error
+    for start in range(0, len(content), _CHUNK):
+        *lines, rest = (rest + unpacker.decompress(content[start : start + _CHUNK])).split(b"\n")
+        yield from lines
+        if len(rest) > LINE_LIMIT:
+            raise ValueError("line too long")
     if not unpacker.eof or rest:
         raise EOFError

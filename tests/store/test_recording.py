@@ -23,7 +23,7 @@ from clawtop.core.model import (
     UsageStats,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
-from clawtop.store.recording import FLUSH_EVERY, Recorder, load_recording
+from clawtop.store.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
 from clawtop.text import remember_secrets
 
 START = 1_795_214_000_000
@@ -62,11 +62,8 @@ def test_snapshots_and_events_come_back_as_they_were(tmp_path: Path) -> None:
     frames = [world(number, last_used=number * 10) for number in range(1, 40)]
     event = Event(START + 5, EventKind.MARK, "journal", "marked", profile="fakeai:one", data={"until": 12})
     with_event = recorder(path)
-    for frame in frames[:20]:
-        with_event.snapshot(frame)
-    with_event.event(event)
-    for frame in frames[20:]:
-        with_event.snapshot(frame)
+    for frame in frames:
+        with_event.add(replace(frame, events=(event,) if frame.number > 20 else ()))
     with_event.close()
     recording = load_recording(path)
     assert [frame.snapshot for frame in recording.frames] == frames
@@ -79,7 +76,7 @@ def test_a_snapshot_without_news_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "quiet"
     quiet = recorder(path)
     for number in range(1, 30):
-        quiet.snapshot(world(number))
+        quiet.add(world(number))
     quiet.close()
     assert len(load_recording(path).frames) == 1
 
@@ -89,7 +86,7 @@ def test_no_secret_gets_in_and_odd_strings_survive(tmp_path: Path, host: str) ->
     remember_secrets(["correct horse battery"])
     path = tmp_path / "recording"
     hostile = recorder(path)
-    hostile.snapshot(world(1, host=host))
+    hostile.add(world(1, host=host))
     hostile.close()
     found = load_recording(path).frames[0].snapshot.host
     assert "0123456789abcdef" not in found
@@ -101,7 +98,7 @@ def test_one_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> Non
     path = tmp_path / "cut"
     cut = recorder(path)
     for number in range(1, 4 * FLUSH_EVERY):
-        cut.snapshot(world(number, last_used=number))
+        cut.add(world(number, last_used=number))
     cut.flush()
     whole = path.read_bytes()
     cut.close()
@@ -118,7 +115,7 @@ def test_a_damaged_one_never_crashes(tmp_path_factory: pytest.TempPathFactory, w
     path = tmp_path_factory.mktemp("damage") / "recording"
     damaged = recorder(path)
     for number in range(1, 6):
-        damaged.snapshot(world(number, last_used=number))
+        damaged.add(world(number, last_used=number))
     damaged.close()
     content = bytearray(path.read_bytes())
     content[where % len(content)] ^= flip
@@ -135,7 +132,7 @@ def test_it_rotates_and_both_parts_stand_alone(tmp_path: Path) -> None:
     path = tmp_path / "long"
     long = recorder(path, max_bytes=3_000)
     for number in range(1, 600):
-        long.snapshot(replace(world(number), host=f"reef-{number * 7919}"))
+        long.add(replace(world(number), host=f"reef-{number * 7919}"))
     long.close()
     older, newer = load_recording(tmp_path / "long.1"), load_recording(path)
     assert older.frames[-1].at < newer.frames[0].at
@@ -165,3 +162,12 @@ def test_it_does_not_follow_a_planted_link(tmp_path: Path) -> None:
 def test_a_full_disk_is_named() -> None:
     with pytest.raises(OperationFailedError, match="No space left"):
         recorder(Path("/dev/full"))
+
+
+def test_an_incident_file_carries_its_recording_through_a_paste(tmp_path: Path) -> None:
+    encoder = Encoder(started_at=START, clawtop_version="9.9")
+    content = encoder.add(world(1)) + encoder.finished()
+    pasted = tmp_path / "issue.md"
+    pasted.write_text("# Incident\n\n> " + embedding(content).replace("\n", "\r\n> ") + "\nthanks!\n")
+    assert load_recording(pasted).frames[0].snapshot == world(1)
+    assert embedded(b"# no recording here") is None
