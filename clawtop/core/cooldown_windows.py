@@ -1,7 +1,8 @@
 """The windows in which a profile is not to be used: which there are, which count for a model, when they end.
 
 A profile has up to three: cooldown, disabled, blocked. The last of them to end decides. At the very millisecond of
-its end a profile is usable again.
+its end a profile is usable again. Where a model is asked for, None means any, so that every window counts; a name
+that no window holds, such as the empty one, leaves the windows that concern all models.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def cooling_until(
     until = unusable_until(stats, schedule, for_model=for_model)
     if until is None or now >= until or (provider is not None and bypasses_cooldown(provider)):
         return None
-    if for_model and _cools_another_model(stats, now, schedule, for_model):
+    if for_model is not None and _cools_another_model(stats, now, schedule, for_model):
         return None
     return until
 
@@ -120,12 +121,12 @@ def soonest_expiry(
     soonest: int | None = None
     joined: int | None = None
     for stats in stats_of_profiles:
-        if for_model and _cools_another_model(stats, now, schedule, for_model):
+        if for_model is not None and _cools_another_model(stats, now, schedule, for_model):
             continue
         until = unusable_until(stats, schedule, for_model=for_model)
         if until is None:
             continue
-        if for_model and schedule.soonest_joins_model and _limits_model(stats, now, schedule, for_model):
+        if for_model is not None and schedule.soonest_joins_model and _limits_model(stats, now, schedule, for_model):
             joined = until if joined is None else max(joined, until)
         elif soonest is None or until < soonest:
             soonest = until
@@ -160,7 +161,7 @@ def _telling(stats: UsageStats, now: int, schedule: Schedule) -> list[tuple[str,
 
 def _blocks_another_model(stats: UsageStats, schedule: Schedule, for_model: str | None) -> bool:
     """Whether the blocked window concerns a model other than the asked one (2026.9)."""
-    if not for_model or not schedule.blocks_have_scope or stats.blocked_scope != "model":
+    if for_model is None or not schedule.blocks_have_scope or stats.blocked_scope != "model":
         return False
     return bool(stats.blocked_model) and stats.blocked_model != for_model
 

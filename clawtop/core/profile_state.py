@@ -86,8 +86,9 @@ def profile_state(
     until = cooling_until(profile.stats, profile.provider, now, schedule, for_model)
     if until is None:
         return ProfileState.USABLE, None
-    weightiest = active_windows(profile.stats, now, schedule)[0]
-    return _STATE_OF_WINDOW[weightiest.kind], until
+    active = active_windows(profile.stats, now, schedule)
+    concerning = [window for window in active if for_model is None or window.model in {None, for_model}]
+    return _STATE_OF_WINDOW[(concerning or active)[0].kind], until
 
 
 def stat_problems(profile: Profile, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> tuple[Problem, ...]:
