@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, SCHEDULES, Backoff, Schedule, schedule_for
 from clawtop.core.cooldown_windows import (
@@ -89,20 +90,25 @@ def on_failure(
     """
     if schedule.provider_blocks_win and reason == "rate_limit" and _in_provider_block(stats, now, schedule, model):
         return stats
-    counts = _counts_at(stats, now, schedule)
-    errors = (0 if _counters_are_over(stats, now, schedule) else stats.error_count or 0) + 1
+    errors, counts = _counters_at(stats, now, schedule)
     counts[reason] = counts.get(reason, 0) + 1
-    until = now + schedule.window_ms(reason, errors, counts[reason])
-    marked = replace(
-        stats, error_count=errors, failure_counts=counts, last_failure_at=now, cooldown_classification=None
-    )
+    until = now + schedule.window_ms(reason, errors + 1, counts[reason])
+    window: dict[str, Any]
     if schedule.disabling(reason) is not None:
-        return replace(marked, disabled_until=_kept(stats.disabled_until, now) or until, disabled_reason=reason)
+        window = {"disabled_until": _kept(stats.disabled_until, now) or until, "disabled_reason": reason}
+    else:
+        window = {
+            "cooldown_until": _kept(stats.cooldown_until, now) or until,
+            "cooldown_reason": reason,
+            "cooldown_model": _cooled_model(stats, reason, now, schedule, model),
+        }
     return replace(
-        marked,
-        cooldown_until=_kept(stats.cooldown_until, now) or until,
-        cooldown_reason=reason,
-        cooldown_model=_cooled_model(stats, reason, now, schedule, model),
+        stats,
+        error_count=errors + 1,
+        failure_counts=counts,
+        last_failure_at=now,
+        cooldown_classification=None,
+        **window,
     )
 
 
@@ -212,10 +218,11 @@ def _counters_are_over(stats: UsageStats, now: int, schedule: Schedule) -> bool:
     return until is not None and now >= until
 
 
-def _counts_at(stats: UsageStats, now: int, schedule: Schedule) -> dict[str, int]:
+def _counters_at(stats: UsageStats, now: int, schedule: Schedule) -> tuple[int, dict[str, int]]:
+    """Errors in a row and failures per reason, as a failure now finds them."""
     if _counters_are_over(stats, now, schedule):
-        return _surviving(stats.failure_counts, schedule)
-    return dict(stats.failure_counts)
+        return 0, _surviving(stats.failure_counts, schedule)
+    return stats.error_count or 0, dict(stats.failure_counts)
 
 
 def _surviving(counts: Mapping[str, int], schedule: Schedule) -> dict[str, int]:
