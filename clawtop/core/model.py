@@ -476,6 +476,23 @@ class GatewayState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayHealth:
+    """What a live gateway said over HTTP on loopback (/healthz, /readyz; 2026.5.18 and later).
+
+    `degraded` is its own word on its event loop; `problem` is why it said nothing, or not all.
+    """
+
+    at: int
+    live: bool | None = None
+    ready: bool | None = None
+    failing: tuple[str, ...] = ()
+    uptime_ms: int | None = None
+    degraded: bool | None = None
+    metrics: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """The gateway of this state directory, and how its state is known."""
 
@@ -484,6 +501,7 @@ class Gateway:
     port: int | None = None
     started_at: int | None = None
     how: str = ""
+    health: GatewayHealth | None = None
 
 
 class EventKind(StrEnum):
