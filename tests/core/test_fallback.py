@@ -1,0 +1,270 @@
+"""The candidate chain: order, cooldown probes, what moves it on, and what it must never swallow."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.core.candidate_failure import RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
+from clawtop.core.cooldown_decision import CooldownDecision, DecisionKind
+from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.fallback import (
+    Available,
+    Call,
+    CandidateFailed,
+    ChainState,
+    Consult,
+    Cooling,
+    Effect,
+    Event,
+    Failed,
+    Finish,
+    MarkProbe,
+    Moved,
+    RaiseFailure,
+    RaiseSummary,
+    Rethrow,
+    Succeeded,
+    SuspendLane,
+    candidates,
+    start,
+    step,
+)
+from clawtop.core.model import FailureReason, ModelRef
+
+A, B, C = ModelRef("alpha", "m1"), ModelRef("beta", "m2"), ModelRef("gamma", "m3")
+A2 = ModelRef("alpha", "m9")
+RATE_LIMIT = Failure(FailureKind.PROVIDER, "slow down", FailureReason.RATE_LIMIT, 429)
+TIMEOUT = Failure(FailureKind.PROVIDER, "Request timed out", FailureReason.TIMEOUT, 408)
+MYSTERY = Failure(FailureKind.UNKNOWN, "mystery")
+PROBE = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.RATE_LIMIT, mark_probe=True))
+TRY = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.RATE_LIMIT))
+SUSPEND = Cooling(CooldownDecision(DecisionKind.SUSPEND_LANES, FailureReason.BILLING))
+SKIP = Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.AUTH, error="no way in"))
+
+
+def play(
+    models: tuple[ModelRef, ...], *events: Event, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
+) -> tuple[ChainState, list[Effect]]:
+    state, effects = start(models, timeouts)
+    seen = list(effects)
+    for event in events:
+        state, effects = step(state, event)
+        seen += effects
+    return state, seen
+
+
+def calls(effects: list[Effect]) -> list[ModelRef]:
+    return [effect.model for effect in effects if isinstance(effect, Call)]
+
+
+# --- candidates --------------------------------------------------------------------------------------------------
+
+
+def test_the_requested_model_comes_first_and_the_primary_last() -> None:
+    assert candidates(B, fallbacks=[C], primary=A) == (B, C, A)
+    assert candidates(None, fallbacks=[C], primary=A) == (A, C)
+    assert candidates(A, fallbacks=[A, C, C], primary=A) == (A, C)
+
+
+def test_an_override_replaces_the_fallbacks_and_leaves_the_primary_out() -> None:
+    assert candidates(B, fallbacks=[C], primary=A, override=[]) == (B,)
+    assert candidates(B, fallbacks=[C], primary=A, override=[C]) == (B, C)
+
+
+def test_the_same_model_is_asked_once_however_it_is_written() -> None:
+    assert candidates(ModelRef("alpha", "m1"), fallbacks=[ModelRef("alpha", "alpha/m1")]) == (A,)
+    assert candidates(ModelRef("", "m1"), fallbacks=[A]) == (A,)
+    assert candidates(None) == ()
+
+
+# --- the chain ---------------------------------------------------------------------------------------------------
+
+
+def test_the_first_answer_ends_the_run() -> None:
+    state, effects = play((A, B), Available(), Succeeded())
+    assert effects == [Consult(A, True, True, True), Call(A, 1, 2), Finish(A, ())]
+    assert state.ended
+
+
+def test_a_failure_moves_on_and_is_told() -> None:
+    _, effects = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Succeeded())
+    attempt = Attempt(A, "slow down", FailureReason.RATE_LIMIT, 429)
+    assert effects[2:] == [
+        Moved(A, B, FailureReason.RATE_LIMIT, "slow down", 1, "next_fallback"),
+        CandidateFailed(A, RATE_LIMIT, 1, 2),
+        Consult(B, False, False, True),
+        Call(B, 2, 2),
+        Moved(A, B, FailureReason.RATE_LIMIT, "slow down", 2, "succeeded"),
+        Finish(B, (attempt,)),
+    ]
+
+
+def test_one_failure_is_raised_as_itself_and_several_as_a_summary() -> None:
+    _, alone = play((A,), Available(), Failed(RATE_LIMIT))
+    assert alone[-1] == RaiseFailure(RATE_LIMIT)
+    _, both = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Failed(RATE_LIMIT))
+    assert isinstance(both[-1], RaiseSummary)
+    expected = "All models failed (2): alpha/m1: slow down (rate_limit) | beta/m2: slow down (rate_limit)"
+    assert both[-1].summary.text == expected
+
+
+def test_an_unknown_error_of_the_last_candidate_is_shown_as_it_is() -> None:
+    state, effects = play((A, B), Available(), Failed(MYSTERY), Available(), Failed(MYSTERY))
+    assert effects[-1] == Rethrow()
+    assert state.attempts == (Attempt(A, "mystery", FailureReason.UNKNOWN),)
+
+
+@pytest.mark.parametrize("kind", sorted(RETHROWN))
+def test_some_failures_end_the_run_at_once_and_are_recorded_nowhere(kind: FailureKind) -> None:
+    before, _ = play((A, B, C), PROBE)
+    after, effects = step(before, Failed(Failure(kind, "x", FailureReason.TIMEOUT)))
+    assert effects == (Rethrow(),)
+    assert (after.attempts, after.probed, after.failure) == ((), frozenset(), None)
+    assert after.ended
+
+
+def test_a_coordination_error_on_the_second_candidate_keeps_the_record_as_it_was() -> None:
+    contended = Failed(Failure(FailureKind.COORDINATION, "session has a holder"))
+    state, effects = play((A, B, C), Available(), Failed(RATE_LIMIT), Available(), contended)
+    assert calls(effects) == [A, B]
+    assert effects[-1] == Rethrow()
+    assert [attempt.model for attempt in state.attempts] == [A]
+
+
+def test_a_timeout_ends_the_run_unless_the_operator_chose_otherwise() -> None:
+    state, effects = play((A, B), Available(), Failed(TIMEOUT))
+    assert effects[-1] == RaiseFailure(TIMEOUT)
+    assert [effect.outcome for effect in effects if isinstance(effect, Moved)] == ["chain_exhausted"]
+    assert state.ended
+    for timeouts in (TimeoutPolicy.FALLBACK, TimeoutPolicy.ROTATE):
+        _, effects = play((A, B), Available(), Failed(TIMEOUT), timeouts=timeouts)
+        assert effects[-1] == Consult(B, False, False, True)
+
+
+def test_a_switched_model_is_gone_on_with_where_it_is_still_to_come() -> None:
+    switched = Failure(FailureKind.MODEL_SWITCH, "switch", switch_to=C)
+    _, effects = play((A, B, C), Available(), Failed(switched), Available(), Succeeded())
+    assert calls(effects) == [A, C]
+    assert effects[-1] == Finish(C, ())
+    back = Failure(FailureKind.MODEL_SWITCH, "switch", switch_to=A)
+    state, effects = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Failed(back))
+    assert isinstance(effects[-1], RaiseSummary)
+    assert [attempt.reason for attempt in state.attempts] == [FailureReason.RATE_LIMIT, FailureReason.UNKNOWN]
+
+
+# --- cooldowns ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cooling_primary_is_probed_and_the_probe_is_noted() -> None:
+    _, effects = play((A, B), PROBE)
+    assert effects[1:] == [MarkProbe("alpha"), Call(A, 1, 2, probe=True)]
+
+
+def test_an_exhausted_provider_is_skipped_without_a_call() -> None:
+    state, effects = play((A, B), SUSPEND, SKIP)
+    assert calls(effects) == []
+    assert SuspendLane(A, FailureReason.BILLING) in effects
+    assert [attempt.error for attempt in state.attempts] == [
+        "Provider alpha is in cooldown (suspending lanes)",
+        "no way in",
+    ]
+    assert isinstance(effects[-1], RaiseSummary)
+
+
+def test_a_single_skipped_candidate_is_still_a_summary() -> None:
+    _, effects = play((A,), SKIP)
+    assert effects[-1] == RaiseSummary(FallbackSummary((Attempt(A, "no way in", FailureReason.AUTH),), 1))
+
+
+def test_a_provider_is_probed_once_in_a_run() -> None:
+    state, effects = play((A, B, A2), PROBE, Failed(RATE_LIMIT), Available(), Failed(RATE_LIMIT), TRY)
+    assert calls(effects) == [A, B]
+    assert "probe already attempted" in state.attempts[-1].error
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        FailureReason.MODEL_NOT_FOUND,
+        FailureReason.FORMAT,
+        FailureReason.AUTH,
+        FailureReason.AUTH_PERMANENT,
+        FailureReason.SESSION_EXPIRED,
+    ],
+)
+def test_a_probe_that_says_nothing_of_the_limits_leaves_the_slot(reason: FailureReason) -> None:
+    failed = Failed(Failure(FailureKind.PROVIDER, "x", reason))
+    _, effects = play((A, A2), PROBE, failed, TRY)
+    assert effects[-1] == Call(A2, 2, 2, probe=True)
+
+
+def test_a_billing_probe_takes_no_slot() -> None:
+    billing = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.BILLING, mark_probe=True))
+    state, effects = play((A, A2), billing, Failed(RATE_LIMIT))
+    assert Call(A, 1, 2, probe=True) in effects
+    assert state.probed == frozenset()
+
+
+def test_an_order_that_only_moved_on_is_called_without_a_probe() -> None:
+    format_trouble = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.FORMAT))
+    assert play((A, B), format_trouble)[1][-1] == Call(A, 1, 2, probe=False)
+
+
+# --- the summary -------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_shows_no_secret_and_no_control_character() -> None:
+    attempt = Attempt(A, "bad key sk-abcdefghijklmnop \x1b[31m", FailureReason.AUTH)
+    text = FallbackSummary((attempt,), 1).text
+    assert "sk-abc" not in text
+    assert "\x1b" not in text
+
+
+def test_a_summary_without_attempts_counts_the_candidates() -> None:
+    assert FallbackSummary((), 3).text == "All models failed (3): unknown"
+
+
+# --- properties --------------------------------------------------------------------------------------------------
+
+failures = st.builds(
+    Failure,
+    st.sampled_from(FailureKind),
+    st.text(max_size=5),
+    st.none() | st.sampled_from(FailureReason),
+    switch_to=st.none() | st.sampled_from([A, B, C]),
+)
+decisions = st.builds(CooldownDecision, st.sampled_from(DecisionKind), st.sampled_from(FailureReason), st.booleans())
+
+
+@given(
+    st.lists(st.sampled_from([A, B, C, A2]), min_size=1, max_size=6, unique=True),
+    st.sampled_from(TimeoutPolicy),
+    st.data(),
+)
+def test_every_run_ends_after_at_most_one_call_of_each_candidate(
+    models: list[ModelRef], timeouts: TimeoutPolicy, data: st.DataObject
+) -> None:
+    state, effects = start(models, timeouts)
+    seen: list[ModelRef] = []
+    for _ in range(2 * len(models)):
+        last = effects[-1]
+        if isinstance(last, Consult):
+            event: Event = data.draw(st.just(Available()) | st.builds(Cooling, decisions))
+        elif isinstance(last, Call):
+            seen.append(last.model)
+            event = data.draw(st.just(Succeeded()) | st.builds(Failed, failures))
+        else:
+            break
+        state, effects = step(state, event)
+    assert state.ended
+    assert isinstance(effects[-1], Finish | Rethrow | RaiseFailure | RaiseSummary)
+    assert seen == [model for model in models if model in seen]
+    with pytest.raises(ValueError, match="ended"):
+        step(state, Succeeded())
+
+
+def test_a_chain_needs_a_model() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        start(())
