@@ -6,15 +6,15 @@ entries win, each as a whole, over what an older generation left embedded in aut
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from clawtop.core.javascript import MAX_SAFE_INTEGER, whole
-from clawtop.core.model import NO_COUNTS, UsageStats
+from clawtop.core.model import UsageStats
 from clawtop.errors import RefusedError
 from clawtop.store.json_edit import plain
+from clawtop.store.wire import usage_stats
 from clawtop.text import safe
 
 STATS, ORDER, LAST_GOOD = "usageStats", "order", "lastGood"
@@ -42,6 +42,12 @@ class AuthState:
     last_good: Mapping[str, str] = field(default_factory=dict)
     profiles: frozenset[str] = frozenset()
 
+    def changed_by(self, change: Callable[[AuthState], AuthState]) -> AuthState:
+        """What `change` makes of this state; a new entry that says nothing is no entry."""
+        after = change(self)
+        stats = {key: entry for key, entry in after.stats.items() if key in self.stats or entry != UsageStats()}
+        return replace(after, stats=stats, profiles=self.profiles)
+
 
 @dataclass(frozen=True, slots=True)
 class Documents:
@@ -60,7 +66,11 @@ class Documents:
 
     def in_force(self) -> AuthState:
         """The state as values; entries that OpenClaw would not read count as absent."""
-        stats = {key: _stats(plain(entry)) for key, entry in self.section(STATS).items() if isinstance(entry, dict)}
+        stats = {
+            key: usage_stats(plain(entry), key)[0]
+            for key, entry in self.section(STATS).items()
+            if isinstance(entry, dict)
+        }
         order = {
             key: tuple(item for item in entry if isinstance(item, str))
             for key, entry in self.section(ORDER).items()
@@ -95,21 +105,6 @@ class Documents:
                 unchanged="nothing was written",
                 hint="clawtop does not rewrite credentials; let OpenClaw write its state once, then try again",
             )
-
-
-def _stats(entry: Mapping[str, Any]) -> UsageStats:
-    """An entry of `usageStats` as OpenClaw reads it; what is not of the expected kind counts as absent."""
-    read: dict[str, Any] = {}
-    for item in fields(UsageStats):
-        value = entry.get(_KEYS[item.name])
-        if item.name == "failure_counts":
-            counts = value.items() if isinstance(value, dict) else ()
-            read[item.name] = {reason: count for reason, count in counts if whole(count, minimum=1)} or NO_COUNTS
-        elif "int" in str(item.type):
-            read[item.name] = whole(value, minimum=-MAX_SAFE_INTEGER)
-        else:
-            read[item.name] = value if isinstance(value, str) else None
-    return UsageStats(**read)
 
 
 def is_empty(document: Mapping[str, Any]) -> bool:

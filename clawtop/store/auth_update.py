@@ -174,11 +174,11 @@ class Rewrite:
         for _ in range(_REREADS):
             documents, seen = self._read()
             before = documents.in_force()
-            after = self._change(before)
+            after = before.changed_by(self._change)
             if after != before:
                 try:
                     self._replace(documents.changed(before, after), documents.state_path, seen, hold)
-                except (_MovedOnError, FileExistsError):
+                except (_MovedOnError, FileExistsError, FileNotFoundError):
                     continue
             clock = self._machine.clock
             held = clock.monotonic() - hold.taken_at
