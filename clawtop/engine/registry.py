@@ -36,7 +36,7 @@ from clawtop.core.admission import (
 )
 from clawtop.core.model import Event, EventKind
 from clawtop.engine.fork import fork_session
-from clawtop.errors import SessionContendedError
+from clawtop.errors import RefusedError, SessionContendedError
 from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, ring
 from clawtop.text import safe
 
@@ -48,6 +48,9 @@ LOOK_S = 0.2
 
 FOREIGN_LOOK_S = 0.25
 """How often a granted session is looked at again while an OpenClaw run is in it."""
+
+LEAVE_S = 0.25
+"""How long a release that could not be done at once is waited for before it goes on in the background."""
 
 CLOSE_S = 2.0
 """How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
@@ -76,6 +79,8 @@ class Holder:
         self.forked_from = forked_from
         self.waited_ms = waited_ms
         self.released = False
+        self._said = Describe(holding.who.token)
+        self._speaking = False
 
     @property
     def token(self) -> str:
@@ -87,11 +92,24 @@ class Holder:
 
     def set_phase(self, phase: str) -> None:
         """Say where the run is; others see it within milliseconds. Never waits, never fails."""
-        self._registry.describe(self, Describe(self.token, phase=phase))
+        self._say(Describe(self.token, phase, self._said.profile))
 
     def set_profile(self, profile: str) -> None:
         """Say which auth profile the run uses now. Never waits, never fails."""
-        self._registry.describe(self, Describe(self.token, profile=profile))
+        self._say(Describe(self.token, self._said.phase, profile))
+
+    def _say(self, request: Describe) -> None:
+        self._said = request
+        if not (self.released or self._speaking):
+            self._speaking = not self._registry.describe(self.record, request)
+            if self._speaking:
+                self._registry.in_background(self._say_later())
+
+    async def _say_later(self) -> None:
+        """Write the latest words as soon as the record is free."""
+        while not (self.released or self._registry.describe(self.record, self._said)):
+            await self._registry.busy_pause()
+        self._speaking = False
 
     phase = set_phase
     profile = set_profile
@@ -285,32 +303,34 @@ class PromptRegistry:
 
     # --- change and release --------------------------------------------------------------------------------------
 
-    def describe(self, holder: Holder, request: Describe) -> None:
-        """Write a holder's phase or profile, at once or as soon as the record is free."""
-        if holder.released:
-            return
+    def describe(self, path: str, request: Describe) -> bool:
+        """Write a holder's phase and profile; False while another process is at the record."""
         try:
-            done = self.records().apply(holder.record, request, self._clock.now_ms()) is not None
-        except (OSError, ValueError):
-            return
-        if not done:
-            self._in_background(self._describe_later(holder.record, request))
+            return self.records().apply(path, request, self._clock.now_ms()) is not None
+        except (OSError, RefusedError):
+            return True
 
-    async def _describe_later(self, path: str, request: Describe) -> None:
-        await self._apply(path, request)
+    async def busy_pause(self) -> None:
+        """Wait a moment for a record that another process is changing."""
+        await self._clock.sleep(BUSY_PAUSE_S)
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:
-        """Release or stop waiting: at once where the record is free, else shielded from cancellation."""
+        """Release or stop waiting: at once where the record is free, else behind the caller's back.
+
+        Cancellation does not stop it. The end of the process would do it in any case.
+        """
         if not self._leave_now(path, request, who):
-            await asyncio.shield(self._in_background(self._leave_later(path, request, who)))
+            await asyncio.wait({self.in_background(self._leave_later(path, request, who))}, timeout=LEAVE_S)
 
     async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
         while not self._leave_now(path, request, who):
-            await self._clock.sleep(BUSY_PAUSE_S)
+            await self.busy_pause()
 
     def _leave_now(self, path: str, request: Leave, who: Claimant) -> bool:
         try:
             effects = self.records().apply(path, request, self._clock.now_ms())
+        except (FileNotFoundError, RefusedError):
+            return True
         except OSError:
             return False
         if effects is None:
@@ -320,7 +340,8 @@ class PromptRegistry:
             self._tell(EventKind.RELEASE, f"{who.run_id} left the prompt: {request.how}", path, who)
         return True
 
-    def _in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run work that `aclose` waits for."""
         task = asyncio.get_running_loop().create_task(work)
         self._cleanups.add(task)
         task.add_done_callback(self._cleanups.discard)
@@ -336,7 +357,7 @@ class PromptRegistry:
                 return effects
             if deadline is not None and self._clock.monotonic() >= deadline:
                 raise self._contended(path, "another clawtop process, which is changing the record")
-            await self._clock.sleep(BUSY_PAUSE_S)
+            await self.busy_pause()
 
     def records(self) -> HolderRecords:
         """The records, entered on first use."""

@@ -55,6 +55,7 @@ class Presence:
     def __init__(self, directory: Path, member: str, lock: filelock.BaseFileLock) -> None:
         self.directory = directory
         self.member = member
+        self.held: set[str] = set()  # canonical paths; each is added and removed under its record's lock
         self._lock = lock
         self._ino = os.stat(lock.lock_file).st_ino  # noqa: PTH116 - compared at every grant
 
@@ -209,8 +210,8 @@ class HolderRecords:
         Processes that died are buried first. Never waits.
 
         Raises:
-            RefusedError: the record cannot be understood and another clawtop process lives, which may be its author;
-                or nobody could tell that this process lives.
+            RefusedError: the record cannot be understood and its author may live; or nobody could tell that this
+                process lives.
         """
         if isinstance(request, Ask):
             self.presence.assert_visible()
@@ -225,7 +226,14 @@ class HolderRecords:
             state, more = step(state, request, now)
             if state != before:
                 holder_record.save(path, state, self.presence.member)
+            self._remember(session_file, state)
             return effects + more
+
+    def _remember(self, session_file: str, state: Admission) -> None:
+        if state.holder is not None and state.holder.who.member == self.presence.member:
+            self.presence.held.add(session_file)
+        else:
+            self.presence.held.discard(session_file)
 
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[bool]:
@@ -250,7 +258,7 @@ class HolderRecords:
             return Admission(session_file)
         except (OSError, ValueError) as error:
             living = [member for member in _members(self.directory) if self.presence.alive(member)]
-            if living != [self.presence.member]:
+            if living != [self.presence.member] or session_file in self.presence.held:
                 raise RefusedError(
                     f"the holder record {path.name} cannot be understood",
                     hint=f"when no clawtop runs any more, remove {path}",
