@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from clawtop.core.cooldown import ProfileState, profile_state
+from clawtop.core.cooldown import ProfileState, profile_state, schedule_for
 from clawtop.core.model import (
     AgentInfo,
     Event,
@@ -56,7 +56,8 @@ class Node:
     """One link of a chain.
 
     Attributes:
-        id: session key, lock path, run id, pid, lane or profile id, exact; `agent` whose it is.
+        id: session key, lock path (of the lock that a process owns), run id, lane or profile id, exact.
+        agent: whose it is.
         label: what it is and does, safe for a screen.
         how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
         since, until: ms since the epoch, where known.
@@ -117,9 +118,13 @@ class _World:
             if agent.store is not None
             for profile in agent.store.profiles
         }
-        self.states = {
-            (profile.owner_agent, profile.id): profile_state(profile, now) for profile in self.profiles.values()
+        self.schedules = {
+            provider: schedule_for(
+                snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider
+            )
+            for provider in {profile.provider for profile in self.profiles.values()}
         }
+        self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
         self.lanes = {lane.lane: lane for lane in snapshot.lanes}
         self.takeovers = {
             event.session_key or event.session_file: event
@@ -152,10 +157,10 @@ class _World:
     def agents_without_profiles(self) -> Iterator[Node]:
         """Agents whose whole model chain has no profile to offer."""
         for agent in self.snapshot.agents:
-            chain = [self._unusable(agent, provider) for provider in _providers(agent)]
+            chain = [self._unusable(agent, provider, model) for provider, model in _candidates(agent)]
             if not chain or any(part is None for part in chain):
                 continue
-            parts = tuple(node for nodes in chain if nodes for node in nodes)
+            parts = tuple({node.id: node for nodes in chain if nodes for node in nodes}.values())
             if not parts:
                 continue
             ends = [node.until for node in parts]
@@ -230,7 +235,7 @@ class _World:
             yield self._suspension(session)
         if session.profile is not None:
             pinned = self.profiles.get((session.agent, session.profile))
-            if pinned is not None and (node := self._profile(pinned)) is not None:
+            if pinned is not None and (node := self._profile(pinned, session.model)) is not None:
                 source = f"pinned by {safe(session.profile_source or 'OpenClaw', 20)}"
                 yield replace(node, label=f"{source} to {node.label}", how="sessions.json")
 
@@ -262,7 +267,7 @@ class _World:
             )
         if holder.profile is not None:
             profile = self.profiles.get((holder.agent or "", holder.profile))
-            if profile is not None and (node := self._profile(profile)) is not None:
+            if profile is not None and (node := self._profile(profile, None)) is not None:
                 children.append(node)
         count = len(holder.waiters)
         waiters = (
@@ -293,6 +298,8 @@ class _World:
             severity, label = Severity.STUCK, f"{label} of a dead owner ({proof})"
         elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
             severity, label = Severity.STUCK, f"{label} that names no owner ({lock.file.content_problem or proof})"
+            if lock.openclaw.would_remove is False:
+                label += "; OpenClaw never removes it"
         elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
             severity, label = Severity.BLOCKED, f"{label} held over its limit ({', '.join(lock.openclaw.reasons)})"
         elif lock.file.kind is LockKind.AUTH and self.now - since > _AUTH_HOLD_MS:
@@ -304,11 +311,18 @@ class _World:
         else:
             alive = owner.alive if owner is not None else None
             state = {True: "alive", False: "dead", None: f"cannot be checked ({proof})"}[alive]
+            if alive and verdict.kind is VerdictKind.STALE:
+                state = "another process now"
             command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
             how = "process table" if alive is not None else "lock file"
             children = (
                 Node(
-                    NodeKind.PROCESS, str(lock.pid), f"pid {lock.pid} is {state}{command}", how, severity, remedy=remedy
+                    NodeKind.PROCESS,
+                    lock.file.path,
+                    f"pid {lock.pid} is {state}{command}",
+                    how,
+                    severity,
+                    remedy=remedy,
                 ),
             )
         return Node(
@@ -340,8 +354,15 @@ class _World:
             until=until,
         )
 
-    def _profile(self, profile: Profile) -> Node | None:
-        state, until = self.states[(profile.owner_agent, profile.id)]
+    def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:
+        key = (profile.owner_agent, profile.id, model)
+        if key not in self.states:
+            self.states[key] = profile_state(profile, self.now, self.schedules[profile.provider], model)
+        return self.states[key]
+
+    def _profile(self, profile: Profile, model: str | None) -> Node | None:
+        """Why a profile cannot serve a model (None: any); None when it can."""
+        state, until = self._state(profile, model)
         if state is ProfileState.USABLE:
             return None
         reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
@@ -357,11 +378,11 @@ class _World:
             remedy="clear" if state in _CLEARABLE else None,
         )
 
-    def _unusable(self, agent: AgentInfo, provider: str) -> tuple[Node, ...] | None:
-        """Why each profile of a provider is not usable; None when one is."""
+    def _unusable(self, agent: AgentInfo, provider: str, model: str | None) -> tuple[Node, ...] | None:
+        """Why each profile of a provider cannot serve a model; None when one can."""
         store = agent.store
         found = [profile for profile in (store.profiles if store else ()) if profile.provider == provider]
-        nodes = [self._profile(profile) for profile in found]
+        nodes = [self._profile(profile, model) for profile in found]
         if any(node is None for node in nodes):
             return None
         return tuple(node for node in nodes if node is not None)
@@ -371,11 +392,12 @@ _AUTH_HOLD_MS = 30_000
 _CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
 
 
-def _providers(agent: AgentInfo) -> tuple[str, ...]:
+def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
+    """Provider and model of each candidate of an agent; without configured models its providers stand for them."""
     if agent.models:
-        return tuple(dict.fromkeys(model.provider for model in agent.models))
+        return tuple((ref.provider, ref.model) for ref in agent.models)
     profiles = agent.store.profiles if agent.store is not None else ()
-    return tuple(dict.fromkeys(profile.provider for profile in profiles))
+    return tuple((provider, None) for provider in dict.fromkeys(profile.provider for profile in profiles))
 
 
 def _short(run: str) -> str:

@@ -1,0 +1,104 @@
+"""The blocking tree as a table: one row for each link of a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clawtop.commands import Target, TargetKind, command, key_label
+from clawtop.core.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.humanize import age, countdown, counted
+from clawtop.view.line import EMPTY, Line, Tone, piece
+
+
+@dataclass(frozen=True, slots=True)
+class TreeRow:
+    """A node, and the branch lines that lead to it."""
+
+    node: Node
+    branch: str
+
+
+_TONES = {Severity.BUSY: Tone.INFO, Severity.BLOCKED: Tone.WARN, Severity.STUCK: Tone.BAD}
+_GLYPHS = {Severity.BUSY: "●", Severity.BLOCKED: "◐", Severity.STUCK: "✗"}
+
+_TARGETS = {
+    NodeKind.SESSION: TargetKind.SESSION,
+    NodeKind.GROUP: TargetKind.SESSION,
+    NodeKind.LOCK: TargetKind.LOCK,
+    NodeKind.PROCESS: TargetKind.LOCK,
+    NodeKind.HOLDER: TargetKind.RUN,
+    NodeKind.CYCLE: TargetKind.RUN,
+    NodeKind.LANE: TargetKind.LANE,
+    NodeKind.PROFILE: TargetKind.PROFILE,
+}
+
+
+def _what(row: TreeRow, _env: Env) -> Line:
+    node = row.node
+    tone = _TONES[node.severity]
+    label = Tone.STRONG if not row.branch else Tone.PLAIN
+    return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (node.label, label))
+
+
+def _since(row: TreeRow, env: Env) -> Line:
+    return piece(age(row.node.since, env.now), Tone.DIM) if row.node.since is not None else EMPTY
+
+
+def _ends(row: TreeRow, env: Env) -> Line:
+    return piece(countdown(row.node.until, env.now), Tone.WARN) if row.node.until is not None else EMPTY
+
+
+def _how(row: TreeRow, _env: Env) -> Line:
+    return piece(row.node.how, Tone.DIM)
+
+
+def _remedy(row: TreeRow, _env: Env) -> Line:
+    if row.node.remedy is None:
+        return EMPTY
+    item = command(row.node.remedy)
+    return ((key_label(item.keys[0]), Tone.KEY), (f" {item.title.lower()}", Tone.PLAIN))
+
+
+TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
+    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70),
+    Column("since", "SINCE", 6, _since, right=True),
+    Column("ends", "ENDS IN", 7, _ends, right=True),
+    Column("remedy", "REMEDY", 17, _remedy),
+    Column("how", "KNOWN FROM", 13, _how, rank=1),
+)
+
+
+def tree_table(env: Env) -> Table[TreeRow]:
+    """Everything that is blocked, the stuck first; calm words when nothing is."""
+    snapshot = env.facts.snapshot
+    trees = blocking_tree(snapshot, env.now, snapshot.events)
+    rows = tuple(row for tree in trees for row in _rows(tree, "", "", ""))
+    stuck = sum(tree.severity is Severity.STUCK for tree in trees)
+    note = counted(len(trees), "chain") + (f", {stuck} need a hand" if stuck else "") if trees else ""
+    return Table(
+        "tree",
+        "BLOCKED",
+        TREE_COLUMNS,
+        rows,
+        env,
+        band=lambda _item, _env: EMPTY,
+        search=lambda row: f"{row.node.label} {row.node.id} {row.node.agent or ''}",
+        empty=(("Nothing waits for anything.", Tone.OK),),
+        title_note=((note, Tone.DIM),) if note else (),
+    )
+
+
+def _rows(node: Node, path: str, branch: str, below: str) -> Iterator[Row[TreeRow]]:
+    key = f"{path}/{node.kind}:{node.id}"
+    yield Row(key, TreeRow(node, branch), _target(node))
+    for position, child in enumerate(node.children):
+        last = position == len(node.children) - 1
+        yield from _rows(child, key, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
+
+
+def _target(node: Node) -> Target | None:
+    """What a command acts on here: the thing itself, or for the owner of a lock the lock."""
+    kind = _TARGETS.get(node.kind)
+    return Target(kind, node.id, node.agent) if kind is not None else None

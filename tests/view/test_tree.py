@@ -1,0 +1,241 @@
+"""The blocking tree in ten situations, as an operator reads it; plus its guarantees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.blocking import Severity, blocking_tree
+from clawtop.core.model import (
+    Event,
+    EventKind,
+    LaneStats,
+    LockKind,
+    OpenClawVerdict,
+    Problem,
+    ProcessEvidence,
+    PromptHolder,
+    Session,
+    Snapshot,
+    Suspension,
+    Verdict,
+    VerdictKind,
+    Waiter,
+)
+from clawtop.view.columns import Env, heading, placed, plain_row
+from clawtop.view.facts import Facts
+from clawtop.view.line import text_of
+from clawtop.view.plain import table_title
+from clawtop.view.tree_rows import tree_table
+from tests.support.golden import assert_golden
+from tests.support.worlds import (
+    CALM,
+    MINUTE,
+    NOW,
+    SECOND,
+    agent,
+    cooling,
+    lock,
+    profile,
+    session,
+    session_lock,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "tree"
+WIDTH = 118
+
+HEALTHY = (profile("anthropic:max-reef"), profile("anthropic:max-tide"))
+RUNNING = session("main", "telegram:group:-100238841", 1, "running", lane="channel", started=12 * MINUTE, active=True)
+OTHER = session("main", "main", 2, "running", lane="main", started=3 * MINUTE, active=True)
+
+ALIVE = Verdict(VerdictKind.HELD, ("alive", "same-start"))
+KEEP = OpenClawVerdict(False, (), False)
+GATEWAY = ProcessEvidence(4711, True, 88123, argv=("node", "/usr/bin/openclaw", "gateway"))
+
+
+def world(*sessions: Session, **parts: object) -> Snapshot:
+    return replace(
+        CALM,
+        agents=(agent("main", HEALTHY),),
+        sessions=sessions,
+        locks=(),
+        holders=(),
+        lanes=(),
+        warnings=(),
+        **parts,  # type: ignore[arg-type]
+    )
+
+
+def holder(
+    of: Session, run: str, lane: str, *waiters: Waiter, phase: str = "streaming", on: str | None = None
+) -> PromptHolder:
+    assert of.file is not None
+    return PromptHolder(of.file, of.key, of.agent, lane, run, on, phase, NOW - 90 * SECOND, 5120, "clawtop", waiters)
+
+
+def waiter(ticket: int, lane: str, run: str, seconds: int) -> Waiter:
+    return Waiter(ticket, 5121, lane, run, NOW - seconds * SECOND, NOW + 30 * SECOND)
+
+
+SITUATIONS = {
+    "nothing-wrong": world(session("main", "main", 2)),
+    "holder-alive": replace(
+        world(RUNNING),
+        holders=(holder(RUNNING, "run-reef", "channel", waiter(1, "heartbeat", "run-beat", 20)),),
+        locks=(session_lock(RUNNING, 2 * SECOND, ALIVE, KEEP, pid=4711, owner=GATEWAY),),
+    ),
+    "holder-dead": replace(
+        world(RUNNING),
+        locks=(
+            session_lock(
+                RUNNING,
+                12 * MINUTE,
+                Verdict(VerdictKind.STALE, ("dead-pid",)),
+                OpenClawVerdict(True, ("dead-pid",), True),
+                pid=3120,
+                owner=ProcessEvidence(3120, False),
+            ),
+        ),
+    ),
+    "holder-recycled": replace(
+        world(RUNNING),
+        locks=(
+            session_lock(
+                RUNNING,
+                50 * MINUTE,
+                Verdict(VerdictKind.STALE, ("recycled-pid",)),
+                OpenClawVerdict(True, ("recycled-pid",), True),
+                pid=812,
+                owner=ProcessEvidence(812, True, argv=("sshd:", "[accepted]", "\x1b[2J")),
+            ),
+        ),
+    ),
+    "two-waiters": replace(
+        world(RUNNING),
+        holders=(
+            holder(
+                RUNNING,
+                "run-reef",
+                "channel",
+                waiter(1, "heartbeat", "run-beat", 80),
+                waiter(2, "cron", "run-cron", 12),
+                phase="waiting-lane",
+            ),
+        ),
+        lanes=(LaneStats("channel", "channel", "clawtop", active=4, limit=4, queued=3),),
+    ),
+    "pinned-to-cooling": replace(
+        world(replace(RUNNING, active=False, status="failed", profile="anthropic:max-tide", profile_source="user")),
+        agents=(agent("main", (HEALTHY[0], profile("anthropic:max-tide", cooling(4 * MINUTE)))),),
+    ),
+    "nothing-usable": replace(
+        world(RUNNING),
+        agents=(
+            agent(
+                "main",
+                tuple(
+                    profile(f"{name}:only", cooling(left * SECOND))
+                    for name, left in (("anthropic", 22), ("openai", 251), ("google", 40))
+                ),
+            ),
+        ),
+    ),
+    "takeover": replace(
+        world(replace(RUNNING, status="failed", active=False)),
+        events=(
+            Event(
+                NOW - 40 * SECOND,
+                EventKind.TAKEOVER,
+                "gateway-log",
+                "session file changed while embedded prompt lock was released",
+                session_key=RUNNING.key,
+            ),
+        ),
+    ),
+    "jammed-store-lock": replace(
+        world(RUNNING),
+        locks=(
+            lock(
+                "/home/claw/.openclaw/agents/main/agent/auth-profiles.json.lock",
+                LockKind.AUTH,
+                9 * MINUTE,
+                Verdict(VerdictKind.UNKNOWN, ("unparsable",)),
+                OpenClawVerdict(False, (), False),
+                agent_id="main",
+                problem="not JSON",
+            ),
+        ),
+    ),
+    "suspended-lane": world(
+        replace(
+            RUNNING,
+            status="failed",
+            active=False,
+            suspension=Suspension("quota_exhausted", "suspended", NOW - 6 * MINUTE, NOW + 24 * MINUTE, "main"),
+        )
+    ),
+    "ghost": world(
+        replace(
+            RUNNING, active=False, problems=(Problem("ghost", RUNNING.key, "running under a gateway that is gone"),)
+        )
+    ),
+    "cycle": replace(
+        world(RUNNING, OTHER),
+        holders=(
+            holder(RUNNING, "run-a", "channel", waiter(1, "nested", "run-b", 30)),
+            holder(OTHER, "run-b", "main", waiter(1, "nested", "run-a", 25)),
+        ),
+    ),
+}
+
+
+def screen(snapshot: Snapshot) -> str:
+    env = Env(Facts(snapshot, NOW), NOW)
+    table = tree_table(env)
+    columns = placed(table.columns, WIDTH)
+    lines = [text_of(heading(columns, None, table_title(table))).rstrip()]
+    lines += [plain_row(row, table, columns, env) for row in table.rows] or [text_of(table.empty)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_the_tree_of_a_situation(name: str) -> None:
+    assert_golden(GOLDEN / f"{name}.txt", screen(SITUATIONS[name]))
+
+
+def test_row_keys_are_unique_and_stable() -> None:
+    for snapshot in SITUATIONS.values():
+        table = tree_table(Env(Facts(snapshot, NOW), NOW))
+        keys = [row.key for row in table.rows]
+        assert len(keys) == len(set(keys))
+        later = tree_table(Env(Facts(replace(snapshot, number=2, taken_at=NOW + 1000), NOW + 1000), NOW + 1000))
+        assert [row.key for row in later.rows] == keys
+
+
+def test_many_sessions_with_one_cause_are_one_tree() -> None:
+    tide = profile("anthropic:max-tide", cooling(4 * MINUTE))
+    pinned = tuple(
+        session("main", f"direct:{number}", number, "failed", pinned="anthropic:max-tide") for number in range(30)
+    )
+    trees = blocking_tree(replace(world(*pinned), agents=(agent("main", (HEALTHY[0], tide)),)), NOW)
+    assert len(trees) == 1
+    assert trees[0].label.startswith("30 sessions (")
+    assert trees[0].cause().id == "anthropic:max-tide"
+
+
+def test_the_stuck_come_first() -> None:
+    snapshot = replace(
+        SITUATIONS["holder-dead"],
+        sessions=(
+            *SITUATIONS["suspended-lane"].sessions,
+            replace(RUNNING, key="agent:main:other", session_id=RUNNING.session_id),
+        ),
+    )
+    severities = [tree.severity for tree in blocking_tree(snapshot, NOW)]
+    assert severities == sorted(severities, key=[Severity.STUCK, Severity.BLOCKED, Severity.BUSY].index)
+
+
+def test_a_live_holder_without_waiters_is_no_news() -> None:
+    assert blocking_tree(replace(world(RUNNING), holders=(holder(RUNNING, "run", "main"),)), NOW) == ()
