@@ -1,0 +1,161 @@
+"""clawtop's own journal: what was intended and what came of it, one JSON object a line, shared by its processes.
+
+`<state>/clawtop/journal.jsonl` (0600 in a 0700 directory) is appended to under a lock of the operating system and
+moved to `journal.jsonl.1` when it has grown to `MAX_BYTES`, so two files are all it ever takes. A line that cannot be
+read costs that line. Prose in it is masked; ids in `data["undo"]` stay exact, because undo needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import filelock
+
+from clawtop.core.model import Event, EventKind
+from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.text import masked, safe
+
+MAX_BYTES = 4 * 1024 * 1024
+EXACT = "undo"
+"""The member of an event's `data` whose strings are kept exactly; it holds ids, paths and statistics, nothing else."""
+
+_LOCK_WAIT_S = 2.0
+_LOCK_POLL_S = 0.005
+_CHUNK = 64 * 1024
+_LONGEST_LINE = 256 * 1024
+_NUMBERS: Final = frozenset({"at", "duration_ms", "pid"})
+_REQUIRED: Final = {"at": int, "source": str, "text": str}
+
+
+class Journal:
+    """The journal of one state directory. Creates nothing before the first `append`."""
+
+    def __init__(self, state_dir: str | Path) -> None:
+        self.path = Path(state_dir) / "clawtop" / "journal.jsonl"
+
+    def append(self, event: Event) -> None:
+        """Write one event down.
+
+        Raises:
+            RefusedError: the state directory belongs to another user.
+            OperationFailedError: the disk refused it.
+        """
+        try:
+            self._prepare()
+            with self._lock():
+                self._rotate()
+                self._write(_line(event))
+        except (OSError, filelock.Timeout) as error:
+            why = getattr(error, "strerror", None) or "its lock stayed taken"
+            raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error
+
+    def tail(self, limit: int = 500, *, since: int | None = None) -> tuple[Event, ...]:
+        """The last `limit` events, oldest first; with `since` (ms since the epoch) only later ones."""
+        events = islice(self._backwards(), limit)
+        wanted = [event for event in events if since is None or event.at >= since]
+        return tuple(reversed(wanted))
+
+    def _prepare(self) -> None:
+        directory = self.path.parent
+        owner = directory.parent.stat().st_uid
+        if owner != os.geteuid():
+            raise RefusedError(
+                f"{safe(directory.parent)} belongs to another user (uid {owner})",
+                unchanged="nothing was written",
+                hint="run clawtop as the user that OpenClaw runs as",
+            )
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+    def _lock(self) -> filelock.BaseFileLock:
+        return filelock.FileLock(
+            self.path.with_suffix(".lock"),
+            timeout=_LOCK_WAIT_S,
+            poll_interval=_LOCK_POLL_S,
+            mode=0o600,
+            fallback_to_soft=False,
+        )
+
+    def _rotate(self) -> None:
+        try:
+            full = self.path.stat().st_size >= MAX_BYTES
+        except FileNotFoundError:
+            return
+        if full:
+            self.path.replace(self.path.with_suffix(".jsonl.1"))
+
+    def _write(self, line: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.path, flags, 0o600)
+        try:
+            if os.write(descriptor, line) != len(line):
+                os.write(descriptor, b"\n")
+                raise OSError("the line was cut short")
+        finally:
+            os.close(descriptor)
+
+    def _backwards(self) -> Iterator[Event]:
+        """Every event that can be read, newest first."""
+        for path in (self.path, self.path.with_suffix(".jsonl.1")):
+            for line in _lines_backwards(path):
+                event = _event(line)
+                if event is not None:
+                    yield event
+
+
+def _line(event: Event) -> bytes:
+    facts = {item.name: getattr(event, item.name) for item in fields(event)}
+    told = {name: value for name, value in facts.items() if value is not None and value != {}}
+    told["text"] = masked(event.text)
+    if event.data:
+        told["data"] = {key: value if key == EXACT else _masked(value) for key, value in event.data.items()}
+    return json.dumps(told, separators=(",", ":")).encode() + b"\n"
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    return value
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        facts = json.loads(line)
+        kind = EventKind(facts.pop("kind"))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        return None
+    data = facts.pop("data", {})
+    names = {item.name for item in fields(Event)}
+    well_typed = all(isinstance(value, int if name in _NUMBERS else str) for name, value in facts.items())
+    complete = all(isinstance(facts.get(name), wanted) for name, wanted in _REQUIRED.items())
+    if not (well_typed and complete and isinstance(data, dict) and names >= set(facts)):
+        return None
+    return Event(kind=kind, data=data, **facts)
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    """The lines of a file from its end; an over-long one is left out."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return
+    with file:
+        position = file.seek(0, os.SEEK_END)
+        tail = b""
+        while position > 0:
+            size = min(_CHUNK, position)
+            position = file.seek(position - size)
+            head, *rest = (file.read(size) + tail).split(b"\n")
+            yield from (line for line in reversed(rest) if line)
+            tail = head if len(head) <= _LONGEST_LINE else b""
+        if tail:
+            yield tail
