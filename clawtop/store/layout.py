@@ -16,6 +16,7 @@ from clawtop.store import config as config_file
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.copies import copied_tmp, directories, foreign_roots
 from clawtop.store.generation import detect, recorded_version
+from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.text import safe
 
 LEGACY_STATE_NAMES = (".clawdbot", ".moldbot")
@@ -56,6 +57,7 @@ class Layout:
     config: ConfigRead = field(repr=False)
     agents: tuple[AgentPaths, ...] = ()
     main_agent_dir: Path = Path()
+    main_agent_id: str = MAIN_AGENT
     lock_dirs: tuple[Path, ...] = ()
     gateway_lock_names: tuple[str, ...] = ()
     foreign_roots: tuple[str, ...] = ()
@@ -136,12 +138,14 @@ def locate(
     env: Mapping[str, str],
     home: Path,
     uids: tuple[int, ...] | None = None,
+    last_config: ConfigRead | None = None,
 ) -> Layout:
     """Find the state directory and what belongs to it.
 
     Args:
         state_dir: named by the operator; else the environment and OpenClaw's defaults decide.
         env: the environment that OpenClaw is taken to run in.
+        last_config: the last reading of the configuration, which stays in force while the file cannot be read.
         uids: users whose gateway may serve the directory; default: the owner of the directory and this user.
 
     Raises:
@@ -157,6 +161,8 @@ def locate(
         _user_path(part, base_home) for part in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if part
     )
     config = read_config(path, include_roots=roots)
+    if config.raw is None and config.problems and last_config is not None and last_config.path == path:
+        config = replace(last_config, problems=config.problems, stamps=config.stamps)
     agents_root = chosen / "agents"
     names = directories(agents_root) if "agents" in own else ()
     foreign = foreign_roots(chosen, path, names)
@@ -186,6 +192,21 @@ def locate(
         writable_generation=found.proven,
         problems=tuple(problems),
     )
+
+
+def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
+    """What has to stay as it is for a layout to stay true."""
+    watched: tuple[Path | str, ...] = (layout.state_dir, layout.state_dir / "agents", *layout.config.stamps)
+    stamps = {path: stamp_of(path) for path in watched}
+    for agent in layout.agents:
+        for name in ("auth-profiles.json", "auth-state.json", "openclaw-agent.sqlite"):
+            stamp = stamp_of(agent.agent_dir / name)
+            # A proven generation changes with the files that are there, a guessed one with what they hold.
+            stamps[agent.agent_dir / name] = stamp and (_THERE if layout.writable_generation else stamp)
+    return stamps
+
+
+_THERE = Stamp(0, 0, 0)
 
 
 # --- the state directory and the configuration -------------------------------------------------------------------

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import NO_COUNTS, Credential, Problem, Suspension, UsageStats
@@ -43,7 +43,8 @@ class SessionEntry(BaseModel):
     quotaSuspension: Any = None  # noqa: N815
 
 
-SESSIONS: TypeAdapter[dict[str, SessionEntry | Any]] = TypeAdapter(dict[str, SessionEntry | Any])
+_Entry = Annotated[SessionEntry | Any, Field(union_mode="left_to_right")]
+SESSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, _Entry])
 
 
 class StoredCredential(BaseModel):

@@ -1,0 +1,36 @@
+"""Signs of life without a process: a gateway in another pid namespace is seen only by the files that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clawtop.clock import Clock
+from clawtop.store.json_text import stamp_of
+
+LIFE_SECONDS = 60.0
+"""How long growth that was seen counts as life."""
+
+
+class LifeWatch:
+    """Notices growth between two looks, both taken while no owner of the files could be seen.
+
+    What a process wrote before it died is no sign of life after it, so `forget` starts over.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sizes: dict[str, int] = {}
+        self._seen_at: float | None = None
+
+    def forget(self) -> None:
+        """An owner can be seen, so growth is its own."""
+        self._sizes = {}
+        self._seen_at = None
+
+    def shows(self, paths: Iterable[str]) -> bool:
+        """Whether one of these files grew between two looks, at most a minute ago."""
+        sizes = {path: stamp.size for path in paths if (stamp := stamp_of(path)) is not None}
+        if any(size > self._sizes[path] for path, size in sizes.items() if path in self._sizes):
+            self._seen_at = self._clock.monotonic()
+        self._sizes = sizes
+        return self._seen_at is not None and self._clock.monotonic() - self._seen_at < LIFE_SECONDS

@@ -1,0 +1,238 @@
+"""All of a state directory, read once, synchronously.
+
+`SnapshotReader` keeps what it parsed by the stamp of the file (mtime, size, inode), so that reading again after one
+file changed costs one file; a part that cannot be read keeps its last good value and says why it is old. It serves
+one thread at a time; its caches are its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import (
+    AgentInfo,
+    AuthStore,
+    ConfigSummary,
+    Gateway,
+    GatewayState,
+    Generation,
+    Lock,
+    Problem,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.core.staleness import NamespaceEvidence
+from clawtop.errors import StateUnreadableError
+from clawtop.store.auth_json import OwnAuth, read_own, seen_by, stamps_of
+from clawtop.store.auth_sqlite import unread_store
+from clawtop.store.config import summarise
+from clawtop.store.gateway import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
+from clawtop.store.json_text import Stamp
+from clawtop.store.layout import AgentPaths, Layout, layout_stamps, locate
+from clawtop.store.life import LifeWatch
+from clawtop.store.locks import LockFiles, LockJudge
+from clawtop.store.mounts import mount_obstacles
+from clawtop.store.processes import ProcessTable
+from clawtop.store.session_rows import SessionRows
+from clawtop.text import safe
+
+ExtraPart = Callable[[Layout, Snapshot], Snapshot]
+"""Adds what another module knows of the state: holders, lanes, events, config warnings."""
+
+_UNREAD_GENERATIONS = frozenset({Generation.C, Generation.D})
+
+
+class SnapshotReader:
+    """Reads a state directory, again and again.
+
+    Args:
+        state_dir: named by the operator; None: found by OpenClaw's rules.
+        env, home: the environment and home directory that OpenClaw is taken to run in.
+        processes: `UncheckedProcesses` together with `at`.
+        agent: only this agent's parts; None: all.
+        at: judge the state as of then (ms since epoch); neither processes nor the port are asked.
+        port_probe: None: the port is not tried.
+        extra_parts: applied to each snapshot in turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        state_dir: str | Path | None,
+        env: Mapping[str, str],
+        home: Path,
+        clock: Clock,
+        processes: ProcessTable,
+        agent: str | None = None,
+        at: int | None = None,
+        port_probe: PortProbe | None = healthz_answers,
+        extra_parts: Sequence[ExtraPart] = (),
+    ) -> None:
+        self._state_dir = state_dir
+        self._env = env
+        self._home = home
+        self._clock = clock
+        self._processes = processes
+        self._agent = agent
+        self._at = at
+        self._probe = None if port_probe is None or at is not None else ThrottledProbe(port_probe, clock)
+        self._extra_parts = tuple(extra_parts)
+        self._number = 0
+        self._layout: Layout | None = None
+        self._stamps: Mapping[Path | str, Stamp | None] = {}
+        self._obstacles: tuple[str, ...] = ()
+        self._uid: int | None = None
+        self._auth: dict[Path, OwnAuth] = {}
+        self._lock_files = LockFiles()
+        self._session_rows = SessionRows()
+        self._life = LifeWatch(clock)
+
+    @property
+    def layout(self) -> Layout:
+        """Where everything is, as of the last read (or now). Raises StateUnreadableError."""
+        return self._layout if self._layout is not None else self._located()
+
+    def watch_directories(self) -> tuple[Path, ...]:
+        """The directories whose changes matter, exact, each once; some may not exist."""
+        layout = self.layout
+        places: list[Path] = [layout.state_dir, layout.config_path.parent, layout.state_dir / "agents"]
+        for agent in layout.agents:
+            places += [layout.state_dir / "agents" / agent.id, agent.agent_dir, agent.sessions_dir]
+        places += [layout.main_agent_dir, layout.oauth_lock_dir, *layout.lock_dirs]
+        return tuple(dict.fromkeys(places))
+
+    def read(self) -> Snapshot:
+        """Read what changed and judge everything anew.
+
+        Raises:
+            StateUnreadableError: the state directory is not there or not readable, or has no such agent.
+        """
+        layout = self._located()
+        agents = self._wanted_agents(layout)
+        taken_at = self._clock.now_ms()
+        now = taken_at if self._at is None else self._at
+        config = self._config(layout)
+        warnings = list(layout.problems)
+        infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
+        self._session_rows.load(agents, layout, warnings)
+        judge = LockJudge(self._processes, now, layout.generation, config.lock_limits, self._uid)
+        gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
+        self._number += 1
+        snapshot = Snapshot(
+            number=self._number,
+            taken_at=taken_at,
+            host=os.uname().nodename,
+            state_dir=str(layout.state_dir),
+            generation=layout.generation,
+            openclaw_version=layout.version,
+            gateway=gateway,
+            config=config,
+            agents=infos,
+            sessions=self._session_rows.judged(layout.generation, gateway, locks, now),
+            locks=locks,
+            warnings=tuple(dict.fromkeys(warnings)),
+            judged_at=self._at,
+        )
+        for part in self._extra_parts:
+            snapshot = part(layout, snapshot)
+        return snapshot
+
+    def _located(self) -> Layout:
+        """The layout, found again when the configuration, the agents or the kind of store may have changed."""
+        before = self._layout
+        if before is not None and self._stamps == layout_stamps(before):
+            return before
+        last_config = before.config if before is not None else None
+        layout = locate(self._state_dir, env=self._env, home=self._home, last_config=last_config)
+        self._layout, self._stamps = layout, layout_stamps(layout)
+        self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
+        self._uid = layout.state_dir.stat().st_uid
+        return layout
+
+    def _wanted_agents(self, layout: Layout) -> tuple[AgentPaths, ...]:
+        if self._agent is None:
+            return layout.agents
+        agent = layout.agent(self._agent)
+        if agent is None:
+            known = ", ".join(safe(agent.id, 40) for agent in layout.agents[:10]) or "none"
+            raise StateUnreadableError(
+                f"there is no agent {safe(self._agent, 60)} in {safe(layout.state_dir)}", hint=f"agents: {known}"
+            )
+        return (agent,)
+
+    def _config(self, layout: Layout) -> ConfigSummary:
+        config = summarise(layout.config, layout.generation, self._env)
+        if config.log_file is None:
+            return config
+        mapped = layout.map_path(config.log_file)
+        return replace(config, log_file=None if mapped is None else str(mapped))
+
+    def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
+        store = self._store(agent, layout, warnings)
+        if store.problem is not None:
+            warnings.append(store.problem)
+        return AgentInfo(
+            id=agent.id,
+            agent_dir=str(agent.agent_dir),
+            sessions_dir=str(agent.sessions_dir),
+            is_default=agent.is_default,
+            models=agent.models,
+            heartbeat_isolated=agent.heartbeat_isolated,
+            store=store,
+        )
+
+    def _store(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AuthStore:
+        if layout.generation in _UNREAD_GENERATIONS:
+            return unread_store(agent.id, layout.state_dir, agent.agent_dir, layout.generation)
+        own = self._own_auth(agent.id, agent.agent_dir, layout.generation)
+        main = self._own_auth(layout.main_agent_id, layout.main_agent_dir, layout.generation)
+        warnings += own.warnings
+        return seen_by(own, main)
+
+    def _own_auth(self, agent: str, agent_dir: Path, generation: Generation | None) -> OwnAuth:
+        """What an agent's files say; where they cannot be read, what they said last, with the reason."""
+        known = self._auth.get(agent_dir)
+        if known is not None and known.stamps == stamps_of(agent_dir, generation):
+            return known
+        fresh = read_own(agent, agent_dir, generation, self._clock)
+        if fresh.problem is not None and known is not None:
+            fresh = replace(known, problem=fresh.problem, stamps=fresh.stamps)
+        self._auth[agent_dir] = fresh
+        return fresh
+
+    def _gateway_and_locks(
+        self,
+        agents: Iterable[AgentPaths],
+        layout: Layout,
+        config: ConfigSummary,
+        judge: LockJudge,
+        warnings: list[Problem],
+    ) -> tuple[Gateway, tuple[Lock, ...]]:
+        """The gateway and every lock. Where it lives unseen, no pid found here proves anything (design.md 4.7)."""
+        here = NamespaceEvidence(self._obstacles)
+        doors = tuple(judge(file, here) for file in gateway_locks(layout))
+        gateway = judge_gateway(doors, config.gateway_port, self._probe)
+        files = self._lock_files.read_all(agents, layout, warnings)
+        locks = (*doors, *(judge(file, here) for file in files))
+        if self._at is None and self._lives_unseen(gateway, locks, config):
+            elsewhere = NamespaceEvidence((*self._obstacles, "other-namespace"))
+            locks = tuple(judge(lock.file, elsewhere) for lock in locks)
+            if gateway.state is GatewayState.DEAD:
+                gateway = replace(
+                    gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
+                )
+        return gateway, locks
+
+    def _lives_unseen(self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary) -> bool:
+        if gateway.state is GatewayState.LIVE:
+            self._life.forget()
+            return gateway.pid is None
+        if any(lock.verdict.kind is VerdictKind.HELD for lock in locks):
+            self._life.forget()
+            return False
+        files = self._session_rows.growing_files()
+        return self._life.shows([*files, config.log_file] if config.log_file is not None else files)
