@@ -11,12 +11,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from clawtop.core.error_record import ErrorRecord, ErrorValue, from_mapping
 
 BUNDLED = Path(__file__).resolve().parent / "vectors"
 
@@ -146,3 +148,49 @@ def replay(
 def _split(found: list[Row], split: Callable[[Row], Iterable[Row]] | None) -> Iterator[Row]:
     for row in found:
         yield from (row,) if split is None else split(row)
+
+
+# --- the vectors' encoding of errors -----------------------------------------------------------------------------
+
+
+def error_from_spec(spec: Any) -> ErrorValue:
+    """The error that a row's spec encodes (`meta.spec` of the classification family)."""
+    kind = spec["kind"]
+    if kind in {"null", "undefined"}:
+        return None
+    if kind == "primitive":
+        value: ErrorValue = spec["value"]
+        return value
+    if kind in {"deep", "deepwrap"}:
+        inner = error_from_spec(spec["leaf"])
+        for depth in range(spec["depth"]):
+            thrown = kind == "deepwrap"
+            inner = ErrorRecord(
+                name="Error" if thrown else None,
+                message=f"w{depth}" if thrown else None,
+                cause=inner,
+                is_exception=thrown,
+            )
+        return inner
+    if kind == "cycle":
+        first, second = error_from_spec(spec["a"]), error_from_spec(spec["b"])
+        object.__setattr__(first, "cause", second)
+        object.__setattr__(second, "cause", first)
+        return first
+    return _record_from_spec(spec)
+
+
+def _record_from_spec(spec: Any) -> ErrorRecord:
+    thrown = spec["kind"] == "Error"
+    said: dict[str, Any] = {"name": spec.get("name", "Error" if thrown else None)}
+    if thrown:
+        said["message"] = spec.get("message")
+    nested: dict[str, ErrorValue] = {}
+    for name, value in (spec.get("props") or {}).items():
+        if isinstance(value, Mapping) and "$err" in value:
+            nested[name] = error_from_spec(value["$err"])
+        else:
+            said[name] = value
+    record = from_mapping(said)
+    changes = {name: inner for name, inner in nested.items() if name in {"error", "cause", "reason"}}
+    return replace(record, is_exception=thrown, **changes)

@@ -1,0 +1,235 @@
+"""An error as a plain value, whatever it was: a Python exception, a record of a log, or a row of JSON.
+
+Cycles and any depth of nesting are allowed; nothing here recurses. Messages may hold secrets and stay out of `repr`.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from clawtop.core.model import FailureReason
+
+FAILOVER_NAME = "FailoverError"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ErrorRecord:
+    """What an error says of itself.
+
+    Attributes:
+        name: its class, "Error" where only that is known, None for a plain object without one.
+        status, status_code, code: as found, numbers or strings.
+        reason: a string (a failover error's reason, or an abort's), or a nested error.
+        error, cause: what it wraps: another error, or any plain value.
+        members: the errors of an exception group. (JavaScript's `errors` is not looked into, as in OpenClaw 2026.5.20.)
+        is_exception: a thrown error, not merely an object that looks like one.
+        details: model, profile_id, session_id, lane, raw_error, suspend of a failover error, where it has them.
+    """
+
+    name: str | None = None
+    message: str | None = field(default=None, repr=False)
+    status: Any = None
+    status_code: Any = None
+    code: Any = None
+    provider: Any = None
+    reason: ErrorValue = field(default=None, repr=False)
+    error: ErrorValue = field(default=None, repr=False)
+    cause: ErrorValue = field(default=None, repr=False)
+    members: tuple[ErrorRecord, ...] = field(default=(), repr=False)
+    is_exception: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_failover(self) -> bool:
+        """It was classified when it was made; its reason stands."""
+        return self.name == FAILOVER_NAME and isinstance(self.reason, str)
+
+    @property
+    def is_simple(self) -> bool:
+        """Nothing is nested in it, so one look is enough."""
+        return self.error is None and self.cause is None and self.reason is None and not self.members
+
+
+ErrorValue = ErrorRecord | str | int | float | bool | None
+"""An error, or the plain value that was thrown or wrapped in its place."""
+
+
+def nested(value: ErrorValue) -> tuple[ErrorValue, ...]:
+    """What an error wraps, in the order in which it is asked: error, cause, members of a group."""
+    if not isinstance(value, ErrorRecord):
+        return ()
+    inner = (value.error, value.cause, *value.members)
+    return tuple(each for each in inner if each is not None and each is not value)
+
+
+def walk(value: ErrorValue, *, reasons: bool = False) -> Iterator[ErrorValue]:
+    """`value` and everything in it, depth first, each record once. `reasons`: an abort's reason is looked into too."""
+    stack: list[ErrorValue] = [value]
+    seen: set[int] = set()
+    while stack:
+        current = stack.pop()
+        if isinstance(current, ErrorRecord):
+            if id(current) in seen:
+                continue
+            seen.add(id(current))
+            inner = nested(current)
+            stack.extend((current.reason,) if reasons and isinstance(current.reason, ErrorRecord) else ())
+            stack.extend(reversed(inner))
+        yield current
+
+
+# --- from Python exceptions --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorFacts:
+    """What an extractor knows of an exception of its library. None leaves the general reading in place."""
+
+    name: str | None = None
+    message: str | None = field(default=None, repr=False)
+    status: int | None = None
+    code: str | None = None
+    provider: str | None = None
+
+
+Extractor = Callable[[BaseException], ErrorFacts | None]
+"""The seam through which a library's exceptions (httpx) are read without being imported here."""
+
+_NAMES: Mapping[str, str] = MappingProxyType({"CancelledError": "AbortError"})
+_DETAILS = ("model", "profile_id", "session_id", "lane", "raw_error", "suspend")
+
+
+def from_exception(error: BaseException, extractors: Sequence[Extractor] = ()) -> ErrorRecord:
+    """`error` with its causes, contexts and group members.
+
+    An exception may carry `status`, `code` and `provider`, and a `reason` that is a `FailureReason`: it then counts as
+    classified. An `OSError` has its errno's name as code.
+    """
+    return _linked(error, lambda current: _read_exception(current, extractors), _exception_links)
+
+
+def _read_exception(error: BaseException, extractors: Sequence[Extractor]) -> ErrorRecord:
+    facts = next((found for extract in extractors if (found := extract(error)) is not None), ErrorFacts())
+    kind = type(error).__name__
+    reason = getattr(error, "reason", None)
+    decided = isinstance(reason, FailureReason)
+    grouped = isinstance(error, BaseExceptionGroup)
+    return ErrorRecord(
+        name=FAILOVER_NAME if decided else facts.name or _NAMES.get(kind, kind),
+        message=facts.message if facts.message is not None else None if grouped else _text(error),
+        status=facts.status if facts.status is not None else _plain(error, "status"),
+        status_code=_plain(error, "status_code"),
+        code=facts.code if facts.code is not None else _code(error),
+        provider=facts.provider if facts.provider is not None else _plain(error, "provider"),
+        reason=reason if decided or isinstance(reason, str) else None,
+        is_exception=True,
+        details={name: value for name in _DETAILS if (value := _plain(error, name)) is not None},
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything
+        return ""
+
+
+def _plain(error: BaseException, name: str) -> Any:
+    value = getattr(error, name, None)
+    return value if isinstance(value, (str, int, float)) else None
+
+
+def _code(error: BaseException) -> str | None:
+    code = getattr(error, "code", None)
+    if isinstance(code, str):
+        return code
+    if type(error).__name__ == "gaierror":
+        return "EAI_AGAIN"
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number) if isinstance(number, int) else None
+
+
+def _exception_links(error: BaseException) -> dict[str, Any]:
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    links: dict[str, Any] = {"cause": cause}
+    if isinstance(error, BaseExceptionGroup):
+        links["members"] = error.exceptions
+    for name in ("error", "reason"):
+        inner = getattr(error, name, None)
+        if isinstance(inner, BaseException):
+            links[name] = inner
+    return links
+
+
+# --- from plain records ------------------------------------------------------------------------------------------
+
+
+def from_mapping(record: Mapping[str, Any]) -> ErrorRecord:
+    """An error as a log or a JSON body holds it, under JavaScript's names (statusCode, profileId), causes and all."""
+    return _linked(record, _read_mapping, _mapping_links)
+
+
+_MAPPING_DETAILS = (
+    ("model", "model"),
+    ("profileId", "profile_id"),
+    ("sessionId", "session_id"),
+    ("lane", "lane"),
+    ("rawError", "raw_error"),
+    ("suspend", "suspend"),
+)
+
+
+def _read_mapping(record: Mapping[str, Any]) -> ErrorRecord:
+    name, message, reason = record.get("name"), record.get("message"), record.get("reason")
+    return ErrorRecord(
+        name=name if isinstance(name, str) else None,
+        message=message if isinstance(message, str) else None,
+        status=record.get("status"),
+        status_code=record.get("statusCode"),
+        code=record.get("code"),
+        provider=record.get("provider"),
+        reason=_primitive(reason),
+        error=_primitive(record.get("error")),
+        cause=_primitive(record.get("cause")),
+        is_exception=record.get("stack") is not None,
+        details={ours: record[theirs] for theirs, ours in _MAPPING_DETAILS if record.get(theirs) is not None},
+    )
+
+
+def _primitive(value: Any) -> ErrorValue:
+    return value if isinstance(value, (str, int, float)) else None
+
+
+def _mapping_links(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: inner for name in ("error", "cause", "reason") if isinstance(inner := record.get(name), Mapping)}
+
+
+# --- linking -----------------------------------------------------------------------------------------------------
+
+
+def _linked(root: Any, read: Callable[[Any], ErrorRecord], links: Callable[[Any], dict[str, Any]]) -> ErrorRecord:
+    """Read `root` and all it links to, each source once, whatever its depth and cycles."""
+    made: dict[int, ErrorRecord] = {id(root): read(root)}
+    todo = [root]
+    while todo:
+        source = todo.pop()
+        record = made[id(source)]
+        for name, inner in links(source).items():
+            targets = inner if isinstance(inner, tuple) else (inner,)
+            linked: list[ErrorRecord] = []
+            for target in targets:
+                if target is None:
+                    continue
+                if id(target) not in made:
+                    made[id(target)] = read(target)
+                    todo.append(target)
+                linked.append(made[id(target)])
+            if linked:
+                object.__setattr__(record, name, tuple(linked) if name == "members" else linked[0])
+    return made[id(root)]

@@ -1,0 +1,435 @@
+"""What providers say when they fail, as tables of phrases: one table per class, one place per provider's oddity.
+
+Texts are matched lower-cased and trimmed. The tables agree with OpenClaw 2026.5.20, which is what the conformance
+vectors hold; `failure_rules.py` holds the order in which they are asked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """An expression that is tried only where one of `needles` occurs; the needles keep the common case cheap."""
+
+    needles: tuple[str, ...]
+    expression: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """One class of texts: fixed phrases, and patterns for those that vary."""
+
+    literals: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+
+    def find(self, text: str) -> str | None:
+        """The part of the lower-cased `text` that belongs to the class, or None."""
+        for literal in self.literals:
+            if literal in text:
+                return literal
+        for pattern in self.patterns:
+            for needle in pattern.needles:
+                if needle in text:
+                    match = pattern.expression.search(text)
+                    if match is not None:
+                        return match.group(0)
+                    break
+        return None
+
+
+def pattern(needles: str, expression: str) -> Pattern:
+    """A `Pattern`; `needles` are separated by `|`. Word boundaries and classes are ASCII, as in JavaScript."""
+    return Pattern(tuple(needles.split("|")), re.compile(expression, re.ASCII))
+
+
+# --- phrases -----------------------------------------------------------------------------------------------------
+
+IMAGE = Phrases(
+    literals=("image dimensions exceed max allowed size",),
+    patterns=(pattern("image exceeds", r"image exceeds[\s\S]*?mb"),),
+)
+"""A picture that is too large is the request's fault: no failover class at all."""
+
+SESSION_EXPIRED = Phrases(
+    literals=(
+        *(f"{what} {state}" for what in ("session", "conversation") for state in ("not found", "expired", "invalid")),
+        *(f"{what} does not exist" for what in ("session", "conversation")),
+        *(f"{what} id not found" for what in ("session", "conversation")),
+        "no such session",
+        "invalid session",
+        "no conversation found",
+    ),
+)
+
+MODEL_NOT_FOUND = Phrases(
+    literals=("unknown model", "is not a valid model id", "no endpoints found for", "not_found_error"),
+    patterns=(
+        pattern("invalid model", r"invalid model(?! reference)"),
+        pattern("model", r"model[\s_-]?not[\s_-]?found"),
+        pattern("does not exist", r"model[\s\S]*does not exist"),
+        pattern("is not found", r"models/\S+ is not found"),
+        pattern("model:", r"model:\s*[a-z0-9](?=[\s\S]*not[\s_-]?found)"),
+        pattern("router not", r"\brouter not found\b"),
+        pattern("404", r"\b404\b[\s\S]*not[\s_-]?found|not[\s_-]?found[\s\S]*\b404\b"),
+    ),
+)
+
+MODEL_RETIRED = Phrases(literals=("model_is_deactivated", "model_deactivated", "model has been deactivated"))
+
+CONTEXT_OVERFLOW = Phrases(
+    literals=(
+        "request_too_large",
+        "request exceeds the maximum size",
+        "context length exceeded",
+        "maximum context length",
+        "prompt is too long",
+        "prompt too long",
+        "input exceeds the maximum number of tokens",
+        "input is too long for the model",
+        "input token count exceeds the maximum number of input tokens",
+        "context overflow:",
+        "context_window_exceeded",
+        "exceed context limit",
+        "exceeds model context window",
+        "exceeds the model's maximum context",
+        "model token limit",
+        "上下文过长",
+        "上下文超出",
+        "上下文长度超",
+        "超出最大上下文",
+        "请压缩上下文",
+    ),
+    patterns=(
+        pattern("request size exceeds", r"request size exceeds(?=[\s\S]*context window)"),
+        pattern("413", r"413(?=[\s\S]*too large)|too large[\s\S]*413"),
+        pattern("exceed", r"(?:max_tokens|input length)(?=[\s\S]*exceed[\s\S]*context)"),
+        pattern("total token", r"total tokens?\b.*\bexceeds? (?:the )?max"),
+        pattern("available context", r"request \(\d+ tokens?\) exceeds (?:the )?available context size"),
+    ),
+)
+"""Not a failure of the provider: the caller compacts. Never read into texts about token rates or forced reasoning."""
+
+NOT_CONTEXT_OVERFLOW = Phrases(
+    literals=("tokens per minute",),
+    patterns=(
+        pattern("tpm", r"\btpm\b"),
+        pattern(
+            "reasoning",
+            r"reasoning is (?:mandatory|required)|requires reasoning|reasoning cannot be disabled",
+        ),
+    ),
+)
+
+PERIODIC_LIMIT = Phrases(
+    patterns=(pattern("ly ", r"\b(?:daily|weekly|monthly)(?:[/-](?:daily|weekly|monthly))* (?:usage )?limits?\b"),),
+)
+
+RATE_LIMIT = Phrases(
+    literals=(
+        "rate limit",
+        "rate_limit",
+        "429",
+        "too many requests",
+        "too many concurrent requests",
+        "usage limit",
+        "quota exceeded",
+        "exceeded your current quota",
+        "resource has been exhausted",
+        "resource_exhausted",
+        "throttled",
+        "throttling",
+        "tokens per minute",
+        "tokens per day",
+        "model_cooldown",
+        "请求过于频繁",
+        "调用频率",
+        "频率限制",
+        "配额不足",
+        "配额已用尽",
+        "额度不足",
+        "额度已用尽",
+    ),
+    patterns=(pattern("tpm", r"\btpm\b"),),
+)
+
+CONCURRENCY_LIMIT = Phrases(literals=("concurrency limit reached", "concurrency limit has been reached"))
+
+OVERLOADED = Phrases(
+    literals=("overloaded", "high demand", "high load", "当前负载过高", "服务过载"),
+    patterns=(
+        pattern("at capacity", r"\bmodel\s+(?:is\s+)?at capacity\b"),
+        pattern(
+            "service unavailable|service_unavailable",
+            r"service[ _]unavailable.*(?:overload|capacity)|(?:overload|capacity).*service[ _]unavailable",
+        ),
+    ),
+)
+
+MODEL_NOT_READY = Phrases(patterns=(pattern("modelnotready", r"\bmodelnotreadyexception\b"),))
+
+HARD_402 = Phrases(
+    patterns=(
+        pattern(
+            "402",
+            r"""\bhttp\s*402\b|\berror(?:\s+code)?\s*[:=]?\s*402\b|\b(?:got|returned|received)\s+(?:a\s+)?402\b"""
+            r"""|(?:status|code)["']?\s*[:=]\s*402\b|^402\s+payment|^402\s.*used up your points\b""",
+        ),
+    ),
+)
+"""Texts that clearly quote HTTP 402, Payment Required; a bare leading 402 does not."""
+
+ZAI_NO_RESOURCE = Phrases(patterns=(pattern("1311", r'"code"\s*:\s*1311\b'),))
+"""Z.ai / BigModel business code: the plan holds no resource package for the model."""
+
+ZAI_BAD_TOKEN = Phrases(patterns=(pattern("1113", r'"code"\s*:\s*1113\b'),))
+
+BILLING = Phrases(
+    literals=(
+        "payment required",
+        "insufficient credits",
+        "insufficient_quota",
+        "insufficient quota",
+        "insufficient balance",
+        "insufficient_balance",
+        "insufficient usd or diem balance",
+        "credit balance",
+        "plans & billing",
+        "extra usage is required",
+        "out of extra usage",
+        "draw from your extra usage",
+        "余额不足",
+        "欠费",
+    ),
+    patterns=(
+        pattern("insufficient", r"insufficient \w+\s+balance"),
+        pattern("more", r"requires?\s+more\s+credits"),
+        pattern("spend", r"spend(?:ing)?\s+limit"),
+    ),
+)
+
+MONEY_GONE = Phrases(
+    literals=(
+        "insufficient credits",
+        "insufficient quota",
+        "insufficient balance",
+        "credit balance",
+        "plans & billing",
+        "top up",
+        "add more credits",
+        "billing hard limit",
+    ),
+    patterns=(pattern("limit", r"(?=[\s\S]*limit)[\s\S]*?(?:upgrade (?:your )?plan|maximum allowed)"),),
+)
+"""Within a 402: only money helps."""
+
+SUBSCRIPTION_QUOTA = Phrases(
+    patterns=(pattern("subscription", r"subscription(?=[\s\S]*limit)|limit[\s\S]*subscription"),)
+)
+"""Within a 402: a plan's allowance is used up."""
+
+WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time window"))
+"""Within a 402: a subscription's allowance that comes back by itself."""
+
+LIMIT_RESETS = Phrases(
+    patterns=(
+        pattern(
+            "reset", r"\b(?:daily|weekly|monthly) limit(?=[\s\S]*reset)|reset[\s\S]*\b(?:daily|weekly|monthly) limit"
+        ),
+        pattern(
+            "spend",
+            r"(?=[\s\S]*spend(?:ing)? limit)[\s\S]*?(?:daily|weekly|monthly|organization|workspace)",
+        ),
+        pattern(
+            "organization|workspace",
+            r"(?=[\s\S]*limit)(?=[\s\S]*(?:exceeded|reached|exhausted|billing period))"
+            r"[\s\S]*?(?:organization|workspace)",
+        ),
+    ),
+)
+"""Within a 402: a limit of a period, an organization or a workspace, not an empty purse."""
+
+SERVER_ERROR_FIELD = Phrases(literals=('"type":"server_error"', '"code":"server_error"'))
+"""OpenAI's structured form; the bare words are a transient server text."""
+
+SERVER_TEXT = Phrases(
+    literals=(
+        "an error occurred while processing",
+        "internal server error",
+        "internal_server_error",
+        "internal_error",
+        "server_error",
+        "service_unavailable",
+        "service temporarily unavailable",
+        "bad gateway",
+        "gateway timeout",
+        "upstream error",
+        "upstream connect error",
+        "connection reset",
+        "系统错误",
+        "系统异常",
+        "系统繁忙",
+        "系统内部错误",
+        "内部错误",
+        "内部服务器错误",
+        "服务器错误",
+        "服务器内部错误",
+    ),
+    patterns=(pattern("http", r"\bhttp\s+5\d\d\b"),),
+)
+
+OPENAI_PROCESSING = Phrases(
+    patterns=(
+        pattern(
+            "processing your request",
+            r"an error occurred while processing your request(?=[\s\S]*(?:request id|help\.openai\.com))",
+        ),
+    ),
+)
+
+API_ERROR_TRANSIENT = Phrases(
+    literals=(
+        "server error",
+        "internal_error",
+        "server_error",
+        "unexpected error",
+        "unknown error",
+        "temporarily unavailable",
+        "service unavailable",
+        "service_unavailable",
+        "bad gateway",
+        "gateway timeout",
+        "upstream error",
+        "upstream connect error",
+        "backend error",
+        "try again later",
+        "timeout",
+        "timed out",
+        "overload",
+    ),
+)
+"""Anthropic's catch-all `api_error` says anything at all; with these words it is worth another try."""
+
+OAUTH_REFRESH = Phrases(literals=("oauth token refresh failed",))
+OAUTH_REFRESH_FINAL = Phrases(
+    literals=(
+        "invalid_grant",
+        "revoked",
+        "refresh_token_reused",
+        "invalid refresh token",
+        "sign in again",
+        "signing in again",
+    )
+)
+"""The refresh token itself is dead: only a login helps."""
+
+AUTH_PERMANENT = Phrases(
+    literals=(
+        "key has been disabled",
+        "key has been revoked",
+        "account has been deactivated",
+        "not allowed for this organization",
+    ),
+    patterns=(pattern("key", r"api[ _]?key[ _]?(?:revoked|deleted|deactivated)"),),
+)
+
+AUTH = Phrases(
+    literals=(
+        "incorrect api key",
+        "invalid token",
+        "authentication",
+        "re-authenticate",
+        "oauth token refresh failed",
+        "unauthorized",
+        "forbidden",
+        "access denied",
+        "insufficient permission",
+        "missing scope:",
+        "missing scopes:",
+        "permission_error",
+        "expired",
+        "no credentials found",
+        "no api key found",
+        "认证失败",
+        "鉴权失败",
+        "密钥无效",
+        "无权访问",
+    ),
+    patterns=(
+        pattern("invalid", r"invalid[ _]?api[ _]?key"),
+        pattern("401|403", r"\b40[13]\b"),
+        pattern("failed to", r"\bfailed to (?:extract|parse|decode|validate)\b.*\btoken\b"),
+        *ZAI_BAD_TOKEN.patterns,
+    ),
+)
+
+FORMAT = Phrases(
+    literals=(
+        "invalid request format",
+        "string should match pattern",
+        "tool_use.id",
+        "tool_use_id",
+        "conversation must end with a user message",
+        "does not support assistant message prefill",
+    ),
+)
+
+TIMEOUT = Phrases(
+    literals=(
+        "timeout",
+        "timed out",
+        "deadline exceeded",
+        "service unavailable",
+        "connection error",
+        "network error",
+        "network request failed",
+        "fetch failed",
+        "socket hang up",
+        "连接超时",
+        "请求超时",
+        "连接错误",
+        "网络错误",
+        "网络异常",
+        "服务繁忙",
+        "服务暂时不可用",
+    ),
+    patterns=(
+        pattern(
+            "econn|enet|ehost|epipe|eai_|enotfound|etime|und_err",
+            r"\b(?:econnreset|econnrefused|econnaborted|enetunreach|enetreset|ehostunreach|ehostdown|epipe|eai_again"
+            r"|enotfound|etimedout|esockettimedout|und_err_(?:socket|connect|closed|aborted))\b",
+        ),
+        pattern("without sending", r"without sending (?:any )?chunk"),
+        pattern("stream", r"\bstream (?:was )?(?:closed|aborted)\b"),
+        pattern("operation was", r"\boperation was aborted\b"),
+        pattern("reason:", r"\b(?:finish_)?reason:\s*(?:abort|error|malformed_response|network_error)\b"),
+        pattern("reason: ", r"\bunhandled stop reason: timeout\b"),
+        pattern("got status", r"""got status:\s*internal\b[\s\S]*code["']?\s*:\s*500\b"""),
+        pattern(
+            '"internal"',
+            r'"status"\s*:\s*"internal"(?=[\s\S]*"code"\s*:\s*500\b)|"code"\s*:\s*500\b(?=[\s\S]*"status"\s*:\s*"internal")',
+        ),
+    ),
+)
+
+WHOLE_TIMEOUTS = frozenset({"terminated", "request failed"})
+WHOLE_UNKNOWNS = frozenset({"an unknown error occurred", "an unknown error occurred."})
+WHOLE_NO_DETAILS = frozenset({"unknown error (no error details in response)"})
+"""Texts that mean something only when nothing else is said."""
+
+ABORTED_REQUEST = re.compile(r"request was aborted|request aborted")
+"""An AbortError with this text is a timeout of the client library, not the user's doing."""
+
+# --- oddities of one provider ------------------------------------------------------------------------------------
+
+OPENROUTER_KEY_LIMIT = Phrases(
+    patterns=(
+        pattern("key", r"\bkey\s+(?:spend\s+)?limit\s+(?:exceeded|reached|hit)\b|\bapi\s+key\s+budget\s+limit\b"),
+    )
+)
+OPENROUTER_UPSTREAM = Phrases(literals=("provider returned error",))
+
+BILLING_AS_429: tuple[str, ...] = ("moonshot", "kimi")
+"""Providers that answer 429 when the balance is empty; their billing texts outrank the status."""

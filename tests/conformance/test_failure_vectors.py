@@ -1,0 +1,86 @@
+"""Classification, the coordination predicate and the marks, row by row against the real program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clawtop.core.failure import (
+    CoercionContext,
+    FailoverDescription,
+    Kind,
+    classify_failure,
+    classify_message,
+    coerced,
+    is_non_provider_runtime_coordination_error,
+    is_timeout_error,
+    marked_reason,
+    status_for_reason,
+)
+from clawtop.core.retry_after import should_bypass_long_sdk_retry
+from tests.conformance.differences import coordination_expected
+from tests.conformance.harness import Row, error_from_spec, replay
+
+VERSION = "2026.5.20"
+
+JAVASCRIPT_NAMES = {
+    "profile_id": "profileId",
+    "session_id": "sessionId",
+    "raw_error": "rawError",
+    "has_cause": "hasCause",
+}
+
+
+def as_javascript(description: FailoverDescription | None) -> dict[str, Any] | None:
+    """A description in the words of the vectors, absent fields left out."""
+    if description is None:
+        return None
+    fields = {name: getattr(description, name) for name in description.__dataclass_fields__}
+    named = {JAVASCRIPT_NAMES.get(name, name): value for name, value in fields.items() if value is not None}
+    return {"name": "FailoverError", **named}
+
+
+@replay("classification", VERSION)
+def test_an_error_is_classified_as_openclaw_does(row: Row) -> None:
+    error = error_from_spec(row.input)
+    hint = row.raw.get("providerHint")
+    expected = row.expected
+    answer = classify_failure(error, hint)
+    kind = expected["classification"]["kind"] if expected["classification"] else Kind.NONE
+    assert (answer.kind, answer.reason) == (kind, expected["reason"]), answer.rule
+    assert is_timeout_error(error) == expected["isTimeoutError"]
+    assert is_non_provider_runtime_coordination_error(error) == coordination_expected(
+        row.input, expected["isNonProviderRuntimeCoordinationError"], classified=expected["classification"] is not None
+    )
+    context = CoercionContext(hint or "ctxprov", "ctxmodel", "ctxprov:default", "sess-1", "main")
+    assert as_javascript(coerced(error, context)) == expected["failoverError"]
+
+
+@replay("coordination-predicate", VERSION)
+def test_local_contention_is_told_from_model_failures(row: Row) -> None:
+    error = error_from_spec(row.input)
+    reason = classify_failure(error).reason
+    assert reason == row.expected["reason"]
+    assert is_non_provider_runtime_coordination_error(error) == coordination_expected(
+        row.input, row.expected["isNonProviderRuntimeCoordinationError"], classified=reason is not None
+    )
+
+
+@replay("classify-message", VERSION)
+def test_a_bare_text_is_classified_as_openclaw_does(row: Row) -> None:
+    assert classify_message(row.input["raw"], row.input["provider"]).reason == row.expected["reason"]
+
+
+@replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
+def test_the_reason_that_is_marked(row: Row) -> None:
+    assert marked_reason(row.input["failoverReason"], row.input["policy"]) == row.expected
+
+
+@replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveFailoverStatus")
+def test_the_status_that_stands_for_a_reason(row: Row) -> None:
+    assert status_for_reason(row.input["reason"]) == row.expected
+
+
+@replay("misc", VERSION, where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
+def test_long_retries_inside_the_client_library_are_bypassed(row: Row) -> None:
+    headers, environment = row.input["headers"], row.input["env"] or {}
+    assert should_bypass_long_sdk_retry(row.input["status"], headers, environment, now_ms=0) == row.expected
