@@ -1,0 +1,332 @@
+"""Everything that is known about the row under the cursor, as lines of a given width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Lock, LockKind, Problem, PromptHolder, Session, WindowKind
+from clawtop.text import safe, shown
+from clawtop.view.columns import Env
+from clawtop.view.facts import ProfileFacts, lock_age
+from clawtop.view.humanize import ago, bar, countdown, counted, duration, span, time_near
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.profile_columns import window_share
+from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words
+
+LABEL_WIDTH = 10
+Fact = tuple[str, Line]
+
+
+def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
+    """The detail of a row; a hint where there is none."""
+    if target is None:
+        return tuple(wrapped(piece("Move to a row to see everything about it.", Tone.DIM), width))
+    maker = _MAKERS.get(target.kind)
+    lines = maker(target, env) if maker else None
+    if lines is None:
+        gone = f"{target.kind} {safe(target.id)} is not in the state any more."
+        return tuple(wrapped(piece(gone, Tone.WARN), width))
+    return tuple(part for line in lines for part in _laid_out(line, width))
+
+
+def _laid_out(fact: Fact, width: int) -> Iterable[Line]:
+    label, line = fact
+    if not label:
+        return wrapped(line, width, 2) if line else [EMPTY]
+    head: Piece = (f"{label:<{LABEL_WIDTH}} ", Tone.DIM)
+    return wrapped((head, *line), width, LABEL_WIDTH + 1)
+
+
+def _section(title: str) -> list[Fact]:
+    return [("", EMPTY), ("", piece(title, Tone.HEAD))]
+
+
+def _time(ms: int | None, env: Env) -> Line:
+    if ms is None:
+        return piece("never, or not recorded", Tone.FAINT)
+    return ((time_near(ms, env.now, env.zone), Tone.PLAIN), (f"  {ago(ms, env.now)}", Tone.DIM))
+
+
+def _problems(problems: Iterable[Problem]) -> list[Fact]:
+    return [("", ((f"⚠ {safe(problem.code)} ", Tone.WARN), (shown(problem.text), Tone.PLAIN))) for problem in problems]
+
+
+# --- profiles ----------------------------------------------------------------------------------------------------
+
+
+def _profile(target: Target, env: Env) -> list[Fact] | None:
+    entry = env.facts.profile(target.id, target.agent or "")
+    if entry is None:
+        return None
+    profile, stats = entry.profile, entry.profile.stats
+    glyph, word, tone = profile_words(entry)
+    facts: list[Fact] = [
+        ("", piece(safe(profile.id), Tone.STRONG)),
+        ("state", ((f"{glyph} {word}", tone), *_until(entry, env))),
+        *_windows(entry, env),
+        *_problems(entry.problems),
+        *_section("Why it is next" if entry.is_next else "Why it is not next"),
+        *_why(entry, env),
+        *_section("Record"),
+        ("errors", piece(counted(stats.error_count or 0, "error") + " in a row")),
+        ("by reason", piece(", ".join(f"{safe(r)} ×{n}" for r, n in stats.failure_counts.items()) or "none")),
+        ("next error", _next_cost(entry)),
+        ("last used", _time(stats.last_used, env)),
+        ("last fail", _time(stats.last_failure_at, env)),
+        *_section("Credential"),
+        ("type", piece(safe(profile.credential.type))),
+        ("email", piece(safe(profile.credential.email)) if profile.credential.email else EMPTY),
+        ("expires", _expires(profile.credential.expires, env)),
+        ("owner", _owner(entry)),
+        ("file", piece(safe(profile.path))),
+        *_section(f"Pinned sessions: {len(entry.pins)}"),
+        *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in entry.pins[:8]),
+    ]
+    if len(entry.pins) > 8:
+        facts.append(("", piece(f"and {len(entry.pins) - 8} more", Tone.DIM)))
+    return [fact for fact in facts if fact[1] or not fact[0]]
+
+
+def _why(entry: ProfileFacts, env: Env) -> list[Fact]:
+    facts: list[Fact] = []
+    if entry.rank is not None:
+        facts.append(("place", piece(f"{entry.rank}")))
+    facts.append(("because", piece(shown(entry.why) or "it is not in the order")))
+    view = env.facts.provider(entry.profile.provider, entry.agents[0])
+    if view is not None and view.next is not None and not entry.is_next:
+        facts.append(("before it", piece(safe(view.next.profile.id))))
+    return facts
+
+
+def _until(entry: ProfileFacts, env: Env) -> Line:
+    if entry.until is None or entry.until <= env.now:
+        return EMPTY
+    return (
+        (f" until {time_near(entry.until, env.now, env.zone)}", Tone.PLAIN),
+        (f" ({countdown(entry.until, env.now)} left)", Tone.DIM),
+    )
+
+
+def _windows(entry: ProfileFacts, env: Env) -> list[Fact]:
+    out: list[Fact] = []
+    for window in entry.windows:
+        scope = f"model {safe(window.model)} only" if window.model else "all models"
+        out.append((window.kind, piece(f"{safe(window.reason or 'no reason recorded')}, {scope}")))
+    share = window_share(entry, env.now)
+    if share is not None:
+        filled, empty = bar(share, 20)
+        out.append(("left", ((filled, profile_words(entry)[2]), (empty, Tone.FAINT), (f" {share:.0%}", Tone.DIM))))
+    out.extend((f"{w.kind}", _lapsed(w.until, w.kind, env)) for w in entry.lapsed)
+    return out
+
+
+def _lapsed(until: int, kind: WindowKind, env: Env) -> Line:
+    when = f"ended {ago(until, env.now)}" if 0 < until <= env.now else f"{until} is no possible time"
+    return piece(f"{when}; still recorded, has no effect ({kind} is not cleared until the next use)", Tone.DIM)
+
+
+def _next_cost(entry: ProfileFacts) -> Line:
+    cost = entry.next_cost
+    if cost is None:
+        return piece("costs nothing: this provider bypasses cooldowns", Tone.DIM)
+    if cost.keeps_window:
+        return piece("would not extend the window that is open; only the counters would rise")
+    return piece(f"one more of the same kind: {cost.kind} for {duration(cost.duration_ms)}")
+
+
+def _expires(expires: int | None, env: Env) -> Line:
+    if expires is None:
+        return piece("no end recorded", Tone.FAINT)
+    if expires <= env.now:
+        return piece(f"{time_near(expires, env.now, env.zone)}, expired {ago(expires, env.now)}", Tone.BAD)
+    return piece(f"{time_near(expires, env.now, env.zone)}, in {duration(expires - env.now)}")
+
+
+def _owner(entry: ProfileFacts) -> Line:
+    owner = safe(entry.profile.owner_agent)
+    if entry.profile.owner_agent in entry.agents:
+        return piece(f"agent {owner}")
+    return piece(f"inherited from agent {owner}; changes are made in its store", Tone.INFO)
+
+
+_ORDER_SOURCES: Mapping[str | None, str] = {
+    "store": "stored by `models auth order set`; last use is ignored",
+    "config": "written in openclaw.json; last use is ignored",
+    None: "by kind of credential, then least recently used",
+}
+
+
+def _provider(target: Target, env: Env) -> list[Fact] | None:
+    view = env.facts.provider(target.id, target.agent or "")
+    if view is None:
+        return None
+    facts: list[Fact] = [
+        ("", piece(safe(view.provider), Tone.STRONG)),
+        ("usable", piece(f"{view.usable} of {len(view.profiles)}", Tone.OK if view.usable else Tone.BAD)),
+        ("order", piece(_ORDER_SOURCES[view.order_source])),
+        ("agents", piece(", ".join(safe(agent) for agent in view.agents))),
+    ]
+    if view.next is not None:
+        facts.append(("next", piece(safe(view.next.profile.id), Tone.STRONG)))
+    elif view.back_at is not None:
+        back = f"{time_near(view.back_at, env.now, env.zone)} (in {countdown(view.back_at, env.now)})"
+        facts.append(("back", piece(back, Tone.WARN)))
+    facts += _section("Tried in this order")
+    for entry in view.profiles:
+        glyph, word, tone = profile_words(entry)
+        rank = f"{entry.rank:>2}" if entry.rank is not None else " -"
+        facts.append(("", ((f"{rank} {safe(entry.profile.id)} ", Tone.PLAIN), (f"{glyph} {word}", tone))))
+    return facts
+
+
+# --- sessions ----------------------------------------------------------------------------------------------------
+
+
+def _session(target: Target, env: Env) -> list[Fact] | None:
+    session = env.facts.session(target.id, target.agent)
+    if session is None:
+        return None
+    glyph, word, tone = session_words(session)
+    stored = f" (stored: {safe(session.status)})" if session.status and session.status != word else ""
+    facts: list[Fact] = [
+        ("", piece(safe(session.key), Tone.STRONG)),
+        ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
+        ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
+        *_problems(session.problems),
+        ("blocked", piece(env.facts.blocked_by(session) or "", Tone.WARN) if env.facts.blocked_by(session) else EMPTY),
+        ("lane", piece(safe(session.lane_class))),
+        ("agent", piece(safe(session.agent))),
+        ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),
+        ("profile", _pin(session, env)),
+        *_suspension(session, env),
+        *_section("Times"),
+        ("started", _time(session.started_at, env)),
+        ("updated", _time(session.updated_at, env)),
+        ("ended", _time(session.ended_at, env) if session.ended_at is not None else EMPTY),
+    ]
+    holder = env.facts.holder_of(session)
+    if holder is not None:
+        facts += _holder(holder, env)
+    lock = env.facts.lock_of(session)
+    if lock is not None:
+        facts += [*_section("Its write lock"), *_lock_facts(lock, env)]
+    elif session.active:
+        facts += _section("Its write lock")
+        facts.append(("", piece(_no_lock(env), Tone.DIM)))
+    facts += _section("Transcript")
+    facts.append(("", piece(safe(session.file or "none"), Tone.DIM)))
+    facts.append(("session id", piece(safe(session.session_id or "none"), Tone.DIM)))
+    return [fact for fact in facts if fact[1] or not fact[0]]
+
+
+def _no_lock(env: Env) -> str:
+    if env.facts.snapshot.generation == "B":
+        return "None stands now; this OpenClaw releases it while the model answers, so that says nothing."
+    return "None stands now."
+
+
+def _pin(session: Session, env: Env) -> Line:
+    if session.profile is None:
+        return piece("not pinned", Tone.FAINT)
+    entry = env.facts.profile(session.profile, session.agent)
+    how = f"pinned by {safe(session.profile_source or 'unknown')}"
+    if entry is None:
+        return ((safe(session.profile), Tone.PLAIN), (f"  {how}, not in this agent's store", Tone.WARN))
+    glyph, word, tone = profile_words(entry)
+    return ((safe(session.profile), Tone.PLAIN), (f"  {glyph} {word}", tone), (f"  {how}", Tone.DIM))
+
+
+def _suspension(session: Session, env: Env) -> list[Fact]:
+    suspension = session.suspension
+    if suspension is None:
+        return []
+    resume = suspension.expected_resume_by
+    when = f", expected back {time_near(resume, env.now, env.zone)}" if resume is not None else ""
+    lane = f" on lane {safe(suspension.lane_id)}" if suspension.lane_id else ""
+    text = f"{safe(suspension.state)} for {safe(suspension.reason)}{lane}{when}"
+    return [("quota", piece(text, Tone.NOTE))]
+
+
+def _holder(holder: PromptHolder, env: Env) -> list[Fact]:
+    who = f"pid {holder.pid}" if holder.pid is not None else "process unknown"
+    facts: list[Fact] = [
+        *_section("Held by"),
+        ("who", piece(f"{who}, seen by {safe(holder.source)}", Tone.INFO)),
+        ("phase", piece(safe(holder.phase))),
+        ("lane", piece(safe(holder.lane)) if holder.lane else EMPTY),
+        ("run", piece(safe(holder.run_id)) if holder.run_id else EMPTY),
+        ("profile", piece(safe(holder.profile)) if holder.profile else EMPTY),
+        ("since", _time(holder.since, env)),
+        ("risk", piece(shown(holder.takeover_risk), Tone.WARN) if holder.takeover_risk else EMPTY),
+    ]
+    for waiter in holder.waiters:
+        until = f", gives up in {countdown(waiter.deadline, env.now)}" if waiter.deadline is not None else ""
+        text = f"{safe(waiter.lane)} run {safe(waiter.run_id)} for {duration(env.now - waiter.since)}{until}"
+        facts.append((f"waiter {waiter.ticket}", piece(text, Tone.WARN)))
+    return [fact for fact in facts if fact[1] or not fact[0]]
+
+
+# --- locks -------------------------------------------------------------------------------------------------------
+
+
+def _lock(target: Target, env: Env) -> list[Fact] | None:
+    lock = env.facts.lock(target.id)
+    if lock is None:
+        return None
+    session = env.facts.session_of(lock)
+    facts: list[Fact] = [("", piece(f"{_KIND_TITLES[lock.file.kind]}", Tone.STRONG))]
+    if session is not None:
+        facts.append(("session", piece(safe(session.key))))
+    return [*facts, *_lock_facts(lock, env), *_section("File"), ("", piece(safe(lock.file.path), Tone.DIM))]
+
+
+_KIND_TITLES: Mapping[LockKind, str] = {
+    LockKind.SESSION: "Session write lock",
+    LockKind.AUTH: "Auth store lock",
+    LockKind.SESSIONS_STORE: "Sessions store lock",
+    LockKind.OAUTH_REFRESH: "OAuth refresh lock",
+    LockKind.GATEWAY: "Gateway lock",
+}
+
+
+def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
+    glyph, word, tone = VERDICTS[lock.verdict.kind]
+    owner = lock.owner
+    alive = {True: "alive", False: "dead", None: "unknown"}[owner.alive if owner else None]
+    why = f": {shown(owner.why_unknown)}" if owner and owner.why_unknown else ""
+    command = shown(" ".join(owner.argv)) if owner and owner.argv else ""
+    limit = env.facts.hold_limit(lock)
+    age = lock_age(lock, env.now)
+    over = limit is not None and age > limit
+    limits = env.facts.snapshot.config.lock_limits
+    facts: list[Fact] = [
+        ("verdict", ((f"{glyph} {word}", tone), (f"  {shown(proof_words(lock.verdict.reasons))}", Tone.PLAIN))),
+        ("OpenClaw", piece(OPENCLAW_LONG[lock.openclaw.would_remove])),
+        ("its reason", piece(shown(", ".join(lock.openclaw.reasons)), Tone.DIM) if lock.openclaw.reasons else EMPTY),
+        ("content", piece(safe(lock.file.content_problem), Tone.BAD) if lock.file.content_problem else EMPTY),
+        ("owner", piece(f"pid {lock.pid if lock.pid is not None else 'none'}, {alive}{why}")),
+        ("command", piece(command, Tone.DIM) if command else EMPTY),
+        ("age", piece(span(age) + (" - over its limit" if over else ""), Tone.BAD if over else Tone.PLAIN)),
+        ("max hold", piece(duration(limit)) if limit is not None else EMPTY),
+    ]
+    if lock.file.kind is LockKind.SESSION:
+        facts.append(("stale at", piece(f"{duration(limits.stale_ms)}  ({safe(limits.source)})")))
+        facts.append(("acquire", piece(f"others give up after {duration(limits.acquire_ms)}")))
+    traffic = env.facts.snapshot.lock_traffic.get(lock.file.path)
+    if traffic:
+        facts.append(("traffic", piece(f"seen to come {counted(traffic, 'time')} within a minute")))
+    return [fact for fact in facts if fact[1] or not fact[0]]
+
+
+def _warning(target: Target, _env: Env) -> list[Fact] | None:
+    return [("", piece(shown(target.id)))]
+
+
+_MAKERS: Mapping[TargetKind, Callable[[Target, Env], list[Fact] | None]] = {
+    TargetKind.PROFILE: _profile,
+    TargetKind.PROVIDER: _provider,
+    TargetKind.SESSION: _session,
+    TargetKind.LOCK: _lock,
+    TargetKind.WARNING: _warning,
+}

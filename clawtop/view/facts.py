@@ -1,0 +1,366 @@
+"""What the rows of one snapshot have in common, worked out once: judged profiles in the order of trying, pins,
+locks and holders by session, what is blocked and by what.
+
+`Facts` is built when a snapshot arrives, when the agent filter changes, and when a window ends (`changes_at`); rows
+are rendered from it lazily, so that building it stays cheap for thousands of sessions.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from clawtop.core.cooldown import (
+    FailureCost,
+    ProfileState,
+    Schedule,
+    Window,
+    active_windows,
+    bypasses_cooldown,
+    next_failure_cost,
+    profile_state,
+    schedule_for,
+    stat_problems,
+    windows,
+)
+from clawtop.core.model import (
+    AgentInfo,
+    Lock,
+    LockKind,
+    Problem,
+    Profile,
+    PromptHolder,
+    Session,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.core.rotation import resolve_order
+from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFacts:
+    """A profile as one or more agents see it.
+
+    A cooldown of one model leaves the profile `usable`, with a window that names the model.
+
+    Attributes:
+        agents: the agents with exactly this view of the provider, in the snapshot's order.
+        rank: place in the order in which profiles are tried, from 1; None: it is not tried.
+        why: the reason for its place, or for having none.
+        is_next: the one that the next run starts with, asking the agents' first model of this provider.
+        windows: open when judged, the weightiest kind first.
+        lapsed: recorded, but not open: passed, or no possible time.
+        next_cost: what one more failure of the kind seen last (else a rate limit) would do; None where the provider
+            bypasses cooldowns.
+        problems: of the profile and of its times.
+    """
+
+    profile: Profile
+    agents: tuple[str, ...]
+    rank: int | None
+    why: str
+    is_next: bool
+    state: ProfileState
+    until: int | None
+    windows: tuple[Window, ...]
+    lapsed: tuple[Window, ...]
+    problems: tuple[Problem, ...]
+    pins: tuple[Session, ...]
+    next_cost: FailureCost | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it can be tried now: usable, and in the order."""
+        return self.state is ProfileState.USABLE and self.rank is not None
+
+    def active_window(self, now: int) -> Window | None:
+        """The window that ends last among those that are still open at `now`."""
+        return max((w for w in self.windows if w.until > now), key=lambda w: w.until, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderFacts:
+    """The profiles of a provider that a set of agents sees alike, in the order in which they would be tried.
+
+    `order_source` says where that order is written down: "store", "config", or None where type and last use decide.
+    """
+
+    provider: str
+    agents: tuple[str, ...]
+    everyone: bool
+    profiles: tuple[ProfileFacts, ...]
+    order_source: str | None
+
+    @property
+    def usable(self) -> int:
+        """How many can be tried now."""
+        return sum(entry.serves for entry in self.profiles)
+
+    @property
+    def next(self) -> ProfileFacts | None:
+        """The one that the next run starts with."""
+        return next((entry for entry in self.profiles if entry.is_next), None)
+
+    @property
+    def back_at(self) -> int | None:
+        """When the first one is back, if none is usable and an end is recorded."""
+        return min((e.until for e in self.profiles if e.until is not None and e.state in _WAITING), default=None)
+
+
+ANY_OTHER_MODEL = "\0"
+"""Asks for a model that no window names, so that only windows of all models count."""
+
+Place = tuple[int | None, str]
+_NO_PLACE: Place = (None, "")
+_WAITING = frozenset({ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED})
+
+
+class Facts:
+    """A snapshot, judged at `now` (ms since epoch), for all agents or for one.
+
+    Attributes:
+        now: when it was judged; countdowns use the present instead.
+        changes_at: the earliest end of a window after `now`: build anew from then on.
+    """
+
+    def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.agent = agent
+        self.agents: tuple[AgentInfo, ...] = tuple(a for a in snapshot.agents if agent is None or a.id == agent)
+
+    @cached_property
+    def sessions(self) -> tuple[Session, ...]:
+        """Sessions of the chosen agents."""
+        if self.agent is None:
+            return self.snapshot.sessions
+        return tuple(s for s in self.snapshot.sessions if s.agent == self.agent)
+
+    @cached_property
+    def locks(self) -> tuple[Lock, ...]:
+        """Locks of the chosen agents, and those that belong to none."""
+        if self.agent is None:
+            return self.snapshot.locks
+        return tuple(lock for lock in self.snapshot.locks if lock.file.agent in (None, self.agent))
+
+    @cached_property
+    def providers(self) -> tuple[ProviderFacts, ...]:
+        """Providers in the order of the agents' models, then by name; one entry for each differing view."""
+        views: dict[str, list[tuple[object, list[AgentInfo]]]] = defaultdict(list)
+        for agent in self.agents:
+            for provider, profiles in _by_provider(agent).items():
+                view = (profiles, agent.store.order.get(provider) if agent.store else None)
+                alike = next((agents for seen, agents in views[provider] if seen == view), None)
+                if alike is None:
+                    views[provider].append((view, [agent]))
+                else:
+                    alike.append(agent)
+        preference = self._provider_preference
+        names = sorted(views, key=lambda name: (preference.get(name, len(preference)), name))
+        return tuple(
+            self._provider(name, agents, len(agents) == len(self.agents)) for name in names for _, agents in views[name]
+        )
+
+    @cached_property
+    def _provider_preference(self) -> dict[str, int]:
+        wanted = [ref.provider for agent in self.agents for ref in agent.models]
+        return {provider: rank for rank, provider in enumerate(dict.fromkeys(wanted))}
+
+    def _provider(self, provider: str, agents: list[AgentInfo], everyone: bool) -> ProviderFacts:
+        store = agents[0].store
+        assert store is not None  # noqa: S101 - _by_provider yields nothing without a store
+        ids = tuple(agent.id for agent in agents)
+        config = self.snapshot.config
+        version = self.snapshot.openclaw_version or self.snapshot.generation
+        schedule = schedule_for(version, config.auth.cooldowns, provider)
+        order = resolve_order(provider, store.profiles, store.order, config.auth, self.now, schedule)
+        places: dict[str, Place] = {ranked.id: (ranked.rank, ranked.why) for ranked in order.ranks}
+        places |= {rejected.id: (None, rejected.why) for rejected in order.rejected}
+        mine = sorted(
+            (profile for profile in store.profiles if profile.provider == provider),
+            key=lambda profile: places.get(profile.id, _NO_PLACE)[0] or len(places) + 1,
+        )
+        by_id = {profile.id: profile for profile in mine}
+        model = next((ref.model for ref in agents[0].models if ref.provider == provider), ANY_OTHER_MODEL)
+        ready = (
+            id_
+            for id_ in order.ids
+            if id_ in by_id and profile_state(by_id[id_], self.now, schedule, model)[0] is ProfileState.USABLE
+        )
+        first = next(ready, None)
+        return ProviderFacts(
+            provider=provider,
+            agents=ids,
+            everyone=everyone,
+            order_source=order.explicit_source,
+            profiles=tuple(
+                self._profile(profile, ids, places.get(profile.id, _NO_PLACE), profile.id == first, schedule)
+                for profile in mine
+            ),
+        )
+
+    def _profile(
+        self,
+        profile: Profile,
+        agents: tuple[str, ...],
+        place: Place,
+        is_next: bool,
+        schedule: Schedule,
+    ) -> ProfileFacts:
+        state, until = profile_state(profile, self.now, schedule, ANY_OTHER_MODEL)
+        open_windows = active_windows(profile.stats, self.now, schedule)
+        return ProfileFacts(
+            profile=profile,
+            agents=agents,
+            rank=place[0],
+            why=place[1],
+            is_next=is_next,
+            state=state,
+            until=until,
+            windows=open_windows,
+            lapsed=tuple(window for window in windows(profile.stats) if window not in open_windows),
+            problems=(*profile.problems, *stat_problems(profile, self.now, schedule)),
+            pins=self.pins_of(profile.id, agents),
+            next_cost=_next_cost(profile, open_windows, self.now, schedule),
+        )
+
+    @cached_property
+    def _pins(self) -> Mapping[str, list[Session]]:
+        pins: dict[str, list[Session]] = defaultdict(list)
+        for session in self.snapshot.sessions:
+            if session.profile is not None:
+                pins[session.profile].append(session)
+        return pins
+
+    def pins_of(self, profile_id: str, agents: tuple[str, ...]) -> tuple[Session, ...]:
+        """Sessions of these agents that are pinned to the profile."""
+        return tuple(s for s in self._pins.get(profile_id, ()) if s.agent in agents)
+
+    @cached_property
+    def changes_at(self) -> int | None:
+        """The next moment at which the judgement differs without any change on disk."""
+        ends = [w.until for p in self.providers for e in p.profiles for w in e.windows if w.until > self.now]
+        return min(ends, default=None)
+
+    @cached_property
+    def _profile_index(self) -> Mapping[tuple[str, str], ProfileFacts]:
+        return {
+            (agent, entry.profile.id): entry
+            for view in self.providers
+            for entry in view.profiles
+            for agent in view.agents
+        }
+
+    def profile(self, profile_id: str, agent: str) -> ProfileFacts | None:
+        """The profile as this agent sees it."""
+        return self._profile_index.get((agent, profile_id))
+
+    def provider(self, provider: str, agent: str) -> ProviderFacts | None:
+        """The provider as this agent sees it."""
+        return next((view for view in self.providers if view.provider == provider and agent in view.agents), None)
+
+    @cached_property
+    def _session_locks(self) -> Mapping[str, Lock]:
+        return {
+            lock.file.path.removesuffix(".lock"): lock
+            for lock in self.snapshot.locks
+            if lock.file.kind is LockKind.SESSION
+        }
+
+    def lock_of(self, session: Session) -> Lock | None:
+        """The write lock that stands on this session now."""
+        return self._session_locks.get(session.file) if session.file else None
+
+    @cached_property
+    def _holders(self) -> Mapping[str, PromptHolder]:
+        return {holder.session_file: holder for holder in self.snapshot.holders}
+
+    def holder_of(self, session: Session) -> PromptHolder | None:
+        """Who has this session's prompt."""
+        return self._holders.get(session.file) if session.file else None
+
+    @cached_property
+    def _sessions_by_file(self) -> Mapping[str, Session]:
+        return {session.file: session for session in self.snapshot.sessions if session.file}
+
+    def session_of(self, lock: Lock) -> Session | None:
+        """The session that a session lock stands on."""
+        if lock.file.kind is not LockKind.SESSION:
+            return None
+        return self._sessions_by_file.get(lock.file.path.removesuffix(".lock"))
+
+    def session(self, key: str, agent: str | None) -> Session | None:
+        """The session with this key."""
+        return next((s for s in self.snapshot.sessions if s.key == key and (agent is None or s.agent == agent)), None)
+
+    def lock(self, path: str) -> Lock | None:
+        """The lock with this path."""
+        return next((lock for lock in self.snapshot.locks if lock.file.path == path), None)
+
+    def blocked_by(self, session: Session) -> str | None:
+        """What keeps this session from going on, as a short phrase; None when nothing is known to."""
+        if session.suspension is not None and session.suspension.state == "suspended":
+            return "quota"
+        lock = self.lock_of(session)
+        if lock is not None and lock.verdict.kind is VerdictKind.STALE:
+            return "stale lock"
+        holder = self.holder_of(session)
+        if holder is not None and holder.waiters:
+            return f"{len(holder.waiters)} waiting"
+        if session.profile is not None:
+            entry = self.profile(session.profile, session.agent)
+            if entry is not None and entry.state is not ProfileState.USABLE:
+                return f"pinned: {entry.state}"
+        return None
+
+    def over_limit(self, lock: Lock, now: int) -> bool:
+        """Whether the lock is older than OpenClaw lets one of its kind be held."""
+        limit = self.hold_limit(lock)
+        return limit is not None and lock_age(lock, now) > limit
+
+    def hold_limit(self, lock: Lock) -> int | None:
+        """How long a lock of this kind may be held, ms; None where no limit is known."""
+        if lock.file.kind in (LockKind.SESSION, LockKind.SESSIONS_STORE):
+            return lock.max_hold_ms or self.snapshot.config.lock_limits.max_hold_ms
+        return STORE_LOCK_LIMITS_MS.get(lock.file.kind)
+
+
+STORE_LOCK_LIMITS_MS: Mapping[LockKind, int] = {
+    LockKind.AUTH: AUTH_STALE_MS,
+    LockKind.OAUTH_REFRESH: OAUTH_REFRESH_STALE_MS,
+}
+
+
+def _next_cost(profile: Profile, open_windows: tuple[Window, ...], now: int, schedule: Schedule) -> FailureCost | None:
+    if bypasses_cooldown(profile.provider):
+        return None
+    reasons = (open_windows[0].reason if open_windows else None, *profile.stats.failure_counts)
+    reason = next((reason for reason in reasons if reason in schedule.reasons), "rate_limit")
+    return next_failure_cost(profile.stats, reason, now, schedule)
+
+
+def lock_age(lock: Lock, now: int) -> int:
+    """How long the lock has stood, ms; never negative."""
+    since = lock.created_at if lock.created_at is not None else lock.file.mtime
+    return max(0, now - since)
+
+
+def short_key(session: Session) -> str:
+    """The session key without the agent, which has its own column."""
+    return session.key.removeprefix(f"agent:{session.agent}:")
+
+
+def base_name(path: str) -> str:
+    """The last part of a path."""
+    return os.path.basename(path) or path  # noqa: PTH119 - view has no pathlib objects, these are exact strings
+
+
+def _by_provider(agent: AgentInfo) -> dict[str, tuple[Profile, ...]]:
+    grouped: dict[str, list[Profile]] = defaultdict(list)
+    for profile in agent.store.profiles if agent.store else ():
+        grouped[profile.provider].append(profile)
+    return {provider: tuple(profiles) for provider, profiles in grouped.items()}

@@ -1,0 +1,228 @@
+"""The first line, and the headline in words: what is usable now, when anything is again, who is blocked, what needs
+a hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawtop.commands import Arming
+from clawtop.core.cooldown import ProfileState
+from clawtop.core.model import GatewayState, LockKind, VerdictKind
+from clawtop.text import cells, safe
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts, short_key
+from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near
+from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
+from clawtop.view.words import GATEWAYS
+
+_DOT: Piece = (" · ", Tone.FAINT)
+_BLANKS: Piece = ("  ", Tone.PLAIN)
+_MARGIN: Line = ((" ", Tone.PLAIN),)
+DISARM_WARNING_MS = 60_000
+"""The last minute of being armed is counted down."""
+
+ARMING_BADGES: dict[Arming, Tone] = {
+    Arming.READ_ONLY: Tone.BADGE_CALM,
+    Arming.ARMED: Tone.BADGE_BAD,
+    Arming.LOCKED: Tone.BADGE_CALM,
+}
+
+
+def arming_badge(arming: Arming, disarms_in_ms: int | None) -> Line:
+    """READ-ONLY or ARMED, in one piece; with a countdown before it ends by itself."""
+    word = str(arming)
+    if arming is Arming.ARMED and disarms_in_ms is not None and disarms_in_ms <= DISARM_WARNING_MS:
+        word = f"{word} {max(0, -(-disarms_in_ms // 1000))}s"
+    return ((f" {word} ", ARMING_BADGES[arming]),)
+
+
+def first_line(
+    env: Env,
+    width: int,
+    arming: Arming = Arming.READ_ONLY,
+    disarms_in_ms: int | None = None,
+    state: str = "",
+) -> Line:
+    """Host, state directory, generation and version, gateway, clock and arming; exactly `width` cells.
+
+    The arming badge and the clock always stand; the directory gives way first, then host and version. `state` is one
+    word about the dashboard itself, such as PAUSED.
+    """
+    snapshot = env.facts.snapshot
+    glyph, word, tone = GATEWAYS[snapshot.gateway.state]
+    details = [f"pid {snapshot.gateway.pid}"] if snapshot.gateway.pid is not None else []
+    details += [f":{snapshot.gateway.port}"] if snapshot.gateway.port is not None else []
+    version = safe(snapshot.openclaw_version or "version unknown", 16)
+    generation = str(snapshot.generation) if snapshot.generation else "no state"
+    clock = (
+        clock_time(env.now, env.zone) if snapshot.judged_at is None else f"at {time_near(env.now, env.now, env.zone)}"
+    )
+    right = join(
+        [((state, Tone.BADGE_WARN),) if state else EMPTY, ((clock, Tone.STRONG),), arming_badge(arming, disarms_in_ms)],
+        (" ", Tone.PLAIN),
+    )
+    brand: Line = ((" clawtop  ", Tone.ACCENT),)
+    gateway: Line = ((f"{glyph} {word}", tone),)
+    gateway_long: Line = (*gateway, (f" {' '.join(details)}" if details else "", Tone.DIM))
+    versions: Line = ((f"{generation} ", Tone.DIM), (version, Tone.PLAIN))
+    host: Line = ((safe(snapshot.host, 24), Tone.STRONG),)
+    room = width - width_of(right) - 1
+    place = snapshot.state_dir
+    for parts in (
+        (brand, host, _directory(place, 60), versions, gateway_long),
+        (brand, host, _directory(place, 24), versions, gateway_long),
+        (brand, host, _directory(place, 16), versions, gateway),
+        (_MARGIN, host, _directory(place, 16), versions, gateway),
+        (_MARGIN, host, _directory(place, 11), versions, gateway),
+        (_MARGIN, host, versions, gateway),
+        (_MARGIN, versions, gateway),
+        (_MARGIN, gateway),
+        (),
+    ):
+        left = (parts[0] if parts else ()) + join(parts[1:], _BLANKS)
+        if width_of(left) <= room:
+            break
+    return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+
+
+def _directory(path: str, room: int) -> Line:
+    """The end of a path says more than its beginning."""
+    shown = safe(path)
+    if cells(shown) > room:
+        shown = "…" + shown[-(room - 1) :]
+    return ((shown, Tone.DIM),)
+
+
+def headline(env: Env) -> tuple[Line, Line]:
+    """Two lines: what can be used, and what is in the way."""
+    facts = env.facts
+    usable = _usable(env)
+    trouble = join([*_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT)
+    calm: Line = (("Nothing is blocked and nothing needs a hand.", Tone.DIM),)
+    return usable, trouble or calm
+
+
+def _usable(env: Env) -> Line:
+    facts = env.facts
+    entries = {(e.profile.owner_agent, e.profile.id): e for view in facts.providers for e in view.profiles}
+    if not entries:
+        problem = next((a.store.problem for a in facts.agents if a.store and a.store.problem), None)
+        if problem is not None:
+            return ((" BLIND ", Tone.BADGE_BAD), (f" No auth profile can be read: {safe(problem.text)}", Tone.PLAIN))
+        return ((" EMPTY ", Tone.BADGE_WARN), (" No auth profiles here.", Tone.PLAIN))
+    usable = sum(entry.state is ProfileState.USABLE for entry in entries.values())
+    counts: Line = ((f"{usable} of {len(entries)} profiles usable", Tone.STRONG),)
+    stranded = [agent.id for agent in facts.agents if _stranded(facts, agent.id)]
+    out = _out(facts)
+    if stranded:
+        agents = "any agent" if len(stranded) == len(facts.agents) else ", ".join(safe(a, 20) for a in stranded)
+        nothing: Line = ((f"nothing is usable for {agents}", Tone.BAD),)
+        back: Line = ((_back(env, stranded), Tone.STRONG),)
+        return ((" OUT ", Tone.BADGE_BAD), (" ", Tone.PLAIN), *join([nothing, back, counts], _DOT))
+    if out:
+        outages = [_provider_out(view, env) for view in out[:3]]
+        return ((" DEGRADED ", Tone.BADGE_WARN), (" ", Tone.PLAIN), *join([counts, *outages], _DOT))
+    badge: Piece = (" OK ", Tone.BADGE_OK) if usable == len(entries) else (" SERVING ", Tone.BADGE_OK)
+    return (badge, (" ", Tone.PLAIN), *join([counts, *_next(facts)], _DOT))
+
+
+def _next(facts: Facts) -> list[Line]:
+    """Which profile each provider's next run starts with."""
+    firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
+    shown = ", ".join(safe(first, 28) for first in dict.fromkeys(firsts[:3]))
+    return [(("next: ", Tone.DIM), (shown, Tone.PLAIN))] if shown else []
+
+
+def _stranded(facts: Facts, agent: str) -> bool:
+    """Whether the agent has profiles, and none is usable."""
+    mine = [view for view in facts.providers if agent in view.agents]
+    return bool(mine) and all(view.usable == 0 for view in mine)
+
+
+def _back(env: Env, agents: list[str]) -> str:
+    views = env.facts.providers
+    ends = [view.back_at for view in views if view.back_at is not None and set(view.agents) & set(agents)]
+    if not ends:
+        return "nothing comes back by itself"
+    first = min(ends)
+    return f"first back {time_near(first, env.now, env.zone)} (in {countdown(first, env.now)})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A provider of which some agents can use no profile."""
+
+    provider: str
+    agents: tuple[str, ...]
+    back_at: int | None
+
+
+def _out(facts: Facts) -> list[_Outage]:
+    outages: dict[str, _Outage] = {}
+    for view in facts.providers:
+        if view.usable:
+            continue
+        known = outages.get(view.provider, _Outage(view.provider, (), None))
+        ends = [end for end in (known.back_at, view.back_at) if end is not None]
+        outages[view.provider] = _Outage(view.provider, known.agents + view.agents, min(ends, default=None))
+    return list(outages.values())
+
+
+def _provider_out(outage: _Outage, env: Env) -> Line:
+    everyone = len(outage.agents) == len(env.facts.agents)
+    who = "" if everyone else f" for {safe(', '.join(outage.agents), 24)}"
+    name = f"{safe(outage.provider, 24)} out{who}, "
+    if outage.back_at is None:
+        return ((f"{name}not back by itself", Tone.WARN),)
+    return ((f"{name}back in {countdown(outage.back_at, env.now)}", Tone.WARN),)
+
+
+def _blocked(facts: Facts) -> list[Line]:
+    blocked = sum(facts.blocked_by(session) is not None for session in facts.sessions)
+    waiting = sum(len(holder.waiters) for holder in facts.snapshot.holders)
+    lines: list[Line] = []
+    if blocked:
+        lines.append(((f"‖ {counted(blocked, 'session')} blocked", Tone.WARN),))
+    if waiting:
+        lines.append(((f"{waiting} waiting", Tone.WARN),))
+    return lines
+
+
+def _blocked_names(facts: Facts) -> list[Line]:
+    """Who is blocked; last on the line, because it is what may be cut off."""
+    names = [safe(short_key(session), 32) for session in facts.sessions if facts.blocked_by(session)]
+    return [(("blocked: ", Tone.DIM), (", ".join(names[:4]), Tone.PLAIN))] if names else []
+
+
+def _hand(facts: Facts) -> list[Line]:
+    """What will not go away by itself."""
+    lines: list[Line] = []
+    if facts.snapshot.gateway.state is GatewayState.DEAD:
+        lines.append((("✗ the gateway is dead", Tone.BAD),))
+    stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE]
+    keeps = [lock for lock in stale if lock.openclaw.would_remove is False and lock.file.kind is not LockKind.GATEWAY]
+    if stale:
+        lines.append(((f"✗ {counted(len(stale), 'stale lock')}", Tone.BAD),))
+    if keeps:
+        lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
+    ghosts = sum(session.status == "running" and session.active is False for session in facts.sessions)
+    if ghosts:
+        lines.append(((f"○ {counted(ghosts, 'ghost')}", Tone.BAD),))
+    broken = {
+        entry.profile.id
+        for view in facts.providers
+        for entry in view.profiles
+        if entry.state in (ProfileState.EXPIRED, ProfileState.INVALID)
+    }
+    if broken:
+        lines.append(((f"⊘ {counted(len(broken), 'credential')} to renew", Tone.BAD),))
+    warnings = len(facts.snapshot.warnings)
+    if warnings:
+        lines.append(((f"⚠ {counted(warnings, 'warning')}", Tone.WARN),))
+    return lines
+
+
+def stale_note(age_ms: int) -> Line:
+    """Said when no snapshot has come for longer than it should."""
+    return ((f" last read {duration(age_ms)} ago ", Tone.BADGE_WARN),)

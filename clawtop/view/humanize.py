@@ -1,0 +1,107 @@
+"""Numbers for people: durations, ages, clock times, bars. Milliseconds in, short fixed-width text out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+
+_SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
+_SPARKS = "▁▂▃▄▅▆▇█"
+_LATEST = 253_402_300_799_000  # the last second of the year 9999
+
+
+def duration(ms: int) -> str:
+    """At most six characters: `42s`, `4m12s`, `1h04m`, `3d04h`, `400d`. Negative spans carry a minus sign."""
+    if ms < 0:
+        return "-" + duration(-ms)
+    seconds = ms // _SECOND
+    if seconds < 60:
+        return f"{seconds}s"
+    if ms < _HOUR:
+        return f"{seconds // 60}m{seconds % 60:02}s"
+    if ms < _DAY:
+        return f"{ms // _HOUR}h{ms % _HOUR // _MINUTE:02}m"
+    days = ms // _DAY
+    return f"{days}d{ms % _DAY // _HOUR:02}h" if days < 100 else f"{days}d" if days < 100_000 else "ages"
+
+
+def rough(ms: int) -> str:
+    """A duration of which the seconds do not matter after ten minutes: `41s`, `4m00s`, `25m`, `2h05m`."""
+    return f"{ms // _MINUTE}m" if 10 * _MINUTE <= ms < _HOUR else duration(ms)
+
+
+def span(ms: int) -> str:
+    """A duration that may be shorter than a second: `12ms`, `0.4s`, `42s`."""
+    if 0 <= ms < 100:
+        return f"{ms}ms"
+    if 0 <= ms < 10 * _SECOND:
+        return f"{ms / _SECOND:.1f}s"
+    return duration(ms)
+
+
+def countdown(until: int, now: int) -> str:
+    """What is left, rounded up, so that zero means over."""
+    return duration(-(-(until - now) // _SECOND) * _SECOND) if until > now else "0s"
+
+
+def age(then: int | None, now: int) -> str:
+    """How long ago; a time that is still to come is said to be `ahead`; unknown is a dash."""
+    if then is None:
+        return "-"
+    if then > now + _SECOND:
+        return f"+{rough(then - now)}"
+    return rough(max(0, now - then))
+
+
+def ago(then: int, now: int) -> str:
+    """How long ago, in words: `4m12s ago`, `2h ahead of the clock`."""
+    if then > now + _SECOND:
+        return f"{rough(then - now)} ahead of the clock"
+    return f"{rough(max(0, now - then))} ago"
+
+
+def moment(ms: int, zone: tzinfo | None) -> datetime | None:
+    """The time in `zone` (None: this machine's), or None where no calendar has it."""
+    if not 0 <= ms <= _LATEST:
+        return None
+    at = datetime.fromtimestamp(ms / 1000, UTC)
+    return at.astimezone(zone)
+
+
+def clock_time(ms: int, zone: tzinfo | None) -> str:
+    """`03:16:19`, or the number itself where it is no time."""
+    at = moment(ms, zone)
+    return at.strftime("%H:%M:%S") if at else str(ms)
+
+
+def time_near(ms: int, now: int, zone: tzinfo | None) -> str:
+    """`03:16:19` within the day of `now`, else with the date, and the year if that differs."""
+    at, today = moment(ms, zone), moment(now, zone)
+    if at is None or today is None:
+        return str(ms)
+    if at.date() == today.date():
+        return at.strftime("%H:%M:%S")
+    return at.strftime("%d %b %H:%M" if at.year == today.year else "%Y-%m-%d %H:%M")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 lock`, `3 locks`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def bar(share: float, width: int) -> tuple[str, str]:
+    """A bar of `width` cells as its filled and its empty part, in halves of a cell; what is left shows."""
+    halves = round(max(0.0, min(1.0, share)) * width * 2)
+    if share > 0 and halves == 0:
+        halves = 1
+    full, rest = divmod(halves, 2)
+    filled = "━" * full + "╸" * rest
+    return filled, "─" * (width - len(filled))
+
+
+def sparkline(values: tuple[int, ...], width: int) -> str:
+    """The last `width` values as a row of bars from zero to the largest."""
+    shown = values[-width:]
+    top = max(shown, default=0)
+    if top <= 0:
+        return _SPARKS[0] * len(shown)
+    return "".join(_SPARKS[min(7, value * 8 // (top + 1))] if value > 0 else _SPARKS[0] for value in shown)

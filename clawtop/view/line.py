@@ -1,0 +1,223 @@
+"""Lines of toned text: what every view is made of, whether a terminal, a file or a test shows it.
+
+A tone says what a piece means, never a colour; the ui maps tones to styles, `plain` drops them. Meaning is never
+carried by a tone alone: a word or a glyph always says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from clawtop.text import ELLIPSIS, cells, elided
+
+
+class Tone(StrEnum):
+    """What a piece of text means."""
+
+    PLAIN = "plain"
+    STRONG = "strong"
+    DIM = "dim"
+    FAINT = "faint"
+    HEAD = "head"
+    TITLE = "title"
+    BAND = "band"
+    ACCENT = "accent"
+    KEY = "key"
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+    INFO = "info"
+    NOTE = "note"
+    BADGE_OK = "badge-ok"
+    BADGE_WARN = "badge-warn"
+    BADGE_BAD = "badge-bad"
+    BADGE_CALM = "badge-calm"
+
+
+Piece = tuple[str, Tone]
+Line = tuple[Piece, ...]
+
+EMPTY: Line = ()
+
+GLYPHS_AS_ASCII = str.maketrans(
+    {
+        "●": "*",
+        "○": "o",
+        "◐": "~",
+        "◌": ".",
+        "◆": "#",
+        "✗": "x",
+        "✓": "+",
+        "▶": ">",
+        "▸": ">",
+        "▍": "|",
+        "▌": "|",
+        "█": "#",
+        "▉": "#",
+        "▊": "#",
+        "▋": "#",
+        "▎": "-",
+        "▏": "-",
+        "░": ".",
+        "━": "=",
+        "╸": "-",
+        "─": ".",
+        "│": "|",
+        "├": "|",
+        "└": "`",
+        "┬": "+",
+        "▲": "^",
+        "▼": "v",
+        "↑": "^",
+        "↓": "v",
+        "→": ">",
+        "←": "<",
+        "·": "-",
+        "•": "*",
+        "…": "~",
+        "⏎": "E",
+        "⇧": "S",
+        "×": "x",
+        "≥": ">",
+        "‖": "=",
+        "⊘": "/",
+        "⧗": "%",
+        "⚠": "!",
+        "⊙": "@",
+        "▁": "_",
+        "▂": "_",
+        "▃": "-",
+        "▄": "-",
+        "▅": "=",
+        "▆": "=",
+        "▇": "#",
+        "\N{REPLACEMENT CHARACTER}": "?",
+    }
+)
+"""Our own glyphs, each as one ASCII character of the same width."""
+
+
+def ascii_only(text: str) -> str:
+    """`text` for a terminal that has ASCII alone; every character keeps its width."""
+    if text.isascii():
+        return text
+    text = text.translate(GLYPHS_AS_ASCII)
+    return "".join(char if char.isascii() else "?" * cells(char) for char in text)
+
+
+def piece(text: str, tone: Tone = Tone.PLAIN) -> Line:
+    """A line of one piece."""
+    return ((text, tone),)
+
+
+def text_of(line: Line) -> str:
+    """The line's text."""
+    return "".join(text for text, _ in line)
+
+
+def width_of(line: Line) -> int:
+    """Terminal cells of the line."""
+    return sum(cells(text) for text, _ in line)
+
+
+def join(lines: Iterable[Line], separator: Piece) -> Line:
+    """Lines one after the other with a separator between them; empty ones are left out."""
+    out: list[Piece] = []
+    for line in lines:
+        if line:
+            out.extend([separator, *line] if out else line)
+    return tuple(out)
+
+
+def retoned(line: Line, tone: Tone) -> Line:
+    """The same text in one tone."""
+    return tuple((text, tone) for text, _ in line)
+
+
+def fitted(line: Line, width: int, *, right: bool = False) -> Line:
+    """The line in exactly `width` cells: elided or padded."""
+    used = width_of(line)
+    if used == width:
+        return line
+    if used < width:
+        pad: Piece = (" " * (width - used), Tone.PLAIN)
+        return (pad, *line) if right else (*line, pad)
+    return cut(line, width)
+
+
+def cut(line: Line, width: int) -> Line:
+    """The line in at most `width` cells, with an ellipsis where something is gone."""
+    if width_of(line) <= width:
+        return line
+    out: list[Piece] = []
+    room = width
+    for position, (text, tone) in enumerate(line):
+        need = cells(text)
+        last = position == len(line) - 1
+        if need < room or (need == room and last):
+            out.append((text, tone))
+            room -= need
+            continue
+        short = elided(text, room) if need > room else elided(text + ELLIPSIS, room)
+        out.append((short, tone))
+        room -= cells(short)
+        break
+    if room > 0:
+        out.append((" " * room, Tone.PLAIN))
+    return tuple(out)
+
+
+def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
+    """The line over as many lines as it takes, broken at spaces; later lines are indented."""
+    width = max(width, indent + 4)
+    lines: list[Line] = []
+    current: list[Piece] = []
+    used = 0
+
+    def turn() -> None:
+        nonlocal current, used
+        lines.append(tuple(current))
+        current = [(" " * indent, Tone.PLAIN)] if indent else []
+        used = indent
+
+    for word, tone in _words(line):
+        need = cells(word)
+        if used + cells(word.rstrip()) > width and used > indent:
+            turn()
+            word = word.lstrip()  # noqa: PLW2901 - a line does not start with the space it was broken at
+            need = cells(word)
+        while used + cells(word.rstrip()) > width:
+            head = _head(word, width - used)
+            current.append((head, tone))
+            word = word[len(head) :]  # noqa: PLW2901 - the rest of a word longer than a line
+            turn()
+            need = cells(word)
+        if word:
+            current.append((word, tone))
+            used += need
+    if current or not lines:
+        lines.append(tuple(current))
+    return lines
+
+
+def _head(word: str, width: int) -> str:
+    """As many leading characters as fit into `width` cells; at least one."""
+    used = 0
+    for position, char in enumerate(word):
+        used += cells(char)
+        if used > width:
+            return word[: max(position, 1)]
+    return word
+
+
+def _words(line: Line) -> Iterable[Piece]:
+    """The line's words, each with the spaces that follow it."""
+    for text, tone in line:
+        start = 0
+        for position in range(1, len(text)):
+            if text[position] != " " and text[position - 1] == " ":
+                yield text[start:position], tone
+                start = position
+        if text:
+            yield text[start:], tone

@@ -1,0 +1,113 @@
+"""Columns of the locks table."""
+
+from __future__ import annotations
+
+from clawtop.core.model import Lock, LockKind
+from clawtop.text import safe, shown
+from clawtop.view.columns import Column, Env
+from clawtop.view.facts import base_name, lock_age, short_key
+from clawtop.view.humanize import bar, duration, span
+from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.words import VERDICTS, openclaw_words, proof_words, said
+
+KIND_WORDS: dict[LockKind, str] = {
+    LockKind.SESSION: "session",
+    LockKind.AUTH: "auth",
+    LockKind.SESSIONS_STORE: "sessions",
+    LockKind.OAUTH_REFRESH: "oauth",
+    LockKind.GATEWAY: "gateway",
+}
+BAR_WIDTH = 6
+
+
+def lock_name(lock: Lock, env: Env) -> str:
+    """What the lock stands on, as people call it."""
+    session = env.facts.session_of(lock)
+    if session is not None:
+        return safe(short_key(session))
+    if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
+        return safe(f"{lock.file.agent}: {KIND_WORDS[lock.file.kind]} store")
+    return safe(base_name(lock.file.path))
+
+
+def _name(lock: Lock, env: Env) -> Line:
+    return piece(lock_name(lock, env))
+
+
+def _kind(lock: Lock, _env: Env) -> Line:
+    return piece(KIND_WORDS[lock.file.kind], Tone.DIM)
+
+
+def command_of(lock: Lock) -> str:
+    """The owner's program, without its directories; empty when unknown."""
+    if lock.owner is None or not lock.owner.argv:
+        return ""
+    words = [base_name(word) for word in lock.owner.argv[:2]]
+    return shown(words[1] if len(words) > 1 and words[0] in ("node", "bun", "python", "python3") else words[0])
+
+
+def _owner(lock: Lock, _env: Env) -> Line:
+    pid = str(lock.pid) if lock.pid is not None else "no pid"
+    command = command_of(lock)
+    return ((pid, Tone.PLAIN), (f" {command}" if command else "", Tone.DIM))
+
+
+def _age(lock: Lock, env: Env) -> Line:
+    over = env.facts.over_limit(lock, env.now)
+    return piece(span(lock_age(lock, env.now)), Tone.BAD if over else Tone.PLAIN)
+
+
+def _limit(lock: Lock, env: Env) -> Line:
+    limit = env.facts.hold_limit(lock)
+    if limit is None:
+        return EMPTY
+    share = lock_age(lock, env.now) / limit
+    filled, empty = bar(share, BAR_WIDTH)
+    tone = Tone.BAD if share > 1 else Tone.WARN if share > 0.5 else Tone.INFO
+    return ((filled, tone), (empty, Tone.FAINT), (f" {duration(limit)}", Tone.DIM))
+
+
+def _verdict(lock: Lock, _env: Env) -> Line:
+    return said(VERDICTS[lock.verdict.kind])
+
+
+def _proof(lock: Lock, _env: Env) -> Line:
+    empty = lock.file.content_problem
+    return piece(shown(f"{empty} file" if empty else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
+
+
+def _openclaw(lock: Lock, _env: Env) -> Line:
+    return openclaw_words(lock)
+
+
+def _traffic(lock: Lock, env: Env) -> Line:
+    count = env.facts.snapshot.lock_traffic.get(lock.file.path, 0)
+    return piece(str(count), Tone.DIM) if count else EMPTY
+
+
+LOCK_COLUMNS: tuple[Column[Lock], ...] = (
+    Column("lock", "LOCK", 20, _name, lock_name, grow=16),
+    Column("kind", "KIND", 8, _kind, lambda k, _e: k.file.kind, rank=5),
+    Column("verdict", "VERDICT", 9, _verdict, lambda k, _e: k.verdict.kind),
+    Column("proof", "PROOF", 15, _proof, lambda k, _e: ",".join(k.verdict.reasons), grow=10),
+    Column("age", "AGE", 6, _age, lambda k, e: -lock_age(k, e.now), right=True),
+    Column("limit", "OF LIMIT", BAR_WIDTH + 6, _limit, rank=6),
+    Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=3),
+    Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=2),
+    Column("traffic", "/MIN", 4, _traffic, right=True, rank=7),
+)
+"""OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock."""
+
+
+def lock_search(lock: Lock) -> str:
+    """What the filter looks through."""
+    words = (
+        lock.file.path,
+        KIND_WORDS[lock.file.kind],
+        lock.verdict.kind,
+        str(lock.pid or ""),
+        lock.file.agent or "",
+        lock.file.session_id or "",
+        *lock.verdict.reasons,
+    )
+    return shown(" ".join(words))

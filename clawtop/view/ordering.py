@@ -1,0 +1,51 @@
+"""Keeping rows in their places while the operator moves, and sharing the height between tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clawtop.view.columns import Row
+
+
+def keep_order(before: Sequence[Row[Any]], after: Sequence[Row[Any]]) -> tuple[Row[Any], ...]:
+    """`after` in the order of `before`; rows that are new follow the row they now stand behind."""
+    fresh = {row.key: row for row in after}
+    kept = [fresh[row.key] for row in before if row.key in fresh]
+    if len(kept) == len(after):
+        return tuple(kept)
+    known = {row.key for row in kept}
+    places = {row.key: place for place, row in enumerate(kept)}
+    followers: dict[int, list[Row[Any]]] = {}
+    place = -1
+    for row in after:
+        if row.key in known:
+            place = places[row.key]
+        else:
+            followers.setdefault(place, []).append(row)
+    out = list(followers.get(-1, ()))
+    for place, row in enumerate(kept):
+        out.append(row)
+        out.extend(followers.get(place, ()))
+    return tuple(out)
+
+
+def shared_heights(total: int, wants: Sequence[int], least: Sequence[int], roomy: int) -> tuple[int, ...]:
+    """Heights of tables that stand on top of each other: what each wants, if there is room for it.
+
+    Otherwise each gets its least, then the rest goes to the tables in turn, one line at a time, to none more than it
+    wants. What nobody wants goes to the table with index `roomy`.
+    """
+    heights = [min(want, low) for want, low in zip(wants, least, strict=True)]
+    spare = total - sum(heights)
+    while spare > 0 and any(height < want for height, want in zip(heights, wants, strict=True)):
+        for position, want in enumerate(wants):
+            if heights[position] < want and spare > 0:
+                heights[position] += 1
+                spare -= 1
+    heights[roomy] += max(0, spare)
+    for position in sorted(range(len(heights)), key=lambda p: -heights[p]) if spare < 0 else ():
+        cut = min(heights[position] - 1, -spare)
+        heights[position] -= cut
+        spare += cut
+    return tuple(heights)

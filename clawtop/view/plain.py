@@ -1,0 +1,64 @@
+"""The overview as text: `clawtop status`, terminals that cannot do more, golden tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import tzinfo
+from typing import Any
+
+from clawtop.commands import Arming
+from clawtop.core.model import Snapshot
+from clawtop.view.columns import Env, Table, heading, placed, render_row
+from clawtop.view.facts import Facts
+from clawtop.view.headline import first_line, headline
+from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
+from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+
+MOST_ROWS = 40
+"""Rows shown of each table; the rest is counted."""
+
+
+def plain_lines(
+    snapshot: Snapshot,
+    now: int,
+    width: int,
+    *,
+    agent: str | None = None,
+    zone: tzinfo | None = None,
+    arming: Arming = Arming.READ_ONLY,
+    most_rows: int = MOST_ROWS,
+    ascii_glyphs: bool = False,
+) -> list[str]:
+    """The overview as lines of at most `width` cells without trailing blanks.
+
+    Args:
+        now: what countdowns and ages count from (ms since epoch).
+        zone: of the clock times; None is this machine's.
+        ascii_glyphs: glyphs and foreign characters become ASCII.
+    """
+    env = Env(Facts(snapshot, now, agent), now, zone)
+    tables: list[Table[Any]] = [profile_table(env), session_table(env), lock_table(env)]
+    warnings = warning_table(env)
+    if warnings.rows:
+        tables.append(warnings)
+    lines: list[Line] = [first_line(env, width, arming), *(cut(line, width) for line in headline(env))]
+    for table in tables:
+        lines.extend([(), *_table(table, width, most_rows)])
+    texts = (text_of(line).rstrip() for line in lines)
+    return [ascii_only(text) if ascii_glyphs else text for text in texts]
+
+
+def table_title(table: Table[Any], tone: Tone = Tone.TITLE) -> Line:
+    """A table's name and count."""
+    return ((f"{table.title} ", tone), *table.title_note)
+
+
+def _table(table: Table[Any], width: int, most_rows: int) -> Sequence[Line]:
+    columns = placed(table.columns, width)
+    lines: list[Line] = [heading(columns, None, table_title(table))]
+    if not table.rows:
+        return [*lines, ((" ", Tone.PLAIN), *table.empty)]
+    lines.extend(render_row(row, table, columns, table.env) for row in table.rows[:most_rows])
+    if len(table.rows) > most_rows:
+        lines.append(((f" and {len(table.rows) - most_rows} more", Tone.DIM),))
+    return lines

@@ -1,0 +1,158 @@
+"""The tables of the overview: profiles by provider in the order of trying, sessions, locks, warnings."""
+
+from __future__ import annotations
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.cooldown import ProfileState
+from clawtop.core.model import Lock, Problem, Session, VerdictKind
+from clawtop.text import safe
+from clawtop.view.columns import Env, Row, Table
+from clawtop.view.facts import Facts, ProviderFacts
+from clawtop.view.humanize import countdown, counted
+from clawtop.view.line import Line, Piece, Tone, join
+from clawtop.view.lock_columns import LOCK_COLUMNS, lock_search
+from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_search
+from clawtop.view.session_columns import SESSION_COLUMNS, session_search
+from clawtop.view.warning_columns import WARNING_COLUMNS, warning_search
+
+_DOT: Piece = (" · ", Tone.FAINT)
+
+
+def profile_table(env: Env) -> Table[ProfileRow]:
+    """Profiles in groups: a provider as a set of agents sees it, then its profiles in the order of trying."""
+    rows: list[Row[ProfileRow]] = []
+    facts = env.facts
+    for view in facts.providers:
+        agent = view.agents[0]
+        where = f"{view.provider}@{agent}"
+        rows.append(Row(where, view, Target(TargetKind.PROVIDER, view.provider, agent, view.provider), band=True))
+        rows.extend(
+            Row(
+                f"{entry.profile.id}@{agent}",
+                entry,
+                Target(TargetKind.PROFILE, entry.profile.id, agent, view.provider),
+            )
+            for entry in view.profiles
+        )
+    inherited = any(e.profile.owner_agent not in e.agents for v in facts.providers for e in v.profiles)
+    columns = tuple(c for c in PROFILE_COLUMNS if c.id != "owner" or inherited)
+    seen = {entry.profile.id: entry.state for view in facts.providers for entry in view.profiles}
+    usable = sum(state is ProfileState.USABLE for state in seen.values())
+    return Table(
+        "profiles",
+        "PROFILES",
+        columns,
+        tuple(rows),
+        env,
+        band=_provider_band,
+        search=profile_search,
+        empty=(("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),),
+        title_note=((f"{usable}/{len(seen)}", Tone.DIM),) if seen else (),
+    )
+
+
+def _provider_band(item: ProfileRow, env: Env) -> Line:
+    assert isinstance(item, ProviderFacts)  # noqa: S101 - bands are made from providers only
+    parts: list[Line] = [((safe(item.provider), Tone.BAND),)]
+    tone = Tone.DIM if item.usable == len(item.profiles) else Tone.WARN if item.usable else Tone.BAD
+    if item.next is not None:
+        parts.append(((f"{item.usable} of {len(item.profiles)} usable", tone),))
+    elif item.back_at is not None:
+        parts.append(((f"none usable, first back in {countdown(item.back_at, env.now)}", tone),))
+    else:
+        parts.append((("none usable, and none comes back by itself", tone),))
+    if item.order_source is not None:
+        parts.append(((f"order from {item.order_source}", Tone.DIM),))
+    if not item.everyone or len(env.facts.agents) > 1:
+        agents = "all agents" if item.everyone else ", ".join(safe(agent) for agent in item.agents)
+        parts.append(((agents, Tone.DIM),))
+    return join(parts, _DOT)
+
+
+def session_table(env: Env) -> Table[Session]:
+    """Sessions: what needs a hand first, then what runs, then the most recent."""
+    facts = env.facts
+    ordered = sorted(facts.sessions, key=lambda session: _session_order(session, facts))
+    columns = tuple(c for c in SESSION_COLUMNS if c.id != "agent" or len(facts.agents) > 1)
+    running = sum(session.active is True for session in facts.sessions)
+    return Table(
+        "sessions",
+        "SESSIONS",
+        columns,
+        tuple(Row(f"{s.agent}|{s.key}", s, Target(TargetKind.SESSION, s.key, s.agent, s.provider)) for s in ordered),
+        env,
+        band=lambda _item, _env: (),
+        search=session_search,
+        empty=(("No sessions yet: nothing has talked to these agents.", Tone.DIM),),
+        title_note=((f"{len(ordered)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
+    )
+
+
+def _session_order(session: Session, facts: Facts) -> tuple[int, int]:
+    recent = -(session.updated_at or session.started_at or 0)
+    if session.problems or facts.blocked_by(session):
+        return 0, recent
+    if session.active or facts.lock_of(session) or facts.holder_of(session):
+        return 1, recent
+    return (2 if session.status == "running" else 3), recent
+
+
+_VERDICT_ORDER = {VerdictKind.STALE: 0, VerdictKind.UNKNOWN: 1, VerdictKind.HELD: 2}
+
+
+def lock_table(env: Env) -> Table[Lock]:
+    """Lock files: stale ones first, then by age."""
+    facts = env.facts
+    ordered = sorted(
+        facts.locks,
+        key=lambda lock: (_VERDICT_ORDER[lock.verdict.kind], lock.created_at or lock.file.mtime, lock.file.path),
+    )
+    traffic = sum(facts.snapshot.lock_traffic.values())
+    note: tuple[Piece, ...] = ((f"{len(ordered)}", Tone.DIM),)
+    if traffic:
+        note = (*note, (f" · {traffic}/min", Tone.DIM))
+    idle = "No lock stands now." + (f" {counted(traffic, 'lock')} came and went within a minute." if traffic else "")
+    return Table(
+        "locks",
+        "LOCKS",
+        LOCK_COLUMNS,
+        tuple(Row(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
+        env,
+        band=lambda _item, _env: (),
+        search=lock_search,
+        empty=((idle, Tone.DIM),),
+        title_note=note,
+    )
+
+
+def all_problems(facts: Facts) -> tuple[Problem, ...]:
+    """Everything that is wrong and has a name, each once."""
+    found: dict[Problem, None] = dict.fromkeys(facts.snapshot.warnings)
+    for agent in facts.agents:
+        if agent.store is not None and agent.store.problem is not None:
+            found.setdefault(agent.store.problem)
+    for view in facts.providers:
+        for entry in view.profiles:
+            found.update(dict.fromkeys(entry.problems))
+    for session in facts.sessions:
+        found.update(dict.fromkeys(session.problems))
+    return tuple(found)
+
+
+def warning_table(env: Env) -> Table[Problem]:
+    """Everything that is wrong and has a name."""
+    problems = all_problems(env.facts)
+    return Table(
+        "warnings",
+        "WARNINGS",
+        WARNING_COLUMNS,
+        tuple(
+            Row(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, f"{p.code}: {p.where}: {p.text}"))
+            for p in problems
+        ),
+        env,
+        band=lambda _item, _env: (),
+        search=warning_search,
+        empty=(("Nothing is wrong that clawtop knows a name for.", Tone.DIM),),
+        title_note=((f"{len(problems)}", Tone.DIM),),
+    )

@@ -1,0 +1,120 @@
+"""Columns of the sessions table."""
+
+from __future__ import annotations
+
+from clawtop.core.model import Session
+from clawtop.text import safe
+from clawtop.view.columns import Column, Env
+from clawtop.view.facts import short_key
+from clawtop.view.humanize import age
+from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.words import said, session_words
+
+
+def _key(session: Session, env: Env) -> Line:
+    quiet = not session.active and not env.facts.blocked_by(session)
+    return piece(safe(short_key(session)), Tone.DIM if quiet else Tone.PLAIN)
+
+
+def _agent(session: Session, _env: Env) -> Line:
+    return piece(safe(session.agent), Tone.DIM)
+
+
+def _lane(session: Session, _env: Env) -> Line:
+    return piece(safe(session.lane_class), Tone.DIM)
+
+
+def _status(session: Session, _env: Env) -> Line:
+    return said(session_words(session))
+
+
+def since(session: Session) -> int | None:
+    """From when the session's age counts: the start of its run, else its last change."""
+    return session.started_at if session.active and session.started_at is not None else session.updated_at
+
+
+def _age(session: Session, env: Env) -> Line:
+    start = since(session)
+    attention = env.facts.snapshot.config.attention
+    old = env.now - start if session.active and start is not None else 0
+    tone = Tone.BAD if old > attention.abort_ms else Tone.WARN if old > attention.warn_ms else Tone.DIM
+    return piece(age(start, env.now), tone)
+
+
+def _holder(session: Session, env: Env) -> Line:
+    holder = env.facts.holder_of(session)
+    if holder is not None:
+        who = str(holder.pid) if holder.pid is not None else holder.source
+        return piece(safe(f"{who} {holder.phase}"), Tone.INFO)
+    lock = env.facts.lock_of(session)
+    if lock is not None:
+        return piece(safe(f"lock {lock.pid if lock.pid is not None else '?'}"), Tone.INFO)
+    return EMPTY
+
+
+def _waiters(session: Session, env: Env) -> Line:
+    holder = env.facts.holder_of(session)
+    return piece(str(len(holder.waiters)), Tone.WARN) if holder and holder.waiters else EMPTY
+
+
+def _trouble(session: Session, env: Env) -> Line:
+    blocked = env.facts.blocked_by(session)
+    codes = [problem.code for problem in session.problems if problem.code != session_words(session)[1]]
+    if codes or blocked:
+        return piece(safe(", ".join([*codes, *([blocked] if blocked else [])])), Tone.BAD if codes else Tone.WARN)
+    holder = env.facts.holder_of(session)
+    if holder is not None and holder.takeover_risk:
+        return piece(safe(holder.takeover_risk), Tone.WARN)
+    return EMPTY
+
+
+def _profile(session: Session, _env: Env) -> Line:
+    if session.profile is None:
+        return EMPTY
+    mark = ("⊙", Tone.ACCENT) if session.profile_source == "user" else ("⊙", Tone.FAINT)
+    return (mark, (safe(session.profile), Tone.DIM))
+
+
+def _model(session: Session, _env: Env) -> Line:
+    return piece(safe(session.model), Tone.DIM) if session.model else EMPTY
+
+
+def _traffic(session: Session, env: Env) -> Line:
+    count = env.facts.snapshot.lock_traffic.get(f"{session.file}.lock", 0) if session.file else 0
+    return piece(str(count), Tone.DIM) if count else EMPTY
+
+
+def _by_trouble(session: Session, env: Env) -> str | None:
+    return (session.problems[0].code if session.problems else env.facts.blocked_by(session)) or None
+
+
+SESSION_COLUMNS: tuple[Column[Session], ...] = (
+    Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12),
+    Column("agent", "AGENT", 5, _agent, lambda s, _e: s.agent, grow=5, rank=2),
+    Column("status", "STATUS", 11, _status, lambda s, _e: session_words(s)[1]),
+    Column("age", "AGE", 6, _age, lambda s, _e: -(since(s) or 0), right=True),
+    Column("lane", "LANE", 9, _lane, lambda s, _e: s.lane_class, rank=4),
+    Column("holder", "HELD BY", 12, _holder, grow=4, rank=3),
+    Column("waiters", "WAIT", 4, _waiters, right=True, rank=6),
+    Column("trouble", "TROUBLE", 16, _trouble, _by_trouble, grow=8),
+    Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7),
+    Column("model", "MODEL", 12, _model, lambda s, _e: s.model, grow=8, rank=8),
+    Column("traffic", "LK/MIN", 6, _traffic, right=True, rank=9),
+)
+"""LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""
+
+
+def session_search(session: Session) -> str:
+    """What the filter looks through."""
+    problems = " ".join(problem.code for problem in session.problems)
+    words = (
+        session.key,
+        session.agent,
+        session.session_id,
+        session_words(session)[1],
+        session.lane_class,
+        session.profile,
+        session.model,
+        problems,
+    )
+    return safe(" ".join(word for word in words if word))

@@ -1,0 +1,122 @@
+"""How states are said: one glyph, one word and one tone each, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clawtop.core.cooldown import ProfileState
+from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
+from clawtop.view.facts import ProfileFacts
+from clawtop.view.line import Line, Tone
+
+Said = tuple[str, str, Tone]
+"""Glyph, word, tone."""
+
+PROFILE_STATES: dict[ProfileState, Said] = {
+    ProfileState.USABLE: ("●", "usable", Tone.OK),
+    ProfileState.COOLING: ("◐", "cooling", Tone.WARN),
+    ProfileState.DISABLED: ("✗", "disabled", Tone.BAD),
+    ProfileState.BLOCKED: ("‖", "blocked", Tone.NOTE),
+    ProfileState.EXPIRED: ("⊘", "expired", Tone.BAD),
+    ProfileState.INVALID: ("⚠", "invalid", Tone.BAD),
+}
+
+UNLISTED: Said = ("○", "unlisted", Tone.DIM)
+SCOPED: Said = ("◐", "scoped", Tone.WARN)
+
+STATUSES: dict[str, Said] = {
+    "running": ("▶", "running", Tone.OK),
+    "done": ("✓", "done", Tone.DIM),
+    "failed": ("✗", "failed", Tone.BAD),
+    "killed": ("⊘", "killed", Tone.WARN),
+    "timeout": ("⧗", "timeout", Tone.WARN),
+}
+GHOST: Said = ("○", "ghost", Tone.BAD)
+MAYBE: Said = ("◌", "running?", Tone.WARN)
+SUSPENDED: Said = ("‖", "suspended", Tone.NOTE)
+IDLE: Said = ("·", "idle", Tone.FAINT)
+
+VERDICTS: dict[VerdictKind, Said] = {
+    VerdictKind.HELD: ("●", "held", Tone.INFO),
+    VerdictKind.STALE: ("✗", "stale", Tone.BAD),
+    VerdictKind.UNKNOWN: ("◌", "unknown", Tone.WARN),
+}
+
+GATEWAYS: dict[GatewayState, Said] = {
+    GatewayState.LIVE: ("●", "gateway live", Tone.OK),
+    GatewayState.DEAD: ("✗", "gateway dead", Tone.BAD),
+    GatewayState.ABSENT: ("○", "no gateway", Tone.WARN),
+    GatewayState.UNKNOWN: ("◌", "gateway unknown", Tone.WARN),
+}
+
+
+def said(words: Said) -> Line:
+    """`● usable` in its tone."""
+    glyph, word, tone = words
+    return ((f"{glyph} {word}", tone),)
+
+
+def profile_words(entry: ProfileFacts) -> Said:
+    """The state of a profile.
+
+    `scoped` is usable, but not for the model that its window names; `unlisted` is usable, but not in the order.
+    """
+    if entry.state is ProfileState.USABLE and entry.rank is None:
+        return UNLISTED
+    if entry.state is ProfileState.USABLE and entry.windows:
+        return SCOPED
+    return PROFILE_STATES[entry.state]
+
+
+def session_words(session: Session) -> Said:
+    """The state of a session: what really goes on, over what is stored."""
+    if session.suspension is not None and session.suspension.state == "suspended":
+        return SUSPENDED
+    if session.status == "running" and session.active is False:
+        return GHOST
+    if session.status == "running" and session.active is None:
+        return MAYBE
+    if session.active:
+        return STATUSES["running"]
+    return STATUSES.get(session.status or "", IDLE)
+
+
+PROOFS: dict[str, str] = {
+    "alive": "owner lives",
+    "same-start": "same start time",
+    "dead-pid": "owner is dead",
+    "zombie": "a zombie",
+    "recycled-pid": "pid was reused",
+    "older-than-boot": "older than the boot",
+    "started-after-lock": "owner began later",
+    "missing-pid": "names no owner",
+    "unparsable": "cannot be read",
+    "not-checked": "not checked",
+    "not-visible": "owner not visible",
+    "network-mount": "on a network mount",
+    "fuse-mount": "on a FUSE mount",
+    "other-namespace": "in another pid namespace",
+}
+"""Reasons of a verdict, in words."""
+
+
+def proof_words(reasons: Iterable[str]) -> str:
+    """The reasons of a verdict in words; an unknown one as it is."""
+    return ", ".join(PROOFS.get(reason, reason) for reason in reasons)
+
+
+OPENCLAW_SHORT: dict[bool | None, tuple[str, Tone]] = {
+    True: ("removes it", Tone.WARN),
+    False: ("keeps it", Tone.DIM),
+    None: ("unsure", Tone.WARN),
+}
+OPENCLAW_LONG: dict[bool | None, str] = {
+    True: "OpenClaw will remove it",
+    False: "OpenClaw will leave it alone",
+    None: "whether OpenClaw will remove it cannot be known from here",
+}
+
+
+def openclaw_words(lock: Lock) -> Line:
+    """What OpenClaw will do with the lock, in short."""
+    return (OPENCLAW_SHORT[lock.openclaw.would_remove],)
