@@ -1,0 +1,308 @@
+"""The app: one snapshot, one clock, one arming switch; it hands them to the views and commands to their handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from clawtop.clock import Clock
+from clawtop.commands import COMMANDS, Command, Context, Target, command, key_label, why_not
+from clawtop.core.model import Snapshot
+from clawtop.errors import ClawtopError
+from clawtop.text import safe, shown
+from clawtop.ui.arming import ArmingSwitch
+from clawtop.ui.messages import CommandRequested, SnapshotArrived
+from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
+from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
+from clawtop.ui.theme import THEMES, Look, textual_theme
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts
+from clawtop.view.line import Line, Tone
+
+TICK_SECONDS = 1.0
+CLOSED_TERMINAL_EXIT = 129
+
+
+class Source(Protocol):
+    """Where snapshots come from: `engine.hub.Hub`, or a recording."""
+
+    async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
+        """Deliver until cancelled."""
+
+    def poke(self) -> None:
+        """Read now."""
+
+
+class Operator(Protocol):
+    """Who carries operations out: `ui.operate`."""
+
+    undoable: bool
+    busy: str | None
+
+    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
+        """Preview, confirm, execute, receipt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the dashboard is started.
+
+    Attributes:
+        zone: of the clock times; None is this machine's.
+        ascii_glyphs: the terminal's encoding has no glyphs.
+    """
+
+    read_only: bool = False
+    mouse: bool = True
+    theme: str | None = None
+    agent: str | None = None
+    zone: tzinfo | None = None
+    ascii_glyphs: bool = False
+
+
+class ClawtopApp(App[None]):
+    """The dashboard."""
+
+    CSS_PATH = Path(__file__).with_name("clawtop.tcss")
+    TITLE = "clawtop"
+    COMMAND_PALETTE_BINDING = command("palette").keys[0]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
+
+    snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True)
+
+    def __init__(
+        self, source: Source, clock: Clock, options: Options, *, theme: str, operator: Operator | None = None
+    ) -> None:
+        self.look = Look(theme)
+        super().__init__(ansi_color=self.look.ansi or None)
+        self.source = source
+        self.clock = clock
+        self.options = options
+        self.ascii_glyphs = options.ascii_glyphs
+        self.arming = ArmingSwitch(clock, locked=options.read_only)
+        self.operator = operator
+        self.paused = False
+        self.facts: Facts | None = None
+        self.said: Line | None = None
+        self._said_until = 0.0
+        self._pending: Snapshot | None = None
+        for name in THEMES:
+            self.register_theme(textual_theme(name))
+        self.theme = theme
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[None]:
+        return MainScreen()
+
+    def on_mount(self) -> None:
+        self.set_class(self.ascii_glyphs, "-ascii")
+        on_ending_signals(self._leave)
+        self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
+        self.set_interval(TICK_SECONDS, self._tick)
+
+    def _leave(self, code: int) -> None:
+        self.exit(return_code=code)
+
+    def _deliver(self, snapshot: Snapshot) -> None:
+        self.post_message(SnapshotArrived(snapshot))
+
+    def _failed(self, error: ClawtopError) -> None:
+        self.say(shown(str(error)), Tone.BAD)
+
+    def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        if self.paused:
+            self._pending = message.snapshot
+        else:
+            self.snapshot = message.snapshot
+
+    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
+        if snapshot is not None:
+            self.facts = Facts(snapshot, self.now, self.options.agent)
+            self.view.refresh_state()
+
+    def _tick(self) -> None:
+        if terminal_is_gone():
+            self.exit(return_code=CLOSED_TERMINAL_EXIT)
+            return
+        if self.arming.expire():
+            self.say("disarmed: nothing was pressed for five minutes", Tone.WARN)
+        if self.said is not None and self.clock.monotonic() >= self._said_until:
+            self.said = None
+            self.view.draw_footer()
+        if self.paused:
+            return
+        if self.facts is not None and self.facts.changes_at is not None and self.now >= self.facts.changes_at:
+            self.watch_snapshot(self.snapshot)
+        else:
+            self.view.refresh_time()
+        refresh_page = getattr(self.screen, "refresh_time", None)
+        if refresh_page is not None and self.screen is not self.view:
+            refresh_page()
+
+    # --- what the views ask --------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> int:
+        """What countdowns count from: the clock, or the time that the state is judged by (ms since epoch)."""
+        judged = self.snapshot.judged_at if self.snapshot is not None else None
+        return self.clock.now_ms() if judged is None else judged
+
+    @property
+    def env(self) -> Env | None:
+        """The facts and the present."""
+        return Env(self.facts, self.now, self.options.zone) if self.facts is not None else None
+
+    @property
+    def view(self) -> DashboardScreen:
+        """The view that is on top, under any dialog."""
+        return next(s for s in reversed(self.screen_stack) if isinstance(s, DashboardScreen))
+
+    @property
+    def mood(self) -> str:
+        """One word about the dashboard itself, for the first line."""
+        return " PAUSED " if self.paused else ""
+
+    def context(self, target: Target | None) -> Context:
+        """What commands need to know."""
+        operator = self.operator
+        return Context(
+            self.snapshot,
+            target,
+            self.arming.state,
+            undoable=operator is not None and operator.undoable,
+            busy=operator.busy if operator is not None else None,
+        )
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Say something in the footer's place for a few seconds."""
+        self.said = ((text, tone),)
+        self._said_until = self.clock.monotonic() + FLASH_SECONDS
+        with suppress(StopIteration):
+            self.view.draw_footer()
+
+    # --- commands ------------------------------------------------------------------------------------------------
+
+    def action_command(self, command_id: str) -> None:
+        """Run a command of the table, or say why not."""
+        item = command(command_id)
+        reason = why_not(item, self.view.context)
+        if reason is not None:
+            self.say(f"{item.title}: {reason}", Tone.WARN)
+            return
+        handler = self.view.handler(command_id) or getattr(self, f"do_{command_id.replace('-', '_')}", None)
+        if handler is not None:
+            handler()
+        elif item.dangerous and self.operator is not None:
+            self.operator.start(self, item, self.view.context)
+        else:
+            self._open_view(command_id)
+
+    def on_command_requested(self, message: CommandRequested) -> None:
+        self.action_command(message.command_id)
+
+    def _open_view(self, command_id: str) -> None:
+        from clawtop.ui.screens.views import VIEWS, open_view
+
+        if command_id not in VIEWS:
+            self.say(f"{command(command_id).title}: not available in this dashboard", Tone.WARN)
+        elif self.view.view_id != command_id:
+            self.do_overview()
+            self.push_screen(open_view(command_id))
+
+    def do_overview(self) -> None:
+        if not isinstance(self.view, MainScreen):
+            self.pop_screen()
+
+    def do_quit(self) -> None:
+        if isinstance(self.view, MainScreen):
+            self.exit(return_code=0)
+        else:
+            self.pop_screen()
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C leaves from anywhere, as a signal would."""
+        self.exit(return_code=130)
+
+    def do_arm(self) -> None:
+        state = self.arming.toggle()
+        self.say(f"{state}: {_ARMING_TEXTS[str(state)]}")
+        self.view.refresh_time()
+
+    def do_pause(self) -> None:
+        self.paused = not self.paused
+        if not self.paused and self._pending is not None:
+            self.snapshot, self._pending = self._pending, None
+        self.view.refresh_time()
+
+    def do_refresh(self) -> None:
+        self.source.poke()
+        self.say("reading the state directory")
+
+    def do_copy(self) -> None:
+        target = self.view.target
+        if target is not None:
+            self.copy_to_clipboard(target.id)
+            self.say(f"copied: {safe(target.id, 80)}")
+
+    def do_theme(self) -> None:
+        self.theme = THEMES[(THEMES.index(self.theme) + 1) % len(THEMES)]
+        self.say(f"theme: {self.theme}")
+
+    def watch_theme(self, theme: str) -> None:
+        self.look = Look(theme)
+        self.ansi_color = True if self.no_color else None
+        if self.is_running:
+            self.refresh(layout=True)
+
+    def do_palette(self) -> None:
+        self.action_command_palette()
+
+    def do_help(self) -> None:
+        from clawtop.ui.screens.reading import ReadingScreen
+        from clawtop.view.footer import help_lines
+
+        self.push_screen(ReadingScreen("Help", lambda width: help_lines(self.view.context, width)))
+
+    def do_detail(self) -> None:
+        from clawtop.ui.screens.reading import ReadingScreen
+        from clawtop.view.detail import detail_lines
+
+        target = self.view.target
+        env = self.env
+        if env is not None:
+            self.push_screen(ReadingScreen("Detail", lambda width: detail_lines(target, self.env or env, width)))
+
+    def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette's entries: the table of commands."""
+        context = self.view.context
+        for item in COMMANDS:
+            if item.keys:
+                reason = why_not(item, context)
+                note = f" (not now: {reason})" if reason else ""
+                title = f"{item.title} ({key_label(item.keys[0])})"
+                # Textual may read brackets as markup here.
+                yield SystemCommand(title, (item.help + note).replace("[", "("), partial(self.action_command, item.id))
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key):
+            self.arming.stay()
+        await super().on_event(event)
+
+
+_ARMING_TEXTS = {
+    "READ-ONLY": "nothing can be changed",
+    "ARMED": "operations ask before they change anything; again to disarm",
+}

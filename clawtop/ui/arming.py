@@ -1,0 +1,48 @@
+"""READ-ONLY or ARMED: one key arms, idleness disarms."""
+
+from __future__ import annotations
+
+from clawtop.clock import Clock
+from clawtop.commands import Arming
+
+ARMED_SECONDS = 300.0
+"""Idle time after which the dashboard disarms itself."""
+
+
+class ArmingSwitch:
+    """The operator's permission to operate. Any key puts the end off while it is armed."""
+
+    def __init__(self, clock: Clock, *, locked: bool) -> None:
+        self._clock = clock
+        self._locked = locked
+        self._ends: float | None = None
+
+    @property
+    def state(self) -> Arming:
+        """What stands on the first line."""
+        if self._locked:
+            return Arming.LOCKED
+        return Arming.READ_ONLY if self._ends is None else Arming.ARMED
+
+    @property
+    def left_ms(self) -> int | None:
+        """Until it disarms itself; None while it is not armed."""
+        return None if self._ends is None else max(0, round((self._ends - self._clock.monotonic()) * 1000))
+
+    def toggle(self) -> Arming:
+        """Arm or disarm; a locked switch stays as it is."""
+        if not self._locked:
+            self._ends = self._clock.monotonic() + ARMED_SECONDS if self._ends is None else None
+        return self.state
+
+    def stay(self) -> None:
+        """The operator did something."""
+        if self._ends is not None:
+            self._ends = self._clock.monotonic() + ARMED_SECONDS
+
+    def expire(self) -> bool:
+        """Disarm if the time is over; whether that happened now."""
+        over = self._ends is not None and self._clock.monotonic() >= self._ends
+        if over:
+            self._ends = None
+        return over

@@ -1,0 +1,38 @@
+"""What travels between the parts of the screen."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from clawtop.commands import Target
+from clawtop.core.model import Snapshot
+
+
+class SnapshotArrived(Message):
+    """The hub delivered a snapshot. A later one replaces one that has not been shown yet."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, SnapshotArrived)
+
+
+class TargetChanged(Message):
+    """The row under the cursor of the focused table is another one; None: there is no row."""
+
+    def __init__(self, target: Target | None) -> None:
+        super().__init__()
+        self.target = target
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, TargetChanged)
+
+
+class CommandRequested(Message):
+    """A click asks for a command."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__()
+        self.command_id = command_id

@@ -1,0 +1,129 @@
+"""What all views of the dashboard have in common: first line, headline, footer, keys from the table of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from clawtop.commands import COMMANDS, Context, Target
+from clawtop.ui.messages import CommandRequested
+from clawtop.ui.widgets.line_bar import LineBar
+from clawtop.view.columns import Env
+from clawtop.view.footer import footer_command_at, footer_line
+from clawtop.view.headline import first_line, headline
+from clawtop.view.line import Line, Tone
+
+if TYPE_CHECKING:
+    from clawtop.ui.app import ClawtopApp
+
+FLASH_SECONDS = 5.0
+
+
+def command_bindings() -> list[BindingType]:
+    """A binding for each key of the table; none is shown by Textual, the footer is ours."""
+    return [
+        Binding(",".join(item.keys), f"app.command('{item.id}')", item.title, show=False)
+        for item in COMMANDS
+        if item.keys
+    ]
+
+
+class DashboardScreen(Screen[None]):
+    """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and name the row under the cursor.
+
+    A method `do_<command id>` (with underscores) handles a command on this view; what no view handles, the app does.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = command_bindings()
+    view_id: ClassVar[str] = ""
+
+    def compose(self) -> ComposeResult:
+        yield LineBar(id="first-line", raised=True)
+        yield LineBar(id="headline")
+        yield from self.body()
+        yield LineBar(id="footer", raised=True)
+
+    def body(self) -> ComposeResult:
+        """The widgets between headline and footer."""
+        raise NotImplementedError
+
+    def show_state(self, env: Env) -> None:
+        """Draw a new state."""
+        raise NotImplementedError
+
+    def tick(self, env: Env) -> None:
+        """Count on; nothing else has changed."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> Target | None:
+        """The row under the cursor."""
+        return None
+
+    @property
+    def claw(self) -> ClawtopApp:
+        """The app, by its own type."""
+        return self.app  # type: ignore[return-value]
+
+    def handler(self, command_id: str) -> Callable[[], None] | None:
+        """The method of this view for a command."""
+        return getattr(self, f"do_{command_id.replace('-', '_')}", None)
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    def refresh_state(self) -> None:
+        """Draw everything from the app's latest facts."""
+        env = self.claw.env
+        if env is not None and self.is_mounted:
+            self.show_state(env)
+            self._draw_bars(env)
+
+    def refresh_time(self) -> None:
+        """The 1 Hz tick."""
+        env = self.claw.env
+        if env is not None and self.is_mounted:
+            self.tick(env)
+            self._draw_bars(env)
+
+    def _draw_bars(self, env: Env) -> None:
+        app = self.claw
+        width = self.size.width
+        first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
+        self.query_one("#first-line", LineBar).show(first)
+        self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in headline(env)))
+        self.draw_footer()
+
+    def draw_footer(self) -> None:
+        """The footer, or what was just said in its place."""
+        self.query_one("#footer", LineBar).show(self._footer())
+
+    def _footer(self) -> Line:
+        said = self.claw.said
+        if said is not None:
+            return ((" ", Tone.PLAIN), *said)
+        return footer_line(self.context, self.size.width)
+
+    @property
+    def context(self) -> Context:
+        """What commands need to know, with the row under this view's cursor."""
+        return self.claw.context(self.target)
+
+    def on_mount(self) -> None:
+        self.refresh_state()
+
+    def on_screen_resume(self) -> None:
+        self.refresh_state()
+
+    def on_resize(self) -> None:
+        self.refresh_state()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.widget is not None and event.widget.id == "footer":
+            command_id = footer_command_at(self.context, self.size.width, event.x)
+            if command_id is not None:
+                self.post_message(CommandRequested(command_id))

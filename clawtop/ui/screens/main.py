@@ -1,0 +1,164 @@
+"""The overview: profiles, sessions and locks on top of each other, the detail of the cursor's row beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from clawtop.commands import Target
+from clawtop.ui.messages import TargetChanged
+from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.widgets.line_scroll import LineScroll
+from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.view.columns import Env, Sorting, Table
+from clawtop.view.detail import detail_lines
+from clawtop.view.ordering import shared_heights
+from clawtop.view.rows import lock_table, profile_table, session_table
+
+DETAIL_FROM = 112
+"""Terminal width from which the detail stands beside the tables."""
+DETAIL_WIDTHS = (40, 64)
+TABLE_WIDTH = 80
+TABLES = ("profiles", "sessions", "locks")
+LEAST_HEIGHTS = (6, 5, 3)
+_MAKERS: tuple[Callable[[Env], Table[Any]], ...] = (profile_table, session_table, lock_table)
+
+
+class TablesScreen(DashboardScreen):
+    """A view of tables with one of them focused: movement, filter, sort. `table_ids` name them from top to bottom."""
+
+    table_ids: ClassVar[tuple[str, ...]] = ()
+    zoomed: bool = False
+
+    @property
+    def tables(self) -> tuple[LiveTable, ...]:
+        return tuple(self.query_one(f"#{table_id}", LiveTable) for table_id in self.table_ids)
+
+    @property
+    def current(self) -> LiveTable:
+        """The focused table, else the first."""
+        return self.focused if isinstance(self.focused, LiveTable) else self.tables[0]
+
+    @property
+    def target(self) -> Target | None:
+        return self.current.target if self.is_mounted else None
+
+    def on_mount(self) -> None:
+        self.tables[0].focus()
+        super().on_mount()
+
+    def do_up(self) -> None:
+        self.current.move_by(-1)
+
+    def do_down(self) -> None:
+        self.current.move_by(1)
+
+    def do_page_up(self) -> None:
+        self.current.move_by(-self.current.page)
+
+    def do_page_down(self) -> None:
+        self.current.move_by(self.current.page)
+
+    def do_first(self) -> None:
+        self.current.move_to(0)
+
+    def do_last(self) -> None:
+        self.current.move_to(self.current.last)
+
+    def do_next_pane(self) -> None:
+        self._focus_by(1)
+
+    def do_previous_pane(self) -> None:
+        self._focus_by(-1)
+
+    def _focus_by(self, step: int) -> None:
+        tables = self.tables
+        tables[(tables.index(self.current) + step) % len(tables)].focus()
+        self.refresh_state()
+
+    def do_sort(self) -> None:
+        table = self.current
+        if table.table is None:
+            return
+        order = table.table.sortable()
+        place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
+        table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
+        self.claw.say(f"sorted by {table.sorting.column}" if table.sorting else "natural order")
+
+    def do_filter(self) -> None:
+        from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
+
+        if not self.query(FilterLine):
+            self.mount(FilterLine(self.current.filter_text), before="#footer")
+
+    def filter_by(self, text: str, *, done: bool) -> None:
+        """Filter every table of the view while the operator types."""
+        for table in self.tables:
+            table.rearrange(filter_text=text, sorting=table.sorting)
+        if done:
+            self.current.focus()
+
+
+class MainScreen(TablesScreen):
+    """What opens first."""
+
+    view_id = "overview"
+    table_ids = TABLES
+
+    def body(self) -> ComposeResult:
+        with Horizontal(id="body"):
+            with Vertical(id="tables"):
+                for table_id in TABLES:
+                    yield LiveTable(id=table_id)
+            yield LineScroll(id="detail", raised=True)
+
+    def show_state(self, env: Env) -> None:
+        self._detail_of: Target | None = None
+        for table, maker in zip(self.tables, _MAKERS, strict=True):
+            table.show(maker(env), env.now)
+        self._lay_out()
+        self._draw_detail(env)
+
+    def tick(self, env: Env) -> None:
+        for table in self.tables:
+            table.tick(env.now)
+        self._draw_detail(env)
+
+    def do_zoom(self) -> None:
+        self.zoomed = not self.zoomed
+        self.refresh_state()
+
+    def _lay_out(self) -> None:
+        width, height = self.size
+        detail = self.query_one("#detail")
+        detail.display = width >= DETAIL_FROM
+        detail.styles.width = max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH))
+        tables = self.tables
+        room = height - self.BARS
+        wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
+        if self.zoomed:
+            heights = tuple(room if table is self.current else 0 for table in tables)
+        else:
+            heights = shared_heights(room, wants, LEAST_HEIGHTS, roomy=1)
+        for table, lines in zip(tables, heights, strict=True):
+            table.display = lines > 0
+            table.styles.height = lines
+
+    BARS = 4
+    """Lines of first line, headline and footer."""
+
+    def _draw_detail(self, env: Env) -> None:
+        pane = self.query_one("#detail", LineScroll)
+        if pane.display and pane.size.width:
+            target = self.target
+            pane.show(detail_lines(target, env, pane.text_width), from_top=target != self._detail_of)
+            self._detail_of = target
+
+    def on_target_changed(self, _message: TargetChanged) -> None:
+        env = self.claw.env
+        if env is not None:
+            self._draw_detail(env)
+            self.draw_footer()

@@ -1,0 +1,21 @@
+"""The registry of views: command id -> where its screen lives. A screen is imported when it is first opened."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+from clawtop.ui.screens.base import DashboardScreen
+
+VIEWS: Mapping[str, str] = {
+    "warnings": "clawtop.ui.screens.warnings:WarningsScreen",
+}
+"""Views that open over the overview; each command is in the table of commands, with its key."""
+
+
+def open_view(command_id: str) -> DashboardScreen:
+    """A new screen of this view. Raises KeyError."""
+    module_name, _, class_name = VIEWS[command_id].partition(":")
+    screen = getattr(importlib.import_module(module_name), class_name)()
+    return cast("DashboardScreen", screen)

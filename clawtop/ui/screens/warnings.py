@@ -1,0 +1,26 @@
+"""Everything that is wrong and has a name, over the whole screen."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+
+from clawtop.ui.screens.main import TablesScreen
+from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.view.columns import Env
+from clawtop.view.rows import warning_table
+
+
+class WarningsScreen(TablesScreen):
+    """The warnings as one table."""
+
+    view_id = "warnings"
+    table_ids = ("warnings",)
+
+    def body(self) -> ComposeResult:
+        yield LiveTable(id="warnings")
+
+    def show_state(self, env: Env) -> None:
+        self.tables[0].show(warning_table(env), env.now)
+
+    def tick(self, env: Env) -> None:
+        self.tables[0].tick(env.now)

@@ -1,0 +1,35 @@
+"""What the process must know about its terminal: signals that end it, and whether it is still there."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import signal
+import sys
+from collections.abc import Callable, Mapping
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def on_ending_signals(leave: Callable[[int], None]) -> None:
+    """Call `leave` with 128+n for each signal that ends the process; the running loop keeps the handlers."""
+    loop = asyncio.get_running_loop()
+    for number in ENDING_SIGNALS:
+        loop.add_signal_handler(number, leave, 128 + number)
+
+
+def terminal_is_gone() -> bool:
+    """Whether the other side of our terminal was closed."""
+    try:
+        descriptor = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def speaks_unicode(environment: Mapping[str, str]) -> bool:
+    """Whether the locale of the terminal can show glyphs beyond ASCII."""
+    named = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "")
+    return "utf" in named.lower()

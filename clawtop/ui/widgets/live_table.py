@@ -1,0 +1,236 @@
+"""A table that is drawn line by line: only visible rows are rendered, only changed lines are written.
+
+DataTable renders all its visible cells again at any change; at four changes a second that is most of a core.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from clawtop.commands import Target
+from clawtop.ui.face import face
+from clawtop.ui.messages import CommandRequested, TargetChanged
+from clawtop.ui.strips import strip
+from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, placed, render_row
+from clawtop.view.line import Line, Piece, Tone, piece
+from clawtop.view.ordering import keep_order
+from clawtop.view.plain import table_title
+
+MARGIN = 1
+_MARGIN: Piece = (" ", Tone.PLAIN)
+_CURSOR: Piece = ("▌", Tone.ACCENT)
+FREEZE_SECONDS = 4.0
+"""After the operator moved, rows keep their places for this long."""
+
+
+class LiveTable(ScrollView, can_focus=True):
+    """Shows a `Table`. The cursor stays on its row by key; rows keep their order while the operator moves."""
+
+    DEFAULT_CSS = """
+    LiveTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name for it
+        super().__init__(id=id)
+        self.table: Table[Any] | None = None
+        self.sorting: Sorting | None = None
+        self.filter_text = ""
+        self._rows: tuple[Row[Any], ...] = ()
+        self._cursor = 0
+        self._now = 0
+        self._columns: tuple[Placed[Any], ...] = ()
+        self._drawn: dict[int, Line] = {}
+        self._moved_at: float | None = None
+
+    # --- content -------------------------------------------------------------------------------------------------
+
+    def show(self, table: Table[Any], now: int) -> None:
+        """Show this table; `now` (ms since epoch) is what countdowns count from."""
+        self.table, self._now = table, now
+        self._arrange()
+        self.redraw()
+
+    def tick(self, now: int) -> None:
+        """Count on: lines whose text did not change are left alone."""
+        self._now = now
+        if self._moved_at is not None and not self._frozen():
+            self._moved_at = None
+            self._arrange()
+        self.redraw()
+
+    def rearrange(self, *, filter_text: str | None = None, sorting: Sorting | None = None) -> None:
+        """Filter and sort anew."""
+        self.sorting = sorting
+        if filter_text is not None:
+            self.filter_text = filter_text
+        self._moved_at = None
+        self._arrange()
+        self.redraw(everything=True)
+
+    def _arrange(self) -> None:
+        if self.table is None:
+            return
+        key = self.cursor_key
+        rows = self.table.arranged(self.filter_text, self.sorting)
+        if self._frozen():
+            rows = keep_order(self._rows, rows)
+        self._rows = rows
+        found = next((i for i, row in enumerate(rows) if row.key == key), None) if key is not None else None
+        if found is not None:
+            offset = self._cursor - round(self.scroll_y)
+            self._cursor = found
+            if self.scroll_y and offset >= 0:
+                self.scroll_to(y=max(0, found - offset), animate=False)
+        else:
+            first = next((i for i, row in enumerate(rows) if not row.band), 0) if key is None else self._cursor
+            self._cursor = max(0, min(first, len(rows) - 1))
+        size = Size(self.size.width, len(rows) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self._announce()
+
+    def _frozen(self) -> bool:
+        return self._moved_at is not None and face(self).clock.monotonic() - self._moved_at < FREEZE_SECONDS
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    def redraw(self, *, everything: bool = False) -> None:
+        """Write the lines that changed."""
+        if everything or not self._drawn:
+            self._drawn.clear()
+            self.refresh()
+            return
+        for y in range(self.size.height):
+            if self._drawn.get(y) != self._line(y):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def on_resize(self) -> None:
+        self._drawn.clear()
+        self._place()
+        self._reveal()
+
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width
+
+    def _place(self) -> None:
+        if self.table is not None:
+            self._columns = placed(self.table.columns, self._width - MARGIN)
+
+    def _line(self, y: int) -> Line:
+        table = self.table
+        if table is None:
+            return ()
+        self._place()
+        if y == 0:
+            title = table_title(table, Tone.ACCENT if self.has_focus else Tone.TITLE)
+            if self.filter_text:
+                title = (*title, *piece(f" /{self.filter_text}"))
+            return (_MARGIN, *heading(self._columns, self.sorting, title))
+        index = round(self.scroll_y) + y - 1
+        if index < len(self._rows):
+            env = Env(table.env.facts, self._now, table.env.zone)
+            margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
+            return (margin, *render_row(self._rows[index], table, self._columns, env))
+        if not self._rows and y == 1:
+            return (
+                _MARGIN,
+                *(piece(f"No row contains “{self.filter_text}”.") if self.filter_text else table.empty),
+            )
+        return ()
+
+    def render_line(self, y: int) -> Strip:
+        look = face(self).look
+        ascii_glyphs = face(self).ascii_glyphs
+        line = self._drawn[y] = self._line(y)
+        width = self._width
+        if y == 0:
+            base = look.head_focused if self.has_focus else look.head
+            return strip(line, width, look, base, ascii_glyphs=ascii_glyphs)
+        index = round(self.scroll_y) + y - 1
+        if index == self._cursor and self._rows:
+            over = look.cursor if self.has_focus else look.cursor_idle
+            return strip(line, width, look, look.base, over=over, ascii_glyphs=ascii_glyphs)
+        return strip(line, width, look, look.base, ascii_glyphs=ascii_glyphs)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._drawn.clear()
+
+    # --- cursor --------------------------------------------------------------------------------------------------
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self._rows[self._cursor].key if self._cursor < len(self._rows) else None
+
+    @property
+    def target(self) -> Target | None:
+        """What the row under the cursor stands for."""
+        return self._rows[self._cursor].target if self._cursor < len(self._rows) else None
+
+    def move_to(self, index: int) -> None:
+        """Move the cursor to this row, as an operator does."""
+        if not self._rows:
+            return
+        before = self._cursor
+        self._cursor = max(0, min(index, len(self._rows) - 1))
+        self._moved_at = face(self).clock.monotonic()
+        if before != self._cursor:
+            self._refresh_row(before)
+            self._refresh_row(self._cursor)
+            self._reveal()
+            self._announce()
+
+    def select(self, key: str) -> bool:
+        """Move the cursor to the row with this key; False where there is none."""
+        found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
+        if found is not None:
+            self.move_to(found)
+        return found is not None
+
+    def move_by(self, rows: int) -> None:
+        """Move the cursor by so many rows."""
+        self.move_to(self._cursor + rows)
+
+    @property
+    def page(self) -> int:
+        """Rows that are visible at once."""
+        return max(1, self.size.height - 1)
+
+    @property
+    def last(self) -> int:
+        """Index of the last row."""
+        return len(self._rows) - 1
+
+    def _refresh_row(self, index: int) -> None:
+        self.refresh(Region(0, index + 1 - round(self.scroll_y), self.size.width, 1))
+
+    def _reveal(self) -> None:
+        top = round(self.scroll_y)
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + self.page:
+            self.scroll_to(y=self._cursor - self.page + 1, animate=False)
+
+    def _announce(self) -> None:
+        if self.has_focus:
+            self.post_message(TargetChanged(self.target))
+
+    def on_focus(self) -> None:
+        self.refresh()
+        self._announce()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y > 0:
+            self.move_to(round(self.scroll_y) + event.y - 1)
+            if event.chain > 1:
+                self.post_message(CommandRequested("detail"))

@@ -1,0 +1,53 @@
+"""What screen tests and pictures start the app with: a source that delivers what it is told to, a frozen clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC
+
+from clawtop.core.model import Snapshot
+from clawtop.errors import ClawtopError
+from clawtop.ui.app import ClawtopApp, Operator, Options
+from tests.support.clocks import ManualClock
+from tests.support.worlds import NOW
+
+
+class ToldSource:
+    """Delivers `first`, then whatever `tell` is given."""
+
+    def __init__(self, first: Snapshot | None) -> None:
+        self._first = first
+        self._deliver: Callable[[Snapshot], None] | None = None
+        self.pokes = 0
+
+    async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
+        self._deliver = deliver
+        if self._first is not None:
+            deliver(self._first)
+        await asyncio.Event().wait()
+
+    def tell(self, snapshot: Snapshot) -> None:
+        """Deliver another snapshot."""
+        assert self._deliver is not None
+        self._deliver(snapshot)
+
+    def poke(self) -> None:
+        self.pokes += 1
+
+
+def make_app(
+    snapshot: Snapshot | None,
+    *,
+    theme: str = "lobster",
+    read_only: bool = False,
+    agent: str | None = None,
+    ascii_glyphs: bool = False,
+    operator: Operator | None = None,
+    clock: ManualClock | None = None,
+) -> tuple[ClawtopApp, ToldSource, ManualClock]:
+    """The app over a frozen clock at the incident's time, in UTC."""
+    source = ToldSource(snapshot)
+    clock = clock or ManualClock(NOW)
+    options = Options(read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs)
+    return ClawtopApp(source, clock, options, theme=theme, operator=operator), source, clock
