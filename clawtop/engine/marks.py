@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawtop.clock import Clock
+from clawtop.core.auth_edit import AuthState
 from clawtop.core.cooldown import Schedule, unusable_until
 from clawtop.core.marking import Mark, Merged, merge
 from clawtop.core.model import Event, EventKind, UsageStats
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
-from clawtop.store.auth_state import AuthState
 from clawtop.store.auth_update import Change, StoreTarget
 from clawtop.store.mark_spool import MarkSpool
 from clawtop.text import safe

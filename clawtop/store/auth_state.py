@@ -6,47 +6,17 @@ entries win, each as a whole, over what an older generation left embedded in aut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from typing import Any
 
+from clawtop.core.auth_edit import FIELD_KEYS, LAST_GOOD, ORDER, STATS, AuthState
 from clawtop.core.model import UsageStats
 from clawtop.errors import RefusedError
 from clawtop.store.json_edit import plain
 from clawtop.store.wire import usage_stats
 from clawtop.text import safe
-
-STATS, ORDER, LAST_GOOD = "usageStats", "order", "lastGood"
-SECTIONS = (ORDER, LAST_GOOD, STATS)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
-
-
-_KEYS = {item.name: _camel(item.name) for item in fields(UsageStats)}
-
-
-@dataclass(frozen=True, slots=True)
-class AuthState:
-    """What is in force: per profile its statistics, per provider the stored order and the last good profile.
-
-    A profile without an entry in `stats`, or a provider without one in `order`, has none on the disk; an empty
-    `UsageStats` is an entry that says nothing. `profiles` are the ids of the credentials beside it; it never changes.
-    """
-
-    stats: Mapping[str, UsageStats] = field(default_factory=dict)
-    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    last_good: Mapping[str, str] = field(default_factory=dict)
-    profiles: frozenset[str] = frozenset()
-
-    def changed_by(self, change: Callable[[AuthState], AuthState]) -> AuthState:
-        """What `change` makes of this state; a new entry that says nothing is no entry."""
-        after = change(self)
-        stats = {key: entry for key, entry in after.stats.items() if key in self.stats or entry != UsageStats()}
-        return replace(after, stats=stats, profiles=self.profiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +117,7 @@ def _changed_entry(entry: Any, before: UsageStats | None, after: UsageStats | No
         return None
     members: dict[str, Any] = entry if isinstance(entry, dict) else {}
     old = before or UsageStats()
-    for name, key in _KEYS.items():
+    for name, key in FIELD_KEYS.items():
         if name == "failure_counts":
             _change_counts(members, old.failure_counts, after.failure_counts)
         elif getattr(old, name) != getattr(after, name):

@@ -18,17 +18,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from clawtop.core.auth_edit import AuthState, Documents, Edit, is_empty
 from clawtop.core.model import Generation, UsageStats
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth_lock import AuthStoreLock, Hold, Holder, Machine
-from clawtop.store.auth_state import AuthState, Documents, is_empty
 from clawtop.store.json_edit import dump, parse
 from clawtop.store.openclaw_lock import How
 from clawtop.text import safe
 
-Change = Callable[[AuthState], AuthState]
-"""A pure change. It may be asked several times: each time with what then stands on the disk."""
+Change = Edit
 
 MAX_BYTES = 64 * 1024 * 1024
 _REREADS = 3

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clawtop.core.auth_edit import AuthState
 from clawtop.core.cooldown import cleared
 from clawtop.core.model import Generation, UsageStats
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_state import AuthState
 from clawtop.store.auth_update import Landing, StoreTarget, profile_change, update
 from clawtop.store.json_edit import dump, parse
 
