@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from clawtop.core.auth_edit import AuthState, Documents, Edit, is_empty
+from clawtop.core.auth_edit import AuthState, Edit
 from clawtop.core.model import Generation, UsageStats
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth_lock import AuthStoreLock, Hold, Holder, Machine
+from clawtop.store.auth_state import Documents, is_empty
 from clawtop.store.json_edit import dump, parse
 from clawtop.store.openclaw_lock import How
 from clawtop.text import safe
