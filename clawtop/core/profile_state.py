@@ -9,6 +9,7 @@ from enum import StrEnum
 from clawtop.core.cooldown_schedules import DAY_MS, DEFAULT_SCHEDULE, MINUTE_MS, Schedule
 from clawtop.core.cooldown_windows import active_windows, cooling_until, windows
 from clawtop.core.model import Credential, CredentialState, Problem, Profile, UsageStats, WindowKind
+from clawtop.text import shown
 
 YEAR_2100_MS = 4_102_444_800_000
 SECONDS_RANGE = range(1_000_000_000, 100_000_000_000)
@@ -133,7 +134,10 @@ def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[st
     named += [("a failure count", reason) for reason in stats.failure_counts]
     for what, reason in named:
         if reason not in known:
-            yield "unknown-reason", f"{what} {reason!r} is none that OpenClaw {schedule.name} knows; it will drop it"
+            yield (
+                "unknown-reason",
+                f"{what} {shown(reason, 40)} is none that OpenClaw {schedule.name} knows; it will drop it",
+            )
 
 
 def _is_nonsense(time: int) -> bool:
