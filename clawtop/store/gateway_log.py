@@ -23,15 +23,12 @@ LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
 
 
-def default_log_directories(uid: int) -> tuple[Path, ...]:
-    """Where OpenClaw logs without `logging.file`: the shared directory, and the one of this user."""
-    return (Path("/tmp/openclaw"), Path(f"/tmp/openclaw-{uid}"))  # noqa: S108 - OpenClaw's own fixed path
+DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
+"""Where every gateway of a machine logs that has no `logging.file`."""
 
 
-def find_log(configured: Path | None, directories: tuple[Path, ...]) -> Path | None:
-    """The log file in use: the configured one, else the newest daily `openclaw-*.log`."""
-    if configured is not None:
-        return configured
+def find_log(directories: tuple[Path, ...]) -> Path | None:
+    """The newest daily `openclaw-*.log` of these directories."""
     names = [path for directory in directories for path in _daily(directory)]
     return max(names, key=lambda path: path.name, default=None)
 
