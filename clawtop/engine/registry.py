@@ -34,10 +34,10 @@ from clawtop.core.admission import (
     Request,
     Wake,
 )
-from clawtop.core.model import Event, EventKind
+from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.fork import fork_session
 from clawtop.errors import RefusedError, SessionContendedError
-from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, ring
+from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, ring
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
@@ -358,6 +358,10 @@ class PromptRegistry:
             if deadline is not None and self._clock.monotonic() >= deadline:
                 raise self._contended(path, "another clawtop process, which is changing the record")
             await self.busy_pause()
+
+    def holder_of(self, session_file: Path) -> PromptHolder | None:
+        """Who has the prompt of a session now, in any process."""
+        return read_holder(self._directory, canonical(session_file))
 
     def records(self) -> HolderRecords:
         """The records, entered on first use."""

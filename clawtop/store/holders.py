@@ -46,6 +46,11 @@ def canonical(session_file: str | Path) -> str:
     return os.path.realpath(session_file)
 
 
+def record_key(session_file: str) -> str:
+    """The name of a session's record, from its canonical path."""
+    return hashlib.sha256(os.fsencode(session_file)).hexdigest()[:32]
+
+
 # --- liveness ----------------------------------------------------------------------------------------------------
 
 
@@ -215,7 +220,7 @@ class HolderRecords:
         """
         if isinstance(request, Ask):
             self.presence.assert_visible()
-        key = hashlib.sha256(os.fsencode(session_file)).hexdigest()[:32]
+        key = record_key(session_file)
         with self._exclusive(key) as entered:
             if not entered:
                 return None
@@ -281,18 +286,34 @@ def read_admissions(state_dir: str | Path, alive: Callable[[Path, str], bool] = 
         paths = sorted(path for path in directory.iterdir() if path.suffix == ".json")
     except OSError:
         return ()
-    found = list[Admission]()
     living = dict[str, bool]()
-    for path in paths:
-        with contextlib.suppress(OSError, ValueError):
-            state = holder_record.load(path)
-            for member in state.members - living.keys():
-                living[member] = alive(directory, member)
-            dead = frozenset(member for member in state.members if not living[member])
-            state, _ = step(state, Bury(dead), 0) if dead else (state, ())
-            if not state.idle:
-                found.append(state)
-    return tuple(found)
+    found = (_living_part(directory, path, alive, living) for path in paths)
+    return tuple(state for state in found if state is not None)
+
+
+def read_admission(directory: Path, session_file: str) -> Admission | None:
+    """The same for one canonical session file in a holders directory; None when it is at rest."""
+    return _living_part(directory, directory / f"{record_key(session_file)}.json", is_alive, {})
+
+
+def read_holder(directory: Path, session_file: str) -> PromptHolder | None:
+    """Who holds a canonical session file, in any process."""
+    state = read_admission(directory, session_file)
+    return None if state is None or state.holder is None else prompt_holder(state)
+
+
+def _living_part(
+    directory: Path, path: Path, alive: Callable[[Path, str], bool], living: dict[str, bool]
+) -> Admission | None:
+    try:
+        state = holder_record.load(path)
+    except (OSError, ValueError):
+        return None
+    for member in state.members - living.keys():
+        living[member] = alive(directory, member)
+    dead = frozenset(member for member in state.members if not living[member])
+    state, _ = step(state, Bury(dead), 0) if dead else (state, ())
+    return None if state.idle else state
 
 
 def read_holders(state_dir: str | Path, alive: Callable[[Path, str], bool] = is_alive) -> tuple[PromptHolder, ...]:
