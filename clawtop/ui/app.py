@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import tzinfo
-from functools import partial
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -17,12 +14,13 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from clawtop.clock import Clock
-from clawtop.commands import COMMANDS, Command, Context, Target, command, key_label, why_not
+from clawtop.commands import Context, Target, command, why_not
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
-from clawtop.ui.arming import ArmingSwitch
+from clawtop.ui.arming import MEANING, ArmingSwitch
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
+from clawtop.ui.ports import Operator, Options, Source
 from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
@@ -33,43 +31,6 @@ from clawtop.view.line import Line, Tone
 
 TICK_SECONDS = 1.0
 CLOSED_TERMINAL_EXIT = 129
-
-
-class Source(Protocol):
-    """Where snapshots come from: `engine.hub.Hub`, or a recording."""
-
-    async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
-        """Deliver until cancelled."""
-
-    def poke(self) -> None:
-        """Read now."""
-
-
-class Operator(Protocol):
-    """Who carries operations out: `ui.operate`."""
-
-    undoable: bool
-    busy: str | None
-
-    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
-        """Preview, confirm, execute, receipt."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the dashboard is started.
-
-    Attributes:
-        zone: of the clock times; None is this machine's.
-        ascii_glyphs: the terminal's encoding has no glyphs.
-    """
-
-    read_only: bool = False
-    mouse: bool = True
-    theme: str | None = None
-    agent: str | None = None
-    zone: tzinfo | None = None
-    ascii_glyphs: bool = False
 
 
 class ClawtopApp(App[None]):
@@ -238,7 +199,7 @@ class ClawtopApp(App[None]):
 
     def do_arm(self) -> None:
         state = self.arming.toggle()
-        self.say(f"{state}: {_ARMING_TEXTS[str(state)]}")
+        self.say(f"{state}: {MEANING[state]}")
         self.view.refresh_time()
 
     def do_pause(self) -> None:
@@ -287,22 +248,11 @@ class ClawtopApp(App[None]):
 
     def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries: the table of commands."""
-        context = self.view.context
-        for item in COMMANDS:
-            if item.keys:
-                reason = why_not(item, context)
-                note = f" (not now: {reason})" if reason else ""
-                title = f"{item.title} ({key_label(item.keys[0])})"
-                # Textual may read brackets as markup here.
-                yield SystemCommand(title, (item.help + note).replace("[", "("), partial(self.action_command, item.id))
+        from clawtop.ui.palette import entries
+
+        return entries(self.view.context, self.action_command)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.arming.stay()
         await super().on_event(event)
-
-
-_ARMING_TEXTS = {
-    "READ-ONLY": "nothing can be changed",
-    "ARMED": "operations ask before they change anything; again to disarm",
-}

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from clawtop.clock import Clock
 from clawtop.commands import Arming
 
 ARMED_SECONDS = 300.0
 """Idle time after which the dashboard disarms itself."""
+
+MEANING: Mapping[Arming, str] = {
+    Arming.READ_ONLY: "nothing can be changed",
+    Arming.ARMED: "operations ask before they change anything; the same key disarms",
+    Arming.LOCKED: "it cannot be armed",
+}
 
 
 class ArmingSwitch:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
-from clawtop.ui.app import ClawtopApp, Options, Source
+from clawtop.ui.app import ClawtopApp
+from clawtop.ui.ports import Operator, Options, Source
 from clawtop.ui.terminal import speaks_unicode
 from clawtop.ui.theme import choose
 
 if TYPE_CHECKING:
     from clawtop.engine.hub import Reader
-    from clawtop.ui.app import Operator
 
 __all__ = ["Options", "run_dashboard"]
 

@@ -188,13 +188,14 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     if session is None:
         return None
     glyph, word, tone = session_words(session)
+    blocked = env.facts.blocked_by(session)
     stored = f" (stored: {safe(session.status)})" if session.status and session.status != word else ""
     facts: list[Fact] = [
         ("", piece(safe(session.key), Tone.STRONG)),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
         ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *_problems(session.problems),
-        ("blocked", piece(env.facts.blocked_by(session) or "", Tone.WARN) if env.facts.blocked_by(session) else EMPTY),
+        ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("lane", piece(safe(session.lane_class))),
         ("agent", piece(safe(session.agent))),
         ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),

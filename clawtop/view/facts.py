@@ -317,6 +317,12 @@ class Facts:
                 return f"pinned: {entry.state}"
         return None
 
+    @cached_property
+    def blocked(self) -> Mapping[tuple[str, str], str]:
+        """Blocked sessions by agent and key, in the snapshot's order, with what keeps each from going on."""
+        found = (((s.agent, s.key), self.blocked_by(s)) for s in self.sessions)
+        return {key: why for key, why in found if why is not None}
+
     def over_limit(self, lock: Lock, now: int) -> bool:
         """Whether the lock is older than OpenClaw lets one of its kind be held."""
         limit = self.hold_limit(lock)

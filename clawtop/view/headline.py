@@ -5,13 +5,14 @@ a hand.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from clawtop.commands import Arming
 from clawtop.core.cooldown import ProfileState
-from clawtop.core.model import GatewayState, LockKind, VerdictKind
+from clawtop.core.model import GatewayState, Lock, LockKind, VerdictKind
 from clawtop.text import cells, safe
 from clawtop.view.columns import Env
-from clawtop.view.facts import Facts, short_key
+from clawtop.view.facts import Facts, lock_age
 from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
 from clawtop.view.words import GATEWAYS
@@ -19,6 +20,7 @@ from clawtop.view.words import GATEWAYS
 _DOT: Piece = (" · ", Tone.FAINT)
 _BLANKS: Piece = ("  ", Tone.PLAIN)
 _MARGIN: Line = ((" ", Tone.PLAIN),)
+WRITING_MS = 2_000
 DISARM_WARNING_MS = 60_000
 """The last minute of being armed is counted down."""
 
@@ -179,7 +181,7 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
 
 
 def _blocked(facts: Facts) -> list[Line]:
-    blocked = sum(facts.blocked_by(session) is not None for session in facts.sessions)
+    blocked = len(facts.blocked)
     waiting = sum(len(holder.waiters) for holder in facts.snapshot.holders)
     lines: list[Line] = []
     if blocked:
@@ -191,8 +193,8 @@ def _blocked(facts: Facts) -> list[Line]:
 
 def _blocked_names(facts: Facts) -> list[Line]:
     """Who is blocked; last on the line, because it is what may be cut off."""
-    names = [safe(short_key(session), 32) for session in facts.sessions if facts.blocked_by(session)]
-    return [(("blocked: ", Tone.DIM), (", ".join(names[:4]), Tone.PLAIN))] if names else []
+    keys = [key.removeprefix(f"agent:{agent}:") for agent, key in islice(facts.blocked, 4)]
+    return [(("blocked: ", Tone.DIM), (", ".join(safe(key, 32) for key in keys), Tone.PLAIN))] if keys else []
 
 
 def _hand(facts: Facts) -> list[Line]:
@@ -206,6 +208,9 @@ def _hand(facts: Facts) -> list[Line]:
         lines.append(((f"✗ {counted(len(stale), 'stale lock')}", Tone.BAD),))
     if keeps:
         lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
+    jammed = [lock for lock in facts.locks if _jams(lock, facts.now)]
+    if jammed:
+        lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed by a lock without an owner", Tone.BAD),))
     ghosts = sum(session.status == "running" and session.active is False for session in facts.sessions)
     if ghosts:
         lines.append(((f"○ {counted(ghosts, 'ghost')}", Tone.BAD),))
@@ -221,6 +226,13 @@ def _hand(facts: Facts) -> list[Line]:
     if warnings:
         lines.append(((f"⚠ {counted(warnings, 'warning')}", Tone.WARN),))
     return lines
+
+
+def _jams(lock: Lock, now: int) -> bool:
+    """Whether a store lock names no owner and is too old to be in the middle of its writing."""
+    return (
+        lock.file.kind is LockKind.AUTH and lock.file.content_problem is not None and lock_age(lock, now) > WRITING_MS
+    )
 
 
 def stale_note(age_ms: int) -> Line:

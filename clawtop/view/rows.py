@@ -90,7 +90,7 @@ def session_table(env: Env) -> Table[Session]:
 
 def _session_order(session: Session, facts: Facts) -> tuple[int, int]:
     recent = -(session.updated_at or session.started_at or 0)
-    if session.problems or facts.blocked_by(session):
+    if session.problems or (session.agent, session.key) in facts.blocked:
         return 0, recent
     if session.active or facts.lock_of(session) or facts.holder_of(session):
         return 1, recent

@@ -12,7 +12,7 @@ from clawtop.view.words import said, session_words
 
 
 def _key(session: Session, env: Env) -> Line:
-    quiet = not session.active and not env.facts.blocked_by(session)
+    quiet = not session.active and (session.agent, session.key) not in env.facts.blocked
     return piece(safe(short_key(session)), Tone.DIM if quiet else Tone.PLAIN)
 
 
@@ -58,7 +58,7 @@ def _waiters(session: Session, env: Env) -> Line:
 
 
 def _trouble(session: Session, env: Env) -> Line:
-    blocked = env.facts.blocked_by(session)
+    blocked = env.facts.blocked.get((session.agent, session.key))
     codes = [problem.code for problem in session.problems if problem.code != session_words(session)[1]]
     if codes or blocked:
         return piece(safe(", ".join([*codes, *([blocked] if blocked else [])])), Tone.BAD if codes else Tone.WARN)
@@ -85,7 +85,9 @@ def _traffic(session: Session, env: Env) -> Line:
 
 
 def _by_trouble(session: Session, env: Env) -> str | None:
-    return (session.problems[0].code if session.problems else env.facts.blocked_by(session)) or None
+    return (
+        session.problems[0].code if session.problems else env.facts.blocked.get((session.agent, session.key))
+    ) or None
 
 
 SESSION_COLUMNS: tuple[Column[Session], ...] = (

@@ -8,7 +8,8 @@ from datetime import UTC
 
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
-from clawtop.ui.app import ClawtopApp, Operator, Options
+from clawtop.ui.app import ClawtopApp
+from clawtop.ui.ports import Operator, Options
 from tests.support.clocks import ManualClock
 from tests.support.worlds import NOW
 

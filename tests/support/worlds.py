@@ -269,7 +269,7 @@ _KEEP = OpenClawVerdict(False, (), False)
 
 
 def session_lock(
-    of: Session, age: int, verdict: Verdict, openclaw: OpenClawVerdict, pid: int, owner: ProcessEvidence
+    of: Session, age: int, verdict: Verdict, openclaw: OpenClawVerdict, *, pid: int, owner: ProcessEvidence
 ) -> Lock:
     """The write lock of a session."""
     return lock(
