@@ -38,26 +38,25 @@ _SECRET_FIELDS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_known_secrets: set[str] = set()  # guarded by _known_lock; grows only
-_known_pattern: re.Pattern[str] | None = None
+_known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
 _known_lock = threading.Lock()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
     """Take every loaded secret value into the redaction of `masked`. Values under 6 characters are ignored."""
-    global _known_pattern  # noqa: PLW0603 - the compiled form of _known_secrets, under the same lock
+    global _known_secrets  # noqa: PLW0603 - what the process must never show
     with _known_lock:
-        fresh = {value for value in values if len(value) >= 6} - _known_secrets
+        known = set(_known_secrets)
+        fresh = {value for value in values if len(value) >= 6} - known
         if fresh:
-            _known_secrets.update(fresh)
-            ordered = sorted(_known_secrets, key=len, reverse=True)
-            _known_pattern = re.compile("|".join(re.escape(value) for value in ordered))
+            _known_secrets = tuple(sorted(known | fresh, key=lambda value: (-len(value), value)))
 
 
 def masked(text: str) -> str:
     """`text` with every loaded secret and everything that looks like one replaced by a mask."""
-    if _known_pattern is not None:
-        text = _known_pattern.sub(MASK, text)
+    for secret in _known_secrets:
+        if secret in text:
+            text = text.replace(secret, MASK)
     text = _SECRET_FIELDS.sub(lambda match: match["name"] + MASK, text)
     return _SECRET_PATTERNS.sub(MASK, text)
 

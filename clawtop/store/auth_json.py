@@ -96,7 +96,7 @@ def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: 
         agent=agent,
         path=str(path),
         state_path=state_name,
-        profiles=tuple(_profile(name, entry, agent, str(path)) for name, entry in mapping(stored).items()),
+        profiles=_profiles(mapping(stored), agent, str(path)),
         stats={name: usage_stats(entry, name) for name, entry in stats.items()},
         order={**orders(credentials.get("order")), **orders(state.get("order"))},
         last_good={provider: name for provider, name in last_good.items() if isinstance(name, str)},
@@ -138,9 +138,13 @@ def _object(duplicates: list[str], members: list[tuple[str, Any]]) -> dict[str, 
     return result
 
 
-def _profile(name: str, entry: Any, agent: str, path: str) -> Profile:
-    stored = StoredCredential.model_validate(mapping(entry))
-    remember_secrets(secret_values(stored))
+def _profiles(entries: Mapping[str, Any], agent: str, path: str) -> tuple[Profile, ...]:
+    credentials = {name: StoredCredential.model_validate(mapping(entry)) for name, entry in entries.items()}
+    remember_secrets(secret for stored in credentials.values() for secret in secret_values(stored))
+    return tuple(_profile(name, entry, credentials[name], agent, path) for name, entry in entries.items())
+
+
+def _profile(name: str, entry: Any, stored: StoredCredential, agent: str, path: str) -> Profile:
     found = credential(stored)
     provider = text(stored.provider) or name.partition(":")[0]
     why = _malformed(entry, stored, found)
