@@ -40,6 +40,24 @@ def names_contended(spec: Any) -> bool:
     return any(names_contended(inner) for inner in nested)
 
 
+def calls_before_contention(script: Iterable[Any], calls: int, classified: Iterable[int]) -> int | None:
+    """Difference 2 in the fallback chain: how many candidates are called where one meets a contended session.
+
+    The chain ends with that call, recorded nowhere, and the caller gets the error as it was raised.
+
+    Args:
+        script: what each call of the row gives: "ok", or an error.
+        calls: how many calls OpenClaw made, which goes on to the next candidate.
+        classified: the calls, counted from 1, whose error OpenClaw gave a failover class: what a provider said wins.
+
+    Returns:
+        None where no call met one.
+    """
+    made = list(script)[:calls]
+    said = set(classified)
+    return next((n for n, outcome in enumerate(made, start=1) if names_contended(outcome) and n not in said), None)
+
+
 def _is_nested(value: Any) -> bool:
     return isinstance(value, Mapping) and "$err" in value
 

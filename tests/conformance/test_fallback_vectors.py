@@ -1,0 +1,154 @@
+"""OpenClaw 2026.5.20's chain of candidate models, run from the rows' scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clawtop.core.candidate_failure import Attempt, failure_of
+from clawtop.core.error_record import ErrorRecord, ErrorValue
+from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.fallback import (
+    Available,
+    Call,
+    CandidateFailed,
+    Consult,
+    Effect,
+    Event,
+    Failed,
+    Finish,
+    Moved,
+    RaiseFailure,
+    RaiseSummary,
+    Succeeded,
+    candidates,
+    start,
+    step,
+)
+from clawtop.core.model import ModelRef
+from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention
+from tests.conformance.harness import Row, error_from_spec, replay
+
+LANE = "main"
+
+
+def models(names: list[str]) -> tuple[ModelRef, ...]:
+    first, *others = (ModelRef(*name.split("/", 1)) for name in names)
+    return candidates(first, override=others)
+
+
+class Replay:
+    """A run over a row's candidates; each call takes the next outcome of its script."""
+
+    def __init__(self, given: Any) -> None:
+        self.script = list(given["script"])
+        self.seen: list[Effect] = []
+        self.errors: list[ErrorValue] = []
+        state, effects = start(models(given["candidates"]), TimeoutPolicy(TIMEOUTS_COMPARED_UNDER))
+        self.seen += effects
+        while isinstance(effects[-1], Consult | Call):
+            state, effects = step(state, self.answer(effects[-1]))
+            self.seen += effects
+
+    def answer(self, question: Consult | Call) -> Event:
+        if isinstance(question, Consult):
+            return Available()
+        outcome = self.script.pop(0)
+        if outcome == "ok":
+            return Succeeded()
+        self.errors.append(error_from_spec(outcome))
+        return Failed(failure_of(self.errors[-1], question.model))
+
+    def observed(self) -> dict[str, Any]:
+        ending = self.seen[-1]
+        shown: dict[str, Any] = {
+            "calls": [str(effect.model) for effect in self.seen if isinstance(effect, Call)],
+            "onError": [told(effect) for effect in self.seen if isinstance(effect, CandidateFailed)],
+            "fallbackSteps": [moved(effect) for effect in self.seen if isinstance(effect, Moved)],
+        }
+        if isinstance(ending, Finish):
+            answer = {"result": "OK", "provider": ending.model.provider, "model": ending.model.model}
+            return {**shown, "ok": {**answer, "attempts": [attempt(each) for each in ending.attempts]}}
+        return {**shown, "error": self.error(ending)}
+
+    def error(self, ending: Effect) -> dict[str, Any]:
+        last = self.errors[-1]
+        match ending:
+            case RaiseSummary(summary):
+                return {
+                    "name": "FallbackSummaryError",
+                    "message": summary.text,
+                    "attempts": [attempt(each) for each in summary.attempts],
+                    "soonestCooldownExpiry": summary.soonest_recovery,
+                    "lane": LANE,
+                    "hasCause": not is_failover(last) or is_thrown(last),
+                }
+            case RaiseFailure(failure) if not is_failover(last):
+                fields = {"message": failure.message, "reason": failure.reason, "status": failure.status, "lane": LANE}
+                return present({"name": "FailoverError", **fields, "hasCause": is_thrown(last)})
+            case _:
+                return raw(last)
+
+
+def is_failover(error: ErrorValue) -> bool:
+    return isinstance(error, ErrorRecord) and error.is_failover
+
+
+def is_thrown(error: ErrorValue) -> bool:
+    return isinstance(error, ErrorRecord) and error.is_exception
+
+
+def raw(error: ErrorValue) -> dict[str, Any]:
+    """The very error of the last call, as the rows print errors."""
+    if not isinstance(error, ErrorRecord):
+        return {"primitive": error}
+    reason = {"name": error.reason.name} if isinstance(error.reason, ErrorRecord) else error.reason
+    shown = {"name": error.name, "message": error.message, "reason": reason, "status": error.status}
+    return present({**shown, "hasCause": error.cause is not None})
+
+
+def present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def told(effect: CandidateFailed) -> dict[str, Any]:
+    where = {"provider": effect.model.provider, "model": effect.model.model}
+    return {**where, "attempt": effect.number, "total": effect.total}
+
+
+def moved(effect: Moved) -> dict[str, Any]:
+    fields = {
+        "Type": "fallback_step",
+        "FromModel": str(effect.source),
+        "ToModel": str(effect.target) if effect.target else None,
+        "FromFailureReason": effect.reason,
+        "FromFailureDetail": effect.detail or None,
+        "ChainPosition": effect.position,
+        "FinalOutcome": effect.outcome,
+    }
+    return {f"fallbackStep{name}": value for name, value in present(fields).items()}
+
+
+def attempt(made: Attempt) -> dict[str, Any]:
+    where = {"provider": made.model.provider, "model": made.model.model}
+    return present({**where, "error": made.error, "reason": made.reason, "status": made.status, "code": made.code})
+
+
+def expected_of(row: Row) -> Any:
+    """The row's expectation with the deliberate difference for contended sessions applied."""
+    expected = row.expected
+    steps = enumerate(expected["fallbackSteps"], start=1)
+    classified = [number for number, step in steps if "fallbackStepFromFailureReason" in step]
+    number = calls_before_contention(row.input["script"], len(expected["calls"]), classified)
+    if number is None:
+        return expected
+    return {
+        "calls": expected["calls"][:number],
+        "onError": expected["onError"][: number - 1],
+        "fallbackSteps": expected["fallbackSteps"][: number - 1],
+        "error": raw(error_from_spec(row.input["script"][number - 1])),
+    }
+
+
+@replay("model-fallback", "2026.5.20")
+def test_model_fallback(row: Row) -> None:
+    assert Replay(row.input).observed() == expected_of(row)
