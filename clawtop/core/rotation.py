@@ -12,24 +12,14 @@ from typing import Final, NamedTuple
 
 from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, Schedule
 from clawtop.core.cooldown_windows import cooling_until
-from clawtop.core.model import AuthConfig, ConfigProfile, Profile
-from clawtop.core.profile_state import credential_fault, is_past_expiry
-from clawtop.core.provider_ids import ProviderNames
+from clawtop.core.eligibility import REJECTIONS, Asked, configured_ids, eligible, stored_ids, written_order
+from clawtop.core.model import AuthConfig, Profile
+from clawtop.core.profile_state import is_past_expiry
 
 NOTHING_PENDING: Final[Mapping[str, int]] = {}
 
 _TYPE_RANKS: Final = {"oauth": 0, "token": 1, "api_key": 2}
 _OTHER_TYPE: Final = 3
-
-REJECTIONS: Final[Mapping[str, str]] = {
-    "profile-missing": "it is named, but no such profile is stored",
-    "provider-mismatch": "it belongs to another provider",
-    "mode-mismatch": "openclaw.json gives it another kind of credential than the stored one",
-    "no-credential": "its credential holds no key, token or login",
-    "invalid-expires": "its expiry is not a time",
-    "expired": "its token has expired",
-    "not-listed": "the order that counts does not name it",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +52,6 @@ class Order:
     ranks: tuple[Ranked, ...]
     rejected: tuple[Rejected, ...]
     explicit_source: str | None
-
-
-class _Asked(NamedTuple):
-    """What every step of resolving one order needs."""
-
-    provider: str
-    auth_key: str
-    by_id: Mapping[str, Profile]
-    stored_order: Mapping[str, Sequence[str]]
-    config: AuthConfig
-    now: int
-    schedule: Schedule
 
 
 class _Resolved(NamedTuple):
@@ -133,7 +111,7 @@ def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in whi
         for rank, id_ in enumerate(found.ids, start=1)
     )
     named = {*found.ids, *(id_ for id_, _ in found.rejected)}
-    unlisted = [(id_, "not-listed") for id_ in _stored_ids(asked) if id_ not in named]
+    unlisted = [(id_, "not-listed") for id_ in stored_ids(asked) if id_ not in named]
     rejected = tuple(Rejected(id_, code, REJECTIONS[code]) for id_, code in (*found.rejected, *unlisted))
     return Order(found.ids, ranks, rejected, found.source)
 
@@ -210,21 +188,21 @@ def _asked(  # noqa: PLR0917 - as resolve_order
     config: AuthConfig,
     now: int,
     schedule: Schedule,
-) -> _Asked:
+) -> Asked:
     by_id = {profile.id: profile for profile in profiles}
-    return _Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
+    return Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
 
 
-def _resolve(asked: _Asked, preferred: str | None, for_model: str | None, pending: Mapping[str, int]) -> _Resolved:
+def _resolve(asked: Asked, preferred: str | None, for_model: str | None, pending: Mapping[str, int]) -> _Resolved:
     schedule = asked.schedule
-    configured = _configured_ids(asked)
-    listed, source = _written_order(asked)
-    base = listed if listed is not None else configured or _stored_ids(asked)
-    kept, rejected = _eligible(base, asked)
+    configured = configured_ids(asked)
+    listed, source = written_order(asked)
+    base = listed if listed is not None else configured or stored_ids(asked)
+    kept, rejected = eligible(base, asked)
     keeps_order = listed is not None
     repairs = bool(configured) or (source == "store" and schedule.repairs_stored_order)
     if repairs and not kept and base and asked.by_id.keys().isdisjoint(base):
-        kept, faulty = _eligible(_stored_ids(asked), asked)
+        kept, faulty = eligible(stored_ids(asked), asked)
         rejected += faulty
         keeps_order = keeps_order and not schedule.repairs_stored_order
     available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
@@ -238,97 +216,8 @@ def _resolve(asked: _Asked, preferred: str | None, for_model: str | None, pendin
     return _Resolved(tuple(ids), cooling, rejected, source, keeps_order)
 
 
-def _written_order(asked: _Asked) -> tuple[Sequence[str] | None, str | None]:
-    """The order that someone wrote for the provider, and where it stands; an empty one counts."""
-    places = [
-        (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
-    ]
-    if not places:
-        return None, None
-    names = asked.schedule.names
-    for orders, source in places:
-        for key in (asked.auth_key, names.key(asked.provider)):
-            listed = _by_name(orders, key, names)
-            if listed is not None:
-                return listed, source
-    lender = names.key_lenders.get(asked.auth_key)
-    for orders, source in places if lender is not None else ():
-        listed = _by_name(orders, lender or "", names)
-        if listed is not None:
-            return _lent_order(listed, asked), source
-    return None, None
-
-
-def _by_name(orders: Mapping[str, Sequence[str]], key: str, names: ProviderNames) -> Sequence[str] | None:
-    """The first entry whose name means this provider, however it is spelled."""
-    return next((ids for name, ids in orders.items() if names.key(name) == key), None)
-
-
-def _lent_order(listed: Sequence[str], asked: _Asked) -> Sequence[str]:
-    """The lender's order with the borrower's own profiles: behind it if it names one of them, else before it."""
-    names = asked.schedule.names
-    own = [id_ for id_, profile in asked.by_id.items() if names.auth_key(profile.provider) == asked.auth_key]
-    return (*listed, *own) if set(own).intersection(listed) else (*own, *listed)
-
-
-def _configured_ids(asked: _Asked) -> Sequence[str]:
-    entries = asked.config.profiles
-    return [id_ for id_, entry in entries.items() if _is_configured_for(entry, asked.by_id.get(id_), asked)]
-
-
-def _stored_ids(asked: _Asked) -> Sequence[str]:
-    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked)]
-
-
-def _eligible(ids: Sequence[str], asked: _Asked) -> tuple[list[Profile], list[tuple[str, str]]]:
-    """The profiles behind `ids` that may be tried, each once, and (id, code) of the others."""
-    kept: list[Profile] = []
-    rejected: list[tuple[str, str]] = []
-    for id_ in dict.fromkeys(ids):
-        profile = asked.by_id.get(id_)
-        if profile is None:
-            rejected.append((id_, "profile-missing"))
-        elif (code := _fault(profile, asked)) is None:
-            kept.append(profile)
-        else:
-            rejected.append((id_, code))
-    return kept, rejected
-
-
-def _fault(profile: Profile, asked: _Asked) -> str | None:
-    """Why a stored profile may not be tried for the provider; None where it may."""
-    if not _serves(profile, asked):
-        return "provider-mismatch"
-    entry = asked.config.profiles.get(profile.id)
-    if entry is not None:
-        if not _is_configured_for(entry, profile, asked):
-            return "provider-mismatch"
-        kind = profile.credential.type
-        if entry.mode != kind and (entry.mode, kind) != ("oauth", "token"):
-            return "mode-mismatch"
-    return credential_fault(profile.credential, asked.now)
-
-
-def _serves(profile: Profile, asked: _Asked) -> bool:
-    """Whether a stored profile's credential can authenticate the provider."""
-    return _authenticates(profile.provider, profile.credential.type, asked)
-
-
-def _is_configured_for(entry: ConfigProfile, stored: Profile | None, asked: _Asked) -> bool:
-    """Whether a profile of the config is meant for the provider; a stored credential's kind beats the config's."""
-    return _authenticates(entry.provider, entry.mode if stored is None else stored.credential.type, asked)
-
-
-def _authenticates(provider: str, kind: str, asked: _Asked) -> bool:
-    if provider == asked.provider:
-        return True
-    names = asked.schedule.names
-    key = names.auth_key(provider)
-    return key == asked.auth_key or (kind == "api_key" and names.key_lenders.get(asked.auth_key) == key)
-
-
 def _split(
-    profiles: Sequence[Profile], asked: _Asked, for_model: str | None, pending: Mapping[str, int]
+    profiles: Sequence[Profile], asked: Asked, for_model: str | None, pending: Mapping[str, int]
 ) -> tuple[list[Profile], dict[str, int]]:
     """The profiles that may be used now, and the others: id -> when its last window ends."""
     available: list[Profile] = []
@@ -356,7 +245,7 @@ def _by_type_and_use(now: int, schedule: Schedule) -> Callable[[Profile], tuple[
     return key
 
 
-def _why_here(id_: str, found: _Resolved, asked: _Asked, preferred: str | None, pending: Mapping[str, int]) -> str:
+def _why_here(id_: str, found: _Resolved, asked: Asked, preferred: str | None, pending: Mapping[str, int]) -> str:
     """Why a profile stands where it stands, in words."""
     if id_ == preferred:
         return "preferred: it goes first, cooling or not"
