@@ -57,6 +57,14 @@ def read_conversation(path: Path) -> Conversation:
     return parse_conversation(content, str(path))
 
 
+def size_of(path: Path) -> int:
+    """The size of a transcript in bytes; 0 when there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def parse_conversation(content: bytes, where: str) -> Conversation:
     """The conversation that the bytes of a transcript hold."""
     entries: dict[str, Mapping[str, Any]] = {}

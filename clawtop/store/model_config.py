@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from clawtop.core.model import Problem
 from clawtop.errors import ClawtopError
-from clawtop.store.secrets import Secret, SecretSources, SecretUnavailableError, config_secret, resolved
+from clawtop.store.secrets import Secret, SecretSources, config_secret, resolved
 from clawtop.text import safe
 
 DEFAULT_API = "openai-completions"
 """A provider with a base URL but no `api` speaks this (docs gateway/config-tools, 2026.5.20)."""
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 KNOWN: Mapping[str, tuple[str, str]] = {
     "anthropic": ("https://api.anthropic.com", "anthropic-messages"),
@@ -56,6 +59,14 @@ class ProviderConfig:
     bearer: bool = False
     api_key: object = field(default=None, repr=False)
     headers: Mapping[str, object] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """The provider runs on this machine, where OpenClaw asks for no credential."""
+        try:
+            return urlsplit(self.base_url).hostname in LOOPBACK
+        except ValueError:
+            return False
 
     def api_of(self, model: str) -> str:
         entry = self.models.get(model)
@@ -171,14 +182,3 @@ def _positive(value: object) -> float | None:
 def _whole(value: object) -> int | None:
     number = _positive(value)
     return int(number) if number is not None else None
-
-
-__all__ = [
-    "KNOWN",
-    "ModelEntry",
-    "ProviderConfig",
-    "ProviderUnknownError",
-    "SecretUnavailableError",
-    "provider_named",
-    "read_providers",
-]

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from typing import Any
 
@@ -51,7 +51,7 @@ class ProviderClient:
         if client is not None:
             await client.aclose()
 
-    async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncIterator[ReplyPart]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncGenerator[ReplyPart, None]:
         """Ask once and yield the reply's parts; the last one is `Finished`.
 
         Raises:
