@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ from clawtop.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
-    from clawtop.store.snapshot import SnapshotReader
+    from clawtop.store.snapshot import ExtraPart, SnapshotReader
 
 
-def open_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
+def open_reader(
+    args: argparse.Namespace, clock: Clock | None = None, extra_parts: Sequence[ExtraPart] = ()
+) -> SnapshotReader:
     """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError."""
     from clawtop.store.processes import SystemProcesses, UncheckedProcesses
     from clawtop.store.snapshot import SnapshotReader
@@ -27,12 +30,25 @@ def open_reader(args: argparse.Namespace, clock: Clock | None = None) -> Snapsho
         processes=SystemProcesses() if args.at is None else UncheckedProcesses(),
         agent=args.agent,
         at=args.at,
+        extra_parts=extra_parts,
     )
+
+
+def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
+    """As `open_reader`; its snapshots also tell holders, lanes, events and config warnings."""
+    from clawtop.store.incident import IncidentPart
+
+    return open_reader(args, clock, (IncidentPart(),))
 
 
 def load_snapshot(args: argparse.Namespace) -> Snapshot:
     """Read the state once. Raises StateUnreadableError."""
     return open_reader(args).read()
+
+
+def load_incident(args: argparse.Namespace) -> Snapshot:
+    """Read the state and what led to it, once. Raises StateUnreadableError."""
+    return open_incident_reader(args).read()
 
 
 def judged_at(snapshot: Snapshot) -> int:

@@ -1,0 +1,79 @@
+"""`clawtop record`: write everything that happens to a file, without a screen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.engine.hub import Hub
+    from clawtop.errors import ClawtopError
+    from clawtop.store.recording import Recorder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument(
+        "--out", metavar="FILE", help="where to (default: clawtop-recording-TIME here); rotated to FILE.1 at 64 MiB"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds (default: at an interrupt)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record until interrupted or the time is over. Exit 0; 3 when the state cannot be read or the file not written."""
+    from clawtop import __version__
+    from clawtop.cli.common import open_incident_reader
+    from clawtop.clock import SystemClock
+    from clawtop.engine.hub import Hub
+    from clawtop.store.recording import Recorder
+    from clawtop.text import safe
+
+    clock = SystemClock()
+    reader = open_incident_reader(args, clock)
+    reader.read()  # an unreadable directory is an error now, not an empty recording later
+    started = clock.now_ms()
+    path = Path(args.out or f"clawtop-recording-{datetime.fromtimestamp(started / 1000, UTC):%Y%m%dT%H%M%SZ}")
+    recorder = Recorder(path, started_at=started, clawtop_version=__version__)
+    print(f"recording to {safe(str(path))}; interrupt to stop", file=sys.stderr)
+    try:
+        asyncio.run(_record(Hub(reader, clock), recorder, args.seconds))
+    finally:
+        recorder.close()
+    print(f"{path.stat().st_size} bytes; open it with clawtop replay", file=sys.stderr)
+    return 0
+
+
+FLUSH_SECONDS = 5.0
+
+
+async def _record(hub: Hub, recorder: Recorder, seconds: float | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+
+    def failed(error: ClawtopError) -> None:
+        print(f"clawtop: {error}", file=sys.stderr)
+
+    recording = asyncio.create_task(hub.run(recorder.add, failed))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        async with asyncio.timeout(seconds):
+            while not stop.is_set():
+                await asyncio.wait({recording, stopping}, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if recording.done():
+                    recording.result()
+                recorder.flush()
+    except TimeoutError:
+        pass
+    finally:
+        for task in (recording, stopping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task

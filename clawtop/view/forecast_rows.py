@@ -1,0 +1,150 @@
+"""When is anything usable again: each agent's model chain, link by link, and the sessions that are stranded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.forecast import ChainRecovery, Recovery, Stranded, chain_recovery, stranded_sessions
+from clawtop.text import safe
+from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.humanize import countdown, counted, time_near
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One candidate of an agent's chain; None stands for the agent itself, as the heading of its links."""
+
+    chain: ChainRecovery
+    link: Recovery | None
+
+
+def _model(row: LinkRow, _env: Env) -> Line:
+    link = row.link
+    return piece(f"  {safe(link.provider)}/{safe(link.model or '*')}") if link is not None else EMPTY
+
+
+def _now(row: LinkRow, _env: Env) -> Line:
+    link = row.link
+    if link is None:
+        return EMPTY
+    if link.usable:
+        return piece(f"● {len(link.usable)} usable", Tone.OK)
+    return piece("○ none", Tone.BAD)
+
+
+def _back(row: LinkRow, env: Env) -> Line:
+    link = row.link
+    if link is None or link.usable:
+        return EMPTY
+    if link.at is None:
+        return piece("never by itself", Tone.BAD)
+    return ((countdown(link.at, env.now), Tone.WARN), (f" at {time_near(link.at, env.now, env.zone)}", Tone.DIM))
+
+
+def _waves(row: LinkRow, env: Env) -> Line:
+    """Which profiles come back together, in the order in which they do."""
+    if row.link is None:
+        return EMPTY
+    parts: list[Piece] = []
+    for wave in row.link.waves:
+        names = ", ".join(safe(profile_id) for profile_id in wave.ids)
+        parts.append((f"{'  ' if parts else ''}{countdown(wave.at, env.now)}: {names}", Tone.DIM))
+    return tuple(parts)
+
+
+FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
+    Column("model", "", 34, _model, grow=16),
+    Column("now", "NOW", 10, _now),
+    Column("back", "BACK IN", 18, _back),
+    Column("waves", "WHO COMES BACK WHEN", 24, _waves, grow=60, rank=1),
+)
+
+
+def forecast_table(env: Env) -> Table[LinkRow]:
+    """Each agent's chain of candidate models."""
+    snapshot = env.facts.snapshot
+    rows: list[Row[LinkRow]] = []
+    for agent in snapshot.agents:
+        chain = chain_recovery(snapshot, agent, env.now)
+        rows.append(Row(agent.id, LinkRow(chain, None), band=True))
+        rows.extend(
+            Row(
+                f"{agent.id}:{link.provider}/{link.model}",
+                LinkRow(chain, link),
+                Target(TargetKind.PROVIDER, link.provider, agent.id, link.provider),
+            )
+            for link in chain.links
+        )
+    return Table(
+        "forecast",
+        "FORECAST",
+        FORECAST_COLUMNS,
+        tuple(rows),
+        env,
+        band=_agent_band,
+        search=lambda row: f"{row.chain.agent} {row.link.provider if row.link else ''}",
+        empty=(("No agents.", Tone.DIM),),
+    )
+
+
+def _agent_band(row: LinkRow, env: Env) -> Line:
+    chain = row.chain
+    name: Piece = (safe(chain.agent), Tone.BAND)
+    if any(link.usable for link in chain.links):
+        with_model = f" answers now with {safe(str(chain.model))}" if chain.model else " can answer now"
+        return (name, (with_model, Tone.OK))
+    if chain.at is None:
+        return (name, (" cannot answer until somebody helps", Tone.BAD))
+    return (name, (f" can answer again in {countdown(chain.at, env.now)}", Tone.WARN))
+
+
+def _session(row: Stranded, _env: Env) -> Line:
+    return piece(safe(row.session.key))
+
+
+def _pin(row: Stranded, _env: Env) -> Line:
+    by = row.session.profile_source
+    return ((safe(row.profile), Tone.PLAIN), (f" by {safe(by)}" if by else "", Tone.DIM))
+
+
+def _state(row: Stranded, env: Env) -> Line:
+    word = str(row.state) if row.state is not None else "gone"
+    left = f" for {countdown(row.until, env.now)}" if row.until is not None else ""
+    return piece(word + left, Tone.WARN if row.until is not None else Tone.BAD)
+
+
+def _moves(row: Stranded, _env: Env) -> Line:
+    return piece("moves to another profile", Tone.OK) if row.moves else piece("stays where it is", Tone.BAD)
+
+
+STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
+    Column("session", "SESSION", 36, _session, lambda row, _env: row.session.key, grow=30),
+    Column("pin", "PINNED TO", 24, _pin, lambda row, _env: row.profile, grow=10),
+    Column("state", "WHICH IS", 22, _state, lambda row, _env: row.until),
+    Column("moves", "NEXT RUN", 24, _moves, lambda row, _env: row.moves, rank=1),
+)
+
+
+def stranded_table(env: Env) -> Table[Stranded]:
+    """Sessions pinned to a profile that cannot serve them."""
+    stranded = stranded_sessions(env.facts.snapshot, env.now)
+    return Table(
+        "stranded",
+        "PINNED TO WHAT CANNOT SERVE",
+        STRANDED_COLUMNS,
+        tuple(
+            Row(
+                f"{row.session.agent}:{row.session.key}",
+                row,
+                Target(TargetKind.SESSION, row.session.key, row.session.agent, session_key=row.session.key),
+            )
+            for row in stranded
+        ),
+        env,
+        band=lambda _item, _env: EMPTY,
+        search=lambda row: f"{row.session.key} {row.profile}",
+        empty=(("Every pinned session has a profile that can serve it.", Tone.OK),),
+        title_note=((counted(len(stranded), "session"), Tone.DIM),) if stranded else (),
+    )

@@ -1,0 +1,152 @@
+"""Lanes as a table, and what lanes did to each other: collisions and takeovers by class, the worst sessions."""
+
+from __future__ import annotations
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.lane_stats import Contention, WorstSession, contention
+from clawtop.core.model import LaneStats
+from clawtop.text import safe
+from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.humanize import age, counted, span, sparkline
+from clawtop.view.line import EMPTY, Line, Tone, piece
+
+SPARK_WIDTH = 20
+SLOW_MS = 2_000
+"""A wait that OpenClaw warns about."""
+
+
+def _lane(lane: LaneStats, _env: Env) -> Line:
+    return piece(safe(lane.lane), Tone.STRONG)
+
+
+def _class(lane: LaneStats, _env: Env) -> Line:
+    return piece(safe(lane.lane_class), Tone.DIM)
+
+
+def _load(lane: LaneStats, _env: Env) -> Line:
+    if lane.active is None:
+        return piece("-", Tone.FAINT)
+    full = lane.limit is not None and lane.active >= lane.limit
+    limit = "?" if lane.limit is None else str(lane.limit)
+    return piece(f"{lane.active}/{limit}", Tone.WARN if full and lane.queued else Tone.PLAIN)
+
+
+def _queued(lane: LaneStats, _env: Env) -> Line:
+    if lane.queued is None:
+        return piece("-", Tone.FAINT)
+    return piece(str(lane.queued), Tone.WARN if lane.queued else Tone.FAINT)
+
+
+def _wait(ms: int | None) -> Line:
+    if ms is None:
+        return piece("-", Tone.FAINT)
+    return piece(span(ms), Tone.WARN if ms >= SLOW_MS else Tone.PLAIN)
+
+
+def _spark(lane: LaneStats, _env: Env) -> Line:
+    return piece(sparkline(lane.waits, SPARK_WIDTH), Tone.INFO) if lane.waits else EMPTY
+
+
+def _source(lane: LaneStats, _env: Env) -> Line:
+    return piece(safe(lane.source), Tone.FAINT)
+
+
+LANE_COLUMNS: tuple[Column[LaneStats], ...] = (
+    Column("lane", "LANE", 30, _lane, lambda lane, _env: lane.lane, grow=40),
+    Column("class", "CLASS", 11, _class, lambda lane, _env: lane.lane_class, rank=3),
+    Column("load", "RUNS", 5, _load, lambda lane, _env: lane.active, right=True),
+    Column("queued", "QUEUED", 6, _queued, lambda lane, _env: lane.queued, right=True),
+    Column(
+        "p50", "P50", 6, lambda lane, _env: _wait(lane.wait_p50_ms), lambda lane, _env: lane.wait_p50_ms, right=True
+    ),
+    Column(
+        "p95", "P95", 6, lambda lane, _env: _wait(lane.wait_p95_ms), lambda lane, _env: lane.wait_p95_ms, right=True
+    ),
+    Column(
+        "max", "MAX", 6, lambda lane, _env: _wait(lane.wait_max_ms), lambda lane, _env: lane.wait_max_ms, right=True
+    ),
+    Column("spark", "WAITS", SPARK_WIDTH, _spark, rank=2),
+    Column("source", "FROM", 15, _source, lambda lane, _env: lane.source, rank=1),
+)
+
+
+def lane_table(env: Env) -> Table[LaneStats]:
+    """Every lane that a source tells of, the busiest first."""
+    lanes = env.facts.snapshot.lanes
+    queued = sum(lane.queued or 0 for lane in lanes)
+    return Table(
+        "lanes",
+        "LANES",
+        LANE_COLUMNS,
+        tuple(Row(f"{lane.source}:{lane.lane}", lane, Target(TargetKind.LANE, lane.lane)) for lane in lanes),
+        env,
+        band=lambda _item, _env: EMPTY,
+        search=lambda lane: f"{lane.lane} {lane.lane_class} {lane.source}",
+        empty=(
+            ("No source tells of lanes. A gateway's log does at level debug, its metrics with the plugin.", Tone.DIM),
+        ),
+        title_note=((f"{len(lanes)}, {queued} queued", Tone.DIM),) if lanes else (),
+    )
+
+
+def _worst_session(row: WorstSession, _env: Env) -> Line:
+    return piece(safe(row.session))
+
+
+WORST_COLUMNS: tuple[Column[WorstSession], ...] = (
+    Column("session", "SESSION", 40, _worst_session, lambda row, _env: row.session, grow=60),
+    Column(
+        "takeovers",
+        "TAKEOVERS",
+        9,
+        lambda row, _env: _count(row.takeovers),
+        lambda row, _env: row.takeovers,
+        right=True,
+    ),
+    Column(
+        "collisions",
+        "COLLISIONS",
+        10,
+        lambda row, _env: _count(row.collisions),
+        lambda row, _env: row.collisions,
+        right=True,
+    ),
+    Column(
+        "longest", "LONGEST", 8, lambda row, _env: _wait(row.longest_ms), lambda row, _env: row.longest_ms, right=True
+    ),
+    Column("last", "LAST", 7, lambda row, env: piece(age(row.last_at, env.now), Tone.DIM), right=True),
+)
+
+
+def _count(number: int) -> Line:
+    return piece(str(number), Tone.BAD if number else Tone.FAINT)
+
+
+def worst_table(env: Env) -> Table[WorstSession]:
+    """The sessions on which lanes collide most."""
+    counted_events = contention(env.facts.snapshot.events)
+    return Table(
+        "worst",
+        "WORST SESSIONS",
+        WORST_COLUMNS,
+        tuple(
+            Row(row.session, row, Target(TargetKind.SESSION, row.session, session_key=row.session))
+            for row in counted_events.worst
+        ),
+        env,
+        band=lambda _item, _env: EMPTY,
+        search=lambda row: row.session,
+        empty=(("No lane has collided with another.", Tone.OK),),
+        title_note=histogram(counted_events),
+    )
+
+
+def histogram(counted_events: Contention) -> Line:
+    """Takeovers and collisions by lane class in one line, most first."""
+    parts = []
+    for word, counts in (("takeover", counted_events.takeovers), ("collision", counted_events.collisions)):
+        if counts:
+            ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+            shares = ", ".join(f"{lane_class} {count}" for lane_class, count in ranked)
+            parts.append(f"{counted(sum(counts.values()), word)} ({shares})")
+    return ((" · ".join(parts), Tone.DIM),) if parts else ()

@@ -1,0 +1,114 @@
+"""The timeline as a table: one line for each thing that happened, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Event, EventKind
+from clawtop.core.timeline import Filter, Timeline
+from clawtop.text import safe, shown
+from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.humanize import age, span, time_near
+from clawtop.view.line import EMPTY, Line, Tone, piece
+
+EVERYTHING = Filter()
+
+_TONES: Mapping[EventKind, Tone] = {
+    EventKind.FAILURE: Tone.BAD,
+    EventKind.TAKEOVER: Tone.BAD,
+    EventKind.MARK_LOST: Tone.BAD,
+    EventKind.REVERTED: Tone.BAD,
+    EventKind.STUCK: Tone.BAD,
+    EventKind.ROTATE: Tone.WARN,
+    EventKind.FALLBACK: Tone.WARN,
+    EventKind.CONTENDED: Tone.WARN,
+    EventKind.WAIT: Tone.WARN,
+    EventKind.MARK: Tone.NOTE,
+    EventKind.PROFILE: Tone.NOTE,
+    EventKind.REPLY: Tone.OK,
+    EventKind.RECOVERY: Tone.OK,
+    EventKind.OPERATION: Tone.ACCENT,
+    EventKind.INTENT: Tone.ACCENT,
+    EventKind.DRAIN: Tone.ACCENT,
+    EventKind.NOTICE: Tone.ACCENT,
+    EventKind.GATEWAY: Tone.INFO,
+}
+
+
+def _time(event: Event, env: Env) -> Line:
+    return piece(time_near(event.at, env.now, env.zone), Tone.DIM)
+
+
+def _age(event: Event, env: Env) -> Line:
+    return piece(age(event.at, env.now), Tone.FAINT)
+
+
+def _kind(event: Event, _env: Env) -> Line:
+    return piece(event.kind, _TONES.get(event.kind, Tone.PLAIN))
+
+
+def _text(event: Event, _env: Env) -> Line:
+    took = ((f" ({span(event.duration_ms)})", Tone.DIM),) if event.duration_ms is not None else EMPTY
+    return ((shown(event.text), Tone.PLAIN), *took)
+
+
+def _about(event: Event, _env: Env) -> Line:
+    about = event.profile or event.session_key or event.lane or event.session_file or event.agent or ""
+    return piece(safe(about), Tone.DIM)
+
+
+def _source(event: Event, _env: Env) -> Line:
+    return piece(safe(event.source), Tone.FAINT)
+
+
+TIMELINE_COLUMNS: tuple[Column[Event], ...] = (
+    Column("time", "", 13, _time, lambda e, _env: e.at),
+    Column("age", "AGO", 6, _age, lambda e, _env: -e.at, right=True, rank=2),
+    Column("kind", "WHAT", 10, _kind, lambda e, _env: e.kind),
+    Column("text", "HOW", 40, _text, grow=60),
+    Column("about", "ABOUT", 20, _about, lambda e, _env: e.profile or e.session_key, grow=24, rank=1),
+    Column("source", "FROM", 11, _source, lambda e, _env: e.source, rank=3),
+)
+
+
+def timeline_table(env: Env, chosen: Filter = EVERYTHING) -> Table[Event]:
+    """The events of the snapshot that `chosen` admits, newest first."""
+    events = Timeline(env.facts.snapshot.events).matching(chosen)
+    return Table(
+        "timeline",
+        "TIMELINE",
+        TIMELINE_COLUMNS,
+        tuple(_rows(events))[::-1],
+        env,
+        band=lambda _item, _env: EMPTY,
+        search=_search,
+        empty=(("Nothing has happened yet. Events come from the journal, the gateway's log and the state.", Tone.DIM),),
+        title_note=((str(len(events)), Tone.DIM),) if events else (),
+    )
+
+
+def _rows(events: tuple[Event, ...]) -> Iterator[Row[Event]]:
+    """A row's key is its time and its number within that millisecond, so that it stays when others are added."""
+    within = 0
+    last: int | None = None
+    for event in events:
+        within = within + 1 if event.at == last else 0
+        last = event.at
+        yield Row(f"{event.at}:{within}", event, _target(event))
+
+
+def _search(event: Event) -> str:
+    parts = (event.kind, event.text, event.profile, event.session_key, event.lane, event.source, event.run_id)
+    return " ".join(part for part in parts if part)
+
+
+def _target(event: Event) -> Target | None:
+    """Where a jump from this entry goes: its profile, else its session, else its lane."""
+    if event.profile is not None:
+        return Target(TargetKind.PROFILE, event.profile, event.agent, event.provider)
+    if event.session_key is not None:
+        return Target(TargetKind.SESSION, event.session_key, event.agent, session_key=event.session_key)
+    if event.lane is not None:
+        return Target(TargetKind.LANE, event.lane)
+    return None
