@@ -67,11 +67,11 @@ SESSION_EXPIRED = Phrases(
 MODEL_NOT_FOUND = Phrases(
     literals=("unknown model", "is not a valid model id", "no endpoints found for", "not_found_error"),
     patterns=(
-        pattern("invalid model", r"invalid model(?! reference)"),
+        pattern("invalid model", r"^(?![\s\S]*invalid model reference)[\s\S]*?invalid model"),
         pattern("model", r"model[\s_-]?not[\s_-]?found"),
         pattern("does not exist", r"model[\s\S]*does not exist"),
         pattern("is not found", r"models/\S+ is not found"),
-        pattern("model:", r"model:\s*[a-z0-9](?=[\s\S]*not[\s_-]?found)"),
+        pattern("model:", r"model:\s*(?=[a-z0-9])(?=[\s\S]*not[\s_-]?found)"),
         pattern("router not", r"\brouter not found\b"),
         pattern("404", r"\b404\b[\s\S]*not[\s_-]?found|not[\s_-]?found[\s\S]*\b404\b"),
     ),
@@ -87,8 +87,6 @@ CONTEXT_OVERFLOW = Phrases(
         "maximum context length",
         "prompt is too long",
         "prompt too long",
-        "input exceeds the maximum number of tokens",
-        "input is too long for the model",
         "input token count exceeds the maximum number of input tokens",
         "context overflow:",
         "context_window_exceeded",
@@ -106,8 +104,10 @@ CONTEXT_OVERFLOW = Phrases(
         pattern("request size exceeds", r"request size exceeds(?=[\s\S]*context window)"),
         pattern("413", r"413(?=[\s\S]*too large)|too large[\s\S]*413"),
         pattern("exceed", r"(?:max_tokens|input length)(?=[\s\S]*exceed[\s\S]*context)"),
-        pattern("total token", r"total tokens?\b.*\bexceeds? (?:the )?max"),
-        pattern("available context", r"request \(\d+ tokens?\) exceeds (?:the )?available context size"),
+        pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?max"),
+        pattern("available context", r"\brequest \([\d,]+\s?tokens?\) exceeds (?:the )?available context size\b"),
+        pattern("input exceeds", r"input exceeds (?:the )?maximum number of tokens"),
+        pattern("too long for", r"\binput (?:is too long for (?:(?:the|this) )?|too long for the )model\b"),
     ),
 )
 """Not a failure of the provider: the caller compacts. Never read into texts about token rates or forced reasoning."""
@@ -155,7 +155,7 @@ RATE_LIMIT = Phrases(
     patterns=(pattern("tpm", r"\btpm\b"),),
 )
 
-CONCURRENCY_LIMIT = Phrases(literals=("concurrency limit reached", "concurrency limit has been reached"))
+CONCURRENCY_LIMIT = Phrases(patterns=(pattern("concurrency", r"\bconcurrency limit (?:has been )?reached\b"),))
 
 OVERLOADED = Phrases(
     literals=("overloaded", "high demand", "high load", "当前负载过高", "服务过载"),
@@ -163,7 +163,8 @@ OVERLOADED = Phrases(
         pattern("at capacity", r"\bmodel\s+(?:is\s+)?at capacity\b"),
         pattern(
             "service unavailable|service_unavailable",
-            r"service[ _]unavailable.*(?:overload|capacity)|(?:overload|capacity).*service[ _]unavailable",
+            r"service[ _]unavailable.*(?:overload|capacity|high_demand)"
+            r"|(?:overload|capacity|high_demand).*service[ _]unavailable",
         ),
     ),
 )
@@ -175,11 +176,13 @@ HARD_402 = Phrases(
         pattern(
             "402",
             r"""\bhttp\s*402\b|\berror(?:\s+code)?\s*[:=]?\s*402\b|\b(?:got|returned|received)\s+(?:a\s+)?402\b"""
-            r"""|(?:status|code)["']?\s*[:=]\s*402\b|^402\s+payment|^402\s.*used up your points\b""",
+            r"""|(?:status|code)["']?\s*[:=]\s*402\b|^402\s+payment""",
         ),
     ),
 )
 """Texts that clearly quote HTTP 402, Payment Required; a bare leading 402 does not."""
+
+POINTS_GONE = Phrases(patterns=(pattern("points", r"^(?:error:\s*)?(?:http\s*)?402\s+.*used up your points\b"),))
 
 ZAI_NO_RESOURCE = Phrases(patterns=(pattern("1311", r'"code"\s*:\s*1311\b'),))
 """Z.ai / BigModel business code: the plan holds no resource package for the model."""
@@ -204,7 +207,7 @@ BILLING = Phrases(
         "欠费",
     ),
     patterns=(
-        pattern("insufficient", r"insufficient \w+\s+balance"),
+        pattern("insufficient", r"\binsufficient \w+\s+balance"),
         pattern("more", r"requires?\s+more\s+credits"),
         pattern("spend", r"spend(?:ing)?\s+limit"),
     ),
@@ -235,9 +238,7 @@ WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time wind
 
 LIMIT_RESETS = Phrases(
     patterns=(
-        pattern(
-            "reset", r"\b(?:daily|weekly|monthly) limit(?=[\s\S]*reset)|reset[\s\S]*\b(?:daily|weekly|monthly) limit"
-        ),
+        pattern("reset", r"(?:daily|weekly|monthly) limit(?=[\s\S]*reset)|reset[\s\S]*(?:daily|weekly|monthly) limit"),
         pattern(
             "spend",
             r"(?=[\s\S]*spend(?:ing)? limit)[\s\S]*?(?:daily|weekly|monthly|organization|workspace)",
@@ -280,14 +281,11 @@ SERVER_TEXT = Phrases(
     patterns=(pattern("http", r"\bhttp\s+5\d\d\b"),),
 )
 
-OPENAI_PROCESSING = Phrases(
-    patterns=(
-        pattern(
-            "processing your request",
-            r"an error occurred while processing your request(?=[\s\S]*(?:request id|help\.openai\.com))",
-        ),
-    ),
+OPENAI_PROCESSING = Phrases(literals=("an error occurred while processing your request",))
+OPENAI_SIGNED = Phrases(
+    literals=("help.openai.com",), patterns=(pattern("request", r"request[\s_-]?id:?\s*[\w-]{8,}"),)
 )
+"""OpenAI's apology names its help centre or the request's id; it is then transient, whatever else it says."""
 
 API_ERROR_TRANSIENT = Phrases(
     literals=(
@@ -360,6 +358,7 @@ AUTH = Phrases(
     patterns=(
         pattern("invalid", r"invalid[ _]?api[ _]?key"),
         pattern("401|403", r"\b40[13]\b"),
+        pattern("could not", r"could not (?:authenticate|validate).*(?:api[ _]?key|credentials)"),
         pattern("failed to", r"\bfailed to (?:extract|parse|decode|validate)\b.*\btoken\b"),
         *ZAI_BAD_TOKEN.patterns,
     ),
@@ -397,16 +396,16 @@ TIMEOUT = Phrases(
     ),
     patterns=(
         pattern(
-            "econn|enet|ehost|epipe|eai_|enotfound|etime|und_err",
+            "econn|enet|ehost|epipe|eai_|enotfound|etime|esocket|und_err",
             r"\b(?:econnreset|econnrefused|econnaborted|enetunreach|enetreset|ehostunreach|ehostdown|epipe|eai_again"
-            r"|enotfound|etimedout|esockettimedout|und_err_(?:socket|connect|closed|aborted))\b",
+            r"|enotfound|etimedout|esockettimedout|und_err_(?:socket|connect|headers|body|closed|aborted))\b",
         ),
         pattern("without sending", r"without sending (?:any )?chunk"),
         pattern("stream", r"\bstream (?:was )?(?:closed|aborted)\b"),
         pattern("operation was", r"\boperation was aborted\b"),
         pattern("reason:", r"\b(?:finish_)?reason:\s*(?:abort|error|malformed_response|network_error)\b"),
         pattern("reason: ", r"\bunhandled stop reason: timeout\b"),
-        pattern("got status", r"""got status:\s*internal\b[\s\S]*code["']?\s*:\s*500\b"""),
+        pattern("got status", r"""\bgot status:\s*internal\b[\s\S]*code["']?\s*:\s*500\b"""),
         pattern(
             '"internal"',
             r'"status"\s*:\s*"internal"(?=[\s\S]*"code"\s*:\s*500\b)|"code"\s*:\s*500\b(?=[\s\S]*"status"\s*:\s*"internal")',

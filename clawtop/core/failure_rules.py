@@ -65,7 +65,7 @@ class Signal:
 
 # --- statuses and codes ------------------------------------------------------------------------------------------
 
-LEADING_STATUS = re.compile(r"\s*(?:error:\s*)?(?:http\s*)?(\d{3})(?=[\s:]|$)", re.ASCII)
+LEADING_STATUS = re.compile(r"\s*(?:error:\s*)?(?:http\s*)?(\d{3})(?=\s|:.|$)", re.ASCII | re.DOTALL)
 """A text that begins with its HTTP status: `429 {...}`, `HTTP 503: ...`, `Error: 404 ...`."""
 
 LEADING_TRANSIENT = re.compile(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=[\s:]|$)", re.ASCII)
@@ -190,7 +190,7 @@ def _payment_required(text: str) -> tuple[Classification, bool]:
 def _quoted_402(text: str, _provider: str) -> Classification | None:
     if "402" not in text:
         return None
-    hard = phrases.HARD_402.find(text)
+    hard = phrases.HARD_402.find(text) or phrases.POINTS_GONE.find(text)
     leading = LEADING_STATUS.match(text)
     if hard is None and (leading is None or leading.group(1) != "402"):
         return None
@@ -244,6 +244,20 @@ def _timeout(text: str, _provider: str) -> Classification | None:
     return None if found is None else _reason(Reason.TIMEOUT, "timeout-text", found)
 
 
+def _server_error_field(text: str, _provider: str) -> Classification | None:
+    if (found := phrases.SERVER_ERROR_FIELD.find(text)) is None:
+        return None
+    if billing_text(text) or phrases.AUTH_PERMANENT.find(text) or phrases.AUTH.find(text):
+        return None
+    return _reason(Reason.SERVER_ERROR, "server-error-field", found)
+
+
+def _openai_processing(text: str, _provider: str) -> Classification | None:
+    if phrases.OPENAI_PROCESSING.find(text) is None or (found := phrases.OPENAI_SIGNED.find(text)) is None:
+        return None
+    return _reason(Reason.TIMEOUT, "openai-processing", found)
+
+
 def _oauth_refresh(text: str, _provider: str) -> Classification | None:
     if phrases.OAUTH_REFRESH.find(text) is None or (found := phrases.OAUTH_REFRESH_FINAL.find(text)) is None:
         return None
@@ -284,9 +298,9 @@ MESSAGE_RULES: tuple[MessageRule, ...] = (
     _periodic_limit,
     _says(phrases.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
     _says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
-    _says(phrases.SERVER_ERROR_FIELD, Reason.SERVER_ERROR, "server-error-field"),
+    _server_error_field,
     _leading_transient,
-    _says(phrases.OPENAI_PROCESSING, Reason.TIMEOUT, "openai-processing"),
+    _openai_processing,
     _billing,
     _oauth_refresh,
     _says(phrases.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
@@ -331,7 +345,7 @@ def inferred_status(status: int | float | None, message: str | None) -> int | fl
     """The status field, or the HTTP status with which the message begins."""
     if status is not None or not message:
         return status
-    match = LEADING_STATUS.match(message.lower())
+    match = LEADING_STATUS.match(normalized(message))
     return int(match.group(1)) if match is not None else None
 
 
@@ -352,7 +366,7 @@ def _by_status(signal: Signal, status: int | float, provider: str) -> Classifica
     if (status in (408, 499) or 500 <= status < 600) and HTML_BODY.match(normalized(message)) is not None:
         return _reason(Reason.TIMEOUT, "html-error-page", f"{status}")
     if status == 402:
-        return _payment_required(normalized(message))[0] if signal.status is not None else None
+        return _says_402(signal, provider)
     if status in (400, 422):
         return _bad_request(status, message, provider)
     rule = STATUS_RULES.get(int(status)) if status == int(status) else None
@@ -369,6 +383,14 @@ def _by_status(signal: Signal, status: int | float, provider: str) -> Classifica
         if (answer.reason or answer.kind) in rule.text_wins:
             return answer
     return default
+
+
+def _says_402(signal: Signal, provider: str) -> Classification | None:
+    """A status field of 402 is a 402; one that only begins the text must be confirmed by what follows it."""
+    text = normalized(signal.message or "")
+    if signal.status is not None:
+        return _payment_required(text)[0]
+    return _quoted_402(text, provider) or message_class(text, provider) or None
 
 
 def _bad_request(status: int | float, message: str, provider: str) -> Classification:
@@ -389,11 +411,12 @@ def classify_signal(signal: Signal) -> Classification:
     """The class of an error's status, code and message: the status first, then the code, then the words."""
     provider = (signal.provider or "").lower()
     status = inferred_status(signal.status, signal.message)
-    if status is not None and (answer := _by_status(signal, status, provider)) is not None:
+    answer = None if status is None else _by_status(signal, status, provider)
+    if answer:
         return answer
     if (reason := code_reason(signal.code)) is not None:
         return _reason(reason, "error-code", signal.code or "")
-    return message_class(signal.message or "", provider)
+    return message_class(signal.message or "", provider) if answer is None else answer
 
 
 def classify_message(text: str, provider: str | None = None) -> Classification:
