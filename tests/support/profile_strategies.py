@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from clawtop.core.cooldown import SCHEDULES, Schedule
 from clawtop.core.model import Credential, Profile, UsageStats
+
+on_busy_machines = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For property tests that draw much: how long an example takes says nothing about the code."""
 
 NOW = 1_750_000_000_000
 DAY = 86_400_000
@@ -39,27 +43,41 @@ def usage_stats() -> st.SearchStrategy[UsageStats]:
     )
 
 
-def credentials() -> st.SearchStrategy[Credential]:
+_ends = st.sampled_from([None, None, NOW - 1, NOW, NOW + 1, NOW + 30_000, NOW + DAY])
+_credentials = [
+    Credential("api_key"),
+    Credential("api_key", has_secret=False),
+    Credential("token"),
+    Credential("token", expires=NOW),
+    Credential("oauth", has_refresh=True, expires=NOW - 1),
+    Credential("oauth", expires=NOW + DAY),
+]
+
+
+def standings() -> st.SearchStrategy[UsageStats]:
+    """Statistics as far as they matter to an order."""
     return st.builds(
-        Credential,
-        type=st.sampled_from(["api_key", "token", "oauth"]),
-        has_secret=st.booleans(),
-        has_refresh=st.booleans(),
-        expires=st.none() | times,
+        UsageStats,
+        last_used=st.sampled_from([None, NOW - 3, NOW - 2, NOW - 1]),
+        cooldown_until=_ends,
+        cooldown_reason=st.sampled_from(["rate_limit", "overloaded"]),
+        cooldown_model=st.none() | models,
+        disabled_until=_ends,
     )
 
 
 @st.composite
-def profile_lists(draw: st.DrawFn, provider: str = "anthropic", max_size: int = 6) -> tuple[Profile, ...]:
-    """Profiles with distinct ids, most of them of one provider."""
-    size = draw(st.integers(0, max_size))
-    return tuple(
-        Profile(
-            id=f"p{number}",
-            provider=draw(st.sampled_from([provider, provider, provider, "openai"])),
-            credential=draw(credentials()),
-            owner_agent="main",
-            stats=draw(usage_stats()),
+def profile_lists(draw: st.DrawFn, max_size: int = 5) -> tuple[Profile, ...]:
+    """Profiles with distinct ids, most of them of provider "anthropic"."""
+    kinds = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["anthropic", "anthropic", "openai"]), st.sampled_from(_credentials), standings()
+            ),
+            max_size=max_size,
         )
-        for number in range(size)
+    )
+    return tuple(
+        Profile(f"p{number}", provider, credential, "main", stats=stats)
+        for number, (provider, credential, stats) in enumerate(kinds)
     )
