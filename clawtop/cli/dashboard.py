@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         from clawtop.cli.status import print_plain
 
         return print_plain(args)
-    from clawtop.cli.common import open_reader
+    from clawtop.cli.common import open_incident_reader
     from clawtop.clock import SystemClock
     from clawtop.ui.run import Options, run_dashboard
 
@@ -34,4 +34,4 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         read_only=args.read_only or args.at is not None, mouse=not args.no_mouse, theme=args.theme, agent=args.agent
     )
-    return run_dashboard(open_reader(args, clock), clock, options)
+    return run_dashboard(open_incident_reader(args, clock), clock, options)

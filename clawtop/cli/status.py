@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the state. Exit 0, or 3 when it cannot be read; `--check` as its help says."""
     if args.watch:
         return _watch(args)
-    from clawtop.cli.common import load_snapshot
+    from clawtop.cli.common import load_incident
 
-    return _show(load_snapshot(args), args)
+    return _show(load_incident(args), args)
 
 
 def print_plain(args: argparse.Namespace) -> int:
@@ -63,11 +63,11 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    from clawtop.cli.common import open_reader
+    from clawtop.cli.common import open_incident_reader
     from clawtop.clock import SystemClock
 
     clock = SystemClock()
-    return _follow(open_reader(args, clock), clock, args)
+    return _follow(open_incident_reader(args, clock), clock, args)
 
 
 def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace) -> int:
