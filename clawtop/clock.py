@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Protocol
 
@@ -36,4 +35,6 @@ class SystemClock:
         time.sleep(seconds)
 
     async def sleep(self, seconds: float) -> None:
+        import asyncio  # commands that never wait need no event loop
+
         await asyncio.sleep(seconds)

@@ -21,7 +21,6 @@ from clawtop.store.generation import MAX_AUTH_BYTES
 from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, stamp_of
 from clawtop.store.wire import (
     PROFILE_TYPES,
-    StoredCredential,
     credential,
     mapping,
     secret_values,
@@ -139,15 +138,15 @@ def _object(duplicates: list[str], members: list[tuple[str, Any]]) -> dict[str, 
 
 
 def _profiles(entries: Mapping[str, Any], agent: str, path: str) -> tuple[Profile, ...]:
-    credentials = {name: StoredCredential.model_validate(mapping(entry)) for name, entry in entries.items()}
-    remember_secrets(secret for stored in credentials.values() for secret in secret_values(stored))
-    return tuple(_profile(name, entry, credentials[name], agent, path) for name, entry in entries.items())
+    remember_secrets(secret for entry in entries.values() for secret in secret_values(mapping(entry)))
+    return tuple(_profile(name, entry, agent, path) for name, entry in entries.items())
 
 
-def _profile(name: str, entry: Any, stored: StoredCredential, agent: str, path: str) -> Profile:
+def _profile(name: str, entry: Any, agent: str, path: str) -> Profile:
+    stored = mapping(entry)
     found = credential(stored)
-    provider = text(stored.provider) or name.partition(":")[0]
-    why = _malformed(entry, stored, found)
+    provider = text(stored.get("provider")) or name.partition(":")[0]
+    why = _malformed(entry, found)
     if why is None:
         return Profile(name, provider, found, agent, path)
     problem = Problem("bad-profile", name, f"{why}; OpenClaw ignores it")
@@ -156,13 +155,13 @@ def _profile(name: str, entry: Any, stored: StoredCredential, agent: str, path: 
     )
 
 
-def _malformed(entry: Any, stored: StoredCredential, found: Credential) -> str | None:
+def _malformed(entry: Any, found: Credential) -> str | None:
     """Why OpenClaw drops the entry when it loads the store (and loses it with its next write)."""
     if not isinstance(entry, dict):
         return "is not an object"
     if found.type not in PROFILE_TYPES:
         return "has no known type"
-    return None if text(stored.provider) else "names no provider"
+    return None if text(entry.get("provider")) else "names no provider"
 
 
 def seen_by(own: OwnAuth, main: OwnAuth | None) -> AuthStore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +23,8 @@ PortProbe = Callable[[int], bool]
 
 def healthz_answers(port: int) -> bool:
     """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
+    import socket  # after the locks have failed to tell
+
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     try:
         with socket.create_connection(("127.0.0.1", port), PROBE_TIMEOUT_SECONDS) as connection:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from clawtop.core.activity import KNOWN_STATUSES, RUNNING
 from clawtop.core.lanes import classify_session_key
 from clawtop.core.model import Problem, Session
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.layout import AgentPaths, Layout
-from clawtop.store.wire import SESSIONS, SessionEntry, flag, milliseconds, suspension, text
+from clawtop.store.wire import SESSIONS, flag, milliseconds, suspension, text
 
 MAX_SESSIONS_BYTES = 64 * MEGABYTE
 SETTLED = KNOWN_STATUSES - {RUNNING}
@@ -46,15 +46,15 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
     return SessionsRead(tuple(_row(key, entry, agent.id, files) for key, entry in entries.items()), None, stamp)
 
 
-def _entries(content: bytes, where: str) -> Mapping[str, SessionEntry | Any]:
+def _entries(content: bytes, where: str) -> Mapping[str, Any]:
     try:
-        return SESSIONS.validate_json(content)
+        return cast("dict[str, Any]", SESSIONS.validate_json(content))
     except ValidationError:
         pass  # not JSON, not an object, or JSON that only a laxer parser takes (lone surrogates, giant numbers)
     value = parse(content, where)
     if not isinstance(value, dict):
         raise UnreadableError(Problem("wrong-type", where, "is not an object"))
-    return SESSIONS.validate_python(value)
+    return value
 
 
 class _Files:
@@ -85,44 +85,50 @@ class _Files:
             yield f"{session_id}.jsonl"
 
 
-def _row(key: str, entry: SessionEntry | Any, agent: str, files: _Files) -> Session:
-    if not isinstance(entry, SessionEntry):
+def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
+    if not isinstance(entry, dict):
         problem = Problem("bad-session", key, "its entry is not an object")
         return Session(agent, key, None, None, problems=(problem,), lane_class=classify_session_key(key))
-    session_id = text(entry.sessionId)
-    status = text(entry.status)
+    get = entry.get
+    session_id = text(get("sessionId"))
+    status = text(get("status"))
+    settled = status in SETTLED
     return Session(
         agent=agent,
         key=key,
         session_id=session_id,
-        file=files.of(text(entry.sessionFile), session_id),
+        file=files.of(text(get("sessionFile")), session_id),
         status=status,
-        active=False if status in SETTLED else None,
-        active_how=f"stored as {status}" if status in SETTLED else "",
-        problems=tuple(_oddities(key, entry, status)),
-        updated_at=milliseconds(entry.updatedAt),
-        started_at=milliseconds(entry.startedAt),
-        ended_at=milliseconds(entry.endedAt),
-        provider=text(entry.modelProvider) or text(entry.providerOverride),
-        model=text(entry.model) or text(entry.modelOverride),
-        profile=text(entry.authProfileOverride),
-        profile_source=text(entry.authProfileOverrideSource),
-        compaction_count=milliseconds(entry.compactionCount),
-        profile_compaction_count=milliseconds(entry.authProfileOverrideCompactionCount),
+        active=False if settled else None,
+        active_how=f"stored as {status}" if settled else "",
+        problems=tuple(_oddities(key, entry)),
+        updated_at=milliseconds(get("updatedAt")),
+        started_at=milliseconds(get("startedAt")),
+        ended_at=milliseconds(get("endedAt")),
+        provider=text(get("modelProvider")) or text(get("providerOverride")),
+        model=text(get("model")) or text(get("modelOverride")),
+        profile=text(get("authProfileOverride")),
+        profile_source=text(get("authProfileOverrideSource")),
+        compaction_count=milliseconds(get("compactionCount")),
+        profile_compaction_count=milliseconds(get("authProfileOverrideCompactionCount")),
         lane_class=classify_session_key(key),
-        aborted_last_run=flag(entry.abortedLastRun),
-        suspension=suspension(entry.quotaSuspension),
-        total_tokens=milliseconds(entry.totalTokens),
+        aborted_last_run=flag(get("abortedLastRun")),
+        suspension=suspension(get("quotaSuspension")),
+        total_tokens=milliseconds(get("totalTokens")),
     )
 
 
-def _oddities(key: str, entry: SessionEntry, status: str | None) -> Iterator[Problem]:
-    if status is None and entry.status is not None:
-        yield Problem("wrong-type", key, "its status is not a text")
-    elif status is not None and status not in KNOWN_STATUSES:
-        yield Problem("unknown-status", key, "its status is none that clawtop knows")
-    for name, value in (("updatedAt", entry.updatedAt), ("startedAt", entry.startedAt), ("endedAt", entry.endedAt)):
-        if value is not None and milliseconds(value) is None:
+_TEXTS = ("status", "sessionId", "sessionFile")
+_TIMES = ("updatedAt", "startedAt", "endedAt")
+
+
+def _oddities(key: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
+    for name in _TEXTS:
+        if entry.get(name) is not None and text(entry[name]) is None:
+            yield Problem("wrong-type", key, f"{name} is not a text")
+    for name in _TIMES:
+        if entry.get(name) is not None and milliseconds(entry[name]) is None:
             yield Problem("absurd-value", key, f"{name} is not a usable number")
-    if entry.sessionId is not None and text(entry.sessionId) is None:
-        yield Problem("wrong-type", key, "its sessionId is not a text")
+    status = text(entry.get("status"))
+    if status is not None and status not in KNOWN_STATUSES:
+        yield Problem("unknown-status", key, "its status is none that clawtop knows")

@@ -1,76 +1,42 @@
 """What stands in OpenClaw's files, as it is read: the fields clawtop uses, each of any type, everything else skipped.
 
-The models are lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that
-says so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does
+Reading is lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that says
+so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does
 (formats.md 2.1, 2.2, 5; 2026.5.20).
+
+sessions.json is validated from bytes by pydantic's core: its entries carry kilobytes of skill snapshots each, which
+never become Python objects that way. The core alone, without models, keeps 80 ms off the start of every command.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import SchemaValidator, core_schema
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import NO_COUNTS, Credential, Problem, Suspension, UsageStats
 
-_SKIP_UNKNOWN = ConfigDict(extra="ignore", frozen=True)
+SESSION_FIELDS = (
+    *("sessionId", "sessionFile", "status", "updatedAt", "startedAt", "endedAt", "abortedLastRun"),
+    *("modelProvider", "model", "providerOverride", "modelOverride", "totalTokens", "compactionCount"),
+    *("authProfileOverride", "authProfileOverrideSource", "authProfileOverrideCompactionCount", "quotaSuspension"),
+)
+"""What is read of a session entry."""
 
-
-class SessionEntry(BaseModel):
-    """A member of sessions.json. Real entries carry kilobytes of skill snapshots, which never become objects here."""
-
-    model_config = _SKIP_UNKNOWN
-
-    sessionId: Any = None  # noqa: N815 - OpenClaw's names
-    updatedAt: Any = None  # noqa: N815
-    sessionFile: Any = None  # noqa: N815
-    status: Any = None
-    startedAt: Any = None  # noqa: N815
-    endedAt: Any = None  # noqa: N815
-    abortedLastRun: Any = None  # noqa: N815
-    modelProvider: Any = None  # noqa: N815
-    model: Any = None
-    providerOverride: Any = None  # noqa: N815
-    modelOverride: Any = None  # noqa: N815
-    authProfileOverride: Any = None  # noqa: N815
-    authProfileOverrideSource: Any = None  # noqa: N815
-    authProfileOverrideCompactionCount: Any = None  # noqa: N815
-    compactionCount: Any = None  # noqa: N815
-    totalTokens: Any = None  # noqa: N815
-    quotaSuspension: Any = None  # noqa: N815
-
-
-_Entry = Annotated[SessionEntry | Any, Field(union_mode="left_to_right")]
-SESSIONS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, _Entry])
-
-
-class StoredCredential(BaseModel):
-    """A member of `profiles` in auth-profiles.json. Its secrets are never kept: see `credential`."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-
-    type: Any = None
-    mode: Any = None
-    provider: Any = None
-    key: Any = None
-    apiKey: Any = None  # noqa: N815
-    keyRef: Any = None  # noqa: N815
-    token: Any = None
-    tokenRef: Any = None  # noqa: N815
-    access: Any = None
-    refresh: Any = None
-    idToken: Any = None  # noqa: N815
-    expires: Any = None
-    email: Any = None
-
-    def __repr__(self) -> str:
-        return "StoredCredential(...)"
-
-    __str__ = __repr__
-
+_ANYTHING = core_schema.any_schema()
+_SESSION_ENTRY = core_schema.typed_dict_schema(
+    {name: core_schema.typed_dict_field(_ANYTHING, required=False) for name in SESSION_FIELDS},
+    extra_behavior="ignore",
+)
+SESSIONS = SchemaValidator(
+    core_schema.dict_schema(
+        core_schema.str_schema(), core_schema.union_schema([_SESSION_ENTRY, _ANYTHING], mode="left_to_right")
+    )
+)
+"""Validates sessions.json: key -> entry with `SESSION_FIELDS` only, or whatever stands there instead of an object."""
 
 PROFILE_TYPES = frozenset({"api_key", "oauth", "token"})
 
@@ -150,22 +116,23 @@ def _counts(raw: Any) -> Mapping[str, int]:
 
 # --- credentials -------------------------------------------------------------------------------------------------
 
+_SECRETS_OF_TYPE = {"api_key": ("key", "apiKey", "keyRef"), "token": ("token", "tokenRef"), "oauth": ("access",)}
+_SECRET_FIELDS = ("key", "apiKey", "token", "access", "refresh", "idToken")
 
-def credential(stored: StoredCredential, fallback_type: str = "") -> Credential:
-    """What may be known of a credential. An expiry that is no positive number is 0, as OpenClaw normalises it."""
-    kind = text(stored.type) or text(stored.mode) or fallback_type
-    secrets = {
-        "api_key": (stored.key, stored.apiKey, stored.keyRef),
-        "token": (stored.token, stored.tokenRef),
-        "oauth": (stored.access,),
-    }.get(kind, ())
-    expires = None if stored.expires is None else max(0, milliseconds(stored.expires) or 0)
+
+def credential(stored: Mapping[str, Any]) -> Credential:
+    """What may be known of a member of `profiles`: its secrets stay behind.
+
+    Aliases (`mode`, `apiKey`) and a nonsensical expiry, which becomes 0, are read as OpenClaw normalises them.
+    """
+    kind = text(stored.get("type")) or text(stored.get("mode")) or ""
+    expires = stored.get("expires")
     return Credential(
         type=kind,
-        has_secret=any(_is_secret(value) for value in secrets),
-        has_refresh=text(stored.refresh) is not None,
-        expires=None if kind == "api_key" else expires,
-        email=text(stored.email),
+        has_secret=any(_is_secret(stored.get(name)) for name in _SECRETS_OF_TYPE.get(kind, ())),
+        has_refresh=text(stored.get("refresh")) is not None,
+        expires=None if expires is None or kind == "api_key" else max(0, milliseconds(expires) or 0),
+        email=text(stored.get("email")),
     )
 
 
@@ -174,10 +141,10 @@ def _is_secret(value: Any) -> bool:
     return text(value) is not None or (isinstance(value, dict) and text(value.get("id")) is not None)
 
 
-def secret_values(stored: StoredCredential) -> tuple[str, ...]:
+def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
     """Every secret that stands in the entry, for `clawtop.text.remember_secrets` and nothing else."""
-    fields = (stored.key, stored.apiKey, stored.token, stored.access, stored.refresh, stored.idToken)
-    return tuple(value for value in fields if isinstance(value, str) and value)
+    values = (stored.get(name) for name in _SECRET_FIELDS)
+    return tuple(value for value in values if isinstance(value, str) and value)
 
 
 # --- sessions ----------------------------------------------------------------------------------------------------
