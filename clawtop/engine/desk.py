@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from clawtop.clock import Clock
 from clawtop.core.admission import ForeignHolder
-from clawtop.core.cooldown import Schedule, bypasses_cooldown
+from clawtop.core.cooldown import Schedule, bypasses_cooldown, schedule_for
 from clawtop.core.failover import Action
 from clawtop.core.failover_steps import FailoverRules
 from clawtop.core.failure import classify_failure
@@ -55,7 +55,6 @@ class Desk:
     generation: Generation
     config: ConfigSummary
     sources: SecretSources
-    schedule: Schedule
     rules: FailoverRules
     call_timeouts: Timeouts
     clock: Clock
@@ -68,6 +67,7 @@ class Desk:
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     _auth: AuthReader | None = field(default=None, repr=False)
     _client: ProviderClient | None = field(default=None, repr=False)
+    _schedules: dict[str, Schedule] = field(default_factory=dict, repr=False)
     _providers: dict[str, dict[str, ProviderConfig]] = field(default_factory=dict, repr=False)
 
     @property
@@ -89,6 +89,14 @@ class Desk:
         self.layout, self.config, self.sources = layout, config, sources
         self._auth = None
         self._providers.clear()
+        self._schedules.clear()
+
+    def schedule_of(self, provider: str) -> Schedule:
+        """How long failed profiles of a provider rest: the version's rules under the configuration."""
+        if provider not in self._schedules:
+            version = self.layout.version or self.generation
+            self._schedules[provider] = schedule_for(version, self.config.auth.cooldowns, provider)
+        return self._schedules[provider]
 
     # --- the store -----------------------------------------------------------------------------------------------
 

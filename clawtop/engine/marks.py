@@ -51,13 +51,13 @@ class Marks:
         self,
         *,
         clock: Clock,
-        schedule: Schedule,
+        schedule: Callable[[str], Schedule],
         land: Land,
         spool: MarkSpool,
         journal: Callable[[Event], None],
         targets: Callable[[str], StoreTarget | None],
     ) -> None:
-        """`targets` gives the store of an agent, or None when there is none any more."""
+        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more)."""
         self._clock = clock
         self._schedule = schedule
         self._land = land
@@ -84,7 +84,7 @@ class Marks:
         """
         marks = [replace(item.mark, maybe_landed=True) for item in self._pending.get(agent, ())]
         marks = [mark for mark in marks if mark.profile == profile]
-        return merge(stats, marks, self._schedule).stats if marks else stats
+        return merge(stats, marks, self._schedule(marks[0].provider)).stats if marks else stats
 
     def adopt(self) -> int:
         """Take over the marks that clawtops which are gone left in the spool; how many there were."""
@@ -164,7 +164,7 @@ class Marks:
             elif id(mark) in overtaken:
                 self._tell(EventKind.MARK, mark, "dropped: a later success overtook it", state="overtaken")
             else:
-                until = unusable_until(merged.stats, self._schedule)
+                until = unusable_until(merged.stats, self._schedule(mark.provider))
                 self._tell(EventKind.MARK, mark, "landed", state="landed", until=until)
 
     def _wait_on(self, batch: tuple[_Pending, ...], why: str) -> None:
@@ -223,7 +223,7 @@ class Marks:
 class _Landing:
     """One batch as a change of a store. It may be asked several times; `merged` is what the last time gave."""
 
-    def __init__(self, marks: tuple[Mark, ...], schedule: Schedule) -> None:
+    def __init__(self, marks: tuple[Mark, ...], schedule: Callable[[str], Schedule]) -> None:
         self._schedule = schedule
         self._by_profile: dict[str, list[Mark]] = {}
         self._good = {mark.provider: mark.profile for mark in sorted(marks, key=lambda m: m.at) if mark.success}
@@ -233,7 +233,7 @@ class _Landing:
 
     def change(self, state: AuthState) -> AuthState:
         self.merged = {
-            profile: merge(state.stats.get(profile, UsageStats()), marks, self._schedule)
+            profile: merge(state.stats.get(profile, UsageStats()), marks, self._schedule(marks[0].provider))
             for profile, marks in self._by_profile.items()
             if profile in state.profiles
         }

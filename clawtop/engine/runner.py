@@ -231,14 +231,14 @@ class ModelRun:
     def _chosen(self) -> _Choice:
         desk, asked, provider = self._desk, self._turn.asked, self._model.provider
         store = desk.auth(asked.agent)
-        now = desk.clock.now_ms()
+        now, schedule = desk.clock.now_ms(), desk.schedule_of(provider)
         ids = order_ids(
             provider,
             store.profiles,
             store.order,
             desk.config.auth,
             now,
-            desk.schedule,
+            schedule,
             for_model=self._model.model,
         )
         by_id = {profile.id: profile for profile in store.profiles}
@@ -248,8 +248,8 @@ class ModelRun:
             asked.pin,
             ids,
             serves=lambda id_: id_ in by_id and by_id[id_].provider == provider,
-            is_cooling=cooling_check(store.profiles, now, desk.schedule),
-            schedule=desk.schedule,
+            is_cooling=cooling_check(store.profiles, now, schedule),
+            schedule=schedule,
             compaction_count=asked.compaction_count,
             is_new_session=asked.new_session,
         )
@@ -283,7 +283,9 @@ class ModelRun:
             return False
         now = self._desk.clock.now_ms()
         current = [self._desk.overlaid(profile)]
-        return cooling_check(current, now, self._desk.schedule, for_model=self._model.model)(id_)
+        return cooling_check(current, now, self._desk.schedule_of(self._model.provider), for_model=self._model.model)(
+            id_
+        )
 
 
 def _is_the_providers(error: ProviderError) -> bool:

@@ -1,0 +1,450 @@
+"""The engine's face: drive a session, watch the run, rotate it, cancel it.
+
+    async with Driver("~/.openclaw") as driver:
+        run = driver.drive("agent:main:main", "hello")
+        async for item in run:        # events, phases and the reply's text as it comes
+            ...
+        answer = await run.result()
+
+One `Driver` belongs to one event loop and one state directory. It creates nothing before the first `drive`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from clawtop.clock import Clock, SystemClock
+from clawtop.core import fallback
+from clawtop.core.admission import OnContention
+from clawtop.core.cooldown import Schedule
+from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.failover_steps import FailoverRules, caps_from_config
+from clawtop.core.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
+from clawtop.core.model import Event, EventKind, Generation, ModelRef
+from clawtop.core.session_override import Pin
+from clawtop.core.staleness import NamespaceEvidence
+from clawtop.engine.candidates import Candidates, ProbeBook
+from clawtop.engine.chain import AllModelsFailedError, Chain
+from clawtop.engine.desk import Desk
+from clawtop.engine.drive import Drive
+from clawtop.engine.events import Teller
+from clawtop.engine.foreign import ForeignRuns
+from clawtop.engine.journal_writer import JournalWriter
+from clawtop.engine.lane_scheduler import LaneScheduler
+from clawtop.engine.locked import update_store
+from clawtop.engine.marks import Marks
+from clawtop.engine.providers.base import Timeouts
+from clawtop.engine.registry import PromptRegistry
+from clawtop.engine.runner import ModelRun
+from clawtop.engine.session_choice import SessionChoice, choose_session
+from clawtop.engine.turn import Answer, Asked, Turn
+from clawtop.errors import ClawtopError, CoordinationError, RefusedError, UsageError
+from clawtop.store.auth_lock import Machine
+from clawtop.store.auth_update import Change, StoreTarget
+from clawtop.store.config import summarise
+from clawtop.store.journal import Journal
+from clawtop.store.layout import Layout, locate
+from clawtop.store.mark_spool import MarkSpool
+from clawtop.store.mounts import mount_obstacles
+from clawtop.store.processes import ProcessTable, SystemProcesses
+from clawtop.store.secrets import SecretSources
+from clawtop.store.session_entry import add_entry, entry_for
+from clawtop.store.snapshot import SnapshotReader
+from clawtop.text import safe
+
+DRIVEN = frozenset({Generation.A, Generation.B})
+_GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an operator may set for all runs of a driver.
+
+    Attributes:
+        timeouts: what a timeout does to a run (design.md 5); terminal by default.
+        call: limits of one provider call.
+        drain_s: how long closing waits for marks before it spools them.
+        max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
+    """
+
+    timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
+    call: Timeouts = field(default_factory=Timeouts)
+    drain_s: float = 2.0
+    max_wait_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What a caller of `drive` asks for, beside the session and the message."""
+
+    agent: str | None
+    lane: str | None
+    model: ModelRef | None
+    on_contention: OnContention
+    timeout_s: float | None
+
+
+class Driver:
+    """Drives sessions of one state directory."""
+
+    def __init__(
+        self,
+        state_dir: str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+        processes: ProcessTable | None = None,
+        environ: Mapping[str, str] | None = None,
+        home: Path | None = None,
+        settings: EngineSettings | None = None,
+        listen: Callable[[Event], None] | None = None,
+        compaction_wait: Callable[[Path], Awaitable[None]] | None = None,
+    ) -> None:
+        """Find the state directory; nothing is created or opened yet.
+
+        Args:
+            listen: gets every event of the engine, in the loop's thread.
+            compaction_wait: awaited before each prompt of a session; raises TimeoutError when that takes too long.
+
+        Raises:
+            StateUnreadableError: there is no such directory.
+            RefusedError: its generation keeps sessions or credentials where clawtop does not write.
+        """
+        self._clock: Clock = clock or SystemClock()
+        self._processes: ProcessTable = processes or SystemProcesses()
+        self._environ = dict(os.environ) if environ is None else environ
+        self._home = home or Path.home()
+        self._state_dir = state_dir
+        self._settings = settings or EngineSettings()
+        self._listen = listen
+        self._drives: dict[str, Drive] = {}
+        layout = self._located()
+        self._writer = JournalWriter(Journal(layout.state_dir))
+        self._probes = ProbeBook()
+        self._adopted = False
+        self.foreign = ForeignRuns(self._reader())
+        self.desk = self._desk(layout, compaction_wait)
+
+    @property
+    def layout(self) -> Layout:
+        return self.desk.layout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel what runs, give everything back, land or spool every mark, write the journal to its end."""
+        runs = tuple(self._drives.values())
+        for run in runs:
+            run.cancel()
+        for run in runs:
+            await run.ended()
+        await self.desk.marks.aclose(self._settings.drain_s)
+        await self.desk.registry.aclose()
+        await self.desk.aclose()
+        await asyncio.to_thread(self._writer.close)
+
+    @property
+    def journal_problem(self) -> ClawtopError | None:
+        """Why the journal could not be written, if it could not."""
+        return self._writer.problem
+
+    def running(self) -> tuple[Drive, ...]:
+        """The runs that are under way."""
+        return tuple(self._drives.values())
+
+    def run_on(self, session_file: str | Path) -> Drive | None:
+        """Our run that has, or waits for, a session's file."""
+        wanted = os.path.realpath(session_file)
+        return next((run for run in self._drives.values() if run.turn and str(run.turn.session_file) == wanted), None)
+
+    # --- driving -------------------------------------------------------------------------------------------------
+
+    def drive(
+        self,
+        session: str,
+        message: str,
+        *,
+        agent: str | None = None,
+        lane: str | None = None,
+        model: ModelRef | None = None,
+        on_contention: OnContention = OnContention.WAIT,
+        timeout: float | None = None,
+    ) -> Drive:
+        """Begin a turn; needs a running event loop.
+
+        Args:
+            session: a key, or a transcript's file (`session_choice.choose_session`).
+            lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
+            model: the model to ask first; default: the agent's.
+            timeout: seconds for the whole turn, waiting included.
+        """
+        if not self._adopted:
+            self._adopted = True
+            self.desk.marks.adopt()
+        run = Drive(uuid.uuid4().hex[:12])
+        self._drives[run.run_id] = run
+        wishes = _Wishes(agent, lane, model, on_contention, timeout)
+        work = self._turn(run, session, message, wishes)
+        task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
+        task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
+        run.begin(task)
+        return run
+
+    async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> Answer:
+        began, began_ms = self._clock.monotonic(), self._clock.now_ms()
+        self._refresh()
+        choice = choose_session(self.layout, session, wishes.agent)
+        if not message.strip():
+            raise UsageError("the message is empty")
+        asked = self._asked(run.run_id, choice, message, wishes)
+        teller = Teller(
+            self._clock, self._emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
+        )
+        turn = Turn(
+            asked=asked,
+            clock=self._clock,
+            teller=teller,
+            hear=run.hear,
+            deadline=None if wishes.timeout_s is None else began + wishes.timeout_s,
+            began=began,
+            session_file=asked.session_file,
+            session_id=asked.session_id,
+        )
+        run.turn = turn
+        what = f"run on {choice.key or choice.file.name} in lane {asked.lane}"
+        teller.tell(EventKind.RUN_START, what, model=asked.models[0])
+        try:
+            answer = await self._in_lane(turn)
+        except BaseException as error:
+            self._tell_end(turn, error)
+            raise
+        teller.tell(
+            EventKind.REPLY,
+            f"{answer.model} replied: {len(answer.text)} characters, {answer.usage.total} tokens",
+            model=answer.model,
+            profile=answer.profile,
+            duration_ms=answer.duration_ms,
+            session_file=str(answer.session_file),
+        )
+        if choice.row is None and choice.key is not None:
+            await self._list(turn, choice, answer, began_ms)
+        self._tell_end(turn, None)
+        return answer
+
+    async def _in_lane(self, turn: Turn) -> Answer:
+        asked = turn.asked
+        turn.enter("waiting-lane")
+        waits = asked.on_contention is OnContention.WAIT
+        own = session_lane(asked.session_key or asked.session_id if waits else asked.run_id)
+        async with self.desk.lanes.slot(own, _place(asked.lane), deadline=turn.deadline):
+            return await Chain(
+                asked.models,
+                partial(self._on_model, turn),
+                Candidates(self.desk, turn, self._probes),
+                self.desk.rules.timeouts,
+            ).run()
+
+    async def _on_model(self, turn: Turn, call: fallback.Call) -> Answer:
+        more = call.number < call.total
+        return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
+
+    def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> Asked:
+        configured = choice.agent.models
+        primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
+        models = fallback.candidates(wishes.model, fallbacks=fallbacks, primary=primary)
+        if not models:
+            raise UsageError(
+                f"agent {safe(choice.agent.id, 60)} has no model",
+                hint="name one with --model PROVIDER/MODEL, or set agents.defaults.model in openclaw.json",
+            )
+        row = choice.row
+        pin = Pin(row.profile, row.profile_source, row.profile_compaction_count) if row is not None else Pin()
+        return Asked(
+            run_id=run_id,
+            agent=choice.agent.id,
+            session_file=choice.file,
+            session_id=choice.session_id,
+            session_key=choice.key,
+            lane=wishes.lane or session_lane(choice.key or choice.session_id),
+            message=message,
+            models=models,
+            pin=pin,
+            on_contention=wishes.on_contention,
+            compaction_count=(row.compaction_count if row is not None else None) or 0,
+            new_session=row is None,
+            cwd=_workspace(self.layout, choice),
+        )
+
+    # --- afterwards ----------------------------------------------------------------------------------------------
+
+    async def _list(self, turn: Turn, choice: SessionChoice, answer: Answer, began_ms: int) -> None:
+        """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
+        if answer.forked_from is not None or choice.key is None:
+            why = "it is a fork"
+        elif await asyncio.to_thread(self._reader_says_gateway):
+            why = "a gateway runs, or may run, and only it may write the session list"
+        else:
+            ended = self._clock.now_ms()
+            entry = entry_for(answer.session_id, answer.session_file, answer.model, began_ms, ended)
+            try:
+                add_entry(choice.agent.sessions_store, choice.key, entry)
+                return
+            except ClawtopError as error:
+                why = error.title
+        turn.teller.tell(
+            EventKind.NOTICE,
+            f"OpenClaw does not list this session ({why}); its transcript is {answer.session_file}",
+            data={"listed": False},
+        )
+
+    def _reader_says_gateway(self) -> bool:
+        return ForeignRuns(self._reader()).gateway_can_run()
+
+    def _tell_end(self, turn: Turn, error: BaseException | None) -> None:
+        turn.enter("done")
+        outcome, words = _outcome(error)
+        turn.teller.tell(
+            EventKind.RUN_END,
+            words,
+            duration_ms=turn.elapsed_ms(),
+            session_file=str(turn.session_file),
+            data={"outcome": outcome, "requests": turn.requests},
+        )
+
+    def _emit(self, event: Event) -> None:
+        self._writer.put(event)
+        run = self._drives.get(event.run_id) if event.run_id else None
+        if run is not None:
+            run.hear(event)
+        if self._listen is not None:
+            self._listen(event)
+
+    # --- what the desk is made of --------------------------------------------------------------------------------
+
+    def _located(self) -> Layout:
+        layout = locate(self._state_dir, env=self._environ, home=self._home)
+        if layout.generation not in DRIVEN:
+            what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
+            raise RefusedError(
+                f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
+                hint="sessions of 2026.3 to 2026.6.1 are files; later ones are the gateway's own database",
+                unchanged="nothing was sent and nothing was written",
+            )
+        if not layout.writable_generation:
+            raise RefusedError(
+                f"the generation of {safe(layout.state_dir)} is a guess ({layout.generation_how})",
+                hint="OpenClaw notes its version in openclaw.json when it starts",
+                unchanged="nothing was sent and nothing was written",
+            )
+        return layout
+
+    def _refresh(self) -> None:
+        """Go by the configuration as it is now."""
+        if not self.layout.config.is_current():
+            layout = self._located()
+            self.desk.moved(
+                layout,
+                summarise(layout.config, layout.generation, self._environ),
+                SecretSources.of(layout.config.raw or {}, self._environ),
+            )
+
+    def _reader(self) -> SnapshotReader:
+        return SnapshotReader(
+            state_dir=self._state_dir,
+            env=self._environ,
+            home=self._home,
+            clock=self._clock,
+            processes=self._processes,
+        )
+
+    def _desk(self, layout: Layout, compaction_wait: Callable[[Path], Awaitable[None]] | None) -> Desk:
+        config = summarise(layout.config, layout.generation, self._environ)
+        generation = layout.generation or Generation.B
+        machine = Machine(clock=self._clock, processes=self._processes)
+        environment = NamespaceEvidence(mount_obstacles(layout.state_dir))
+
+        async def land(target: StoreTarget, change: Change, wait: float) -> object:
+            return await update_store(target, change, machine, wait=wait)
+
+        return Desk(
+            layout=layout,
+            generation=generation,
+            config=config,
+            sources=SecretSources.of(layout.config.raw or {}, self._environ),
+            rules=FailoverRules(self._settings.timeouts, caps_from_config(config.auth.cooldowns)),
+            call_timeouts=self._settings.call,
+            clock=self._clock,
+            processes=self._processes,
+            registry=PromptRegistry(
+                layout.state_dir, clock=self._clock, journal=self._emit, max_wait_s=self._settings.max_wait_s
+            ),
+            lanes=LaneScheduler(clock=self._clock, limits=config.lane_limits, journal=self._emit),
+            marks=Marks(
+                clock=self._clock,
+                schedule=self._schedule_of,
+                land=land,
+                spool=MarkSpool(layout.state_dir),
+                journal=self._emit,
+                targets=self._store_of,
+            ),
+            foreign=self.foreign.holder,
+            environment=environment,
+            compaction_wait=compaction_wait,
+        )
+
+    def _schedule_of(self, provider: str) -> Schedule:
+        return self.desk.schedule_of(provider)
+
+    def _store_of(self, agent: str) -> StoreTarget | None:
+        place = self.layout.agent(agent)
+        directory = place.agent_dir if place is not None else None
+        if agent == "main" and directory is None:
+            directory = self.layout.main_agent_dir
+        if directory is None:
+            return None
+        return StoreTarget(agent, str(directory), self.layout.generation, proven=self.layout.writable_generation)
+
+
+def _place(lane: str) -> str:
+    """The global lane for a turn's lane: cron, subagent and nested work has its own, everything else is main."""
+    return global_lane(lane) if lane in _GLOBAL_LANES or lane.startswith(f"{NESTED}:") else MAIN
+
+
+def _workspace(layout: Layout, choice: SessionChoice) -> str:
+    """The workspace that OpenClaw would name in a new transcript."""
+    agents: Any = (layout.config.raw or {}).get("agents")
+    sections = agents if isinstance(agents, Mapping) else {}
+    listed = sections.get("list")
+    own = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    entries = [item for item in own if item.get("id") == choice.agent.id] + [sections.get("defaults")]
+    named = (item.get("workspace") for item in entries if isinstance(item, Mapping))
+    return next((name for name in named if isinstance(name, str) and name), str(layout.state_dir / "workspace"))
+
+
+def _outcome(error: BaseException | None) -> tuple[str, str]:
+    match error:
+        case None:
+            return "reply", "run ended with a reply"
+        case asyncio.CancelledError():
+            return "cancelled", "run cancelled"
+        case CoordinationError():
+            return "coordination", f"run ended without a model failure: {error.title}"
+        case AllModelsFailedError():
+            return "failed", error.title
+        case ClawtopError():
+            return "failed", f"run failed: {error.title}"
+        case _:
+            return "failed", f"run failed: {type(error).__name__}"
