@@ -129,8 +129,8 @@ def placed(columns: Sequence[Column[T]], width: int) -> tuple[Placed[T], ...]:
         more = min(column.grow, spare)
         spare -= more
         widths.append(column.width + more)
-    if spare and kept:
-        widths[0] += spare if not any(column.grow for column in kept) else 0
+    if kept and not any(column.grow for column in kept):
+        widths[0] += spare
     return tuple(zip(kept, widths, strict=True))
 
 

@@ -44,8 +44,7 @@ def shared_heights(total: int, wants: Sequence[int], least: Sequence[int], roomy
                 heights[position] += 1
                 spare -= 1
     heights[roomy] += max(0, spare)
-    for position in sorted(range(len(heights)), key=lambda p: -heights[p]) if spare < 0 else ():
-        cut = min(heights[position] - 1, -spare)
-        heights[position] -= cut
-        spare += cut
+    for _ in range(-spare):
+        tallest = max(range(len(heights)), key=heights.__getitem__)
+        heights[tallest] -= 1
     return tuple(heights)

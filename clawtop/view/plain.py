@@ -41,10 +41,10 @@ def plain_lines(
     warnings = warning_table(env)
     if warnings.rows:
         tables.append(warnings)
-    lines: list[Line] = [first_line(env, width, arming), *(cut(line, width) for line in headline(env))]
+    lines: list[Line] = [first_line(env, width, arming), *headline(env)]
     for table in tables:
         lines.extend([(), *_table(table, width, most_rows)])
-    texts = (text_of(line).rstrip() for line in lines)
+    texts = (text_of(cut(line, width)).rstrip() for line in lines)
     return [ascii_only(text) if ascii_glyphs else text for text in texts]
 
 

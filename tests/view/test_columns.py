@@ -1,0 +1,132 @@
+"""Columns share the width, rows are filtered, sorted and kept in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.view.columns import Column, Env, Row, Sorting, Table, heading, placed, render_row
+from clawtop.view.facts import Facts
+from clawtop.view.line import piece, text_of, width_of
+from clawtop.view.ordering import keep_order, shared_heights
+from tests.support.worlds import CALM, NOW
+
+ENV = Env(Facts(CALM, NOW), NOW)
+
+
+def column(column_id: str, width: int, *, grow: int = 0, rank: int = 0) -> Column[str]:
+    return Column(column_id, column_id.upper(), width, lambda item, _env: piece(item), grow=grow, rank=rank)
+
+
+NAME, EXTRA, LAST = column("name", 6, grow=4), column("extra", 5, rank=2), column("last", 4, rank=1)
+
+
+def ids(width: int) -> list[str]:
+    return [c.id for c, _ in placed((NAME, EXTRA, LAST), width)]
+
+
+@pytest.mark.parametrize(
+    ("width", "kept"),
+    [
+        (40, ["name", "extra", "last"]),
+        (17, ["name", "extra", "last"]),
+        (16, ["name", "last"]),
+        (10, ["name"]),
+        (1, ["name"]),
+    ],
+)
+def test_columns_give_way_by_rank(width: int, kept: list[str]) -> None:
+    assert ids(width) == kept
+
+
+def test_spare_width_goes_to_columns_that_can_use_it() -> None:
+    assert [w for _, w in placed((NAME, EXTRA, LAST), 19)] == [8, 5, 4]
+    assert [w for _, w in placed((NAME, EXTRA, LAST), 99)] == [10, 5, 4]
+
+
+def table(rows: Sequence[Row[str]]) -> Table[str]:
+    columns = (
+        Column("name", "NAME", 6, lambda item, _env: piece(item), lambda item, _env: item or None),
+        Column("size", "SIZE", 4, lambda item, _env: piece(str(len(item))), lambda item, _env: len(item), right=True),
+    )
+    return Table("t", "THINGS", columns, tuple(rows), ENV, lambda item, _env: piece(f"== {item}"), lambda item: item)
+
+
+BAND_A, BAND_B = Row("a", "group a", band=True), Row("b", "group b", band=True)
+ROWS = (BAND_A, Row("1", "pear"), Row("2", "Fig"), BAND_B, Row("3", "kiwi"))
+
+
+def keys(rows: Sequence[Row[str]]) -> list[str]:
+    return [row.key for row in rows]
+
+
+def test_a_filter_ignores_case_and_drops_groups_that_became_empty() -> None:
+    assert keys(table(ROWS).arranged("fIG ")) == ["a", "2"]
+    assert keys(table(ROWS).arranged("nothing")) == []
+    assert keys(table(ROWS).arranged("")) == ["a", "1", "2", "b", "3"]
+
+
+def test_sorting_dissolves_groups_and_puts_unknown_values_last() -> None:
+    rows = (*ROWS, Row("4", ""))
+    assert keys(table(rows).arranged(sorting=Sorting("name"))) == ["2", "3", "1", "4"]
+    assert keys(table(rows).arranged(sorting=Sorting("name", descending=True))) == ["1", "3", "2", "4"]
+    assert keys(table(rows).arranged(sorting=Sorting("no such column"))) == keys(rows)
+
+
+def test_a_row_and_its_heading_are_as_wide_as_the_columns() -> None:
+    things = table(ROWS)
+    columns = placed(things.columns, 20)
+    assert text_of(render_row(ROWS[1], things, columns, ENV)) == "pear               4"
+    assert text_of(render_row(BAND_A, things, columns, ENV)) == "== group a          "
+    assert text_of(heading(columns, Sorting("size"), piece("THINGS"))) == "THINGS          SIZ…"
+    assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
+
+
+def rows_of(names: Sequence[str]) -> list[Row[str]]:
+    return [Row(name, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("abc", "cab", "abc"),
+        ("abc", "cb", "bc"),
+        ("abc", "xcab", "xabc"),
+        ("abc", "caxyb", "axybc"),
+        ("", "ab", "ab"),
+        ("ab", "xy", "xy"),
+    ],
+)
+def test_rows_keep_their_places_and_new_ones_follow_their_neighbours(before: str, after: str, expected: str) -> None:
+    assert "".join(keys(keep_order(rows_of(before), rows_of(after)))) == expected
+
+
+@given(st.permutations("abcdefgh"), st.permutations("cdefghij"))
+def test_keeping_the_order_loses_and_invents_nothing(before: list[str], after: list[str]) -> None:
+    kept = keys(keep_order(rows_of(before), rows_of(after)))
+    assert sorted(kept) == sorted(after)
+    assert [k for k in kept if k in before] == [k for k in before if k in after]
+
+
+@pytest.mark.parametrize(
+    ("total", "wants", "expected"),
+    [
+        (30, (5, 8, 3), (5, 22, 3)),
+        (20, (40, 40, 40), (8, 7, 5)),
+        (20, (6, 40, 2), (6, 12, 2)),
+        (8, (40, 40, 40), (2, 3, 3)),
+        (3, (40, 40, 40), (1, 1, 1)),
+    ],
+)
+def test_height_is_shared(total: int, wants: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    assert shared_heights(total, wants, (6, 5, 3), roomy=1) == expected
+
+
+@given(st.integers(3, 80), st.tuples(*[st.integers(1, 60)] * 3))
+def test_shared_heights_use_the_room_exactly(total: int, wants: tuple[int, int, int]) -> None:
+    heights = shared_heights(total, wants, (6, 5, 3), roomy=1)
+    assert sum(heights) == total
+    assert min(heights) >= 1

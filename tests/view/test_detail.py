@@ -1,0 +1,108 @@
+"""The detail of a row."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Snapshot
+from clawtop.text import cells
+from clawtop.view.columns import Env
+from clawtop.view.detail import detail_lines
+from clawtop.view.facts import Facts
+from clawtop.view.line import text_of
+from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from tests.support.worlds import INCIDENT, LOCKS, NOW, SESSIONS
+
+ENV = Env(Facts(INCIDENT, NOW), NOW, UTC)
+
+
+def said(target: Target | None, width: int = 200) -> str:
+    return "\n".join(text_of(line).rstrip() for line in detail_lines(target, ENV, width))
+
+
+def profile(profile_id: str, agent: str = "main") -> str:
+    return said(Target(TargetKind.PROFILE, profile_id, agent))
+
+
+def test_a_cooling_profile() -> None:
+    text = profile("anthropic:max-tide")
+    assert "state      ◐ cooling until 03:16:18 (4m11s left)" in text
+    assert "cooldown   rate_limit, all models" in text
+    assert "Why it is not next" in text
+    assert "by reason  rate_limit ×4" in text
+    assert "next error would not extend the window that is open; only the counters would rise" in text
+    assert "last fail  03:11:18  49s ago" in text
+    assert "agent:main:telegram:group:-100238841 (auto)" in text
+    assert "expires    09:12:07, in 6h00m" in text
+
+
+def test_the_next_profile_and_what_stands_before_another() -> None:
+    assert "Why it is next" in profile("google:vertex")
+    assert "before it  openai:legacy" in profile("openai:prod")
+
+
+def test_odd_times_are_named() -> None:
+    assert "⚠ seconds-not-ms" in profile("openai:legacy")
+    assert "cooldown   ended 11m ago; still recorded" in profile("openai:spare")
+    assert "expired 1d02h ago" in profile("google:studio")
+
+
+def test_an_inherited_profile_says_where_changes_go() -> None:
+    assert "inherited from agent main; changes are made in its store" in profile("openai:prod", "coder")
+
+
+def test_a_provider() -> None:
+    text = said(Target(TargetKind.PROVIDER, "openai", "coder"))
+    assert "order      stored by `models auth order set`; last use is ignored" in text
+    assert " 1 openai:prod ● usable" in text
+    assert " - openai:legacy ○ unlisted" in text
+
+
+def test_a_contended_session_shows_holder_waiters_and_lock() -> None:
+    text = said(Target(TargetKind.SESSION, SESSIONS[0].key, "main"))
+    for part in (
+        "who        pid 4711, seen by trajectory",
+        "risk       heartbeat is not isolated",
+        "waiter 1   heartbeat run run-8810 for 3m00s, gives up in 2m00s",
+        "waiter 2   direct run run-8a02 for 48s",
+        "age        6m12s - over its limit",
+        "others give up after 1m00s",
+        "traffic    seen to come 34 times within a minute",
+        "profile    anthropic:max-tide  ◐ cooling  pinned by auto",
+    ):
+        assert part in text
+
+
+def test_a_ghost_says_how_it_is_known() -> None:
+    text = said(Target(TargetKind.SESSION, SESSIONS[2].key, "main"))
+    assert "○ ghost (stored: running)" in text
+    assert "its gateway is gone since 02:31" in text
+
+
+def test_a_stale_lock_gives_the_proof_and_what_openclaw_will_do() -> None:
+    text = said(Target(TargetKind.LOCK, LOCKS[0].file.path))
+    assert "verdict    ✗ stale  owner is dead" in text
+    assert "OpenClaw   OpenClaw will remove it" in text
+    assert "owner      pid 3120, dead" in text
+
+
+def test_a_row_that_vanished_and_no_row_at_all() -> None:
+    assert said(Target(TargetKind.LOCK, "/gone")) == "lock /gone is not in the state any more."
+    assert said(None) == "Move to a row to see everything about it."
+
+
+def every_target(snapshot: Snapshot) -> list[Target]:
+    env = Env(Facts(snapshot, NOW), NOW, UTC)
+    tables = (profile_table(env), session_table(env), lock_table(env), warning_table(env))
+    return [row.target for table in tables for row in table.rows if row.target is not None]
+
+
+@pytest.mark.parametrize("width", [20, 38, 80])
+def test_every_detail_fits_its_width_and_carries_no_control_characters(width: int) -> None:
+    for target in every_target(INCIDENT):
+        for line in detail_lines(target, ENV, width):
+            assert cells(text_of(line).rstrip()) <= width
+            assert text_of(line).isprintable()

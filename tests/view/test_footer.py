@@ -1,0 +1,41 @@
+"""Footer and help are the table of commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from clawtop.commands import COMMANDS, Arming, Context, Target, TargetKind, command
+from clawtop.view.footer import footer_command_at, footer_line, help_lines
+from clawtop.view.line import Tone, text_of, width_of
+from tests.support.worlds import INCIDENT
+
+PROFILE = Target(TargetKind.PROFILE, "openai:prod", "main", "openai")
+READ_ONLY = Context(INCIDENT, PROFILE)
+ARMED = Context(INCIDENT, PROFILE, Arming.ARMED)
+
+
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_the_footer_fits_and_its_labels_can_be_clicked(width: int) -> None:
+    line = footer_line(ARMED, width)
+    assert width_of(line) <= width
+    text = text_of(line)
+    for item in (item for item in COMMANDS if item.footer and item.title in text):
+        assert footer_command_at(ARMED, width, text.index(item.title)) == item.id
+
+
+def tone_of(title: str, context: Context) -> Tone:
+    return next(tone for text, tone in footer_line(context, 400) if text.strip() == title)
+
+
+def test_what_cannot_run_is_faint_but_there() -> None:
+    assert tone_of("Clear cooldown", READ_ONLY) is Tone.FAINT
+    assert tone_of("Clear cooldown", ARMED) is Tone.PLAIN
+    assert tone_of("Help", READ_ONLY) is Tone.PLAIN
+
+
+def test_help_lists_every_command_with_its_reason() -> None:
+    text = " ".join(" ".join(text_of(line) for line in help_lines(READ_ONLY, 100)).split())
+    for item in COMMANDS:
+        assert item.help in text
+    assert "(not now: READ-ONLY: press a to arm)" in text
+    assert command("rotate").usage in text

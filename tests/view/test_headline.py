@@ -1,0 +1,120 @@
+"""The first line and the headline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+
+from clawtop.commands import Arming
+from clawtop.core.model import AuthStore, Problem, Snapshot
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts
+from clawtop.view.headline import first_line, headline
+from clawtop.view.line import text_of, width_of
+from tests.support.worlds import CALM, EMPTY, INCIDENT, LOCKS, MAIN_PROFILES, MINUTE, NOW, OUT, agent, cooling, profile
+
+
+def env_of(snapshot: Snapshot, only: str | None = None) -> Env:
+    return Env(Facts(snapshot, NOW, only), NOW, UTC)
+
+
+def words(snapshot: Snapshot, only: str | None = None) -> list[str]:
+    return [text_of(line) for line in headline(env_of(snapshot, only))]
+
+
+@pytest.mark.parametrize("width", range(60, 201, 7))
+@pytest.mark.parametrize("arming", Arming)
+@pytest.mark.parametrize("snapshot", [INCIDENT, OUT, EMPTY], ids=["incident", "out", "empty"])
+def test_the_first_line_fills_its_width_and_keeps_clock_and_arming(
+    snapshot: Snapshot, arming: Arming, width: int
+) -> None:
+    text = text_of(first_line(env_of(snapshot), width, arming))
+    assert width_of(first_line(env_of(snapshot), width, arming)) == width
+    assert text.endswith(f" {arming} ")
+    assert "03:12:07" in text
+
+
+def test_at_eighty_columns_everything_still_stands_on_the_first_line() -> None:
+    text = text_of(first_line(env_of(INCIDENT), 80))
+    assert [
+        word for word in ("reef-01", ".openclaw", "B 2026.5.20", "gateway live", "READ-ONLY") if word not in text
+    ] == []
+
+
+def test_a_hostile_directory_and_host_stay_on_their_line() -> None:
+    snapshot = replace(INCIDENT, host="h\x1b[2J" + "x" * 500, state_dir="/\u202e" + "y" * 5_000)
+    line = first_line(env_of(snapshot), 120)
+    assert width_of(line) == 120
+    assert not {"\x1b", "\u202e"} & set(text_of(line))
+
+
+@pytest.mark.parametrize(("left_ms", "word"), [(240_000, " ARMED "), (59_001, " ARMED 60s "), (0, " ARMED 0s ")])
+def test_the_last_minute_of_being_armed_is_counted_down(left_ms: int, word: str) -> None:
+    assert text_of(first_line(env_of(INCIDENT), 120, Arming.ARMED, left_ms)).endswith(word)
+
+
+def test_a_judged_state_shows_the_time_it_is_judged_by() -> None:
+    assert "at 03:12:07" in text_of(first_line(env_of(replace(INCIDENT, judged_at=NOW)), 120))
+
+
+def test_the_incident() -> None:
+    usable, trouble = words(INCIDENT)
+    assert usable == " DEGRADED  5 of 10 profiles usable · anthropic out, back in 22s"
+    assert trouble.startswith(
+        "‖ 4 sessions blocked · 2 waiting · ✗ 1 stale lock · ✗ 1 auth store jammed by a lock without an owner"
+        " · ○ 1 ghost · ⊘ 1 credential to renew · ⚠ 2 warnings · blocked: telegram:group:-100238841, "
+    )
+
+
+def test_calm() -> None:
+    assert words(CALM) == [
+        " OK  2 of 2 profiles usable · next: openai:night",
+        "Nothing is blocked and nothing needs a hand.",
+    ]
+
+
+def test_out() -> None:
+    assert words(OUT) == [
+        " OUT  nothing is usable for any agent · first back 03:12:29 (in 22s) · 0 of 3 profiles usable",
+        "✗ the gateway is dead",
+    ]
+
+
+def test_a_profile_that_the_order_leaves_out_does_not_serve() -> None:
+    profiles = (profile("openai:a", cooling(MINUTE)), profile("openai:b"))
+    snapshot = replace(CALM, agents=(agent("main", profiles, order={"openai": ("openai:a",)}),))
+    assert words(snapshot)[0].startswith(" OUT  nothing is usable for any agent · first back 03:13:07 (in 1m00s)")
+
+
+def test_one_agent_out_of_two() -> None:
+    snapshot = replace(CALM, agents=(agent("main", MAIN_PROFILES[3:4]), agent("coder", MAIN_PROFILES[:1])))
+    assert words(snapshot)[0].startswith(" OUT  nothing is usable for coder · first back 03:12:29")
+    assert words(snapshot, "main")[0].startswith(" OK  1 of 1 profiles usable")
+
+
+def test_some_cooling_while_each_provider_serves() -> None:
+    snapshot = replace(CALM, agents=(agent("main", (profile("openai:a"), profile("openai:b", cooling(MINUTE)))),))
+    assert words(snapshot)[0] == " SERVING  1 of 2 profiles usable · next: openai:a"
+
+
+def test_expired_credentials_never_come_back_by_themselves() -> None:
+    snapshot = replace(CALM, agents=(agent("main", (MAIN_PROFILES[7],)),))
+    assert "nothing comes back by itself" in words(snapshot)[0]
+
+
+def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
+    blind = replace(
+        CALM.agents[0],
+        store=AuthStore("main", "/x", problem=Problem("not-json", "/x", "auth-profiles.json is cut short")),
+    )
+    assert words(replace(CALM, agents=(blind,)))[0] == (
+        " BLIND  No auth profile can be read: auth-profiles.json is cut short"
+    )
+    assert words(EMPTY)[0] == " EMPTY  No auth profiles here."
+
+
+def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:
+    fresh = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW - 500))
+    assert "jammed" not in words(replace(CALM, locks=(fresh,)))[1]

@@ -1,0 +1,102 @@
+"""Numbers for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.view.humanize import (
+    age,
+    ago,
+    bar,
+    clock_time,
+    countdown,
+    counted,
+    duration,
+    rough,
+    span,
+    sparkline,
+    time_near,
+)
+
+NOW = 1_795_144_327_000
+SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (0, "0s"),
+        (999, "0s"),
+        (59 * SECOND, "59s"),
+        (60 * SECOND, "1m00s"),
+        (4 * MINUTE + 12 * SECOND, "4m12s"),
+        (HOUR, "1h00m"),
+        (25 * HOUR, "1d01h"),
+        (400 * DAY, "400d"),
+        (10**12, "11574d"),
+        (10**18, "ages"),
+        (-5 * SECOND, "-5s"),
+    ],
+)
+def test_duration(ms: int, text: str) -> None:
+    assert duration(ms) == text
+
+
+@given(st.integers(0, 10**20))
+def test_duration_fits_its_column(ms: int) -> None:
+    assert len(duration(ms)) <= 6
+
+
+@pytest.mark.parametrize(("left", "text"), [(1, "1s"), (1000, "1s"), (1001, "2s"), (0, "0s"), (-9, "0s")])
+def test_countdown_is_over_at_zero_and_not_before(left: int, text: str) -> None:
+    assert countdown(NOW + left, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("then", "text"),
+    [(None, "-"), (NOW - 42 * SECOND, "42s"), (NOW - 25 * MINUTE, "25m"), (NOW + HOUR, "+1h00m"), (NOW + 900, "0s")],
+)
+def test_age(then: int | None, text: str) -> None:
+    assert age(then, NOW) == text
+
+
+def test_words_about_time() -> None:
+    assert ago(NOW - 90 * SECOND, NOW) == "1m30s ago"
+    assert ago(NOW + 2 * HOUR, NOW) == "2h00m ahead of the clock"
+    assert rough(9 * MINUTE + 1) == "9m00s"
+    assert [span(ms) for ms in (12, 400, 9_900, 42_000)] == ["12ms", "0.4s", "9.9s", "42s"]
+    assert [counted(1, "lock"), counted(2, "lock"), counted(2, "entry", "entries")] == [
+        "1 lock",
+        "2 locks",
+        "2 entries",
+    ]
+
+
+def test_clock_times_follow_the_zone_and_say_another_day() -> None:
+    assert clock_time(NOW, UTC) == "03:12:07"
+    assert clock_time(NOW, timezone(timedelta(hours=-5))) == "22:12:07"
+    assert time_near(NOW + HOUR, NOW, UTC) == "04:12:07"
+    assert time_near(NOW + 30 * HOUR, NOW, UTC) == "21 Nov 09:12"
+    assert time_near(NOW + 400 * DAY, NOW, UTC) == "2027-12-25 03:12"
+
+
+@pytest.mark.parametrize("nonsense", [-1, 10**18])
+def test_a_time_that_no_calendar_has_is_shown_as_its_number(nonsense: int) -> None:
+    assert clock_time(nonsense, UTC) == time_near(nonsense, NOW, UTC) == str(nonsense)
+
+
+@given(st.floats(0, 2, allow_nan=False), st.integers(1, 30))
+def test_a_bar_has_its_width_and_shows_whatever_is_left(share: float, width: int) -> None:
+    filled, empty = bar(share, width)
+    assert len(filled) + len(empty) == width
+    assert bool(filled) == (share > 0)
+
+
+def test_sparkline() -> None:
+    assert sparkline((0, 1, 2, 4, 8), 4) == "▁▂▄█"
+    assert sparkline((), 4) == ""
+    assert sparkline((0, 0), 4) == "▁▁"

@@ -1,0 +1,62 @@
+"""Lines: widths are terminal cells, nothing is lost but what an ellipsis says is gone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.text import cells, safe
+from clawtop.view.line import GLYPHS_AS_ASCII, Line, Tone, ascii_only, cut, fitted, join, text_of, width_of, wrapped
+
+WORDS = st.text(st.sampled_from("abc 日本·─…é"), max_size=24)
+LINES = st.lists(st.tuples(WORDS, st.sampled_from(Tone)), max_size=5).map(tuple)
+
+
+@given(LINES, st.integers(0, 60), st.booleans())
+def test_fitted_takes_exactly_the_width(line: Line, width: int, right: bool) -> None:
+    assert width_of(fitted(line, width, right=right)) == width
+
+
+@given(LINES, st.integers(1, 60))
+def test_cut_keeps_a_prefix_and_says_where_it_stopped(line: Line, width: int) -> None:
+    short = text_of(cut(line, width))
+    if width_of(line) <= width:
+        assert short == text_of(line)
+    else:
+        kept = short.rstrip().rpartition("…")
+        assert kept[1] == "…"
+        assert text_of(line).startswith(kept[0])
+
+
+@given(LINES, st.integers(8, 40), st.integers(0, 3))
+def test_wrapping_keeps_every_character_but_spaces(line: Line, width: int, indent: int) -> None:
+    lines = wrapped(line, width, indent)
+    assert all(cells(text_of(part).rstrip()) <= width for part in lines)
+    assert "".join(text_of(part) for part in lines).replace(" ", "") == text_of(line).replace(" ", "")
+
+
+def test_wrapping_breaks_at_spaces_and_indents_the_rest() -> None:
+    line = (("a long reason ", Tone.DIM), ("that goes on", Tone.PLAIN))
+    assert [text_of(part).rstrip() for part in wrapped(line, 12, 2)] == ["a long", "  reason", "  that goes", "  on"]
+
+
+def test_join_leaves_out_empty_lines() -> None:
+    a, b = (("a", Tone.OK),), (("b", Tone.BAD),)
+    assert text_of(join([a, (), b], (" · ", Tone.FAINT))) == "a · b"
+    assert join([(), ()], (" · ", Tone.FAINT)) == ()
+
+
+@given(st.text(max_size=40))
+def test_ascii_keeps_the_width_of_safe_text(text: str) -> None:
+    shown = safe(text)
+    plain = ascii_only(shown)
+    assert plain.isascii()
+    assert cells(plain) == cells(shown)
+
+
+@pytest.mark.parametrize("point", sorted(GLYPHS_AS_ASCII))
+def test_every_glyph_has_one_ascii_character_of_its_width(point: int) -> None:
+    replacement = GLYPHS_AS_ASCII[point]
+    assert isinstance(replacement, str)
+    assert len(replacement) == cells(chr(point)) == 1

@@ -1,0 +1,43 @@
+"""The overview as text: golden files, reviewed by eye."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.model import Snapshot
+from clawtop.text import cells
+from clawtop.view.plain import plain_lines
+from tests.support.golden import assert_golden
+from tests.support.worlds import CALM, EMPTY, INCIDENT, NOW, OUT
+
+GOLDEN = Path(__file__).parent / "golden"
+WORLDS = {"incident": INCIDENT, "calm": CALM, "out": OUT, "empty": EMPTY}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("name", WORLDS)
+def test_golden(name: str, width: int) -> None:
+    lines = plain_lines(WORLDS[name], NOW, width, zone=UTC)
+    assert_golden(GOLDEN / f"{name}-{width}.txt", "\n".join(lines) + "\n")
+
+
+def test_golden_ascii() -> None:
+    lines = plain_lines(INCIDENT, NOW, 80, zone=UTC, ascii_glyphs=True)
+    assert_golden(GOLDEN / "incident-80-ascii.txt", "\n".join(lines) + "\n")
+    assert all(line.isascii() for line in lines)
+
+
+@pytest.mark.parametrize("width", [20, 40, 79, 133, 250])
+@pytest.mark.parametrize("snapshot", WORLDS.values(), ids=WORLDS)
+def test_no_line_is_wider_than_asked_and_none_moves_the_cursor(snapshot: Snapshot, width: int) -> None:
+    for line in plain_lines(snapshot, NOW, width, zone=UTC):
+        assert cells(line) <= width
+        assert line.isprintable()
+
+
+def test_long_tables_are_counted_not_listed() -> None:
+    lines = plain_lines(INCIDENT, NOW, 100, zone=UTC, most_rows=3)
+    assert " and 11 more" in lines

@@ -1,0 +1,213 @@
+"""Rows of the overview, cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from clawtop.commands import TargetKind
+from clawtop.core.model import Profile, Session, Snapshot, UsageStats
+from clawtop.view.columns import Env, Table, placed, render_row
+from clawtop.view.facts import Facts
+from clawtop.view.line import Line, Tone, text_of
+from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from tests.support import worlds
+from tests.support.worlds import CALM, HOUR, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile
+
+WIDE = 400
+
+
+def env_of(snapshot: Snapshot, *, now: int = NOW, only: str | None = None) -> Env:
+    return Env(Facts(snapshot, now, only), now, UTC)
+
+
+def cells(table: Table[Any], key: str, now: int | None = None) -> dict[str, str]:
+    row = next(row for row in table.rows if row.key == key)
+    env = table.env if now is None else replace(table.env, now=now)
+    return {column.id: text_of(column.render(row.item, env)).strip() for column in table.columns}
+
+
+def one(stats: UsageStats, **facts: Any) -> Table[Any]:
+    return profile_table(env_of(replace(CALM, agents=(agent("main", (profile("openai:x", stats, **facts),)),))))
+
+
+@pytest.mark.parametrize(
+    ("stats", "expected"),
+    [
+        (UsageStats(), {"state": "● usable", "left": "", "window": "", "reason": "", "errors": "-", "used": "-"}),
+        (
+            cooling(22 * SECOND, since=8 * SECOND),
+            {"state": "◐ cooling", "left": "22s", "window": "━━━━━━──", "reason": "rate_limit", "model": "all"},
+        ),
+        (
+            cooling(17 * SECOND, model="gpt-5.2"),
+            {"state": "◐ scoped", "left": "17s", "reason": "rate_limit", "model": "gpt-5.2"},
+        ),
+        (
+            UsageStats(disabled_until=NOW + 7 * HOUR, disabled_reason="billing", error_count=2),
+            {"state": "✗ disabled", "left": "7h00m", "window": "━━━━━━━━", "reason": "billing", "errors": "×2"},
+        ),
+        (
+            UsageStats(blocked_until=NOW + HOUR, blocked_reason="subscription_limit"),
+            {"state": "‖ blocked", "left": "1h00m", "reason": "subscription_limit"},
+        ),
+        (
+            UsageStats(cooldown_until=NOW - MINUTE, cooldown_reason="rate_limit"),
+            {"state": "● usable", "left": "", "reason": "lapsed-window"},
+        ),
+        (
+            UsageStats(cooldown_until=NOW // 1000 + 60, cooldown_reason="rate_limit"),
+            {"state": "● usable", "left": "", "reason": "seconds-not-ms"},
+        ),
+        (UsageStats(last_used=NOW + 2 * HOUR), {"state": "● usable", "reason": "clock-skew", "used": "+2h00m"}),
+    ],
+    ids=["fresh", "cooling", "scoped", "disabled", "blocked", "lapsed", "seconds", "skewed"],
+)
+def test_a_profile(stats: UsageStats, expected: dict[str, str]) -> None:
+    shown = cells(one(stats), "openai:x@main")
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_countdowns_move_without_a_new_snapshot() -> None:
+    table = one(cooling(22 * SECOND, since=8 * SECOND))
+    later = cells(table, "openai:x@main", NOW + 12 * SECOND)
+    assert (later["left"], later["window"]) == ("10s", "━━╸─────")
+
+
+def test_facts_say_when_they_must_be_judged_anew() -> None:
+    snapshot = replace(CALM, agents=(agent("main", (profile("openai:x", cooling(22 * SECOND)),)),))
+    facts = Facts(snapshot, NOW)
+    assert facts.changes_at == NOW + 22 * SECOND
+    after = Facts(snapshot, NOW + 22 * SECOND)
+    assert after.changes_at is None
+    assert after.providers[0].usable == 1
+
+
+def test_profiles_stand_in_the_order_of_trying_below_their_provider() -> None:
+    table = profile_table(env_of(INCIDENT, only="main"))
+    assert [row.key for row in table.rows if row.item and "anthropic" in row.key] == [
+        "anthropic@main",
+        "anthropic:max-reef@main",
+        "anthropic:max-tide@main",
+        "anthropic:team-key@main",
+    ]
+    marked = [row.key for row in table.rows if not row.band and cells(table, row.key)["profile"].startswith("▸")]
+    assert marked == ["openai:legacy@main", "google:vertex@main"]
+
+
+def test_agents_that_see_a_provider_alike_share_its_rows() -> None:
+    bands = [text_of(row_line(INCIDENT, key)).rstrip() for key in ("anthropic@main", "anthropic@coder", "google@main")]
+    assert bands == [
+        "anthropic · none usable, first back in 22s · main, ops",
+        "anthropic · none usable, first back in 22s · coder",
+        "google · 1 of 2 usable · all agents",
+    ]
+
+
+def row_line(snapshot: Snapshot, key: str) -> Line:
+    table = profile_table(env_of(snapshot))
+    row = next(row for row in table.rows if row.key == key)
+    return render_row(row, table, placed(table.columns, WIDE), table.env)
+
+
+def test_an_inherited_profile_names_its_owner_and_a_stored_order_leaves_profiles_out() -> None:
+    table = profile_table(env_of(INCIDENT))
+    assert cells(table, "openai:prod@coder")["owner"] == "← main"
+    assert cells(table, "anthropic:coder-own@coder")["owner"] == ""
+    assert cells(table, "openai:legacy@coder")["state"] == "○ unlisted"
+    assert "owner" not in cells(profile_table(env_of(CALM)), "openai:prod@main")
+
+
+def test_targets_carry_exact_ids() -> None:
+    hostile = "openai:\x1b[31m[/red]\u202e" + "x" * 10_000
+    table = profile_table(env_of(replace(CALM, agents=(agent("main", (profile(hostile),)),))))
+    target = table.rows[1].target
+    assert target is not None
+    assert (target.kind, target.id, target.agent, target.provider) == (TargetKind.PROFILE, hostile, "main", "openai")
+    line = text_of(render_row(table.rows[1], table, placed(table.columns, 100), table.env))
+    assert "\x1b" not in line
+    assert "\u202e" not in line
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, {"status": "▶ running", "age": "12m", "holder": "4711 prompting", "waiters": "2", "trouble": "2 waiting"}),
+        (1, {"status": "▶ running", "age": "51s", "holder": "", "trouble": ""}),
+        (2, {"status": "○ ghost", "age": "42m", "holder": "lock 3120", "trouble": "stale lock"}),
+        (3, {"status": "✗ failed", "trouble": "pinned: cooling", "profile": "⊙anthropic:max-reef"}),
+        (6, {"status": "‖ suspended", "trouble": "quota"}),
+        (7, {"status": "⧗ timeout", "age": "17m"}),
+        (8, {"status": "⊘ killed", "lane": "subagent"}),
+        (9, {"status": "◌ running?"}),
+        (12, {"status": "· idle", "age": "3d00h"}),
+        (13, {"session": "matrix:group:[/red]\\x1b[31m!\\u202eroom"}),
+    ],
+)
+def test_a_session(number: int, expected: dict[str, str]) -> None:
+    session = INCIDENT.sessions[number]
+    shown = cells(session_table(env_of(INCIDENT)), f"{session.agent}|{session.key}")
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_sessions_that_need_a_hand_come_first_then_running_ones_then_recent_ones() -> None:
+    items: list[Session] = [row.item for row in session_table(env_of(INCIDENT)).rows]
+    assert [INCIDENT.sessions.index(item) for item in items] == [0, 3, 6, 2, 5, 1, 9, 4, 7, 8, 10, 11, 13, 12]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, {"verdict": "✗ stale", "proof": "owner is dead", "owner": "3120", "openclaw": "removes it"}),
+        (1, {"verdict": "● held", "age": "6m12s", "owner": "4711 openclaw", "openclaw": "keeps it", "traffic": "34"}),
+        (2, {"verdict": "● held", "age": "0.3s", "limit": "╸───── 5m00s", "lock": "discord:channel:deploys"}),
+        (3, {"verdict": "◌ unknown", "proof": "empty file", "owner": "no pid", "lock": "coder: auth store"}),
+        (4, {"kind": "gateway", "limit": "", "lock": "gateway.5be1c6d0.lock"}),
+    ],
+)
+def test_a_lock(number: int, expected: dict[str, str]) -> None:
+    shown = cells(lock_table(env_of(INCIDENT)), INCIDENT.locks[number].file.path)
+    assert {name: shown[name] for name in expected} == expected
+
+
+def test_a_lock_over_its_limit_is_loud() -> None:
+    table = lock_table(env_of(INCIDENT))
+    ages = next(column for column in table.columns if column.id == "age")
+    tones = {row.key: ages.render(row.item, table.env)[0][1] for row in table.rows}
+    assert [tones[lock.file.path] for lock in INCIDENT.locks] == [Tone.BAD, Tone.BAD, Tone.PLAIN, Tone.BAD, Tone.PLAIN]
+
+
+def test_one_agent_alone() -> None:
+    env = env_of(INCIDENT, only="coder")
+    assert {row.item.agent for row in session_table(env).rows} == {"coder"}
+    assert [row.item.file.agent for row in lock_table(env).rows] == ["coder", None, "coder"]
+    assert "agent" not in [column.id for column in session_table(env).columns]
+
+
+def test_the_warnings_table_holds_each_problem_once() -> None:
+    table = warning_table(env_of(INCIDENT))
+    codes = [row.item.code for row in table.rows]
+    assert codes == ["heartbeat-not-isolated", "jammed-auth-lock", "seconds-not-ms", "lapsed-window", "ghost"]
+
+
+def test_lock_traffic_is_told_even_when_no_lock_stands() -> None:
+    table = lock_table(env_of(replace(CALM, locks=(), lock_traffic={"/x.lock": 7})))
+    assert text_of(table.empty) == "No lock stands now. 7 locks came and went within a minute."
+
+
+def test_every_column_sorts_or_says_that_it_does_not() -> None:
+    for make in (profile_table, session_table, lock_table, warning_table):
+        table = make(env_of(INCIDENT))
+        for column in table.columns:
+            values = [column.sort(row.item, table.env) for row in table.rows if column.sort and not row.band]
+            sorted(value for value in values if value is not None)
+
+
+def test_profiles_of_ten_thousand_characters_stay_on_their_line() -> None:
+    item: Profile = profile("openai:" + "y" * 10_000)
+    table = profile_table(env_of(replace(worlds.CALM, agents=(agent("main", (item,)),))))
+    line = text_of(render_row(table.rows[1], table, placed(table.columns, 78), table.env))
+    assert len(line) == 78
