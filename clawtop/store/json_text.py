@@ -60,19 +60,30 @@ def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
         raise FileNotFoundError(where) from None
     except (OSError, ValueError) as error:
         raise UnreadableError(_open_problem(where, error)) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise UnreadableError(Problem("not-a-file", where, "is not a regular file"))
         if facts.st_size > limit:
             raise UnreadableError(_too_large(where, limit))
-        try:
-            content = file.read(limit + 1)
-        except OSError as error:
-            raise UnreadableError(_open_problem(where, error)) from None
+        content = _everything(descriptor, facts.st_size, limit)
+    except OSError as error:
+        raise UnreadableError(_open_problem(where, error)) from None
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise UnreadableError(_too_large(where, limit))
     return content, Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
+
+
+def _everything(descriptor: int, size: int, limit: int) -> bytes:
+    """The content up to one byte past `limit`: the file may grow while it is read."""
+    chunks = [os.read(descriptor, size + 1)]
+    total = len(chunks[0])
+    while chunks[-1] and total <= limit:
+        chunks.append(os.read(descriptor, min(MEGABYTE, limit + 1 - total)))
+        total += len(chunks[-1])
+    return chunks[0] if len(chunks) <= 2 and not chunks[-1] else b"".join(chunks)
 
 
 def _too_large(where: str, limit: int) -> Problem:

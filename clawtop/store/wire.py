@@ -51,6 +51,8 @@ def text(value: Any) -> str | None:
 
 def milliseconds(value: Any) -> int | None:
     """A finite number as whole ms, or a whole count; None for anything else and for what no clock reaches."""
+    if type(value) is int:  # nearly always: thousands of entries are read at once
+        return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float) and not math.isfinite(value):
