@@ -41,8 +41,13 @@ async def update_store(
     *,
     wait: float,
     on_wait: Callable[[Holder], None] = lambda _: None,
+    on_written: Callable[[Updated], None] = lambda _: None,
 ) -> Updated:
-    """`clawtop.store.auth_update.update` for a task: same result, same errors. `on_wait` is called in the loop."""
+    """`clawtop.store.auth_update.update` for a task: same result, same errors.
+
+    `on_wait` is called in the loop. `on_written` is called in a worker thread, under the lock, as soon as the change
+    is on the disk: a caller that is cancelled at that moment learns of it this way only.
+    """
     loop = asyncio.get_running_loop()
 
     def tell(holder: Holder) -> None:
@@ -51,10 +56,16 @@ async def update_store(
     with translated(target):
         rewrite = await asyncio.to_thread(Rewrite, target, change, machine)
         lock = rewrite.lock(tell)
-        updated = await run_locked(lock, rewrite.work, wait=wait)
+
+        def work(hold: Hold) -> Updated:
+            updated = rewrite.work(hold)
+            on_written(updated)
+            return updated
+
+        updated = await run_locked(lock, work, wait=wait)
         landing = await settled(asyncio.to_thread(rewrite.look_back, updated))
         if landing is Landing.LOST:
-            updated = replace(await run_locked(lock, rewrite.work, wait=wait), tries=2)
+            updated = replace(await run_locked(lock, work, wait=wait), tries=2)
             landing = await settled(asyncio.to_thread(rewrite.look_back, updated))
     return replace(updated, landing=landing)
 

@@ -25,6 +25,7 @@ from clawtop.store import atomic
 from clawtop.store.auth_lock import AuthStoreLock, Hold, Holder, Machine
 from clawtop.store.auth_state import Documents, is_empty
 from clawtop.store.json_edit import dump, parse
+from clawtop.store.layout import MAIN_AGENT, Layout
 from clawtop.store.openclaw_lock import How
 from clawtop.text import safe
 
@@ -132,6 +133,15 @@ def update(
             updated = replace(lock.run(rewrite.work, wait=wait), tries=2)
             landing = rewrite.look_back(updated)
     return replace(updated, landing=landing)
+
+
+def target_of(layout: Layout, agent: str) -> StoreTarget | None:
+    """The store of an agent of this state directory, or None when there is no such agent."""
+    paths = layout.agent(agent)
+    directory = paths.agent_dir if paths is not None else layout.main_agent_dir if agent == MAIN_AGENT else None
+    if directory is None:
+        return None
+    return StoreTarget(agent, str(directory), layout.generation, layout.writable_generation)
 
 
 def profile_change(
@@ -299,7 +309,7 @@ def check_writable(target: StoreTarget, machine: Machine) -> None:
         if path != target.directory and not stat.S_ISREG(facts.st_mode):
             raise RefusedError(f"{safe(path)} is not a regular file", unchanged="nothing was written")
         for place in {path, os.path.dirname(os.path.realpath(path))}:  # noqa: PTH120 - exact text
-            _check_owner(place, machine.euid())
+            check_owner(place, machine.euid())
 
 
 @contextlib.contextmanager
@@ -322,18 +332,20 @@ def _files(target: StoreTarget) -> tuple[tuple[str, bool], ...]:
     return required if target.generation is Generation.A else (*required, (target.state_path, False))
 
 
-def _check_owner(path: str, euid: int) -> None:
+def check_owner(path: str, euid: int) -> None:
+    """Raise RefusedError, naming the user to become, when `path` belongs to somebody else."""
     owner = Path(path).stat().st_uid
     if owner != euid:
-        name = _user(owner)
+        name = user_name(owner)
         raise RefusedError(
-            f"{safe(path)} belongs to {name}, and clawtop runs as {_user(euid)}",
+            f"{safe(path)} belongs to {name}, and clawtop runs as {user_name(euid)}",
             unchanged="nothing was written",
             hint=f"run clawtop as {name}: a file that another user writes would change hands",
         )
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Who that is, for people."""
     try:
         return safe(pwd.getpwuid(uid).pw_name)
     except KeyError:
