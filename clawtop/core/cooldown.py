@@ -14,6 +14,7 @@ from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, SCHEDULES, Backoff
 from clawtop.core.cooldown_windows import (
     Window,
     active_windows,
+    back_at,
     cooling_until,
     is_active,
     is_cooling,
@@ -35,6 +36,7 @@ __all__ = [
     "Schedule",
     "Window",
     "active_windows",
+    "back_at",
     "blocked",
     "bypasses_cooldown",
     "cleared",

@@ -68,8 +68,8 @@ class Schedule:
         order_by_model: the order heeds the model that is asked.
         repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
         expired_logins_last: an OAuth login past its expiry stands behind fresh ones.
-        user_pins_adapt: a person's pin gives way while its profile cools, and may name one outside the order (2026.5
-            and later; before, it held through every cooldown and was dropped when the order lacked it).
+        replaced_pins: whose pins give way when their profile cools and another is usable: "user", "auto", both or none.
+        user_pins_outlive_order: a person's pin may name a profile outside the order (2026.5 and later).
         suspends: a candidate whose profiles all cool suspends the session instead of being skipped only.
         probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
         probes_rate_limits: so is a rate limit whose end no provider announced.
@@ -96,7 +96,8 @@ class Schedule:
     order_by_model: bool = False
     repairs_stored_order: bool = False
     expired_logins_last: bool = False
-    user_pins_adapt: bool = True
+    replaced_pins: frozenset[str] = frozenset({"user", "auto"})
+    user_pins_outlive_order: bool = True
     suspends: bool = True
     probes_without_fallback: bool = False
     probes_rate_limits: bool = False
@@ -150,7 +151,8 @@ _2026_3 = Schedule(
     auth_permanent=Backoff(5 * HOUR_MS, DAY_MS),
     blocks_yield_to_scope=True,
     soonest_joins_model=False,
-    user_pins_adapt=False,
+    replaced_pins=frozenset(),
+    user_pins_outlive_order=False,
     suspends=False,
     transient_reasons=frozenset({"rate_limit", "overloaded", "unknown"}),
     latest_ms=math.inf,
@@ -162,7 +164,8 @@ _2026_5 = replace(
     reasons=_REASONS_2026_5,
     auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS),
     soonest_joins_model=True,
-    user_pins_adapt=True,
+    replaced_pins=frozenset({"user", "auto"}),
+    user_pins_outlive_order=True,
     suspends=True,
     transient_reasons=_TRANSIENT_REASONS,
 )
@@ -193,6 +196,7 @@ _2026_9 = replace(
     success_is_probe=True,
     order_by_model=True,
     expired_logins_last=True,
+    replaced_pins=frozenset({"auto"}),
 )
 
 SCHEDULES: Mapping[str, Schedule] = {schedule.name: schedule for schedule in (_2026_3, _2026_5, _2026_6, _2026_9)}

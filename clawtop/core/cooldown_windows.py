@@ -106,6 +106,24 @@ def cooling_until(
     return until
 
 
+def back_at(
+    stats: UsageStats,
+    provider: str | None,
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    for_model: str | None = None,
+) -> int | None:
+    """When a cooling profile can really serve the model again; None where it can now.
+
+    Sooner than `cooling_until` where the last window to end is a cooldown of another model, which OpenClaw heeds only
+    as long as something else stands against the profile.
+    """
+    if cooling_until(stats, provider, now, schedule, for_model) is None:
+        return None
+    ends = sorted(window.until for window in active_windows(stats, now, schedule))
+    return next(end for end in ends if cooling_until(stats, provider, end, schedule, for_model) is None)
+
+
 def soonest_expiry(
     stats_of_profiles: Iterable[UsageStats],
     now: int,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clawtop.core.cooldown_schedules import Schedule, schedule_for
-from clawtop.core.cooldown_windows import cooling_until
+from clawtop.core.cooldown_windows import back_at
 from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
 from clawtop.core.profile_state import ProfileState, profile_state
 from clawtop.core.rotation import NOTHING_PENDING, Order, resolve_order
@@ -164,7 +164,7 @@ def _stranded(snapshot: Snapshot, agent: AgentInfo, session: Session, now: int) 
     if state is ProfileState.USABLE:
         return None
     recovery = provider_recovery(snapshot, agent, profile.provider, now, model=session.model)
-    yields = session.profile_source != "user" or schedule.user_pins_adapt
+    yields = session.profile_source != "user" or "user" in schedule.replaced_pins
     return Stranded(session, pin, state, until, moves=yields and bool(recovery.usable))
 
 
@@ -177,10 +177,7 @@ def _back_at(
     profile: Profile, now: int, schedule: Schedule, model: str | None, pending: Mapping[str, int]
 ) -> int | None:
     """When a listed profile can be used again; None where it can be used now."""
-    ends: Sequence[int | None] = (
-        cooling_until(profile.stats, profile.provider, now, schedule, model),
-        pending.get(profile.id),
-    )
+    ends = (back_at(profile.stats, profile.provider, now, schedule, model), pending.get(profile.id))
     return max((end for end in ends if end is not None and end > now), default=None)
 
 

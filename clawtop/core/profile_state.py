@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from clawtop.core.cooldown_schedules import DAY_MS, DEFAULT_SCHEDULE, MINUTE_MS, Schedule
-from clawtop.core.cooldown_windows import active_windows, cooling_until, windows
+from clawtop.core.cooldown_windows import active_windows, back_at, windows
 from clawtop.core.model import Credential, CredentialState, Problem, Profile, UsageStats, WindowKind
 from clawtop.text import shown
 
@@ -84,7 +84,7 @@ def profile_state(
     credential = credential_state(profile.credential, now)
     if credential is not CredentialState.USABLE:
         return ProfileState(credential.value), None
-    until = cooling_until(profile.stats, profile.provider, now, schedule, for_model)
+    until = back_at(profile.stats, profile.provider, now, schedule, for_model)
     if until is None:
         return ProfileState.USABLE, None
     active = active_windows(profile.stats, now, schedule)

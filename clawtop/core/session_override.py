@@ -54,7 +54,9 @@ def resolve_override(
     compaction_count: int = 0,
     is_new_session: bool = False,
 ) -> Override:
-    """Resolve a session's pin before a run (OpenClaw 2026.3.28 to 2026.7.1).
+    """Resolve a session's pin before a run, as OpenClaw 2026.3.28 to 2026.7.1 does.
+
+    Later versions keep pins that a person set in new sessions too, and move others by more than an order and windows.
 
     Args:
         order: the provider's resolved order.
@@ -65,12 +67,12 @@ def resolve_override(
     current = (pin.profile or "").strip() or None
     by_user = pin.pinned_by == "user"
     if current is not None and not _is_tenable(
-        current, order, serves, stays_outside=by_user and schedule.user_pins_adapt
+        current, order, serves, stays_outside=by_user and schedule.user_pins_outlive_order
     ):
         pin, current = Pin(), None
     if not order:
         return Override(None, pin)
-    replacement = _replacement(current, order, is_cooling) if schedule.user_pins_adapt or not by_user else None
+    replacement = _replacement(current, order, is_cooling) if pin.pinned_by in schedule.replaced_pins else None
     if by_user and current is not None and replacement is None and not is_new_session:
         return Override(current, pin)
     pinned_at = compaction_count if pin.compaction_count is None else pin.compaction_count

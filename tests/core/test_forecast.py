@@ -159,14 +159,15 @@ def test_sessions_pinned_to_what_cannot_serve_them() -> None:
     assert (found["gone"].state, found["gone"].moves) == (None, True)
 
 
-def test_a_pin_does_not_move_where_nothing_else_is_usable_or_2026_3_holds_it() -> None:
+def test_a_pin_does_not_move_where_nothing_else_is_usable_or_the_version_holds_it() -> None:
     alone = agent("main", profile("a", cooling(5)))
     pinned = (session("s", "a", by="user"),)
     assert [entry.moves for entry in stranded_sessions(snapshot(alone, sessions=pinned), NOW)] == [False]
     two = agent("main", profile("a", cooling(5)), profile("b"))
     assert [entry.moves for entry in stranded_sessions(snapshot(two, sessions=pinned), NOW)] == [True]
-    old = snapshot(two, sessions=pinned, version="2026.3.28")
-    assert [entry.moves for entry in stranded_sessions(old, NOW)] == [False]
+    for version in ("2026.3.28", "2026.9.6"):
+        firm = snapshot(two, sessions=pinned, version=version)
+        assert [entry.moves for entry in stranded_sessions(firm, NOW)] == [False]
 
 
 def test_the_same_id_in_another_agents_store_is_another_profile() -> None:

@@ -54,6 +54,11 @@ def test_an_automatic_pin_leaves_a_cooling_profile_for_the_first_usable() -> Non
     assert resolve(AUTO, "a", "b", "c", schedule=OLD).profile == "a"
 
 
+def test_2026_3_goes_on_from_a_cooling_profile_in_a_new_session() -> None:
+    assert resolve(AUTO, "b", is_new_session=True).profile == "a"
+    assert resolve(AUTO, "b", is_new_session=True, schedule=OLD).profile == "c"
+
+
 def test_a_new_session_moves_even_a_persons_pin_on() -> None:
     assert resolve(USER, is_new_session=True) == Override("c", Pin("c", "auto", 0))
 
