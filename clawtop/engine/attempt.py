@@ -15,9 +15,9 @@ from pathlib import Path
 
 from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.desk import Desk
+from clawtop.engine.holder import Holder
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
-from clawtop.engine.registry import Holder
 from clawtop.engine.turn import Answer, Turn
 from clawtop.errors import SessionTakeoverError
 from clawtop.store.conversation import Conversation, read_conversation, size_of

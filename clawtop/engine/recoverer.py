@@ -24,7 +24,8 @@ from clawtop.core.attention import (
 )
 from clawtop.core.model import Attention, Event, EventKind, PromptHolder
 from clawtop.core.recovery import Plan, RecoveryPlan, plan_recovery
-from clawtop.engine.registry import Foreign, Holder, PromptRegistry
+from clawtop.engine.holder import Holder
+from clawtop.engine.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
 from clawtop.text import safe
 

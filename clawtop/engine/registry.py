@@ -4,8 +4,8 @@ Across tasks, threads and processes of one host. The rules are `core.admission`;
 `PromptRegistry` belongs to one event loop. No call blocks a thread: an attempt on a record that another process is
 changing is repeated after a millisecond.
 
-Mutable state: `_waiting` (token -> the event of a task that waits here) and `_cleanups` (releases that could not be
-done at once), both touched by the loop's own thread only.
+Mutable state: `_waiting` (token -> the event of a task that waits here), `_out` (token -> the holder that is out) and
+`_cleanups` (releases that could not be done at once), all touched by the loop's own thread only.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from clawtop.core.admission import (
 )
 from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.fork import fork_session
+from clawtop.engine.holder import Holder, cancels_current_task, how_of
 from clawtop.errors import RefusedError, SessionContendedError
 from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, ring
 from clawtop.text import safe
@@ -57,87 +58,6 @@ CLOSE_S = 2.0
 
 Foreign = Callable[[Path], ForeignHolder | None]
 Journal = Callable[[Event], None]
-
-
-class Holder:
-    """A session's prompt, held. Leaving the context releases it, whatever happened inside.
-
-    Attributes:
-        session_file: the file to prompt, in its real directory; a fresh one after a fork.
-        record: the canonical path under which the registry knows the session, symlinks of the file resolved.
-        forked_from: the contended session's file, when this is a fork.
-        waited_ms: how long the acquisition took.
-    """
-
-    def __init__(
-        self, registry: PromptRegistry, holding: Holding, session_file: Path, forked_from: Path | None, waited_ms: int
-    ) -> None:
-        self._registry = registry
-        self._holding = holding
-        self.session_file = session_file
-        self.record = canonical(session_file)
-        self.forked_from = forked_from
-        self.waited_ms = waited_ms
-        self.released = False
-        self._said = Describe(holding.who.token)
-        self._speaking = False
-
-    @property
-    def token(self) -> str:
-        return self._holding.who.token
-
-    @property
-    def run_id(self) -> str:
-        return self._holding.who.run_id
-
-    def set_phase(self, phase: str) -> None:
-        """Say where the run is; others see it within milliseconds. Never waits, never fails."""
-        self._say(Describe(self.token, phase, self._said.profile))
-
-    def set_profile(self, profile: str) -> None:
-        """Say which auth profile the run uses now. Never waits, never fails."""
-        self._say(Describe(self.token, self._said.phase, profile))
-
-    def _say(self, request: Describe) -> None:
-        self._said = request
-        if not (self.released or self._speaking):
-            self._speaking = not self._registry.describe(self.record, request)
-            if self._speaking:
-                self._registry.in_background(self._say_later())
-
-    async def _say_later(self) -> None:
-        """Write the latest words as soon as the record is free."""
-        while not (self.released or self._registry.describe(self.record, self._said)):
-            await self._registry.busy_pause()
-        self._speaking = False
-
-    phase = set_phase
-    profile = set_profile
-
-    async def release(self, how: str = "completed") -> None:
-        """Give the prompt back; `how`: completed, error, cancelled or takeover. Does nothing the second time.
-
-        The next waiter is woken. Cancelling this call does not stop the release.
-        """
-        if not self.released:
-            self.released = True
-            await self._registry.leave(self.record, Leave(self.token, how), self._holding.who)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.release(_how(error))
-
-
-def _how(error: BaseException | None) -> str:
-    if error is None:
-        return "completed"
-    if isinstance(error, asyncio.CancelledError):
-        return "cancelled"
-    return "takeover" if getattr(error, "code", "") == "CLAWTOP_SESSION_TAKEOVER" else "error"
 
 
 class PromptRegistry:
@@ -167,6 +87,7 @@ class PromptRegistry:
         self._records: HolderRecords | None = None
         self._channel: WakeChannel | None = None
         self._waiting: dict[str, asyncio.Event] = {}
+        self._out: dict[str, Holder] = {}
         self._cleanups: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -199,10 +120,12 @@ class PromptRegistry:
         on_contention: OnContention = OnContention.WAIT,
         deadline: float | None = None,
         foreign: Foreign | None = None,
+        on_stop: Callable[[], object] | None = None,
     ) -> Holder:
         """Take the prompt of a session.
 
         Args:
+            on_stop: called when a drain asks the run to stop; None: the task that acquires is cancelled.
             deadline: monotonic seconds (of the clock) at which waiting ends.
             foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
 
@@ -221,16 +144,29 @@ class PromptRegistry:
             if foreign is not None:
                 await self._until_alone(path, foreign, on_contention, began, deadline)
         except BaseException as error:
-            await self.leave(path, Leave(who.token, _how(error)), who)
+            await self.leave(path, Leave(who.token, how_of(error)), who)
             if not isinstance(error, SessionContendedError):
                 raise
             self._tell(EventKind.CONTENDED, error.title, path, who)
             if on_contention is not OnContention.FORK:
                 raise
-            return await self._fork(_named(session_file), session_key, agent, lane, run_id)
+            child = fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
+            holder = await self.acquire(
+                child,
+                session_key=session_key,
+                agent=agent,
+                lane=lane,
+                run_id=run_id,
+                on_contention=OnContention.RAISE,
+                on_stop=on_stop,
+            )
+            holder.forked_from = _named(session_file)
+            return holder
         waited_ms = self._since(began)
         self._tell(EventKind.ACQUIRE, f"{run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        return Holder(self, holding, _named(session_file), None, waited_ms)
+        holder = Holder(self, holding, _named(session_file), on_stop or cancels_current_task(), waited_ms)
+        self._out[who.token] = holder
+        return holder
 
     def _claimant(
         self, lane: str, run_id: str, *, session_key: str | None, agent: str | None, wait_s: float | None
@@ -293,14 +229,6 @@ class PromptRegistry:
                 raise self._contended(path, line, waited_ms=self._since(began))
             await self._clock.sleep(min(FOREIGN_LOOK_S, left))
 
-    async def _fork(self, parent: Path, session_key: str | None, agent: str | None, lane: str, run_id: str) -> Holder:
-        child = fork_session(parent, self._new_id(), self._clock.now_ms())
-        holder = await self.acquire(
-            child, session_key=session_key, agent=agent, lane=lane, run_id=run_id, on_contention=OnContention.RAISE
-        )
-        holder.forked_from = parent
-        return holder
-
     # --- change and release --------------------------------------------------------------------------------------
 
     def describe(self, path: str, request: Describe) -> bool:
@@ -319,6 +247,7 @@ class PromptRegistry:
 
         Cancellation does not stop it. The end of the process would do it in any case.
         """
+        self._out.pop(request.token, None)
         if not self._leave_now(path, request, who):
             await asyncio.wait({self.in_background(self._leave_later(path, request, who))}, timeout=LEAVE_S)
 
@@ -390,6 +319,8 @@ class PromptRegistry:
         for token in self._channel.tokens():
             if token in self._waiting:
                 self._waiting[token].set()
+            elif token in self._out:
+                self._out[token].ask_to_stop()
 
     # --- words ---------------------------------------------------------------------------------------------------
 

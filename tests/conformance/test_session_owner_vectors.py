@@ -13,7 +13,8 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.admission import OnContention
-from clawtop.engine.registry import Holder, PromptRegistry
+from clawtop.engine.holder import Holder
+from clawtop.engine.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 from tests.conformance.harness import Row, replay
 

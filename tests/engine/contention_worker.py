@@ -19,8 +19,9 @@ from pathlib import Path
 from clawtop.clock import SystemClock
 from clawtop.core.admission import OnContention
 from clawtop.core.model import Generation, LockLimits
+from clawtop.engine.holder import Holder
 from clawtop.engine.lane_scheduler import LaneScheduler
-from clawtop.engine.registry import Holder, PromptRegistry
+from clawtop.engine.registry import PromptRegistry
 from clawtop.engine.session_lock import SessionLockController
 from clawtop.errors import CoordinationError
 from clawtop.store.processes import SystemProcesses

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.core.admission import OnContention
-from clawtop.engine.registry import Holder, PromptRegistry
+from clawtop.engine.holder import Holder
+from clawtop.engine.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,9 @@ from clawtop.core.admission import Close, Closing, ForeignHolder
 from clawtop.core.attention import Activity, WorkKind
 from clawtop.core.model import Attention, Event, EventKind
 from clawtop.core.recovery import Plan
+from clawtop.engine.holder import Holder
 from clawtop.engine.recoverer import Recoverer, SessionWork
-from clawtop.engine.registry import Holder, PromptRegistry
+from clawtop.engine.registry import PromptRegistry
 from clawtop.store.holders import read_holders
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock

@@ -13,9 +13,10 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.admission import Close, Closing, ForeignHolder, OnContention, Reopen
 from clawtop.core.model import Event, EventKind, PromptHolder
-from clawtop.engine.registry import Holder, PromptRegistry
+from clawtop.engine.holder import Holder
+from clawtop.engine.registry import PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
-from clawtop.store.holders import read_admissions, read_holders
+from clawtop.store.holders import read_admissions, read_holders, ring
 from tests.engine.other_process import other_process
 
 pytestmark = pytest.mark.anyio
@@ -350,3 +351,31 @@ async def test_a_killed_waiter_does_not_hold_up_the_queue(registry: PromptRegist
     await first.release()
     async with asyncio.timeout(5):
         await (await mine).release()
+
+
+async def test_a_run_that_is_asked_to_stop_is_cancelled(registry: PromptRegistry, session: Path) -> None:
+    async def run() -> None:
+        async with await take(registry, session):
+            await asyncio.sleep(60)
+
+    running = asyncio.create_task(run())
+    while not (states := read_admissions(session.parent.parent)):
+        await asyncio.sleep(0.001)
+    holding = states[0].holder
+    assert holding is not None
+    ring(registry.records().directory, holding.who)
+    async with asyncio.timeout(5):
+        await asyncio.wait({running})
+    assert running.cancelled()
+    assert read_admissions(session.parent.parent) == ()
+    ring(registry.records().directory, holding.who)
+
+
+async def test_a_run_may_stop_in_its_own_way_once(registry: PromptRegistry, session: Path) -> None:
+    asked: list[str] = []
+    async with await take(registry, session, on_stop=lambda: asked.append("stop")) as holder:
+        holder.ask_to_stop()
+        holder.ask_to_stop()
+        assert holder.stop_asked
+    holder.ask_to_stop()
+    assert asked == ["stop"]
