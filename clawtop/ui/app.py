@@ -18,7 +18,8 @@ from clawtop.commands import Context, Target, command, why_not
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
-from clawtop.ui.arming import MEANING, ArmingSwitch
+from clawtop.ui.actions import ACTIONS, REFUSED
+from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.ports import Operator, Options, Source
 from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
@@ -138,14 +139,19 @@ class ClawtopApp(App[None]):
 
     def context(self, target: Target | None) -> Context:
         """What commands need to know."""
-        operator = self.operator
         return Context(
             self.snapshot,
             target,
             self.arming.state,
-            undoable=operator is not None and operator.undoable,
-            busy=operator.busy if operator is not None else None,
+            undoable=self.facts is not None and self.facts.undoable,
         )
+
+    def set_paused(self, paused: bool) -> None:
+        """Freeze the screen, or show what came in meanwhile."""
+        self.paused = paused
+        if not paused and self._pending is not None:
+            self.snapshot, self._pending = self._pending, None
+        self.view.refresh_time()
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say something in the footer's place for a few seconds."""
@@ -159,15 +165,20 @@ class ClawtopApp(App[None]):
     def action_command(self, command_id: str) -> None:
         """Run a command of the table, or say why not."""
         item = command(command_id)
-        reason = why_not(item, self.view.context)
+        context = self.view.context
+        reason = why_not(item, context)
         if reason is not None:
             self.say(f"{item.title}: {reason}", Tone.WARN)
+            if command_id in REFUSED:
+                REFUSED[command_id](self, context)
             return
-        handler = self.view.handler(command_id) or getattr(self, f"do_{command_id.replace('-', '_')}", None)
+        handler = self.view.handler(command_id)
         if handler is not None:
             handler()
+        elif command_id in ACTIONS:
+            ACTIONS[command_id](self)
         elif item.dangerous and self.operator is not None:
-            self.operator.start(self, item, self.view.context)
+            self.operator.start(self, item, context)
         else:
             self._open_view(command_id)
 
@@ -187,6 +198,13 @@ class ClawtopApp(App[None]):
         if not isinstance(self.view, MainScreen):
             self.pop_screen()
 
+    def show_target(self, target: Target) -> None:
+        """Go to the overview and to this row."""
+        self.do_overview()
+        view = self.view
+        if isinstance(view, MainScreen) and not view.select(target):
+            self.say(f"{target.kind} {safe(target.id, 60)} is not in the state any more", Tone.WARN)
+
     def do_quit(self) -> None:
         if isinstance(self.view, MainScreen):
             self.exit(return_code=0)
@@ -197,54 +215,11 @@ class ClawtopApp(App[None]):
         """Ctrl-C leaves from anywhere, as a signal would."""
         self.exit(return_code=130)
 
-    def do_arm(self) -> None:
-        state = self.arming.toggle()
-        self.say(f"{state}: {MEANING[state]}")
-        self.view.refresh_time()
-
-    def do_pause(self) -> None:
-        self.paused = not self.paused
-        if not self.paused and self._pending is not None:
-            self.snapshot, self._pending = self._pending, None
-        self.view.refresh_time()
-
-    def do_refresh(self) -> None:
-        self.source.poke()
-        self.say("reading the state directory")
-
-    def do_copy(self) -> None:
-        target = self.view.target
-        if target is not None:
-            self.copy_to_clipboard(target.id)
-            self.say(f"copied: {safe(target.id, 80)}")
-
-    def do_theme(self) -> None:
-        self.theme = THEMES[(THEMES.index(self.theme) + 1) % len(THEMES)]
-        self.say(f"theme: {self.theme}")
-
     def watch_theme(self, theme: str) -> None:
         self.look = Look(theme)
         self.ansi_color = True if self.no_color else None
         if self.is_running:
             self.refresh(layout=True)
-
-    def do_palette(self) -> None:
-        self.action_command_palette()
-
-    def do_help(self) -> None:
-        from clawtop.ui.screens.reading import ReadingScreen
-        from clawtop.view.footer import help_lines
-
-        self.push_screen(ReadingScreen("Help", lambda width: help_lines(self.view.context, width)))
-
-    def do_detail(self) -> None:
-        from clawtop.ui.screens.reading import ReadingScreen
-        from clawtop.view.detail import detail_lines
-
-        target = self.view.target
-        env = self.env
-        if env is not None:
-            self.push_screen(ReadingScreen("Detail", lambda width: detail_lines(target, self.env or env, width)))
 
     def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries: the table of commands."""

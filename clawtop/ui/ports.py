@@ -26,10 +26,7 @@ class Source(Protocol):
 
 
 class Operator(Protocol):
-    """Who carries operations out: `ui.operate`."""
-
-    undoable: bool
-    busy: str | None
+    """Who takes commands that change something: `ui.operate.Desk`."""
 
     def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
         """Preview, confirm, execute, receipt."""

@@ -37,6 +37,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
+from clawtop.core.plan import undoable
 from clawtop.core.rotation import resolve_order
 from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
 
@@ -322,6 +323,11 @@ class Facts:
         """Blocked sessions by agent and key, in the snapshot's order, with what keeps each from going on."""
         found = (((s.agent, s.key), self.blocked_by(s)) for s in self.sessions)
         return {key: why for key, why in found if why is not None}
+
+    @cached_property
+    def undoable(self) -> bool:
+        """Whether the journal holds an operation that can be taken back."""
+        return bool(undoable(self.snapshot.events))
 
     def over_limit(self, lock: Lock, now: int) -> bool:
         """Whether the lock is older than OpenClaw lets one of its kind be held."""

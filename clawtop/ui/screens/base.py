@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from clawtop.ui.app import ClawtopApp
 
 FLASH_SECONDS = 5.0
+BAR_LINES = 4
+"""Lines of first line, headline and footer."""
 
 
 def command_bindings() -> list[BindingType]:
@@ -41,6 +43,7 @@ class DashboardScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: ClassVar[str] = ""
+    BARS: ClassVar[int] = BAR_LINES
 
     def compose(self) -> ComposeResult:
         yield LineBar(id="first-line", raised=True)

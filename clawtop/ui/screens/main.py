@@ -127,6 +127,13 @@ class MainScreen(TablesScreen):
             table.tick(env.now)
         self._draw_detail(env)
 
+    def select(self, target: Target) -> bool:
+        """Put the cursor on the row of this target; False where there is none."""
+        table = next((table for table in self.tables if table.select_target(target)), None)
+        if table is not None:
+            table.focus()
+        return table is not None
+
     def do_zoom(self) -> None:
         self.zoomed = not self.zoomed
         self.refresh_state()
@@ -146,9 +153,6 @@ class MainScreen(TablesScreen):
         for table, lines in zip(tables, heights, strict=True):
             table.display = lines > 0
             table.styles.height = lines
-
-    BARS = 4
-    """Lines of first line, headline and footer."""
 
     def _draw_detail(self, env: Env) -> None:
         pane = self.query_one("#detail", LineScroll)

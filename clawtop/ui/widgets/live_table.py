@@ -194,6 +194,18 @@ class LiveTable(ScrollView, can_focus=True):
             self.move_to(found)
         return found is not None
 
+    def select_target(self, target: Target) -> bool:
+        """Move the cursor to the row that stands for `target`, for its agent if that is given."""
+        for row in self._rows:
+            found = row.target
+            if (
+                found is not None
+                and (found.kind, found.id) == (target.kind, target.id)
+                and target.agent in (None, found.agent)
+            ):
+                return self.select(row.key)
+        return False
+
     def move_by(self, rows: int) -> None:
         """Move the cursor by so many rows."""
         self.move_to(self._cursor + rows)

@@ -1,0 +1,121 @@
+"""From a key to a plan to a receipt: which plan a command makes, and who is asked to confirm it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clawtop.commands import Command, Context, Target
+from clawtop.core import plan as planning
+from clawtop.core.model import GatewayState, Lock, Snapshot
+from clawtop.core.plan import Plan
+from clawtop.errors import RefusedError
+from clawtop.text import safe
+from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.plan_lines import ReceiptFacts
+
+if TYPE_CHECKING:
+    from clawtop.ui.app import ClawtopApp
+
+Planner = Callable[[Snapshot, Target], Plan]
+
+
+class HolderFacts(Protocol):
+    """Who has the store's lock while an operation waits for it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def lock(self) -> Any: ...
+
+
+class Executor(Protocol):
+    """Carries plans out: made from `engine.operations.Operations` when the first plan is confirmed."""
+
+    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
+        """Execute; raises ClawtopError."""
+
+
+def _owner(snapshot: Snapshot, target: Target) -> str | None:
+    """The agent whose store owns the profile, as the row's agent sees it."""
+    view = next((agent for agent in snapshot.agents if agent.id == target.agent), None)
+    profiles = view.store.profiles if view is not None and view.store is not None else ()
+    return next((profile.owner_agent for profile in profiles if profile.id == target.id), target.agent)
+
+
+def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
+    profiles = (
+        p for agent in snapshot.agents if agent.id == target.agent and agent.store for p in agent.store.profiles
+    )
+    model = next((p.stats.cooldown_model for p in profiles if p.id == target.id), None)
+    if model is None:
+        raise RefusedError(f"{safe(target.id)} has no cooldown of a single model", unchanged="nothing was changed")
+    return planning.clear_profile(snapshot, target.id, agent=_owner(snapshot, target), model=model)
+
+
+def _provider(target: Target) -> str:
+    return target.provider or target.id
+
+
+PLANNERS: Mapping[str, Planner] = {
+    "clear": lambda s, t: planning.clear_profile(s, t.id, agent=_owner(s, t)),
+    "clear-model": _clear_model,
+    "clear-provider": lambda s, t: planning.clear_provider(s, _provider(t), agent=_owner(s, t)),
+    "rotate": lambda s, t: planning.rotate(s, _provider(t), agent=_owner(s, t)),
+    "rotate-reset": lambda s, t: planning.reset_order(s, _provider(t), agent=_owner(s, t)),
+    "unlock": lambda s, t: planning.unlock(s, t.id),
+}
+"""The plan that a command makes for the row under the cursor. `undo` needs no row."""
+
+
+def plan_for(command_id: str, snapshot: Snapshot, target: Target | None) -> Plan:
+    """The plan of a command. Raises RefusedError."""
+    if command_id == "undo":
+        return planning.undo(snapshot, snapshot.events)
+    if target is None:
+        raise RefusedError("there is no row under the cursor", unchanged="nothing was changed")
+    return PLANNERS[command_id](snapshot, target)
+
+
+def held_by_gateway(snapshot: Snapshot | None, target: Target | None) -> Lock | None:
+    """The lock under the cursor, if the live gateway holds it."""
+    if snapshot is None or target is None or snapshot.gateway.state is not GatewayState.LIVE:
+        return None
+    lock = next((lock for lock in snapshot.locks if lock.file.path == target.id), None)
+    return lock if lock is not None and lock.pid is not None and lock.pid == snapshot.gateway.pid else None
+
+
+def gateway_holds_lines(lock: Lock, width: int) -> tuple[Line, ...]:
+    """What is said, loudly, instead of a preview."""
+    texts = (
+        (f"The live gateway (pid {lock.pid}) holds this lock.", Tone.BAD),
+        (safe(lock.file.path), Tone.DIM),
+        ("It is at work under it. Removing the lock would let a second writer in and lose what it writes.", Tone.PLAIN),
+        ("clawtop offers no removal here.", Tone.STRONG),
+        ("Wait for it; or drain the session; or stop the gateway, after which the lock is judged anew.", Tone.PLAIN),
+    )
+    return tuple(line for text, tone in texts for line in (*wrapped(piece(text, tone), width), ()))
+
+
+class Desk:
+    """Takes commands that change something: previews them and asks."""
+
+    def __init__(self, execute: Executor) -> None:
+        self._execute = execute
+
+    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
+        """Plan from the snapshot on the screen and open the confirmation; or say why not."""
+        from clawtop.ui.screens.confirm import ConfirmScreen
+
+        snapshot = context.snapshot
+        if snapshot is None:
+            return
+        try:
+            plan = plan_for(item.id, snapshot, context.target)
+        except RefusedError as error:
+            app.say(f"{item.title}: {error}", Tone.WARN)
+            return
+        if plan.is_empty:
+            app.say(f"{item.title}: nothing to do, nothing would change", Tone.WARN)
+            return
+        app.push_screen(ConfirmScreen(item, context.target, plan, self._execute))

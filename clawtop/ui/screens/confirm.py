@@ -1,0 +1,212 @@
+"""One operation: preview, confirmation, progress, receipt. The plan is pinned when the dialog opens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button
+from textual.worker import Worker
+
+from clawtop.commands import Arming, Command, Target
+from clawtop.core.model import GatewayState
+from clawtop.core.plan import Plan
+from clawtop.core.staleness import owner_pid
+from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
+from clawtop.text import shown
+from clawtop.ui.operate import Executor, HolderFacts, plan_for
+from clawtop.ui.widgets.line_bar import LineBar
+from clawtop.ui.widgets.line_scroll import LineScroll
+from clawtop.view.humanize import span
+from clawtop.view.line import EMPTY, Line, Tone, piece, text_of, wrapped
+from clawtop.view.plan_lines import ReceiptFacts, preview_lines, receipt_lines
+
+if TYPE_CHECKING:
+    from clawtop.ui.app import ClawtopApp
+
+RECEIPT_SECONDS = 12.0
+MARGINS = 6
+"""Lines of the dialog besides its text, and cells beside it."""
+
+
+class ConfirmScreen(ModalScreen[None]):
+    """Shows the plan; `y` carries it out; `n`, `q` and Escape leave it, and stop a wait that goes on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", show=False),
+        Binding("n,q,escape", "leave", show=False),
+        Binding("left,right,tab,shift+tab", "other_button", show=False),
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+    ]
+
+    def __init__(self, item: Command, target: Target | None, plan: Plan, execute: Executor) -> None:
+        super().__init__()
+        self._item = item
+        self._target = target
+        self._plan = plan
+        self._execute = execute
+        self._worker: Worker[None] | None = None
+        self._started = 0.0
+        self._holder: HolderFacts | None = None
+        self._ended: tuple[Line, ...] = ()
+
+    @property
+    def claw(self) -> ClawtopApp:
+        """The app, by its own type."""
+        return self.app  # type: ignore[return-value]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog"):
+            yield LineBar(id="dialog-title", raised=True)
+            yield LineScroll(id="dialog-lines", raised=True, margin=2)
+            with Horizontal(id="dialog-buttons"):
+                yield Button("No, leave it (n)", id="leave", compact=True)
+                yield Button("Yes, do it (y)", id="confirm", compact=True, variant="error")
+
+    def on_mount(self) -> None:
+        self.query_one("#leave", Button).focus()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.refresh_time)
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    def refresh_time(self) -> None:
+        """Draw what stands now: the preview, the wait, or the end."""
+        pane = self.query_one("#dialog-lines", LineScroll)
+        width = pane.text_width
+        lines = list(self._ended or (self._progress(width) if self._worker is not None else self._preview(width)))
+        pane.styles.height = min(len(lines), self.size.height - MARGINS)
+        pane.show(lines)
+        state = "stopped" if self._ended else "working" if self._worker is not None else "preview"
+        title: Line = ((f" {self._item.title} ", Tone.ACCENT), (f" {state}", Tone.DIM))
+        self.query_one("#dialog-title", LineBar).show(title)
+        self.query_one("#confirm").display = self._worker is None and not self._ended
+
+    def _preview(self, width: int) -> list[Line]:
+        lines = list(preview_lines(self._plan, self.claw.now, self.claw.options.zone, width))
+        moved = self._moved_on()
+        if moved:
+            lines += [EMPTY, *wrapped(piece(f"✗ {moved}", Tone.BAD), width, 2)]
+        return lines
+
+    def _moved_on(self) -> str | None:
+        """Why the plan on the screen can no longer be carried out."""
+        snapshot = self.claw.snapshot
+        if snapshot is None:
+            return None
+        try:
+            fresh = plan_for(self._item.id, snapshot, self._target)
+        except RefusedError as error:
+            return str(error)
+        if fresh.fingerprint != self._plan.fingerprint:
+            return "The state has moved on since this preview. Leave, look again, then decide."
+        return None
+
+    def _progress(self, width: int) -> list[Line]:
+        lines: list[Line] = [*wrapped(piece(self._plan.title, Tone.STRONG), width), EMPTY]
+        waited = span(round((self.claw.clock.monotonic() - self._started) * 1000))
+        holder = self._holder
+        if holder is None:
+            lines.append(piece(f"working for {waited}", Tone.PLAIN))
+        elif self._is_gateway(holder):
+            lines += wrapped(piece("✗ THE LIVE GATEWAY HOLDS THE STORE'S LOCK", Tone.BADGE_BAD), width)
+            lines += wrapped(piece(shown(holder.text), Tone.BAD), width)
+            lines += wrapped(
+                piece("It is at work; its lock is never removed. Waiting for it to finish.", Tone.PLAIN), width
+            )
+            lines.append(piece(f"waited {waited}", Tone.WARN))
+        else:
+            lines += wrapped(piece(f"waiting for the lock, held by {shown(holder.text)}", Tone.WARN), width, 2)
+            lines.append(piece(f"waited {waited}", Tone.WARN))
+        return [*lines, EMPTY, piece("Escape stops; nothing is changed while it waits", Tone.DIM)]
+
+    def _is_gateway(self, holder: HolderFacts) -> bool:
+        snapshot = self.claw.snapshot
+        live = snapshot is not None and snapshot.gateway.state is GatewayState.LIVE
+        return live and snapshot is not None and owner_pid(holder.lock) == snapshot.gateway.pid
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        if event.button.id == "confirm":
+            self.action_confirm()
+        else:
+            self.action_leave()
+
+    def action_confirm(self) -> None:
+        """Carry the plan out, unless something speaks against it by now."""
+        if self._worker is not None or self._ended:
+            return
+        disarmed = "The dashboard disarmed itself meanwhile." if self.claw.arming.state is not Arming.ARMED else None
+        why_not = disarmed or self._moved_on()
+        if why_not is not None:
+            self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))
+            return
+        self._started = self.claw.clock.monotonic()
+        self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
+        self.refresh_time()
+
+    def action_leave(self) -> None:
+        """Close; a wait that goes on is stopped."""
+        if self._worker is not None and not self._ended:
+            self._worker.cancel()
+            self.claw.say(f"{self._item.title}: stopped", Tone.WARN)
+        self.dismiss()
+
+    def action_other_button(self) -> None:
+        """To the other button."""
+        self.focus_next("Button")
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the preview."""
+        self.query_one("#dialog-lines", LineScroll).scroll_relative(y=rows, animate=False)
+
+    async def _carry_out(self) -> None:
+        snapshot = self.claw.snapshot
+        assert snapshot is not None  # noqa: S101 - the plan was made from one
+        try:
+            receipt = await self._execute(self._plan, snapshot, self._waits_for)
+        except asyncio.CancelledError:
+            raise
+        except ClawtopError as error:
+            self._failed(error)
+        else:
+            self._done(receipt)
+        finally:
+            self.claw.source.poke()
+
+    def _waits_for(self, holder: HolderFacts) -> None:
+        self._holder = holder
+        self.refresh_time()
+
+    def _failed(self, error: ClawtopError) -> None:
+        holder = error.holder if isinstance(error, LockNotObtainedError) else ""
+        self._end(
+            piece(f"✗ {shown(error.title)}", Tone.BAD),
+            piece(f"held by {shown(holder)}" if holder else "", Tone.WARN),
+            piece(shown(error.unchanged), Tone.STRONG),
+            piece(shown(error.hint), Tone.INFO),
+        )
+
+    def _done(self, receipt: ReceiptFacts) -> None:
+        lines = receipt_lines(receipt, 60)
+        if str(receipt.sight) == "reverted":
+            self._end(*receipt_lines(receipt, 200))
+            return
+        self.app.notify("\n".join(text_of(line) for line in lines), markup=False, timeout=RECEIPT_SECONDS)
+        self.claw.say(f"done: {text_of(lines[0])}", Tone.OK)
+        self.dismiss()
+
+    def _end(self, *texts: Line) -> None:
+        """Stay open with what went wrong."""
+        pane = self.query_one("#dialog-lines", LineScroll)
+        width = pane.text_width
+        self._ended = (*(line for text in texts if text_of(text) for line in wrapped(text, width, 2)),)
+        self.refresh_time()

@@ -1,0 +1,102 @@
+"""A plan as a preview, and what came of it as a receipt, in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Any, Protocol
+
+from clawtop.core.plan import Plan
+from clawtop.text import safe, shown
+from clawtop.view.humanize import span, time_near
+from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+
+_TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
+LABEL = 9
+
+
+class ReceiptFacts(Protocol):
+    """What a receipt tells; `engine.operations.Operations.execute` returns one."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def sight(self) -> Any: ...
+    @property
+    def sight_how(self) -> str: ...
+    @property
+    def waited_ms(self) -> int: ...
+    @property
+    def broke(self) -> str | None: ...
+    @property
+    def undo(self) -> str | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def follow_up(self) -> tuple[str, ...]: ...
+
+
+def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
+    """Exactly what would change, what that does, what is lost, and what to know first."""
+    lines: list[Line] = [piece(safe(plan.title), Tone.STRONG), EMPTY, *_fact("file", safe(plan.file), width)]
+    if plan.proof:
+        lines += _fact("proof", shown(", ".join(plan.proof)), width)
+    lines += _fact("pinned by", f"{safe(plan.target)}  {plan.fingerprint}", width, Tone.DIM)
+    if plan.changes:
+        lines += [EMPTY, piece("Changes", Tone.HEAD)]
+        for change in plan.changes:
+            before = _value(change.field, change.before, now, zone)
+            after = _value(change.field, change.after, now, zone)
+            where = change.field or change.section
+            whose = f"{safe(change.key)} " if change.key != plan.target else ""
+            line: Line = (
+                (f"{whose}{safe(where)}  ", Tone.PLAIN),
+                (f"{before} ", Tone.BAD),
+                ("→ ", Tone.DIM),
+                (after, Tone.OK),
+            )
+            lines += wrapped(((" ", Tone.PLAIN), *line), width, 4)
+    lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
+    lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
+    lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
+    return tuple(lines)
+
+
+def receipt_lines(receipt: ReceiptFacts, width: int) -> tuple[Line, ...]:
+    """What was done, what the gateway made of it, and how to take it back."""
+    reverted = str(receipt.sight) == "reverted"
+    how = f": {receipt.sight_how}" if receipt.sight_how else ""
+    lines: list[Line] = wrapped(piece(safe(receipt.title), Tone.STRONG), width)
+    lines += wrapped(piece(shown(f"{receipt.sight}{how}"), Tone.BAD if reverted else Tone.OK), width, 2)
+    if receipt.waited_ms:
+        lines.append(piece(f"waited {span(receipt.waited_ms)} for the lock", Tone.DIM))
+    if receipt.broke:
+        lines += wrapped(piece(f"removed first: {shown(receipt.broke)}", Tone.WARN), width, 2)
+    for note in receipt.notes:
+        lines += wrapped(piece(shown(note), Tone.WARN), width, 2)
+    if receipt.follow_up:
+        lines += wrapped(piece(f"to make the gateway load it: {' '.join(receipt.follow_up)}", Tone.INFO), width, 2)
+    if receipt.undo:
+        lines.append(piece("z takes it back", Tone.DIM))
+    return tuple(lines)
+
+
+def _fact(label: str, text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Line]:
+    return wrapped(((f"{label:<{LABEL}} ", Tone.DIM), (text, tone)), width, LABEL + 1)
+
+
+def _bullets(title: str, texts: Iterable[str], glyph: str, tone: Tone, width: int) -> list[Line]:
+    lines = [line for text in texts for line in wrapped(((f" {glyph} ", tone), (shown(text), Tone.PLAIN)), width, 3)]
+    return [EMPTY, piece(title, Tone.HEAD), *lines] if lines else []
+
+
+def _value(field: str | None, value: Any, now: int, zone: tzinfo | None) -> str:
+    if value is None:
+        return "absent"
+    if field in _TIMES and isinstance(value, int):
+        return f"{value} ({time_near(value, now, zone)})"
+    if isinstance(value, list | tuple):
+        return safe(" > ".join(str(item) for item in value))
+    return safe(value, 200)
