@@ -59,7 +59,9 @@ class Candidates:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
 
     def moved(self, step: Moved) -> None:
-        """Tell a step of the chain. The first candidate's own success is no step."""
+        """Tell a step of the chain; that the last one answered is told by its reply."""
+        if step.outcome == "succeeded":
+            return
         target = f"to {step.target}" if step.target is not None else "and no model is left"
         why = f" after {step.reason}" if step.reason else ""
         self.turn.teller.tell(

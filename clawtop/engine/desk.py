@@ -132,7 +132,7 @@ class Desk:
 
     def note_decision(self, turn: Turn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
         """Tell what the run does next, where no event of its own says so."""
-        if action is not Action.ROTATE_PROFILE:
+        if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
             what = f"decides {action.value.replace('_', ' ')}" + (f" after {reason}" if reason else "")
             turn.teller.tell(
                 EventKind.NOTICE, what, model=model, reason=reason, data={"decision": action.value, "stage": turn.phase}

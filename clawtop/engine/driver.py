@@ -211,7 +211,7 @@ class Driver:
             raise UsageError("the message is empty")
         asked = self._asked(run.run_id, choice, message, wishes)
         teller = Teller(
-            self._clock, self._emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
+            self._clock, self.emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
         )
         turn = Turn(
             asked=asked,
@@ -324,7 +324,8 @@ class Driver:
             data={"outcome": outcome, "requests": turn.requests},
         )
 
-    def _emit(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """Journal an event, and tell it to the run it belongs to and to whoever listens."""
         self._writer.put(event)
         run = self._drives.get(event.run_id) if event.run_id else None
         if run is not None:
@@ -389,15 +390,15 @@ class Driver:
             clock=self._clock,
             processes=self._processes,
             registry=PromptRegistry(
-                layout.state_dir, clock=self._clock, journal=self._emit, max_wait_s=self._settings.max_wait_s
+                layout.state_dir, clock=self._clock, journal=self.emit, max_wait_s=self._settings.max_wait_s
             ),
-            lanes=LaneScheduler(clock=self._clock, limits=config.lane_limits, journal=self._emit),
+            lanes=LaneScheduler(clock=self._clock, limits=config.lane_limits, journal=self.emit),
             marks=Marks(
                 clock=self._clock,
                 schedule=self._schedule_of,
                 land=land,
                 spool=MarkSpool(layout.state_dir),
-                journal=self._emit,
+                journal=self.emit,
                 targets=self._store_of,
             ),
             foreign=self.foreign.holder,

@@ -1,0 +1,120 @@
+"""`clawtop demo`: a small reef that lives on the real engine, in a temporary directory, with the dashboard on it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from clawtop.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clawtop.core.model import Event
+
+SCHEMA = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    from clawtop.demo.scenarios import DEFAULT_SCENARIO, SCENARIOS
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "scenarios:\n" + "\n".join(f"  {name:8} {story.help}" for name, story in SCENARIOS.items())
+    parser.add_argument("--scenario", choices=tuple(SCENARIOS), default=DEFAULT_SCENARIO, help="which story is played")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="who says what, and when (default: 1)")
+    parser.add_argument(
+        "--headless", type=_seconds, metavar="SECONDS", help="no dashboard: play for so long and print what happens"
+    )
+    parser.add_argument("--json", action="store_true", help="with --headless: one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the demo. Whatever ends it, the world and everything that plays in it are gone afterwards."""
+    if args.state_dir is not None or args.at is not None:
+        raise UsageError("the demo has a state directory and a time of its own", hint="leave --state-dir and --at away")
+    if args.headless is not None:
+        return _headless(args)
+    if args.json:
+        raise UsageError("--json is for --headless")
+    from clawtop.cli import dashboard
+
+    if not dashboard.has_terminal():
+        raise UsageError("there is no terminal here for the dashboard", hint="clawtop demo --headless SECONDS [--json]")
+    from clawtop.demo.stage import Stage
+
+    with Stage(args.scenario, args.seed) as stage:
+        args.state_dir = str(stage.state_dir)
+        return dashboard.run(args)
+
+
+def _headless(args: argparse.Namespace) -> int:
+    import tempfile
+    from pathlib import Path
+
+    signalled: list[int] = []
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="clawtop-demo-", ignore_cleanup_errors=True) as root:
+        try:
+            asyncio.run(_play(Path(root), args, counts, signalled))
+        except asyncio.CancelledError:
+            return 128 + signalled[0] if signalled else 130
+    _print_summary(counts, as_json=args.json)
+    return 0
+
+
+async def _play(root: Path, args: argparse.Namespace, counts: Counter[str], signalled: list[int]) -> None:
+    from clawtop.clock import SystemClock
+    from clawtop.demo.scenarios import SCENARIOS
+    from clawtop.demo.story import run_story
+    from clawtop.demo.world import build_world
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def end(number: int) -> None:
+        signalled.append(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end, number)
+
+    def hear(event: Event) -> None:
+        counts[event.kind.value] += 1
+        _print_event(event, as_json=args.json)
+
+    clock = SystemClock()
+    world = build_world(root, seed=args.seed, clock=clock)
+    await run_story(world, clock=clock, scenario=SCENARIOS[args.scenario], seconds=args.headless, listen=hear)
+
+
+def _print_event(event: Event, *, as_json: bool) -> None:
+    if as_json:
+        from dataclasses import asdict
+
+        facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
+        print(json.dumps({"schema": SCHEMA, "type": "event", **facts, "kind": event.kind.value}), flush=True)
+    elif event.source == "demo":
+        print(f"\n~ {event.text}", flush=True)
+    else:
+        print(f"  {event.kind.value:10} {event.text}", flush=True)
+
+
+def _print_summary(counts: Counter[str], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"schema": SCHEMA, "type": "summary", "events": dict(sorted(counts.items()))}))
+    else:
+        told = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+        print(f"\ncurtain: {told}", file=sys.stderr)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e6:
+        raise argparse.ArgumentTypeError("seconds must be more than 0")
+    return seconds

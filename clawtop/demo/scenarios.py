@@ -1,0 +1,193 @@
+"""The stories, as data: when what happens, and its caption. Times are seconds from curtain up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clawtop.demo.provider import Act, Answer, Drop, Stall, out_of_credit, overloaded, rate_limited
+from clawtop.demo.world import CAST, PROFILES, Character
+
+LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
+CORAL = tuple(f"coral:{name}" for name in PROFILES["coral"])
+KELP = tuple(f"kelp:{name}" for name in PROFILES["kelp"])
+SLOW = Answer("One... claw... at... a... time...", first_after=0.5, pause=0.9, pieces=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Behave:
+    """From now on these profiles meet this act; None: they are well again."""
+
+    profiles: tuple[str, ...]
+    act: Act | None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldLock:
+    """Another process takes this session's write lock and keeps it for so many seconds."""
+
+    session: Character
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Another process takes this session's write lock, is killed, and leaves it behind, its status `running`."""
+
+    session: Character
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """A turn on a session now, in a lane; `slow` makes its answer crawl, so that others have to wait."""
+
+    session: Character
+    lane: str
+    message: str
+    slow: bool = False
+
+
+Doing = Behave | HoldLock | Crash | Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What happens at a time, and what is told about it."""
+
+    at: float
+    caption: str
+    doings: tuple[Doing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A story. It begins anew after `length` seconds; `chatter` is the mean pause between turns of a session."""
+
+    name: str
+    help: str
+    length: float
+    beats: tuple[Beat, ...]
+    chatter: float = 5.0
+
+
+_REEF = Scenario(
+    "reef",
+    "a little of everything: limits, locks, a crash, an empty purse, a long silence, and a calm evening",
+    75.0,
+    (
+        Beat(0, "Morning on the reef: three agents, six keys, every claw in working order."),
+        Beat(
+            2,
+            "Clawdia has talked too much and hits her rate limit. The reef rotates and shrugs.",
+            (Behave(CORAL[:1], rate_limited(20)), Talk(LIGHTHOUSE, "main", "Count the lobster pots, please.")),
+        ),
+        Beat(
+            4,
+            "Sebastian practises an aria and holds on to Ariel's session. She waits.",
+            (HoldLock(ARIEL, 22), Talk(ARIEL, "direct", "Is it my turn to sing?")),
+        ),
+        Beat(
+            7,
+            "Heartbeat and channel meet in one session: one sings, the other queues. Nobody loses a line.",
+            (
+                Talk(HEARTBEAT, "heartbeat", "Still beating?", slow=True),
+                Talk(HEARTBEAT, "channel", "And who are you, snapping at me?"),
+            ),
+        ),
+        Beat(
+            11,
+            "A gull carries the harbour clerk away in mid-sentence. His lock stays behind, his shell is empty.",
+            (Crash(HARBOUR),),
+        ),
+        Beat(
+            15,
+            "Larry's purse is empty: no coins, no coral. He is disabled until the bank opens.",
+            (Behave((CORAL[1],), out_of_credit()), Talk(TIDEPOOL, "channel", "Larry, buy us a round of plankton?")),
+        ),
+        Beat(
+            19,
+            "Pinchy is overloaded too. With no coral left, the hermit crabs answer instead.",
+            (Behave((CORAL[2],), overloaded()), Talk(MOLT, "cron", "Molt report, whoever is awake.")),
+        ),
+        Beat(
+            27,
+            "Barnaby drops the shell phone into the sea. The line is dead, the run ends, nothing stays locked.",
+            (Behave((KELP[0],), Drop()), Talk(TIDEPOOL, "channel", "Hello? Is this thing waterproof?")),
+        ),
+        Beat(
+            35,
+            "Something deep does not answer at all. After a while the reef stops waiting.",
+            (Behave((KELP[1],), Stall()), Talk(LIGHTHOUSE, "main", "Deep one, are you there?")),
+        ),
+        Beat(48, "The tide turns: limits end, lines are mended.", (Behave((*CORAL, *KELP), None),)),
+        Beat(
+            60, "Evening on the reef. One stale lock still lies on the beach: press u on it, or let the tide have it."
+        ),
+    ),
+)
+
+_STORM = Scenario(
+    "storm",
+    "rate limits on every key, one after the other: rotation, cooldowns, fallback (threads 57281 and 342)",
+    60.0,
+    (
+        Beat(0, "Storm warning for the coral coast."),
+        *(
+            Beat(
+                2 + 3 * n,
+                f"A wave takes {name.partition(':')[2]}.",
+                (Behave((name,), rate_limited(15)), Talk(LIGHTHOUSE, "main", "Batten down the claws!")),
+            )
+            for n, name in enumerate((*CORAL, KELP[0]))
+        ),
+        Beat(35, "The storm passes; the keys come up for air.", (Behave((*CORAL, *KELP), None),)),
+    ),
+    chatter=2.5,
+)
+
+_OUTAGE = Scenario(
+    "outage",
+    "no answer from the deep: timeouts end runs, and no session stays locked (thread 62351)",
+    60.0,
+    (
+        Beat(0, "The current stands still."),
+        Beat(
+            2,
+            "Nothing answers. Runs end by their timeout; locks and prompts are free again.",
+            (
+                Behave((*CORAL, *KELP), Stall()),
+                Talk(LIGHTHOUSE, "main", "Anybody?"),
+                Talk(TIDEPOOL, "channel", "Anybody at all?"),
+                Talk(MOLT, "cron", "Molt report for nobody."),
+            ),
+        ),
+        Beat(25, "A stir in the water: answers again.", (Behave((*CORAL, *KELP), None),)),
+    ),
+    chatter=3.0,
+)
+
+_DUET = Scenario(
+    "duet",
+    "heartbeat against channel on one session, again and again: a queue instead of a takeover (thread 83510)",
+    48.0,
+    (
+        Beat(0, "Two voices, one session, one claw on the microphone."),
+        *(
+            Beat(
+                2 + 8 * n,
+                f"Duet, verse {n + 1}.",
+                (
+                    Talk(HEARTBEAT, "heartbeat", "La la lobster?", slow=True),
+                    Talk(HEARTBEAT, "channel", "My verse now!"),
+                    Talk(HEARTBEAT, "direct", "And mine after that."),
+                ),
+            )
+            for n in range(5)
+        ),
+    ),
+)
+
+_CALM = Scenario("calm", "nothing goes wrong", 60.0, (Beat(0, "A calm sea, and all keys in their shells."),))
+
+SCENARIOS: Mapping[str, Scenario] = {story.name: story for story in (_REEF, _STORM, _OUTAGE, _DUET, _CALM)}
+DEFAULT_SCENARIO = _REEF.name
