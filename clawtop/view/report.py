@@ -9,13 +9,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from clawtop.core.cooldown import (
-    ProfileState,
-    profile_state,
-    schedule_for,
-    stat_problems,
-    windows,
-)
+from clawtop.core.cooldown import ProfileState, active_windows, profile_state, stat_problems
+from clawtop.core.forecast import chain_recovery, schedule_of
 from clawtop.core.model import (
     AgentInfo,
     Lock,
@@ -77,7 +72,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> dict[str, Any]:
             "path": store.path if store else None,
             "problem": str(store.problem) if store and store.problem else None,
         },
-        "profiles": [_profile(profile, ranks, now) for profile in (store.profiles if store else ())],
+        "profiles": [_profile(profile, snapshot, ranks, now) for profile in (store.profiles if store else ())],
     }
 
 
@@ -93,14 +88,19 @@ def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int) -> dict[str, i
             agent.store.order,
             snapshot.config.auth,
             now,
-            schedule_for(snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider),
+            schedule_of(snapshot, provider),
         )
         ranks.update({profile_id: rank for rank, profile_id in enumerate(order.ids)})
     return ranks
 
 
-def _profile(profile: Profile, ranks: Mapping[str, int], now: int) -> dict[str, Any]:
-    state, until = profile_state(profile, now)
+ANY_MODEL = ""
+"""No window names this model, so that only windows of all models count: a cooldown of one model leaves `usable`."""
+
+
+def _profile(profile: Profile, snapshot: Snapshot, ranks: Mapping[str, int], now: int) -> dict[str, Any]:
+    schedule = schedule_of(snapshot, profile.provider)
+    state, until = profile_state(profile, now, schedule, ANY_MODEL)
     stats = profile.stats
     return {
         "id": profile.id,
@@ -111,15 +111,14 @@ def _profile(profile: Profile, ranks: Mapping[str, int], now: int) -> dict[str, 
         "until": until,
         "windows": [
             {"kind": window.kind, "until": window.until, "reason": window.reason, "model": window.model}
-            for window in windows(stats)
-            if window.until > now
+            for window in active_windows(stats, now, schedule)
         ],
         "error_count": stats.error_count if stats.error_count is not None else 0,
         "failure_counts": dict(stats.failure_counts),
         "last_used": stats.last_used,
         "last_failure_at": stats.last_failure_at,
         "order": ranks.get(profile.id),
-        "problems": _texts((*profile.problems, *stat_problems(profile, now))),
+        "problems": _texts((*profile.problems, *stat_problems(profile, now, schedule))),
     }
 
 
@@ -191,22 +190,27 @@ class Standing(IntEnum):
 
 
 def standing(snapshot: Snapshot) -> Standing:
-    """How the state stands, worst first: an agent with profiles but none usable; anything that needs a hand; well."""
+    """How the state stands: an agent that no model of its chain can answer; anything that needs a hand; well."""
     now = snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
     stores = [agent.store for agent in snapshot.agents if agent.store is not None]
     if stores and all(store.problem is not None and not store.profiles for store in stores):
         return Standing.UNREADABLE
-    states = [[profile_state(profile, now)[0] for profile in store.profiles] for store in stores]
-    if any(found and ProfileState.USABLE not in found for found in states) or not any(states):
+    if not any(store.profiles for store in stores):
         return Standing.NOTHING_USABLE
+    chains = [chain_recovery(snapshot, agent, now) for agent in snapshot.agents]
+    if any(chain.links and not any(link.usable for link in chain.links) for chain in chains):
+        return Standing.NOTHING_USABLE
+    profiles = [profile for store in stores for profile in store.profiles]
     attention = (
-        any(state is not ProfileState.USABLE for found in states for state in found)
+        any(profile_state(profile, now)[0] is not ProfileState.USABLE for profile in profiles)
         or any(store.problem for store in stores)
         or any(session.problems for session in snapshot.sessions)
-        or any(
-            lock.verdict.kind is VerdictKind.STALE or (lock.file.content_problem and lock.file.kind is LockKind.AUTH)
-            for lock in snapshot.locks
-        )
+        or any(_needs_a_hand(lock) for lock in snapshot.locks)
         or bool(snapshot.warnings)
     )
     return Standing.ATTENTION if attention else Standing.WELL
+
+
+def _needs_a_hand(lock: Lock) -> bool:
+    jammed = lock.file.content_problem is not None and lock.file.kind is LockKind.AUTH
+    return lock.verdict.kind is VerdictKind.STALE or jammed
