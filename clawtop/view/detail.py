@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.explanation import explain_profile
 from clawtop.core.model import Lock, LockKind, Problem, PromptHolder, Session, WindowKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
@@ -71,7 +72,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         *_section("Record"),
         ("errors", piece(counted(stats.error_count or 0, "error") + " in a row")),
         ("by reason", piece(", ".join(f"{safe(r)} ×{n}" for r, n in stats.failure_counts.items()) or "none")),
-        ("next error", _next_cost(entry)),
+        *_costs(entry, env),
         ("last used", _time(stats.last_used, env)),
         ("last fail", _time(stats.last_failure_at, env)),
         *_section("Credential"),
@@ -126,13 +127,25 @@ def _lapsed(until: int, kind: WindowKind, env: Env) -> Line:
     return piece(f"{when}; still recorded, has no effect ({kind} is not cleared until the next use)", Tone.DIM)
 
 
-def _next_cost(entry: ProfileFacts) -> Line:
-    cost = entry.next_cost
-    if cost is None:
-        return piece("costs nothing: this provider bypasses cooldowns", Tone.DIM)
-    if cost.keeps_window:
-        return piece("would not extend the window that is open; only the counters would rise")
-    return piece(f"one more of the same kind: {cost.kind} for {duration(cost.duration_ms)}")
+def _costs(entry: ProfileFacts, env: Env) -> list[Fact]:
+    """What one more failure would cost, for each common reason."""
+    found = explain_profile(env.facts.snapshot, entry.profile.id, env.now, agent=entry.agents[0])
+    if found is None or found.bypasses:
+        return [("next error", piece("costs nothing: this provider bypasses cooldowns", Tone.DIM))]
+    lines: list[Fact] = []
+    if any(cost.keeps_window for cost in found.costs.values()):
+        lines.append(("next error", piece("the open window would not grow, only the counters", Tone.DIM)))
+    new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
+    if new:
+        lines.append(("would cost", piece(", ".join(new))))
+    if found.counters_reset_at is not None:
+        lines.append(("forgotten", _time_to(found.counters_reset_at, env)))
+    return lines
+
+
+def _time_to(at: int, env: Env) -> Line:
+    when = f"in {duration(at - env.now)}" if at > env.now else "already"
+    return ((f"{time_near(at, env.now, env.zone)}", Tone.PLAIN), (f"  {when}", Tone.DIM))
 
 
 def _expires(expires: int | None, env: Env) -> Line:

@@ -210,7 +210,7 @@ def _hand(facts: Facts) -> list[Line]:
         lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
     jammed = [lock for lock in facts.locks if _jams(lock, facts.now)]
     if jammed:
-        lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed by a lock without an owner", Tone.BAD),))
+        lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed", Tone.BAD),))
     ghosts = sum(session.status == "running" and session.active is False for session in facts.sessions)
     if ghosts:
         lines.append(((f"○ {counted(ghosts, 'ghost')}", Tone.BAD),))

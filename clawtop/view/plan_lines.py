@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any, Protocol
 
@@ -45,19 +45,7 @@ def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tupl
         lines += _fact("proof", shown(", ".join(plan.proof)), width)
     lines += _fact("pinned by", f"{safe(plan.target)}  {plan.fingerprint}", width, Tone.DIM)
     if plan.changes:
-        lines += [EMPTY, piece("Changes", Tone.HEAD)]
-        for change in plan.changes:
-            before = _value(change.field, change.before, now, zone)
-            after = _value(change.field, change.after, now, zone)
-            where = change.field or change.section
-            whose = f"{safe(change.key)} " if change.key != plan.target else ""
-            line: Line = (
-                (f"{whose}{safe(where)}  ", Tone.PLAIN),
-                (f"{before} ", Tone.BAD),
-                ("→ ", Tone.DIM),
-                (after, Tone.OK),
-            )
-            lines += wrapped(((" ", Tone.PLAIN), *line), width, 4)
+        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, zone, width)]
     lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
     lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
     lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
@@ -83,6 +71,25 @@ def receipt_lines(receipt: ReceiptFacts, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
+def _changes(plan: Plan, now: int, zone: tzinfo | None, width: int) -> list[Line]:
+    lines: list[Line] = []
+    fields = [safe(change.field or change.section) for change in plan.changes]
+    widest = max(len(name) for name in fields)
+    whose = ""
+    for change, name in zip(plan.changes, fields, strict=True):
+        if change.key not in (plan.target, whose):
+            lines += wrapped(piece(f" {safe(change.key)}", Tone.STRONG), width, 3)
+        whose = change.key
+        line: Line = (
+            (f" {name:<{widest}}  ", Tone.PLAIN),
+            (_value(change.field, change.before, now, zone), Tone.DIM),
+            (" → ", Tone.ACCENT),
+            (_value(change.field, change.after, now, zone), Tone.OK),
+        )
+        lines += wrapped(line, width, widest + 3)
+    return lines
+
+
 def _fact(label: str, text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Line]:
     return wrapped(((f"{label:<{LABEL}} ", Tone.DIM), (text, tone)), width, LABEL + 1)
 
@@ -97,6 +104,8 @@ def _value(field: str | None, value: Any, now: int, zone: tzinfo | None) -> str:
         return "absent"
     if field in _TIMES and isinstance(value, int):
         return f"{value} ({time_near(value, now, zone)})"
+    if isinstance(value, Mapping):
+        return safe(", ".join(f"{name} {count}" for name, count in value.items()), 200)
     if isinstance(value, list | tuple):
         return safe(" > ".join(str(item) for item in value))
     return safe(value, 200)

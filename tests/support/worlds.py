@@ -414,6 +414,7 @@ CALM = replace(
 OUT = replace(
     CALM,
     agents=(agent("main", MAIN_PROFILES[:3]),),
+    locks=(),
     gateway=Gateway(GatewayState.DEAD, GATEWAY_PID, 18789, how="its process is gone"),
 )
 """Nothing usable, and the gateway is dead."""

@@ -33,7 +33,8 @@ def test_a_cooling_profile() -> None:
     assert "cooldown   rate_limit, all models" in text
     assert "Why it is not next" in text
     assert "by reason  rate_limit ×4" in text
-    assert "next error would not extend the window that is open; only the counters would rise" in text
+    assert "next error the open window would not grow, only the counters" in text
+    assert "would cost billing 5h00m, auth_permanent 10m00s" in text
     assert "last fail  03:11:18  49s ago" in text
     assert "agent:main:telegram:group:-100238841 (auto)" in text
     assert "expires    09:12:07, in 6h00m" in text

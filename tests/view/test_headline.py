@@ -63,7 +63,7 @@ def test_the_incident() -> None:
     usable, trouble = words(INCIDENT)
     assert usable == " DEGRADED  5 of 10 profiles usable · anthropic out, back in 22s"
     assert trouble.startswith(
-        "‖ 4 sessions blocked · 2 waiting · ✗ 1 stale lock · ✗ 1 auth store jammed by a lock without an owner"
+        "‖ 4 sessions blocked · 2 waiting · ✗ 1 stale lock · ✗ 1 auth store jammed"
         " · ○ 1 ghost · ⊘ 1 credential to renew · ⚠ 2 warnings · blocked: telegram:group:-100238841, "
     )
 
