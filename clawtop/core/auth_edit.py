@@ -110,8 +110,14 @@ class Clear:
     model: str | None = None
 
     def __call__(self, state: AuthState) -> AuthState:
-        changed = {key: cleared(state.stats[key], model=self.model) for key in self.profiles if key in state.stats}
+        changed = {key: self._cleared(state.stats[key]) for key in self.profiles if key in state.stats}
         return replace(state, stats={**state.stats, **changed})
+
+    def _cleared(self, stats: UsageStats) -> UsageStats:
+        """Writing down that no errors are counted is no change where none were."""
+        after = cleared(stats, model=self.model)
+        unchanged = not stats.error_count and replace(after, error_count=stats.error_count) == stats
+        return stats if unchanged else after
 
 
 @dataclass(frozen=True, slots=True)

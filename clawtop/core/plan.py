@@ -238,8 +238,8 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
         )
     title = f"Undo {past.id}: {safe(past.title)}"
     plan = _store_plan(snapshot, owned, Restore(back), kind=PlanKind.UNDO, title=title, target=past.id)
-    restored = tuple(f"{safe(item.where)} is {_value(item.after)} again" for item in plan.changes)
-    return replace(plan, effects=restored, undoes=past.id)
+    names = ", ".join(dict.fromkeys(safe(change.key) for change in plan.changes))
+    return replace(plan, effects=(f"{names}: as before {_clock(past.at)}",), undoes=past.id)
 
 
 # --- stores ---------------------------------------------------------------------------------------------------------
@@ -386,10 +386,6 @@ def _past(event: Event) -> PastOperation | None:
     if not (isinstance(id_, str) and isinstance(kind, str) and isinstance(agent, str) and isinstance(title, str)):
         return None
     return PastOperation(id_, event.at, title, kind, agent, tuple(whole))
-
-
-def _value(value: Any) -> str:
-    return "absent" if value is None else safe(value, 60)
 
 
 def _clock(at: int) -> str:

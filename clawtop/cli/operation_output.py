@@ -1,0 +1,196 @@
+"""What the verbs that change something share: their options, preview, confirmation, execution and receipt."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from clawtop.errors import RefusedError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.auth_edit import FieldChange
+    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.plan import Plan
+    from clawtop.engine.receipts import Receipt
+    from clawtop.store.auth_lock import Holder
+    from clawtop.store.snapshot import SnapshotReader
+
+SCHEMA = 1
+WAIT_S = 15.0
+VERIFY_S = 10.0
+
+MakePlan = Callable[["Snapshot", "SnapshotReader", tuple["Event", ...]], "Plan"]
+"""The plan for what was asked, from the snapshot, its reader and the journal."""
+
+
+def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every verb that changes something."""
+    group = parser.add_argument_group("how")
+    group.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    group.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    group.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    group.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
+    group.add_argument("--wait", metavar="SECONDS", type=_seconds, default=WAIT_S, help="for a lock (default: 15)")
+    group.add_argument(
+        "--verify", metavar="SECONDS", type=_seconds, default=VERIFY_S, help="watch a live gateway (default: 10)"
+    )
+    group.add_argument("--reload", action="store_true", help="have a live gateway load it: openclaw secrets reload")
+
+
+def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
+    """Read, plan, ask, do, report. Returns 0 or 4; what goes wrong is raised with its exit code.
+
+    Raises:
+        RefusedError: it may not be done, or the operator did not agree.
+    """
+    from clawtop.cli.common import open_reader
+    from clawtop.engine.operations import Operations, Request
+    from clawtop.store.journal import Journal
+
+    reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    snapshot = reader.read()
+    journal = Journal(snapshot.state_dir)
+    plan = make_plan(snapshot, reader, journal.tail())
+    if args.dry_run:
+        _show_plan(plan, args)
+        return 0
+    if not args.yes:
+        _ask(plan)
+    request = Request(
+        reason=args.reason,
+        wait_s=args.wait,
+        verify_s=args.verify,
+        reload=args.reload,
+        gateway=snapshot.gateway,
+        on_wait=_tell_wait,
+    )
+    receipt = Operations(lambda: reader.layout, journal=journal).execute_now(plan, request)
+    _show_receipt(receipt, args)
+    return receipt.exit_code
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON-ready values, ids exact."""
+    return {
+        "kind": plan.kind.value,
+        "title": plan.title,
+        "target": plan.target,
+        "agent": plan.agent,
+        "file": plan.file,
+        "fingerprint": plan.fingerprint,
+        "changes": [change.to_json() for change in plan.changes],
+        "effects": list(plan.effects),
+        "loses": list(plan.loses),
+        "warnings": list(plan.warnings),
+        "proof": list(plan.proof),
+        "undoes": plan.undoes,
+        "nothing_to_do": plan.is_empty,
+    }
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """A plan as lines for people."""
+    yield plan.title
+    yield from _labelled("file", [safe(plan.file)])
+    yield from _labelled("change", map(_change_line, plan.changes))
+    yield from _labelled("proof", plan.proof)
+    yield from _labelled("effect", plan.effects if not plan.is_empty else ["none: there is nothing to do"])
+    yield from _labelled("loses", plan.loses)
+    yield from _labelled("note", plan.warnings)
+
+
+def receipt_lines(receipt: Receipt) -> Iterator[str]:
+    """A receipt as lines for people."""
+    yield f"{'done' if receipt.exit_code == 0 else 'done, but reverted'}: {receipt.title}"
+    yield from _labelled("file", [safe(receipt.file)])
+    yield from _labelled("change", map(_change_line, receipt.changes))
+    yield from _labelled("gateway", [": ".join(part for part in (receipt.sight.value, receipt.sight_how) if part)])
+    if receipt.lock_how is not None:
+        yield from _labelled("lock", [f"waited {receipt.waited_ms} ms, held {receipt.held_ms} ms; {receipt.lock_how}"])
+    yield from _labelled("broke", [f"the stale lock of {receipt.broke}"] if receipt.broke else [])
+    yield from _labelled("note", receipt.notes)
+    yield from _labelled("next", [f"{' '.join(receipt.follow_up)} (or --reload)"] if receipt.follow_up else [])
+    yield from _labelled("undo", [f"clawtop undo {receipt.undo}"] if receipt.undo else [])
+
+
+def _show_plan(plan: Plan, args: argparse.Namespace) -> None:
+    if args.json:
+        _print_json({"schema": SCHEMA, "dry_run": True, "plan": plan_json(plan)})
+    else:
+        _print(plan_lines(plan))
+
+
+def _show_receipt(receipt: Receipt, args: argparse.Namespace) -> None:
+    if args.json:
+        _print_json({"schema": SCHEMA, "receipt": receipt.to_json(), "exit_code": receipt.exit_code})
+    else:
+        _print(receipt_lines(receipt))
+
+
+def _ask(plan: Plan) -> None:
+    """Show the plan and have it confirmed. Raises RefusedError."""
+    if plan.is_empty:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise RefusedError("without a terminal to ask on, --yes is needed", unchanged="nothing was changed")
+    _print(plan_lines(plan), sys.stderr)
+    sys.stderr.write("Do it? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise RefusedError("not confirmed", unchanged="nothing was changed")
+
+
+def _tell_wait(holder: Holder) -> None:
+    _print([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
+
+
+def _labelled(label: str, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield f"  {label:<8} {text}"
+        label = ""
+
+
+def _change_line(change: FieldChange) -> str:
+    return f"{safe(change.where)}: {_value(change, change.before)} -> {_value(change, change.after)}"
+
+
+def _value(change: FieldChange, value: Any) -> str:
+    if value is None:
+        return "absent"
+    text = safe(value if isinstance(value, str) else json.dumps(value), 120)
+    is_time = isinstance(value, int) and (change.field or "").endswith(("Until", "At", "Used"))
+    return f"{text} ({_moment(value)})" if is_time else text
+
+
+def _moment(value: int) -> str:
+    from clawtop.view.humanize import moment
+
+    at = moment(value, UTC)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "no time"
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+
+
+def _print(lines: Iterable[str], stream: Any = None) -> None:
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "ascii"
+    stream.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
+    stream.flush()
+
+
+def _seconds(text: str) -> float:
+    """Seconds from 0 to a day. Raises argparse.ArgumentTypeError."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{safe(text, 30)!r} is not a number of seconds from 0 to 86400")
+    return value

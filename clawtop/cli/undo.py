@@ -1,0 +1,31 @@
+"""`clawtop undo`: take an operation back."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.plan import Plan
+    from clawtop.store.snapshot import SnapshotReader
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    from clawtop.cli.operation_output import add_operation_arguments
+
+    parser.add_argument("id", metavar="ID", nargs="?", help="of the operation (default: the last one)")
+    add_operation_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Undo. Exit 0 done, 1 refused, 2 lock not obtained, 3 failed (nothing changed), 4 done but reverted."""
+    from clawtop.cli.operation_output import perform
+
+    def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
+        from clawtop.core.plan import undo
+
+        return undo(snapshot, past, args.id)
+
+    return perform(args, plan)

@@ -1,0 +1,368 @@
+"""Previews: the exact change, what it does and loses, which store it acts on, and why it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clawtop.core.auth_edit import (
+    AuthState,
+    Clear,
+    FieldChange,
+    Restore,
+    SetOrder,
+    differences,
+    field_change,
+    fingerprint,
+    moved_on,
+)
+from clawtop.core.model import (
+    AuthConfig,
+    ConfigSummary,
+    Event,
+    EventKind,
+    Gateway,
+    GatewayState,
+    Generation,
+    Problem,
+    Session,
+    Snapshot,
+    UsageStats,
+)
+from clawtop.core.plan import Plan, PlanKind, clear_profile, clear_provider, reset_order, rotate, undo, undoable, unlock
+from clawtop.errors import RefusedError
+from tests.support.worlds import INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
+
+STATE_FILE = f"{STATE_DIR}/agents/main/agent/auth-state.json"
+QUIET = replace(INCIDENT, gateway=Gateway(GatewayState.DEAD))
+
+
+def places(plan: Plan) -> dict[str, tuple[Any, Any]]:
+    return {change.where: (change.before, change.after) for change in plan.changes}
+
+
+# --- clear -------------------------------------------------------------------------------------------------------
+
+
+def test_clearing_a_profile_shows_every_field_and_keeps_when_it_was_used() -> None:
+    plan = clear_profile(INCIDENT, "anthropic:max-reef")
+    head = "usageStats.anthropic:max-reef."
+    assert places(plan) == {
+        head + "errorCount": (1, 0),
+        head + "failureCounts": ({"rate_limit": 1}, None),
+        head + "cooldownUntil": (NOW + 22_000, None),
+        head + "cooldownReason": ("rate_limit", None),
+    }
+    assert (plan.kind, plan.agent, plan.file, plan.target) == (
+        PlanKind.CLEAR,
+        "main",
+        STATE_FILE,
+        "anthropic:max-reef",
+    )
+    assert plan.effects[0] == "anthropic:max-reef is usable at once instead of from 2026-11-20 03:12:29 UTC on"
+    assert plan.effects[1] == "agents that inherit this store see it too: coder, ops"
+    assert plan.loses == ("anthropic:max-reef's failure counts (rate_limit 1): its next failure counts as the first",)
+    assert "the live gateway (pid 4711) does not see this" in plan.warnings[0]
+
+
+def test_generation_a_writes_the_one_file_there_is() -> None:
+    plan = clear_profile(replace(QUIET, generation=Generation.A), "anthropic:max-reef")
+    assert plan.file == f"{STATE_DIR}/agents/main/agent/auth-profiles.json"
+    assert plan.warnings == ()
+
+
+def test_an_inherited_profile_is_cleared_in_its_owners_store() -> None:
+    assert clear_profile(INCIDENT, "anthropic:max-reef", agent="coder").agent == "main"
+    assert clear_profile(INCIDENT, "anthropic:coder-own").agent == "coder"
+
+
+def test_a_profile_in_several_stores_needs_the_agent() -> None:
+    own = profile("openai:prod", UsageStats(error_count=4), owner="coder")
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES), agent("coder", (own,))))
+    with pytest.raises(RefusedError, match="the stores of agents coder, main hold one") as caught:
+        clear_profile(world, "openai:prod")
+    assert caught.value.hint == "name one with --agent"
+    assert clear_profile(world, "openai:prod", agent="coder").changes[0].before == 4
+    assert clear_profile(world, "openai:prod", agent="main").is_empty
+
+
+def test_a_model_scope_clears_only_that_model() -> None:
+    assert clear_profile(INCIDENT, "openai:batch", model="gpt-5.1").is_empty
+    plan = clear_profile(INCIDENT, "openai:batch", model="gpt-5.2")
+    assert places(plan)["usageStats.openai:batch.cooldownModel"] == ("gpt-5.2", None)
+    assert "for model gpt-5.2" in plan.title
+
+
+def test_another_window_is_told() -> None:
+    stats = UsageStats(
+        cooldown_until=NOW + 9_000,
+        cooldown_reason="rate_limit",
+        cooldown_model="m",
+        disabled_until=NOW + 60_000,
+        disabled_reason="billing",
+    )
+    world = replace(QUIET, agents=(agent("main", (profile("p:one", stats),)),))
+    plan = clear_profile(world, "p:one", model="m")
+    assert plan.effects == ("p:one stays unusable until 2026-11-20 03:13:07 UTC, by another window",)
+
+
+def test_a_provider_is_cleared_in_one_plan() -> None:
+    plan = clear_provider(INCIDENT, "OpenAI ")
+    assert {change.key for change in plan.changes} == {"openai:spare", "openai:batch", "openai:legacy"}
+    assert "all 4 profiles" in plan.title
+    with pytest.raises(RefusedError, match="coder, main"):
+        clear_provider(INCIDENT, "anthropic")
+    only = clear_provider(INCIDENT, "anthropic", agent="coder")
+    assert {change.key for change in only.changes} == {"anthropic:coder-own"}
+
+
+def test_nothing_to_do_is_not_an_error() -> None:
+    plan = clear_profile(INCIDENT, "openai:prod")
+    assert plan.is_empty
+    assert plan.warnings == ()
+
+
+def test_providers_that_ignore_cooldowns_are_named() -> None:
+    world = replace(QUIET, agents=(agent("main", (profile("openrouter:x", UsageStats(error_count=1)),)),))
+    assert "OpenClaw ignores cooldowns of openrouter anyway" in clear_profile(world, "openrouter:x").warnings
+
+
+@pytest.mark.parametrize(
+    ("world", "why"),
+    [
+        (replace(INCIDENT, generation=Generation.C), "generation C keeps auth profiles in SQLite"),
+        (replace(INCIDENT, generation=Generation.D), "generation D keeps auth profiles in SQLite"),
+        (replace(INCIDENT, generation=None), "generation of this state directory is not known"),
+        (replace(INCIDENT, judged_at=NOW), "judged as of another time"),
+        (replace(INCIDENT, agents=()), "there is no agent"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything(world: Snapshot, why: str) -> None:
+    for make in (clear_provider, rotate, reset_order):
+        with pytest.raises(RefusedError, match=why):
+            make(world, "anthropic")
+
+
+def test_a_store_that_cannot_be_read_is_refused() -> None:
+    main = agent("main", MAIN_PROFILES)
+    assert main.store is not None
+    broken = replace(main, store=replace(main.store, problem=Problem("not-json", "x", "it is torn")))
+    with pytest.raises(RefusedError, match="cannot be read: it is torn"):
+        clear_profile(replace(QUIET, agents=(broken,)), "openai:prod")
+
+
+def test_unknown_names_are_refused_and_shown_safely() -> None:
+    with pytest.raises(RefusedError, match=r"no profile no\\x1b"):
+        clear_profile(INCIDENT, "no\x1b[31m")
+    with pytest.raises(RefusedError, match="there is no agent nobody"):
+        clear_profile(INCIDENT, "openai:prod", agent="nobody")
+
+
+# --- rotate ------------------------------------------------------------------------------------------------------
+
+
+def test_rotating_without_an_order_says_what_storing_one_switches_off() -> None:
+    plan = rotate(INCIDENT, "openai", agent="main")
+    ((before, after),) = places(plan).values()
+    assert before is None
+    assert [change.where for change in plan.changes] == ["order.openai"]
+    assert sorted(after) == ["openai:batch", "openai:legacy", "openai:prod", "openai:spare"]
+    assert plan.effects[0].startswith(f"{after[0]} is tried first, {after[-1]} last")
+    assert "rotation of openai by last use is switched off while an order is stored" in plan.effects
+    assert any("added later stay out until clawtop rotate openai --reset" in text for text in plan.effects)
+    assert any("pinned sessions do not move" in text and "to openai:prod" in text for text in plan.warnings)
+
+
+def ordered(stored: dict[str, tuple[str, ...]], configured: dict[str, tuple[str, ...]]) -> Snapshot:
+    profiles = tuple(profile(f"p:{name}") for name in ("one", "two", "three"))
+    config = ConfigSummary(auth=AuthConfig(order=configured))
+    return replace(QUIET, agents=(agent("main", profiles, order=stored),), config=config, sessions=())
+
+
+def test_a_stored_order_moves_its_head_and_keeps_its_spelling() -> None:
+    plan = rotate(ordered({"P": ("p:two", "p:one")}, {}), "p")
+    assert places(plan) == {"order.P": (["p:two", "p:one"], ["p:one", "p:two"])}
+    assert plan.loses == ("the order stored until now: p:two > p:one",)
+    assert not any("last use" in text for text in plan.effects)
+
+
+def test_a_configured_order_is_shadowed_and_that_is_said() -> None:
+    plan = rotate(ordered({}, {"p": ("p:three", "p:one", "p:two")}), "p")
+    assert places(plan) == {"order.p": (None, ["p:one", "p:two", "p:three"])}
+    assert "the order of p in openclaw.json no longer counts (it is shadowed by the stored one)" in plan.effects
+
+
+def test_a_listed_profile_that_cannot_be_tried_now_keeps_a_place() -> None:
+    world = ordered({"p": ("p:one", "p:two", "p:three")}, {})
+    main = world.agents[0]
+    assert main.store is not None
+    faulty = replace(main.store.profiles[1], credential=replace(main.store.profiles[1].credential, has_secret=False))
+    rows = (main.store.profiles[0], faulty, main.store.profiles[2])
+    world = replace(world, agents=(replace(main, store=replace(main.store, profiles=rows)),))
+    ((_, after),) = places(rotate(world, "p")).values()
+    assert after == ["p:three", "p:one", "p:two"]
+
+
+def test_one_profile_cannot_be_rotated() -> None:
+    with pytest.raises(RefusedError, match="has 1 usable profiles"):
+        rotate(replace(QUIET, agents=(agent("main", (profile("p:one"),)),)), "p")
+
+
+def test_reset_removes_the_stored_order_and_says_what_decides_then() -> None:
+    plan = reset_order(ordered({"p": ("p:two", "p:one")}, {"p": ("p:one",)}), "p")
+    assert places(plan) == {"order.p": (["p:two", "p:one"], None)}
+    assert plan.effects == ("the order of openclaw.json decides again",)
+    assert reset_order(ordered({}, {}), "p").is_empty
+
+
+# --- unlock ------------------------------------------------------------------------------------------------------
+
+STALE, HELD, _, AUTH, GATEWAY_LOCK = LOCKS
+
+
+@pytest.mark.parametrize(
+    "target", [STALE.file.path, SESSIONS[2].key, SESSIONS[2].session_id, SESSIONS[2].file], ids=lambda text: text[-12:]
+)
+def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
+    plan = unlock(INCIDENT, target)
+    assert plan.lock == STALE.file
+    assert plan.proof == ("dead-pid",)
+    assert plan.target == STALE.file.path
+    assert "OpenClaw would remove it itself when it next wants it" in plan.effects
+    assert "cannot be undone" in plan.loses[0]
+    other = replace(STALE.file, identity=replace(STALE.file.identity, ino=1))
+    assert unlock(replace(INCIDENT, locks=(replace(STALE, file=other),)), target).fingerprint != plan.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("target", "why"),
+    [
+        (HELD.file.path, "not proven dead: held"),
+        (AUTH.file.path, r"not proven dead: unknown \(unparsable\)"),
+        (GATEWAY_LOCK.file.path, "gateway's own lock is never removed"),
+        ("agent:main:nothing", "there is no lock of agent:main:nothing"),
+    ],
+)
+def test_other_locks_are_refused(target: str, why: str) -> None:
+    with pytest.raises(RefusedError, match=why):
+        unlock(INCIDENT, target)
+
+
+def test_a_name_with_several_locks_is_refused() -> None:
+    twin = replace(STALE, file=replace(STALE.file, path=STALE.file.path.replace("main", "other"), agent="other"))
+    world = replace(INCIDENT, locks=(STALE, twin))
+    assert SESSIONS[2].session_id is not None
+    with pytest.raises(RefusedError, match="has several locks"):
+        unlock(world, SESSIONS[2].session_id)
+    assert unlock(world, SESSIONS[2].session_id, agent="other").lock == twin.file
+
+
+# --- undo --------------------------------------------------------------------------------------------------------
+
+
+def journaled(plan: Plan, id_: str, at: int = NOW) -> Event:
+    changes = [change.to_json() for change in plan.changes]
+    data: dict[str, Any] = {"id": id_, "kind": plan.kind.value, "title": plan.title}
+    data["undo"] = {"agent": plan.agent, "changes": changes}
+    if plan.undoes:
+        data["undoes"] = plan.undoes
+    return Event(at, EventKind.OPERATION, "operation", "done", data=data)
+
+
+def with_state(world: Snapshot, plan: Plan) -> Snapshot:
+    """The world after the plan was executed."""
+    assert plan.edit is not None
+    main = world.agents[0]
+    assert main.store is not None
+    store = main.store
+    state = plan.edit(AuthState({row.id: row.stats for row in store.profiles}, store.order))
+    rows = tuple(replace(row, stats=state.stats[row.id]) for row in store.profiles)
+    return replace(world, agents=(replace(main, store=replace(store, profiles=rows, order=state.order)),))
+
+
+def test_undo_restores_the_values_and_the_absence() -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    clear, turn = clear_profile(world, "openai:batch"), rotate(world, "openai")
+    events = (journaled(clear, "1"), journaled(turn, "2"))
+    after = with_state(with_state(world, clear), turn)
+
+    last = undo(after, events)
+    assert last.undoes == "2"
+    ((before, restored),) = places(last).values()
+    assert (before is None, restored) == (False, None)
+
+    first = undo(after, events, "1")
+    back = with_state(after, first)
+    assert back.agents[0].store is not None
+    assert back.agents[0].store.profiles == MAIN_PROFILES
+
+
+def test_undo_is_refused_when_the_state_has_moved_on() -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    event = journaled(clear_profile(world, "openai:batch"), "1")
+    with pytest.raises(RefusedError, match=r"moved on since 1: usageStats.openai:batch"):
+        undo(world, (event,))
+
+
+def test_what_was_undone_is_not_undone_again_and_undos_do_not_alternate() -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    clear = clear_profile(world, "openai:batch")
+    done = journaled(clear, "1")
+    back = undo(with_state(world, clear), (done,))
+    events = (done, journaled(back, "2"))
+    assert undoable(events) == ()
+    with pytest.raises(RefusedError, match="there is nothing to undo"):
+        undo(world, events)
+    with pytest.raises(RefusedError, match="no operation 9 can be undone"):
+        undo(world, events, "9")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"id": "1", "kind": "clear", "title": "t", "undo": {"agent": "main", "changes": []}},
+        {"id": "1", "kind": "clear", "title": "t", "undo": {"agent": "main", "changes": [{"section": "profiles"}]}},
+        {"id": "1", "kind": "clear", "title": "t", "undo": {"changes": [{}]}},
+        {"id": 1, "undo": []},
+    ],
+)
+def test_garbage_in_the_journal_offers_nothing(data: dict[str, Any]) -> None:
+    assert undoable((Event(NOW, EventKind.OPERATION, "operation", "x", data=data),)) == ()
+
+
+# --- edits -------------------------------------------------------------------------------------------------------
+
+
+def test_differences_and_restore_are_inverse() -> None:
+    before = AuthState({"a": UsageStats(error_count=2, failure_counts={"auth": 2})}, {"p": ("a",)}, {"p": "a"})
+    after = SetOrder("q", ("a", "b"))(SetOrder("p", None)(Clear(("a",))(before)))
+    changes = differences(before, after)
+    assert {change.where for change in changes} == {
+        "usageStats.a.errorCount",
+        "usageStats.a.failureCounts",
+        "order.p",
+        "order.q",
+    }
+    assert Restore(changes)(before) == after
+    assert Restore(tuple(change.inverted() for change in changes))(after) == before
+    assert moved_on(before, changes) == ()
+    assert {change.where for change in moved_on(after, changes)} == {change.where for change in changes}
+    assert all(field_change(change.to_json()) == change for change in changes)
+    assert fingerprint(changes) == fingerprint(differences(before, after))
+    assert fingerprint(changes) != fingerprint(changes[1:])
+
+
+def test_last_good_is_restored_too() -> None:
+    change = FieldChange("lastGood", "p", None, None, "a")
+    state = Restore((change,))(AuthState())
+    assert state.last_good == {"p": "a"}
+    assert Restore((change.inverted(),))(state) == AuthState()
+
+
+def test_a_session_of_another_provider_is_not_counted_as_pinned() -> None:
+    stray = Session("main", "agent:main:x", None, None, profile="q:one")
+    world = replace(ordered({}, {}), sessions=(stray,))
+    assert not any("pinned" in text for text in rotate(world, "p").warnings)
