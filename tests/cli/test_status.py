@@ -1,0 +1,276 @@
+"""`clawtop status`: the JSON of schema 1 on real state, exit codes, options on both sides of the verb."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.cli.main import run
+from clawtop.core.model import Generation
+from tests.support.samples import Sample, copy, sample, samples
+
+KEYS: dict[str, set[str]] = {
+    "": {
+        "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions", "locks",
+        "holders", "lanes", "warnings",
+    },
+    "gateway": {"state", "pid", "port"},
+    "agents": {"id", "store", "profiles"},
+    "profiles": {
+        "id", "provider", "type", "owner_agent", "state", "until", "windows", "error_count", "failure_counts",
+        "last_used", "last_failure_at", "order", "problems",
+    },
+    "windows": {"kind", "until", "reason", "model"},
+    "sessions": {
+        "agent", "key", "session_id", "file", "status", "active", "problems", "updated_at", "started_at", "provider",
+        "model", "profile", "profile_source", "lane_class",
+    },
+    "locks": {
+        "path", "kind", "agent", "session_id", "pid", "created_at", "age_ms", "verdict", "reasons",
+        "openclaw_would_remove", "owner",
+    },
+    "holders": {
+        "session_file", "session_key", "agent", "lane", "run_id", "profile", "phase", "since", "pid", "source",
+    },
+    "lanes": {"lane", "class", "active", "limit", "queued", "wait_p50_ms", "wait_max_ms", "source"},
+    "warnings": {"code", "where", "text"},
+}  # fmt: skip
+
+PROFILE_STATES = {"usable", "cooling", "disabled", "blocked", "expired", "invalid"}
+
+
+def status(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any]]:
+    code = run(["status", "--json", *options])
+    out = capsys.readouterr().out
+    assert out.isascii()
+    parsed: dict[str, Any] = json.loads(out)
+    return code, parsed
+
+
+def options_for(chosen: Sample) -> list[str]:
+    return ["--state-dir", str(chosen.state_dir), "--at", str(chosen.captured_at)]
+
+
+def check_keys(name: str, value: dict[str, Any]) -> None:
+    assert set(value) == KEYS[name], name
+    for key, part in value.items():
+        if key in KEYS:
+            for item in part if isinstance(part, list) else [part]:
+                check_keys(key, item)
+
+
+@pytest.mark.parametrize("chosen", samples(), ids=str)
+def test_every_sample_has_the_whole_schema(chosen: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = status(capsys, *options_for(chosen))
+    assert code == 0
+    check_keys("", report)
+    assert report["schema"] == 1
+    assert report["generation"] == chosen.generation
+    assert {lock["verdict"] for lock in report["locks"]} <= {"unknown"}
+    assert all(lock["reasons"] for lock in report["locks"])
+    assert report["gateway"]["state"] == "unknown"
+
+
+@pytest.mark.parametrize("chosen", samples(Generation.A, Generation.B), ids=str)
+def test_profiles_and_sessions_are_those_of_the_manifest(chosen: Sample, capsys: pytest.CaptureFixture[str]) -> None:
+    _, report = status(capsys, *options_for(chosen))
+    expect = chosen.expect
+    for agent in report["agents"]:
+        found = {profile["id"]: profile for profile in agent["profiles"]}
+        assert sorted(found) == sorted(wanted["id"] for wanted in expect["profiles"])
+        for wanted in expect["profiles"]:
+            profile = found[wanted["id"]]
+            scoped = wanted.get("model_scope") if wanted["state"] == "cooling" else None
+            assert profile["state"] == ("usable" if scoped else wanted["state"])
+            if wanted["state"] != "usable":
+                assert [window["until"] for window in profile["windows"]] == [wanted["until"]]
+                assert [window["reason"] for window in profile["windows"]] == [wanted["reason"]]
+                assert [window["model"] for window in profile["windows"]] == [scoped]
+            else:
+                assert profile["windows"] == []
+        ranks = sorted(p["order"] for p in agent["profiles"] if p["provider"] == "fakeai" and p["order"] is not None)
+        assert ranks == list(range(len(ranks)))
+    stored = {session["key"]: session["status"] for session in report["sessions"]}
+    for wanted in expect["sessions"]:
+        assert stored[wanted["key"]] == wanted["status"]
+
+
+def test_options_stand_before_or_after_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = sample("2026.5.20", "rate-limited")
+    _, after = status(capsys, *options_for(chosen))
+    assert run([*options_for(chosen), "status", "--json"]) == 0
+    before = json.loads(capsys.readouterr().out)
+    assert run(["--state-dir", str(chosen.state_dir), "status", "--at", str(chosen.captured_at), "--json"]) == 0
+    mixed = json.loads(capsys.readouterr().out)
+    for report in (after, before, mixed):
+        del report["taken_at"]
+    assert after == before == mixed
+
+
+def test_one_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = sample("2026.5.20", "running")
+    _, report = status(capsys, *options_for(chosen), "--agent", "ops")
+    assert [agent["id"] for agent in report["agents"]] == ["ops"]
+    assert {session["agent"] for session in report["sessions"]} == {"ops"}
+
+
+@pytest.mark.parametrize("at", ["2026-11-20T22:34:27.763Z", "2026-11-20T23:34:27.763+01:00", "1795214067763"])
+def test_a_time_is_epoch_or_iso(at: str, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = sample("2026.5.20", "rate-limited")
+    assert run(["status", "--json", "--state-dir", str(chosen.state_dir), "--at", at]) == 0
+    windows = [p["windows"] for p in json.loads(capsys.readouterr().out)["agents"][0]["profiles"]]
+    assert sum(map(len, windows)) == 1
+    assert run(["status", "--json", "--state-dir", str(chosen.state_dir), "--at", "2026-11-21T00:00:00"]) == 0
+    profiles = json.loads(capsys.readouterr().out)["agents"][0]["profiles"]
+    assert sum(len(p["windows"]) for p in profiles) == 0
+    assert any("lapsed-window" in problem for p in profiles for problem in p["problems"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["status", "--at", "yesterday"],
+        ["nonsense"],
+        ["status", "--jsom"],
+        ["--agent"],
+        ["status", "--state"],
+        ["status", "x"],
+    ],
+)
+def test_usage_errors_are_64(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(wrong) == 64
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_help_and_version_exit_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("clawtop ")
+    assert run(["--help"]) == 0
+    assert run(["status", "--help"]) == 0
+    assert "--watch" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_3_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--state-dir", str(tmp_path / "missing")]) == 3
+    assert "missing" in capsys.readouterr().err
+    code, error = status(capsys, "--check", "--state-dir", str(tmp_path / "missing"))
+    assert code == 3
+    assert error["exit_code"] == 3
+    assert run(["status", "--check", "--state-dir", str(tmp_path)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "scenario", "code"),
+    [
+        ("2026.5.20", "healthy", 0),
+        ("2026.5.20", "rate-limited", 1),
+        ("2026.5.20", "jammed", 1),
+        ("2026.3.28", "rate-limited", 1),
+    ],
+)
+def test_check_says_how_it_stands(version: str, scenario: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--check", "--json", *options_for(sample(version, scenario))]) == code
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
+
+
+def test_check_knows_when_nothing_is_usable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = copy(sample("2026.5.20", "healthy"), tmp_path)
+    at = chosen.captured_at
+    names = ("fakeai:one", "fakeai:two", "fakeai:three", "backupai:default")
+    stats = {name: {"cooldownUntil": at + 60_000, "cooldownReason": "overloaded", "errorCount": 1} for name in names}
+    state = chosen.state_dir / "agents" / "main" / "agent" / "auth-state.json"
+    state.write_text(json.dumps({"version": 1, "usageStats": stats}))
+    assert run(["status", "--check", *options_for(chosen)]) == 2
+    del stats["backupai:default"]
+    state.write_text(json.dumps({"version": 1, "usageStats": stats}))
+    assert run(["status", "--check", *options_for(chosen)]) == 1
+    assert "fakeai" in capsys.readouterr().out
+
+
+def test_ids_are_exact_and_text_is_safe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = copy(sample("2026.5.20", "healthy"), tmp_path)
+    hostile = "fakeai:[/red]\x1b[31m\u202e" + "x" * 10_000
+    store = chosen.state_dir / "agents" / "main" / "agent" / "auth-profiles.json"
+    content = json.loads(store.read_text())
+    content["profiles"][hostile] = {"type": "api_key", "provider": "fakeai", "key": "sk-secret-value-123456"}
+    store.write_text(json.dumps(content))
+    _, report = status(capsys, *options_for(chosen))
+    assert hostile in {profile["id"] for profile in report["agents"][0]["profiles"]}
+    assert "sk-secret" not in json.dumps(report)
+    assert run(["status", *options_for(chosen)]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert max(map(len, shown.splitlines())) < 200
+
+
+def test_a_read_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = copy(sample("2026.3.28", "crash"), tmp_path)
+
+    def tree() -> dict[str, tuple[int, int]]:
+        return {str(path): (path.lstat().st_size, path.lstat().st_mtime_ns) for path in sorted(chosen.root.rglob("*"))}
+
+    before = tree()
+    run(["status", "--json", *options_for(chosen)])
+    run(["status", "--json", "--state-dir", str(chosen.state_dir)])
+    run(["status"])
+    capsys.readouterr()
+    assert tree() == before
+
+
+def test_watch_streams_one_object_per_change(tmp_path: Path) -> None:
+    chosen = copy(sample("2026.5.20", "healthy"), tmp_path)
+    state = chosen.state_dir / "agents" / "main" / "agent" / "auth-state.json"
+    command = [sys.executable, "-m", "clawtop", "status", "--watch", "--json", "--state-dir", str(chosen.state_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        fresh = state.with_name("auth-state.json.1.tmp")
+        fresh.write_text(json.dumps({"version": 1, "usageStats": {"fakeai:one": {"errorCount": 3, "lastUsed": 7}}}))
+        fresh.rename(state)
+        while (second := json.loads(process.stdout.readline())) and _errors(second) != 3:
+            assert _errors(second) == _errors(first)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+
+
+def _errors(report: dict[str, Any]) -> int:
+    (found,) = (p["error_count"] for p in report["agents"][0]["profiles"] if p["id"] == "fakeai:one")
+    return int(found)
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    chosen = sample("2026.5.20", "healthy")
+    command = [sys.executable, "-m", "clawtop", "status", "--json", *options_for(chosen)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_status_loads_neither_textual_nor_the_hub() -> None:
+    code = (
+        "import sys; from clawtop.cli.main import run; run(sys.argv[1:]);"
+        "print([name for name in ('textual', 'httpx', 'watchfiles', 'clawtop.engine.hub') if name in sys.modules])"
+    )
+    arguments = ["status", "--json", *options_for(sample("2026.5.20", "healthy"))]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_console_script_is_installed() -> None:
+    script = shutil.which("clawtop", path=str(Path(sys.executable).parent))
+    assert script is not None
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("clawtop ")
