@@ -7,6 +7,7 @@ on very deep causes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -61,12 +62,16 @@ __all__ = [
 MAX_DEPTH = 25
 """Causes below this depth are not asked, as in OpenClaw."""
 
+MAX_STATUS_DIGITS = 16
+
 LOCAL_LOCK_CODES = frozenset(
     {"OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT", "CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTENDED"}
 )
 """Contention on one session file. Their own words ("timeout", "waited") say nothing of a provider."""
 
 CONTENDED_NAMES = frozenset({"EmbeddedAttemptSessionTakeoverError", "EmbeddedAttemptSessionContendedError"})
+
+INNER_NO_BODY = Classification(Kind.NONE, None, "inner-no-body", "an inner 400 or 422 without a body")
 
 AnyError = ErrorValue | BaseException | Mapping[str, Any]
 
@@ -93,8 +98,14 @@ def _status_of(value: ErrorValue) -> int | float | None:
         return None
     status = value.status if value.status is not None else value.status_code
     if isinstance(status, str):
-        return int(status) if status.isascii() and status.isdigit() else None
-    return status if isinstance(status, (int, float)) and not isinstance(status, bool) else None
+        return int(status) if _is_digits(status) and len(status) < MAX_STATUS_DIGITS else None
+    if isinstance(status, bool) or not isinstance(status, (int, float)):
+        return None
+    return status if math.isfinite(status) else None
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _code_of(value: ErrorValue) -> str | None:
@@ -103,7 +114,7 @@ def _code_of(value: ErrorValue) -> str | None:
     if isinstance(value.code, str):
         return value.code.strip() or None
     status = value.status
-    if not isinstance(status, str) or (status.isascii() and status.isdigit()):
+    if not isinstance(status, str) or _is_digits(status):
         return None
     return status.strip() or None
 
@@ -182,7 +193,7 @@ def _classified(value: ErrorValue, hint: str | None, seen: set[int], depth: int)
         answer = _asked_within(value, answer, signal.status, _Visit(hint, seen, depth))
     if _local_without_provider(value, signal):
         return Classification(Kind.NONE, None, "session-lock", "a session lock timeout")
-    if not answer and is_timeout_error(value):
+    if not answer and answer is not INNER_NO_BODY and is_timeout_error(value):
         return Classification(Kind.REASON, FailureReason.TIMEOUT, "timeout-error", signal.message or "")
     return answer
 
@@ -226,7 +237,7 @@ def _asked_within(
         for each in inner:
             empty = _inner_said_nothing(each, status, visit.seen, visit.depth + 1)
             if empty is not None:
-                return Classification(Kind.NONE, None, "no-body", "an inner error without a body") if empty else answer
+                return INNER_NO_BODY if empty else answer
     return answer
 
 
@@ -319,7 +330,7 @@ class FailoverDescription:
         has_cause: there is a thrown error behind it.
     """
 
-    message: str = field(repr=False)
+    message: str | None = field(repr=False)
     reason: FailureReason | str
     provider: str | None = None
     model: str | None = None
@@ -346,7 +357,7 @@ def coerced(error: AnyError, context: CoercionContext | None = None) -> Failover
     if isinstance(value, ErrorRecord) and value.is_failover:
         return _as_it_is(value)
     reason = classify_failure(value, context.provider).reason
-    if reason is None:
+    if not reason:
         return None
     signal = signal_of(value)
     message = signal.message if signal.message is not None else _fallback_text(value)
@@ -368,7 +379,7 @@ def coerced(error: AnyError, context: CoercionContext | None = None) -> Failover
 
 def _as_it_is(value: ErrorRecord) -> FailoverDescription:
     return FailoverDescription(
-        message=value.message or "",
+        message=value.message,
         reason=_known(str(value.reason)),
         provider=value.provider,
         status=value.status,

@@ -12,10 +12,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """An expression that is tried only where one of `needles` occurs; the needles keep the common case cheap."""
+    """Expressions that must all occur, tried only where one of `needles` does, which keeps the common case cheap."""
 
     needles: tuple[str, ...]
-    expression: re.Pattern[str]
+    expressions: tuple[re.Pattern[str], ...]
+
+    def find(self, text: str) -> str | None:
+        """What the first expression matched, where all of them match."""
+        if not any(needle in text for needle in self.needles):
+            return None
+        matches = [expression.search(text) for expression in self.expressions]
+        return matches[0].group(0) if matches[0] is not None and None not in matches else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +38,15 @@ class Phrases:
             if literal in text:
                 return literal
         for pattern in self.patterns:
-            for needle in pattern.needles:
-                if needle in text:
-                    match = pattern.expression.search(text)
-                    if match is not None:
-                        return match.group(0)
-                    break
+            found = pattern.find(text)
+            if found is not None:
+                return found
         return None
 
 
-def pattern(needles: str, expression: str) -> Pattern:
+def pattern(needles: str, *expressions: str) -> Pattern:
     """A `Pattern`; `needles` are separated by `|`. Word boundaries and classes are ASCII, as in JavaScript."""
-    return Pattern(tuple(needles.split("|")), re.compile(expression, re.ASCII))
+    return Pattern(tuple(needles.split("|")), tuple(re.compile(expression, re.ASCII) for expression in expressions))
 
 
 # --- phrases -----------------------------------------------------------------------------------------------------
@@ -67,13 +71,13 @@ SESSION_EXPIRED = Phrases(
 MODEL_NOT_FOUND = Phrases(
     literals=("unknown model", "is not a valid model id", "no endpoints found for", "not_found_error"),
     patterns=(
-        pattern("invalid model", r"^(?![\s\S]*invalid model reference)[\s\S]*?invalid model"),
+        pattern("invalid model", r"\A(?![\s\S]*invalid model reference)[\s\S]*?invalid model"),
         pattern("model", r"model[\s_-]?not[\s_-]?found"),
-        pattern("does not exist", r"model[\s\S]*does not exist"),
+        pattern("does not exist", r"does not exist", r"model"),
         pattern("is not found", r"models/\S+ is not found"),
-        pattern("model:", r"model:\s*(?=[a-z0-9])(?=[\s\S]*not[\s_-]?found)"),
+        pattern("model:", r"model:\s*[a-z0-9_-]", r"not[\s_-]?found"),
         pattern("router not", r"\brouter not found\b"),
-        pattern("404", r"\b404\b[\s\S]*not[\s_-]?found|not[\s_-]?found[\s\S]*\b404\b"),
+        pattern("404", r"\b404\b", r"not[\s_-]?found"),
     ),
 )
 
@@ -87,7 +91,6 @@ CONTEXT_OVERFLOW = Phrases(
         "maximum context length",
         "prompt is too long",
         "prompt too long",
-        "input token count exceeds the maximum number of input tokens",
         "context overflow:",
         "context_window_exceeded",
         "exceed context limit",
@@ -101,12 +104,13 @@ CONTEXT_OVERFLOW = Phrases(
         "请压缩上下文",
     ),
     patterns=(
-        pattern("request size exceeds", r"request size exceeds(?=[\s\S]*context window)"),
-        pattern("413", r"413(?=[\s\S]*too large)|too large[\s\S]*413"),
-        pattern("exceed", r"(?:max_tokens|input length)(?=[\s\S]*exceed[\s\S]*context)"),
+        pattern("request size exceeds", r"request size exceeds", r"context (?:window|length)"),
+        pattern("413", r"413", r"too large"),
+        pattern("exceed", r"max_tokens|input length", r"exceed", r"context"),
         pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?max"),
         pattern("available context", r"\brequest \([\d,]+\s?tokens?\) exceeds (?:the )?available context size\b"),
-        pattern("input exceeds", r"input exceeds (?:the )?maximum number of tokens"),
+        pattern("input token count", r"\binput token count exceeds the maximum number of input tokens\b"),
+        pattern("input exceeds", r"input exceeds", r"maximum number of tokens"),
         pattern("too long for", r"\binput (?:is too long for (?:(?:the|this) )?|too long for the )model\b"),
     ),
 )
@@ -176,13 +180,15 @@ HARD_402 = Phrases(
         pattern(
             "402",
             r"""\bhttp\s*402\b|\berror(?:\s+code)?\s*[:=]?\s*402\b|\b(?:got|returned|received)\s+(?:a\s+)?402\b"""
-            r"""|(?:status|code)["']?\s*[:=]\s*402\b|^402\s+payment""",
+            r"""|(?:status|code)["']?\s*[:=]\s*402\b""",
         ),
     ),
 )
 """Texts that clearly quote HTTP 402, Payment Required; a bare leading 402 does not."""
 
 POINTS_GONE = Phrases(patterns=(pattern("points", r"^(?:error:\s*)?(?:http\s*)?402\s+.*used up your points\b"),))
+
+PAYMENT_402 = Phrases(patterns=(pattern("402", r"^402\s+payment"),))
 
 ZAI_NO_RESOURCE = Phrases(patterns=(pattern("1311", r'"code"\s*:\s*1311\b'),))
 """Z.ai / BigModel business code: the plan holds no resource package for the model."""
@@ -207,9 +213,14 @@ BILLING = Phrases(
         "欠费",
     ),
     patterns=(
-        pattern("insufficient", r"\binsufficient \w+\s+balance"),
+        pattern("insufficient", r"\binsufficient \w+\s+balance\b"),
         pattern("more", r"requires?\s+more\s+credits"),
         pattern("spend", r"spend(?:ing)?\s+limit"),
+        pattern(
+            "billing|insufficient credit",
+            r"\A(?:error[:\s-]+)?(?:billing[:\s-]|insufficient credit)",
+            r"upgrade|credits|payment|plan|purchase|subscription",
+        ),
     ),
 )
 
@@ -224,13 +235,11 @@ MONEY_GONE = Phrases(
         "add more credits",
         "billing hard limit",
     ),
-    patterns=(pattern("limit", r"(?=[\s\S]*limit)[\s\S]*?(?:upgrade (?:your )?plan|maximum allowed)"),),
+    patterns=(pattern("limit", r"upgrade (?:your )?plan|maximum allowed", r"limit"),),
 )
 """Within a 402: only money helps."""
 
-SUBSCRIPTION_QUOTA = Phrases(
-    patterns=(pattern("subscription", r"subscription(?=[\s\S]*limit)|limit[\s\S]*subscription"),)
-)
+SUBSCRIPTION_QUOTA = Phrases(patterns=(pattern("subscription", r"subscription", r"limit"),))
 """Within a 402: a plan's allowance is used up."""
 
 WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time window"))
@@ -238,15 +247,10 @@ WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time wind
 
 LIMIT_RESETS = Phrases(
     patterns=(
-        pattern("reset", r"(?:daily|weekly|monthly) limit(?=[\s\S]*reset)|reset[\s\S]*(?:daily|weekly|monthly) limit"),
+        pattern("reset", r"(?:daily|weekly|monthly)\s+limit", r"reset"),
+        pattern("spend", r"spend(?:ing)? limit", r"daily|weekly|monthly|organization|workspace"),
         pattern(
-            "spend",
-            r"(?=[\s\S]*spend(?:ing)? limit)[\s\S]*?(?:daily|weekly|monthly|organization|workspace)",
-        ),
-        pattern(
-            "organization|workspace",
-            r"(?=[\s\S]*limit)(?=[\s\S]*(?:exceeded|reached|exhausted|billing period))"
-            r"[\s\S]*?(?:organization|workspace)",
+            "organization|workspace", r"organization|workspace", r"limit", r"exceeded|reached|exhausted|billing period"
         ),
     ),
 )
@@ -406,10 +410,7 @@ TIMEOUT = Phrases(
         pattern("reason:", r"\b(?:finish_)?reason:\s*(?:abort|error|malformed_response|network_error)\b"),
         pattern("reason: ", r"\bunhandled stop reason: timeout\b"),
         pattern("got status", r"""\bgot status:\s*internal\b[\s\S]*code["']?\s*:\s*500\b"""),
-        pattern(
-            '"internal"',
-            r'"status"\s*:\s*"internal"(?=[\s\S]*"code"\s*:\s*500\b)|"code"\s*:\s*500\b(?=[\s\S]*"status"\s*:\s*"internal")',
-        ),
+        pattern('"internal"', r'"status"\s*:\s*"internal"', r'"code"\s*:\s*500\b'),
     ),
 )
 
@@ -424,9 +425,7 @@ ABORTED_REQUEST = re.compile(r"request was aborted|request aborted")
 # --- oddities of one provider ------------------------------------------------------------------------------------
 
 OPENROUTER_KEY_LIMIT = Phrases(
-    patterns=(
-        pattern("key", r"\bkey\s+(?:spend\s+)?limit\s+(?:exceeded|reached|hit)\b|\bapi\s+key\s+budget\s+limit\b"),
-    )
+    patterns=(pattern("key", r"\b(?:api\s+key\s+budget|key)\s+limit\s+(?:exceeded|reached|hit)\b"),)
 )
 OPENROUTER_UPSTREAM = Phrases(literals=("provider returned error",))
 

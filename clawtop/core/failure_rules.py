@@ -68,6 +68,8 @@ class Signal:
 LEADING_STATUS = re.compile(r"\s*(?:error:\s*)?(?:http\s*)?(\d{3})(?=\s|:.|$)", re.ASCII | re.DOTALL)
 """A text that begins with its HTTP status: `429 {...}`, `HTTP 503: ...`, `Error: 404 ...`."""
 
+LEADING_402 = re.compile(r"(?:error:\s*)?(?:http\s*)?402\b", re.ASCII)
+
 LEADING_TRANSIENT = re.compile(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=[\s:]|$)", re.ASCII)
 
 HTML_BODY = re.compile(
@@ -126,7 +128,7 @@ class StatusRule:
 
 _ACCOUNT = frozenset({Reason.BILLING, Reason.AUTH_PERMANENT, Reason.AUTH})
 
-STATUS_RULES: Mapping[int, StatusRule] = MappingProxyType(
+STATUS_RULES: Mapping[int | float, StatusRule] = MappingProxyType(
     {
         401: StatusRule(Reason.AUTH, frozenset({Reason.BILLING})),
         403: StatusRule(Reason.AUTH, frozenset({Reason.BILLING})),
@@ -154,13 +156,18 @@ CACHED_TEXTS = 512
 CACHEABLE_LENGTH = 1024
 
 
+TEXT_LIMIT = 32_768
+"""Longer texts are whole pages; how they begin says what they are."""
+
+
 def normalized(text: str) -> str:
-    return text.strip().lower()
+    """The form in which texts are matched: lower-cased, trimmed, and not longer than `TEXT_LIMIT`."""
+    return text[:TEXT_LIMIT].strip().lower()
 
 
 def billing_text(text: str) -> str | None:
     """The billing phrase of a normalized text, or None."""
-    hard = phrases.HARD_402.find(text) or phrases.ZAI_NO_RESOURCE.find(text)
+    hard = phrases.HARD_402.find(text) or phrases.PAYMENT_402.find(text) or phrases.ZAI_NO_RESOURCE.find(text)
     if hard is not None or len(text) > BILLING_TEXT_LIMIT:
         return hard
     return phrases.BILLING.find(text)
@@ -191,8 +198,7 @@ def _quoted_402(text: str, _provider: str) -> Classification | None:
     if "402" not in text:
         return None
     hard = phrases.HARD_402.find(text) or phrases.POINTS_GONE.find(text)
-    leading = LEADING_STATUS.match(text)
-    if hard is None and (leading is None or leading.group(1) != "402"):
+    if hard is None and LEADING_402.match(text) is None:
         return None
     answer, decided = _payment_required(text)
     return answer if decided or hard is not None else None
@@ -369,7 +375,7 @@ def _by_status(signal: Signal, status: int | float, provider: str) -> Classifica
         return _says_402(signal, provider)
     if status in (400, 422):
         return _bad_request(status, message, provider)
-    rule = STATUS_RULES.get(int(status)) if status == int(status) else None
+    rule = STATUS_RULES.get(status)
     if rule is None:
         return None
     default = _reason(rule.default, f"status-{int(status)}", f"{int(status)}")
