@@ -1,0 +1,253 @@
+"""The verbs as an operator types them: exit codes, JSON, dry runs, what is asked and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.cli.main import run
+from clawtop.core.model import Generation
+from clawtop.store.openclaw_lock import publish
+from tests.support.stores import COOLING, VERSIONS, auth_state, credentials, make_state_dir, state, tree, write_store
+
+ROOT = Path(__file__).resolve().parents[2]
+DEAD_PID = 2**22 - 7
+
+
+@pytest.fixture(autouse=True)
+def private_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return make_state_dir(tmp_path)
+
+
+def clawtop(directory: Path, *words: str) -> int:
+    return run([*words, "--state-dir", str(directory)])
+
+
+def stats(directory: Path, profile: str = "fakeai:one") -> dict[str, Any]:
+    found: dict[str, Any] = auth_state(directory)["usageStats"][profile]
+    return found
+
+
+def test_clear_does_what_it_says(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--reason", "stuck") == 0
+    assert "cooldownUntil" not in stats(directory)
+    out = capsys.readouterr().out
+    assert out.startswith("done: Clear fakeai:one in the store of agent main\n")
+    assert "cooldownUntil: 4000000000000 (2096-10-02 07:06:40 UTC) -> absent" in out
+    assert "undo     clawtop undo " in out
+
+
+def test_clear_and_undo_by_id_in_json(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clawtop(directory, "clear", "--provider", "fakeai", "--yes", "--json") == 0
+    receipt = json.loads(capsys.readouterr().out)["receipt"]
+    assert receipt["gateway"]["state"] in {"no gateway", "written"}
+    assert {change["key"] for change in receipt["changes"]} == {"fakeai:one"}
+    assert clawtop(directory, "undo", receipt["undo"], "--yes", "--json") == 0
+    assert stats(directory) == COOLING
+    assert clawtop(directory, "undo", receipt["undo"], "--yes") == 1
+
+
+def test_a_dry_run_touches_nothing(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(directory)
+    for words in (("clear", "fakeai:one"), ("rotate", "fakeai"), ("clear", "fakeai:two")):
+        assert clawtop(directory, *words, "--dry-run", "--json") == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert plan["dry_run"] is True
+        assert clawtop(directory, *words, "--dry-run") == 0
+        shown = capsys.readouterr().out
+        assert shown.startswith(plan["plan"]["title"])
+    assert "there is nothing to do" in shown
+    assert tree(directory) == before
+
+
+def test_ids_come_out_exact_and_go_in_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = make_state_dir(tmp_path)
+    odd = "fakeai:\x1b[31m-ü-\u202e"
+    profiles = {**credentials(), odd: credentials()["fakeai:one"]}
+    changing = state()
+    changing["usageStats"][odd] = dict(COOLING)
+    write_store(directory, "main", "B", profiles, changing)
+    assert clawtop(directory, "clear", odd, "--dry-run", "--json") == 0
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert clawtop(directory, "clear", json.loads(out)["plan"]["target"], "--yes") == 0
+    assert "\x1b" not in capsys.readouterr().out
+    assert stats(directory, odd)["errorCount"] == 0
+
+
+def test_rotate_and_reset(directory: Path) -> None:
+    assert clawtop(directory, "rotate", "fakeai", "--yes") == 0
+    assert auth_state(directory)["order"]["fakeai"] == ["fakeai:three", "fakeai:one", "fakeai:two"]
+    assert clawtop(directory, "rotate", "fakeai", "--reset", "--yes") == 0
+    assert "order" not in auth_state(directory)
+
+
+@pytest.mark.parametrize("generation", [Generation.C, Generation.D])
+def test_sqlite_generations_are_refused(
+    generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = make_state_dir(tmp_path, generation.value)
+    for name in ("auth-profiles.json", "auth-state.json"):
+        (directory / "agents/main/agent" / name).unlink()
+    before = tree(directory)
+    assert clawtop(directory, "clear", "fakeai:one", "--yes") == 1
+    assert "SQLite" in capsys.readouterr().err
+    assert tree(directory) == before
+
+
+def test_an_unproven_generation_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = make_state_dir(tmp_path)
+    (directory / "openclaw.json").write_text("{}")
+    (directory / "agents/main/agent/auth-state.json").unlink()
+    assert clawtop(directory, "rotate", "fakeai", "--yes") == 1
+    assert "is not known" in capsys.readouterr().err
+    assert not (directory / "clawtop").exists()
+
+
+def test_several_stores_need_the_agent(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_store(directory, "ops", "B", {"fakeai:one": credentials()["fakeai:one"]}, state())
+    assert clawtop(directory, "clear", "fakeai:one", "--yes") == 1
+    assert "--agent" in capsys.readouterr().err
+    assert clawtop(directory, "--agent", "ops", "clear", "fakeai:one", "--yes") == 0
+    assert "cooldownUntil" not in auth_state(directory, "ops")["usageStats"]["fakeai:one"]
+    assert stats(directory) == COOLING
+
+
+def test_without_a_terminal_yes_is_needed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(directory)
+    assert clawtop(directory, "clear", "fakeai:one") == 1
+    assert "--yes is needed" in capsys.readouterr().err
+    assert tree(directory) == before
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1), ("", 1)])
+def test_on_a_terminal_it_asks(answer: str, code: int, directory: Path) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "clawtop", "--state-dir", str(directory), "clear", "fakeai:one"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=slave, stdout=subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        asked = b""
+        while b"Do it? [y/N]" not in asked:
+            asked += os.read(master, 4096)
+        os.write(master, answer.encode() + b"\n")
+        assert process.wait(30) == code
+    os.close(master)
+    assert b"cooldownUntil" in asked
+    assert ("cooldownUntil" in stats(directory)) == bool(code)
+
+
+def test_a_lock_that_stays_taken_is_exit_2_and_names_its_holder(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = directory / "agents/main/agent/auth-profiles.json.lock"
+    assert publish(str(lock), {"pid": os.getpid(), "createdAt": "2026-05-20T12:00:00.000Z"})
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--wait", "0.1") == 2
+    assert f"pid {os.getpid()}" in capsys.readouterr().err
+    assert stats(directory) == COOLING
+    assert lock.exists()
+
+
+def test_a_dead_owners_store_lock_is_broken_on_the_way_and_named(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = directory / "agents/main/agent/auth-profiles.json.lock"
+    assert publish(str(lock), {"pid": DEAD_PID, "createdAt": "2026-05-20T12:00:00.000Z"})
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--json") == 0
+    receipt = json.loads(capsys.readouterr().out)["receipt"]
+    assert "proven dead (dead-pid)" in receipt["lock"]["broke"]
+    assert not lock.exists()
+
+
+def test_unlock_by_session_by_path_and_not_from_elsewhere(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = directory / "agents/main/sessions/s1.jsonl.lock"
+    for target in ("s1", str(lock), os.path.relpath(lock)):
+        assert publish(str(lock), {"pid": DEAD_PID, "createdAt": "2026-05-20T12:00:00.000Z"})
+        assert clawtop(directory, "unlock", target, "--yes") == 0
+        assert not lock.exists()
+    elsewhere = tmp_path / "s1.jsonl.lock"
+    assert publish(str(elsewhere), {"pid": DEAD_PID, "createdAt": "2026-05-20T12:00:00.000Z"})
+    assert clawtop(directory, "unlock", str(elsewhere), "--yes") == 1
+    assert "not a file of a known kind" in capsys.readouterr().err
+    assert elsewhere.exists()
+
+
+def test_unlock_refuses_what_is_alive_or_unknown(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = directory / "agents/main/sessions/s1.jsonl.lock"
+    assert publish(str(lock), {"pid": os.getpid(), "createdAt": "2099-05-20T12:00:00.000Z"})
+    assert clawtop(directory, "unlock", "s1", "--yes") == 1
+    lock.write_text("99999\nvm\n12345\n")
+    assert clawtop(directory, "unlock", "s1", "--yes") == 1
+    assert "unparsable" in capsys.readouterr().err
+    assert lock.exists()
+
+
+def test_a_judged_state_is_read_only(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(directory)
+    assert clawtop(directory, "--at", "1795214067763", "clear", "fakeai:one", "--yes") == 1
+    assert "--at" in capsys.readouterr().err
+    assert tree(directory) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("clear",),
+        ("clear", "fakeai:one", "--provider", "fakeai"),
+        ("clear", "--provider", "fakeai", "--model", "m"),
+        ("clear", "fakeai:one", "--wait", "soon"),
+        ("clear", "fakeai:one", "--wait", "-1"),
+        ("clear", "fakeai:one", "--wait", "nan"),
+        ("rotate",),
+        ("unlock",),
+        ("clear", "fakeai:one", "--nonsense"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_64(words: tuple[str, ...], directory: Path) -> None:
+    before = tree(directory)
+    assert clawtop(directory, *words) == 64
+    assert tree(directory) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"version":1,"usageStats":{"fakeai:one":{"errorCount":1,"errorCount":2}}}', "{", ""],
+)
+def test_a_file_that_could_lose_something_is_left_alone(content: str, directory: Path) -> None:
+    path = directory / "agents/main/agent/auth-state.json"
+    path.write_text(content)
+    assert clawtop(directory, "rotate", "fakeai", "--yes") in {1, 3}
+    assert path.read_text() == content
+    assert not path.with_name("auth-profiles.json.lock").exists()
+
+
+def test_surrogates_and_odd_numbers_survive(directory: Path) -> None:
+    path = directory / "agents/main/agent/auth-state.json"
+    path.write_text(
+        '{"version": 1, "note": "\\ud800 and \\u00fc", "usageStats": {"fakeai:one": {"cooldownUntil": 4e12,'
+        ' "cooldownReason": "rate_limit", "errorCount": 1e0}, "other:x": {"lastUsed": 1e2}}}'
+    )
+    assert clawtop(directory, "clear", "fakeai:one", "--yes") == 0
+    text = path.read_text()
+    assert '"note": "\\ud800 and ü"' in text
+    assert '"lastUsed": 1e2' in text
+    assert stats(directory) == {"errorCount": 0}
+
+
+def test_every_generation_of_the_table_is_known() -> None:
+    assert set(VERSIONS) == {item.value for item in Generation}
