@@ -20,6 +20,7 @@ from pathlib import Path
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.demo.provider import Act, Answer, Request, ScriptedProvider
+from clawtop.demo.puppets import Puppet
 from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Crash, Doing, HoldLock, Scenario, Talk
 from clawtop.demo.world import CAST, Character, World, build_world
 from clawtop.engine.driver import Driver, EngineSettings
@@ -100,7 +101,6 @@ class _Play:
         self._clock = clock
         self._chance = random.Random(world.seed)  # noqa: S311 - a story, not a secret
         self._tasks: set[asyncio.Task[None]] = set()
-        self._puppets: set[asyncio.subprocess.Process] = set()
         self._silent: set[str] = set()
         self._slow: set[str] = set()
         provider.default = self._answer
@@ -122,8 +122,6 @@ class _Play:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for puppet in tuple(self._puppets):
-            await _end(puppet)
 
     def _tell(self, beat: Beat) -> None:
         event = Event(
@@ -137,17 +135,13 @@ class _Play:
                 for profile in profiles:
                     self._behave(self._world.keys[profile], act)
             case HoldLock(session, seconds):
-                puppet = await self._puppet(session)
-                await self._clock.sleep(seconds)
-                await _end(puppet)
-                self._puppets.discard(puppet)
+                async with Puppet("session", self._world.transcript(session)):
+                    await self._clock.sleep(seconds)
             case Crash(session):
                 self._silent.add(session.key)
                 self._set_status(session, RUNNING)
-                puppet = await self._puppet(session)
-                puppet.kill()
-                await puppet.wait()
-                self._puppets.discard(puppet)
+                async with Puppet("session", self._world.transcript(session)) as puppet:
+                    await puppet.kill()
             case Talk(session, lane, message, slow):
                 if slow:
                     self._slow.add(message)
@@ -178,22 +172,6 @@ class _Play:
             chance.choice(ANSWERS), first_after=chance.uniform(0.2, 0.9), pause=chance.uniform(0.05, 0.25), pieces=8
         )
 
-    async def _puppet(self, session: Character) -> asyncio.subprocess.Process:
-        """Another process that has the session's lock by now."""
-        puppet = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "clawtop.demo.puppet",
-            str(self._world.transcript(session)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        self._puppets.add(puppet)
-        assert puppet.stdout is not None  # noqa: S101 - it was asked for
-        await puppet.stdout.readline()
-        return puppet
-
     def _set_status(self, session: Character, status: str) -> None:
         """What OpenClaw's list says of a session: nobody else writes it, for no gateway runs in this world."""
         path = self._world.sessions_dir(session.agent) / "sessions.json"
@@ -207,18 +185,6 @@ class _Play:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _end(puppet: asyncio.subprocess.Process) -> None:
-    """Close the puppet's input, which ends it and gives its lock back; kill it if that takes too long."""
-    if puppet.stdin is not None:
-        puppet.stdin.close()
-    try:
-        async with asyncio.timeout(2):
-            await puppet.wait()
-    except TimeoutError:
-        puppet.kill()
-        await puppet.wait()
 
 
 async def _until_alone(root: Path, seed: int, scenario: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,11 @@ class World:
     state_dir: Path
     seed: int
     keys: Mapping[str, str]
+    models: tuple[ModelRef, ...] = (PRIMARY, SECONDARY)
 
     def connect(self, base_url: Callable[[str], str]) -> None:
         """Point both providers at a running one; `base_url` gives the address for an api."""
-        _write(self.state_dir / "openclaw.json", _config(self.state_dir, base_url))
+        _write(self.state_dir / "openclaw.json", _config(self, base_url))
 
     def sessions_dir(self, agent: str) -> Path:
         return self.state_dir / "agents" / agent / "sessions"
@@ -93,17 +94,29 @@ class World:
         return self.sessions_dir(character.agent) / f"{_session_id(self.seed, character)}.jsonl"
 
 
-def build_world(root: Path, *, seed: int, clock: Clock) -> World:
-    """Make a world in `root/.openclaw`, which must not exist. The same seed gives the same names and talks."""
+def build_world(
+    root: Path,
+    *,
+    seed: int,
+    clock: Clock,
+    profiles: Mapping[str, Sequence[str]] = PROFILES,
+    models: Sequence[ModelRef] = (PRIMARY, SECONDARY),
+) -> World:
+    """Make a world in `root/.openclaw`, which must not exist. The same seed gives the same names and talks.
+
+    Args:
+        profiles: the names of each provider's profiles.
+        models: what every agent asks, in order.
+    """
     state_dir = root / ".openclaw"
     state_dir.mkdir(mode=0o700)
     chance = random.Random(seed)  # noqa: S311 - a story, not a secret
     keys = {
-        f"{p}:{name}": f"sk-demo-{name}-{chance.getrandbits(48):012x}"
-        for p, names in PROFILES.items()
+        f"{provider}:{name}": f"sk-demo-{name}-{chance.getrandbits(48):012x}"
+        for provider, names in profiles.items()
         for name in names
     }
-    world = World(state_dir, seed, keys)
+    world = World(state_dir, seed, keys, tuple(models))
     for agent in AGENTS:
         world.agent_dir(agent).mkdir(parents=True)
         world.sessions_dir(agent).mkdir()
@@ -116,19 +129,23 @@ def build_world(root: Path, *, seed: int, clock: Clock) -> World:
     return world
 
 
-def _config(state_dir: Path, base_url: Callable[[str], str]) -> dict[str, Any]:
+def _config(world: World, base_url: Callable[[str], str]) -> dict[str, Any]:
     providers = {
         name: {
             "baseUrl": base_url(api),
             "api": api,
-            "models": [{"id": MODELS[name], "name": MODELS[name], "contextWindow": 64000, "maxTokens": 2048}],
+            "models": [
+                {"id": model.model, "name": model.model, "contextWindow": 64000, "maxTokens": 2048}
+                for model in world.models
+                if model.provider == name
+            ],
         }
         for name, api in APIS.items()
     }
-    profiles = {f"{p}:{name}": {"provider": p, "mode": "api_key"} for p, names in PROFILES.items() for name in names}
+    profiles = {name: {"provider": name.partition(":")[0], "mode": "api_key"} for name in world.keys}
     defaults = {
-        "model": {"primary": str(PRIMARY), "fallbacks": [str(SECONDARY)]},
-        "workspace": str(state_dir / "workspace"),
+        "model": {"primary": str(world.models[0]), "fallbacks": [str(model) for model in world.models[1:]]},
+        "workspace": str(world.state_dir / "workspace"),
         "heartbeat": {"every": "30m", "isolatedSession": True},
     }
     agents = [

@@ -1,0 +1,54 @@
+"""`clawtop selftest`: the five threads, replayed here and now, beside what OpenClaw measured."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.demo.threads import Finding
+
+SCHEMA = 1
+FAILED_EXIT = 3
+NOTE = "OpenClaw's figures: released programs, loopback, 2 cores, a provider that answers in 2 ms (2026-11-20)."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.epilog = f"Touches no state directory but its own temporary ones. Exit 0 if all hold, else {FAILED_EXIT}."
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, print, and say whether everything holds."""
+    findings = asyncio.run(_replay(as_json=args.json))
+    holds = all(finding.holds for finding in findings)
+    if args.json:
+        print(
+            json.dumps({"schema": SCHEMA, "holds": holds, "threads": [asdict(one) for one in findings], "note": NOTE})
+        )
+    else:
+        print(f"{'all five hold' if holds else 'NOT all hold'}. {NOTE}")
+    return 0 if holds else FAILED_EXIT
+
+
+async def _replay(*, as_json: bool) -> list[Finding]:
+    from clawtop.demo.threads import replay_all
+
+    findings: list[Finding] = []
+    async for finding in replay_all():
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    return findings
+
+
+def _print(finding: Finding) -> None:
+    print(f"{finding.thread}. {finding.name}: {'holds' if finding.holds else 'DOES NOT HOLD'}")
+    print(f"   OpenClaw  {finding.openclaw}")
+    print(f"   here      {finding.here}\n")
+    sys.stdout.flush()

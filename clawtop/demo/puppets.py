@@ -1,0 +1,57 @@
+"""Other processes that hold locks, from the side of whoever starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+END_SECONDS = 2.0
+
+
+class Puppet:
+    """A process that holds a lock (`kind` "session" or "auth") for the length of the context."""
+
+    def __init__(self, kind: str, where: Path) -> None:
+        self._command = (sys.executable, "-m", "clawtop.demo.puppet", kind, str(where))
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    async def __aenter__(self) -> Self:
+        """Returns when the lock is held."""
+        pipe = asyncio.subprocess.PIPE
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        if process.stdout is None or await process.stdout.readline() != b"held\n":
+            await self.let_go()
+            raise RuntimeError(f"the lock was not taken: {self._command}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.let_go()
+
+    async def let_go(self) -> None:
+        """End the process, which gives its lock back; kill it if that takes too long."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """Kill the process: its lock stays behind."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()

@@ -1,0 +1,298 @@
+"""The five threads that this engine answers, each replayed on a world of its own: real sockets, files and processes.
+
+Every replay returns what it measured and whether the promise holds. What OpenClaw does in the same situation was
+measured on the released programs, on loopback, with a provider that answers in 2 ms; the figures stand beside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from clawtop.clock import Clock, SystemClock
+from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.demo.provider import Answer, ScriptedProvider, Stall, rate_limited
+from clawtop.demo.puppets import Puppet
+from clawtop.demo.world import CAST, PRIMARY, SECONDARY, Character, World, build_world
+from clawtop.engine.driver import Driver, EngineSettings
+from clawtop.engine.providers.base import Timeouts
+from clawtop.errors import ClawtopError, SessionTakeoverError
+from clawtop.store.conversation import read_conversation
+
+TWO_AND_ONE = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
+SIX = {"coral": ("clawdia", "larry", "pinchy", "barnaby", "shelly", "tidewell"), "kelp": ("hermit",)}
+LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one replay found.
+
+    Attributes:
+        thread: 1 to 5, as the mission counts them; `name` says what went wrong in production.
+        openclaw: what the released programs do, measured, with their versions.
+        here: what happens here, in words with figures.
+        facts: the figures, JSON-ready; times in milliseconds.
+        holds: whether the promise is kept.
+    """
+
+    thread: int
+    name: str
+    openclaw: str
+    here: str
+    holds: bool
+    facts: dict[str, float | int | str] = field(default_factory=dict)
+
+
+BASELINES: Mapping[int, tuple[str, str]] = {
+    1: (
+        "rotation waits for the auth store's lock (57281)",
+        "2026.3.28 rotates 50.3 s after the 429, 2026.6.11 62.4 s; 2026.5.20 0.35 s, but its reply comes 50-90 s late",
+    ),
+    2: (
+        "accounts are not rotated, 429s are retried, statistics race (342)",
+        "2026.3.28 sends 12 requests in 19.3 s to a limited key, 174 s with retry-after: 20; 2026.9.6 10 in 154 s",
+    ),
+    3: (
+        "a timeout rotates under the session's lock: 20 minutes of silence (62351)",
+        "2026.3.28, 2026.5.20 and 2026.6.11 rotate on a timeout; with every key hanging the next turn waits 47-57 s",
+    ),
+    4: (
+        "local contention is recorded as a failure of every model (83510)",
+        "before 2026.5.19 the run walks all candidates: `All models failed`, 61 times in a day at the reporter's",
+    ),
+    5: (
+        "two lanes take one session over from each other (83510)",
+        "2026.5.20 loses 10 of 20 overlapping turns to takeovers; in the field about 6 % of contended turns",
+    ),
+}
+"""Thread -> what went wrong, and what the released programs measured (loopback, 2 cores, 2026-11-20)."""
+
+
+def _finding(thread: int, here: str, holds: bool, facts: dict[str, float | int | str]) -> Finding:
+    name, openclaw = BASELINES[thread]
+    return Finding(thread, name, openclaw, here, holds, facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A world, its provider, a driver, and everything the engine told."""
+
+    world: World
+    provider: ScriptedProvider
+    driver: Driver
+    clock: Clock
+    events: list[Event]
+
+    def key(self, profile: str) -> str:
+        return self.world.keys[profile]
+
+    def of(self, kind: EventKind) -> list[Event]:
+        return [event for event in self.events if event.kind is kind]
+
+
+@asynccontextmanager
+async def lab(
+    root: Path,
+    *,
+    profiles: dict[str, tuple[str, ...]],
+    models: Sequence[ModelRef] = (PRIMARY, SECONDARY),
+    call: Timeouts | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Lab]:
+    """Build a world in `root` and an engine on it."""
+    clock = clock or SystemClock()
+    events: list[Event] = []
+    async with AsyncExitStack() as stack:
+        world = build_world(root, seed=7, clock=clock, profiles=profiles, models=models)
+        provider = await stack.enter_async_context(ScriptedProvider(clock))
+        world.connect(provider.base_url)
+        settings = EngineSettings(call=call or Timeouts())
+        driver = Driver(world.state_dir, clock=clock, environ={}, home=root, settings=settings, listen=events.append)
+        await stack.enter_async_context(driver)
+        await driver.drive(MOLT.key, "warm up", lane="cron").result()
+        await driver.desk.marks.drained()
+        provider.requests.clear()
+        events.clear()
+        yield Lab(world, provider, driver, clock, events)
+
+
+async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> Finding:
+    """Thread 1 (57281): another process has the auth store's lock while a profile answers 429."""
+    async with lab(root, profiles=TWO_AND_ONE) as reef:
+        limited = reef.key("coral:clawdia")
+        reef.provider.standing[limited] = rate_limited()
+        reef.provider.standing[reef.key("coral:larry")] = rate_limited()
+        async with Puppet("auth", reef.world.agent_dir()):
+            began = reef.clock.monotonic()
+            answer = await reef.driver.drive(LIGHTHOUSE.key, "all lamps lit?").result()
+            reply_ms = _ms(reef.clock.monotonic() - began)
+            gaps = _gaps(reef.provider)
+            pending = len(reef.driver.desk.marks.pending())
+            await reef.clock.sleep(max(0.0, hold_s - (reef.clock.monotonic() - began)))
+        await reef.driver.desk.marks.drained()
+        landed = {event.profile for event in reef.of(EventKind.MARK) if event.data.get("state") == "landed"}
+        failed = {"coral:clawdia", "coral:larry"}
+        holds = max(gaps) < 1000 and reply_ms < 1000 and failed <= landed and answer.model == SECONDARY and pending > 0
+        return _finding(
+            1,
+            f"next profile {gaps[0]:.1f} ms after the 429, next model {gaps[-1]:.1f} ms, reply after {reply_ms:.0f} ms, "
+            f"with the lock held throughout; then {len(landed)} marks landed",
+            holds,
+            {"next_profile_ms": gaps[0], "next_model_ms": gaps[-1], "reply_ms": reply_ms, "marks_landed": len(landed)},
+        )
+
+
+async def six_accounts(root: Path) -> Finding:
+    """Thread 2 (342): accounts take turns, a 429 is one request, and statistics of other sessions survive."""
+    async with lab(root, profiles=SIX) as reef:
+        names = [f"coral:{name}" for name in SIX["coral"]]
+        for _ in names:
+            await reef.driver.drive(LIGHTHOUSE.key, "who is next?").result()
+            await reef.driver.desk.marks.drained()
+        turns = Counter(request.key for request in reef.provider.requests)
+        fair = all(turns[reef.key(name)] == 1 for name in names)
+        *limited, well = list(turns)
+        reef.provider.standing = dict.fromkeys(limited, rate_limited(20))
+        began = reef.clock.monotonic()
+        runs = [reef.driver.drive(one.key, "storm!") for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
+        answers = [await run.result() for run in runs]
+        took_ms = _ms(reef.clock.monotonic() - began)
+        await reef.driver.desk.marks.drained()
+        asked: Counter[tuple[str | None, str | None]] = Counter(
+            (event.run_id, event.profile) for event in reef.of(EventKind.ATTEMPT)
+        )
+        most = max(asked.values())
+        cooled = sum(profile.stats.cooldown_until is not None for profile in reef.driver.desk.auth("main").profiles)
+        holds = fair and most == 1 and cooled == 5 and all(reef.key(answer.profile or "") == well for answer in answers)
+        return _finding(
+            2,
+            f"six accounts took one turn each; then at most {most} request per limited account and run, four sessions "
+            f"at once answered in {took_ms:.0f} ms, {cooled} cooldowns on disk",
+            holds,
+            {"requests_per_limited_profile": most, "four_runs_ms": took_ms, "cooldowns": cooled},
+        )
+
+
+async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> Finding:
+    """Thread 3 (62351): an outage times out four agents at once, and their sessions are asked again meanwhile."""
+    call = Timeouts(connect=2, first_byte=limit_s, idle=limit_s)
+    async with lab(root, profiles=TWO_AND_ONE, call=call) as reef:
+        for key in reef.world.keys.values():
+            reef.provider.standing[key] = Stall()
+        talks = (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, HARBOUR)
+        began = reef.clock.monotonic()
+        runs = [reef.driver.drive(one.key, "anybody?") for one in talks]
+        await reef.provider.until(lambda requests: len(requests) == 4)
+        locked = sum(_is_locked(reef.world, one) for one in talks)
+        outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+        ended_ms = _ms(reef.clock.monotonic() - began)
+        requests = len(reef.provider.requests)
+        reef.provider.standing.clear()
+        began = reef.clock.monotonic()
+        probes = [await reef.driver.drive(one.key, "and now?").result() for one in talks]
+        probe_ms = _ms(reef.clock.monotonic() - began) / len(probes)
+        timed_out = sum(getattr(outcome, "timed_out", False) for outcome in outcomes)
+        marked = [event for event in reef.of(EventKind.MARK) if event.reason is not None]
+        holds = timed_out == 4 and requests == 4 and not locked and not marked and not reef.of(EventKind.ROTATE)
+        return _finding(
+            3,
+            f"four runs ended after {ended_ms:.0f} ms (limit {limit_s * 1000:.0f} ms), one request each, no mark, "
+            f"{locked} session locks held during the calls; the next turn of each session took {probe_ms:.0f} ms",
+            holds,
+            {"ended_ms": ended_ms, "requests": requests, "locks_during_call": locked, "next_turn_ms": probe_ms},
+        )
+
+
+async def coordination_is_no_model_failure(root: Path) -> Finding:
+    """Thread 4 (83510): the session changes during the call, and three models are configured."""
+    models = (PRIMARY, SECONDARY, ModelRef("kelp", "last-crab"))
+    async with lab(root, profiles=TWO_AND_ONE, models=models) as reef:
+        file = reef.world.transcript(LIGHTHOUSE)
+        slow = Answer("late", first_after=0.3)
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), slow)
+        run = reef.driver.drive(LIGHTHOUSE.key, "mine!")
+        await reef.provider.until(lambda requests: len(requests) == 1)
+        with file.open("ab") as other:
+            other.write(
+                b'{"type":"message","id":"f0e1","parentId":null,"message":{"role":"user","content":"no, mine"}}\n'
+            )
+        error: BaseException | None = None
+        try:
+            await run.result()
+        except ClawtopError as caught:
+            error = caught
+        requests = len(reef.provider.requests)
+        recorded = len(reef.of(EventKind.FAILURE)) + len(reef.of(EventKind.FALLBACK)) + len(reef.of(EventKind.MARK))
+        holds = isinstance(error, SessionTakeoverError) and requests == 1 and recorded == 0
+        return _finding(
+            4,
+            f"{requests} model asked, {recorded} failures recorded, the caller sees {type(error).__name__}",
+            holds,
+            {"models_asked": requests, "recorded": recorded, "error": type(error).__name__},
+        )
+
+
+async def two_lanes_one_session(root: Path, turns: int = 10) -> Finding:
+    """Thread 5 (83510): heartbeat and channel share a session, and every pair of turns overlaps."""
+    async with lab(root, profiles=TWO_AND_ONE) as reef:
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Answer("aye", first_after=0.02))
+        file = reef.world.transcript(HEARTBEAT)
+        before = len(read_conversation(file).said)
+        lanes = ("heartbeat", "channel")
+        runs = [reef.driver.drive(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2]) for n in range(2 * turns)]
+        outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
+        lost = sum(isinstance(outcome, BaseException) for outcome in outcomes)
+        conversation = read_conversation(file)
+        written = len(conversation.said) - before
+        overlaps = _overlaps(reef.provider)
+        holds = lost == 0 and written == 4 * turns and overlaps == 0 and not reef.of(EventKind.TAKEOVER)
+        return _finding(
+            5,
+            f"{2 * turns} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, {written} messages written",
+            holds,
+            {"turns": 2 * turns, "lost": lost, "overlapping_calls": overlaps, "messages_written": written},
+        )
+
+
+Replay = Callable[[Path], Awaitable[Finding]]
+REPLAYS: tuple[Replay, ...] = (
+    rotation_under_a_held_lock,
+    six_accounts,
+    timeout_is_terminal,
+    coordination_is_no_model_failure,
+    two_lanes_one_session,
+)
+
+
+async def replay_all() -> AsyncIterator[Finding]:
+    """Every thread, one after the other, each in a temporary directory that is gone afterwards."""
+    for replay in REPLAYS:
+        with tempfile.TemporaryDirectory(prefix="clawtop-selftest-") as root:
+            yield await replay(Path(root))
+
+
+def _is_locked(world: World, session: Character) -> bool:
+    return os.path.lexists(f"{world.transcript(session)}.lock")
+
+
+def _gaps(provider: ScriptedProvider) -> list[float]:
+    """Milliseconds from the end of each answer to the beginning of the next request."""
+    asked = provider.requests
+    return [_ms(after.began - (before.ended or after.began)) for before, after in pairwise(asked)]
+
+
+def _overlaps(provider: ScriptedProvider) -> int:
+    asked = provider.requests
+    return sum(after.began < (before.ended or 0) for before, after in pairwise(asked))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
