@@ -28,7 +28,6 @@ DETAIL_CELLS = 400
 
 ABORT_NAME = "AbortError"
 LANE_TIMEOUT_NAME = "CommandLaneTaskTimeoutError"
-NO_HARNESS_NAME = "MissingAgentHarnessError"
 MODEL_SWITCH_NAME = "LiveSessionModelSwitchError"
 
 
@@ -118,12 +117,15 @@ def failure_of(error: AnyError, model: ModelRef | None = None) -> Failure:
     kind = _kind(value, known := coerced(value, CoercionContext(provider=model.provider if model else None)))
     if known is not None:
         reason = _REASONS.get(known.reason, FailureReason.UNKNOWN)
-        return Failure(kind, known.message, reason, _whole(known.status), known.code, known.raw_error)
+        return Failure(kind, known.message or "", reason, _whole(known.status), known.code, known.raw_error)
     signal = signal_of(value)
     message = signal.message or (value.name or "Error" if isinstance(value, ErrorRecord) else str(value))
     return Failure(kind, message, None, _whole(signal.status), signal.code, switch_to=_switch_target(value))
 
 
+_KIND_OF_NAME: Mapping[str, FailureKind] = MappingProxyType(
+    {"MissingAgentHarnessError": FailureKind.NO_HARNESS, MODEL_SWITCH_NAME: FailureKind.MODEL_SWITCH}
+)
 _REASONS: Mapping[str, FailureReason] = MappingProxyType({reason.value: reason for reason in FailureReason})
 
 
@@ -140,7 +142,7 @@ def _switch_target(value: ErrorValue) -> ModelRef | None:
 
 def _kind(value: ErrorValue, known: FailoverDescription | None) -> FailureKind:
     name = value.name if isinstance(value, ErrorRecord) else None
-    if name == LANE_TIMEOUT_NAME:
+    if name == LANE_TIMEOUT_NAME and isinstance(value, ErrorRecord) and value.is_exception:
         return FailureKind.LANE_TIMEOUT
     if name == ABORT_NAME and known is None and not is_timeout_error(value):
         return FailureKind.USER_ABORT
@@ -148,20 +150,18 @@ def _kind(value: ErrorValue, known: FailoverDescription | None) -> FailureKind:
         return FailureKind.COORDINATION
     if is_likely_context_overflow(" | ".join(_messages(value))):
         return FailureKind.CONTEXT_OVERFLOW
-    if name == NO_HARNESS_NAME:
-        return FailureKind.NO_HARNESS
-    if name == MODEL_SWITCH_NAME:
-        return FailureKind.MODEL_SWITCH
-    return FailureKind.PROVIDER if known is not None else FailureKind.UNKNOWN
+    if known is not None:
+        return FailureKind.PROVIDER
+    return _KIND_OF_NAME.get(name or "", FailureKind.UNKNOWN)
 
 
 def _messages(value: ErrorValue) -> Iterator[str]:
-    """The error's own text and those of its causes."""
+    """The error's own text and, of a thrown one, those of its causes."""
     seen: set[int] = set()
     while isinstance(value, ErrorRecord) and id(value) not in seen:
         seen.add(id(value))
         yield value.message or value.name or ""
-        value = value.cause
+        value = value.cause if value.is_exception else None
     if isinstance(value, str):
         yield value
 

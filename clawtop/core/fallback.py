@@ -285,7 +285,7 @@ def _on_success(state: ChainState) -> Step:
 
 def _on_failure(state: ChainState, failure: Failure) -> Step:
     if failure.kind in RETHROWN:
-        return replace(state, ended=True), (Rethrow(),)
+        return replace(state, ended=True), (RaiseFailure(failure) if _is_classified(failure) else Rethrow(),)
     state = _after_probe(state, failure)
     if failure.kind is FailureKind.MODEL_SWITCH:
         return _switched(state, failure)
@@ -298,6 +298,11 @@ def _on_failure(state: ChainState, failure: Failure) -> Step:
         ending = replace(moved, target=None, outcome="chain_exhausted")
         return replace(state, ended=True), (ending, failed, RaiseFailure(failure))
     return _advance(state, moved, failed)
+
+
+def _is_classified(failure: Failure) -> bool:
+    """A conversation that is too long for the model may come as a classified failure, and is then raised as one."""
+    return failure.kind is FailureKind.CONTEXT_OVERFLOW and failure.reason is not None
 
 
 def _switched(state: ChainState, failure: Failure) -> Step:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.candidate_failure import RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
+from clawtop.core.candidate_failure import (
+    RETHROWN,
+    Attempt,
+    Failure,
+    FailureKind,
+    FallbackSummary,
+    failure_of,
+    is_likely_context_overflow,
+)
 from clawtop.core.cooldown_decision import CooldownDecision, DecisionKind
 from clawtop.core.failover import TimeoutPolicy
 from clawtop.core.fallback import (
@@ -32,6 +42,7 @@ from clawtop.core.fallback import (
     step,
 )
 from clawtop.core.model import FailureReason, ModelRef
+from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 
 A, B, C = ModelRef("alpha", "m1"), ModelRef("beta", "m2"), ModelRef("gamma", "m3")
 A2 = ModelRef("alpha", "m9")
@@ -119,10 +130,15 @@ def test_an_unknown_error_of_the_last_candidate_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize("kind", sorted(RETHROWN))
 def test_some_failures_end_the_run_at_once_and_are_recorded_nowhere(kind: FailureKind) -> None:
     before, _ = play((A, B, C), PROBE)
-    after, effects = step(before, Failed(Failure(kind, "x", FailureReason.TIMEOUT)))
+    after, effects = step(before, Failed(Failure(kind, "x")))
     assert effects == (Rethrow(),)
     assert (after.attempts, after.probed, after.failure) == ((), frozenset(), None)
     assert after.ended
+
+
+def test_a_conversation_too_long_that_was_classified_is_raised_as_classified() -> None:
+    too_long = Failure(FailureKind.CONTEXT_OVERFLOW, "prompt is too long", FailureReason.RATE_LIMIT, 429)
+    assert play((A, B), Available(), Failed(too_long))[1][-1] == RaiseFailure(too_long)
 
 
 def test_a_coordination_error_on_the_second_candidate_keeps_the_record_as_it_was() -> None:
@@ -210,6 +226,70 @@ def test_a_billing_probe_takes_no_slot() -> None:
 def test_an_order_that_only_moved_on_is_called_without_a_probe() -> None:
     format_trouble = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.FORMAT))
     assert play((A, B), format_trouble)[1][-1] == Call(A, 1, 2, probe=False)
+
+
+# --- what kind of failure ----------------------------------------------------------------------------------------
+
+
+class EmbeddedAttemptSessionTakeoverError(Exception):
+    """OpenClaw's, by name."""
+
+
+class CommandLaneTaskTimeoutError(Exception):
+    """OpenClaw's, by name."""
+
+
+def wrapping(status: int | None, cause: Exception) -> Exception:
+    error = Exception("resource exhausted")
+    error.__cause__ = cause
+    if status is not None:
+        error.status = status  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (CommandLaneTaskTimeoutError("task timed out after 5ms"), FailureKind.LANE_TIMEOUT, FailureReason.TIMEOUT),
+        (asyncio.CancelledError(), FailureKind.USER_ABORT, None),
+        (SessionWriteLockTimeoutError("session file locked (timeout 10s)"), FailureKind.COORDINATION, None),
+        (SessionTakeoverError("the session file changed"), FailureKind.COORDINATION, None),
+        (SessionContendedError("held by another run"), FailureKind.COORDINATION, None),
+        (EmbeddedAttemptSessionTakeoverError("changed"), FailureKind.COORDINATION, None),
+        (wrapping(None, SessionContendedError("x")), FailureKind.COORDINATION, None),
+        (wrapping(429, SessionWriteLockTimeoutError("locked")), FailureKind.PROVIDER, FailureReason.RATE_LIMIT),
+        (ValueError("prompt is too long: 210000 tokens > 200000 maximum"), FailureKind.CONTEXT_OVERFLOW, None),
+        (ValueError("invalid api key"), FailureKind.PROVIDER, FailureReason.AUTH),
+        (ValueError("mystery"), FailureKind.UNKNOWN, None),
+    ],
+)
+def test_an_error_is_one_kind_of_failure(error: BaseException, kind: FailureKind, reason: FailureReason | None) -> None:
+    found = failure_of(error, A)
+    assert (found.kind, found.reason) == (kind, reason)
+
+
+def test_a_model_switch_names_its_target() -> None:
+    record = {"name": "LiveSessionModelSwitchError", "message": "switch", "provider": "gamma", "model": "m3"}
+    found = failure_of(record)
+    assert (found.kind, found.switch_to) == (FailureKind.MODEL_SWITCH, C)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("context overflow", True),
+        ("the input tokens exceed what the model takes", True),
+        ("prompt exceeds the limit", True),
+        ("context window is too small; minimum is 16000", False),
+        ("rate limit: maximum context length", False),
+        ("quota exceeded for context window limit", False),
+        ("insufficient credits: prompt is too long", False),
+        ("request per minute limit", False),
+        ("", False),
+    ],
+)
+def test_overflow_texts(text: str, expected: bool) -> None:
+    assert is_likely_context_overflow(text) is expected
 
 
 # --- the summary -------------------------------------------------------------------------------------------------
