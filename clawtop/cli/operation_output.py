@@ -35,9 +35,9 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
     group.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     group.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
-    group.add_argument("--wait", metavar="SECONDS", type=_seconds, default=WAIT_S, help="for a lock (default: 15)")
+    group.add_argument("--wait", metavar="SECONDS", type=seconds, default=WAIT_S, help="for a lock (default: 15)")
     group.add_argument(
-        "--verify", metavar="SECONDS", type=_seconds, default=VERIFY_S, help="watch a live gateway (default: 10)"
+        "--verify", metavar="SECONDS", type=seconds, default=VERIFY_S, help="watch a live gateway (default: 10)"
     )
     group.add_argument("--reload", action="store_true", help="have a live gateway load it: openclaw secrets reload")
 
@@ -120,25 +120,29 @@ def receipt_lines(receipt: Receipt) -> Iterator[str]:
 
 def _show_plan(plan: Plan, args: argparse.Namespace) -> None:
     if args.json:
-        _print_json({"schema": SCHEMA, "dry_run": True, "plan": plan_json(plan)})
+        print_json({"schema": SCHEMA, "dry_run": True, "plan": plan_json(plan)})
     else:
-        _print(plan_lines(plan))
+        print_lines(plan_lines(plan))
 
 
 def _show_receipt(receipt: Receipt, args: argparse.Namespace) -> None:
     if args.json:
-        _print_json({"schema": SCHEMA, "receipt": receipt.to_json(), "exit_code": receipt.exit_code})
+        print_json({"schema": SCHEMA, "receipt": receipt.to_json(), "exit_code": receipt.exit_code})
     else:
-        _print(receipt_lines(receipt))
+        print_lines(receipt_lines(receipt))
 
 
 def _ask(plan: Plan) -> None:
     """Show the plan and have it confirmed. Raises RefusedError."""
-    if plan.is_empty:
-        return
+    if not plan.is_empty:
+        confirm(plan_lines(plan))
+
+
+def confirm(lines: Iterable[str]) -> None:
+    """Show what would be done and have it confirmed. Raises RefusedError."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError("without a terminal to ask on, --yes is needed", unchanged="nothing was changed")
-    _print(plan_lines(plan), sys.stderr)
+    print_lines(lines, sys.stderr)
     sys.stderr.write("Do it? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
@@ -146,7 +150,7 @@ def _ask(plan: Plan) -> None:
 
 
 def _tell_wait(holder: Holder) -> None:
-    _print([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
+    print_lines([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
 
 
 def _labelled(label: str, texts: Iterable[str]) -> Iterator[str]:
@@ -174,18 +178,20 @@ def _moment(value: int) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "no time"
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object, ASCII only."""
     sys.stdout.write(json.dumps(value) + "\n")
 
 
-def _print(lines: Iterable[str], stream: Any = None) -> None:
+def print_lines(lines: Iterable[str], stream: Any = None) -> None:
+    """Lines on stdout, or on `stream`, in whatever encoding it has."""
     stream = stream or sys.stdout
     encoding = stream.encoding or "ascii"
     stream.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
     stream.flush()
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """Seconds from 0 to a day. Raises argparse.ArgumentTypeError."""
     try:
         value = float(text)

@@ -1,0 +1,166 @@
+"""`clawtop drain`: free a stuck session in guided stages, and prove that it is free."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
+from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.drain import Wait
+    from clawtop.engine.drain_scene import DrainTarget
+    from clawtop.engine.drainer import Drainer, DrainOutcome, DrainStep
+    from clawtop.store.snapshot import SnapshotReader
+
+SCHEMA = 1
+NOT_RELEASED = LockNotObtainedError.exit_code
+EXIT_CODES = """\
+exit codes:
+  0  drained: nothing holds the session, and that is proven
+  1  refused
+  2  aborted, NOT released: something still held it at the deadline
+  3  the state cannot be read, or a step failed
+  64 wrong command line
+  130 stopped by the operator: NOT released
+
+The session is closed to clawtop's engines while this runs, and open again when it ends, in whatever way."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXIT_CODES
+    parser.add_argument("session", nargs="?", metavar="SESSION", help="a session key, or a transcript's file")
+    parser.add_argument("--resume", metavar="ID", help="go on with a drain whose terminal went away")
+    parser.add_argument("--dry-run", action="store_true", help="show what holds the session and what would be done")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    parser.add_argument("--deadline", metavar="S", type=seconds, default=60.0, help="give up after S (default: 60)")
+    parser.add_argument("--still", metavar="S", type=seconds, default=3.0, help="prove for S seconds (default: 3)")
+    parser.add_argument(
+        "--stop-after", metavar="S", type=seconds, help="ask a run to stop after S (default: half the deadline)"
+    )
+    parser.add_argument(
+        "--gateway-abort", action="store_true", help="abort a gateway's run with OpenClaw's own command"
+    )
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument("--fresh", action="store_true", help="then carry the conversation over to a fresh session id")
+    after.add_argument("--reopen", action="store_true", help="then only open the session again (the default)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Drain. Exit codes as in the help.
+
+    Raises:
+        UsageError: not exactly one of SESSION and --resume, or --at.
+        RefusedError: there is no such session or drain, or the operator did not agree.
+    """
+    from clawtop.cli.common import open_reader
+    from clawtop.clock import SystemClock
+    from clawtop.engine.drainer import Drainer, DrainWishes, new_drain_id, resumable
+    from clawtop.store.processes import SystemProcesses
+
+    if (args.session is None) == (args.resume is None):
+        raise UsageError("name a session, or --resume ID")
+    if args.at is not None:
+        raise UsageError("a session cannot be drained in the past", hint="leave --at away")
+    reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    target = _target(reader, args) if args.resume is None else resumable(reader.layout.state_dir, args.resume)
+    drainer = Drainer(
+        reader,
+        target,
+        DrainWishes(args.deadline, args.still, args.stop_after, args.gateway_abort, args.fresh),
+        drain_id=args.resume or new_drain_id(),
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        on_step=_quiet if args.json else _tell_step,
+        on_wait=_Countdown() if sys.stderr.isatty() and not args.json else _quiet,
+    )
+    if args.dry_run:
+        _show_preview(drainer, args)
+        return 0
+    if not args.yes:
+        confirm(_preview(drainer))
+    return _show(asyncio.run(drainer.drain()), args)
+
+
+def _target(reader: SnapshotReader, args: argparse.Namespace) -> DrainTarget:
+    from clawtop.engine.drain_scene import DrainTarget
+    from clawtop.engine.session_choice import choose_session
+    from clawtop.store.holders import holders_dir, read_admission
+
+    choice = choose_session(reader.layout, args.session, args.agent)
+    known = choice.row is not None or choice.file.exists()
+    if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
+        raise RefusedError(
+            f"there is no session {safe(args.session, 120)}",
+            hint="`clawtop status` lists them; sessions of 2026.8.2 and later are the gateway's own",
+            unchanged="nothing was done",
+        )
+    return DrainTarget(choice.agent.id, choice.key, choice.file)
+
+
+def _show_preview(drainer: Drainer, args: argparse.Namespace) -> None:
+    if args.json:
+        preview = list(drainer.preview())
+        print_json({"schema": SCHEMA, "dry_run": True, "target": _target_json(drainer.target), "preview": preview})
+    else:
+        print_lines(_preview(drainer))
+
+
+def _preview(drainer: Drainer) -> list[str]:
+    return [f"drain {safe(drainer.target.key or drainer.target.file)}", *drainer.preview()]
+
+
+def _show(outcome: DrainOutcome, args: argparse.Namespace) -> int:
+    code = 0 if outcome.released else NOT_RELEASED
+    if args.json:
+        print_json(
+            {
+                "schema": SCHEMA,
+                "drain": outcome.drain_id,
+                "target": _target_json(outcome.target),
+                "outcome": "drained" if outcome.released else "not-released",
+                "proof" if outcome.released else "held_by": list(outcome.words),
+                "fresh": None if outcome.fresh is None else str(outcome.fresh),
+                "offer": outcome.offer,
+                "steps": [{"at": step.at, "stage": step.stage, "text": step.text} for step in outcome.steps],
+                "exit_code": code,
+            }
+        )
+        return code
+    if outcome.fresh is not None:
+        fresh = safe(outcome.fresh)
+        print_lines(
+            [f"go on with: clawtop drive --session {fresh}", "(OpenClaw's list still names the old transcript)"]
+        )
+    if not outcome.released:
+        print_lines([f"go on with: clawtop drain --resume {outcome.drain_id}"])
+    if outcome.offer is not None:
+        print_lines([f"the gateway can abort its run: {safe(outcome.offer)} (or --gateway-abort)"])
+    return code
+
+
+def _target_json(target: DrainTarget) -> dict[str, Any]:
+    return {"agent": target.agent, "session_key": target.key, "file": str(target.file)}
+
+
+def _tell_step(step: DrainStep) -> None:
+    print_lines([f"{step.stage:<12} {step.text}"])
+
+
+class _Countdown:
+    """The deadline on the screen: one line that is written over."""
+
+    def __call__(self, wait: Wait, left_s: float) -> None:
+        sys.stderr.write(f"\r\x1b[K{left_s:5.0f} s  {safe(wait.why, 100)}\r")
+        sys.stderr.flush()
+
+
+def _quiet(*_facts: object) -> None:
+    """Say nothing."""

@@ -1,0 +1,167 @@
+"""The drain's decisions, scene by scene."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.core.drain import (
+    ASK_AGAIN_MS,
+    SEEN_AGAIN_MS,
+    AbortInGateway,
+    Action,
+    AskToStop,
+    CloseAdmission,
+    Drained,
+    FoundLock,
+    NotReleased,
+    OpenClawRun,
+    Progress,
+    RemoveLock,
+    Scene,
+    Stage,
+    Terms,
+    Wait,
+    decide,
+    survey,
+)
+from clawtop.core.model import (
+    LockFile,
+    LockIdentity,
+    LockKind,
+    PromptHolder,
+    Verdict,
+    VerdictKind,
+    Waiter,
+)
+
+TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)
+QUIET = Scene(now=0, closed=True, holder=None, run=None, lock=None, fingerprint="f")
+HOLDER = PromptHolder("/s.jsonl", "k", "main", "main", "run-1", None, "streaming", 1, 77, "clawtop")
+GATEWAY_RUN = OpenClawRun(True, "stored as running, and its gateway lives", in_gateway=True)
+
+
+def lock(kind: VerdictKind, ino: int = 1) -> FoundLock:
+    file = LockFile("/s.jsonl.lock", LockKind.SESSION, LockIdentity(1, ino, "d"), 0, {"pid": 9})
+    return FoundLock(file, Verdict(kind, ("dead-pid",) if kind is VerdictKind.STALE else ("alive",)), 9)
+
+
+def story(*scenes: Scene, terms: Terms = TERMS) -> list[Action]:
+    """The decisions over a sequence of looks."""
+    progress, actions = Progress(), []
+    for scene in scenes:
+        progress, action = decide(progress, scene, terms)
+        actions.append(action)
+    return actions
+
+
+def at(scene: Scene, *times: int) -> list[Scene]:
+    return [replace(scene, now=now) for now in times]
+
+
+def test_admission_is_closed_before_anything_else() -> None:
+    assert story(replace(QUIET, closed=False, holder=HOLDER)) == [CloseAdmission()]
+
+
+def test_a_quiet_session_is_drained_after_it_was_still() -> None:
+    waits, drained = story(*at(QUIET, 0, 3_000))
+    assert isinstance(waits, Wait)
+    assert waits.until == 3_000
+    assert isinstance(drained, Drained)
+    assert drained.proof[-1] == "its transcript was still for 3 s"
+
+
+def test_any_sign_of_life_starts_the_proof_anew() -> None:
+    for sign in (replace(QUIET, fingerprint="g"), replace(QUIET, holder=HOLDER), replace(QUIET, run=GATEWAY_RUN)):
+        actions = story(
+            *at(QUIET, 0, 2_000), replace(sign, now=2_500), *at(replace(sign, holder=None, run=None), 3_000, 5_400)
+        )
+        assert not any(isinstance(action, Drained) for action in actions)
+
+
+def test_a_holder_is_waited_for_then_asked_to_stop_now_and_then() -> None:
+    scene = replace(QUIET, holder=HOLDER)
+    actions = story(*at(scene, 0, 29_999, 30_000, 30_100, 30_000 + ASK_AGAIN_MS))
+    assert [type(action) for action in actions] == [Wait, Wait, AskToStop, Wait, AskToStop]
+
+
+def test_at_the_deadline_it_says_not_released_and_by_whom() -> None:
+    for scene, who in [
+        (replace(QUIET, holder=HOLDER), "run run-1 (pid 77, streaming)"),
+        (replace(QUIET, run=GATEWAY_RUN), "OpenClaw run"),
+        (replace(QUIET, lock=lock(VerdictKind.HELD)), "held write lock of process 9"),
+        (replace(QUIET, lock=lock(VerdictKind.UNKNOWN)), "unknown write lock"),
+    ]:
+        (action,) = story(replace(scene, now=60_000))
+        assert isinstance(action, NotReleased)
+        assert who in action.why
+
+
+def test_a_transcript_that_never_rests_is_not_released() -> None:
+    scenes = [replace(QUIET, now=now, fingerprint=str(now)) for now in range(0, 61_000, 1_000)]
+    assert isinstance(story(*scenes)[-1], NotReleased)
+
+
+def test_a_proof_that_began_before_the_deadline_may_be_finished() -> None:
+    actions = story(*at(replace(QUIET, holder=HOLDER), 58_000), *at(QUIET, 59_000, 60_500, 62_000))
+    assert isinstance(actions[-1], Drained)
+
+
+def test_a_stale_lock_goes_only_after_it_was_seen_twice() -> None:
+    scene = replace(QUIET, lock=lock(VerdictKind.STALE))
+    other = replace(QUIET, lock=lock(VerdictKind.STALE, ino=2))
+    first, again = story(*at(scene, 0, SEEN_AGAIN_MS))
+    assert isinstance(first, Wait)
+    assert again == RemoveLock(lock(VerdictKind.STALE))
+    actions = story(replace(scene, now=0), replace(other, now=SEEN_AGAIN_MS), replace(scene, now=2 * SEEN_AGAIN_MS))
+    assert not any(isinstance(action, RemoveLock) for action in actions)
+
+
+def test_the_gateways_run_is_aborted_once_and_only_where_that_is_allowed() -> None:
+    scenes = at(replace(QUIET, run=GATEWAY_RUN), 0, 30_000, 31_500, 40_000)
+    assert not any(isinstance(action, AbortInGateway) for action in story(*scenes))
+    allowed = story(*scenes, terms=replace(TERMS, abort_in_gateway=True))
+    assert [isinstance(action, AbortInGateway) for action in allowed] == [False, True, False, False]
+    local = replace(QUIET, run=OpenClawRun(False, "may be a command-line run", in_gateway=False), now=31_000)
+    assert isinstance(story(local, terms=replace(TERMS, abort_in_gateway=True))[0], Wait)
+
+
+_scenes = st.builds(
+    Scene,
+    now=st.integers(0, 70_000),
+    closed=st.just(True),
+    holder=st.sampled_from([None, HOLDER]),
+    run=st.sampled_from([None, GATEWAY_RUN]),
+    lock=st.sampled_from([None, *(lock(kind) for kind in VerdictKind)]),
+    fingerprint=st.sampled_from("fg"),
+)
+
+
+@given(st.lists(_scenes, max_size=30))
+def test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof(scenes: list[Scene]) -> None:
+    scenes = sorted(scenes, key=lambda scene: scene.now)
+    progress = Progress()
+    for number, scene in enumerate(scenes):
+        progress, action = decide(progress, scene, TERMS)
+        if isinstance(action, RemoveLock):
+            assert action.lock.verdict.kind is VerdictKind.STALE
+        if isinstance(action, Drained):
+            assert progress.stage is Stage.DRAINED
+            since = [look for look in scenes[: number + 1] if look.now > scene.now - TERMS.still_ms]
+            assert all(
+                (look.holder, look.run, look.lock, look.fingerprint) == (None, None, None, scene.fingerprint)
+                for look in since
+            )
+            assert scenes[0].now <= scene.now - TERMS.still_ms
+
+
+def test_the_survey_says_what_is_held_what_waits_what_is_lost_and_what_a_gateway_may_do() -> None:
+    waiting = replace(HOLDER, waiters=(Waiter(1, 88, "heartbeat", "run-2", 5),))
+    lines = "\n".join(survey(replace(QUIET, holder=waiting), TERMS, gateway_live=True))
+    for words in ("run run-1 (pid 77, streaming)", "waiting: run run-2 (pid 88, lane heartbeat)", "lose the reply"):
+        assert words in lines
+    assert "a gateway cannot be kept out" in lines
+    assert "gateway cannot" not in "\n".join(survey(QUIET, TERMS, gateway_live=False))
+    assert "own command" in "\n".join(survey(QUIET, replace(TERMS, abort_in_gateway=True), gateway_live=None))

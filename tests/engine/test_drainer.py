@@ -1,0 +1,346 @@
+"""Drains over real directories, records, locks and processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from clawtop.cli import main as cli
+from clawtop.clock import SystemClock
+from clawtop.core.admission import OnContention
+from clawtop.core.drain import Stage
+from clawtop.core.model import EventKind
+from clawtop.engine.drain_scene import DrainTarget
+from clawtop.engine.drainer import Drainer, DrainStep, DrainWishes, new_drain_id, resumable
+from clawtop.engine.registry import PromptRegistry
+from clawtop.errors import RefusedError, SessionContendedError
+from clawtop.store.holders import read_admissions
+from clawtop.store.journal import Journal
+from clawtop.store.processes import SystemProcesses
+from clawtop.store.snapshot import SnapshotReader
+from tests.engine.other_process import other_process
+
+pytestmark = pytest.mark.anyio
+
+KEY = "agent:main:main"
+QUICK = DrainWishes(deadline_s=20.0, still_s=0.3, stop_after_s=0.0)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A generation B directory with one session and no gateway."""
+    state = tmp_path / "state"
+    (state / "agents/main/agent").mkdir(parents=True)
+    sessions = state / "agents/main/sessions"
+    sessions.mkdir()
+    (state / "openclaw.json").write_text('{"meta":{"lastTouchedVersion":"2026.5.20"},"gateway":{"port":9}}')
+    (state / "agents/main/agent/auth-profiles.json").write_text('{"version":1,"profiles":{}}')
+    store(state, status="done")
+    transcript(state).write_text('{"type":"session","version":3,"id":"s1"}\n{"type":"message","id":"m1"}\n')
+    return state
+
+
+def transcript(state: Path) -> Path:
+    return state / "agents/main/sessions/s1.jsonl"
+
+
+def lock(state: Path) -> Path:
+    return Path(f"{transcript(state)}.lock")
+
+
+def store(state: Path, **entry: object) -> None:
+    (state / "agents/main/sessions/sessions.json").write_text(
+        json.dumps({KEY: {"sessionId": "s1", "updatedAt": SystemClock().now_ms(), **entry}})
+    )
+
+
+def drainer(state: Path, wishes: DrainWishes = QUICK, **more: object) -> Drainer:
+    reader = SnapshotReader(
+        state_dir=state,
+        env={},
+        home=state,
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        port_probe=lambda _port: False,
+    )
+    target = DrainTarget("main", KEY, transcript(state))
+    more = {"drain_id": new_drain_id(), **more}
+    return Drainer(reader, target, wishes, clock=SystemClock(), processes=SystemProcesses(), **more)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def draining(state: Path, wishes: DrainWishes, until: Stage) -> AsyncIterator[asyncio.Task[object]]:
+    """A drain under way that has reached a stage."""
+    reached = asyncio.Event()
+
+    def on_step(step: DrainStep) -> None:
+        if step.stage is until:
+            reached.set()
+
+    task = asyncio.create_task(drainer(state, wishes, on_step=on_step, drain_id="first").drain())
+    await asyncio.wait({task, asyncio.create_task(reached.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    yield task
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def steps_in_journal(state: Path) -> list[str]:
+    return [event.data["stage"] for event in Journal(state).tail() if event.kind is EventKind.DRAIN]
+
+
+async def test_a_quiet_session_is_drained_proven_and_journaled(state: Path) -> None:
+    before = transcript(state).read_bytes()
+    outcome = await drainer(state).drain()
+    assert outcome.released
+    assert len(outcome.words) == 4
+    assert steps_in_journal(state) == ["survey", "close", "wait", "drained"]
+    assert read_admissions(state) == ()
+    assert transcript(state).read_bytes() == before
+
+
+async def test_a_preview_changes_nothing(state: Path) -> None:
+    def tree() -> list[tuple[str, int]]:
+        return sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
+
+    before = tree()
+    assert "nothing holds the session now" in drainer(state).preview()
+    assert tree() == before
+
+
+async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_out(state: Path) -> None:
+    async with PromptRegistry(state, clock=SystemClock()) as registry:
+
+        async def run() -> None:
+            async with await registry.acquire(transcript(state), lane="main", run_id="stuck"):
+                await asyncio.sleep(60)
+
+        running = asyncio.create_task(run())
+        while not read_admissions(state):
+            await asyncio.sleep(0.001)
+        wishes = DrainWishes(deadline_s=20.0, still_s=0.6, stop_after_s=0.4)
+        async with draining(state, wishes, Stage.CLOSE) as drain, other_process(state) as other:
+            while not (states := read_admissions(state)) or states[0].closing is None:
+                await asyncio.sleep(0.001)
+            answer = await other.ask(f"acquire {transcript(state)} raise")
+            assert answer.startswith("contended run stuck")
+            await other.tell(f"acquire {transcript(state)} wait")
+            outcome = await drain
+            assert running.cancelled()
+            assert outcome.released  # type: ignore[attr-defined]
+            assert (await other.answer()).startswith("acquired"), "the waiting run goes on when the session is open"
+    assert "stop" in steps_in_journal(state)
+
+
+async def test_a_run_that_does_not_stop_is_not_released(state: Path) -> None:
+    async with PromptRegistry(state, clock=SystemClock()) as registry:
+        asked: list[str] = []
+        holder = await registry.acquire(
+            transcript(state), lane="main", run_id="deaf", on_stop=lambda: asked.append("stop")
+        )
+        outcome = await drainer(state, DrainWishes(deadline_s=0.8, still_s=0.1, stop_after_s=0.2)).drain()
+        assert not outcome.released
+        assert "run deaf" in outcome.words[0]
+        assert outcome.steps[-1].text.startswith("aborted, NOT released")
+        assert asked == ["stop"]
+        await holder.release()
+        async with await registry.acquire(
+            transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE
+        ):
+            pass
+
+
+async def test_a_stale_lock_is_removed_on_proof(state: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    lock(state).write_text(json.dumps({"pid": dead.pid, "createdAt": "2026-05-20T00:00:00.000Z"}))
+    outcome = await drainer(state).drain()
+    assert outcome.released
+    assert not lock(state).exists()
+    assert "unlock" in steps_in_journal(state)
+
+
+@pytest.mark.parametrize("content", ["living", "{"])
+async def test_a_lock_without_proof_stays_and_is_reported(state: Path, stranger: int, content: str) -> None:
+    text = json.dumps({"pid": stranger, "createdAt": "2030-01-01T00:00:00.000Z"}) if content == "living" else content
+    lock(state).write_text(text)
+    outcome = await drainer(state, DrainWishes(deadline_s=1.5, still_s=0.1, stop_after_s=0.0)).drain()
+    assert not outcome.released
+    assert lock(state).read_text() == text
+
+
+async def test_a_session_left_running_without_a_gateway_is_waited_for_until_its_status_moves(state: Path) -> None:
+    store(state, status="running", startedAt=SystemClock().now_ms())
+    async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
+        await asyncio.sleep(0.3)
+        assert not drain.done()
+        store(state, status="done")
+        outcome = await drain
+        assert outcome.released  # type: ignore[attr-defined]
+
+
+async def test_a_writer_restarts_the_proof(state: Path) -> None:
+    async with draining(state, DrainWishes(deadline_s=20, still_s=1.5), Stage.WAIT) as drain:
+        for _ in range(4):
+            await asyncio.sleep(0.3)
+            assert not drain.done()
+            with transcript(state).open("a") as file:
+                file.write('{"type":"custom"}\n')
+        assert (await drain).released  # type: ignore[attr-defined]
+
+
+async def test_fresh_carries_the_conversation_over(state: Path) -> None:
+    outcome = await drainer(state, DrainWishes(deadline_s=20, still_s=0.1, fresh=True)).drain()
+    assert outcome.fresh is not None
+    header, line = (json.loads(text) for text in outcome.fresh.read_text().splitlines())
+    assert header["parentSession"] == str(transcript(state))
+    assert line == {"type": "message", "id": "m1"}
+
+
+async def test_stopping_a_drain_opens_the_session_and_says_not_released(state: Path) -> None:
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.WAIT) as drain:
+        drain.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await drain
+    assert read_admissions(state) == ()
+    assert steps_in_journal(state)[-1] == "not-released"
+
+
+async def test_two_drains_of_one_session_do_not_mix(state: Path) -> None:
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.WAIT):
+        for drain_id in ("first", "second"):
+            with pytest.raises(RefusedError, match="under way"):
+                await asyncio.to_thread(drain_elsewhere, state, drain_id)
+
+
+def drain_elsewhere(state: Path, drain_id: str) -> None:
+    """Drain from another process; its refusal is raised here."""
+    code = (
+        "import asyncio, sys; from pathlib import Path; from tests.engine.test_drainer import drainer;"
+        "from clawtop.errors import RefusedError\n"
+        "try: asyncio.run(drainer(Path(sys.argv[1]), drain_id=sys.argv[2]).drain())\n"
+        "except RefusedError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(state), drain_id]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    raise RefusedError(done.stdout)
+
+
+_HANG_UP = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from clawtop.core.drain import Stage
+from clawtop.engine.drainer import DrainWishes
+from tests.engine.test_drainer import drainer
+def on_step(step):
+    if step.stage is Stage.WAIT:
+        os.kill(os.getpid(), signal.SIGHUP)
+asyncio.run(drainer(Path(sys.argv[1]), DrainWishes(60, 30), on_step=on_step, drain_id="gone").drain())
+"""
+
+
+async def test_a_drain_whose_terminal_went_away_leaves_the_session_open_and_can_be_resumed(state: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", _HANG_UP, str(state), cwd=root)
+    assert await gone.wait() < 0
+    assert read_admissions(state) == (), "its closing died with it"
+    async with (
+        PromptRegistry(state, clock=SystemClock()) as registry,
+        await registry.acquire(transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE),
+    ):
+        pass
+    target = resumable(state, "gone")
+    assert (target.key, target.file) == (KEY, transcript(state))
+    assert (await drainer(state, drain_id="gone").drain()).released
+    with pytest.raises(RefusedError, match="came to its end"):
+        resumable(state, "gone")
+    with pytest.raises(RefusedError, match="knows no drain"):
+        resumable(state, "never")
+
+
+async def test_while_it_drains_even_our_own_engine_is_kept_out(state: Path) -> None:
+    wishes = DrainWishes(deadline_s=60, still_s=30)
+    async with draining(state, wishes, Stage.WAIT), PromptRegistry(state, clock=SystemClock()) as registry:
+        with pytest.raises(SessionContendedError, match="drain first"):
+            await registry.acquire(transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE)
+
+
+# --- the verb ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clawtop(state: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*argv: str) -> tuple[int, str, str]:
+        code = cli.run(["drain", *argv, "--state-dir", str(state)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_the_verb_drains_and_proves(state: Path, clawtop: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = clawtop(KEY, "--yes", "--json", "--still", "0.2", "--deadline", "20")
+    facts = json.loads(out)
+    assert code == facts["exit_code"] == 0
+    assert (facts["outcome"], facts["target"]["session_key"], len(facts["proof"])) == ("drained", KEY, 4)
+    assert [step["stage"] for step in facts["steps"]] == ["survey", "close", "wait", "drained"]
+
+
+def test_the_verb_says_not_released_with_code_2(
+    state: Path, stranger: int, clawtop: Callable[..., tuple[int, str, str]]
+) -> None:
+    lock(state).write_text(json.dumps({"pid": stranger, "createdAt": "2030-01-01T00:00:00.000Z"}))
+    code, out, _ = clawtop(str(transcript(state)), "--yes", "--deadline", "0.5", "--still", "0.1")
+    assert code == 2
+    assert "aborted, NOT released" in out
+    drain_id = out.strip().rpartition(" ")[2]
+    lock(state).unlink()
+    code, out, _ = clawtop("--resume", drain_id, "--yes", "--deadline", "20", "--still", "0.1", "--json")
+    assert (code, json.loads(out)["drain"]) == (0, drain_id)
+
+
+def test_the_verb_previews(state: Path, clawtop: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = clawtop(KEY, "--dry-run")
+    assert code == 0
+    assert "nothing holds the session now" in out
+    code, out, _ = clawtop("main", "--dry-run", "--json")
+    assert (code, json.loads(out)["dry_run"]) == (0, True)
+    assert not (state / "clawtop").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (["nobody", "--yes"], 1, "there is no session nobody"),
+        ([KEY], 1, "--yes is needed"),
+        ([], 64, "name a session, or --resume ID"),
+        ([KEY, "--resume", "x"], 64, "name a session, or --resume ID"),
+        ([KEY, "--at", "5"], 64, "in the past"),
+        (["/etc/passwd", "--yes"], 1, "not a file of a known kind"),
+        (["--resume", "x", "--yes"], 1, "knows no drain"),
+    ],
+)
+def test_the_verb_refuses(
+    state: Path, clawtop: Callable[..., tuple[int, str, str]], argv: list[str], code: int, words: str
+) -> None:
+    found, _, err = clawtop(*argv)
+    assert (found, words in err) == (code, True), err
+    assert not (state / "clawtop").exists()
+    assert os.listdir(state / "agents/main/sessions")  # noqa: PTH208 - names only
