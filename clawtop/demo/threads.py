@@ -143,7 +143,7 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> Finding
         holds = max(gaps) < 1000 and reply_ms < 1000 and failed <= landed and answer.model == SECONDARY and pending > 0
         return _finding(
             1,
-            f"next profile {gaps[0]:.1f} ms after the 429, next model {gaps[-1]:.1f} ms, reply after {reply_ms:.0f} ms, "
+            f"next profile {gaps[0]:.1f} ms after the 429, next model {gaps[-1]:.1f} ms, reply after {reply_ms:.0f} ms "
             f"with the lock held throughout; then {len(landed)} marks landed",
             holds,
             {"next_profile_ms": gaps[0], "next_model_ms": gaps[-1], "reply_ms": reply_ms, "marks_landed": len(landed)},
@@ -256,7 +256,8 @@ async def two_lanes_one_session(root: Path, turns: int = 10) -> Finding:
         holds = lost == 0 and written == 4 * turns and overlaps == 0 and not reef.of(EventKind.TAKEOVER)
         return _finding(
             5,
-            f"{2 * turns} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, {written} messages written",
+            f"{2 * turns} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, "
+            f"{written} messages written",
             holds,
             {"turns": 2 * turns, "lost": lost, "overlapping_calls": overlaps, "messages_written": written},
         )

@@ -8,6 +8,7 @@ module carries its effects out, in their order.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clawtop.core.compaction import abort_in_compaction_wait
@@ -263,7 +264,7 @@ class ModelRun:
         """The profile to begin with; None to ask with the provider's own key. Raises ProviderError without either."""
         choice, provider = self._choice, self._model.provider
         locked = choice.ids[0] if choice.locked else None
-        first = first_profile(choice.ids, self._is_cooling, locked=locked, may_probe=self._probe)
+        first = first_profile(choice.ids, self._cooling(), locked=locked, may_probe=self._probe)
         if first is not None:
             return first[0]
         if not choice.ids and self._desk.works_without_profile(self._turn.asked.agent, provider):
@@ -274,18 +275,13 @@ class ModelRun:
         )
 
     def _next(self) -> str | None:
-        return next_profile(self._choice.ids, self._current, self._is_cooling, locked=self._choice.locked)
+        return next_profile(self._choice.ids, self._current, self._cooling(), locked=self._choice.locked)
 
-    def _is_cooling(self, id_: str) -> bool:
-        """Whether a profile cools at this moment, marks of every run of this engine included."""
-        profile = self._choice.by_id.get(id_)
-        if profile is None:
-            return False
-        now = self._desk.clock.now_ms()
-        current = [self._desk.overlaid(profile)]
-        return cooling_check(current, now, self._desk.schedule_of(self._model.provider), for_model=self._model.model)(
-            id_
-        )
+    def _cooling(self) -> Callable[[str], bool]:
+        """Which profiles cool at this moment: the store as it is now, and the marks of every run of this engine."""
+        desk, model = self._desk, self._model
+        profiles = desk.auth(self._turn.asked.agent).profiles
+        return cooling_check(profiles, desk.clock.now_ms(), desk.schedule_of(model.provider), for_model=model.model)
 
 
 def _is_the_providers(error: ProviderError) -> bool:
