@@ -1,0 +1,100 @@
+"""OpenClaw from npm, with its own Node, in a cache directory outside the checkout.
+
+`CLAWTOP_INTEROP_CACHE` names the directory (default: ~/.cache/clawtop-interop). What is there is used as it is; what is
+not is installed, and said so. `CLAWTOP_SKIP_INTEROP=1` skips these tests, counted as skips, except in CI.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+VERSION = "2026.5.20"
+NODE = "24"
+INSTALL_TIMEOUT_S = 900
+SCRIPTS = Path(__file__).parent / "node"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenClaw:
+    """An installed OpenClaw."""
+
+    directory: Path
+    version: str = VERSION
+
+    @property
+    def node(self) -> str:
+        return str(self.directory / "node_modules/.bin/node")
+
+    def command(self, *words: str) -> list[str]:
+        """OpenClaw's command line."""
+        return [self.node, str(self.directory / "node_modules/openclaw/openclaw.mjs"), *words]
+
+    def script(self, name: str, *words: str) -> list[str]:
+        """One of our scripts, which imports OpenClaw's public modules."""
+        return [self.node, str(SCRIPTS / name), str(self.directory), *words]
+
+    def environment(self, home: Path, state_dir: Path, **more: str) -> dict[str, str]:
+        """A clean environment that knows only this home and state directory."""
+        return {
+            "PATH": f"{self.directory / 'node_modules/.bin'}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "OPENCLAW_STATE_DIR": str(state_dir),
+            "OPENCLAW_CONFIG_PATH": str(state_dir / "openclaw.json"),
+            "NO_COLOR": "1",
+            **more,
+        }
+
+    def run(self, words: Sequence[str], env: Mapping[str, str], *, timeout: float = 120) -> str:
+        """The standard output of one command; the test fails with everything it said when it fails."""
+        done = subprocess.run(
+            self.command(*words), env=dict(env), capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def why_skipped() -> str | None:
+    """Why these tests are not run here, or None."""
+    if os.environ.get("CLAWTOP_SKIP_INTEROP") == "1" and not os.environ.get("CI"):
+        return "CLAWTOP_SKIP_INTEROP=1"
+    return None
+
+
+def installed(version: str = VERSION) -> OpenClaw:
+    """OpenClaw of this version, installed first where it is not there yet."""
+    home = Path(os.environ.get("CLAWTOP_INTEROP_CACHE") or Path.home() / ".cache/clawtop-interop")
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / f"{version}.installing").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        directory = home / f"openclaw-{version}"
+        if _version_in(directory) != version:
+            _install(directory, version)
+    return OpenClaw(directory, version)
+
+
+def _version_in(directory: Path) -> str | None:
+    package = directory / "node_modules/openclaw/package.json"
+    if not package.exists() or not (directory / "node_modules/.bin/node").exists():
+        return None
+    found = json.loads(package.read_text())["version"]
+    return found if isinstance(found, str) else None
+
+
+def _install(directory: Path, version: str) -> None:
+    npm = shutil.which("npm")
+    assert npm, "npm is needed to install OpenClaw for the interop tests (or set CLAWTOP_SKIP_INTEROP=1)"
+    directory.mkdir(exist_ok=True)
+    (directory / "package.json").write_text('{"private": true}\n')
+    packages = [f"openclaw@{version}", f"node@{NODE}"]
+    print(f"installing {' and '.join(packages)} into {directory}", flush=True)
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
+    subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S)
+    assert _version_in(directory) == version
