@@ -138,11 +138,11 @@ def after_failure(stage: Stage, state: RunState, signals: Signals, rules: Failov
     decision = decide(stage, signals, rules.timeouts)
     if decision.action is not Action.ROTATE_PROFILE:
         return state, (*marks, *_ending(decision, signals, rules))
-    state, capped = _count_rotation(stage, state, signals, rules.caps)
+    counted, capped = _count_rotation(stage, state, signals, rules.caps)
     if capped:
         reason = signals.reason or FailureReason.UNKNOWN
-        return state, (*marks, Log(Action.FALLBACK_MODEL, reason), Fallback(reason, status_for_reason(reason)))
-    return replace(state, pending=(stage, signals)), (Rotate(), *marks)
+        return counted, (*marks, Log(Action.FALLBACK_MODEL, reason), Fallback(reason, status_for_reason(reason)))
+    return counted, (Rotate(), *marks)
 
 
 def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
@@ -175,19 +175,19 @@ def after_advance(state: RunState, rotated: bool, rules: FailoverRules = Failove
 
 
 def _count_rotation(stage: Stage, state: RunState, signals: Signals, caps: Caps) -> tuple[RunState, bool]:
-    """The state with this rotation counted, and whether its cap sends the run to another model instead.
+    """The state with this rotation counted and pending - unless its cap sends the run to another model instead.
 
     OpenClaw counts `overloaded` on the assistant side only, `rate_limit` on both.
     """
+    overloads, limits, over = state.overload_rotations, state.rate_limit_rotations, False
     if signals.reason is FailureReason.OVERLOADED and stage is Stage.ASSISTANT:
-        count, cap = state.overload_rotations + 1, caps.overloaded
-        state = replace(state, overload_rotations=count)
+        overloads += 1
+        over = caps.overloaded is not None and overloads > caps.overloaded
     elif signals.reason is FailureReason.RATE_LIMIT:
-        count, cap = state.rate_limit_rotations + 1, caps.rate_limited
-        state = replace(state, rate_limit_rotations=count)
-    else:
-        return state, False
-    return state, cap is not None and count > cap and signals.fallback_configured
+        limits += 1
+        over = caps.rate_limited is not None and limits > caps.rate_limited
+    capped = over and signals.fallback_configured
+    return RunState(overloads, limits, state.last_retry_reason, None if capped else (stage, signals)), capped
 
 
 def _backoff(signals: Signals, rules: FailoverRules) -> Backoff:

@@ -1,0 +1,107 @@
+"""How many failures a second can be decided on one core: classify, cool down, order 20 profiles, decide, step.
+
+Run it: python tests/bench/bench_decide.py [seconds]. It fails below the target. `test_the_work_is_real` runs in CI and
+checks what is measured, not how fast.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+
+from clawtop.core.cooldown import on_failure
+from clawtop.core.error_record import ErrorRecord
+from clawtop.core.failover import Signals, Stage
+from clawtop.core.failover_steps import Effect, Mark, Rotate, RunState, after_failure
+from clawtop.core.failure import classify_failure
+from clawtop.core.model import AuthConfig, Credential, FailureReason, Profile, UsageStats
+from clawtop.core.rotation import order_ids
+
+TARGET_PER_SECOND = 20_000
+PROFILES = 20
+NOW = 1_750_000_000_000
+
+ERRORS = (
+    ErrorRecord(message='429 {"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}', status=429),
+    ErrorRecord(message="Overloaded", status=529),
+    ErrorRecord(message="invalid api key", status=401),
+    ErrorRecord(message="Your credit balance is too low to access the API", status=400),
+)
+
+
+@dataclass(frozen=True)
+class Decided:
+    reason: FailureReason | str | None
+    stats: UsageStats
+    order: tuple[str, ...]
+    effects: tuple[Effect, ...]
+
+
+def accounts() -> tuple[Profile, ...]:
+    """Twenty accounts of one provider: keys, tokens and logins, a third of them cooling."""
+    kinds = ("api_key", "token", "oauth")
+    return tuple(
+        Profile(
+            id=f"alpha:{number}",
+            provider="alpha",
+            credential=Credential(kinds[number % 3]),
+            owner_agent="main",
+            stats=UsageStats(
+                last_used=NOW - number * 7_919 % 100_000,
+                cooldown_until=NOW + 1_000 * number if number % 3 == 0 else None,
+                cooldown_reason="rate_limit" if number % 3 == 0 else None,
+            ),
+        )
+        for number in range(PROFILES)
+    )
+
+
+def decide_one(number: int, profiles: tuple[Profile, ...], config: AuthConfig) -> Decided:
+    """One failure of one profile, from the error to what the run does next."""
+    now = NOW + number
+    failed = number % PROFILES
+    reason = classify_failure(ERRORS[number % len(ERRORS)], "alpha").reason
+    stats = on_failure(profiles[failed].stats, str(reason), now, model="m1")
+    after = (*profiles[:failed], replace(profiles[failed], stats=stats), *profiles[failed + 1 :])
+    order = order_ids("alpha", after, {}, config, now)
+    signals = Signals(
+        reason=FailureReason(reason) if reason else None, failover_failure=reason is not None, fallback_configured=True
+    )
+    _, effects = after_failure(Stage.ASSISTANT, RunState(), signals)
+    return Decided(reason, stats, order, effects)
+
+
+def test_the_work_is_real() -> None:
+    profiles, config = accounts(), AuthConfig()
+    for number in range(PROFILES):
+        decided = decide_one(number, profiles, config)
+        assert decided.reason is not None
+        assert decided.effects == (Rotate(), Mark(FailureReason(decided.reason)))
+        assert sorted(decided.order) == sorted(profile.id for profile in profiles)
+        assert decided.stats.last_failure_at == NOW + number
+
+
+def measure(seconds: float) -> float:
+    """Decisions a second."""
+    profiles, config = accounts(), AuthConfig()
+    for number in range(1_000):
+        decide_one(number, profiles, config)
+    count = 0
+    began = time.perf_counter()
+    while (elapsed := time.perf_counter() - began) < seconds:
+        for _ in range(200):
+            decide_one(count, profiles, config)
+            count += 1
+    return count / elapsed
+
+
+def main() -> int:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    rate = max(measure(seconds / 3) for _ in range(3))
+    print(f"classify + cooldown + order of {PROFILES} + decision: {rate:,.0f} a second (target {TARGET_PER_SECOND:,})")
+    return 0 if rate >= TARGET_PER_SECOND else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
