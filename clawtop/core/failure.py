@@ -1,41 +1,29 @@
 """What kind of failure is this error? The one place that answers, for the engine and for people.
 
-Agrees with OpenClaw 2026.5.20 (its tables: `failure_phrases.py` and `failure_rules.py`) but for one thing: a contended
+Agrees with OpenClaw 2026.5.20 (its tables: `failure_phrases.py` and `failure_signal.py`) but for one thing: a contended
 session is a coordination error too (thread 83510). Everything here is total and deterministic, and ends on cyclic and
 on very deep causes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from clawtop.core.error_record import (
-    ErrorRecord,
-    ErrorValue,
-    Extractor,
-    from_exception,
-    from_mapping,
-    nested,
-    walk,
-)
+from clawtop.core.error_record import ErrorRecord, ErrorValue, Extractor, from_exception, from_mapping, nested
+from clawtop.core.error_signal import direct_signal, holds_contention, holds_lock_timeout, signal_of
 from clawtop.core.failure_phrases import ABORTED_REQUEST
-from clawtop.core.failure_rules import (
+from clawtop.core.failure_rules import NOTHING, Classification, Kind, normalized, timeout_text
+from clawtop.core.failure_signal import (
     DEFAULT_STATUS,
-    NOTHING,
-    Classification,
-    Kind,
     Signal,
     classify_message,
     classify_signal,
     code_reason,
     inferred_status,
-    normalized,
     says_nothing,
-    timeout_text,
 )
 from clawtop.core.model import FailureReason, Generation
 
@@ -62,15 +50,6 @@ __all__ = [
 MAX_DEPTH = 25
 """Causes below this depth are not asked, as in OpenClaw."""
 
-MAX_STATUS_DIGITS = 16
-
-LOCAL_LOCK_CODES = frozenset(
-    {"OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT", "CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTENDED"}
-)
-"""Contention on one session file. Their own words ("timeout", "waited") say nothing of a provider."""
-
-CONTENDED_NAMES = frozenset({"EmbeddedAttemptSessionTakeoverError", "EmbeddedAttemptSessionContendedError"})
-
 INNER_NO_BODY = Classification(Kind.NONE, None, "inner-no-body", "an inner 400 or 422 without a body")
 
 AnyError = ErrorValue | BaseException | Mapping[str, Any]
@@ -88,90 +67,6 @@ def recorded(error: AnyError, extractors: Sequence[Extractor] = ()) -> ErrorValu
 def status_for_reason(reason: FailureReason | str | None) -> int | None:
     """The HTTP status that stands for a reason where the provider gave none; None for reasons without one."""
     return DEFAULT_STATUS.get(reason) if reason is not None else None
-
-
-# --- the signal --------------------------------------------------------------------------------------------------
-
-
-def _status_of(value: ErrorValue) -> int | float | None:
-    if not isinstance(value, ErrorRecord):
-        return None
-    status = value.status if value.status is not None else value.status_code
-    if isinstance(status, str):
-        return int(status) if _is_digits(status) and len(status) < MAX_STATUS_DIGITS else None
-    if isinstance(status, bool) or not isinstance(status, (int, float)):
-        return None
-    return status if math.isfinite(status) else None
-
-
-def _is_digits(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def _code_of(value: ErrorValue) -> str | None:
-    if not isinstance(value, ErrorRecord):
-        return None
-    if isinstance(value.code, str):
-        return value.code.strip() or None
-    status = value.status
-    if not isinstance(status, str) or _is_digits(status):
-        return None
-    return status.strip() or None
-
-
-def _message_of(value: ErrorValue) -> str | None:
-    if isinstance(value, ErrorRecord):
-        return value.message or None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return f"{value:g}" if isinstance(value, float) else str(value)
-    return value or None
-
-
-def _provider_of(value: ErrorValue) -> str | None:
-    if not isinstance(value, ErrorRecord) or not isinstance(value.provider, str):
-        return None
-    return value.provider.strip() or None
-
-
-def _direct_signal(value: ErrorValue) -> Signal:
-    return Signal(_status_of(value), _code_of(value), _message_of(value), _provider_of(value))
-
-
-def signal_of(value: ErrorValue, provider_hint: str | None = None) -> Signal:
-    """The first status, code, message and provider that the error or anything it wraps has, depth first."""
-    if not isinstance(value, ErrorRecord) or value.is_simple:
-        return Signal(_status_of(value), _code_of(value), _message_of(value), _provider_of(value) or provider_hint)
-    status: int | float | None = None
-    code = message = provider = None
-    for each in walk(value):
-        status = _status_of(each) if status is None else status
-        code = code or _code_of(each)
-        message = message or _message_of(each)
-        provider = provider or _provider_of(each)
-        if status is not None and code and message and provider:
-            break
-    return Signal(status, code, message, provider or provider_hint)
-
-
-def _holds_lock_timeout(value: ErrorValue) -> bool:
-    return any(_is(each, "code", LOCAL_LOCK_CODES) for each in _every(value))
-
-
-def _holds_contention(value: ErrorValue) -> bool:
-    return any(_is(each, "name", CONTENDED_NAMES) for each in _every(value))
-
-
-def _every(value: ErrorValue) -> Iterable[ErrorValue]:
-    if not isinstance(value, ErrorRecord) or value.is_simple:
-        return (value,)
-    return walk(value, reasons=True)
-
-
-def _is(value: ErrorValue, attribute: str, known: frozenset[str]) -> bool:
-    found = getattr(value, attribute, None)
-    return isinstance(found, str) and found in known
 
 
 # --- classification ----------------------------------------------------------------------------------------------
@@ -245,7 +140,7 @@ def _inner_said_nothing(value: ErrorValue, status: int | float | None, seen: set
     """Whether a wrapped 400 or 422 came without a body; None where this branch cannot tell."""
     if depth > MAX_DEPTH or not _first_visit(value, seen):
         return None
-    direct = _direct_signal(value)
+    direct = direct_signal(value)
     inner = nested(value)
     status = direct.status if direct.status is not None else status
     if direct.message and direct.message.strip():
@@ -262,7 +157,7 @@ def _inner_said_nothing(value: ErrorValue, status: int | float | None, seen: set
 
 def _local_without_provider(value: ErrorValue, signal: Signal) -> bool:
     """A session lock's timeout is in it, and the provider said nothing explicit: no status, no code but a network's."""
-    if not _holds_lock_timeout(value):
+    if not holds_lock_timeout(value):
         return False
     reason = code_reason(signal.code)
     return inferred_status(signal.status, signal.message) is None and reason in (None, FailureReason.TIMEOUT)
@@ -276,7 +171,7 @@ def is_timeout_error(error: AnyError) -> bool:
     value = recorded(error)
     if _hints_at_timeout(value):
         return True
-    if not isinstance(value, ErrorRecord) or value.name != "AbortError" or _holds_lock_timeout(value):
+    if not isinstance(value, ErrorRecord) or value.name != "AbortError" or holds_lock_timeout(value):
         return False
     if ABORTED_REQUEST.search((signal_of(value).message or "").lower()) is not None:
         return True
@@ -284,7 +179,7 @@ def is_timeout_error(error: AnyError) -> bool:
 
 
 def _hints_at_timeout(value: ErrorValue) -> bool:
-    if not value or _holds_lock_timeout(value):
+    if not value or holds_lock_timeout(value):
         return False
     if isinstance(value, ErrorRecord) and value.name == "TimeoutError":
         return True
@@ -301,7 +196,7 @@ def is_non_provider_runtime_coordination_error(error: AnyError) -> bool:
     value = recorded(error)
     if isinstance(value, ErrorRecord) and value.is_failover:
         return False
-    if not _holds_lock_timeout(value) and not _holds_contention(value):
+    if not holds_lock_timeout(value) and not holds_contention(value):
         return False
     return not classify_failure(value)
 

@@ -1,55 +1,14 @@
 """What providers say when they fail, as tables of phrases: one table per class, one place per provider's oddity.
 
 Texts are matched lower-cased and trimmed. The tables agree with OpenClaw 2026.5.20, which is what the conformance
-vectors hold; `failure_rules.py` holds the order in which they are asked.
+vectors hold; `failure_rules.py` holds the order in which they are asked. Money: `billing_phrases.py`.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """Expressions that must all occur, tried only where one of `needles` does, which keeps the common case cheap."""
-
-    needles: tuple[str, ...]
-    expressions: tuple[re.Pattern[str], ...]
-
-    def find(self, text: str) -> str | None:
-        """What the first expression matched, where all of them match."""
-        if not any(needle in text for needle in self.needles):
-            return None
-        matches = [expression.search(text) for expression in self.expressions]
-        return matches[0].group(0) if matches[0] is not None and None not in matches else None
-
-
-@dataclass(frozen=True, slots=True)
-class Phrases:
-    """One class of texts: fixed phrases, and patterns for those that vary."""
-
-    literals: tuple[str, ...] = ()
-    patterns: tuple[Pattern, ...] = ()
-
-    def find(self, text: str) -> str | None:
-        """The part of the lower-cased `text` that belongs to the class, or None."""
-        for literal in self.literals:
-            if literal in text:
-                return literal
-        for pattern in self.patterns:
-            found = pattern.find(text)
-            if found is not None:
-                return found
-        return None
-
-
-def pattern(needles: str, *expressions: str) -> Pattern:
-    """A `Pattern`; `needles` are separated by `|`. Word boundaries and classes are ASCII, as in JavaScript."""
-    return Pattern(tuple(needles.split("|")), tuple(re.compile(expression, re.ASCII) for expression in expressions))
-
-
-# --- phrases -----------------------------------------------------------------------------------------------------
+from clawtop.core.phrases import Phrases, pattern
 
 IMAGE = Phrases(
     literals=("image dimensions exceed max allowed size",),
@@ -110,6 +69,7 @@ CONTEXT_OVERFLOW = Phrases(
         pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?max"),
         pattern("available context", r"\brequest \([\d,]+\s?tokens?\) exceeds (?:the )?available context size\b"),
         pattern("input token count", r"\binput token count exceeds the maximum number of input tokens\b"),
+        pattern("invalid_argument", r"maximum number of tokens", r"invalid_argument"),
         pattern("input exceeds", r"input exceeds", r"maximum number of tokens"),
         pattern("too long for", r"\binput (?:is too long for (?:(?:the|this) )?|too long for the )model\b"),
     ),
@@ -125,10 +85,6 @@ NOT_CONTEXT_OVERFLOW = Phrases(
             r"reasoning is (?:mandatory|required)|requires reasoning|reasoning cannot be disabled",
         ),
     ),
-)
-
-PERIODIC_LIMIT = Phrases(
-    patterns=(pattern("ly ", r"\b(?:daily|weekly|monthly)(?:[/-](?:daily|weekly|monthly))* (?:usage )?limits?\b"),),
 )
 
 RATE_LIMIT = Phrases(
@@ -159,6 +115,10 @@ RATE_LIMIT = Phrases(
     patterns=(pattern("tpm", r"\btpm\b"),),
 )
 
+PERIODIC_LIMIT = Phrases(
+    patterns=(pattern("ly ", r"\b(?:daily|weekly|monthly)(?:[/-](?:daily|weekly|monthly))* (?:usage )?limits?\b"),),
+)
+
 CONCURRENCY_LIMIT = Phrases(patterns=(pattern("concurrency", r"\bconcurrency limit (?:has been )?reached\b"),))
 
 OVERLOADED = Phrases(
@@ -175,86 +135,7 @@ OVERLOADED = Phrases(
 
 MODEL_NOT_READY = Phrases(patterns=(pattern("modelnotready", r"\bmodelnotreadyexception\b"),))
 
-HARD_402 = Phrases(
-    patterns=(
-        pattern(
-            "402",
-            r"""\bhttp\s*402\b|\berror(?:\s+code)?\s*[:=]?\s*402\b|\b(?:got|returned|received)\s+(?:a\s+)?402\b"""
-            r"""|(?:status|code)["']?\s*[:=]\s*402\b""",
-        ),
-    ),
-)
-"""Texts that clearly quote HTTP 402, Payment Required; a bare leading 402 does not."""
-
-POINTS_GONE = Phrases(patterns=(pattern("points", r"^(?:error:\s*)?(?:http\s*)?402\s+.*used up your points\b"),))
-
-PAYMENT_402 = Phrases(patterns=(pattern("402", r"^402\s+payment"),))
-
-ZAI_NO_RESOURCE = Phrases(patterns=(pattern("1311", r'"code"\s*:\s*1311\b'),))
-"""Z.ai / BigModel business code: the plan holds no resource package for the model."""
-
 ZAI_BAD_TOKEN = Phrases(patterns=(pattern("1113", r'"code"\s*:\s*1113\b'),))
-
-BILLING = Phrases(
-    literals=(
-        "payment required",
-        "insufficient credits",
-        "insufficient_quota",
-        "insufficient quota",
-        "insufficient balance",
-        "insufficient_balance",
-        "insufficient usd or diem balance",
-        "credit balance",
-        "plans & billing",
-        "extra usage is required",
-        "out of extra usage",
-        "draw from your extra usage",
-        "余额不足",
-        "欠费",
-    ),
-    patterns=(
-        pattern("insufficient", r"\binsufficient \w+\s+balance\b"),
-        pattern("more", r"requires?\s+more\s+credits"),
-        pattern("spend", r"spend(?:ing)?\s+limit"),
-        pattern(
-            "billing|insufficient credit",
-            r"\A(?:error[:\s-]+)?(?:billing[:\s-]|insufficient credit)",
-            r"upgrade|credits|payment|plan|purchase|subscription",
-        ),
-    ),
-)
-
-MONEY_GONE = Phrases(
-    literals=(
-        "insufficient credits",
-        "insufficient quota",
-        "insufficient balance",
-        "credit balance",
-        "plans & billing",
-        "top up",
-        "add more credits",
-        "billing hard limit",
-    ),
-    patterns=(pattern("limit", r"upgrade (?:your )?plan|maximum allowed", r"limit"),),
-)
-"""Within a 402: only money helps."""
-
-SUBSCRIPTION_QUOTA = Phrases(patterns=(pattern("subscription", r"subscription", r"limit"),))
-"""Within a 402: a plan's allowance is used up."""
-
-WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time window"))
-"""Within a 402: a subscription's allowance that comes back by itself."""
-
-LIMIT_RESETS = Phrases(
-    patterns=(
-        pattern("reset", r"(?:daily|weekly|monthly)\s+limit", r"reset"),
-        pattern("spend", r"spend(?:ing)? limit", r"daily|weekly|monthly|organization|workspace"),
-        pattern(
-            "organization|workspace", r"organization|workspace", r"limit", r"exceeded|reached|exhausted|billing period"
-        ),
-    ),
-)
-"""Within a 402: a limit of a period, an organization or a workspace, not an empty purse."""
 
 SERVER_ERROR_FIELD = Phrases(literals=('"type":"server_error"', '"code":"server_error"'))
 """OpenAI's structured form; the bare words are a transient server text."""
@@ -286,6 +167,7 @@ SERVER_TEXT = Phrases(
 )
 
 OPENAI_PROCESSING = Phrases(literals=("an error occurred while processing your request",))
+
 OPENAI_SIGNED = Phrases(
     literals=("help.openai.com",), patterns=(pattern("request", r"request[\s_-]?id:?\s*[\w-]{8,}"),)
 )
@@ -314,7 +196,8 @@ API_ERROR_TRANSIENT = Phrases(
 )
 """Anthropic's catch-all `api_error` says anything at all; with these words it is worth another try."""
 
-OAUTH_REFRESH = Phrases(literals=("oauth token refresh failed",))
+OAUTH_REFRESH = Phrases(literals=("oauth token refresh failed", "access token could not be refreshed"))
+
 OAUTH_REFRESH_FINAL = Phrases(
     literals=(
         "invalid_grant",
@@ -415,19 +298,13 @@ TIMEOUT = Phrases(
 )
 
 WHOLE_TIMEOUTS = frozenset({"terminated", "request failed"})
+
 WHOLE_UNKNOWNS = frozenset({"an unknown error occurred", "an unknown error occurred."})
+
 WHOLE_NO_DETAILS = frozenset({"unknown error (no error details in response)"})
 """Texts that mean something only when nothing else is said."""
 
 ABORTED_REQUEST = re.compile(r"request was aborted|request aborted")
 """An AbortError with this text is a timeout of the client library, not the user's doing."""
 
-# --- oddities of one provider ------------------------------------------------------------------------------------
-
-OPENROUTER_KEY_LIMIT = Phrases(
-    patterns=(pattern("key", r"\b(?:api\s+key\s+budget|key)\s+limit\s+(?:exceeded|reached|hit)\b"),)
-)
 OPENROUTER_UPSTREAM = Phrases(literals=("provider returned error",))
-
-BILLING_AS_429: tuple[str, ...] = ("moonshot", "kimi")
-"""Providers that answer 429 when the balance is empty; their billing texts outrank the status."""

@@ -27,7 +27,7 @@ from clawtop.core.failure import (
     signal_of,
     status_for_reason,
 )
-from clawtop.core.failure_rules import CODES, DEFAULT_STATUS, STATUS_RULES
+from clawtop.core.failure_signal import CODES, DEFAULT_STATUS, STATUS_RULES
 from clawtop.core.model import FailureReason, Generation
 from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 

@@ -1,0 +1,45 @@
+"""Classes of texts: fixed phrases, and patterns for those that vary."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Expressions that must all occur, tried only where one of `needles` does, which keeps the common case cheap."""
+
+    needles: tuple[str, ...]
+    expressions: tuple[re.Pattern[str], ...]
+
+    def find(self, text: str) -> str | None:
+        """What the first expression matched, where all of them match."""
+        if not any(needle in text for needle in self.needles):
+            return None
+        matches = [expression.search(text) for expression in self.expressions]
+        return matches[0].group(0) if matches[0] is not None and None not in matches else None
+
+
+@dataclass(frozen=True, slots=True)
+class Phrases:
+    """One class of texts: fixed phrases, and patterns for those that vary."""
+
+    literals: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+
+    def find(self, text: str) -> str | None:
+        """The part of the lower-cased `text` that belongs to the class, or None."""
+        for literal in self.literals:
+            if literal in text:
+                return literal
+        for pattern in self.patterns:
+            found = pattern.find(text)
+            if found is not None:
+                return found
+        return None
+
+
+def pattern(needles: str, *expressions: str) -> Pattern:
+    """A `Pattern`; `needles` are separated by `|`. Word boundaries and classes are ASCII, as in JavaScript."""
+    return Pattern(tuple(needles.split("|")), tuple(re.compile(expression, re.ASCII) for expression in expressions))
