@@ -1,0 +1,166 @@
+"""`clawtop explain`: errors and profiles, for people and as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.cli import explain
+from clawtop.errors import RefusedError, StateUnreadableError, UsageError
+from tests.support.samples import Sample, sample
+
+RATE_LIMITED = '429 {"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
+
+
+def arguments(*words: str, state: Sample | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    explain.add_arguments(parser)
+    found = parser.parse_args(words)
+    found.state_dir = str(state.state_dir) if state else None
+    found.agent = None
+    found.at = state.captured_at if state else None
+    return found
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, state: Sample | None = None) -> str:
+    assert explain.run(arguments(*words, state=state)) == 0
+    return capsys.readouterr().out
+
+
+def reported(capsys: pytest.CaptureFixture[str], *words: str, state: Sample | None = None) -> dict[str, Any]:
+    text = told(capsys, *words, "--json", state=state)
+    assert text.isascii()
+    report: dict[str, Any] = json.loads(text)
+    assert report.pop("schema") == 1
+    return report
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_limit_is_told_with_rule_mark_and_all_four_sides(capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, "error", RATE_LIMITED)
+    assert "rate_limit, HTTP 429" in text
+    assert "the profile is marked (rate_limit)" in text
+    assert text.count("rotates to the next profile; when none is left") == 4
+    assert text.count("the next model is asked") == 2
+
+
+def test_json_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    error = reported(capsys, "error", RATE_LIMITED)["error"]
+    assert (error["reason"], error["status"], error["marked"], error["coordination"]) == (
+        "rate_limit",
+        429,
+        "rate_limit",
+        False,
+    )
+    assert error["rule"]
+    assert error["chain"] == {"kind": "provider", "moves_on": True}
+    assert error["follows"][0] == {
+        "stage": "prompt",
+        "fallback_configured": True,
+        "action": "rotate_profile",
+        "reason": "rate_limit",
+        "without_profile": {"action": "fallback_model", "reason": "rate_limit"},
+    }
+
+
+def test_contention_is_local_and_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    lock = "session file locked (timeout 10000ms): pid=1 /s/a.jsonl.lock"
+    code = ("--code", "OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT")
+    text = told(capsys, "error", lock, *code)
+    assert "yes: contention on one session" in text
+    assert "no other profile, no other model, nothing recorded" in text
+    error = reported(capsys, "error", lock, *code)["error"]
+    assert (error["coordination"], error["marked"], error["follows"]) == (True, None, [])
+
+
+def test_a_timeout_follows_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = reported(capsys, "error", "Request timed out")["error"]
+    assert {side["action"] for side in ended["follows"]} == {"surface_error"}
+    falling = reported(capsys, "error", "Request timed out", "--timeouts", "rotate")["error"]
+    assert [side["action"] for side in falling["follows"]] == [
+        "fallback_model",
+        "surface_error",
+        "rotate_profile",
+        "rotate_profile",
+    ]
+
+
+def test_status_code_and_provider_can_be_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reported(capsys, "error", "nope", "--status", "402")["error"]["reason"] == "billing"
+    assert reported(capsys, "error", "nope", "--code", "RESOURCE_EXHAUSTED")["error"]["reason"] == "rate_limit"
+    kimi = ("error", "insufficient balance", "--status", "429")
+    assert reported(capsys, *kimi)["error"]["reason"] == "rate_limit"
+    assert reported(capsys, *kimi, "--provider", "moonshot")["error"]["reason"] == "billing"
+
+
+def test_an_unknown_text_has_no_class(capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(capsys, "error", "mystery")
+    assert "not a failure of a provider" in text
+    assert "the profile stays as it is" in text
+
+
+def test_where_openclaw_would_not_mark_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "OpenClaw 2026.5 would not mark it" in told(
+        capsys, "error", '{"name":"FailoverError","reason":"server_error","message":"x"}'
+    )
+
+
+def test_stdin_is_read_on_a_dash(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("invalid api key\n"))
+    assert reported(capsys, "error", "-")["error"]["reason"] == "auth"
+
+
+def test_secrets_and_control_characters_stay_out(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "invalid api key sk-abcdefghijklmnopqrstuv \x1b[31m"
+    for text in (told(capsys, "error", hostile), told(capsys, "error", hostile, "--json")):
+        assert "sk-abc" not in text
+        assert "\x1b" not in text
+
+
+def test_an_empty_text_is_a_wrong_command_line() -> None:
+    with pytest.raises(UsageError):
+        explain.run(arguments("error", "  "))
+
+
+# --- profiles ----------------------------------------------------------------------------------------------------
+
+
+def test_a_cooling_profile_says_until_when_and_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
+    state = sample("2026.5.20", "rate-limited")
+    text = told(capsys, "profile", "fakeai:one", state=state)
+    assert "cooling until" in text
+    assert "provider back" in text
+    assert "fakeai:two" in text
+    report = reported(capsys, "profile", "fakeai:one", state=state)["profile"]
+    assert (report["state"], report["is_next"]) == ("cooling", False)
+    assert report["until"] == report["windows"][0]["until"]
+    assert report["next_failure"]["rate_limit"]["keeps_window"] is True
+    assert report["provider_recovery"]["usable"] == ["fakeai:two", "fakeai:three"]
+
+
+def test_the_next_profile_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    report = reported(capsys, "profile", "fakeai:two", state=sample("2026.5.20", "rate-limited"))["profile"]
+    assert (report["is_next"], report["place"]["rank"], report["rejection"]) == (True, 1, None)
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(RefusedError) as refused:
+        explain.run(arguments("profile", "nope\x1b", state=sample("2026.5.20", "rate-limited")))
+    assert "fakeai:one" in refused.value.hint
+    assert "\x1b" not in str(refused.value)
+    assert refused.value.exit_code == 1
+
+
+def test_a_missing_state_directory_is_named(tmp_path: Path) -> None:
+    words = arguments("profile", "x")
+    words.state_dir = str(tmp_path / "nowhere")
+    with pytest.raises(StateUnreadableError, match="nowhere"):
+        explain.run(words)
