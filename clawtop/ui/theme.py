@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from textual.color import Color
 from textual.style import Style
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 from clawtop.view.line import Tone
 
@@ -180,6 +180,7 @@ def textual_theme(name: str) -> Theme:
         dark=palette.dark,
         ansi=palette.ansi,
         variables={
+            **(BUILTIN_THEMES["ansi-dark"].variables if palette.ansi else {}),
             "scrollbar": palette.faint,
             "scrollbar-hover": palette.dim,
             "scrollbar-active": palette.accent,

@@ -111,8 +111,10 @@ class Table(Generic[T]):
 
 
 def _without_empty_bands(rows: Sequence[Row[T]]) -> tuple[Row[T], ...]:
-    following = [*rows[1:], None]
-    return tuple(row for row, after in zip(rows, following, strict=True) if not row.band or (after and not after.band))
+    following = (*rows[1:], None)
+    return tuple(
+        row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band)
+    )
 
 
 def placed(columns: Sequence[Column[T]], width: int) -> tuple[Placed[T], ...]:
@@ -147,12 +149,10 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) 
     for position, (column, width) in enumerate(columns):
         if position:
             out.append(_GAP)
-        arrow = ""
+        line = title if position == 0 else ((column.title, Tone.HEAD),)
         if sorting is not None and sorting.column == column.id:
-            arrow = "▼" if sorting.descending else "▲"
-        line = title if position == 0 else ((column.title + arrow, Tone.HEAD),)
-        if position == 0 and arrow:
-            line = (*line, (arrow, Tone.HEAD))
+            arrow: Piece = ("▼" if sorting.descending else "▲", Tone.ACCENT)
+            line = (*cut(line, width - 1), arrow)
         out.extend(fitted(line, width, right=column.right))
     return tuple(out)
 

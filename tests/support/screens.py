@@ -52,3 +52,13 @@ def make_app(
     clock = clock or ManualClock(NOW)
     options = Options(read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs)
     return ClawtopApp(source, clock, options, theme=theme, operator=operator), source, clock
+
+
+def screen_lines(app: ClawtopApp) -> list[str]:
+    """What stands on the screen, dialogs included, as text without trailing blanks."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def screen_text(app: ClawtopApp) -> str:
+    """The same as one string."""
+    return "\n".join(screen_lines(app)) + "\n"

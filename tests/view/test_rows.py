@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
 from typing import Any
@@ -199,8 +200,8 @@ def test_lock_traffic_is_told_even_when_no_lock_stands() -> None:
 
 
 def test_every_column_sorts_or_says_that_it_does_not() -> None:
-    for make in (profile_table, session_table, lock_table, warning_table):
-        table = make(env_of(INCIDENT))
+    makers: tuple[Callable[[Env], Table[Any]], ...] = (profile_table, session_table, lock_table, warning_table)
+    for table in (make(env_of(INCIDENT)) for make in makers):
         for column in table.columns:
             values = [column.sort(row.item, table.env) for row in table.rows if column.sort and not row.band]
             sorted(value for value in values if value is not None)

@@ -76,8 +76,10 @@ class TablesScreen(DashboardScreen):
 
     def _focus_by(self, step: int) -> None:
         tables = self.tables
-        tables[(tables.index(self.current) + step) % len(tables)].focus()
-        self.refresh_state()
+        following = tables[(tables.index(self.current) + step) % len(tables)]
+        following.display = True  # a hidden one, beside a zoomed table, takes no focus
+        following.focus()
+        self.call_after_refresh(self.refresh_state)
 
     def do_sort(self) -> None:
         table = self.current

@@ -35,7 +35,7 @@ class LineScroll(ScrollView):
     def show(self, lines: Sequence[Line], *, from_top: bool = False) -> None:
         """Show these lines; `from_top` for another subject than before."""
         before, self._lines = self._lines, lines
-        size = Size(self.size.width, len(lines))
+        size = Size(1, len(lines))
         if from_top and self.scroll_y:
             self.scroll_to(y=0, animate=False)
         if size != self.virtual_size:

@@ -89,7 +89,7 @@ class LiveTable(ScrollView, can_focus=True):
         else:
             first = next((i for i, row in enumerate(rows) if not row.band), 0) if key is None else self._cursor
             self._cursor = max(0, min(first, len(rows) - 1))
-        size = Size(self.size.width, len(rows) + 1)
+        size = Size(1, len(rows) + 1)
         if size != self.virtual_size:
             self.virtual_size = size
         self._announce()
@@ -110,9 +110,9 @@ class LiveTable(ScrollView, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def on_resize(self) -> None:
-        self._drawn.clear()
         self._place()
         self._reveal()
+        self.redraw(everything=True)
 
     @property
     def _width(self) -> int:

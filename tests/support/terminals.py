@@ -1,0 +1,167 @@
+"""A program in a pseudo-terminal, and what its screen shows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pyte
+
+ENTER_ALTERNATE = b"\x1b[?1049h"
+LEAVE_ALTERNATE = b"\x1b[?1049l"
+SHOW_CURSOR = b"\x1b[?25h"
+MOUSE_OFF = b"\x1b[?1003l"
+
+_UNKNOWN_TO_PYTE = (b"\x1b[<u", b"\x1b[>1u")
+"""Sequences of the kitty keyboard protocol, which pyte would print."""
+
+
+class Terminal:
+    """A child process on its own terminal. `raw` is everything that it wrote."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        columns: int = 120,
+        lines: int = 30,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._main, child_side = os.openpty()
+        self._set_size(columns, lines)
+        self.screen = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self.screen)
+        self.raw = bytearray()
+        self.process = subprocess.Popen(
+            argv,
+            stdin=child_side,
+            stdout=child_side,
+            stderr=child_side,
+            env={**plain_environment(), **(environment or {})},
+            preexec_fn=lambda: _take_terminal(child_side),  # noqa: PLW1509 - tests start it from one thread
+            close_fds=True,
+        )
+        os.close(child_side)
+
+    def _set_size(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._main, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def read(self, seconds: float = 0.05) -> bytes:
+        """What comes within this time, or until the first piece has come."""
+        if not select.select([self._main], [], [], seconds)[0]:
+            return b""
+        try:
+            data = os.read(self._main, 1 << 16)
+        except OSError:  # the child's side is closed
+            return b""
+        self.raw += data
+        for sequence in _UNKNOWN_TO_PYTE:
+            data = data.replace(sequence, b"")
+        self._stream.feed(data)
+        return data
+
+    def wait_for(self, seen: str | Callable[[Terminal], bool], seconds: float = 15.0) -> None:
+        """Read until a text stands on the screen, or a condition holds; AssertionError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        holds = (lambda _: seen in self.text) if isinstance(seen, str) else seen
+        while not holds(self):
+            assert time.monotonic() < deadline, f"not seen: {seen!r}\n{self.text}"
+            self.read()
+
+    def drain(self, seconds: float) -> bytes:
+        """Everything that comes within `seconds`."""
+        deadline = time.monotonic() + seconds
+        out = b""
+        while (left := deadline - time.monotonic()) > 0:
+            out += self.read(left)
+        return out
+
+    @property
+    def lines(self) -> list[str]:
+        """The screen's lines without trailing blanks."""
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def send(self, keys: str) -> None:
+        """Type."""
+        os.write(self._main, keys.encode())
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Change the window's size, as a terminal does."""
+        self._set_size(columns, lines)
+        self.screen.resize(lines, columns)
+        self.process.send_signal(signal.SIGWINCH)
+
+    def hang_up(self) -> None:
+        """Close our side: the terminal window is gone."""
+        os.close(self._main)
+        self._main = -1
+
+    def exit_code(self, seconds: float = 15.0) -> int:
+        """Read until the process has ended; its exit code."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still running\n{self.text}"
+            if self._main >= 0:
+                self.read()
+            else:
+                time.sleep(0.02)
+        while self._main >= 0 and self.read(0.01):
+            pass
+        return self.process.returncode
+
+    def mode(self) -> list[object]:
+        """The terminal's line settings."""
+        return termios.tcgetattr(self._main)
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        with contextlib.suppress(OSError):
+            self.process.kill()
+        self.process.wait()
+        if self._main >= 0:
+            self.hang_up()
+
+
+@contextlib.contextmanager
+def open_terminal(
+    argv: Sequence[str], *, columns: int = 120, lines: int = 30, environment: Mapping[str, str] | None = None
+) -> Iterator[Terminal]:
+    """A terminal that is closed afterwards."""
+    terminal = Terminal(argv, columns=columns, lines=lines, environment=environment)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def clawtop(*arguments: str) -> list[str]:
+    """The command line of the program."""
+    return [sys.executable, "-m", "clawtop", *arguments]
+
+
+def plain_environment() -> dict[str, str]:
+    """An environment as it is over SSH: 256 colours, UTF-8, nothing of the tester's terminal."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
+    return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
+
+
+def _take_terminal(descriptor: int) -> None:
+    os.setsid()
+    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
