@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clawtop.core.model import AuthStore, Generation, Problem
-from clawtop.store.json_text import MEGABYTE, stamp_of
+from clawtop.store.json_text import MEGABYTE, read_head, stamp_of
 
 STATE_DATABASE = Path("state") / "openclaw.sqlite"
 AGENT_DATABASE = "openclaw-agent.sqlite"
@@ -30,13 +30,7 @@ def has_auth_profiles(agent_dir: Path) -> bool:
 
 
 def _holds(database: Path, *needles: bytes) -> bool:
-    content = b""
-    for path in (database, database.with_name(database.name + "-wal")):
-        try:
-            with path.open("rb") as file:
-                content += file.read(_MAX_BYTES)
-        except OSError:
-            continue
+    content = read_head(database, _MAX_BYTES) + read_head(database.with_name(database.name + "-wal"), _MAX_BYTES)
     return content.startswith(_MAGIC) and all(needle in content for needle in needles)
 
 

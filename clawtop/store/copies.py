@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from clawtop.store.json_text import read_head
+
 HEAD_BYTES = 64 * 1024
 _SESSION_FILE = re.compile(rb'"sessionFile"\s*:\s*"(/[^"\\]{1,4000})/agents/[^"/\\]+/sessions/[^"/\\]+"')
 _STATE_NAME = re.compile(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
@@ -46,7 +48,9 @@ def _spoken_roots(state_dir: Path, config_path: str, agent_names: tuple[str, ...
         elif name == state_dir.name or _STATE_NAME.fullmatch(name):
             yield root
     for name in agent_names:
-        for match in _SESSION_FILE.finditer(_head(state_dir / "agents" / name / "sessions" / "sessions.json")):
+        for match in _SESSION_FILE.finditer(
+            read_head(state_dir / "agents" / name / "sessions" / "sessions.json", HEAD_BYTES)
+        ):
             yield os.fsdecode(match[1])
 
 
@@ -63,15 +67,7 @@ def _config_paths(state_dir: Path) -> Iterator[str]:
 
 def _object(path: Path) -> dict[str, object]:
     try:
-        value = json.loads(_head(path) or b"{}")
+        value = json.loads(read_head(path, HEAD_BYTES) or b"{}")
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(HEAD_BYTES)
-    except OSError:
-        return b""

@@ -12,7 +12,7 @@ from typing import Any
 
 from clawtop.core.model import Generation
 from clawtop.store.auth_sqlite import has_auth_profiles, has_shared_store
-from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
+from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
 from clawtop.store.wire import mapping, text
 
 MAX_AUTH_BYTES = 16 * MEGABYTE
@@ -100,9 +100,5 @@ def _object(path: Path) -> dict[str, Any] | None:
 
 def recorded_version(trajectory: Path) -> str | None:
     """The OpenClaw version that wrote a trajectory (2026.5.18 and later say so in its first lines)."""
-    try:
-        with trajectory.open("rb") as file:
-            match = _RECORDED_VERSION.search(file.read(_TRAJECTORY_HEAD))
-    except OSError:
-        return None
+    match = _RECORDED_VERSION.search(read_head(trajectory, _TRAJECTORY_HEAD))
     return text(match[1].decode("ascii", "replace")) if match else None

@@ -86,6 +86,20 @@ def _everything(descriptor: int, size: int, limit: int) -> bytes:
     return chunks[0] if len(chunks) <= 2 and not chunks[-1] else b"".join(chunks)
 
 
+def read_head(path: str | Path, limit: int) -> bytes:
+    """Up to `limit` bytes from the beginning of a regular file; empty for anything else."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except (OSError, ValueError):
+        return b""
+    try:
+        return os.read(descriptor, limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
 def _too_large(where: str, limit: int) -> Problem:
     return Problem("too-large", where, f"is larger than {limit // MEGABYTE} MB, which is more than clawtop reads")
 
