@@ -36,9 +36,10 @@ def open_reader(
 
 def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
     """As `open_reader`; its snapshots also tell holders, lanes, events and config warnings."""
+    from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 
-    return open_reader(args, clock, (IncidentPart(),))
+    return open_reader(args, clock, (config_part, IncidentPart()))
 
 
 def load_snapshot(args: argparse.Namespace) -> Snapshot:

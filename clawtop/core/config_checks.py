@@ -1,0 +1,245 @@
+"""What in openclaw.json leads to trouble that these threads describe, with the path of the setting.
+
+Warnings, never errors: OpenClaw runs with all of it. The mapping is the parsed configuration, includes resolved; what
+is malformed in it is OpenClaw's business and passed over here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.core.lock_limits import lock_limits
+from clawtop.core.model import AgentInfo, Generation, Problem
+from clawtop.core.profile_state import ProfileState, profile_state
+from clawtop.text import safe
+
+SHARED_BY_DEFAULT = "main"
+"""`session.dmScope`: direct messages of all channels go to the main session, where heartbeats run too."""
+
+_NO_INTERVAL = re.compile(r"\s*0*(?:\.0*)?\s*[a-z]*\s*")
+_NOT_CHANNELS = frozenset({"defaults", "modelByChannel"})
+_LOCKED_THROUGHOUT = frozenset({Generation.A, Generation.C})
+
+
+def config_problems(
+    raw: Mapping[str, Any], generation: Generation | None, agents: Sequence[AgentInfo], now: int
+) -> tuple[Problem, ...]:
+    """Every warning, in the order of the checks.
+
+    Args:
+        generation: of the OpenClaw that reads this configuration; None: keys are not judged.
+        agents: with their models, and their stores where those are known.
+        now: ms since the epoch, for what is exhausted at this moment.
+    """
+    problems = [*shared_heartbeats(raw), *fallbacks_of_one_provider(raw, agents, now)]
+    if generation is not None:
+        problems += [*limits_below_timeouts(raw, generation), *unknown_keys(raw, generation)]
+    return tuple(problems)
+
+
+# --- heartbeats that share a session with channels (thread 83510 C) ----------------------------------------------
+
+
+def shared_heartbeats(raw: Mapping[str, Any]) -> Iterator[Problem]:
+    """Agents whose heartbeat runs in the main session while direct messages go there too."""
+    channels = sorted(_channels(raw))
+    scope = _part(raw, "session").get("dmScope", SHARED_BY_DEFAULT)
+    if not channels or scope != SHARED_BY_DEFAULT:
+        return
+    for beat in _heartbeats(raw):
+        if beat.runs and not beat.isolated and beat.session in {None, "main"}:
+            yield Problem(
+                "heartbeat-shares-session",
+                f"{beat.path}.isolatedSession",
+                f"the heartbeat of agent {safe(beat.agent, 60)} runs in the session that"
+                f" {safe(', '.join(channels), 80)} use: one takes the other's turn over; set it to true",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Heartbeat:
+    agent: str
+    path: str
+    runs: bool
+    isolated: bool
+    session: str | None
+
+
+def _heartbeats(raw: Mapping[str, Any]) -> Iterator[_Heartbeat]:
+    """The heartbeats that run: of the agents with a block of their own, or else of the default agent."""
+    defaults = _part(raw, "agents", "defaults", "heartbeat")
+    entries = list(_agents(raw))
+    own = [(name, path, entry) for name, path, entry in entries if isinstance(entry.get("heartbeat"), Mapping)]
+    if own:
+        for name, path, entry in own:
+            yield _heartbeat(name, f"{path}.heartbeat", {**defaults, **entry["heartbeat"]})
+        return
+    default = next((name for name, _, entry in entries if entry.get("default") is True), None)
+    name = default or (entries[0][0] if entries else "main")
+    yield _heartbeat(name, "agents.defaults.heartbeat", defaults)
+
+
+def _heartbeat(agent: str, path: str, block: Mapping[str, Any]) -> _Heartbeat:
+    every, session = block.get("every"), block.get("session")
+    stopped = isinstance(every, str) and every.strip() != "" and _NO_INTERVAL.fullmatch(every) is not None
+    return _Heartbeat(
+        agent,
+        path,
+        runs=not stopped,
+        isolated=block.get("isolatedSession") is True,
+        session=session.strip() if isinstance(session, str) and session.strip() else None,
+    )
+
+
+def _channels(raw: Mapping[str, Any]) -> Iterator[str]:
+    for name, settings in _part(raw, "channels").items():
+        if name not in _NOT_CHANNELS and isinstance(settings, Mapping) and settings.get("enabled") is not False:
+            yield name
+
+
+# --- lock limits below run timeouts (thread 62351) ---------------------------------------------------------------
+
+
+def limits_below_timeouts(raw: Mapping[str, Any], generation: Generation) -> Iterator[Problem]:
+    """Limits of the session write lock that are over before a run of the configured length is."""
+    timeout_s = _part(raw, "agents", "defaults").get("timeoutSeconds")
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if generation is Generation.D or not is_number or not 0 < timeout_s < _ABSURD_S:
+        return
+    write_lock = _part(raw, "session", "writeLock")
+    limits = lock_limits(generation, write_lock, {})
+    checks = [("staleMs", limits.stale_ms, _WHEN_STALE[generation])]
+    if "maxHoldMs" in write_lock:
+        checks.append(("maxHoldMs", limits.max_hold_ms, "the lock is given up while the run still writes"))
+    if generation in _LOCKED_THROUGHOUT:
+        checks.append(("acquireTimeoutMs", limits.acquire_ms, "a second turn gives up while the first still runs"))
+    for name, limit_ms, effect in checks:
+        if limit_ms < timeout_s * 1000:
+            yield Problem(
+                "lock-limit-below-run-timeout",
+                f"session.writeLock.{name}",
+                f"{limit_ms / 1000:g} s is less than a run may take (agents.defaults.timeoutSeconds {timeout_s:g} s):"
+                f" {effect}",
+            )
+
+
+_ABSURD_S = 10**9
+
+_WHEN_STALE = {
+    Generation.A: "a waiting turn removes the lock of a living run",
+    Generation.B: "a waiting turn removes the lock of a living run",
+    Generation.C: "a waiting turn fails with a stale lock, although the run lives",
+}
+
+
+# --- keys that this version does not know ------------------------------------------------------------------------
+
+_COOLDOWNS_A = frozenset(
+    {"billingBackoffHours", "billingBackoffHoursByProvider", "billingMaxHours", "failureWindowHours"}
+)
+_COOLDOWNS_B = _COOLDOWNS_A | {
+    "authPermanentBackoffMinutes",
+    "authPermanentMaxMinutes",
+    "overloadedProfileRotations",
+    "overloadedBackoffMs",
+    "rateLimitedProfileRotations",
+}
+_AUTH = frozenset({"profiles", "order", "cooldowns"})
+_WRITE_LOCK = frozenset({"acquireTimeoutMs", "staleMs", "maxHoldMs"})
+
+_KNOWN: Mapping[str, Mapping[Generation, frozenset[str]]] = {
+    "auth": {
+        Generation.A: _AUTH,
+        Generation.B: _AUTH,
+        Generation.C: _AUTH,
+        Generation.D: _AUTH - {"cooldowns"},
+    },
+    "auth.cooldowns": {Generation.A: _COOLDOWNS_A, Generation.B: _COOLDOWNS_B, Generation.C: _COOLDOWNS_B},
+    "session.writeLock": {Generation.B: _WRITE_LOCK, Generation.C: _WRITE_LOCK},
+}
+"""Section -> generation -> the keys that it knows there. A generation that is not named knows no such section."""
+
+_RETIRED: Mapping[str, frozenset[Generation]] = {
+    "session.writeLock": frozenset({Generation.A, Generation.D}),
+    "diagnostics.stuckSessionWarnMs": frozenset({Generation.D}),
+    "diagnostics.stuckSessionAbortMs": frozenset({Generation.A, Generation.D}),
+}
+"""Settings that a generation does not have, or not any more (formats.md 0, 4 and 6)."""
+
+
+def unknown_keys(raw: Mapping[str, Any], generation: Generation) -> Iterator[Problem]:
+    """Settings about profiles, cooldowns and locks that this generation does not know: they do nothing, or worse."""
+    paths = [path for path, without in _RETIRED.items() if generation in without and _at(raw, path) is not None]
+    for section, by_generation in _KNOWN.items():
+        known = by_generation.get(generation)
+        if known is not None:
+            paths += [f"{section}.{key}" for key in _part(raw, *section.split(".")) if key not in known]
+    for path in paths:
+        yield Problem(
+            "unknown-config-key",
+            path,
+            f"OpenClaw of generation {generation} does not know this key"
+            + ("; a gateway of it refuses the whole file at a reload" if generation is Generation.D else ""),
+        )
+
+
+# --- fallbacks without a way out ---------------------------------------------------------------------------------
+
+
+def fallbacks_of_one_provider(raw: Mapping[str, Any], agents: Sequence[AgentInfo], now: int) -> Iterator[Problem]:
+    """Agents whose fallback models all ask the provider that the first model asks."""
+    named = {name: path for name, path, entry in _agents(raw) if _has_fallbacks(entry.get("model"))}
+    for agent in agents:
+        providers = {model.provider for model in agent.models}
+        if len(agent.models) < 2 or len(providers) > 1:
+            continue
+        (provider,) = providers
+        exhausted = _is_exhausted(agent, provider, now)
+        yield Problem(
+            "fallbacks-share-provider",
+            f"{named.get(agent.id, 'agents.defaults')}.model.fallbacks",
+            f"all {len(agent.models)} models of agent {safe(agent.id, 60)} ask {safe(provider, 60)}: when its profiles"
+            f" cool down there is nothing to fall back to" + (", and none of them is usable now" if exhausted else ""),
+        )
+
+
+def _is_exhausted(agent: AgentInfo, provider: str, now: int) -> bool:
+    profiles = agent.store.profiles if agent.store is not None else ()
+    states = [profile_state(profile, now)[0] for profile in profiles if profile.provider == provider]
+    return bool(states) and ProfileState.USABLE not in states
+
+
+def _has_fallbacks(model: Any) -> bool:
+    return isinstance(model, Mapping) and isinstance(model.get("fallbacks"), list)
+
+
+# --- finding things ----------------------------------------------------------------------------------------------
+
+
+def _agents(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(id, path, entry) of each configured agent: a list until 2026.7.1, a map later."""
+    section = _part(raw, "agents")
+    listed = section.get("list")
+    for place, entry in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(entry, Mapping):
+            name = entry.get("id")
+            yield name if isinstance(name, str) else "main", f"agents.list[{place}]", entry
+    for name, entry in _part(section, "entries").items():
+        if isinstance(entry, Mapping):
+            yield name, f"agents.entries.{name}", entry
+
+
+def _part(node: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The object at a path; an empty one where there is none."""
+    for name in names:
+        found = node.get(name)
+        node = found if isinstance(found, Mapping) else {}
+    return node
+
+
+def _at(raw: Mapping[str, Any], path: str) -> Any:
+    *names, last = path.split(".")
+    return _part(raw, *names).get(last)

@@ -1,0 +1,18 @@
+"""Warnings about the configuration as a part of every snapshot that asks for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clawtop.core.config_checks import config_problems
+from clawtop.core.model import Snapshot
+from clawtop.store.layout import Layout
+
+
+def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
+    """`snapshot` with what `core.config_checks` finds in openclaw.json; an extra part of `SnapshotReader`."""
+    if layout.config.raw is None:
+        return snapshot
+    now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
+    found = config_problems(layout.config.raw, snapshot.generation, snapshot.agents, now)
+    return replace(snapshot, warnings=tuple(dict.fromkeys((*snapshot.warnings, *found))))
