@@ -60,15 +60,18 @@ class Context:
     own_runs: frozenset[str] = frozenset()
     busy: str | None = None
     replaying: bool = False
+    view: str = ""
 
 
 class Group(StrEnum):
     """Sections of the help and of the README's key list."""
 
     LOOK = "Look"
+    INCIDENT = "Incident"
     MOVE = "Move"
     OPERATE = "Operate"
     DRIVE = "Drive"
+    REPLAY = "Replay"
     SHELL = "Shell only"
 
 
@@ -145,6 +148,18 @@ def _not_replaying(context: Context) -> str | None:
     return "a recording is being replayed" if context.replaying else None
 
 
+def _not_overview(context: Context) -> str | None:
+    return "this is the overview" if context.view == "overview" else None
+
+
+def _timeline(context: Context) -> str | None:
+    return None if context.view == "timeline" else f"press {key_label(command('timeline').keys[0])} first: the timeline"
+
+
+def _replaying(context: Context) -> str | None:
+    return None if context.replaying else "this is live; it steers what clawtop replay plays"
+
+
 def _drivable(context: Context) -> str | None:
     snapshot = context.snapshot
     if snapshot is not None and snapshot.generation == "D" and snapshot.gateway.state is not GatewayState.DEAD:
@@ -168,6 +183,69 @@ COMMANDS: tuple[Command, ...] = (
         "Profiles, sessions and locks, with the detail of the row under the cursor.",
         Group.LOOK,
         ("1",),
+    ),
+    Command(
+        "tree",
+        "Tree",
+        "Who waits for whom, since when, and the key that ends it. Opens by itself when something is blocked.",
+        Group.INCIDENT,
+        ("2",),
+        footer=True,
+    ),
+    Command("lanes", "Lanes", "Load and waits of each lane, collisions and takeovers.", Group.INCIDENT, ("3",)),
+    Command("timeline", "Timeline", "How it came to this, the newest first.", Group.INCIDENT, ("4",)),
+    Command("forecast", "Forecast", "When each agent can answer again, and who is stranded.", Group.INCIDENT, ("5",)),
+    Command(
+        "jump",
+        "Jump",
+        "To the row of the overview that this is about; in the tree to the cause of this chain first.",
+        Group.INCIDENT,
+        ("o",),
+        _ROW,
+        check=_not_overview,
+    ),
+    Command(
+        "only",
+        "Only this",
+        "Timeline: only what concerns this entry's profile; again: its session, its lane, everything.",
+        Group.INCIDENT,
+        ("f",),
+        check=_timeline,
+    ),
+    Command(
+        "kinds",
+        "Kinds",
+        "Timeline: only the next group of kinds, such as contention.",
+        Group.INCIDENT,
+        ("v",),
+        check=_timeline,
+    ),
+    Command(
+        "background",
+        "Background",
+        "Timeline: show or leave out what happens all the time.",
+        Group.INCIDENT,
+        ("B",),
+        check=_timeline,
+    ),
+    Command(
+        "bundle",
+        "Save incident",
+        "Write status, tree, timeline, warnings and versions to one redacted file, to paste or to replay.",
+        Group.INCIDENT,
+        ("b",),
+        verb="bundle",
+        usage="[--out FILE|-] [--json]",
+    ),
+    Command(
+        "record",
+        "Record",
+        "Write everything that happens to a recording; again: stop.",
+        Group.INCIDENT,
+        ("ctrl+r",),
+        verb="record",
+        usage="[--out FILE] [--seconds S]",
+        check=_not_replaying,
     ),
     Command("warnings", "Warnings", "Everything that is wrong and has a name.", Group.LOOK, ("w",)),
     Command("detail", "Detail", "Open the whole detail of this row.", Group.LOOK, ("enter",), _ROW),
@@ -302,6 +380,39 @@ COMMANDS: tuple[Command, ...] = (
         usage="[ID]",
         check=_undoable,
     ),
+    Command("replay-play", "Play / stop", "Play on, or stand still.", Group.REPLAY, ("space",), check=_replaying),
+    Command("replay-step", "Step", "Stand still, one snapshot on.", Group.REPLAY, ("full_stop",), check=_replaying),
+    Command("replay-step-back", "Step back", "One snapshot back.", Group.REPLAY, ("comma",), check=_replaying),
+    Command("replay-faster", "Faster", "Twice the speed.", Group.REPLAY, ("right_square_bracket",), check=_replaying),
+    Command("replay-slower", "Slower", "Half the speed.", Group.REPLAY, ("left_square_bracket",), check=_replaying),
+    Command(
+        "replay-forward", "Forward", "Ten seconds on.", Group.REPLAY, ("greater_than_sign", "right"), check=_replaying
+    ),
+    Command("replay-back", "Back", "Ten seconds back.", Group.REPLAY, ("less_than_sign", "left"), check=_replaying),
+    Command(
+        "replay-event",
+        "Next event",
+        "Stand still at the next thing that happened.",
+        Group.REPLAY,
+        ("e",),
+        check=_replaying,
+    ),
+    Command(
+        "replay-event-back",
+        "Event before",
+        "Stand still at the last thing that happened before.",
+        Group.REPLAY,
+        ("E",),
+        check=_replaying,
+    ),
+    Command(
+        "replay",
+        "Replay",
+        "Open a recording, or an incident file, in the dashboard; nothing can be changed there.",
+        Group.SHELL,
+        verb="replay",
+        usage="FILE [--speed X] [--paused]",
+    ),
     Command(
         "status",
         "Status",
@@ -363,6 +474,10 @@ _KEY_LABELS = {
     "f5": "F5",
     "less_than_sign": "<",
     "greater_than_sign": ">",
+    "full_stop": ".",
+    "comma": ",",
+    "left": "←",
+    "right": "→",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
 }

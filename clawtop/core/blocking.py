@@ -78,9 +78,13 @@ class Node:
     def cause(self) -> Node:
         """The end of the weightiest branch: what everything above waits for."""
         node = self
-        while node.children:
-            node = max(node.children, key=lambda child: _WEIGHT[child.severity])
+        while (heavier := node.heaviest()) is not None:
+            node = heavier
         return node
+
+    def heaviest(self) -> Node | None:
+        """The child that weighs most, the first of equals; None at the end of a branch."""
+        return max(self.children, key=lambda child: _WEIGHT[child.severity], default=None)
 
 
 _WEIGHT = {Severity.BUSY: 0, Severity.BLOCKED: 1, Severity.STUCK: 2}

@@ -2,14 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from heapq import merge
+from types import MappingProxyType
 
 from clawtop.core.model import Event, EventKind
 
 BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_START, EventKind.RUN_END})
 """Kinds that happen all the time; shown only when asked for."""
+
+
+KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
+    {
+        "trouble": frozenset(
+            {
+                EventKind.FAILURE,
+                EventKind.TAKEOVER,
+                EventKind.CONTENDED,
+                EventKind.STUCK,
+                EventKind.MARK_LOST,
+                EventKind.REVERTED,
+            }
+        ),
+        "failover": frozenset(
+            {
+                EventKind.ATTEMPT,
+                EventKind.FAILURE,
+                EventKind.ROTATE,
+                EventKind.MARK,
+                EventKind.MARK_LOST,
+                EventKind.FALLBACK,
+                EventKind.REPLY,
+                EventKind.PROFILE,
+            }
+        ),
+        "contention": frozenset(
+            {
+                EventKind.TAKEOVER,
+                EventKind.CONTENDED,
+                EventKind.WAIT,
+                EventKind.ACQUIRE,
+                EventKind.RELEASE,
+                EventKind.STUCK,
+                EventKind.RECOVERY,
+                EventKind.LOCK,
+                EventKind.LANE,
+            }
+        ),
+        "operators": frozenset({EventKind.INTENT, EventKind.OPERATION, EventKind.REVERTED, EventKind.DRAIN}),
+        "gateway": frozenset({EventKind.GATEWAY, EventKind.SESSION, EventKind.RUN_START, EventKind.RUN_END}),
+    }
+)
+"""What an operator asks for at once, in the order in which the kinds key goes through them."""
+
+ABOUT = ("profile", "session", "lane")
+"""What an entry may be about, in the order in which the key that narrows to it goes through them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +83,7 @@ class Filter:
             return False
         if self.profile is not None and event.profile != self.profile:
             return False
-        if self.session is not None and self.session not in (event.session_key, event.session_file):
+        if self.session is not None and self.session not in {event.session_key, event.session_file}:
             return False
         if self.lane is not None and event.lane != self.lane:
             return False
@@ -51,6 +99,15 @@ class Filter:
                 event.source,
                 event.run_id,
             )
+        )
+
+    def narrowed(self, name: str | None = None, value: str | None = None) -> Filter:
+        """Narrowed to one thing of `ABOUT`, and no longer to another; without a name to none."""
+        return replace(
+            self,
+            profile=value if name == "profile" else None,
+            session=value if name == "session" else None,
+            lane=value if name == "lane" else None,
         )
 
 
@@ -75,3 +132,9 @@ class Timeline:
     def matching(self, chosen: Filter) -> tuple[Event, ...]:
         """The events that `chosen` admits, oldest first."""
         return tuple(event for event in self.events if chosen.admits(event))
+
+
+def narrowings(event: Event) -> tuple[tuple[str, str], ...]:
+    """What `event` is about: pairs of a field of `Filter` and its value, in the order of `ABOUT`."""
+    values = {"profile": event.profile, "session": event.session_key or event.session_file, "lane": event.lane}
+    return tuple((name, value) for name in ABOUT if (value := values[name]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from clawtop.commands import Arming, Context
 from clawtop.text import safe
 from clawtop.ui.arming import MEANING
+from clawtop.ui.incident import INCIDENT_ACTIONS
 from clawtop.ui.theme import THEMES
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ ACTIONS: Mapping[str, Callable[[ClawtopApp], None]] = {
     "palette": lambda app: app.action_command_palette(),
     "help": _help,
     "detail": _detail,
+    **INCIDENT_ACTIONS,
 }
 
 

@@ -20,6 +20,7 @@ from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.actions import ACTIONS, REFUSED
 from clawtop.ui.arming import ArmingSwitch
+from clawtop.ui.incident import Vigil
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.ports import Operator, Options, Source
 from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
@@ -55,6 +56,7 @@ class ClawtopApp(App[None]):
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
         self.operator = operator
+        self.vigil = Vigil(options.incident)
         self.paused = False
         self.facts: Facts | None = None
         self.said: Line | None = None
@@ -94,6 +96,7 @@ class ClawtopApp(App[None]):
         if snapshot is not None:
             self.facts = Facts(snapshot, self.now, self.options.agent)
             self.view.refresh_state()
+            self.vigil.look(self, snapshot)
 
     def _tick(self) -> None:
         if terminal_is_gone():
@@ -106,7 +109,8 @@ class ClawtopApp(App[None]):
             self.view.draw_footer()
         if self.paused:
             return
-        if self.facts is not None and self.facts.changes_at is not None and self.now >= self.facts.changes_at:
+        ends = self.facts.changes_at if self.facts is not None else None
+        if (ends is not None and self.now >= ends) or self.vigil.is_due(self.now):
             self.watch_snapshot(self.snapshot)
         else:
             self.view.refresh_time()
@@ -135,7 +139,7 @@ class ClawtopApp(App[None]):
     @property
     def mood(self) -> str:
         """One word about the dashboard itself, for the first line."""
-        return " PAUSED " if self.paused else ""
+        return self.vigil.mood(paused=self.paused)
 
     def context(self, target: Target | None) -> Context:
         """What commands need to know."""
@@ -144,6 +148,8 @@ class ClawtopApp(App[None]):
             target,
             self.arming.state,
             undoable=self.facts is not None and self.facts.undoable,
+            replaying=self.options.incident.playback is not None,
+            view=self.view.view_id,
         )
 
     def set_paused(self, paused: bool) -> None:
@@ -206,7 +212,7 @@ class ClawtopApp(App[None]):
             self.say(f"{target.kind} {safe(target.id, 60)} is not in the state any more", Tone.WARN)
 
     def do_quit(self) -> None:
-        if isinstance(self.view, MainScreen):
+        if isinstance(self.view, MainScreen) or self.view.is_first:
             self.exit(return_code=0)
         else:
             self.pop_screen()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.commands import Command, Context
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
@@ -32,6 +32,64 @@ class Operator(Protocol):
         """Preview, confirm, execute, receipt."""
 
 
+class Tape(Protocol):
+    """Records what the screen gets, while it is on: `engine.tape.Tape`."""
+
+    @property
+    def recording(self) -> str | None:
+        """The file that is being written; None while it is off."""
+
+    def start(self) -> str:
+        """Begin a recording; its file. Raises ClawtopError."""
+
+    def stop(self) -> str:
+        """End the recording; its file. Raises ClawtopError."""
+
+
+class Playback(Protocol):
+    """A recording that plays in the place of the hub: `engine.player.Player`. Times in ms since the epoch."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def speed(self) -> float: ...
+    @property
+    def playing(self) -> bool: ...
+    @property
+    def problem(self) -> str | None: ...
+    def now_ms(self) -> int: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def seek(self, at: int) -> None: ...
+    def step(self, frames: int) -> None: ...
+    def faster(self, steps: int) -> None: ...
+    def next_event(self) -> Event | None: ...
+    def event_before(self) -> Event | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPorts:
+    """What the incident views can do besides looking; None where this dashboard cannot.
+
+    Attributes:
+        save: writes the incident file of a snapshot judged at a time (ms since the epoch); returns its path, raises
+            ClawtopError. It runs in a thread.
+        bell, notify: notices also ring, or are sent to the terminal as OSC 9.
+        blocked_minutes: a session that is blocked for so long is worth a notice.
+        opens: id of the view to open first; None: the tree when something is blocked, else the overview.
+    """
+
+    save: Callable[[Snapshot, int], str] | None = None
+    tape: Tape | None = None
+    playback: Playback | None = None
+    bell: bool = False
+    notify: bool = False
+    blocked_minutes: float = 5.0
+    opens: str | None = "overview"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How the dashboard is started.
@@ -39,6 +97,7 @@ class Options:
     Attributes:
         zone: of the clock times; None is this machine's.
         ascii_glyphs: the terminal's encoding has no glyphs.
+        incident: what the incident views are plugged into.
     """
 
     read_only: bool = False
@@ -47,3 +106,4 @@ class Options:
     agent: str | None = None
     zone: tzinfo | None = None
     ascii_glyphs: bool = False
+    incident: IncidentPorts = field(default_factory=IncidentPorts)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.explanation import explain_profile
-from clawtop.core.model import Lock, LockKind, Problem, PromptHolder, Session, WindowKind
+from clawtop.core.model import Lock, LockKind, Session, WindowKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
+from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import ProfileFacts, lock_age
 from clawtop.view.humanize import ago, bar, countdown, counted, duration, span, time_near
-from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.incident_detail import INCIDENT_MAKERS
+from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words
-
-LABEL_WIDTH = 10
-Fact = tuple[str, Line]
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
@@ -28,29 +27,7 @@ def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...
     if lines is None:
         gone = f"{target.kind} {safe(target.id)} is not in the state any more."
         return tuple(wrapped(piece(gone, Tone.WARN), width))
-    return tuple(part for line in lines for part in _laid_out(line, width))
-
-
-def _laid_out(fact: Fact, width: int) -> Iterable[Line]:
-    label, line = fact
-    if not label:
-        return wrapped(line, width, 2) if line else [EMPTY]
-    head: Piece = (f"{label:<{LABEL_WIDTH}} ", Tone.DIM)
-    return wrapped((head, *line), width, LABEL_WIDTH + 1)
-
-
-def _section(title: str) -> list[Fact]:
-    return [("", EMPTY), ("", piece(title, Tone.HEAD))]
-
-
-def _time(ms: int | None, env: Env) -> Line:
-    if ms is None:
-        return piece("never, or not recorded", Tone.FAINT)
-    return ((time_near(ms, env.now, env.zone), Tone.PLAIN), (f"  {ago(ms, env.now)}", Tone.DIM))
-
-
-def _problems(problems: Iterable[Problem]) -> list[Fact]:
-    return [("", ((f"⚠ {safe(problem.code)} ", Tone.WARN), (shown(problem.text), Tone.PLAIN))) for problem in problems]
+    return tuple(part for line in lines for part in laid_out(line, width))
 
 
 # --- profiles ----------------------------------------------------------------------------------------------------
@@ -66,27 +43,27 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(safe(profile.id), Tone.STRONG)),
         ("state", ((f"{glyph} {word}", tone), *_until(entry, env))),
         *_windows(entry, env),
-        *_problems(entry.problems),
-        *_section("Why it is next" if entry.is_next else "Why it is not next"),
+        *problem_facts(entry.problems),
+        *section("Why it is next" if entry.is_next else "Why it is not next"),
         *_why(entry, env),
-        *_section("Record"),
+        *section("Record"),
         ("errors", piece(counted(stats.error_count or 0, "error") + " in a row")),
         ("by reason", piece(", ".join(f"{safe(r)} ×{n}" for r, n in stats.failure_counts.items()) or "none")),
         *_costs(entry, env),
-        ("last used", _time(stats.last_used, env)),
-        ("last fail", _time(stats.last_failure_at, env)),
-        *_section("Credential"),
+        ("last used", time_line(stats.last_used, env)),
+        ("last fail", time_line(stats.last_failure_at, env)),
+        *section("Credential"),
         ("type", piece(safe(profile.credential.type))),
         ("email", piece(safe(profile.credential.email)) if profile.credential.email else EMPTY),
         ("expires", _expires(profile.credential.expires, env)),
         ("owner", _owner(entry)),
         ("file", piece(safe(profile.path))),
-        *_section(f"Pinned sessions: {len(entry.pins)}"),
+        *section(f"Pinned sessions: {len(entry.pins)}"),
         *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in entry.pins[:8]),
     ]
     if len(entry.pins) > 8:
         facts.append(("", piece(f"and {len(entry.pins) - 8} more", Tone.DIM)))
-    return [fact for fact in facts if fact[1] or not fact[0]]
+    return known(facts)
 
 
 def _why(entry: ProfileFacts, env: Env) -> list[Fact]:
@@ -185,7 +162,7 @@ def _provider(target: Target, env: Env) -> list[Fact] | None:
     elif view.back_at is not None:
         back = f"{time_near(view.back_at, env.now, env.zone)} (in {countdown(view.back_at, env.now)})"
         facts.append(("back", piece(back, Tone.WARN)))
-    facts += _section("Tried in this order")
+    facts += section("Tried in this order")
     for entry in view.profiles:
         glyph, word, tone = profile_words(entry)
         rank = f"{entry.rank:>2}" if entry.rank is not None else " -"
@@ -207,31 +184,31 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(safe(session.key), Tone.STRONG)),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
         ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
-        *_problems(session.problems),
+        *problem_facts(session.problems),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("lane", piece(safe(session.lane_class))),
         ("agent", piece(safe(session.agent))),
         ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),
         ("profile", _pin(session, env)),
         *_suspension(session, env),
-        *_section("Times"),
-        ("started", _time(session.started_at, env)),
-        ("updated", _time(session.updated_at, env)),
-        ("ended", _time(session.ended_at, env) if session.ended_at is not None else EMPTY),
+        *section("Times"),
+        ("started", time_line(session.started_at, env)),
+        ("updated", time_line(session.updated_at, env)),
+        ("ended", time_line(session.ended_at, env) if session.ended_at is not None else EMPTY),
     ]
     holder = env.facts.holder_of(session)
     if holder is not None:
-        facts += _holder(holder, env)
+        facts += holder_facts(holder, env)
     lock = env.facts.lock_of(session)
     if lock is not None:
-        facts += [*_section("Its write lock"), *_lock_facts(lock, env)]
+        facts += [*section("Its write lock"), *_lock_facts(lock, env)]
     elif session.active:
-        facts += _section("Its write lock")
+        facts += section("Its write lock")
         facts.append(("", piece(_no_lock(env), Tone.DIM)))
-    facts += _section("Transcript")
+    facts += section("Transcript")
     facts.append(("", piece(safe(session.file or "none"), Tone.DIM)))
     facts.append(("session id", piece(safe(session.session_id or "none"), Tone.DIM)))
-    return [fact for fact in facts if fact[1] or not fact[0]]
+    return known(facts)
 
 
 def _no_lock(env: Env) -> str:
@@ -262,25 +239,6 @@ def _suspension(session: Session, env: Env) -> list[Fact]:
     return [("quota", piece(text, Tone.NOTE))]
 
 
-def _holder(holder: PromptHolder, env: Env) -> list[Fact]:
-    who = f"pid {holder.pid}" if holder.pid is not None else "process unknown"
-    facts: list[Fact] = [
-        *_section("Held by"),
-        ("who", piece(f"{who}, seen by {safe(holder.source)}", Tone.INFO)),
-        ("phase", piece(safe(holder.phase))),
-        ("lane", piece(safe(holder.lane)) if holder.lane else EMPTY),
-        ("run", piece(safe(holder.run_id)) if holder.run_id else EMPTY),
-        ("profile", piece(safe(holder.profile)) if holder.profile else EMPTY),
-        ("since", _time(holder.since, env)),
-        ("risk", piece(shown(holder.takeover_risk), Tone.WARN) if holder.takeover_risk else EMPTY),
-    ]
-    for waiter in holder.waiters:
-        until = f", gives up in {countdown(waiter.deadline, env.now)}" if waiter.deadline is not None else ""
-        text = f"{safe(waiter.lane)} run {safe(waiter.run_id)} for {duration(env.now - waiter.since)}{until}"
-        facts.append((f"waiter {waiter.ticket}", piece(text, Tone.WARN)))
-    return [fact for fact in facts if fact[1] or not fact[0]]
-
-
 # --- locks -------------------------------------------------------------------------------------------------------
 
 
@@ -292,7 +250,7 @@ def _lock(target: Target, env: Env) -> list[Fact] | None:
     facts: list[Fact] = [("", piece(f"{_KIND_TITLES[lock.file.kind]}", Tone.STRONG))]
     if session is not None:
         facts.append(("session", piece(safe(session.key))))
-    return [*facts, *_lock_facts(lock, env), *_section("File"), ("", piece(safe(lock.file.path), Tone.DIM))]
+    return [*facts, *_lock_facts(lock, env), *section("File"), ("", piece(safe(lock.file.path), Tone.DIM))]
 
 
 _KIND_TITLES: Mapping[LockKind, str] = {
@@ -330,7 +288,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
     traffic = env.facts.snapshot.lock_traffic.get(lock.file.path)
     if traffic:
         facts.append(("traffic", piece(f"seen to come {counted(traffic, 'time')} within a minute")))
-    return [fact for fact in facts if fact[1] or not fact[0]]
+    return known(facts)
 
 
 def _warning(target: Target, _env: Env) -> list[Fact] | None:
@@ -343,4 +301,5 @@ _MAKERS: Mapping[TargetKind, Callable[[Target, Env], list[Fact] | None]] = {
     TargetKind.SESSION: _session,
     TargetKind.LOCK: _lock,
     TargetKind.WARNING: _warning,
+    **INCIDENT_MAKERS,
 }

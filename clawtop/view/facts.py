@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from clawtop.core.blocking import Node, blocking_tree
 from clawtop.core.cooldown import (
     FailureCost,
     ProfileState,
@@ -240,6 +241,11 @@ class Facts:
     def pins_of(self, profile_id: str, agents: tuple[str, ...]) -> tuple[Session, ...]:
         """Sessions of these agents that are pinned to the profile."""
         return tuple(s for s in self._pins.get(profile_id, ()) if s.agent in agents)
+
+    @cached_property
+    def tree(self) -> tuple[Node, ...]:
+        """Who waits for whom, of all agents."""
+        return blocking_tree(self.snapshot, self.now, self.snapshot.events)
 
     @cached_property
     def changes_at(self) -> int | None:

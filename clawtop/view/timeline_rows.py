@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Event, EventKind
-from clawtop.core.timeline import Filter, Timeline
+from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.core.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, span, time_near
@@ -74,28 +74,49 @@ TIMELINE_COLUMNS: tuple[Column[Event], ...] = (
 
 def timeline_table(env: Env, chosen: Filter = EVERYTHING) -> Table[Event]:
     """The events of the snapshot that `chosen` admits, newest first."""
-    events = Timeline(env.facts.snapshot.events).matching(chosen)
+    events = env.facts.snapshot.events
+    rows = tuple(
+        Row(key, event, Target(TargetKind.EVENT, key)) for key, event in _keyed(events) if chosen.admits(event)
+    )
     return Table(
         "timeline",
         "TIMELINE",
         TIMELINE_COLUMNS,
-        tuple(_rows(events))[::-1],
+        rows[::-1],
         env,
         band=lambda _item, _env: EMPTY,
         search=_search,
-        empty=(("Nothing has happened yet. Events come from the journal, the gateway's log and the state.", Tone.DIM),),
-        title_note=((str(len(events)), Tone.DIM),) if events else (),
+        empty=_nothing(events),
+        title_note=_note(len(rows), len(events), chosen),
     )
 
 
-def _rows(events: tuple[Event, ...]) -> Iterator[Row[Event]]:
-    """A row's key is its time and its number within that millisecond, so that it stays when others are added."""
+def event_of(snapshot: Snapshot, key: str) -> Event | None:
+    """The event with the key of a row."""
+    return next((event for found, event in _keyed(snapshot.events) if found == key), None)
+
+
+def about(event: Event) -> Target | None:
+    """Where a jump from an entry goes: its profile, else its session, else its lane."""
+    if event.profile is not None:
+        return Target(TargetKind.PROFILE, event.profile, event.agent, event.provider)
+    if event.session_key is not None:
+        return Target(TargetKind.SESSION, event.session_key, event.agent, session_key=event.session_key)
+    if event.kind is EventKind.LOCK and event.session_file is not None:
+        return Target(TargetKind.LOCK, event.session_file, event.agent)
+    if event.lane is not None:
+        return Target(TargetKind.LANE, event.lane)
+    return None
+
+
+def _keyed(events: tuple[Event, ...]) -> Iterator[tuple[str, Event]]:
+    """An event's key is its time and its number within that millisecond, so that it stays when others are added."""
     within = 0
     last: int | None = None
     for event in events:
         within = within + 1 if event.at == last else 0
         last = event.at
-        yield Row(f"{event.at}:{within}", event, _target(event))
+        yield f"{event.at}:{within}", event
 
 
 def _search(event: Event) -> str:
@@ -103,12 +124,19 @@ def _search(event: Event) -> str:
     return " ".join(part for part in parts if part)
 
 
-def _target(event: Event) -> Target | None:
-    """Where a jump from this entry goes: its profile, else its session, else its lane."""
-    if event.profile is not None:
-        return Target(TargetKind.PROFILE, event.profile, event.agent, event.provider)
-    if event.session_key is not None:
-        return Target(TargetKind.SESSION, event.session_key, event.agent, session_key=event.session_key)
-    if event.lane is not None:
-        return Target(TargetKind.LANE, event.lane)
-    return None
+def _nothing(events: tuple[Event, ...]) -> Line:
+    if events:
+        return piece("Nothing of this kind has happened.", Tone.DIM)
+    return piece("Nothing has happened yet. Events come from the journal, the gateway's log and the state.", Tone.DIM)
+
+
+def _note(shown_count: int, count: int, chosen: Filter) -> Line:
+    """How many are shown of how many, and what was chosen."""
+    if not count:
+        return EMPTY
+    group = next((name for name, kinds in KIND_GROUPS.items() if kinds == chosen.kinds), None)
+    words = [str(count) if shown_count == count else f"{shown_count} of {count}"]
+    words += [f"only {group}"] if group else []
+    words += [f"only {field} {safe(value)}" for field in ABOUT if (value := getattr(chosen, field)) is not None]
+    words += ["with what happens all the time"] if chosen.background else []
+    return ((" · ".join(words), Tone.WARN if len(words) > 1 else Tone.DIM),)

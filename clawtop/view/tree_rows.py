@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind, command, key_label
-from clawtop.core.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.blocking import Node, NodeKind, Severity
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, countdown, counted
 from clawtop.view.line import EMPTY, Line, Tone, piece
@@ -72,8 +72,7 @@ TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
 
 def tree_table(env: Env) -> Table[TreeRow]:
     """Everything that is blocked, the stuck first; calm words when nothing is."""
-    snapshot = env.facts.snapshot
-    trees = blocking_tree(snapshot, env.now, snapshot.events)
+    trees = env.facts.tree
     rows = tuple(row for tree in trees for row in _rows(tree, "", "", ""))
     stuck = sum(tree.severity is Severity.STUCK for tree in trees)
     note = counted(len(trees), "chain") + (f", {stuck} need a hand" if stuck else "") if trees else ""
@@ -91,11 +90,23 @@ def tree_table(env: Env) -> Table[TreeRow]:
 
 
 def _rows(node: Node, path: str, branch: str, below: str) -> Iterator[Row[TreeRow]]:
-    key = f"{path}/{node.kind}:{node.id}"
+    key = _key(path, node)
     yield Row(key, TreeRow(node, branch), _target(node))
     for position, child in enumerate(node.children):
         last = position == len(node.children) - 1
         yield from _rows(child, key, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
+
+
+def cause_key(row: Row[TreeRow]) -> str:
+    """The key of the row that holds the root cause of this row; its own when it is one."""
+    key, node = row.key, row.item.node
+    while (heavier := node.heaviest()) is not None:
+        key, node = _key(key, heavier), heavier
+    return key
+
+
+def _key(path: str, node: Node) -> str:
+    return f"{path}/{node.kind}:{node.id}"
 
 
 def _target(node: Node) -> Target | None:

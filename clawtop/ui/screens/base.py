@@ -43,6 +43,9 @@ class DashboardScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: ClassVar[str] = ""
+    is_first: bool = False
+    """Whether the dashboard opened with this view; leaving it then leaves the dashboard."""
+
     BARS: ClassVar[int] = BAR_LINES
 
     def compose(self) -> ComposeResult:

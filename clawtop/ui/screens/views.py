@@ -9,6 +9,10 @@ from typing import cast
 from clawtop.ui.screens.base import DashboardScreen
 
 VIEWS: Mapping[str, str] = {
+    "tree": "clawtop.ui.screens.incident:TreeScreen",
+    "lanes": "clawtop.ui.screens.incident:LanesScreen",
+    "timeline": "clawtop.ui.screens.incident:TimelineScreen",
+    "forecast": "clawtop.ui.screens.incident:ForecastScreen",
     "warnings": "clawtop.ui.screens.warnings:WarningsScreen",
 }
 """Views that open over the overview; each command is in the table of commands, with its key."""

@@ -1,0 +1,158 @@
+"""The incident views: who waits for whom, lanes, the timeline, the forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from clawtop.commands import Target
+from clawtop.core.model import Event
+from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
+from clawtop.ui.screens.main import TablesScreen
+from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.view.columns import Env, Row, Table
+from clawtop.view.forecast_rows import forecast_table, stranded_table
+from clawtop.view.lane_rows import lane_table, worst_table
+from clawtop.view.line import Tone
+from clawtop.view.ordering import shared_heights
+from clawtop.view.timeline_rows import about, timeline_table
+from clawtop.view.tree_rows import cause_key, tree_table
+
+LEAST_HEIGHT = 4
+
+
+class StackedScreen(TablesScreen):
+    """Tables on top of each other, each as high as it needs while there is room. `makers` fill `table_ids`."""
+
+    makers: ClassVar[tuple[Callable[[Env], Table[Any]], ...]] = ()
+
+    def body(self) -> ComposeResult:
+        with Vertical(id="tables"):
+            for table_id in self.table_ids:
+                yield LiveTable(id=table_id)
+
+    def show_state(self, env: Env) -> None:
+        tables = self.tables
+        for table, maker in zip(tables, self.makers, strict=True):
+            table.show(maker(env), env.now)
+        wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
+        room = self.size.height - self.BARS
+        heights = shared_heights(room, wants, (LEAST_HEIGHT,) * len(tables), roomy=0)
+        for table, lines in zip(tables, heights, strict=True):
+            table.styles.height = lines
+
+    def tick(self, env: Env) -> None:
+        for table in self.tables:
+            table.tick(env.now)
+
+    @property
+    def row(self) -> Row[Any] | None:
+        """The row under the cursor."""
+        table = self.current.table
+        return next((row for row in table.rows if row.key == self.current.cursor_key), None) if table else None
+
+    def do_jump(self) -> None:
+        """Go to the row of the overview that this one is about."""
+        target = self.subject
+        if target is None:
+            self.claw.say("this is about nothing that has a row", Tone.WARN)
+        else:
+            self.claw.do_overview()
+            self.claw.call_after_refresh(self.claw.show_target, target)
+
+    @property
+    def subject(self) -> Target | None:
+        """What the row under the cursor is about."""
+        return self.target
+
+
+class TreeScreen(StackedScreen):
+    """Who waits for whom. It opens with the cursor on the first root cause, one key from its remedy."""
+
+    view_id = "tree"
+    table_ids = ("tree",)
+    makers = (tree_table,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._placed = False
+
+    def show_state(self, env: Env) -> None:
+        super().show_state(env)
+        table = self.tables[0]
+        if not self._placed and table.table is not None and table.table.rows:
+            self._placed = True
+            table.select(cause_key(table.table.rows[0]))
+
+    def do_jump(self) -> None:
+        """To the root cause of this chain; from there to its row in the overview."""
+        row = self.row
+        if row is None or not self.current.cursor_key or (cause := cause_key(row)) == row.key:
+            super().do_jump()
+        else:
+            self.current.select(cause)
+
+
+class LanesScreen(StackedScreen):
+    """Lanes, and the sessions on which they collide."""
+
+    view_id = "lanes"
+    table_ids = ("lanes", "worst")
+    makers = (lane_table, worst_table)
+
+
+class ForecastScreen(StackedScreen):
+    """When agents can answer again, and sessions pinned to what cannot serve them."""
+
+    view_id = "forecast"
+    table_ids = ("forecast", "stranded")
+    makers = (forecast_table, stranded_table)
+
+
+class TimelineScreen(StackedScreen):
+    """How it came to this, newest first. Its state is the filter and the entry that it was narrowed from."""
+
+    view_id = "timeline"
+    table_ids = ("timeline",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filter = Filter()
+        self._narrowings: list[tuple[str, str]] = []
+
+    @property
+    def makers(self) -> tuple[Callable[[Env], Table[Any]], ...]:  # type: ignore[override]
+        return (lambda env: timeline_table(env, self._filter),)
+
+    @property
+    def subject(self) -> Target | None:
+        event = self.row.item if self.row is not None else None
+        return about(event) if isinstance(event, Event) else None
+
+    def do_background(self) -> None:
+        """Show or leave out what happens all the time."""
+        self._choose(replace(self._filter, background=not self._filter.background))
+
+    def do_kinds(self) -> None:
+        """Only the next group of kinds; after the last all of them."""
+        groups = [frozenset(), *KIND_GROUPS.values()]
+        place = groups.index(self._filter.kinds) + 1
+        self._choose(replace(self._filter, kinds=groups[place % len(groups)]))
+
+    def do_only(self) -> None:
+        """Only what concerns the profile, then the session, then the lane of the entry where this began."""
+        if self._filter.narrowed() == self._filter:
+            row = self.row
+            self._narrowings = list(narrowings(row.item)) if row is not None else []
+            if not self._narrowings:
+                self.claw.say("this entry names no profile, session or lane", Tone.WARN)
+                return
+        self._choose(self._filter.narrowed(*(self._narrowings.pop(0) if self._narrowings else ())))
+
+    def _choose(self, chosen: Filter) -> None:
+        self._filter = chosen
+        self.refresh_state()
