@@ -50,12 +50,19 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """One lane. `queue` is in the order in which its tasks will start; `draining` refuses new ones."""
+    """One lane.
+
+    Attributes:
+        queue: what waits, in the order in which it will start.
+        abandoned: tasks that a reset deprived of their places; their callers still hear of a timeout.
+        draining: new tasks are refused.
+    """
 
     lane: str = MAIN
     limit: int = DEFAULT_LIMIT
     queue: tuple[Entry, ...] = ()
     active: tuple[Active, ...] = ()
+    abandoned: tuple[Active, ...] = ()
     generation: int = 0
     draining: bool = False
 
@@ -184,10 +191,14 @@ def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Ef
             return _enqueue(state, event, now)
         case Finish(task, generation):
             if generation != state.generation:
-                return state, ()
-            return _start_next(_without_active(state, task), now)
+                return replace(state, abandoned=_without(state.abandoned, task)), ()
+            return _start_next(replace(state, active=_without(state.active, task)), now)
         case Progress(task):
-            return replace(state, active=tuple(_alive(a, now) if a.task == task else a for a in state.active)), ()
+            active, abandoned = (
+                tuple(_alive(each, now) if each.task == task else each for each in tasks)
+                for tasks in (state.active, state.abandoned)
+            )
+            return replace(state, active=active, abandoned=abandoned), ()
         case Cancel(task):
             return replace(state, queue=tuple(entry for entry in state.queue if entry.task != task)), ()
         case SetLimit(limit):
@@ -196,7 +207,9 @@ def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Ef
         case Clear():
             return replace(state, queue=()), tuple(Cleared(entry.task) for entry in state.queue)
         case Reset():
-            return _start_next(replace(state, generation=state.generation + 1, active=()), now)
+            abandoned = (*state.abandoned, *(each for each in state.active if each.deadline is not None))
+            cleared = replace(state, generation=state.generation + 1, active=(), abandoned=abandoned)
+            return _start_next(cleared, now)
         case Drain():
             return replace(state, draining=True), ()
         case Tick():
@@ -205,7 +218,8 @@ def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Ef
 
 def next_deadline(state: LaneState) -> int | None:
     """When a `Tick` is due next; None while nothing that runs has a timeout."""
-    return min((active.deadline for active in state.active if active.deadline is not None), default=None)
+    running = (*state.active, *state.abandoned)
+    return min((each.deadline for each in running if each.deadline is not None), default=None)
 
 
 def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
@@ -249,15 +263,18 @@ def _alive(active: Active, now: int) -> Active:
     return active if active.timeout_ms is None else replace(active, deadline=now + active.timeout_ms)
 
 
-def _without_active(state: LaneState, task: str) -> LaneState:
-    return replace(state, active=tuple(active for active in state.active if active.task != task))
+def _without(tasks: tuple[Active, ...], task: str) -> tuple[Active, ...]:
+    return tuple(each for each in tasks if each.task != task)
 
 
 def _expire(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
     """Each expired task's place goes to the next before its caller hears of the timeout."""
     effects: list[Effect] = []
-    for active in state.active:
-        if active.timeout_ms is not None and active.deadline is not None and active.deadline <= now:
-            state, started = _start_next(_without_active(state, active.task), now)
-            effects += [*started, TimedOut(active.task, active.timeout_ms)]
+    for late in (*state.abandoned, *state.active):
+        if late.timeout_ms is not None and late.deadline is not None and late.deadline <= now:
+            freed = replace(
+                state, active=_without(state.active, late.task), abandoned=_without(state.abandoned, late.task)
+            )
+            state, started = _start_next(freed, now)
+            effects += [*started, TimedOut(late.task, late.timeout_ms)]
     return state, tuple(effects)

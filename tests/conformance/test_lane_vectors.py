@@ -76,8 +76,10 @@ class VirtualLane:
     """
 
     def __init__(self, lane: str) -> None:
+        """`known` once the lane was used: OpenClaw has nothing to reset before."""
         self.state = LaneState(lane_name(lane))
         self.now = 0
+        self.known = False
         self.log: list[str] = []
         self.durations: dict[str, float | None] = {}
         self.deferred: deque[Effect | Failed] = deque()
@@ -85,8 +87,14 @@ class VirtualLane:
         self.tie = itertools.count()
 
     def send(self, event: Event) -> None:
+        """Warnings are given at once, everything else when the code that caused it gives way."""
+        self.known = True
         self.state, effects = apply(self.state, event, self.now)
-        self.deferred.extend(effects)
+        for effect in effects:
+            if isinstance(effect, WaitExceeded):
+                self.log.append(f"wait:{effect.task}:{effect.queued_ahead}")
+            else:
+                self.deferred.append(effect)
 
     def settle(self) -> None:
         while self.deferred:
@@ -113,8 +121,6 @@ class VirtualLane:
             case Refused(task=task):
                 text = "Gateway is draining for restart; new tasks are not accepted"
                 self.log.append(f"reject:{task}:GatewayDrainingError:{text}")
-            case WaitExceeded(task=task, queued_ahead=ahead):
-                self.log.append(f"wait:{task}:{ahead}")
 
     def pass_time(self, until: float) -> None:
         self.settle()
@@ -122,11 +128,12 @@ class VirtualLane:
             self.now = int(moment)
             if (deadline := next_deadline(self.state)) is not None and deadline <= moment:
                 self.send(Tick())
+                self.settle()
             while self.ends and self.ends[0][0] <= moment:
                 ended = heapq.heappop(self.ends)[2]
                 self.log.append(f"end:{ended.task}")
                 self.send(Finish(ended.task, ended.generation))
-            self.settle()
+                self.settle()
         self.now = int(until)
 
     def next_moment(self) -> float | None:
@@ -162,8 +169,10 @@ class VirtualLane:
                 self.log.append(f"cleared:{len(self.state.queue)}")
                 self.send(Clear())
             case ["reset"]:
-                self.log.append(f"reset:{len(self.state.active)}")
-                self.send(Reset())
+                released = len(self.state.active)
+                if self.known:
+                    self.send(Reset())
+                self.log.append(f"reset:{released}")
             case ["drain"]:
                 self.send(Drain())
             case ["snap"]:

@@ -179,6 +179,20 @@ def test_a_reset_lets_the_next_in_and_ignores_late_ends() -> None:
     assert [active.task for active in state.active] == ["b"]
 
 
+def test_the_caller_of_an_abandoned_task_still_hears_of_its_timeout() -> None:
+    state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=50)), (0, Enqueue("b", timeout_ms=60)), (5, Reset()))
+    assert next_deadline(state) == 50
+    state, effects = run(state, (20, Progress("a")), (50, Tick()), (70, Tick()))
+    assert effects == [TimedOut("a", 50), TimedOut("b", 60)]
+    assert state.active == state.abandoned == ()
+
+
+def test_an_abandoned_task_that_ends_in_time_is_forgotten() -> None:
+    state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=50)), (5, Reset()), (10, Finish("a", 0)))
+    assert next_deadline(state) is None
+    assert run(state, (60, Tick()))[1] == []
+
+
 def test_clear_refuses_what_waits_and_cancel_withdraws_one() -> None:
     state, _ = run(LaneState(), *[(0, Enqueue(task)) for task in "abcd"])
     state, _ = run(state, (1, Cancel("c")))
