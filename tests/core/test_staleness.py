@@ -1,0 +1,228 @@
+"""Both verdicts on a lock. OpenClaw's own answers are replayed in tests/conformance/test_lock_staleness_vectors.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.core.model import (
+    Generation,
+    LockFile,
+    LockIdentity,
+    LockKind,
+    LockLimits,
+    ProcessEvidence,
+    VerdictKind,
+)
+from clawtop.core.staleness import NamespaceEvidence, openclaw_verdict, owner_pid, owner_start_ticks, verdict
+
+NOW = 1_795_214_110_000
+WRITTEN = "2026-11-20T22:35:00.000Z"  # ten seconds before NOW
+PID = 4_711
+LIMITS = LockLimits(60_000, 1_800_000, 300_000)
+DEAD = ProcessEvidence(PID, alive=False)
+UNSEEN = ProcessEvidence(PID, alive=None, why_unknown="other-user")
+
+
+def lock(
+    payload: Mapping[str, Any] | None,
+    kind: LockKind = LockKind.SESSION,
+    *,
+    age: int = 10_000,
+    problem: str | None = None,
+) -> LockFile:
+    return LockFile("/s/x.jsonl.lock", kind, LockIdentity(1, 2, "d"), NOW - age, payload, problem)
+
+
+def living(ticks: int | None = None, **more: Any) -> ProcessEvidence:
+    return ProcessEvidence(PID, alive=True, start_ticks=ticks, argv=("openclaw",), **more)
+
+
+TAKEN = {"pid": PID, "createdAt": WRITTEN, "starttime": 900}
+TAKEN_ON_MACOS = {"pid": PID, "createdAt": WRITTEN}
+
+OURS = [
+    ("dead owner", TAKEN, DEAD, VerdictKind.STALE, ("dead-pid",)),
+    ("zombie", TAKEN, ProcessEvidence(PID, False, zombie=True), VerdictKind.STALE, ("dead-pid", "zombie")),
+    ("its process", TAKEN, living(900), VerdictKind.HELD, ("alive", "same-start")),
+    ("another process with its pid", TAKEN, living(901), VerdictKind.STALE, ("recycled-pid",)),
+    ("no start time to compare", TAKEN_ON_MACOS, living(900), VerdictKind.HELD, ("alive",)),
+    ("own start time not to be seen", TAKEN, living(None), VerdictKind.HELD, ("alive",)),
+    ("began later", TAKEN_ON_MACOS, living(started_at=NOW - 5_000), VerdictKind.STALE, ("started-after-lock",)),
+    ("began at about that time", TAKEN_ON_MACOS, living(started_at=NOW - 8_500), VerdictKind.HELD, ("alive",)),
+    ("booted later", TAKEN_ON_MACOS, living(boot_at=NOW - 5_000), VerdictKind.STALE, ("older-than-boot",)),
+    (
+        "its process, clock set forward",
+        TAKEN,
+        living(900, boot_at=NOW - 5_000),
+        VerdictKind.HELD,
+        ("alive", "same-start"),
+    ),
+    ("not to be seen", TAKEN, UNSEEN, VerdictKind.UNKNOWN, ("other-user",)),
+    ("not asked", TAKEN, None, VerdictKind.UNKNOWN, ("not-checked",)),
+    ("no pid", {"createdAt": WRITTEN}, None, VerdictKind.UNKNOWN, ("missing-pid",)),
+    ("nonsense pid", {"pid": -3}, None, VerdictKind.UNKNOWN, ("missing-pid",)),
+    ("garbage", None, None, VerdictKind.UNKNOWN, ("unparsable",)),
+]
+
+
+@pytest.mark.parametrize(("payload", "owner", "kind", "reasons"), [row[1:] for row in OURS], ids=[r[0] for r in OURS])
+@pytest.mark.parametrize("generation", list(Generation))
+def test_our_verdict(
+    generation: Generation,
+    payload: Mapping[str, Any] | None,
+    owner: ProcessEvidence | None,
+    kind: VerdictKind,
+    reasons: tuple[str, ...],
+) -> None:
+    found = verdict(lock(payload), owner, NOW, generation)
+    assert (found.kind, found.reasons) == (kind, reasons)
+
+
+@pytest.mark.parametrize("obstacle", ["network-mount", "fuse-mount", "other-namespace"])
+@pytest.mark.parametrize("owner", [DEAD, living(901), living(900), UNSEEN])
+def test_where_pids_may_be_someone_elses_nothing_is_proven(obstacle: str, owner: ProcessEvidence) -> None:
+    found = verdict(lock(TAKEN), owner, NOW, Generation.B, NamespaceEvidence((obstacle,)))
+    assert found.kind is VerdictKind.UNKNOWN
+    assert obstacle in found.reasons
+
+
+@given(
+    age=st.integers(0, 10**12),
+    hold=st.integers(0, 10**9),
+    ticks=st.none() | st.integers(0, 10**6),
+    kind=st.sampled_from(LockKind),
+)
+def test_age_alone_never_makes_a_lock_stale(age: int, hold: int, ticks: int | None, kind: LockKind) -> None:
+    payload = {"pid": PID, "createdAt": "1970-01-01T00:00:01.000Z", "maxHoldMs": hold} | (
+        {} if ticks is None else {"starttime": ticks, "startTime": ticks}
+    )
+    owner = living(ticks, started_at=None, boot_at=None)
+    assert verdict(lock(payload, kind, age=age), owner, NOW, Generation.B).kind is VerdictKind.HELD
+
+
+@given(
+    payload=st.dictionaries(
+        st.sampled_from(["pid", "createdAt", "starttime", "startTime", "maxHoldMs"]),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(),
+            st.text(max_size=30),
+            st.lists(st.integers(), max_size=2),
+        ),
+    ),
+    kind=st.sampled_from(LockKind),
+    generation=st.sampled_from(Generation),
+)
+def test_no_payload_raises(payload: dict[str, Any], kind: LockKind, generation: Generation) -> None:
+    file = lock(payload, kind)
+    for owner in (None, DEAD, UNSEEN, living(900)):
+        verdict(file, owner, NOW, generation)
+        openclaw_verdict(file, owner, NOW, generation, LIMITS)
+
+
+def test_the_gateway_spells_its_start_time_differently() -> None:
+    payload = {"pid": PID, "startTime": 5, "starttime": 6}
+    assert owner_start_ticks(lock(payload, LockKind.GATEWAY)) == 5
+    assert owner_start_ticks(lock(payload, LockKind.SESSION)) == 6
+    assert owner_pid(lock({"pid": 7.0})) == 7
+    assert owner_pid(lock({"pid": True})) is None
+
+
+OLD = {"pid": PID, "createdAt": "2026-11-20T22:00:00.000Z", "starttime": 900}  # 35 minutes before NOW
+A, B, C = Generation.A, Generation.B, Generation.C
+
+OPENCLAWS = [
+    # kind, generation, payload, owner, age of the file, stale, reasons, would remove
+    (LockKind.SESSION, B, TAKEN, living(900), 10_000, False, (), False),
+    (LockKind.SESSION, A, OLD, living(900), 10_000, True, ("too-old",), True),
+    (LockKind.SESSION, B, OLD, living(900), 10_000, True, ("too-old",), True),
+    (LockKind.SESSION, C, OLD, living(900), 10_000, True, ("too-old",), False),
+    (LockKind.SESSION, C, TAKEN | {"maxHoldMs": 5_000}, living(900), 10_000, True, ("hold-exceeded",), False),
+    (LockKind.SESSION, B, TAKEN | {"maxHoldMs": 5_000}, living(900), 10_000, False, (), False),
+    (LockKind.SESSION, B, None, None, 4_000, True, ("missing-pid", "invalid-createdAt"), False),
+    (LockKind.SESSION, B, None, None, 6_000, True, ("missing-pid", "invalid-createdAt"), True),
+    (LockKind.SESSION, C, None, None, 29_000, True, ("missing-pid", "invalid-createdAt"), False),
+    (LockKind.SESSION, C, None, None, 31_000, True, ("missing-pid", "invalid-createdAt"), True),
+    (LockKind.SESSION, A, None, None, 1_700_000, True, ("missing-pid", "invalid-createdAt"), False),
+    (LockKind.SESSION, A, None, None, 1_900_000, True, ("missing-pid", "invalid-createdAt"), True),
+    (LockKind.SESSIONS_STORE, A, TAKEN, DEAD, 10_000, True, ("dead-pid",), True),
+    (LockKind.AUTH, B, None, None, 10**9, False, (), False),
+    (LockKind.AUTH, A, None, None, 31_000, True, ("too-old",), True),
+    (LockKind.AUTH, A, None, None, 29_000, False, (), False),
+    (LockKind.AUTH, A, OLD, living(900), 10_000, True, ("too-old",), True),
+    (LockKind.AUTH, B, OLD, living(900), 10**9, False, (), False),
+    (LockKind.AUTH, B, TAKEN, DEAD, 10_000, True, ("dead-pid",), True),
+    (LockKind.AUTH, B, {"createdAt": OLD["createdAt"]}, None, 10_000, True, ("too-old",), True),
+    (LockKind.AUTH, B, {"createdAt": "garbage"}, None, 10_000, True, ("invalid-createdAt",), True),
+    (LockKind.AUTH, B, {}, None, 10**9, False, (), False),
+    (LockKind.OAUTH_REFRESH, B, {"createdAt": WRITTEN}, None, 10_000, False, (), False),
+    (
+        LockKind.GATEWAY,
+        B,
+        {"pid": PID, "createdAt": WRITTEN, "configPath": "/c"},
+        DEAD,
+        1_000,
+        True,
+        ("dead-pid",),
+        True,
+    ),
+    (LockKind.GATEWAY, B, {}, None, 31_000, True, ("too-old",), True),
+    (LockKind.GATEWAY, B, {}, None, 29_000, False, (), False),
+]
+
+
+@pytest.mark.parametrize("case", OPENCLAWS)
+def test_openclaws_verdict(case: tuple[Any, ...]) -> None:
+    kind, generation, payload, owner, age, *expected = case
+    found = openclaw_verdict(lock(payload, kind, age=age), owner, NOW, generation, LIMITS)
+    assert [found.stale, found.reasons, found.would_remove] == expected
+
+
+@pytest.mark.parametrize("generation", [A, B, C])
+def test_an_owner_that_cannot_be_seen_leaves_the_answer_open(generation: Generation) -> None:
+    for owner in (None, UNSEEN):
+        assert openclaw_verdict(lock(TAKEN), owner, NOW, generation, LIMITS).would_remove is None
+    settled = openclaw_verdict(lock(OLD), None, NOW, generation, LIMITS).would_remove
+    assert settled is (None if generation is C else True), "age settles it where a live owner does not matter"
+
+
+def test_a_foreign_command_line_loses_a_session_lock_but_no_auth_lock() -> None:
+    python = ProcessEvidence(PID, alive=True, start_ticks=900, argv=("python", "tool.py"))
+    for generation, removes in ((A, False), (B, True), (C, True)):
+        found = openclaw_verdict(lock(TAKEN), python, NOW, generation, LIMITS)
+        assert (found.would_remove, "non-openclaw-owner" in found.reasons) == (removes, removes)
+    assert openclaw_verdict(lock(TAKEN, LockKind.AUTH), python, NOW, B, LIMITS).would_remove is False
+    ours = ProcessEvidence(PID, alive=True, start_ticks=900, argv=("clawtop/openclaw",))
+    assert openclaw_verdict(lock(TAKEN), ours, NOW, C, LIMITS).would_remove is False
+
+
+def test_a_signal_across_users_fails_and_counts_as_death() -> None:
+    roots = ProcessEvidence(PID, alive=True, start_ticks=900, argv=("openclaw",), uid=0)
+    for kind, generation, removes in (
+        (LockKind.SESSION, B, True),
+        (LockKind.AUTH, A, True),
+        (LockKind.AUTH, B, False),
+    ):
+        found = openclaw_verdict(lock(TAKEN, kind), roots, NOW, generation, LIMITS, gateway_uid=1000)
+        assert found.would_remove is removes
+    assert openclaw_verdict(lock(TAKEN), roots, NOW, B, LIMITS, gateway_uid=0).would_remove is False
+
+
+def test_an_orphan_of_the_process_that_wants_the_lock() -> None:
+    assert openclaw_verdict(lock(TAKEN), living(900), NOW, B, LIMITS, own_pid=PID).reasons == ("orphan-self-pid",)
+    assert openclaw_verdict(lock(TAKEN), living(900), NOW, A, LIMITS, own_pid=PID).reasons == ()
+    bare = openclaw_verdict(lock(TAKEN_ON_MACOS), living(), NOW, A, LIMITS, own_pid=PID)
+    assert bare.reasons == ("orphan-self-pid",)
+
+
+def test_a_short_wait_has_little_patience_with_empty_locks() -> None:
+    hasty = LockLimits(10_000, 1_800_000, 300_000)
+    assert openclaw_verdict(lock(None, age=6_000), None, NOW, C, LIMITS).would_remove is False
+    assert openclaw_verdict(lock(None, age=6_000), None, NOW, C, hasty).would_remove is True
