@@ -10,6 +10,7 @@ Mutable state: `_claims` and `_original`, guarded by `_guard`.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import setproctitle
 
@@ -37,3 +38,15 @@ def give_back() -> None:
         _claims -= 1
         if _claims == 0:
             setproctitle.setproctitle(_original)
+
+
+def works() -> bool:
+    """Whether a changed title is what others see: the first word of our command line, where the system shows it."""
+    claim()
+    try:
+        shown = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")
+    except OSError:
+        shown = setproctitle.getproctitle()
+    finally:
+        give_back()
+    return shown == TITLE

@@ -1,0 +1,65 @@
+"""`clawtop doctor`: what in the configuration and on this machine leads to trouble."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from clawtop.cli.operation_output import print_json, print_lines
+from clawtop.errors import StateUnreadableError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Problem, Snapshot
+    from clawtop.store.snapshot import SnapshotReader
+
+SCHEMA = 1
+WARNINGS = 1
+EXIT_CODES = f"""\
+exit codes:
+  0  all is well
+  {WARNINGS}  there are warnings
+  {StateUnreadableError.exit_code}  the state cannot be read"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXIT_CODES
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and report; changes nothing. Exit codes as in the help. Raises StateUnreadableError."""
+    from clawtop.cli.common import open_reader
+    from clawtop.store.config_part import config_part
+
+    reader = open_reader(args, extra_parts=(config_part,))
+    snapshot = reader.read()
+    problems = (*snapshot.warnings, *_environment(reader, snapshot))
+    code = WARNINGS if problems else 0
+    if args.json:
+        found = [{"code": item.code, "where": item.where, "text": item.text} for item in problems]
+        facts = {"state_dir": snapshot.state_dir, "generation": snapshot.generation, "warnings": found}
+        print_json({"schema": SCHEMA, **facts, "exit_code": code})
+        return code
+    print_lines([f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}", *map(_line, problems)])
+    print_lines([f"{len(problems)} warnings" if problems else "all is well"])
+    return code
+
+
+def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, ...]:
+    from clawtop.core.model import Problem
+    from clawtop.engine import process_title
+    from clawtop.store.environment import environment_problems
+
+    problems = environment_problems(reader.layout, snapshot, len(reader.watch_directories()))
+    if process_title.works():
+        return problems
+    where = "process title"
+    text = "cannot be changed here: OpenClaw 2026.5.18 and later removes the session locks of this process"
+    return (*problems, Problem("no-process-title", where, text))
+
+
+def _line(problem: Problem) -> str:
+    return f"  {problem.code:<28} {safe(problem.where)}: {safe(problem.text)}"

@@ -1,0 +1,117 @@
+"""`clawtop doctor`: findings about configuration and machine, exit codes, and that it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import setproctitle
+
+from clawtop.cli.main import run
+from clawtop.clock import SystemClock
+from clawtop.core.model import Gateway, GatewayState, Snapshot
+from clawtop.engine import process_title
+from clawtop.store import environment
+from clawtop.store.environment import environment_problems
+from clawtop.store.layout import Layout, locate
+
+QUIET = {
+    "meta": {"lastTouchedVersion": "2026.5.20"},
+    "agents": {"defaults": {"heartbeat": {"isolatedSession": True}}},
+    "channels": {"telegram": {"enabled": True}},
+    "gateway": {"port": 9},
+}
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    for place in ("agents/main/agent", "agents/main/sessions"):
+        (tmp_path / place).mkdir(parents=True)
+    (tmp_path / "agents/main/agent/auth-profiles.json").write_text('{"version":1,"profiles":{}}')
+    configure(tmp_path, QUIET)
+    return tmp_path
+
+
+def configure(state: Path, config: object) -> None:
+    (state / "openclaw.json").write_text(json.dumps(config))
+
+
+def doctor(state: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    code = run(["doctor", "--state-dir", str(state), *options])
+    return code, capsys.readouterr().out
+
+
+def test_all_is_well_and_nothing_is_created(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
+    code, out = doctor(state, capsys)
+    assert (code, out.splitlines()[-1]) == (0, "all is well"), out
+    assert sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*")) == before
+
+
+def test_a_shared_heartbeat_is_named_with_its_path(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(state, {**QUIET, "agents": {}})
+    code, out = doctor(state, capsys, "--json")
+    report = json.loads(out)
+    assert (code, report["exit_code"], report["generation"]) == (1, 1, "B")
+    (warning,) = report["warnings"]
+    assert (warning["code"], warning["where"]) == (
+        "heartbeat-shares-session",
+        "agents.defaults.heartbeat.isolatedSession",
+    )
+    code, out = doctor(state, capsys)
+    assert (code, out.splitlines()[-1]) == (1, "1 warnings")
+    run(["status", "--json", "--state-dir", str(state)])
+    shown = json.loads(capsys.readouterr().out)
+    assert "heartbeat-shares-session" in {item["code"] for item in shown["warnings"]}
+
+
+def test_a_directory_that_is_not_there_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = doctor(tmp_path / "nowhere", capsys)
+    assert code == 3
+
+
+def test_without_a_process_title_locks_would_be_lost(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert process_title.works()
+    monkeypatch.setattr(setproctitle, "setproctitle", lambda _title: None)
+    assert not process_title.works()
+    code, out = doctor(state, capsys)
+    assert code == 1
+    assert "no-process-title" in out
+
+
+@pytest.fixture
+def layout(state: Path) -> Layout:
+    return locate(state, env={}, home=state)
+
+
+def snapshot(state: Path, gateway: Gateway = Gateway()) -> Snapshot:  # noqa: B008 - frozen
+    return Snapshot(1, SystemClock().now_ms(), "host", str(state), None, None, gateway)
+
+
+def codes(layout: Layout, state: Path, *, gateway: Gateway = Gateway(), watched: int = 5, **seams: object) -> list[str]:  # noqa: B008 - frozen
+    problems = environment_problems(layout, snapshot(state, gateway), watched, **seams)  # type: ignore[arg-type]
+    return [problem.code for problem in problems]
+
+
+def test_each_obstacle_of_the_machine_is_found(
+    layout: Layout, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert codes(layout, state) == []
+    assert codes(layout, state, euid=os.geteuid() + 1) == ["other-user"]
+    unseen = Gateway(GatewayState.LIVE, pid=None, port=9)
+    assert codes(layout, state, gateway=unseen) == ["other-namespace"]
+    limits = tmp_path / "proc/sys/fs/inotify"
+    limits.mkdir(parents=True)
+    (limits / "max_user_watches").write_text("9\n")
+    (limits / "max_user_instances").write_text("128\n")
+    assert codes(layout, state, proc=tmp_path / "proc") == ["inotify-limit"]
+    assert codes(layout, state, proc=tmp_path / "proc", watched=2) == []
+    with monkeypatch.context() as patched:
+        patched.setattr(environment, "mount_obstacles", lambda _path: ("network-mount",))
+        assert codes(layout, state) == ["network-mount"]
+    monkeypatch.setattr(os, "pathconf", lambda _path, _name: 1)
+    assert codes(layout, state) == ["no-hard-links", "no-hard-links"]
