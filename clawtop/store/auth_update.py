@@ -181,6 +181,7 @@ class Rewrite:
     def work(self, hold: Hold) -> Updated:
         """Read, change, replace; under the lock. Reads again when someone writes without the lock meanwhile."""
         check_writable(self._target, self._machine)
+        self._sweep()
         for _ in range(_REREADS):
             documents, seen = self._read()
             before = documents.in_force()
@@ -207,6 +208,14 @@ class Rewrite:
             unchanged="nothing was written",
             hint="something writes it without the lock; find and stop it",
         )
+
+    def _sweep(self) -> None:
+        """Remove what a clawtop that was killed in the middle left behind; on A such a file may hold credentials."""
+        if self._machine.environment.obstacles:
+            return
+        for path, pid in atomic.leftovers(self._target.directory):
+            if self._machine.processes.look(pid).alive is False:
+                atomic.remove(path)
 
     def look_back(self, updated: Updated) -> Landing:
         """Read the file once more, without the lock: is the change there, or something newer than both versions?"""

@@ -18,37 +18,10 @@ from clawtop.core.model import Generation
 from clawtop.errors import LockNotObtainedError
 from clawtop.store.auth_lock import AuthStoreLock, Hold, Machine
 from tests.interop.openclaw_install import OpenClaw
+from tests.interop.talker import ROOT, Talker
 from tests.support.stores import auth_state, make_state_dir
 
 pytestmark = pytest.mark.interop
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Talker:
-    """A child that answers each line with a line."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        assert self.hear() == "ready"
-
-    def hear(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def say(self, word: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
-
-    def ask(self, word: str) -> str:
-        self.say(word)
-        return self.hear()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture

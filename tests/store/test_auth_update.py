@@ -356,6 +356,15 @@ def test_a_half_written_file_of_2026_3_is_read_again(tmp_path: Path) -> None:
     assert updated.changed
 
 
+def test_what_a_killed_clawtop_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    target = store(tmp_path, Generation.B)
+    dead, alive = 2**22 - 7, os.getppid()
+    for pid in (dead, alive):
+        (tmp_path / f"auth-state.json.clawtop.{pid}.1.tmp").write_text("half")
+    clear_one(target)
+    assert [name for name in tree(tmp_path) if name.endswith(".tmp")] == [f"auth-state.json.clawtop.{alive}.1.tmp"]
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
