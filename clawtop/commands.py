@@ -414,6 +414,14 @@ COMMANDS: tuple[Command, ...] = (
         usage="FILE [--speed X] [--paused]",
     ),
     Command(
+        "doctor",
+        "Doctor",
+        "What in the configuration and on this machine leads to trouble.",
+        Group.SHELL,
+        verb="doctor",
+        usage="[--json]",
+    ),
+    Command(
         "status",
         "Status",
         "The state as text, or JSON for scripts.",
