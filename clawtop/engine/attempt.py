@@ -64,6 +64,7 @@ class Attempt:
     async def _acquired(self) -> Holder:
         turn, asked = self.turn, self.turn.asked
         turn.left_s()
+        await self.desk.foreign.look(turn.session_file)
         holder = await self.desk.registry.acquire(
             turn.session_file,
             session_key=asked.session_key,
@@ -72,7 +73,7 @@ class Attempt:
             run_id=asked.run_id,
             on_contention=asked.on_contention,
             deadline=turn.deadline,
-            foreign=self.desk.foreign,
+            foreign=self.desk.foreign.holder,
         )
         if holder.forked_from is not None:
             turn.forked_from = turn.forked_from or holder.forked_from

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clawtop.clock import Clock
-from clawtop.core.admission import ForeignHolder
 from clawtop.core.cooldown import Schedule, bypasses_cooldown, schedule_for
 from clawtop.core.failover import Action
 from clawtop.core.failover_steps import FailoverRules
@@ -17,6 +16,7 @@ from clawtop.core.lock_limits import NEVER_MS
 from clawtop.core.marking import Mark
 from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
 from clawtop.core.staleness import HERE, NamespaceEvidence
+from clawtop.engine.foreign import ForeignRuns
 from clawtop.engine.lane_scheduler import LaneScheduler
 from clawtop.engine.marks import Marks
 from clawtop.engine.providers.base import Endpoint, Timeouts
@@ -62,7 +62,7 @@ class Desk:
     registry: PromptRegistry
     lanes: LaneScheduler
     marks: Marks
-    foreign: Callable[[Path], ForeignHolder | None]
+    foreign: ForeignRuns
     environment: NamespaceEvidence = HERE
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     _auth: AuthReader | None = field(default=None, repr=False)

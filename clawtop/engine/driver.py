@@ -153,6 +153,7 @@ class Driver:
             await run.ended()
         await self.desk.marks.aclose(self._settings.drain_s)
         await self.desk.registry.aclose()
+        await self.foreign.aclose()
         await self.desk.aclose()
         await asyncio.to_thread(self._writer.close)
 
@@ -294,7 +295,7 @@ class Driver:
         """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
         if answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
-        elif await asyncio.to_thread(self._reader_says_gateway):
+        elif await self.foreign.gateway_can_run():
             why = "a gateway runs, or may run, and only it may write the session list"
         else:
             ended = self._clock.now_ms()
@@ -309,9 +310,6 @@ class Driver:
             f"OpenClaw does not list this session ({why}); its transcript is {answer.session_file}",
             data={"listed": False},
         )
-
-    def _reader_says_gateway(self) -> bool:
-        return ForeignRuns(self._reader()).gateway_can_run()
 
     def _tell_end(self, turn: Turn, error: BaseException | None) -> None:
         turn.enter("done")
@@ -401,7 +399,7 @@ class Driver:
                 journal=self.emit,
                 targets=self._store_of,
             ),
-            foreign=self.foreign.holder,
+            foreign=self.foreign,
             environment=environment,
             compaction_wait=compaction_wait,
         )

@@ -1,0 +1,722 @@
+"""The engine drives sessions over real sockets and files: rotation, chain, coordination, cancellation, listing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.admission import OnContention
+from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.demo.provider import Answer, BreakStream, Drop, Raw, Refuse, Stall, out_of_credit, overloaded, rate_limited
+from clawtop.demo.puppets import Puppet
+from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, lab
+from clawtop.demo.world import PRIMARY, SECONDARY
+from clawtop.engine.chain import AllModelsFailedError
+from clawtop.engine.drive import Drive
+from clawtop.engine.driver import Driver, EngineSettings
+from clawtop.engine.events import Phase, ReplyDiscarded, ReplyText
+from clawtop.engine.providers.base import Timeouts
+from clawtop.engine.providers.errors import ErrorKind, ProviderError
+from clawtop.engine.turn import TurnTimeoutError
+from clawtop.errors import (
+    OperationFailedError,
+    RefusedError,
+    SessionContendedError,
+    SessionTakeoverError,
+    SessionWriteLockTimeoutError,
+    UsageError,
+)
+from clawtop.store.conversation import read_conversation
+
+pytestmark = pytest.mark.anyio
+
+CORAL_1, CORAL_2, KELP = "coral:clawdia", "coral:larry", "kelp:barnaby"
+
+
+@pytest.fixture
+async def reef(tmp_path: Path) -> AsyncIterator[Lab]:
+    """Two profiles of the primary model's provider, one of the fallback's."""
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as made:
+        yield made
+
+
+def misbehave(reef: Lab, act: object, *profiles: str) -> None:
+    for profile in profiles or tuple(reef.world.keys):
+        reef.provider.standing[reef.key(profile)] = act  # type: ignore[assignment]
+
+
+def asked(reef: Lab) -> list[str]:
+    names = {key: name for name, key in reef.world.keys.items()}
+    return [names[request.key] for request in reef.provider.requests]
+
+
+def kinds(reef: Lab) -> list[EventKind]:
+    return [event.kind for event in reef.events]
+
+
+def left_behind(reef: Lab) -> list[str]:
+    """Session locks, holder records and temporary files that are still there."""
+    state = reef.world.state_dir
+    locks = [path.name for path in state.rglob("*.jsonl.lock")]
+    holders = [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
+    return locks + holders + [path.name for path in state.rglob("*.tmp")]
+
+
+def lines_of(reef: Lab) -> int:
+    return len(reef.world.transcript(LIGHTHOUSE).read_bytes().splitlines())
+
+
+async def first_in_order(reef: Lab) -> tuple[str, str]:
+    """The two coral profiles in the order in which they will be tried."""
+    used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+    first, second = sorted((CORAL_1, CORAL_2), key=lambda name: used[name])
+    return first, second
+
+
+# --- the way of a turn -------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(reef: Lab) -> None:
+    misbehave(reef, Answer("Two claws up.", pieces=3))
+    run = reef.driver.drive(LIGHTHOUSE.key, "how are you?")
+    items = [item async for item in run]
+    answer = await run.result()
+    assert "".join(item.text for item in items if isinstance(item, ReplyText)) == answer.text == "Two claws up."
+    assert [item.name for item in items if isinstance(item, Phase)] == [
+        "waiting-lane",
+        "locking",
+        "prompting",
+        "streaming",
+        "appending",
+        "releasing",
+        "done",
+    ]
+    assert [phase for phase, _ in run.phases] == [item.name for item in items if isinstance(item, Phase)]
+    said = read_conversation(reef.world.transcript(LIGHTHOUSE)).said
+    assert [one.text for one in said[-2:]] == ["how are you?", "Two claws up."]
+    await reef.driver.desk.marks.drained()
+    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
+    assert state["lastGood"]["coral"] == answer.profile
+    assert left_behind(reef) == []
+    assert run.phase == "done"
+
+
+async def test_the_conversation_so_far_is_what_is_asked(reef: Lab) -> None:
+    await reef.driver.drive(LIGHTHOUSE.key, "and now?").result()
+    (request,) = reef.provider.requests
+    assert [turn["content"] for turn in request.body["messages"]] == [LIGHTHOUSE.opening, LIGHTHOUSE.answer, "and now?"]
+    assert request.body["max_tokens"] == 2048
+
+
+async def test_every_event_of_a_run_reaches_the_journal_without_a_secret(reef: Lab) -> None:
+    misbehave(reef, Refuse(401, "authentication_error", "bad key {key}"))
+    with pytest.raises(AllModelsFailedError):
+        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.aclose()
+    journal = (reef.world.state_dir / "clawtop" / "journal.jsonl").read_text()
+    told = {json.loads(line)["kind"] for line in journal.splitlines()}
+    assert {"run-start", "acquire", "attempt", "failure", "rotate", "mark", "fallback", "release", "run-end"} <= told
+    assert not any(key in journal for key in reef.world.keys.values())
+
+
+async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(reef: Lab) -> None:
+    first = await reef.driver.drive("new-talk", "hello", agent="scuttle").result()
+    second = await reef.driver.drive("agent:scuttle:new-talk", "again").result()
+    assert first.session_file == second.session_file
+    entries = json.loads((reef.world.sessions_dir("scuttle") / "sessions.json").read_text())
+    entry = entries["agent:scuttle:new-talk"]
+    assert entry["sessionFile"] == str(first.session_file)
+    assert entry["sessionId"] == first.session_file.stem == first.session_id
+    head = json.loads(first.session_file.read_text().splitlines()[0])
+    assert (head["type"], head["id"]) == ("session", first.session_id)
+    assert len(read_conversation(first.session_file).said) == 4
+
+
+async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(reef: Lab) -> None:
+    before = (reef.world.sessions_dir("main") / "sessions.json").read_bytes()
+
+    async def maybe() -> bool:
+        return True
+
+    reef.driver.foreign.gateway_can_run = maybe  # type: ignore[method-assign]
+    await reef.driver.drive("fresh", "hello").result()
+    assert (reef.world.sessions_dir("main") / "sessions.json").read_bytes() == before
+    assert "does not list" in reef.of(EventKind.NOTICE)[-1].text
+
+
+async def test_a_transcripts_file_is_driven_by_its_name_or_path(reef: Lab) -> None:
+    path = reef.world.transcript(LIGHTHOUSE)
+    for name in (str(path), path.name):
+        answer = await reef.driver.drive(name, "hello").result()
+        assert answer.session_file == path
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.jsonl", "sessions.json/../nothing.jsonl", "/tmp/a.jsonl"])
+async def test_files_outside_the_sessions_directories_are_refused(reef: Lab, name: str) -> None:
+    with pytest.raises(RefusedError):
+        await reef.driver.drive(name, "hello").result()
+    assert reef.provider.requests == []
+
+
+async def test_wishes_that_make_no_sense_are_usage_errors(reef: Lab) -> None:
+    for session, message, agent in (
+        ("", "x", None),
+        ("a", " ", None),
+        ("a", "x", "nobody"),
+        ("agent:a:b", "x", "main"),
+    ):
+        with pytest.raises(UsageError):
+            await reef.driver.drive(session, message, agent=agent).result()
+
+
+# --- rotation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (rate_limited(), "rate_limit"),
+        (rate_limited(20), "rate_limit"),
+        (out_of_credit(), "billing"),
+        (overloaded(), "overloaded"),
+        (Refuse(401, "authentication_error", "invalid x-api-key"), "auth"),
+        (BreakStream("overloaded_error", "Overloaded"), "overloaded"),
+        (BreakStream("rate_limit_error", "rate limit exceeded"), "rate_limit"),
+        (Answer("", pieces=1), "empty_response"),
+    ],
+)
+async def test_a_failure_rotates_first_then_marks_with_one_request_each(reef: Lab, act: object, reason: str) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, act, first)
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    assert asked(reef) == [first, second]
+    assert answer.profile == second
+    order = [event.kind for event in reef.events if event.kind in {EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK}]
+    assert order[:3] == [EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK]
+    mark = reef.of(EventKind.MARK)[0]
+    assert (mark.profile, mark.reason) == (first, reason)
+    assert {profile.id for profile in reef.driver.desk.auth("main").profiles if profile.stats.error_count} == {first}
+
+
+async def test_what_a_failed_attempt_streamed_is_declared_void(reef: Lab) -> None:
+    first, _ = await first_in_order(reef)
+    misbehave(reef, BreakStream("overloaded_error", "Overloaded", after=2), first)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    items = [item async for item in run if isinstance(item, ReplyText | ReplyDiscarded)]
+    (void,) = [at for at, item in enumerate(items) if isinstance(item, ReplyDiscarded)]
+    before = "".join(item.text for item in items[:void] if isinstance(item, ReplyText))
+    after = "".join(item.text for item in items[void:] if isinstance(item, ReplyText))
+    assert items[void] == ReplyDiscarded(len(before))
+    assert after == (await run.result()).text
+
+
+async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, rate_limited(), first)
+    async with Puppet("auth", reef.world.agent_dir()):
+        await reef.driver.drive(LIGHTHOUSE.key, "one").result()
+        await reef.driver.drive(TIDEPOOL.key, "two").result()
+        assert reef.driver.desk.marks.pending(first)
+    assert asked(reef) == [first, second, second]
+
+
+async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=SIX) as reef:
+        misbehave(reef, rate_limited(), *(name for name in reef.world.keys if name.startswith("coral")))
+        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert sorted(asked(reef)[:6]) == sorted(name for name in reef.world.keys if name.startswith("coral"))
+        assert asked(reef)[6:] == ["kelp:hermit"]
+        assert answer.model == SECONDARY
+
+
+async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=SIX) as reef:
+        path = reef.world.state_dir / "openclaw.json"
+        config = json.loads(path.read_text())
+        config["auth"]["cooldowns"] = {"rateLimitedProfileRotations": 1}
+        path.write_text(json.dumps(config))
+        async with Driver(reef.world.state_dir, environ={}, home=tmp_path) as driver:
+            misbehave(reef, rate_limited(), *(name for name in reef.world.keys if name.startswith("coral")))
+            await driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert len(asked(reef)) == 3
+        assert asked(reef)[-1] == "kelp:hermit"
+
+
+async def test_an_expired_login_rotates_is_marked_and_sends_nothing(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    path = reef.world.agent_dir() / "auth-profiles.json"
+    store = json.loads(path.read_text())
+    store["profiles"][first] = {
+        "type": "oauth",
+        "provider": "coral",
+        "access": "at-secret-1",
+        "refresh": "rt",
+        "expires": 5,
+    }
+    path.write_text(json.dumps(store))
+    config_path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(config_path.read_text())
+    config["auth"]["profiles"][first]["mode"] = "oauth"
+    config_path.write_text(json.dumps(config))
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    assert asked(reef) == [second]
+    assert answer.profile == second
+    assert reef.of(EventKind.MARK)[0].reason == "auth"
+
+
+async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_mark(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    path = reef.world.agent_dir() / "auth-profiles.json"
+    store = json.loads(path.read_text())
+    store["profiles"][first] = {"type": "api_key", "provider": "coral", "keyRef": {"source": "exec", "id": "v"}}
+    path.write_text(json.dumps(store))
+    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    assert asked(reef) == [second]
+    assert [event.profile for event in reef.of(EventKind.MARK)] == [second]
+
+
+async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks_nothing(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, Stall("stream"), first)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await heard(run, lambda item: isinstance(item, ReplyText))
+    assert run.rotate() is None
+    answer = await run.result()
+    await reef.driver.desk.marks.drained()
+    assert answer.profile == second
+    assert asked(reef) == [first, second]
+    assert reef.provider.requests[0].cancelled
+    (rotation,) = reef.of(EventKind.ROTATE)
+    assert rotation.data["forced"] is True
+    assert [event.reason for event in reef.of(EventKind.MARK)] == [None]
+    assert run.rotate() == "the run is over"
+
+
+async def test_force_rotate_says_why_when_there_is_nothing_to_rotate_to(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, rate_limited(), first)
+    misbehave(reef, Stall(), second)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    assert run.rotate() == "the run has not reached a provider"
+    await reef.provider.until(lambda requests: len(requests) == 2)
+    assert run.rotate() == "no other profile of the provider is usable now"
+    run.cancel()
+    await run.ended()
+
+
+async def test_a_users_pin_is_never_left(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    path = reef.world.sessions_dir("main") / "sessions.json"
+    entries = json.loads(path.read_text())
+    entries[LIGHTHOUSE.key] |= {"authProfileOverride": second, "authProfileOverrideSource": "user"}
+    path.write_text(json.dumps(entries))
+    misbehave(reef, rate_limited(), second)
+    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert asked(reef) == [second, KELP]
+    assert first not in asked(reef)
+
+
+async def heard(run: Drive, wanted: Callable[[object], bool]) -> None:
+    async for item in run:
+        if wanted(item):
+            return
+
+
+# --- timeouts ----------------------------------------------------------------------------------------------------
+
+IMPATIENT = Timeouts(connect=2, first_byte=0.15, idle=0.15)
+
+
+@pytest.mark.parametrize("act", [Stall("headers"), Stall("body"), Stall("stream"), Drop("headers"), Drop("stream")])
+async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path: Path, act: object) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as reef:
+        misbehave(reef, act)
+        before = lines_of(reef)
+        with pytest.raises(ProviderError):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await reef.driver.desk.marks.drained()
+        assert len(asked(reef)) == 1
+        assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(reef))
+        assert lines_of(reef) == before
+        assert left_behind(reef) == []
+
+
+async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as reef:
+        misbehave(reef, Stall("headers"), CORAL_1, CORAL_2)
+        for policy, requests in ((TimeoutPolicy.FALLBACK, 2), (TimeoutPolicy.ROTATE, 3)):
+            reef.provider.requests.clear()
+            settings = EngineSettings(timeouts=policy, call=IMPATIENT)
+            async with Driver(reef.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
+                answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
+                await driver.desk.marks.drained()
+            assert answer.model == SECONDARY
+            assert len(asked(reef)) == requests
+        errors = [profile.stats.error_count for profile in reef.driver.desk.auth("main").profiles]
+        assert not any(errors)
+
+
+async def test_the_whole_turn_has_a_limit_waiting_included(reef: Lab) -> None:
+    misbehave(reef, Stall())
+    with pytest.raises(ProviderError) as caught:
+        await reef.driver.drive(LIGHTHOUSE.key, "hello", timeout=0.2).result()
+    assert caught.value.phase == "total"
+    holder = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await reef.provider.until(lambda requests: len(requests) == 2)
+    with pytest.raises((TurnTimeoutError, SessionContendedError)) as waited:
+        async with other_driver(reef) as driver:
+            await driver.drive(LIGHTHOUSE.key, "me too", timeout=0.2).result()
+    assert waited.value.unchanged
+    holder.cancel()
+    await holder.ended()
+
+
+def other_driver(reef: Lab, **settings: object) -> Driver:
+    """Another engine on the same state directory, as in another process."""
+    return Driver(
+        reef.world.state_dir,
+        environ={},
+        home=reef.world.state_dir.parent,
+        settings=EngineSettings(**settings),  # type: ignore[arg-type]
+    )
+
+
+async def test_an_abort_in_the_compaction_wait_is_the_prompts_timeout(reef: Lab) -> None:
+    async def never(_: Path) -> None:
+        raise TimeoutError
+
+    for policy, reached in ((TimeoutPolicy.TERMINAL, 0), (TimeoutPolicy.FALLBACK, 0)):
+        async with Driver(
+            reef.world.state_dir,
+            environ={},
+            home=reef.world.state_dir.parent,
+            settings=EngineSettings(timeouts=policy),
+            listen=reef.events.append,
+            compaction_wait=never,
+        ) as driver:
+            with pytest.raises((ProviderError, AllModelsFailedError)):
+                await driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert len(reef.provider.requests) == reached
+    models = [event.model for event in reef.of(EventKind.FAILURE)]
+    assert models == [PRIMARY.model, PRIMARY.model, SECONDARY.model]
+    assert not reef.of(EventKind.MARK)
+
+
+async def test_a_user_abort_in_the_compaction_wait_is_an_abort(reef: Lab) -> None:
+    waiting = asyncio.Event()
+
+    async def wait(_: Path) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async with Driver(
+        reef.world.state_dir, environ={}, home=reef.world.state_dir.parent, compaction_wait=wait
+    ) as driver:
+        run = driver.drive(LIGHTHOUSE.key, "hello")
+        await waiting.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run.result()
+    assert reef.provider.requests == []
+    assert left_behind(reef) == []
+
+
+# --- the chain ---------------------------------------------------------------------------------------------------
+
+
+async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soonest_recovery(reef: Lab) -> None:
+    misbehave(reef, rate_limited())
+    with pytest.raises(AllModelsFailedError) as caught:
+        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    summary = caught.value.summary
+    assert [str(attempt.model) for attempt in summary.attempts] == [str(PRIMARY), str(SECONDARY)]
+    assert summary.soonest_recovery is not None
+    assert 0 < summary.soonest_recovery - reef.clock.now_ms() <= 30_000
+    assert caught.value.exit_code == 5
+    assert len(asked(reef)) == 3
+    assert left_behind(reef) == []
+
+
+async def test_a_provider_without_an_address_is_passed_over(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon")).result()
+        assert answer.model == SECONDARY
+
+
+@pytest.mark.parametrize("message", ["prompt is too long: 250000 tokens > 200000 maximum"])
+async def test_a_conversation_that_is_too_long_is_not_sent_to_another_model(reef: Lab, message: str) -> None:
+    misbehave(reef, Refuse(400, "invalid_request_error", message))
+    with pytest.raises(ProviderError):
+        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert {request.model for request in reef.provider.requests} == {PRIMARY.model}
+
+
+async def test_a_transcript_that_cannot_be_written_is_no_model_failure(
+    reef: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OperationFailedError("no space left on device")
+
+    monkeypatch.setattr("clawtop.engine.attempt.append", refuse)
+    with pytest.raises(OperationFailedError):
+        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert len(reef.provider.requests) == 1
+    assert left_behind(reef) == []
+
+
+# --- coordination ------------------------------------------------------------------------------------------------
+
+
+async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(reef: Lab) -> None:
+    misbehave(reef, Stall("stream"))
+    path = reef.world.transcript(LIGHTHOUSE)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await heard(run, lambda item: isinstance(item, ReplyText))
+    with path.open("a") as file:
+        file.write('{"type":"message","id":"z","message":{"role":"user","content":"mine"}}\n')
+    misbehave(reef, Answer("late"))
+    assert run.rotate() is None
+    assert (await run.result()).text == "late"
+    await reef.driver.desk.marks.drained()
+    reef.events.clear()
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    misbehave(reef, Answer("late", first_after=0.2))
+    await reef.provider.until(lambda requests: len(requests) == 3)
+    with path.open("a") as file:
+        file.write('{"type":"message","id":"y","message":{"role":"user","content":"mine"}}\n')
+    after = path.read_bytes()
+    with pytest.raises(SessionTakeoverError):
+        await run.result()
+    assert path.read_bytes() == after
+    assert len(reef.provider.requests) == 3
+    assert {EventKind.TAKEOVER, EventKind.RUN_END} <= set(kinds(reef))
+    assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(reef))
+    assert left_behind(reef) == []
+
+
+async def test_a_session_lock_that_stays_taken_is_the_true_error(reef: Lab) -> None:
+    path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(path.read_text())
+    config["session"] = {"writeLock": {"acquireTimeoutMs": 200}}
+    path.write_text(json.dumps(config))
+    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
+        with pytest.raises(SessionWriteLockTimeoutError, match=f"pid={puppet.pid}"):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert reef.provider.requests == []
+        assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(reef))
+        assert len([path.name for path in reef.world.state_dir.rglob("*.jsonl.lock")]) == 1
+
+
+async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(reef: Lab) -> None:
+    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
+        await puppet.kill()
+    assert left_behind(reef)
+    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert left_behind(reef) == []
+
+
+async def test_contention_waits_raises_or_forks(reef: Lab) -> None:
+    misbehave(reef, Answer("slow", first_after=0.4))
+    first = reef.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
+    await reef.provider.until(lambda requests: len(requests) == 1)
+    with pytest.raises(SessionContendedError) as caught:
+        await reef.driver.drive(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE).result()
+    assert "heartbeat" in str(caught.value) or first.run_id in str(caught.value)
+    fork = await reef.driver.drive(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK).result()
+    waited = await reef.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT).result()
+    assert (await first.result()).session_file == waited.session_file == reef.world.transcript(LIGHTHOUSE)
+    assert fork.session_file != waited.session_file
+    assert fork.forked_from == waited.session_file
+    head = json.loads(fork.session_file.read_text().splitlines()[0])
+    assert head["parentSession"] == str(waited.session_file)
+    assert [one.text for one in read_conversation(fork.session_file).said][-2:] == ["three", "slow"]
+    assert [one.text for one in read_conversation(waited.session_file).said][-4:] == ["one", "slow", "four", "slow"]
+
+
+async def test_an_openclaw_run_under_a_gateway_that_may_live_counts_as_a_holder(reef: Lab) -> None:
+    path = reef.world.sessions_dir("main") / "sessions.json"
+    entries = json.loads(path.read_text())
+    entries[LIGHTHOUSE.key] |= {"status": "running", "startedAt": reef.clock.now_ms()}
+    path.write_text(json.dumps(entries))
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert answer.text, "a ghost of a gateway that is gone is no holder"
+    listener = await asyncio.start_server(healthy_gateway, "127.0.0.1", 0)
+    config_path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(config_path.read_text())
+    config["gateway"]["port"] = listener.sockets[0].getsockname()[1]
+    config_path.write_text(json.dumps(config))
+    async with other_driver(reef) as driver, listener:
+        with pytest.raises(SessionContendedError):
+            await driver.drive(LIGHTHOUSE.key, "hello", on_contention=OnContention.RAISE).result()
+
+
+async def healthy_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    body = b'{"ok":true,"status":"live"}'
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    await writer.drain()
+    writer.close()
+
+
+async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab) -> None:
+    misbehave(reef, Answer("ours", first_after=0.2))
+    path = reef.world.transcript(LIGHTHOUSE)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await reef.provider.until(lambda requests: len(requests) == 1)
+    leaf = read_conversation(path).leaf
+    with path.open("a") as file:
+        message = {"role": "assistant", "content": [{"type": "text", "text": "a late delivery"}]}
+        file.write(json.dumps({"type": "message", "id": "late", "parentId": leaf, "message": message}) + "\n")
+    await run.result()
+    said = [one.text for one in read_conversation(path).said]
+    assert said[-3:] == ["a late delivery", "hello", "ours"]
+
+
+# --- cancellation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["waiting-lane", "locking", "prompting", "streaming", "appending", "releasing"])
+async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(reef: Lab, phase: str) -> None:
+    misbehave(reef, Answer("Two claws up.", pieces=3, pause=0.01))
+    before = lines_of(reef)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await heard(run, lambda item: isinstance(item, Phase) and item.name == phase)
+    run.cancel()
+    await run.ended()
+    assert left_behind(reef) == []
+    after = reef.world.transcript(LIGHTHOUSE).read_bytes()
+    assert after.endswith(b"\n")
+    assert len(after.splitlines()) - before in {0, 2}
+    assert read_conversation(reef.world.transcript(LIGHTHOUSE)).problems == ()
+    again = await reef.driver.drive(LIGHTHOUSE.key, "again").result()
+    assert again.text
+
+
+async def test_cancelling_after_a_failure_keeps_its_mark(reef: Lab) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, rate_limited(), first)
+    misbehave(reef, Stall(), second)
+    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await reef.provider.until(lambda requests: len(requests) == 2)
+    run.cancel()
+    await run.ended()
+    await reef.driver.desk.marks.drained()
+    assert [(event.profile, event.reason) for event in reef.of(EventKind.MARK)] == [(first, "rate_limit")]
+
+
+async def test_closing_the_driver_cancels_what_runs_and_lands_its_marks(tmp_path: Path) -> None:
+    events: list[Event] = []
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        first, second = await first_in_order(reef)
+        misbehave(reef, rate_limited(), first)
+        misbehave(reef, Stall(), second)
+        async with Driver(reef.world.state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
+            run = driver.drive(LIGHTHOUSE.key, "hello")
+            await reef.provider.until(lambda requests: len(requests) == 2)
+            assert driver.running() == (run,)
+            assert driver.run_on(reef.world.transcript(LIGHTHOUSE)) is run
+        assert driver.running() == ()
+        assert run.done
+        assert [event.kind for event in events if event.kind is EventKind.MARK] == [EventKind.MARK]
+        assert left_behind(reef) == []
+
+
+async def test_the_backoff_after_overload_holds_nothing(reef: Lab) -> None:
+    path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(path.read_text())
+    config["auth"]["cooldowns"] = {"overloadedBackoffMs": 300}
+    path.write_text(json.dumps(config))
+    first, _ = await first_in_order(reef)
+    misbehave(reef, overloaded(), first)
+    async with other_driver(reef) as driver:
+        run = driver.drive(LIGHTHOUSE.key, "hello")
+        await heard(run, lambda item: isinstance(item, Event) and item.kind is EventKind.ROTATE)
+        assert left_behind(reef) == []
+        misbehave(reef, Answer("quick"))
+        between = await reef.driver.drive(LIGHTHOUSE.key, "me first").result()
+        assert between.text == "quick"
+        await run.result()
+    said = [one.text for one in read_conversation(reef.world.transcript(LIGHTHOUSE)).said]
+    assert said[-4:] == ["me first", "quick", "hello", "quick"]
+
+
+# --- the state directory -----------------------------------------------------------------------------------------
+
+
+async def test_a_driver_that_drives_nothing_creates_nothing(reef: Lab, tmp_path: Path) -> None:
+    def tree(root: Path) -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in root.rglob("*")}
+
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    async with lab(fresh, profiles=TWO_AND_ONE):
+        pass
+    before = tree(fresh)
+    async with Driver(fresh / ".openclaw", environ={}, home=fresh):
+        pass
+    assert tree(fresh) == before
+
+
+@pytest.mark.parametrize("version", ["2026.6.11", "2026.9.6", ""])
+async def test_generations_whose_sessions_are_not_files_of_ours_are_refused(reef: Lab, version: str) -> None:
+    path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(path.read_text())
+    config["meta"]["lastTouchedVersion"] = version
+    path.write_text(json.dumps(config))
+    if not version:
+        (reef.world.agent_dir() / "auth-state.json").unlink()
+    with pytest.raises(RefusedError) as caught:
+        Driver(reef.world.state_dir, environ={}, home=reef.world.state_dir.parent)
+    assert caught.value.unchanged
+
+
+async def test_generation_a_is_driven_too(reef: Lab) -> None:
+    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
+    (reef.world.agent_dir() / "auth-state.json").unlink()
+    path = reef.world.agent_dir() / "auth-profiles.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"usageStats": state["usageStats"]}, indent=2))
+    config_path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(config_path.read_text())
+    config["meta"]["lastTouchedVersion"] = "2026.3.28"
+    config_path.write_text(json.dumps(config))
+    first, _ = await first_in_order(reef)
+    async with other_driver(reef) as driver:
+        misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
+        answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
+        await driver.desk.marks.drained()
+    assert answer.model == SECONDARY
+    stats = json.loads(path.read_text())["usageStats"]
+    assert stats[first]["cooldownReason"] == "rate_limit"
+    assert not (reef.world.agent_dir() / "auth-state.json").exists()
+
+
+async def test_an_inherited_profile_is_marked_in_its_owners_store(reef: Lab) -> None:
+    misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
+    await reef.driver.drive(HEARTBEAT.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    state = json.loads((reef.world.agent_dir("main") / "auth-state.json").read_text())
+    assert state["usageStats"][CORAL_1]["cooldownReason"] == "rate_limit"
+    assert list(reef.world.agent_dir("sebastian").iterdir()) == []
+
+
+async def test_a_local_provider_without_any_profile_is_asked_without_a_key(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles={"coral": ("clawdia",)}, models=(PRIMARY, SECONDARY)) as reef:
+        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
+        assert answer.profile is None
+        assert "authorization" not in reef.provider.requests[-1].headers
+
+
+async def test_a_malformed_reply_moves_the_chain_without_blaming_the_account(reef: Lab) -> None:
+    misbehave(reef, Raw("<html>captive portal</html>", "text/html"), CORAL_1, CORAL_2)
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert answer.model == SECONDARY
+    failures = [event.data["kind"] for event in reef.of(EventKind.FAILURE)]
+    assert failures == [ErrorKind.PROTOCOL.value]
