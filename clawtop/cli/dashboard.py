@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.engine.operations import Operations
+    from clawtop.store.snapshot import SnapshotReader
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,4 +39,13 @@ def run(args: argparse.Namespace) -> int:
     options = Options(
         read_only=args.read_only or args.at is not None, mouse=not args.no_mouse, theme=args.theme, agent=args.agent
     )
-    return run_dashboard(open_incident_reader(args, clock), clock, options)
+    reader = open_incident_reader(args, clock)
+    return run_dashboard(reader, clock, options, operations=lambda: _operations(reader))
+
+
+def _operations(reader: SnapshotReader) -> Operations:
+    """Made when the first operation is confirmed."""
+    from clawtop.engine.operations import Operations
+    from clawtop.store.journal import Journal
+
+    return Operations(lambda: reader.layout, journal=Journal(str(reader.layout.state_dir)))

@@ -14,7 +14,7 @@ from clawtop.core.plan import Plan
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.operate import Desk, HolderFacts
 from clawtop.ui.ports import Options, Source
-from clawtop.ui.terminal import speaks_unicode
+from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
 from clawtop.view.plan_lines import ReceiptFacts
 
@@ -47,7 +47,7 @@ def run_dashboard(
     options = replace(
         options,
         read_only=options.read_only or operations is None,
-        ascii_glyphs=options.ascii_glyphs or not speaks_unicode(os.environ),
+        ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()),
     )
     desk = Desk(_LazyExecutor(operations)) if operations is not None else None
     app = ClawtopApp(source, clock, options, theme=choose(options.theme, os.environ), operator=desk)

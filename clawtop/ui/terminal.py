@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -30,6 +32,20 @@ def terminal_is_gone() -> bool:
 
 
 def speaks_unicode(environment: Mapping[str, str]) -> bool:
-    """Whether the locale of the terminal can show glyphs beyond ASCII."""
+    """Whether the locale of the terminal can show glyphs beyond ASCII.
+
+    Args:
+        environment: as the process was given it: Python itself sets LC_CTYPE to UTF-8 in the C locale (PEP 538).
+    """
     named = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "")
     return "utf" in named.lower()
+
+
+def given_environment() -> Mapping[str, str]:
+    """The environment that the process was started with, where the system tells; else the present one."""
+    try:
+        raw = Path("/proc/self/environ").read_bytes()
+    except OSError:
+        return os.environ
+    pairs = (os.fsdecode(item).partition("=") for item in raw.split(b"\0") if item)
+    return {name: value for name, _, value in pairs}

@@ -112,9 +112,7 @@ class Table(Generic[T]):
 
 def _without_empty_bands(rows: Sequence[Row[T]]) -> tuple[Row[T], ...]:
     following = (*rows[1:], None)
-    return tuple(
-        row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band)
-    )
+    return tuple(row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band))
 
 
 def placed(columns: Sequence[Column[T]], width: int) -> tuple[Placed[T], ...]:

@@ -1,0 +1,198 @@
+"""The real program in a pseudo-terminal: start, resize, signals, a closed terminal, poor terminals."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.samples import copy, sample
+from tests.support.terminals import (
+    ENTER_ALTERNATE,
+    LEAVE_ALTERNATE,
+    MOUSE_OFF,
+    SHOW_CURSOR,
+    Terminal,
+    clawtop,
+    open_terminal,
+)
+
+FIRST = "fakeai:one"
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    root = tmp_path_factory.mktemp("terminal")
+    yield copy(sample("2026.5.20", "rate-limited"), root).state_dir
+    shutil.rmtree(root)
+
+
+def restored(terminal: Terminal) -> bool:
+    """Whether the last word was: back to the normal screen, cursor on, mouse off."""
+    tail = bytes(terminal.raw)
+    left = tail.rfind(LEAVE_ALTERNATE)
+    return left > tail.rfind(ENTER_ALTERNATE) and SHOW_CURSOR in tail[left - 200 :] and MOUSE_OFF in tail
+
+
+def test_it_starts_shows_the_state_and_q_leaves_the_terminal_as_it_was(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        before = terminal.mode()
+        terminal.wait_for(FIRST)
+        assert terminal.lines[0].endswith("READ-ONLY")
+        assert "B 2026.5.20" in terminal.lines[0]
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+        assert restored(terminal)
+        assert terminal.mode() == before
+
+
+def test_80x24_and_resizing(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir)), columns=80, lines=24) as terminal:
+        terminal.wait_for(FIRST)
+        assert terminal.lines[0].endswith(" READ-ONLY")
+        assert "Credential" not in terminal.text
+        terminal.resize(140, 40)
+        terminal.wait_for("Credential")
+        terminal.wait_for(lambda t: t.lines[0].endswith(" READ-ONLY") and len(t.lines[0]) > 130)
+        terminal.resize(60, 12)
+        terminal.wait_for(lambda t: "Credential" not in t.text and t.lines[0].rstrip().endswith(" READ-ONLY"))
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Path, number: signal.Signals) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        before = terminal.mode()
+        terminal.wait_for(FIRST)
+        terminal.process.send_signal(number)
+        assert terminal.exit_code() == 128 + number
+        assert restored(terminal)
+        assert terminal.mode() == before
+
+
+def test_a_signal_ends_it_from_within_a_page_too(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.send("?")
+        terminal.wait_for("Every key and what it does.")
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.exit_code() == 143
+        assert restored(terminal)
+
+
+def test_control_c_leaves(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.send("\x03")
+        assert terminal.exit_code() == 130
+        assert restored(terminal)
+
+
+def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.hang_up()
+        assert terminal.exit_code() != 0
+
+
+def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: Path) -> None:
+    """As under nohup, where SIGHUP is ignored when the program starts."""
+    argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *clawtop("--state-dir", str(state_dir))]
+    with open_terminal(argv) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.hang_up()
+        assert terminal.exit_code() != 0
+
+
+def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
+    with open_terminal(clawtop("--no-mouse", "--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        assert b"\x1b[?1000h" not in terminal.raw
+        terminal.send("q")
+        terminal.exit_code()
+
+
+COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|4[0-7]|38|48|9[0-7]|10[0-7])(?:;|m)")
+
+
+def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir)), environment={"NO_COLOR": "1"}) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.wait_for("READ-ONLY")
+        assert not COLOUR.search(terminal.raw)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+
+
+def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir)), environment={"TERM": "xterm"}) as terminal:
+        terminal.wait_for(FIRST)
+        assert b"\x1b[38;" not in terminal.raw
+        assert b";38;" not in terminal.raw
+        assert COLOUR.search(terminal.raw)
+        terminal.send("q")
+        terminal.exit_code()
+
+
+def test_256_colours_are_used_as_such(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        assert b"38;5;" in terminal.raw
+        assert b"38;2;" not in terminal.raw
+        terminal.send("q")
+        terminal.exit_code()
+
+
+@pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
+def test_a_locale_without_glyphs_gets_ascii(state_dir: Path, locale: dict[str, str]) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir)), environment=locale) as terminal:
+        terminal.wait_for(FIRST)
+        assert terminal.text.isascii()
+        terminal.send("?")
+        terminal.wait_for("Every key and what it does.")
+        assert terminal.text.isascii()
+        terminal.send("qq")
+        assert terminal.exit_code() == 0
+
+
+def test_a_dumb_terminal_gets_plain_text_and_no_escape(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir)), environment={"TERM": "dumb"}) as terminal:
+        assert terminal.exit_code() == 0
+        assert FIRST.encode() in terminal.raw
+        assert b"\x1b" not in terminal.raw
+
+
+def test_an_idle_dashboard_writes_only_its_clock(state_dir: Path) -> None:
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.drain(2.5)
+        written = terminal.drain(3.2)
+        clocks = re.findall(rb"\d\d:\d\d:\d\d", written)
+        assert 2 <= len(clocks) <= 12
+        assert len(written) < 6_000
+        terminal.send("q")
+        terminal.exit_code()
+
+
+def test_a_read_only_run_changes_nothing_in_the_tree(state_dir: Path) -> None:
+    def tree() -> list[tuple[str, int, int]]:
+        found = []
+        for path in sorted(state_dir.rglob("*")):
+            status = os.lstat(path)
+            found.append((str(path), status.st_size, status.st_mtime_ns))
+        return found
+
+    before = tree()
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.send("jj\t?q\x1b")
+        terminal.drain(1.0)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    assert tree() == before
