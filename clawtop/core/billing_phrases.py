@@ -66,16 +66,20 @@ MONEY_GONE = Phrases(
         "top up",
         "add more credits",
         "billing hard limit",
+        "hard limit reached",
     ),
-    patterns=(pattern("limit", r"upgrade (?:your )?plan|maximum allowed", r"limit"),),
+    patterns=(pattern("limit", r"upgrade (?:your )?plan|maximum allowed|subscription", r"limit"),),
 )
 """Within a 402: only money helps."""
 
-SUBSCRIPTION_QUOTA = Phrases(patterns=(pattern("subscription", r"subscription", r"limit"),))
-"""Within a 402: a plan's allowance is used up."""
-
-WINDOW_REFILLS = Phrases(literals=("automatic quota refresh", "rolling time window"))
-"""Within a 402: a subscription's allowance that comes back by itself."""
+ALLOWANCE_REFILLS = Phrases(
+    patterns=(
+        pattern(
+            "subscription quota limit", r"automatic quota refresh|rolling time window", r"subscription quota limit"
+        ),
+    ),
+)
+"""Within a 402: a subscription's allowance that comes back by itself, whatever else is said."""
 
 LIMIT_RESETS = Phrases(
     patterns=(

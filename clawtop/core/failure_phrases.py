@@ -71,7 +71,7 @@ CONTEXT_OVERFLOW = Phrases(
         pattern("input token count", r"\binput token count exceeds the maximum number of input tokens\b"),
         pattern("invalid_argument", r"maximum number of tokens", r"invalid_argument"),
         pattern("input exceeds", r"input exceeds", r"maximum number of tokens"),
-        pattern("too long for", r"\binput (?:is too long for (?:(?:the|this) )?|too long for the )model\b"),
+        pattern("too long for", r"\binput (?:is too long for (?:(?:the|this) )?|too long for (?:the )?)model\b"),
     ),
 )
 """Not a failure of the provider: the caller compacts. Never read into texts about token rates or forced reasoning."""
@@ -119,7 +119,13 @@ PERIODIC_LIMIT = Phrases(
     patterns=(pattern("ly ", r"\b(?:daily|weekly|monthly)(?:[/-](?:daily|weekly|monthly))* (?:usage )?limits?\b"),),
 )
 
-CONCURRENCY_LIMIT = Phrases(patterns=(pattern("concurrency", r"\bconcurrency limit (?:has been )?reached\b"),))
+PROVIDER_LIMIT = Phrases(
+    patterns=(
+        pattern("concurrency", r"\bconcurrency limit (?:has been )?reached\b"),
+        pattern("workers_ai", r"\bworkers_ai\b.*\bquota (?:limit )?exceeded\b"),
+    ),
+)
+"""Limits in the words of one provider (Cloudflare Workers AI among them); everything else is asked before."""
 
 OVERLOADED = Phrases(
     literals=("overloaded", "high demand", "high load", "当前负载过高", "服务过载"),
@@ -143,7 +149,6 @@ SERVER_ERROR_FIELD = Phrases(literals=('"type":"server_error"', '"code":"server_
 SERVER_TEXT = Phrases(
     literals=(
         "an error occurred while processing",
-        "internal server error",
         "internal_server_error",
         "internal_error",
         "server_error",
@@ -163,7 +168,10 @@ SERVER_TEXT = Phrases(
         "服务器错误",
         "服务器内部错误",
     ),
-    patterns=(pattern("http", r"\bhttp\s+5\d\d\b"),),
+    patterns=(
+        pattern("internal server error", r"(?<! status: )internal server error"),
+        pattern("http", r"\bhttp\s+5\d\d\b"),
+    ),
 )
 
 OPENAI_PROCESSING = Phrases(literals=("an error occurred while processing your request",))

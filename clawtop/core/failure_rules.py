@@ -90,13 +90,10 @@ def timeout_text(text: str) -> str | None:
 
 def payment_required(text: str) -> tuple[Classification, bool]:
     """What a 402 means: an empty purse, or a limit that comes back. Second: whether the text itself decided."""
+    if (found := money.ALLOWANCE_REFILLS.find(text)) is not None:
+        return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     if (found := money.MONEY_GONE.find(text)) is not None:
         return because(Reason.BILLING, "402-money-gone", found), True
-    if (found := money.SUBSCRIPTION_QUOTA.find(text)) is not None:
-        refill = money.WINDOW_REFILLS.find(text)
-        if refill is None:
-            return because(Reason.BILLING, "402-money-gone", found), True
-        return because(Reason.RATE_LIMIT, "402-limit-resets", refill), True
     if (found := phrases.RATE_LIMIT.find(text) or money.LIMIT_RESETS.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     return because(Reason.BILLING, "status-402", "402"), False
@@ -226,7 +223,7 @@ MESSAGE_RULES: tuple[MessageRule, ...] = (
     _says(phrases.FORMAT, Reason.FORMAT, "format-text"),
     _whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
     _timeout,
-    _says(phrases.CONCURRENCY_LIMIT, Reason.RATE_LIMIT, "concurrency-limit"),
+    _says(phrases.PROVIDER_LIMIT, Reason.RATE_LIMIT, "provider-limit"),
     _says(phrases.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
     _says(phrases.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
 )
