@@ -446,6 +446,14 @@ COMMANDS: tuple[Command, ...] = (
         usage="[--scenario NAME] [--seed N] [--headless SECONDS]",
     ),
     Command(
+        "explain",
+        "Explain",
+        "Why an error was classified as it was and what follows; why a profile is or is not next.",
+        Group.SHELL,
+        verb="explain",
+        usage="error TEXT|- | profile ID",
+    ),
+    Command(
         "status",
         "Status",
         "The state as text, or JSON for scripts.",
