@@ -6,6 +6,10 @@ import argparse
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,21 +18,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 
+def save(snapshot: Snapshot, now: int) -> str:
+    """Write an incident file into the current directory, else the home directory; its path.
+
+    Raises:
+        OperationFailedError: neither takes it.
+    """
+    from clawtop.errors import OperationFailedError
+
+    text = incident_file(snapshot, now)
+    name = default_name(now)
+    try:
+        return str(_written(Path.cwd() / name, text))
+    except OperationFailedError:
+        return str(_written(Path.home() / name, text))
+
+
+def incident_file(snapshot: Snapshot, now: int) -> str:
+    """The text of an incident file. `now` (ms since the epoch): what the state is judged by."""
+    from clawtop import __version__
+    from clawtop.store.bundle import bundle_text, versions
+    from clawtop.view.incident_text import incident_lines
+
+    return bundle_text(incident_lines(snapshot, now, versions(snapshot, __version__)), snapshot, __version__)
+
+
+def _written(path: Path, text: str) -> Path:
+    from clawtop.store.bundle import write_bundle
+
+    write_bundle(path, text)
+    return path
+
+
 def run(args: argparse.Namespace) -> int:
     """Write the file and say where. Exit 0; 3 when the state cannot be read or the file not written."""
-    from clawtop import __version__
     from clawtop.cli.common import judged_at, load_incident
-    from clawtop.store.bundle import bundle_text, versions, write_bundle
-    from clawtop.view.incident_text import incident_lines
 
     snapshot = load_incident(args)
     now = judged_at(snapshot)
-    text = bundle_text(incident_lines(snapshot, now, versions(snapshot, __version__)), snapshot, __version__)
+    text = incident_file(snapshot, now)
     if args.out == "-":
         sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
         return 0
-    path = Path(args.out) if args.out else Path(default_name(now))
-    write_bundle(path, text)
+    path = _written(Path(args.out or default_name(now)), text)
     if args.json:
         import json
 

@@ -12,6 +12,8 @@ from clawtop.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
+    from clawtop.engine.feed import Feed
+    from clawtop.engine.tape import Tape
     from clawtop.store.snapshot import ExtraPart, SnapshotReader
 
 
@@ -40,6 +42,18 @@ def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -
     from clawtop.store.incident import IncidentPart
 
     return open_reader(args, clock, (config_part, IncidentPart()))
+
+
+def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) -> tuple[SnapshotReader, Feed]:
+    """The reader and what feeds a live screen or a recording from it: hub, gateway, tape."""
+    from clawtop.engine.feed import Feed
+    from clawtop.engine.gateway_watch import GatewayWatch
+    from clawtop.engine.hub import Hub
+    from clawtop.store.incident import IncidentPart
+
+    watch = GatewayWatch(clock) if args.at is None else None
+    reader = open_reader(args, clock, (IncidentPart(), *((watch,) if watch is not None else ())))
+    return reader, Feed(Hub(reader, clock), tape, watch)
 
 
 def load_snapshot(args: argparse.Namespace) -> Snapshot:

@@ -12,12 +12,23 @@ if TYPE_CHECKING:
     from clawtop.store.snapshot import SnapshotReader
 
 
+VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the dashboard."""
     group = parser.add_argument_group("dashboard")
     group.add_argument("--read-only", action="store_true", help="operations cannot be armed")
     group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     group.add_argument("--theme", metavar="NAME", help="colour theme")
+    group.add_argument(
+        "--view", choices=VIEWS, help="what to open first (default: the tree when something is blocked, else overview)"
+    )
+    group.add_argument("--bell", action="store_true", help="ring the terminal's bell at a notice")
+    group.add_argument("--notify", action="store_true", help="send notices to the terminal (OSC 9)")
+    group.add_argument(
+        "--blocked-minutes", type=_minutes, default=5.0, metavar="N", help="notice a session blocked for N minutes (5)"
+    )
 
 
 def has_terminal() -> bool:
@@ -31,16 +42,39 @@ def run(args: argparse.Namespace) -> int:
         from clawtop.cli.status import print_plain
 
         return print_plain(args)
-    from clawtop.cli.common import open_incident_reader
+    from clawtop import __version__
+    from clawtop.cli.bundle import save
+    from clawtop.cli.common import live_feed
     from clawtop.clock import SystemClock
+    from clawtop.engine.tape import Tape
+    from clawtop.ui.ports import IncidentPorts
     from clawtop.ui.run import Options, run_dashboard
 
     clock = SystemClock()
+    tape = Tape(clock, __version__)
+    reader, feed = live_feed(args, clock, tape)
     options = Options(
-        read_only=args.read_only or args.at is not None, mouse=not args.no_mouse, theme=args.theme, agent=args.agent
+        read_only=args.read_only or args.at is not None,
+        mouse=not args.no_mouse,
+        theme=args.theme,
+        agent=args.agent,
+        incident=IncidentPorts(
+            save=save,
+            tape=tape,
+            bell=args.bell,
+            notify=args.notify,
+            blocked_minutes=args.blocked_minutes,
+            opens=args.view,
+        ),
     )
-    reader = open_incident_reader(args, clock)
-    return run_dashboard(reader, clock, options, operations=lambda: _operations(reader))
+    return run_dashboard(feed, clock, options, operations=lambda: _operations(reader))
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 < minutes < 1e6:
+        raise argparse.ArgumentTypeError("minutes must be more than 0")
+    return minutes
 
 
 def _operations(reader: SnapshotReader) -> Operations:

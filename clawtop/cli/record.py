@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clawtop.engine.hub import Hub
+    from clawtop.engine.feed import Feed
     from clawtop.errors import ClawtopError
     from clawtop.store.recording import Recorder
 
@@ -28,21 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record until interrupted or the time is over. Exit 0; 3 when the state cannot be read or the file not written."""
     from clawtop import __version__
-    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.common import live_feed
     from clawtop.clock import SystemClock
-    from clawtop.engine.hub import Hub
     from clawtop.store.recording import Recorder
     from clawtop.text import safe
 
     clock = SystemClock()
-    reader = open_incident_reader(args, clock)
+    reader, feed = live_feed(args, clock)
     reader.read()  # an unreadable directory is an error now, not an empty recording later
     started = clock.now_ms()
     path = Path(args.out or f"clawtop-recording-{datetime.fromtimestamp(started / 1000, UTC):%Y%m%dT%H%M%SZ}")
     recorder = Recorder(path, started_at=started, clawtop_version=__version__)
     print(f"recording to {safe(str(path))}; interrupt to stop", file=sys.stderr)
     try:
-        asyncio.run(_record(Hub(reader, clock), recorder, args.seconds))
+        asyncio.run(_record(feed, recorder, args.seconds))
     finally:
         recorder.close()
     print(f"{path.stat().st_size} bytes; open it with clawtop replay", file=sys.stderr)
@@ -52,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 FLUSH_SECONDS = 5.0
 
 
-async def _record(hub: Hub, recorder: Recorder, seconds: float | None) -> None:
+async def _record(feed: Feed, recorder: Recorder, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -61,7 +60,7 @@ async def _record(hub: Hub, recorder: Recorder, seconds: float | None) -> None:
     def failed(error: ClawtopError) -> None:
         print(f"clawtop: {error}", file=sys.stderr)
 
-    recording = asyncio.create_task(hub.run(recorder.add, failed))
+    recording = asyncio.create_task(feed.run(recorder.add, failed))
     stopping = asyncio.create_task(stop.wait())
     try:
         async with asyncio.timeout(seconds):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -74,7 +74,7 @@ class Player:
         return int(min(self._position + passed, self.end))
 
     @property
-    def latest(self) -> Snapshot | None:
+    def latest(self) -> Snapshot:
         """The snapshot of this position."""
         return self._snapshot(self.now_ms())
 
@@ -116,6 +116,14 @@ class Player:
         )
         if found is not None:
             self._settle(found.at, playing=False)
+        return found
+
+    def event_before(self) -> Event | None:
+        """Go back to the last event before this position that a timeline shows, and stand there; None without one."""
+        before = self._events[: bisect_left(self._event_times, self.now_ms())]
+        found = next((event for event in reversed(before) if event.kind not in BACKGROUND), None)
+        if found is not None:
+            self._settle(max(found.at, self.start), playing=False)
         return found
 
     def poke(self) -> None:

@@ -146,3 +146,17 @@ def _argv(path: str) -> tuple[str, ...]:
         return ()
     words = raw.rstrip(b"\0").split(b"\0") if raw.strip(b"\0") else []
     return tuple(word.decode("utf-8", "surrogateescape") for word in words)
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this process listens on a TCP port of this machine; False where that cannot be seen."""
+    import psutil
+
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError, ValueError):
+        return False
+    return any(
+        connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+        for connection in connections
+    )

@@ -2,8 +2,8 @@
 
 A gzip stream of JSON lines. The first is a header `{"clawtop_recording": 1, ...}`; each further line is
 `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the line before, or `{"at": ms, "event": {...}}`.
-A part that is a list is stored as the indexes and values that differ where that is smaller. Nothing in a snapshot is a
-secret; foreign text passes `masked` once more on its way into the file.
+Of a part that is a list only what differs is stored. Nothing in a snapshot is a secret; foreign text passes `masked`
+once more on its way into the file.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import json
 import os
 import textwrap
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,19 +26,37 @@ from clawtop.errors import OperationFailedError, StateUnreadableError
 from clawtop.text import masked, safe
 
 FORMAT = 1
-KEYFRAME_EVERY = 500
-"""Records between two complete snapshots, so that a damaged part costs only what follows it up to the next one."""
-
 FLUSH_EVERY = 20
 MAX_BYTES = 64 * 1024 * 1024
+MAX_UNPACKED = 2 * 1024 * 1024 * 1024
 LINE_LIMIT = 32 * 1024 * 1024
 _GZIP = 31
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 _BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
 _END = "-----END CLAWTOP RECORDING-----"
 
 _SNAPSHOT = TypeAdapter(Snapshot)
+_PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")
+_PLAIN: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind) for name, kind in get_type_hints(Snapshot).items() if name in _PARTS
+}
+_ALWAYS = frozenset({"number", "taken_at"})
+_ABSENT = object()
 _EVENT = TypeAdapter(Event)
+
+
+def recordings_dir(state_dir: str | Path) -> Path:
+    """Where the dashboard puts its recordings, made if it is not there (0700). Raises OperationFailedError."""
+    directory = Path(state_dir) / "clawtop" / "recordings"
+    try:
+        for path in (directory.parent, directory):
+            path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise OperationFailedError(
+            f"cannot make {safe(str(directory), 200)}: {why}", unchanged="Nothing is recorded"
+        ) from error
+    return directory
 
 
 class Encoder:
@@ -55,27 +73,31 @@ class Encoder:
         """Start a new stream, with a complete snapshot first."""
         self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         self._pending = self._packer.compress(_line(self._header))
-        self._parts: dict[str, Any] = {}
+        self._before: Snapshot | None = None
         self._events: set[tuple[object, ...]] = set()
         self._records = 0
 
     def add(self, value: Snapshot) -> bytes:
         """The bytes that `value` adds: its new events, then what changed since the last one."""
-        fresh = {_identity(event): event for event in value.events}
+        before = self._before
+        if before is None or value.events != before.events:
+            self._tell(value.events)
+        changed = {
+            name: _delta(name, getattr(before, name, None), part)
+            for name in _PARTS
+            if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
+        }
+        if changed.keys() - _ALWAYS:
+            self._record({"at": value.taken_at, "set": changed})
+            self._before = value
+        return self._taken()
+
+    def _tell(self, events: tuple[Event, ...]) -> None:
+        fresh = {_identity(event): event for event in events}
         for identity, event in fresh.items():
             if identity not in self._events:
                 self._record({"at": event.at, "event": _EVENT.dump_python(event, mode="json")})
         self._events = set(fresh)
-        parts = _SNAPSHOT.dump_python(replace(value, events=()), mode="json")
-        if self._records % KEYFRAME_EVERY == 0:
-            self._parts = {}
-        changed = {
-            name: _delta(self._parts.get(name), part) for name, part in parts.items() if self._parts.get(name) != part
-        }
-        if set(changed) - {"number", "taken_at"}:
-            self._parts = parts
-            self._record({"at": value.taken_at, "set": changed})
-        return self._taken()
 
     def flushed(self) -> bytes:
         """The bytes that make everything so far readable."""
@@ -168,18 +190,33 @@ def _masked(value: Any) -> Any:
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
-def _delta(before: Any, after: Any) -> Any:
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after) and after:
-        differing = {str(index): new for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
-        if len(differing) * 2 <= len(after):
-            return {"differs": differing}
-    return {"is": after}
+def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
+    """What turns one value of a part into another, as JSON: the whole, or what stands in a list from here to there."""
+    plain = _PLAIN[name]
+    if not (isinstance(before, tuple) and isinstance(after, tuple)):
+        return {"is": plain.dump_python(after, mode="json")}
+    most = min(len(before), len(after))
+    start = next((index for index in range(most) if before[index] != after[index]), most)
+    most -= start
+    same = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
+    middle = after[start : len(after) - same]
+    if len(before) == len(after):
+        differing = [index for index, item in enumerate(middle, start) if before[index] != item]
+        items = plain.dump_python(tuple(after[index] for index in differing), mode="json")
+        return {"differs": dict(zip(map(str, differing), items, strict=True))}
+    return {"splice": [start, len(before) - same, plain.dump_python(middle, mode="json")]}
 
 
 def _applied(before: Any, delta: dict[str, Any]) -> Any:
     if "is" in delta:
         return delta["is"]
     changed = list(before)
+    if "splice" in delta:
+        start, end, items = delta["splice"]
+        if not 0 <= start <= end <= len(changed):
+            raise IndexError("a splice outside of its list")
+        changed[start:end] = items
+        return changed
     for index, value in delta["differs"].items():
         changed[int(index)] = value
     return changed
@@ -205,7 +242,10 @@ class Recording:
 
 @dataclass(slots=True)
 class _Loading:
+    """The values so far; a part is parsed when it changes, so that frames share what they have in common."""
+
     parts: dict[str, Any] = field(default_factory=dict)
+    value: Snapshot | None = None
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
@@ -215,7 +255,12 @@ class _Loading:
             return
         for name, delta in record["set"].items():
             self.parts[name] = _applied(self.parts.get(name), delta)
-        self.frames.append(Frame(record["at"], _SNAPSHOT.validate_python(self.parts)))
+        if self.value is None:
+            self.value = _SNAPSHOT.validate_python(self.parts)
+        else:
+            fresh = {name: _PLAIN[name].validate_python(self.parts[name]) for name in record["set"] if name in _PLAIN}
+            self.value = replace(self.value, **fresh)
+        self.frames.append(Frame(record["at"], self.value))
 
 
 def load_recording(path: Path) -> Recording:
@@ -274,13 +319,18 @@ def embedded(content: bytes) -> bytes | None:
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
-    """The lines of a gzip stream. EOFError when it ends in the middle."""
+    """The lines of a gzip stream. EOFError when it ends in the middle; ValueError when it grows beyond all bounds."""
     unpacker = zlib.decompressobj(_GZIP)
-    rest = b""
+    rest, unpacked = b"", 0
     for start in range(0, len(content), _CHUNK):
-        *lines, rest = (rest + unpacker.decompress(content[start : start + _CHUNK])).split(b"\n")
-        yield from lines
-        if len(rest) > LINE_LIMIT:
-            raise ValueError("line too long")
+        packed = content[start : start + _CHUNK]
+        while packed:
+            piece = unpacker.decompress(packed, _CHUNK * 16)
+            packed = unpacker.unconsumed_tail
+            unpacked += len(piece)
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from lines
+            if len(rest) > LINE_LIMIT or unpacked > MAX_UNPACKED:
+                raise ValueError("too large")
     if not unpacker.eof or rest:
         raise EOFError

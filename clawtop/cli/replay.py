@@ -1,0 +1,74 @@
+"""`clawtop replay FILE`: the dashboard over a recording or an incident file. Nothing can be changed there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clawtop.engine.player import Player
+
+SPEEDS = "0.25 0.5 1 2 4 8 16 32 64"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("file", metavar="FILE", help="a recording, or an incident file of clawtop bundle")
+    parser.add_argument(
+        "--speed",
+        type=float,
+        choices=[float(speed) for speed in SPEEDS.split()],
+        default=1.0,
+        metavar="X",
+        help=f"how fast to play: {SPEEDS}",
+    )
+    parser.add_argument("--paused", action="store_true", help="stand at the beginning")
+    parser.add_argument("--plain", action="store_true", help="no screen: print the state at the end (or at --at)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Play the file. Exit 0 after q; 3 when it cannot be read; 64 for wrong options."""
+    from clawtop.clock import SystemClock
+    from clawtop.engine.player import Player, PlayerClock
+    from clawtop.errors import UsageError
+    from clawtop.store.recording import load_recording
+
+    if args.state_dir is not None:
+        raise UsageError("a recording has a state directory of its own", hint="leave --state-dir away")
+    clock = SystemClock()
+    player = Player(load_recording(Path(args.file)), clock)
+    if args.at is not None:
+        player.seek(args.at)
+    while player.speed != args.speed:
+        player.faster(1 if player.speed < args.speed else -1)
+    from clawtop.cli.dashboard import has_terminal
+
+    if args.plain or not has_terminal():
+        return _print(player, args)
+    if args.paused or args.at is not None:
+        player.pause()
+    from clawtop.cli.bundle import save
+    from clawtop.ui.ports import IncidentPorts
+    from clawtop.ui.run import Options, run_dashboard
+
+    ports = IncidentPorts(save=save, playback=player, opens=args.view)
+    options = Options(read_only=True, mouse=not args.no_mouse, theme=args.theme, agent=args.agent, incident=ports)
+    return run_dashboard(player, PlayerClock(player, clock), options)
+
+
+def _print(player: Player, args: argparse.Namespace) -> int:
+    """The state at `--at`, else at the end, as text."""
+    import shutil
+
+    from clawtop.view.plain import plain_lines
+
+    if args.at is None:
+        player.seek(player.end)
+    player.pause()
+    snapshot = player.latest
+    encoding = sys.stdout.encoding or "ascii"
+    for line in plain_lines(snapshot, player.now_ms(), shutil.get_terminal_size((120, 0)).columns, agent=args.agent):
+        print(line.encode(encoding, "replace").decode(encoding))
+    return 0
