@@ -10,7 +10,6 @@ from typing import Protocol, Self
 
 from clawtop.core.admission import Claimant, Describe, Holding, Leave
 from clawtop.errors import SessionTakeoverError
-from clawtop.store.holders import canonical
 
 
 class Registry(Protocol):
@@ -41,12 +40,19 @@ class Holder:
     """
 
     def __init__(
-        self, registry: Registry, holding: Holding, session_file: Path, stop: Callable[[], object], waited_ms: int
+        self,
+        registry: Registry,
+        holding: Holding,
+        session_file: Path,
+        *,
+        record: str,
+        stop: Callable[[], object],
+        waited_ms: int,
     ) -> None:
         self._registry = registry
         self._holding = holding
         self.session_file = session_file
-        self.record = canonical(session_file)
+        self.record = record
         self.forked_from: Path | None = None
         self.waited_ms = waited_ms
         self.released = False

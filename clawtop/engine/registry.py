@@ -164,7 +164,14 @@ class PromptRegistry:
             return holder
         waited_ms = self._since(began)
         self._tell(EventKind.ACQUIRE, f"{run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        holder = Holder(self, holding, _named(session_file), on_stop or cancels_current_task(), waited_ms)
+        holder = Holder(
+            self,
+            holding,
+            _named(session_file),
+            record=path,
+            stop=on_stop or cancels_current_task(),
+            waited_ms=waited_ms,
+        )
         self._out[who.token] = holder
         return holder
 
