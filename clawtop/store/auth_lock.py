@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
@@ -102,6 +102,14 @@ class Done(Generic[T]):
     value: T
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A lock ready to be published, and when it was made (monotonic)."""
+
+    proposal: Proposal
+    made_at: float
+
+
 _held: ContextVar[frozenset[str]] = ContextVar("clawtop_auth_locks", default=frozenset())
 _rest_until: dict[str, float] = {}  # lock path -> monotonic time before which we do not take it; under _rest_guard
 _rest_guard = threading.Lock()
@@ -111,7 +119,8 @@ class AuthStoreLock:
     """`<agent directory>/auth-profiles.json.lock`, which covers auth-profiles.json and auth-state.json alike.
 
     Use `run(work)` here, or `clawtop.engine.locked.run_locked` in a task. Not re-entrant: taking it again inside the
-    work of the same task or thread raises RuntimeError instead of waiting for itself.
+    work of the same task or thread raises RuntimeError instead of waiting for itself. Around many runs in a row a
+    `with` block keeps what was prepared for one of them for the next.
     """
 
     def __init__(
@@ -127,6 +136,28 @@ class AuthStoreLock:
         self.generation = generation
         self.machine = machine
         self.on_wait = on_wait
+        self._keeps = False
+        self._spare: _Prepared | None = None  # swapped in single steps; whoever takes it owns it
+
+    def __enter__(self) -> Self:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeps = False
+        self.keep(self.spare())
+
+    def spare(self) -> _Prepared | None:
+        """A lock that an earlier run prepared, if it kept one."""
+        spare, self._spare = self._spare, None
+        return spare
+
+    def keep(self, prepared: _Prepared | None) -> None:
+        """Keep it for the next run, or remove it."""
+        if prepared is not None and self._keeps and self._spare is None:
+            self._spare = prepared
+        elif prepared is not None:
+            prepared.proposal.withdraw()
 
     def run(self, work: Callable[[Hold], T], *, wait: float) -> T:
         """Take the lock, waiting for at most `wait` seconds, and return what `work` returns under it.
@@ -190,8 +221,7 @@ class Attempt(Generic[T]):
         self._tell_at = self._began + _LOOK_EVERY_S
         self._seen: Holder | None = None
         self._broke: Holder | None = None
-        self._proposal: Proposal | None = None
-        self._proposed_at = 0.0
+        self._prepared = lock.spare()
 
     def once(self) -> Done[T] | float:
         """Try once. Seconds to pause before the next try, or what the work returned.
@@ -205,19 +235,17 @@ class Attempt(Generic[T]):
             return rest
         published = None
         if not os.path.lexists(self._lock.path):
-            published = self._fresh_proposal(now).publish()
+            published = self._fresh_proposal(now).publish(keep=True)
         if published is None:
             return self._contended(now)
         return self._under_lock(published)
 
     def give_up(self) -> None:
-        """Remove what stands ready to be published. Does nothing after success."""
-        if self._proposal is not None:
-            self._proposal.withdraw()
-            self._proposal = None
+        """Let go of what was prepared; to be called at the end, whatever the end was."""
+        self._lock.keep(self._prepared)
+        self._prepared = None
 
     def _under_lock(self, published: Published) -> Done[T]:
-        self._proposal = None
         taken_at = self._clock.monotonic()
         try:
             return Done(self._work(Hold(published, taken_at, taken_at - self._began, self._broke, self._clock)))
@@ -230,13 +258,15 @@ class Attempt(Generic[T]):
 
     def _fresh_proposal(self, now: float) -> Proposal:
         """The lock we would publish; made anew when `createdAt` would no longer be true."""
-        if self._proposal is not None and now - self._proposed_at <= _PROPOSAL_FRESH_S:
-            return self._proposal
-        self.give_up()
+        if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
+            return self._prepared.proposal
+        if self._prepared is not None:
+            self._prepared.proposal.withdraw()
+            self._prepared = None
         payload = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
-        self._proposal = Proposal(self._lock.path, payload, newline=self._lock.generation is not Generation.A)
-        self._proposed_at = now
-        return self._proposal
+        proposal = Proposal(self._lock.path, payload, newline=self._lock.generation is not Generation.A)
+        self._prepared = _Prepared(proposal, now)
+        return proposal
 
     def _contended(self, now: float) -> float:
         if now >= self._deadline:

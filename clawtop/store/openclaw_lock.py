@@ -78,15 +78,26 @@ class Proposal:
         self.content = lock_content(payload, newline=newline)
         self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
 
-    def publish(self) -> Published | None:
-        """Take the lock's name now, or None when there is a lock. The proposal is used up by success."""
+    def publish(self, *, keep: bool = False) -> Published | None:
+        """Take the lock's name now, or None when there is a lock.
+
+        Success uses the proposal up, unless `keep` leaves it to be published again after the release; then
+        `withdraw` has to follow some time.
+        """
         if self._temporary is None:
             raise ValueError("this lock was published or withdrawn")
         try:
             Path(self.path).hardlink_to(self._temporary)
         except OSError as error:
-            return self._without_success(error)
-        return self._published(How.LINK)
+            how = self._how_else(self._temporary, error)
+        else:
+            how = How.LINK
+        if how is None:
+            return None
+        facts = Path(self.path).stat()
+        if not keep:
+            self.withdraw()
+        return Published(self.path, facts.st_dev, facts.st_ino, self.content, how)
 
     def withdraw(self) -> None:
         """Remove what waits under the temporary name. Does nothing the second time."""
@@ -94,10 +105,10 @@ class Proposal:
             atomic.remove(self._temporary)
             self._temporary = None
 
-    def _without_success(self, error: OSError) -> Published | None:
-        assert self._temporary is not None  # noqa: S101 - publish checked it
-        if Path(self._temporary).stat().st_nlink == 2:
-            return self._published(How.LINK)  # NFS lost the answer of a link that was made
+    def _how_else(self, temporary: str, error: OSError) -> How | None:
+        """How the lock came to be ours although the link failed; None when it is somebody else's."""
+        if Path(temporary).stat().st_nlink == 2:
+            return How.LINK  # NFS lost the answer of a link that was made
         if isinstance(error, FileExistsError):
             return None
         if not atomic.link_is_impossible(error):
@@ -106,12 +117,7 @@ class Proposal:
             atomic.write_new(self.path, self.content, 0o666)
         except FileExistsError:
             return None
-        return self._published(How.EXCLUSIVE)
-
-    def _published(self, how: How) -> Published:
-        facts = Path(self.path).stat()
-        self.withdraw()
-        return Published(self.path, facts.st_dev, facts.st_ino, self.content, how)
+        return How.EXCLUSIVE
 
 
 def lock_content(payload: Mapping[str, Any], *, newline: bool = True) -> bytes:
