@@ -1,0 +1,191 @@
+"""Snapshots, one after another: what changed is read again, what did not is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import AuthStore, Generation, LockKind, Problem, Snapshot
+from clawtop.errors import StateUnreadableError
+from clawtop.store import auth_json, layout, lockfile, sessions
+from clawtop.store.layout import Layout
+from tests.support.states_made import NOW, StateDir, codes, write_json
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDir:
+    made = StateDir(tmp_path)
+    made.sessions({"agent:main:main": {"sessionId": "s", "status": "done", "updatedAt": NOW}})
+    (made.sessions_dir / "s.jsonl").write_text("{}\n")
+    return made
+
+
+def store(snapshot: Snapshot, agent: int = 0) -> AuthStore:
+    found = snapshot.agents[agent].store
+    assert found is not None
+    return found
+
+
+def test_numbers_rise_and_equal_states_are_equal(state: StateDir) -> None:
+    reader = state.reader()
+    first, second = reader.read(), reader.read()
+    assert (first.number, second.number) == (1, 2)
+    assert replace(second, number=1) == first
+    assert first.taken_at == NOW
+    assert first.host == os.uname().nodename
+
+
+class Counter:
+    """Counts the calls of a function that a test replaces."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.calls = 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments, **options)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter]:
+    places: dict[str, tuple[str, Callable[..., Any]]] = {
+        "auth": ("clawtop.store.snapshot.read_own", auth_json.read_own),
+        "sessions": ("clawtop.store.session_rows.read_sessions", sessions.read_sessions),
+        "locks": ("clawtop.store.locks.read_lock", lockfile.read_lock),
+        "layout": ("clawtop.store.snapshot.locate", layout.locate),
+    }
+    counters = {name: Counter(function) for name, (_place, function) in places.items()}
+    for name, (place, _function) in places.items():
+        monkeypatch.setattr(place, counters[name])
+    return counters
+
+
+def test_only_what_changed_is_read_again(state: StateDir, counted: dict[str, Counter]) -> None:
+    state.agent("ops")
+    lock = state.sessions_dir / "s.jsonl.lock"
+    lock.write_text('{"pid": 77}')
+    reader = state.reader()
+
+    def read() -> dict[str, int]:
+        before = {name: counter.calls for name, counter in counted.items()}
+        reader.read()
+        return {name: counter.calls - before[name] for name, counter in counted.items() if counter.calls > before[name]}
+
+    present = sum(path.exists() for path in (lock,))
+    first = read()
+    assert (first["auth"], first["sessions"], first["layout"]) == (2, 2, 1)
+    quiet = read()
+    assert "auth" not in quiet
+    assert "layout" not in quiet
+    state.state(usageStats={"fakeai:one": {"lastUsed": 5}})
+    assert read()["auth"] == 1
+    state.sessions({"agent:main:main": {"sessionId": "s", "status": "failed"}})
+    assert read()["sessions"] == 1 + quiet.get("sessions", 0)
+    lock.write_text('{"pid": 78}')
+    assert read()["locks"] == present + quiet.get("locks", 0)
+
+
+def test_changes_arrive(state: StateDir) -> None:
+    reader = state.reader()
+    reader.read()
+    state.state(usageStats={"fakeai:one": {"lastUsed": 5}})
+    assert store(reader.read()).profiles[0].stats.last_used == 5
+    state.auth_state.unlink()
+    assert store(reader.read()).profiles[0].stats.last_used is None
+    state.sessions({"agent:main:other": {"sessionId": "o", "status": "failed"}})
+    assert [session.key for session in reader.read().sessions] == ["agent:main:other"]
+    state.sessions_json.unlink()
+    assert reader.read().sessions == ()
+    agent_dir, _ = state.agent("ops")
+    write_json(
+        agent_dir / "auth-profiles.json", {"profiles": {"x:own": {"type": "token", "provider": "x", "token": "t"}}}
+    )
+    snapshot = reader.read()
+    assert [agent.id for agent in snapshot.agents] == ["main", "ops"]
+    assert [profile.id for profile in store(snapshot, 1).profiles] == ["fakeai:one", "x:own"]
+
+
+def test_a_directory_changes_its_generation(state: StateDir) -> None:
+    reader = state.reader()
+    assert reader.read().generation is Generation.B
+    state.config({"meta": {"lastTouchedVersion": "2026.6.11"}})
+    changed = reader.read()
+    assert (changed.generation, changed.openclaw_version) == (Generation.C, "2026.6.11")
+    assert store(changed).problem is not None
+
+
+def test_one_agent(state: StateDir) -> None:
+    state.agent("ops")
+    snapshot = state.read(agent="ops")
+    assert [agent.id for agent in snapshot.agents] == ["ops"]
+    assert [profile.owner_agent for profile in store(snapshot).profiles] == ["main"]
+    assert snapshot.sessions == ()
+    with pytest.raises(StateUnreadableError) as caught:
+        state.read(agent="nobody")
+    assert caught.value.hint == "agents: main, ops"
+
+
+def test_every_kind_of_lock_is_found(state: StateDir) -> None:
+    payload = json.dumps({"pid": 77, "createdAt": "2026-11-20T22:35:00.000Z"})
+    oauth = state.path / "locks" / "oauth-refresh" / "sha256-abc.lock"
+    oauth.parent.mkdir(parents=True)
+    places = [
+        state.agent_dir / "auth-profiles.json.lock",
+        state.sessions_dir / "sessions.json.lock",
+        state.sessions_dir / "s.jsonl.lock",
+        oauth,
+    ]
+    for path in places:
+        path.write_text(payload)
+    (state.sessions_dir / "s.jsonl.lock.bak").write_text(payload)
+    found = {lock.file.path: (lock.file.kind, lock.file.agent, lock.file.session_id) for lock in state.read().locks}
+    assert found == {
+        str(places[0]): (LockKind.AUTH, "main", None),
+        str(places[1]): (LockKind.SESSIONS_STORE, "main", None),
+        str(places[2]): (LockKind.SESSION, "main", "s"),
+        str(places[3]): (LockKind.OAUTH_REFRESH, None, None),
+    }
+
+
+def test_a_locked_transcript_without_an_entry_is_a_row(state: StateDir) -> None:
+    (state.sessions_dir / "lost.jsonl.lock").write_text('{"pid": 77, "createdAt": "2026-11-20T22:35:00.000Z"}')
+    session = next(session for session in state.read().sessions if session.session_id == "lost")
+    assert session.file == str(state.sessions_dir / "lost.jsonl")
+    assert [problem.code for problem in session.problems] == ["no-entry"]
+
+
+def test_watched_directories_are_exact(state: StateDir) -> None:
+    state.agent("ops")
+    reader = state.reader()
+    reader.read()
+    directories = reader.watch_directories()
+    assert len(directories) == len(set(directories))
+    for agent in ("main", "ops"):
+        for part in ("agent", "sessions"):
+            assert state.path / "agents" / agent / part in directories
+    assert state.path in directories
+    assert state.path / "agents" in directories
+    assert state.path / "locks" / "oauth-refresh" in directories
+
+
+def test_other_parts_join_in(state: StateDir) -> None:
+    def part(found: Layout, snapshot: Snapshot) -> Snapshot:
+        warning = Problem("told", str(found.state_dir), "by another part")
+        return replace(snapshot, warnings=(*snapshot.warnings, warning))
+
+    assert codes(state.read(extra_parts=(part, part))) == ["told", "told"]
+
+
+def test_no_secret_is_anywhere_in_a_snapshot(state: StateDir) -> None:
+    state.config({"meta": {"lastTouchedVersion": "2026.5.20"}, "gateway": {"auth": {"token": "gateway-token-0815"}}})
+    reader = state.reader()
+    text = repr((reader.read(), reader.layout, vars(reader)))
+    assert "sk-fake-one" not in text
+    assert "gateway-token" not in text
