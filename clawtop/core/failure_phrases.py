@@ -12,7 +12,7 @@ from clawtop.core.phrases import Phrases, pattern
 
 IMAGE = Phrases(
     literals=("image dimensions exceed max allowed size",),
-    patterns=(pattern("image exceeds", r"image exceeds[\s\S]*?mb"),),
+    patterns=(pattern("image exceeds", r"image exceeds", r"mb"),),
 )
 """A picture that is too large is the request's fault: no failover class at all."""
 
@@ -33,6 +33,7 @@ MODEL_NOT_FOUND = Phrases(
         pattern("invalid model", r"\A(?![\s\S]*invalid model reference)[\s\S]*?invalid model"),
         pattern("model", r"model[\s_-]?not[\s_-]?found"),
         pattern("does not exist", r"does not exist", r"model"),
+        pattern("deprecated", r"deprecated", r"model", r"upgrade to|transition to"),
         pattern("is not found", r"models/\S+ is not found"),
         pattern("model:", r"model:\s*[a-z0-9_-]", r"not[\s_-]?found"),
         pattern("router not", r"\brouter not found\b"),
@@ -66,7 +67,7 @@ CONTEXT_OVERFLOW = Phrases(
         pattern("request size exceeds", r"request size exceeds", r"context (?:window|length)"),
         pattern("413", r"413", r"too large"),
         pattern("exceed", r"max_tokens|input length", r"exceed", r"context"),
-        pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?max"),
+        pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?(?:model )?(?:max|limit)"),
         pattern("available context", r"\brequest \([\d,]+\s?tokens?\) exceeds (?:the )?available context size\b"),
         pattern("input token count", r"\binput token count exceeds the maximum number of input tokens\b"),
         pattern("invalid_argument", r"maximum number of tokens", r"invalid_argument"),
@@ -169,7 +170,10 @@ SERVER_TEXT = Phrases(
         "服务器内部错误",
     ),
     patterns=(
-        pattern("internal server error", r"(?<! status: )internal server error"),
+        pattern(
+            "internal server error",
+            r"(?<!\bstatus: )(?<!\bstatus:)internal server error|\Astatus:\s?internal server error\Z",
+        ),
         pattern("http", r"\bhttp\s+5\d\d\b"),
     ),
 )
@@ -197,8 +201,6 @@ API_ERROR_TRANSIENT = Phrases(
         "upstream connect error",
         "backend error",
         "try again later",
-        "timeout",
-        "timed out",
         "overload",
     ),
 )
@@ -248,6 +250,7 @@ AUTH = Phrases(
         "认证失败",
         "鉴权失败",
         "密钥无效",
+        "apikey 无效",
         "无权访问",
     ),
     patterns=(
@@ -300,7 +303,7 @@ TIMEOUT = Phrases(
         pattern("operation was", r"\boperation was aborted\b"),
         pattern("reason:", r"\b(?:finish_)?reason:\s*(?:abort|error|malformed_response|network_error)\b"),
         pattern("reason: ", r"\bunhandled stop reason: timeout\b"),
-        pattern("got status", r"""\bgot status:\s*internal\b[\s\S]*code["']?\s*:\s*500\b"""),
+        pattern("got status", r"\bgot status:\s*internal\b", r"""code["']?\s*:\s*500\b"""),
         pattern('"internal"', r'"status"\s*:\s*"internal"', r'"code"\s*:\s*500\b'),
     ),
 )
