@@ -270,7 +270,7 @@ class Drainer:
         fresh: Path | None = None
         if self._wishes.fresh:
             now = self._clock.now_ms()
-            fresh = await asyncio.to_thread(fork_session, self.target.file, str(uuid.uuid4()), now)
+            fresh = await fork_session(self.target.file, str(uuid.uuid4()), now)
             await self._say(Stage.PROVE, f"the conversation was carried over to {fresh.name}")
         await self._say(Stage.DRAINED, f"drained: {'; '.join(proof)}")
         return DrainOutcome(

@@ -6,49 +6,63 @@ read. A last line that is still being written is left out.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
+from clawtop.engine.locked import settled
 from clawtop.errors import OperationFailedError
 from clawtop.text import safe
 
 
-def fork_session(parent: Path, session_id: str, now: int) -> Path:
+async def fork_session(parent: Path, session_id: str, now: int) -> Path:
     """Write `<session_id>.jsonl` beside `parent` and return its path. `now` in ms since the epoch.
+
+    Cancelling it leaves no file.
 
     Raises:
         OperationFailedError: the parent cannot be read, or the new file cannot be written; nothing is left behind.
     """
     child = parent.parent / f"{session_id}.jsonl"
-    temporary = parent.parent / f".{session_id}.clawtop.{os.getpid()}.tmp"
     try:
-        lines, mode = _complete_lines(parent)
-        header = _header(lines[0] if lines else b"", parent, session_id, now)
-        body = lines[1:] if lines and _is_header(lines[0]) else lines
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(header)
-            file.writelines(body)
-        child.hardlink_to(temporary)
+        await settled(asyncio.to_thread(_write, parent, child, now))
     except OSError as error:
         raise OperationFailedError(
             f"the session {safe(parent.name)} could not be carried over: {error.strerror}",
             unchanged="the old session is as it was",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    except asyncio.CancelledError:
+        child.unlink(missing_ok=True)
+        raise
     return child
 
 
-def _complete_lines(path: Path) -> tuple[list[bytes], int]:
+def _write(parent: Path, child: Path, now: int) -> None:
+    temporary = child.parent / f".{child.stem}.clawtop.{os.getpid()}.tmp"
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            return [line for line in file if line.endswith(b"\n")], mode
+        with _opened(parent) as old:
+            mode = os.fstat(old.fileno()).st_mode & 0o666
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(temporary, flags, mode), "wb") as new:
+                first = old.readline()
+                new.write(_header(first, parent, child.stem, now))
+                if not _is_header(first):
+                    old.seek(0)
+                new.writelines(line for line in old if line.endswith(b"\n"))
+        temporary.rename(child)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _opened(parent: Path) -> BinaryIO:
+    """The parent, or nothing at all where there is no file yet."""
+    try:
+        return parent.open("rb")
     except FileNotFoundError:
-        return [], 0o600
+        return Path(os.devnull).open("rb")
 
 
 def _header(first: bytes, parent: Path, session_id: str, now: int) -> bytes:

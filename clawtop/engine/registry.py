@@ -37,7 +37,7 @@ from clawtop.core.admission import (
 from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.fork import fork_session
 from clawtop.engine.holder import Holder, cancels_current_task, how_of
-from clawtop.errors import RefusedError, SessionContendedError
+from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, ring
 from clawtop.text import safe
 
@@ -132,6 +132,7 @@ class PromptRegistry:
         Raises:
             SessionContendedError: somebody else has it, and the caller asked not to wait, or waited to its deadline.
             RefusedError: this user cannot coordinate runs in this state directory.
+            OperationFailedError: the disk refused the record, or the copy of a fork.
         """
         path = canonical(session_file)
         began = self._clock.monotonic()
@@ -150,7 +151,7 @@ class PromptRegistry:
             self._tell(EventKind.CONTENDED, error.title, path, who)
             if on_contention is not OnContention.FORK:
                 raise
-            child = fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
+            child = await fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
             holder = await self.acquire(
                 child,
                 session_key=session_key,
@@ -287,7 +288,13 @@ class PromptRegistry:
 
     async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
         while True:
-            effects = self.records().apply(path, request, self._clock.now_ms())
+            try:
+                effects = self.records().apply(path, request, self._clock.now_ms())
+            except OSError as error:
+                raise OperationFailedError(
+                    f"the record of the session's holder cannot be written: {error.strerror}",
+                    unchanged="nothing was sent and nothing was written",
+                ) from error
             if effects is not None:
                 self._spread(effects)
                 return effects

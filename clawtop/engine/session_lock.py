@@ -24,7 +24,7 @@ from clawtop.core.fence import ACCEPTED, MISSING, Accepts, Change, Fingerprint, 
 from clawtop.core.model import Generation, LockFile, LockKind, LockLimits, Verdict, VerdictKind
 from clawtop.core.staleness import HERE, NamespaceEvidence, owner_pid, verdict
 from clawtop.engine import process_title
-from clawtop.errors import RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.lockfile import read_lock
 from clawtop.store.openclaw_lock import Proposal, Published, break_stale, release, timestamp
 from clawtop.store.processes import ProcessTable
@@ -135,6 +135,7 @@ class SessionLockController:
 
         Raises:
             SessionWriteLockTimeoutError: the lock stayed with its owner for the whole acquire timeout.
+            OperationFailedError: the disk refused the lock: no directory, no room, no permission.
             RefusedError: the generation has no session files.
         """
         controller = cls(
@@ -219,7 +220,9 @@ class SessionLockController:
         if self.taken_over or self._closed:
             return False
         if self._held is None:
-            published = self._attempt()
+            published = None
+            with contextlib.suppress(OperationFailedError):
+                published = self._attempt()
             if published is None:
                 self.taken_over = True
                 return False
@@ -243,7 +246,9 @@ class SessionLockController:
     # --- the fence -----------------------------------------------------------------------------------------------
 
     async def _entered(self) -> tuple[WriteWindow, bool]:
-        if self.taken_over or self._closed:
+        if self._closed:
+            raise RuntimeError("this session lock was closed")
+        if self.taken_over:
             raise self._takeover()
         retaken = self._held is None
         if retaken:
@@ -315,6 +320,8 @@ class SessionLockController:
                 await self._clock.sleep(min(pause, left))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             return published
+        except OSError as error:
+            raise self._unwritable(error) from error
         finally:
             proposal.withdraw()
 
@@ -322,6 +329,8 @@ class SessionLockController:
         proposal = self._proposal()
         try:
             return proposal.publish()
+        except OSError as error:
+            raise self._unwritable(error) from error
         finally:
             proposal.withdraw()
 
@@ -331,7 +340,16 @@ class SessionLockController:
             payload["starttime"] = self._start_ticks
         if self._generation is Generation.C:
             payload["maxHoldMs"] = self._limits.max_hold_ms
-        return Proposal(self.lock_path, payload, newline=self._generation is not Generation.A, durable=False)
+        try:
+            return Proposal(self.lock_path, payload, newline=self._generation is not Generation.A, durable=False)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OperationFailedError:
+        return OperationFailedError(
+            f"the session's lock cannot be written ({error.strerror}): {safe(self.lock_path)}",
+            unchanged="nothing was written",
+        )
 
     def _look(self, owner: _Owner) -> bool:
         """Learn who has the lock; True when a lock that is proven stale, and was seen before, may be gone now."""

@@ -27,6 +27,7 @@ from clawtop.core.admission import Admission, Ask, Bury, Claimant, Effect, Reque
 from clawtop.core.model import PromptHolder, Waiter
 from clawtop.errors import RefusedError
 from clawtop.store import holder_record
+from clawtop.text import safe
 
 SHARDS = 64
 _READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -69,7 +70,7 @@ class Presence:
         """The presence of this process, made on first use and kept until the process ends.
 
         Raises:
-            RefusedError: the directory is not ours, or its file system has no OS locks.
+            RefusedError: the state directory is not ours or not writable, or its file system has no OS locks.
         """
         key = (os.getpid(), str(directory))
         with _presences_lock:
@@ -80,17 +81,18 @@ class Presence:
     @classmethod
     def _enter(cls, directory: Path) -> Presence:
         processes = directory / "processes"
-        for path in (directory.parent, directory, processes, directory / "locks"):
-            _private_directory(path)
-        _bury_files(processes)
         member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        lock = _file_lock(processes / f"{member}.lock")
         try:
+            _refuse_another_users(directory.parent.parent)
+            for path in (directory.parent, directory, processes, directory / "locks"):
+                _private_directory(path)
+            _bury_files(processes)
+            lock = _file_lock(processes / f"{member}.lock")
             lock.acquire(timeout=1, poll_interval=0.001)
         except (OSError, NotImplementedError) as error:
             raise RefusedError(
-                f"no OS lock can be taken in {processes}",
-                hint="the state directory is on a file system without flock; runs cannot be coordinated there",
+                f"runs cannot be coordinated in {safe(directory)}: {getattr(error, 'strerror', None) or 'no OS locks'}",
+                hint="the state directory has to be writable, on a file system with flock",
                 unchanged="no session was touched",
             ) from error
         return cls(directory, member, lock)
@@ -101,7 +103,7 @@ class Presence:
             if os.stat(self._lock.lock_file).st_ino == self._ino:  # noqa: PTH116 - as above
                 return
         raise RefusedError(
-            f"{self._lock.lock_file} was removed while this clawtop runs",
+            f"{safe(self._lock.lock_file)} was removed while this clawtop runs",
             hint="start clawtop anew",
             unchanged="no session was taken",
         )
@@ -149,11 +151,17 @@ def _bury_files(processes: Path) -> None:
 def _private_directory(path: Path) -> None:
     with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o700)
-    facts = path.lstat()
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid():
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        raise RefusedError(f"{safe(path)} is not a directory", unchanged="no session was touched")
+    _refuse_another_users(path)
+
+
+def _refuse_another_users(path: Path) -> None:
+    owner = path.stat().st_uid
+    if owner != os.geteuid():
         raise RefusedError(
-            f"{path} is not a directory of this user",
-            hint=f"run clawtop as the user with id {facts.st_uid}",
+            f"{safe(path)} belongs to another user (uid {owner})",
+            hint="run clawtop as the user that OpenClaw runs as",
             unchanged="no session was touched",
         )
 
@@ -266,7 +274,7 @@ class HolderRecords:
             if living != [self.presence.member] or session_file in self.presence.held:
                 raise RefusedError(
                     f"the holder record {path.name} cannot be understood",
-                    hint=f"when no clawtop runs any more, remove {path}",
+                    hint=f"when no clawtop runs any more, remove {safe(path)}",
                     unchanged="the session was not touched",
                 ) from error
             return Admission(session_file)

@@ -140,11 +140,11 @@ async def test_fork_without_contention_is_an_ordinary_acquire(registry: PromptRe
 async def test_a_fork_that_cannot_be_written_leaves_nothing(
     registry: PromptRegistry, session: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_links(*_arguments: object) -> None:
+    def refused(*_arguments: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
     async with await take(registry, session, "one"):
-        monkeypatch.setattr(Path, "hardlink_to", no_links)
+        monkeypatch.setattr(Path, "rename", refused)
         with pytest.raises(OperationFailedError, match="could not be carried over"):
             await take(registry, session, "two", on_contention=OnContention.FORK)
     assert list(session.parent.iterdir()) == [session]

@@ -19,7 +19,7 @@ from clawtop.core.model import Generation, LockLimits, ProcessEvidence
 from clawtop.core.staleness import NamespaceEvidence
 from clawtop.engine import process_title, session_lock
 from clawtop.engine.session_lock import SessionLockController
-from clawtop.errors import RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.processes import SystemProcesses
 
 pytestmark = pytest.mark.anyio
@@ -347,10 +347,28 @@ async def test_closing_gives_back_in_any_state_and_blocks_nobody(session: Path) 
     controller = await opened(session)
     controller.close()
     assert not lock_of(session).exists()
-    with pytest.raises(SessionTakeoverError):
+    with pytest.raises(RuntimeError, match="closed"):
         async with controller.write():
             pytest.fail("the window must not open")
     assert await controller.cleanup() is False
+
+
+async def test_a_directory_that_takes_no_lock_is_a_typed_failure(
+    session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OperationFailedError, match="No such file or directory"):
+        await opened(session.parent / "gone" / "s1.jsonl")
+    assert setproctitle.getproctitle() != process_title.TITLE
+    async with await opened(session) as controller:
+        await controller.release_for_prompt()
+
+        def full(*_arguments: object) -> int:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "write", full)
+        assert await controller.cleanup() is False
+        monkeypatch.undo()
+    assert list(session.parent.iterdir()) == [session]
 
 
 async def test_a_cancelled_write_leaves_no_lock(controller: SessionLockController, session: Path) -> None:

@@ -288,6 +288,25 @@ def test_without_its_liveness_lock_nothing_is_granted(records: HolderRecords) ->
 def test_a_directory_that_is_a_symlink_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "clawtop").symlink_to("elsewhere")
-    with pytest.raises(RefusedError, match="not a directory of this user"):
+    with pytest.raises(RefusedError, match="is not a directory"):
         Presence.of(holders_dir(tmp_path))
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_another_users_state_directory_is_refused_before_anything_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    with pytest.raises(RefusedError, match="belongs to another user"):
+        Presence.of(holders_dir(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_only(*_arguments: object, **_options: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with pytest.raises(RefusedError, match="Read-only file system"):
+        Presence.of(holders_dir(tmp_path))
