@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 MAX_SAFE_INTEGER = 2**53 - 1
+_LONGEST_DATE = 64
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
@@ -39,6 +41,11 @@ def parse_date(text: str) -> int | None:
 
     A date alone is UTC, a date with a time but without a zone is local time, as ECMAScript says.
     """
+    return _parsed_date(text) if len(text) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=4096)  # the same few hundred locks are judged again and again
+def _parsed_date(text: str) -> int | None:
     match = _DATE_TIME.fullmatch(text.strip())
     if match is None:
         return None
