@@ -105,9 +105,8 @@ def _channels(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def limits_below_timeouts(raw: Mapping[str, Any], generation: Generation) -> Iterator[Problem]:
     """Limits of the session write lock that are over before a run of the configured length is."""
-    timeout_s = _part(raw, "agents", "defaults").get("timeoutSeconds")
-    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
-    if generation is Generation.D or not is_number or not 0 < timeout_s < _ABSURD_S:
+    timeout_s = _seconds(_part(raw, "agents", "defaults").get("timeoutSeconds"))
+    if generation is Generation.D or timeout_s is None:
         return
     write_lock = _part(raw, "session", "writeLock")
     limits = lock_limits(generation, write_lock, {})
@@ -124,6 +123,11 @@ def limits_below_timeouts(raw: Mapping[str, Any], generation: Generation) -> Ite
                 f"{limit_ms / 1000:g} s is less than a run may take (agents.defaults.timeoutSeconds {timeout_s:g} s):"
                 f" {effect}",
             )
+
+
+def _seconds(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 < value < _ABSURD_S else None
 
 
 _ABSURD_S = 10**9
