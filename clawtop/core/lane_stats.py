@@ -17,6 +17,9 @@ from clawtop.core.model import Event, EventKind, LaneStats
 KEPT_WAITS = 60
 """Recent waits that a lane keeps for its percentiles and its sparkline."""
 
+_STEPS = frozenset({"enqueue", "dequeue", "done", "error"})
+"""What lines about a lane tell; an error ends a task without saying how many are left."""
+
 COLLISIONS = frozenset({EventKind.CONTENDED, EventKind.WAIT})
 
 
@@ -38,10 +41,10 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
     """What lane events say about each lane, busiest first. `limits`: configured concurrency by lane name."""
     found: dict[str, _Lane] = {}
     for event in events:
-        if event.kind is not EventKind.LANE or event.lane is None:
+        step, data = event.data.get("step"), event.data
+        if step not in _STEPS or event.lane is None:
             continue
         lane = found.setdefault(event.lane, _Lane())
-        step, data = event.data.get("step"), event.data
         if step == "enqueue":
             lane.queued = data.get("queueSize", lane.queued)
         elif step == "dequeue":
@@ -52,6 +55,8 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
         elif step == "done":
             lane.active = data.get("active", lane.active)
             lane.queued = data.get("queued", lane.queued)
+        elif lane.active is not None:
+            lane.active = max(0, lane.active - 1)
     stats = [
         LaneStats(
             lane=name,

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from clawtop.core.model import Event, EventKind
+from clawtop.store.log_words import rough, told
 from clawtop.text import elided, shown
 
 SOURCE = "gateway-log"
@@ -61,15 +62,11 @@ def parse_line(line: str, names: Names) -> Event | None:
         return _event(record, names, EventKind.TAKEOVER)
     if _LOCK_TIMEOUT in record.text:
         return _event(record, names, EventKind.CONTENDED)
-    for prefix, kind in _PREFIXES:
-        if record.text.startswith(prefix):
-            return _event(record, names, kind, data=_lane_step(record.text) if kind is EventKind.LANE else None)
-    return None
-
-
-def _lane_step(text: str) -> dict[str, str]:
-    """Which step of a lane a line tells: enqueue, dequeue or done."""
-    return {"step": next((step for step in ("enqueue", "dequeue", "done") if f" {step}:" in text), "other")}
+    found = told(record.text, record.facts)
+    if found is None:
+        return None
+    words = elided(found.words(record.facts, record.text), TEXT_LIMIT) if found.words is not None else None
+    return _event(record, names, found.kind, words, {"step": found.step} if found.step is not None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +199,7 @@ def _mark(record: _Record, names: Names) -> Event:
     window = _string(facts.get("windowType")) or "cooldown"
     until = _number(facts.get("disabledUntil" if window == "disabled" else "cooldownUntil"))
     reason = _string(facts.get("reason")) or "unknown"
-    for_long = f" for {(until - record.at + 500) // 1000} s" if until is not None else ""
+    for_long = f" for {rough(max(0, until - record.at))}" if until is not None else ""
     reused = ", window already open" if facts.get("windowReused") is True else ""
     return _event(
         record,
@@ -252,34 +249,3 @@ _STRUCTURED: Mapping[str, Callable[[_Record, Names], Event | None]] = {
     "embedded_run_agent_end": _agent_end,
     "model_fallback_decision": _fallback,
 }
-
-_PREFIXES: tuple[tuple[str, EventKind], ...] = (
-    ("lane enqueue:", EventKind.LANE),
-    ("lane dequeue:", EventKind.LANE),
-    ("lane task done:", EventKind.LANE),
-    ("lane task error:", EventKind.FAILURE),
-    ("lane wait exceeded:", EventKind.WAIT),
-    ("auto-resumed lane", EventKind.LANE),
-    ("run registered:", EventKind.RUN_START),
-    ("run cleared:", EventKind.RUN_END),
-    ("session state:", EventKind.SESSION),
-    ("stuck session recovery", EventKind.RECOVERY),
-    ("stuck session:", EventKind.STUCK),
-    ("stalled session:", EventKind.STUCK),
-    ("long-running session:", EventKind.STUCK),
-    ("liveness warning:", EventKind.GATEWAY),
-    ("embedded run start:", EventKind.ATTEMPT),
-    ("embedded run done:", EventKind.REPLY),
-    ("transient same-model retry", EventKind.ATTEMPT),
-    ("rate-limit profile rotation cap reached", EventKind.FALLBACK),
-    ("removed stale session lock:", EventKind.LOCK),
-    ("[session-write-lock] releasing lock", EventKind.LOCK),
-    ("gateway ready", EventKind.GATEWAY),
-    ("http server listening", EventKind.GATEWAY),
-    ("listening on ws://", EventKind.GATEWAY),
-    ("gateway shutting down", EventKind.GATEWAY),
-    ("received SIG", EventKind.GATEWAY),
-    ("[reload] config reload", EventKind.GATEWAY),
-    ("config reload", EventKind.GATEWAY),
-)
-"""How the text of a line begins -> what it tells. The first that fits wins."""

@@ -142,8 +142,12 @@ _GAP: Piece = (" " * GAP, Tone.PLAIN)
 
 
 def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) -> Line:
-    """The line of column titles; the first column carries the table's own title."""
+    """The line of column titles; the first column, and those without a title next to it, carry the table's own."""
     out: list[Piece] = []
+    untitled = next((n for n, (column, _) in enumerate(columns) if n and column.title), len(columns))
+    if untitled > 1:
+        first = (columns[0][0], sum(width + GAP for _, width in columns[:untitled]) - GAP)
+        columns = (first, *columns[untitled:])
     for position, (column, width) in enumerate(columns):
         if position:
             out.append(_GAP)

@@ -64,9 +64,9 @@ def _source(event: Event, _env: Env) -> Line:
 
 TIMELINE_COLUMNS: tuple[Column[Event], ...] = (
     Column("time", "", 13, _time, lambda e, _env: e.at),
-    Column("age", "AGO", 6, _age, lambda e, _env: -e.at, right=True, rank=2),
-    Column("kind", "WHAT", 10, _kind, lambda e, _env: e.kind),
-    Column("text", "HOW", 40, _text, grow=60),
+    Column("age", "", 6, _age, right=True, rank=2),
+    Column("kind", "", 10, _kind, lambda e, _env: e.kind),
+    Column("text", "", 40, _text, grow=60),
     Column("about", "ABOUT", 20, _about, lambda e, _env: e.profile or e.session_key, grow=24, rank=1),
     Column("source", "FROM", 11, _source, lambda e, _env: e.source, rank=3),
 )

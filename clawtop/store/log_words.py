@@ -1,0 +1,155 @@
+"""The free lines of a gateway's log (2026.3.28 to 2026.9.6): what kind of event each is, in fewer words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from clawtop.core.model import EventKind
+
+Facts = Mapping[str, Any]
+"""The key=value pairs of a line, as strings."""
+
+_REMOVED_LOCK = re.compile(r"removed stale session lock: (?P<path>.*?)\s*\((?P<why>[^()]*)\)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a line tells.
+
+    Attributes:
+        kind: of the event.
+        words: the line for people; None: as it stands in the log.
+        step: for lines about a lane: enqueue | dequeue | done | error | state.
+    """
+
+    kind: EventKind
+    words: Callable[[Facts, str], str] | None = None
+    step: str | None = None
+
+
+def told(text: str, facts: Facts) -> Told | None:
+    """What a line tells, by how it begins; None when that is nothing about failover, sessions or lanes."""
+    for prefix, found in _TOLD:
+        if text.startswith(prefix):
+            if found.step == "error" and str(facts.get("lane", "")).startswith("session:"):
+                return _TURN_FAILED
+            return found
+    return None
+
+
+def rough(ms: int) -> str:
+    """A span of a log line for people: `685 ms`, `2.9 s`, `30 s`, `5 min`, `5 h`."""
+    for unit, name in ((3_600_000, "h"), (60_000, "min"), (1_000, "s")):
+        if ms >= 2 * unit or (unit == 1_000 and ms >= unit):
+            return f"{ms / unit:.1f}".removesuffix(".0") + f" {name}" if ms < 10 * unit else f"{ms // unit} {name}"
+    return f"{ms} ms"
+
+
+def _span(value: object) -> str:
+    return rough(int(value)) if isinstance(value, str) and value.isdecimal() and len(value) < 15 else f"{value} ms"
+
+
+def _after(facts: Facts, name: str, words: str) -> str:
+    return f" {words} {_span(facts[name])}" if name in facts else ""
+
+
+def _enqueue(facts: Facts, _text: str) -> str:
+    return f"queued in lane {facts.get('lane')}, {facts.get('queueSize', '?')} waiting"
+
+
+def _dequeue(facts: Facts, _text: str) -> str:
+    return f"runs in lane {facts.get('lane')}{_after(facts, 'waitMs', 'after')}, {facts.get('queueSize', '?')} waiting"
+
+
+def _done(facts: Facts, _text: str) -> str:
+    took = _after(facts, "durationMs", "in")
+    return f"done in lane {facts.get('lane')}{took}, {facts.get('active', '?')} run, {facts.get('queued', '?')} wait"
+
+
+def _task_error(facts: Facts, text: str) -> str:
+    return f"turn failed{_after(facts, 'durationMs', 'after')}: {facts.get('error') or text}"
+
+
+def _waited(facts: Facts, _text: str) -> str:
+    ahead = f", {facts['queueAhead']} ahead of it" if "queueAhead" in facts else ""
+    return f"waited {_span(facts.get('waitedMs', '?'))} for lane {facts.get('lane')}{ahead}"
+
+
+def _state(facts: Facts, _text: str) -> str:
+    why = f" ({facts['reason']})" if facts.get("reason") else ""
+    queued = f", {facts['queueDepth']} queued" if facts.get("queueDepth", "0") != "0" else ""
+    return f"{facts.get('prev', '?')} → {facts.get('new', '?')}{why}{queued}"
+
+
+def _asks(facts: Facts, _text: str) -> str:
+    return f"asks {facts.get('provider', '?')}/{facts.get('model', '?')}"
+
+
+def _replied(facts: Facts, _text: str) -> str:
+    if facts.get("aborted") == "true":
+        return f"aborted{_after(facts, 'durationMs', 'after')}"
+    return f"replied{_after(facts, 'durationMs', 'after')}"
+
+
+def _stuck(facts: Facts, text: str) -> str:
+    what = text.partition(":")[0]
+    parts = [
+        f"{words}{facts[name]}"
+        for name, words in (
+            ("state", ""),
+            ("age", "for "),
+            ("reason", ""),
+            ("queueDepth", "queued "),
+            ("recovery", "recovery "),
+        )
+        if facts.get(name) not in {None, "0", "none"}
+    ]
+    return f"{what}: {', '.join(parts)}"
+
+
+def _active(facts: Facts, text: str) -> str:
+    return f"{text.partition(':')[0]}, {facts.get('totalActive', '?')} active"
+
+
+def _removed(_facts: Facts, text: str) -> str:
+    match = _REMOVED_LOCK.match(text)
+    return f"removed stale session lock {PurePath(match['path']).name} ({match['why']})" if match else text
+
+
+_TURN_FAILED = Told(EventKind.FAILURE, _task_error, "error")
+_TOLD: tuple[tuple[str, Told], ...] = (
+    ("lane enqueue:", Told(EventKind.LANE, _enqueue, "enqueue")),
+    ("lane dequeue:", Told(EventKind.LANE, _dequeue, "dequeue")),
+    ("lane task done:", Told(EventKind.LANE, _done, "done")),
+    ("lane task error:", Told(EventKind.LANE, _task_error, "error")),
+    ("lane wait exceeded:", Told(EventKind.WAIT, _waited)),
+    ("auto-resumed lane", Told(EventKind.RECOVERY)),
+    ("session state:", Told(EventKind.LANE, _state, "state")),
+    ("run registered:", Told(EventKind.RUN_START, _active)),
+    ("run cleared:", Told(EventKind.RUN_END, _active)),
+    ("stuck session recovery", Told(EventKind.RECOVERY)),
+    ("stuck session:", Told(EventKind.STUCK, _stuck)),
+    ("stalled session:", Told(EventKind.STUCK, _stuck)),
+    ("long-running session:", Told(EventKind.STUCK, _stuck)),
+    ("liveness warning:", Told(EventKind.GATEWAY)),
+    ("embedded run start:", Told(EventKind.ATTEMPT, _asks)),
+    ("embedded run done:", Told(EventKind.REPLY, _replied)),
+    ("transient same-model retry", Told(EventKind.ATTEMPT)),
+    ("rate-limit profile rotation cap reached", Told(EventKind.FALLBACK)),
+    ("⇄ res ✗ agent", Told(EventKind.FAILURE)),
+    ("removed stale session lock:", Told(EventKind.LOCK, _removed)),
+    ("[session-write-lock] releasing lock", Told(EventKind.LOCK)),
+    ("session file repaired:", Told(EventKind.SESSION)),
+    ("gateway ready", Told(EventKind.GATEWAY)),
+    ("http server listening", Told(EventKind.GATEWAY)),
+    ("listening on ws://", Told(EventKind.GATEWAY)),
+    ("gateway shutting down", Told(EventKind.GATEWAY)),
+    ("received SIG", Told(EventKind.GATEWAY)),
+    ("[reload] config reload", Told(EventKind.GATEWAY)),
+    ("config reload", Told(EventKind.GATEWAY)),
+)
+"""How the text of a line begins -> what it tells. The first that fits wins."""
