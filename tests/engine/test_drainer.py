@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,14 @@ def store(state: Path, **entry: object) -> None:
     )
 
 
-def drainer(state: Path, wishes: DrainWishes = QUICK, **more: object) -> Drainer:
+def drainer(state: Path, wishes: DrainWishes = QUICK, *, gateway_answers: bool = False, **more: object) -> Drainer:
     reader = SnapshotReader(
         state_dir=state,
         env={},
         home=state,
         clock=SystemClock(),
         processes=SystemProcesses(),
-        port_probe=lambda _port: False,
+        port_probe=lambda _port: gateway_answers,
     )
     target = DrainTarget("main", KEY, transcript(state))
     more = {"drain_id": new_drain_id(), **more}
@@ -193,6 +194,29 @@ async def test_a_session_left_running_without_a_gateway_is_waited_for_until_its_
         store(state, status="done")
         outcome = await drain
         assert outcome.released  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_the_gateways_own_abort_is_run_only_when_it_is_allowed(
+    state: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    """The gateway answers on its port; its command is a stand-in that settles the session."""
+    store(state, status="running", startedAt=SystemClock().now_ms())
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    ran: list[tuple[str, ...]] = []
+
+    async def openclaw(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
+        ran.append(tuple(argv))
+        assert environment["OPENCLAW_STATE_DIR"] == str(state)
+        store(state, status="killed")
+        return 0, "{}"
+
+    wishes = DrainWishes(deadline_s=20 if allowed else 1, still_s=0.2, stop_after_s=0, abort_in_gateway=allowed)
+    outcome = await drainer(state, wishes, gateway_answers=True, run=openclaw).drain()
+    command = ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": KEY}))
+    assert outcome.released is allowed
+    assert ran == ([command] if allowed else [])
+    assert outcome.offer == (None if allowed else " ".join(command))
 
 
 async def test_a_writer_restarts_the_proof(state: Path) -> None:
