@@ -85,7 +85,7 @@ LONG_CONTEXT_429 = '429 {"type":"error","error":{"type":"rate_limit_error","mess
         ("Billing error: no active subscription", None, Reason.BILLING, "billing-text"),
         ("Your team has used all available credits", None, Reason.BILLING, "billing-text"),
         ("Please check billing, no active subscription", None, None, "unclassified"),
-        ("account: workers_ai daily quota exceeded", None, Reason.RATE_LIMIT, "provider-limit"),
+        ("account: workers_ai daily quota limit exceeded", None, Reason.RATE_LIMIT, "provider-limit"),
         ("Access token could not be refreshed. Sign in again.", None, Reason.AUTH_PERMANENT, "oauth-refresh-final"),
         ("Model x is deprecated, please upgrade to y", None, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
         ("402: timed out", None, Reason.TIMEOUT, "timeout-text"),
