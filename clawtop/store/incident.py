@@ -6,6 +6,7 @@ snapshot with the one before. It writes nothing. One thread at a time uses it, t
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,21 @@ class IncidentPart:
             warnings.append(Problem("holders-unreadable", str(layout.state_dir), str(error)))
             ours = ()
         files = {holder.session_file for holder in ours}
-        return (*ours, *openclaw_holders(snapshot, lambda file: canonical(file) in files))
+        theirs = openclaw_holders(snapshot, lambda file: canonical(file) in files)
+        return (*_as_listed(ours, snapshot), *theirs)
+
+
+def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[PromptHolder, ...]:
+    """Holders under the file names of the sessions' rows: records are canonical, rows keep symlinked directories."""
+    if not holders:
+        return ()
+    real = {agent.sessions_dir: os.path.realpath(agent.sessions_dir) for agent in snapshot.agents}
+    listed: dict[str, str] = {}
+    for session in snapshot.sessions:
+        if session.file is not None:
+            directory, name = os.path.split(session.file)
+            listed[f"{real.get(directory, directory)}/{name}"] = session.file
+    return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
 
 
 def _names(snapshot: Snapshot) -> Names:

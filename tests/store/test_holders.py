@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.clock import SystemClock
 from clawtop.core.admission import Ask, Claimant, Close, Closing, Describe, Granted, Leave, OnContention, Queued, Wake
 from clawtop.core.model import Waiter
 from clawtop.errors import RefusedError
@@ -28,6 +29,9 @@ from clawtop.store.holders import (
     read_holders,
     ring,
 )
+from clawtop.store.incident import IncidentPart
+from clawtop.store.processes import SystemProcesses
+from clawtop.store.snapshot import SnapshotReader
 
 FILE = "/somewhere/sessions/s.jsonl"
 
@@ -310,3 +314,25 @@ def test_a_state_directory_that_cannot_be_written_is_refused(tmp_path: Path, mon
     monkeypatch.setattr(Path, "mkdir", read_only)
     with pytest.raises(RefusedError, match="Read-only file system"):
         Presence.of(holders_dir(tmp_path))
+
+
+def test_in_a_symlinked_state_directory_a_holder_is_found_under_the_name_of_its_session(tmp_path: Path) -> None:
+    sessions = tmp_path / "real/agents/main/sessions"
+    sessions.mkdir(parents=True)
+    (sessions / "s1.jsonl").touch()
+    (sessions / "sessions.json").write_text('{"agent:main:main":{"sessionId":"s1","status":"done"}}')
+    (tmp_path / "real/openclaw.json").write_text('{"meta":{"lastTouchedVersion":"2026.5.20"}}')
+    (tmp_path / "link").symlink_to("real")
+    mine = HolderRecords(Presence.of(holders_dir(tmp_path / "real")))
+    mine.apply(canonical(sessions / "s1.jsonl"), Ask(claimant(mine, "a")), 1)
+    reader = SnapshotReader(
+        state_dir=tmp_path / "link",
+        env={},
+        home=tmp_path,
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        port_probe=None,
+        extra_parts=(IncidentPart(),),
+    )
+    snapshot = reader.read()
+    assert [holder.session_file for holder in snapshot.holders] == [session.file for session in snapshot.sessions]
