@@ -32,7 +32,10 @@ DEFAULT_GATEWAY_PORT = 18789
 
 _INCLUDE = "$include"
 _BLOCKED_KEYS = frozenset({"__proto__", "constructor", "prototype"})
-_SECRET_NAMES = re.compile(r"(?:key|token|secret|password|passphrase|credential)s?$", re.IGNORECASE)
+_SECRET_NAMES = re.compile(
+    r"(?<!main)(?<!session)(?<!public)(?:key|token|secret|password|passphrase|credential|authorization)s?$",
+    re.IGNORECASE,
+)
 _REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 
@@ -177,7 +180,7 @@ def _secrets(node: Any, name: str = "") -> Iterator[str]:
     """Texts that stand under a name which means a secret."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _secrets(value, key if isinstance(value, str | list) or not name else name)
+            yield from _secrets(value, key)
     elif isinstance(node, list):
         for item in node:
             yield from _secrets(item, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from clawtop.core.model import (
@@ -44,21 +44,28 @@ class LockFiles:
         """The locks of these agents, and those that all share; what cannot be listed goes to `warnings`."""
         before, self._known = self._known, {}
         found: list[LockFile | None] = []
+        seen: set[str] = set()
         auth_dirs = {agent.agent_dir: agent.id for agent in agents}
         auth_dirs.setdefault(layout.main_agent_dir, layout.main_agent_id)
         for directory, name in auth_dirs.items():
             found.append(self._read(before, f"{directory}/{PROFILES_FILE}.lock", LockKind.AUTH, name))
         for agent in agents:
-            found.append(self._read(before, f"{agent.sessions_store}.lock", LockKind.SESSIONS_STORE, agent.id))
-            for name in _names(agent.sessions_dir, SESSION_LOCK_SUFFIX, warnings):
-                session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
-                path = f"{agent.sessions_dir}/{name}"
-                found.append(self._read(before, path, LockKind.SESSION, agent.id, session_id))
+            if f"{agent.sessions_store}.lock" not in seen:
+                found += self._of_sessions(before, agent, warnings)
+                seen.add(f"{agent.sessions_store}.lock")
         found += [
             self._read(before, f"{layout.oauth_lock_dir}/{name}", LockKind.OAUTH_REFRESH)
             for name in _names(layout.oauth_lock_dir, ".lock", warnings)
         ]
         return [lock for lock in found if lock is not None]
+
+    def _of_sessions(
+        self, before: dict[str, tuple[Stamp, LockFile]], agent: AgentPaths, warnings: list[Problem]
+    ) -> Iterator[LockFile | None]:
+        yield self._read(before, f"{agent.sessions_store}.lock", LockKind.SESSIONS_STORE, agent.id)
+        for name in _names(agent.sessions_dir, SESSION_LOCK_SUFFIX, warnings):
+            session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
+            yield self._read(before, f"{agent.sessions_dir}/{name}", LockKind.SESSION, agent.id, session_id)
 
     def _read(
         self,

@@ -28,12 +28,13 @@ class SessionRows:
         if layout.generation not in _WITH_FILES:
             self._reads = {}
             return
-        self._reads = {agent.id: self._load(agent, layout) for agent in agents}
+        stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
+        self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
         warnings += (read.problem for read in self._reads.values() if read.problem is not None)
 
-    def _load(self, agent: AgentPaths, layout: Layout) -> SessionsRead:
-        known = self._reads.get(agent.id)
-        if known is not None and known.stamp is not None and known.stamp == stamp_of(agent.sessions_store):
+    def _load(self, store: str, agent: AgentPaths, layout: Layout) -> SessionsRead:
+        known = self._reads.get(store)
+        if known is not None and known.stamp is not None and known.stamp == stamp_of(store):
             return known
         fresh = read_sessions(agent, layout)
         if fresh.problem is not None and known is not None:

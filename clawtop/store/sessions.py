@@ -43,7 +43,16 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
     except UnreadableError as error:
         return SessionsRead(problem=error.problem)
     files = _Files(agent, layout)
-    return SessionsRead(tuple(_row(key, entry, agent.id, files) for key, entry in entries.items()), None, stamp)
+    sharing = {other.id for other in layout.agents if other.sessions_store == agent.sessions_store}
+    owners = {f"agent:{name}": name for name in sharing}
+    return SessionsRead(
+        tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items()), None, stamp
+    )
+
+
+def _owner(key: str, owners: Mapping[str, str], default: str) -> str:
+    """The agent of a key `agent:<id>:...`, for a store that several agents share."""
+    return owners.get(key[: key.find(":", 6)], default) if len(owners) > 1 else default
 
 
 def _entries(content: bytes, where: str) -> Mapping[str, Any]:

@@ -191,7 +191,7 @@ class SnapshotReader:
         own = self._own_auth(agent.id, agent.agent_dir, layout.generation)
         main = self._own_auth(layout.main_agent_id, layout.main_agent_dir, layout.generation)
         warnings += own.warnings
-        return seen_by(own, main)
+        return replace(seen_by(own, main), agent=agent.id)
 
     def _own_auth(self, agent: str, agent_dir: Path, generation: Generation | None) -> OwnAuth:
         """What an agent's files say; where they cannot be read, what they said last, with the reason."""

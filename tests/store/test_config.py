@@ -111,10 +111,11 @@ def test_secrets_are_known_before_anything_is_shown(tmp_path: Path) -> None:
             "gateway": {"auth": {"token": "gateway-token-4711"}},
             "models": {"providers": {"p": {"apiKey": "unusual+key/4712", "baseUrl": "http://plain"}}},
             "channels": {"x": {"botTokens": ["bot-token-4713"]}, "y": {"apiKey": "${FROM_ENV}"}},
+            "session": {"mainKey": "primary-session"},
         },
     )
-    text = masked("gateway-token-4711 unusual+key/4712 bot-token-4713 http://plain ${FROM_ENV}")
-    assert text == "••• ••• ••• http://plain ${FROM_ENV}"
+    text = masked("gateway-token-4711 unusual+key/4712 bot-token-4713 http://plain ${FROM_ENV} primary-session")
+    assert text == "••• ••• ••• http://plain ${FROM_ENV} primary-session"
     assert "gateway-token" not in repr(read_config(tmp_path / "openclaw.json"))
 
 

@@ -284,7 +284,7 @@ def test_files_that_merely_exist_decide_nothing(tmp_path: Path) -> None:
     agent = state / "agents" / "main" / "agent"
     (agent / "auth-profiles.json").write_text(json.dumps(EMBEDDED))
     (agent / "auth-profiles.json.migrated-2026-11-20-abc").write_text("{}")
-    (agent / "openclaw-agent.sqlite").write_bytes(b"SQLite format 3\0 CREATE TABLE auth_profile_store")
+    (agent / "openclaw-agent.sqlite").write_bytes(b'SQLite format 3\0 CREATE TABLE auth_profile_store {"profiles":{')
     (state / "state").mkdir()
     (state / "state" / "openclaw.sqlite").write_bytes(b"SQLite format 3\0")
     (agent / "auth-state.json").write_text("")

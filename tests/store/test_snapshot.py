@@ -189,3 +189,19 @@ def test_no_secret_is_anywhere_in_a_snapshot(state: StateDir) -> None:
     text = repr((reader.read(), reader.layout, vars(reader)))
     assert "sk-fake-one" not in text
     assert "gateway-token" not in text
+
+
+def test_agents_that_share_a_session_store(state: StateDir) -> None:
+    shared = state.home / "shared" / "all.json"
+    shared.parent.mkdir()
+    state.config({"agents": {"list": [{"id": "main"}, {"id": "ops"}]}, "session": {"store": str(shared)}})
+    entry = {"sessionId": "x", "status": "done"}
+    write_json(shared, {"agent:main:main": entry, "agent:ops:main": entry, "other": entry})
+    (shared.parent / "x.jsonl.lock").write_text('{"pid": 77}')
+    snapshot = state.read()
+    assert [(session.agent, session.key) for session in snapshot.sessions] == [
+        ("main", "agent:main:main"),
+        ("ops", "agent:ops:main"),
+        ("main", "other"),
+    ]
+    assert [lock.file.path for lock in snapshot.locks] == [str(shared.parent / "x.jsonl.lock")]
