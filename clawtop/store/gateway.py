@@ -16,6 +16,9 @@ from clawtop.store.lockfile import read_lock
 
 PROBE_TIMEOUT_SECONDS = 0.3
 PROBE_EVERY_SECONDS = 5.0
+STATE_LOCK_NAME = "gateway.state.lock"
+MAX_LOCKS = 200
+"""A temporary directory may hold the leftovers of many gateways."""
 
 PortProbe = Callable[[int], bool]
 """Whether an OpenClaw gateway answers on this loopback port."""
@@ -60,18 +63,30 @@ def gateway_locks(layout: Layout) -> Iterator[LockFile]:
     """Every gateway lock of this directory. In a copy, the lock that was copied along comes first."""
     seen: set[tuple[int, int]] = set()
     for directory in reversed(layout.lock_dirs) if layout.is_copy else layout.lock_dirs:
-        for name in layout.gateway_lock_names:
+        for name in _lock_names(directory):
             lock = read_lock(directory / name, LockKind.GATEWAY)
-            if lock is None or (lock.identity.dev, lock.identity.ino) in seen:
-                continue
-            if name.startswith("gateway.state.") and not _is_below(directory, layout.state_dir):
+            if lock is None or (lock.identity.dev, lock.identity.ino) in seen or not _is_ours(lock, name, layout):
                 continue
             seen.add((lock.identity.dev, lock.identity.ino))
             yield lock
 
 
-def _is_below(directory: Path, root: Path) -> bool:
-    return str(directory).startswith(str(root) + os.sep)
+def _lock_names(directory: Path) -> list[str]:
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 - names only
+    except OSError:
+        return []
+    return sorted(name for name in names if name.startswith("gateway.") and name.endswith(".lock"))[:MAX_LOCKS]
+
+
+def _is_ours(lock: LockFile, name: str, layout: Layout) -> bool:
+    """By its name, which is a hash of the configuration's path; else by the path inside, however it is spelled."""
+    if name == STATE_LOCK_NAME:
+        return Path(lock.path).is_relative_to(layout.state_dir)
+    if name in layout.gateway_lock_names:
+        return True
+    stored = (lock.payload or {}).get("configPath")
+    return isinstance(stored, str) and os.path.realpath(stored) == os.path.realpath(layout.config_path)
 
 
 def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None) -> Gateway:

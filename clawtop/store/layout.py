@@ -46,7 +46,7 @@ class Layout:
         state_dir: absolute, as it was named (symbolic links stay).
         main_agent_dir: the store that other agents inherit from.
         lock_dirs: where gateway locks may be.
-        gateway_lock_names: their names there; empty: every name that looks like one.
+        gateway_lock_names: their names there, by the configuration's path.
         foreign_roots: in a copied directory, the state directory that its files speak of.
         generation_how: how the generation is known, for people.
         writable_generation: False where it is a guess; then nothing is written.
@@ -358,7 +358,7 @@ def _lock_names(config_path: Path, foreign: tuple[str, ...]) -> tuple[str, ...]:
     """`gateway.<first 8 hex digits of the config path's SHA-256>.lock`, for every way to write the path."""
     paths = [str(config_path), os.path.realpath(config_path), *(f"{root}/{config_path.name}" for root in foreign)]
     hashes = (hashlib.sha256(os.fsencode(path)).hexdigest()[:8] for path in paths)
-    return tuple(dict.fromkeys((*(f"gateway.{digest}.lock" for digest in hashes), "gateway.state.lock")))
+    return tuple(dict.fromkeys(f"gateway.{digest}.lock" for digest in hashes))
 
 
 def _is_below(path: str, root: str) -> bool:

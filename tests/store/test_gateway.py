@@ -83,6 +83,16 @@ def test_gateway(state: StateDir, case: tuple[Any, ...]) -> None:
     assert gateway.port == 18_789
 
 
+def test_a_lock_that_spells_the_path_differently_is_ours_too(state: StateDir) -> None:
+    (state.home / "link").symlink_to(state.home)
+    lock = gateway_lock(state, configPath=str(state.home / "link" / ".openclaw" / "openclaw.json"))
+    lock.rename(lock.with_name("gateway.00000000.lock"))
+    foreign = lock.with_name("gateway.11111111.lock")
+    foreign.write_text(json.dumps({"pid": 5, "configPath": "/elsewhere/openclaw.json"}))
+    found = state.read(FixedProcesses({PID: alive(PID, ticks=TICKS), 5: alive(5)}))
+    assert (found.gateway.state, found.gateway.pid, len(found.locks)) == (GatewayState.LIVE, PID, 1)
+
+
 def test_the_locks_own_port_wins(state: StateDir) -> None:
     gateway_lock(state, port=19_120)
     assert state.read(FixedProcesses({PID: alive(PID, ticks=TICKS)})).gateway.port == 19_120
