@@ -193,7 +193,7 @@ def _unlock(progress: Progress, scene: Scene, lock: FoundLock, terms: Terms) -> 
         progress = replace(progress, stale=lock.file.identity, stale_since=scene.now)
     if scene.now - progress.stale_since >= SEEN_AGAIN_MS:
         return replace(progress, stale=None), RemoveLock(lock)
-    return progress, Wait("a stale write lock: looking at it once more before it is removed", terms.deadline)
+    return progress, Wait("a stale write lock is looked at once more before it is removed", terms.deadline)
 
 
 def _prove(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Action]:
@@ -203,7 +203,9 @@ def _prove(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Ac
         progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)
     until = progress.still_since + terms.still_ms
     if scene.now < until:
-        return replace(progress, stage=Stage.PROVE), Wait("nothing holds it: watching that it stays still", until)
+        return replace(progress, stage=Stage.PROVE), Wait(
+            "nothing holds it; it is watched until it was still for long enough", until
+        )
     proof = (
         "no run of clawtop's engines holds the prompt",
         "no run of OpenClaw is going on in it",

@@ -31,6 +31,7 @@ from clawtop.core.drain import (
     Terms,
     Wait,
     decide,
+    held_by,
     survey,
 )
 from clawtop.core.model import Event, EventKind, GatewayState
@@ -165,14 +166,15 @@ class Drainer:
             OperationFailedError: the disk refused; nothing is done unrecorded.
         """
         terms, progress = self._terms(), Progress()
-        await self._say(Stage.SURVEY, "a drain begins")
+        look = await asyncio.to_thread(self._watcher.look)
+        await self._say(Stage.SURVEY, held_by(look.scene) or "nothing holds the session now")
         try:
             while True:
-                look = await asyncio.to_thread(self._watcher.look)
                 progress, action = decide(progress, look.scene, terms)
-                outcome = await self._carry_out(action, look, terms)
+                outcome = await self._carry_out(action, progress.stage, look, terms)
                 if outcome is not None:
                     return outcome
+                look = await asyncio.to_thread(self._watcher.look)
         except asyncio.CancelledError:
             await self._say(Stage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
             raise
@@ -191,12 +193,12 @@ class Drainer:
 
     # --- the steps -----------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, action: Action, look: Look, terms: Terms) -> DrainOutcome | None:
+    async def _carry_out(self, action: Action, stage: Stage, look: Look, terms: Terms) -> DrainOutcome | None:
         match action:
             case CloseAdmission():
                 await self._close()
             case Wait():
-                await self._wait(action)
+                await self._wait(action, stage)
             case AskToStop():
                 await self._ask_to_stop(action, look)
             case AbortInGateway():
@@ -223,10 +225,10 @@ class Drainer:
             await self._say(Stage.CLOSE, "new runs of clawtop's engines are kept out; a gateway's cannot be")
         await self._renew()
 
-    async def _wait(self, action: Wait) -> None:
+    async def _wait(self, action: Wait, stage: Stage) -> None:
         if action.why != self._waited_for:
             self._waited_for = action.why
-            await self._say(Stage.WAIT, f"waiting: {action.why}")
+            await self._say(stage, action.why)
         if self._closed_at is None or self._clock.monotonic() - self._closed_at > RENEW_AFTER_S:
             await self._renew()
         self._on_wait(action, max(0.0, action.until / 1000 - self._clock.monotonic()))

@@ -111,7 +111,7 @@ async def test_a_quiet_session_is_drained_proven_and_journaled(state: Path) -> N
     outcome = await drainer(state).drain()
     assert outcome.released
     assert len(outcome.words) == 4
-    assert steps_in_journal(state) == ["survey", "close", "wait", "drained"]
+    assert steps_in_journal(state) == ["survey", "close", "prove", "drained"]
     assert read_admissions(state) == ()
     assert transcript(state).read_bytes() == before
 
@@ -220,7 +220,7 @@ async def test_the_gateways_own_abort_is_run_only_when_it_is_allowed(
 
 
 async def test_a_writer_restarts_the_proof(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=20, still_s=1.5), Stage.WAIT) as drain:
+    async with draining(state, DrainWishes(deadline_s=20, still_s=1.5), Stage.PROVE) as drain:
         for _ in range(4):
             await asyncio.sleep(0.3)
             assert not drain.done()
@@ -238,7 +238,7 @@ async def test_fresh_carries_the_conversation_over(state: Path) -> None:
 
 
 async def test_stopping_a_drain_opens_the_session_and_says_not_released(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.WAIT) as drain:
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.PROVE) as drain:
         drain.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drain
@@ -247,7 +247,7 @@ async def test_stopping_a_drain_opens_the_session_and_says_not_released(state: P
 
 
 async def test_two_drains_of_one_session_do_not_mix(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.WAIT):
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.PROVE):
         for drain_id in ("first", "second"):
             with pytest.raises(RefusedError, match="under way"):
                 await asyncio.to_thread(drain_elsewhere, state, drain_id)
@@ -274,7 +274,7 @@ from clawtop.core.drain import Stage
 from clawtop.engine.drainer import DrainWishes
 from tests.engine.test_drainer import drainer
 def on_step(step):
-    if step.stage is Stage.WAIT:
+    if step.stage is Stage.PROVE:
         os.kill(os.getpid(), signal.SIGHUP)
 asyncio.run(drainer(Path(sys.argv[1]), DrainWishes(60, 30), on_step=on_step, drain_id="gone").drain())
 """
@@ -301,7 +301,7 @@ async def test_a_drain_whose_terminal_went_away_leaves_the_session_open_and_can_
 
 async def test_while_it_drains_even_our_own_engine_is_kept_out(state: Path) -> None:
     wishes = DrainWishes(deadline_s=60, still_s=30)
-    async with draining(state, wishes, Stage.WAIT), PromptRegistry(state, clock=SystemClock()) as registry:
+    async with draining(state, wishes, Stage.PROVE), PromptRegistry(state, clock=SystemClock()) as registry:
         with pytest.raises(SessionContendedError, match="drain first"):
             await registry.acquire(transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE)
 
@@ -324,7 +324,7 @@ def test_the_verb_drains_and_proves(state: Path, clawtop: Callable[..., tuple[in
     facts = json.loads(out)
     assert code == facts["exit_code"] == 0
     assert (facts["outcome"], facts["target"]["session_key"], len(facts["proof"])) == ("drained", KEY, 4)
-    assert [step["stage"] for step in facts["steps"]] == ["survey", "close", "wait", "drained"]
+    assert [step["stage"] for step in facts["steps"]] == ["survey", "close", "prove", "drained"]
 
 
 def test_the_verb_says_not_released_with_code_2(
