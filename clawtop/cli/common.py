@@ -38,10 +38,14 @@ def open_reader(
 
 def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
     """As `open_reader`; its snapshots also tell holders, lanes, events and config warnings."""
+    return open_reader(args, clock, _incident_parts())
+
+
+def _incident_parts() -> tuple[ExtraPart, ...]:
     from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 
-    return open_reader(args, clock, (config_part, IncidentPart()))
+    return config_part, IncidentPart()
 
 
 def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) -> tuple[SnapshotReader, Feed]:
@@ -49,10 +53,9 @@ def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) 
     from clawtop.engine.feed import Feed
     from clawtop.engine.gateway_watch import GatewayWatch
     from clawtop.engine.hub import Hub
-    from clawtop.store.incident import IncidentPart
 
     watch = GatewayWatch(clock) if args.at is None else None
-    reader = open_reader(args, clock, (IncidentPart(), *((watch,) if watch is not None else ())))
+    reader = open_reader(args, clock, (*_incident_parts(), *((watch,) if watch is not None else ())))
     return reader, Feed(Hub(reader, clock), tape, watch)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
-from clawtop.core.lanes import classify_lane, classify_session_key
-from clawtop.core.model import Event, EventKind, LaneStats
+from clawtop.core.lanes import classify_lane, classify_session_key, global_lane
+from clawtop.core.model import Event, EventKind, LaneStats, PromptHolder
 
 KEPT_WAITS = 60
 """Recent waits that a lane keeps for its percentiles and its sparkline."""
@@ -57,21 +57,68 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
             lane.queued = data.get("queued", lane.queued)
         elif lane.active is not None:
             lane.active = max(0, lane.active - 1)
-    stats = [
-        LaneStats(
-            lane=name,
-            lane_class=classify_lane(name),
-            source=source,
-            active=lane.active,
-            limit=limits.get(name, 1 if name.startswith("session:") else None),
-            queued=lane.queued,
-            wait_p50_ms=percentile(lane.waits, 0.5),
-            wait_p95_ms=percentile(lane.waits, 0.95),
-            wait_max_ms=max(lane.waits, default=None),
-            waits=tuple(lane.waits),
+    return _busiest_first(
+        _stats(name, lane, limits.get(name, 1 if name.startswith("session:") else None), source)
+        for name, lane in found.items()
+    )
+
+
+ENGINES = "clawtop"
+_COUNTED = frozenset({EventKind.ACQUIRE, EventKind.WAIT, EventKind.CONTENDED, EventKind.TAKEOVER})
+
+
+def lanes_of_engines(
+    holders: Iterable[PromptHolder], events: Iterable[Event], limits: Mapping[str, int]
+) -> tuple[LaneStats, ...]:
+    """What the registry and the journal say about the lanes of clawtop's engines, in all its processes.
+
+    A turn runs while it holds a session's prompt, and is queued while it waits for one; turns that wait for a place
+    within their own process are not seen from outside. `waits` are those for a prompt.
+    """
+    found: dict[str, _Lane] = {}
+    collisions: Counter[str] = Counter()
+    takeovers: Counter[str] = Counter()
+    for event in events:
+        if event.lane is None or event.kind not in _COUNTED or event.source == "gateway-log":
+            continue
+        lane = found.setdefault(event.lane, _Lane(active=0, queued=0))
+        if event.kind is EventKind.ACQUIRE and event.duration_ms is not None:
+            lane.waits.append(event.duration_ms)
+        collisions[event.lane] += event.kind in COLLISIONS
+        takeovers[event.lane] += event.kind is EventKind.TAKEOVER
+    for holder in holders:
+        if holder.source == ENGINES:
+            own = found.setdefault(holder.lane or "main", _Lane(active=0, queued=0))
+            own.active = (own.active or 0) + 1
+            for waiter in holder.waiters:
+                other = found.setdefault(waiter.lane, _Lane(active=0, queued=0))
+                other.queued = (other.queued or 0) + 1
+    return _busiest_first(
+        replace(
+            _stats(name, lane, limits.get(global_lane(name)), ENGINES),
+            collisions=collisions[name],
+            takeovers=takeovers[name],
         )
         for name, lane in found.items()
-    ]
+    )
+
+
+def _stats(name: str, lane: _Lane, limit: int | None, source: str) -> LaneStats:
+    return LaneStats(
+        lane=name,
+        lane_class=classify_lane(name),
+        source=source,
+        active=lane.active,
+        limit=limit,
+        queued=lane.queued,
+        wait_p50_ms=percentile(lane.waits, 0.5),
+        wait_p95_ms=percentile(lane.waits, 0.95),
+        wait_max_ms=max(lane.waits, default=None),
+        waits=tuple(lane.waits),
+    )
+
+
+def _busiest_first(stats: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
     return tuple(sorted(stats, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import merge
@@ -120,9 +121,13 @@ class Timeline:
 
     def extended(self, *sources: Iterable[Event]) -> Timeline:
         """With the events of `sources` (each oldest first) merged in; the newest `limit` stay."""
+        fresh = list(merge(*sources, key=_time))
+        if not fresh:
+            return self
+        place = bisect_left(self.events, fresh[0].at, key=_time)
         seen: set[tuple[int, EventKind, str, str | None, str | None]] = set()
-        merged: list[Event] = []
-        for event in merge(self.events, *sources, key=lambda item: item.at):
+        merged = list(self.events[:place])
+        for event in merge(self.events[place:], fresh, key=_time):
             identity = (event.at, event.kind, event.text, event.run_id, event.lane)
             if identity not in seen:
                 seen.add(identity)
@@ -132,6 +137,10 @@ class Timeline:
     def matching(self, chosen: Filter) -> tuple[Event, ...]:
         """The events that `chosen` admits, oldest first."""
         return tuple(event for event in self.events if chosen.admits(event))
+
+
+def _time(event: Event) -> int:
+    return event.at
 
 
 def narrowings(event: Event) -> tuple[tuple[str, str], ...]:

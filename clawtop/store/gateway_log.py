@@ -1,16 +1,18 @@
 """A gateway's log, followed from its end: across rotation, truncation and replacement, with bounded memory.
 
-`LogTail` keeps one offset per file; each `read` opens the file anew, so a writer that renames or truncates it is
-noticed by device, inode and size. Only the last `FIRST_BYTES` of a file are read when it is first seen.
+A writer that renames or truncates the file is noticed by device, inode and size at each `read`. Only the last
+`FIRST_BYTES` of a file are read when it is first seen.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
+from io import RawIOBase
 from pathlib import Path
 
 from clawtop.core.model import Event, Problem
@@ -21,10 +23,19 @@ FIRST_BYTES = 2 * 1024 * 1024
 NEXT_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
-
+KEPT_RUNS = 1_000
 
 DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
 """Where every gateway of a machine logs that has no `logging.file`."""
+
+
+def _opened(path: Path) -> RawIOBase:
+    """Open a regular file. Raises OSError, also for what is none."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "not a regular file")
+    return file
 
 
 def find_log(directories: tuple[Path, ...]) -> Path | None:
@@ -39,15 +50,10 @@ def _daily(directory: Path) -> list[Path]:
     return []
 
 
-@dataclass(slots=True)
-class _Position:
-    dev: int
-    ino: int
-    offset: int
-
-
 class LogTail:
     """The recent events of one gateway's log.
+
+    The file that was read last stays open, so that what was written to it before a rotation is not lost.
 
     Attributes:
         events: the newest `KEPT_EVENTS`, oldest first.
@@ -61,51 +67,66 @@ class LogTail:
         self.problem: Problem | None = None
         self.bad_lines = 0
         self.skipped_lines = 0
-        self._position: _Position | None = None
+        self._file: RawIOBase | None = None
+        self._offset = 0
         self._partial = b""
         self._skipping = False
+        self._sessions: OrderedDict[str, str] = OrderedDict()
 
     def read(self, path: Path | None, names: Names) -> tuple[Event, ...]:
         """Read what was appended since the last call and return the events in it; `events` grows by them."""
         if path is None:
             self.problem = None
             return ()
+        self.problem = None
+        fresh: list[Event] = []
         try:
-            chunk = self._appended(path)
+            for chunk in self._appended(path):
+                fresh += [event for line in self._lines(chunk) if (event := self._event(line, names)) is not None]
         except FileNotFoundError:
             self.problem = Problem("log-missing", str(path), "the gateway's log does not exist")
-            return ()
         except OSError as error:
             why = shown(error.strerror or type(error).__name__, 120)
             self.problem = Problem("log-unreadable", str(path), f"the gateway's log cannot be read: {why}")
-            return ()
-        fresh = tuple(event for line in self._lines(chunk) if (event := self._event(line, names)) is not None)
         self.events.extend(fresh)
-        self.problem = self._oddities(path)
-        return fresh
+        self.problem = self.problem or self._oddities(path)
+        return tuple(fresh)
 
-    def _appended(self, path: Path) -> bytes:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(0, "not a regular file")
-            position = self._position
-            same = position is not None and (position.dev, position.ino) == (status.st_dev, status.st_ino)
-            if position is None or not same or status.st_size < position.offset:
-                offset = max(0, status.st_size - FIRST_BYTES)
-                self._partial = b""
-                self._skipping = offset > 0
-            else:
-                offset = position.offset
-                if status.st_size - offset > NEXT_BYTES:
-                    offset = status.st_size - NEXT_BYTES
-                    self._partial = b""
-                    self._skipping = True
-            file.seek(offset)
-            chunk = file.read(status.st_size - offset)
-            self._position = _Position(status.st_dev, status.st_ino, offset + len(chunk))
-            return chunk
+    def close(self) -> None:
+        """Let go of the file; the next read begins anew."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _appended(self, path: Path) -> Iterator[bytes]:
+        """What is new, a piece for each file."""
+        fresh = _opened(path)
+        known = self._file
+        if known is not None:
+            yield self._rest(known, NEXT_BYTES)
+        if known is None or not os.path.sameopenfile(known.fileno(), fresh.fileno()):
+            self.close()
+            known = self._file = fresh
+        else:
+            fresh.close()
+            if os.fstat(known.fileno()).st_size >= self._offset:
+                return
+        self._offset, self._partial, self._skipping = 0, b"", False
+        yield self._rest(known, FIRST_BYTES)
+
+    def _rest(self, file: RawIOBase, most: int) -> bytes:
+        """What stands between the offset and the end; of more than `most` bytes the last."""
+        size = os.fstat(file.fileno()).st_size
+        if size - self._offset > most:
+            self._offset = size - most
+            self._partial, self._skipping = b"", True
+        file.seek(self._offset)
+        chunk = file.read(max(0, size - self._offset)) or b""
+        self._offset += len(chunk)
+        return chunk
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         *whole, self._partial = (self._partial + chunk).split(b"\n")
@@ -125,10 +146,22 @@ class LogTail:
         if not text:
             return None
         try:
-            return parse_line(text, names)
+            event = parse_line(text, names)
         except (BadLineError, RecursionError):
             self.bad_lines += 1
             return None
+        return self._placed(event) if event is not None else None
+
+    def _placed(self, event: Event) -> Event:
+        """With the session of its run, which only some lines name."""
+        if event.run_id is None:
+            return event
+        if event.session_key is None:
+            return replace(event, session_key=self._sessions.get(event.run_id))
+        self._sessions[event.run_id] = event.session_key
+        if len(self._sessions) > KEPT_RUNS:
+            self._sessions.popitem(last=False)
+        return event
 
     def _oddities(self, path: Path) -> Problem | None:
         said = [

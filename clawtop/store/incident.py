@@ -11,14 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from clawtop.core.happenings import happenings
-from clawtop.core.lane_stats import lanes_of
+from clawtop.core.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.model import Event, LaneStats, Problem, PromptHolder, Snapshot
 from clawtop.core.openclaw_runs import openclaw_holders
 from clawtop.core.timeline import Timeline
 from clawtop.errors import ClawtopError
 from clawtop.store.gateway_log import DEFAULT_DIRECTORIES, LogTail, find_log
-from clawtop.store.holders import canonical, read_holders
-from clawtop.store.journal import Journal
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.layout import Layout
 from clawtop.store.log_lines import SOURCE, Names, hashed_profile
@@ -32,7 +30,9 @@ class IncidentPart:
 
     def __init__(self) -> None:
         self._log = LogTail()
+        self._log_lanes: tuple[LaneStats, ...] = ()
         self._journal_stamp: Stamp | None = None
+        self._journal_until: int | None = None
         self._timeline = Timeline()
         self._before: Snapshot | None = None
 
@@ -43,15 +43,17 @@ class IncidentPart:
             warnings.append(self._log.problem)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
-        journal = self._journal(layout)
-        if fresh or between or journal:
-            self._timeline = self._timeline.extended(sorted(fresh, key=lambda event: event.at), between, journal)
+        self._timeline = self._timeline.extended(sorted(fresh, key=_time), between, self._journal(layout))
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
+        holders = self._holders(layout, snapshot, warnings)
+        limits = snapshot.config.lane_limits
+        if fresh:
+            self._log_lanes = lanes_of((e for e in self._log.events if upto is None or e.at <= upto), limits, SOURCE)
         return replace(
             snapshot,
-            holders=self._holders(layout, snapshot, warnings),
-            lanes=(*snapshot.lanes, *self._lanes(snapshot)),
+            holders=holders,
+            lanes=(*snapshot.lanes, *lanes_of_engines(holders, events, limits), *self._log_lanes),
             events=events[-SHOWN_EVENTS:],
             warnings=tuple(warnings),
         )
@@ -62,21 +64,31 @@ class IncidentPart:
         configured = snapshot.config.log_file
         if configured:
             return layout.map_path(configured) or (None if layout.foreign_roots else Path(configured))
-        return find_log(DEFAULT_DIRECTORIES) if snapshot.gateway.pid is not None else None
+        beside_ours = snapshot.gateway.pid is not None and not layout.foreign_roots
+        return find_log(DEFAULT_DIRECTORIES) if beside_ours else None
 
     def _journal(self, layout: Layout) -> tuple[Event, ...]:
+        """The journal's events that were not read before, and those around the last of them."""
+        if not _own_directory(layout).is_dir():
+            return ()
+        from clawtop.store.journal import DISORDER_MS, Journal  # only where clawtop has ever written
+
         journal = Journal(layout.state_dir)
         stamp = stamp_of(str(journal.path))
         if stamp == self._journal_stamp:
             return ()
         self._journal_stamp = stamp
-        return tuple(sorted(journal.tail(JOURNAL_EVENTS), key=lambda event: event.at))
-
-    def _lanes(self, snapshot: Snapshot) -> tuple[LaneStats, ...]:
-        return lanes_of(self._log.events, snapshot.config.lane_limits, SOURCE)
+        events = sorted(journal.tail(JOURNAL_EVENTS, since=self._journal_until), key=_time)
+        if events:
+            self._journal_until = max(events[-1].at - DISORDER_MS, self._journal_until or 0)
+        return tuple(events)
 
     @staticmethod
     def _holders(layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> tuple[PromptHolder, ...]:
+        if not _own_directory(layout).is_dir():
+            return tuple(openclaw_holders(snapshot, lambda _file: False))
+        from clawtop.store.holders import canonical, read_holders  # only where clawtop has ever written
+
         try:
             ours = read_holders(layout.state_dir)
         except (OSError, ClawtopError) as error:
@@ -98,6 +110,14 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
             directory, name = os.path.split(session.file)
             listed[f"{real.get(directory, directory)}/{name}"] = session.file
     return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
+
+
+def _own_directory(layout: Layout) -> Path:
+    return layout.state_dir / "clawtop"
+
+
+def _time(event: Event) -> int:
+    return event.at
 
 
 def _names(snapshot: Snapshot) -> Names:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024
+DISORDER_MS = 10_000
+"""Several processes write; none is later than this with what it dates."""
 EXACT = "undo"
 """The member of an event's `data` whose strings are kept exactly; it holds ids, paths and statistics, nothing else."""
 
@@ -56,8 +58,13 @@ class Journal:
             raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error
 
     def tail(self, limit: int = 500, *, since: int | None = None) -> tuple[Event, ...]:
-        """The last `limit` events, oldest first; with `since` (ms since the epoch) only later ones."""
-        events = islice(self._backwards(), limit)
+        """The last `limit` events, oldest first; with `since` (ms since the epoch) only later ones.
+
+        With `since`, reading ends at the first event that is older than that by `DISORDER_MS`.
+        """
+        events: Iterator[Event] = islice(self._backwards(), limit)
+        if since is not None:
+            events = takewhile(lambda event: event.at >= since - DISORDER_MS, events)
         wanted = [event for event in events if since is None or event.at >= since]
         return tuple(reversed(wanted))
 

@@ -22,7 +22,7 @@ class Told:
 
     Attributes:
         kind: of the event.
-        words: the line for people; None: as it stands in the log.
+        words: the line for people, without its duration, which stands beside it; None: as it stands in the log.
         step: for lines about a lane: enqueue | dequeue | done | error | state.
     """
 
@@ -42,19 +42,13 @@ def told(text: str, facts: Facts) -> Told | None:
 
 
 def rough(ms: int) -> str:
-    """A span of a log line for people: `685 ms`, `2.9 s`, `30 s`, `5 min`, `5 h`."""
-    for unit, name in ((3_600_000, "h"), (60_000, "min"), (1_000, "s")):
-        if ms >= 2 * unit or (unit == 1_000 and ms >= unit):
-            return f"{ms / unit:.1f}".removesuffix(".0") + f" {name}" if ms < 10 * unit else f"{ms // unit} {name}"
-    return f"{ms} ms"
+    """A span for people: `685 ms`, `2.9 s`, `30 s`, `5 min`, `5 h`."""
+    unit, name = next(((unit, name) for unit, name in _UNITS if ms >= 2 * unit), (1, "ms"))
+    amount = f"{ms / unit:.1f}" if ms < 10 * unit else f"{round(ms / unit)}"
+    return f"{amount.removesuffix('.0')} {name}"
 
 
-def _span(value: object) -> str:
-    return rough(int(value)) if isinstance(value, str) and value.isdecimal() and len(value) < 15 else f"{value} ms"
-
-
-def _after(facts: Facts, name: str, words: str) -> str:
-    return f" {words} {_span(facts[name])}" if name in facts else ""
+_UNITS = ((3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
 def _enqueue(facts: Facts, _text: str) -> str:
@@ -62,21 +56,20 @@ def _enqueue(facts: Facts, _text: str) -> str:
 
 
 def _dequeue(facts: Facts, _text: str) -> str:
-    return f"runs in lane {facts.get('lane')}{_after(facts, 'waitMs', 'after')}, {facts.get('queueSize', '?')} waiting"
+    return f"runs in lane {facts.get('lane')}, {facts.get('queueSize', '?')} waiting"
 
 
 def _done(facts: Facts, _text: str) -> str:
-    took = _after(facts, "durationMs", "in")
-    return f"done in lane {facts.get('lane')}{took}, {facts.get('active', '?')} run, {facts.get('queued', '?')} wait"
+    return f"done in lane {facts.get('lane')}, {facts.get('active', '?')} run, {facts.get('queued', '?')} wait"
 
 
 def _task_error(facts: Facts, text: str) -> str:
-    return f"turn failed{_after(facts, 'durationMs', 'after')}: {facts.get('error') or text}"
+    return f"turn failed: {facts.get('error') or text}"
 
 
 def _waited(facts: Facts, _text: str) -> str:
     ahead = f", {facts['queueAhead']} ahead of it" if "queueAhead" in facts else ""
-    return f"waited {_span(facts.get('waitedMs', '?'))} for lane {facts.get('lane')}{ahead}"
+    return f"waited for lane {facts.get('lane')}{ahead}"
 
 
 def _state(facts: Facts, _text: str) -> str:
@@ -90,9 +83,7 @@ def _asks(facts: Facts, _text: str) -> str:
 
 
 def _replied(facts: Facts, _text: str) -> str:
-    if facts.get("aborted") == "true":
-        return f"aborted{_after(facts, 'durationMs', 'after')}"
-    return f"replied{_after(facts, 'durationMs', 'after')}"
+    return "aborted" if facts.get("aborted") == "true" else "replied"
 
 
 def _stuck(facts: Facts, text: str) -> str:
