@@ -66,18 +66,20 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     wanted = set(argv)
     for item in verbs():
         assert item.verb is not None  # noqa: S101 - what verbs() promises
+        if item.verb not in wanted:
+            subparsers.add_parser(item.verb, help=item.help, add_help=False)  # for the list in the help
+            continue
         sub = subparsers.add_parser(
             item.verb, help=item.help, description=item.help, parents=[_shared()], allow_abbrev=False
         )
-        if item.verb in wanted:
-            module = verb_module(item.verb)
-            module.add_arguments(sub)
-            sub.set_defaults(run=module.run)
+        module = verb_module(item.verb)
+        module.add_arguments(sub)
+        sub.set_defaults(run=module.run)
     return parser.parse_args(argv)
 
 
-def _shared() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+def _shared() -> Parser:
+    shared = Parser(add_help=False, argument_default=argparse.SUPPRESS)
     group = shared.add_argument_group("state")
     group.add_argument("--state-dir", metavar="D", help="OpenClaw's state directory (default: as OpenClaw finds it)")
     group.add_argument("--agent", metavar="A", help="only this agent (default: all)")
