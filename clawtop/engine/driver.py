@@ -48,7 +48,8 @@ from clawtop.engine.session_choice import SessionChoice, choose_session
 from clawtop.engine.turn import Answer, Asked, Turn
 from clawtop.errors import ClawtopError, CoordinationError, RefusedError, UsageError
 from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_update import Change, StoreTarget
+from clawtop.store.auth_target import StoreTarget
+from clawtop.store.auth_update import Change
 from clawtop.store.config import summarise
 from clawtop.store.journal import Journal
 from clawtop.store.layout import Layout, locate

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from clawtop.core.model import UsageStats
 from clawtop.store.auth_lock import Attempt, AuthStoreLock, Done, Hold, Holder, Machine
-from clawtop.store.auth_update import Change, Landing, Rewrite, StoreTarget, Updated, profile_change, translated
+from clawtop.store.auth_target import StoreTarget, translated
+from clawtop.store.auth_update import Change, Landing, Rewrite, Updated, profile_change
 
 T = TypeVar("T")
 

@@ -20,7 +20,8 @@ from clawtop.core.cooldown import Schedule, unusable_until
 from clawtop.core.marking import Mark, Merged, merge
 from clawtop.core.model import Event, EventKind, UsageStats
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
-from clawtop.store.auth_update import Change, StoreTarget
+from clawtop.store.auth_target import StoreTarget
+from clawtop.store.auth_update import Change
 from clawtop.store.mark_spool import MarkSpool
 from clawtop.text import safe
 

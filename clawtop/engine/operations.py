@@ -29,7 +29,8 @@ from clawtop.engine.receipts import (
 from clawtop.engine.verification import RELOAD, Run, Watched, reload_gateway, run_command, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.store.auth_lock import Holder, Machine
-from clawtop.store.auth_update import Landing, StoreTarget, Updated, check_owner, check_writable, target_of, user_name
+from clawtop.store.auth_target import StoreTarget, check_owner, check_writable, target_of, user_name
+from clawtop.store.auth_update import Landing, Updated
 from clawtop.store.journal import Journal
 from clawtop.store.layout import Layout
 from clawtop.store.lockfile import read_lock

@@ -19,7 +19,7 @@ from clawtop.core.auth_edit import FieldChange, moved_on
 from clawtop.core.model import Event, EventKind, Generation
 from clawtop.engine.receipts import Sight
 from clawtop.errors import ClawtopError
-from clawtop.store.auth_update import StoreTarget, read
+from clawtop.store.auth_target import StoreTarget, read
 from clawtop.text import safe, shown
 
 POLL_S = 0.2
@@ -96,7 +96,7 @@ async def run_command(argv: Sequence[str], additions: Mapping[str, str]) -> tupl
 def _look(watched: Watched, written: tuple[int, int] | None) -> tuple[Sight, str] | None:
     """What one look at the store tells, or None when it tells nothing yet."""
     try:
-        state = read(watched.target)[0].in_force()
+        state = read(watched.target).documents.in_force()
     except ClawtopError:
         # 2026.3 truncates its file and then fills it: where there is a file, the next look will tell.
         return None if Path(watched.path).exists() else (Sight.REVERTED, "the store is gone")

@@ -72,27 +72,37 @@ def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> 
         raise
 
 
-def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callable[[], None]) -> None:
+def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callable[[], None]) -> os.stat_result:
     """Put `content` in the place of the existing file `target` (a real path, no symlink), attributes kept.
 
     `last_check` runs when everything is ready, right before the rename; whatever it raises leaves the old file as it
     was. The directory is flushed afterwards, so the new version survives a power failure.
+
+    Returns:
+        The facts of the new file, as they were right before the rename.
     """
     temporary = write_sibling(target, content)
     try:
         _apply(temporary, keep)
+        facts = Path(temporary).stat()
         last_check()
         Path(temporary).rename(target)
     except BaseException:
         remove(temporary)
         raise
     flush_directory(target)
+    return facts
 
 
-def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> None:
-    """Make `target` with `content`, mode 0600: FileExistsError rather than overwriting anything."""
+def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> os.stat_result:
+    """Make `target` with `content`, mode 0600: FileExistsError rather than overwriting anything.
+
+    Returns:
+        The facts of the new file, as they were right before it got its name.
+    """
     temporary = write_sibling(target, content)
     try:
+        facts = Path(temporary).stat()
         last_check()
         try:
             Path(target).hardlink_to(temporary)
@@ -103,6 +113,7 @@ def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> No
     finally:
         remove(temporary)
     flush_directory(target)
+    return facts
 
 
 def link_is_impossible(error: OSError) -> bool:

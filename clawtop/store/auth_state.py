@@ -7,7 +7,6 @@ entries win, each as a whole, over what an older generation left embedded in aut
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from clawtop.text import safe
 class Documents:
     """The parsed files: `credentials` is auth-profiles.json, `state` is auth-state.json (None: not there, or A)."""
 
-    credentials: Mapping[str, Any]
+    credentials: dict[str, Any]
     state: dict[str, Any] | None
     state_path: str
     split: bool
@@ -51,25 +50,28 @@ class Documents:
         return AuthState(stats, order, last_good, profiles)
 
     def changed(self, before: AuthState, after: AuthState) -> dict[str, Any]:
-        """The JSON of the file to write: a copy of what stands there in which only the differences are changed.
+        """The JSON of the file to write: what stands there, with only the differences changed. Uses up the documents.
 
         Raises RefusedError where the difference cannot be expressed without rewriting credentials.
         """
-        base: Mapping[str, Any] = (self.state or {"version": 1}) if self.split else self.credentials
-        document = deepcopy(dict(base))
+        document: dict[str, Any] = (
+            ({"version": 1} if self.state is None else self.state) if self.split else self.credentials
+        )
+        stats = self.section(STATS)
         for key in _differing(before.stats, after.stats):
-            entry = deepcopy(self.section(STATS).get(key))
-            _put(document, STATS, key, _changed_entry(entry, before.stats.get(key), after.stats.get(key)))
+            entry = _changed_entry(stats.get(key), before.stats.get(key), after.stats.get(key))
+            _put(document, STATS, key, entry, self.state_path)
         for key in _differing(before.order, after.order):
-            _put(document, ORDER, key, list(after.order[key]) if key in after.order else None)
+            _put(document, ORDER, key, list(after.order[key]) if key in after.order else None, self.state_path)
         for key in _differing(before.last_good, after.last_good):
-            _put(document, LAST_GOOD, key, after.last_good.get(key))
-        self._must_hold(document, after)
+            _put(document, LAST_GOOD, key, after.last_good.get(key), self.state_path)
+        if self.split and any(name in self.credentials for name in (STATS, ORDER, LAST_GOOD)):
+            self._must_hold(document, after)
         return document
 
     def _must_hold(self, document: dict[str, Any], after: AuthState) -> None:
-        result = Documents(self.credentials, document, self.state_path, self.split) if self.split else None
-        if result is not None and result.in_force() != after:
+        """What an older generation left in auth-profiles.json may come back into force where an entry is removed."""
+        if Documents(self.credentials, document, self.state_path, self.split).in_force() != after:
             raise RefusedError(
                 f"an older generation's entry in auth-profiles.json beside {safe(self.state_path)} would stay in force",
                 unchanged="nothing was written",
@@ -101,15 +103,18 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _put(document: dict[str, Any], section: str, key: str, value: Any) -> None:
+def _put(document: dict[str, Any], section: str, key: str, value: Any, path: str) -> None:
     """Set or (None) remove one entry; a section that becomes empty goes, as OpenClaw leaves out empty ones."""
-    members = document.setdefault(section, {})
+    _members(document, section, path)
+    members = document.get(section) or {}
     if value is None:
         members.pop(key, None)
     else:
         members[key] = value
-    if not members:
-        del document[section]
+    if members:
+        document[section] = members
+    else:
+        document.pop(section, None)
 
 
 def _changed_entry(entry: Any, before: UsageStats | None, after: UsageStats | None) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from clawtop.core.model import Generation, UsageStats
 from clawtop.engine.locked import run_locked, settled, update_profile
 from clawtop.errors import LockNotObtainedError
 from clawtop.store.auth_lock import AuthStoreLock, Hold, Holder, Machine
-from clawtop.store.auth_update import StoreTarget
+from clawtop.store.auth_target import StoreTarget
 from clawtop.store.openclaw_lock import publish, release
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,8 @@ from clawtop.core.marking import Mark
 from clawtop.core.model import Event, EventKind, Generation, UsageStats
 from clawtop.engine.marks import DISK_TRIES, FIRST_WAIT_S, Marks
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.store.auth_update import Change, StoreTarget
+from clawtop.store.auth_target import StoreTarget
+from clawtop.store.auth_update import Change
 from clawtop.store.mark_spool import MarkSpool, spool_dir
 from tests.support.clocks import ManualClock, settle
 

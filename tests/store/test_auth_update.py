@@ -20,7 +20,8 @@ from clawtop.core.model import Generation, UsageStats
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_update import Landing, StoreTarget, profile_change, update
+from clawtop.store.auth_target import StoreTarget
+from clawtop.store.auth_update import Landing, profile_change, update
 from clawtop.store.json_edit import dump, parse
 
 CREDENTIALS = """{
