@@ -35,10 +35,13 @@ class IncidentPart:
         self._journal_until: int | None = None
         self._timeline = Timeline()
         self._before: Snapshot | None = None
+        self._directories: tuple[Path, ...] = ()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         warnings = list(snapshot.warnings)
-        fresh = self._log.read(self._log_path(layout, snapshot), _names(snapshot))
+        log = self._log_path(layout, snapshot)
+        self._directories = _watched(layout, log)
+        fresh = self._log.read(log, _names(snapshot))
         if self._log.problem is not None and self._log.problem.code != "log-missing":
             warnings.append(self._log.problem)
         between = happenings(self._before, snapshot) if self._before is not None else ()
@@ -57,6 +60,10 @@ class IncidentPart:
             events=events[-SHOWN_EVENTS:],
             warnings=tuple(warnings),
         )
+
+    def watch_directories(self) -> tuple[Path, ...]:
+        """clawtop's own, and the log's where nothing but gateways writes. A log elsewhere is read every few seconds."""
+        return self._directories
 
     @staticmethod
     def _log_path(layout: Layout, snapshot: Snapshot) -> Path | None:
@@ -110,6 +117,12 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
             directory, name = os.path.split(session.file)
             listed[f"{real.get(directory, directory)}/{name}"] = session.file
     return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
+
+
+def _watched(layout: Layout, log: Path | None) -> tuple[Path, ...]:
+    own = _own_directory(layout)
+    logs = (log.parent,) if log is not None and log.parent in DEFAULT_DIRECTORIES else ()
+    return tuple(place for place in (own, own / "holders", *logs) if place.is_dir())
 
 
 def _own_directory(layout: Layout) -> Path:

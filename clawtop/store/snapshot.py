@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock
 from clawtop.core.model import (
@@ -42,6 +43,15 @@ from clawtop.text import safe
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 """Adds what another module knows of the state: holders, lanes, events, config warnings."""
+
+
+@runtime_checkable
+class WatchingPart(Protocol):
+    """An extra part that reads directories of its own."""
+
+    def watch_directories(self) -> tuple[Path, ...]:
+        """Those whose changes matter to it and that exist, as of the last snapshot."""
+
 
 _UNREAD_GENERATIONS = frozenset({Generation.C, Generation.D})
 
@@ -103,6 +113,8 @@ class SnapshotReader:
         for agent in layout.agents:
             places += [layout.state_dir / "agents" / agent.id, agent.agent_dir, agent.sessions_dir]
         places += [layout.main_agent_dir, layout.oauth_lock_dir, *layout.lock_dirs]
+        for part in self._extra_parts:
+            places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(dict.fromkeys(places))
 
     def read(self) -> Snapshot:
