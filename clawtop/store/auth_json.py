@@ -183,5 +183,5 @@ def seen_by(own: OwnAuth, main: OwnAuth | None) -> AuthStore:
 
 
 def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
-    stats, problems = own.stats.get(row.id) or base.stats.get(row.id) or (row.stats, ())
-    return Profile(row.id, row.provider, row.credential, row.owner_agent, row.path, stats, (*row.problems, *problems))
+    found = own.stats.get(row.id) or base.stats.get(row.id)
+    return row if found is None else replace(row, stats=found[0], problems=(*row.problems, *found[1]))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from clawtop.core.activity import RUNNING, TrajectoryEnd, judge
-from clawtop.core.model import Gateway, Generation, Lock, LockKind, Problem, Session
+from clawtop.core.model import Gateway, Generation, Lock, LockKind, Problem, Session, VerdictKind
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.layout import AgentPaths, Layout
 from clawtop.store.sessions import SessionsRead, read_sessions
@@ -56,8 +56,8 @@ class SessionRows:
         for read in self._reads.values():
             for row in read.rows:
                 lock = by_file.pop(row.file, None) if by_file and row.file is not None else None
-                if lock is None and row.active is not None:
-                    sessions.append(row)
+                if row.active is not None and (lock is None or lock.verdict.kind is VerdictKind.STALE):
+                    sessions.append(row)  # settled, and nothing holds it
                     continue
                 trajectory = self._trajectory(row) if row.status == RUNNING else None
                 found = judge(row, gateway, lock, trajectory, now, locked_throughout=throughout)
