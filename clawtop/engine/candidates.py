@@ -59,22 +59,16 @@ class Candidates:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
 
     def moved(self, step: Moved) -> None:
-        """Tell a step of the chain; that the last one answered is told by its reply."""
-        if step.outcome == "succeeded":
+        """Tell a step of the chain; its end is told by the reply or by the end of the run."""
+        if step.target is None or step.outcome == "succeeded":
             return
-        target = f"to {step.target}" if step.target is not None else "and no model is left"
         why = f" after {step.reason}" if step.reason else ""
         self.turn.teller.tell(
             EventKind.FALLBACK,
-            f"from {step.source} {target}{why}: {step.detail}",
-            model=step.target or step.source,
+            f"from {step.source} to {step.target}{why}: {step.detail}",
+            model=step.target,
             reason=step.reason,
-            data={
-                "from": safe(step.source),
-                "to": safe(step.target) if step.target is not None else None,
-                "outcome": step.outcome,
-                "position": step.position,
-            },
+            data={"from": safe(step.source), "to": safe(step.target), "position": step.position},
         )
 
     def suspended(self, step: SuspendLane) -> None:
