@@ -118,4 +118,5 @@ class Desk:
         if plan.is_empty:
             app.say(f"{item.title}: nothing to do, nothing would change", Tone.WARN)
             return
+        app.clear_notifications()
         app.push_screen(ConfirmScreen(item, context.target, plan, self._execute))

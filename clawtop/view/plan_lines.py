@@ -58,7 +58,7 @@ def receipt_lines(receipt: ReceiptFacts, width: int) -> tuple[Line, ...]:
     how = f": {receipt.sight_how}" if receipt.sight_how else ""
     lines: list[Line] = wrapped(piece(safe(receipt.title), Tone.STRONG), width)
     lines += wrapped(piece(shown(f"{receipt.sight}{how}"), Tone.BAD if reverted else Tone.OK), width, 2)
-    if receipt.waited_ms:
+    if receipt.waited_ms >= 100:
         lines.append(piece(f"waited {span(receipt.waited_ms)} for the lock", Tone.DIM))
     if receipt.broke:
         lines += wrapped(piece(f"removed first: {shown(receipt.broke)}", Tone.WARN), width, 2)

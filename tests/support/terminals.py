@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
+import re
 import select
 import signal
 import struct
@@ -26,7 +28,10 @@ _UNKNOWN_TO_PYTE = (b"\x1b[<u", b"\x1b[>1u")
 
 
 class Terminal:
-    """A child process on its own terminal. `raw` is everything that it wrote."""
+    """A child process on its own terminal. `raw` is everything that it wrote.
+
+    `emulate=False` leaves the screen empty: for measurements, which look at `raw` alone.
+    """
 
     def __init__(
         self,
@@ -35,7 +40,9 @@ class Terminal:
         columns: int = 120,
         lines: int = 30,
         environment: Mapping[str, str] | None = None,
+        emulate: bool = True,
     ) -> None:
+        self._emulate = emulate
         self._main, child_side = os.openpty()
         self._set_size(columns, lines)
         self.screen = pyte.Screen(columns, lines)
@@ -66,9 +73,8 @@ class Terminal:
         except OSError:  # the child's side is closed
             return b""
         self.raw += data
-        for sequence in _UNKNOWN_TO_PYTE:
-            data = data.replace(sequence, b"")
-        self._stream.feed(data)
+        if self._emulate:
+            self._stream.feed(functools.reduce(lambda left, gone: left.replace(gone, b""), _UNKNOWN_TO_PYTE, data))
         return data
 
     def wait_for(self, seen: str | Callable[[Terminal], bool], seconds: float = 15.0) -> None:
@@ -78,6 +84,14 @@ class Terminal:
         while not holds(self):
             assert time.monotonic() < deadline, f"not seen: {seen!r}\n{self.text}"
             self.read()
+
+    def wait_for_bytes(self, pattern: bytes, start: int, seconds: float = 15.0) -> float:
+        """Read until `raw` matches after `start`; the monotonic time at which it did."""
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.raw[start:]):
+            assert time.monotonic() < deadline, f"not written: {pattern!r}"
+            self.read()
+        return time.monotonic()
 
     def drain(self, seconds: float) -> bytes:
         """Everything that comes within `seconds`."""
@@ -141,10 +155,15 @@ class Terminal:
 
 @contextlib.contextmanager
 def open_terminal(
-    argv: Sequence[str], *, columns: int = 120, lines: int = 30, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    columns: int = 120,
+    lines: int = 30,
+    environment: Mapping[str, str] | None = None,
+    emulate: bool = True,
 ) -> Iterator[Terminal]:
     """A terminal that is closed afterwards."""
-    terminal = Terminal(argv, columns=columns, lines=lines, environment=environment)
+    terminal = Terminal(argv, columns=columns, lines=lines, environment=environment, emulate=emulate)
     try:
         yield terminal
     finally:
