@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from clawtop.core.cooldown import ProfileState, profile_state
-from clawtop.core.model import Event, EventKind, Lock, LockKind, Profile, Session, Snapshot
+from clawtop.core.model import Event, EventKind, Lock, LockKind, Profile, Session, Snapshot, VerdictKind
 from clawtop.text import safe
 
 SOURCE = "snapshot"
@@ -64,26 +64,34 @@ def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
 
 
 def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    keys: dict[tuple[str | None, str | None], str] = {
+        (session.agent, session.session_id): session.key for session in (*before.sessions, *after.sessions)
+    }
     for old, new in _paired(before.locks, after.locks, lambda lock: (lock.file.path, lock.file.identity)):
         lock = new or old
         if lock is None or lock.file.kind is LockKind.GATEWAY:
             continue
+        key = keys.get((lock.file.agent, lock.file.session_id))
+        name = f"session lock of {safe(key)}" if key is not None else _lock_name(lock)
         if old is None:
-            text = f"{_lock_name(lock)} taken by pid {lock.pid}" if lock.pid else f"{_lock_name(lock)} appeared"
+            text = f"{name} taken by pid {lock.pid}" if lock.pid else f"{name} appeared"
         elif new is None:
-            text = f"{_lock_name(lock)} released"
+            text = f"{name} released"
         elif old.verdict != new.verdict:
-            text = f"{_lock_name(lock)} is now {new.verdict.kind} ({', '.join(new.verdict.reasons)})"
+            text = f"{name} is now {new.verdict.kind} ({', '.join(new.verdict.reasons)})"
         else:
             continue
+        routine = (old is None or new is None) and lock.verdict.kind is VerdictKind.HELD
         yield Event(
             after.taken_at,
             EventKind.LOCK,
             SOURCE,
             text,
             agent=lock.file.agent,
+            session_key=key,
             session_file=lock.file.path,
             pid=lock.pid,
+            data={"routine": True} if routine else {},
         )
 
 
@@ -105,6 +113,7 @@ def _sessions(before: Snapshot, after: Snapshot) -> Iterator[Event]:
             text = f"{safe(new.key)} pinned to {safe(new.profile or 'none')} ({safe(new.profile_source or 'unpinned')})"
         else:
             text = f"{safe(new.key)} {_status(old)} → {_status(new)}"
+        routine = old is not None and old.profile == new.profile and not {_status(old), _status(new)} - _ROUTINE
         yield Event(
             after.taken_at,
             EventKind.SESSION,
@@ -114,12 +123,17 @@ def _sessions(before: Snapshot, after: Snapshot) -> Iterator[Event]:
             session_key=new.key,
             session_file=new.file,
             profile=new.profile,
+            data={"routine": True} if routine else {},
         )
+
+
+_ROUTINE = frozenset({"running", "done", "done, at work", "idle", "idle, at work"})
 
 
 def _status(session: Session) -> str:
     ghost = " (ghost)" if any(problem.code == "ghost" for problem in session.problems) else ""
-    return safe(session.status or "no status", 20) + ghost
+    works = ", at work" if session.active and session.status != "running" else ""
+    return safe(session.status or "idle", 20) + works + ghost
 
 
 def _gateway(before: Snapshot, after: Snapshot) -> Iterator[Event]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
-from clawtop.core.lanes import classify_lane, classify_session_key, global_lane
+from clawtop.core.lanes import LaneClass, classify_lane, classify_session_key, global_lane
 from clawtop.core.model import Event, EventKind, LaneStats, PromptHolder
 
 KEPT_WAITS = 60
@@ -64,6 +64,9 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
 
 
 ENGINES = "clawtop"
+_CLASSES = frozenset(map(str, LaneClass))
+"""clawtop's own turns name their lane by its class."""
+
 _COUNTED = frozenset({EventKind.ACQUIRE, EventKind.WAIT, EventKind.CONTENDED, EventKind.TAKEOVER})
 
 
@@ -103,10 +106,17 @@ def lanes_of_engines(
     )
 
 
+def _class_of(event: Event) -> str:
+    """The class of the lane that an event happened to. The global main lane carries turns of every class."""
+    if event.lane in _CLASSES and event.lane != LaneClass.MAIN:
+        return event.lane
+    return str(classify_session_key(event.session_key) if event.session_key else classify_lane(event.lane or ""))
+
+
 def _stats(name: str, lane: _Lane, limit: int | None, source: str) -> LaneStats:
     return LaneStats(
         lane=name,
-        lane_class=classify_lane(name),
+        lane_class=name if name in _CLASSES else classify_lane(name),
         source=source,
         active=lane.active,
         limit=limit,
@@ -151,8 +161,7 @@ def contention(events: Iterable[Event], worst: int = 10) -> Contention:
         if event.kind is not EventKind.TAKEOVER and event.kind not in COLLISIONS:
             continue
         session = event.session_key or event.session_file
-        lane_class = classify_session_key(event.session_key) if event.session_key else classify_lane(event.lane or "")
-        (takeovers if event.kind is EventKind.TAKEOVER else collisions)[str(lane_class)] += 1
+        (takeovers if event.kind is EventKind.TAKEOVER else collisions)[_class_of(event)] += 1
         if session:
             by_session.setdefault(session, []).append(event)
     ranked = [

@@ -11,7 +11,12 @@ from types import MappingProxyType
 from clawtop.core.model import Event, EventKind
 
 BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_START, EventKind.RUN_END})
-"""Kinds that happen all the time; shown only when asked for."""
+"""Kinds that happen all the time; shown only when asked for. So is an event whose data say `routine`."""
+
+
+def is_background(event: Event) -> bool:
+    """Whether an event is one of those that happen all the time while nothing is wrong."""
+    return event.kind in BACKGROUND or event.data.get("routine") is True
 
 
 KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
@@ -78,7 +83,7 @@ class Filter:
         if self.kinds:
             if event.kind not in self.kinds:
                 return False
-        elif event.kind in BACKGROUND and not self.background:
+        elif not self.background and is_background(event):
             return False
         if self.since is not None and event.at < self.since:
             return False

@@ -166,7 +166,7 @@ class Marks:
                 self._tell(EventKind.MARK, mark, "dropped: a later success overtook it", state="overtaken")
             else:
                 until = unusable_until(merged.stats, self._schedule(mark.provider))
-                self._tell(EventKind.MARK, mark, "landed", state="landed", until=until)
+                self._tell(EventKind.MARK, mark, "landed", state="landed", until=until, routine=mark.success)
 
     def _wait_on(self, batch: tuple[_Pending, ...], why: str) -> None:
         """The batch stays pending: write it down, so that it survives this process, and say so once."""

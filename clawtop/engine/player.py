@@ -15,7 +15,7 @@ from itertools import pairwise
 from clawtop.clock import Clock
 from clawtop.core.happenings import happenings
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.core.timeline import BACKGROUND, Timeline
+from clawtop.core.timeline import Timeline, is_background
 from clawtop.errors import ClawtopError
 from clawtop.store.recording import Recording
 
@@ -110,7 +110,7 @@ class Player:
             (
                 event
                 for event in self._events[bisect_right(self._event_times, self.now_ms()) :]
-                if (event.kind in kinds if kinds else event.kind not in BACKGROUND)
+                if (event.kind in kinds if kinds else not is_background(event))
             ),
             None,
         )
@@ -121,7 +121,7 @@ class Player:
     def event_before(self) -> Event | None:
         """Go back to the last event before this position that a timeline shows, and stand there; None without one."""
         before = self._events[: bisect_left(self._event_times, self.now_ms())]
-        found = next((event for event in reversed(before) if event.kind not in BACKGROUND), None)
+        found = next((event for event in reversed(before) if not is_background(event)), None)
         if found is not None:
             self._settle(max(found.at, self.start), playing=False)
         return found

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
 from clawtop.commands import Target, TargetKind
-from clawtop.core.lane_stats import Contention, WorstSession, contention
-from clawtop.core.model import LaneStats
-from clawtop.text import safe
+from clawtop.core.lane_stats import ENGINES, Contention, WorstSession, contention
+from clawtop.core.metrics import SOURCE as METRICS
+from clawtop.core.model import GatewayState, LaneStats, Snapshot
+from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, counted, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
 SPARK_WIDTH = 20
+LOG = "gateway-log"
 SLOW_MS = 2_000
 """A wait that OpenClaw warns about."""
 
@@ -27,8 +33,8 @@ def _load(lane: LaneStats, _env: Env) -> Line:
     if lane.active is None:
         return piece("-", Tone.FAINT)
     full = lane.limit is not None and lane.active >= lane.limit
-    limit = "?" if lane.limit is None else str(lane.limit)
-    return piece(f"{lane.active}/{limit}", Tone.WARN if full and lane.queued else Tone.PLAIN)
+    limit = "" if lane.limit is None else f"/{lane.limit}"
+    return piece(f"{lane.active}{limit}", Tone.WARN if full and lane.queued else Tone.PLAIN)
 
 
 def _queued(lane: LaneStats, _env: Env) -> Line:
@@ -70,22 +76,74 @@ LANE_COLUMNS: tuple[Column[LaneStats], ...] = (
 )
 
 
-def lane_table(env: Env) -> Table[LaneStats]:
-    """Every lane that a source tells of, the busiest first."""
-    lanes = env.facts.snapshot.lanes
+def lane_table(env: Env) -> Table[Any]:
+    """Every lane that a source tells of, the busiest first, and below them what each source can tell."""
+    snapshot = env.facts.snapshot
+    lanes = snapshot.lanes
     queued = sum(lane.queued or 0 for lane in lanes)
+    rows: list[Row[Any]] = [
+        Row(f"{lane.source}:{lane.lane}", lane, Target(TargetKind.LANE, lane.lane)) for lane in lanes
+    ]
+    rows += [Row(f"note:{note.source}", note, band=True) for note in source_notes(snapshot)]
     return Table(
         "lanes",
         "LANES",
         LANE_COLUMNS,
-        tuple(Row(f"{lane.source}:{lane.lane}", lane, Target(TargetKind.LANE, lane.lane)) for lane in lanes),
+        tuple(rows),
         env,
-        band=lambda _item, _env: EMPTY,
-        search=lambda lane: f"{lane.lane} {lane.lane_class} {lane.source}",
-        empty=(
-            ("No source tells of lanes. A gateway's log does at level debug, its metrics with the plugin.", Tone.DIM),
+        band=_note,
+        search=lambda lane: f"{lane.lane} {lane.lane_class} {lane.source}" if isinstance(lane, LaneStats) else "",
+        title_note=((f"{len(lanes)}, {queued} queued", Tone.DIM),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNote:
+    """What one source of lanes tells, or why it tells nothing."""
+
+    source: str
+    lanes: int
+    text: str
+
+
+def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
+    """A note for each of the three sources, in the words of an operator."""
+    counts = Counter(lane.source for lane in snapshot.lanes)
+    return (
+        SourceNote(
+            ENGINES, counts[ENGINES], "prompts held and awaited by its runs; a queue within one process is not seen"
         ),
-        title_note=((f"{len(lanes)}, {queued} queued", Tone.DIM),) if lanes else (),
+        SourceNote(LOG, counts[LOG], _log_text(snapshot, counts[LOG])),
+        SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
+    )
+
+
+def _log_text(snapshot: Snapshot, lanes: int) -> str:
+    odd = next((problem.text for problem in snapshot.warnings if problem.code == "log-unreadable"), None)
+    if odd is not None:
+        return odd
+    if lanes:
+        return "runs and waits of its tail; a lane that is blocked this moment tells it only afterwards"
+    return "tells of lanes at logging.level debug, from 2026.5 on; so far it has not"
+
+
+def _metrics_text(snapshot: Snapshot) -> str:
+    health = snapshot.gateway.health
+    if health is None:
+        live = snapshot.gateway.state is GatewayState.LIVE
+        return "not asked yet" if live else "asked only where a gateway is live"
+    if health.metrics:
+        return "queue sizes and bounds of waits; they know no running turns and no limits"
+    return health.problem or "none: its diagnostics-prometheus plugin is off, or no token for it is known here"
+
+
+def _note(item: LaneStats | SourceNote, _env: Env) -> Line:
+    if isinstance(item, LaneStats):
+        return EMPTY
+    return (
+        (f"{item.source:<16} ", Tone.BAND),
+        (counted(item.lanes, "lane"), Tone.PLAIN),
+        (f": {shown(item.text)}", Tone.DIM),
     )
 
 

@@ -9,6 +9,7 @@ from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.core.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.facts import base_name
 from clawtop.view.humanize import age, span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
@@ -54,8 +55,9 @@ def _text(event: Event, _env: Env) -> Line:
 
 
 def _about(event: Event, _env: Env) -> Line:
-    about = event.profile or event.session_key or event.lane or event.session_file or event.agent or ""
-    return piece(safe(about), Tone.DIM)
+    key = event.session_key.removeprefix(f"agent:{event.agent}:") if event.session_key else None
+    file = base_name(event.session_file) if event.session_file else None
+    return piece(safe(event.profile or key or event.lane or file or event.agent or ""), Tone.DIM)
 
 
 def _source(event: Event, _env: Env) -> Line:
