@@ -39,7 +39,7 @@ from clawtop.engine.drain_scene import DrainTarget, Look, Watcher
 from clawtop.engine.fork import fork_session
 from clawtop.engine.verification import Run, run_command
 from clawtop.errors import RefusedError
-from clawtop.store.holders import HolderRecords, Presence, holders_dir, ring
+from clawtop.store.holders import HolderRecords, Presence, Word, holders_dir, tell
 from clawtop.store.journal import Journal
 from clawtop.store.openclaw_lock import break_stale
 from clawtop.store.processes import ProcessTable
@@ -238,7 +238,7 @@ class Drainer:
         admission = look.admission
         if admission is not None and admission.holder is not None:
             await self._say(Stage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
-            ring(holders_dir(self._state_dir), admission.holder.who)
+            tell(holders_dir(self._state_dir), admission.holder.who, Word.STOP)
 
     async def _abort_in_gateway(self) -> None:
         command = self._abort_command()
@@ -310,7 +310,7 @@ class Drainer:
             if effects is not None:
                 for effect in effects:
                     if isinstance(effect, Wake):
-                        ring(holders_dir(self._state_dir), effect.who)
+                        tell(holders_dir(self._state_dir), effect.who)
                 return effects
             await self._clock.sleep(BUSY_PAUSE_S)
 

@@ -38,7 +38,7 @@ from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.fork import fork_session
 from clawtop.engine.holder import Holder, cancels_current_task, how_of
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
-from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, ring
+from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, tell
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
@@ -319,7 +319,7 @@ class PromptRegistry:
                 if woken is not None:
                     woken.set()
                 else:
-                    ring(self._directory, effect.who)
+                    tell(self._directory, effect.who)
 
     def _listen(self) -> WakeChannel:
         if self._channel is None:
@@ -330,11 +330,11 @@ class PromptRegistry:
     def _hear(self) -> None:
         if self._channel is None:
             return
-        for token in self._channel.tokens():
-            if token in self._waiting:
-                self._waiting[token].set()
-            elif token in self._out:
+        for word, token in self._channel.heard():
+            if word is Word.STOP and token in self._out:
                 self._out[token].ask_to_stop()
+            elif word is Word.WAKE and token in self._waiting:
+                self._waiting[token].set()
 
     # --- words ---------------------------------------------------------------------------------------------------
 

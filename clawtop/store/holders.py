@@ -19,6 +19,7 @@ import stat
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 
 import filelock
@@ -173,8 +174,17 @@ def _file_lock(path: Path) -> filelock.BaseFileLock:
 # --- waking ------------------------------------------------------------------------------------------------------
 
 
+class Word(StrEnum):
+    """What one process can tell another about a claimant."""
+
+    WAKE = "wake"
+    """Your turn may have come: ask again."""
+    STOP = "stop"
+    """A drain wants the session: stop the run."""
+
+
 class WakeChannel:
-    """A named pipe beside the liveness lock: whoever releases a session writes the next waiter's token into it."""
+    """A named pipe beside the liveness lock, for words to the claimants of this process."""
 
     def __init__(self, presence: Presence) -> None:
         self.name = f"{presence.member}.{next(_serial)}.wake"
@@ -183,25 +193,31 @@ class WakeChannel:
         # Opened for writing too, so that a pipe without writers does not read as ended for ever.
         self.descriptor = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def tokens(self) -> frozenset[str]:
-        """The tokens written since the last call."""
-        with contextlib.suppress(BlockingIOError):
-            return frozenset(os.read(self.descriptor, 65536).decode("ascii", "replace").split())
-        return frozenset()
+    def heard(self) -> tuple[tuple[Word, str], ...]:
+        """The words said since the last call, each with the token of the claimant that it is for."""
+        try:
+            said = os.read(self.descriptor, 65536).decode("ascii", "replace")
+        except BlockingIOError:
+            return ()
+        pairs = (line.partition(" ") for line in said.splitlines())
+        return tuple((Word(word), token) for word, _, token in pairs if word in _WORDS)
 
     def close(self) -> None:
         os.close(self.descriptor)
         self._path.unlink(missing_ok=True)
 
 
-def ring(directory: Path, who: Claimant) -> None:
-    """Wake a waiter in another process. One that is gone or full does not matter: waiters also look by themselves."""
+_WORDS = frozenset(Word)
+
+
+def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
+    """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
     if not who.wake or "/" in who.wake:
         return
     with contextlib.suppress(OSError):
         descriptor = os.open(directory / "processes" / who.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.write(descriptor, f"{who.token}\n".encode("ascii", "replace"))
+            os.write(descriptor, f"{word} {who.token}\n".encode("ascii", "replace"))
         finally:
             os.close(descriptor)
 

@@ -16,7 +16,7 @@ from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.holder import Holder
 from clawtop.engine.registry import PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
-from clawtop.store.holders import read_admissions, read_holders, ring
+from clawtop.store.holders import Word, read_admissions, read_holders, tell
 from tests.engine.other_process import other_process
 
 pytestmark = pytest.mark.anyio
@@ -363,12 +363,15 @@ async def test_a_run_that_is_asked_to_stop_is_cancelled(registry: PromptRegistry
         await asyncio.sleep(0.001)
     holding = states[0].holder
     assert holding is not None
-    ring(registry.records().directory, holding.who)
+    tell(registry.records().directory, holding.who, Word.WAKE)
+    await asyncio.sleep(0.01)
+    assert not running.done(), "a wake-up that comes late is not an order to stop"
+    tell(registry.records().directory, holding.who, Word.STOP)
     async with asyncio.timeout(5):
         await asyncio.wait({running})
     assert running.cancelled()
     assert read_admissions(session.parent.parent) == ()
-    ring(registry.records().directory, holding.who)
+    tell(registry.records().directory, holding.who, Word.STOP)
 
 
 async def test_a_run_may_stop_in_its_own_way_once(registry: PromptRegistry, session: Path) -> None:

@@ -22,12 +22,13 @@ from clawtop.store.holders import (
     HolderRecords,
     Presence,
     WakeChannel,
+    Word,
     canonical,
     holders_dir,
     is_alive,
     read_admissions,
     read_holders,
-    ring,
+    tell,
 )
 from clawtop.store.incident import IncidentPart
 from clawtop.store.processes import SystemProcesses
@@ -186,15 +187,17 @@ def test_the_step_in_progress_excludes_another_thread(records: HolderRecords, mo
     assert not isinstance(effects[-1], Granted)
 
 
-def test_a_bell_reaches_the_channel_and_a_missing_one_does_not_matter(records: HolderRecords) -> None:
+def test_words_reach_the_channel_and_a_missing_one_does_not_matter(records: HolderRecords) -> None:
     channel = WakeChannel(records.presence)
-    ring(records.directory, claimant(records, "a", wake=channel.name))
-    ring(records.directory, claimant(records, "b", wake=channel.name))
-    assert channel.tokens() == {"a", "b"}
-    assert channel.tokens() == frozenset()
+    tell(records.directory, claimant(records, "a", wake=channel.name))
+    tell(records.directory, claimant(records, "b", wake=channel.name), Word.STOP)
+    with (records.directory / "processes" / channel.name).open("w") as pipe:
+        pipe.write("nonsense c\n")
+    assert channel.heard() == ((Word.WAKE, "a"), (Word.STOP, "b"))
+    assert channel.heard() == ()
     channel.close()
-    ring(records.directory, claimant(records, "a", wake=channel.name))
-    ring(records.directory, claimant(records, "a", wake="../../s.jsonl"))
+    tell(records.directory, claimant(records, "a", wake=channel.name))
+    tell(records.directory, claimant(records, "a", wake="../../s.jsonl"))
 
 
 def test_waking_names_the_first_waiter(records: HolderRecords) -> None:
