@@ -67,26 +67,34 @@ def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None
 
 
 def _by_json(agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:
-    split = embedded = found = False
+    split = embedded = held_apart = found = False
     for agent_dir in agent_dirs:
         store = _object(agent_dir / "auth-profiles.json")
+        state = _object(agent_dir / "auth-state.json")
         found = found or store is not None
-        embedded = embedded or any(mapping((store or {}).get(key)) for key in ("usageStats", "order", "lastGood"))
-        split = split or _object(agent_dir / "auth-state.json") is not None
+        embedded = embedded or _holds_state(store)
+        split = split or state is not None
+        held_apart = held_apart or _holds_state(state)
     touched = generation_of(last_touched)
-    if split and not embedded:
-        return Detected(Generation.B, "auth-state.json holds the state", proven=True)
     if touched is not None:
-        return Detected(touched, f"the configuration was last written by {last_touched}", proven=True)
+        how = f"the configuration was last written by {last_touched}"
+        contradicted = touched is Generation.A and held_apart and not embedded
+        return Detected(
+            touched, f"{how}, but auth-state.json holds the state" if contradicted else how, not contradicted
+        )
     if generation_of(seen) is not None:
         return Detected(generation_of(seen), f"a trajectory names {seen}", proven=True)
     if split:
-        return Detected(Generation.B, "auth-state.json beside an embedded state, read as B", proven=False)
+        return Detected(Generation.B, "auth-state.json stands beside the credentials", proven=True)
     if embedded:
         return Detected(Generation.A, "auth-profiles.json holds the state itself", proven=True)
     if found:
         return Detected(Generation.B, "nothing tells A from B yet, read as B", proven=False)
     return Detected(None, "no auth store and no version", proven=False)
+
+
+def _holds_state(value: dict[str, Any] | None) -> bool:
+    return any(mapping((value or {}).get(key)) for key in ("usageStats", "order", "lastGood"))
 
 
 def _object(path: Path) -> dict[str, Any] | None:
