@@ -1,14 +1,15 @@
 """The lock of one auth store, generations A and B: waited for politely, held briefly, never taken from a live owner.
 
 OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (formats.md 3). So
-our waiting polls in fractions of a millisecond that grow while the lock stays taken, which leaves the lock free
-between two of our holds for about a quarter of the time however many writers there are, and a process that has
-just released it rests for as long as it held it.
+our waiting polls at growing intervals, which leaves the lock free for a part of the time however many of us there
+are, and a process that has just released it rests for as long as it held it. Who has waited for a while asks more
+often again: that bounds the longest wait among many.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import threading
@@ -33,11 +34,12 @@ MAX_HOLD_S = 5.0
 
 _FIRST_POLL_S = 0.0003
 _POLL_GROWTH = 1.5
-_LONGEST_POLL_S = 0.016
+_LONGEST_POLLS_S = ((0.2, 0.008), (3.0, 0.002), (math.inf, 0.02))
+"""(having waited for less than, longest pause): first contention, then bad luck, then a holder that is stuck."""
 _LOOK_EVERY_S = 0.25
 _LONGEST_REST_S = 0.05
 _SHORTEST_REST_S = 0.0002
-_PROPOSAL_FRESH_S = 1.0
+_PROPOSAL_FRESH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +235,8 @@ class Attempt(Generic[T]):
             rest = _rest_until.get(self._lock.path, now) - now
         if rest > 0:
             return rest
-        published = None
-        if not os.path.lexists(self._lock.path):
-            published = self._fresh_proposal(now).publish(keep=True)
+        proposal = self._fresh_proposal(now)
+        published = None if os.path.lexists(self._lock.path) else proposal.publish(keep=True)
         if published is None:
             return self._contended(now)
         return self._under_lock(published)
@@ -257,7 +258,10 @@ class Attempt(Generic[T]):
                 _rest_until[self._lock.path] = now + rest
 
     def _fresh_proposal(self, now: float) -> Proposal:
-        """The lock we would publish; made anew when `createdAt` would no longer be true."""
+        """The lock we would publish; made anew when its `createdAt` is no longer near the truth.
+
+        It is flushed to the disk before the lock is free: a disk that flushes slowly then costs nobody his turn.
+        """
         if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
             return self._prepared.proposal
         if self._prepared is not None:
@@ -275,7 +279,10 @@ class Attempt(Generic[T]):
             self._look_at = now + _LOOK_EVERY_S
             self._look(now)
         pause = self._pause * (0.5 + self._lock.machine.jitter())
-        self._pause = min(self._pause * _POLL_GROWTH, _LONGEST_POLL_S)
+        waited = now - self._began
+        self._pause = min(
+            self._pause * _POLL_GROWTH, next(longest for until, longest in _LONGEST_POLLS_S if waited < until)
+        )
         return min(pause, max(self._deadline - now, 0.0))
 
     def _look(self, now: float) -> None:

@@ -1,6 +1,6 @@
 """Counts up one profile's errorCount with clawtop's own update. The twin of node/writer.mjs.
 
-Words: agent directory, profile, updates (0: until standard input ends), ms of work under the lock.
+Words: agent directory, profile, updates (0: until standard input ends), ms of work under the lock. It always flushes.
 """
 
 from __future__ import annotations

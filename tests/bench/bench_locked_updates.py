@@ -1,0 +1,177 @@
+"""Locked updates a second: 8 clawtop processes and 8 Node processes with OpenClaw's lock, doing the same, in one run.
+
+Run it: python tests/bench/bench_locked_updates.py [rounds]. It fails below a target. Each update reads the state,
+counts up one field, and renames a new version into place; with and without 5 ms of work under the lock, and with
+everything flushed to the disk. Then four writers of each kind for some seconds on one store: what is left for OpenClaw.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.interop.openclaw_install import OpenClaw, installed, why_skipped
+from tests.interop.talker import Talker
+from tests.support.stores import auth_state, make_state_dir
+
+WRITERS = 8
+UPDATES = {0: 200, 5: 50}
+"""By the ms of work inside."""
+SIDE_BY_SIDE_S = 10.0
+TARGET_RATIO = 3.0
+LONGEST_WAIT_MS = 2_000
+NODE_PROFILE, OUR_PROFILE = "fakeai:two", "fakeai:three"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """What one process says it did."""
+
+    done: int
+    failed: int
+    longest_ms: float
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        return self.done / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run of some writers of one kind. `lost`: done, but not on the disk."""
+
+    per_second: float
+    lost: int
+    failed: int
+    longest_ms: float
+
+
+def writer(kind: str, openclaw: OpenClaw, agent: Path, *, updates: int, work_ms: int, flush: int) -> Talker:
+    """A writer that waits for the start. `update()` is the product's own: checked, flushed, read back."""
+    numbers = (str(updates), str(work_ms), str(flush))
+    if kind == "node":
+        files = (str(agent / "auth-state.json"), str(agent / "auth-profiles.json"))
+        return Talker(openclaw.script("writer.mjs", *files, NODE_PROFILE, *numbers))
+    module = {"clawtop": "tests.bench.locked_writer", "update()": "tests.interop.python_writer"}[kind]
+    return Talker([sys.executable, "-m", module, str(agent), OUR_PROFILE, *numbers])
+
+
+def together(writers: Sequence[Talker], *, seconds: float = 0.0) -> list[Writer]:
+    """Let all go at once; what each did. With `seconds` they are stopped then, else they end by themselves."""
+    for writer in writers:
+        writer.say("go")
+    if seconds:
+        time.sleep(seconds)
+        for writer in writers:
+            assert writer.process.stdin is not None
+            writer.process.stdin.close()
+    results = [json.loads(writer.hear()) for writer in writers]
+    for writer in writers:
+        writer.process.kill()
+        writer.process.wait()
+    return [Writer(each["done"], each["failed"], each["longestMs"], each["seconds"]) for each in results]
+
+
+def measured(kind: str, openclaw: OpenClaw, *, updates: int, work_ms: int, flush: int) -> Row:
+    """8 writers of one kind on a fresh store; updates a second until the last of them is done."""
+    with tempfile.TemporaryDirectory() as root:
+        agent = make_state_dir(Path(root)) / "agents/main/agent"
+        rows = together(
+            [writer(kind, openclaw, agent, updates=updates, work_ms=work_ms, flush=flush) for _ in range(WRITERS)]
+        )
+        stats = auth_state(agent.parents[2])["usageStats"]
+        counted = sum(stats.get(profile, {}).get("errorCount", 0) for profile in (NODE_PROFILE, OUR_PROFILE))
+        done = sum(row.done for row in rows)
+        failed = sum(row.failed for row in rows)
+        return Row(done / max(row.seconds for row in rows), done - counted, failed, max(row.longest_ms for row in rows))
+
+
+def side_by_side(openclaw: OpenClaw, ours: int, theirs: int, seconds: float) -> tuple[float, float, int, float]:
+    """Updates a second of ours and theirs, theirs that failed, and the longest wait of ours, on one store."""
+    with tempfile.TemporaryDirectory() as root:
+        agent = make_state_dir(Path(root)) / "agents/main/agent"
+        kinds = ["clawtop"] * ours + ["node"] * theirs
+        writers = [writer(kind, openclaw, agent, updates=0, work_ms=0, flush=0) for kind in kinds]
+        rows = together(writers, seconds=seconds)
+        mine, others = rows[:ours], rows[ours:]
+        stats = auth_state(agent.parents[2])["usageStats"]
+        assert stats.get(OUR_PROFILE, {}).get("errorCount", 0) == sum(row.done for row in mine)
+        assert stats[NODE_PROFILE]["errorCount"] == sum(row.done for row in others)
+        return (
+            sum(row.per_second for row in mine),
+            sum(row.per_second for row in others),
+            sum(row.failed for row in others),
+            max((row.longest_ms for row in mine), default=0.0),
+        )
+
+
+def median(rows: Sequence[Row]) -> Row:
+    return Row(
+        statistics.median(row.per_second for row in rows),
+        sum(row.lost for row in rows),
+        sum(row.failed for row in rows),
+        max(row.longest_ms for row in rows),
+    )
+
+
+def main(rounds: int) -> int:
+    openclaw = installed()
+    missed = []
+    print(f"{WRITERS} processes update one store, median of {rounds} rounds; node: OpenClaw {openclaw.version}'s lock")
+    for title, work_ms, flush, kinds in (
+        ("as fast as it goes", 0, 0, ("node", "clawtop")),
+        ("5 ms of work inside", 5, 0, ("node", "clawtop")),
+        ("flushed to the disk", 0, 1, ("node", "clawtop", "update()")),
+    ):
+        runs: dict[str, list[Row]] = {kind: [] for kind in kinds}
+        for _ in range(rounds):
+            for kind in kinds:
+                runs[kind].append(measured(kind, openclaw, updates=UPDATES[work_ms], work_ms=work_ms, flush=flush))
+        theirs = median(runs["node"])
+        for kind in kinds:
+            row = median(runs[kind])
+            ratio = row.per_second / theirs.per_second
+            print(
+                f"  {title:<20} {kind:<9} {row.per_second:7.0f}/s  x{ratio:4.1f}  "
+                f"lost {row.lost}  failed {row.failed}  longest wait {row.longest_ms:6.0f} ms"
+            )
+            if kind != "node" and (row.lost or row.longest_ms > LONGEST_WAIT_MS):
+                missed.append(f"{title}: {kind} lost {row.lost}, longest wait {row.longest_ms:.0f} ms")
+            if kind == "clawtop" and not flush and ratio < TARGET_RATIO:
+                missed.append(f"{title}: x{ratio:.1f} is below x{TARGET_RATIO:.0f}")
+    alone = side_by_side(openclaw, 0, 4, SIDE_BY_SIDE_S)
+    mine, theirs_beside, failed, longest = side_by_side(openclaw, 4, 4, SIDE_BY_SIDE_S)
+    print(
+        f"  side by side, {SIDE_BY_SIDE_S:.0f} s: 4 node alone {alone[1]:.0f}/s; beside 4 clawtop {theirs_beside:.0f}/s"
+    )
+    print(f"    of node's tries {failed} failed; clawtop {mine:.0f}/s, longest wait {longest:.0f} ms")
+    if failed:
+        missed.append(f"side by side: {failed} of node's updates gave up")
+    for text in missed:
+        print(f"MISSED  {text}")
+    return 1 if missed else 0
+
+
+@pytest.mark.interop
+def test_the_work_is_real() -> None:
+    reason = why_skipped()
+    if reason:
+        pytest.skip(reason)
+    openclaw = installed()
+    for kind in ("node", "clawtop", "update()"):
+        row = measured(kind, openclaw, updates=5, work_ms=0, flush=0)
+        assert (row.lost, row.failed) == (0, 0)
+        assert row.per_second > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3))

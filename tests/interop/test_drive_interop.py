@@ -1,0 +1,100 @@
+"""Sessions that clawtop drove are OpenClaw 2026.5.20's too: listed, readable, continued; neighbours do not disturb."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import EventKind
+from clawtop.demo.provider import Answer, rate_limited
+from clawtop.demo.threads import TWO_AND_ONE, Lab, lab
+from clawtop.store.conversation import read_conversation
+from tests.interop.openclaw_install import OpenClaw
+
+pytestmark = [pytest.mark.interop, pytest.mark.anyio]
+
+
+@pytest.fixture
+async def reef(tmp_path: Path) -> AsyncIterator[Lab]:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as made:
+        yield made
+
+
+async def openclaw_says(openclaw: OpenClaw, reef: Lab, *words: str) -> str:
+    """The standard output of one OpenClaw command on this world."""
+    env = openclaw.environment(reef.world.state_dir.parent, reef.world.state_dir)
+    return await asyncio.to_thread(openclaw.run, words, env, timeout=180)
+
+
+def chain(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().split("\n") if line]
+
+
+def is_one_chain(path: Path) -> bool:
+    entries = [entry for entry in chain(path) if entry["type"] != "session"]
+    return all(entry["parentId"] == before["id"] for before, entry in pairwise(entries))
+
+
+async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(openclaw: OpenClaw, reef: Lab) -> None:
+    reef.provider.default = Answer("first answer")
+    begun = await reef.driver.drive("agent:main:tide-table", "high tide?").result()
+    listed = json.loads(await openclaw_says(openclaw, reef, "sessions", "--json"))
+    rows = {row["key"]: row for row in listed["sessions"]}
+    assert rows["agent:main:tide-table"]["sessionId"] == begun.session_id
+
+    reef.provider.default = Answer("second answer")
+    reef.provider.requests.clear()
+    said = await openclaw_says(
+        openclaw, reef, "agent", "--local", "--session-id", begun.session_id, "--message", "and low tide?", "--json"
+    )
+    assert "second answer" in said
+    asked = json.dumps(reef.provider.requests[-1].body)
+    assert "high tide?" in asked
+    assert "first answer" in asked
+
+    reef.provider.default = Answer("third answer")
+    reef.provider.requests.clear()
+    again = await reef.driver.drive("agent:main:tide-table", "thank you").result()
+    asked = json.dumps(reef.provider.requests[-1].body)
+    assert again.session_file == begun.session_file
+    assert "second answer" in asked
+    texts = [one.text for one in read_conversation(begun.session_file).said]
+    assert texts[:2] == ["high tide?", "first answer"]
+    assert texts[-2:] == ["thank you", "third answer"]
+    assert any("and low tide?" in text for text in texts)
+    assert is_one_chain(begun.session_file)
+    assert len([entry for entry in chain(begun.session_file) if entry["type"] == "session"]) == 1
+
+
+async def test_both_drive_neighbouring_sessions_of_one_directory_at_once(openclaw: OpenClaw, reef: Lab) -> None:
+    reef.provider.default = Answer("aye", first_after=0.1)
+    theirs = await reef.driver.drive("agent:main:theirs", "begin").result()
+    ours = [reef.driver.drive("agent:main:ours", f"turn {n}") for n in range(6)]
+    said, *answers = await asyncio.gather(
+        openclaw_says(
+            openclaw, reef, "agent", "--local", "--session-id", theirs.session_id, "--message", "me too", "--json"
+        ),
+        *(run.result() for run in ours),
+    )
+    assert "aye" in said
+    assert len(answers) == 6
+    assert len(read_conversation(answers[0].session_file).said) == 12
+    for path in (theirs.session_file, answers[0].session_file):
+        assert is_one_chain(path)
+    assert not reef.of(EventKind.TAKEOVER)
+
+
+async def test_openclaw_and_clawtop_agree_on_what_cools_after_a_429(openclaw: OpenClaw, reef: Lab) -> None:
+    for profile in ("coral:clawdia", "coral:larry"):
+        reef.provider.standing[reef.key(profile)] = rate_limited()
+    await reef.driver.drive("agent:main:main", "hello").result()
+    await reef.driver.desk.marks.drained()
+    said = json.loads(await openclaw_says(openclaw, reef, "models", "status", "--json"))
+    unusable = {entry["profileId"] for entry in said["auth"]["unusableProfiles"]}
+    assert unusable == {"coral:clawdia", "coral:larry"}
