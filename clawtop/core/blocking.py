@@ -27,6 +27,9 @@ from clawtop.core.model import (
 from clawtop.text import safe
 
 RECENT_TAKEOVER_MS = 10 * 60_000
+LONG_WAIT_MS = 2_000
+"""OpenClaw warns about a wait from here on; shorter ones are daily life."""
+
 GROUP_FROM = 4
 """This many trees with the same cause become one."""
 
@@ -208,11 +211,11 @@ class _World:
             return None
         words = [f"{safe(session.key, 80)}"]
         if ghost is not None:
-            words.append("is left running by a gateway that is gone")
+            words.append("running, but its gateway is gone")
         elif takeover is not None:
             words.append("lost a reply to a takeover")
-        elif session.status:
-            words.append(safe(session.status, 20))
+        elif session.status == "running":
+            words.append("running")
         severity = max((child.severity for child in children), key=_WEIGHT.__getitem__, default=Severity.BLOCKED)
         return Node(
             NodeKind.SESSION,
@@ -221,7 +224,7 @@ class _World:
             "journal" if takeover is not None and ghost is None else "sessions.json",
             Severity.STUCK if ghost is not None else severity,
             session.agent,
-            since=takeover.at if takeover is not None else session.started_at,
+            since=takeover.at if takeover is not None else _blocked_since(session, children, ghost=ghost is not None),
             remedy="drain" if ghost is not None and not children else None,
             children=children,
         )
@@ -269,7 +272,7 @@ class _World:
                     Severity.BLOCKED,
                 )
             )
-        if holder.profile is not None:
+        if holder.profile is not None and holder.phase not in _AT_WORK:
             profile = self.profiles.get((holder.agent or "", holder.profile))
             if profile is not None and (node := self._profile(profile, None)) is not None:
                 children.append(node)
@@ -278,7 +281,7 @@ class _World:
             f", {count} waiting: {', '.join(safe(waiter.lane, 30) for waiter in holder.waiters[:3])}" if count else ""
         )
         severity = max((child.severity for child in children), key=_WEIGHT.__getitem__, default=Severity.BUSY)
-        if count and severity is Severity.BUSY:
+        if severity is Severity.BUSY and any(self.now - waiter.since >= LONG_WAIT_MS for waiter in holder.waiters):
             severity = Severity.BLOCKED
         return Node(
             NodeKind.HOLDER,
@@ -393,6 +396,9 @@ class _World:
 
 
 _AUTH_HOLD_MS = 30_000
+_AT_WORK = frozenset({"prompting", "streaming", "appending", "releasing"})
+"""Phases of a run of clawtop in which its profile serves it, whatever windows opened since."""
+
 _CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
 
 
@@ -402,6 +408,16 @@ def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
         return tuple((ref.provider, ref.model) for ref in agent.models)
     profiles = agent.store.profiles if agent.store is not None else ()
     return tuple((provider, None) for provider in dict.fromkeys(profile.provider for profile in profiles))
+
+
+def _blocked_since(session: Session, children: tuple[Node, ...], *, ghost: bool) -> int | None:
+    """Since when a session cannot go on: since its run began, but not before what is in its way was there."""
+    if ghost:
+        return session.started_at
+    obstacles = [child.since for child in children if child.since is not None]
+    began = session.started_at if session.status == "running" else None
+    since = min(obstacles, default=None)
+    return max(began, since) if began is not None and since is not None else began if since is None else since
 
 
 def _short(run: str) -> str:
