@@ -76,13 +76,13 @@ async def test_both_drive_neighbouring_sessions_of_one_directory_at_once(opencla
     reef.provider.default = Answer("aye", first_after=0.1)
     theirs = await reef.driver.drive("agent:main:theirs", "begin").result()
     ours = [reef.driver.drive("agent:main:ours", f"turn {n}") for n in range(6)]
-    said, *answers = await asyncio.gather(
+    their_turn = asyncio.create_task(
         openclaw_says(
             openclaw, reef, "agent", "--local", "--session-id", theirs.session_id, "--message", "me too", "--json"
-        ),
-        *(run.result() for run in ours),
+        )
     )
-    assert "aye" in said
+    answers = [await run.result() for run in ours]
+    assert "aye" in await their_turn
     assert len(answers) == 6
     assert len(read_conversation(answers[0].session_file).said) == 12
     for path in (theirs.session_file, answers[0].session_file):
