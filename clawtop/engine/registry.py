@@ -38,7 +38,7 @@ from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.engine.fork import fork_session
 from clawtop.engine.holder import Holder, cancels_current_task, how_of
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
-from clawtop.store.holders import HolderRecords, Presence, WakeChannel, canonical, holders_dir, read_holder, tell
+from clawtop.store.holders import HolderRecords, Presence, WakeChannel, Word, canonical, holders_dir, read_holder, tell
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
