@@ -11,16 +11,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop.errors import ClawtopError
+
 if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
     from clawtop.engine.feed import Feed
-    from clawtop.errors import ClawtopError
     from clawtop.store.recording import Recorder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument(
-        "--out", metavar="FILE", help="where to (default: clawtop-recording-TIME here); rotated to FILE.1 at 64 MiB"
+        "--out",
+        metavar="FILE",
+        help="a new file (default: clawtop-recording-TIME.clawtop here); at 64 MiB it becomes FILE.1",
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds (default: at an interrupt)")
 
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     reader, feed = live_feed(args, clock)
     reader.read()  # an unreadable directory is an error now, not an empty recording later
     started = clock.now_ms()
-    path = Path(args.out or f"clawtop-recording-{datetime.fromtimestamp(started / 1000, UTC):%Y%m%dT%H%M%SZ}")
+    path = Path(args.out or f"clawtop-recording-{datetime.fromtimestamp(started / 1000, UTC):%Y%m%dT%H%M%SZ}.clawtop")
     recorder = Recorder(path, started_at=started, clawtop_version=__version__)
     print(f"recording to {safe(str(path))}; interrupt to stop", file=sys.stderr)
     try:
@@ -57,10 +61,19 @@ async def _record(feed: Feed, recorder: Recorder, seconds: float | None) -> None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
 
+    broken: list[ClawtopError] = []
+
     def failed(error: ClawtopError) -> None:
         print(f"clawtop: {error}", file=sys.stderr)
 
-    recording = asyncio.create_task(feed.run(recorder.add, failed))
+    def take(snapshot: Snapshot) -> None:
+        try:
+            recorder.add(snapshot)
+        except ClawtopError as error:
+            broken.append(error)
+            stop.set()
+
+    recording = asyncio.create_task(feed.run(take, failed))
     stopping = asyncio.create_task(stop.wait())
     try:
         async with asyncio.timeout(seconds):
@@ -68,6 +81,8 @@ async def _record(feed: Feed, recorder: Recorder, seconds: float | None) -> None
                 await asyncio.wait({recording, stopping}, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if recording.done():
                     recording.result()
+                if broken:
+                    raise broken[0]
                 recorder.flush()
     except TimeoutError:
         pass

@@ -96,7 +96,7 @@ class Encoder:
         fresh = {_identity(event): event for event in events}
         for identity, event in fresh.items():
             if identity not in self._events:
-                self._record({"at": event.at, "event": _EVENT.dump_python(event, mode="json")})
+                self._record({"at": event.at, "event": _dumped(_EVENT, event)})
         self._events = set(fresh)
 
     def flushed(self) -> bytes:
@@ -135,7 +135,7 @@ class Recorder:
         self._put(self._encoder.flushed())
 
     def _opened(self) -> RawIOBase:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             return os.fdopen(os.open(self._path, flags, 0o600), "wb", buffering=0)
         except OSError as error:
@@ -190,11 +190,16 @@ def _masked(value: Any) -> Any:
     return [_masked(part) for part in value] if isinstance(value, list) else value
 
 
+def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
+    """`value` as JSON would hold it. Read-only views of mappings are not known to pydantic."""
+    return adapter.dump_python(value, mode="json", fallback=dict)
+
+
 def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
     """What turns one value of a part into another, as JSON: the whole, or what stands in a list from here to there."""
     plain = _PLAIN[name]
     if not (isinstance(before, tuple) and isinstance(after, tuple)):
-        return {"is": plain.dump_python(after, mode="json")}
+        return {"is": _dumped(plain, after)}
     most = min(len(before), len(after))
     start = next((index for index in range(most) if before[index] != after[index]), most)
     most -= start
@@ -202,9 +207,9 @@ def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
     middle = after[start : len(after) - same]
     if len(before) == len(after):
         differing = [index for index, item in enumerate(middle, start) if before[index] != item]
-        items = plain.dump_python(tuple(after[index] for index in differing), mode="json")
+        items = _dumped(plain, tuple(after[index] for index in differing))
         return {"differs": dict(zip(map(str, differing), items, strict=True))}
-    return {"splice": [start, len(before) - same, plain.dump_python(middle, mode="json")]}
+    return {"splice": [start, len(before) - same, _dumped(plain, middle)]}
 
 
 def _applied(before: Any, delta: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from clawtop.core.model import (
     AgentInfo,
     AuthStore,
+    ConfigSummary,
     Credential,
     Event,
     EventKind,
@@ -153,15 +155,34 @@ def test_it_does_not_follow_a_planted_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / "link").symlink_to(victim)
-    with pytest.raises(OperationFailedError, match="symbolic"):
+    with pytest.raises(OperationFailedError, match="exists"):
         recorder(tmp_path / "link")
     assert victim.read_text() == "precious"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_is_named() -> None:
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorder, "_opened", lambda _self: open("/dev/full", "wb", buffering=0))  # noqa: PTH123, SIM115
     with pytest.raises(OperationFailedError, match="No space left"):
-        recorder(Path("/dev/full"))
+        recorder(tmp_path / "x")
+
+
+def test_a_recording_never_replaces_a_file(tmp_path: Path) -> None:
+    (tmp_path / "openclaw.json").write_text("{}")
+    with pytest.raises(OperationFailedError, match="exists"):
+        recorder(tmp_path / "openclaw.json")
+    assert (tmp_path / "openclaw.json").read_text() == "{}"
+
+
+def test_read_only_mappings_and_grown_and_shrunk_lists_come_back(tmp_path: Path) -> None:
+    first = replace(world(1), config=ConfigSummary(lane_limits=MappingProxyType({"main": 4})))
+    many = replace(first, number=2, taken_at=first.taken_at + 1, sessions=(*first.sessions, *first.sessions))
+    last = replace(many, number=3, taken_at=first.taken_at + 2, sessions=first.sessions[1:])
+    tape = recorder(tmp_path / "tape")
+    for value in (first, many, last):
+        tape.add(value)
+    tape.close()
+    assert [frame.snapshot for frame in load_recording(tmp_path / "tape").frames] == [first, many, last]
 
 
 def test_an_incident_file_carries_its_recording_through_a_paste(tmp_path: Path) -> None:
