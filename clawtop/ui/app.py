@@ -30,6 +30,7 @@ from clawtop.ui.theme import THEMES, Look, textual_theme
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone
+from clawtop.view.provider_facts import ProviderMemory
 
 TICK_SECONDS = 1.0
 CLOSED_TERMINAL_EXIT = 129
@@ -59,6 +60,8 @@ class ClawtopApp(App[None]):
         self.vigil = Vigil(options.incident)
         self.paused = False
         self.facts: Facts | None = None
+        self._memory = ProviderMemory()
+        self._unseen = False
         self.said: Line | None = None
         self._said_until = 0.0
         self._pending: Snapshot | None = None
@@ -94,9 +97,17 @@ class ClawtopApp(App[None]):
 
     def watch_snapshot(self, snapshot: Snapshot | None) -> None:
         if snapshot is not None:
-            self.facts = Facts(snapshot, self.now, self.options.agent)
+            self.facts = Facts(snapshot, self.now, self.options.agent, memory=self._memory)
             self.view.refresh_state()
-            self.vigil.look(self, snapshot)
+            self._unseen = True
+            if not self.vigil.opened:
+                self._look()
+
+    def _look(self) -> None:
+        """Let the vigil see the state: once a second at most, the tree it looks at costs milliseconds."""
+        if self._unseen and self.snapshot is not None:
+            self._unseen = False
+            self.vigil.look(self, self.snapshot)
 
     def _tick(self) -> None:
         if terminal_is_gone():
@@ -114,6 +125,7 @@ class ClawtopApp(App[None]):
             self.watch_snapshot(self.snapshot)
         else:
             self.view.refresh_time()
+        self._look()
         refresh_page = getattr(self.screen, "refresh_time", None)
         if refresh_page is not None and self.screen is not self.view:
             refresh_page()

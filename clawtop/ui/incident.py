@@ -30,12 +30,12 @@ class Vigil:
         self._ports = ports
         self._before: Standing | None = None
         self._due: int | None = None
-        self._opened = False
+        self.opened = False
 
     def look(self, app: ClawtopApp, snapshot: Snapshot) -> None:
         """Open the first view on the first snapshot; say what is worth a notice on later ones."""
-        if not self._opened:
-            self._opened = True
+        if not self.opened:
+            self.opened = True
             self._open_first(app)
         if self._ports.playback is not None or app.facts is None:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from clawtop.commands import Target
 from clawtop.view.facts import Facts
@@ -33,6 +33,7 @@ class Column(Generic[T]):
     Attributes:
         width: cells it needs.
         grow: cells more that it can use; spare width goes to columns from left to right.
+        live: whether its cells can change with time alone.
         rank: the higher, the sooner it gives way when the width is short; 0 stays.
         sort: the value rows sort by; None values come last.
     """
@@ -45,10 +46,10 @@ class Column(Generic[T]):
     grow: int = 0
     rank: int = 0
     right: bool = False
+    live: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Row(Generic[T]):
+class Row(NamedTuple, Generic[T]):
     """A row: `key` is stable across snapshots; `band` marks the heading of a group."""
 
     key: str
@@ -159,17 +160,34 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) 
     return tuple(out)
 
 
+def render_cells(
+    row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env, before: Sequence[Line] = ()
+) -> Sequence[Line]:
+    """The cells of a row, each in its column's width; of `before`, what time alone cannot change is kept."""
+    if row.band:
+        width = sum(w for _, w in columns) + GAP * (len(columns) - 1)
+        return (fitted(table.band(row.item, env), width),)
+    if before:
+        return [
+            fitted(column.render(row.item, env), cells, right=column.right) if column.live else known
+            for (column, cells), known in zip(columns, before, strict=True)
+        ]
+    return [fitted(column.render(row.item, env), cells, right=column.right) for column, cells in columns]
+
+
+def joined(cells: Sequence[Line]) -> Line:
+    """Cells as one line."""
+    out: list[Piece] = []
+    for cell in cells:
+        if out:
+            out.append(_GAP)
+        out.extend(cell)
+    return tuple(out)
+
+
 def render_row(row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> Line:
     """One row as a line of the columns' width."""
-    width = sum(w for _, w in columns) + GAP * (len(columns) - 1)
-    if row.band:
-        return fitted(cut(table.band(row.item, env), width), width)
-    out: list[Piece] = []
-    for position, (column, cells) in enumerate(columns):
-        if position:
-            out.append(_GAP)
-        out.extend(fitted(column.render(row.item, env), cells, right=column.right))
-    return tuple(out)
+    return joined(render_cells(row, table, columns, env))
 
 
 def plain_row(row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> str:

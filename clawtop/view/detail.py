@@ -10,11 +10,12 @@ from clawtop.core.model import Lock, LockKind, Session, WindowKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
-from clawtop.view.facts import ProfileFacts, lock_age
+from clawtop.view.facts import lock_age
 from clawtop.view.humanize import ago, bar, countdown, counted, duration, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
+from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words
 
 
@@ -37,7 +38,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
     entry = env.facts.profile(target.id, target.agent or "")
     if entry is None:
         return None
-    profile, stats = entry.profile, entry.profile.stats
+    profile, stats, pins = entry.profile, entry.profile.stats, env.facts.pins(entry)
     glyph, word, tone = profile_words(entry)
     facts: list[Fact] = [
         ("", piece(safe(profile.id), Tone.STRONG)),
@@ -58,11 +59,11 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("expires", _expires(profile.credential.expires, env)),
         ("owner", _owner(entry)),
         ("file", piece(safe(profile.path))),
-        *section(f"Pinned sessions: {len(entry.pins)}"),
-        *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in entry.pins[:8]),
+        *section(f"Pinned sessions: {len(pins)}"),
+        *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in pins[:8]),
     ]
-    if len(entry.pins) > 8:
-        facts.append(("", piece(f"and {len(entry.pins) - 8} more", Tone.DIM)))
+    if len(pins) > 8:
+        facts.append(("", piece(f"and {len(pins) - 8} more", Tone.DIM)))
     return known(facts)
 
 

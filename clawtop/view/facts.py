@@ -10,115 +10,23 @@ from __future__ import annotations
 import os.path
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from clawtop.core.blocking import Node, blocking_tree
-from clawtop.core.cooldown import (
-    FailureCost,
-    ProfileState,
-    Schedule,
-    Window,
-    active_windows,
-    bypasses_cooldown,
-    next_failure_cost,
-    profile_state,
-    schedule_for,
-    stat_problems,
-    windows,
-)
+from clawtop.core.cooldown import FailureCost, ProfileState, bypasses_cooldown, next_failure_cost
 from clawtop.core.model import (
     AgentInfo,
+    EventKind,
     Lock,
     LockKind,
-    Problem,
     Profile,
     PromptHolder,
     Session,
     Snapshot,
     VerdictKind,
 )
-from clawtop.core.plan import undoable
-from clawtop.core.rotation import resolve_order
 from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileFacts:
-    """A profile as one or more agents see it.
-
-    A cooldown of one model leaves the profile `usable`, with a window that names the model.
-
-    Attributes:
-        agents: the agents with exactly this view of the provider, in the snapshot's order.
-        rank: place in the order in which profiles are tried, from 1; None: it is not tried.
-        why: the reason for its place, or for having none.
-        is_next: the one that the next run starts with, asking the agents' first model of this provider.
-        windows: open when judged, the weightiest kind first.
-        lapsed: recorded, but not open: passed, or no possible time.
-        next_cost: what one more failure of the kind seen last (else a rate limit) would do; None where the provider
-            bypasses cooldowns.
-        problems: of the profile and of its times.
-    """
-
-    profile: Profile
-    agents: tuple[str, ...]
-    rank: int | None
-    why: str
-    is_next: bool
-    state: ProfileState
-    until: int | None
-    windows: tuple[Window, ...]
-    lapsed: tuple[Window, ...]
-    problems: tuple[Problem, ...]
-    pins: tuple[Session, ...]
-    next_cost: FailureCost | None
-
-    @property
-    def serves(self) -> bool:
-        """Whether it can be tried now: usable, and in the order."""
-        return self.state is ProfileState.USABLE and self.rank is not None
-
-    def active_window(self, now: int) -> Window | None:
-        """The window that ends last among those that are still open at `now`."""
-        return max((w for w in self.windows if w.until > now), key=lambda w: w.until, default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderFacts:
-    """The profiles of a provider that a set of agents sees alike, in the order in which they would be tried.
-
-    `order_source` says where that order is written down: "store", "config", or None where type and last use decide.
-    """
-
-    provider: str
-    agents: tuple[str, ...]
-    everyone: bool
-    profiles: tuple[ProfileFacts, ...]
-    order_source: str | None
-
-    @property
-    def usable(self) -> int:
-        """How many can be tried now."""
-        return sum(entry.serves for entry in self.profiles)
-
-    @property
-    def next(self) -> ProfileFacts | None:
-        """The one that the next run starts with."""
-        return next((entry for entry in self.profiles if entry.is_next), None)
-
-    @property
-    def back_at(self) -> int | None:
-        """When the first one is back, if none is usable and an end is recorded."""
-        return min((e.until for e in self.profiles if e.until is not None and e.state in _WAITING), default=None)
-
-
-ANY_OTHER_MODEL = "\0"
-"""Asks for a model that no window names, so that only windows of all models count."""
-
-Place = tuple[int | None, str]
-_NO_PLACE: Place = (None, "")
-_WAITING = frozenset({ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED})
+from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderMemory, Schedules, changes_at
 
 
 class Facts:
@@ -126,10 +34,14 @@ class Facts:
 
     Attributes:
         now: when it was judged; countdowns use the present instead.
-        changes_at: the earliest end of a window after `now`: build anew from then on.
+        changes_at: the next moment at which the judgement differs by itself: build anew from then on.
+        memory: judgements of earlier snapshots.
     """
 
-    def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None) -> None:
+    def __init__(
+        self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: ProviderMemory | None = None
+    ) -> None:
+        self._memory = memory or ProviderMemory()
         self.snapshot = snapshot
         self.now = now
         self.agent = agent
@@ -163,72 +75,30 @@ class Facts:
                     alike.append(agent)
         preference = self._provider_preference
         names = sorted(views, key=lambda name: (preference.get(name, len(preference)), name))
-        return tuple(
-            self._provider(name, agents, len(agents) == len(self.agents)) for name in names for _, agents in views[name]
-        )
+        groups = [(name, agents) for name in names for _, agents in views[name]]
+        return self._memory.judged(groups, self.snapshot, self.now, len(self.agents))
 
     @cached_property
     def _provider_preference(self) -> dict[str, int]:
         wanted = [ref.provider for agent in self.agents for ref in agent.models]
         return {provider: rank for rank, provider in enumerate(dict.fromkeys(wanted))}
 
-    def _provider(self, provider: str, agents: list[AgentInfo], everyone: bool) -> ProviderFacts:
-        store = agents[0].store
-        assert store is not None  # noqa: S101 - _by_provider yields nothing without a store
-        ids = tuple(agent.id for agent in agents)
-        config = self.snapshot.config
-        version = self.snapshot.openclaw_version or self.snapshot.generation
-        schedule = schedule_for(version, config.auth.cooldowns, provider)
-        order = resolve_order(provider, store.profiles, store.order, config.auth, self.now, schedule)
-        places: dict[str, Place] = {ranked.id: (ranked.rank, ranked.why) for ranked in order.ranks}
-        places |= {rejected.id: (None, rejected.why) for rejected in order.rejected}
-        mine = sorted(
-            (profile for profile in store.profiles if profile.provider == provider),
-            key=lambda profile: places.get(profile.id, _NO_PLACE)[0] or len(places) + 1,
-        )
-        by_id = {profile.id: profile for profile in mine}
-        model = next((ref.model for ref in agents[0].models if ref.provider == provider), ANY_OTHER_MODEL)
-        ready = (
-            id_
-            for id_ in order.ids
-            if id_ in by_id and profile_state(by_id[id_], self.now, schedule, model)[0] is ProfileState.USABLE
-        )
-        first = next(ready, None)
-        return ProviderFacts(
-            provider=provider,
-            agents=ids,
-            everyone=everyone,
-            order_source=order.explicit_source,
-            profiles=tuple(
-                self._profile(profile, ids, places.get(profile.id, _NO_PLACE), profile.id == first, schedule)
-                for profile in mine
-            ),
-        )
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The cooldown schedule of each provider."""
+        return Schedules(self.snapshot)
 
-    def _profile(
-        self,
-        profile: Profile,
-        agents: tuple[str, ...],
-        place: Place,
-        is_next: bool,
-        schedule: Schedule,
-    ) -> ProfileFacts:
-        state, until = profile_state(profile, self.now, schedule, ANY_OTHER_MODEL)
-        open_windows = active_windows(profile.stats, self.now, schedule)
-        return ProfileFacts(
-            profile=profile,
-            agents=agents,
-            rank=place[0],
-            why=place[1],
-            is_next=is_next,
-            state=state,
-            until=until,
-            windows=open_windows,
-            lapsed=tuple(window for window in windows(profile.stats) if window not in open_windows),
-            problems=(*profile.problems, *stat_problems(profile, self.now, schedule)),
-            pins=self.pins_of(profile.id, agents),
-            next_cost=_next_cost(profile, open_windows, self.now, schedule),
-        )
+    def next_cost(self, entry: ProfileFacts) -> FailureCost | None:
+        """What one more failure of the kind seen last (else a rate limit) would do; None where the provider bypasses
+        cooldowns.
+        """
+        profile = entry.profile
+        if bypasses_cooldown(profile.provider):
+            return None
+        schedule = self.schedules[profile.provider]
+        reasons = (entry.windows[0].reason if entry.windows else None, *profile.stats.failure_counts)
+        reason = next((reason for reason in reasons if reason in schedule.reasons), "rate_limit")
+        return next_failure_cost(profile.stats, reason, self.now, schedule)
 
     @cached_property
     def _pins(self) -> Mapping[str, list[Session]]:
@@ -238,9 +108,9 @@ class Facts:
                 pins[session.profile].append(session)
         return pins
 
-    def pins_of(self, profile_id: str, agents: tuple[str, ...]) -> tuple[Session, ...]:
-        """Sessions of these agents that are pinned to the profile."""
-        return tuple(s for s in self._pins.get(profile_id, ()) if s.agent in agents)
+    def pins(self, entry: ProfileFacts) -> tuple[Session, ...]:
+        """Sessions, of the agents that see the profile so, that are pinned to it."""
+        return tuple(s for s in self._pins.get(entry.profile.id, ()) if s.agent in entry.agents)
 
     @cached_property
     def tree(self) -> tuple[Node, ...]:
@@ -250,8 +120,8 @@ class Facts:
     @cached_property
     def changes_at(self) -> int | None:
         """The next moment at which the judgement differs without any change on disk."""
-        ends = [w.until for p in self.providers for e in p.profiles for w in e.windows if w.until > self.now]
-        return min(ends, default=None)
+        ends = (changes_at(view, self.now) for view in self.providers)
+        return min((end for end in ends if end is not None), default=None)
 
     @cached_property
     def _profile_index(self) -> Mapping[tuple[str, str], ProfileFacts]:
@@ -333,6 +203,10 @@ class Facts:
     @cached_property
     def undoable(self) -> bool:
         """Whether the journal holds an operation that can be taken back."""
+        if not any(event.kind is EventKind.OPERATION for event in self.snapshot.events):
+            return False
+        from clawtop.core.plan import undoable  # heavy, and the first paint does not need it
+
         return bool(undoable(self.snapshot.events))
 
     def over_limit(self, lock: Lock, now: int) -> bool:
@@ -351,14 +225,6 @@ STORE_LOCK_LIMITS_MS: Mapping[LockKind, int] = {
     LockKind.AUTH: AUTH_STALE_MS,
     LockKind.OAUTH_REFRESH: OAUTH_REFRESH_STALE_MS,
 }
-
-
-def _next_cost(profile: Profile, open_windows: tuple[Window, ...], now: int, schedule: Schedule) -> FailureCost | None:
-    if bypasses_cooldown(profile.provider):
-        return None
-    reasons = (open_windows[0].reason if open_windows else None, *profile.stats.failure_counts)
-    reason = next((reason for reason in reasons if reason in schedule.reasons), "rate_limit")
-    return next_failure_cost(profile.stats, reason, now, schedule)
 
 
 def lock_age(lock: Lock, now: int) -> int:

@@ -86,15 +86,15 @@ def _traffic(lock: Lock, env: Env) -> Line:
 
 
 LOCK_COLUMNS: tuple[Column[Lock], ...] = (
-    Column("lock", "LOCK", 20, _name, lock_name, grow=16),
-    Column("kind", "KIND", 8, _kind, lambda k, _e: k.file.kind, rank=5),
-    Column("verdict", "VERDICT", 9, _verdict, lambda k, _e: k.verdict.kind),
-    Column("proof", "PROOF", 15, _proof, lambda k, _e: ",".join(k.verdict.reasons), grow=10),
+    Column("lock", "LOCK", 20, _name, lock_name, grow=16, live=False),
+    Column("kind", "KIND", 8, _kind, lambda k, _e: k.file.kind, rank=5, live=False),
+    Column("verdict", "VERDICT", 9, _verdict, lambda k, _e: k.verdict.kind, live=False),
+    Column("proof", "PROOF", 15, _proof, lambda k, _e: ",".join(k.verdict.reasons), grow=10, live=False),
     Column("age", "AGE", 6, _age, lambda k, e: -lock_age(k, e.now), right=True),
     Column("limit", "OF LIMIT", BAR_WIDTH + 6, _limit, rank=6),
-    Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=3),
-    Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=2),
-    Column("traffic", "/MIN", 4, _traffic, right=True, rank=7),
+    Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=3, live=False),
+    Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=2, live=False),
+    Column("traffic", "/MIN", 4, _traffic, right=True, rank=7, live=False),
 )
 """OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from clawtop.core.cooldown import ProfileState
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import ProfileFacts, ProviderFacts
 from clawtop.view.humanize import age, bar, countdown, duration
 from clawtop.view.line import EMPTY, Line, Tone, piece
+from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
 from clawtop.view.words import profile_words, said
 
 ProfileRow = ProfileFacts | ProviderFacts
@@ -79,13 +79,17 @@ def _model(item: ProfileRow, env: Env) -> Line:
     return piece(safe(window.model), Tone.INFO) if window.model else piece("all", Tone.DIM)
 
 
+def _error_count(item: ProfileRow) -> int:
+    return _entry(item).profile.stats.error_count or 0
+
+
 def _errors(item: ProfileRow, _env: Env) -> Line:
-    count = _entry(item).profile.stats.error_count or 0
+    count = _error_count(item)
     return piece(f"×{count}", Tone.WARN) if count else _DASH
 
 
-def _next_cost(item: ProfileRow, _env: Env) -> Line:
-    cost = _entry(item).next_cost
+def _next_cost(item: ProfileRow, env: Env) -> Line:
+    cost = env.facts.next_cost(_entry(item))
     if cost is None:
         return _DASH
     return piece("+0s" if cost.keeps_window else f"+{duration(cost.duration_ms)}", Tone.DIM)
@@ -95,8 +99,8 @@ def _used(item: ProfileRow, env: Env) -> Line:
     return piece(age(_entry(item).profile.stats.last_used, env.now), Tone.DIM)
 
 
-def _pins(item: ProfileRow, _env: Env) -> Line:
-    pins = _entry(item).pins
+def _pins(item: ProfileRow, env: Env) -> Line:
+    pins = env.facts.pins(_entry(item))
     return piece(str(len(pins)), Tone.PLAIN) if pins else _DASH
 
 
@@ -108,8 +112,8 @@ def _owner(item: ProfileRow, _env: Env) -> Line:
 
 
 PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
-    Column("profile", "PROFILE", 22, _profile, lambda i, _e: _entry(i).profile.id, grow=12),
-    Column("state", "STATE", 10, _state, lambda i, _e: _entry(i).state),
+    Column("profile", "PROFILE", 22, _profile, lambda i, _e: _entry(i).profile.id, grow=12, live=False),
+    Column("state", "STATE", 10, _state, lambda i, _e: _entry(i).state, live=False),
     Column("window", "WINDOW", BAR_WIDTH, _window, rank=3),
     Column(
         "left", "LEFT", 6, _left, lambda i, e: w.until if (w := _entry(i).active_window(e.now)) else None, right=True
@@ -122,12 +126,21 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
         lambda i, e: w.reason if (w := _entry(i).active_window(e.now)) else None,
         grow=5,
     ),
-    Column("model", "MODEL", 10, _model, grow=8, rank=8),
-    Column("errors", "ERR", 3, _errors, lambda i, _e: -(_entry(i).profile.stats.error_count or 0), right=True, rank=2),
-    Column("next", "NEXT ERR", 8, _next_cost, right=True, rank=7),
+    Column("model", "MODEL", 10, _model, grow=8, rank=8, live=False),
+    Column(
+        "errors",
+        "ERR",
+        3,
+        _errors,
+        lambda i, _e: -_error_count(i),
+        right=True,
+        rank=2,
+        live=False,
+    ),
+    Column("next", "NEXT ERR", 8, _next_cost, right=True, rank=7, live=False),
     Column("used", "USED", 6, _used, lambda i, _e: -(_entry(i).profile.stats.last_used or 0), right=True, rank=4),
-    Column("pins", "PINS", 4, _pins, lambda i, _e: -len(_entry(i).pins), right=True, rank=5),
-    Column("owner", "OWNER", 8, _owner, lambda i, _e: _entry(i).profile.owner_agent, rank=6),
+    Column("pins", "PINS", 4, _pins, lambda i, e: -len(e.facts.pins(_entry(i))), right=True, rank=5, live=False),
+    Column("owner", "OWNER", 8, _owner, lambda i, _e: _entry(i).profile.owner_agent, rank=6, live=False),
 )
 """NEXT ERR is the window that one more failure of the same kind would open."""
 

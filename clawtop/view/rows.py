@@ -7,11 +7,12 @@ from clawtop.core.cooldown import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
 from clawtop.text import safe
 from clawtop.view.columns import Env, Row, Table
-from clawtop.view.facts import Facts, ProviderFacts
+from clawtop.view.facts import Facts
 from clawtop.view.humanize import countdown, counted
 from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_search
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_search
+from clawtop.view.provider_facts import ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, session_search
 from clawtop.view.warning_columns import WARNING_COLUMNS, warning_search
 

@@ -21,9 +21,9 @@ def _where(problem: Problem, _env: Env) -> Line:
 
 
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (
-    Column("code", "WARNING", 24, _code, lambda p, _e: p.code, grow=6),
-    Column("text", "WHAT", 40, _text, lambda p, _e: p.text, grow=30),
-    Column("where", "WHERE", 14, _where, lambda p, _e: p.where, grow=80, rank=1),
+    Column("code", "WARNING", 24, _code, lambda p, _e: p.code, grow=6, live=False),
+    Column("text", "WHAT", 40, _text, lambda p, _e: p.text, grow=30, live=False),
+    Column("where", "WHERE", 14, _where, lambda p, _e: p.where, grow=80, rank=1, live=False),
 )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from clawtop.core.cooldown import ProfileState
 from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
-from clawtop.view.facts import ProfileFacts
 from clawtop.view.line import Line, Tone
+from clawtop.view.provider_facts import ProfileFacts
 
 Said = tuple[str, str, Tone]
 """Glyph, word, tone."""

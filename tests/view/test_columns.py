@@ -48,7 +48,7 @@ def test_spare_width_goes_to_columns_that_can_use_it() -> None:
 
 
 def table(rows: Sequence[Row[str]]) -> Table[str]:
-    columns = (
+    columns: tuple[Column[str], ...] = (
         Column("name", "NAME", 6, lambda item, _env: piece(item), lambda item, _env: item or None),
         Column("size", "SIZE", 4, lambda item, _env: piece(str(len(item))), lambda item, _env: len(item), right=True),
     )

@@ -5,6 +5,7 @@ DataTable renders all its visible cells again at any change; at four changes a s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from textual import events
@@ -16,7 +17,7 @@ from clawtop.commands import Target
 from clawtop.ui.face import face
 from clawtop.ui.messages import CommandRequested, TargetChanged
 from clawtop.ui.strips import strip
-from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, placed, render_row
+from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, joined, placed, render_cells
 from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
@@ -44,7 +45,9 @@ class LiveTable(ScrollView, can_focus=True):
         self._cursor = 0
         self._now = 0
         self._columns: tuple[Placed[Any], ...] = ()
+        self._placed_for = -1
         self._drawn: dict[int, Line] = {}
+        self._cells: dict[int, tuple[Row[Any], Sequence[Line]]] = {}
         self._moved_at: float | None = None
 
     # --- content -------------------------------------------------------------------------------------------------
@@ -52,8 +55,14 @@ class LiveTable(ScrollView, can_focus=True):
     def show(self, table: Table[Any], now: int) -> None:
         """Show this table; `now` (ms since epoch) is what countdowns count from."""
         self.table, self._now = table, now
+        self._forget()
         self._arrange()
         self.redraw()
+
+    def _forget(self) -> None:
+        """What was rendered is no longer true."""
+        self._cells.clear()
+        self._placed_for = -1
 
     def tick(self, now: int) -> None:
         """Count on: lines whose text did not change are left alone."""
@@ -69,6 +78,7 @@ class LiveTable(ScrollView, can_focus=True):
         if filter_text is not None:
             self.filter_text = filter_text
         self._moved_at = None
+        self._cells.clear()
         self._arrange()
         self.redraw(everything=True)
 
@@ -110,7 +120,7 @@ class LiveTable(ScrollView, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def on_resize(self) -> None:
-        self._place()
+        self._forget()
         self._reveal()
         self.redraw(everything=True)
 
@@ -118,15 +128,25 @@ class LiveTable(ScrollView, can_focus=True):
     def _width(self) -> int:
         return self.scrollable_content_region.width
 
-    def _place(self) -> None:
-        if self.table is not None:
-            self._columns = placed(self.table.columns, self._width - MARGIN)
+    def _row_line(self, table: Table[Any], index: int) -> Line:
+        """The row's line; cells that only a new snapshot can change are kept from before."""
+        row = self._rows[index]
+        env = Env(table.env.facts, self._now, table.env.zone)
+        known = self._cells.get(index)
+        before = known[1] if known is not None and known[0] is row else ()
+        cells = render_cells(row, table, self._columns, env, before)
+        self._cells[index] = (row, cells)
+        margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
+        return (margin, *joined(cells))
 
     def _line(self, y: int) -> Line:
         table = self.table
         if table is None:
             return ()
-        self._place()
+        if self._placed_for != self._width:
+            self._placed_for = self._width
+            self._columns = placed(table.columns, self._width - MARGIN)
+            self._cells.clear()
         if y == 0:
             title = table_title(table, Tone.ACCENT if self.has_focus else Tone.TITLE)
             if self.filter_text:
@@ -134,9 +154,7 @@ class LiveTable(ScrollView, can_focus=True):
             return (_MARGIN, *heading(self._columns, self.sorting, title))
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):
-            env = Env(table.env.facts, self._now, table.env.zone)
-            margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
-            return (margin, *render_row(self._rows[index], table, self._columns, env))
+            return self._row_line(table, index)
         if not self._rows and y == 1:
             return (
                 _MARGIN,
@@ -161,6 +179,7 @@ class LiveTable(ScrollView, can_focus=True):
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self._drawn.clear()
+        self._cells.clear()
 
     # --- cursor --------------------------------------------------------------------------------------------------
 
