@@ -11,9 +11,11 @@ Mutable state: `_waiting` (token -> the event of a task that waits here), `_out`
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,6 +60,20 @@ CLOSE_S = 2.0
 
 Foreign = Callable[[Path], ForeignHolder | None]
 Journal = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a caller of `acquire` asked for. `began`, `deadline`: monotonic seconds."""
+
+    lane: str
+    run_id: str
+    session_key: str | None
+    agent: str | None
+    on_contention: OnContention
+    began: float
+    deadline: float | None
+    on_stop: Callable[[], object]
 
 
 class PromptRegistry:
@@ -134,108 +150,87 @@ class PromptRegistry:
             RefusedError: this user cannot coordinate runs in this state directory.
             OperationFailedError: the disk refused the record, or the copy of a fork.
         """
-        path = canonical(session_file)
         began = self._clock.monotonic()
         if deadline is None and self._max_wait_s is not None:
             deadline = began + self._max_wait_s
-        wait_s = None if deadline is None else deadline - began
-        who = self._claimant(lane, run_id, session_key=session_key, agent=agent, wait_s=wait_s)
+        wish = _Wish(
+            lane, run_id, session_key, agent, on_contention, began, deadline, on_stop or cancels_current_task()
+        )
         try:
-            holding = await self._grant(path, who, on_contention, began, deadline)
-            if foreign is not None:
-                await self._until_alone(path, foreign, on_contention, began, deadline)
-        except BaseException as error:
-            await self.leave(path, Leave(who.token, how_of(error)), who)
-            if not isinstance(error, SessionContendedError):
-                raise
-            self._tell(EventKind.CONTENDED, error.title, path, who)
+            return await self._take(session_file, wish, foreign)
+        except SessionContendedError:
             if on_contention is not OnContention.FORK:
                 raise
-            child = await fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
-            holder = await self.acquire(
-                child,
-                session_key=session_key,
-                agent=agent,
-                lane=lane,
-                run_id=run_id,
-                on_contention=OnContention.RAISE,
-                on_stop=on_stop,
-            )
-            holder.forked_from = _named(session_file)
-            return holder
-        waited_ms = self._since(began)
-        self._tell(EventKind.ACQUIRE, f"{run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        holder = Holder(
-            self,
-            holding,
-            _named(session_file),
-            record=path,
-            stop=on_stop or cancels_current_task(),
-            waited_ms=waited_ms,
-        )
+        child = await fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
+        holder = await self._take(child, wish, None)
+        holder.forked_from = _named(session_file)
+        return holder
+
+    async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> Holder:
+        path, who = canonical(session_file), self._claimant(wish)
+        try:
+            holding = await self._grant(path, who, wish)
+            if foreign is not None:
+                await self._until_alone(path, foreign, wish)
+        except BaseException as error:
+            await self.leave(path, Leave(who.token, how_of(error)), who)
+            if isinstance(error, SessionContendedError):
+                self._tell(EventKind.CONTENDED, error.title, path, who)
+            raise
+        waited_ms = self._since(wish.began)
+        self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
+        holder = Holder(self, holding, _named(session_file), record=path, stop=wish.on_stop, waited_ms=waited_ms)
         self._out[who.token] = holder
         return holder
 
-    def _claimant(
-        self, lane: str, run_id: str, *, session_key: str | None, agent: str | None, wait_s: float | None
-    ) -> Claimant:
+    def _claimant(self, wish: _Wish) -> Claimant:
         now = self._clock.now_ms()
         return Claimant(
             token=self._new_id().replace("-", ""),
             member=self.records().presence.member,
             pid=os.getpid(),
-            lane=lane,
-            run_id=run_id,
+            lane=wish.lane,
+            run_id=wish.run_id,
             since=now,
-            session_key=session_key,
-            agent=agent,
-            deadline=None if wait_s is None else now + round(wait_s * 1000),
+            session_key=wish.session_key,
+            agent=wish.agent,
+            deadline=None if wish.deadline is None else now + round((wish.deadline - wish.began) * 1000),
             wake=self._listen().name,
         )
 
-    async def _grant(
-        self, path: str, who: Claimant, on_contention: OnContention, began: float, deadline: float | None
-    ) -> Holding:
+    async def _grant(self, path: str, who: Claimant, wish: _Wish) -> Holding:
         woken = asyncio.Event()
         self._waiting[who.token] = woken
         told = False
         try:
             while True:
                 woken.clear()
-                for effect in await self._apply(path, Ask(who, on_contention), deadline):
+                left = self._left(wish)
+                waits = wish.on_contention is OnContention.WAIT and left > 0
+                ask = Ask(who, OnContention.WAIT if waits else OnContention.RAISE)
+                for effect in await self._apply(path, ask, wish.deadline):
                     if isinstance(effect, Granted) and effect.holding.who.token == who.token:
                         return effect.holding
                     if isinstance(effect, Refused):
-                        raise self._contended(path, _holder_line(effect))
+                        raise self._contended(path, _holder_line(effect), wish)
                 if not told:
                     told = True
                     self._tell(EventKind.WAIT, f"{who.run_id} waits for the prompt", path, who)
-                left = None if deadline is None else deadline - self._clock.monotonic()
-                if left is not None and left <= 0:
-                    raise await self._waited_out(path, who, began)
-                await _wait_for(woken, LOOK_S if left is None else min(LOOK_S, left))
+                await _wait_for(woken, min(LOOK_S, left))
         finally:
             del self._waiting[who.token]
 
-    async def _waited_out(self, path: str, who: Claimant, began: float) -> SessionContendedError:
-        holder = ""
-        for effect in await self._apply(path, Ask(who, OnContention.RAISE)):
-            if isinstance(effect, Refused):
-                holder = _holder_line(effect)
-        return self._contended(path, holder, waited_ms=self._since(began))
-
-    async def _until_alone(
-        self, path: str, foreign: Foreign, on_contention: OnContention, began: float, deadline: float | None
-    ) -> None:
+    async def _until_alone(self, path: str, foreign: Foreign, wish: _Wish) -> None:
         """Keep our place while an OpenClaw run is in the session."""
         while (run := foreign(Path(path))) is not None:
-            line = f"{run.who} (known by {run.source})"
-            if on_contention is not OnContention.WAIT:
-                raise self._contended(path, line)
-            left = FOREIGN_LOOK_S if deadline is None else deadline - self._clock.monotonic()
-            if left <= 0:
-                raise self._contended(path, line, waited_ms=self._since(began))
+            left = self._left(wish)
+            if wish.on_contention is not OnContention.WAIT or left <= 0:
+                raise self._contended(path, f"{run.who} (known by {run.source})", wish)
             await self._clock.sleep(min(FOREIGN_LOOK_S, left))
+
+    def _left(self, wish: _Wish) -> float:
+        """Seconds that may still be waited."""
+        return math.inf if wish.deadline is None else wish.deadline - self._clock.monotonic()
 
     # --- change and release --------------------------------------------------------------------------------------
 
@@ -341,10 +336,11 @@ class PromptRegistry:
     def _since(self, began: float) -> int:
         return round((self._clock.monotonic() - began) * 1000)
 
-    def _contended(self, path: str, holder: str, *, waited_ms: int | None = None) -> SessionContendedError:
-        waited = "" if waited_ms is None else f" after {waited_ms} ms"
+    def _contended(self, path: str, holder: str, wish: _Wish | None = None) -> SessionContendedError:
+        waited = wish is not None and wish.on_contention is OnContention.WAIT
+        after = f" after {self._since(wish.began)} ms" if wish is not None and waited else ""
         return SessionContendedError(
-            f"the session is held by {holder or 'another run'}{waited}: {safe(path)}",
+            f"the session is held by {holder}{after}: {safe(path)}",
             holder=holder,
             hint="wait, or fork the session to a fresh id",
             unchanged="nothing was sent and nothing was written",

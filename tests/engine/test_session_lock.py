@@ -312,7 +312,7 @@ async def test_a_cancelled_wait_leaves_nothing(session: Path, stranger: int) -> 
 
 
 async def test_a_hold_that_lasts_too_long_is_given_up(session: Path) -> None:
-    limits = LockLimits(1_000, 1_800_000, max_hold_ms=150)
+    limits = LockLimits(1_000, 1_800_000, max_hold_ms=400)
     async with await opened(session, limits=limits) as controller:
         while controller.holds:
             await asyncio.sleep(0.001)
@@ -390,7 +390,7 @@ async def test_a_cancelled_write_leaves_no_lock(controller: SessionLockControlle
 
 
 async def test_cleanup_takes_a_free_lock_and_does_not_wait_for_a_held_one(
-    controller: SessionLockController, session: Path
+    controller: SessionLockController, session: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await controller.release_for_prompt()
     assert await controller.cleanup() is True
@@ -398,9 +398,8 @@ async def test_cleanup_takes_a_free_lock_and_does_not_wait_for_a_held_one(
         append(session, USER)
     await controller.release_for_prompt()
     lock_of(session).write_text("{}")
-    began = time.monotonic()
+    monkeypatch.setattr(SystemClock, "sleep", lambda *_: pytest.fail("cleaning up must not wait"))
     assert await controller.cleanup() is False
-    assert time.monotonic() - began < LIMITS.acquire_ms / 1000
 
 
 class Blind:
