@@ -8,7 +8,6 @@ killed process leaves behind can be recognised and swept.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import itertools
 import os
@@ -175,6 +174,8 @@ def _copy_extended(source: str, path: str) -> None:
 
 
 def _copy_extended_macos(source: str, path: str) -> None:
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.copyfile(os.fsencode(source), os.fsencode(path), None, _COPYFILE_ACL_AND_XATTR) != 0:
         code = ctypes.get_errno()
