@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.clock import Clock
@@ -138,25 +138,14 @@ class LaneScheduler:
 
     def stats(self) -> tuple[LaneStats, ...]:
         """Every lane that was ever used, busiest first."""
-        found = [self._stats(lane) for lane in self._lanes.values()]
-        return tuple(sorted(found, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
+        return _busiest_first(_stats(name, [lane]) for name, lane in self._lanes.items())
 
-    def _stats(self, lane: _Lane) -> LaneStats:
-        state = lane.state
-        return LaneStats(
-            lane=state.lane,
-            lane_class=classify_lane(state.lane),
-            source="clawtop",
-            active=len(state.active),
-            limit=state.limit,
-            queued=len(state.queue),
-            wait_p50_ms=percentile(lane.waits, 0.5),
-            wait_p95_ms=percentile(lane.waits, 0.95),
-            wait_max_ms=lane.longest_ms if lane.waits else None,
-            waits=tuple(lane.waits),
-            collisions=lane.collisions,
-            takeovers=lane.takeovers,
-        )
+    def stats_by_class(self) -> tuple[LaneStats, ...]:
+        """The same added up by lane class, under the name of the class: the histogram of thread 83510."""
+        classes: dict[str, list[_Lane]] = {}
+        for name, lane in self._lanes.items():
+            classes.setdefault(classify_lane(name), []).append(lane)
+        return _busiest_first(_stats(name, lanes) for name, lanes in classes.items())
 
     # --- one place -----------------------------------------------------------------------------------------------
 
@@ -227,6 +216,29 @@ class LaneScheduler:
                     duration_ms=effect.waited_ms,
                 )
             )
+
+
+def _stats(name: str, lanes: list[_Lane]) -> LaneStats:
+    """Figures of one lane, or of all lanes of a class."""
+    waits = [wait for lane in lanes for wait in lane.waits]
+    return LaneStats(
+        lane=name,
+        lane_class=classify_lane(lanes[0].state.lane),
+        source="clawtop",
+        active=sum(len(lane.state.active) for lane in lanes),
+        limit=sum(lane.state.limit for lane in lanes),
+        queued=sum(len(lane.state.queue) for lane in lanes),
+        wait_p50_ms=percentile(waits, 0.5),
+        wait_p95_ms=percentile(waits, 0.95),
+        wait_max_ms=max(lane.longest_ms for lane in lanes) if waits else None,
+        waits=tuple(waits[-KEPT_WAITS:]),
+        collisions=sum(lane.collisions for lane in lanes),
+        takeovers=sum(lane.takeovers for lane in lanes),
+    )
+
+
+def _busiest_first(lanes: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
+    return tuple(sorted(lanes, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
 
 
 def _unavailable(lane: _Lane, why: str) -> LaneUnavailableError:
