@@ -192,7 +192,7 @@ def _masked(value: Any) -> Any:
 
 def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
     """`value` as JSON would hold it. Read-only views of mappings are not known to pydantic."""
-    return adapter.dump_python(value, mode="json", fallback=dict)
+    return adapter.dump_python(value, mode="json", fallback=dict, warnings=False)
 
 
 def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:

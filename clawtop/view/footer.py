@@ -27,7 +27,7 @@ def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, st
     line: list[Piece] = [(" ", Tone.PLAIN)]
     places: list[tuple[int, int, str]] = []
     column = 1
-    for item in (item for item in COMMANDS if item.footer and item.keys):
+    for item in _footer_commands(context):
         key, title = key_label(item.keys[0]), item.title
         size = cells(key) + 1 + cells(title)
         if column + size > width:
@@ -41,6 +41,14 @@ def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, st
         places.append((column, column + size, item.id))
         column += size + 2
     return cut(tuple(line), width), places
+
+
+def _footer_commands(context: Context) -> list[Command]:
+    """A replay can change nothing: what steers it stands there first, and in the place of operations."""
+    if not context.replaying:
+        return [item for item in COMMANDS if item.footer and item.keys]
+    steering = [item for item in COMMANDS if item.group is Group.REPLAY]
+    return steering + [item for item in COMMANDS if item.footer and item.keys and item.group is not Group.OPERATE]
 
 
 def help_lines(context: Context, width: int) -> tuple[Line, ...]:

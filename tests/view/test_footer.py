@@ -39,3 +39,12 @@ def test_help_lists_every_command_with_its_reason() -> None:
         assert item.help in text
     assert "(not now: READ-ONLY: press a to arm)" in text
     assert command("rotate").usage in text
+
+
+def test_in_a_replay_the_footer_steers_it() -> None:
+    replaying = Context(INCIDENT, PROFILE, Arming.LOCKED, replaying=True)
+    text = text_of(footer_line(replaying, 120))
+    assert text.startswith(" Space Play / stop  . Step  , Step back")
+    assert "Drain" not in text_of(footer_line(replaying, 400))
+    assert "q Quit" in text_of(footer_line(replaying, 400))
+    assert tone_of("Step", replaying) is Tone.PLAIN
