@@ -42,6 +42,9 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
     found: dict[str, _Lane] = {}
     for event in events:
         step, data = event.data.get("step"), event.data
+        if step == "start":
+            for lane in found.values():
+                lane.active = lane.queued = 0
         if step not in _STEPS or event.lane is None:
             continue
         lane = found.setdefault(event.lane, _Lane())

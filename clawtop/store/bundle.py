@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -34,13 +33,12 @@ def versions(snapshot: Snapshot, clawtop_version: str) -> tuple[tuple[str, str],
     )
 
 
-def bundle_text(lines: Iterable[str], snapshot: Snapshot, clawtop_version: str) -> str:
-    """The whole file: `lines` for people, then the recording of `snapshot` and its events."""
+def bundle_text(text: str, snapshot: Snapshot, clawtop_version: str) -> str:
+    """The whole file: `text` for people, then the recording of `snapshot` and its events."""
     encoder = Encoder(started_at=snapshot.taken_at, clawtop_version=clawtop_version)
     content = encoder.add(snapshot) + encoder.finished()
-    prose = masked("\n".join(lines))
     return (
-        f"{prose}\n## Recording\n\n<details><summary>Open it with <code>clawtop replay FILE</code></summary>\n\n"
+        f"{masked(text)}\n## Recording\n\n<details><summary>Open it with <code>clawtop replay FILE</code></summary>\n\n"
         f"~~~~text\n{embedding(content)}\n~~~~\n\n</details>\n"
     )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from clawtop.core.happenings import happenings
 from clawtop.core.lane_stats import lanes_of, lanes_of_engines
-from clawtop.core.model import Event, LaneStats, Problem, PromptHolder, Snapshot
+from clawtop.core.model import Event, Gateway, GatewayState, LaneStats, Problem, PromptHolder, Snapshot
 from clawtop.core.openclaw_runs import openclaw_holders
 from clawtop.core.timeline import Timeline
 from clawtop.errors import ClawtopError
@@ -56,10 +56,16 @@ class IncidentPart:
         return replace(
             snapshot,
             holders=holders,
-            lanes=(*snapshot.lanes, *lanes_of_engines(holders, events, limits), *self._log_lanes),
+            lanes=(*snapshot.lanes, *lanes_of_engines(holders, events, limits), *self._log_lanes_of(snapshot.gateway)),
             events=events[-SHOWN_EVENTS:],
             warnings=tuple(warnings),
         )
+
+    def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
+        """As the log told them last; a gateway that is gone runs nothing."""
+        if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
+            return tuple(replace(lane, active=0, queued=0) for lane in self._log_lanes)
+        return self._log_lanes
 
     def watch_directories(self) -> tuple[Path, ...]:
         """clawtop's own, and the log's where nothing but gateways writes. A log elsewhere is read every few seconds."""

@@ -23,7 +23,7 @@ class Told:
     Attributes:
         kind: of the event.
         words: the line for people, without its duration, which stands beside it; None: as it stands in the log.
-        step: for lines about a lane: enqueue | dequeue | done | error | state.
+        step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes.
     """
 
     kind: EventKind
@@ -136,8 +136,8 @@ _TOLD: tuple[tuple[str, Told], ...] = (
     ("[session-write-lock] releasing lock", Told(EventKind.LOCK)),
     ("session file repaired:", Told(EventKind.SESSION)),
     ("gateway ready", Told(EventKind.GATEWAY)),
-    ("http server listening", Told(EventKind.GATEWAY)),
-    ("listening on ws://", Told(EventKind.GATEWAY)),
+    ("http server listening", Told(EventKind.GATEWAY, step="start")),
+    ("listening on ws://", Told(EventKind.GATEWAY, step="start")),
     ("gateway shutting down", Told(EventKind.GATEWAY)),
     ("received SIG", Told(EventKind.GATEWAY)),
     ("[reload] config reload", Told(EventKind.GATEWAY)),

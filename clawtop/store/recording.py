@@ -88,7 +88,8 @@ class Encoder:
             if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
         }
         if changed.keys() - _ALWAYS:
-            self._record({"at": value.taken_at, "set": changed})
+            at = value.taken_at if value.judged_at is None else value.judged_at
+            self._record({"at": at, "set": changed})
             self._before = value
         return self._taken()
 

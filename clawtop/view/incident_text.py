@@ -19,16 +19,32 @@ from clawtop.view.timeline_rows import timeline_table
 from clawtop.view.tree_rows import tree_table
 
 WIDTH = 118
-MOST_ROWS = 200
+MOST_CHARACTERS = 45_000
+"""Of the text; GitHub takes 65,536 in all, and the recording stands behind it."""
+
+ROWS = (200, 100, 60, 40, 25, 15, 8, 4)
+"""Rows of each table, fewer until the text is short enough; the longest tables lose first."""
 
 
-def incident_lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """Markdown, one section for each screen. Times are UTC. `versions`: what ran, by name."""
+def incident_text(
+    snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], most: int = MOST_CHARACTERS
+) -> str:
+    """Markdown of about `most` characters, a section for each screen. Times are UTC. `versions`: what ran, by name."""
+    ran = tuple(versions)
+    text = ""
+    for rows in ROWS:
+        text = "\n".join(_lines(snapshot, now, ran, rows))
+        if len(text) <= most:
+            break
+    return text
+
+
+def _lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], most_rows: int) -> Iterator[str]:
     env = Env(Facts(snapshot, now), now, UTC)
     yield f"# clawtop incident · {safe(snapshot.host)} · {time_near(now, 0, UTC)} UTC"
     yield ""
     yield from _fenced(f"{safe(name)}: {safe(version)}" for name, version in versions)
-    yield from _section("Status", plain_lines(snapshot, now, WIDTH, zone=UTC, most_rows=MOST_ROWS))
+    yield from _section("Status", plain_lines(snapshot, now, WIDTH, zone=UTC, most_rows=most_rows))
     tables: tuple[tuple[str, Table[Any]], ...] = (
         ("Who waits for whom", tree_table(env)),
         ("Forecast", forecast_table(env)),
@@ -38,20 +54,21 @@ def incident_lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, s
         ("Timeline", timeline_table(env)),
     )
     for title, table in tables:
-        yield from _section(title, _rows(table))
+        yield from _section(title, _rows(table, most_rows))
     warnings = [f"{safe(item.code)}  {safe(item.where)}\n    {shown(item.text)}" for item in snapshot.warnings]
-    yield from _section("Warnings", warnings or ["none"])
+    more = [f"and {len(warnings) - most_rows} more"] if len(warnings) > most_rows else []
+    yield from _section("Warnings", [*warnings[:most_rows], *more] or ["none"])
 
 
-def _rows(table: Table[Any]) -> Iterator[str]:
+def _rows(table: Table[Any], most_rows: int) -> Iterator[str]:
     columns = placed(table.columns, WIDTH)
     yield text_of(heading(columns, None, table_title(table))).rstrip()
     if not table.rows:
         yield text_of(table.empty)
-    for row in table.rows[:MOST_ROWS]:
+    for row in table.rows[:most_rows]:
         yield plain_row(row, table, columns, table.env)
-    if len(table.rows) > MOST_ROWS:
-        yield f"and {len(table.rows) - MOST_ROWS} more"
+    if len(table.rows) > most_rows:
+        yield f"and {len(table.rows) - most_rows} more"
 
 
 def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
