@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import uuid
 from collections.abc import Callable
@@ -216,7 +217,7 @@ class Drainer:
                     released=False,
                     words=(why,),
                     steps=tuple(self._steps),
-                    offer=None if offer is None or terms.abort_in_gateway else " ".join(offer),
+                    offer=None if offer is None or terms.abort_in_gateway else shlex.join(offer),
                 )
         return None
 
@@ -245,7 +246,7 @@ class Drainer:
         if command is None:
             await self._say(Stage.STOP, "the gateway's own abort is not possible here: no openclaw command, or no key")
             return
-        await self._say(Stage.STOP, f"the gateway is told to abort: {' '.join(command)}")
+        await self._say(Stage.STOP, f"the gateway is told to abort: {shlex.join(command)}")
         environment = {"OPENCLAW_STATE_DIR": self._state_dir, "OPENCLAW_CONFIG_PATH": self._config_path}
         try:
             code, output = await self._run(command, environment)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -216,7 +217,7 @@ async def test_the_gateways_own_abort_is_run_only_when_it_is_allowed(
     command = ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": KEY}))
     assert outcome.released is allowed
     assert ran == ([command] if allowed else [])
-    assert outcome.offer == (None if allowed else " ".join(command))
+    assert outcome.offer == (None if allowed else shlex.join(command))
 
 
 async def test_a_writer_restarts_the_proof(state: Path) -> None:
