@@ -9,7 +9,7 @@ from datetime import UTC
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Operator, Options
+from clawtop.ui.ports import IncidentPorts, Operator, Options
 from tests.support.clocks import ManualClock
 from tests.support.worlds import NOW
 
@@ -46,11 +46,14 @@ def make_app(
     ascii_glyphs: bool = False,
     operator: Operator | None = None,
     clock: ManualClock | None = None,
+    incident: IncidentPorts | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
     """The app over a frozen clock at the incident's time, in UTC."""
     source = ToldSource(snapshot)
     clock = clock or ManualClock(NOW)
-    options = Options(read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs)
+    options = Options(
+        read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs, incident=incident or IncidentPorts()
+    )
     return ClawtopApp(source, clock, options, theme=theme, operator=operator), source, clock
 
 

@@ -1,0 +1,121 @@
+"""The table of commands holds together: ids, keys, handlers, verbs, and why a dangerous one cannot run."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+
+import pytest
+
+from clawtop.commands import (
+    COMMANDS,
+    Arming,
+    Command,
+    Context,
+    Group,
+    Target,
+    TargetKind,
+    command,
+    key_label,
+    verbs,
+    why_not,
+)
+from clawtop.core.model import EventKind
+from clawtop.core.timeline import ABOUT, KIND_GROUPS
+from clawtop.ui.actions import ACTIONS
+from clawtop.ui.operate import PLANNERS
+from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen
+from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.views import VIEWS, open_view
+from tests.support.worlds import INCIDENT
+
+PLANNED_WITHOUT_A_ROW = {"undo"}
+SCREENS: tuple[type[DashboardScreen], ...] = (MainScreen, TreeScreen, LanesScreen, TimelineScreen, ForecastScreen)
+
+
+def ids() -> list[str]:
+    return [item.id for item in COMMANDS]
+
+
+def test_ids_are_unique_and_kebab_case() -> None:
+    assert [name for name, count in Counter(ids()).items() if count > 1] == []
+    assert all(name == name.lower() and " " not in name and "_" not in name for name in ids())
+
+
+def test_no_key_means_two_things() -> None:
+    keys = Counter(key for item in COMMANDS for key in item.keys)
+    assert [key for key, count in keys.items() if count > 1] == []
+
+
+def test_every_key_reads_well() -> None:
+    labels = [key_label(key) for item in COMMANDS for key in item.keys]
+    assert all(len(label) <= 5 and "_" not in label for label in labels), labels
+
+
+@pytest.mark.parametrize("item", [item for item in COMMANDS if item.keys], ids=lambda item: item.id)
+def test_every_key_leads_somewhere(item: Command) -> None:
+    handled_by_a_view = any(hasattr(screen, f"do_{item.id.replace('-', '_')}") for screen in SCREENS)
+    planned = item.dangerous and (
+        item.id in PLANNERS or item.id in PLANNED_WITHOUT_A_ROW or item.verb in {"drain", "drive"}
+    )
+    assert handled_by_a_view or item.id in ACTIONS or item.id in VIEWS or planned
+
+
+@pytest.mark.parametrize("command_id", VIEWS)
+def test_every_view_is_a_command_and_opens(command_id: str) -> None:
+    assert command(command_id).keys
+    assert open_view(command_id).view_id == command_id
+
+
+@pytest.mark.parametrize("item", verbs(), ids=lambda item: str(item.verb))
+def test_every_verb_is_a_module_with_options_and_a_run(item: Command) -> None:
+    module = importlib.import_module(f"clawtop.cli.{item.verb}")
+    assert callable(module.add_arguments)
+    assert callable(module.run)
+
+
+def test_dangerous_commands_need_arming_and_say_so() -> None:
+    for item in (item for item in COMMANDS if item.dangerous):
+        kind = next(iter(item.targets), None)
+        context = Context(INCIDENT, Target(kind, "x", "main") if kind else None)
+        reason = why_not(item, context)
+        assert reason, item.id
+        locked = why_not(item, Context(INCIDENT, context.target, Arming.LOCKED, undoable=True))
+        assert locked, item.id
+
+
+def test_nothing_that_changes_anything_runs_in_a_replay() -> None:
+    for item in COMMANDS:
+        for kind in item.targets or {None}:
+            context = Context(
+                INCIDENT,
+                Target(kind, "x", "main") if kind else None,
+                Arming.ARMED,
+                undoable=True,
+                own_runs=frozenset({"x"}),
+                replaying=True,
+            )
+            if item.dangerous or item.group is Group.DRIVE or item.id == "record":
+                assert why_not(item, context) == "a recording is being replayed", item.id
+
+
+def test_a_replay_is_steered_only_in_a_replay() -> None:
+    for item in (item for item in COMMANDS if item.group is Group.REPLAY):
+        assert why_not(item, Context(INCIDENT)) is not None
+        assert why_not(item, Context(INCIDENT, replaying=True)) is None
+
+
+def test_what_narrows_the_timeline_says_where_it_belongs() -> None:
+    for name in ("only", "kinds", "background"):
+        assert why_not(command(name), Context(INCIDENT, view="overview")) == "press 4 first: the timeline"
+        assert why_not(command(name), Context(INCIDENT, view="timeline")) is None
+    row = Target(TargetKind.PROFILE, "x", "main")
+    assert why_not(command("jump"), Context(INCIDENT, row, view="overview")) == "this is the overview"
+    assert why_not(command("jump"), Context(INCIDENT, row, view="tree")) is None
+
+
+def test_every_kind_of_event_is_in_a_group_or_is_its_own_news() -> None:
+    grouped = frozenset().union(*KIND_GROUPS.values())
+    assert set(EventKind) - grouped == {EventKind.NOTICE}
+    assert ABOUT == ("profile", "session", "lane")
