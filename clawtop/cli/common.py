@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
     from clawtop.engine.feed import Feed
     from clawtop.engine.tape import Tape
+    from clawtop.store.layout import Layout
     from clawtop.store.snapshot import ExtraPart, SnapshotReader
 
 
@@ -55,8 +56,36 @@ def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) 
     from clawtop.engine.hub import Hub
 
     watch = GatewayWatch(clock) if args.at is None else None
-    reader = open_reader(args, clock, (*_incident_parts(), *((watch,) if watch is not None else ())))
+    reader = open_reader(args, clock, (_LaterParts(_incident_parts), *((watch,) if watch is not None else ())))
     return reader, Feed(Hub(reader, clock), tape, watch)
+
+
+class _LaterParts:
+    """Parts that are loaded after the first snapshot, so that the first frame does not wait for them."""
+
+    def __init__(self, load: Callable[[], Sequence[ExtraPart]]) -> None:
+        self._load = load
+        self._parts: Sequence[ExtraPart] | None = None
+        self._is_first = True
+
+    def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
+        if self._is_first:
+            self._is_first = False
+            return snapshot
+        if self._parts is None:
+            self._parts = self._load()
+        for part in self._parts:
+            snapshot = part(layout, snapshot)
+        return snapshot
+
+    def watch_directories(self) -> tuple[Path, ...]:
+        """What these parts read besides the state's own directories."""
+        from clawtop.store.snapshot import WatchingPart
+
+        places: list[Path] = []
+        for part in self._parts or ():
+            places += part.watch_directories() if isinstance(part, WatchingPart) else ()
+        return tuple(places)
 
 
 def load_snapshot(args: argparse.Namespace) -> Snapshot:

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             opens=args.view,
         ),
     )
-    return run_dashboard(feed, clock, options, operations=lambda: _operations(reader))
+    return run_dashboard(feed, clock, options, operations=lambda: _operations(reader), first=reader.read)
 
 
 def _minutes(text: str) -> float:

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError, OperationFailedError
-from clawtop.store.recording import Recorder, recordings_dir
+
+if TYPE_CHECKING:
+    from clawtop.store.recording import Recorder
 
 FLUSH_SECONDS = 5.0
 """A reader of the file is never further behind than this."""
@@ -23,7 +26,7 @@ FLUSH_SECONDS = 5.0
 BACKLOG = 16
 """Snapshots that wait for the disk; of more, the oldest go: the next one has their events too."""
 
-Entry = tuple[Recorder, Snapshot | None]
+Entry: TypeAlias = "tuple[Recorder, Snapshot | None]"
 """A snapshot for a recorder; None ends its file."""
 
 
@@ -61,6 +64,8 @@ class Tape:
         Raises:
             OperationFailedError: nothing was seen yet, or the file cannot be made.
         """
+        from clawtop.store.recording import Recorder, recordings_dir  # heavy, and most screens never record
+
         if self._latest is None:
             raise OperationFailedError("there is nothing to record yet", unchanged="Nothing was written")
         now = self._clock.now_ms()

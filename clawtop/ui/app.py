@@ -47,7 +47,14 @@ class ClawtopApp(App[None]):
     snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True)
 
     def __init__(
-        self, source: Source, clock: Clock, options: Options, *, theme: str, operator: Operator | None = None
+        self,
+        source: Source,
+        clock: Clock,
+        options: Options,
+        *,
+        theme: str,
+        operator: Operator | None = None,
+        first: Snapshot | None = None,
     ) -> None:
         self.look = Look(theme)
         super().__init__(ansi_color=self.look.ansi or None)
@@ -65,6 +72,7 @@ class ClawtopApp(App[None]):
         self.said: Line | None = None
         self._said_until = 0.0
         self._pending: Snapshot | None = None
+        self._first = first
         for name in THEMES:
             self.register_theme(textual_theme(name))
         self.theme = theme
@@ -77,6 +85,8 @@ class ClawtopApp(App[None]):
     def on_mount(self) -> None:
         self.set_class(self.ascii_glyphs, "-ascii")
         on_ending_signals(self._leave)
+        if self._first is not None:
+            self.snapshot = self._first
         self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
         self.set_interval(TICK_SECONDS, self._tick)
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
+from clawtop.commands import Command, Context
 from clawtop.core.model import Snapshot
-from clawtop.core.plan import Plan
+from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.operate import Desk, HolderFacts
 from clawtop.ui.ports import Options, Source
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
-from clawtop.view.plan_lines import ReceiptFacts
 
 if TYPE_CHECKING:
+    from clawtop.core.plan import Plan
     from clawtop.engine.hub import Reader
     from clawtop.engine.operations import Operations
+    from clawtop.ui.operate import HolderFacts
+    from clawtop.view.plan_lines import ReceiptFacts
 
 __all__ = ["Options", "run_dashboard"]
 
@@ -31,38 +34,64 @@ def run_dashboard(
     options: Options,
     *,
     operations: Callable[[], Operations] | None = None,
+    first: Callable[[], Snapshot] | None = None,
 ) -> int:
     """Show the dashboard until the operator leaves.
 
     Args:
         reader: what a hub reads from; or a source that delivers snapshots by itself, such as a recording.
         operations: makes the executor of plans when the first one is confirmed; without it nothing can be armed.
+        first: reads a snapshot for the very first frame, so that it shows something.
 
     Returns:
         The exit code: 0 after `q`, 128+n after signal n.
     """
-    from clawtop.engine.hub import Hub
+    if hasattr(reader, "read"):
+        from clawtop.engine.hub import Hub
 
-    source: Source = Hub(reader, clock) if hasattr(reader, "read") else reader  # type: ignore[arg-type]
+        source: Source = Hub(reader, clock)  # type: ignore[arg-type]
+    else:
+        source = reader
     options = replace(
         options,
         read_only=options.read_only or operations is None,
         ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()),
     )
-    desk = Desk(_LazyExecutor(operations)) if operations is not None else None
-    app = ClawtopApp(source, clock, options, theme=choose(options.theme, os.environ), operator=desk)
+    app = ClawtopApp(
+        source,
+        clock,
+        options,
+        theme=choose(options.theme, os.environ),
+        operator=LazyDesk(operations) if operations is not None else None,
+        first=_first(first),
+    )
     app.run(mouse=options.mouse)
     return app.return_code or 0
 
 
-class _LazyExecutor:
-    """Executes plans with operations that are made once, when they are first needed."""
+def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
+    """The first snapshot; what keeps it from being read, the source will tell."""
+    if read is None:
+        return None
+    with suppress(ClawtopError):
+        return read()
+    return None
+
+
+class LazyDesk:
+    """Takes operations; what they need is loaded when the first one is asked for."""
 
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
         self._operations: Operations | None = None
 
-    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
+    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
+        """Preview, confirm, execute, receipt."""
+        from clawtop.ui.operate import Desk
+
+        Desk(self._execute).start(app, item, context)
+
+    async def _execute(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
         from clawtop.engine.operations import Request
 
         if self._operations is None:
