@@ -49,8 +49,6 @@ class Attempt:
         endpoint = self._endpoint()
         self.turn.enter("locking")
         async with await self._acquired() as holder:
-            if self.profile is not None:
-                holder.set_profile(self.profile.id)
             try:
                 return await self._locked(endpoint, holder)
             except SessionTakeoverError as error:
@@ -85,9 +83,10 @@ class Attempt:
         async with await self.desk.open_lock(turn) as lock:
             conversation = await _conversation(turn.session_file)
             await lock.release_for_prompt()
-            self._enter(holder, "prompting")
+            turn.enter("prompting")
+            holder.set_phase("prompting", self.profile.id if self.profile else None)
             text, end = await self._ask(endpoint, conversation, holder)
-            self._enter(holder, "appending")
+            turn.enter("appending")
             async with lock.write() as window:
                 if window.accepted:
                     conversation = await _conversation(turn.session_file)
@@ -121,7 +120,8 @@ class Attempt:
                 if isinstance(part, Finished):
                     return "".join(pieces), part
                 if not pieces:
-                    self._enter(holder, "streaming")
+                    turn.enter("streaming")
+                    holder.set_phase("streaming")
                 pieces.append(part.text)
                 turn.said(part.text)
         raise not_the_protocol(model.provider, "the reply has no end")
@@ -160,10 +160,6 @@ class Attempt:
                 hint=error.hint,
                 code="expired" if error.expired else None,
             ) from None
-
-    def _enter(self, holder: Holder, phase: str) -> None:
-        self.turn.enter(phase)
-        holder.set_phase(phase)
 
 
 async def _conversation(path: Path) -> Conversation:

@@ -69,9 +69,12 @@ class Holder:
     def run_id(self) -> str:
         return self._holding.who.run_id
 
-    def set_phase(self, phase: str) -> None:
-        """Say where the run is; others see it within milliseconds. Never waits, never fails."""
-        self._say(Describe(self.token, phase, self._said.profile))
+    def set_phase(self, phase: str, profile: str | None = None) -> None:
+        """Say where the run is, and with which auth profile if that is new; others see it within milliseconds.
+
+        Never waits, never fails.
+        """
+        self._say(Describe(self.token, phase, profile or self._said.profile))
 
     def set_profile(self, profile: str) -> None:
         """Say which auth profile the run uses now. Never waits, never fails."""

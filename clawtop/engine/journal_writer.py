@@ -38,8 +38,22 @@ class JournalWriter:
             self._thread = None
 
     def _run(self) -> None:
-        while (event := self._events.get()) is not None:
+        while batch := self._batch():
             try:
-                self._journal.append(event)
+                self._journal.append(*batch)
             except ClawtopError as error:
                 self.problem = self.problem or error
+
+    def _batch(self) -> list[Event]:
+        """Everything that waits, the first of it waited for; nothing at the end."""
+        event = self._events.get()
+        batch: list[Event] = []
+        while event is not None:
+            batch.append(event)
+            try:
+                event = self._events.get_nowait()
+            except queue.Empty:
+                return batch
+        if batch:
+            self._events.put(None)
+        return batch

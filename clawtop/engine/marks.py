@@ -38,11 +38,23 @@ DISK_TRIES = 5
 
 @dataclass(eq=False, slots=True)
 class _Pending:
-    """A mark on its way. `spooled` is its file once it has one; `told` whether its waiting was reported."""
+    """A mark on its way.
+
+    Attributes:
+        spooled: its file, once it has one.
+        told: its waiting was reported.
+        landing: it is in the batch that is being landed now.
+    """
 
     mark: Mark
     spooled: Path | None = None
     told: bool = False
+    landing: bool = False
+
+    @property
+    def replaceable(self) -> bool:
+        """A later success of the profile says all that this one says."""
+        return self.mark.success and not self.landing and self.spooled is None
 
 
 class Marks:
@@ -83,8 +95,8 @@ class Marks:
 
         A mark may have landed between the reading and this call, so none is counted twice.
         """
-        marks = [replace(item.mark, maybe_landed=True) for item in self._pending.get(agent, ())]
-        marks = [mark for mark in marks if mark.profile == profile]
+        items = self._pending.get(agent, ())
+        marks = [replace(item.mark, maybe_landed=True) for item in items if item.mark.profile == profile]
         return merge(stats, marks, self._schedule(marks[0].provider)).stats if marks else stats
 
     def adopt(self) -> int:
@@ -119,8 +131,11 @@ class Marks:
         return lost
 
     def _enqueue(self, item: _Pending) -> None:
-        agent = item.mark.agent
-        self._pending.setdefault(agent, []).append(item)
+        agent, mark = item.mark.agent, item.mark
+        items = self._pending.setdefault(agent, [])
+        if mark.success:
+            items[:] = [one for one in items if one.mark.profile != mark.profile or not one.replaceable]
+        items.append(item)
         if agent not in self._landers and not self._closed:
             lander = asyncio.get_running_loop().create_task(self._land_store(agent), name=f"marks of {agent}")
             self._landers[agent] = lander
@@ -134,6 +149,8 @@ class Marks:
             if target is None:
                 self._lose(agent, batch, "its store is gone")
                 continue
+            for item in batch:
+                item.landing = True
             landing = _Landing(tuple(item.mark for item in batch), self._schedule)
             try:
                 await self._land(target, landing.change, wait)
@@ -151,6 +168,8 @@ class Marks:
                 wait, disk_failures = FIRST_WAIT_S, 0
                 self._landed(agent, batch, landing)
                 continue
+            for item in batch:
+                item.landing = False
             wait = LATER_WAIT_S
             await self._clock.sleep(PAUSE_S)
 

@@ -41,18 +41,18 @@ class Journal:
     def __init__(self, state_dir: str | Path) -> None:
         self.path = Path(state_dir) / "clawtop" / "journal.jsonl"
 
-    def append(self, event: Event) -> None:
-        """Write one event down.
+    def append(self, *events: Event) -> None:
+        """Write events down, in order.
 
         Raises:
             RefusedError: the state directory belongs to another user.
-            OperationFailedError: the disk refused it.
+            OperationFailedError: the disk refused them.
         """
         try:
             self._prepare()
             with self._lock():
                 self._rotate()
-                self._write(_line(event))
+                self._write(b"".join(_line(event) for event in events))
         except (OSError, filelock.Timeout) as error:
             why = getattr(error, "strerror", None) or "its lock stayed taken"
             raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error
