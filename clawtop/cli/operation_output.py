@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 WAIT_S = 15.0
 VERIFY_S = 10.0
+PAST_EVENTS = 10_000
+"""How far back undo looks."""
 
 MakePlan = Callable[["Snapshot", "SnapshotReader", tuple["Event", ...]], "Plan"]
 """The plan for what was asked, from the snapshot, its reader and the journal."""
@@ -55,7 +57,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     snapshot = reader.read()
     journal = Journal(snapshot.state_dir)
-    plan = make_plan(snapshot, reader, journal.tail())
+    plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))
     if args.dry_run:
         _show_plan(plan, args)
         return 0
