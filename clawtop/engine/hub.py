@@ -19,7 +19,11 @@ from clawtop.core.model import Problem, Snapshot
 from clawtop.errors import ClawtopError
 
 MIN_INTERVAL = 0.25
-"""Seconds between the starts of two reads."""
+"""Seconds between the starts of two reads after one that had news."""
+
+QUIET_INTERVAL = 0.05
+"""The same after a read without news (the poll sees late what the watcher has told before): the next change is not
+made to wait for it."""
 
 RECHECK_FACTOR = 200
 """A read without a known change (processes die silently) waits this many times its own duration, so that it costs
@@ -99,6 +103,7 @@ class Hub:
             await self._resumed.wait()
             self._dirty.clear()
             started = self._clock.monotonic()
+            interval = QUIET_INTERVAL
             try:
                 snapshot = await asyncio.to_thread(self._reader.read)
             except ClawtopError as error:
@@ -108,10 +113,11 @@ class Hub:
                 snapshot = self._annotated(snapshot)
                 if not same_content(self._latest, snapshot):
                     self._latest = snapshot
+                    interval = MIN_INTERVAL
                     deliver(snapshot)
             spent = self._clock.monotonic() - started
             recheck = max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
-            await self._clock.sleep(max(0.0, MIN_INTERVAL - spent))
+            await self._clock.sleep(max(0.0, interval - spent))
 
     def _annotated(self, snapshot: Snapshot) -> Snapshot:
         warnings = (*snapshot.warnings, self._degraded) if self._degraded else snapshot.warnings
