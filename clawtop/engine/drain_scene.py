@@ -87,6 +87,8 @@ class Watcher:
         return OpenClawRun(session.active is True, session.active_how or "its status is not known", in_gateway)
 
     def _is_target(self, row: Session) -> bool:
+        if self._target.key is not None:
+            return (row.agent, row.key) == (self._target.agent, self._target.key)
         return row.file is not None and canonical(row.file) == str(self._target.file)
 
 
