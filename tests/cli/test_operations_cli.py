@@ -204,6 +204,23 @@ def test_a_judged_state_is_read_only(directory: Path, capsys: pytest.CaptureFixt
     assert tree(directory) == before
 
 
+def test_many_operators_at_once_do_it_once(directory: Path) -> None:
+    command = [sys.executable, "-m", "clawtop", "--state-dir", str(directory), "clear", "fakeai:one", "--yes", "--json"]
+    operators = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)]
+    answers = [(json.loads(each.communicate()[0]), each.returncode) for each in operators]
+    did = [answer for answer, code in answers if code == 0 and answer["receipt"]["changes"]]
+    late = [answer for answer, code in answers if code == 0 and not answer["receipt"]["changes"]]
+    refused = [answer for answer, code in answers if code == 1]
+    assert len(did) == 1
+    assert len(did) + len(late) + len(refused) == 5
+    assert all("moved on" in answer["error"]["title"] for answer in refused)
+    assert stats(directory)["errorCount"] == 0
+    assert sorted(entry.name for entry in (directory / "agents/main/agent").iterdir()) == [
+        "auth-profiles.json",
+        "auth-state.json",
+    ]
+
+
 @pytest.mark.parametrize(
     "words",
     [
