@@ -224,7 +224,9 @@ class _World:
             "journal" if takeover is not None and ghost is None else "sessions.json",
             Severity.STUCK if ghost is not None else severity,
             session.agent,
-            since=takeover.at if takeover is not None else _blocked_since(session, children, ghost=ghost is not None),
+            since=_blocked_since(session, children, ghost=ghost is not None)
+            if children or takeover is None
+            else takeover.at,
             remedy="drain" if ghost is not None and not children else None,
             children=children,
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.forecast import ChainRecovery, Recovery, Stranded, chain_recovery, stranded_sessions
+from clawtop.core.cooldown import bypasses_cooldown, next_failure_cost
+from clawtop.core.forecast import ChainRecovery, Recovery, Stranded, chain_recovery, schedule_of, stranded_sessions
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env, Row, Table
-from clawtop.view.humanize import countdown, counted, time_near
+from clawtop.view.humanize import countdown, counted, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
 
@@ -43,6 +44,18 @@ def _back(row: LinkRow, env: Env) -> Line:
     return ((countdown(link.at, env.now), Tone.WARN), (f" at {time_near(link.at, env.now, env.zone)}", Tone.DIM))
 
 
+def _cost(row: LinkRow, env: Env) -> Line:
+    """What one more rate limit would cost the profile that the next run starts with."""
+    link = row.link
+    if link is None or not link.usable:
+        return EMPTY
+    entry = env.facts.profile(link.usable[0], row.chain.agent)
+    if entry is None or bypasses_cooldown(link.provider):
+        return piece("nothing", Tone.DIM)
+    cost = next_failure_cost(entry.profile.stats, "rate_limit", env.now, schedule_of(env.facts.snapshot, link.provider))
+    return piece("none new" if cost.keeps_window else f"+{duration(cost.duration_ms)}", Tone.WARN)
+
+
 def _waves(row: LinkRow, env: Env) -> Line:
     """Which profiles come back together, in the order in which they do."""
     if row.link is None:
@@ -55,10 +68,11 @@ def _waves(row: LinkRow, env: Env) -> Line:
 
 
 FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
-    Column("model", "", 34, _model, grow=16),
+    Column("model", "", 34, _model, grow=4),
     Column("now", "NOW", 10, _now),
+    Column("cost", "NEXT 429", 8, _cost, right=True, rank=1),
     Column("back", "BACK IN", 18, _back),
-    Column("waves", "WHO COMES BACK WHEN", 24, _waves, grow=60, rank=1),
+    Column("waves", "WHO COMES BACK WHEN", 24, _waves, grow=60, rank=2),
 )
 
 
@@ -120,9 +134,9 @@ def _moves(row: Stranded, _env: Env) -> Line:
 
 
 STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
-    Column("session", "SESSION", 36, _session, lambda row, _env: row.session.key, grow=30),
-    Column("pin", "PINNED TO", 24, _pin, lambda row, _env: row.profile, grow=10),
-    Column("state", "WHICH IS", 22, _state, lambda row, _env: row.until),
+    Column("session", "SESSION", 30, _session, lambda row, _env: row.session.key, grow=20),
+    Column("pin", "PINNED TO", 26, _pin, lambda row, _env: row.profile, grow=14),
+    Column("state", "WHICH IS", 20, _state, lambda row, _env: row.until),
     Column("moves", "NEXT RUN", 24, _moves, lambda row, _env: row.moves, rank=1),
 )
 

@@ -363,8 +363,8 @@ HOLDERS = (
 )
 
 LANES = (
-    LaneStats("main", "main", "gateway log", 3, 4, 2, 180, 2_400, 61_000, (20, 90, 180, 2_400, 61_000), 3, 1),
-    LaneStats("cron", "cron", "gateway log", 0, 1, 0, 5, 40, 210, (5, 40, 210)),
+    LaneStats("main", "main", "gateway-log", 3, 4, 2, 180, 2_400, 61_000, (20, 90, 180, 2_400, 61_000), 3, 1),
+    LaneStats("cron", "cron", "gateway-log", 0, 1, 0, 5, 40, 210, (5, 40, 210)),
 )
 
 WARNINGS = (
