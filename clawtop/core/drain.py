@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from clawtop.core.fence import Fingerprint
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 
 SEEN_AGAIN_MS = 1_000
@@ -64,7 +65,7 @@ class Scene:
     holder: PromptHolder | None
     run: OpenClawRun | None
     lock: FoundLock | None
-    fingerprint: str
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Progress:
     abort_asked: bool = False
     stale: LockIdentity | None = None
     stale_since: int = 0
-    fingerprint: str | None = None
+    fingerprint: Fingerprint | None = None
     still_since: int = 0
 
 

@@ -11,6 +11,7 @@ from clawtop.core.admission import Admission
 from clawtop.core.drain import FoundLock, OpenClawRun, Scene
 from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, Session, Snapshot, Verdict
 from clawtop.core.staleness import NamespaceEvidence, owner_pid, verdict
+from clawtop.store.fingerprint import fingerprint
 from clawtop.store.holders import canonical, holders_dir, prompt_holder, read_admission
 from clawtop.store.mounts import mount_obstacles
 from clawtop.store.processes import ProcessTable
@@ -62,7 +63,7 @@ class Watcher:
             holder=holder,
             run=None if is_our_lock else self._run(snapshot),
             lock=None if lock is None else FoundLock(lock.file, lock.verdict, lock.pid),
-            fingerprint=_fingerprint(self._target.file),
+            fingerprint=fingerprint(self._target.file),
         )
         return Look(scene, admission, snapshot.gateway)
 
@@ -95,11 +96,3 @@ class Watcher:
 def _real(path: str) -> str:
     directory, name = os.path.split(path)
     return f"{os.path.realpath(directory)}/{name}"
-
-
-def _fingerprint(path: Path) -> str:
-    try:
-        facts = path.stat()
-    except OSError:
-        return "missing"
-    return f"{facts.st_dev}:{facts.st_ino}:{facts.st_size}:{facts.st_mtime_ns}:{facts.st_ctime_ns}"

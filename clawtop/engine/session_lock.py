@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
@@ -20,11 +19,12 @@ from types import TracebackType
 from typing import Self
 
 from clawtop.clock import Clock
-from clawtop.core.fence import ACCEPTED, MISSING, Accepts, Change, Fingerprint, accepts_append, change
+from clawtop.core.fence import ACCEPTED, Accepts, Change, Fingerprint, accepts_append, change
 from clawtop.core.model import Generation, LockFile, LockKind, LockLimits, Verdict, VerdictKind
 from clawtop.core.staleness import HERE, NamespaceEvidence, owner_pid, verdict
 from clawtop.engine import process_title
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from clawtop.store.fingerprint import digest, fingerprint, read_range
 from clawtop.store.lockfile import read_lock
 from clawtop.store.openclaw_lock import Proposal, Published, break_stale, release, timestamp
 from clawtop.store.processes import ProcessTable
@@ -283,8 +283,8 @@ class SessionLockController:
             case Change.NONE:
                 return b""
             case Change.GROWN if self._accepts is Accepts.ASSISTANT_APPENDS:
-                appended = _read_range(self.session_file, before.fingerprint.size, now.fingerprint.size)
-                if accepts_append(appended):
+                appended = read_range(self.session_file, before.fingerprint.size, now.fingerprint.size)
+                if appended is not None and accepts_append(appended):
                     self._fence = now
                     return appended
             case Change.TOUCHED if self._accepts is Accepts.SAME_BYTES and before.digest is not None:
@@ -294,9 +294,9 @@ class SessionLockController:
         return None
 
     def _mark(self) -> _Mark:
-        fingerprint = _fingerprint(self.session_file)
-        wanted = self._accepts is Accepts.SAME_BYTES and fingerprint.exists and fingerprint.size <= DIGEST_LIMIT
-        return _Mark(fingerprint, _digest(self.session_file, fingerprint.size) if wanted else None)
+        seen = fingerprint(self.session_file)
+        wanted = self._accepts is Accepts.SAME_BYTES and seen.exists and seen.size <= DIGEST_LIMIT
+        return _Mark(seen, digest(self.session_file, seen.size) if wanted else None)
 
     def _takeover(self) -> SessionTakeoverError:
         return SessionTakeoverError(
@@ -403,25 +403,3 @@ class SessionLockController:
         if self._held is not None:
             self._fence = self._mark()
             self._let_go()
-
-
-def _fingerprint(path: Path) -> Fingerprint:
-    try:
-        facts = path.stat()
-    except FileNotFoundError:
-        return MISSING
-    return Fingerprint(True, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
-
-
-def _read_range(path: Path, start: int, end: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(end - start)
-    except OSError:
-        return b"unreadable"
-
-
-def _digest(path: Path, size: int) -> bytes | None:
-    content = _read_range(path, 0, size)
-    return hashlib.blake2b(content).digest() if len(content) == size else None

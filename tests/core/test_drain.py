@@ -27,6 +27,7 @@ from clawtop.core.drain import (
     decide,
     survey,
 )
+from clawtop.core.fence import Fingerprint
 from clawtop.core.model import (
     LockFile,
     LockIdentity,
@@ -37,8 +38,9 @@ from clawtop.core.model import (
     Waiter,
 )
 
+SEEN, LONGER = Fingerprint(True, size=1), Fingerprint(True, size=2)
 TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)
-QUIET = Scene(now=0, closed=True, holder=None, run=None, lock=None, fingerprint="f")
+QUIET = Scene(now=0, closed=True, holder=None, run=None, lock=None, fingerprint=SEEN)
 HOLDER = PromptHolder("/s.jsonl", "k", "main", "main", "run-1", None, "streaming", 1, 77, "clawtop")
 GATEWAY_RUN = OpenClawRun(True, "stored as running, and its gateway lives", in_gateway=True)
 
@@ -74,7 +76,7 @@ def test_a_quiet_session_is_drained_after_it_was_still() -> None:
 
 
 def test_any_sign_of_life_starts_the_proof_anew() -> None:
-    for sign in (replace(QUIET, fingerprint="g"), replace(QUIET, holder=HOLDER), replace(QUIET, run=GATEWAY_RUN)):
+    for sign in (replace(QUIET, fingerprint=LONGER), replace(QUIET, holder=HOLDER), replace(QUIET, run=GATEWAY_RUN)):
         actions = story(
             *at(QUIET, 0, 2_000), replace(sign, now=2_500), *at(replace(sign, holder=None, run=None), 3_000, 5_400)
         )
@@ -100,7 +102,7 @@ def test_at_the_deadline_it_says_not_released_and_by_whom() -> None:
 
 
 def test_a_transcript_that_never_rests_is_not_released() -> None:
-    scenes = [replace(QUIET, now=now, fingerprint=str(now)) for now in range(0, 61_000, 1_000)]
+    scenes = [replace(QUIET, now=now, fingerprint=Fingerprint(True, size=now)) for now in range(0, 61_000, 1_000)]
     assert isinstance(story(*scenes)[-1], NotReleased)
 
 
@@ -135,7 +137,7 @@ _scenes = st.builds(
     holder=st.sampled_from([None, HOLDER]),
     run=st.sampled_from([None, GATEWAY_RUN]),
     lock=st.sampled_from([None, *(lock(kind) for kind in VerdictKind)]),
-    fingerprint=st.sampled_from("fg"),
+    fingerprint=st.sampled_from([SEEN, LONGER]),
 )
 
 
