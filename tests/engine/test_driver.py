@@ -60,11 +60,11 @@ def kinds(reef: Lab) -> list[EventKind]:
 
 
 def left_behind(reef: Lab) -> list[str]:
-    """Session locks, holder records and temporary files that are still there."""
+    """Session locks, holder records and temporary files that are still there; marks may be landing meanwhile."""
     state = reef.world.state_dir
     locks = [path.name for path in state.rglob("*.jsonl.lock")]
     holders = [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
-    return locks + holders + [path.name for path in state.rglob("*.tmp")]
+    return locks + holders + [path.name for path in state.rglob("*.tmp") if not path.name.startswith("auth-")]
 
 
 def lines_of(reef: Lab) -> int:
