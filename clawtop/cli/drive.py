@@ -51,13 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="wait",
         help="when the session has a holder: wait in order (default), give up, or go on in a fresh copy",
     )
+    parser.add_argument(
+        "--on-timeout",
+        choices=("terminal", "fallback", "rotate"),
+        default="terminal",
+        help="what a provider's timeout does: end the run (default), ask the next model, or the next profile",
+    )
     parser.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for the whole turn, waiting included")
     parser.add_argument("--json", action="store_true", help="typed events, one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Drive one turn."""
-    from clawtop.engine.driver import Driver
+    from clawtop.core.failover import TimeoutPolicy
+    from clawtop.engine.driver import Driver, EngineSettings
 
     if args.at is not None:
         raise UsageError("a session cannot be driven in the past", hint="leave --at away")
@@ -66,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     output: _Output = _JsonOutput() if args.json else _TextOutput()
     signalled: list[int] = []
     try:
-        driver = Driver(args.state_dir, listen=output.event)
+        settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout))
+        driver = Driver(args.state_dir, settings=settings, listen=output.event)
         asyncio.run(_drive(driver, args, model, message, output, signalled.append))
     except ClawtopError as error:
         code = exit_code(error)

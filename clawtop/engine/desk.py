@@ -164,7 +164,7 @@ class Desk:
         return Endpoint(
             provider=model.provider,
             api=config.api_of(model.model),
-            base_url=config.base_url,
+            base_url=config.url(self.sources),
             secret=secret,
             credential_type=kind,
             headers=config.resolved_headers(self.sources),

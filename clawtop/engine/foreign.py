@@ -20,10 +20,13 @@ NO_GATEWAY = frozenset({GatewayState.ABSENT, GatewayState.DEAD})
 class ForeignRuns:
     """Answers for one state directory; belongs to one event loop.
 
-    A session list that did not change is not read again. Only a session that is stored as running costs a look at the
-    gateway, its locks and the processes, and that look happens in a thread: a gateway that hangs holds up nobody.
+    `look` finds out, `holder` only repeats what the last look found: it is asked while a run waits, and must not read
+    anything. A session list that did not change is not read again; only a session that is stored as running costs a
+    look at the gateway, its locks and the processes. Reading happens in a thread: neither a long list nor a gateway
+    that hangs holds up anybody.
 
-    Mutable state: `_verdicts` (file -> what the last look found) and `_looks` (file -> the look that goes on).
+    Mutable state: `_lists` (what the lists said), `_verdicts` (file -> what the last look found) and `_looks` (file ->
+    the look that goes on), the first under `_reading`.
     """
 
     def __init__(self, reader: SnapshotReader) -> None:
@@ -34,32 +37,31 @@ class ForeignRuns:
         self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def look(self, session_file: Path) -> None:
-        """Find out about a session, so that `holder` can answer at once."""
+        """Find out about a session, so that `holder` can answer."""
         file = str(session_file)
-        stored = self._stored(file)
-        if stored is not None and stored.status == RUNNING:
-            async with self._reading:
-                self._verdicts[file] = await asyncio.to_thread(self._judged, stored)
+        if self._is_known_to_rest(file):
+            self._verdicts.pop(file, None)
+            return
+        async with self._reading:
+            self._verdicts[file] = await asyncio.to_thread(self._judged, file)
 
     def holder(self, session_file: Path) -> ForeignHolder | None:
-        """The OpenClaw run that is in the session, or that may be, as of the last look; None when there is none.
-
-        Asking begins the next look.
-        """
+        """The OpenClaw run that was in the session at the last look, or may have been. Asking begins the next look."""
         file = str(session_file)
-        stored = self._stored(file)
-        if stored is None or stored.status != RUNNING:
-            return None
-        if file not in self._looks:
+        found = self._verdicts.get(file)
+        if found is not None and file not in self._looks:
             self._looks[file] = look = asyncio.get_running_loop().create_task(self.look(session_file))
             look.add_done_callback(lambda _: self._looks.pop(file, None))
-        return self._verdicts.get(file, ForeignHolder("an OpenClaw run, perhaps: it is being looked at", "status"))
+        return found
 
     async def aclose(self) -> None:
         """Wait for looks that go on."""
         await asyncio.gather(*self._looks.values(), return_exceptions=True)
 
-    def _judged(self, stored: Session) -> ForeignHolder | None:
+    def _judged(self, file: str) -> ForeignHolder | None:
+        stored = self._stored(file)
+        if stored is None or stored.status != RUNNING:
+            return None
         snapshot = self._reader.read()
         now = next((row for row in snapshot.sessions if row.agent == stored.agent and row.key == stored.key), stored)
         if now.active is False or (now.active is None and snapshot.gateway.state in NO_GATEWAY):
@@ -73,14 +75,22 @@ class ForeignRuns:
             snapshot = await asyncio.to_thread(self._reader.read)
         return snapshot.gateway.state not in NO_GATEWAY
 
+    def _is_known_to_rest(self, file: str) -> bool:
+        """Whether the list that was read last still stands there, and says that nothing runs in the session."""
+        for store, (stamp, rows) in self._lists.items():
+            if os.path.dirname(store) == os.path.dirname(file):  # noqa: PTH120 - canonical text
+                row = rows.get(file)
+                return stamp_of(store) == stamp and (row is None or row.status != RUNNING)
+        return False
+
     def _stored(self, file: str) -> Session | None:
         for agent in self._reader.layout.agents:
-            if os.path.realpath(agent.sessions_dir) == os.path.dirname(file):  # noqa: PTH120 - canonical text
-                return self._rows(agent).get(file)
+            directory = os.path.realpath(agent.sessions_dir)
+            if directory == os.path.dirname(file):  # noqa: PTH120 - canonical text
+                return self._rows(agent, f"{directory}/{agent.sessions_store.name}").get(file)
         return None
 
-    def _rows(self, agent: AgentPaths) -> dict[str, Session]:
-        store = str(agent.sessions_store)
+    def _rows(self, agent: AgentPaths, store: str) -> dict[str, Session]:
         stamp = stamp_of(store)
         known = self._lists.get(store)
         if known is None or known[0] != stamp:

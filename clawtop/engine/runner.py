@@ -37,7 +37,8 @@ from clawtop.engine.turn import NOT_ROTATABLE, Answer, Turn
 from clawtop.text import safe
 
 ASSISTANT_PHASES = frozenset({"first-byte", "idle", "total"})
-"""Timeouts of the answer; one of the connection belongs to the prompt."""
+"""Timeouts of the answer; one of the connection belongs to the prompt. An overload is always the answer's: OpenClaw
+counts its rotations there."""
 
 
 class CompactionAbortedError(ProviderError):
@@ -175,7 +176,11 @@ class ModelRun:
             return Stage.PROMPT, abort_in_compaction_wait(
                 user_aborted=False, fallback_configured=self._fallback_configured
             )
-        answering = error.kind in {ErrorKind.IN_STREAM, ErrorKind.EMPTY} or error.phase in ASSISTANT_PHASES
+        answering = (
+            error.kind in {ErrorKind.IN_STREAM, ErrorKind.EMPTY}
+            or error.phase in ASSISTANT_PHASES
+            or reason is FailureReason.OVERLOADED
+        )
         return Stage.ASSISTANT if answering else Stage.PROMPT, Signals(
             reason=reason,
             failover_failure=reason is not None,

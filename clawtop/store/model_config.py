@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from clawtop.core.model import Problem
 from clawtop.errors import ClawtopError
-from clawtop.store.secrets import Secret, SecretSources, config_secret, resolved
+from clawtop.store.secrets import SHORTHAND, Secret, SecretSources, config_secret, expanded, resolved
 from clawtop.text import safe
 
 DEFAULT_API = "openai-completions"
@@ -90,12 +90,18 @@ class ProviderConfig:
         Raises:
             SecretUnavailableError: one of them cannot be resolved here.
         """
-        return {
-            name: resolved(value, sources, what=f"header {name} of provider {self.id}").reveal()
-            if not isinstance(value, str) or value.startswith("$")
-            else value
-            for name, value in self.headers.items()
-        }
+        return {name: self._header(name, value, sources) for name, value in self.headers.items()}
+
+    def url(self, sources: SecretSources) -> str:
+        """The base URL with the variables in it replaced. Raises SecretUnavailableError when one is not set."""
+        return expanded(self.base_url, sources, what=f"the base URL of provider {self.id}")
+
+    def _header(self, name: str, value: object, sources: SecretSources) -> str:
+        what = f"header {name} of provider {self.id}"
+        if isinstance(value, str) and not SHORTHAND.fullmatch(value):
+            replaced = expanded(value, sources, what=what)
+            return replaced if replaced == value else Secret(replaced).reveal()
+        return resolved(value, sources, what=what).reveal()
 
 
 class ProviderUnknownError(ClawtopError):

@@ -19,6 +19,7 @@ from clawtop.errors import ClawtopError
 from clawtop.text import MASK, remember_secrets, safe
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
+EMBEDDED = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,127})\}")
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 FILE_LIMIT = 1024 * 1024
 SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -136,6 +137,15 @@ def resolved(value: object, sources: SecretSources, *, what: str) -> Secret:
     )
 
 
+def expanded(text: str, sources: SecretSources, *, what: str) -> str:
+    """A text of the configuration with every `${NAME}` in it replaced, as OpenClaw does in all of its config.
+
+    Raises:
+        SecretUnavailableError: a variable is not set here.
+    """
+    return EMBEDDED.sub(lambda match: _variable(match[1], sources, what), text)
+
+
 def config_secret(value: object, sources: SecretSources, *, what: str) -> Secret:
     """`models.providers.<id>.apiKey`: as `resolved`, and a bare NAME is the environment's value where it has one."""
     if isinstance(value, str) and ENV_NAME.fullmatch(value) and sources.environ.get(value):
@@ -149,13 +159,17 @@ def _from_environment(name: str, provider: Mapping[str, Any], sources: SecretSou
         raise SecretUnavailableError(
             f"the secret of {safe(what, 80)}: {safe(name, 60)} is not in its provider's allowlist"
         )
+    return Secret(_variable(name, sources, what))
+
+
+def _variable(name: str, sources: SecretSources, what: str) -> str:
     found = sources.environ.get(name, "")
     if not found:
         raise SecretUnavailableError(
-            f"the secret of {safe(what, 80)} is in the environment variable {safe(name, 60)}, which is not set here",
+            f"{safe(what, 80)} needs the environment variable {safe(name, 60)}, which is not set here",
             hint=f"run clawtop with {safe(name, 60)} set as the gateway has it",
         )
-    return Secret(found)
+    return found
 
 
 def _from_file(pointer: str, provider: Mapping[str, Any], sources: SecretSources, what: str) -> Secret:

@@ -235,14 +235,17 @@ async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: P
         assert answer.model == SECONDARY
 
 
-async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "act"), [("rateLimitedProfileRotations", rate_limited()), ("overloadedProfileRotations", overloaded())]
+)
+async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: Path, setting: str, act: object) -> None:
     async with lab(tmp_path, profiles=SIX) as reef:
         path = reef.world.state_dir / "openclaw.json"
         config = json.loads(path.read_text())
-        config["auth"]["cooldowns"] = {"rateLimitedProfileRotations": 1}
+        config["auth"]["cooldowns"] = {setting: 1}
         path.write_text(json.dumps(config))
         async with Driver(reef.world.state_dir, environ={}, home=tmp_path) as driver:
-            misbehave(reef, rate_limited(), *(name for name in reef.world.keys if name.startswith("coral")))
+            misbehave(reef, act, *(name for name in reef.world.keys if name.startswith("coral")))
             await driver.drive(LIGHTHOUSE.key, "hello").result()
         assert len(asked(reef)) == 3
         assert asked(reef)[-1] == "kelp:hermit"

@@ -103,3 +103,12 @@ def test_a_provider_key_is_resolved_or_absent() -> None:
         provider_named(
             read_providers(config(d={"baseUrl": "d", "apiKey": {"source": "exec", "id": "v"}}))[0], "d"
         ).secret(where)
+
+
+def test_variables_inside_addresses_and_headers_are_replaced() -> None:
+    where = SecretSources.of({}, {"HOST": "127.0.0.1:4000", "TENANT": "tidepool"})
+    found, _ = read_providers(config(a={"baseUrl": "http://${HOST}/v1", "headers": {"x": "t-${TENANT}", "y": "$5"}}))
+    assert found["a"].url(where) == "http://127.0.0.1:4000/v1"
+    assert found["a"].resolved_headers(where) == {"x": "t-tidepool", "y": "$5"}
+    with pytest.raises(SecretUnavailableError, match="HOST"):
+        found["a"].url(SecretSources.of({}, {}))
