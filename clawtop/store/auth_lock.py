@@ -34,7 +34,7 @@ MAX_HOLD_S = 5.0
 
 _FIRST_POLL_S = 0.0003
 _POLL_GROWTH = 1.5
-_LONGEST_POLLS_S = ((0.2, 0.008), (3.0, 0.002), (math.inf, 0.02))
+_LONGEST_POLLS_S = ((0.5, 0.016), (3.0, 0.004), (math.inf, 0.02))
 """(having waited for less than, longest pause): first contention, then bad luck, then a holder that is stuck."""
 _LOOK_EVERY_S = 0.25
 _LONGEST_REST_S = 0.05

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,21 @@ def test_mode_group_and_extended_attributes_stay(tmp_path: Path) -> None:
     assert facts.st_ino != inode
     assert (stat.S_IMODE(facts.st_mode), facts.st_gid) == (0o640, groups[0])
     assert os.getxattr(path, "user.note") == b"kept"
+
+
+def test_access_control_lists_stay(tmp_path: Path) -> None:
+    target = store(tmp_path, Generation.B)
+    path, name = Path(target.state_path), "system.posix_acl_access"
+    rows = ((0x01, 6, -1), (0x02, 4, 1234), (0x04, 0, -1), (0x10, 4, -1), (0x20, 0, -1))
+    entries = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *row) for row in rows)
+    try:
+        os.setxattr(path, name, entries)
+    except (OSError, AttributeError):
+        pytest.skip("no POSIX ACLs here")
+    mode = path.stat().st_mode
+    clear_one(target)
+    assert os.getxattr(path, name) == entries
+    assert path.stat().st_mode == mode
 
 
 def test_a_writer_without_the_lock_is_not_overwritten(tmp_path: Path) -> None:
