@@ -51,10 +51,13 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         RefusedError: it may not be done, or the operator did not agree.
     """
     from clawtop.cli.common import open_reader
+    from clawtop.engine.leftovers import land_leftovers
     from clawtop.engine.operations import Operations, Request
     from clawtop.store.journal import Journal
 
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    if not args.dry_run:
+        land_leftovers(reader.layout.state_dir)
     snapshot = reader.read()
     journal = Journal(snapshot.state_dir)
     plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))

@@ -163,6 +163,13 @@ class Driver:
         """Why the journal could not be written, if it could not."""
         return self._writer.problem
 
+    def adopt_marks(self) -> int:
+        """Take over what clawtops that are gone left in the spool of marks, once; how many there were."""
+        if self._adopted:
+            return 0
+        self._adopted = True
+        return self.desk.marks.adopt()
+
     def running(self) -> tuple[Drive, ...]:
         """The runs that are under way."""
         return tuple(self._drives.values())
@@ -193,9 +200,7 @@ class Driver:
             model: the model to ask first; default: the agent's.
             timeout: seconds for the whole turn, waiting included.
         """
-        if not self._adopted:
-            self._adopted = True
-            self.desk.marks.adopt()
+        self.adopt_marks()
         run = Drive(uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
         wishes = _Wishes(agent, lane, model, on_contention, timeout)

@@ -11,6 +11,7 @@ import pytest
 
 from clawtop.core.admission import OnContention
 from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.marking import Mark
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.demo.provider import Answer, BreakStream, Drop, Raw, Refuse, Stall, out_of_credit, overloaded, rate_limited
 from clawtop.demo.puppets import Puppet
@@ -20,6 +21,7 @@ from clawtop.engine.chain import AllModelsFailedError
 from clawtop.engine.drive import Drive
 from clawtop.engine.driver import Driver, EngineSettings
 from clawtop.engine.events import Phase, ReplyDiscarded, ReplyText
+from clawtop.engine.leftovers import has_leftovers, land_leftovers_of
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.turn import TurnTimeoutError
@@ -32,6 +34,7 @@ from clawtop.errors import (
     UsageError,
 )
 from clawtop.store.conversation import read_conversation
+from clawtop.store.mark_spool import MarkSpool
 
 pytestmark = pytest.mark.anyio
 
@@ -723,3 +726,16 @@ async def test_a_malformed_reply_moves_the_chain_without_blaming_the_account(ree
     assert answer.model == SECONDARY
     failures = [event.data["kind"] for event in reef.of(EventKind.FAILURE)]
     assert failures == [ErrorKind.PROTOCOL.value]
+
+
+async def test_leftover_marks_of_a_clawtop_that_is_gone_land_before_other_writes(reef: Lab) -> None:
+    state_dir = reef.world.state_dir
+    assert not has_leftovers(state_dir)
+    assert await land_leftovers_of(state_dir) == 0
+    path = MarkSpool(state_dir).put(Mark("main", CORAL_1, "coral", reef.clock.now_ms(), "billing"))
+    path.rename(path.with_name("5.4194000-dead.1.json"))
+    assert has_leftovers(state_dir)
+    assert await land_leftovers_of(state_dir) == 1
+    assert not has_leftovers(state_dir)
+    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
+    assert state["usageStats"][CORAL_1]["disabledReason"] == "billing"
