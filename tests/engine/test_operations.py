@@ -23,6 +23,7 @@ from clawtop.engine import verification
 from clawtop.engine.operations import Operations, Request, machine_for
 from clawtop.engine.receipts import Sight
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
+from clawtop.store import atomic
 from clawtop.store.auth_lock import Machine
 from clawtop.store.journal import Journal
 from clawtop.store.layout import Layout, locate
@@ -407,6 +408,26 @@ async def test_a_command_is_killed_when_we_are_cancelled(tmp_path: Path) -> None
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
+
+
+async def test_a_change_that_is_lost_at_once_is_told_as_reverted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, "A")
+    path = world.directory / "agents/main/agent/auth-profiles.json"
+    original, flush = path.read_bytes(), atomic.flush_directory
+
+    def flush_and_lose(target: str) -> None:
+        flush(target)
+        path.write_bytes(original)
+
+    plan = clear_profile(world.read(), "fakeai:one")
+    monkeypatch.setattr(atomic, "flush_directory", flush_and_lose)
+    receipt = await world.operations.execute(plan, Request(gateway=LIVE, verify_s=0))
+    assert receipt.sight is Sight.REVERTED
+    assert receipt.exit_code == 4
+    assert "twice" in receipt.sight_how
+    assert "lost once" in receipt.notes[0]
 
 
 # --- unlock ------------------------------------------------------------------------------------------------------
