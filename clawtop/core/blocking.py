@@ -24,7 +24,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 RECENT_TAKEOVER_MS = 10 * 60_000
 LONG_WAIT_MS = 2_000
@@ -211,7 +211,7 @@ class _World:
             return None
         words = [f"{safe(session.key, 80)}"]
         if ghost is not None:
-            words.append("running, but its gateway is gone")
+            words.append(f"running, but {shown(session.active_how, 60) or 'nothing is at work'}")
         elif takeover is not None:
             words.append("lost a reply to a takeover")
         elif session.status == "running":

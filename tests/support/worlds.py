@@ -207,6 +207,7 @@ SESSIONS = (
         lane="cron",
         updated=42 * MINUTE,
         active=False,
+        how="its gateway is gone",
         problems=(_GHOST,),
     ),
     session("main", "telegram:direct:88213004", 4, "failed", updated=2 * MINUTE, pinned="anthropic:max-reef"),
