@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from clawtop.core.model import GatewayState, Lock, LockKind, Snapshot, VerdictKind
 
@@ -26,8 +27,7 @@ class TargetKind(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """The row under the cursor, by exact id. `agent` is the agent whose view the row belongs to.
 
     Ids: profile id, provider id, session key, lock path, run id, lane name.

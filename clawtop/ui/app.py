@@ -44,7 +44,7 @@ class ClawtopApp(App[None]):
     COMMAND_PALETTE_BINDING = command("palette").keys[0]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
 
-    snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True)
+    snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True, repaint=False)
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clawtop.core.cooldown import (
     ProfileState,
@@ -18,7 +19,7 @@ from clawtop.core.cooldown import (
     stat_problems,
     windows,
 )
-from clawtop.core.model import AgentInfo, AuthStore, Problem, Profile, Snapshot
+from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
 from clawtop.core.rotation import resolve_order
 
 
@@ -112,16 +113,23 @@ class Schedules:
 
 
 def judged_provider(
-    provider: str, agents: Sequence[AgentInfo], snapshot: Snapshot, now: int, schedule: Schedule, *, everyone: bool
+    provider: str,
+    agents: Sequence[AgentInfo],
+    serving: Sequence[Profile],
+    auth: AuthConfig,
+    judge: Judge,
 ) -> ProviderFacts:
-    """The provider's profiles as these agents see them; all of them see them alike."""
-    store = _store(agents[0])
+    """The provider's profiles as these agents see them; all of them see them alike.
+
+    `serving` are the profiles that can serve the provider at all, its own and those that lend it their key.
+    """
     ids = tuple(agent.id for agent in agents)
-    order = resolve_order(provider, store.profiles, store.order, snapshot.config.auth, now, schedule)
+    schedule = judge.schedules[provider]
+    order = resolve_order(provider, serving, _store(agents[0]).order, auth, judge.now, schedule)
     places: dict[str, Place] = {ranked.id: (ranked.rank, ranked.why) for ranked in order.ranks}
     places |= {rejected.id: (None, rejected.why) for rejected in order.rejected}
     mine = sorted(
-        (profile for profile in store.profiles if profile.provider == provider),
+        (profile for profile in serving if profile.provider == provider),
         key=lambda profile: places.get(profile.id, _NO_PLACE)[0] or len(places) + 1,
     )
     by_id = {profile.id: profile for profile in mine}
@@ -129,38 +137,60 @@ def judged_provider(
     ready = (
         id_
         for id_ in order.ids
-        if id_ in by_id and profile_state(by_id[id_], now, schedule, model)[0] is ProfileState.USABLE
+        if id_ in by_id and profile_state(by_id[id_], judge.now, schedule, model)[0] is ProfileState.USABLE
     )
     first = next(ready, None)
     return ProviderFacts(
         provider=provider,
         agents=ids,
-        everyone=everyone,
+        everyone=len(agents) == judge.agent_count,
         order_source=order.explicit_source,
-        profiles=tuple(
-            _judged(profile, ids, places.get(profile.id, _NO_PLACE), now, schedule, is_next=profile.id == first)
-            for profile in mine
-        ),
+        profiles=tuple(_seen(profile, ids, places, profile.id == first, judge.standing(profile)) for profile in mine),
     )
 
 
-def _judged(
-    profile: Profile, agents: tuple[str, ...], place: Place, now: int, schedule: Schedule, *, is_next: bool
+def _seen(
+    profile: Profile, agents: tuple[str, ...], places: Mapping[str, Place], is_next: bool, standing: Standing
 ) -> ProfileFacts:
-    state, until = profile_state(profile, now, schedule, ANY_OTHER_MODEL)
-    open_windows = active_windows(profile.stats, now, schedule)
-    return ProfileFacts(
-        profile=profile,
-        agents=agents,
-        rank=place[0],
-        why=place[1],
-        is_next=is_next,
-        state=state,
-        until=until,
-        windows=open_windows,
-        lapsed=tuple(window for window in windows(profile.stats) if window not in open_windows),
-        problems=(*profile.problems, *stat_problems(profile, now, schedule)),
-    )
+    rank, why = places.get(profile.id, _NO_PLACE)
+    state, until, open_windows, others, problems = standing
+    return ProfileFacts(profile, agents, rank, why, is_next, state, until, open_windows, others, problems)
+
+
+class Standing(NamedTuple):
+    """How a profile stands, whoever sees it; as in `ProfileFacts`."""
+
+    state: ProfileState
+    until: int | None
+    windows: tuple[Window, ...]
+    lapsed: tuple[Window, ...]
+    problems: tuple[Problem, ...]
+
+
+class Judge:
+    """Judges profiles of one snapshot at one moment, each once however many agents inherit it."""
+
+    def __init__(self, snapshot: Snapshot, now: int, agent_count: int) -> None:
+        self.schedules = Schedules(snapshot)
+        self.agent_count = agent_count
+        self.now = now
+        self._known: dict[tuple[str, str], tuple[Profile, Standing]] = {}
+
+    def standing(self, profile: Profile) -> Standing:
+        """How a profile stands, whoever sees it."""
+        key = (profile.owner_agent, profile.id)
+        known = self._known.get(key)
+        if known is None or known[0] != profile:
+            known = self._known[key] = (profile, self._judged(profile))
+        return known[1]
+
+    def _judged(self, profile: Profile) -> Standing:
+        schedule, now = self.schedules[profile.provider], self.now
+        state, until = profile_state(profile, now, schedule, ANY_OTHER_MODEL)
+        open_windows = active_windows(profile.stats, now, schedule)
+        others = tuple(window for window in windows(profile.stats) if window not in open_windows)
+        problems = (*profile.problems, *stat_problems(profile, now, schedule))
+        return Standing(state, until, open_windows, others, problems)
 
 
 def changes_at(view: ProviderFacts, now: int) -> int | None:
@@ -198,15 +228,15 @@ class ProviderMemory:
         self, groups: Sequence[tuple[str, Sequence[AgentInfo]]], snapshot: Snapshot, now: int, agent_count: int
     ) -> tuple[ProviderFacts, ...]:
         """One judgement for each group of a provider and the agents that see it alike."""
-        schedules = Schedules(snapshot)
+        judge = Judge(snapshot, now, agent_count)
         made: dict[tuple[str, tuple[str, ...]], _Made] = {}
         for provider, agents in groups:
             key = (provider, tuple(agent.id for agent in agents))
-            inputs = _inputs(provider, agents[0], snapshot, agent_count)
+            serving = _serving(provider, agents[0], snapshot)
+            inputs = _inputs(serving, agents[0], snapshot, agent_count)
             known = self._made.get(key)
             if known is None or known.inputs != inputs or not _holds(known, now):
-                everyone = len(agents) == agent_count
-                view = judged_provider(provider, agents, snapshot, now, schedules[provider], everyone=everyone)
+                view = judged_provider(provider, agents, serving, snapshot.config.auth, judge)
                 known = _Made(inputs, view, now, changes_at(view, now))
             made[key] = known
         self._made = made
@@ -217,17 +247,21 @@ def _holds(made: _Made, now: int) -> bool:
     return made.made_at <= now and (made.until is None or now < made.until)
 
 
-def _inputs(provider: str, agent: AgentInfo, snapshot: Snapshot, agent_count: int) -> tuple[object, ...]:
-    """Everything that the judgement depends on. Profiles of other providers count only where they can lend a key."""
+def _serving(provider: str, agent: AgentInfo, snapshot: Snapshot) -> tuple[Profile, ...]:
     store = _store(agent)
     names = schedule_for(snapshot.openclaw_version or snapshot.generation).names
-    lender = names.key_lenders.get(names.auth_key(provider))
     own = names.auth_key(provider)
-    serving = {p for p in {profile.provider for profile in store.profiles} if names.auth_key(p) in (own, lender)}
+    lender = names.key_lenders.get(own)
+    providers = {profile.provider for profile in store.profiles}
+    serving = {name for name in providers if names.auth_key(name) in (own, lender)}
+    return tuple(profile for profile in store.profiles if profile.provider in serving)
+
+
+def _inputs(serving: tuple[Profile, ...], agent: AgentInfo, snapshot: Snapshot, agent_count: int) -> tuple[object, ...]:
+    """Everything that the judgement depends on."""
     return (
-        tuple(profile for profile in store.profiles if profile.provider in serving),
-        len(store.profiles),
-        store.order,
+        serving,
+        _store(agent).order,
         snapshot.config.auth,
         snapshot.openclaw_version,
         snapshot.generation,

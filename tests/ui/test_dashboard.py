@@ -213,7 +213,7 @@ async def test_the_detail_follows_the_cursor_and_hides_when_there_is_no_room() -
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("j")
         await pilot.pause()
-        assert screen_lines(app)[3].endswith("anthropic:max-tide")
+        assert screen_lines(app)[3][80:].strip(" ┃") == "anthropic:max-tide"
         await pilot.resize_terminal(80, 24)
         await pilot.pause()
         assert "Why it is not next" not in screen_text(app)

@@ -78,6 +78,8 @@ class ConfirmScreen(ModalScreen[None]):
 
     def refresh_time(self) -> None:
         """Draw what stands now: the preview, the wait, or the end."""
+        if not self.query(LineScroll):
+            return  # the clock ticks before the dialog is composed, and while it is taken down
         pane = self.query_one("#dialog-lines", LineScroll)
         width = pane.text_width
         lines = list(self._ended or (self._progress(width) if self._worker is not None else self._preview(width)))
@@ -166,7 +168,7 @@ class ConfirmScreen(ModalScreen[None]):
 
     def action_scroll(self, rows: int) -> None:
         """Scroll the preview."""
-        self.query_one("#dialog-lines", LineScroll).scroll_relative(y=rows, animate=False)
+        self.query_one("#dialog-lines", LineScroll).scroll_by(rows)
 
     async def _carry_out(self) -> None:
         snapshot = self.claw.snapshot

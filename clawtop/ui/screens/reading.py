@@ -49,6 +49,8 @@ class ReadingScreen(ModalScreen[None]):
 
     def refresh_time(self) -> None:
         """Make the lines anew: their times have moved on."""
+        if not self.query(LineScroll):
+            return  # the clock ticks before the page is composed, and while it is taken down
         title: Line = (
             (f" {self._title} ", Tone.ACCENT),
             ("  q closes, ", Tone.DIM),
@@ -68,12 +70,12 @@ class ReadingScreen(ModalScreen[None]):
 
     def action_scroll(self, rows: int) -> None:
         """Scroll by lines."""
-        self._pane.scroll_relative(y=rows, animate=False)
+        self._pane.scroll_by(rows)
 
     def action_page(self, pages: int) -> None:
         """Scroll by pages."""
-        self._pane.scroll_relative(y=pages * max(1, self._pane.size.height - 1), animate=False)
+        self._pane.scroll_by(pages * max(1, self._pane.page - 1))
 
     def action_end(self, direction: int) -> None:
         """To the beginning or the end."""
-        self._pane.scroll_to(y=0 if direction < 0 else self._pane.virtual_size.height, animate=False)
+        self._pane.scroll_to_edge(direction)

@@ -1,56 +1,101 @@
-"""Lines to read: the detail pane, the help. Scrolls; draws only what changed."""
+"""Lines to read: the detail pane, pages, dialogs. Draws only what changed, and its own scroll mark.
+
+Not a ScrollView: there, another number of lines lays the whole screen out anew, at every move of the cursor.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
+from textual import events
+from textual.geometry import Region
 from textual.strip import Strip
+from textual.widget import Widget
 
 from clawtop.ui.face import face
 from clawtop.ui.strips import strip
-from clawtop.view.line import EMPTY, Line, Tone
+from clawtop.view.line import Line, Piece, Tone, fitted
+
+WHEEL_LINES = 3
+_THUMB: Piece = ("┃", Tone.DIM)
+_TRACK: Piece = (" ", Tone.PLAIN)
 
 
-class LineScroll(ScrollView):
+class LineScroll(Widget):
     """Shows lines that were made for its width."""
 
-    DEFAULT_CSS = """
-    LineScroll { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; height: 1fr; }
-    """
+    DEFAULT_CSS = "LineScroll { height: 1fr; }"
 
     def __init__(self, *, id: str, can_focus: bool = False, margin: int = 1, raised: bool = False) -> None:  # noqa: A002
         super().__init__(id=id)
         self.can_focus = can_focus
         self._lines: Sequence[Line] = ()
+        self._top = 0
         self._margin = margin
         self._raised = raised
 
     @property
     def text_width(self) -> int:
         """Cells that a line has."""
-        return max(10, self.scrollable_content_region.width - 2 * self._margin)
+        return max(10, self.size.width - 2 * self._margin)
+
+    @property
+    def page(self) -> int:
+        """Lines that are visible at once."""
+        return max(1, self.size.height)
 
     def show(self, lines: Sequence[Line], *, from_top: bool = False) -> None:
         """Show these lines; `from_top` for another subject than before."""
-        before, self._lines = self._lines, lines
-        size = Size(1, len(lines))
-        if from_top and self.scroll_y:
-            self.scroll_to(y=0, animate=False)
-        if size != self.virtual_size:
-            self.virtual_size = size
-            self.refresh()
-            return
-        top = round(self.scroll_y)
-        for y in range(self.size.height):
-            if before[top + y : top + y + 1] != lines[top + y : top + y + 1]:
+        before = [self._line(y) for y in range(self.size.height)]
+        self._lines = lines
+        self._top = 0 if from_top else self._within(self._top)
+        for y, line in enumerate(before):
+            if line != self._line(y):
                 self.refresh(Region(0, y, self.size.width, 1))
+
+    def scroll_by(self, rows: int) -> None:
+        """Scroll down by so many lines, or up."""
+        top = self._within(self._top + rows)
+        if top != self._top:
+            self._top = top
+            self.refresh()
+
+    def scroll_to_edge(self, direction: int) -> None:
+        """To the beginning (negative) or the end."""
+        self.scroll_by(direction * len(self._lines))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.scroll_by(WHEEL_LINES)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.scroll_by(-WHEEL_LINES)
+
+    def on_resize(self) -> None:
+        self._top = self._within(self._top)
+        self.refresh()
+
+    def _within(self, top: int) -> int:
+        return max(0, min(top, len(self._lines) - self.page))
+
+    def _line(self, y: int) -> Line:
+        index = self._top + y
+        line = self._lines[index] if index < len(self._lines) else ()
+        if not self._margin:
+            return line
+        return ((" " * self._margin, Tone.PLAIN), *fitted(line, self.text_width), self._mark(y))
+
+    def _mark(self, y: int) -> Piece:
+        """The scroll mark, in the right margin."""
+        total, page = len(self._lines), self.page
+        if total <= page:
+            return _TRACK
+        size = max(1, page * page // total)
+        start = (page - size) * self._top // (total - page)
+        return _THUMB if start <= y < start + size else _TRACK
 
     def render_line(self, y: int) -> Strip:
         look = face(self).look
-        index = round(self.scroll_y) + y
-        line = self._lines[index] if index < len(self._lines) else EMPTY
-        line = ((" " * self._margin, Tone.PLAIN), *line) if self._margin else line
         base = look.raised if self._raised else look.base
-        return strip(line, self.scrollable_content_region.width, look, base, ascii_glyphs=face(self).ascii_glyphs)
+        return strip(self._line(y), self.size.width, look, base, ascii_glyphs=face(self).ascii_glyphs)
