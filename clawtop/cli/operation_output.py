@@ -56,7 +56,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     from clawtop.store.journal import Journal
 
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
-    if not args.dry_run:
+    if not args.dry_run and args.at is None:
         land_leftovers(reader.layout.state_dir)
     snapshot = reader.read()
     journal = Journal(snapshot.state_dir)
