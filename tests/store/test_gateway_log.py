@@ -1,0 +1,417 @@
+"""The gateway's log: followed across rotation, bounded, and patient with whatever stands in it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clawtop.core.model import EventKind
+from clawtop.core.timeline import is_background
+from clawtop.store import gateway_log
+from clawtop.store.gateway_log import LINE_BYTES, LogTail, find_log
+from clawtop.store.log_lines import BadLineError, Names, hashed_profile, parse_line
+from clawtop.store.log_words import rough
+from tests.support.samples import ROOT
+
+START = 1_795_214_000_000
+NAMES = Names({hashed_profile("fakeai:one"): "fakeai:one"}, {"s-1": "agent:main:main"})
+
+
+def line(text: str, *, subsystem: str = "diagnostic", time: str = "2026-11-20T22:34:27.000+00:00", **more: Any) -> str:
+    """A line of the file as 2026.5.20 writes it."""
+    return json.dumps({"0": json.dumps({"subsystem": subsystem}), "1": text, "time": time, **more})
+
+
+def done(number: int) -> str:
+    return line(f"lane task done: lane=main durationMs={number} active=0 queued=0")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "openclaw-2026-11-20.log"
+
+
+def durations(tail: LogTail) -> list[int | None]:
+    return [event.duration_ms for event in tail.events]
+
+
+# --- following ---------------------------------------------------------------------------------------------------
+
+
+def test_only_what_is_new_is_read(log: Path) -> None:
+    tail = LogTail()
+    log.write_text(done(1) + "\n")
+    assert len(tail.read(log, NAMES)) == 1
+    assert tail.read(log, NAMES) == ()
+    with log.open("a") as file:
+        file.write(done(2) + "\n" + done(3)[:20])
+    assert [event.duration_ms for event in tail.read(log, NAMES)] == [2]
+    with log.open("a") as file:
+        file.write(done(3)[20:] + "\n")
+    assert [event.duration_ms for event in tail.read(log, NAMES)] == [3]
+    assert durations(tail) == [1, 2, 3]
+    assert tail.problem is None
+
+
+def test_rotation_loses_nothing_of_either_file(log: Path) -> None:
+    tail = LogTail()
+    log.write_text(done(1) + "\n")
+    tail.read(log, NAMES)
+    with log.open("a") as file:
+        file.write(done(2) + "\n")
+    log.rename(log.with_suffix(".log.1"))
+    log.write_text(done(3) + "\n")
+    assert [event.duration_ms for event in tail.read(log, NAMES)] == [2, 3]
+
+
+def test_the_next_days_file_follows_the_last_one(tmp_path: Path) -> None:
+    today, tomorrow = tmp_path / "openclaw-2026-11-20.log", tmp_path / "openclaw-2026-11-21.log"
+    tail = LogTail()
+    today.write_text(done(1) + "\n")
+    assert find_log((tmp_path, tmp_path / "missing")) == today
+    tail.read(today, NAMES)
+    with today.open("a") as file:
+        file.write(done(2) + "\n")
+    tomorrow.write_text(done(3) + "\n")
+    assert find_log((tmp_path,)) == tomorrow
+    tail.read(tomorrow, NAMES)
+    assert durations(tail) == [1, 2, 3]
+
+
+def test_between_rename_and_creation_the_tail_waits(log: Path) -> None:
+    tail = LogTail()
+    log.write_text(done(1) + "\n")
+    tail.read(log, NAMES)
+    log.rename(log.with_suffix(".old"))
+    assert tail.read(log, NAMES) == ()
+    assert tail.problem is not None
+    assert tail.problem.code == "log-missing"
+    log.write_text(done(2) + "\n")
+    assert [event.duration_ms for event in tail.read(log, NAMES)] == [2]
+    assert tail.problem is None
+
+
+def test_a_truncated_file_is_read_from_its_new_beginning(log: Path) -> None:
+    tail = LogTail()
+    log.write_text((done(1) + "\n") * 3)
+    tail.read(log, NAMES)
+    log.write_text(done(2) + "\n")
+    assert [event.duration_ms for event in tail.read(log, NAMES)] == [2]
+
+
+def test_half_a_line_before_a_rotation_is_not_glued_to_the_new_file(log: Path) -> None:
+    tail = LogTail()
+    log.write_text(done(1) + "\n" + done(2)[:30])
+    tail.read(log, NAMES)
+    log.unlink()
+    log.write_text(done(3) + "\n")
+    tail.read(log, NAMES)
+    assert durations(tail) == [1, 3]
+    assert tail.bad_lines == 0
+
+
+# --- bounds ------------------------------------------------------------------------------------------------------
+
+
+def test_of_a_long_log_only_the_end_is_read(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_log, "FIRST_BYTES", 4_000)
+    log.write_text("".join(done(number) + "\n" for number in range(1_000)))
+    tail = LogTail()
+    tail.read(log, NAMES)
+    assert durations(tail)[-1] == 999
+    assert len(tail.events) < 40
+    assert tail.bad_lines == 0, "the half line at the beginning of the window is nobody's fault"
+
+
+def test_a_burst_between_two_reads_is_bounded_too(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway_log, "NEXT_BYTES", 4_000)
+    tail = LogTail()
+    log.write_text(done(1) + "\n")
+    tail.read(log, NAMES)
+    with log.open("a") as file:
+        file.writelines(done(number) + "\n" for number in range(2, 1_000))
+    fresh = tail.read(log, NAMES)
+    assert fresh[-1].duration_ms == 999
+    assert len(fresh) < 40
+    assert tail.bad_lines == 0
+
+
+def test_a_line_of_a_megabyte_is_counted_and_left(log: Path) -> None:
+    log.write_text(done(1) + "\n" + line("x" * 1_000_000) + "\n" + done(2) + "\n")
+    tail = LogTail()
+    tail.read(log, NAMES)
+    assert durations(tail) == [1, 2]
+    assert tail.skipped_lines == 1
+    assert tail.problem is not None
+    assert tail.problem.text == "1 lines are longer than 64 KiB; they are left out"
+
+
+def test_a_line_that_never_ends_takes_no_memory(log: Path) -> None:
+    tail = LogTail()
+    log.write_text(done(1) + "\n")
+    tail.read(log, NAMES)
+    for _ in range(5):
+        with log.open("a") as file:
+            file.write("y" * LINE_BYTES)
+        tail.read(log, NAMES)
+        assert len(tail._partial) <= LINE_BYTES
+    with log.open("a") as file:
+        file.write("\n" + done(2) + "\n")
+    tail.read(log, NAMES)
+    assert durations(tail) == [1, 2]
+
+
+# --- what is no log ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "not a log line",
+        "{broken",
+        "[1, 2]",
+        '{"0": "x"}',
+        line("lane task done: lane=main", time="yesterday"),
+        line("lane task done: lane=main", time="2026-11-20T22:34:27"),
+        '{"time": 7, "1": "lane task done: lane=main"}',
+        "[" * 100_000,
+        '{"a":' * 20_000,
+        "\x00\x01\x02",
+        "2026-11-20T99:34:27Z impossible",
+    ],
+    ids=[
+        "prose",
+        "broken",
+        "list",
+        "no-time",
+        "words-as-time",
+        "no-zone",
+        "number-as-time",
+        "deep",
+        "deeper",
+        "nul",
+        "hour",
+    ],
+)
+def test_what_is_no_line_is_counted_and_named_without_its_content(log: Path, bad: str) -> None:
+    log.write_text(done(1) + "\n" + bad[:60_000] + "\n" + done(2) + "\n")
+    tail = LogTail()
+    tail.read(log, NAMES)
+    assert durations(tail) == [1, 2]
+    assert tail.bad_lines == 1
+    assert tail.problem is not None
+    assert tail.problem.code == "log-odd-lines"
+    assert bad[:12] not in tail.problem.text
+
+
+def test_bytes_that_are_no_utf8_and_escapes_reach_nobody(log: Path) -> None:
+    hostile = line('lane task error: lane=main durationMs=3 error="\x1b]0;pwned\x07 \u202e sk-abcdefghijkl"').encode()
+    log.write_bytes(b"\xff\xfe\n" + hostile + b"\n")
+    tail = LogTail()
+    tail.read(log, NAMES)
+    (event,) = tail.events
+    assert event.text.isprintable()
+    assert "\x1b" not in event.text
+    assert "sk-abc" not in event.text
+
+
+@pytest.mark.parametrize("what", ["directory", "fifo", "unreadable"])
+def test_what_cannot_be_read_is_named_and_does_not_hang(log: Path, what: str) -> None:
+    if what == "directory":
+        log.mkdir()
+    elif what == "fifo":
+        os.mkfifo(log)
+    else:
+        log.symlink_to(log)
+    tail = LogTail()
+    assert tail.read(log, NAMES) == ()
+    assert tail.problem is not None
+    assert tail.problem.code == "log-unreadable"
+
+
+def test_no_log_is_no_problem() -> None:
+    tail = LogTail()
+    assert tail.read(None, NAMES) == ()
+    assert tail.problem is None
+
+
+@given(st.text(max_size=200))
+def test_no_line_whatever_breaks_the_reader(text: str) -> None:
+    try:
+        event = parse_line(text, NAMES)
+    except BadLineError:
+        return
+    assert event is None or event.text.isprintable()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["0", "1", "2", "time", "_meta", "message"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+            lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=9), s, max_size=3),
+            max_leaves=6,
+        ),
+    )
+)
+def test_no_object_whatever_breaks_the_reader(record: dict[str, Any]) -> None:
+    record["time"] = "2026-11-20T22:34:27Z"
+    event = parse_line(json.dumps(record), NAMES)
+    assert event is None or event.text.isprintable()
+
+
+# --- what lines tell ---------------------------------------------------------------------------------------------
+
+
+def test_zones_are_told_apart() -> None:
+    text = "lane task done: lane=main durationMs=1 active=0 queued=0"
+    stamps = ("2026-11-20T22:34:27.000Z", "2026-11-21T04:04:27.000+05:30", "2026-11-20T12:34:27.000-10:00")
+    moments = {event.at for stamp in stamps if (event := parse_line(line(text, time=stamp), NAMES)) is not None}
+    assert len(moments) == 1
+
+
+def test_profiles_are_matched_by_their_hash() -> None:
+    facts = {
+        "event": "auth_profile_failure_state_updated",
+        "runId": "r",
+        "profileId": "sha256:714a5393c4fb",
+        "provider": "fakeai",
+        "reason": "rate_limit",
+        "windowType": "cooldown",
+        "cooldownUntil": 1_795_214_097_000,
+    }
+    known = Names({hashed_profile("fakeai:three"): "fakeai:three"})
+    text = json.dumps(
+        {"0": "{}", "1": facts, "2": "auth profile failure state updated", "time": "2026-11-20T22:34:27Z"}
+    )
+    event = parse_line(text, known)
+    assert event is not None
+    assert event.profile == "fakeai:three"
+    assert (event.kind, event.reason) == (EventKind.MARK, "rate_limit")
+    stranger = parse_line(text, NAMES)
+    assert stranger is not None
+    assert stranger.profile == "sha256:714a5393c4fb"
+
+
+def test_a_run_names_its_session_from_then_on(log: Path) -> None:
+    log.write_text(
+        line("embedded run start: runId=r-9 sessionId=s-1 provider=p model=m")
+        + "\n"
+        + json.dumps(
+            {
+                "1": {"event": "embedded_run_agent_end", "runId": "r-9", "isError": True, "error": "429"},
+                "time": "2026-11-20T22:34:28Z",
+            }
+        )
+        + "\n"
+    )
+    tail = LogTail()
+    assert [event.session_key for event in tail.read(log, NAMES)] == ["agent:main:main", "agent:main:main"]
+
+
+TAKEOVER = "session file changed while embedded prompt lock was released: /s/s-1.jsonl"
+LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (
+            f'lane task error: lane=session:agent:main:main durationMs=9 error="Error: {TAKEOVER}"',
+            EventKind.TAKEOVER,
+            TAKEOVER,
+        ),
+        (
+            f'lane task error: lane=main durationMs=9 error="Error: {LOCKED}"',
+            EventKind.CONTENDED,
+            "session file locked",
+        ),
+        (
+            'lane task error: lane=session:agent:main:main durationMs=9 error="E: x"',
+            EventKind.FAILURE,
+            "turn failed: E: x",
+        ),
+        ('lane task error: lane=main durationMs=9 error="E: x"', EventKind.LANE, "turn failed: E: x"),
+        (
+            "lane wait exceeded: lane=main waitedMs=61000 queueAhead=2 activeNow=4",
+            EventKind.WAIT,
+            "waited for lane main, 2 ahead",
+        ),
+        ("embedded run done: runId=r sessionId=s-1 durationMs=2950 aborted=false", EventKind.REPLY, "replied"),
+        ("embedded run done: runId=r sessionId=s-1 durationMs=2950 aborted=true", EventKind.REPLY, "aborted"),
+        ("embedded run start: runId=r sessionId=s-1 provider=p model=m", EventKind.ATTEMPT, "asks p/m"),
+        (
+            "stuck session: sessionId=s-1 state=processing age=149s queueDepth=2",
+            EventKind.STUCK,
+            "processing, for 149s, queued 2",
+        ),
+        (
+            "long-running session: sessionId=s-1 state=processing age=20s queueDepth=0 recovery=none",
+            EventKind.STUCK,
+            "for 20s",
+        ),
+        (
+            "removed stale session lock: /s/a b.jsonl.lock (dead-pid)",
+            EventKind.LOCK,
+            "stale session lock a b.jsonl.lock (dead-pid)",
+        ),
+        ("transient same-model retry 3/9 for p/m reason=rate_limit: delayMs=685", EventKind.ATTEMPT, "retry 3/9"),
+        ("gateway ready", EventKind.GATEWAY, "gateway ready"),
+        (
+            "⇄ res ✗ agent errorCode=UNAVAILABLE errorMessage=All models failed (2)",
+            EventKind.FAILURE,
+            "All models failed",
+        ),
+    ],
+)
+def test_lines_in_words(text: str, kind: EventKind, said: str) -> None:
+    event = parse_line(line(text), NAMES)
+    assert event is not None
+    assert event.kind is kind
+    assert said in event.text
+
+
+def test_what_says_nothing_about_failover_sessions_or_lanes_is_left_out() -> None:
+    assert parse_line(line("Browser control listening on http://127.0.0.1:1"), NAMES) is None
+    assert parse_line(line("something a later version says"), NAMES) is None
+
+
+def test_console_lines_are_read_too() -> None:
+    event = parse_line("2026-11-20T22:34:27.000+00:00 [diagnostic] lane dequeue: lane=main waitMs=7 queueSize=1", NAMES)
+    assert event is not None
+    assert (event.kind, event.lane, event.duration_ms, event.data["step"]) == (EventKind.LANE, "main", 7, "dequeue")
+
+
+@pytest.mark.parametrize("version", ["2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6"])
+def test_real_logs_are_understood_line_by_line(version: str) -> None:
+    tail = LogTail()
+    events = tail.read(ROOT / version / "gateway.log.jsonl", NAMES)
+    assert (tail.bad_lines, tail.skipped_lines) == (0, 0)
+    kinds = {event.kind for event in events}
+    assert {EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK, EventKind.GATEWAY} <= kinds
+    assert any(not is_background(event) for event in events)
+    assert all(event.text.isprintable() and "sk-" not in event.text for event in events)
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (0, "0 ms"),
+        (685, "685 ms"),
+        (1_999, "1999 ms"),
+        (2_949, "2.9 s"),
+        (29_600, "30 s"),
+        (119_000, "119 s"),
+        (120_000, "2 min"),
+        (300_000, "5 min"),
+        (18_000_000, "5 h"),
+    ],
+)
+def test_spans_are_rough(ms: int, said: str) -> None:
+    assert rough(ms) == said
