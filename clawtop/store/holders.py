@@ -85,7 +85,7 @@ class Presence:
         member = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         try:
             _refuse_another_users(directory.parent.parent)
-            for path in (directory.parent, directory, processes, directory / "locks"):
+            for path in (directory.parent, directory, processes, directory / "locks", _steps(directory)):
                 _private_directory(path)
             _bury_files(processes)
             lock = _file_lock(processes / f"{member}.lock")
@@ -165,6 +165,15 @@ def _refuse_another_users(path: Path) -> None:
             hint="run clawtop as the user that OpenClaw runs as",
             unchanged="no session was touched",
         )
+
+
+def _steps(directory: Path) -> Path:
+    """Where the locks of the steps are: two levels below the records.
+
+    filelock calls mkdir for a lock's directory at each attempt, and that waits for the directory above it: beside the
+    records, for every record that is renamed there.
+    """
+    return directory / "locks" / "steps"
 
 
 def _file_lock(path: Path) -> filelock.BaseFileLock:
@@ -269,7 +278,7 @@ class HolderRecords:
         name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
         lock = self._locks.get(name)
         if lock is None:
-            lock = self._locks[name] = _file_lock(self.directory / "locks" / name)
+            lock = self._locks[name] = _file_lock(_steps(self.directory) / name)
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout:
