@@ -67,17 +67,15 @@ def writer(kind: str, openclaw: OpenClaw, agent: Path, *, updates: int, work_ms:
 
 def together(writers: Sequence[Talker], *, seconds: float = 0.0) -> list[Writer]:
     """Let all go at once; what each did. With `seconds` they are stopped then, else they end by themselves."""
-    for writer in writers:
-        writer.say("go")
+    for each in writers:
+        each.say("go")
     if seconds:
         time.sleep(seconds)
-        for writer in writers:
-            assert writer.process.stdin is not None
-            writer.process.stdin.close()
-    results = [json.loads(writer.hear()) for writer in writers]
-    for writer in writers:
-        writer.process.kill()
-        writer.process.wait()
+        for each in writers:
+            each.say_no_more()
+    results = [json.loads(each.hear()) for each in writers]
+    for each in writers:
+        each.stop()
     return [Writer(each["done"], each["failed"], each["longestMs"], each["seconds"]) for each in results]
 
 
