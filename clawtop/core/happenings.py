@@ -110,7 +110,8 @@ def _sessions(before: Snapshot, after: Snapshot) -> Iterator[Event]:
         if old is None:
             text = f"{safe(new.key)} appeared, {new.status or 'no status'}"
         elif old.profile != new.profile:
-            text = f"{safe(new.key)} pinned to {safe(new.profile or 'none')} ({safe(new.profile_source or 'unpinned')})"
+            pin = f"pinned to {safe(new.profile)} ({safe(new.profile_source or 'unknown')})" if new.profile else "unpinned"
+            text = f"{safe(new.key)} {pin}"
         else:
             text = f"{safe(new.key)} {_status(old)} → {_status(new)}"
         routine = old is not None and old.profile == new.profile and not {_status(old), _status(new)} - _ROUTINE
