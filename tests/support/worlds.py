@@ -9,6 +9,8 @@ from clawtop.core.model import (
     AuthStore,
     ConfigSummary,
     Credential,
+    Event,
+    EventKind,
     Gateway,
     GatewayState,
     Generation,
@@ -430,3 +432,36 @@ EMPTY = Snapshot(
     warnings=(Problem("state-missing", "/home/claw/.openclaw", "there is no such directory"),),
 )
 """No state directory."""
+
+
+def event(seconds_ago: int, kind: EventKind, text: str, **more: object) -> Event:
+    """Something that happened so many seconds ago."""
+    facts: dict[str, object] = {"source": "engine", **more}
+    return Event(NOW - seconds_ago * SECOND, kind, text=text, **facts)  # type: ignore[arg-type]
+
+
+STORY = (
+    event(90, EventKind.GATEWAY, "gateway ready", source="gateway-log"),
+    event(70, EventKind.LANE, "queued in lane main, 2 waiting", source="gateway-log", lane="main"),
+    event(40, EventKind.FAILURE, "429 rate_limit_error", session_key=SESSIONS[0].key, agent="main", run_id="run-7c1e"),
+    event(
+        39,
+        EventKind.ROTATE,
+        "rotate to the next profile: rate_limit",
+        agent="main",
+        profile="anthropic:max-reef",
+        provider="anthropic",
+        session_key=SESSIONS[0].key,
+        lane="channel",
+    ),
+    event(38, EventKind.MARK, "marked cooldown for 30 s: rate_limit", agent="main", profile="anthropic:max-reef"),
+    event(
+        9,
+        EventKind.TAKEOVER,
+        "session file changed while embedded prompt lock was released",
+        session_key=SESSIONS[0].key,
+    ),
+    event(3, EventKind.OPERATION, "done: clear openai:spare", source="operation", agent="main", profile="openai:spare"),
+)
+TOLD = replace(INCIDENT, events=STORY)
+"""The incident, and how it came to it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import Clock
-from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.core.model import Snapshot
 from clawtop.engine.player import Player, PlayerClock
 from clawtop.engine.tape import Tape
 from clawtop.errors import OperationFailedError
@@ -22,39 +22,13 @@ from clawtop.ui.screens.reading import ReadingScreen
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
 from tests.support.screens import make_app, screen_lines, screen_text
-from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, SESSIONS
+from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SESSIONS, STORY, TOLD
 
 pytestmark = pytest.mark.anyio
 GOLDEN = Path(__file__).parent / "golden"
 WIDE, SMALL = (120, 30), (80, 24)
 BY_ITSELF = IncidentPorts(opens=None)
 KEY = SESSIONS[0].key
-
-
-def event(seconds_ago: int, kind: EventKind, text: str, **more: object) -> Event:
-    facts: dict[str, object] = {"source": "engine", **more}
-    return Event(NOW - seconds_ago * SECOND, kind, text=text, **facts)  # type: ignore[arg-type]
-
-
-STORY = (
-    event(90, EventKind.GATEWAY, "gateway ready", source="gateway-log"),
-    event(70, EventKind.LANE, "queued in lane main, 2 waiting", source="gateway-log", lane="main"),
-    event(40, EventKind.FAILURE, "429 rate_limit_error", session_key=KEY, agent="main", run_id="run-7c1e"),
-    event(
-        39,
-        EventKind.ROTATE,
-        "rotate to the next profile: rate_limit",
-        agent="main",
-        profile="anthropic:max-reef",
-        provider="anthropic",
-        session_key=KEY,
-        lane="channel",
-    ),
-    event(38, EventKind.MARK, "marked cooldown for 30 s: rate_limit", agent="main", profile="anthropic:max-reef"),
-    event(9, EventKind.TAKEOVER, "session file changed while embedded prompt lock was released", session_key=KEY),
-    event(3, EventKind.OPERATION, "done: clear openai:spare", source="operation", agent="main", profile="openai:spare"),
-)
-TOLD = replace(INCIDENT, events=STORY)
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["120x30", "80x24"])
