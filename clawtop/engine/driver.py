@@ -15,7 +15,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,62 +24,30 @@ from typing import Any, Self
 from clawtop.clock import Clock, SystemClock
 from clawtop.core import fallback
 from clawtop.core.admission import OnContention
-from clawtop.core.cooldown import Schedule
-from clawtop.core.failover import TimeoutPolicy
-from clawtop.core.failover_steps import FailoverRules, caps_from_config
 from clawtop.core.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
-from clawtop.core.model import Event, EventKind, Generation, ModelRef
+from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.session_override import Pin
-from clawtop.core.staleness import NamespaceEvidence
 from clawtop.engine.candidates import Candidates, ProbeBook
 from clawtop.engine.chain import AllModelsFailedError, Chain
-from clawtop.engine.desk import Desk
 from clawtop.engine.drive import Drive
 from clawtop.engine.events import Teller
-from clawtop.engine.foreign import ForeignRuns
+from clawtop.engine.foreign import NO_GATEWAY
 from clawtop.engine.journal_writer import JournalWriter
-from clawtop.engine.lane_scheduler import LaneScheduler
-from clawtop.engine.locked import update_store
-from clawtop.engine.marks import Marks
-from clawtop.engine.providers.base import Timeouts
-from clawtop.engine.registry import PromptRegistry
+from clawtop.engine.opening import EngineSettings, Ground, evidence, open_desk
 from clawtop.engine.runner import ModelRun
 from clawtop.engine.session_choice import SessionChoice, choose_session
 from clawtop.engine.turn import Answer, Asked, Turn
-from clawtop.errors import ClawtopError, CoordinationError, RefusedError, UsageError
-from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_target import StoreTarget
-from clawtop.store.auth_update import Change
-from clawtop.store.config import summarise
+from clawtop.errors import ClawtopError, CoordinationError, UsageError
 from clawtop.store.journal import Journal
-from clawtop.store.layout import Layout, locate
-from clawtop.store.mark_spool import MarkSpool
-from clawtop.store.mounts import mount_obstacles
+from clawtop.store.layout import Layout
 from clawtop.store.processes import ProcessTable, SystemProcesses
-from clawtop.store.secrets import SecretSources
 from clawtop.store.session_entry import add_entry, entry_for
-from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
 
-DRIVEN = frozenset({Generation.A, Generation.B})
+__all__ = ["Driver", "EngineSettings"]
+
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What an operator may set for all runs of a driver.
-
-    Attributes:
-        timeouts: what a timeout does to a run (design.md 5); terminal by default.
-        call: limits of one provider call.
-        drain_s: how long closing waits for marks before it spools them.
-        max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
-    """
-
-    timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
-    call: Timeouts = field(default_factory=Timeouts)
-    drain_s: float = 2.0
-    max_wait_s: float = 300.0
+_LOOK_EVERY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +87,21 @@ class Driver:
             RefusedError: its generation keeps sessions or credentials where clawtop does not write.
         """
         self._clock: Clock = clock or SystemClock()
-        self._processes: ProcessTable = processes or SystemProcesses()
-        self._environ = dict(os.environ) if environ is None else environ
-        self._home = home or Path.home()
-        self._state_dir = state_dir
         self._settings = settings or EngineSettings()
+        self._ground = Ground(
+            state_dir,
+            self._clock,
+            processes or SystemProcesses(),
+            dict(os.environ) if environ is None else environ,
+            home or Path.home(),
+        )
         self._listen = listen
         self._drives: dict[str, Drive] = {}
-        layout = self._located()
-        self._writer = JournalWriter(Journal(layout.state_dir))
         self._probes = ProbeBook()
         self._adopted = False
-        self.foreign = ForeignRuns(self._reader())
-        self.desk = self._desk(layout, compaction_wait)
+        self._looked_at: float | None = None
+        self.desk = open_desk(self._ground, self._settings, self.emit, compaction_wait)
+        self._writer = JournalWriter(Journal(self.layout.state_dir))
 
     @property
     def layout(self) -> Layout:
@@ -154,7 +124,7 @@ class Driver:
             await run.ended()
         await self.desk.marks.aclose(self._settings.drain_s)
         await self.desk.registry.aclose()
-        await self.foreign.aclose()
+        await self.desk.foreign.aclose()
         await self.desk.aclose()
         await asyncio.to_thread(self._writer.close)
 
@@ -212,7 +182,7 @@ class Driver:
 
     async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> Answer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
-        self._refresh()
+        await self._look_around()
         choice = choose_session(self.layout, session, wishes.agent)
         if not message.strip():
             raise UsageError("the message is empty")
@@ -301,7 +271,7 @@ class Driver:
         """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
         if answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
-        elif await self.foreign.gateway_can_run():
+        elif (await self.desk.foreign.gateway()).state not in NO_GATEWAY:
             why = "a gateway runs, or may run, and only it may write the session list"
         else:
             ended = self._clock.now_ms()
@@ -337,90 +307,16 @@ class Driver:
         if self._listen is not None:
             self._listen(event)
 
-    # --- what the desk is made of --------------------------------------------------------------------------------
-
-    def _located(self) -> Layout:
-        layout = locate(self._state_dir, env=self._environ, home=self._home)
-        if layout.generation not in DRIVEN:
-            what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
-            raise RefusedError(
-                f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
-                hint="sessions of 2026.3 to 2026.6.1 are files; later ones are the gateway's own database",
-                unchanged="nothing was sent and nothing was written",
-            )
-        if not layout.writable_generation:
-            raise RefusedError(
-                f"the generation of {safe(layout.state_dir)} is a guess ({layout.generation_how})",
-                hint="OpenClaw notes its version in openclaw.json when it starts",
-                unchanged="nothing was sent and nothing was written",
-            )
-        return layout
-
-    def _refresh(self) -> None:
-        """Go by the configuration as it is now."""
+    async def _look_around(self) -> None:
+        """Go by the configuration as it is now, and know whether the pids of this directory are ours to judge."""
+        ground, desk = self._ground, self.desk
         if not self.layout.config.is_current():
-            layout = self._located()
-            self.desk.moved(
-                layout,
-                summarise(layout.config, layout.generation, self._environ),
-                SecretSources.of(layout.config.raw or {}, self._environ),
-            )
-
-    def _reader(self) -> SnapshotReader:
-        return SnapshotReader(
-            state_dir=self._state_dir,
-            env=self._environ,
-            home=self._home,
-            clock=self._clock,
-            processes=self._processes,
-        )
-
-    def _desk(self, layout: Layout, compaction_wait: Callable[[Path], Awaitable[None]] | None) -> Desk:
-        config = summarise(layout.config, layout.generation, self._environ)
-        generation = layout.generation or Generation.B
-        machine = Machine(clock=self._clock, processes=self._processes)
-        environment = NamespaceEvidence(mount_obstacles(layout.state_dir))
-
-        async def land(target: StoreTarget, change: Change, wait: float) -> object:
-            return await update_store(target, change, machine, wait=wait)
-
-        return Desk(
-            layout=layout,
-            generation=generation,
-            config=config,
-            sources=SecretSources.of(layout.config.raw or {}, self._environ),
-            rules=FailoverRules(self._settings.timeouts, caps_from_config(config.auth.cooldowns)),
-            call_timeouts=self._settings.call,
-            clock=self._clock,
-            processes=self._processes,
-            registry=PromptRegistry(
-                layout.state_dir, clock=self._clock, journal=self.emit, max_wait_s=self._settings.max_wait_s
-            ),
-            lanes=LaneScheduler(clock=self._clock, limits=config.lane_limits, journal=self.emit),
-            marks=Marks(
-                clock=self._clock,
-                schedule=self._schedule_of,
-                land=land,
-                spool=MarkSpool(layout.state_dir),
-                journal=self.emit,
-                targets=self._store_of,
-            ),
-            foreign=self.foreign,
-            environment=environment,
-            compaction_wait=compaction_wait,
-        )
-
-    def _schedule_of(self, provider: str) -> Schedule:
-        return self.desk.schedule_of(provider)
-
-    def _store_of(self, agent: str) -> StoreTarget | None:
-        place = self.layout.agent(agent)
-        directory = place.agent_dir if place is not None else None
-        if agent == "main" and directory is None:
-            directory = self.layout.main_agent_dir
-        if directory is None:
-            return None
-        return StoreTarget(agent, str(directory), self.layout.generation, proven=self.layout.writable_generation)
+            layout = ground.layout()
+            desk.moved(layout, ground.config(layout), ground.sources(layout))
+        now = self._clock.monotonic()
+        if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            desk.environment = evidence(desk.layout, await desk.foreign.gateway())
 
 
 def _place(lane: str) -> str:

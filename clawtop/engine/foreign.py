@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from clawtop.core.admission import ForeignHolder
-from clawtop.core.model import GatewayState, Session
+from clawtop.core.model import Gateway, GatewayState, Session
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.layout import AgentPaths
 from clawtop.store.sessions import read_sessions
@@ -15,6 +15,7 @@ from clawtop.store.snapshot import SnapshotReader
 
 RUNNING = "running"
 NO_GATEWAY = frozenset({GatewayState.ABSENT, GatewayState.DEAD})
+"""States in which no gateway can be running."""
 
 
 class ForeignRuns:
@@ -69,11 +70,11 @@ class ForeignRuns:
         how = now.active_how or f"gateway {snapshot.gateway.state}"
         return ForeignHolder(f"an OpenClaw run ({how})", "status", snapshot.gateway.pid, now.started_at)
 
-    async def gateway_can_run(self) -> bool:
-        """Whether a gateway runs on this state directory, or might."""
+    async def gateway(self) -> Gateway:
+        """The gateway of this state directory, as it is now."""
         async with self._reading:
             snapshot = await asyncio.to_thread(self._reader.read)
-        return snapshot.gateway.state not in NO_GATEWAY
+        return snapshot.gateway
 
     def _is_known_to_rest(self, file: str) -> bool:
         """Whether the list that was read last still stands there, and says that nothing runs in the session."""

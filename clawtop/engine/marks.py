@@ -119,14 +119,16 @@ class Marks:
     async def aclose(self, drain_s: float = 2.0) -> tuple[Mark, ...]:
         """Land what can be landed within `drain_s` seconds, spool the rest. Returns marks that were lost."""
         self._closed = True
-        if self._landers:
-            await asyncio.wait(set(self._landers.values()), timeout=drain_s)
-        for lander in (remaining := tuple(self._landers.values())):
-            lander.cancel()
+        try:
+            if self._landers:
+                await asyncio.wait(set(self._landers.values()), timeout=drain_s)
+        finally:
+            lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))
+            for lander in (remaining := tuple(self._landers.values())):
+                lander.cancel()
+            for mark in lost:
+                self._tell(EventKind.MARK_LOST, mark, "could neither be landed nor written down")
         await asyncio.gather(*remaining, return_exceptions=True)
-        lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))
-        for mark in lost:
-            self._tell(EventKind.MARK_LOST, mark, "could neither be landed nor written down")
         self._pending.clear()
         return lost
 

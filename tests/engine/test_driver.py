@@ -12,7 +12,7 @@ import pytest
 from clawtop.core.admission import OnContention
 from clawtop.core.failover import TimeoutPolicy
 from clawtop.core.marking import Mark
-from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef
 from clawtop.demo.provider import Answer, BreakStream, Drop, Raw, Refuse, Stall, out_of_credit, overloaded, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, lab
@@ -143,10 +143,10 @@ async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(reef: Lab
 async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(reef: Lab) -> None:
     before = (reef.world.sessions_dir("main") / "sessions.json").read_bytes()
 
-    async def maybe() -> bool:
-        return True
+    async def maybe() -> Gateway:
+        return Gateway(GatewayState.UNKNOWN)
 
-    reef.driver.foreign.gateway_can_run = maybe  # type: ignore[method-assign]
+    reef.driver.desk.foreign.gateway = maybe  # type: ignore[method-assign]
     await reef.driver.drive("fresh", "hello").result()
     assert (reef.world.sessions_dir("main") / "sessions.json").read_bytes() == before
     assert "does not list" in reef.of(EventKind.NOTICE)[-1].text

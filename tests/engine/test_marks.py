@@ -309,3 +309,30 @@ async def test_events_name_the_profile_the_reason_and_hold_no_model_of_speech(tm
     assert (event.kind, event.reason, event.provider, event.run_id) == (EventKind.MARK, "rate_limit", "coral", "r1")
     assert "\x1b" not in event.text
     assert event.profile == "coral:\x1b[2J"
+
+
+async def test_a_close_that_is_cancelled_still_writes_everything_down(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.store.gate = asyncio.Event().wait
+    bench.failed()
+    await settle()
+    closing = asyncio.create_task(bench.marks.aclose(drain_s=60))
+    await settle()
+    closing.cancel()
+    await asyncio.wait({closing})
+    assert closing.cancelled()
+    assert len(bench.spooled()) == 1
+
+
+async def test_successes_of_a_profile_that_wait_together_are_one(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.store.gate = (free := asyncio.Event()).wait
+    now = bench.clock.now_ms()
+    bench.succeeded(at=now)
+    await settle()
+    for later in range(1, 50):
+        bench.succeeded(at=now + later)
+    assert len(bench.marks.pending()) == 2
+    free.set()
+    await bench.marks.drained()
+    assert bench.store.stats().last_used == now + 49
