@@ -110,8 +110,8 @@ def _sessions(before: Snapshot, after: Snapshot) -> Iterator[Event]:
         if old is None:
             text = f"{safe(new.key)} appeared, {new.status or 'no status'}"
         elif old.profile != new.profile:
-            pin = f"pinned to {safe(new.profile)} ({safe(new.profile_source or 'unknown')})" if new.profile else "unpinned"
-            text = f"{safe(new.key)} {pin}"
+            by = safe(new.profile_source or "unknown")
+            text = f"{safe(new.key)} " + (f"pinned to {safe(new.profile)} ({by})" if new.profile else "unpinned")
         else:
             text = f"{safe(new.key)} {_status(old)} → {_status(new)}"
         routine = old is not None and old.profile == new.profile and not {_status(old), _status(new)} - _ROUTINE

@@ -1,0 +1,171 @@
+"""What the gateway says over HTTP reaches later snapshots, and never delays one."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, LaneStats
+from clawtop.engine.gateway import GatewayReport
+from clawtop.engine.gateway_watch import INTERVAL_SECONDS, GatewayWatch, Probe
+from clawtop.store.config import ConfigRead, read_config
+from clawtop.store.gateway_token import gateway_token
+from clawtop.store.layout import Layout
+from clawtop.store.processes import listens
+from tests.support.clocks import ManualClock
+from tests.support.worlds import CALM, NOW
+
+pytestmark = pytest.mark.anyio
+
+LAYOUT = Layout(Path("/s"), Path("/s/openclaw.json"), ConfigRead(Path("/s/openclaw.json")))
+LANE = LaneStats("main", "main", "gateway-metrics", queued=3)
+LIVE = replace(CALM, gateway=Gateway(GatewayState.LIVE, 7, 18789))
+
+
+class FakeProbe:
+    """Answers from a list; the last answer stays."""
+
+    def __init__(self, *reports: GatewayReport) -> None:
+        self._reports = list(reports)
+        self.asked = 0
+
+    async def look(self, gateway: Gateway) -> GatewayReport | None:
+        self.asked += 1
+        if gateway.state is not GatewayState.LIVE:
+            return None
+        return self._reports.pop(0) if len(self._reports) > 1 else self._reports[0]
+
+
+def report(at: int = NOW, **health: Any) -> GatewayReport:
+    return GatewayReport(GatewayHealth(at, live=True, **health), (LANE,))
+
+
+def watching(probe: Probe, clock: ManualClock | None = None) -> GatewayWatch:
+    return GatewayWatch(clock or ManualClock(NOW), lambda _watch: probe)
+
+
+async def test_the_first_snapshot_goes_through_untouched_and_later_ones_tell_more() -> None:
+    watch = watching(FakeProbe(report(ready=True)))
+    assert watch(LAYOUT, LIVE) == LIVE
+    assert await watch.look()
+    after = watch(LAYOUT, LIVE)
+    assert after.gateway.health == GatewayHealth(NOW, live=True, ready=True)
+    assert after.lanes == (*LIVE.lanes, LANE)
+
+
+async def test_passing_time_alone_is_no_news() -> None:
+    watch = watching(
+        FakeProbe(report(NOW, uptime_ms=5), report(NOW + 5_000, uptime_ms=5_005), report(NOW, ready=False))
+    )
+    watch(LAYOUT, LIVE)
+    assert [await watch.look() for _ in range(3)] == [True, False, True]
+
+
+@pytest.mark.parametrize("state", [GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN])
+async def test_of_a_gateway_that_is_not_live_nothing_is_told(state: GatewayState) -> None:
+    watch = watching(FakeProbe(report()))
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    gone = replace(LIVE, gateway=Gateway(state, 7, 18789))
+    assert watch(LAYOUT, gone) == gone
+
+
+async def test_a_state_that_is_judged_as_of_another_time_is_left_alone() -> None:
+    watch = watching(FakeProbe(report()))
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    past = replace(LIVE, judged_at=NOW - 1)
+    assert watch(LAYOUT, past) == past
+
+
+async def test_it_asks_every_few_seconds_and_pokes_when_there_is_news() -> None:
+    clock = ManualClock(NOW)
+    probe = FakeProbe(report(), report(), report(ready=True))
+    watch = watching(probe, clock)
+    watch(LAYOUT, LIVE)
+    pokes: list[int] = []
+    task = asyncio.create_task(watch.run(lambda: pokes.append(probe.asked)))
+    await clock.advance(1)
+    await clock.advance(INTERVAL_SECONDS - 0.1)
+    assert probe.asked == 1
+    await clock.advance(2 * INTERVAL_SECONDS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pokes == [1, 3]
+
+
+async def test_nobody_is_asked_where_no_gateway_is_live() -> None:
+    clock = ManualClock(NOW)
+    probe = FakeProbe(report())
+    watch = watching(probe, clock)
+    watch(LAYOUT, replace(LIVE, gateway=Gateway(GatewayState.DEAD, 7, 18789)))
+    task = asyncio.create_task(watch.run(lambda: None))
+    await clock.advance(30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert probe.asked == 0
+
+
+# --- the token ---------------------------------------------------------------------------------------------------
+
+
+def config(tmp_path: Path, text: str) -> ConfigRead:
+    path = tmp_path / "openclaw.json"
+    path.write_text(text)
+    return read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "token"),
+    [
+        ('{"gateway": {"auth": {"token": "from-config"}}}', {}, "from-config"),
+        ('{"gateway": {"auth": {"token": "from-config"}}}', {"OPENCLAW_GATEWAY_TOKEN": "from-env"}, "from-config"),
+        ("{}", {"OPENCLAW_GATEWAY_TOKEN": "from-env"}, "from-env"),
+        ('{"gateway": {"auth": {"token": "${MINE}"}}}', {"MINE": "from-variable"}, "from-variable"),
+        ('{"gateway": {"auth": {"token": "${MINE}"}}}', {"OPENCLAW_GATEWAY_TOKEN": "from-env"}, "from-env"),
+        ('{"gateway": {"auth": "none"}}', {}, None),
+        ("[]", {}, None),
+        ("", {}, None),
+    ],
+)
+def test_where_the_token_comes_from(tmp_path: Path, text: str, env: dict[str, str], token: str | None) -> None:
+    assert gateway_token(config(tmp_path, text), env) == token
+
+
+def test_a_watch_that_saw_no_state_has_no_token() -> None:
+    assert GatewayWatch(ManualClock(NOW)).token() is None
+
+
+# --- who listens -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_listener_of_a_port_is_told_from_other_processes() -> None:
+    with listening() as port:
+        assert listens(os.getpid(), port)
+        assert not listens(os.getpid(), 1)
+        assert not listens(1, port)
+        assert not listens(2**22 + 12345, port)
