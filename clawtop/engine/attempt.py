@@ -85,12 +85,13 @@ class Attempt:
             await lock.release_for_prompt()
             turn.enter("prompting")
             holder.set_phase("prompting", self.profile.id if self.profile else None)
+            sent_at = self.desk.clock.now_ms()
             text, end = await self._ask(endpoint, conversation, holder)
             turn.enter("appending")
             async with lock.write() as window:
                 if window.accepted:
                     conversation = await _conversation(turn.session_file)
-                self._append(endpoint, text, end, conversation)
+                self._append(endpoint, text, end, conversation, sent_at)
         return Answer(
             text=text,
             model=self.model,
@@ -126,14 +127,14 @@ class Attempt:
                 turn.said(part.text)
         raise not_the_protocol(model.provider, "the reply has no end")
 
-    def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation) -> None:
+    def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation, sent_at: int) -> None:
         """Write the turn; the session's lock is held and nobody else has written."""
-        turn, model, at = self.turn, self.model, self.desk.clock.now_ms()
+        turn, model = self.turn, self.model
         begun = conversation.session_id is not None or conversation.leaf is not None
-        entries = [] if begun else [header(turn.session_id, turn.asked.cwd, at)]
+        entries = [] if begun else [header(turn.session_id, turn.asked.cwd, sent_at)]
         chain = EntryChain(conversation)
         if conversation.model != (model.provider, model.model):
-            entries.append(chain.model_change(model.provider, model.model, at))
+            entries.append(chain.model_change(model.provider, model.model, sent_at))
         reply = Reply(
             text=text,
             api=endpoint.api,
@@ -146,7 +147,7 @@ class Attempt:
             cache_write=end.usage.cache_write,
             response_id=end.response_id,
         )
-        entries += [chain.user(turn.asked.message, at), chain.assistant(reply, at)]
+        entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
         append(turn.session_file, entries, after_half_line=conversation.unfinished)
 
     def _endpoint(self) -> Endpoint:

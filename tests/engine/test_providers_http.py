@@ -28,6 +28,7 @@ from clawtop.demo.provider import (
 )
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
+from clawtop.engine.providers.http import APIS as APIS_BY_KIND
 from clawtop.engine.providers.http import ProviderClient
 from clawtop.store.secrets import Secret
 
@@ -415,3 +416,15 @@ async def test_a_server_that_keeps_the_connection_after_the_end_does_not_hold_th
         done.set()
         await client.aclose()
         server.close()
+
+
+def test_the_output_limit_has_the_name_that_each_host_knows() -> None:
+    prompt = Prompt("m", (Message("user", "x"),), max_tokens=9)
+    for base_url, name in (
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("http://127.0.0.1/v1", "max_tokens"),
+    ):
+        body = APIS_BY_KIND["openai-completions"].body(Endpoint("p", "openai-completions", base_url), prompt)
+        assert body[name] == 9
+    anthropic = APIS_BY_KIND["anthropic-messages"]
+    assert anthropic.body(Endpoint("p", "x", "http://y"), Prompt("m", ()))["max_tokens"] == 4096

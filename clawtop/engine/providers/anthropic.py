@@ -77,7 +77,7 @@ class AnthropicMessages:
             headers["anthropic-beta"] = OAUTH_BETA
         return headers
 
-    def body(self, prompt: Prompt) -> dict[str, object]:
+    def body(self, _endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
         body: dict[str, object] = {
             "model": prompt.model,
             "max_tokens": prompt.max_tokens or DEFAULT_MAX_TOKENS,

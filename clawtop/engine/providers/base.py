@@ -129,7 +129,7 @@ class Api(Protocol):
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
         """The headers that authenticate and identify the call."""
 
-    def body(self, prompt: Prompt) -> dict[str, object]:
+    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
         """The JSON body of a streaming request."""
 
     def decoder(self, endpoint: Endpoint) -> Decoder:

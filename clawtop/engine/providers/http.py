@@ -88,7 +88,7 @@ class ProviderClient:
         request = self._client.build_request(
             "POST",
             api.url(endpoint.base_url),
-            json=api.body(prompt),
+            json=api.body(endpoint, prompt),
             headers={
                 "accept": "text/event-stream",
                 "accept-encoding": "identity",

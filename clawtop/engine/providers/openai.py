@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +21,8 @@ from clawtop.engine.providers.base import (
 from clawtop.engine.providers.errors import from_event, not_the_protocol
 
 DONE = "[DONE]"
+NATIVE_HOST = "api.openai.com"
+"""Its newer models refuse `max_tokens`, the field that everybody else knows."""
 STOP_REASONS: Mapping[str, str] = {
     "length": "length",
     "tool_calls": "toolUse",
@@ -71,7 +74,7 @@ class OpenAiCompletions:
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
         return {"authorization": f"Bearer {endpoint.secret.reveal()}"} if endpoint.secret is not None else {}
 
-    def body(self, prompt: Prompt) -> dict[str, object]:
+    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
         turns = merged_turns(prompt.messages)
         if prompt.system:
             turns.insert(0, {"role": "system", "content": prompt.system})
@@ -81,7 +84,10 @@ class OpenAiCompletions:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        return {**body, "max_tokens": prompt.max_tokens} if prompt.max_tokens else body
+        if not prompt.max_tokens:
+            return body
+        native = urlsplit(endpoint.base_url).hostname == NATIVE_HOST
+        return {**body, "max_completion_tokens" if native else "max_tokens": prompt.max_tokens}
 
     def decoder(self, endpoint: Endpoint) -> _OpenAiDecoder:
         return _OpenAiDecoder(endpoint.provider)
