@@ -34,6 +34,37 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DrainWishes:
+    """What the operator asks for, in seconds.
+
+    Attributes:
+        deadline_s: for the whole drain. still_s: how long nothing may happen before it counts as drained.
+        stop_after_s: how long a natural release is waited for before a run is asked to stop; None: half the deadline.
+        abort_in_gateway: a gateway's run may be aborted with OpenClaw's own command.
+        fresh: carry the conversation over to a fresh session id once it is drained.
+    """
+
+    deadline_s: float = 60.0
+    still_s: float = 3.0
+    stop_after_s: float | None = None
+    abort_in_gateway: bool = False
+    fresh: bool = False
+
+    @property
+    def stops_after_s(self) -> float:
+        return self.deadline_s / 2 if self.stop_after_s is None else self.stop_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStep:
+    """One thing that the drain did or found; `at` in ms since the epoch."""
+
+    at: int
+    stage: Stage
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenClawRun:
     """A run of OpenClaw in the session: going on for certain, or possibly. `how`: how that is known."""
 

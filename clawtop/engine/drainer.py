@@ -25,6 +25,8 @@ from clawtop.core.drain import (
     AskToStop,
     CloseAdmission,
     Drained,
+    DrainStep,
+    DrainWishes,
     NotReleased,
     Progress,
     RemoveLock,
@@ -47,38 +49,21 @@ from clawtop.store.processes import ProcessTable
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe, shown
 
+__all__ = [
+    "DrainOutcome",
+    "DrainStep",
+    "DrainWishes",
+    "Drainer",
+    "gateway_can_abort",
+    "new_drain_id",
+    "resumable",
+]
+
 LOOK_S = 0.25
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
 _JOURNAL_DEPTH = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class DrainWishes:
-    """What the operator asks for, in seconds.
-
-    Attributes:
-        deadline_s: for the whole drain. still_s: how long nothing may happen before it counts as drained.
-        stop_after_s: how long a natural release is waited for before a run is asked to stop; None: half the deadline.
-        abort_in_gateway: a gateway's run may be aborted with OpenClaw's own command.
-        fresh: carry the conversation over to a fresh session id once it is drained.
-    """
-
-    deadline_s: float = 60.0
-    still_s: float = 3.0
-    stop_after_s: float | None = None
-    abort_in_gateway: bool = False
-    fresh: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DrainStep:
-    """One thing that the drain did or found; `at` in ms since the epoch."""
-
-    at: int
-    stage: Stage
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +99,11 @@ def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
 
 def new_drain_id() -> str:
     return uuid.uuid4().hex[:10]
+
+
+def gateway_can_abort() -> bool:
+    """Whether OpenClaw's command line, which has the gateway's own abort, is installed here."""
+    return shutil.which("openclaw") is not None
 
 
 class Drainer:
@@ -184,10 +174,9 @@ class Drainer:
 
     def _terms(self) -> Terms:
         now, wishes = round(self._clock.monotonic() * 1000), self._wishes
-        stop_after_s = wishes.deadline_s / 2 if wishes.stop_after_s is None else wishes.stop_after_s
         return Terms(
             deadline=now + round(wishes.deadline_s * 1000),
-            stop_at=now + round(stop_after_s * 1000),
+            stop_at=now + round(wishes.stops_after_s * 1000),
             still_ms=round(wishes.still_s * 1000),
             abort_in_gateway=wishes.abort_in_gateway,
         )
@@ -257,7 +246,7 @@ class Drainer:
         await self._say(Stage.STOP, f"it ended with code {code}: {shown(last, 160)}")
 
     def _abort_command(self) -> tuple[str, ...] | None:
-        if self.target.key is None or shutil.which("openclaw") is None:
+        if self.target.key is None or not gateway_can_abort():
             return None
         return ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": self.target.key}))
 
