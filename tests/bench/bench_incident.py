@@ -1,0 +1,153 @@
+"""The incident view on a large state, a long log, and an hour of the demo.
+
+    python -m tests.bench.bench_incident [--quick]
+
+Prints one line for each figure with its limit; exits 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clawtop.core.blocking import blocking_tree
+from clawtop.store.incident import IncidentPart
+from clawtop.store.processes import SystemProcesses
+from clawtop.store.recording import load_recording
+from clawtop.store.snapshot import SnapshotReader
+from tests.bench.bench_screen import TICKS, Figure
+from tests.support import big_state
+from tests.support.clocks import ManualClock
+from tests.support.terminals import clawtop
+
+LOG_LINES = 1_000_000
+_READ_LOG = """\
+import sys, time
+from pathlib import Path
+from clawtop.store.gateway_log import LogTail
+from clawtop.store.log_lines import Names
+
+def kilobytes(name):
+    return int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0])
+
+before = kilobytes("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+tail, began = LogTail(), time.perf_counter()
+tail.read(Path(sys.argv[1]), Names())
+print(time.perf_counter() - began, (kilobytes("VmHWM") - before) / 1024, len(tail.events))
+"""
+
+
+def tree(root: Path) -> Iterator[Figure]:
+    """2,000 sessions, 500 locks, 200 profiles."""
+    state = big_state.make(root)
+    reader = SnapshotReader(
+        state_dir=state.state_dir,
+        env={},
+        home=root,
+        clock=ManualClock(big_state.NOW),
+        processes=SystemProcesses(),
+        port_probe=None,
+        extra_parts=[IncidentPart()],
+    )
+    snapshot = reader.read()
+    times = []
+    for _ in range(21):
+        began = time.perf_counter()
+        nodes = blocking_tree(snapshot, big_state.NOW, snapshot.events)
+        times.append((time.perf_counter() - began) * 1000)
+    size = f"{len(snapshot.sessions)} sessions, {len(snapshot.locks)} locks, {len(nodes)} chains"
+    yield Figure("blocking tree, best of 21", min(times), 20, "ms", size)
+
+
+def log(root: Path) -> Iterator[Figure]:
+    """A million lines, of which only the end is read."""
+    path = root / "openclaw.log"
+    line = json.dumps(
+        {
+            "0": json.dumps({"subsystem": "diagnostic"}),
+            "1": "lane task done: lane=session:agent:main:main durationMs=412 active=0 queued=0",
+            "_meta": {"runtime": "node", "hostname": "reef", "logLevelName": "DEBUG"},
+            "time": "2026-11-20T22:34:27.123+00:00",
+        }
+    )
+    block = (line + "\n") * 10_000
+    with path.open("w") as file:
+        for _ in range(LOG_LINES // 10_000):
+            file.write(block)
+    done = subprocess.run([sys.executable, "-c", _READ_LOG, str(path)], capture_output=True, text=True, check=True)
+    seconds, megabytes, events = map(float, done.stdout.split())
+    size = f"{path.stat().st_size / 1e6:.0f} MB, {events:.0f} events kept"
+    yield Figure("a million log lines, opened", seconds, 2, "s", size)
+    yield Figure("memory for it", megabytes, 64, "MB")
+
+
+@contextmanager
+def demo(seconds: int) -> Iterator[Path]:
+    """The demo's state directory while it plays."""
+    before = set(Path(tempfile.gettempdir()).glob("clawtop-demo-*"))
+    playing = subprocess.Popen(
+        clawtop("demo", "--headless", str(seconds)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not (fresh := set(Path(tempfile.gettempdir()).glob("clawtop-demo-*")) - before):
+            time.sleep(0.05)
+        yield next(iter(fresh)) / ".openclaw"
+    finally:
+        playing.terminate()
+        playing.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def recording(root: Path, seconds: int) -> Iterator[Figure]:
+    """`clawtop record` beside the demo: its processor time once it runs, and its file."""
+    out = root / "tape.clawtop"
+    with demo(seconds + 30) as state:
+        while not (state / "openclaw.json").exists() or not (state / "clawtop").exists():
+            time.sleep(0.1)
+        recorder = subprocess.Popen(
+            clawtop("--state-dir", str(state), "record", "--out", str(out)), stderr=subprocess.DEVNULL
+        )
+        time.sleep(3)
+        began, spent, size = time.monotonic(), cpu_seconds(recorder.pid), out.stat().st_size
+        time.sleep(seconds)
+        passed, spent = time.monotonic() - began, cpu_seconds(recorder.pid) - spent
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait()
+    grown = (out.stat().st_size - size) / passed * 3600 / 1e6
+    frames = load_recording(out).frames
+    note = f"{passed:.0f} s of the demo, {len(frames)} frames"
+    yield Figure("recording, share of a core", spent / passed * 100, 2, "%", note)
+    yield Figure("recording, size of an hour", grown, 5, "MB", "extrapolated")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fifteen seconds of the demo instead of sixty")
+    seconds = 15 if parser.parse_args().quick else 60
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as root:
+        place = Path(root)
+        for figure in itertools.chain(tree(place), log(place), recording(place, seconds)):
+            print(figure, flush=True)
+            missed += not figure.met
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parents[2])
+    sys.exit(main())
