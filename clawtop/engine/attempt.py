@@ -12,6 +12,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.desk import Desk
@@ -23,6 +24,9 @@ from clawtop.errors import SessionTakeoverError
 from clawtop.store.conversation import Conversation, read_conversation, size_of
 from clawtop.store.secrets import SecretUnavailableError
 from clawtop.store.transcript_write import EntryChain, Reply, append, header
+
+if TYPE_CHECKING:
+    from clawtop.engine.providers.http import ProviderClient
 
 READ_INLINE_BYTES = 64 * 1024
 """Larger transcripts are parsed in a thread."""
@@ -47,10 +51,11 @@ class Attempt:
             OperationFailedError: the transcript cannot be written.
         """
         endpoint = self._endpoint()
+        client = await self.desk.client()
         self.turn.enter("locking")
         async with await self._acquired() as holder:
             try:
-                return await self._locked(endpoint, holder)
+                return await self._locked(client, endpoint, holder)
             except SessionTakeoverError as error:
                 self.desk.lanes.note_takeover(self.turn.asked.lane)
                 where = str(holder.session_file)
@@ -78,7 +83,7 @@ class Attempt:
             turn.session_file, turn.session_id = holder.session_file, holder.session_file.stem
         return holder
 
-    async def _locked(self, endpoint: Endpoint, holder: Holder) -> Answer:
+    async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: Holder) -> Answer:
         turn = self.turn
         async with await self.desk.open_lock(turn) as lock:
             conversation = await _conversation(turn.session_file)
@@ -86,7 +91,7 @@ class Attempt:
             turn.enter("prompting")
             holder.set_phase("prompting", self.profile.id if self.profile else None)
             sent_at = self.desk.clock.now_ms()
-            text, end = await self._ask(endpoint, conversation, holder)
+            text, end = await self._ask(client, endpoint, conversation, holder)
             turn.enter("appending")
             async with lock.write() as window:
                 if window.accepted:
@@ -105,7 +110,9 @@ class Attempt:
             duration_ms=turn.elapsed_ms(),
         )
 
-    async def _ask(self, endpoint: Endpoint, conversation: Conversation, holder: Holder) -> tuple[str, Finished]:
+    async def _ask(
+        self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: Holder
+    ) -> tuple[str, Finished]:
         desk, turn, model = self.desk, self.turn, self.model
         said = (*(Message(said.role, said.text) for said in conversation.said), Message("user", turn.asked.message))
         prompt = Prompt(model.model, said, max_tokens=desk.max_tokens(turn.asked.agent, model))
@@ -116,7 +123,7 @@ class Attempt:
         number = {"number": turn.requests}
         turn.teller.tell(EventKind.ATTEMPT, f"asks {model}{how}", model=model, profile=name, data=number)
         pieces: list[str] = []
-        async with aclosing(desk.client.stream(endpoint, prompt, timeouts)) as parts:
+        async with aclosing(client.stream(endpoint, prompt, timeouts)) as parts:
             async for part in parts:
                 if isinstance(part, Finished):
                     return "".join(pieces), part

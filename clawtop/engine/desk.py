@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -67,17 +68,16 @@ class Desk:
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     _auth: AuthReader | None = field(default=None, repr=False)
     _client: ProviderClient | None = field(default=None, repr=False)
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _schedules: dict[str, Schedule] = field(default_factory=dict, repr=False)
     _providers: dict[str, dict[str, ProviderConfig]] = field(default_factory=dict, repr=False)
 
-    @property
-    def client(self) -> ProviderClient:
-        """The HTTP client, made on first use: httpx is not loaded before the first prompt."""
-        if self._client is None:
-            from clawtop.engine.providers.http import ProviderClient
-
-            self._client = ProviderClient(self.clock)
-        return self._client
+    async def client(self) -> ProviderClient:
+        """The HTTP client, made on first use, in a thread: loading httpx takes longer than a screen may stand still."""
+        async with self._making:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_new_client, self.clock)
+            return self._client
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
@@ -201,6 +201,12 @@ class Desk:
             processes=self.processes,
             environment=self.environment,
         )
+
+
+def _new_client(clock: Clock) -> ProviderClient:
+    from clawtop.engine.providers.http import ProviderClient
+
+    return ProviderClient(clock)
 
 
 def _models_json(path: Path) -> Mapping[str, Any]:

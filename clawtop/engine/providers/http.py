@@ -44,12 +44,16 @@ class ProviderClient:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            timeout=None,  # noqa: S113 - _Limits has every wait in hand
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS),
+            headers={"user-agent": "clawtop"},
+        )
 
     async def aclose(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._client.aclose()
 
     async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncGenerator[ReplyPart, None]:
         """Ask once and yield the reply's parts; the last one is `Finished`.
@@ -75,16 +79,6 @@ class ProviderClient:
             raise not_the_protocol(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
 
     async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: _Limits) -> httpx.Response:
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                trust_env=False,
-                follow_redirects=False,
-                timeout=None,  # noqa: S113 - _Limits has every wait in hand
-                limits=httpx.Limits(
-                    max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
-                ),
-                headers={"user-agent": "clawtop"},
-            )
         request = self._client.build_request(
             "POST",
             api.url(endpoint.base_url),
