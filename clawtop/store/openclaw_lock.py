@@ -77,6 +77,8 @@ class Proposal:
         self.path = path
         self.content = lock_content(payload, newline=newline)
         self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
+        facts = Path(self._temporary).stat()
+        self._identity = (facts.st_dev, facts.st_ino)
 
     def publish(self, *, keep: bool = False) -> Published | None:
         """Take the lock's name now, or None when there is a lock.
@@ -87,17 +89,16 @@ class Proposal:
         if self._temporary is None:
             raise ValueError("this lock was published or withdrawn")
         try:
-            Path(self.path).hardlink_to(self._temporary)
+            os.link(self._temporary, self.path)
         except OSError as error:
             how = self._how_else(self._temporary, error)
         else:
             how = How.LINK
         if how is None:
             return None
-        facts = Path(self.path).stat()
         if not keep:
             self.withdraw()
-        return Published(self.path, facts.st_dev, facts.st_ino, self.content, how)
+        return Published(self.path, *self._identity, self.content, how)
 
     def withdraw(self) -> None:
         """Remove what waits under the temporary name. Does nothing the second time."""
@@ -117,6 +118,8 @@ class Proposal:
             atomic.write_new(self.path, self.content, 0o666)
         except FileExistsError:
             return None
+        facts = Path(self.path).stat()
+        self._identity = (facts.st_dev, facts.st_ino)
         return How.EXCLUSIVE
 
 
@@ -163,7 +166,7 @@ def release(published: Published) -> bool:
     if not still_ours(published):
         return False
     with contextlib.suppress(FileNotFoundError):
-        Path(published.path).unlink()
+        os.unlink(published.path)  # noqa: PTH108 - somebody waits for it
         return True
     return False
 

@@ -60,12 +60,14 @@ def test_content_is_what_openclaw_writes(newline: bool, content: bytes, lock: st
 
 
 def test_the_name_never_exists_without_its_content(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def link(self: Path, target: str) -> None:
-        assert not self.exists()
-        assert json.loads(Path(target).read_bytes()) == PAYLOAD
-        os.link(target, self)
+    link = os.link
 
-    monkeypatch.setattr(Path, "hardlink_to", link)
+    def watched(source: str, name: str) -> None:
+        assert not Path(name).exists()
+        assert json.loads(Path(source).read_bytes()) == PAYLOAD
+        link(source, name)
+
+    monkeypatch.setattr(os, "link", watched)
     assert publish(lock, PAYLOAD) is not None
 
 
@@ -94,7 +96,7 @@ def test_a_proposal_can_be_tried_until_the_lock_is_free(lock: str) -> None:
 def test_without_hard_links_it_is_created_exclusively_and_says_so(
     code: int, lock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "hardlink_to", _failing(code))
+    monkeypatch.setattr(os, "link", _failing(code))
     published = publish(lock, PAYLOAD)
     assert published is not None
     assert published.how is How.EXCLUSIVE
@@ -105,11 +107,13 @@ def test_without_hard_links_it_is_created_exclusively_and_says_so(
 
 
 def test_a_link_whose_answer_was_lost_is_ours(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nfs(self: Path, target: str) -> None:
-        os.link(target, self)
+    link = os.link
+
+    def nfs(source: str, name: str) -> None:
+        link(source, name)
         raise FileExistsError(errno.EEXIST, "File exists")
 
-    monkeypatch.setattr(Path, "hardlink_to", nfs)
+    monkeypatch.setattr(os, "link", nfs)
     published = publish(lock, PAYLOAD)
     assert published is not None
     assert still_ours(published)
@@ -219,7 +223,7 @@ def test_what_a_killed_process_left_can_be_recognised(lock: str) -> None:
 
 
 def _failing(code: int) -> Any:
-    def fail(self: Path, target: str) -> None:
+    def fail(source: str, name: str) -> None:
         raise OSError(code, os.strerror(code))
 
     return fail
