@@ -54,13 +54,14 @@ def _lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], mo
         ("Timeline", timeline_table(env)),
     )
     for title, table in tables:
-        yield from _section(title, _rows(table, most_rows))
+        yield from _section(title, table_lines(table, most_rows))
     warnings = [f"{safe(item.code)}  {safe(item.where)}\n    {shown(item.text)}" for item in snapshot.warnings]
     more = [f"and {len(warnings) - most_rows} more"] if len(warnings) > most_rows else []
     yield from _section("Warnings", [*warnings[:most_rows], *more] or ["none"])
 
 
-def _rows(table: Table[Any], most_rows: int) -> Iterator[str]:
+def table_lines(table: Table[Any], most_rows: int) -> Iterator[str]:
+    """A table as text: its heading and at most so many rows."""
     columns = placed(table.columns, WIDTH)
     yield text_of(heading(columns, None, table_title(table))).rstrip()
     if not table.rows:
