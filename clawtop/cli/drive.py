@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -32,6 +33,8 @@ exit codes:
   130 cancelled (128+n after signal n)
 
 The message and the reply are written together, after the reply: a turn that fails leaves the session as it was."""
+
+IN_SECRETS = re.compile(r"[A-Za-z0-9._~+/=:@%-]*\Z")
 
 TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
 """Events that a person at a shell sees on stderr while the reply streams."""
@@ -157,15 +160,16 @@ def _seconds(text: str) -> float:
 
 
 class Words:
-    """Cuts a stream at white space, so that a secret split over two pieces is still recognised and masked."""
+    """Cuts a stream between words, so that a secret split over two pieces is still recognised and masked."""
 
     def __init__(self) -> None:
         self._held = ""
 
     def add(self, text: str) -> str:
-        """What can be shown now."""
+        """What can be shown now: everything but the last run of characters that secrets are made of."""
         self._held += text
-        cut = max(self._held.rfind(" "), self._held.rfind("\n")) + 1
+        tail = IN_SECRETS.search(self._held)
+        cut = tail.start() if tail is not None else len(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
         return masked(ready)
 
