@@ -125,9 +125,7 @@ def median(rows: Sequence[Row]) -> Row:
 def main(rounds: int) -> int:
     openclaw = installed()
     missed = []
-    print(
-        f"{WRITERS} x {UPDATES} updates of one store, median of {rounds} rounds; node: OpenClaw {openclaw.version}'s lock"
-    )
+    print(f"{WRITERS} x {UPDATES} updates, median of {rounds} rounds; node: OpenClaw {openclaw.version}'s lock")
     for title, work_ms, flush, kinds in (
         ("as fast as it goes", 0, 0, ("node", "clawtop")),
         ("5 ms of work inside", 5, 0, ("node", "clawtop")),
