@@ -28,9 +28,8 @@ from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
 from clawtop.ui.theme import THEMES, Look, textual_theme
 from clawtop.view.columns import Env
-from clawtop.view.facts import Facts
+from clawtop.view.facts import Facts, Memory
 from clawtop.view.line import Line, Tone
-from clawtop.view.provider_facts import ProviderMemory
 
 TICK_SECONDS = 1.0
 CLOSED_TERMINAL_EXIT = 129
@@ -67,7 +66,7 @@ class ClawtopApp(App[None]):
         self.vigil = Vigil(options.incident)
         self.paused = False
         self.facts: Facts | None = None
-        self._memory = ProviderMemory()
+        self._memory = Memory()
         self._unseen = False
         self.said: Line | None = None
         self._said_until = 0.0

@@ -1,4 +1,4 @@
-"""What the app is plugged into: where snapshots come from, who carries operations out, how it was started."""
+"""What the app is plugged into: where snapshots come from, who operates, drains and drives, how it was started."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.commands import Command, Context
+from clawtop.core.drain import DrainStep, DrainWishes, Wait
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
+    from clawtop.engine.driver import Driver
     from clawtop.ui.app import ClawtopApp
 
 
@@ -30,6 +32,57 @@ class Operator(Protocol):
 
     def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
         """Preview, confirm, execute, receipt."""
+
+
+class DrainEnd(Protocol):
+    """How a drain ended: `engine.drainer.DrainOutcome`."""
+
+    @property
+    def released(self) -> bool: ...
+    @property
+    def words(self) -> tuple[str, ...]: ...
+    @property
+    def fresh(self) -> object: ...
+    @property
+    def offer(self) -> str | None: ...
+
+
+class Draining(Protocol):
+    """One drain of one session: `engine.drainer.Drainer`."""
+
+    drain_id: str
+
+    def preview(self) -> tuple[str, ...]:
+        """What is held and what would be done. Reads; changes nothing. It runs in a thread."""
+
+    async def drain(self) -> DrainEnd:
+        """Drain; cancelling stops it and opens the session again. Raises ClawtopError."""
+
+
+class Drains(Protocol):
+    """Prepares drains."""
+
+    @property
+    def can_abort(self) -> bool:
+        """Whether the gateway's own abort is installed here."""
+
+    def prepare(
+        self,
+        session: str,
+        agent: str | None,
+        wishes: DrainWishes,
+        on_step: Callable[[DrainStep], None],
+        on_wait: Callable[[Wait, float], None],
+    ) -> Draining:
+        """A drain of a session (key, or transcript's file). Raises ClawtopError. It runs in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPorts:
+    """What the dashboard needs to drain and to drive: `engine` makes the driver, in a thread, and may refuse."""
+
+    drains: Drains
+    engine: Callable[[], Driver]
 
 
 class Tape(Protocol):

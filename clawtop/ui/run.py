@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from clawtop.view.plan_lines import ReceiptFacts
 
 __all__ = ["Options", "run_dashboard"]
+
+
+SWITCH_SECONDS = 0.001
+"""How long a thread that reads the state may keep the interpreter while a key waits (Python's default: 5 ms)."""
 
 
 def run_dashboard(
@@ -65,6 +70,7 @@ def run_dashboard(
         operator=LazyDesk(operations) if operations is not None else None,
         first=_first(first),
     )
+    sys.setswitchinterval(SWITCH_SECONDS)
     app.run(mouse=options.mouse)
     return app.return_code or 0
 

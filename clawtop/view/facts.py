@@ -11,6 +11,7 @@ import os.path
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 from clawtop.core.blocking import Node, blocking_tree
 from clawtop.core.cooldown import FailureCost, ProfileState, bypasses_cooldown, next_failure_cost
@@ -26,7 +27,20 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
-from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderMemory, Schedules, changes_at
+from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, Schedules, changes_at
+
+
+class Memory:
+    """What one screen keeps from snapshot to snapshot, so that only what changed is made anew.
+
+    Attributes:
+        providers: judgements.
+        session_rows: rows of the sessions table by the identity of their session, which a row keeps alive.
+    """
+
+    def __init__(self) -> None:
+        self.providers = ProviderMemory()
+        self.session_rows: dict[int, Any] = {}
 
 
 class Facts:
@@ -35,13 +49,11 @@ class Facts:
     Attributes:
         now: when it was judged; countdowns use the present instead.
         changes_at: the next moment at which the judgement differs by itself: build anew from then on.
-        memory: judgements of earlier snapshots.
+        memory: what earlier snapshots have left that may still hold.
     """
 
-    def __init__(
-        self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: ProviderMemory | None = None
-    ) -> None:
-        self._memory = memory or ProviderMemory()
+    def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory()
         self.snapshot = snapshot
         self.now = now
         self.agent = agent
@@ -64,19 +76,20 @@ class Facts:
     @cached_property
     def providers(self) -> tuple[ProviderFacts, ...]:
         """Providers in the order of the agents' models, then by name; one entry for each differing view."""
-        views: dict[str, list[tuple[object, list[AgentInfo]]]] = defaultdict(list)
+        views: dict[str, list[tuple[object, list[AgentInfo], Mapping[str, tuple[Profile, ...]]]]] = defaultdict(list)
         for agent in self.agents:
-            for provider, profiles in _by_provider(agent).items():
+            by_provider = _by_provider(agent)
+            for provider, profiles in by_provider.items():
                 view = (profiles, agent.store.order.get(provider) if agent.store else None)
-                alike = next((agents for seen, agents in views[provider] if seen == view), None)
+                alike = next((agents for seen, agents, _ in views[provider] if seen == view), None)
                 if alike is None:
-                    views[provider].append((view, [agent]))
+                    views[provider].append((view, [agent], by_provider))
                 else:
                     alike.append(agent)
         preference = self._provider_preference
         names = sorted(views, key=lambda name: (preference.get(name, len(preference)), name))
-        groups = [(name, agents) for name in names for _, agents in views[name]]
-        return self._memory.judged(groups, self.snapshot, self.now, len(self.agents))
+        groups = [Group(name, agents, profiles) for name in names for _, agents, profiles in views[name]]
+        return self.memory.providers.judged(groups, self.snapshot, self.now, len(self.agents))
 
     @cached_property
     def _provider_preference(self) -> dict[str, int]:
@@ -195,9 +208,21 @@ class Facts:
         return None
 
     @cached_property
+    def held_files(self) -> frozenset[str]:
+        """Session files on which a write lock stands or whose prompt somebody holds."""
+        return frozenset((*self._session_locks, *self._holders))
+
+    @cached_property
     def blocked(self) -> Mapping[tuple[str, str], str]:
         """Blocked sessions by agent and key, in the snapshot's order, with what keeps each from going on."""
-        found = (((s.agent, s.key), self.blocked_by(s)) for s in self.sessions)
+        stale = {file for file, lock in self._session_locks.items() if lock.verdict.kind is VerdictKind.STALE}
+        contended = {file for file, holder in self._holders.items() if holder.waiters}
+        suspects = (
+            s
+            for s in self.sessions
+            if s.file in stale or s.file in contended or s.profile is not None or s.suspension is not None
+        )
+        found = (((s.agent, s.key), self.blocked_by(s)) for s in suspects)
         return {key: why for key, why in found if why is not None}
 
     @cached_property

@@ -175,6 +175,25 @@ class Judge:
         self.agent_count = agent_count
         self.now = now
         self._known: dict[tuple[str, str], tuple[Profile, Standing]] = {}
+        self._names = schedule_for(snapshot.openclaw_version or snapshot.generation).names
+        self._keys: dict[str, tuple[str, str | None]] = {}
+
+    def serving(self, group: Group) -> tuple[Profile, ...]:
+        """The profiles that can serve the group's provider: its own, and those that lend it their key."""
+        own, lender = self._key(group.provider)
+        names = {name for name in group.profiles if self._key(name)[0] in (own, lender)}
+        if len(names) == 1:
+            return group.profiles[group.provider]
+        profiles = _store(group.agents[0]).profiles
+        return tuple(profile for profile in profiles if profile.provider in names)
+
+    def _key(self, provider: str) -> tuple[str, str | None]:
+        """A provider's one name for credentials, and the provider whose keys it may use too."""
+        known = self._keys.get(provider)
+        if known is None:
+            own = self._names.auth_key(provider)
+            known = self._keys[provider] = (own, self._names.key_lenders.get(own))
+        return known
 
     def standing(self, profile: Profile) -> Standing:
         """How a profile stands, whoever sees it."""
@@ -218,6 +237,15 @@ class _Made:
     until: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Agents that see a provider alike, with the profiles they see, by provider."""
+
+    provider: str
+    agents: Sequence[AgentInfo]
+    profiles: Mapping[str, tuple[Profile, ...]]
+
+
 class ProviderMemory:
     """Judgements of earlier snapshots, by provider and agents. Owned by one screen; not shared between threads."""
 
@@ -225,18 +253,21 @@ class ProviderMemory:
         self._made: Mapping[tuple[str, tuple[str, ...]], _Made] = {}
 
     def judged(
-        self, groups: Sequence[tuple[str, Sequence[AgentInfo]]], snapshot: Snapshot, now: int, agent_count: int
+        self, groups: Sequence[Group], snapshot: Snapshot, now: int, agent_count: int
     ) -> tuple[ProviderFacts, ...]:
-        """One judgement for each group of a provider and the agents that see it alike."""
+        """One judgement for each group."""
         judge = Judge(snapshot, now, agent_count)
+        auth = snapshot.config.auth
+        common = (auth, snapshot.openclaw_version, snapshot.generation, agent_count)
         made: dict[tuple[str, tuple[str, ...]], _Made] = {}
-        for provider, agents in groups:
-            key = (provider, tuple(agent.id for agent in agents))
-            serving = _serving(provider, agents[0], snapshot)
-            inputs = _inputs(serving, agents[0], snapshot, agent_count)
+        for group in groups:
+            key = (group.provider, tuple(agent.id for agent in group.agents))
+            serving = judge.serving(group)
+            first = group.agents[0]
+            inputs = (serving, _store(first).order, first.models, common)
             known = self._made.get(key)
             if known is None or known.inputs != inputs or not _holds(known, now):
-                view = judged_provider(provider, agents, serving, snapshot.config.auth, judge)
+                view = judged_provider(group.provider, group.agents, serving, auth, judge)
                 known = _Made(inputs, view, now, changes_at(view, now))
             made[key] = known
         self._made = made
@@ -245,26 +276,3 @@ class ProviderMemory:
 
 def _holds(made: _Made, now: int) -> bool:
     return made.made_at <= now and (made.until is None or now < made.until)
-
-
-def _serving(provider: str, agent: AgentInfo, snapshot: Snapshot) -> tuple[Profile, ...]:
-    store = _store(agent)
-    names = schedule_for(snapshot.openclaw_version or snapshot.generation).names
-    own = names.auth_key(provider)
-    lender = names.key_lenders.get(own)
-    providers = {profile.provider for profile in store.profiles}
-    serving = {name for name in providers if names.auth_key(name) in (own, lender)}
-    return tuple(profile for profile in store.profiles if profile.provider in serving)
-
-
-def _inputs(serving: tuple[Profile, ...], agent: AgentInfo, snapshot: Snapshot, agent_count: int) -> tuple[object, ...]:
-    """Everything that the judgement depends on."""
-    return (
-        serving,
-        _store(agent).order,
-        snapshot.config.auth,
-        snapshot.openclaw_version,
-        snapshot.generation,
-        agent.models,
-        agent_count,
-    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
@@ -73,14 +75,14 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
 def session_table(env: Env) -> Table[Session]:
     """Sessions: what needs a hand first, then what runs, then the most recent."""
     facts = env.facts
-    ordered = sorted(facts.sessions, key=lambda session: _session_order(session, facts))
+    ordered = _ordered_sessions(facts)
     columns = tuple(c for c in SESSION_COLUMNS if c.id != "agent" or len(facts.agents) > 1)
     running = sum(session.active is True for session in facts.sessions)
     return Table(
         "sessions",
         "SESSIONS",
         columns,
-        tuple(Row(f"{s.agent}|{s.key}", s, Target(TargetKind.SESSION, s.key, s.agent, s.provider)) for s in ordered),
+        _session_rows(ordered, facts),
         env,
         band=lambda _item, _env: (),
         search=session_search,
@@ -89,13 +91,33 @@ def session_table(env: Env) -> Table[Session]:
     )
 
 
-def _session_order(session: Session, facts: Facts) -> tuple[int, int]:
-    recent = -(session.updated_at or session.started_at or 0)
-    if session.problems or (session.agent, session.key) in facts.blocked:
-        return 0, recent
-    if session.active or facts.lock_of(session) or facts.holder_of(session):
-        return 1, recent
-    return (2 if session.status == "running" else 3), recent
+def _ordered_sessions(facts: Facts) -> list[Session]:
+    blocked, held = facts.blocked, facts.held_files
+    ranked: list[tuple[int, int, int]] = []
+    for place, session in enumerate(facts.sessions):
+        if session.problems or (session.agent, session.key) in blocked:
+            rank = 0
+        elif session.active or session.file in held:
+            rank = 1
+        else:
+            rank = 2 if session.status == "running" else 3
+        ranked.append((rank, -(session.updated_at or session.started_at or 0), place))
+    ranked.sort()
+    return [facts.sessions[place] for _, _, place in ranked]
+
+
+def _session_rows(sessions: Iterable[Session], facts: Facts) -> tuple[Row[Session], ...]:
+    """The rows; that of a session which has not been read anew is the one from before."""
+    known = facts.memory.session_rows
+    rows: dict[int, Row[Session]] = {}
+    for session in sessions:
+        row = known.get(id(session))
+        if row is None or row.item is not session:
+            target = Target(TargetKind.SESSION, session.key, session.agent, session.provider)
+            row = Row(f"{session.agent}|{session.key}", session, target)
+        rows[id(session)] = row
+    facts.memory.session_rows = rows
+    return tuple(rows.values())
 
 
 _VERDICT_ORDER = {VerdictKind.STALE: 0, VerdictKind.UNKNOWN: 1, VerdictKind.HELD: 2}

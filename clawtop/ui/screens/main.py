@@ -100,6 +100,7 @@ class TablesScreen(DashboardScreen):
         """Filter every table of the view while the operator types."""
         for table in self.tables:
             table.rearrange(filter_text=text, sorting=table.sorting)
+        self.refresh_time()
         if done:
             self.current.focus()
 
@@ -117,12 +118,28 @@ class MainScreen(TablesScreen):
                     yield LiveTable(id=table_id)
             yield LineScroll(id="detail", raised=True)
 
-    def show_state(self, env: Env) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self._detail_of: Target | None = None
-        for table, maker in zip(self.tables, _MAKERS, strict=True):
+
+    def show_state(self, env: Env) -> None:  # noqa: ARG002 - each step takes the latest when its turn has come
+        first, *others = zip(self.tables, _MAKERS, strict=True)
+        self._show_table(*first)
+        for table, maker in others:
+            self.call_later(self._show_table, table, maker)
+        self.call_later(self._finish)
+
+    def _show_table(self, table: LiveTable, maker: Callable[[Env], Table[Any]]) -> None:
+        """One table at a time, each in its own turn of the loop, so that a key need not wait for all of them."""
+        env = self.claw.env
+        if env is not None and (table.table is None or table.table.env.facts is not env.facts):
             table.show(maker(env), env.now)
-        self._lay_out()
-        self._draw_detail(env)
+
+    def _finish(self) -> None:
+        env = self.claw.env
+        if env is not None:
+            self._lay_out()
+            self._draw_detail(env)
 
     def tick(self, env: Env) -> None:
         for table in self.tables:

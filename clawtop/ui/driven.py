@@ -1,0 +1,77 @@
+"""Runs that this dashboard drives: each is listened to as long as it lasts, whether a screen shows it or not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clawtop.clock import Clock
+from clawtop.core.model import Event
+from clawtop.engine.driver import Answer, Drive, Phase, ReplyDiscarded, ReplyText
+from clawtop.errors import ClawtopError
+from clawtop.text import safe, shown
+from clawtop.view.humanize import counted
+from clawtop.view.line import Line, Tone
+from clawtop.view.run_log import RunLog, Subject, end_lines
+
+
+class DrivenRun:
+    """One run: the engine's handle and what it told. `done` is set when it is over."""
+
+    def __init__(self, drive: Drive, subject: Subject, clock: Clock) -> None:
+        self._drive = drive
+        self._clock = clock
+        self.log = RunLog(drive.run_id, subject, clock.now_ms(), step_since=clock.now_ms())
+        self.task = asyncio.get_running_loop().create_task(self._follow(), name=f"watch run {drive.run_id}")
+
+    @property
+    def under_way(self) -> bool:
+        return self.log.end is None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """By which `Context.own_runs` knows it."""
+        subject = self.log.subject
+        return self.log.run_id, f"{subject.agent}|{subject.session}"
+
+    def rotate(self) -> str | None:
+        """To the next profile, without a mark; else why that cannot be."""
+        return self._drive.rotate()
+
+    def cancel(self) -> str | None:
+        """End it; else why that cannot be."""
+        if not self.under_way:
+            return "the run is over"
+        self._drive.cancel()
+        return None
+
+    async def _follow(self) -> None:
+        log = self.log
+        async for item in self._drive:
+            match item:
+                case Event():
+                    log.happened(item)
+                case Phase(name, at):
+                    log.entered(name, at)
+                case ReplyText(text):
+                    log.said(text)
+                case ReplyDiscarded():
+                    log.discarded()
+        lines, well = await self._end()
+        log.over(self._clock.now_ms(), lines, well=well)
+
+    async def _end(self) -> tuple[tuple[Line, ...], bool]:
+        await self._drive.ended()
+        try:
+            answer = await self._drive.result()
+        except asyncio.CancelledError:
+            return end_lines("cancelled: everything is given back, nothing was marked", Tone.WARN), False
+        except ClawtopError as error:
+            return end_lines(f"✗ {shown(error.title)}", Tone.BAD, shown(error.unchanged), shown(error.hint)), False
+        return _answered(answer), True
+
+
+def _answered(answer: Answer) -> tuple[Line, ...]:
+    profile = f" with {safe(answer.profile)}" if answer.profile else ""
+    tokens = f"{counted(answer.attempts, 'request')}, {answer.usage.total} tokens"
+    fork = f"the session was busy: this turn is in {safe(answer.session_file)}" if answer.forked_from else ""
+    return end_lines(f"✓ {answer.model} replied{profile}", Tone.OK, f"{tokens}, {safe(answer.stop_reason)}", fork)

@@ -1,0 +1,229 @@
+"""What this dashboard does in the state directory by itself: the runs that it drives, and one drain at a time.
+
+It outlives the screens that show it and ends with the dashboard. All on the event loop; the drain's reader and the
+making of the engine are in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from clawtop.clock import Clock
+from clawtop.commands import Target, TargetKind, own_run_name
+from clawtop.core.drain import DrainStep, DrainWishes, Wait
+from clawtop.core.model import Snapshot
+from clawtop.errors import ClawtopError, RefusedError
+from clawtop.text import safe, shown
+from clawtop.ui.ports import DrainEnd, Draining, WorkPorts
+from clawtop.view.drain_lines import DrainLog
+from clawtop.view.humanize import counted
+from clawtop.view.line import Tone
+from clawtop.view.run_log import Subject
+
+if TYPE_CHECKING:
+    from clawtop.engine.driver import Driver
+    from clawtop.ui.driven import DrivenRun
+
+KEPT_RUNS = 20
+
+
+class DrainJob:
+    """One drain, from its beginning to its last word. `log` is what screens show."""
+
+    def __init__(self, session: str, wishes: DrainWishes, clock: Clock) -> None:
+        self._clock = clock
+        self.log = DrainLog(session, wishes, "", clock.monotonic())
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def under_way(self) -> bool:
+        return self._task is not None and self.log.released is None
+
+    def begin(self, draining: Draining, ended: Callable[[DrainJob], None]) -> None:
+        self.log.drain_id = draining.drain_id
+        self._task = asyncio.get_running_loop().create_task(self._drain(draining), name=f"drain {draining.drain_id}")
+        self._task.add_done_callback(lambda _: ended(self))
+
+    async def stop(self) -> None:
+        """Stop between two steps: the session is open again when this returns."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def on_step(self, step: DrainStep) -> None:
+        self.log.stepped(step)
+
+    def on_wait(self, wait: Wait, left_s: float) -> None:
+        self.log.waits(wait.why, self._clock.monotonic() + left_s)
+
+    async def _drain(self, draining: Draining) -> None:
+        resume = f"go on later: clawtop drain --resume {draining.drain_id}"
+        try:
+            outcome = await draining.drain()
+        except asyncio.CancelledError:
+            stopped = "stopped: aborted, NOT released; the session is open again"
+            self.log.ended(False, (stopped, Tone.BAD), (resume, Tone.INFO))
+        except ClawtopError as error:
+            facts = ((error.title, Tone.BAD), (error.unchanged, Tone.STRONG), (error.hint, Tone.INFO))
+            self.log.ended(False, *((shown(text), tone) for text, tone in facts))
+        else:
+            self.log.ended(outcome.released, *_last_words(outcome, resume))
+
+
+def _last_words(outcome: DrainEnd, resume: str) -> list[tuple[str, Tone]]:
+    if outcome.released:
+        words = [("drained, and proven:", Tone.OK), *((f"  {shown(word)}", Tone.PLAIN) for word in outcome.words)]
+        if outcome.fresh is not None:
+            words.append((f"go on with: clawtop drive --session {safe(outcome.fresh)}", Tone.INFO))
+            words.append(("OpenClaw's list still names the old transcript", Tone.WARN))
+        return words
+    words = [("aborted, NOT released:", Tone.BAD), *((f"  {shown(word)}", Tone.PLAIN) for word in outcome.words)]
+    if outcome.offer is not None:
+        words.append((f"the gateway can abort its run: {safe(outcome.offer)} (or g, next time)", Tone.INFO))
+    return [*words, (resume, Tone.INFO)]
+
+
+class Work:
+    """Runs and the drain of this dashboard."""
+
+    def __init__(self, ports: WorkPorts, clock: Clock) -> None:
+        self._ports = ports
+        self._clock = clock
+        self._driver: Driver | None = None
+        self._making = asyncio.Lock()
+        self.runs: list[DrivenRun] = []
+        self.drain: DrainJob | None = None
+        self.changed: Callable[[str, Tone], None] = lambda _text, _tone: None
+
+    # --- what the app shows --------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> list[DrivenRun]:
+        return [run for run in self.runs if run.under_way]
+
+    @property
+    def draining(self) -> DrainJob | None:
+        """The drain that is under way."""
+        return self.drain if self.drain is not None and self.drain.under_way else None
+
+    @property
+    def own_runs(self) -> frozenset[str]:
+        """For `Context.own_runs`."""
+        return frozenset(name for run in self.running for name in run.names)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """For the first line: what is under way, and until when."""
+        drain = self.draining
+        drains = (f"DRAIN {drain.log.left_s(self._clock.monotonic()):.0f}s",) if drain is not None else ()
+        runs = (counted(len(self.running), "RUN", "RUNS"),) if self.running else ()
+        return (*drains, *runs)
+
+    def run_of(self, target: Target | None) -> DrivenRun | None:
+        """The latest run of a row, one that is under way first."""
+        if target is None:
+            return None
+        name = own_run_name(target)
+        return next((run for run in reversed([*self.runs, *self.running]) if name in run.names), None)
+
+    # --- drains --------------------------------------------------------------------------------------------------
+
+    @property
+    def can_abort(self) -> bool:
+        return self._ports.drains.can_abort
+
+    async def survey(self, session: str, agent: str | None, wishes: DrainWishes) -> tuple[str, ...]:
+        """The preview of a drain. Raises ClawtopError."""
+
+        def look() -> tuple[str, ...]:
+            return self._ports.drains.prepare(session, agent, wishes, _ignore, _ignore).preview()
+
+        return await asyncio.to_thread(look)
+
+    async def start_drain(self, session: str, agent: str | None, wishes: DrainWishes) -> DrainJob:
+        """Begin a drain. Raises ClawtopError; RefusedError while another one is under way."""
+        if self.draining is not None:
+            raise RefusedError(f"a drain of {safe(self.draining.log.session)} is under way: one at a time")
+        job = DrainJob(session, wishes, self._clock)
+        prepare = self._ports.drains.prepare
+        draining = await asyncio.to_thread(prepare, session, agent, wishes, job.on_step, job.on_wait)
+        self.drain = job
+        job.begin(draining, self._drain_ended)
+        return job
+
+    def _drain_ended(self, job: DrainJob) -> None:
+        how = "drained" if job.log.released else "NOT released"
+        self.changed(f"drain of {safe(job.log.session)}: {how} (W shows it)", Tone.OK if job.log.released else Tone.BAD)
+
+    # --- runs ----------------------------------------------------------------------------------------------------
+
+    async def start_run(self, subject: Subject) -> DrivenRun:
+        """Send a message to a session. Raises ClawtopError when nothing can be driven here."""
+        from clawtop.core.admission import OnContention
+        from clawtop.ui.driven import DrivenRun
+
+        async with self._making:
+            if self._driver is None:
+                self._driver = await asyncio.to_thread(self._ports.engine)
+        drive = self._driver.drive(
+            subject.session,
+            subject.message,
+            agent=subject.agent,
+            lane=subject.lane,
+            model=subject.model,
+            on_contention=OnContention(subject.on_contention),
+            timeout=subject.timeout_s,
+        )
+        run = DrivenRun(drive, subject, self._clock)
+        run.task.add_done_callback(lambda _: self._run_ended(run))
+        over = [old for old in self.runs if not old.under_way]
+        self.runs = [old for old in self.runs if old not in over[: max(0, len(over) - KEPT_RUNS)]]
+        self.runs.append(run)
+        return run
+
+    def _run_ended(self, run: DrivenRun) -> None:
+        problem = self._driver.journal_problem if self._driver is not None else None
+        if problem is not None:
+            self.changed(f"the journal: {shown(str(problem))}", Tone.BAD)
+        elif run.log.end:
+            tone = Tone.OK if run.log.ended_well else Tone.WARN
+            self.changed(f"run on {safe(run.log.subject.session)}: {run.log.end[0][0][0]} (W shows it)", tone)
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.running) or self.draining is not None
+
+    async def aclose(self) -> None:
+        """Stop the drain, cancel the runs, give everything back; marks land within a bounded time or are spooled."""
+        if self.draining is not None:
+            await self.draining.stop()
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            await driver.aclose()
+        if self.runs:
+            await asyncio.wait({run.task for run in self.runs})
+
+
+def _ignore(*_facts: object) -> None:
+    """Nobody listens to a preview."""
+
+
+def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
+    """The session that a row is about: a key, or a transcript's file, and its agent. Raises RefusedError."""
+    match target.kind:
+        case TargetKind.SESSION:
+            return target.id, target.agent
+        case TargetKind.LOCK:
+            file = target.id.removesuffix(".lock")
+        case _:
+            holders = (h for h in snapshot.holders if target.id in (h.run_id, h.session_file))
+            holder = next(holders, None)
+            if holder is None:
+                raise RefusedError("this run is over", unchanged="nothing was done")
+            file = holder.session_file
+    listed = next((session for session in snapshot.sessions if session.file == file), None)
+    return (listed.key, listed.agent) if listed is not None else (file, None)

@@ -1,0 +1,153 @@
+"""A drain in lines: what it would do, how far it is, and its last word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from clawtop.core.drain import DrainStep, DrainWishes, Stage
+from clawtop.text import safe, shown
+from clawtop.view.humanize import clock_time, span
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+
+STAGES = (Stage.SURVEY, Stage.CLOSE, Stage.WAIT, Stage.STOP, Stage.UNLOCK, Stage.PROVE)
+_GAP: Piece = ("  ", Tone.PLAIN)
+_STEP_TONES = {Stage.DRAINED: Tone.OK, Stage.NOT_RELEASED: Tone.BAD}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the drain waits for, and until when at most (monotonic seconds)."""
+
+    why: str
+    until: float
+
+
+@dataclass(slots=True)
+class DrainLog:
+    """A drain as it is watched; changed on the event loop only. Times are monotonic seconds, except in steps.
+
+    Attributes:
+        released: proven; None while it runs.
+        receipt: its last words, a line for each fact; empty while it runs.
+    """
+
+    session: str
+    wishes: DrainWishes
+    drain_id: str
+    began: float
+    steps: list[DrainStep] = field(default_factory=list)
+    waiting: Waiting | None = None
+    released: bool | None = None
+    receipt: tuple[Line, ...] = ()
+
+    @property
+    def stage(self) -> Stage:
+        return self.steps[-1].stage if self.steps else Stage.SURVEY
+
+    def stepped(self, step: DrainStep) -> None:
+        """It did or found something."""
+        self.steps.append(step)
+        self.waiting = None
+
+    def waits(self, why: str, until: float) -> None:
+        """It looks on."""
+        self.waiting = Waiting(why, until)
+
+    def ended(self, released: bool, *facts: tuple[str, Tone]) -> None:
+        """It is over."""
+        self.released = released
+        self.waiting = None
+        self.receipt = tuple(((text, tone),) for text, tone in facts if text)
+
+    def left_s(self, now: float) -> float:
+        """Seconds until it gives up."""
+        return max(0.0, self.began + self.wishes.deadline_s - now)
+
+
+def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Line]:
+    """What can be chosen before it begins."""
+    after = "the conversation goes on under a fresh session id" if wishes.fresh else "the session is opened again"
+    if not can_abort:
+        abort: Line = (("not possible: no openclaw command is installed here", Tone.FAINT),)
+    elif wishes.abort_in_gateway:
+        abort = (("its run is aborted with OpenClaw's own command", Tone.WARN),)
+    else:
+        abort = (("its run is left alone", Tone.PLAIN),)
+    times = (
+        f"a run of ours is asked to stop after {wishes.stops_after_s:g} s; given up after {wishes.deadline_s:g} s",
+        Tone.PLAIN,
+    )
+    rows: tuple[tuple[str, str, Line], ...] = (
+        ("f", "afterwards", piece(after)),
+        ("g", "gateway", abort),
+        (" ", "deadlines", (times,)),
+    )
+    return [
+        line
+        for key, label, value in rows
+        for line in wrapped(((f" {key} ", Tone.KEY), (f"{label:<11}", Tone.DIM), *value), width, 14)
+    ]
+
+
+def preview_lines(
+    session: str, survey: Sequence[str], wishes: DrainWishes, *, can_abort: bool, width: int
+) -> list[Line]:
+    """What holds the session and what would be done: the words of `clawtop drain --dry-run`."""
+    lines = [*wrapped(piece(f"drain {safe(session)}", Tone.STRONG), width, 2), EMPTY]
+    for text in survey:
+        is_step = text[:1].isdigit() or text.startswith(" ")
+        tone = Tone.PLAIN if is_step else Tone.INFO
+        lines += wrapped(piece(shown(text), Tone.WARN if text.startswith(" ") else tone), width, 3)
+    return [*lines, EMPTY, *option_lines(wishes, can_abort=can_abort, width=width)]
+
+
+def progress_lines(log: DrainLog, now: float, zone: tzinfo | None, width: int) -> list[Line]:
+    """How far it is; or how it ended."""
+    lines = [
+        *wrapped(piece(f"drain {safe(log.session)}", Tone.STRONG), width, 2),
+        *wrapped(_stages(log, now), width, 2),
+        EMPTY,
+    ]
+    for step in log.steps:
+        head: Line = (
+            (f"{clock_time(step.at, zone)}  ", Tone.DIM),
+            (f"{step.stage:<13}", _STEP_TONES.get(step.stage, Tone.INFO)),
+            (shown(step.text), Tone.PLAIN),
+        )
+        lines += wrapped(head, width, 23)
+    if log.receipt:
+        return [*lines, EMPTY, *(part for line in log.receipt for part in wrapped(line, width, 2))]
+    return [*lines, EMPTY, *_deadlines(log, now, width)]
+
+
+def _stages(log: DrainLog, now: float) -> Line:
+    seen = {step.stage for step in log.steps}
+    out: list[Piece] = []
+    for stage in STAGES:
+        if log.released is None and stage is log.stage:
+            left = f" {max(0.0, log.waiting.until - now):.0f}s" if log.waiting is not None else ""
+            out += [(f"▶ {stage}", Tone.INFO), (left, Tone.STRONG), _GAP]
+        elif stage in seen:
+            out += [(f"✓ {stage}", Tone.OK), _GAP]
+        else:
+            out += [(f"· {stage}", Tone.FAINT), _GAP]
+    if log.released is not None:
+        out.append(("✓ drained", Tone.OK) if log.released else ("✗ NOT released", Tone.BAD))
+    return tuple(out)
+
+
+def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
+    wishes = log.wishes
+    stop_in = log.began + wishes.stops_after_s - now
+    rows: list[Line] = []
+    if log.waiting is not None:
+        rows.append(piece(f"‖ {shown(log.waiting.why)}", Tone.WARN))
+    if log.stage is Stage.PROVE and log.waiting is not None:
+        rows.append(piece(f"still for another {max(0.0, log.waiting.until - now):.0f} s and it is proven", Tone.OK))
+    elif stop_in > 0:
+        rows.append(piece(f"a run of ours is asked to stop in {stop_in:.0f} s", Tone.PLAIN))
+    passed = span(max(0, round((now - log.began) * 1000)))
+    rows.append(piece(f"running for {passed}, given up in {log.left_s(now):.0f} s · drain {log.drain_id}", Tone.DIM))
+    return [line for row in rows for line in wrapped(row, width, 2)]

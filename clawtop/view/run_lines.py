@@ -1,0 +1,141 @@
+"""A driven run in lines: where it is, which profiles it asked, what happened, the reply."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+
+from clawtop.core.model import Event, EventKind
+from clawtop.text import masked, safe, shown
+from clawtop.view.humanize import clock_time, countdown, span
+from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
+from clawtop.view.run_log import STEPS, Attempt, RunLog
+
+EVENTS_SHOWN = 6
+_GAP: Piece = ("  ", Tone.PLAIN)
+_OBVIOUS = frozenset({EventKind.ATTEMPT, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_END})
+"""What the steps and the attempts say already."""
+
+_TONES = {
+    EventKind.FAILURE: Tone.BAD,
+    EventKind.TAKEOVER: Tone.BAD,
+    EventKind.MARK_LOST: Tone.BAD,
+    EventKind.CONTENDED: Tone.WARN,
+    EventKind.WAIT: Tone.WARN,
+    EventKind.ROTATE: Tone.WARN,
+    EventKind.FALLBACK: Tone.WARN,
+    EventKind.REPLY: Tone.OK,
+}
+
+
+def run_title(log: RunLog, place: int, of: int) -> Line:
+    """What stands over the run."""
+    which = f"  {place} of {of}" if of > 1 else ""
+    return (
+        (" Run ", Tone.ACCENT),
+        (safe(log.subject.session, 60), Tone.STRONG),
+        (f"  {log.run_id}{which}", Tone.DIM),
+    )
+
+
+def run_lines(log: RunLog, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
+    """Everything about the run; `now` in ms since the epoch."""
+    lines: list[Line] = [
+        *wrapped(_wish(log), width, 2),
+        *wrapped(_steps(log, now), width, 2),
+        *wrapped(_time(log, now), width, 2),
+    ]
+    waits_for = log.waits_for
+    if waits_for is not None and log.end is None:
+        lines += wrapped(piece(f"‖ {shown(waits_for)}", Tone.WARN), width, 2)
+    if log.attempts:
+        lines += [EMPTY, piece("Attempts", Tone.HEAD)]
+        lines += [line for attempt in log.attempts for line in wrapped(_attempt(attempt, now), width, 5)]
+    told = [event for event in log.events if event.kind not in _OBVIOUS][-EVENTS_SHOWN:]
+    if told:
+        lines += [EMPTY, piece("What happened", Tone.HEAD)]
+        lines += [line for event in told for line in wrapped(_event(event, zone), width, 10)]
+    lines += [EMPTY, *_message(log, width), *_reply(log, width)]
+    if log.end is not None:
+        lines += [EMPTY, *(part for line in log.end for part in wrapped(line, width, 2))]
+    return tuple(lines)
+
+
+def _wish(log: RunLog) -> Line:
+    subject = log.subject
+    facts = [f"agent {safe(subject.agent or 'default', 30)}"]
+    facts += [f"lane {safe(subject.lane, 30)}"] if subject.lane else []
+    facts += [f"model {safe(subject.model, 60)} first"] if subject.model else []
+    facts.append(f"when the session is busy: {subject.on_contention}")
+    return piece(" · ".join(facts), Tone.DIM)
+
+
+def _steps(log: RunLog, now: int) -> Line:
+    out: list[Piece] = []
+    for step in STEPS:
+        if log.end is None and step == log.step:
+            out += [(f"▶ {step}", Tone.INFO), (f" {span(max(0, now - log.step_since))}", Tone.STRONG), _GAP]
+        elif step in log.passed:
+            out += [(f"✓ {step}", Tone.OK), _GAP]
+        elif log.end is not None and step == log.step:
+            out += [(f"✗ {step}", Tone.BAD), _GAP]
+        else:
+            out += [(f"· {step}", Tone.FAINT), _GAP]
+    return tuple(out[:-1])
+
+
+def _time(log: RunLog, now: int) -> Line:
+    spent = span(max(0, (log.ended_at or now) - log.began))
+    if log.end is not None:
+        return piece(f"took {spent}", Tone.DIM)
+    if log.subject.timeout_s is None:
+        return ((f"{spent} so far", Tone.PLAIN), (", no deadline for the turn", Tone.DIM))
+    until = log.began + round(log.subject.timeout_s * 1000)
+    return ((f"{spent} so far", Tone.PLAIN), (f", given up in {countdown(until, now)}", Tone.WARN))
+
+
+def _attempt(attempt: Attempt, now: int) -> Line:
+    took = span(max(0, (attempt.ended or now) - attempt.began))
+    if attempt.ended is None:
+        state: Piece = (f"▶ {took}", Tone.INFO)
+    elif attempt.ok:
+        state = (f"✓ {took} {shown(attempt.verdict)}", Tone.OK)
+    else:
+        state = (f"✗ {took} {shown(attempt.verdict)}", Tone.BAD)
+    profile = safe(attempt.profile, 40) if attempt.profile else "no profile"
+    return (
+        (f"{attempt.number:>3}  ", Tone.DIM),
+        (f"{profile}  ", Tone.STRONG),
+        (f"{safe(attempt.model)}  ", Tone.DIM),
+        state,
+    )
+
+
+def _event(event: Event, zone: tzinfo | None) -> Line:
+    return (
+        (f"{clock_time(event.at, zone)}  ", Tone.DIM),
+        (f"{event.kind} ", _TONES.get(event.kind, Tone.INFO)),
+        (shown(event.text), Tone.PLAIN),
+    )
+
+
+def _message(log: RunLog, width: int) -> list[Line]:
+    lines: list[Line] = [piece("You", Tone.HEAD)]
+    return lines + _prose(log.subject.message, width, Tone.DIM)
+
+
+def _reply(log: RunLog, width: int) -> list[Line]:
+    """The reply as far as it is whole words: a secret that is cut in two would not be recognised."""
+    text = log.text
+    if log.end is None:
+        text = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
+    void = f"  ({log.voided} characters of another attempt are void)" if log.voided else ""
+    head: Line = (("Reply", Tone.HEAD), (void, Tone.WARN))
+    return [EMPTY, head, *_prose(text, width, Tone.PLAIN)] if text or void else []
+
+
+def _prose(text: str, width: int, tone: Tone) -> list[Line]:
+    return [
+        line
+        for row in masked(text).split("\n")
+        for line in wrapped(piece(safe(row.replace("\t", "    ")), tone), width)
+    ]
