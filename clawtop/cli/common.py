@@ -98,6 +98,22 @@ def load_incident(args: argparse.Namespace) -> Snapshot:
     return open_incident_reader(args).read()
 
 
+def load_whole_incident(args: argparse.Namespace) -> Snapshot:
+    """As `load_incident`, and a live gateway is asked for its health and lanes. Raises StateUnreadableError."""
+    import asyncio
+
+    from clawtop.core.model import GatewayState
+    from clawtop.engine.gateway_watch import GatewayWatch
+
+    watch = GatewayWatch(SystemClock())
+    reader = open_reader(args, None, (*_incident_parts(), watch))
+    snapshot = reader.read()
+    if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None:
+        return snapshot
+    asyncio.run(watch.look())
+    return reader.read()
+
+
 def judged_at(snapshot: Snapshot) -> int:
     """The time that a snapshot is judged by: `--at`, else when it was read (ms since epoch)."""
     return snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.clock import Clock
-from clawtop.core.model import Gateway, GatewayState, Snapshot
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Problem, Snapshot
 from clawtop.store.gateway_token import gateway_token
 from clawtop.store.layout import Layout
 from clawtop.store.processes import listens
@@ -53,6 +53,7 @@ class GatewayWatch:
             snapshot,
             gateway=replace(snapshot.gateway, health=report.health),
             lanes=(*snapshot.lanes, *report.lanes),
+            warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
         )
 
     def token(self) -> str | None:
@@ -75,6 +76,20 @@ class GatewayWatch:
             await self.clock.sleep(INTERVAL_SECONDS if self._report is not None else 1.0)
             if self._gateway.state is GatewayState.LIVE and await self.look():
                 changed()
+
+
+def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
+    """What a live gateway says of itself that an operator should know."""
+    where = f"127.0.0.1:{port}"
+    found = []
+    if health.problem is not None:
+        found.append(Problem("gateway-http", where, health.problem))
+    if health.ready is False:
+        failing = ", ".join(health.failing) or "it does not say why"
+        found.append(Problem("gateway-not-ready", where, f"the gateway is live but not ready: {failing}"))
+    if health.degraded:
+        found.append(Problem("gateway-degraded", where, "the gateway says that its event loop is degraded"))
+    return tuple(found)
 
 
 def _same(before: GatewayReport, after: GatewayReport) -> bool:

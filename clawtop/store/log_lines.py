@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from clawtop.core.model import Event, EventKind
-from clawtop.store.log_words import rough, told
+from clawtop.store.log_words import TURN_FAILED, Told, rough, told
 from clawtop.text import elided, shown
 
 SOURCE = "gateway-log"
@@ -26,8 +26,12 @@ _CONSOLE = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))\s+(?:\[(?P<subsystem>[^\]]+)\]\s+)?(?P<text>.*)"
 )
 _PAIR = re.compile(r'(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]\S*))')
-_TAKEOVER = "session file changed while embedded prompt lock was released"
-_LOCK_TIMEOUT = "session file locked (timeout"
+_COLLISIONS = (
+    ("session file changed while embedded prompt lock was released", EventKind.TAKEOVER),
+    ("session file locked (timeout", EventKind.CONTENDED),
+)
+"""Local coordination errors, in a line of their own or as what a session's turn failed of. The same turn's line about
+its global lane is not counted again."""
 
 
 class BadLineError(ValueError):
@@ -58,11 +62,11 @@ def parse_line(line: str, names: Names) -> Event | None:
     structured = _STRUCTURED.get(str(record.facts.get("event")))
     if structured is not None:
         return structured(record, names)
-    if _TAKEOVER in record.text:
-        return _event(record, names, EventKind.TAKEOVER)
-    if _LOCK_TIMEOUT in record.text:
-        return _event(record, names, EventKind.CONTENDED)
     found = told(record.text, record.facts)
+    if found is None or found is TURN_FAILED:
+        collision = next((kind for words, kind in _COLLISIONS if words in record.text), None)
+        if collision is not None:
+            found = Told(collision, None if found is None else found.words, None if found is None else found.step)
     if found is None:
         return None
     words = elided(found.words(record.facts, record.text), TEXT_LIMIT) if found.words is not None else None

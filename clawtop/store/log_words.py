@@ -36,7 +36,7 @@ def told(text: str, facts: Facts) -> Told | None:
     for prefix, found in _TOLD:
         if text.startswith(prefix):
             if found.step == "error" and str(facts.get("lane", "")).startswith("session:"):
-                return _TURN_FAILED
+                return TURN_FAILED
             return found
     return None
 
@@ -111,7 +111,7 @@ def _removed(_facts: Facts, text: str) -> str:
     return f"removed stale session lock {PurePath(match['path']).name} ({match['why']})" if match else text
 
 
-_TURN_FAILED = Told(EventKind.FAILURE, _task_error, "error")
+TURN_FAILED = Told(EventKind.FAILURE, _task_error, "error")
 _TOLD: tuple[tuple[str, Told], ...] = (
     ("lane enqueue:", Told(EventKind.LANE, _enqueue, "enqueue")),
     ("lane dequeue:", Told(EventKind.LANE, _dequeue, "dequeue")),

@@ -62,6 +62,19 @@ async def test_the_first_snapshot_goes_through_untouched_and_later_ones_tell_mor
     assert after.lanes == (*LIVE.lanes, LANE)
 
 
+async def test_what_a_gateway_says_against_itself_is_a_warning() -> None:
+    ill = report(ready=False, failing=("channels", "auth"), degraded=True, problem="the gateway refuses its token")
+    watch = watching(FakeProbe(ill))
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    warnings = {problem.code: problem.text for problem in watch(LAYOUT, LIVE).warnings}
+    assert warnings == {
+        "gateway-http": "the gateway refuses its token",
+        "gateway-not-ready": "the gateway is live but not ready: channels, auth",
+        "gateway-degraded": "the gateway says that its event loop is degraded",
+    }
+
+
 async def test_passing_time_alone_is_no_news() -> None:
     watch = watching(
         FakeProbe(report(NOW, uptime_ms=5), report(NOW + 5_000, uptime_ms=5_005), report(NOW, ready=False))

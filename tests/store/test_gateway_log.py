@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.lane_stats import contention, lanes_of
 from clawtop.core.model import EventKind
 from clawtop.core.timeline import is_background
 from clawtop.store import gateway_log
@@ -143,8 +144,11 @@ def test_a_burst_between_two_reads_is_bounded_too(log: Path, monkeypatch: pytest
 
 
 def test_a_line_of_a_megabyte_is_counted_and_left(log: Path) -> None:
-    log.write_text(done(1) + "\n" + line("x" * 1_000_000) + "\n" + done(2) + "\n")
     tail = LogTail()
+    log.write_text(done(1) + "\n")
+    tail.read(log, NAMES)
+    with log.open("a") as file:
+        file.write(line("x" * 1_000_000) + "\n" + done(2) + "\n")
     tail.read(log, NAMES)
     assert durations(tail) == [1, 2]
     assert tail.skipped_lines == 1
@@ -328,7 +332,7 @@ LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
             TAKEOVER,
         ),
         (
-            f'lane task error: lane=main durationMs=9 error="Error: {LOCKED}"',
+            f'lane task error: lane=session:agent:main:main durationMs=9 error="Error: {LOCKED}"',
             EventKind.CONTENDED,
             "session file locked",
         ),
@@ -375,6 +379,24 @@ def test_lines_in_words(text: str, kind: EventKind, said: str) -> None:
     assert event is not None
     assert event.kind is kind
     assert said in event.text
+
+
+def test_a_takeover_is_counted_once_a_turn_and_ends_its_lanes_tasks() -> None:
+    lines = [
+        line("lane dequeue: lane=session:agent:main:main waitMs=1 queueSize=0"),
+        line("lane dequeue: lane=main waitMs=1 queueSize=0"),
+        line(f'lane task error: lane=main durationMs=9 error="Error: {TAKEOVER}"'),
+        line(f'lane task error: lane=session:agent:main:main durationMs=9 error="Error: {TAKEOVER}"'),
+        line(f"⇄ res ✗ agent errorCode=UNAVAILABLE errorMessage={TAKEOVER}"),
+    ]
+    events = [event for text in lines if (event := parse_line(text, NAMES)) is not None]
+    counted = contention(events)
+    assert counted.takeovers == {"main": 1}
+    assert [(worst.session, worst.takeovers) for worst in counted.worst] == [("agent:main:main", 1)]
+    assert {(lane.lane, lane.active) for lane in lanes_of(events, {}, "x")} == {
+        ("main", 0),
+        ("session:agent:main:main", 0),
+    }
 
 
 def test_what_says_nothing_about_failover_sessions_or_lanes_is_left_out() -> None:
