@@ -134,7 +134,7 @@ def _metrics_text(snapshot: Snapshot) -> str:
         return "not asked yet" if live else "asked only where a gateway is live"
     if health.metrics:
         return "queue sizes and bounds of waits; they know no running turns and no limits"
-    return health.problem or "none: its diagnostics-prometheus plugin is off, or no token for it is known here"
+    return health.problem or "its diagnostics-prometheus plugin is off, or no token for it is known here"
 
 
 def _note(item: LaneStats | SourceNote, _env: Env) -> Line:

@@ -1,0 +1,264 @@
+"""Details of runs, lanes and events; what sources of lanes say; where a replay stands; the text of an incident."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC
+
+import pytest
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.lane_stats import ENGINES
+from clawtop.core.metrics import SOURCE as METRICS
+from clawtop.core.model import Event, EventKind, Gateway, GatewayHealth, GatewayState, LaneStats, Problem, Snapshot
+from clawtop.core.timeline import Filter
+from clawtop.store.log_lines import SOURCE as LOG_SOURCE
+from clawtop.view.columns import Env
+from clawtop.view.detail import detail_lines
+from clawtop.view.facts import Facts
+from clawtop.view.forecast_rows import forecast_table
+from clawtop.view.incident_text import incident_text
+from clawtop.view.lane_rows import LOG, lane_table, source_notes, worst_table
+from clawtop.view.line import text_of
+from clawtop.view.replay_words import replay_words
+from clawtop.view.timeline_rows import about, event_of, timeline_table
+from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND
+
+WIDTH = 90
+TAKEOVER = Event(
+    NOW - 9 * SECOND,
+    EventKind.TAKEOVER,
+    "engine",
+    "session file changed",
+    agent="main",
+    session_key=HOLDERS[0].session_key,
+    session_file=HOLDERS[0].session_file,
+    lane="heartbeat",
+    run_id="run-7c1e",
+    provider="anthropic",
+    model="claude",
+    duration_ms=1_303_727,
+    data={"fence": "mtime", "evil": "\x1b[2J"},
+)
+EARLIER = replace(TAKEOVER, at=NOW - 5 * MINUTE, kind=EventKind.RUN_START, text="run on telegram", data={})
+TOLD = replace(INCIDENT, events=(EARLIER, TAKEOVER))
+
+
+def env(snapshot: Snapshot = TOLD, now: int = NOW) -> Env:
+    return Env(Facts(snapshot, now), now, UTC)
+
+
+def detail(kind: TargetKind, name: str, snapshot: Snapshot = TOLD) -> str:
+    return "\n".join(text_of(line) for line in detail_lines(Target(kind, name), env(snapshot), WIDTH))
+
+
+# --- details -----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_says_who_holds_since_when_who_waits_and_what_may_go_wrong() -> None:
+    text = detail(TargetKind.RUN, "run-7c1e")
+    for part in (
+        "run run-7c1e",
+        "pid 4711, seen by trajectory",
+        "12m",
+        "heartbeat run run-8810 for 3m00s",
+        "gives up in 2m00s",
+    ):
+        assert part in text
+    assert "risk       heartbeat is not isolated" in text
+    assert "What happened in it: 2" in text
+    assert HOLDERS[0].session_file[-20:] in text.replace("\n", "")
+
+
+def test_a_run_of_openclaw_is_found_by_its_transcript() -> None:
+    unnamed = replace(INCIDENT, holders=(replace(HOLDERS[1], run_id=None),))
+    text = detail(TargetKind.RUN, HOLDERS[1].session_file, unnamed)
+    assert text.startswith("a run of OpenClaw")
+
+
+def test_a_lane_says_what_each_source_tells_and_what_it_does_not() -> None:
+    lanes = (
+        LaneStats("main", "main", LOG, 3, 4, 2, 180, 2_400, 61_000),
+        LaneStats("main", "main", METRICS, queued=2),
+    )
+    text = detail(TargetKind.LANE, "main", replace(TOLD, lanes=lanes))
+    assert "As gateway-log tells it" in text
+    assert "3 at once, 4 places" in text
+    assert "half 0.2s, 95 of 100 2.4s, longest 1m01s" in text
+    assert "As gateway-metrics tells it" in text
+    assert "this source does not tell" in text
+
+
+def test_a_lane_that_only_events_name_has_a_detail() -> None:
+    text = detail(TargetKind.LANE, "heartbeat")
+    assert "What happened there: 2" in text
+    assert "session file changed" in text
+
+
+def test_an_event_says_everything_about_itself_and_its_run() -> None:
+    text = detail(TargetKind.EVENT, f"{TAKEOVER.at}:0")
+    for part in (
+        "kind       takeover",
+        "03:11:58  9s ago",
+        "model      anthropic/claude",
+        "took       21m43s",
+        "fence mtime",
+    ):
+        assert part in text
+    assert "The same run: 1 more" in text
+    assert "run on telegram" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("kind", [TargetKind.RUN, TargetKind.LANE, TargetKind.EVENT])
+def test_what_is_gone_is_said_to_be_gone(kind: TargetKind) -> None:
+    assert "is not in the state any more" in detail(kind, "gone:0")
+
+
+# --- timeline ----------------------------------------------------------------------------------------------------
+
+
+def test_a_row_keeps_its_key_whatever_else_is_shown() -> None:
+    twins = tuple(replace(TAKEOVER, text=f"event {n}", kind=kind) for n, kind in enumerate(list(EventKind)[:9]))
+    snapshot = replace(INCIDENT, events=twins)
+    for chosen in (Filter(), Filter(background=True), Filter(kinds=frozenset({EventKind.FAILURE}))):
+        for row in timeline_table(env(snapshot), chosen).rows:
+            assert event_of(snapshot, row.key) == row.item
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "name"),
+    [
+        ({"profile": "p"}, TargetKind.PROFILE, "p"),
+        ({"session_key": "s", "lane": "l"}, TargetKind.SESSION, "s"),
+        ({"kind": EventKind.LOCK, "session_file": "/s.lock"}, TargetKind.LOCK, "/s.lock"),
+        ({"lane": "l"}, TargetKind.LANE, "l"),
+    ],
+)
+def test_what_an_entry_is_about(facts: dict[str, object], kind: TargetKind, name: str) -> None:
+    event = replace(Event(NOW, EventKind.NOTICE, "x", "y"), **facts)  # type: ignore[arg-type]
+    target = about(event)
+    assert target is not None
+    assert (target.kind, target.id) == (kind, name)
+
+
+def test_an_entry_about_nothing() -> None:
+    assert about(Event(NOW, EventKind.GATEWAY, "x", "y")) is None
+
+
+def test_an_empty_timeline_says_where_events_come_from_and_a_filtered_one_that_it_is() -> None:
+    assert "Nothing has happened yet" in text_of(timeline_table(env(CALM)).empty)
+    assert "of this kind" in text_of(timeline_table(env(), Filter(lane="none")).empty)
+
+
+# --- lanes -------------------------------------------------------------------------------------------------------
+
+
+def notes(snapshot: Snapshot) -> dict[str, str]:
+    return {note.source: note.text for note in source_notes(snapshot)}
+
+
+def test_the_sources_have_one_name_everywhere() -> None:
+    assert LOG == LOG_SOURCE
+    assert [note.source for note in source_notes(CALM)] == [ENGINES, LOG, METRICS]
+
+
+def test_each_source_says_why_it_tells_nothing() -> None:
+    live = replace(CALM, gateway=Gateway(GatewayState.LIVE, 7, 1))
+    dead = replace(CALM, gateway=Gateway(GatewayState.DEAD, 7, 1))
+    assert notes(dead)[METRICS] == "asked only where a gateway is live"
+    assert notes(live)[METRICS] == "not asked yet"
+    refused = replace(
+        live, gateway=replace(live.gateway, health=GatewayHealth(NOW, problem="the gateway refuses its token"))
+    )
+    assert notes(refused)[METRICS] == "the gateway refuses its token"
+    silent = replace(live, gateway=replace(live.gateway, health=GatewayHealth(NOW, live=True)))
+    assert "plugin is off" in notes(silent)[METRICS]
+    unreadable = replace(CALM, warnings=(Problem("log-unreadable", "/l", "the gateway's log cannot be read: no"),))
+    assert notes(unreadable)[LOG] == "the gateway's log cannot be read: no"
+    assert "logging.level debug" in notes(CALM)[LOG]
+
+
+def test_notes_stand_below_the_lanes_and_are_no_lanes() -> None:
+    table = lane_table(env())
+    assert [row.band for row in table.rows] == [False, False, True, True, True]
+    assert table.count() == 2
+    assert all(row.target is None for row in table.rows if row.band)
+    assert [row.key for row in table.arranged("cron")] == ["gateway-log:cron"]
+
+
+def test_the_worst_session_and_the_histogram() -> None:
+    wait = replace(TAKEOVER, kind=EventKind.WAIT, at=NOW - 1, lane="channel")
+    table = worst_table(env(replace(INCIDENT, events=(TAKEOVER, wait))))
+    assert text_of(table.title_note) == "1 takeover (heartbeat 1) · 1 collision (channel 1)"
+    (row,) = table.rows
+    assert (row.item.takeovers, row.item.collisions, row.item.longest_ms) == (1, 1, 1_303_727)
+
+
+# --- forecast ----------------------------------------------------------------------------------------------------
+
+
+def test_the_forecast_says_what_the_next_rate_limit_costs() -> None:
+    table = forecast_table(env())
+    cost = next(column for column in table.columns if column.id == "cost")
+    cells = {
+        (row.item.chain.agent, row.item.link.provider): text_of(cost.render(row.item, table.env))
+        for row in table.rows
+        if row.item.link is not None
+    }
+    assert cells["main", "openai"] == "+30s"
+    assert cells["main", "anthropic"] == "", "none of it can fail now"
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stands:
+    at: int
+    end: int = 59 * 60_000 + 58_000
+    speed: float = 1
+    playing: bool = True
+    start: int = 0
+
+    def now_ms(self) -> int:
+        return self.at
+
+
+@pytest.mark.parametrize(
+    ("position", "words"),
+    [
+        (Stands(723_400, speed=4), "REPLAY ▶ 12:03/59:58 ×4"),
+        (Stands(0, playing=False), "REPLAY ‖ 00:00/59:58"),
+        (Stands(5_000, end=3_723_000, speed=0.25), "REPLAY ▶ 00:05/1:02:03 ×0.25"),
+        (Stands(-5), "REPLAY ▶ 00:00/59:58"),
+    ],
+)
+def test_where_a_replay_stands(position: Stands, words: str) -> None:
+    assert replay_words(position) == words
+
+
+# --- the text of an incident -------------------------------------------------------------------------------------
+
+
+def test_an_incident_tells_everything_and_no_byte_of_it_is_hidden() -> None:
+    text = incident_text(TOLD, NOW, (("clawtop", "9.9"), ("openclaw", "2026.5.20 (generation B)")))
+    for part in (
+        "# clawtop incident · reef-01 · 2026-11-20 03:12 UTC",
+        "clawtop: 9.9",
+        "✗ agent:main:cron:nightly-digest running, but its gateway is gone",
+        "session file changed",
+        "heartbeat-not-isolated",
+        "gateway-metrics",
+    ):
+        assert part in text
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert text.count("~~~~") % 2 == 0
+
+
+def test_a_long_incident_loses_rows_of_its_longest_tables_and_says_so() -> None:
+    events = tuple(replace(TAKEOVER, at=NOW - n, text=f"event {n}") for n in range(900, 0, -1))
+    text = incident_text(replace(INCIDENT, events=events), NOW, (), most=20_000)
+    assert len(text) <= 20_000
+    assert "more" in text.partition("## Timeline")[2]
+    assert "## Warnings" in text
