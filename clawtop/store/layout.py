@@ -234,8 +234,13 @@ def _automatic(env: Mapping[str, str], home: Path) -> Path:
     if profile and profile.lower() != "default":
         return home / f".openclaw-{profile}"
     usual = home / ".openclaw"
-    legacy = next((home / name for name in LEGACY_STATE_NAMES if (home / name).is_dir()), None)
-    return legacy if legacy is not None and not usual.exists() else usual
+    legacy = next((home / name for name in LEGACY_STATE_NAMES if _is_there(home / name)), None)
+    return legacy if legacy is not None and not _is_there(usual) else usual
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something stands there; what may not be looked at does not (Path.exists would raise)."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
@@ -256,7 +261,7 @@ def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
 
 def _config_path(state_dir: Path, env: Mapping[str, str], home: Path, *, follows_env: bool) -> Path:
     override = env.get("OPENCLAW_CONFIG_PATH", "").strip()
-    existing = next((state_dir / name for name in CONFIG_NAMES if (state_dir / name).is_file()), None)
+    existing = next((state_dir / name for name in CONFIG_NAMES if _is_there(state_dir / name)), None)
     if override and (follows_env or existing is None):
         return _user_path(override, home)
     return existing or state_dir / CONFIG_NAMES[0]
