@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from clawtop.core.model import GatewayState, Lock, LockKind, Snapshot, VerdictKind
+from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
 
 
 class TargetKind(StrEnum):
@@ -58,6 +58,7 @@ class Context:
     arming: Arming = Arming.READ_ONLY
     undoable: bool = False
     own_runs: frozenset[str] = frozenset()
+    underway: bool = False
     busy: str | None = None
     replaying: bool = False
     view: str = ""
@@ -139,9 +140,15 @@ def _undoable(context: Context) -> str | None:
 
 
 def _own_run(context: Context) -> str | None:
-    if context.target and context.target.id in context.own_runs:
-        return None
-    return "only runs that this clawtop drives can be steered"
+    refusal = _not_replaying(context)
+    if refusal is None and context.target is not None and own_run_name(context.target) not in context.own_runs:
+        return "only runs that this dashboard drives can be steered"
+    return refusal
+
+
+def own_run_name(target: Target) -> str:
+    """By which name `Context.own_runs` knows a row: a run by its id, a session by agent and key."""
+    return f"{target.agent}|{target.id}" if target.kind is TargetKind.SESSION else target.id
 
 
 def _not_replaying(context: Context) -> str | None:
@@ -162,9 +169,21 @@ def _replaying(context: Context) -> str | None:
 
 def _drivable(context: Context) -> str | None:
     snapshot = context.snapshot
-    if snapshot is not None and snapshot.generation == "D" and snapshot.gateway.state is not GatewayState.DEAD:
-        return "a generation D gateway owns its sessions"
+    if snapshot is not None and snapshot.generation not in ("A", "B"):
+        return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of generations A and B"
     return _not_replaying(context)
+
+
+def _drainable(context: Context) -> str | None:
+    target = context.target
+    lock = next((lock for lock in _locks(context) if target is not None and lock.file.path == target.id), None)
+    if lock is not None and lock.file.kind is not LockKind.SESSION:
+        return "this lock is no session's"
+    return _not_replaying(context)
+
+
+def _underway(context: Context) -> str | None:
+    return _not_replaying(context) or (None if context.underway else "this dashboard drives and drains nothing yet")
 
 
 _P, _V, _S, _L, _R = (
@@ -367,7 +386,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="drain",
         usage="SESSION [--dry-run] [--fresh] [--resume ID]",
-        check=_not_replaying,
+        check=_drainable,
     ),
     Command(
         "undo",
@@ -379,6 +398,44 @@ COMMANDS: tuple[Command, ...] = (
         verb="undo",
         usage="[ID]",
         check=_undoable,
+    ),
+    Command(
+        "drive",
+        "Drive",
+        "Send a message to a session and stream the reply, with rotation, marks and model fallback.",
+        Group.DRIVE,
+        ("D",),
+        frozenset({_S}),
+        dangerous=True,
+        verb="drive",
+        usage="--session KEY|FILE [--message TEXT] [--on-contention wait|raise|fork] [--timeout S] [--json]",
+        check=_drivable,
+    ),
+    Command(
+        "run-rotate",
+        "Rotate this run",
+        "Cancel the attempt of a run of ours and go on with the next profile; nothing is marked.",
+        Group.DRIVE,
+        ("F",),
+        frozenset({_S, _R}),
+        check=_own_run,
+    ),
+    Command(
+        "run-cancel",
+        "Cancel this run",
+        "End a run of ours; everything that it holds is given back.",
+        Group.DRIVE,
+        ("X",),
+        frozenset({_S, _R}),
+        check=_own_run,
+    ),
+    Command(
+        "underway",
+        "Under way",
+        "Watch what this dashboard drives or drains: this row's run, else the drain, else the latest run.",
+        Group.DRIVE,
+        ("W",),
+        check=_underway,
     ),
     Command("replay-play", "Play / stop", "Play on, or stand still.", Group.REPLAY, ("space",), check=_replaying),
     Command("replay-step", "Step", "Stand still, one snapshot on.", Group.REPLAY, ("full_stop",), check=_replaying),
@@ -420,14 +477,6 @@ COMMANDS: tuple[Command, ...] = (
         Group.SHELL,
         verb="doctor",
         usage="[--json]",
-    ),
-    Command(
-        "drive",
-        "Drive",
-        "Send a message to a session and stream the reply, with rotation, marks and model fallback.",
-        Group.SHELL,
-        verb="drive",
-        usage="--session KEY|FILE [--message TEXT] [--on-contention wait|raise|fork] [--timeout S] [--json]",
     ),
     Command(
         "selftest",

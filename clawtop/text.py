@@ -38,6 +38,8 @@ _SECRET_FIELDS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_IN_SECRETS = re.compile(r"[A-Za-z0-9._~+/=:@%-]*\Z")
+
 _known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
 _known_lock = threading.Lock()
 
@@ -50,6 +52,14 @@ def remember_secrets(values: Iterable[str]) -> None:
         fresh = {value for value in values if len(value) >= 6} - known
         if fresh:
             _known_secrets = tuple(sorted(known | fresh, key=lambda value: (-len(value), value)))
+
+
+def whole_words(text: str) -> int:
+    """How much of a text that still grows may be masked and shown: all but the last run of characters that secrets are
+    made of, of which only a part may be there yet.
+    """
+    tail = _IN_SECRETS.search(text)
+    return tail.start() if tail is not None else len(text)
 
 
 def masked(text: str) -> str:

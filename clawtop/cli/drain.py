@@ -70,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
     if args.at is not None:
         raise UsageError("a session cannot be drained in the past", hint="leave --at away")
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
-    target = _target(reader, args) if args.resume is None else resumable(reader.layout.state_dir, args.resume)
+    target = (
+        target_of(reader, args.session, args.agent)
+        if args.resume is None
+        else resumable(reader.layout.state_dir, args.resume)
+    )
     drainer = Drainer(
         reader,
         target,
@@ -89,16 +93,17 @@ def run(args: argparse.Namespace) -> int:
     return _show(asyncio.run(drainer.drain()), args)
 
 
-def _target(reader: SnapshotReader, args: argparse.Namespace) -> DrainTarget:
+def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
+    """The session that is named by its key or its transcript. Raises RefusedError when there is none."""
     from clawtop.engine.drain_scene import DrainTarget
     from clawtop.engine.session_choice import choose_session
     from clawtop.store.holders import holders_dir, read_admission
 
-    choice = choose_session(reader.layout, args.session, args.agent)
+    choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists()
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
         raise RefusedError(
-            f"there is no session {safe(args.session, 120)}",
+            f"there is no session {safe(session, 120)}",
             hint="`clawtop status` lists them; sessions of 2026.8.2 and later are the gateway's own",
             unchanged="nothing was done",
         )

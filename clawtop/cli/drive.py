@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from clawtop.errors import ClawtopError, UsageError
-from clawtop.text import masked, safe
+from clawtop.text import masked, safe, whole_words
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, ModelRef
@@ -33,8 +32,6 @@ exit codes:
   130 cancelled (128+n after signal n)
 
 The message and the reply are written together, after the reply: a turn that fails leaves the session as it was."""
-
-IN_SECRETS = re.compile(r"[A-Za-z0-9._~+/=:@%-]*\Z")
 
 TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
 """Events that a person at a shell sees on stderr while the reply streams."""
@@ -168,8 +165,7 @@ class Words:
     def add(self, text: str) -> str:
         """What can be shown now: everything but the last run of characters that secrets are made of."""
         self._held += text
-        tail = IN_SECRETS.search(self._held)
-        cut = tail.start() if tail is not None else len(self._held)
+        cut = whole_words(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
         return masked(ready)
 

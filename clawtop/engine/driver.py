@@ -30,7 +30,7 @@ from clawtop.core.session_override import Pin
 from clawtop.engine.candidates import Candidates, ProbeBook
 from clawtop.engine.chain import AllModelsFailedError, Chain
 from clawtop.engine.drive import Drive
-from clawtop.engine.events import Teller
+from clawtop.engine.events import Phase, ReplyDiscarded, ReplyText, Teller
 from clawtop.engine.foreign import NO_GATEWAY
 from clawtop.engine.journal_writer import JournalWriter
 from clawtop.engine.opening import EngineSettings, Ground, evidence, open_desk
@@ -44,7 +44,7 @@ from clawtop.store.processes import ProcessTable, SystemProcesses
 from clawtop.store.session_entry import add_entry, entry_for
 from clawtop.text import safe
 
-__all__ = ["Driver", "EngineSettings"]
+__all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
 
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0

@@ -11,6 +11,7 @@ from clawtop.text import safe
 from clawtop.ui.arming import MEANING
 from clawtop.ui.incident import INCIDENT_ACTIONS
 from clawtop.ui.theme import THEMES
+from clawtop.ui.working import WORK_ACTIONS
 
 if TYPE_CHECKING:
     from clawtop.ui.app import ClawtopApp
@@ -72,6 +73,7 @@ ACTIONS: Mapping[str, Callable[[ClawtopApp], None]] = {
     "help": _help,
     "detail": _detail,
     **INCIDENT_ACTIONS,
+    **WORK_ACTIONS,
 }
 
 

@@ -21,7 +21,10 @@ class DrivenRun:
         self._drive = drive
         self._clock = clock
         self.log = RunLog(drive.run_id, subject, clock.now_ms(), step_since=clock.now_ms())
-        self.task = asyncio.get_running_loop().create_task(self._follow(), name=f"watch run {drive.run_id}")
+        self.task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
+            self._follow(), name=f"watch run {drive.run_id}"
+        )
+        self.task.add_done_callback(self._make_sure)
 
     @property
     def under_way(self) -> bool:
@@ -58,6 +61,13 @@ class DrivenRun:
                     log.discarded()
         lines, well = await self._end()
         log.over(self._clock.now_ms(), lines, well=well)
+
+    def _make_sure(self, task: asyncio.Task[None]) -> None:
+        """A run whose watcher broke is not under way for ever."""
+        if self.under_way:
+            error = None if task.cancelled() else task.exception()
+            words = f"✗ no longer watched ({type(error).__name__})" if error else "no longer watched"
+            self.log.over(self._clock.now_ms(), end_lines(words, Tone.BAD), well=False)
 
     async def _end(self) -> tuple[tuple[Line, ...], bool]:
         await self._drive.ended()

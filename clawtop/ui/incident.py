@@ -50,9 +50,9 @@ class Vigil:
         """Whether time alone has made something worth another look."""
         return self._due is not None and now >= self._due
 
-    def mood(self, *, paused: bool) -> str:
+    def mood(self, *, paused: bool, also: tuple[str, ...] = ()) -> str:
         """Words about the dashboard itself, for the first line."""
-        words = ["PAUSED"] if paused else []
+        words = [*(["PAUSED"] if paused else []), *also]
         if self._ports.tape is not None and self._ports.tape.recording is not None:
             words.append("● REC")
         if self._ports.playback is not None:

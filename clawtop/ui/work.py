@@ -44,6 +44,7 @@ class DrainJob:
     def begin(self, draining: Draining, ended: Callable[[DrainJob], None]) -> None:
         self.log.drain_id = draining.drain_id
         self._task = asyncio.get_running_loop().create_task(self._drain(draining), name=f"drain {draining.drain_id}")
+        self._task.add_done_callback(self._make_sure)
         self._task.add_done_callback(lambda _: ended(self))
 
     async def stop(self) -> None:
@@ -57,6 +58,13 @@ class DrainJob:
 
     def on_wait(self, wait: Wait, left_s: float) -> None:
         self.log.waits(wait.why, self._clock.monotonic() + left_s)
+
+    def _make_sure(self, task: asyncio.Task[None]) -> None:
+        """A drain that broke is not under way for ever."""
+        error = None if task.cancelled() else task.exception()
+        if self.log.released is None:
+            name = type(error).__name__ if error is not None else "cancelled"
+            self.log.ended(False, (f"aborted, NOT released ({name})", Tone.BAD))
 
     async def _drain(self, draining: Draining) -> None:
         resume = f"go on later: clawtop drain --resume {draining.drain_id}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import tzinfo
+from functools import lru_cache
 
 from clawtop.core.model import Event, EventKind
-from clawtop.text import masked, safe, shown
+from clawtop.text import masked, safe, shown, whole_words
 from clawtop.view.humanize import clock_time, countdown, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 from clawtop.view.run_log import STEPS, Attempt, RunLog
@@ -127,15 +128,17 @@ def _reply(log: RunLog, width: int) -> list[Line]:
     """The reply as far as it is whole words: a secret that is cut in two would not be recognised."""
     text = log.text
     if log.end is None:
-        text = text[: max(text.rfind(" "), text.rfind("\n")) + 1]
+        text = text[: whole_words(text)]
     void = f"  ({log.voided} characters of another attempt are void)" if log.voided else ""
     head: Line = (("Reply", Tone.HEAD), (void, Tone.WARN))
     return [EMPTY, head, *_prose(text, width, Tone.PLAIN)] if text or void else []
 
 
 def _prose(text: str, width: int, tone: Tone) -> list[Line]:
-    return [
-        line
-        for row in masked(text).split("\n")
-        for line in wrapped(piece(safe(row.replace("\t", "    ")), tone), width)
-    ]
+    return [line for row in masked(text).split("\n") for line in _paragraph(row, width, tone)]
+
+
+@lru_cache(maxsize=1024)
+def _paragraph(row: str, width: int, tone: Tone) -> tuple[Line, ...]:
+    """Kept: of a reply that streams only the last paragraph changes."""
+    return tuple(wrapped(piece(safe(row.replace("\t", "    ")), tone), width))

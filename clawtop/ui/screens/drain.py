@@ -1,0 +1,203 @@
+"""Draining a session: what it would do, a confirmation, its stages live, its last word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from clawtop.commands import Arming
+from clawtop.core.drain import DrainWishes
+from clawtop.errors import ClawtopError
+from clawtop.text import safe, shown
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.view.drain_lines import preview_lines, progress_lines
+from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+
+if TYPE_CHECKING:
+    from clawtop.ui.work import DrainJob, Work
+
+
+class Scene(Enum):
+    """Where the dialog is."""
+
+    LOOKING = auto()
+    PREVIEW = auto()
+    STARTING = auto()
+    RUNNING = auto()
+    ASKING = auto()
+    OVER = auto()
+
+
+_STATES = {
+    Scene.LOOKING: "looking",
+    Scene.PREVIEW: "preview",
+    Scene.STARTING: "beginning",
+    Scene.RUNNING: "under way",
+    Scene.ASKING: "stop it?",
+    Scene.OVER: "over",
+}
+_BUTTONS: dict[Scene, tuple[tuple[str, str], ...]] = {
+    Scene.LOOKING: (("leave", "Leave (n)"),),
+    Scene.PREVIEW: (("leave", "No, leave it (n)"), ("confirm", "Yes, drain it (y)")),
+    Scene.STARTING: (),
+    Scene.RUNNING: (("leave", "Stop, or go on without me (Esc)"),),
+    Scene.ASKING: (
+        ("back", "Back (Esc)"),
+        ("background", "Keep going in the background (k)"),
+        ("stop", "Stop and reopen (s)"),
+    ),
+    Scene.OVER: (("leave", "Close (Esc)"),),
+}
+
+
+class DrainScreen(DialogScreen):
+    """A drain that is to begin, or one that is under way or over (`job`)."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", show=False),
+        Binding("n", "no", show=False),
+        Binding("q,escape", "leave", show=False),
+        Binding("f", "fresh", show=False),
+        Binding("g", "gateway", show=False),
+        Binding("s", "stop", show=False),
+        Binding("k,up", "keep_or_scroll", show=False),
+    ]
+
+    def __init__(self, work: Work, session: str, agent: str | None = None, job: DrainJob | None = None) -> None:
+        super().__init__()
+        self._work = work
+        self._session = session
+        self._agent = agent
+        self._job = job
+        self._asking = False
+        self._starting = False
+        self._wishes = DrainWishes()
+        self._survey: tuple[str, ...] = ()
+        self._error: ClawtopError | None = None
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        if self._job is None:
+            self._look()
+
+    @property
+    def scene(self) -> Scene:
+        """Where the dialog is, from what stands."""
+        if self._job is not None:
+            if not self._job.under_way:
+                return Scene.OVER
+            return Scene.ASKING if self._asking else Scene.RUNNING
+        if self._error is not None:
+            return Scene.OVER
+        if self._starting:
+            return Scene.STARTING
+        return Scene.PREVIEW if self._survey else Scene.LOOKING
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    def title_line(self) -> Line:
+        return ((" Drain ", Tone.ACCENT), (f" {_STATES[self.scene]}", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        return _BUTTONS[self.scene]
+
+    def lines(self, width: int) -> Sequence[Line]:
+        if self._error is not None:
+            texts = ((self._error.title, Tone.BAD), (self._error.unchanged, Tone.STRONG), (self._error.hint, Tone.INFO))
+            return [line for text, tone in texts if text for line in wrapped(piece(shown(text), tone), width, 2)]
+        if self._job is not None:
+            lines = progress_lines(self._job.log, self.claw.clock.monotonic(), self.claw.options.zone, width)
+            return [*lines, *self._question(width)] if self.scene is Scene.ASKING else lines
+        if not self._survey:
+            return [piece(f"looking at {safe(self._session)}", Tone.DIM)]
+        return preview_lines(self._session, self._survey, self._wishes, can_abort=self._work.can_abort, width=width)
+
+    @staticmethod
+    def _question(width: int) -> list[Line]:
+        text = "It can be stopped between any two steps: the session is open again and nothing is released."
+        return [EMPTY, *wrapped(piece(text, Tone.STRONG), width, 2)]
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        self.run_worker(self._survey_it(), exclusive=True, exit_on_error=False)
+
+    async def _survey_it(self) -> None:
+        try:
+            self._survey = await self._work.survey(self._session, self._agent, self._wishes)
+        except ClawtopError as error:
+            self._error = error
+        self.refresh_time()
+
+    def action_fresh(self) -> None:
+        """Reopen, or go on under a fresh session id."""
+        if self.scene is Scene.PREVIEW:
+            self._wishes = replace(self._wishes, fresh=not self._wishes.fresh)
+            self.refresh_time()
+
+    def action_gateway(self) -> None:
+        """Have a gateway's run aborted, or not; the preview says what that means."""
+        if self.scene is Scene.PREVIEW and self._work.can_abort:
+            self._wishes = replace(self._wishes, abort_in_gateway=not self._wishes.abort_in_gateway)
+            self._look()
+
+    def action_confirm(self) -> None:
+        """Begin."""
+        if self.scene is not Scene.PREVIEW:
+            return
+        if self.claw.arming.state is not Arming.ARMED:
+            self.claw.say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+            self.dismiss()
+            return
+        self._starting = True
+        self.run_worker(self._begin(), exit_on_error=False)
+        self.refresh_time()
+
+    async def _begin(self) -> None:
+        try:
+            self._job = await self._work.start_drain(self._session, self._agent, self._wishes)
+        except ClawtopError as error:
+            self._error = error
+        self.refresh_time()
+
+    def action_leave(self) -> None:
+        """Close; while it runs, ask first."""
+        if self.scene is Scene.RUNNING:
+            self._asking = True
+        elif self.scene is Scene.ASKING:
+            self._asking = False
+        elif self.scene is not Scene.STARTING:
+            self.dismiss()
+            return
+        self.refresh_time()
+
+    def action_no(self) -> None:
+        """Leave it."""
+        if self.scene in {Scene.LOOKING, Scene.PREVIEW, Scene.OVER}:
+            self.dismiss()
+
+    def action_back(self) -> None:
+        """Do not stop it."""
+        self._asking = False
+        self.refresh_time()
+
+    def action_background(self) -> None:
+        """Leave the dialog; the drain goes on, visible on the first line."""
+        self.claw.say("the drain goes on; W shows it")
+        self.dismiss()
+
+    def action_keep_or_scroll(self) -> None:
+        """k: keep going, where that is asked; else scroll."""
+        if self.scene is Scene.ASKING:
+            self.action_background()
+        else:
+            self.action_scroll(-1)
+
+    def action_stop(self) -> None:
+        """Stop it and open the session again."""
+        if self.scene is Scene.ASKING and self._job is not None:
+            self.run_worker(self._job.stop(), exit_on_error=False)

@@ -1,0 +1,180 @@
+"""Driving a session: the message, and how the turn is to be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from clawtop.commands import Arming, Target
+from clawtop.core.model import AgentInfo, ModelRef, Session
+from clawtop.errors import ClawtopError
+from clawtop.text import safe, shown
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.widgets.choice_line import ChoiceLine
+from clawtop.ui.widgets.message_editor import MessageEditor
+from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.run_log import Subject
+from clawtop.view.words import session_words
+
+if TYPE_CHECKING:
+    from clawtop.ui.work import Work
+
+LANES: tuple[tuple[str | None, str], ...] = (
+    (None, "the session's own"),
+    *((name, name) for name in ("main", "channel", "direct", "heartbeat", "cron")),
+)
+CONTENTION: tuple[tuple[str, str], ...] = (
+    ("wait", "wait in order"),
+    ("raise", "give up"),
+    ("fork", "go on in a fresh copy"),
+)
+DEADLINES: tuple[tuple[float | None, str], ...] = (
+    (300.0, "5 minutes, waiting included"),
+    (60.0, "1 minute, waiting included"),
+    (1800.0, "30 minutes, waiting included"),
+    (None, "none"),
+)
+
+
+class DriveScreen(DialogScreen):
+    """A message for a session. Enter sends it and shows the run, Escape leaves."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False),
+        Binding("enter", "send", show=False),
+        Binding("tab", "other_field(1)", show=False, priority=True),
+        Binding("shift+tab", "other_field(-1)", show=False, priority=True),
+        Binding("down", "other_field(1)", show=False),
+        Binding("up", "other_field(-1)", show=False),
+    ]
+
+    def __init__(self, work: Work, target: Target) -> None:
+        super().__init__()
+        self._work = work
+        self._target = target
+        self._problem: tuple[tuple[str, Tone], ...] = ()
+        self._sending = False
+
+    def extra(self) -> Iterable[Widget]:
+        snapshot = self.claw.snapshot
+        agents = snapshot.agents if snapshot is not None else ()
+        agent = next((agent for agent in agents if agent.id == self._target.agent), None)
+        yield MessageEditor()
+        yield ChoiceLine("model", _models(agent), id="choice-model")
+        yield ChoiceLine("lane", LANES, id="choice-lane")
+        yield ChoiceLine("if busy", CONTENTION, id="choice-contention")
+        yield ChoiceLine("deadline", DEADLINES, id="choice-deadline")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one(MessageEditor).focus()
+
+    # --- drawing -------------------------------------------------------------------------------------------------
+
+    def title_line(self) -> Line:
+        return ((" Drive ", Tone.ACCENT), (f" {'sending' if self._sending else 'a real turn'}", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        return () if self._sending else (("leave", "Leave (Esc)"), ("send", "Send (⏎)"))
+
+    def lines(self, width: int) -> Sequence[Line]:
+        lines = [*wrapped(piece(safe(self._target.id), Tone.STRONG), width, 2), *self._standing(width)]
+        for text, tone in self._problem:
+            lines += wrapped(piece(text, tone), width, 2)
+        return lines
+
+    def _standing(self, width: int) -> list[Line]:
+        """Who is in the session now: what the third choice is about."""
+        facts = self.claw.facts
+        session = facts.session(self._target.id, self._target.agent) if facts is not None else None
+        if facts is None or session is None:
+            return []
+        holder = facts.holder_of(session)
+        if holder is None:
+            return wrapped(_state(session), width, 2)
+        who = f"pid {holder.pid}" if holder.pid is not None else "an unknown process"
+        waits = f", {len(holder.waiters)} waiting" if holder.waiters else ""
+        words = f"held by {who} ({safe(holder.phase)}, known from {safe(holder.source)}){waits}"
+        return wrapped(piece(words, Tone.WARN), width, 2)
+
+    # --- acting --------------------------------------------------------------------------------------------------
+
+    def on_message_editor_sent(self, message: MessageEditor.Sent) -> None:
+        message.stop()
+        self.action_send()
+
+    def action_send(self) -> None:
+        """Begin the turn, unless something speaks against it by now."""
+        if self._sending:
+            return
+        if not self.query_one(MessageEditor).text.strip():
+            self._say("there is nothing to send yet", Tone.WARN)
+        elif self.claw.arming.state is not Arming.ARMED:
+            self._say("The dashboard disarmed itself meanwhile: leave, arm it, come back.", Tone.BAD)
+        else:
+            self._sending = True
+            self._problem = ()
+            self.run_worker(self._send(self._subject()), exit_on_error=False)
+            self.refresh_time()
+
+    def _subject(self) -> Subject:
+        def chosen(name: str) -> ChoiceLine[object]:
+            return self.query_one(f"#choice-{name}", ChoiceLine)
+
+        model, lane, deadline = chosen("model").value, chosen("lane").value, chosen("deadline").value
+        return Subject(
+            agent=self._target.agent,
+            session=self._target.id,
+            message=self.query_one(MessageEditor).text,
+            lane=lane if isinstance(lane, str) else None,
+            model=model if isinstance(model, ModelRef) else None,
+            on_contention=str(chosen("contention").value),
+            timeout_s=deadline if isinstance(deadline, float) else None,
+        )
+
+    async def _send(self, subject: Subject) -> None:
+        from clawtop.ui.screens.run import RunScreen
+
+        try:
+            run = await self._work.start_run(subject)
+        except ClawtopError as error:
+            self._sending = False
+            facts = ((error.title, Tone.BAD), (error.unchanged, Tone.STRONG), (error.hint, Tone.INFO))
+            self._problem = tuple((shown(text), tone) for text, tone in facts if text)
+            self.refresh_time()
+        else:
+            self.app.switch_screen(RunScreen(self._work, run))
+
+    def _say(self, text: str, tone: Tone) -> None:
+        self._problem = ((text, tone),)
+        self.refresh_time()
+
+    def action_leave(self) -> None:
+        """Send nothing."""
+        self.dismiss()
+
+    def action_other_field(self, step: int) -> None:
+        """To the next field, or the one before."""
+        if step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+
+def _models(agent: AgentInfo | None) -> tuple[tuple[ModelRef | None, str], ...]:
+    models = agent.models if agent is not None else ()
+    if not models:
+        return ((None, "the agent's own"),)
+    then = f", then {len(models) - 1} more" if len(models) > 1 else ""
+    return (
+        (None, f"the agent's own: {safe(models[0], 40)}{then}"),
+        *((model, f"{safe(model, 50)} first") for model in models[1:]),
+    )
+
+
+def _state(session: Session) -> Line:
+    glyph, word, tone = session_words(session)
+    return ((f"{glyph} {word}", tone), (", nobody holds it", Tone.DIM))

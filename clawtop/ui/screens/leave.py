@@ -1,0 +1,67 @@
+"""Asked before the dashboard leaves while it drives or drains: both end with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from clawtop.text import safe
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+
+if TYPE_CHECKING:
+    from clawtop.ui.work import Work
+
+
+class LeaveScreen(DialogScreen):
+    """`y` stops everything and leaves; anything else stays."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "leave", show=False),
+        Binding("n,q,escape", "stay", show=False),
+    ]
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self._work = work
+        self._leaving = False
+
+    def title_line(self) -> Line:
+        return ((" Leave ", Tone.ACCENT), (" giving everything back" if self._leaving else "", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        return () if self._leaving else (("stay", "No, stay (n)"), ("leave", "Yes, stop them and leave (y)"))
+
+    def lines(self, width: int) -> Sequence[Line]:
+        lines: list[Line] = []
+        if self._work.draining is not None:
+            session = safe(self._work.draining.log.session)
+            lines += wrapped(
+                piece(f"‖ a drain of {session}: it would stop, NOT released; the session opens again"), width, 2
+            )
+        for run in self._work.running:
+            words = f"▶ run {run.log.run_id} on {safe(run.log.subject.session)} ({run.log.step}): it would be cancelled"
+            lines += wrapped(piece(words, Tone.INFO), width, 2)
+        if self._leaving:
+            return [*lines, EMPTY, piece("cancelling, giving back, landing marks ...", Tone.WARN)]
+        if not lines:
+            return [piece("Everything has ended meanwhile.", Tone.OK)]
+        return [*lines, EMPTY, piece("They are this dashboard's and end with it.", Tone.STRONG)]
+
+    def action_leave(self) -> None:
+        """Stop everything, then leave."""
+        if not self._leaving:
+            self._leaving = True
+            self.run_worker(self._end(), exit_on_error=False)
+            self.refresh_time()
+
+    async def _end(self) -> None:
+        await self._work.aclose()
+        self.claw.exit(return_code=0)
+
+    def action_stay(self) -> None:
+        """Stay."""
+        if not self._leaving:
+            self.dismiss()

@@ -1,0 +1,101 @@
+"""The runs that this dashboard drives, one at a time on the screen. Leaving the screen leaves them running."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+
+from clawtop.ui.screens.reading import ReadingScreen
+from clawtop.ui.widgets.line_bar import LineBar
+from clawtop.ui.widgets.line_scroll import LineScroll
+from clawtop.view.line import Line, Tone
+from clawtop.view.run_lines import run_lines, run_title
+
+if TYPE_CHECKING:
+    from clawtop.ui.app import ClawtopApp
+    from clawtop.ui.driven import DrivenRun
+    from clawtop.ui.work import Work
+
+LOOK_SECONDS = 0.1
+
+
+class RunScreen(ReadingScreen):
+    """Watches a run: F rotates, X cancels, Tab goes to the next one. It follows the reply until it is scrolled."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("F", "rotate", show=False),
+        Binding("X", "cancel", show=False),
+        Binding("tab", "next(1)", show=False, priority=True),
+        Binding("shift+tab", "next(-1)", show=False, priority=True),
+        Binding("enter,question_mark", "nothing", show=False),
+    ]
+
+    def __init__(self, work: Work, run: DrivenRun) -> None:
+        super().__init__("Run", self._lines)
+        self._work = work
+        self._run = run
+        self._follows = True
+
+    @property
+    def claw(self) -> ClawtopApp:
+        """The app, by its own type."""
+        return self.app  # type: ignore[return-value]
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.set_interval(LOOK_SECONDS, self.refresh_time)
+
+    def _lines(self, width: int) -> tuple[Line, ...]:
+        return run_lines(self._run.log, self.claw.now, self.claw.options.zone, width)
+
+    def refresh_time(self) -> None:
+        """Draw what the run has told by now."""
+        if not self.query(LineScroll):
+            return
+        super().refresh_time()
+        runs = self._work.runs
+        place = runs.index(self._run) + 1 if self._run in runs else 1
+        keys: Line = (("  F", Tone.KEY), (" rotate ", Tone.DIM), (" X", Tone.KEY), (" cancel ", Tone.DIM))
+        more: Line = ((" Tab", Tone.KEY), (" next run ", Tone.DIM)) if len(runs) > 1 else ()
+        leave: Line = ((" q", Tone.KEY), (" leaves it running" if self._run.under_way else " closes", Tone.DIM))
+        title = run_title(self._run.log, place, len(runs))
+        self.query_one("#page-title", LineBar).show((*title, *(keys if self._run.under_way else ()), *more, *leave))
+        if self._follows and self._run.under_way:
+            self._pane.scroll_to_edge(1)
+
+    def action_scroll(self, rows: int) -> None:
+        self._follows = False
+        super().action_scroll(rows)
+
+    def action_page(self, pages: int) -> None:
+        self._follows = False
+        super().action_page(pages)
+
+    def action_end(self, direction: int) -> None:
+        self._follows = direction > 0
+        super().action_end(direction)
+
+    def action_rotate(self) -> None:
+        """Cancel the attempt, take the next profile, mark nothing."""
+        why_not = self._run.rotate()
+        if why_not is not None:
+            self.notify(why_not, title="Not rotated", severity="warning", markup=False)
+        self.refresh_time()
+
+    def action_cancel(self) -> None:
+        """End the run."""
+        why_not = self._run.cancel()
+        if why_not is not None:
+            self.notify(why_not, title="Not cancelled", severity="warning", markup=False)
+
+    def action_next(self, step: int) -> None:
+        """Another run."""
+        runs = self._work.runs
+        if self._run in runs:
+            self._run = runs[(runs.index(self._run) + step) % len(runs)]
+            self._follows = True
+            self.refresh_time()
+
+    def action_nothing(self) -> None:
+        """Keys that close a page do not close this one."""
