@@ -19,6 +19,7 @@ from clawtop.store.processes import listens
 if TYPE_CHECKING:
     from clawtop.engine.gateway import GatewayReport
 
+FIRST_SECONDS = 1.0
 INTERVAL_SECONDS = 5.0
 
 
@@ -72,10 +73,11 @@ class GatewayWatch:
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Ask until cancelled; `changed` is called when a snapshot would tell more."""
+        await self.clock.sleep(FIRST_SECONDS)
         while True:
-            await self.clock.sleep(INTERVAL_SECONDS if self._report is not None else 1.0)
             if self._gateway.state is GatewayState.LIVE and await self.look():
                 changed()
+            await self.clock.sleep(INTERVAL_SECONDS)
 
 
 def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
