@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clawtop.core.drain import DrainStep, DrainWishes, Wait
+    from clawtop.engine.drainer import Drainer
+    from clawtop.engine.driver import Driver
     from clawtop.engine.operations import Operations
     from clawtop.store.snapshot import SnapshotReader
+    from clawtop.ui.ports import WorkPorts
 
 
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
@@ -42,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from clawtop.cli.status import print_plain
 
         return print_plain(args)
+    gc.disable()  # until the first frame: collecting while everything is loaded only costs time
     from clawtop import __version__
     from clawtop.cli.bundle import save
     from clawtop.cli.common import live_feed
@@ -67,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
             opens=args.view,
         ),
     )
-    return run_dashboard(feed, clock, options, operations=lambda: _operations(reader), first=reader.read)
+    return run_dashboard(
+        feed, clock, options, operations=lambda: _operations(reader), work=_work(args), first=reader.read
+    )
 
 
 def _minutes(text: str) -> float:
@@ -75,6 +85,58 @@ def _minutes(text: str) -> float:
     if not 0 < minutes < 1e6:
         raise argparse.ArgumentTypeError("minutes must be more than 0")
     return minutes
+
+
+def _work(args: argparse.Namespace) -> WorkPorts:
+    """What drains and drives; everything that it needs is loaded when it is asked for."""
+    from clawtop.ui.ports import WorkPorts
+
+    return WorkPorts(_Drains(args), lambda: _driver(args))
+
+
+def _driver(args: argparse.Namespace) -> Driver:
+    from clawtop.engine.driver import Driver
+
+    return Driver(args.state_dir)
+
+
+class _Drains:
+    """Prepares drains of the directory that the options name, each with a reader of its own."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+
+    @property
+    def can_abort(self) -> bool:
+        from clawtop.engine.drainer import gateway_can_abort
+
+        return gateway_can_abort()
+
+    def prepare(
+        self,
+        session: str,
+        agent: str | None,
+        wishes: DrainWishes,
+        on_step: Callable[[DrainStep], None],
+        on_wait: Callable[[Wait, float], None],
+    ) -> Drainer:
+        from clawtop.cli.common import open_reader
+        from clawtop.cli.drain import target_of
+        from clawtop.clock import SystemClock
+        from clawtop.engine.drainer import Drainer, new_drain_id
+        from clawtop.store.processes import SystemProcesses
+
+        reader = open_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
+        return Drainer(
+            reader,
+            target_of(reader, session, agent),
+            wishes,
+            drain_id=new_drain_id(),
+            clock=SystemClock(),
+            processes=SystemProcesses(),
+            on_step=on_step,
+            on_wait=on_wait,
+        )
 
 
 def _operations(reader: SnapshotReader) -> Operations:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -23,13 +23,18 @@ from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.incident import Vigil
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.ports import Operator, Options, Source
+from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
 from clawtop.ui.theme import THEMES, Look, textual_theme
+from clawtop.ui.working import may_leave
 from clawtop.view.columns import Env
-from clawtop.view.facts import Facts, Memory
+from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone
+
+if TYPE_CHECKING:
+    from clawtop.ui.work import Work
 
 TICK_SECONDS = 1.0
 CLOSED_TERMINAL_EXIT = 129
@@ -53,6 +58,7 @@ class ClawtopApp(App[None]):
         *,
         theme: str,
         operator: Operator | None = None,
+        work: Work | None = None,
         first: Snapshot | None = None,
     ) -> None:
         self.look = Look(theme)
@@ -63,10 +69,14 @@ class ClawtopApp(App[None]):
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
         self.operator = operator
+        self.work = work
+        if work is not None:
+            work.changed = self.say
         self.vigil = Vigil(options.incident)
         self.paused = False
         self.facts: Facts | None = None
-        self._memory = Memory()
+        self._preparation = Preparation(self)
+        self.on_first_paint: Callable[[], None] = lambda: None
         self._unseen = False
         self.said: Line | None = None
         self._said_until = 0.0
@@ -84,10 +94,12 @@ class ClawtopApp(App[None]):
     def on_mount(self) -> None:
         self.set_class(self.ascii_glyphs, "-ascii")
         on_ending_signals(self._leave)
+        self.run_worker(self._preparation.run(), name="preparation", exit_on_error=True)
         if self._first is not None:
-            self.snapshot = self._first
+            self._preparation.offer(self._first, at_once=True)
         self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
         self.set_interval(TICK_SECONDS, self._tick)
+        self.call_after_refresh(self.on_first_paint)
 
     def _leave(self, code: int) -> None:
         self.exit(return_code=code)
@@ -102,21 +114,29 @@ class ClawtopApp(App[None]):
         if self.paused:
             self._pending = message.snapshot
         else:
-            self.snapshot = message.snapshot
+            self._preparation.offer(message.snapshot)
 
-    def watch_snapshot(self, snapshot: Snapshot | None) -> None:
-        if snapshot is not None:
-            self.facts = Facts(snapshot, self.now, self.options.agent, memory=self._memory)
-            self.view.refresh_state()
-            self._unseen = True
-            if not self.vigil.opened:
-                self._look()
+    def adopt(self, facts: Facts) -> None:
+        """Show a snapshot that has been prepared."""
+        self.facts = facts
+        self.snapshot = facts.snapshot
+
+    def watch_snapshot(self) -> None:
+        self.view.refresh_state()
+        self._unseen = True
+        if not self.vigil.opened:
+            self._look()
 
     def _look(self) -> None:
-        """Let the vigil see the state: once a second at most, the tree it looks at costs milliseconds."""
+        """Let the vigil see the state: once a second at most, what it compares takes milliseconds."""
         if self._unseen and self.snapshot is not None:
             self._unseen = False
             self.vigil.look(self, self.snapshot)
+
+    def _again(self) -> None:
+        """Judge the same snapshot anew: time alone has changed something."""
+        if self.snapshot is not None:
+            self._preparation.offer(self.snapshot)
 
     def _tick(self) -> None:
         if terminal_is_gone():
@@ -131,7 +151,7 @@ class ClawtopApp(App[None]):
             return
         ends = self.facts.changes_at if self.facts is not None else None
         if (ends is not None and self.now >= ends) or self.vigil.is_due(self.now):
-            self.watch_snapshot(self.snapshot)
+            self._again()
         else:
             self.view.refresh_time()
         self._look()
@@ -160,7 +180,7 @@ class ClawtopApp(App[None]):
     @property
     def mood(self) -> str:
         """One word about the dashboard itself, for the first line."""
-        return self.vigil.mood(paused=self.paused)
+        return self.vigil.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
 
     def context(self, target: Target | None) -> Context:
         """What commands need to know."""
@@ -169,6 +189,8 @@ class ClawtopApp(App[None]):
             target,
             self.arming.state,
             undoable=self.facts is not None and self.facts.undoable,
+            own_runs=self.work.own_runs if self.work is not None else frozenset(),
+            underway=self.work is not None and bool(self.work.runs or self.work.drain),
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
         )
@@ -177,7 +199,8 @@ class ClawtopApp(App[None]):
         """Freeze the screen, or show what came in meanwhile."""
         self.paused = paused
         if not paused and self._pending is not None:
-            self.snapshot, self._pending = self._pending, None
+            self._preparation.offer(self._pending)
+            self._pending = None
         self.view.refresh_time()
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
@@ -234,7 +257,8 @@ class ClawtopApp(App[None]):
 
     def do_quit(self) -> None:
         if isinstance(self.view, MainScreen) or self.view.is_first:
-            self.exit(return_code=0)
+            if may_leave(self):
+                self.exit(return_code=0)
         else:
             self.pop_screen()
 

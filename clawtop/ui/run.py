@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from clawtop.commands import Command, Context
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Options, Source
+from clawtop.ui.ports import Options, Source, WorkPorts
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
+from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
     from clawtop.core.plan import Plan
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Options", "run_dashboard"]
 
 
+GC_THRESHOLDS = (20_000, 20, 50)
+"""Snapshots are many small values without cycles; a full collection of a large one takes tens of milliseconds."""
+
 SWITCH_SECONDS = 0.001
 """How long a thread that reads the state may keep the interpreter while a key waits (Python's default: 5 ms)."""
 
@@ -39,6 +44,7 @@ def run_dashboard(
     options: Options,
     *,
     operations: Callable[[], Operations] | None = None,
+    work: WorkPorts | None = None,
     first: Callable[[], Snapshot] | None = None,
 ) -> int:
     """Show the dashboard until the operator leaves.
@@ -46,6 +52,7 @@ def run_dashboard(
     Args:
         reader: what a hub reads from; or a source that delivers snapshots by itself, such as a recording.
         operations: makes the executor of plans when the first one is confirmed; without it nothing can be armed.
+        work: what drains and drives; without it the dashboard does neither.
         first: reads a snapshot for the very first frame, so that it shows something.
 
     Returns:
@@ -68,11 +75,29 @@ def run_dashboard(
         options,
         theme=choose(options.theme, os.environ),
         operator=LazyDesk(operations) if operations is not None else None,
+        work=Work(work, clock) if work is not None else None,
         first=_first(first),
     )
     sys.setswitchinterval(SWITCH_SECONDS)
-    app.run(mouse=options.mouse)
+    app.on_first_paint = settle_memory
+    asyncio.run(_show(app, mouse=options.mouse))
     return app.return_code or 0
+
+
+async def _show(app: ClawtopApp, *, mouse: bool) -> None:
+    """Run the app; whatever ends it, what it drives and drains is given back afterwards."""
+    try:
+        await app.run_async(mouse=mouse)
+    finally:
+        if app.work is not None:
+            await app.work.aclose()
+
+
+def settle_memory() -> None:
+    """What was loaded to start stays for good: the garbage collector need not walk through it again and again."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.enable()
 
 
 def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:

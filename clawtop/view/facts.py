@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os.path
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -49,11 +49,13 @@ class Facts:
     Attributes:
         now: when it was judged; countdowns use the present instead.
         changes_at: the next moment at which the judgement differs by itself: build anew from then on.
+        tables: made ahead, by what makes them.
         memory: what earlier snapshots have left that may still hold.
     """
 
     def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
         self.memory = memory or Memory()
+        self.tables: dict[Callable[..., Any], Any] = {}
         self.snapshot = snapshot
         self.now = now
         self.agent = agent

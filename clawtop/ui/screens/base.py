@@ -62,6 +62,10 @@ class DashboardScreen(Screen[None]):
         """Draw a new state."""
         raise NotImplementedError
 
+    def prepare(self, env: Env) -> None:
+        """Work out what `show_state` will need. Runs in a thread for large states; touches nothing but `env.facts`."""
+        headline(env)
+
     def tick(self, env: Env) -> None:
         """Count on; nothing else has changed."""
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from clawtop.commands import Target
 from clawtop.core.model import Event
 from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
-from clawtop.ui.screens.main import TablesScreen
+from clawtop.ui.screens.main import TablesScreen, made
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env, Row, Table
 from clawtop.view.forecast_rows import forecast_table, stranded_table
@@ -26,9 +26,7 @@ LEAST_HEIGHT = 4
 
 
 class StackedScreen(TablesScreen):
-    """Tables on top of each other, each as high as it needs while there is room. `makers` fill `table_ids`."""
-
-    makers: ClassVar[tuple[Callable[[Env], Table[Any]], ...]] = ()
+    """Tables on top of each other, each as high as it needs while there is room."""
 
     def body(self) -> ComposeResult:
         with Vertical(id="tables"):
@@ -38,7 +36,7 @@ class StackedScreen(TablesScreen):
     def show_state(self, env: Env) -> None:
         tables = self.tables
         for table, maker in zip(tables, self.makers, strict=True):
-            table.show(maker(env), env.now)
+            table.show(made(maker, env), env.now)
         wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
         room = self.size.height - self.BARS
         heights = shared_heights(room, wants, (LEAST_HEIGHT,) * len(tables), roomy=0)

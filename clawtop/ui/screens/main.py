@@ -24,14 +24,29 @@ DETAIL_WIDTHS = (40, 64)
 TABLE_WIDTH = 80
 TABLES = ("profiles", "sessions", "locks")
 LEAST_HEIGHTS = (6, 5, 3)
-_MAKERS: tuple[Callable[[Env], Table[Any]], ...] = (profile_table, session_table, lock_table)
+Maker = Callable[[Env], Table[Any]]
+
+
+def made(maker: Maker, env: Env) -> Table[Any]:
+    """The table, from what has been prepared if it was."""
+    prepared: Table[Any] | None = env.facts.tables.get(maker)
+    return maker(env) if prepared is None else prepared
 
 
 class TablesScreen(DashboardScreen):
-    """A view of tables with one of them focused: movement, filter, sort. `table_ids` name them from top to bottom."""
+    """A view of tables with one of them focused: movement, filter, sort.
+
+    `table_ids` name them from top to bottom, `makers` fill them.
+    """
 
     table_ids: ClassVar[tuple[str, ...]] = ()
+    makers: ClassVar[tuple[Maker, ...]] = ()
     zoomed: bool = False
+
+    def prepare(self, env: Env) -> None:
+        super().prepare(env)
+        for maker in self.makers:
+            env.facts.tables[maker] = maker(env)
 
     @property
     def tables(self) -> tuple[LiveTable, ...]:
@@ -110,6 +125,7 @@ class MainScreen(TablesScreen):
 
     view_id = "overview"
     table_ids = TABLES
+    makers: ClassVar[tuple[Maker, ...]] = (profile_table, session_table, lock_table)
 
     def body(self) -> ComposeResult:
         with Horizontal(id="body"):
@@ -122,24 +138,11 @@ class MainScreen(TablesScreen):
         super().__init__()
         self._detail_of: Target | None = None
 
-    def show_state(self, env: Env) -> None:  # noqa: ARG002 - each step takes the latest when its turn has come
-        first, *others = zip(self.tables, _MAKERS, strict=True)
-        self._show_table(*first)
-        for table, maker in others:
-            self.call_later(self._show_table, table, maker)
-        self.call_later(self._finish)
-
-    def _show_table(self, table: LiveTable, maker: Callable[[Env], Table[Any]]) -> None:
-        """One table at a time, each in its own turn of the loop, so that a key need not wait for all of them."""
-        env = self.claw.env
-        if env is not None and (table.table is None or table.table.env.facts is not env.facts):
-            table.show(maker(env), env.now)
-
-    def _finish(self) -> None:
-        env = self.claw.env
-        if env is not None:
-            self._lay_out()
-            self._draw_detail(env)
+    def show_state(self, env: Env) -> None:
+        for table, maker in zip(self.tables, self.makers, strict=True):
+            table.show(made(maker, env), env.now)
+        self._lay_out()
+        self._draw_detail(env)
 
     def tick(self, env: Env) -> None:
         for table in self.tables:
