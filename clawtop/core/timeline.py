@@ -16,7 +16,11 @@ BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, Ev
 
 def is_background(event: Event) -> bool:
     """Whether an event is one of those that happen all the time while nothing is wrong."""
-    return event.kind in BACKGROUND or event.data.get("routine") is True
+    return event.kind in BACKGROUND or _is_routine(event)
+
+
+def _is_routine(event: Event) -> bool:
+    return event.data.get("routine") is True
 
 
 KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
@@ -80,10 +84,9 @@ class Filter:
 
     def admits(self, event: Event) -> bool:
         """Whether `event` is shown."""
-        if self.kinds:
-            if event.kind not in self.kinds:
-                return False
-        elif not self.background and is_background(event):
+        if self.kinds and event.kind not in self.kinds:
+            return False
+        if not self.background and (_is_routine(event) if self.kinds else is_background(event)):
             return False
         if self.since is not None and event.at < self.since:
             return False

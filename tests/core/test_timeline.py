@@ -20,7 +20,7 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.timeline import BACKGROUND, Filter, Timeline
+from clawtop.core.timeline import BACKGROUND, KIND_GROUPS, Filter, Timeline, narrowings
 from tests.support.worlds import CALM, MINUTE, NOW, SECOND, agent, cooling, profile, session, session_lock
 
 RUNNING = session("main", "direct:1", 1, "running", active=True)
@@ -125,3 +125,23 @@ def test_filters(chosen: Filter, shown: list[str]) -> None:
     )
     assert [str(item.kind) for item in timeline.matching(chosen)] == shown
     assert EventKind.TAKEOVER not in BACKGROUND
+
+
+def test_routine_stays_away_from_a_chosen_kind_and_its_background_kinds_do_not() -> None:
+    landed = Event(1, EventKind.MARK, "engine", "mark success landed", data={"routine": True})
+    failed = Event(2, EventKind.MARK, "engine", "mark rate_limit landed", data={"routine": False})
+    queued = Event(3, EventKind.LANE, "gateway-log", "queued in lane main")
+    told = Timeline((landed, failed, queued))
+    assert told.matching(Filter()) == (failed,)
+    assert told.matching(Filter(kinds=KIND_GROUPS["failover"])) == (failed,)
+    assert told.matching(Filter(kinds=KIND_GROUPS["failover"], background=True)) == (landed, failed)
+    assert told.matching(Filter(kinds=KIND_GROUPS["contention"])) == (queued,)
+    assert told.matching(Filter(background=True)) == (landed, failed, queued)
+
+
+def test_narrowing_names_one_thing_at_a_time() -> None:
+    event = Event(1, EventKind.MARK, "engine", "x", session_file="/s", lane="main")
+    assert narrowings(event) == (("session", "/s"), ("lane", "main"))
+    chosen = Filter(background=True).narrowed("session", "/s").narrowed("lane", "main")
+    assert chosen == Filter(background=True, lane="main")
+    assert chosen.narrowed() == Filter(background=True)
