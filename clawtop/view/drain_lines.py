@@ -18,7 +18,7 @@ _STEP_TONES = {Stage.DRAINED: Tone.OK, Stage.NOT_RELEASED: Tone.BAD}
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What the drain waits for, and until when at most (monotonic seconds)."""
+    """What the drain waits for, and until when at most (monotonic seconds). The last step mostly says the same."""
 
     why: str
     until: float
@@ -111,6 +111,8 @@ def progress_lines(log: DrainLog, now: float, zone: tzinfo | None, width: int) -
         EMPTY,
     ]
     for step in log.steps:
+        if log.receipt and step.stage in _STEP_TONES:
+            continue  # the receipt says the same, at length
         head: Line = (
             (f"{clock_time(step.at, zone)}  ", Tone.DIM),
             (f"{step.stage:<13}", _STEP_TONES.get(step.stage, Tone.INFO)),
@@ -142,7 +144,7 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
     wishes = log.wishes
     stop_in = log.began + wishes.stops_after_s - now
     rows: list[Line] = []
-    if log.waiting is not None:
+    if log.waiting is not None and log.steps and log.steps[-1].text != safe(log.waiting.why):
         rows.append(piece(f"‖ {shown(log.waiting.why)}", Tone.WARN))
     if log.stage is Stage.PROVE and log.waiting is not None:
         rows.append(piece(f"still for another {max(0.0, log.waiting.until - now):.0f} s and it is proven", Tone.OK))

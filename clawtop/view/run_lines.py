@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import tzinfo
 from functools import lru_cache
 
-from clawtop.core.model import Event, EventKind
+from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.text import masked, safe, shown, whole_words
 from clawtop.view.humanize import clock_time, countdown, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
-from clawtop.view.run_log import STEPS, Attempt, RunLog
+from clawtop.view.run_log import HOLDER, STEPS, Attempt, RunLog
 
 EVENTS_SHOWN = 6
 _GAP: Piece = ("  ", Tone.PLAIN)
-_OBVIOUS = frozenset({EventKind.ATTEMPT, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_END})
+_OBVIOUS = frozenset(
+    {EventKind.RUN_START, EventKind.ATTEMPT, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_END, EventKind.REPLY}
+)
 """What the steps and the attempts say already."""
 
 _TONES = {
@@ -24,7 +27,6 @@ _TONES = {
     EventKind.WAIT: Tone.WARN,
     EventKind.ROTATE: Tone.WARN,
     EventKind.FALLBACK: Tone.WARN,
-    EventKind.REPLY: Tone.OK,
 }
 
 
@@ -38,16 +40,17 @@ def run_title(log: RunLog, place: int, of: int) -> Line:
     )
 
 
-def run_lines(log: RunLog, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
-    """Everything about the run; `now` in ms since the epoch."""
+def run_lines(
+    log: RunLog, now: int, zone: tzinfo | None, width: int, holders: Sequence[PromptHolder] = ()
+) -> tuple[Line, ...]:
+    """Everything about the run; `now` in ms since the epoch. `holders`: who has the prompts, for whom it waits for."""
     lines: list[Line] = [
         *wrapped(_wish(log), width, 2),
         *wrapped(_steps(log, now), width, 2),
         *wrapped(_time(log, now), width, 2),
     ]
-    waits_for = log.waits_for
-    if waits_for is not None and log.end is None:
-        lines += wrapped(piece(f"‖ {shown(waits_for)}", Tone.WARN), width, 2)
+    if log.end is None and log.step == HOLDER:
+        lines += wrapped(_queue(log, holders), width, 2)
     if log.attempts:
         lines += [EMPTY, piece("Attempts", Tone.HEAD)]
         lines += [line for attempt in log.attempts for line in wrapped(_attempt(attempt, now), width, 5)]
@@ -92,6 +95,18 @@ def _time(log: RunLog, now: int) -> Line:
         return ((f"{spent} so far", Tone.PLAIN), (", no deadline for the turn", Tone.DIM))
     until = log.began + round(log.subject.timeout_s * 1000)
     return ((f"{spent} so far", Tone.PLAIN), (f", given up in {countdown(until, now)}", Tone.WARN))
+
+
+def _queue(log: RunLog, holders: Sequence[PromptHolder]) -> Line:
+    """Behind whom it stands; nothing where it does not wait."""
+    for holder in holders:
+        ahead = [waiter.run_id for waiter in holder.waiters]
+        if log.run_id in ahead:
+            who = f"run {safe(holder.run_id, 20)}" if holder.run_id else f"pid {holder.pid or 'unknown'}"
+            lane = f", lane {safe(holder.lane, 30)}" if holder.lane else ""
+            place = ahead.index(log.run_id) + 1
+            return piece(f"‖ {place} in line behind {who} (pid {holder.pid}{lane}, {safe(holder.phase)})", Tone.WARN)
+    return piece(f"‖ {shown(log.waits_for)}", Tone.WARN) if log.waits_for else EMPTY
 
 
 def _attempt(attempt: Attempt, now: int) -> Line:

@@ -47,7 +47,8 @@ class RunScreen(ReadingScreen):
         self.set_interval(LOOK_SECONDS, self.refresh_time)
 
     def _lines(self, width: int) -> tuple[Line, ...]:
-        return run_lines(self._run.log, self.claw.now, self.claw.options.zone, width)
+        holders = self.claw.snapshot.holders if self.claw.snapshot is not None else ()
+        return run_lines(self._run.log, self.claw.now, self.claw.options.zone, width, holders)
 
     def refresh_time(self) -> None:
         """Draw what the run has told by now."""
