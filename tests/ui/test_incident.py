@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import Clock
-from clawtop.core.model import Snapshot
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Event, EventKind, LaneStats, Snapshot
 from clawtop.engine.player import Player, PlayerClock
 from clawtop.engine.tape import Tape
 from clawtop.errors import OperationFailedError
@@ -19,6 +20,7 @@ from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.screens.reading import ReadingScreen
+from clawtop.ui.widgets.live_table import LiveTable
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
 from tests.support.screens import make_app, screen_lines, screen_text
@@ -176,6 +178,34 @@ async def test_an_entry_leads_to_its_row() -> None:
         assert isinstance(app.view, MainScreen)
         assert app.view.target is not None
         assert app.view.target.id == "openai:spare"
+
+
+async def test_a_run_and_a_sessions_lane_lead_to_the_session() -> None:
+    app, _, _ = make_app(replace(TOLD, lanes=(*INCIDENT.lanes, LaneStats(f"session:{KEY}", "channel", "gateway-log"))))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("3", "end", "up", "up", "up", "o")
+        await pilot.pause()
+        assert isinstance(app.view, MainScreen)
+        assert app.view.target is not None
+        assert app.view.target.id == KEY
+        await pilot.press("2")
+        tree = app.view.query_one("#tree", LiveTable)
+        assert tree.select_target(Target(TargetKind.RUN, "run-7c1e"))
+        await pilot.press("o")
+        await pilot.pause()
+        assert isinstance(app.view, MainScreen)
+        assert app.view.target is not None
+        assert app.view.target.id == KEY
+
+
+async def test_a_global_lane_leads_to_the_lanes() -> None:
+    queued = Event(NOW, EventKind.WAIT, "engine", "waited for lane cron", lane="cron")
+    app, _, _ = make_app(replace(INCIDENT, events=(queued,)))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("4", "o")
+        await pilot.pause()
+        assert isinstance(app.view, LanesScreen)
+        assert app.view.target == Target(TargetKind.LANE, "cron")
 
 
 async def test_enter_tells_everything_about_an_entry() -> None:

@@ -178,7 +178,10 @@ SITUATIONS = {
     ),
     "ghost": world(
         replace(
-            RUNNING, active=False, active_how="its gateway is gone", problems=(Problem("ghost", RUNNING.key, "running under a gateway that is gone"),)
+            RUNNING,
+            active=False,
+            active_how="its gateway is gone",
+            problems=(Problem("ghost", RUNNING.key, "running under a gateway that is gone"),),
         )
     ),
     "cycle": replace(

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from clawtop.commands import Target
-from clawtop.core.model import Event
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Event, Snapshot
 from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
+from clawtop.errors import RefusedError
+from clawtop.text import safe
 from clawtop.ui.screens.main import TablesScreen, made
 from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.ui.work import session_of
 from clawtop.view.columns import Env, Row, Table
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
@@ -22,7 +25,32 @@ from clawtop.view.ordering import shared_heights
 from clawtop.view.timeline_rows import about, timeline_table
 from clawtop.view.tree_rows import cause_key, tree_table
 
+if TYPE_CHECKING:
+    from clawtop.ui.app import ClawtopApp
+
 LEAST_HEIGHT = 4
+SESSION_LANE = "session:"
+
+
+def _row_of(target: Target | None, snapshot: Snapshot | None) -> Target | None:
+    """The row that stands for this: of a run and of a session's lane the session."""
+    if target is None or snapshot is None:
+        return None
+    if target.kind is TargetKind.LANE and target.id.startswith(SESSION_LANE):
+        key = target.id.removeprefix(SESSION_LANE)
+        return Target(TargetKind.SESSION, key, session_key=key)
+    if target.kind is TargetKind.RUN:
+        try:
+            key, agent = session_of(snapshot, target)
+        except RefusedError:
+            return None
+        return Target(TargetKind.SESSION, key, agent, session_key=key)
+    return target
+
+
+def _select_lane(app: ClawtopApp, target: Target) -> None:
+    if isinstance(app.view, LanesScreen) and not app.view.tables[0].select_target(target):
+        app.say(f"no source tells of lane {safe(target.id, 60)} now", Tone.WARN)
 
 
 class StackedScreen(TablesScreen):
@@ -55,12 +83,16 @@ class StackedScreen(TablesScreen):
 
     def do_jump(self) -> None:
         """Go to the row of the overview that this one is about."""
-        target = self.subject
+        app = self.claw
+        target = _row_of(self.subject, app.snapshot)
         if target is None:
-            self.claw.say("this is about nothing that has a row", Tone.WARN)
+            app.say("this is about nothing that has a row", Tone.WARN)
+        elif target.kind is TargetKind.LANE:
+            app.action_command("lanes")
+            app.call_after_refresh(_select_lane, app, target)
         else:
-            self.claw.do_overview()
-            self.claw.call_after_refresh(self.claw.show_target, target)
+            app.do_overview()
+            app.call_after_refresh(app.show_target, target)
 
     @property
     def subject(self) -> Target | None:
