@@ -47,6 +47,7 @@ class DashboardScreen(Screen[None]):
     """Whether the dashboard opened with this view; leaving it then leaves the dashboard."""
 
     BARS: ClassVar[int] = BAR_LINES
+    _refreshes: bool = False
 
     def compose(self) -> ComposeResult:
         yield LineBar(id="first-line", raised=True)
@@ -93,6 +94,16 @@ class DashboardScreen(Screen[None]):
             self.show_state(env)
             self._draw_bars(env)
 
+    def refresh_soon(self) -> None:
+        """Draw everything once, however many reasons come together."""
+        if not self._refreshes:
+            self._refreshes = True
+            self.call_later(self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        self._refreshes = False
+        self.refresh_state()
+
     def refresh_time(self) -> None:
         """The 1 Hz tick."""
         env = self.claw.env
@@ -124,13 +135,13 @@ class DashboardScreen(Screen[None]):
         return self.claw.context(self.target)
 
     def on_mount(self) -> None:
-        self.refresh_state()
+        self.refresh_soon()
 
     def on_screen_resume(self) -> None:
-        self.refresh_state()
+        self.refresh_soon()
 
     def on_resize(self) -> None:
-        self.refresh_state()
+        self.refresh_soon()
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is not None and event.widget.id == "footer":
