@@ -144,3 +144,13 @@ async def test_it_plays_by_itself_to_the_end() -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert [item.number for item in seen] == sorted(item.number for item in seen)
+
+
+async def test_going_back_by_events_skips_the_background_too() -> None:
+    async with playing() as (player, _):
+        player.seek(START + 30_000)
+        told = []
+        while (found := player.event_before()) is not None and player.now_ms() > START:
+            told.append((found.kind, player.now_ms() - START))
+        assert told == [(EventKind.ROTATE, 25_000), (EventKind.GATEWAY, 10_000), (EventKind.MARK, 4_000)]
+        assert not player.playing

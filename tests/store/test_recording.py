@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from clawtop.core.model import (
     UsageStats,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.store import recording as recording_module
 from clawtop.store.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
 from clawtop.text import remember_secrets
 
@@ -192,3 +194,23 @@ def test_an_incident_file_carries_its_recording_through_a_paste(tmp_path: Path) 
     pasted.write_text("# Incident\n\n> " + embedding(content).replace("\n", "\r\n> ") + "\nthanks!\n")
     assert load_recording(pasted).frames[0].snapshot == world(1)
     assert embedded(b"# no recording here") is None
+
+
+def test_a_recording_that_unpacks_without_end_is_left_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording_module, "LINE_LIMIT", 4 * 1024 * 1024)
+    bomb = tmp_path / "bomb"
+    header = b'{"clawtop_recording": 1, "started_at": 1}\n'
+    bomb.write_bytes(gzip.compress(header + b" " * (64 * 1024 * 1024)))
+    with pytest.raises(StateUnreadableError, match="no snapshot: the recording is damaged"):
+        load_recording(bomb)
+
+
+def test_names_that_no_encoding_has_and_numbers_beyond_all_bounds_come_back(tmp_path: Path) -> None:
+    odd = Session("main", "agent:main:\ud800", None, "/s/\udcff.jsonl", updated_at=10**30)
+    value = replace(world(1), sessions=(odd,), events=(Event(START, EventKind.NOTICE, "x", "y\udc80"),))
+    tape = recorder(tmp_path / "tape")
+    tape.add(value)
+    tape.close()
+    loaded = load_recording(tmp_path / "tape")
+    assert loaded.frames[0].snapshot == replace(value, events=())
+    assert loaded.events == value.events
