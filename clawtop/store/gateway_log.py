@@ -19,7 +19,7 @@ from clawtop.core.model import Event, Problem
 from clawtop.store.log_lines import BadLineError, Names, parse_line
 from clawtop.text import shown
 
-FIRST_BYTES = 512 * 1024
+FIRST_BYTES = 1024 * 1024
 NEXT_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
