@@ -192,7 +192,11 @@ def test_a_symlink_in_the_place_of_a_transcript_is_not_followed(tmp_path: Path) 
     assert (tmp_path / "elsewhere").read_text() == ""
 
 
-@given(st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none(), max_size=3), max_size=5))
+@given(
+    st.lists(
+        st.dictionaries(st.text(max_size=8), st.text(max_size=8) | st.integers() | st.none(), max_size=3), max_size=4
+    )
+)
 def test_every_entry_is_one_line(entries: list[dict[str, Any]]) -> None:
     data = encoded(entries)
     assert [json.loads(line) for line in data.split(b"\n") if line] == entries
