@@ -125,6 +125,28 @@ def exit_code(error: ClawtopError) -> int:
     return 2 if isinstance(error, CoordinationError) else error.exit_code
 
 
+def failure_facts(error: ClawtopError) -> dict[str, Any]:
+    """What a failed turn says beyond its title: each model's failure, and when something is usable again."""
+    from clawtop.engine.chain import AllModelsFailedError
+    from clawtop.engine.providers.errors import ProviderError
+
+    if isinstance(error, ProviderError):
+        return {"provider": error.provider, **error.facts()}
+    if not isinstance(error, AllModelsFailedError):
+        return {}
+    attempts = [
+        {
+            "model": str(one.model),
+            "reason": one.reason,
+            "status": one.status,
+            "code": one.code,
+            "error": masked(one.error),
+        }
+        for one in error.summary.attempts
+    ]
+    return {"attempts": attempts, "soonest_recovery": error.summary.soonest_recovery}
+
+
 def _cancel_on_signals(signalled: Callable[[int], None]) -> None:
     """SIGTERM and SIGHUP end the turn as Ctrl-C does: everything is given back, marks land or are spooled."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -218,8 +240,14 @@ class _TextOutput(_Output):
             print(f"clawtop: the session was busy; this turn is in {safe(answer.session_file)}", file=sys.stderr)
 
     def failed(self, error: ClawtopError, code: int) -> None:  # noqa: ARG002 - the shell shows the code
+        from clawtop.clock import SystemClock
+
         self._show(self._words.rest())
         print(f"clawtop: {error}", file=sys.stderr)
+        soonest = failure_facts(error).get("soonest_recovery")
+        if soonest is not None:
+            left = max(0, soonest - SystemClock().now_ms()) / 1000
+            print(f"clawtop: the first profile is usable again in {left:.0f} s", file=sys.stderr)
 
     @staticmethod
     def _show(text: str) -> None:
@@ -265,7 +293,7 @@ class _JsonOutput(_Output):
 
     def failed(self, error: ClawtopError, code: int) -> None:
         facts = {"error": type(error).__name__, "title": error.title, "hint": error.hint, "unchanged": error.unchanged}
-        self._line("error", facts | {"exit_code": code})
+        self._line("error", facts | failure_facts(error) | {"exit_code": code})
 
     def _text(self, text: str) -> None:
         if text:

@@ -183,7 +183,7 @@ class Driver:
     async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> Answer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
         await self._look_around()
-        choice = choose_session(self.layout, session, wishes.agent)
+        choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
         if not message.strip():
             raise UsageError("the message is empty")
         asked = self._asked(run.run_id, choice, message, wishes)

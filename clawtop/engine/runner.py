@@ -1,7 +1,8 @@
 """A turn on one model: the provider's profiles in their order, one request each, rotation before everything else.
 
-Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request (thread 342); a timeout ends the run
-unless the settings say otherwise (thread 62351). What follows a failure is decided by `core.failover_steps`; this
+Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
+is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say
+otherwise (thread 62351). What follows a failure is decided by `core.failover_steps`; this
 module carries its effects out, in their order.
 """
 

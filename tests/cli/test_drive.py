@@ -133,6 +133,19 @@ def test_each_kind_of_failure_has_its_exit_code(
     assert (done.returncode, failure["exit_code"], failure["error"]) == (code, code, error)
 
 
+def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(reef: Reef) -> None:
+    reef.misbehave(rate_limited())
+    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
+    failure = next(line for line in lines if line["type"] == "error")
+    assert [(one["model"], one["reason"], one["status"]) for one in failure["attempts"]] == [
+        (str(PRIMARY), "rate_limit", 429),
+        (str(SECONDARY), "rate_limit", 429),
+    ]
+    first_failure = next(line["at"] for line in lines if line.get("kind") == "failure")
+    assert 0 < failure["soonest_recovery"] - first_failure <= 31_000
+    assert "usable again in" in reef.drive("--session", LIGHTHOUSE.key).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
