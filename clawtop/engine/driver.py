@@ -41,7 +41,7 @@ from clawtop.errors import ClawtopError, CoordinationError, UsageError
 from clawtop.store.journal import Journal
 from clawtop.store.layout import Layout
 from clawtop.store.processes import ProcessTable, SystemProcesses
-from clawtop.store.session_entry import add_entry, entry_for
+from clawtop.store.session_entry import add_entry, entry_for, make_sessions_dir
 from clawtop.text import safe
 
 __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
@@ -187,6 +187,8 @@ class Driver:
         if not message.strip():
             raise UsageError("the message is empty")
         asked = self._asked(run.run_id, choice, message, wishes)
+        if choice.row is None:
+            make_sessions_dir(choice.agent.sessions_dir)
         teller = Teller(
             self._clock, self.emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
         )

@@ -1,4 +1,4 @@
-"""The session list's entry for a session that clawtop created.
+"""The sessions directory's share of a session that clawtop creates: the directory itself, and the list's entry.
 
 sessions.json has no lock between processes from 2026.5.18 on, so it is written only while no gateway can be running
 (the caller's to know): read again, that one key added, one rename. An entry that is there is never touched.
@@ -35,6 +35,16 @@ def entry_for(session_id: str, file: Path, model: ModelRef, started_at: int, end
         "modelProvider": model.provider,
         "model": model.model,
     }
+
+
+def make_sessions_dir(directory: Path) -> None:
+    """Make an agent's sessions directory as OpenClaw does, if it is not there. Raises OperationFailedError."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperationFailedError(
+            f"{safe(directory)} cannot be made: {error.strerror or error}", unchanged="nothing was sent"
+        ) from error
 
 
 def add_entry(store: Path, key: str, entry: Mapping[str, Any]) -> bool:

@@ -140,6 +140,14 @@ async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(reef: Lab
     assert len(read_conversation(first.session_file).said) == 4
 
 
+async def test_an_agent_without_sessions_gets_its_directory(reef: Lab) -> None:
+    for path in reef.world.sessions_dir("scuttle").iterdir():
+        path.unlink()
+    reef.world.sessions_dir("scuttle").rmdir()
+    answer = await reef.driver.drive("agent:scuttle:first", "hello").result()
+    assert answer.session_file.parent == reef.world.sessions_dir("scuttle")
+
+
 async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(reef: Lab) -> None:
     before = (reef.world.sessions_dir("main") / "sessions.json").read_bytes()
 
