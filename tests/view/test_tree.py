@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.blocking import Severity, blocking_tree
+from clawtop.core.blocking import Severity, blocking_tree, changes_at
 from clawtop.core.model import (
     Event,
     EventKind,
@@ -242,3 +242,49 @@ def test_the_stuck_come_first() -> None:
 
 def test_a_live_holder_without_waiters_is_no_news() -> None:
     assert blocking_tree(replace(world(RUNNING), holders=(holder(RUNNING, "run", "main"),)), NOW) == ()
+
+
+def complaint(text: str, seconds_ago: int) -> Event:
+    return Event(NOW - seconds_ago * SECOND, EventKind.STUCK, "gateway-log", text, session_key=RUNNING.key)
+
+
+@pytest.mark.parametrize(
+    ("started", "events", "label", "how"),
+    [
+        (7 * MINUTE, (), "OpenClaw is at work: one turn for more than 6 min", "sessions.json"),
+        (
+            2 * MINUTE,
+            (complaint("stalled session: processing, for 149s", 30),),
+            "OpenClaw is at work: stalled session: processing, for 149s",
+            "gateway-log",
+        ),
+    ],
+)
+def test_a_turn_that_lasts_too_long_is_told(started: int, events: tuple[Event, ...], label: str, how: str) -> None:
+    at_work = replace(RUNNING, started_at=NOW - started)
+    (tree,) = blocking_tree(world(at_work), NOW, events)
+    assert (tree.cause().label, tree.cause().how) == (label, how)
+    assert (tree.since, tree.cause().remedy, tree.severity) == (NOW - started, "drain", Severity.BLOCKED)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        (),
+        (complaint("stalled session: processing, for 149s", 400),),
+        (complaint("long-running session: processing, for 149s", 10),),
+    ],
+)
+def test_a_turn_that_does_its_work_is_no_news(events: tuple[Event, ...]) -> None:
+    assert blocking_tree(world(replace(RUNNING, started_at=NOW - MINUTE)), NOW, events) == ()
+
+
+def test_when_time_alone_changes_the_tree() -> None:
+    young = replace(RUNNING, started_at=NOW - 5 * MINUTE)
+    assert changes_at(world(young), NOW) == NOW + MINUTE
+    waits = replace(
+        world(replace(RUNNING, started_at=None)),
+        holders=(holder(RUNNING, "run", "main", waiter(1, "beat", "run-b", 1)),),
+    )
+    assert changes_at(waits, NOW) == NOW + SECOND
+    assert changes_at(world(), NOW) is None

@@ -1,0 +1,65 @@
+"""One link of a chain of waiting: what it is, how bad, and what deals with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NodeKind(StrEnum):
+    AGENT = "agent"
+    SESSION = "session"
+    GROUP = "group"
+    LOCK = "lock"
+    HOLDER = "holder"
+    PROCESS = "process"
+    LANE = "lane"
+    PROFILE = "profile"
+    CYCLE = "cycle"
+
+
+class Severity(StrEnum):
+    """BUSY: normal work that something waits for. BLOCKED: it ends by itself. STUCK: it needs a hand."""
+
+    BUSY = "busy"
+    BLOCKED = "blocked"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One link of a chain.
+
+    Attributes:
+        id: session key, lock path (of the lock that a process owns), run id, lane or profile id, exact.
+        agent: whose it is.
+        label: what it is and does, safe for a screen.
+        how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
+        since, until: ms since the epoch, where known.
+        remedy: id of the command that deals with it; only where it is a root cause.
+    """
+
+    kind: NodeKind
+    id: str
+    label: str
+    how: str
+    severity: Severity
+    agent: str | None = None
+    since: int | None = None
+    until: int | None = None
+    remedy: str | None = None
+    children: tuple[Node, ...] = ()
+
+    def cause(self) -> Node:
+        """The end of the weightiest branch: what everything above waits for."""
+        node = self
+        while (heavier := node.heaviest()) is not None:
+            node = heavier
+        return node
+
+    def heaviest(self) -> Node | None:
+        """The child that weighs most, the first of equals; None at the end of a branch."""
+        return max(self.children, key=lambda child: WEIGHT[child.severity], default=None)
+
+
+WEIGHT = {Severity.BUSY: 0, Severity.BLOCKED: 1, Severity.STUCK: 2}
