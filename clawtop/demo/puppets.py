@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clawtop.engine.locked import settled
+
 END_SECONDS = 2.0
 
 
@@ -23,20 +25,26 @@ class Puppet:
         return self._process.pid if self._process is not None else None
 
     async def __aenter__(self) -> Self:
-        """Returns when the lock is held."""
-        pipe = asyncio.subprocess.PIPE
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
-        if process.stdout is None or await process.stdout.readline() != b"held\n":
-            await self.let_go()
-            raise RuntimeError(f"the lock was not taken: {self._command}")
+        """Returns when the lock is held. Cancelled before that, it leaves no process behind."""
+        try:
+            await self._start()
+        except BaseException:
+            await settled(self.kill())
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.let_go()
+        await settled(self.let_go())
+
+    async def _start(self) -> None:
+        pipe = asyncio.subprocess.PIPE
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        if self._process.stdout is None or await self._process.stdout.readline() != b"held\n":
+            raise RuntimeError(f"the lock was not taken: {self._command}")
 
     async def let_go(self) -> None:
         """End the process, which gives its lock back; kill it if that takes too long."""

@@ -1,0 +1,52 @@
+"""Stand-ins for other processes: they hold a lock, give it back, or die with it, and never stay."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+
+from clawtop.demo.puppets import Puppet
+
+pytestmark = pytest.mark.anyio
+
+
+def lock_of(directory: Path) -> Path:
+    return directory / "auth-profiles.json.lock"
+
+
+async def test_a_puppet_holds_its_lock_and_gives_it_back(tmp_path: Path) -> None:
+    async with Puppet("auth", tmp_path) as puppet:
+        assert json.loads(lock_of(tmp_path).read_text())["pid"] == puppet.pid
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_killed_puppet_leaves_its_lock(tmp_path: Path) -> None:
+    async with Puppet("auth", tmp_path) as puppet:
+        await puppet.kill()
+    assert lock_of(tmp_path).exists()
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 10, 40])
+async def test_a_puppet_that_is_cancelled_while_it_starts_is_gone(tmp_path: Path, rounds: int) -> None:
+    puppet = Puppet("auth", tmp_path)
+    starting = asyncio.create_task(puppet.__aenter__())
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert starting.cancelled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del puppet, starting
+        gc.collect()
+
+
+async def test_what_cannot_be_held_is_an_error_not_a_wait(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="not taken"):
+        async with Puppet("auth", tmp_path / "absent"):
+            pass
