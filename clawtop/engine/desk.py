@@ -133,7 +133,7 @@ class Desk:
     def note_decision(self, turn: Turn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
         """Tell what the run does next, where no event of its own says so."""
         if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
-            what = f"decides {action.value.replace('_', ' ')}" + (f" after {reason}" if reason else "")
+            what = "the run ends here" + (f": {reason}" if reason else "")
             turn.teller.tell(
                 EventKind.NOTICE, what, model=model, reason=reason, data={"decision": action.value, "stage": turn.phase}
             )

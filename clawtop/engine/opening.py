@@ -73,7 +73,7 @@ class Ground:
             what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
             raise RefusedError(
                 f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
-                hint="sessions of 2026.3 to 2026.6.1 are files; later ones are the gateway's own database",
+                hint="2026.3 to 2026.6.1 are driven; later versions keep credentials, then sessions too, in SQLite",
                 unchanged="nothing was sent and nothing was written",
             )
         if not layout.writable_generation:

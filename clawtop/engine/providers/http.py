@@ -250,9 +250,8 @@ def _broken(provider: str, error: httpx.HTTPError) -> ProviderError:
     code = _errno_name(error)
     if isinstance(error, httpx.ProtocolError | httpx.ReadError | httpx.WriteError | httpx.CloseError):
         code = code or "ECONNRESET"
-    return ProviderError(
-        ErrorKind.TRANSPORT, f"{type(error).__name__}: {error}".rstrip(": "), provider=provider, code=code
-    )
+    words = f"{type(error).__name__}: {error}".rstrip(": ")
+    return ProviderError(ErrorKind.TRANSPORT, f"{words} ({code})" if code else words, provider=provider, code=code)
 
 
 def _errno_name(error: BaseException) -> str | None:
