@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
@@ -66,7 +66,7 @@ class StackedScreen(TablesScreen):
         for table, maker in zip(tables, self.makers, strict=True):
             table.show(made(maker, env), env.now)
         wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
-        room = self.size.height - self.BARS
+        room = self.app.size.height - self.BARS
         heights = shared_heights(room, wants, (LEAST_HEIGHT,) * len(tables), roomy=0)
         for table, lines in zip(tables, heights, strict=True):
             table.styles.height = lines
@@ -143,6 +143,16 @@ class ForecastScreen(StackedScreen):
     makers = (forecast_table, stranded_table)
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenTimeline:
+    """Makes the timeline through a filter; two with the same filter are the same maker."""
+
+    chosen: Filter
+
+    def __call__(self, env: Env) -> Table[Any]:
+        return timeline_table(env, self.chosen)
+
+
 class TimelineScreen(StackedScreen):
     """How it came to this, newest first. Its state is the filter and the entry that it was narrowed from."""
 
@@ -156,7 +166,7 @@ class TimelineScreen(StackedScreen):
 
     @property
     def makers(self) -> tuple[Callable[[Env], Table[Any]], ...]:  # type: ignore[override]
-        return (lambda env: timeline_table(env, self._filter),)
+        return (ChosenTimeline(self._filter),)
 
     @property
     def subject(self) -> Target | None:
