@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
+from clawtop.core import blocking
 from clawtop.core.blocking import Node, blocking_tree
 from clawtop.core.cooldown import FailureCost, ProfileState, bypasses_cooldown, next_failure_cost
 from clawtop.core.model import (
@@ -135,7 +136,7 @@ class Facts:
     @cached_property
     def changes_at(self) -> int | None:
         """The next moment at which the judgement differs without any change on disk."""
-        ends = (changes_at(view, self.now) for view in self.providers)
+        ends = (blocking.changes_at(self.snapshot, self.now), *(changes_at(view, self.now) for view in self.providers))
         return min((end for end in ends if end is not None), default=None)
 
     @cached_property
