@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         ),
     )
     return run_dashboard(
-        feed, clock, options, operations=lambda: _operations(reader), work=_work(args), first=reader.read
+        feed, clock, options, operations=lambda: _operations(reader), work=work_ports(args), first=reader.read
     )
 
 
@@ -87,7 +87,7 @@ def _minutes(text: str) -> float:
     return minutes
 
 
-def _work(args: argparse.Namespace) -> WorkPorts:
+def work_ports(args: argparse.Namespace) -> WorkPorts:
     """What drains and drives; everything that it needs is loaded when it is asked for."""
     from clawtop.ui.ports import WorkPorts
 

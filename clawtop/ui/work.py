@@ -96,7 +96,9 @@ def _last_words(outcome: DrainEnd, resume: str) -> list[tuple[str, Tone]]:
 class Work:
     """Runs and the drain of this dashboard."""
 
-    def __init__(self, ports: WorkPorts, clock: Clock) -> None:
+    def __init__(self, ports: WorkPorts, clock: Clock, wishes: DrainWishes | None = None) -> None:
+        """`wishes`: what a drain is asked for until the operator chooses otherwise."""
+        self.wishes = wishes or DrainWishes()
         self._ports = ports
         self._clock = clock
         self._driver: Driver | None = None

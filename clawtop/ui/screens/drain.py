@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from clawtop.commands import Arming
-from clawtop.core.drain import DrainWishes
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.screens.dialog import DialogScreen
@@ -75,7 +74,7 @@ class DrainScreen(DialogScreen):
         self._job = job
         self._asking = False
         self._starting = False
-        self._wishes = DrainWishes()
+        self._wishes = work.wishes
         self._survey: tuple[str, ...] = ()
         self._error: ClawtopError | None = None
 

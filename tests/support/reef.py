@@ -1,0 +1,122 @@
+"""The dashboard on a living reef: the demo's world, its provider on loopback, the engine, real drains."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from clawtop.cli.common import open_incident_reader
+from clawtop.cli.dashboard import work_ports
+from clawtop.clock import SystemClock
+from clawtop.commands import Arming, Target, TargetKind
+from clawtop.core.drain import DrainWishes
+from clawtop.demo.provider import ScriptedProvider
+from clawtop.demo.world import Character, World, build_world
+from clawtop.engine.driver import Driver
+from clawtop.engine.hub import Hub
+from clawtop.ui.app import ClawtopApp
+from clawtop.ui.ports import Options, WorkPorts
+from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.work import Work
+from tests.support.screens import screen_text
+
+QUICK = DrainWishes(deadline_s=20.0, still_s=0.3, stop_after_s=0.0)
+TWO_EACH = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
+
+
+class NoOperator:
+    """Takes no operations: what is tested here is drained and driven."""
+
+    def start(self, app: object, item: object, context: object) -> None:
+        raise AssertionError("an operation was started")
+
+
+@dataclass(frozen=True)
+class Reef:
+    """An app on a world."""
+
+    app: ClawtopApp
+    work: Work
+    world: World
+    provider: ScriptedProvider
+
+    def behave(self, act: object, *profiles: str) -> None:
+        """From now on these profiles (default: all) meet this act."""
+        for profile in profiles or tuple(self.world.keys):
+            self.provider.standing[self.world.keys[profile]] = act  # type: ignore[assignment]
+
+    def engine(self) -> Driver:
+        """Another engine on the same directory, as another clawtop would have."""
+        return Driver(self.world.state_dir, environ={}, home=self.world.state_dir.parent)
+
+    def left_behind(self) -> list[str]:
+        """Locks and holder records that still stand."""
+        state = self.world.state_dir
+        locks = [path.name for path in state.rglob("*.jsonl.lock")]
+        return locks + [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
+
+    async def open_on(self, pilot: Pilot[None], character: Character) -> None:
+        """Arm, and put the cursor on a session."""
+        view = self.app.view
+        assert isinstance(view, MainScreen)
+        target = Target(TargetKind.SESSION, character.key, character.agent)
+        await until(pilot, lambda: view.select(target))
+        if self.app.arming.state is Arming.READ_ONLY:
+            await pilot.press("a")
+        await until(pilot, lambda: view.target is not None and view.target.id == character.key)
+
+    def shows(self, text: str) -> bool:
+        """Whether the text stands on the first line, or below it, wherever a dialog breaks its lines."""
+        lines = screen_text(self.app).split("\n")
+        if text in lines[0]:
+            return True
+        if isinstance(self.app.screen, DialogScreen):
+            framed = (line.split("│") for line in lines)
+            lines = ["│".join(parts[1:-1]) for parts in framed if len(parts) > 2]
+        return text in " ".join(" ".join(lines).split())
+
+
+@asynccontextmanager
+async def living_reef(
+    root: Path, *, wishes: DrainWishes = QUICK, ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports
+) -> AsyncIterator[Reef]:
+    """A reef in `root`; what the dashboard drives and drains is given back in the end."""
+    clock = SystemClock()
+    world = build_world(root, seed=7, clock=clock, profiles=TWO_EACH)
+    args = argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None)
+    async with ScriptedProvider(clock) as provider:
+        world.connect(provider.base_url)
+        work = Work(ports(work_ports(args)), clock, wishes)
+        app = ClawtopApp(
+            Hub(open_incident_reader(args), clock),
+            clock,
+            Options(),
+            theme="lobster",
+            operator=NoOperator(),
+            work=work,
+        )
+        try:
+            yield Reef(app, work, world, provider)
+        finally:
+            await work.aclose()
+
+
+async def until(pilot: Pilot[None], holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something holds; AssertionError with the screen after `seconds`."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + seconds
+    while not holds():
+        assert clock.monotonic() < deadline, screen_text(pilot.app)  # type: ignore[arg-type]
+        await pilot.pause(0.02)
+
+
+def is_back(app: ClawtopApp) -> bool:
+    """Whether no dialog is open."""
+    return isinstance(app.screen, DashboardScreen)

@@ -1,0 +1,273 @@
+"""Draining from the dashboard: real records, locks and processes; keys and screens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
+from clawtop.core.drain import DrainWishes
+from clawtop.core.model import LockKind
+from clawtop.demo.provider import Stall
+from clawtop.demo.puppets import Puppet
+from clawtop.demo.world import CAST
+from clawtop.errors import RefusedError
+from clawtop.store.holders import canonical, holders_dir, read_admission
+from clawtop.store.journal import Journal
+from clawtop.ui.screens.drain import DrainScreen
+from clawtop.ui.screens.leave import LeaveScreen
+from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.work import session_of
+from tests.engine.other_process import other_process
+from tests.support.reef import QUICK, Reef, is_back, living_reef, until
+from tests.support.worlds import INCIDENT, LOCKS
+
+pytestmark = pytest.mark.anyio
+
+LIGHTHOUSE, TIDEPOOL, *_ = CAST
+SIZES = [(120, 30), (80, 24)]
+WIDE = SIZES[0]
+PATIENT = DrainWishes(deadline_s=60.0, still_s=0.3, stop_after_s=50.0)
+HOPELESS = DrainWishes(deadline_s=1.0, still_s=0.3, stop_after_s=5.0)
+
+
+@pytest.fixture
+async def reef(tmp_path: Path) -> AsyncIterator[Reef]:
+    async with living_reef(tmp_path) as made:
+        yield made
+
+
+def closed(reef: Reef) -> bool:
+    """Whether the lighthouse's session is closed to new runs."""
+    admission = read_admission(holders_dir(str(reef.world.state_dir)), canonical(reef.world.transcript(LIGHTHOUSE)))
+    return admission is not None and admission.closing is not None
+
+
+async def begin(reef: Reef, pilot: object) -> None:
+    await reef.open_on(pilot, LIGHTHOUSE)  # type: ignore[arg-type]
+    await pilot.press("d")  # type: ignore[attr-defined]
+    await until(pilot, lambda: reef.shows("Yes, drain it (y)"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["120x30", "80x24"])
+async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(reef: Reef, size: tuple[int, int]) -> None:
+    words = await reef.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+    assert words[0] == "nothing holds the session now"
+    async with reef.app.run_test(size=size) as pilot:
+        await begin(reef, pilot)
+        for line in words:
+            assert reef.shows(" ".join(line.split())), line
+        await pilot.press("n")
+        await until(pilot, lambda: is_back(reef.app))
+    assert not (reef.world.state_dir / "clawtop").exists()
+
+
+async def test_a_run_of_another_engine_is_asked_to_stop_and_the_end_is_proven(reef: Reef) -> None:
+    reef.behave(Stall())
+    async with reef.app.run_test(size=WIDE) as pilot, reef.engine() as other:
+        run = other.drive(LIGHTHOUSE.key, "never answered", lane="heartbeat")
+        await until(pilot, lambda: run.phase == "prompting")
+        await begin(reef, pilot)
+        assert reef.shows(f"clawtop's run {run.run_id}")
+        assert reef.shows("stopping that run would lose the reply that it is prompting")
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("✓ drained"))
+        assert run.done
+        for words in ("drained, and proven:", "no run of clawtop's engines holds the prompt", "there is no write lock"):
+            assert reef.shows(words)
+        assert reef.shows(f"run {run.run_id} (pid")
+        assert not closed(reef)
+        await pilot.press("q")
+        await until(pilot, lambda: is_back(reef.app))
+        await pilot.press("W")
+        await until(pilot, lambda: reef.shows("drained, and proven:"))
+
+
+async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_path: Path) -> None:
+    async with (
+        living_reef(tmp_path, wishes=PATIENT) as reef,
+        reef.app.run_test(size=WIDE) as pilot,
+        other_process(reef.world.state_dir) as other,
+    ):
+        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
+        await begin(reef, pilot)
+        assert reef.shows(f"clawtop's run other (pid {other.pid}, locking) holds the prompt")
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
+        await until(pilot, lambda: reef.shows("a run of ours is asked to stop in 4") and reef.shows("given up in 5"))
+        await until(pilot, lambda: reef.shows("DRAIN 5"))
+        await other.ask("release")
+        await until(pilot, lambda: reef.shows("✓ drained"))
+        assert not closed(reef)
+
+
+async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> None:
+    async with (
+        living_reef(tmp_path, wishes=HOPELESS) as reef,
+        reef.app.run_test(size=WIDE) as pilot,
+        other_process(reef.world.state_dir) as other,
+    ):
+        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
+        await begin(reef, pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("✗ NOT released"))
+        assert reef.work.drain is not None
+        assert reef.shows("aborted, NOT released:")
+        assert reef.shows(f"go on later: clawtop drain --resume {reef.work.drain.log.drain_id}")
+        assert not closed(reef)
+
+
+async def test_a_stale_lock_is_removed_on_proof(reef: Reef) -> None:
+    lock = Path(f"{reef.world.transcript(LIGHTHOUSE)}.lock")
+    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
+        await puppet.kill()
+    assert lock.exists()
+    async with reef.app.run_test(size=WIDE) as pilot:
+        await begin(reef, pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("✓ drained"))
+        assert reef.shows("the lock: removed")
+    assert not lock.exists()
+
+
+async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
+    before = set(reef.world.sessions_dir("main").glob("*.jsonl"))
+    async with reef.app.run_test(size=WIDE) as pilot:
+        await begin(reef, pilot)
+        assert reef.shows("the session is opened again")
+        await pilot.press("f")
+        await until(pilot, lambda: reef.shows("goes on under a fresh session id"))
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("go on with: clawtop drive --session"))
+    (fresh,) = set(reef.world.sessions_dir("main").glob("*.jsonl")) - before
+    assert fresh.stat().st_size > 0
+
+
+async def test_the_gateways_abort_is_offered_only_where_it_is_installed(
+    reef: Reef, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with reef.app.run_test(size=WIDE) as pilot:
+        await begin(reef, pilot)
+        assert reef.shows("not possible: no openclaw command is installed here")
+        await pilot.press("g")
+        await pilot.pause()
+        assert not reef.shows("abort a run of the gateway")
+        command = tmp_path / "openclaw"
+        command.write_text("#!/bin/sh\n")
+        command.chmod(0o755)
+        await until(pilot, lambda: reef.shows("its run is left alone"))
+        await pilot.press("g")
+        await until(pilot, lambda: reef.shows("abort a run of the gateway with its own command"))
+
+
+# --- stopping, leaving -------------------------------------------------------------------------------------------
+
+
+async def test_it_asks_before_it_stops_and_goes_on_in_the_background(tmp_path: Path) -> None:
+    async with (
+        living_reef(tmp_path, wishes=PATIENT) as reef,
+        reef.app.run_test(size=WIDE) as pilot,
+        other_process(reef.world.state_dir) as other,
+    ):
+        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
+        await begin(reef, pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
+        await pilot.press("escape")
+        await until(pilot, lambda: reef.shows("Keep going in the background (k)"))
+        await pilot.press("escape")
+        await until(pilot, lambda: not reef.shows("Keep going in the background (k)"))
+        await pilot.press("q")
+        await until(pilot, lambda: reef.shows("Stop and reopen (s)"))
+        await pilot.press("k")
+        await until(pilot, lambda: is_back(reef.app))
+        assert closed(reef)
+        await until(pilot, lambda: reef.shows("DRAIN 5"))
+        await reef.open_on(pilot, TIDEPOOL)
+        await pilot.press("d")
+        await until(pilot, lambda: isinstance(reef.app.screen, DrainScreen) and reef.shows(f"drain {LIGHTHOUSE.key}"))
+        await pilot.press("escape")
+        await until(pilot, lambda: reef.shows("Stop and reopen (s)"))
+        await pilot.press("s")
+        await until(pilot, lambda: reef.shows("stopped: aborted, NOT released; the session is open again"))
+        assert not closed(reef)
+        await pilot.press("q")
+        await until(pilot, lambda: is_back(reef.app))
+    last = [event for event in Journal(reef.world.state_dir).tail(50) if event.kind == "drain"][-1]
+    assert last.text == "stopped by the operator: aborted, NOT released"
+
+
+async def test_quitting_while_it_runs_asks_and_opens_the_session(tmp_path: Path) -> None:
+    async with living_reef(tmp_path, wishes=PATIENT) as reef, other_process(reef.world.state_dir) as other:
+        async with reef.app.run_test(size=WIDE) as pilot:
+            await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
+            await begin(reef, pilot)
+            await pilot.press("y")
+            await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
+            await pilot.press("escape", "k")
+            await until(pilot, lambda: is_back(reef.app))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen) and reef.shows("NOT released"))
+            await pilot.press("n")
+            await until(pilot, lambda: isinstance(reef.app.screen, MainScreen))
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen))
+            await pilot.press("y")
+            await until(pilot, lambda: reef.app.return_code == 0)
+        assert not closed(reef)
+        assert (await other.ask("release")) == "released"
+
+
+async def test_a_drain_of_another_clawtop_is_in_the_way(tmp_path: Path) -> None:
+    async with (
+        living_reef(tmp_path, wishes=PATIENT) as reef,
+        reef.app.run_test(size=WIDE) as pilot,
+        other_process(reef.world.state_dir) as other,
+    ):
+        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
+        first = await reef.work.start_drain(LIGHTHOUSE.key, "main", PATIENT)
+        await until(pilot, lambda: closed(reef))
+        with pytest.raises(RefusedError, match="one at a time"):
+            await reef.work.start_drain(TIDEPOOL.key, "main", PATIENT)
+        reef.work.drain = None
+        await begin(reef, pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: reef.shows("of this session is under way"))
+        assert reef.shows("nothing was done")
+        await first.stop()
+
+
+# --- which session -----------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_found_from_its_row_its_lock_and_its_run() -> None:
+    session = next(s for s in INCIDENT.sessions if s.file)
+    assert session_of(INCIDENT, Target(TargetKind.SESSION, session.key, session.agent)) == (session.key, session.agent)
+    lock = Target(TargetKind.LOCK, f"{session.file}.lock", session.agent)
+    assert session_of(INCIDENT, lock) == (session.key, session.agent)
+    assert session_of(INCIDENT, Target(TargetKind.LOCK, "/x/unlisted.jsonl.lock")) == ("/x/unlisted.jsonl", None)
+    for holder in INCIDENT.holders:
+        run = Target(TargetKind.RUN, holder.run_id or holder.session_file)
+        assert session_of(INCIDENT, run)[0] in (holder.session_key, holder.session_file)
+    with pytest.raises(RefusedError, match="this run is over"):
+        session_of(INCIDENT, Target(TargetKind.RUN, "gone"))
+
+
+def test_only_a_sessions_lock_can_be_drained() -> None:
+    for lock in LOCKS:
+        target = Target(TargetKind.LOCK, lock.file.path)
+        reason = why_not(command("drain"), Context(INCIDENT, target, Arming.ARMED))
+        assert reason == (None if lock.file.kind is LockKind.SESSION else "this lock is no session's")
+
+
+async def test_a_session_that_is_gone_is_refused_in_the_dialog(reef: Reef) -> None:
+    async with reef.app.run_test(size=WIDE) as pilot:
+        await reef.open_on(pilot, LIGHTHOUSE)
+        reef.app.push_screen(DrainScreen(reef.work, "agent:main:never-was", "main"))
+        await until(pilot, lambda: reef.shows("there is no session agent:main:never-was"))
+        assert reef.shows("nothing was done")
+        await pilot.press("y", "escape")
+        await until(pilot, lambda: is_back(reef.app))
