@@ -114,7 +114,10 @@ def receipt_lines(receipt: Receipt) -> Iterator[str]:
     yield f"{'done' if receipt.exit_code == 0 else 'done, but reverted'}: {receipt.title}"
     yield from _labelled("file", [safe(receipt.file)])
     yield from _labelled("change", map(_change_line, receipt.changes))
-    yield from _labelled("gateway", [": ".join(part for part in (receipt.sight.value, receipt.sight_how) if part)])
+    if receipt.kind == "unlock":
+        yield from _labelled("removed", [receipt.sight_how])
+    else:
+        yield from _labelled("gateway", [": ".join(part for part in (receipt.sight.value, receipt.sight_how) if part)])
     if receipt.lock_how is not None:
         yield from _labelled("lock", [f"waited {receipt.waited_ms} ms, held {receipt.held_ms} ms; {receipt.lock_how}"])
     yield from _labelled("broke", [f"the stale lock of {receipt.broke}"] if receipt.broke else [])

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
-from clawtop.text import safe
+from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Row, Table
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import countdown, counted
@@ -49,9 +49,17 @@ def profile_table(env: Env) -> Table[ProfileRow]:
         env,
         band=_provider_band,
         search=profile_search,
-        empty=(("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),),
+        empty=_why_empty(env),
         title_note=((f"{usable}/{len(seen)}", Tone.DIM),) if seen else (),
     )
+
+
+def _why_empty(env: Env) -> Line:
+    stores = [agent.store for agent in env.facts.snapshot.agents if agent.store is not None]
+    problem = next((store.problem for store in stores if store.problem is not None), None)
+    if problem is not None:
+        return ((f"Not read: {shown(problem.text)}.", Tone.WARN),)
+    return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
 
 
 def _provider_band(item: ProfileRow, env: Env) -> Line:
