@@ -78,12 +78,11 @@ def notices(before: Standing | None, now: Standing, blocked_ms: int) -> tuple[st
         if since + blocked_ms <= now.at and (key not in before.blocked or since + blocked_ms > before.at)
     ]
     if overdue:
-        are = "is" if len(overdue) == 1 else "are"
-        told.append(f"{_names(overdue)} {are} blocked for {blocked_ms / 60_000:g} min")
+        told.append(f"blocked for {blocked_ms / 60_000:g} min: {_names(overdue)}")
     told += [safe(text, 120) for _, text in sorted(now.reverted - before.reverted)]
     back = sorted({profile for _, profile in (now.usable - before.usable) & before.known})
     if back:
-        told.append(f"{_names(back)} {'is' if len(back) == 1 else 'are'} usable again")
+        told.append(f"usable again: {_names(back)}")
     return tuple(told)
 
 

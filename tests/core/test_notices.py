@@ -32,7 +32,7 @@ def test_nothing_is_usable() -> None:
 def test_a_profile_comes_back_when_its_window_ends_without_any_change_on_disk() -> None:
     world = replace(CALM, agents=(agent("main", (profile("openai:a"), profile("openai:b", cooling(22 * SECOND)))),))
     before, after = stands(world), stands(world, NOW + 23 * SECOND)
-    assert notices(before, after, LIMIT) == ("openai:b is usable again",)
+    assert notices(before, after, LIMIT) == ("usable again: openai:b",)
     assert notices(after, after, LIMIT) == ()
 
 
@@ -45,18 +45,18 @@ def test_a_profile_that_was_not_there_does_not_come_back() -> None:
 def test_an_inherited_profile_is_told_once() -> None:
     mine = (profile("openai:a"), profile("openai:b", cooling(SECOND)))
     world = replace(CALM, agents=(agent("main", mine), agent("ops", mine)))
-    assert notices(stands(world), stands(world, NOW + MINUTE), LIMIT) == ("openai:b is usable again",)
+    assert notices(stands(world), stands(world, NOW + MINUTE), LIMIT) == ("usable again: openai:b",)
 
 
 def test_a_session_blocked_for_too_long_is_told_once_when_its_time_is_over() -> None:
     since = NOW - LIMIT
-    assert notices(blocked("s", since, NOW - 1), blocked("s", since), LIMIT) == ("s is blocked for 5 min",)
+    assert notices(blocked("s", since, NOW - 1), blocked("s", since), LIMIT) == ("blocked for 5 min: s",)
     assert notices(blocked("s", since), blocked("s", since, NOW + SECOND), LIMIT) == ()
     assert notices(blocked("s", since + 1, NOW - SECOND), blocked("s", since + 1), LIMIT) == ()
 
 
 def test_a_block_that_is_found_late_is_told_at_once() -> None:
-    assert notices(Standing(NOW - SECOND), blocked("s", NOW - 2 * LIMIT), LIMIT) == ("s is blocked for 5 min",)
+    assert notices(Standing(NOW - SECOND), blocked("s", NOW - 2 * LIMIT), LIMIT) == ("blocked for 5 min: s",)
 
 
 def test_when_to_look_again() -> None:
@@ -80,8 +80,8 @@ def test_the_weightiest_comes_first_and_many_names_are_counted() -> None:
     )
     assert notices(before, after, LIMIT) == (
         "nothing is usable for a1, a2, a3 and 2 more",
-        "s0, s1 are blocked for 5 min",
-        "p is usable again",
+        "blocked for 5 min: s0, s1",
+        "usable again: p",
     )
 
 
