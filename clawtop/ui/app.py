@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from clawtop.ui.work import Work
 
 TICK_SECONDS = 1.0
+SETTLED_SECONDS = 0.25
+"""With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 CLOSED_TERMINAL_EXIT = 129
 
 
@@ -95,11 +97,18 @@ class ClawtopApp(App[None]):
         self.set_class(self.ascii_glyphs, "-ascii")
         on_ending_signals(self._leave)
         self.run_worker(self._preparation.run(), name="preparation", exit_on_error=True)
-        if self._first is not None:
+        if self._first is None:
+            self._start_source()
+        else:
             self._preparation.offer(self._first, at_once=True)
-        self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
+            self.set_timer(SETTLED_SECONDS, self._start_source)
         self.set_interval(TICK_SECONDS, self._tick)
-        self.call_after_refresh(self.on_first_paint)
+
+    def _start_source(self) -> None:
+        """The first frame is painted: now the rest is loaded."""
+        self.on_first_paint()
+        self._look()
+        self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
 
     def _leave(self, code: int) -> None:
         self.exit(return_code=code)
@@ -118,13 +127,16 @@ class ClawtopApp(App[None]):
 
     def adopt(self, facts: Facts) -> None:
         """Show a snapshot that has been prepared."""
+        if not self.screen_stack:
+            return  # it came while the screens were taken down
         self.facts = facts
         self.snapshot = facts.snapshot
 
     def watch_snapshot(self) -> None:
         self.view.refresh_state()
         self._unseen = True
-        if not self.vigil.opened:
+        decides = self._first is None or self.options.incident.opens != "overview"
+        if not self.vigil.opened and decides:
             self._look()
 
     def _look(self) -> None:

@@ -178,7 +178,7 @@ def main() -> int:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:
         state = big_state.make(Path(place), now=int(time.time() * 1000))
-        argv = clawtop("--state-dir", str(state.state_dir))
+        argv = clawtop("--view", "overview", "--state-dir", str(state.state_dir))
         parts: dict[str, Callable[[], list[Figure]]] = {
             "paint": lambda: paint_figures(argv, rounds),
             "idle": lambda: [idle_figure(argv, 10.0 if options.quick else 30.0)],

@@ -90,9 +90,14 @@ class DashboardScreen(Screen[None]):
     def refresh_state(self) -> None:
         """Draw everything from the app's latest facts."""
         env = self.claw.env
-        if env is not None and self.is_mounted:
+        if env is not None and self.is_composed:
             self.show_state(env)
             self._draw_bars(env)
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether the widgets are there; their sizes may not be known yet."""
+        return bool(self.query("#footer"))
 
     def refresh_soon(self) -> None:
         """Draw everything once, however many reasons come together."""
@@ -113,7 +118,7 @@ class DashboardScreen(Screen[None]):
 
     def _draw_bars(self, env: Env) -> None:
         app = self.claw
-        width = self.size.width
+        width = app.size.width
         first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
         self.query_one("#first-line", LineBar).show(first)
         self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in headline(env)))
@@ -127,7 +132,7 @@ class DashboardScreen(Screen[None]):
         said = self.claw.said
         if said is not None:
             return ((" ", Tone.PLAIN), *said)
-        return footer_line(self.context, self.size.width)
+        return footer_line(self.context, self.app.size.width)
 
     @property
     def context(self) -> Context:

@@ -28,9 +28,11 @@ Maker = Callable[[Env], Table[Any]]
 
 
 def made(maker: Maker, env: Env) -> Table[Any]:
-    """The table, from what has been prepared if it was."""
-    prepared: Table[Any] | None = env.facts.tables.get(maker)
-    return maker(env) if prepared is None else prepared
+    """The table, made once for each state."""
+    known: Table[Any] | None = env.facts.tables.get(maker)
+    if known is None:
+        known = env.facts.tables[maker] = maker(env)
+    return known
 
 
 class TablesScreen(DashboardScreen):
@@ -46,7 +48,11 @@ class TablesScreen(DashboardScreen):
     def prepare(self, env: Env) -> None:
         super().prepare(env)
         for maker in self.makers:
-            env.facts.tables[maker] = maker(env)
+            made(maker, env)
+
+    @property
+    def is_composed(self) -> bool:
+        return super().is_composed and len(self.query(LiveTable)) == len(self.table_ids)
 
     @property
     def tables(self) -> tuple[LiveTable, ...]:
@@ -63,7 +69,6 @@ class TablesScreen(DashboardScreen):
 
     def on_mount(self) -> None:
         self.tables[0].focus()
-        super().on_mount()
 
     def do_up(self) -> None:
         self.current.move_by(-1)
@@ -127,6 +132,10 @@ class MainScreen(TablesScreen):
     table_ids = TABLES
     makers: ClassVar[tuple[Maker, ...]] = (profile_table, session_table, lock_table)
 
+    def on_mount(self) -> None:
+        """With a first snapshot at hand the very first frame shows it."""
+        self.refresh_state()
+
     def body(self) -> ComposeResult:
         with Horizontal(id="body"):
             with Vertical(id="tables"):
@@ -161,7 +170,7 @@ class MainScreen(TablesScreen):
         self.refresh_state()
 
     def _lay_out(self) -> None:
-        width, height = self.size
+        width, height = self.app.size
         detail = self.query_one("#detail")
         detail.display = width >= DETAIL_FROM
         detail.styles.width = max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH))
