@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,16 @@ def test_importing_stays_light(module: str, unloaded: set[str]) -> None:
     code = f"import {module}, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & unloaded
+
+
+@pytest.mark.parametrize("room", ["core", "store", "engine", "view", "demo"])
+def test_the_map_names_every_module(room: str) -> None:
+    words = set(re.findall(r"\w+", (PACKAGE / "__init__.py").read_text()))
+    missing = [path.stem for path in sorted((PACKAGE / room).glob("*.py")) if path.stem not in {"__init__", *words}]
+    assert missing == []
+
+
+def test_the_map_names_nothing_that_is_gone() -> None:
+    text = (PACKAGE / "__init__.py").read_text()
+    for name in re.findall(r"^    (\w+)\.py", text, re.MULTILINE):
+        assert (PACKAGE / f"{name}.py").is_file()
