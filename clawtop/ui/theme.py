@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from textual.color import Color
 from textual.style import Style
@@ -15,8 +15,7 @@ from textual.theme import BUILTIN_THEMES, Theme
 from clawtop.view.line import Tone
 
 
-@dataclass(frozen=True, slots=True)
-class Palette:
+class Palette(NamedTuple):
     """The colours of a theme, in Textual's notation. `attributes` are marks a tone carries besides its colour."""
 
     name: str

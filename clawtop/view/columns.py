@@ -26,8 +26,7 @@ class Env:
     zone: tzinfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[T]):
+class Column(NamedTuple, Generic[T]):
     """One column of a table of `T`.
 
     Attributes:
