@@ -424,7 +424,8 @@ class PromptHolder:
     """Who has a session's prompt: at most one per session file among clawtop's engines (design invariant 1).
 
     Attributes:
-        phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or a stored status.
+        phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or a stored status;
+            draining: nobody has the prompt, a drain keeps the session closed (`run_id` is its id).
         source: "clawtop" for our registry, else how an OpenClaw run was recognised: "status", "lock", "trajectory".
     """
 

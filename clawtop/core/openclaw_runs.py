@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from clawtop.core.lanes import session_lane
-from clawtop.core.model import Generation, LockKind, PromptHolder, Session, Snapshot, VerdictKind
+from clawtop.core.model import GatewayState, Generation, LockKind, PromptHolder, Session, Snapshot, VerdictKind
 
 LOCK_FREE_PROMPT = frozenset({Generation.B})
 """Generations that release the session lock during the model call (2026.5.18 to 2026.6.1)."""
@@ -45,3 +45,14 @@ def takeover_risk(session: Session, generation: Generation | None, heartbeat_iso
     if session.lane_class == "main" and heartbeat_isolated is not True:
         return "its lock is free during the model call, and the heartbeat shares this session"
     return "its lock is free during the model call"
+
+
+def own_takeover_risk(holder: PromptHolder, snapshot: Snapshot) -> str | None:
+    """Why OpenClaw may take over a run of clawtop's engines, whose lock is free during the model call as well."""
+    if holder.phase not in _LOCK_FREE_PHASES or snapshot.gateway.state not in _PERHAPS_AT_WORK:
+        return None
+    return "a gateway does not know of it: a turn of its own here takes it over"
+
+
+_LOCK_FREE_PHASES = frozenset({"prompting", "streaming"})
+_PERHAPS_AT_WORK = frozenset({GatewayState.LIVE, GatewayState.UNKNOWN})

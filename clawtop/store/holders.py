@@ -354,6 +354,26 @@ def read_holders(state_dir: str | Path, alive: Callable[[Path, str], bool] = is_
     return tuple(prompt_holder(state) for state in read_admissions(state_dir, alive) if state.holder is not None)
 
 
+def draining_holder(state: Admission) -> PromptHolder | None:
+    """The drain that keeps a free session closed, in the place of a holder, with the runs that wait for it to end."""
+    closing = state.closing
+    if closing is None or state.holder is not None:
+        return None
+    return PromptHolder(
+        session_file=state.session_file,
+        session_key=None,
+        agent=None,
+        lane=None,
+        run_id=closing.drain_id,
+        profile=None,
+        phase="draining",
+        since=closing.since,
+        pid=closing.pid,
+        source="clawtop",
+        waiters=_waiters(state),
+    )
+
+
 def prompt_holder(state: Admission) -> PromptHolder:
     """The holder of a held session as the snapshot shows it. ValueError when nobody holds it."""
     holding = state.holder
@@ -370,8 +390,12 @@ def prompt_holder(state: Admission) -> PromptHolder:
         since=holding.granted_at,
         pid=holding.who.pid,
         source="clawtop",
-        waiters=tuple(
-            Waiter(waiter.ticket, waiter.pid, waiter.lane, waiter.run_id, waiter.since, waiter.deadline)
-            for waiter in state.waiters
-        ),
+        waiters=_waiters(state),
+    )
+
+
+def _waiters(state: Admission) -> tuple[Waiter, ...]:
+    return tuple(
+        Waiter(waiter.ticket, waiter.pid, waiter.lane, waiter.run_id, waiter.since, waiter.deadline)
+        for waiter in state.waiters
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from clawtop.core.happenings import happenings
 from clawtop.core.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.model import Event, Gateway, GatewayState, LaneStats, Problem, PromptHolder, Snapshot
-from clawtop.core.openclaw_runs import openclaw_holders
+from clawtop.core.openclaw_runs import openclaw_holders, own_takeover_risk
 from clawtop.core.timeline import Timeline
 from clawtop.errors import ClawtopError
 from clawtop.store.gateway_log import DEFAULT_DIRECTORIES, LogTail, find_log
@@ -100,16 +100,26 @@ class IncidentPart:
     def _holders(layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> tuple[PromptHolder, ...]:
         if not _own_directory(layout).is_dir():
             return tuple(openclaw_holders(snapshot, lambda _file: False))
-        from clawtop.store.holders import canonical, read_holders  # only where clawtop has ever written
+        from clawtop.store.holders import (  # only where clawtop has ever written
+            canonical,
+            draining_holder,
+            prompt_holder,
+            read_admissions,
+        )
 
         try:
-            ours = read_holders(layout.state_dir)
+            admissions = read_admissions(layout.state_dir)
         except (OSError, ClawtopError) as error:
             warnings.append(Problem("holders-unreadable", str(layout.state_dir), str(error)))
-            ours = ()
+            admissions = ()
+        ours = tuple(prompt_holder(state) for state in admissions if state.holder is not None)
+        ours = tuple(replace(holder, takeover_risk=own_takeover_risk(holder, snapshot)) for holder in ours)
         files = {holder.session_file for holder in ours}
-        theirs = openclaw_holders(snapshot, lambda file: canonical(file) in files)
-        return (*_as_listed(ours, snapshot), *theirs)
+        theirs = tuple(openclaw_holders(snapshot, lambda file: canonical(file) in files))
+        files |= {canonical(holder.session_file) for holder in theirs}
+        drains = tuple(drain for state in admissions if (drain := draining_holder(state)) is not None)
+        closed = tuple(drain for drain in drains if drain.session_file not in files)
+        return (*_as_listed((*ours, *closed), snapshot), *theirs)
 
 
 def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[PromptHolder, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from clawtop.core.model import Session
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
@@ -41,15 +43,33 @@ def _age(session: Session, env: Env) -> Line:
     return piece(age(start, env.now), tone)
 
 
+SHORT_PHASES: Mapping[str, str] = {
+    "waiting-lane": "lane",
+    "locking": "lock",
+    "prompting": "prompt",
+    "streaming": "stream",
+    "appending": "append",
+    "compacting": "compact",
+    "releasing": "leave",
+    "draining": "drain",
+}
+"""Beside a pid of seven digits a phase has little room."""
+
+
 def _holder(session: Session, env: Env) -> Line:
     holder = env.facts.holder_of(session)
     if holder is not None:
         who = str(holder.pid) if holder.pid is not None else holder.source
-        return piece(safe(f"{who} {holder.phase}"), Tone.INFO)
+        return piece(safe(f"{who} {SHORT_PHASES.get(holder.phase, holder.phase)}"), Tone.INFO)
     lock = env.facts.lock_of(session)
     if lock is not None:
         return piece(safe(f"lock {lock.pid if lock.pid is not None else '?'}"), Tone.INFO)
     return EMPTY
+
+
+def _source(session: Session, env: Env) -> Line:
+    holder = env.facts.holder_of(session)
+    return piece(safe(holder.source), Tone.DIM) if holder is not None else EMPTY
 
 
 def _waiters(session: Session, env: Env) -> Line:
@@ -101,6 +121,7 @@ SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("trouble", "TROUBLE", 16, _trouble, _by_trouble, grow=8, live=False),
     Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7, live=False),
     Column("model", "MODEL", 12, _model, lambda s, _e: s.model, grow=8, rank=8, live=False),
+    Column("source", "KNOWN FROM", 10, _source, rank=10, live=False),
     Column("traffic", "LK/MIN", 6, _traffic, right=True, rank=9, live=False),
 )
 """LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""

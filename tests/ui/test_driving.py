@@ -144,7 +144,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
             await until(pilot, lambda: is_back(reef.app))
         assert len(reef.work.running) == 2
         await until(pilot, lambda: reef.shows("2 RUNS"))
-        await until(pilot, lambda: reef.shows("prompting"))
+        await until(pilot, lambda: reef.shows(" prompt"))
         await reef.open_on(pilot, HEARTBEAT)
         await pilot.press("X")
         await pilot.pause()
@@ -190,7 +190,7 @@ async def test_the_queue_is_named_and_moves_on(reef: Reef) -> None:
     ):
         assert (await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")).startswith("acquired")
         await reef.open_on(pilot, LIGHTHOUSE)
-        await until(pilot, lambda: reef.shows(f"{other.pid} locking"))
+        await until(pilot, lambda: reef.shows(f"{other.pid} lock"))
         await pilot.press("D")
         await until(pilot, lambda: reef.shows(f"held by pid {other.pid} (locking, known from clawtop)"))
         await send(reef, pilot)
