@@ -1,0 +1,86 @@
+"""`clawtop demo` on a terminal: every key does its real work there. Driving and draining, at both sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.terminals import Terminal, clawtop, open_terminal
+
+SIZES = [(120, 30), (80, 24)]
+
+
+def on_a_session(terminal: Terminal) -> None:
+    """The overview, armed, with the cursor on the first session."""
+    terminal.wait_for("SESSIONS 6", 30)
+    terminal.send("1\ta")
+    terminal.wait_for(lambda t: "ARMED" in t.lines[0])
+
+
+@pytest.mark.parametrize(("columns", "lines"), SIZES)
+def test_a_session_is_driven_watched_and_left(tmp_path: Path, columns: int, lines: int) -> None:
+    command = clawtop("demo", "--scenario", "calm", "--seed", "4")
+    environment = {"TMPDIR": str(tmp_path)}
+    with open_terminal(command, columns=columns, lines=lines, environment=environment) as terminal:
+        on_a_session(terminal)
+        terminal.send("D")
+        terminal.wait_for("What to say.")
+        terminal.send("Is the tide in?\r")
+        terminal.wait_for("✓ append", 40)
+        terminal.wait_for("1 request, ")
+        assert "Is the tide in?" in terminal.text
+        terminal.send("q")
+        terminal.wait_for(lambda t: "1 request, " not in t.text)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_is_drained_and_that_is_proven(tmp_path: Path) -> None:
+    with open_terminal(clawtop("demo", "--scenario", "calm"), environment={"TMPDIR": str(tmp_path)}) as terminal:
+        on_a_session(terminal)
+        terminal.send("d")
+        terminal.wait_for("5. prove it: nothing holds it")
+        terminal.send("y")
+        terminal.wait_for("drained, and proven:", 60)
+        terminal.send("q")
+        terminal.wait_for(lambda t: "drained, and proven:" not in t.text)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def asked(terminal: Terminal) -> None:
+    """Leave the run's screen, then the dashboard, and answer yes if it still has something to ask about."""
+    terminal.send("q")
+    terminal.wait_for(lambda t: "given up in" not in t.text)
+    terminal.send("q")
+    terminal.wait_for(lambda t: "it would be cancelled" in t.text or t.process.poll() is not None)
+    if terminal.process.poll() is None:
+        terminal.send("y")
+
+
+def interrupted(terminal: Terminal) -> None:
+    terminal.send("\x03")
+
+
+def terminated(terminal: Terminal) -> None:
+    terminal.process.terminate()
+
+
+@pytest.mark.parametrize(("leave", "code"), [(asked, 0), (interrupted, 130), (terminated, 143)])
+def test_leaving_in_the_middle_of_a_run_leaves_nothing_behind(
+    tmp_path: Path, leave: Callable[[Terminal], None], code: int
+) -> None:
+    command = clawtop("demo", "--scenario", "duet")
+    with open_terminal(command, environment={"TMPDIR": str(tmp_path)}) as terminal:
+        on_a_session(terminal)
+        terminal.send("D")
+        terminal.wait_for("What to say.")
+        terminal.send("Never mind.\r")
+        terminal.wait_for("given up in")
+        leave(terminal)
+        assert terminal.exit_code(30) == code
+    assert list(tmp_path.iterdir()) == []
