@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.explanation import explain_profile
 from clawtop.core.model import Lock, LockKind, Session, WindowKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
@@ -107,7 +106,7 @@ def _lapsed(until: int, kind: WindowKind, env: Env) -> Line:
 
 def _costs(entry: ProfileFacts, env: Env) -> list[Fact]:
     """What one more failure would cost, for each common reason."""
-    found = explain_profile(env.facts.snapshot, entry.profile.id, env.now, agent=entry.agents[0])
+    found = env.facts.explanation(entry)
     if found is None or found.bypasses:
         return [("next error", piece("costs nothing: this provider bypasses cooldowns", Tone.DIM))]
     lines: list[Fact] = []

@@ -16,6 +16,7 @@ from typing import Any
 from clawtop.core import blocking
 from clawtop.core.blocking import Node, blocking_tree
 from clawtop.core.cooldown import FailureCost, ProfileState, bypasses_cooldown, next_failure_cost
+from clawtop.core.explanation import ProfileExplanation, explain_profile
 from clawtop.core.model import (
     AgentInfo,
     EventKind,
@@ -57,6 +58,7 @@ class Facts:
     def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
         self.memory = memory or Memory()
         self.tables: dict[Callable[..., Any], Any] = {}
+        self._explained: dict[tuple[str, str], ProfileExplanation | None] = {}
         self.snapshot = snapshot
         self.now = now
         self.agent = agent
@@ -115,6 +117,13 @@ class Facts:
         reasons = (entry.windows[0].reason if entry.windows else None, *profile.stats.failure_counts)
         reason = next((reason for reason in reasons if reason in schedule.reasons), "rate_limit")
         return next_failure_cost(profile.stats, reason, self.now, schedule)
+
+    def explanation(self, entry: ProfileFacts) -> ProfileExplanation | None:
+        """Everything that is known of the profile's place, as of `now`; worked out once for each state."""
+        key = (entry.profile.id, entry.agents[0])
+        if key not in self._explained:
+            self._explained[key] = explain_profile(self.snapshot, key[0], self.now, agent=key[1])
+        return self._explained[key]
 
     @cached_property
     def _pins(self) -> Mapping[str, list[Session]]:

@@ -46,11 +46,15 @@ class LineScroll(Widget):
 
     def show(self, lines: Sequence[Line], *, from_top: bool = False) -> None:
         """Show these lines; `from_top` for another subject than before."""
-        before = [self._line(y) for y in range(self.size.height)]
+        before, top = self._lines, self._top
         self._lines = lines
-        self._top = 0 if from_top else self._within(self._top)
-        for y, line in enumerate(before):
-            if line != self._line(y):
+        self._top = 0 if from_top else self._within(top)
+        if len(before) != len(lines) or top != self._top:
+            self.refresh()
+            return
+        shown = slice(top, top + self.size.height)
+        for y, (old, new) in enumerate(zip(before[shown], lines[shown], strict=True)):
+            if old != new:
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def scroll_by(self, rows: int) -> None:
