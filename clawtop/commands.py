@@ -407,6 +407,7 @@ COMMANDS: tuple[Command, ...] = (
         ("D",),
         frozenset({_S}),
         dangerous=True,
+        footer=True,
         verb="drive",
         usage="--session KEY|FILE [--message TEXT] [--on-contention wait|raise|fork] [--timeout S] [--json]",
         check=_drivable,

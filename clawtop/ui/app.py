@@ -28,7 +28,7 @@ from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
 from clawtop.ui.theme import THEMES, Look, textual_theme
-from clawtop.ui.working import may_leave
+from clawtop.ui.working import attach, may_leave
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone
@@ -72,8 +72,7 @@ class ClawtopApp(App[None]):
         self.arming = ArmingSwitch(clock, locked=options.read_only)
         self.operator = operator
         self.work = work
-        if work is not None:
-            work.changed = self.say
+        attach(self)
         self.vigil = Vigil(options.incident)
         self.paused = False
         self.facts: Facts | None = None

@@ -105,7 +105,8 @@ class Work:
         self._making = asyncio.Lock()
         self.runs: list[DrivenRun] = []
         self.drain: DrainJob | None = None
-        self.changed: Callable[[str, Tone], None] = lambda _text, _tone: None
+        self.say: Callable[[str, Tone], None] = _ignore
+        self.show_receipt: Callable[[DrainJob], None] = _ignore
 
     # --- what the app shows --------------------------------------------------------------------------------------
 
@@ -165,7 +166,8 @@ class Work:
 
     def _drain_ended(self, job: DrainJob) -> None:
         how = "drained" if job.log.released else "NOT released"
-        self.changed(f"drain of {safe(job.log.session)}: {how} (W shows it)", Tone.OK if job.log.released else Tone.BAD)
+        self.say(f"drain of {safe(job.log.session)}: {how} (W shows it)", Tone.OK if job.log.released else Tone.BAD)
+        self.show_receipt(job)
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
@@ -196,10 +198,10 @@ class Work:
     def _run_ended(self, run: DrivenRun) -> None:
         problem = self._driver.journal_problem if self._driver is not None else None
         if problem is not None:
-            self.changed(f"the journal: {shown(str(problem))}", Tone.BAD)
+            self.say(f"the journal: {shown(str(problem))}", Tone.BAD)
         elif run.log.end:
             tone = Tone.OK if run.log.ended_well else Tone.WARN
-            self.changed(f"run on {safe(run.log.subject.session)}: {run.log.end[0][0][0]} (W shows it)", tone)
+            self.say(f"run on {safe(run.log.subject.session)}: {run.log.end[0][0][0]} (W shows it)", tone)
 
     # --- the end -------------------------------------------------------------------------------------------------
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clawtop.errors import RefusedError
 from clawtop.text import safe
-from clawtop.view.line import Tone
+from clawtop.view.line import Tone, text_of
 
 if TYPE_CHECKING:
     from clawtop.ui.app import ClawtopApp
     from clawtop.ui.driven import DrivenRun
+    from clawtop.ui.work import DrainJob
 
+RECEIPT_SECONDS = 12.0
 NOT_HERE = "not available in this dashboard"
 
 
@@ -89,6 +92,22 @@ WORK_ACTIONS: Mapping[str, Callable[[ClawtopApp], None]] = {
     "run-cancel": _cancel,
     "underway": _under_way,
 }
+
+
+def attach(app: ClawtopApp) -> None:
+    """Let the app's work speak through it."""
+    if app.work is not None:
+        app.work.say = app.say
+        app.work.show_receipt = partial(_show_receipt, app)
+
+
+def _show_receipt(app: ClawtopApp, job: DrainJob) -> None:
+    """The last word of a drain that nobody watches."""
+    from clawtop.ui.screens.drain import DrainScreen
+
+    if app.is_running and not isinstance(app.screen, DrainScreen):
+        words = "\n".join([f"drain of {safe(job.log.session)}", *(text_of(line) for line in job.log.receipt)])
+        app.notify(words, markup=False, timeout=RECEIPT_SECONDS)
 
 
 def may_leave(app: ClawtopApp) -> bool:

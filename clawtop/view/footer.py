@@ -8,6 +8,7 @@ from clawtop.commands import COMMANDS, Command, Context, Group, key_label, why_n
 from clawtop.text import cells
 from clawtop.view.line import Line, Piece, Tone, cut, wrapped
 
+_CHANGING = frozenset({Group.OPERATE, Group.DRIVE})
 _GAP: Piece = ("  ", Tone.PLAIN)
 
 
@@ -40,7 +41,7 @@ def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, st
         ]
         places.append((column, column + size, item.id))
         column += size + 2
-    return cut(tuple(line), width), places
+    return cut(tuple(line[:-1]), width), places
 
 
 def _footer_commands(context: Context) -> list[Command]:
@@ -48,7 +49,7 @@ def _footer_commands(context: Context) -> list[Command]:
     if not context.replaying:
         return [item for item in COMMANDS if item.footer and item.keys]
     steering = [item for item in COMMANDS if item.group is Group.REPLAY]
-    return steering + [item for item in COMMANDS if item.footer and item.keys and item.group is not Group.OPERATE]
+    return steering + [item for item in COMMANDS if item.footer and item.keys and item.group not in _CHANGING]
 
 
 def help_lines(context: Context, width: int) -> tuple[Line, ...]:

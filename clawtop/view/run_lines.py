@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from functools import lru_cache
 
-from clawtop.core.model import Event, EventKind, PromptHolder
+from clawtop.core.model import Event, EventKind, PromptHolder, Session
 from clawtop.text import masked, safe, shown, whole_words
 from clawtop.view.humanize import clock_time, countdown, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
@@ -41,16 +41,22 @@ def run_title(log: RunLog, place: int, of: int) -> Line:
 
 
 def run_lines(
-    log: RunLog, now: int, zone: tzinfo | None, width: int, holders: Sequence[PromptHolder] = ()
+    log: RunLog,
+    now: int,
+    zone: tzinfo | None,
+    width: int,
+    *,
+    holders: Sequence[PromptHolder] = (),
+    session: Session | None = None,
 ) -> tuple[Line, ...]:
-    """Everything about the run; `now` in ms since the epoch. `holders`: who has the prompts, for whom it waits for."""
+    """Everything about the run; `now` in ms since the epoch. `holders` and `session` say what it may wait for."""
     lines: list[Line] = [
         *wrapped(_wish(log), width, 2),
         *wrapped(_steps(log, now), width, 2),
         *wrapped(_time(log, now), width, 2),
     ]
     if log.end is None and log.step == HOLDER:
-        lines += wrapped(_queue(log, holders), width, 2)
+        lines += wrapped(_queue(log, holders, session), width, 2)
     if log.attempts:
         lines += [EMPTY, piece("Attempts", Tone.HEAD)]
         lines += [line for attempt in log.attempts for line in wrapped(_attempt(attempt, now), width, 5)]
@@ -97,7 +103,7 @@ def _time(log: RunLog, now: int) -> Line:
     return ((f"{spent} so far", Tone.PLAIN), (f", given up in {countdown(until, now)}", Tone.WARN))
 
 
-def _queue(log: RunLog, holders: Sequence[PromptHolder]) -> Line:
+def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None) -> Line:
     """Behind whom it stands; nothing where it does not wait."""
     for holder in holders:
         ahead = [waiter.run_id for waiter in holder.waiters]
@@ -106,6 +112,8 @@ def _queue(log: RunLog, holders: Sequence[PromptHolder]) -> Line:
             lane = f", lane {safe(holder.lane, 30)}" if holder.lane else ""
             place = ahead.index(log.run_id) + 1
             return piece(f"‖ {place} in line behind {who} (pid {holder.pid}{lane}, {safe(holder.phase)})", Tone.WARN)
+    if session is not None and session.active:
+        return piece(f"‖ OpenClaw is at work in it: {shown(session.active_how)}", Tone.WARN)
     return piece(f"‖ {shown(log.waits_for)}", Tone.WARN) if log.waits_for else EMPTY
 
 

@@ -47,8 +47,10 @@ class RunScreen(ReadingScreen):
         self.set_interval(LOOK_SECONDS, self.refresh_time)
 
     def _lines(self, width: int) -> tuple[Line, ...]:
-        holders = self.claw.snapshot.holders if self.claw.snapshot is not None else ()
-        return run_lines(self._run.log, self.claw.now, self.claw.options.zone, width, holders)
+        app, log = self.claw, self._run.log
+        holders = app.snapshot.holders if app.snapshot is not None else ()
+        session = app.facts.session(log.subject.session, log.subject.agent) if app.facts is not None else None
+        return run_lines(log, app.now, app.options.zone, width, holders=holders, session=session)
 
     def refresh_time(self) -> None:
         """Draw what the run has told by now."""
