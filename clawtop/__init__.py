@@ -58,7 +58,8 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
 
 ui/    Textual, and nothing else: app, run, ports, screens/, widgets/, theme
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state
-demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five incidents
+demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
+       incidents that clawtop was built from
 """
 
 __version__ = "0.1.0"

@@ -45,7 +45,12 @@ def main(directory: str, profile: str, updates: int, work_ms: float, flush: bool
     print("ready", flush=True)
     sys.stdin.readline()
     if not updates:
-        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+        def until_closed() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=until_closed, daemon=True).start()
     began, done = time.perf_counter(), 0
     with AuthStoreLock(directory, Generation.B, Machine()) as lock:
         while done < updates if updates else not ended.is_set():

@@ -185,7 +185,7 @@ def _record_from_spec(spec: Any) -> ErrorRecord:
     said: dict[str, Any] = {"name": spec.get("name", "Error" if thrown else None)}
     if thrown:
         said["message"] = spec.get("message")
-    nested: dict[str, ErrorValue] = {}
+    nested: dict[str, Any] = {}
     for name, value in (spec.get("props") or {}).items():
         if isinstance(value, Mapping) and "$err" in value:
             nested[name] = error_from_spec(value["$err"])

@@ -63,7 +63,7 @@ async def seen(world: World, *, waiters: int = 0) -> tuple[Snapshot, PromptHolde
 async def draining(world: World) -> AsyncIterator[str]:
     """A drain of the lighthouse's session that goes on; its id."""
     drain = work_ports(options(world)).drains.prepare(LIGHTHOUSE.key, "main", LONG, lambda _: None, lambda *_: None)
-    task = asyncio.create_task(drain.drain())  # type: ignore[arg-type]
+    task = asyncio.create_task(drain.drain())
     try:
         yield drain.drain_id
     finally:

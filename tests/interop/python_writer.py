@@ -30,7 +30,12 @@ def main(directory: str, profile: str, updates: int, work_ms: float) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     if not updates:
-        threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+        def until_closed() -> None:
+            sys.stdin.read()
+            ended.set()
+
+        threading.Thread(target=until_closed, daemon=True).start()
     began = time.perf_counter()
     done, longest = 0, 0.0
     while done < updates if updates else not ended.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,10 +81,12 @@ def drawn(app_widgets: Iterator[LiveTable | LineBar], monkeypatch: pytest.Monkey
     """Record every line that these widgets draw from now on."""
     calls: list[str] = []
     for widget in app_widgets:
-        original = widget.render_line
-        monkeypatch.setattr(
-            widget, "render_line", lambda y, w=widget, o=original: (calls.append(f"{w.id}:{y}"), o(y))[1]
-        )
+
+        def recorded(y: int, widget: Any = widget, original: Any = widget.render_line) -> Any:
+            calls.append(f"{widget.id}:{y}")
+            return original(y)
+
+        monkeypatch.setattr(widget, "render_line", recorded)
     return calls
 
 
@@ -257,11 +260,11 @@ async def test_arming_is_visible_and_ends_by_itself() -> None:
         await pilot.press("j")
         clock.pause(270.0)
         app._tick()
-        assert app.arming.state is Arming.ARMED
+        assert app.arming.state == Arming.ARMED.value
         clock.pause(30.0)
         app._tick()
         await pilot.pause()
-        assert app.arming.state is Arming.READ_ONLY
+        assert app.arming.state == Arming.READ_ONLY.value
         assert screen_lines(app)[0].endswith(" READ-ONLY")
         assert said(screen_lines(app)) == "disarmed: nothing was pressed for five minutes"
 
