@@ -78,7 +78,7 @@ class DriveScreen(DialogScreen):
         return ((" Drive ", Tone.ACCENT), (f" {'sending' if self._sending else 'a real turn'}", Tone.DIM))
 
     def buttons(self) -> Sequence[tuple[str, str]]:
-        return () if self._sending else (("leave", "Leave (Esc)"), ("send", "Send (⏎)"))
+        return () if self._sending else (("leave", "Leave (Esc)"), ("send", "Send (Enter)"))
 
     def lines(self, width: int) -> Sequence[Line]:
         lines = [*wrapped(piece(safe(self._target.id), Tone.STRONG), width, 2), *self._standing(width)]

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
-from clawtop.view.line import Line, Tone
+from clawtop.view.line import Line, Tone, cut, width_of
 from clawtop.view.run_lines import run_lines, run_title
 
 if TYPE_CHECKING:
@@ -59,13 +59,20 @@ class RunScreen(ReadingScreen):
         super().refresh_time()
         runs = self._work.runs
         place = runs.index(self._run) + 1 if self._run in runs else 1
-        keys: Line = (("  F", Tone.KEY), (" rotate ", Tone.DIM), (" X", Tone.KEY), (" cancel ", Tone.DIM))
-        more: Line = ((" Tab", Tone.KEY), (" next run ", Tone.DIM)) if len(runs) > 1 else ()
-        leave: Line = ((" q", Tone.KEY), (" leaves it running" if self._run.under_way else " closes", Tone.DIM))
+        bar = self.query_one("#page-title", LineBar)
+        keys = self._keys(len(runs))
         title = run_title(self._run.log, place, len(runs))
-        self.query_one("#page-title", LineBar).show((*title, *(keys if self._run.under_way else ()), *more, *leave))
+        bar.show((*cut(title, max(0, bar.size.width - width_of(keys))), *keys))
         if self._follows and self._run.under_way:
             self._pane.scroll_to_edge(1)
+
+    def _keys(self, runs: int) -> Line:
+        """What can be pressed here now."""
+        goes_on = self._run.under_way
+        steer: Line = ((" F", Tone.KEY), (" rotate ", Tone.DIM), (" X", Tone.KEY), (" cancel ", Tone.DIM))
+        more: Line = ((" Tab", Tone.KEY), (" next run ", Tone.DIM)) if runs > 1 else ()
+        leave: Line = ((" q", Tone.KEY), (" leaves it running" if goes_on else " closes", Tone.DIM))
+        return (*(steer if goes_on else ()), *more, *leave)
 
     def action_scroll(self, rows: int) -> None:
         self._follows = False
