@@ -83,9 +83,9 @@ class RunLog:
         step = _STEP_OF_PHASE.get(phase)
         if step is None:
             return
+        self._to(step, at)
         if step == HOLDER:  # another attempt begins
             self.passed -= {HOLDER, LOCK, "prompt", "stream"}
-        self._to(step, at)
 
     def happened(self, event: Event) -> None:
         """The engine told something about the run."""
