@@ -11,7 +11,7 @@ from clawtop.text import safe
 from clawtop.ui.arming import MEANING
 from clawtop.ui.incident import INCIDENT_ACTIONS
 from clawtop.ui.theme import THEMES
-from clawtop.ui.working import WORK_ACTIONS
+from clawtop.ui.working import WORK_ACTIONS, may_leave
 
 if TYPE_CHECKING:
     from clawtop.ui.app import ClawtopApp
@@ -21,6 +21,14 @@ def _arm(app: ClawtopApp) -> None:
     state = app.arming.toggle()
     app.say(f"{state}: {MEANING[state]}")
     app.view.refresh_time()
+
+
+def _quit(app: ClawtopApp) -> None:
+    """Back to the overview; from there, and from the view that opened first, leave."""
+    if app.view.view_id != "overview" and not app.view.is_first:
+        app.pop_screen()
+    elif may_leave(app):
+        app.exit(return_code=0)
 
 
 def _pause(app: ClawtopApp) -> None:
@@ -63,7 +71,7 @@ def _detail(app: ClawtopApp) -> None:
 
 ACTIONS: Mapping[str, Callable[[ClawtopApp], None]] = {
     "overview": lambda app: app.do_overview(),
-    "quit": lambda app: app.do_quit(),
+    "quit": _quit,
     "arm": _arm,
     "pause": _pause,
     "refresh": _refresh,

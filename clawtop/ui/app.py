@@ -14,12 +14,12 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from clawtop.clock import Clock
-from clawtop.commands import Context, Target, command, why_not
+from clawtop.commands import Context, Target, command
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
-from clawtop.text import safe, shown
-from clawtop.ui.actions import ACTIONS, REFUSED
+from clawtop.text import shown
 from clawtop.ui.arming import ArmingSwitch
+from clawtop.ui.commanding import run_command
 from clawtop.ui.incident import Vigil
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.ports import Operator, Options, Source
@@ -28,7 +28,7 @@ from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
 from clawtop.ui.theme import THEMES, Look, textual_theme
-from clawtop.ui.working import attach, may_leave
+from clawtop.ui.working import attach
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone
@@ -94,7 +94,7 @@ class ClawtopApp(App[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.ascii_glyphs, "-ascii")
-        on_ending_signals(self._leave)
+        on_ending_signals(lambda code: self.exit(return_code=code))
         self.run_worker(self._preparation.run(), name="preparation", exit_on_error=True)
         if self._first is None:
             self._start_source()
@@ -108,9 +108,6 @@ class ClawtopApp(App[None]):
         self.on_first_paint()
         self._look()
         self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
-
-    def _leave(self, code: int) -> None:
-        self.exit(return_code=code)
 
     def _deliver(self, snapshot: Snapshot) -> None:
         self.post_message(SnapshotArrived(snapshot))
@@ -134,8 +131,7 @@ class ClawtopApp(App[None]):
     def watch_snapshot(self) -> None:
         self.view.refresh_state()
         self._unseen = True
-        decides = self._first is None or self.options.incident.opens != "overview"
-        if not self.vigil.opened and decides:
+        if not self.vigil.opened and (self._first is None or self.options.incident.opens != "overview"):
             self._look()
 
     def _look(self) -> None:
@@ -143,11 +139,6 @@ class ClawtopApp(App[None]):
         if self._unseen and self.snapshot is not None:
             self._unseen = False
             self.vigil.look(self, self.snapshot)
-
-    def _again(self) -> None:
-        """Judge the same snapshot anew: time alone has changed something."""
-        if self.snapshot is not None:
-            self._preparation.offer(self.snapshot)
 
     def _tick(self) -> None:
         if terminal_is_gone():
@@ -161,8 +152,9 @@ class ClawtopApp(App[None]):
         if self.paused:
             return
         ends = self.facts.changes_at if self.facts is not None else None
-        if (ends is not None and self.now >= ends) or self.vigil.is_due(self.now):
-            self._again()
+        due = (ends is not None and self.now >= ends) or self.vigil.is_due(self.now)
+        if due and self.snapshot is not None:
+            self._preparation.offer(self.snapshot)  # time alone has changed something
         else:
             self.view.refresh_time()
         self._look()
@@ -225,52 +217,13 @@ class ClawtopApp(App[None]):
 
     def action_command(self, command_id: str) -> None:
         """Run a command of the table, or say why not."""
-        item = command(command_id)
-        context = self.view.context
-        reason = why_not(item, context)
-        if reason is not None:
-            self.say(f"{item.title}: {reason}", Tone.WARN)
-            if command_id in REFUSED:
-                REFUSED[command_id](self, context)
-            return
-        handler = self.view.handler(command_id)
-        if handler is not None:
-            handler()
-        elif command_id in ACTIONS:
-            ACTIONS[command_id](self)
-        elif item.dangerous and self.operator is not None:
-            self.operator.start(self, item, context)
-        else:
-            self._open_view(command_id)
+        run_command(self, command_id)
 
     def on_command_requested(self, message: CommandRequested) -> None:
         self.action_command(message.command_id)
 
-    def _open_view(self, command_id: str) -> None:
-        from clawtop.ui.screens.views import VIEWS, open_view
-
-        if command_id not in VIEWS:
-            self.say(f"{command(command_id).title}: not available in this dashboard", Tone.WARN)
-        elif self.view.view_id != command_id:
-            self.do_overview()
-            self.push_screen(open_view(command_id))
-
     def do_overview(self) -> None:
         if not isinstance(self.view, MainScreen):
-            self.pop_screen()
-
-    def show_target(self, target: Target) -> None:
-        """Go to the overview and to this row."""
-        self.do_overview()
-        view = self.view
-        if isinstance(view, MainScreen) and not view.select(target):
-            self.say(f"{target.kind} {safe(target.id, 60)} is not in the state any more", Tone.WARN)
-
-    def do_quit(self) -> None:
-        if isinstance(self.view, MainScreen) or self.view.is_first:
-            if may_leave(self):
-                self.exit(return_code=0)
-        else:
             self.pop_screen()
 
     def action_interrupt(self) -> None:

@@ -14,6 +14,7 @@ from clawtop.core.model import Event, Snapshot
 from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.errors import RefusedError
 from clawtop.text import safe
+from clawtop.ui.commanding import show_target
 from clawtop.ui.screens.main import TablesScreen, made
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.ui.work import session_of
@@ -92,7 +93,7 @@ class StackedScreen(TablesScreen):
             app.call_after_refresh(_select_lane, app, target)
         else:
             app.do_overview()
-            app.call_after_refresh(app.show_target, target)
+            app.call_after_refresh(show_target, app, target)
 
     @property
     def subject(self) -> Target | None:
