@@ -82,6 +82,10 @@ class Reef:
             lines = ["│".join(parts[1:-1]) for parts in framed if len(parts) > 2]
         return text in " ".join(" ".join(lines).split())
 
+    async def sees(self, pilot: Pilot[None], *texts: str) -> None:
+        """Wait until these texts stand on the screen."""
+        await until(pilot, lambda: all(self.shows(text) for text in texts))
+
 
 @asynccontextmanager
 async def living_reef(

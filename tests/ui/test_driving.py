@@ -53,7 +53,7 @@ async def test_driving_needs_arming(reef: Reef) -> None:
         await pilot.press("a", "D")
         await pilot.pause()
         assert is_back(reef.app)
-        assert reef.shows("Drive: READ-ONLY: press a to arm")
+        await reef.sees(pilot, "Drive: READ-ONLY: press a to arm")
         assert not (reef.world.state_dir / "clawtop").exists()
 
 
@@ -64,18 +64,18 @@ async def test_a_message_is_sent_and_the_reply_streams(reef: Reef, size: tuple[i
     async with reef.app.run_test(size=size) as pilot:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
-        await until(pilot, lambda: reef.shows("nobody holds it"))
-        assert reef.shows("coral/great-claw-1, then 1 more")
+        await reef.sees(pilot, "nobody holds it")
+        await reef.sees(pilot, "coral/great-claw-1, then 1 more")
         await send(reef, pilot, "how are you?")
-        await until(pilot, lambda: reef.shows("1 request, "))
-        assert reef.shows("✓ coral/great-claw-1 replied with coral:")
-        assert reef.shows("✓ lane ✓ holder ✓ lock ✓ prompt ✓ stream ✓ append")
-        assert reef.shows("how are you?")
-        assert reef.shows("Two claws up, and one for luck.")
+        await reef.sees(pilot, "1 request, ")
+        await reef.sees(pilot, "✓ coral/great-claw-1 replied with coral:")
+        await reef.sees(pilot, "✓ lane ✓ holder ✓ lock ✓ prompt ✓ stream ✓ append")
+        await reef.sees(pilot, "how are you?")
+        await reef.sees(pilot, "Two claws up, and one for luck.")
         await pilot.press("q")
         await until(pilot, lambda: is_back(reef.app))
         await pilot.press("W")
-        await until(pilot, lambda: reef.shows("Two claws up, and one for luck."))
+        await reef.sees(pilot, "Two claws up, and one for luck.")
     assert [line.text for line in read_conversation(reef.world.transcript(LIGHTHOUSE)).said[said:]] == [
         "how are you?",
         "Two claws up, and one for luck.",
@@ -91,9 +91,9 @@ async def test_a_limit_is_rotated_away_from_before_the_eyes_of_the_operator(reef
         await pilot.press("D")
         await send(reef, pilot)
         await until(pilot, lambda: not reef.work.running)
-        await until(pilot, lambda: reef.shows("From another account."))
+        await reef.sees(pilot, "From another account.")
         if attempts(reef)[0][0] == "coral:clawdia":
-            assert reef.shows("rate_limit")
+            await reef.sees(pilot, "rate_limit")
             assert [profile for profile, _ in attempts(reef)] == ["coral:clawdia", "coral:larry"]
 
 
@@ -107,11 +107,11 @@ async def test_f_takes_the_next_profile_without_a_mark(reef: Reef) -> None:
         first = reef.work.runs[0].log.attempts[0].profile
         other = next(name for name in ("coral:clawdia", "coral:larry") if name != first)
         reef.behave(Answer("The other account answers."), other)
-        await until(pilot, lambda: reef.shows("▶ prompt"))
+        await reef.sees(pilot, "▶ prompt")
         await pilot.press("F")
         await until(pilot, lambda: not reef.work.running)
         assert attempts(reef) == [(first, "rotated by hand, no mark"), (other, "replied")]
-        await until(pilot, lambda: reef.shows("rotated by hand, no mark"))
+        await reef.sees(pilot, "rotated by hand, no mark")
         await pilot.press("F")
         await until(pilot, lambda: len(pilot.app._notifications) == 1)
     await reef.work.aclose()
@@ -125,9 +125,9 @@ async def test_x_gives_everything_back(reef: Reef) -> None:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(reef, pilot)
-        await until(pilot, lambda: reef.shows("▶ prompt"))
+        await reef.sees(pilot, "▶ prompt")
         await pilot.press("X")
-        await until(pilot, lambda: reef.shows("cancelled: everything is given back, nothing was marked"))
+        await reef.sees(pilot, "cancelled: everything is given back, nothing was marked")
         assert isinstance(reef.app.screen, RunScreen)
     assert reef.left_behind() == []
     assert reef.world.transcript(LIGHTHOUSE).read_bytes() == before
@@ -143,23 +143,23 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
             await pilot.press("q")
             await until(pilot, lambda: is_back(reef.app))
         assert len(reef.work.running) == 2
-        await until(pilot, lambda: reef.shows("2 RUNS"))
-        await until(pilot, lambda: reef.shows(" prompt"))
+        await reef.sees(pilot, "2 RUNS")
+        await reef.sees(pilot, " prompt")
         await reef.open_on(pilot, HEARTBEAT)
         await pilot.press("X")
         await pilot.pause()
         assert len(reef.work.running) == 2
-        assert reef.shows("Cancel this run: only runs that this dashboard drives can be steered")
+        await reef.sees(pilot, "Cancel this run: only runs that this dashboard drives can be steered")
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("W")
-        await until(pilot, lambda: reef.shows("to main"))
+        await reef.sees(pilot, "to main")
         await pilot.press("tab")
-        await until(pilot, lambda: reef.shows("to discord:channel:tidepool"))
+        await reef.sees(pilot, "to discord:channel:tidepool")
         await pilot.press("q")
         await until(pilot, lambda: is_back(reef.app))
         await pilot.press("X")
         await until(pilot, lambda: [run.log.subject.session for run in reef.work.running] == [TIDEPOOL.key])
-        await until(pilot, lambda: reef.shows("1 RUN"))
+        await reef.sees(pilot, "1 RUN")
 
 
 async def test_our_run_is_steered_from_the_tree(reef: Reef) -> None:
@@ -168,11 +168,11 @@ async def test_our_run_is_steered_from_the_tree(reef: Reef) -> None:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(reef, pilot)
-        await until(pilot, lambda: reef.shows("▶ prompt"))
+        await reef.sees(pilot, "▶ prompt")
         waiter = other.drive(LIGHTHOUSE.key, "me too", lane="cron")
         await pilot.press("q", "2")
         run_id = reef.work.runs[0].log.run_id
-        await until(pilot, lambda: reef.shows(f"held by run {run_id}"))
+        await reef.sees(pilot, f"held by run {run_id}")
         await pilot.press("g", "j")
         assert reef.app.view.target is not None
         assert reef.app.view.target.id == run_id
@@ -190,13 +190,13 @@ async def test_the_queue_is_named_and_moves_on(reef: Reef) -> None:
     ):
         assert (await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")).startswith("acquired")
         await reef.open_on(pilot, LIGHTHOUSE)
-        await until(pilot, lambda: reef.shows(f"{other.pid} lock"))
+        await reef.sees(pilot, f"{other.pid} lock")
         await pilot.press("D")
-        await until(pilot, lambda: reef.shows(f"held by pid {other.pid} (locking, known from clawtop)"))
+        await reef.sees(pilot, f"held by pid {other.pid} (locking, known from clawtop)")
         await send(reef, pilot)
-        await until(pilot, lambda: reef.shows(f"1 in line behind run other (pid {other.pid}, lane cron, locking)"))
+        await reef.sees(pilot, f"1 in line behind run other (pid {other.pid}, lane cron, locking)")
         assert await other.ask("release") == "released"
-        await until(pilot, lambda: reef.shows("At last."))
+        await reef.sees(pilot, "At last.")
 
 
 async def test_a_held_session_can_be_refused_or_copied(reef: Reef) -> None:
@@ -210,7 +210,7 @@ async def test_a_held_session_can_be_refused_or_copied(reef: Reef) -> None:
             await pilot.press("tab", "tab", "tab", *(["right"] * presses))
             await send(reef, pilot)
             await until(pilot, lambda: not reef.work.running)
-            await until(pilot, lambda words=words: reef.shows(words))  # type: ignore[misc]
+            await reef.sees(pilot, words)
             await pilot.press("q")
             await until(pilot, lambda: is_back(reef.app))
 
@@ -231,7 +231,7 @@ async def test_an_engine_that_refuses_keeps_the_message(tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(reef.app.screen, DriveScreen))
         reef.app.screen.query_one(MessageEditor).insert("keep me")
         await pilot.press("enter")
-        await until(pilot, lambda: reef.shows("the generation is a guess"))
+        await reef.sees(pilot, "the generation is a guess")
         assert reef.app.screen.query_one(MessageEditor).text == "keep me"
         await pilot.press("escape")
         await until(pilot, lambda: is_back(reef.app))
@@ -243,11 +243,11 @@ async def test_an_empty_message_and_a_disarmed_dashboard_send_nothing(reef: Reef
         await pilot.press("D")
         await until(pilot, lambda: isinstance(reef.app.screen, DriveScreen))
         await pilot.press("enter")
-        await until(pilot, lambda: reef.shows("there is nothing to send yet"))
+        await reef.sees(pilot, "there is nothing to send yet")
         reef.app.screen.query_one(MessageEditor).insert("hello")
         reef.app.arming.toggle()
         await pilot.press("enter")
-        await until(pilot, lambda: reef.shows("The dashboard disarmed itself meanwhile"))
+        await reef.sees(pilot, "The dashboard disarmed itself meanwhile")
         assert reef.work.runs == []
 
 
@@ -271,7 +271,7 @@ async def test_quitting_asks_then_cancels_cleanly(reef: Reef) -> None:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
         await send(reef, pilot)
-        await until(pilot, lambda: reef.shows("▶ prompt"))
+        await reef.sees(pilot, "▶ prompt")
         await pilot.press("q", "q")
         await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen) and reef.shows("it would be cancelled"))
         await pilot.press("n")
