@@ -8,11 +8,11 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.commands import Command, Context
-from clawtop.core.drain import DrainStep, DrainWishes, Wait
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
+    from clawtop.core.drain import DrainStep, DrainWishes, Wait
     from clawtop.engine.driver import Driver
     from clawtop.ui.app import ClawtopApp
 

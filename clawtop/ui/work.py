@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
 from clawtop.commands import Target, TargetKind, own_run_name
-from clawtop.core.drain import DrainStep, DrainWishes, Wait
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
 from clawtop.ui.ports import DrainEnd, Draining, WorkPorts
-from clawtop.view.drain_lines import DrainLog
 from clawtop.view.humanize import counted
 from clawtop.view.line import Tone
-from clawtop.view.run_log import Subject
 
 if TYPE_CHECKING:
+    from clawtop.core.drain import DrainStep, DrainWishes, Wait
     from clawtop.engine.driver import Driver
     from clawtop.ui.driven import DrivenRun
+    from clawtop.view.run_log import Subject
 
 KEPT_RUNS = 20
 
@@ -33,6 +32,8 @@ class DrainJob:
     """One drain, from its beginning to its last word. `log` is what screens show."""
 
     def __init__(self, session: str, wishes: DrainWishes, clock: Clock) -> None:
+        from clawtop.view.drain_lines import DrainLog  # not needed for the first paint
+
         self._clock = clock
         self.log = DrainLog(session, wishes, "", clock.monotonic())
         self._task: asyncio.Task[None] | None = None
@@ -97,8 +98,7 @@ class Work:
     """Runs and the drain of this dashboard."""
 
     def __init__(self, ports: WorkPorts, clock: Clock, wishes: DrainWishes | None = None) -> None:
-        """`wishes`: what a drain is asked for until the operator chooses otherwise."""
-        self.wishes = wishes or DrainWishes()
+        self._wishes = wishes
         self._ports = ports
         self._clock = clock
         self._driver: Driver | None = None
@@ -138,6 +138,13 @@ class Work:
             return None
         name = own_run_name(target)
         return next((run for run in reversed([*self.runs, *self.running]) if name in run.names), None)
+
+    @property
+    def wishes(self) -> DrainWishes:
+        """What a drain is asked for until the operator chooses otherwise."""
+        from clawtop.core.drain import DrainWishes
+
+        return self._wishes or DrainWishes()
 
     # --- drains --------------------------------------------------------------------------------------------------
 
