@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 ELLIPSIS = "…"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -63,12 +63,30 @@ def whole_words(text: str) -> int:
 
 
 def masked(text: str) -> str:
-    """`text` with every loaded secret and everything that looks like one replaced by a mask."""
-    for secret in _known_secrets:
-        if secret in text:
-            text = text.replace(secret, MASK)
-    text = _SECRET_FIELDS.sub(lambda match: match["name"] + MASK, text)
-    return _SECRET_PATTERNS.sub(MASK, text)
+    """`text` with every loaded secret and everything that looks like one replaced by a mask.
+
+    All of them are looked for in the text as it is, so that a short secret inside a long one cannot uncover the rest.
+    """
+    spans = [(at, at + len(secret)) for secret in _known_secrets for at in _places(secret, text)]
+    spans += [match.span("value") for match in _SECRET_FIELDS.finditer(text)]
+    spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
+    if not spans:
+        return text
+    out: list[str] = []
+    shown_to = 0
+    masked_to = -1
+    for start, end in sorted(spans):
+        if start > masked_to:
+            out += [text[shown_to:start], MASK]
+        masked_to = shown_to = max(masked_to, end)
+    return "".join((*out, text[shown_to:]))
+
+
+def _places(part: str, text: str) -> Iterator[int]:
+    at = text.find(part)
+    while at >= 0:
+        yield at
+        at = text.find(part, at + 1)
 
 
 def safe(text: object, limit: int | None = None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -77,9 +79,10 @@ def test_what_looks_like_a_secret_is_masked(raw: str) -> None:
 
 
 def test_every_loaded_secret_is_masked_by_value() -> None:
-    text.remember_secrets(["a plain sentence as password", "tiny"])
-    assert text.masked("it said: a plain sentence as password!") == f"it said: {text.MASK}!"
-    assert text.masked("tiny stays") == "tiny stays"
+    with forgotten_afterwards():
+        text.remember_secrets(["a plain sentence as password", "tiny"])
+        assert text.masked("it said: a plain sentence as password!") == f"it said: {text.MASK}!"
+        assert text.masked("tiny stays") == "tiny stays"
 
 
 @pytest.mark.parametrize(
@@ -87,3 +90,31 @@ def test_every_loaded_secret_is_masked_by_value() -> None:
 )
 def test_ordinary_words_are_left_alone(raw: str) -> None:
     assert text.masked(raw) == raw
+
+
+@contextmanager
+def forgotten_afterwards() -> Iterator[None]:
+    """What is loaded as a secret meanwhile is none for the tests that follow."""
+    known = text._known_secrets
+    try:
+        yield
+    finally:
+        text._known_secrets = known
+
+
+def test_a_short_secret_inside_a_long_one_uncovers_nothing() -> None:
+    with forgotten_afterwards():
+        text.remember_secrets(["innermost", "an innermost and more", "more than enough"])
+        assert text.masked("key sk-abcinnermostdef.") == f"key {text.MASK}."
+        assert text.masked("say an innermost and more than enough!") == f"say {text.MASK}!"
+        assert text.masked("innermostinnermost innermost") == f"{text.MASK} {text.MASK}"
+
+
+@given(
+    st.lists(st.text(st.sampled_from("abc-"), min_size=6, max_size=9), max_size=4), st.text(st.sampled_from("abc- x"))
+)
+def test_no_loaded_secret_survives_wherever_it_stands(secrets: list[str], around: str) -> None:
+    with forgotten_afterwards():
+        text.remember_secrets(secrets)
+        for secret in secrets:
+            assert secret not in text.masked(around + secret + around)
