@@ -75,9 +75,12 @@ def run(args: argparse.Namespace) -> int:
             opens=args.view,
         ),
     )
-    return run_dashboard(
-        feed, clock, options, operations=lambda: _operations(reader), work=work_ports(args), first=reader.read
-    )
+    try:
+        return run_dashboard(
+            feed, clock, options, operations=lambda: _operations(reader), work=work_ports(args), first=reader.read
+        )
+    finally:
+        tape.close()
 
 
 def _minutes(text: str) -> float:

@@ -99,10 +99,15 @@ class Tape:
                     self._recorder = self._path = None
                     failed(error)
         finally:
-            if self._recorder is not None:
-                self._add(self._recorder, None)
-            with suppress(ClawtopError):
-                self._write(self._taken(), None)
+            self.close()
+
+    def close(self) -> None:
+        """Write what is left and end the file. Calling it twice is fine, and so is a tape that never ran."""
+        if self._recorder is not None:
+            self._add(self._recorder, None)
+            self._recorder = self._path = None
+        with suppress(ClawtopError):
+            self._write(self._taken(), None)
 
     def _add(self, recorder: Recorder, snapshot: Snapshot | None) -> None:
         self._backlog.append((recorder, snapshot))

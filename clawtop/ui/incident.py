@@ -109,6 +109,8 @@ def _record(app: ClawtopApp) -> None:
         return
     try:
         if tape.recording is None:
+            if app.snapshot is not None:
+                tape.take(app.snapshot)  # right after the first frame, the source has delivered nothing yet
             app.say(f"recording to {safe(tape.start())}", Tone.OK)
         else:
             app.say(f"recorded {safe(tape.stop())}: open it with clawtop replay", Tone.OK)

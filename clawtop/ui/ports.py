@@ -92,6 +92,9 @@ class Tape(Protocol):
     def recording(self) -> str | None:
         """The file that is being written; None while it is off."""
 
+    def take(self, snapshot: Snapshot) -> None:
+        """What stands on the screen now; recorded, if it is on."""
+
     def start(self) -> str:
         """Begin a recording; its file. Raises ClawtopError."""
 

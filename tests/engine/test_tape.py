@@ -88,6 +88,16 @@ async def test_what_is_under_way_is_written_when_the_screen_goes(here: Snapshot)
     assert hosts(path) == ["reef-01"]
 
 
+async def test_one_that_never_ran_is_written_when_it_is_closed(here: Snapshot) -> None:
+    tape = Tape(ManualClock(NOW), "9.9")
+    tape.take(here)
+    path = tape.start()
+    tape.close()
+    tape.close()
+    assert tape.recording is None
+    assert hosts(path) == ["reef-01"]
+
+
 async def test_of_a_backlog_the_oldest_go(here: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     tape = Tape(ManualClock(NOW), "9.9")
     tape.take(here)
