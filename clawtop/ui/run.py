@@ -95,9 +95,21 @@ async def _show(app: ClawtopApp, *, mouse: bool) -> None:
 
 def settle_memory() -> None:
     """What was loaded to start stays for good: the garbage collector need not walk through it again and again."""
+    gc.collect()  # frozen garbage would stay for good too
+    give_back_memory()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system. glibc alone keeps what the first reading of large files left behind."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with suppress(AttributeError, OSError):  # another C library has no malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
