@@ -38,7 +38,7 @@ from clawtop.core.model import (
     UsageStats,
     WindowKind,
 )
-from tests.support.profile_strategies import NOW, models, on_busy_machines, reasons, schedules, usage_stats
+from tests.support.profile_strategies import NOW, models, reasons, schedules, usage_stats
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -106,7 +106,6 @@ def test_a_disabled_window_is_never_shorter_than_a_minute_where_it_is_configured
     assert schedule_for("2026.5.20", config).billing.after(5) == MINUTE
 
 
-@on_busy_machines
 @given(schedules, st.integers(1, 10_000))
 def test_backoff_grows_up_to_its_maximum(schedule: Schedule, failures: int) -> None:
     for backoff in (schedule.billing, schedule.auth_permanent, schedule.rate_limit or schedule.billing):
@@ -162,7 +161,6 @@ def test_an_announced_block_replaces_the_cooldown_and_is_never_shortened() -> No
     assert blocked(stats, NOW, NOW + 2) is stats
 
 
-@on_busy_machines
 @given(usage_stats(), reasons, schedules, st.none() | models)
 def test_a_failure_never_shrinks_a_window(
     stats: UsageStats, reason: str, schedule: Schedule, model: str | None
@@ -174,7 +172,6 @@ def test_a_failure_never_shrinks_a_window(
     assert (unusable_until(after, schedule) or 0) > NOW
 
 
-@on_busy_machines
 @given(usage_stats(), reasons, schedules, st.none() | models)
 def test_a_failure_after_a_clear_is_the_first(
     stats: UsageStats, reason: str, schedule: Schedule, model: str | None
@@ -185,7 +182,6 @@ def test_a_failure_after_a_clear_is_the_first(
     assert on_failure(cleared(stats), reason, NOW, schedule, model=model) == first
 
 
-@on_busy_machines
 @given(usage_stats(), reasons, schedules, st.none() | models)
 def test_the_cost_of_a_failure_is_what_it_then_costs(
     stats: UsageStats, reason: str, schedule: Schedule, model: str | None
@@ -200,7 +196,6 @@ def test_the_cost_of_a_failure_is_what_it_then_costs(
 # --- success, clear, expiry --------------------------------------------------------------------------------------
 
 
-@on_busy_machines
 @given(usage_stats(), schedules)
 def test_a_success_leaves_nothing_against_a_profile(stats: UsageStats, schedule: Schedule) -> None:
     after = on_success(stats, NOW, schedule)
@@ -245,7 +240,6 @@ def test_a_window_ends_at_its_very_millisecond() -> None:
     assert expired(stats, NOW, B) == UsageStats(error_count=0)
 
 
-@on_busy_machines
 @given(usage_stats(), schedules)
 def test_expiry_takes_ended_windows_only(stats: UsageStats, schedule: Schedule) -> None:
     after = expired(stats, NOW, schedule)
@@ -260,7 +254,6 @@ def test_rate_limit_counts_survive_their_window_in_2026_9() -> None:
     assert expired(stats, NOW + HOUR, C).failure_counts == {}
 
 
-@on_busy_machines
 @given(usage_stats(), schedules)
 def test_counters_start_over_when_forecast(stats: UsageStats, schedule: Schedule) -> None:
     at = counters_reset_at(stats, schedule)
@@ -387,7 +380,6 @@ def test_odd_statistics_have_names(stats: UsageStats, codes: list[str]) -> None:
     assert all(problem.where == "anthropic:one" for problem in problems)
 
 
-@on_busy_machines
 @given(usage_stats(), st.integers(-(10**40), 10**40), schedules)
 def test_problems_are_found_in_any_numbers(stats: UsageStats, number: int, schedule: Schedule) -> None:
     odd = replace(stats, cooldown_until=number, last_used=number)

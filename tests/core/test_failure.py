@@ -392,7 +392,7 @@ def records(children: st.SearchStrategy[ErrorValue]) -> st.SearchStrategy[ErrorV
 errors = st.recursive(plain_values, records, max_leaves=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(errors, st.sampled_from([None, "openrouter", "moonshot"]))
 def test_classification_is_total_and_deterministic(error: ErrorValue, hint: str | None) -> None:
     answer = classify_failure(error, hint)
@@ -408,7 +408,7 @@ def test_classification_is_total_and_deterministic(error: ErrorValue, hint: str 
     assert (description is None) == (answer.reason is None) or answer.reason == ""
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(texts, st.sampled_from(["cause", "error", "reason"])), min_size=2, max_size=30))
 def test_classification_ends_on_any_cycle(ring: list[tuple[str, str]]) -> None:
     made = [ErrorRecord(name="Error", message=text) for text, _ in ring]

@@ -30,7 +30,7 @@ from clawtop.core.model import (
     UsageStats,
     WindowKind,
 )
-from tests.support.profile_strategies import NOW, models, on_busy_machines, profile_lists
+from tests.support.profile_strategies import NOW, models, profile_lists
 
 CHAIN = (ModelRef("anthropic", "m1"), ModelRef("backup", "m9"))
 
@@ -117,7 +117,6 @@ def test_an_agent_without_a_store_has_nothing_to_wait_for() -> None:
     assert provider_recovery(snapshot(bare), bare, "anthropic", NOW).at is None
 
 
-@on_busy_machines
 @given(profile_lists(), st.none() | models)
 def test_at_the_forecast_time_something_is_usable_and_not_before(
     profiles: tuple[Profile, ...], model: str | None

@@ -19,7 +19,7 @@ from clawtop.core.rotation import (
     order_ids,
     resolve_order,
 )
-from tests.support.profile_strategies import NOW, models, on_busy_machines, profile_lists, schedules
+from tests.support.profile_strategies import NOW, models, profile_lists, schedules
 
 OLD, B, C, D = SCHEDULES.values()
 NO_CONFIG = AuthConfig()
@@ -192,7 +192,6 @@ def test_a_pending_mark_counts_at_once() -> None:
     assert resolved(profiles, pending={"a": NOW}).ids == ("a", "b")
 
 
-@on_busy_machines
 @given(profile_lists(), schedules, st.none() | models)
 def test_the_order_is_a_permutation_of_the_eligible(
     profiles: tuple[Profile, ...], schedule: Schedule, model: str | None
@@ -204,7 +203,6 @@ def test_the_order_is_a_permutation_of_the_eligible(
     assert order.ids == order_ids("anthropic", profiles, {}, NO_CONFIG, NOW, schedule, for_model=model)
 
 
-@on_busy_machines
 @given(profile_lists(), schedules, st.data())
 def test_no_profile_is_both_listed_and_rejected(
     profiles: tuple[Profile, ...], schedule: Schedule, data: st.DataObject
@@ -218,7 +216,6 @@ def test_no_profile_is_both_listed_and_rejected(
     assert {p.id for p in profiles if p.provider == "anthropic"} <= {*order.ids, *rejected}
 
 
-@on_busy_machines
 @given(profile_lists(), schedules, st.none() | models, st.dictionaries(st.sampled_from(["p0", "p1"]), st.just(NOW + 1)))
 def test_a_cooling_profile_is_never_chosen_while_a_usable_one_exists(
     profiles: tuple[Profile, ...], schedule: Schedule, model: str | None, pending: dict[str, int]
@@ -235,7 +232,6 @@ def test_a_cooling_profile_is_never_chosen_while_a_usable_one_exists(
     assert following is None or not check(following)
 
 
-@on_busy_machines
 @given(profile_lists(), schedules)
 def test_cooling_profiles_follow_the_usable_ones(profiles: tuple[Profile, ...], schedule: Schedule) -> None:
     by_id = {p.id: p for p in profiles}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from clawtop.core.cooldown import SCHEDULES, Schedule
 from clawtop.core.session_override import Override, Pin, resolve_override
-from tests.support.profile_strategies import on_busy_machines, schedules
+from tests.support.profile_strategies import schedules
 
 OLD, B, *_ = SCHEDULES.values()
 ORDER = ("a", "b", "c")
@@ -76,7 +76,6 @@ pins = st.builds(
 )
 
 
-@on_busy_machines
 @given(pins, st.sets(st.sampled_from("abcx")), schedules, st.booleans(), st.integers(0, 2))
 def test_an_automatic_choice_cools_only_where_all_do(
     pin: Pin, cooling: set[str], schedule: Schedule, new: bool, compactions: int

@@ -58,7 +58,7 @@ def split(state: dict[str, Any] | None, embedded: dict[str, Any] | None = None) 
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(state=CHANGING, profile=IDS)
 def test_clearing_one_profile_changes_its_entry_alone(state: dict[str, Any], profile: str) -> None:
     untouched = copy.deepcopy(state)
@@ -78,7 +78,7 @@ def test_clearing_one_profile_changes_its_entry_alone(state: dict[str, Any], pro
         assert was == becomes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(state=CHANGING, embedded=CHANGING, profile=IDS)
 def test_what_is_in_force_afterwards_is_what_was_meant(
     state: dict[str, Any], embedded: dict[str, Any], profile: str

@@ -389,7 +389,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     document=st.dictionaries(st.text(), JSON_VALUES, max_size=6),
     ascii_only=st.booleans(),

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from clawtop.core.cooldown import SCHEDULES, Schedule
 from clawtop.core.model import Credential, Profile, UsageStats
-
-on_busy_machines = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-"""For property tests that draw much: how long an example takes says nothing about the code."""
 
 NOW = 1_750_000_000_000
 DAY = 86_400_000
