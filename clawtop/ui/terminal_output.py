@@ -1,0 +1,135 @@
+"""Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a window that is gone.
+
+Textual's writer hands its text to a file. When that file blocks, the writer's queue fills up and then the event loop
+stands still with everything it serves; when it fails, the writer ends and the next frames wait for ever. So the
+terminal gets a file that does neither.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO, cast
+
+from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    import io
+
+    from textual.app import App
+
+PATIENCE_S = 1.0
+"""How long one piece of text waits for a terminal that does not read; what comes after it does not wait."""
+
+BUFFER_CHARS = 32_768
+"""The writer flushes when it has nothing more to write; so much may gather until then."""
+
+CANCEL = "\x18"
+"""Ends an escape sequence that was cut off in the middle (ECMA-48, CAN)."""
+
+
+class TerminalOutput:
+    """A text file on a terminal that gives up what the terminal does not take, and never raises OSError.
+
+    Args:
+        file: the terminal as the process was given it; its encoding is kept.
+        on_resumed: called from the writing thread when text was given up and the terminal reads again.
+    """
+
+    def __init__(self, file: TextIO, on_resumed: Callable[[], None]) -> None:
+        self._file = file
+        self._on_resumed = on_resumed
+        self._own = _reopened(file)
+        self._descriptor = file.fileno() if self._own is None else self._own
+        self._pending: list[str] = []
+        self._pending_chars = 0
+        self._stalled = False
+
+    def fileno(self) -> int:
+        """The terminal's descriptor as the process was given it."""
+        return self._file.fileno()
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+    def write(self, text: str) -> int:
+        """Take text; it is written at the next flush, or when enough has gathered."""
+        self._pending.append(text)
+        self._pending_chars += len(text)
+        if self._pending_chars >= BUFFER_CHARS:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what was taken, or as much of it as the terminal takes."""
+        text = "".join(self._pending)
+        self._pending.clear()
+        self._pending_chars = 0
+        if not text:
+            return
+        resuming = self._stalled
+        if resuming:
+            text = CANCEL + text
+        self._stalled = not self._taken(text.encode(self._file.encoding, self._file.errors or "replace"))
+        if resuming and not self._stalled:
+            self._on_resumed()
+
+    def _taken(self, data: bytes) -> bool:
+        """Whether the terminal took all of it. A terminal that is gone takes nothing; the app notices by itself."""
+        rest = memoryview(data)
+        waited = False
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest) :]
+                waited = False
+            except BlockingIOError:
+                if self._stalled or waited or not _writable(self._descriptor, PATIENCE_S):
+                    return False
+                waited = True
+            except OSError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Give back the descriptor that was opened here; the process keeps its own."""
+        if self._own is not None:
+            os.close(self._own)
+            self._descriptor, self._own = self._file.fileno(), None
+
+
+def _reopened(file: TextIO) -> int | None:
+    """A descriptor of our own on the same terminal that does not block; None where it may not be opened (after `su`).
+
+    Setting O_NONBLOCK on the given descriptor would set it for the shell that shares it.
+    """
+    try:
+        return os.open(os.ttyname(file.fileno()), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def _writable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & select.POLLOUT for _, events in poll.poll(seconds * 1000))
+
+
+class TerminalDriver(LinuxDriver):
+    """Textual's driver, writing through `TerminalOutput`; after a stall everything is painted anew."""
+
+    def __init__(
+        self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._output = TerminalOutput(cast("TextIO", sys.__stderr__), self._repaint_soon)
+        self._file = cast("io.TextIOWrapper", self._output)
+
+    def _repaint_soon(self) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._app.refresh(layout=True))
+
+    def close(self) -> None:
+        """End the writer, then close what it wrote to."""
+        super().close()
+        self._output.close()
