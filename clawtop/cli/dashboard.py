@@ -143,8 +143,10 @@ class _Drains:
 
 
 def _operations(reader: SnapshotReader) -> Operations:
-    """Made when the first operation is confirmed."""
+    """Made when the dashboard is armed: late marks of ended clawtops land before anything is planned."""
+    from clawtop.engine.leftovers import land_leftovers
     from clawtop.engine.operations import Operations
     from clawtop.store.journal import Journal
 
+    land_leftovers(reader.layout.state_dir)
     return Operations(lambda: reader.layout, journal=Journal(str(reader.layout.state_dir)))

@@ -47,7 +47,8 @@ class Hub:
     """Owns the tasks that turn changes on disk into snapshots.
 
     `run` delivers every snapshot that differs from the one before to `deliver`, on the loop, until cancelled. A read
-    that fails is delivered to `failed` with its error and tried again at the next change or poll.
+    that fails is delivered to `failed` with its error and tried again at the next change or poll; the first good one
+    after it is delivered in any case.
     """
 
     def __init__(self, reader: Reader, clock: Clock, *, poll_seconds: float = 2.0, native: bool = True) -> None:
@@ -59,6 +60,7 @@ class Hub:
         self._resumed = asyncio.Event()
         self._resumed.set()
         self._latest: Snapshot | None = None
+        self._failing = False
         self._degraded: Problem | None = None
         self._comings: dict[str, deque[int]] = {}
         self._watched: tuple[Path, ...] = ()
@@ -107,11 +109,13 @@ class Hub:
             try:
                 snapshot = await asyncio.to_thread(self._reader.read)
             except ClawtopError as error:
+                self._failing = True
                 failed(error)
             else:
                 self._follow(self._reader.watch_directories())
                 snapshot = self._annotated(snapshot)
-                if not same_content(self._latest, snapshot):
+                if self._failing or not same_content(self._latest, snapshot):
+                    self._failing = False
                     self._latest = snapshot
                     interval = MIN_INTERVAL
                     deliver(snapshot)

@@ -21,6 +21,8 @@ def _arm(app: ClawtopApp) -> None:
     state = app.arming.toggle()
     app.say(f"{state}: {MEANING[state]}")
     app.view.refresh_time()
+    if state is Arming.ARMED:
+        app.on_armed()
 
 
 def _quit(app: ClawtopApp) -> None:

@@ -27,6 +27,7 @@ from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
+from clawtop.ui.terminal_output import TerminalDriver
 from clawtop.ui.theme import THEMES, Look, textual_theme
 from clawtop.ui.working import attach
 from clawtop.view.columns import Env
@@ -64,7 +65,7 @@ class ClawtopApp(App[None]):
         first: Snapshot | None = None,
     ) -> None:
         self.look = Look(theme)
-        super().__init__(ansi_color=self.look.ansi or None)
+        super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
         self.source = source
         self.clock = clock
         self.options = options
@@ -78,7 +79,9 @@ class ClawtopApp(App[None]):
         self.facts: Facts | None = None
         self._preparation = Preparation(self)
         self.on_first_paint: Callable[[], None] = lambda: None
+        self.on_armed: Callable[[], object] = lambda: None
         self._unseen = False
+        self.failure: str | None = None
         self.said: Line | None = None
         self._said_until = 0.0
         self._pending: Snapshot | None = None
@@ -113,9 +116,11 @@ class ClawtopApp(App[None]):
         self.post_message(SnapshotArrived(snapshot))
 
     def _failed(self, error: ClawtopError) -> None:
-        self.say(shown(str(error)), Tone.BAD)
+        self.failure = shown(str(error))
+        self.view.refresh_time()
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
+        self.failure = None
         if self.paused:
             self._pending = message.snapshot
         else:

@@ -51,7 +51,8 @@ def run_dashboard(
 
     Args:
         reader: what a hub reads from; or a source that delivers snapshots by itself, such as a recording.
-        operations: makes the executor of plans when the first one is confirmed; without it nothing can be armed.
+        operations: makes the executor of plans, in a thread, whenever the dashboard is armed; without it nothing can
+            be armed.
         work: what drains and drives; without it the dashboard does neither.
         first: reads a snapshot for the very first frame, so that it shows something.
 
@@ -69,17 +70,20 @@ def run_dashboard(
         read_only=options.read_only or operations is None,
         ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()),
     )
+    desk = LazyDesk(operations) if operations is not None else None
     app = ClawtopApp(
         source,
         clock,
         options,
         theme=choose(options.theme, os.environ),
-        operator=LazyDesk(operations) if operations is not None else None,
+        operator=desk,
         work=Work(work, clock) if work is not None else None,
         first=_first(first),
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     app.on_first_paint = settle_memory
+    if desk is not None:
+        app.on_armed = desk.make_ready
     asyncio.run(_show(app, mouse=options.mouse))
     return app.return_code or 0
 
@@ -122,11 +126,17 @@ def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
 
 
 class LazyDesk:
-    """Takes operations; what they need is loaded when the first one is asked for."""
+    """Takes operations; what they need is loaded, and made ready, when the dashboard is armed."""
 
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
-        self._operations: Operations | None = None
+        self._making: asyncio.Task[Operations] | None = None
+
+    def make_ready(self) -> asyncio.Task[Operations]:
+        """The operator may begin at any moment. What fails here is told when a plan is to be executed."""
+        making = self._making = asyncio.create_task(asyncio.to_thread(self._make))
+        making.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return making
 
     def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
         """Preview, confirm, execute, receipt."""
@@ -137,6 +147,5 @@ class LazyDesk:
     async def _execute(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
         from clawtop.engine.operations import Request
 
-        if self._operations is None:
-            self._operations = await asyncio.to_thread(self._make)
-        return await self._operations.execute(plan, Request(gateway=snapshot.gateway, on_wait=on_wait))
+        operations = await asyncio.shield(self._making or self.make_ready())
+        return await operations.execute(plan, Request(gateway=snapshot.gateway, on_wait=on_wait))

@@ -235,6 +235,22 @@ def _jams(lock: Lock, now: int) -> bool:
     )
 
 
-def stale_note(age_ms: int) -> Line:
-    """Said when no snapshot has come for longer than it should."""
-    return ((f" last read {duration(age_ms)} ago ", Tone.BADGE_WARN),)
+def unread_lines(failure: str, read_at: int | None, now: int) -> tuple[Line, Line]:
+    """In the headline's place while the state cannot be read: what is wrong, and how old what stands below is.
+
+    Args:
+        failure: the error, safe to show.
+        read_at: when the state was last read (ms since epoch); None: not yet.
+    """
+    if read_at is None:
+        since = "Nothing has been read yet; it is tried again by itself."
+    else:
+        since = f"What stands here was read {duration(now - read_at)} ago; it is tried again by itself."
+    return ((" BLIND ", Tone.BADGE_BAD), (f" {failure}", Tone.PLAIN)), ((since, Tone.WARN),)
+
+
+def unread_first_line(width: int, arming: Arming) -> Line:
+    """The first line while nothing has been read yet."""
+    badge = arming_badge(arming, None)
+    brand: Line = ((" clawtop", Tone.ACCENT),)
+    return cut((*fitted(brand, max(0, width - width_of(badge))), *badge), width)

@@ -130,6 +130,21 @@ async def test_a_failed_read_is_told_and_the_next_one_tried() -> None:
     assert len(screen.snapshots) == 1
 
 
+async def test_the_first_good_read_after_a_failure_is_delivered_though_nothing_changed() -> None:
+    reader, screen = FakeReader(), Screen()
+    hub = Hub(reader, SystemClock(), native=False)
+    async with running(hub, screen):
+        await screen.next()
+        reader.error = StateUnreadableError("gone")
+        hub.poke()
+        await screen.next()
+        reader.error = None
+        hub.poke()
+        await screen.next()
+    assert len(screen.errors) == 1
+    assert [item.host for item in screen.snapshots] == ["reef", "reef"]
+
+
 async def test_paused_delivers_nothing_until_resumed() -> None:
     texts = iter(["one", "two", "three"])
     reader, screen = FakeReader(content=lambda: next(texts)), Screen()

@@ -20,10 +20,12 @@ class ToldSource:
     def __init__(self, first: Snapshot | None) -> None:
         self._first = first
         self._deliver: Callable[[Snapshot], None] | None = None
+        self._failed: Callable[[ClawtopError], None] | None = None
         self.pokes = 0
 
     async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
         self._deliver = deliver
+        self._failed = failed
         if self._first is not None:
             deliver(self._first)
         await asyncio.Event().wait()
@@ -32,6 +34,11 @@ class ToldSource:
         """Deliver another snapshot."""
         assert self._deliver is not None
         self._deliver(snapshot)
+
+    def fail(self, error: ClawtopError) -> None:
+        """Deliver that reading failed."""
+        assert self._failed is not None
+        self._failed(error)
 
     def poke(self) -> None:
         self.pokes += 1

@@ -11,6 +11,7 @@ import pytest
 
 from clawtop.commands import Arming
 from clawtop.core.model import Snapshot, UsageStats
+from clawtop.errors import StateUnreadableError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.screens.reading import ReadingScreen
@@ -425,3 +426,51 @@ async def test_odd_sizes(size: tuple[int, int]) -> None:
         await pilot.press("j", "tab", "plus", "enter", "q", "plus")
         await pilot.pause()
         assert len(screen_lines(app)) == size[1]
+
+
+# --- a state that cannot be read ---------------------------------------------------------------------------------
+
+GONE = StateUnreadableError("there is no state directory /srv/reef", hint="name one with --state-dir")
+
+
+async def test_without_any_state_the_reason_stays_on_the_screen() -> None:
+    app, source, clock = make_app(None)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        source.fail(GONE)
+        await clock.advance(60.0)
+        app._tick()
+        await pilot.pause()
+        lines = screen_lines(app)
+        assert lines[0].endswith(" READ-ONLY")
+        assert lines[1].startswith("  BLIND  there is no state directory /srv/reef. name one with --state-dir")
+        assert lines[2] == " Nothing has been read yet; it is tried again by itself."
+        source.tell(INCIDENT)
+        await pilot.pause()
+        assert "BLIND" not in screen_text(app)
+
+
+async def test_a_state_that_went_away_stays_on_the_screen_with_its_age() -> None:
+    app, source, clock = make_app(INCIDENT)
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        source.fail(GONE)
+        await clock.advance(60.0)
+        app._tick()
+        await pilot.pause()
+        lines = screen_lines(app)
+        assert lines[1].startswith("  BLIND  there is no state directory /srv/reef")
+        assert lines[2] == " What stands here was read 1m00s ago; it is tried again by itself."
+        assert "anthropic" in screen_text(app)
+        source.tell(replace(INCIDENT, number=INCIDENT.number + 1))
+        await pilot.pause()
+        assert "BLIND" not in screen_text(app)
+
+
+async def test_arming_makes_ready_and_disarming_does_not() -> None:
+    app, _, _ = make_app(INCIDENT)
+    armed: list[str] = []
+    app.on_armed = lambda: armed.append(str(app.arming.state))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("a", "a", "a")
+        assert armed == ["ARMED", "ARMED"]

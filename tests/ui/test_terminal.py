@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.core.marking import Mark
+from clawtop.engine.leftovers import has_leftovers
+from clawtop.store.mark_spool import MarkSpool
 from tests.support.samples import copy, sample
 from tests.support.terminals import (
     ENTER_ALTERNATE,
@@ -196,3 +199,18 @@ def test_a_read_only_run_changes_nothing_in_the_tree(state_dir: Path) -> None:
         terminal.send("q")
         assert terminal.exit_code() == 0
     assert tree() == before
+
+
+def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path) -> None:
+    state_dir = copy(sample("2026.5.20", "rate-limited"), tmp_path).state_dir
+    path = MarkSpool(state_dir).put(Mark("main", "fakeai:two", "fakeai", 1_000, "billing"))
+    left = path.rename(path.with_name("5.4194000-dead.1.json"))
+    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.drain(1.0)
+        assert left.exists()
+        terminal.send("a")
+        terminal.wait_for(lambda _: not has_leftovers(state_dir))
+        terminal.wait_for("ARMED")
+        terminal.send("q")
+        assert terminal.exit_code() == 0

@@ -15,7 +15,7 @@ from clawtop.ui.messages import CommandRequested
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.view.columns import Env
 from clawtop.view.footer import footer_command_at, footer_line
-from clawtop.view.headline import first_line, headline
+from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
 
 if TYPE_CHECKING:
@@ -115,13 +115,24 @@ class DashboardScreen(Screen[None]):
         if env is not None and self.is_mounted:
             self.tick(env)
             self._draw_bars(env)
+        elif self.is_composed:
+            self._draw_bars(None)
 
-    def _draw_bars(self, env: Env) -> None:
+    def _draw_bars(self, env: Env | None) -> None:
         app = self.claw
         width = app.size.width
-        first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
+        failure = app.failure
+        if env is None:
+            first = unread_first_line(width, app.arming.state)
+        else:
+            first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
         self.query_one("#first-line", LineBar).show(first)
-        self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in headline(env)))
+        lines: tuple[Line, ...] = ()
+        if failure is not None:
+            lines = unread_lines(failure, env.facts.snapshot.taken_at if env is not None else None, app.now)
+        elif env is not None:
+            lines = headline(env)
+        self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in lines))
         self.draw_footer()
 
     def draw_footer(self) -> None:
