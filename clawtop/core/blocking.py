@@ -24,11 +24,7 @@ GROUP_FROM = 4
 def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
     """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
     world = World(snapshot, now, events)
-    trees = [
-        tree
-        for tree in (*world.store_locks(), *world.agents_without_profiles(), *world.sessions(), *world.orphan_locks())
-        if tree is not None
-    ]
+    trees = [*world.store_locks(), *world.agents_without_profiles(), *world.sessions(), *world.orphan_locks()]
     trees.sort(key=lambda tree: (-WEIGHT[tree.severity], tree.since if tree.since is not None else now, tree.id))
     return tuple(_grouped(trees))
 

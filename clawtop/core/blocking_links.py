@@ -56,6 +56,8 @@ class World:
             for provider in {profile.provider for profile in self.profiles.values()}
         }
         self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
+        self.pins: dict[tuple[str, str, str | None, str | None], Node | None] = {}
+        self.ghosts: dict[str, str] = {}
         self.lanes = {lane.lane: lane for lane in snapshot.lanes}
         self.complaints = {
             event.session_key: event
@@ -113,9 +115,23 @@ class World:
                 children=parts,
             )
 
-    def sessions(self) -> Iterator[Node | None]:
+    def sessions(self) -> Iterator[Node]:
         for session in self.snapshot.sessions:
-            yield self._session(session)
+            if not self._is_quiet(session) and (tree := self._session(session)) is not None:
+                yield tree
+
+    def _is_quiet(self, session: Session) -> bool:
+        """Whether nothing is known that could be in the session's way. Most are, of thousands."""
+        return (
+            session.profile is None
+            and session.suspension is None
+            and not session.active
+            and not session.problems
+            and (session.agent, session.session_id) not in self.locks_by_session
+            and (session.file or "") not in self.holders_by_file
+            and session.key not in self.takeovers
+            and session.file not in self.takeovers
+        )
 
     def orphan_locks(self) -> Iterator[Node]:
         """Locks that need a hand although no listed session waits for them."""
@@ -140,7 +156,7 @@ class World:
             return None
         words = [f"{safe(session.key, 80)}"]
         if ghost is not None:
-            words.append(f"running, but {shown(session.active_how, 60) or 'nothing is at work'}")
+            words.append(f"running, but {self._ghost(session.active_how)}")
         elif takeover is not None:
             words.append("lost a reply to a takeover")
         elif session.status == "running":
@@ -160,6 +176,11 @@ class World:
             children=children,
         )
 
+    def _ghost(self, how: str) -> str:
+        if how not in self.ghosts:
+            self.ghosts[how] = shown(how, 60) or "nothing is at work"
+        return self.ghosts[how]
+
     def _waits(self, session: Session) -> Iterator[Node]:
         holder = self.holders_by_file.get(session.file or "")
         if holder is not None and (holder.waiters or holder.source == "clawtop"):
@@ -173,9 +194,8 @@ class World:
             yield self._suspension(session)
         if session.profile is not None:
             pinned = self.profiles.get((session.agent, session.profile))
-            if pinned is not None and (node := self._profile(pinned, session.model)) is not None:
-                source = f"pinned by {safe(session.profile_source or 'OpenClaw', 20)}"
-                yield replace(node, label=f"{source} to {node.label}", how="sessions.json")
+            if pinned is not None and (node := self._pin(pinned, session.model, session.profile_source)) is not None:
+                yield node
 
     def _slow(self, session: Session) -> tuple[Node, ...]:
         """A turn of OpenClaw that its gateway complains about, or that lasts longer than it lets one last."""
@@ -314,6 +334,15 @@ class World:
             since=suspension.suspended_at,
             until=until,
         )
+
+    def _pin(self, profile: Profile, model: str | None, source: str | None) -> Node | None:
+        """A session's pin to a profile that cannot serve it: one and the same for all that are pinned alike."""
+        key = (profile.owner_agent, profile.id, model, source)
+        if key not in self.pins:
+            node = self._profile(profile, model)
+            label = f"pinned by {safe(source or 'OpenClaw', 20)} to {node.label}" if node is not None else ""
+            self.pins[key] = replace(node, label=label, how="sessions.json") if node is not None else None
+        return self.pins[key]
 
     def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:
         key = (profile.owner_agent, profile.id, model)

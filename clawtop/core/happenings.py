@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
@@ -24,6 +25,9 @@ def happenings(before: Snapshot, after: Snapshot) -> tuple[Event, ...]:
 
 
 def _paired(before: Iterable[T], after: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[T | None, T | None]]:
+    before, after = tuple(before), tuple(after)
+    if len(before) == len(after) and all(map(operator.is_, before, after)):
+        return
     old: Mapping[K, T] = {key(item): item for item in before}
     new: Mapping[K, T] = {key(item): item for item in after}
     for name in dict.fromkeys((*old, *new)):

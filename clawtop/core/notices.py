@@ -39,16 +39,17 @@ class Standing:
 
 def standing(snapshot: Snapshot, now: int, tree: Iterable[Node]) -> Standing:
     """How things stand in `snapshot` at `now`. `tree`: its blocking tree."""
-    schedules = {profile.provider: schedule_of(snapshot, profile.provider) for profile in _owned(snapshot)}
+    owned = tuple(_owned(snapshot))
+    schedules = {provider: schedule_of(snapshot, provider) for provider in {profile.provider for profile in owned}}
     nodes = tuple(tree)
     return Standing(
         at=now,
         usable=frozenset(
             (profile.owner_agent, profile.id)
-            for profile in _owned(snapshot)
+            for profile in owned
             if profile_state(profile, now, schedules[profile.provider])[0] is ProfileState.USABLE
         ),
-        known=frozenset((profile.owner_agent, profile.id) for profile in _owned(snapshot)),
+        known=frozenset((profile.owner_agent, profile.id) for profile in owned),
         silent=frozenset(node.id for node in nodes if node.kind is NodeKind.AGENT and node.id == node.agent),
         blocked={
             node.id: node.since

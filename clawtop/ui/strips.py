@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from textual.content import Content
+from rich.segment import Segment
+from textual.geometry import Region
 from textual.strip import Strip
-from textual.style import Style
 
-from clawtop.ui.theme import Look
-from clawtop.view.line import Line, ascii_only, fitted, width_of
+from clawtop.ui.theme import Surface
+from clawtop.view.line import Line, Tone, ascii_only, changed_span, fitted, width_of
 
 
-def strip(line: Line, width: int, look: Look, base: Style, *, over: Style | None = None, ascii_glyphs: bool) -> Strip:
-    """The line in exactly `width` cells.
-
-    Args:
-        base: what lies under every piece.
-        over: what lies on top of every piece: the cursor.
+def strip(line: Line, width: int, surface: Surface, *, ascii_glyphs: bool) -> Strip:
+    """The line in exactly `width` cells; neighbours that look alike are one segment, because each costs the terminal
+    two escape sequences.
     """
     if width_of(line) != width:
         line = fitted(line, width)
-    tones = look.tone
-    pieces = [
-        (ascii_only(text) if ascii_glyphs else text, base + tones[tone] if over is None else base + tones[tone] + over)
-        for text, tone in line
-    ]
-    return Strip(Content.assemble(*pieces).render_segments(base if over is None else base + over), width)
+    segments: list[Segment] = []
+    text = ""
+    tone = Tone.PLAIN
+    for piece, wanted in line:
+        if wanted is not tone and not surface.looks_alike(piece, wanted, tone):
+            if text and not surface.looks_alike(text, tone, wanted):
+                segments.append(Segment(text, surface[tone]))
+                text = ""
+            tone = wanted
+        text += ascii_only(piece) if ascii_glyphs else piece
+    if text:
+        segments.append(Segment(text, surface[tone]))
+    return Strip(segments, width)
+
+
+def changed_region(before: Line, after: Line, y: int, width: int) -> Region:
+    """The part of row `y`, `width` cells wide, that must be drawn again. Lines shorter than the row are padded."""
+    left, right = changed_span(fitted(before, width), fitted(after, width))
+    return Region(left, y, right - left, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from rich.style import Style as RichStyle
 from textual.color import Color
 from textual.style import Style
 from textual.theme import BUILTIN_THEMES, Theme
@@ -194,21 +195,48 @@ def textual_theme(name: str) -> Theme:
     )
 
 
+class Surface(dict[Tone, RichStyle]):
+    """What each tone looks like on one background; worked out when a tone is first drawn there.
+
+    Args:
+        tones: the styles of the theme.
+        under: what lies under every piece.
+        over: what lies on top of every piece: the cursor.
+    """
+
+    def __init__(self, tones: Mapping[Tone, Style], under: Style, over: Style | None = None) -> None:
+        super().__init__()
+        self._tones = tones
+        self._under = under
+        self._over = over
+        reverses = bool(over is not None and over.reverse)
+        self._transparent = frozenset() if reverses else frozenset(tones) - BADGES
+
+    def __missing__(self, tone: Tone) -> RichStyle:
+        style = self._under + self._tones[tone]
+        if self._over is not None:
+            style += self._over
+        found = self[tone] = style.rich_style
+        return found
+
+    def looks_alike(self, text: str, tone: Tone, other: Tone) -> bool:
+        """Whether the text looks the same in both tones: it is blank, and neither shows in a blank."""
+        return tone in self._transparent and other in self._transparent and text.isspace()
+
+
+BADGES = frozenset({Tone.BADGE_OK, Tone.BADGE_WARN, Tone.BADGE_BAD, Tone.BADGE_CALM})
+"""Tones with a background of their own."""
+
+
 class Look:
-    """The styles of one theme: `tone` for pieces, the rest for whole lines under them."""
+    """The surfaces of one theme, each for whole lines."""
 
     def __init__(self, name: str) -> None:
         palette = _BY_NAME[name]
         self.ansi = palette.ansi
-        self.base = _style(palette.text, palette.background)
-        self.raised = _style(palette.text, palette.raised)
-        self.cursor = Style(reverse=True) if palette.reverse_cursor else Style(background=Color.parse(palette.cursor))
-        self.cursor_idle = (
-            Style(bold=True) if palette.reverse_cursor else Style(background=Color.parse(palette.cursor_idle))
-        )
-        self.head = _style(palette.dim, palette.raised, bold=palette.reverse_cursor)
-        self.head_focused = _style(palette.accent, palette.raised, bold=True)
-        self.tone: Mapping[Tone, Style] = {
+        base = _style(palette.text, palette.background)
+        cursor, idle = Color.parse(palette.cursor), Color.parse(palette.cursor_idle)
+        tones: Mapping[Tone, Style] = {
             Tone.PLAIN: Style(),
             Tone.STRONG: _style(palette.strong, bold=True),
             Tone.DIM: _style(palette.dim, dim=palette.ansi or None),
@@ -228,6 +256,13 @@ class Look:
             Tone.BADGE_BAD: _badge(palette, palette.bad),
             Tone.BADGE_CALM: _badge(palette, palette.calm_badge),
         }
+        self.base = Surface(tones, base)
+        self.raised = Surface(tones, _style(palette.text, palette.raised))
+        self.head = Surface(tones, _style(palette.dim, palette.raised, bold=palette.reverse_cursor))
+        self.head_focused = Surface(tones, _style(palette.accent, palette.raised, bold=True))
+        reverse = palette.reverse_cursor
+        self.cursor = Surface(tones, base, Style(reverse=True) if reverse else Style(background=cursor))
+        self.cursor_idle = Surface(tones, base, Style(bold=True) if reverse else Style(background=idle))
 
 
 def _style(foreground: str, background: str | None = None, *, bold: bool = False, dim: bool | None = None) -> Style:

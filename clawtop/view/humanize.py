@@ -25,8 +25,8 @@ def duration(ms: int) -> str:
 
 
 def rough(ms: int) -> str:
-    """A duration of which the seconds do not matter after ten minutes: `41s`, `4m00s`, `25m`, `2h05m`."""
-    return f"{ms // _MINUTE}m" if 10 * _MINUTE <= ms < _HOUR else duration(ms)
+    """A duration of which the seconds do not matter after two minutes: `41s`, `1m07s`, `25m`, `2h05m`."""
+    return f"{ms // _MINUTE}m" if 2 * _MINUTE <= ms < _HOUR else duration(ms)
 
 
 def span(ms: int) -> str:
@@ -53,7 +53,7 @@ def age(then: int | None, now: int) -> str:
 
 
 def ago(then: int, now: int) -> str:
-    """How long ago, in words: `4m12s ago`, `2h ahead of the clock`."""
+    """How long ago, in words: `4m ago`, `2h ahead of the clock`."""
     if then > now + _SECOND:
         return f"{rough(then - now)} ahead of the clock"
     return f"{rough(max(0, now - then))} ago"

@@ -147,6 +147,23 @@ def fitted(line: Line, width: int, *, right: bool = False) -> Line:
     return cut(line, width)
 
 
+def changed_span(before: Line, after: Line) -> tuple[int, int]:
+    """The cells from the first to behind the last piece in which two lines of the same width differ."""
+    same = 0
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            break
+        same += 1
+    left = width_of(after[:same])
+    rest = before[same:], after[same:]
+    tail = 0
+    for old, new in zip(reversed(rest[0]), reversed(rest[1]), strict=False):
+        if old != new:
+            break
+        tail += 1
+    return left, left + width_of(rest[1][: len(rest[1]) - tail])
+
+
 def cut(line: Line, width: int) -> Line:
     """The line in at most `width` cells, with an ellipsis where something is gone."""
     if width_of(line) <= width:

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop.text import cells, safe
-from clawtop.view.line import GLYPHS_AS_ASCII, Line, Tone, ascii_only, cut, fitted, join, text_of, width_of, wrapped
+from clawtop.view.line import (
+    GLYPHS_AS_ASCII,
+    Line,
+    Tone,
+    ascii_only,
+    changed_span,
+    cut,
+    fitted,
+    join,
+    text_of,
+    width_of,
+    wrapped,
+)
 
 WORDS = st.text(st.sampled_from("abc 日本·─…é"), max_size=24)
 LINES = st.lists(st.tuples(WORDS, st.sampled_from(Tone)), max_size=5).map(tuple)
@@ -60,3 +72,24 @@ def test_every_glyph_has_one_ascii_character_of_its_width(point: int) -> None:
     replacement = GLYPHS_AS_ASCII[point]
     assert isinstance(replacement, str)
     assert len(replacement) == cells(chr(point)) == 1
+
+
+@given(LINES, LINES, st.integers(0, 60))
+def test_outside_of_the_changed_span_two_lines_are_alike(before: Line, after: Line, width: int) -> None:
+    before, after = fitted(before, width), fitted(after, width)
+    left, right = changed_span(before, after)
+    assert 0 <= left <= right <= width or before == after
+
+    def cells_of(line: Line) -> list[tuple[str, Tone]]:
+        return [(char, tone) for text, tone in line for char in text for _ in range(cells(char))]
+
+    old, new = cells_of(before), cells_of(after)
+    assert old[:left] == new[:left]
+    assert old[right:] == new[right:]
+
+
+def test_one_changed_piece_is_the_changed_span() -> None:
+    before = (("name  ", Tone.PLAIN), ("9s", Tone.WARN), ("  rest", Tone.DIM))
+    after = (("name  ", Tone.PLAIN), ("8s", Tone.WARN), ("  rest", Tone.DIM))
+    assert changed_span(before, after) == (6, 8)
+    assert changed_span(before, before) == (14, 14)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from textual.geometry import Region
+from itertools import zip_longest
+
 from textual.strip import Strip
 from textual.widget import Widget
 
 from clawtop.ui.face import face
-from clawtop.ui.strips import strip
+from clawtop.ui.strips import changed_region, strip
 from clawtop.view.line import EMPTY, Line
 
 
@@ -24,12 +25,12 @@ class LineBar(Widget):
     def show(self, *lines: Line) -> None:
         """Show these lines."""
         before, self._lines = self._lines, lines
-        for y in range(max(len(before), len(lines))):
-            if before[y : y + 1] != lines[y : y + 1]:
-                self.refresh(Region(0, y, self.size.width, 1))
+        for y, (old, new) in enumerate(zip_longest(before, lines, fillvalue=EMPTY)):
+            if old != new:
+                self.refresh(changed_region(old, new, y, self.size.width))
 
     def render_line(self, y: int) -> Strip:
         look = face(self).look
         line = self._lines[y] if y < len(self._lines) else EMPTY
-        base = look.raised if self._raised else look.base
-        return strip(line, self.size.width, look, base, ascii_glyphs=face(self).ascii_glyphs)
+        surface = look.raised if self._raised else look.base
+        return strip(line, self.size.width, surface, ascii_glyphs=face(self).ascii_glyphs)

@@ -101,5 +101,5 @@ class LineScroll(Widget):
 
     def render_line(self, y: int) -> Strip:
         look = face(self).look
-        base = look.raised if self._raised else look.base
-        return strip(self._line(y), self.size.width, look, base, ascii_glyphs=face(self).ascii_glyphs)
+        surface = look.raised if self._raised else look.base
+        return strip(self._line(y), self.size.width, surface, ascii_glyphs=face(self).ascii_glyphs)

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from clawtop.commands import Target
 from clawtop.ui.face import face
 from clawtop.ui.messages import CommandRequested, TargetChanged
-from clawtop.ui.strips import strip
+from clawtop.ui.strips import changed_region, strip
 from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, joined, placed, render_cells
 from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.ordering import keep_order
@@ -115,9 +115,13 @@ class LiveTable(ScrollView, can_focus=True):
             self._drawn.clear()
             self.refresh()
             return
+        width = self._width
         for y in range(self.size.height):
-            if self._drawn.get(y) != self._line(y):
+            before, line = self._drawn.get(y), self._line(y, width)
+            if before is None:
                 self.refresh(Region(0, y, self.size.width, 1))
+            elif before != line:
+                self.refresh(changed_region(before, line, y, width))
 
     def on_resize(self) -> None:
         self._forget()
@@ -139,13 +143,13 @@ class LiveTable(ScrollView, can_focus=True):
         margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
         return (margin, *joined(cells))
 
-    def _line(self, y: int) -> Line:
+    def _line(self, y: int, width: int) -> Line:
         table = self.table
         if table is None:
             return ()
-        if self._placed_for != self._width:
-            self._placed_for = self._width
-            self._columns = placed(table.columns, self._width - MARGIN)
+        if self._placed_for != width:
+            self._placed_for = width
+            self._columns = placed(table.columns, width - MARGIN)
             self._cells.clear()
         if y == 0:
             title = table_title(table, Tone.ACCENT if self.has_focus else Tone.TITLE)
@@ -164,17 +168,16 @@ class LiveTable(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         look = face(self).look
-        ascii_glyphs = face(self).ascii_glyphs
-        line = self._drawn[y] = self._line(y)
         width = self._width
-        if y == 0:
-            base = look.head_focused if self.has_focus else look.head
-            return strip(line, width, look, base, ascii_glyphs=ascii_glyphs)
+        line = self._drawn[y] = self._line(y, width)
         index = round(self.scroll_y) + y - 1
-        if index == self._cursor and self._rows:
-            over = look.cursor if self.has_focus else look.cursor_idle
-            return strip(line, width, look, look.base, over=over, ascii_glyphs=ascii_glyphs)
-        return strip(line, width, look, look.base, ascii_glyphs=ascii_glyphs)
+        if y == 0:
+            surface = look.head_focused if self.has_focus else look.head
+        elif index == self._cursor and self._rows:
+            surface = look.cursor if self.has_focus else look.cursor_idle
+        else:
+            surface = look.base
+        return strip(line, width, surface, ascii_glyphs=face(self).ascii_glyphs)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
