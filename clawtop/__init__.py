@@ -33,7 +33,7 @@ store/  the disk: one module per format, nothing else knows it
                       atomic, transcript_write, session_entry
     clawtop's own     holders, holder_record, journal, mark_spool, recording, bundle
     for a call        credentials, secrets, model_config
-    all of it, once   snapshot, incident; watch says when to read again
+    all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
     hub, feed         dirty sources -> snapshots; what stands beside the hub: gateway, gateway_watch, tape

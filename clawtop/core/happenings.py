@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from clawtop.core.cooldown import ProfileState, profile_state
-from clawtop.core.model import Event, EventKind, Lock, LockKind, Profile, Session, Snapshot, VerdictKind
+from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Profile, Session, Snapshot, VerdictKind
 from clawtop.text import safe
 
 SOURCE = "snapshot"
@@ -68,11 +68,12 @@ def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
 
 
 def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
-    keys: dict[tuple[str | None, str | None], str] = {
-        (session.agent, session.session_id): session.key for session in (*before.sessions, *after.sessions)
-    }
-    for old, new in _paired(before.locks, after.locks, lambda lock: (lock.file.path, lock.file.identity)):
-        lock = new or old
+    changed = [*_paired(before.locks, after.locks, _lock_identity)]
+    keys: dict[tuple[str | None, str | None], str] = {}
+    if changed:
+        keys = {(session.agent, session.session_id): session.key for session in (*before.sessions, *after.sessions)}
+    for old, new in changed:
+        lock: Lock | None = new or old
         if lock is None or lock.file.kind is LockKind.GATEWAY:
             continue
         key = keys.get((lock.file.agent, lock.file.session_id))
@@ -97,6 +98,10 @@ def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
             pid=lock.pid,
             data={"routine": True} if routine else {},
         )
+
+
+def _lock_identity(lock: Lock) -> tuple[str, LockIdentity]:
+    return lock.file.path, lock.file.identity
 
 
 def _lock_name(lock: Lock) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from clawtop.core.activity import RUNNING, TrajectoryEnd, judge
 from clawtop.core.model import Gateway, Generation, Lock, LockKind, Problem, Session, VerdictKind
 from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.kept import Kept
 from clawtop.store.layout import AgentPaths, Layout
 from clawtop.store.sessions import SessionsRead, read_sessions
 from clawtop.store.transcript import trajectory_end, trajectory_path
@@ -21,6 +22,7 @@ class SessionRows:
 
     def __init__(self) -> None:
         self._reads: dict[str, SessionsRead] = {}
+        self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
         self._trajectories: dict[str, tuple[Stamp, TrajectoryEnd | None]] = {}
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
@@ -64,7 +66,7 @@ class SessionRows:
                 problems = (*row.problems, found.problem) if found.problem is not None else row.problems
                 sessions.append(replace(row, active=found.active, active_how=found.how, problems=problems))
         sessions += _orphans(by_file, gateway, now)
-        return tuple(sessions)
+        return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
 
     def _trajectory(self, row: Session) -> TrajectoryEnd | None:
         if row.file is None:

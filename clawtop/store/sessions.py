@@ -6,6 +6,7 @@ Generations A to C write sessions.json; clawtop never does while a gateway can b
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -107,16 +108,16 @@ def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
         key=key,
         session_id=session_id,
         file=files.of(text(get("sessionFile")), session_id),
-        status=status,
+        status=_shared(status),
         active=False if settled else None,
-        active_how=f"stored as {status}" if settled else "",
+        active_how=sys.intern(f"stored as {status}") if settled else "",
         problems=tuple(_oddities(key, entry)),
         updated_at=milliseconds(get("updatedAt")),
         started_at=milliseconds(get("startedAt")),
         ended_at=milliseconds(get("endedAt")),
-        provider=text(get("modelProvider")) or text(get("providerOverride")),
-        model=text(get("model")) or text(get("modelOverride")),
-        profile=text(get("authProfileOverride")),
+        provider=_shared(text(get("modelProvider")) or text(get("providerOverride"))),
+        model=_shared(text(get("model")) or text(get("modelOverride"))),
+        profile=_shared(text(get("authProfileOverride"))),
         profile_source=text(get("authProfileOverrideSource")),
         compaction_count=milliseconds(get("compactionCount")),
         profile_compaction_count=milliseconds(get("authProfileOverrideCompactionCount")),
@@ -125,6 +126,11 @@ def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
         suspension=suspension(get("quotaSuspension")),
         total_tokens=milliseconds(get("totalTokens")),
     )
+
+
+def _shared(value: str | None) -> str | None:
+    """The one object for a text that thousands of entries have in common."""
+    return None if value is None else sys.intern(value)
 
 
 _TEXTS = ("status", "sessionId", "sessionFile")

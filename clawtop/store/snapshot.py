@@ -33,6 +33,7 @@ from clawtop.store.auth_sqlite import unread_store
 from clawtop.store.config import summarise
 from clawtop.store.gateway import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
 from clawtop.store.json_text import Stamp
+from clawtop.store.kept import Kept
 from clawtop.store.layout import AgentPaths, Layout, layout_stamps, locate
 from clawtop.store.life import LifeWatch
 from clawtop.store.locks import LockFiles, LockJudge
@@ -97,6 +98,8 @@ class SnapshotReader:
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
         self._auth: dict[Path, OwnAuth] = {}
+        self._stores: dict[str, tuple[OwnAuth, OwnAuth, AuthStore]] = {}
+        self._locks: Kept[str, Lock] = Kept()
         self._lock_files = LockFiles()
         self._session_rows = SessionRows()
         self._life = LifeWatch(clock)
@@ -203,7 +206,10 @@ class SnapshotReader:
         own = self._own_auth(agent.id, agent.agent_dir, layout.generation)
         main = self._own_auth(layout.main_agent_id, layout.main_agent_dir, layout.generation)
         warnings += own.warnings
-        return replace(seen_by(own, main), agent=agent.id)
+        known = self._stores.get(agent.id)
+        if known is None or known[0] is not own or known[1] is not main:
+            known = self._stores[agent.id] = (own, main, replace(seen_by(own, main), agent=agent.id))
+        return known[2]
 
     def _own_auth(self, agent: str, agent_dir: Path, generation: Generation | None) -> OwnAuth:
         """What an agent's files say; where they cannot be read, what they said last, with the reason."""
@@ -237,7 +243,7 @@ class SnapshotReader:
                 gateway = replace(
                     gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
                 )
-        return gateway, locks
+        return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
 
     def _lives_unseen(self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary) -> bool:
         if gateway.state is GatewayState.LIVE:

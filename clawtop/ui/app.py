@@ -86,6 +86,7 @@ class ClawtopApp(App[None]):
         self._said_until = 0.0
         self._pending: Snapshot | None = None
         self._first = first
+        self._settles = first is not None
         for name in THEMES:
             self.register_theme(textual_theme(name))
         self.theme = theme
@@ -103,6 +104,7 @@ class ClawtopApp(App[None]):
             self._start_source()
         else:
             self._preparation.offer(self._first, at_once=True)
+            self._first = None
             self.set_timer(SETTLED_SECONDS, self._start_source)
         self.set_interval(TICK_SECONDS, self._tick)
 
@@ -136,7 +138,7 @@ class ClawtopApp(App[None]):
     def watch_snapshot(self) -> None:
         self.view.refresh_state()
         self._unseen = True
-        if not self.vigil.opened and (self._first is None or self.options.incident.opens != "overview"):
+        if not self.vigil.opened and (not self._settles or self.options.incident.opens != "overview"):
             self._look()
 
     def _look(self) -> None:

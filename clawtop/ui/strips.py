@@ -32,6 +32,6 @@ def strip(line: Line, width: int, surface: Surface, *, ascii_glyphs: bool) -> St
 
 
 def changed_region(before: Line, after: Line, y: int, width: int) -> Region:
-    """The part of row `y`, `width` cells wide, that must be drawn again. Lines shorter than the row are padded."""
-    left, right = changed_span(fitted(before, width), fitted(after, width))
-    return Region(left, y, right - left, 1)
+    """The part of row `y`, `width` cells wide, that must be drawn again; the whole row where a line is cut off."""
+    left, right = changed_span(before, after)
+    return Region(left, y, right - left, 1) if right <= width else Region(0, y, width, 1)

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 1.0
 """How long one piece of text waits for a terminal that does not read; what comes after it does not wait."""
 
-BUFFER_CHARS = 32_768
+BUFFER_BYTES = 32_768
 """The writer flushes when it has nothing more to write; so much may gather until then."""
 
-CANCEL = "\x18"
+CANCEL = b"\x18"
 """Ends an escape sequence that was cut off in the middle (ECMA-48, CAN)."""
 
 
@@ -43,9 +43,11 @@ class TerminalOutput:
         self._on_resumed = on_resumed
         self._own = _reopened(file)
         self._descriptor = file.fileno() if self._own is None else self._own
-        self._pending: list[str] = []
-        self._pending_chars = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._stalled = False
+        self.handed_on = 0
+        self._written = 0
 
     def fileno(self) -> int:
         """The terminal's descriptor as the process was given it."""
@@ -56,25 +58,28 @@ class TerminalOutput:
 
     def write(self, text: str) -> int:
         """Take text; it is written at the next flush, or when enough has gathered."""
-        self._pending.append(text)
-        self._pending_chars += len(text)
-        if self._pending_chars >= BUFFER_CHARS:
+        data = self._encoded(text)
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= BUFFER_BYTES:
             self.flush()
         return len(text)
 
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._file.encoding, self._file.errors or "replace")
+
     def flush(self) -> None:
         """Write what was taken, or as much of it as the terminal takes."""
-        text = "".join(self._pending)
+        pieces = len(self._pending)
+        data = b"".join(self._pending)
         self._pending.clear()
-        self._pending_chars = 0
-        if not text:
-            return
-        resuming = self._stalled
-        if resuming:
-            text = CANCEL + text
-        self._stalled = not self._taken(text.encode(self._file.encoding, self._file.errors or "replace"))
-        if resuming and not self._stalled:
-            self._on_resumed()
+        self._pending_bytes = 0
+        if data:
+            resuming = self._stalled
+            self._stalled = not self._taken(CANCEL + data if resuming else data)
+            if resuming and not self._stalled:
+                self._on_resumed()
+        self._written += pieces
 
     def _taken(self, data: bytes) -> bool:
         """Whether the terminal took all of it. A terminal that is gone takes nothing; the app notices by itself."""

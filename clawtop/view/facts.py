@@ -51,13 +51,13 @@ class Facts:
     Attributes:
         now: when it was judged; countdowns use the present instead.
         changes_at: the next moment at which the judgement differs by itself: build anew from then on.
-        tables: made ahead, by what makes them.
+        made: what was made of it once, by what makes it: tables, the headline's standing.
         memory: what earlier snapshots have left that may still hold.
     """
 
     def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
         self.memory = memory or Memory()
-        self.tables: dict[Callable[..., Any], Any] = {}
+        self.made: dict[Callable[..., Any], Any] = {}
         self._explained: dict[tuple[str, str], ProfileExplanation | None] = {}
         self.snapshot = snapshot
         self.now = now
@@ -141,6 +141,10 @@ class Facts:
     def tree(self) -> tuple[Node, ...]:
         """Who waits for whom, of all agents."""
         return blocking_tree(self.snapshot, self.now, self.snapshot.events)
+
+    def passing_tree(self) -> tuple[Node, ...]:
+        """The same for a single look: it is not kept unless a view has it already."""
+        return self.__dict__.get("tree") or blocking_tree(self.snapshot, self.now, self.snapshot.events)
 
     @cached_property
     def changes_at(self) -> int | None:

@@ -20,6 +20,8 @@ from clawtop.view.words import GATEWAYS
 _DOT: Piece = (" · ", Tone.FAINT)
 _BLANKS: Piece = ("  ", Tone.PLAIN)
 _MARGIN: Line = ((" ", Tone.PLAIN),)
+_CALM: Line = (("Nothing is blocked and nothing needs a hand.", Tone.DIM),)
+_EMPTY: Line = ((" EMPTY ", Tone.BADGE_WARN), (" No auth profiles here.", Tone.PLAIN))
 WRITING_MS = 2_000
 DISARM_WARNING_MS = 60_000
 """The last minute of being armed is counted down."""
@@ -98,35 +100,78 @@ def _directory(path: str, room: int) -> Line:
 
 def headline(env: Env) -> tuple[Line, Line]:
     """Two lines: what can be used, and what is in the way."""
-    facts = env.facts
-    usable = _usable(env)
-    trouble = join([*_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT)
-    calm: Line = (("Nothing is blocked and nothing needs a hand.", Tone.DIM),)
-    return usable, trouble or calm
+    known = env.facts.made.get(_standing)
+    standing: _Standing = known if known is not None else env.facts.made.setdefault(_standing, _standing(env.facts))
+    return _usable(standing, env), standing.trouble
 
 
-def _usable(env: Env) -> Line:
-    facts = env.facts
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A provider of which some agents can use no profile."""
+
+    provider: str
+    agents: tuple[str, ...]
+    back_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the headline says of a state, whatever the time.
+
+    Attributes:
+        badge: the one word; the line ends with it where `counts` is empty.
+        counts: how many profiles are usable.
+        stranded: agents that have no usable profile.
+        out: providers of which some agents can use none.
+        trouble: the whole second line.
+    """
+
+    badge: Line
+    counts: Line
+    stranded: tuple[str, ...]
+    out: tuple[_Outage, ...]
+    trouble: Line
+
+
+def _standing(facts: Facts) -> _Standing:
+    trouble = join([*_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _CALM
     entries = {(e.profile.owner_agent, e.profile.id): e for view in facts.providers for e in view.profiles}
     if not entries:
         problem = next((a.store.problem for a in facts.agents if a.store and a.store.problem), None)
-        if problem is not None:
-            return ((" BLIND ", Tone.BADGE_BAD), (f" No auth profile can be read: {safe(problem.text)}", Tone.PLAIN))
-        return ((" EMPTY ", Tone.BADGE_WARN), (" No auth profiles here.", Tone.PLAIN))
+        blind = (
+            ((" BLIND ", Tone.BADGE_BAD), (f" No auth profile can be read: {safe(problem.text)}", Tone.PLAIN))
+            if problem
+            else None
+        )
+        return _Standing(blind or _EMPTY, (), (), (), trouble)
     usable = sum(entry.state is ProfileState.USABLE for entry in entries.values())
-    counts: Line = ((f"{usable} of {len(entries)} profiles usable", Tone.STRONG),)
-    stranded = [agent.id for agent in facts.agents if _stranded(facts, agent.id)]
-    out = _out(facts)
+    stranded = tuple(agent.id for agent in facts.agents if _stranded(facts, agent.id))
+    out = tuple(_out(facts))
     if stranded:
-        agents = "any agent" if len(stranded) == len(facts.agents) else ", ".join(safe(a, 20) for a in stranded)
+        badge: Piece = (" OUT ", Tone.BADGE_BAD)
+    elif out:
+        badge = (" DEGRADED ", Tone.BADGE_WARN)
+    else:
+        badge = (" OK " if usable == len(entries) else " SERVING ", Tone.BADGE_OK)
+    counts: Line = ((f"{usable} of {len(entries)} profiles usable", Tone.STRONG),)
+    return _Standing((badge, (" ", Tone.PLAIN)), counts, stranded, out, trouble)
+
+
+def _usable(standing: _Standing, env: Env) -> Line:
+    facts = env.facts
+    if not standing.counts:
+        return standing.badge
+    if standing.stranded:
+        everyone = len(standing.stranded) == len(facts.agents)
+        agents = "any agent" if everyone else ", ".join(safe(agent, 20) for agent in standing.stranded)
         nothing: Line = ((f"nothing is usable for {agents}", Tone.BAD),)
-        back: Line = ((_back(env, stranded), Tone.STRONG),)
-        return ((" OUT ", Tone.BADGE_BAD), (" ", Tone.PLAIN), *join([nothing, back, counts], _DOT))
-    if out:
-        outages = [_provider_out(view, env) for view in out[:3]]
-        return ((" DEGRADED ", Tone.BADGE_WARN), (" ", Tone.PLAIN), *join([counts, *outages], _DOT))
-    badge: Piece = (" OK ", Tone.BADGE_OK) if usable == len(entries) else (" SERVING ", Tone.BADGE_OK)
-    return (badge, (" ", Tone.PLAIN), *join([counts, *_next(facts)], _DOT))
+        back: Line = ((_back(env, standing.stranded), Tone.STRONG),)
+        parts = [nothing, back, standing.counts]
+    elif standing.out:
+        parts = [standing.counts, *(_provider_out(outage, env) for outage in standing.out[:3])]
+    else:
+        parts = [standing.counts, *_next(facts)]
+    return (*standing.badge, *join(parts, _DOT))
 
 
 def _next(facts: Facts) -> list[Line]:
@@ -142,22 +187,13 @@ def _stranded(facts: Facts, agent: str) -> bool:
     return bool(mine) and all(view.usable == 0 for view in mine)
 
 
-def _back(env: Env, agents: list[str]) -> str:
+def _back(env: Env, agents: tuple[str, ...]) -> str:
     views = env.facts.providers
     ends = [view.back_at for view in views if view.back_at is not None and set(view.agents) & set(agents)]
     if not ends:
         return "nothing comes back by itself"
     first = min(ends)
     return f"first back {time_near(first, env.now, env.zone)} (in {countdown(first, env.now)})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Outage:
-    """A provider of which some agents can use no profile."""
-
-    provider: str
-    agents: tuple[str, ...]
-    back_at: int | None
 
 
 def _out(facts: Facts) -> list[_Outage]:

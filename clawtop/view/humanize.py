@@ -25,8 +25,8 @@ def duration(ms: int) -> str:
 
 
 def rough(ms: int) -> str:
-    """A duration of which the seconds do not matter after two minutes: `41s`, `1m07s`, `25m`, `2h05m`."""
-    return f"{ms // _MINUTE}m" if 2 * _MINUTE <= ms < _HOUR else duration(ms)
+    """A duration in one unit up to an hour: `41s`, `25m`, `2h05m`. What is minutes old need not count its seconds."""
+    return f"{ms // _MINUTE}m" if _MINUTE <= ms < _HOUR else duration(ms)
 
 
 def span(ms: int) -> str:

@@ -53,4 +53,5 @@ def test_the_changed_region_is_that_of_the_changed_piece() -> None:
     before: Line = (("name ", Tone.PLAIN), ("9s", Tone.WARN))
     after: Line = (("name ", Tone.PLAIN), ("8s", Tone.WARN))
     assert changed_region(before, after, 3, 20) == (5, 3, 2, 1)
-    assert changed_region((), after, 0, 20) == (0, 0, 20, 1)
+    assert changed_region((), after, 0, 20) == (0, 0, 7, 1)
+    assert changed_region(before, after, 0, 6) == (0, 0, 6, 1)

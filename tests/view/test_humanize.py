@@ -65,10 +65,9 @@ def test_age(then: int | None, text: str) -> None:
 
 
 def test_words_about_time() -> None:
-    assert ago(NOW - 90 * SECOND, NOW) == "1m30s ago"
+    assert ago(NOW - 90 * SECOND, NOW) == "1m ago"
     assert ago(NOW + 2 * HOUR, NOW) == "2h00m ahead of the clock"
-    assert rough(2 * MINUTE - 1) == "1m59s"
-    assert rough(2 * MINUTE + 1) == "2m"
+    assert [rough(ms) for ms in (MINUTE - 1, MINUTE, HOUR - 1, HOUR)] == ["59s", "1m", "59m", "1h00m"]
     assert [span(ms) for ms in (12, 400, 9_900, 42_000)] == ["12ms", "0.4s", "9.9s", "42s"]
     assert [counted(1, "lock"), counted(2, "lock"), counted(2, "entry", "entries")] == [
         "1 lock",

@@ -29,9 +29,9 @@ Maker = Callable[[Env], Table[Any]]
 
 def made(maker: Maker, env: Env) -> Table[Any]:
     """The table, made once for each state."""
-    known: Table[Any] | None = env.facts.tables.get(maker)
+    known: Table[Any] | None = env.facts.made.get(maker)
     if known is None:
-        known = env.facts.tables[maker] = maker(env)
+        known = env.facts.made[maker] = maker(env)
     return known
 
 

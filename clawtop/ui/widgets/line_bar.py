@@ -5,14 +5,13 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from textual.strip import Strip
-from textual.widget import Widget
 
-from clawtop.ui.face import face
+from clawtop.ui.face import Drawn, face
 from clawtop.ui.strips import changed_region, strip
 from clawtop.view.line import EMPTY, Line
 
 
-class LineBar(Widget):
+class LineBar(Drawn):
     """Lines that somebody else makes; `show` gives them, one for each row of the widget."""
 
     DEFAULT_CSS = "LineBar { height: 1; }"

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
-from textual.widget import Widget
 
-from clawtop.ui.face import face
+from clawtop.ui.face import Drawn, face
 from clawtop.ui.strips import strip
 from clawtop.view.line import Line, Piece, Tone, fitted
 
@@ -21,7 +20,7 @@ _THUMB: Piece = ("┃", Tone.DIM)
 _TRACK: Piece = (" ", Tone.PLAIN)
 
 
-class LineScroll(Widget):
+class LineScroll(Drawn):
     """Shows lines that were made for its width."""
 
     DEFAULT_CSS = "LineScroll { height: 1fr; }"

@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from clawtop.commands import Target
-from clawtop.ui.face import face
+from clawtop.ui.face import Drawn, face
 from clawtop.ui.messages import CommandRequested, TargetChanged
 from clawtop.ui.strips import changed_region, strip
 from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, joined, placed, render_cells
@@ -29,7 +29,7 @@ FREEZE_SECONDS = 4.0
 """After the operator moved, rows keep their places for this long."""
 
 
-class LiveTable(ScrollView, can_focus=True):
+class LiveTable(Drawn, ScrollView, can_focus=True):
     """Shows a `Table`. The cursor stays on its row by key; rows keep their order while the operator moves."""
 
     DEFAULT_CSS = """

@@ -1,0 +1,30 @@
+"""What is equal to before stays the same object, so that comparing two snapshots, and keeping both, costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+
+class Kept(Generic[K, T]):
+    """The values of the last time, by key."""
+
+    def __init__(self) -> None:
+        self._last: dict[K, T] = {}
+
+    def kept(self, values: Iterable[tuple[K, T]]) -> tuple[T, ...]:
+        """These values, each as the object that it was last time where nothing about it has changed."""
+        last = self._last
+        now: dict[K, T] = {}
+        out: list[T] = []
+        for key, value in values:
+            before = last.get(key)
+            if before is not None and before is not value and before == value:
+                value = before  # noqa: PLW2901 - the older of two equal ones
+            now[key] = value
+            out.append(value)
+        self._last = now
+        return tuple(out)

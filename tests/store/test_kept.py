@@ -1,0 +1,31 @@
+"""Equal values stay the same objects from one time to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawtop.store.kept import Kept
+
+
+@dataclass(frozen=True)
+class Value:
+    text: str
+
+
+def test_equal_values_are_the_same_object_and_changed_ones_are_new() -> None:
+    kept: Kept[str, Value] = Kept()
+    one, two = kept.kept([("a", Value("1")), ("b", Value("2"))])
+    again, changed, new = kept.kept([("a", Value("1")), ("b", Value("3")), ("c", Value("4"))])
+    assert again is one
+    assert changed == Value("3")
+    assert new == Value("4")
+    assert two == Value("2")
+
+
+def test_what_was_gone_for_a_while_is_not_remembered() -> None:
+    kept: Kept[str, Value] = Kept()
+    (one,) = kept.kept([("a", Value("1"))])
+    assert kept.kept([]) == ()
+    (back,) = kept.kept([("a", Value("1"))])
+    assert back == one
+    assert back is not one
