@@ -25,9 +25,9 @@ QUIET_INTERVAL = 0.05
 """The same after a read without news (the poll sees late what the watcher has told before): the next change is not
 made to wait for it."""
 
-RECHECK_FACTOR = 500
+RECHECK_FACTOR = 1000
 """A read without a known change (processes die silently) waits this many times its own duration, so that it costs
-at most a fifth of a percent of a core."""
+at most a tenth of a percent of a core."""
 
 RECHECK_SECONDS = 5.0
 TRAFFIC_WINDOW_MS = 60_000

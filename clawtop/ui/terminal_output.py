@@ -1,8 +1,8 @@
 """Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a window that is gone.
 
-Textual's writer hands its text to a file. When that file blocks, the writer's queue fills up and then the event loop
-stands still with everything it serves; when it fails, the writer ends and the next frames wait for ever. So the
-terminal gets a file that does neither.
+Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the
+event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait for ever.
+So the terminal gets a file that does neither, and the thread only what the terminal does not take at once.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class TerminalOutput:
         self._descriptor = file.fileno() if self._own is None else self._own
         self._pending: list[bytes] = []
         self._pending_bytes = 0
+        self._left = b""
         self._stalled = False
-        self.handed_on = 0
+        self._handed_on = 0
         self._written = 0
 
     def fileno(self) -> int:
@@ -55,6 +56,27 @@ class TerminalOutput:
 
     def isatty(self) -> bool:
         return self._file.isatty()
+
+    def write_now(self, text: str) -> str | None:
+        """Write on the event loop what the terminal takes at once: a thread for each frame costs more than the frame.
+
+        Returns what the writing thread is to be given in any case, the empty text too; None: nothing is left.
+        """
+        if self._own is None or self._stalled or self._handed_on != self._written:
+            self._handed_on += 1
+            return text
+        data = self._encoded(text)
+        try:
+            done = os.write(self._own, data)
+        except BlockingIOError:
+            done = 0
+        except OSError:
+            return None  # nobody is there
+        if done == len(data):
+            return None
+        self._left = data[done:]
+        self._handed_on += 1
+        return ""
 
     def write(self, text: str) -> int:
         """Take text; it is written at the next flush, or when enough has gathered."""
@@ -71,7 +93,8 @@ class TerminalOutput:
     def flush(self) -> None:
         """Write what was taken, or as much of it as the terminal takes."""
         pieces = len(self._pending)
-        data = b"".join(self._pending)
+        data = b"".join((self._left, *self._pending))
+        self._left = b""
         self._pending.clear()
         self._pending_bytes = 0
         if data:
@@ -130,6 +153,12 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._output = TerminalOutput(cast("TextIO", sys.__stderr__), self._repaint_soon)
         self._file = cast("io.TextIOWrapper", self._output)
+
+    def write(self, data: str) -> None:
+        """Write at once, or as soon as the terminal takes it."""
+        rest = self._output.write_now(data)
+        if rest is not None:
+            super().write(rest)
 
     def _repaint_soon(self) -> None:
         self._loop.call_soon_threadsafe(lambda: self._app.refresh(layout=True))

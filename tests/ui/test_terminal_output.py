@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clawtop.ui.terminal_output import BUFFER_CHARS, CANCEL, TerminalOutput
+from clawtop.ui.terminal_output import BUFFER_BYTES, CANCEL, TerminalOutput
 from tests.support.samples import copy, sample
 from tests.support.terminals import LEAVE_ALTERNATE, Terminal, clawtop, open_terminal
 
@@ -61,7 +63,7 @@ def test_what_is_written_arrives_at_the_flush(pair: Pair) -> None:
 
 
 def test_much_text_does_not_wait_for_the_flush(pair: Pair) -> None:
-    pair.output.write("y" * BUFFER_CHARS)
+    pair.output.write("y" * BUFFER_BYTES)
     assert pair.read_all().startswith(b"yyy")
 
 
@@ -74,11 +76,38 @@ def test_a_terminal_that_does_not_read_loses_text_and_is_told_when_it_reads_agai
     pair.output.write("anew")
     pair.output.flush()
     assert pair.resumed == 1
-    assert pair.read_all() == (CANCEL + "anew").encode()
+    assert pair.read_all() == CANCEL + b"anew"
     pair.output.write("next")
     pair.output.flush()
     assert pair.resumed == 1
     assert pair.read_all() == b"next"
+
+
+def test_what_the_terminal_takes_at_once_needs_no_thread(pair: Pair) -> None:
+    assert pair.output.write_now("frame é") is None
+    assert pair.read_all() == "frame é".encode()
+
+
+def test_what_it_does_not_take_at_once_is_left_to_the_thread_in_order(pair: Pair) -> None:
+    text = "".join(f"{number:06}é" for number in range(20_000))
+    rest = pair.output.write_now(text)
+    assert rest == ""
+    assert pair.output.write_now("second") == "second"  # not before the first
+    read = pair.read_all()
+    for handed_on in (rest, "second"):
+        pair.output.write(handed_on)
+    flushing = threading.Thread(target=pair.output.flush)
+    flushing.start()
+    while flushing.is_alive() or select.select([pair.reader], [], [], 0)[0]:
+        read += pair.read_all()
+    assert read == (text + "second").encode()
+    assert pair.output.write_now("third") is None
+
+
+def test_nothing_is_written_at_once_while_it_does_not_read(pair: Pair) -> None:
+    pair.output.write(MORE_THAN_A_TERMINAL_HOLDS)
+    pair.output.flush()
+    assert pair.output.write_now("later") == "later"
 
 
 def test_a_terminal_that_is_gone_takes_nothing_and_nothing_fails(pair: Pair) -> None:
