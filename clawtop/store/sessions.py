@@ -18,7 +18,7 @@ from clawtop.core.lanes import classify_session_key
 from clawtop.core.model import Problem, Session
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.layout import AgentPaths, Layout
-from clawtop.store.wire import SESSIONS, flag, milliseconds, suspension, text
+from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
 
 MAX_SESSIONS_BYTES = 64 * MEGABYTE
 SETTLED = KNOWN_STATUSES - {RUNNING}
@@ -99,51 +99,37 @@ def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
     if not isinstance(entry, dict):
         problem = Problem("bad-session", key, "its entry is not an object")
         return Session(agent, key, None, None, problems=(problem,), lane_class=classify_session_key(key))
-    get = entry.get
-    session_id = text(get("sessionId"))
-    status = text(get("status"))
+    values, problems = session_entry(key, entry)
+    get = values.get
+    session_id, status = get("sessionId"), get("status")
     settled = status in SETTLED
+    if status is not None and status not in KNOWN_STATUSES:
+        problems = (*problems, Problem("unknown-status", key, "its status is none that clawtop knows"))
     return Session(
         agent=agent,
         key=key,
         session_id=session_id,
-        file=files.of(text(get("sessionFile")), session_id),
+        file=files.of(get("sessionFile"), session_id),
         status=_shared(status),
         active=False if settled else None,
         active_how=sys.intern(f"stored as {status}") if settled else "",
-        problems=tuple(_oddities(key, entry)),
-        updated_at=milliseconds(get("updatedAt")),
-        started_at=milliseconds(get("startedAt")),
-        ended_at=milliseconds(get("endedAt")),
-        provider=_shared(text(get("modelProvider")) or text(get("providerOverride"))),
-        model=_shared(text(get("model")) or text(get("modelOverride"))),
-        profile=_shared(text(get("authProfileOverride"))),
-        profile_source=text(get("authProfileOverrideSource")),
-        compaction_count=milliseconds(get("compactionCount")),
-        profile_compaction_count=milliseconds(get("authProfileOverrideCompactionCount")),
+        problems=problems,
+        updated_at=get("updatedAt"),
+        started_at=get("startedAt"),
+        ended_at=get("endedAt"),
+        provider=_shared(get("modelProvider") or get("providerOverride")),
+        model=_shared(get("model") or get("modelOverride")),
+        profile=_shared(get("authProfileOverride")),
+        profile_source=_shared(get("authProfileOverrideSource")),
+        compaction_count=get("compactionCount"),
+        profile_compaction_count=get("authProfileOverrideCompactionCount"),
         lane_class=classify_session_key(key),
         aborted_last_run=flag(get("abortedLastRun")),
         suspension=suspension(get("quotaSuspension")),
-        total_tokens=milliseconds(get("totalTokens")),
+        total_tokens=get("totalTokens"),
     )
 
 
 def _shared(value: str | None) -> str | None:
     """The one object for a text that thousands of entries have in common."""
     return None if value is None else sys.intern(value)
-
-
-_TEXTS = ("status", "sessionId", "sessionFile")
-_TIMES = ("updatedAt", "startedAt", "endedAt")
-
-
-def _oddities(key: str, entry: Mapping[str, Any]) -> Iterator[Problem]:
-    for name in _TEXTS:
-        if entry.get(name) is not None and text(entry[name]) is None:
-            yield Problem("wrong-type", key, f"{name} is not a text")
-    for name in _TIMES:
-        if entry.get(name) is not None and milliseconds(entry[name]) is None:
-            yield Problem("absurd-value", key, f"{name} is not a usable number")
-    status = text(entry.get("status"))
-    if status is not None and status not in KNOWN_STATUSES:
-        yield Problem("unknown-status", key, "its status is none that clawtop knows")
