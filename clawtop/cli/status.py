@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import shutil
 import sys
@@ -33,9 +34,13 @@ def run(args: argparse.Namespace) -> int:
     """Print the state. Exit 0, or 3 when it cannot be read; `--check` as its help says."""
     if args.watch:
         return _watch(args)
-    from clawtop.cli.common import load_incident
+    gc.disable()  # everything that is read stays until the end: collecting in between finds nothing
+    try:
+        from clawtop.cli.common import load_incident
 
-    return _show(load_incident(args), args)
+        return _show(load_incident(args), args)
+    finally:
+        gc.enable()
 
 
 def print_plain(args: argparse.Namespace) -> int:

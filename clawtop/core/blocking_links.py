@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from clawtop.core.blocking_node import WEIGHT, Node, NodeKind, Severity
-from clawtop.core.cooldown import ProfileState, profile_state, schedule_for
+from clawtop.core.cooldown import ProfileState, Schedules, profile_state
 from clawtop.core.model import (
     AgentInfo,
     Event,
@@ -49,12 +49,7 @@ class World:
             if agent.store is not None
             for profile in agent.store.profiles
         }
-        self.schedules = {
-            provider: schedule_for(
-                snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider
-            )
-            for provider in {profile.provider for profile in self.profiles.values()}
-        }
+        self.schedules = Schedules(snapshot)
         self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
         self.pins: dict[tuple[str, str, str | None, str | None], Node | None] = {}
         self.ghosts: dict[str, str] = {}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, SCHEDULES, Backoff, Schedule, schedule_for
+from clawtop.core.cooldown_schedules import DEFAULT_SCHEDULE, SCHEDULES, Backoff, Schedule, Schedules, schedule_for
 from clawtop.core.cooldown_windows import (
     Window,
     active_windows,
@@ -34,6 +34,7 @@ __all__ = [
     "FailureCost",
     "ProfileState",
     "Schedule",
+    "Schedules",
     "Window",
     "active_windows",
     "back_at",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import CooldownConfig, Generation
+from clawtop.core.model import CooldownConfig, Generation, Snapshot
 from clawtop.core.provider_ids import NAMES_2026_3, NAMES_2026_5, NAMES_2026_6, NAMES_2026_9, ProviderNames
 
 MINUTE_MS = 60_000
@@ -244,6 +244,21 @@ def schedule_for(
         auth_permanent=billing if base is _2026_3 else permanent,
         failure_window_ms=_configured(config.failure_window_hours, HOUR_MS, base.failure_window_ms),
     )
+
+
+class Schedules:
+    """The schedule of each provider in one snapshot, each worked out once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._version = snapshot.openclaw_version or snapshot.generation
+        self._config = snapshot.config.auth.cooldowns
+        self._known: dict[str, Schedule] = {}
+
+    def __getitem__(self, provider: str) -> Schedule:
+        known = self._known.get(provider)
+        if known is None:
+            known = self._known[provider] = schedule_for(self._version, self._config, provider)
+        return known
 
 
 def _base(version: str | Generation | None) -> Schedule:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.core.blocking import Node, NodeKind, Severity
-from clawtop.core.cooldown import ProfileState, profile_state
-from clawtop.core.forecast import schedule_of
+from clawtop.core.cooldown import ProfileState, Schedules, profile_state
 from clawtop.core.model import EventKind, Profile, Snapshot
 from clawtop.text import safe
 
@@ -40,7 +39,7 @@ class Standing:
 def standing(snapshot: Snapshot, now: int, tree: Iterable[Node]) -> Standing:
     """How things stand in `snapshot` at `now`. `tree`: its blocking tree."""
     owned = tuple(_owned(snapshot))
-    schedules = {provider: schedule_of(snapshot, provider) for provider in {profile.provider for profile in owned}}
+    schedules = Schedules(snapshot)
     nodes = tuple(tree)
     return Standing(
         at=now,

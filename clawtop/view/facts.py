@@ -15,7 +15,7 @@ from typing import Any
 
 from clawtop.core import blocking
 from clawtop.core.blocking import Node, blocking_tree
-from clawtop.core.cooldown import FailureCost, ProfileState, bypasses_cooldown, next_failure_cost
+from clawtop.core.cooldown import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
 from clawtop.core.explanation import ProfileExplanation, explain_profile
 from clawtop.core.model import (
     AgentInfo,
@@ -29,7 +29,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
-from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, Schedules, changes_at
+from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, changes_at
 
 
 class Memory:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from clawtop.core.cooldown import (
     ProfileState,
-    Schedule,
+    Schedules,
     Window,
     active_windows,
     profile_state,
@@ -95,21 +95,6 @@ ANY_OTHER_MODEL = "\0"
 Place = tuple[int | None, str]
 _NO_PLACE: Place = (None, "")
 _WAITING = frozenset({ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED})
-
-
-class Schedules:
-    """The cooldown schedule of each provider in one snapshot."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._version = snapshot.openclaw_version or snapshot.generation
-        self._config = snapshot.config.auth.cooldowns
-        self._known: dict[str, Schedule] = {}
-
-    def __getitem__(self, provider: str) -> Schedule:
-        known = self._known.get(provider)
-        if known is None:
-            known = self._known[provider] = schedule_for(self._version, self._config, provider)
-        return known
 
 
 def judged_provider(

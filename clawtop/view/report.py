@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from clawtop.core.cooldown import ProfileState, active_windows, profile_state, stat_problems
-from clawtop.core.forecast import chain_recovery, schedule_of
+from clawtop.core.cooldown import ProfileState, Schedules, active_windows, profile_state, stat_problems
+from clawtop.core.forecast import chain_recovery
 from clawtop.core.model import (
     AgentInfo,
     Lock,
@@ -31,6 +31,7 @@ SCHEMA = 1
 def report(snapshot: Snapshot) -> dict[str, Any]:
     """The whole status object."""
     now = snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
+    schedules = Schedules(snapshot)
     return {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
@@ -42,7 +43,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             "pid": snapshot.gateway.pid,
             "port": snapshot.gateway.port,
         },
-        "agents": [_agent(agent, snapshot, now) for agent in snapshot.agents],
+        "agents": [_agent(agent, snapshot, schedules, now) for agent in snapshot.agents],
         "sessions": [_session(session) for session in snapshot.sessions],
         "locks": [_lock(lock, now) for lock in snapshot.locks],
         "holders": [_holder(holder) for holder in snapshot.holders],
@@ -63,20 +64,20 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> dict[str, Any]:
+def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, now: int) -> dict[str, Any]:
     store = agent.store
-    ranks = profile_ranks(agent, snapshot, now)
+    ranks = profile_ranks(agent, snapshot, now, schedules)
     return {
         "id": agent.id,
         "store": {
             "path": store.path if store else None,
             "problem": str(store.problem) if store and store.problem else None,
         },
-        "profiles": [_profile(profile, snapshot, ranks, now) for profile in (store.profiles if store else ())],
+        "profiles": [_profile(profile, schedules, ranks, now) for profile in (store.profiles if store else ())],
     }
 
 
-def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int) -> dict[str, int]:
+def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int, schedules: Schedules) -> dict[str, int]:
     """Profile id -> place in its provider's resolved order, from 0; a profile that would not be tried has none."""
     if agent.store is None:
         return {}
@@ -88,7 +89,7 @@ def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int) -> dict[str, i
             agent.store.order,
             snapshot.config.auth,
             now,
-            schedule_of(snapshot, provider),
+            schedules[provider],
         )
         ranks.update({profile_id: rank for rank, profile_id in enumerate(order.ids)})
     return ranks
@@ -98,8 +99,8 @@ ANY_MODEL = ""
 """No window names this model, so that only windows of all models count: a cooldown of one model leaves `usable`."""
 
 
-def _profile(profile: Profile, snapshot: Snapshot, ranks: Mapping[str, int], now: int) -> dict[str, Any]:
-    schedule = schedule_of(snapshot, profile.provider)
+def _profile(profile: Profile, schedules: Schedules, ranks: Mapping[str, int], now: int) -> dict[str, Any]:
+    schedule = schedules[profile.provider]
     state, until = profile_state(profile, now, schedule, ANY_MODEL)
     stats = profile.stats
     return {
