@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import html
 import re
 import struct
 import sys
@@ -25,6 +26,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from clawtop.core.model import Snapshot  # noqa: E402 - the script runs from a checkout
 from clawtop.core.plan import Plan  # noqa: E402
+from clawtop.text import cells  # noqa: E402
 from clawtop.ui.operate import Desk, HolderFacts  # noqa: E402
 from clawtop.view.plan_lines import ReceiptFacts  # noqa: E402
 from tests.support.screens import make_app  # noqa: E402
@@ -33,6 +35,10 @@ from tests.support.worlds import INCIDENT, TOLD  # noqa: E402
 FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 """Textual's export loads a font from a server; the pictures use what is there."""
+
+TEXT = re.compile(r'<text class="([^"]*)" x="([0-9.]+)" y="([0-9.]+)" textLength="[0-9.]+"[^>]*>([^<]*)</text>')
+CELL_WIDTH = 12.2
+"""Of Rich's export, in the units of the picture."""
 
 DIGEST_KEY = b"svg-sha256"
 
@@ -73,7 +79,20 @@ async def draw(scene: Scene) -> str:
             await pilot.press(key)
             await pilot.pause()
         svg = app.export_screenshot(title="clawtop")
-    return re.sub(r"font-family: Fira Code[^;]*;", f"font-family: {FONTS};", FONT_FACE.sub("", svg))
+    svg = re.sub(r"font-family: Fira Code[^;]*;", f"font-family: {FONTS};", FONT_FACE.sub("", svg))
+    return TEXT.sub(on_grid, svg)
+
+
+def on_grid(text: re.Match[str]) -> str:
+    """A run of text as words, each at its own cell: fonts differ in the widths of arrows, bars and boxes."""
+    style, x, y, content = text.groups()
+    out = []
+    for word in re.finditer(r"[!-~]+|[^\x00-\x7f\xa0]", html.unescape(content)):
+        column = cells(html.unescape(content)[: word.start()].replace("\xa0", " "))
+        left, width = float(x) + column * CELL_WIDTH, cells(word.group()) * CELL_WIDTH
+        shown = html.escape(word.group(), quote=False)
+        out.append(f'<text class="{style}" x="{left:g}" y="{y}" textLength="{width:g}">{shown}</text>')
+    return "".join(out)
 
 
 def digest(svg: str) -> bytes:

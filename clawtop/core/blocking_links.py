@@ -335,7 +335,7 @@ class World:
         key = (profile.owner_agent, profile.id, model, source)
         if key not in self.pins:
             node = self._profile(profile, model)
-            label = f"pinned by {safe(source or 'OpenClaw', 20)} to {node.label}" if node is not None else ""
+            label = f"pinned by {safe(source or 'OpenClaw', 20)}: {node.label}" if node is not None else ""
             self.pins[key] = replace(node, label=label, how="sessions.json") if node is not None else None
         return self.pins[key]
 
