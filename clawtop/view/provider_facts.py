@@ -85,8 +85,10 @@ class ProviderFacts:
 
     @property
     def back_at(self) -> int | None:
-        """When the first one is back, if none is usable and an end is recorded."""
-        return min((e.until for e in self.profiles if e.until is not None and e.state in _WAITING), default=None)
+        """When the first one is back that waits, for a single model too, where an end is recorded."""
+        ends = [e.until for e in self.profiles if e.until is not None and e.state in _WAITING]
+        ends += [max(window.until for window in e.windows) for e in self.profiles if e.serves and e.windows]
+        return min(ends, default=None)
 
 
 ANY_OTHER_MODEL = "\0"

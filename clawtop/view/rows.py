@@ -62,16 +62,19 @@ def _why_empty(env: Env) -> Line:
     return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
 
 
+_NOT_BACK = "and none comes back by itself"
+
+
 def _provider_band(item: ProfileRow, env: Env) -> Line:
     assert isinstance(item, ProviderFacts)  # noqa: S101 - bands are made from providers only
     parts: list[Line] = [((safe(item.provider), Tone.BAND),)]
     tone = Tone.DIM if item.usable == len(item.profiles) else Tone.WARN if item.usable else Tone.BAD
     if item.next is not None:
         parts.append(((f"{item.usable} of {len(item.profiles)} usable", tone),))
-    elif item.back_at is not None:
-        parts.append(((f"none usable, first back in {countdown(item.back_at, env.now)}", tone),))
     else:
-        parts.append((("none usable, and none comes back by itself", tone),))
+        what = f"{item.usable} usable, none for the model asked first" if item.usable else "none usable"
+        back = f"first back in {countdown(item.back_at, env.now)}" if item.back_at is not None else _NOT_BACK
+        parts.append(((f"{what}, {back}", tone),))
     if item.order_source is not None:
         parts.append(((f"order from {item.order_source}", Tone.DIM),))
     if not item.everyone or len(env.facts.agents) > 1:

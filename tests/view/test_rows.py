@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clawtop.commands import TargetKind
-from clawtop.core.model import Profile, Session, Snapshot, UsageStats
+from clawtop.core.model import ModelRef, Profile, Session, Snapshot, UsageStats
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
@@ -97,6 +97,16 @@ def test_profiles_stand_in_the_order_of_trying_below_their_provider() -> None:
     ]
     marked = [row.key for row in table.rows if not row.band and cells(table, row.key)["profile"].startswith("▸")]
     assert marked == ["openai:legacy@main", "google:vertex@main"]
+
+
+def test_a_provider_whose_only_usable_profile_cools_for_the_model_asked_first_says_so() -> None:
+    scoped = profile("openai:a", cooling(17 * SECOND, model="gpt-5.2"))
+    out = profile("openai:b", cooling(90 * SECOND))
+    only = replace(agent("main", (scoped, out)), models=(ModelRef("openai", "gpt-5.2"),))
+    snapshot = replace(CALM, agents=(only,))
+    assert text_of(row_line(snapshot, "openai@main")).rstrip() == (
+        "openai · 1 usable, none for the model asked first, first back in 17s"
+    )
 
 
 def test_agents_that_see_a_provider_alike_share_its_rows() -> None:
