@@ -532,7 +532,7 @@ def verbs() -> tuple[Command, ...]:
 def why_not(item: Command, context: Context) -> str | None:
     """Why `item` cannot run now, as a sentence fragment for a person; None when it can."""
     if item.targets and (context.target is None or context.target.kind not in item.targets):
-        kinds = " or ".join(sorted(item.targets)) if item.targets != _ROW else "a row"
+        kinds = " or ".join(sorted(f"a {kind}" for kind in item.targets)) if item.targets != _ROW else "a row"
         return f"move to {kinds} first"
     if item.dangerous:
         refusal = _not_replaying(context) or (item.check(context) if item.check else None)

@@ -72,7 +72,7 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
     if item.next is not None:
         parts.append(((f"{item.usable} of {len(item.profiles)} usable", tone),))
     else:
-        what = f"{item.usable} usable, none for the model asked first" if item.usable else "none usable"
+        what = f"{item.usable} usable for other models" if item.usable else "none usable"
         back = f"first back in {countdown(item.back_at, env.now)}" if item.back_at is not None else _NOT_BACK
         parts.append(((f"{what}, {back}", tone),))
     if item.order_source is not None:

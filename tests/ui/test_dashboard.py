@@ -241,7 +241,7 @@ async def test_a_command_that_cannot_run_says_why() -> None:
         assert said(screen_lines(app)) == "Clear cooldown: READ-ONLY: press a to arm"
         await pilot.press("u")
         await pilot.pause()
-        assert said(screen_lines(app)) == "Unlock: move to lock first"
+        assert said(screen_lines(app)) == "Unlock: move to a lock first"
         clock.pause(6.0)
         app._tick()
         await pilot.pause()

@@ -105,7 +105,7 @@ def test_a_provider_whose_only_usable_profile_cools_for_the_model_asked_first_sa
     only = replace(agent("main", (scoped, out)), models=(ModelRef("openai", "gpt-5.2"),))
     snapshot = replace(CALM, agents=(only,))
     assert text_of(row_line(snapshot, "openai@main")).rstrip() == (
-        "openai · 1 usable, none for the model asked first, first back in 17s"
+        "openai · 1 usable for other models, first back in 17s"
     )
 
 
