@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
 
 HOMES: dict[str, tuple[str, ...]] = {
     "textual": ("ui/",),
-    "rich": (),
+    "rich": ("ui/",),
     "pydantic": ("store/", "engine/providers/"),
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),

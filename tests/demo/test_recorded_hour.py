@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -101,10 +102,10 @@ async def test_an_hour_replays_to_the_same_screens(tmp_path: Path) -> None:
     frames = [frame.snapshot for frame in recording.frames]
     assert len(frames) > 50, "something has happened"
     assert frames[-1].taken_at - frames[0].taken_at > 0.9 * HOUR_MS
-    by_time = dict(shown)
-    for frame in frames:
-        assert screens(frame, frame.taken_at) == by_time[frame.taken_at]
-    assert len(frames) > 0.9 * len(shown), "only what adds nothing but events makes no frame"
+    starts = [frame.taken_at for frame in frames]
+    for at, lines in shown:
+        frame = frames[bisect_right(starts, at) - 1]  # what adds nothing but events makes no frame of its own
+        assert screens(frame, at) == lines
     assert path.stat().st_size < HOUR_LIMIT
     assert {event.source for event in recording.events} >= {"engine", "demo", "snapshot"}
     assert_plays(Player(recording, ManualClock()), frames)
