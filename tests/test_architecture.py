@@ -134,3 +134,7 @@ def test_the_map_names_nothing_that_is_gone() -> None:
     text = (PACKAGE / "__init__.py").read_text()
     for name in re.findall(r"^    (\w+)\.py", text, re.MULTILINE):
         assert (PACKAGE / f"{name}.py").is_file()
+
+
+def test_the_app_stays_small() -> None:
+    assert len((PACKAGE / "ui" / "app.py").read_text().splitlines()) <= 250

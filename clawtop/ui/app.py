@@ -20,19 +20,20 @@ from clawtop.errors import ClawtopError
 from clawtop.text import shown
 from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commanding import run_command
+from clawtop.ui.flash import Flash
 from clawtop.ui.incident import Vigil
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
 from clawtop.ui.ports import Operator, Options, Source
 from clawtop.ui.preparation import Preparation
-from clawtop.ui.screens.base import FLASH_SECONDS, DashboardScreen
+from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.main import MainScreen
-from clawtop.ui.terminal import on_ending_signals, terminal_is_gone
+from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import TerminalDriver
 from clawtop.ui.theme import THEMES, Look, textual_theme
 from clawtop.ui.working import attach
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
-from clawtop.view.line import Line, Tone
+from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
     from clawtop.ui.work import Work
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 TICK_SECONDS = 1.0
 SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
-CLOSED_TERMINAL_EXIT = 129
 
 
 class ClawtopApp(App[None]):
@@ -75,18 +75,15 @@ class ClawtopApp(App[None]):
         self.work = work
         attach(self)
         self.vigil = Vigil(options.incident)
-        self.paused = False
+        self.paused = self._unseen = False
         self.facts: Facts | None = None
         self._preparation = Preparation(self)
         self.on_first_paint: Callable[[], None] = lambda: None
         self.on_armed: Callable[[], object] = lambda: None
-        self._unseen = False
         self.failure: str | None = None
-        self.said: Line | None = None
-        self._said_until = 0.0
+        self.flash = Flash(clock)
         self._pending: Snapshot | None = None
-        self._first = first
-        self._settles = first is not None
+        self._first, self._settles = first, first is not None
         for name in THEMES:
             self.register_theme(textual_theme(name))
         self.theme = theme
@@ -153,8 +150,7 @@ class ClawtopApp(App[None]):
             return
         if self.arming.expire():
             self.say("disarmed: nothing was pressed for five minutes", Tone.WARN)
-        if self.said is not None and self.clock.monotonic() >= self._said_until:
-            self.said = None
+        if self.flash.expire():
             self.view.draw_footer()
         if self.paused:
             return
@@ -215,8 +211,7 @@ class ClawtopApp(App[None]):
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say something in the footer's place for a few seconds."""
-        self.said = ((text, tone),)
-        self._said_until = self.clock.monotonic() + FLASH_SECONDS
+        self.flash.say(text, tone)
         with suppress(StopIteration):
             self.view.draw_footer()
 

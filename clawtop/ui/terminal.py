@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+CLOSED_TERMINAL_EXIT = 128 + signal.SIGHUP
 
 
 def on_ending_signals(leave: Callable[[int], None]) -> None:

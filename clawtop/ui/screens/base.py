@@ -21,7 +21,6 @@ from clawtop.view.line import Line, Tone
 if TYPE_CHECKING:
     from clawtop.ui.app import ClawtopApp
 
-FLASH_SECONDS = 5.0
 BAR_LINES = 4
 """Lines of first line, headline and footer."""
 
@@ -140,7 +139,7 @@ class DashboardScreen(Screen[None]):
         self.query_one("#footer", LineBar).show(self._footer())
 
     def _footer(self) -> Line:
-        said = self.claw.said
+        said = self.claw.flash.line
         if said is not None:
             return ((" ", Tone.PLAIN), *said)
         return footer_line(self.context, self.app.size.width)
