@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
 
 from clawtop.core.model import FailureReason
+from clawtop.core.retry_after import retry_after_seconds
 from clawtop.errors import ClawtopError
 from clawtop.text import shown
 
@@ -100,21 +101,6 @@ class ProviderError(ClawtopError):
         return {name: value for name, value in facts.items() if value is not None}
 
 
-def retry_after_ms(headers: Mapping[str, str], now_ms: int) -> int | None:
-    """The wait that `retry-after-ms` or `retry-after` (seconds or an HTTP date) asks for; None if unreadable."""
-    try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return max(0, int(float(milliseconds)))
-        if not (value := headers.get("retry-after")):
-            return None
-        try:
-            return max(0, int(float(value) * 1000))
-        except ValueError:
-            return max(0, int(parsedate_to_datetime(value).timestamp() * 1000) - now_ms)
-    except (ValueError, OverflowError, TypeError):
-        return None
-
-
 def error_object(body: str) -> Mapping[str, Any] | None:
     """The `error` object of a JSON error body, whatever its nesting; None when there is none."""
     try:
@@ -163,6 +149,7 @@ def from_status(provider: str, status: int, headers: Mapping[str, str], body: st
         )
     error = error_object(body)
     _, code, words = named(error) if error is not None else (None, None, "")
+    wait = retry_after_seconds({name.lower(): value for name, value in headers.items()}, now_ms)
     return ProviderError(
         ErrorKind.HTTP,
         f"{status} {words or body.strip() or 'status code (no body)'}",
@@ -170,7 +157,7 @@ def from_status(provider: str, status: int, headers: Mapping[str, str], body: st
         status=status,
         code=code,
         request_id=request_id,
-        retry_after_ms=retry_after_ms(headers, now_ms),
+        retry_after_ms=None if wait is None else math.ceil(wait * 1000),
         body=body,
     )
 
