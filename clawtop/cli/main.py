@@ -102,5 +102,7 @@ def _report(error: ClawtopError, *, as_json: bool) -> None:
         import json
 
         facts = {"title": error.title, "unchanged": error.unchanged, "hint": error.hint}
+        if holder := getattr(error, "holder", ""):
+            facts["holder"] = holder
         print(json.dumps({"schema": 1, "error": facts, "exit_code": error.exit_code}))
     print(f"clawtop: {error}", file=sys.stderr)

@@ -97,6 +97,8 @@ def verdict(
     if recorded is not None and owner.start_ticks is not None:
         same = recorded == owner.start_ticks
         return Verdict(VerdictKind.HELD, ("alive", "same-start")) if same else _stale("recycled-pid")
+    if owner.start_ticks is None:  # macOS, where a pid that is gone is the only proof
+        return Verdict(VerdictKind.HELD, ("alive",))
     # The newer of both times: a copied or touched file must not look older than its lock, nor the other way round.
     written = max(file.mtime, created_at(file) or file.mtime)
     if written <= now and owner.boot_at is not None and written + CLOCK_SLACK_MS < owner.boot_at:

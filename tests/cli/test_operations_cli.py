@@ -157,6 +157,8 @@ def test_a_lock_that_stays_taken_is_exit_2_and_names_its_holder(
     assert publish(str(lock), {"pid": os.getpid(), "createdAt": "2026-05-20T12:00:00.000Z"})
     assert clawtop(directory, "clear", "fakeai:one", "--yes", "--wait", "0.1") == 2
     assert f"pid {os.getpid()}" in capsys.readouterr().err
+    assert clawtop(directory, "clear", "fakeai:one", "--yes", "--wait", "0.1", "--json") == 2
+    assert f"pid {os.getpid()}" in json.loads(capsys.readouterr().out)["error"]["holder"]
     assert stats(directory) == COOLING
     assert lock.exists()
 

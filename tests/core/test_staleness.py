@@ -43,18 +43,20 @@ def living(ticks: int | None = None, **more: Any) -> ProcessEvidence:
 
 
 TAKEN = {"pid": PID, "createdAt": WRITTEN, "starttime": 900}
-TAKEN_ON_MACOS = {"pid": PID, "createdAt": WRITTEN}
+WITHOUT_START = {"pid": PID, "createdAt": WRITTEN}
 
 OURS = [
     ("dead owner", TAKEN, DEAD, VerdictKind.STALE, ("dead-pid",)),
     ("zombie", TAKEN, ProcessEvidence(PID, False, zombie=True), VerdictKind.STALE, ("dead-pid", "zombie")),
     ("its process", TAKEN, living(900), VerdictKind.HELD, ("alive", "same-start")),
     ("another process with its pid", TAKEN, living(901), VerdictKind.STALE, ("recycled-pid",)),
-    ("no start time to compare", TAKEN_ON_MACOS, living(900), VerdictKind.HELD, ("alive",)),
+    ("no start time to compare", WITHOUT_START, living(900), VerdictKind.HELD, ("alive",)),
     ("own start time not to be seen", TAKEN, living(None), VerdictKind.HELD, ("alive",)),
-    ("began later", TAKEN_ON_MACOS, living(started_at=NOW - 5_000), VerdictKind.STALE, ("started-after-lock",)),
-    ("began at about that time", TAKEN_ON_MACOS, living(started_at=NOW - 8_500), VerdictKind.HELD, ("alive",)),
-    ("booted later", TAKEN_ON_MACOS, living(boot_at=NOW - 5_000), VerdictKind.STALE, ("older-than-boot",)),
+    ("began later", WITHOUT_START, living(900, started_at=NOW - 5_000), VerdictKind.STALE, ("started-after-lock",)),
+    ("began at about that time", WITHOUT_START, living(900, started_at=NOW - 8_500), VerdictKind.HELD, ("alive",)),
+    ("booted later", WITHOUT_START, living(900, boot_at=NOW - 5_000), VerdictKind.STALE, ("older-than-boot",)),
+    ("began later, macOS", WITHOUT_START, living(started_at=NOW - 5_000), VerdictKind.HELD, ("alive",)),
+    ("booted later, macOS", WITHOUT_START, living(boot_at=NOW - 5_000), VerdictKind.HELD, ("alive",)),
     (
         "its process, clock set forward",
         TAKEN,
@@ -218,7 +220,7 @@ def test_a_signal_across_users_fails_and_counts_as_death() -> None:
 def test_an_orphan_of_the_process_that_wants_the_lock() -> None:
     assert openclaw_verdict(lock(TAKEN), living(900), NOW, B, LIMITS, own_pid=PID).reasons == ("orphan-self-pid",)
     assert openclaw_verdict(lock(TAKEN), living(900), NOW, A, LIMITS, own_pid=PID).reasons == ()
-    bare = openclaw_verdict(lock(TAKEN_ON_MACOS), living(), NOW, A, LIMITS, own_pid=PID)
+    bare = openclaw_verdict(lock(WITHOUT_START), living(), NOW, A, LIMITS, own_pid=PID)
     assert bare.reasons == ("orphan-self-pid",)
 
 
