@@ -8,7 +8,6 @@ deals with it. Every node says how it is known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from clawtop.core.blocking_links import AUTH_HOLD_MS, LONG_WAIT_MS, World
 from clawtop.core.blocking_node import WEIGHT, Node, NodeKind, Severity
@@ -57,8 +56,7 @@ def _grouped(trees: list[Node]) -> Iterator[Node]:
         if tree.id in groups and tree.kind is NodeKind.SESSION:
             members = groups[tree.id]
             names = ", ".join(safe(member.id, 40) for member in members[:2])
-            yield replace(
-                tree,
+            yield tree._replace(
                 kind=NodeKind.GROUP,
                 label=f"{len(members)} sessions ({names}, …)",
                 since=min((member.since for member in members if member.since is not None), default=None),

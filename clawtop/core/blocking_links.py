@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from clawtop.core.blocking_node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.cooldown import ProfileState, Schedules, profile_state
@@ -336,7 +335,7 @@ class World:
         if key not in self.pins:
             node = self._profile(profile, model)
             label = f"pinned by {safe(source or 'OpenClaw', 20)}: {node.label}" if node is not None else ""
-            self.pins[key] = replace(node, label=label, how="sessions.json") if node is not None else None
+            self.pins[key] = node._replace(label=label, how="sessions.json") if node is not None else None
         return self.pins[key]
 
     def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:

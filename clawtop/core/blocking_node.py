@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class NodeKind(StrEnum):
@@ -26,9 +26,8 @@ class Severity(StrEnum):
     STUCK = "stuck"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One link of a chain.
+class Node(NamedTuple):
+    """One link of a chain. A tuple, because a thousand are made for a single look at a large state.
 
     Attributes:
         id: session key, lock path (of the lock that a process owns), run id, lane or profile id, exact.
