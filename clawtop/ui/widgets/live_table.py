@@ -44,10 +44,11 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self._rows: tuple[Row[Any], ...] = ()
         self._cursor = 0
         self._now = 0
+        self._env: Env | None = None
         self._columns: tuple[Placed[Any], ...] = ()
         self._placed_for = -1
         self._drawn: dict[int, Line] = {}
-        self._cells: dict[int, tuple[Row[Any], Sequence[Line]]] = {}
+        self._cells: dict[int, tuple[Row[Any], Sequence[Line], Line]] = {}
         self._moved_at: float | None = None
 
     # --- content -------------------------------------------------------------------------------------------------
@@ -132,16 +133,25 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
     def _width(self) -> int:
         return self.scrollable_content_region.width
 
+    def _present(self, table: Table[Any]) -> Env:
+        """What cells look at: one and the same for all rows of a moment."""
+        env = self._env
+        if env is None or env.now != self._now or env.facts is not table.env.facts:
+            env = self._env = Env(table.env.facts, self._now, table.env.zone)
+        return env
+
     def _row_line(self, table: Table[Any], index: int) -> Line:
         """The row's line; cells that only a new snapshot can change are kept from before."""
         row = self._rows[index]
-        env = Env(table.env.facts, self._now, table.env.zone)
+        margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
         known = self._cells.get(index)
         before = known[1] if known is not None and known[0] is row else ()
-        cells = render_cells(row, table, self._columns, env, before)
-        self._cells[index] = (row, cells)
-        margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
-        return (margin, *joined(cells))
+        cells = render_cells(row, table, self._columns, self._present(table), before)
+        if known is not None and cells == before and known[2][0] is margin:
+            return known[2]
+        line = (margin, *joined(cells))
+        self._cells[index] = (row, cells, line)
+        return line
 
     def _line(self, y: int, width: int) -> Line:
         table = self.table
