@@ -138,6 +138,12 @@ def _reopened(file: TextIO) -> int | None:
         return None
 
 
+def _screen() -> TextIO:
+    """What Textual draws on, standard error; standard output where the former goes elsewhere (`2>errors.txt`)."""
+    error, output = cast("TextIO", sys.__stderr__), cast("TextIO", sys.__stdout__)
+    return error if error.isatty() or not output.isatty() else output
+
+
 def _writable(descriptor: int, seconds: float) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
@@ -151,7 +157,7 @@ class TerminalDriver(LinuxDriver):
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._output = TerminalOutput(cast("TextIO", sys.__stderr__), self._repaint_soon)
+        self._output = TerminalOutput(_screen(), self._repaint_soon)
         self._file = cast("io.TextIOWrapper", self._output)
 
     def write(self, data: str) -> None:

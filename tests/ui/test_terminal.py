@@ -214,3 +214,21 @@ def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path
         terminal.wait_for("ARMED")
         terminal.send("q")
         assert terminal.exit_code() == 0
+
+
+def test_errors_sent_elsewhere_do_not_take_the_screen_with_them(state_dir: Path, tmp_path: Path) -> None:
+    errors = tmp_path / "errors.txt"
+    argv = [
+        "/bin/sh",
+        "-c",
+        'to=$1; shift; exec "$@" 2>"$to"',
+        "sh",
+        str(errors),
+        *clawtop("--state-dir", str(state_dir)),
+    ]
+    with open_terminal(argv) as terminal:
+        terminal.wait_for(FIRST)
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+        assert restored(terminal)
+    assert errors.read_bytes() == b""
