@@ -56,7 +56,7 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     operating         plan_lines, drain_lines, run_lines, run_log
     plain, report     the state as text and as JSON
 
-ui/    Textual, and nothing else: app, run, ports, terminal, terminal_output, screens/, widgets/, theme
+ui/    Textual and what it draws with: app, run, ports, terminal, terminal_output, screens/, widgets/, theme
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from

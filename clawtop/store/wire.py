@@ -43,7 +43,7 @@ def _fields(schema: core_schema.CoreSchema, names: tuple[str, ...]) -> dict[str,
 
 
 _ANYTHING = core_schema.any_schema()
-_TEXT = core_schema.nullable_schema(core_schema.str_schema(strict=True, pattern=r"\S"))
+_TEXT = core_schema.nullable_schema(core_schema.str_schema(strict=True, pattern=r"[^\s\x1c-\x1f]"))
 _NUMBER = core_schema.nullable_schema(core_schema.int_schema(strict=True, ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER))
 _MARKED = core_schema.with_default_schema(core_schema.none_schema(), default=_MARK)
 _SENSIBLE_ENTRY = core_schema.typed_dict_schema(

@@ -17,7 +17,6 @@ from clawtop.clock import Clock
 from clawtop.commands import Context, Target, command
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
-from clawtop.text import shown
 from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commanding import run_command
 from clawtop.ui.flash import Flash
@@ -33,6 +32,7 @@ from clawtop.ui.theme import THEMES, Look, textual_theme
 from clawtop.ui.working import attach
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
+from clawtop.view.headline import Unread
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class ClawtopApp(App[None]):
         self._preparation = Preparation(self)
         self.on_first_paint: Callable[[], None] = lambda: None
         self.on_armed: Callable[[], object] = lambda: None
-        self.failure: str | None = None
+        self.failure: Unread | None = None
         self.flash = Flash(clock)
         self._pending: Snapshot | None = None
         self._first, self._settles = first, first is not None
@@ -115,7 +115,7 @@ class ClawtopApp(App[None]):
         self.post_message(SnapshotArrived(snapshot))
 
     def _failed(self, error: ClawtopError) -> None:
-        self.failure = shown(str(error))
+        self.failure = Unread.of(error, self.clock.now_ms(), self.failure)
         self.view.refresh_time()
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:

@@ -11,7 +11,7 @@ import os.path
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from clawtop.core import blocking
 from clawtop.core.blocking import Node, blocking_tree
@@ -30,6 +30,9 @@ from clawtop.core.model import (
 )
 from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
 from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, changes_at
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class Memory:
@@ -51,18 +54,24 @@ class Facts:
     Attributes:
         now: when it was judged; countdowns use the present instead.
         changes_at: the next moment at which the judgement differs by itself: build anew from then on.
-        made: what was made of it once, by what makes it: tables, the headline's standing.
         memory: what earlier snapshots have left that may still hold.
     """
 
     def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
         self.memory = memory or Memory()
-        self.made: dict[Callable[..., Any], Any] = {}
+        self._made: dict[Callable[..., Any], Any] = {}
         self._explained: dict[tuple[str, str], ProfileExplanation | None] = {}
         self.snapshot = snapshot
         self.now = now
         self.agent = agent
         self.agents: tuple[AgentInfo, ...] = tuple(a for a in snapshot.agents if agent is None or a.id == agent)
+
+    def once(self, make: Callable[[A], T], argument: A) -> T:
+        """What `make` makes of this state, made when it is first asked for: a table, the headline's standing."""
+        if make not in self._made:
+            self._made[make] = make(argument)
+        made: T = self._made[make]
+        return made
 
     @cached_property
     def sessions(self) -> tuple[Session, ...]:
@@ -144,7 +153,7 @@ class Facts:
 
     def passing_tree(self) -> tuple[Node, ...]:
         """The same for a single look: it is not kept unless a view has it already."""
-        return self.__dict__.get("tree") or blocking_tree(self.snapshot, self.now, self.snapshot.events)
+        return self.tree if "tree" in self.__dict__ else blocking_tree(self.snapshot, self.now, self.snapshot.events)
 
     @cached_property
     def changes_at(self) -> int | None:

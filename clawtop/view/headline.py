@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from clawtop.commands import Arming
 from clawtop.core.cooldown import ProfileState
 from clawtop.core.model import GatewayState, Lock, LockKind, VerdictKind
-from clawtop.text import cells, safe
+from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, lock_age
 from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near
@@ -100,8 +101,7 @@ def _directory(path: str, room: int) -> Line:
 
 def headline(env: Env) -> tuple[Line, Line]:
     """Two lines: what can be used, and what is in the way."""
-    known = env.facts.made.get(_standing)
-    standing: _Standing = known if known is not None else env.facts.made.setdefault(_standing, _standing(env.facts))
+    standing = env.facts.once(_standing, env.facts)
     return _usable(standing, env), standing.trouble
 
 
@@ -271,18 +271,25 @@ def _jams(lock: Lock, now: int) -> bool:
     )
 
 
-def unread_lines(failure: str, read_at: int | None, now: int) -> tuple[Line, Line]:
-    """In the headline's place while the state cannot be read: what is wrong, and how old what stands below is.
+class Unread(NamedTuple):
+    """Why the state cannot be read, safe to show, and since when (ms since epoch)."""
 
-    Args:
-        failure: the error, safe to show.
-        read_at: when the state was last read (ms since epoch); None: not yet.
-    """
-    if read_at is None:
-        since = "Nothing has been read yet; it is tried again by itself."
+    why: str
+    since: int
+
+    @classmethod
+    def of(cls, error: object, now: int, before: Unread | None) -> Unread:
+        """After another failed read; the first one of a row counts."""
+        return cls(shown(str(error)), now if before is None else before.since)
+
+
+def unread_lines(unread: Unread, now: int, *, anything_shown: bool) -> tuple[Line, Line]:
+    """In the headline's place while the state cannot be read: what is wrong, and how old what stands below is."""
+    if anything_shown:
+        since = f"What stands here was read {duration(now - unread.since)} ago; it is tried again by itself."
     else:
-        since = f"What stands here was read {duration(now - read_at)} ago; it is tried again by itself."
-    return ((" BLIND ", Tone.BADGE_BAD), (f" {failure}", Tone.PLAIN)), ((since, Tone.WARN),)
+        since = "Nothing has been read yet; it is tried again by itself."
+    return ((" BLIND ", Tone.BADGE_BAD), (f" {unread.why}", Tone.PLAIN)), ((since, Tone.WARN),)
 
 
 def unread_first_line(width: int, arming: Arming) -> Line:

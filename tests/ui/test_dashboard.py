@@ -467,6 +467,18 @@ async def test_a_state_that_went_away_stays_on_the_screen_with_its_age() -> None
         assert "BLIND" not in screen_text(app)
 
 
+async def test_how_old_a_state_is_counts_from_the_first_read_that_failed() -> None:
+    app, source, clock = make_app(replace(CALM, taken_at=NOW - 3600 * SECOND))  # unchanged since, but read all the time
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        for _ in range(3):
+            source.fail(GONE)
+            await clock.advance(10.0)
+        app._tick()
+        await pilot.pause()
+        assert screen_lines(app)[2] == " What stands here was read 30s ago; it is tried again by itself."
+
+
 async def test_arming_makes_ready_and_disarming_does_not() -> None:
     app, _, _ = make_app(INCIDENT)
     armed: list[str] = []

@@ -128,7 +128,7 @@ class DashboardScreen(Screen[None]):
         self.query_one("#first-line", LineBar).show(first)
         lines: tuple[Line, ...] = ()
         if failure is not None:
-            lines = unread_lines(failure, env.facts.snapshot.taken_at if env is not None else None, app.now)
+            lines = unread_lines(failure, app.clock.now_ms(), anything_shown=env is not None)
         elif env is not None:
             lines = headline(env)
         self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in lines))

@@ -15,7 +15,7 @@ from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.ui.commanding import show_target
-from clawtop.ui.screens.main import TablesScreen, made
+from clawtop.ui.screens.main import TablesScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.ui.work import session_of
 from clawtop.view.columns import Env, Row, Table
@@ -65,7 +65,7 @@ class StackedScreen(TablesScreen):
     def show_state(self, env: Env) -> None:
         tables = self.tables
         for table, maker in zip(tables, self.makers, strict=True):
-            table.show(made(maker, env), env.now)
+            table.show(env.facts.once(maker, env), env.now)
         wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
         room = self.app.size.height - self.BARS
         heights = shared_heights(room, wants, (LEAST_HEIGHT,) * len(tables), roomy=0)

@@ -27,14 +27,6 @@ LEAST_HEIGHTS = (6, 5, 3)
 Maker = Callable[[Env], Table[Any]]
 
 
-def made(maker: Maker, env: Env) -> Table[Any]:
-    """The table, made once for each state."""
-    known: Table[Any] | None = env.facts.made.get(maker)
-    if known is None:
-        known = env.facts.made[maker] = maker(env)
-    return known
-
-
 class TablesScreen(DashboardScreen):
     """A view of tables with one of them focused: movement, filter, sort.
 
@@ -48,7 +40,7 @@ class TablesScreen(DashboardScreen):
     def prepare(self, env: Env) -> None:
         super().prepare(env)
         for maker in self.makers:
-            made(maker, env)
+            env.facts.once(maker, env)
 
     @property
     def is_composed(self) -> bool:
@@ -149,7 +141,7 @@ class MainScreen(TablesScreen):
 
     def show_state(self, env: Env) -> None:
         for table, maker in zip(self.tables, self.makers, strict=True):
-            table.show(made(maker, env), env.now)
+            table.show(env.facts.once(maker, env), env.now)
         self._lay_out()
         self._draw_detail(env)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from clawtop.ui.screens.main import TablesScreen, made
+from clawtop.ui.screens.main import TablesScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env
 from clawtop.view.rows import warning_table
@@ -21,7 +21,7 @@ class WarningsScreen(TablesScreen):
         yield LiveTable(id="warnings")
 
     def show_state(self, env: Env) -> None:
-        self.tables[0].show(made(warning_table, env), env.now)
+        self.tables[0].show(env.facts.once(warning_table, env), env.now)
 
     def tick(self, env: Env) -> None:
         self.tables[0].tick(env.now)
