@@ -8,43 +8,42 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     clock.py     the one door through which time enters
     commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
 
-core/  decides: pure functions over frozen values; standard library only, no clock, no I/O
+core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
     model             the nouns: Profile, UsageStats, Lock, Session, PromptHolder, Event, Snapshot ...
-    what failed       failure (the answer), error_record, error_signal, failure_signal, failure_rules, failure_phrases,
-                      billing_phrases, phrases, error_text, retry_after
-    how long it cools cooldown, cooldown_schedules (numbers per generation), cooldown_windows, profile_state, marking
-    who is next       rotation, eligibility, provider_ids, session_override, explanation
-    when it is back   forecast, cooldown_decision
-    what then         failover, failover_steps (effects, in order), fallback (the chain of models), candidate_failure,
-                      consequences, compaction
-    who may prompt    admission (the registry), fence, recovery, attention, drain, lanes, lane_queue
-    locks             staleness (both verdicts), session_lock_rules, lock_limits, activity (is a run going on)
-    operations        plan, plan_target, auth_edit
-    the incident      blocking, blocking_links, blocking_node, lane_stats, metrics, timeline, happenings, notices,
-                      openclaw_runs
-    the rest          config_checks, diff, javascript (values as OpenClaw's own language reads them)
+    javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
+    failure/          what failed: classify (the answer), record, signal, status, rules, phrase_tables, billing_tables,
+                      phrases, pasted (an error as text), retry_after
+    cooldown/         how long it cools: stats, schedules (numbers per generation), windows, profile_state, marking
+    rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
+    failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
+                      candidate, consequences, compaction
+    session/          who may prompt: admission (the registry), fence, recovery, attention, drain, lanes, lane_queue,
+                      activity (is a run going on), openclaw_runs
+    locks/            staleness (both verdicts), session_rules, limits
+    operations/       plan, target, edit
+    incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it
-    where it is       layout, copies, generation, mounts, environment
-    reading           config, config_part, wire, json_text, auth_json, auth_reader, auth_sqlite, sessions, session_rows,
-                      transcript, conversation, lockfile, locks, processes, life, gateway, gateway_token, gateway_log,
-                      log_lines, log_words, fingerprint
-    writing           openclaw_lock (OpenClaw's protocol), auth_lock, auth_target, auth_update, auth_state, json_edit,
-                      atomic, transcript_write, session_entry
-    clawtop's own     holders, holder_record, journal, mark_spool, recording, bundle
-    for a call        credentials, secrets, model_config
+    place/            where it is: layout, copies, generation, databases, mounts, environment
+    auth/             json_files, databases, reader; writing: lock, target, update, state, json_edit
+    sessions/         index (sessions.json), rows, entry, trajectory, transcript_write, conversation, fingerprint
+    locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
+    gateway/          liveness, token, log, log_lines, log_words
+    own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, bundle
+    provider/         for a call: credentials, secrets, model_config
+    for all           config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
-    hub, feed         dirty sources -> snapshots; what stands beside the hub: gateway, gateway_watch, tape
-    player            a recording in the hub's place
-    operations        plans -> receipts: locked, receipts, verification, leftovers
-    driver            drive a session: opening, desk, session_choice, turn, drive (the handle), events, journal_writer
-    runner, chain     one model, then the next: attempt, candidates, marks
+    live/             hub: dirty sources -> snapshots; feed, gateway_http, gateway_watch, tape; player: a recording in
+                      the hub's place
+    operations/       execute: plans -> receipts; locked, receipts, verification
+    drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
+                      runner, chain: one model, then the next; attempt, candidates, marks, leftovers
     providers/        base, http, errors, anthropic, openai
-    registry          one prompt holder per session: holder, fork, foreign, session_lock, process_title
-    lane_scheduler    session lane, then global lane
-    recoverer         stuck sessions; drainer, drain_scene: freeing one, stage by stage
+    prompt/           registry: one prompt holder per session; holder, fork, foreign, session_lock, process_title,
+                      lane_scheduler: session lane, then global lane; recoverer: stuck sessions
+    drain/            drainer, scene: freeing one, stage by stage
 
 view/  pure: a Snapshot and a time become rows and lines; no terminal library
     line, columns     what everything is made of; humanize, words, ordering

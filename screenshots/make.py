@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from clawtop.core.model import Snapshot  # noqa: E402 - the script runs from a checkout
-from clawtop.core.plan import Plan  # noqa: E402
+from clawtop.core.operations.plan import Plan  # noqa: E402
 from clawtop.text import cells  # noqa: E402
 from clawtop.ui.operate import Desk, HolderFacts  # noqa: E402
 from clawtop.view.plan_lines import ReceiptFacts  # noqa: E402

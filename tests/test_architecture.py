@@ -22,7 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "view": {"view", "core", "text", "commands"},
     "store": {"store", "core", *LEAVES},
     "engine": {"engine", "core", "store", *LEAVES},
-    "ui": {"ui", "core", "view", "commands", *LEAVES, "engine.hub", "engine.operations", "engine.driver"},
+    "ui": {"ui", "core", "view", "commands", *LEAVES, "engine.live.hub", "engine.operations", "engine.drive"},
 }
 """Room -> what it may import. `cli` and `demo` may import everything, inside functions."""
 
@@ -33,12 +33,50 @@ HOMES: dict[str, tuple[str, ...]] = {
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),
     "httpx_sse": ("engine/providers/",),
-    "filelock": ("store/holders.py", "store/journal.py"),
-    "setproctitle": ("engine/session_lock.py", "demo/", "engine/process_title.py"),
-    "psutil": ("store/processes.py", "store/mounts.py"),
+    "filelock": ("store/own/holders.py", "store/own/journal.py"),
+    "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
+    "psutil": ("store/locks/processes.py", "store/place/mounts.py"),
     "json5": ("store/config.py", "store/json_text.py"),
 }
 """Library -> the only places of the package that import it."""
+
+ORDER: dict[str, tuple[str, ...]] = {
+    "core": (
+        "model",
+        "javascript",
+        "provider_ids",
+        "failure",
+        "cooldown",
+        "locks",
+        "session",
+        "failover",
+        "rotation",
+        "operations",
+        "incident",
+        "config_checks",
+        "diff",
+    ),
+    "store": (
+        "json_text",
+        "wire",
+        "atomic",
+        "config",
+        "kept",
+        "place",
+        "config_part",
+        "locks",
+        "provider",
+        "gateway",
+        "auth",
+        "sessions",
+        "own",
+        "incident",
+        "snapshot",
+        "watch",
+    ),
+    "engine": ("providers", "live", "operations", "prompt", "drive", "drain"),
+}
+"""Room -> its groups, from what stands below to what stands above. A group imports itself and the groups before it."""
 
 WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 
@@ -82,6 +120,23 @@ def test_rooms_open_only_the_doors_they_have(path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("room", ORDER)
+def test_groups_of_a_room_import_only_what_stands_below_them(room: str) -> None:
+    order = {name: number for number, name in enumerate(ORDER[room])}
+    upward = []
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        group = path.relative_to(PACKAGE / room).parts[0].removesuffix(".py")
+        if group == "__init__":
+            continue
+        for name in imports(ast.parse(path.read_text())):
+            parts = name.split(".")
+            if parts[:2] != ["clawtop", room] or len(parts) < 3 or parts[2] == group:
+                continue
+            if order[parts[2]] > order[group]:
+                upward.append(f"{path.relative_to(PACKAGE)} -> {name}")
+    assert upward == []
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_libraries_stay_at_home(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
@@ -91,7 +146,7 @@ def test_libraries_stay_at_home(path: Path) -> None:
             assert relative.startswith(HOMES[library]) if HOMES[library] else False, f"{relative} imports {library}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.name)
 def test_core_is_standard_library_without_io_or_clock(path: Path) -> None:
     forbidden = {"asyncio", "os", "io", "time", "socket", "subprocess", "threading", "pathlib", "random", "shutil"}
     for name in imports(ast.parse(path.read_text())):
@@ -126,7 +181,7 @@ def test_importing_stays_light(module: str, unloaded: set[str]) -> None:
 @pytest.mark.parametrize("room", ["core", "store", "engine", "view", "demo"])
 def test_the_map_names_every_module(room: str) -> None:
     words = set(re.findall(r"\w+", (PACKAGE / "__init__.py").read_text()))
-    missing = [path.stem for path in sorted((PACKAGE / room).glob("*.py")) if path.stem not in {"__init__", *words}]
+    missing = [path.stem for path in sorted((PACKAGE / room).rglob("*.py")) if path.stem not in {"__init__", *words}]
     assert missing == []
 
 

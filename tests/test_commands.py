@@ -20,8 +20,8 @@ from clawtop.commands import (
     verbs,
     why_not,
 )
+from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS
 from clawtop.core.model import EventKind
-from clawtop.core.timeline import ABOUT, KIND_GROUPS
 from clawtop.ui.actions import ACTIONS
 from clawtop.ui.operate import PLANNERS
 from clawtop.ui.screens.base import DashboardScreen

@@ -37,14 +37,14 @@ def save(snapshot: Snapshot, now: int) -> str:
 def incident_file(snapshot: Snapshot, now: int) -> str:
     """The text of an incident file. `now` (ms since the epoch): what the state is judged by."""
     from clawtop import __version__
-    from clawtop.store.bundle import bundle_text, versions
+    from clawtop.store.own.bundle import bundle_text, versions
     from clawtop.view.incident_text import incident_text
 
     return bundle_text(incident_text(snapshot, now, versions(snapshot, __version__)), snapshot, __version__)
 
 
 def _written(path: Path, text: str) -> Path:
-    from clawtop.store.bundle import write_bundle
+    from clawtop.store.own.bundle import write_bundle
 
     write_bundle(path, text)
     return path

@@ -9,7 +9,7 @@ from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.plan import Plan
+    from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--model goes with PROFILE")
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.plan import clear_profile, clear_provider
+        from clawtop.core.operations.plan import clear_profile, clear_provider
 
         if args.provider is not None:
             return clear_provider(snapshot, args.provider, agent=args.agent)

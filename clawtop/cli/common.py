@@ -12,9 +12,9 @@ from clawtop.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
-    from clawtop.engine.feed import Feed
-    from clawtop.engine.tape import Tape
-    from clawtop.store.layout import Layout
+    from clawtop.engine.live.feed import Feed
+    from clawtop.engine.live.tape import Tape
+    from clawtop.store.place.layout import Layout
     from clawtop.store.snapshot import ExtraPart, SnapshotReader
 
 
@@ -22,7 +22,7 @@ def open_reader(
     args: argparse.Namespace, clock: Clock | None = None, extra_parts: Sequence[ExtraPart] = ()
 ) -> SnapshotReader:
     """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError."""
-    from clawtop.store.processes import SystemProcesses, UncheckedProcesses
+    from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
     from clawtop.store.snapshot import SnapshotReader
 
     return SnapshotReader(
@@ -51,9 +51,9 @@ def _incident_parts() -> tuple[ExtraPart, ...]:
 
 def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) -> tuple[SnapshotReader, Feed]:
     """The reader and what feeds a live screen or a recording from it: hub, gateway, tape."""
-    from clawtop.engine.feed import Feed
-    from clawtop.engine.gateway_watch import GatewayWatch
-    from clawtop.engine.hub import Hub
+    from clawtop.engine.live.feed import Feed
+    from clawtop.engine.live.gateway_watch import GatewayWatch
+    from clawtop.engine.live.hub import Hub
 
     watch = GatewayWatch(clock) if args.at is None else None
     reader = open_reader(args, clock, (_LaterParts(_incident_parts), *((watch,) if watch is not None else ())))
@@ -103,7 +103,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     import asyncio
 
     from clawtop.core.model import GatewayState
-    from clawtop.engine.gateway_watch import GatewayWatch
+    from clawtop.engine.live.gateway_watch import GatewayWatch
 
     watch = GatewayWatch(SystemClock())
     reader = open_reader(args, None, (*_incident_parts(), watch))

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clawtop.core.drain import DrainStep, DrainWishes, Wait
-    from clawtop.engine.drainer import Drainer
-    from clawtop.engine.driver import Driver
-    from clawtop.engine.operations import Operations
+    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.engine.drain.drainer import Drainer
+    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
     from clawtop.ui.ports import WorkPorts
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.bundle import save
     from clawtop.cli.common import live_feed
     from clawtop.clock import SystemClock
-    from clawtop.engine.tape import Tape
+    from clawtop.engine.live.tape import Tape
     from clawtop.ui.ports import IncidentPorts
     from clawtop.ui.run import Options, run_dashboard
 
@@ -98,7 +98,7 @@ def work_ports(args: argparse.Namespace) -> WorkPorts:
 
 
 def _driver(args: argparse.Namespace) -> Driver:
-    from clawtop.engine.driver import Driver
+    from clawtop.engine.drive.driver import Driver
 
     return Driver(args.state_dir)
 
@@ -111,7 +111,7 @@ class _Drains:
 
     @property
     def can_abort(self) -> bool:
-        from clawtop.engine.drainer import gateway_can_abort
+        from clawtop.engine.drain.drainer import gateway_can_abort
 
         return gateway_can_abort()
 
@@ -126,8 +126,8 @@ class _Drains:
         from clawtop.cli.common import open_reader
         from clawtop.cli.drain import target_of
         from clawtop.clock import SystemClock
-        from clawtop.engine.drainer import Drainer, new_drain_id
-        from clawtop.store.processes import SystemProcesses
+        from clawtop.engine.drain.drainer import Drainer, new_drain_id
+        from clawtop.store.locks.processes import SystemProcesses
 
         reader = open_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
         return Drainer(
@@ -144,9 +144,9 @@ class _Drains:
 
 def _operations(reader: SnapshotReader) -> Operations:
     """Made when the dashboard is armed: late marks of ended clawtops land before anything is planned."""
-    from clawtop.engine.leftovers import land_leftovers
-    from clawtop.engine.operations import Operations
-    from clawtop.store.journal import Journal
+    from clawtop.engine.drive.leftovers import land_leftovers
+    from clawtop.engine.operations.execute import Operations
+    from clawtop.store.own.journal import Journal
 
     land_leftovers(reader.layout.state_dir)
     return Operations(lambda: reader.layout, journal=Journal(str(reader.layout.state_dir)))

@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, ...]:
     from clawtop.core.model import Problem
-    from clawtop.engine import process_title
-    from clawtop.store.environment import environment_problems
+    from clawtop.engine.prompt import process_title
+    from clawtop.store.place.environment import environment_problems
 
     problems = environment_problems(reader.layout, snapshot, len(reader.watch_directories()))
     if process_title.works():

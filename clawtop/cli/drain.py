@@ -12,9 +12,9 @@ from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.drain import Wait
-    from clawtop.engine.drain_scene import DrainTarget
-    from clawtop.engine.drainer import Drainer, DrainOutcome, DrainStep
+    from clawtop.core.session.drain import Wait
+    from clawtop.engine.drain.drainer import Drainer, DrainOutcome, DrainStep
+    from clawtop.engine.drain.scene import DrainTarget
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from clawtop.cli.common import open_reader
     from clawtop.clock import SystemClock
-    from clawtop.engine.drainer import Drainer, DrainWishes, new_drain_id, resumable
-    from clawtop.store.processes import SystemProcesses
+    from clawtop.engine.drain.drainer import Drainer, DrainWishes, new_drain_id, resumable
+    from clawtop.store.locks.processes import SystemProcesses
 
     if (args.session is None) == (args.resume is None):
         raise UsageError("name a session, or --resume ID")
@@ -95,9 +95,9 @@ def run(args: argparse.Namespace) -> int:
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
     """The session that is named by its key or its transcript. Raises RefusedError when there is none."""
-    from clawtop.engine.drain_scene import DrainTarget
-    from clawtop.engine.session_choice import choose_session
-    from clawtop.store.holders import holders_dir, read_admission
+    from clawtop.engine.drain.scene import DrainTarget
+    from clawtop.engine.drive.session_choice import choose_session
+    from clawtop.store.own.holders import holders_dir, read_admission
 
     choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists()

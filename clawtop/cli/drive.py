@@ -15,9 +15,9 @@ from clawtop.text import masked, safe, whole_words
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, ModelRef
-    from clawtop.engine.driver import Driver
-    from clawtop.engine.events import RunItem
-    from clawtop.engine.turn import Answer
+    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.events import RunItem
+    from clawtop.engine.drive.turn import Answer
 
 SCHEMA = 1
 EXIT_CODES = """\
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Drive one turn."""
-    from clawtop.core.failover import TimeoutPolicy
-    from clawtop.engine.driver import Driver, EngineSettings
+    from clawtop.core.failover.decision import TimeoutPolicy
+    from clawtop.engine.drive.driver import Driver, EngineSettings
 
     if args.at is not None:
         raise UsageError("a session cannot be driven in the past", hint="leave --at away")
@@ -93,7 +93,7 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     output: _Output,
     signalled: Callable[[int], None],
 ) -> None:
-    from clawtop.core.admission import OnContention
+    from clawtop.core.session.admission import OnContention
 
     _cancel_on_signals(signalled)
     async with driver:
@@ -127,7 +127,7 @@ def exit_code(error: ClawtopError) -> int:
 
 def failure_facts(error: ClawtopError) -> dict[str, Any]:
     """What a failed turn says beyond its title: each model's failure, and when something is usable again."""
-    from clawtop.engine.chain import AllModelsFailedError
+    from clawtop.engine.drive.chain import AllModelsFailedError
     from clawtop.engine.providers.errors import ProviderError
 
     if isinstance(error, ProviderError):
@@ -226,7 +226,7 @@ class _TextOutput(_Output):
             print(f"clawtop: {event.kind.value}: {event.text}", file=sys.stderr)
 
     def item(self, item: RunItem) -> None:
-        from clawtop.engine.events import ReplyDiscarded, ReplyText
+        from clawtop.engine.drive.events import ReplyDiscarded, ReplyText
 
         if isinstance(item, ReplyText):
             self._show(self._words.add(item.text))
@@ -264,7 +264,7 @@ class _JsonOutput(_Output):
         self._line("event", facts | {"kind": event.kind.value})
 
     def item(self, item: RunItem) -> None:
-        from clawtop.engine.events import Phase, ReplyDiscarded, ReplyText
+        from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
 
         match item:
             case ReplyText(text):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
-    from clawtop.core.consequences import Consequence, Consequences
-    from clawtop.core.failure import ErrorExplanation
+    from clawtop.core.failover.consequences import Consequence, Consequences
+    from clawtop.core.failure.classify import ErrorExplanation
 
 INPUT_LIMIT = 1_000_000
 _TEXT_CELLS = 400
@@ -60,10 +60,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _explain_error(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import print_json, print_lines
-    from clawtop.core.consequences import consequences
-    from clawtop.core.error_text import read_error
-    from clawtop.core.failover import TimeoutPolicy
-    from clawtop.core.failure import explain_error
+    from clawtop.core.failover.consequences import consequences
+    from clawtop.core.failover.decision import TimeoutPolicy
+    from clawtop.core.failure.classify import explain_error
+    from clawtop.core.failure.pasted import read_error
 
     text = _given(args.what)
     if not text.strip():

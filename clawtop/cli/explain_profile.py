@@ -12,8 +12,8 @@ from clawtop.errors import RefusedError
 from clawtop.text import safe, shown
 
 if TYPE_CHECKING:
-    from clawtop.core.cooldown import Window
-    from clawtop.core.explanation import ProfileExplanation
+    from clawtop.core.cooldown.stats import Window
+    from clawtop.core.rotation.explanation import ProfileExplanation
 
 Facts = list[tuple[str, str]]
 
@@ -21,7 +21,7 @@ Facts = list[tuple[str, str]]
 def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
     from clawtop.cli.common import judged_at, load_snapshot
-    from clawtop.core.explanation import explain_profile
+    from clawtop.core.rotation.explanation import explain_profile
 
     snapshot = load_snapshot(args)
     now = judged_at(snapshot)

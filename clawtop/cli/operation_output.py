@@ -13,11 +13,11 @@ from clawtop.errors import RefusedError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.auth_edit import FieldChange
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.plan import Plan
-    from clawtop.engine.receipts import Receipt
-    from clawtop.store.auth_lock import Holder
+    from clawtop.core.operations.edit import FieldChange
+    from clawtop.core.operations.plan import Plan
+    from clawtop.engine.operations.receipts import Receipt
+    from clawtop.store.auth.lock import Holder
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -51,9 +51,9 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         RefusedError: it may not be done, or the operator did not agree.
     """
     from clawtop.cli.common import open_reader
-    from clawtop.engine.leftovers import land_leftovers
-    from clawtop.engine.operations import Operations, Request
-    from clawtop.store.journal import Journal
+    from clawtop.engine.drive.leftovers import land_leftovers
+    from clawtop.engine.operations.execute import Operations, Request
+    from clawtop.store.own.journal import Journal
 
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     if not args.dry_run and args.at is None:

@@ -15,8 +15,8 @@ from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
-    from clawtop.engine.feed import Feed
-    from clawtop.store.recording import Recorder
+    from clawtop.engine.live.feed import Feed
+    from clawtop.store.own.recording import Recorder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop import __version__
     from clawtop.cli.common import live_feed
     from clawtop.clock import SystemClock
-    from clawtop.store.recording import Recorder
+    from clawtop.store.own.recording import Recorder
     from clawtop.text import safe
 
     clock = SystemClock()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clawtop.engine.player import Player
+    from clawtop.engine.live.player import Player
 
 SPEEDS = "0.25 0.5 1 2 4 8 16 32 64"
 
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the file. Exit 0 after q; 3 when it cannot be read; 64 for wrong options."""
     from clawtop.clock import SystemClock
-    from clawtop.engine.player import Player, PlayerClock
+    from clawtop.engine.live.player import Player, PlayerClock
     from clawtop.errors import UsageError
-    from clawtop.store.recording import load_recording
+    from clawtop.store.own.recording import load_recording
 
     if args.state_dir is not None:
         raise UsageError("a recording has a state directory of its own", hint="leave --state-dir away")

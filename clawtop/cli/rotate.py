@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.plan import Plan
+    from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.plan import reset_order, rotate
+        from clawtop.core.operations.plan import reset_order, rotate
 
         return (reset_order if args.reset else rotate)(snapshot, args.provider, agent=args.agent)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.plan import Plan
+    from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.plan import undo
+        from clawtop.core.operations.plan import undo
 
         return undo(snapshot, past, args.id)
 

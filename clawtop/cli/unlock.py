@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.plan import Plan
+    from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
 
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.plan import unlock
+        from clawtop.core.operations.plan import unlock
 
         return unlock(snapshot, _exact(args.target, snapshot, reader), agent=args.agent)
 

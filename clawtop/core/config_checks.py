@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clawtop.core.lock_limits import lock_limits
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.locks.limits import lock_limits
 from clawtop.core.model import AgentInfo, Generation, Problem
-from clawtop.core.profile_state import ProfileState, profile_state
 from clawtop.text import safe
 
 SHARED_BY_DEFAULT = "main"

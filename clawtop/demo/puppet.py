@@ -16,9 +16,9 @@ from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine.session_lock import SessionLockController
-from clawtop.store.openclaw_lock import Proposal, release, timestamp
-from clawtop.store.processes import SystemProcesses
+from clawtop.engine.prompt.session_lock import SessionLockController
+from clawtop.store.locks.openclaw import Proposal, release, timestamp
+from clawtop.store.locks.processes import SystemProcesses
 
 LIMITS = LockLimits(acquire_ms=5_000, stale_ms=1_800_000, max_hold_ms=300_000)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from clawtop.engine.locked import settled
+from clawtop.engine.operations.locked import settled
 
 END_SECONDS = 2.0
 

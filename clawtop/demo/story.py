@@ -23,7 +23,7 @@ from clawtop.demo.provider import Act, Answer, Request, ScriptedProvider
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Crash, Doing, HoldLock, Scenario, Talk
 from clawtop.demo.world import CAST, Character, World, build_world
-from clawtop.engine.driver import Driver, EngineSettings
+from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError
 

@@ -21,10 +21,10 @@ from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.demo.provider import Answer, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY, Character, World, build_world
-from clawtop.engine.driver import Driver, EngineSettings
+from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, SessionTakeoverError
-from clawtop.store.conversation import read_conversation
+from clawtop.store.sessions.conversation import read_conversation
 
 TWO_AND_ONE = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
 SIX = {"coral": ("clawdia", "larry", "pinchy", "barnaby", "shelly", "tidewell"), "kelp": ("hermit",)}

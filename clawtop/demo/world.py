@@ -16,9 +16,9 @@ from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import ModelRef
-from clawtop.store.conversation import Conversation
-from clawtop.store.session_entry import entry_for
-from clawtop.store.transcript_write import EntryChain, Reply, encoded, header
+from clawtop.store.sessions.conversation import Conversation
+from clawtop.store.sessions.entry import entry_for
+from clawtop.store.sessions.transcript_write import EntryChain, Reply, encoded, header
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from clawtop.core.attention import thresholds
-from clawtop.core.lanes import lane_limits
-from clawtop.core.lock_limits import lock_limits
+from clawtop.core.locks.limits import lock_limits
 from clawtop.core.model import (
     AuthConfig,
     ConfigProfile,
@@ -21,6 +19,8 @@ from clawtop.core.model import (
     ModelRef,
     Problem,
 )
+from clawtop.core.session.attention import thresholds
+from clawtop.core.session.lanes import lane_limits
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from clawtop.core.config_checks import config_problems
 from clawtop.core.model import Snapshot
-from clawtop.store.layout import Layout
+from clawtop.store.place.layout import Layout
 
 
 def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:

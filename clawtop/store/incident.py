@@ -10,16 +10,16 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from clawtop.core.happenings import happenings
-from clawtop.core.lane_stats import lanes_of, lanes_of_engines
+from clawtop.core.incident.happenings import happenings
+from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
+from clawtop.core.incident.timeline import Timeline
 from clawtop.core.model import Event, Gateway, GatewayState, LaneStats, Problem, PromptHolder, Snapshot
-from clawtop.core.openclaw_runs import openclaw_holders, own_takeover_risk
-from clawtop.core.timeline import Timeline
+from clawtop.core.session.openclaw_runs import openclaw_holders, own_takeover_risk
 from clawtop.errors import ClawtopError
-from clawtop.store.gateway_log import DEFAULT_DIRECTORIES, LogTail, find_log
+from clawtop.store.gateway.log import DEFAULT_DIRECTORIES, LogTail, find_log
+from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
 from clawtop.store.json_text import Stamp, stamp_of
-from clawtop.store.layout import Layout
-from clawtop.store.log_lines import SOURCE, Names, hashed_profile
+from clawtop.store.place.layout import Layout
 
 SHOWN_EVENTS = 1_000
 JOURNAL_EVENTS = 500
@@ -84,7 +84,7 @@ class IncidentPart:
         """The journal's events that were not read before, and those around the last of them."""
         if not _own_directory(layout).is_dir():
             return ()
-        from clawtop.store.journal import DISORDER_MS, Journal  # only where clawtop has ever written
+        from clawtop.store.own.journal import DISORDER_MS, Journal  # only where clawtop has ever written
 
         journal = Journal(layout.state_dir)
         stamp = stamp_of(str(journal.path))
@@ -100,7 +100,7 @@ class IncidentPart:
     def _holders(layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> tuple[PromptHolder, ...]:
         if not _own_directory(layout).is_dir():
             return tuple(openclaw_holders(snapshot, lambda _file: False))
-        from clawtop.store.holders import (  # only where clawtop has ever written
+        from clawtop.store.own.holders import (  # only where clawtop has ever written
             canonical,
             draining_holder,
             prompt_holder,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock
+from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     AgentInfo,
     AuthStore,
@@ -26,20 +27,19 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.core.staleness import NamespaceEvidence
 from clawtop.errors import StateUnreadableError
-from clawtop.store.auth_json import OwnAuth, read_own, seen_by, stamps_of
-from clawtop.store.auth_sqlite import unread_store
+from clawtop.store.auth.databases import unread_store
+from clawtop.store.auth.json_files import OwnAuth, read_own, seen_by, stamps_of
 from clawtop.store.config import summarise
-from clawtop.store.gateway import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
+from clawtop.store.gateway.liveness import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
-from clawtop.store.layout import AgentPaths, Layout, layout_stamps, locate
-from clawtop.store.life import LifeWatch
-from clawtop.store.locks import LockFiles, LockJudge
-from clawtop.store.mounts import mount_obstacles
-from clawtop.store.processes import ProcessTable
-from clawtop.store.session_rows import SessionRows
+from clawtop.store.locks.life import LifeWatch
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.locks.reader import LockFiles, LockJudge
+from clawtop.store.place.layout import AgentPaths, Layout, layout_stamps, locate
+from clawtop.store.place.mounts import mount_obstacles
+from clawtop.store.sessions.rows import SessionRows
 from clawtop.text import safe
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]

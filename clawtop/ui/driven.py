@@ -6,7 +6,7 @@ import asyncio
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event
-from clawtop.engine.driver import Answer, Drive, Phase, ReplyDiscarded, ReplyText
+from clawtop.engine.drive.driver import Answer, Drive, Phase, ReplyDiscarded, ReplyText
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.view.humanize import counted

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from clawtop.core.blocking import Severity
+from clawtop.core.incident.blocking import Severity
+from clawtop.core.incident.notices import Standing, next_due, notices, standing
 from clawtop.core.model import Snapshot
-from clawtop.core.notices import Standing, next_due, notices, standing
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.ports import IncidentPorts, Playback

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clawtop.commands import Command, Context, Target
-from clawtop.core import plan as planning
 from clawtop.core.model import GatewayState, Lock, Snapshot
-from clawtop.core.plan import Plan
+from clawtop.core.operations import plan as planning
+from clawtop.core.operations.plan import Plan
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.view.line import Line, Tone, piece, wrapped

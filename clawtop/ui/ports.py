@@ -12,8 +12,8 @@ from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
-    from clawtop.core.drain import DrainStep, DrainWishes, Wait
-    from clawtop.engine.driver import Driver
+    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.engine.drive.driver import Driver
     from clawtop.ui.app import ClawtopApp
 
 

@@ -22,9 +22,9 @@ from clawtop.ui.theme import choose
 from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
-    from clawtop.core.plan import Plan
-    from clawtop.engine.hub import Reader
-    from clawtop.engine.operations import Operations
+    from clawtop.core.operations.plan import Plan
+    from clawtop.engine.live.hub import Reader
+    from clawtop.engine.operations.execute import Operations
     from clawtop.ui.operate import HolderFacts
     from clawtop.view.plan_lines import ReceiptFacts
 
@@ -60,7 +60,7 @@ def run_dashboard(
         The exit code: 0 after `q`, 128+n after signal n.
     """
     if hasattr(reader, "read"):
-        from clawtop.engine.hub import Hub
+        from clawtop.engine.live.hub import Hub
 
         source: Source = Hub(reader, clock)  # type: ignore[arg-type]
     else:
@@ -145,7 +145,7 @@ class LazyDesk:
         Desk(self._execute).start(app, item, context)
 
     async def _execute(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
-        from clawtop.engine.operations import Request
+        from clawtop.engine.operations.execute import Request
 
         operations = await asyncio.shield(self._making or self.make_ready())
         return await operations.execute(plan, Request(gateway=snapshot.gateway, on_wait=on_wait))

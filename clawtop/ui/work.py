@@ -20,8 +20,8 @@ from clawtop.view.humanize import counted
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
-    from clawtop.core.drain import DrainStep, DrainWishes, Wait
-    from clawtop.engine.driver import Driver
+    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.engine.drive.driver import Driver
     from clawtop.ui.driven import DrivenRun
     from clawtop.view.run_log import Subject
 
@@ -142,7 +142,7 @@ class Work:
     @property
     def wishes(self) -> DrainWishes:
         """What a drain is asked for until the operator chooses otherwise."""
-        from clawtop.core.drain import DrainWishes
+        from clawtop.core.session.drain import DrainWishes
 
         return self._wishes or DrainWishes()
 
@@ -180,7 +180,7 @@ class Work:
 
     async def start_run(self, subject: Subject) -> DrivenRun:
         """Send a message to a session. Raises ClawtopError when nothing can be driven here."""
-        from clawtop.core.admission import OnContention
+        from clawtop.core.session.admission import OnContention
         from clawtop.ui.driven import DrivenRun
 
         async with self._making:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from clawtop.core.drain import DrainStep, DrainWishes, Stage
+from clawtop.core.session.drain import DrainStep, DrainWishes, Stage
 from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped

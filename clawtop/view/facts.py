@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
 
-from clawtop.core import blocking
-from clawtop.core.blocking import Node, blocking_tree
-from clawtop.core.cooldown import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
-from clawtop.core.explanation import ProfileExplanation, explain_profile
+from clawtop.core.cooldown.stats import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
+from clawtop.core.incident import blocking
+from clawtop.core.incident.blocking import Node, blocking_tree
+from clawtop.core.locks.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
 from clawtop.core.model import (
     AgentInfo,
     EventKind,
@@ -28,7 +28,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.core.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
+from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
 from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, changes_at
 
 A = TypeVar("A")
@@ -255,7 +255,7 @@ class Facts:
         """Whether the journal holds an operation that can be taken back."""
         if not any(event.kind is EventKind.OPERATION for event in self.snapshot.events):
             return False
-        from clawtop.core.plan import undoable  # heavy, and the first paint does not need it
+        from clawtop.core.operations.plan import undoable  # heavy, and the first paint does not need it
 
         return bool(undoable(self.snapshot.events))
 

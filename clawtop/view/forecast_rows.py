@@ -5,8 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.cooldown import bypasses_cooldown, next_failure_cost
-from clawtop.core.forecast import ChainRecovery, Recovery, Stranded, chain_recovery, schedule_of, stranded_sessions
+from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
+from clawtop.core.rotation.forecast import (
+    ChainRecovery,
+    Recovery,
+    Stranded,
+    chain_recovery,
+    schedule_of,
+    stranded_sessions,
+)
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import countdown, counted, duration, time_near

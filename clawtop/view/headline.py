@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from clawtop.commands import Arming
-from clawtop.core.cooldown import ProfileState
+from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import GatewayState, Lock, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.lane_stats import ENGINES, Contention, WorstSession, contention
-from clawtop.core.metrics import SOURCE as METRICS
+from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, contention
+from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GatewayState, LaneStats, Snapshot
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table

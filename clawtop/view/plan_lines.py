@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import tzinfo
 from typing import Any, Protocol
 
-from clawtop.core.plan import Plan
+from clawtop.core.operations.plan import Plan
 from clawtop.text import safe, shown
 from clawtop.view.humanize import span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clawtop.core.cooldown import ProfileState
+from clawtop.core.cooldown.stats import ProfileState
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.humanize import age, bar, countdown, duration

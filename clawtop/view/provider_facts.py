@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clawtop.core.cooldown import (
+from clawtop.core.cooldown.stats import (
     ProfileState,
     Schedules,
     Window,
@@ -20,7 +20,7 @@ from clawtop.core.cooldown import (
     windows,
 )
 from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
-from clawtop.core.rotation import resolve_order
+from clawtop.core.rotation.order import resolve_order
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
-from clawtop.core.cooldown import ProfileState, Schedules, active_windows, profile_state, stat_problems
-from clawtop.core.forecast import chain_recovery
+from clawtop.core.cooldown.stats import ProfileState, Schedules, active_windows, profile_state, stat_problems
 from clawtop.core.model import (
     AgentInfo,
     Lock,
@@ -22,7 +21,8 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.core.rotation import resolve_order
+from clawtop.core.rotation.forecast import chain_recovery
+from clawtop.core.rotation.order import resolve_order
 from clawtop.text import masked
 
 SCHEMA = 1

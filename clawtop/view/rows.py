@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.cooldown import ProfileState
+from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Row, Table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.core.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.facts import base_name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind, command, key_label
-from clawtop.core.blocking import Node, NodeKind, Severity
+from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, countdown, counted
 from clawtop.view.line import EMPTY, Line, Tone, piece

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.core.cooldown import ProfileState
+from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
 from clawtop.view.line import Line, Tone
 from clawtop.view.provider_facts import ProfileFacts

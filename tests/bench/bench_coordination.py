@@ -16,10 +16,10 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine.registry import PromptRegistry
-from clawtop.engine.session_lock import SessionLockController
-from clawtop.store.holders import read_holders
-from clawtop.store.processes import SystemProcesses
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.engine.prompt.session_lock import SessionLockController
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.holders import read_holders
 from tests.engine.other_process import other_process
 
 TAKE_P99_MS = 2.0

@@ -10,13 +10,13 @@ import sys
 import time
 from typing import NamedTuple
 
-from clawtop.core.cooldown import on_failure
-from clawtop.core.error_record import ErrorRecord
-from clawtop.core.failover import Signals, Stage
-from clawtop.core.failover_steps import Effect, Mark, Rotate, RunState, after_failure
-from clawtop.core.failure import classify_failure
+from clawtop.core.cooldown.stats import on_failure
+from clawtop.core.failover.decision import Signals, Stage
+from clawtop.core.failover.steps import Effect, Mark, Rotate, RunState, after_failure
+from clawtop.core.failure.classify import classify_failure
+from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import AuthConfig, Credential, FailureReason, Profile, UsageStats
-from clawtop.core.rotation import order_ids
+from clawtop.core.rotation.order import order_ids
 
 TARGET_PER_SECOND = 20_000
 PROFILES = 20

@@ -34,8 +34,8 @@ from clawtop.demo.provider import Answer, ScriptedProvider, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.demo.world import PRIMARY, SECONDARY, build_world
-from clawtop.engine.driver import Driver
-from clawtop.store.conversation import read_conversation
+from clawtop.engine.drive.driver import Driver
+from clawtop.store.sessions.conversation import read_conversation
 
 ROTATION_P99_MS = 25.0
 REPLY_FACTOR = 1.5

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clawtop.core.blocking import blocking_tree
+from clawtop.core.incident.blocking import blocking_tree
 from clawtop.store.incident import IncidentPart
-from clawtop.store.processes import SystemProcesses
-from clawtop.store.recording import load_recording
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.recording import load_recording
 from clawtop.store.snapshot import SnapshotReader
 from tests.bench.bench_screen import TICKS, Figure
 from tests.support import big_state
@@ -34,8 +34,8 @@ LOG_LINES = 1_000_000
 _READ_LOG = """\
 import sys, time
 from pathlib import Path
-from clawtop.store.gateway_log import LogTail
-from clawtop.store.log_lines import Names
+from clawtop.store.gateway.log import LogTail
+from clawtop.store.gateway.log_lines import Names
 
 def kilobytes(name):
     return int(Path("/proc/self/status").read_text().partition(name + ":")[2].split()[0])

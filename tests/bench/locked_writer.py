@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from clawtop.core.model import Generation
-from clawtop.store.auth_lock import AuthStoreLock, Hold, Machine
+from clawtop.store.auth.lock import AuthStoreLock, Hold, Machine
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float, flush: bool) -> None:

@@ -12,10 +12,10 @@ import setproctitle
 from clawtop.cli.main import run
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, Snapshot
-from clawtop.engine import process_title
-from clawtop.store import environment
-from clawtop.store.environment import environment_problems
-from clawtop.store.layout import Layout, locate
+from clawtop.engine.prompt import process_title
+from clawtop.store.place import environment
+from clawtop.store.place.environment import environment_problems
+from clawtop.store.place.layout import Layout, locate
 
 QUIET = {
     "meta": {"lastTouchedVersion": "2026.5.20"},

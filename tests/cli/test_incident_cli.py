@@ -17,7 +17,7 @@ import pytest
 
 from clawtop.cli.main import run
 from clawtop.errors import OperationFailedError, StateUnreadableError
-from clawtop.store.recording import Encoder, embedding, load_recording
+from clawtop.store.own.recording import Encoder, embedding, load_recording
 from clawtop.view.incident_text import MOST_CHARACTERS, incident_text
 from tests.support.samples import ROOT, Sample, copy, sample
 from tests.support.terminals import clawtop, open_terminal

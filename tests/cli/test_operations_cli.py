@@ -14,7 +14,7 @@ import pytest
 
 from clawtop.cli.main import run
 from clawtop.core.model import Generation
-from clawtop.store.openclaw_lock import publish
+from clawtop.store.locks.openclaw import publish
 from tests.support.stores import COOLING, VERSIONS, auth_state, credentials, make_state_dir, state, tree, write_store
 
 ROOT = Path(__file__).resolve().parents[2]

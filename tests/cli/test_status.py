@@ -262,7 +262,7 @@ def test_a_closed_pipe_is_no_error() -> None:
 def test_status_loads_neither_textual_nor_the_hub() -> None:
     code = (
         "import sys; from clawtop.cli.main import run; run(sys.argv[1:]);"
-        "print([name for name in ('textual', 'httpx', 'watchfiles', 'clawtop.engine.hub') if name in sys.modules])"
+        "print([name for name in ('textual', 'httpx', 'watchfiles', 'clawtop.engine.live.hub') if name in sys.modules])"
     )
     arguments = ["status", "--json", *options_for(sample("2026.5.20", "healthy"))]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.error_record import ErrorRecord, ErrorValue, from_mapping
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, from_mapping
 
 BUNDLED = Path(__file__).resolve().parent / "vectors"
 

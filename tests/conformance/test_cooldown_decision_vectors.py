@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clawtop.core.cooldown import schedule_for
-from clawtop.core.cooldown_decision import CooldownDecision, DecisionKind, resolve_cooldown_decision
+from clawtop.core.cooldown.stats import schedule_for
+from clawtop.core.failover.probing import CooldownDecision, DecisionKind, resolve_cooldown_decision
 from clawtop.core.model import ModelRef
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import stats_from

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clawtop.core.cooldown import (
+from clawtop.core.cooldown.stats import (
     Schedule,
     cleared,
     expired,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clawtop.core.failover import Signals, Stage, TimeoutPolicy, decide, merge_retry_reason
-from clawtop.core.failover_steps import (
+from clawtop.core.failover.decision import Signals, Stage, TimeoutPolicy, decide, merge_retry_reason
+from clawtop.core.failover.steps import (
     Backoff,
     Caps,
     Continue,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clawtop.core.failure import (
+from clawtop.core.failure.classify import (
     CoercionContext,
     FailoverDescription,
     Kind,
@@ -16,7 +16,7 @@ from clawtop.core.failure import (
     marked_reason,
     status_for_reason,
 )
-from clawtop.core.retry_after import should_bypass_long_sdk_retry
+from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
 

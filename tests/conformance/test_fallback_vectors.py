@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from clawtop.core.candidate_failure import Attempt, failure_of
-from clawtop.core.error_record import ErrorRecord, ErrorValue
-from clawtop.core.failover import TimeoutPolicy
-from clawtop.core.fallback import (
+from clawtop.core.failover.candidate import Attempt, failure_of
+from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.fallback import (
     Available,
     Call,
     CandidateFailed,
@@ -24,6 +23,7 @@ from clawtop.core.fallback import (
     start,
     step,
 )
+from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.model import ModelRef
 from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention
 from tests.conformance.harness import Row, error_from_spec, replay

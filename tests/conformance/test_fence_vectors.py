@@ -20,9 +20,9 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine.session_lock import SessionLockController
+from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import SessionTakeoverError, SessionWriteLockTimeoutError
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
 from tests.conformance.harness import Row, replay
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.lane_queue import (
+from clawtop.core.session.lane_queue import (
     Clear,
     Cleared,
     Drain,
@@ -33,7 +33,7 @@ from clawtop.core.lane_queue import (
     lane_name,
     next_deadline,
 )
-from clawtop.core.lanes import cron_agent_lane, global_lane, isolated_heartbeat_key, nested_lane, session_lane
+from clawtop.core.session.lanes import cron_agent_lane, global_lane, isolated_heartbeat_key, nested_lane, session_lane
 from tests.conformance.harness import Row, replay
 
 

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from clawtop.core.lock_limits import max_hold_from_timeout, write_lock_options
-from clawtop.core.model import Generation, ProcessEvidence
-from clawtop.core.session_lock_rules import (
+from clawtop.core.locks.limits import max_hold_from_timeout, write_lock_options
+from clawtop.core.locks.session_rules import (
     SESSION_LOCK_RULES,
     Inspection,
     inspect_for_session,
@@ -16,6 +15,7 @@ from clawtop.core.session_lock_rules import (
     looks_like_openclaw,
     would_reclaim,
 )
+from clawtop.core.model import Generation, ProcessEvidence
 from tests.conformance.harness import Row, replay
 
 VERSIONS = {"2026.3.28": Generation.A, "2026.5.20": Generation.B, "2026.6.11": Generation.C}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from clawtop.core.compaction import is_compaction_timeout, on_run_timeout, transcript_after_timeout
-from clawtop.core.failover import run_iteration_limit
+from clawtop.core.failover.compaction import is_compaction_timeout, on_run_timeout, transcript_after_timeout
+from clawtop.core.failover.decision import run_iteration_limit
 from tests.conformance.harness import Row, replay
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clawtop.core.cooldown import expired, schedule_for
-from clawtop.core.rotation import order_ids, resolve_order
+from clawtop.core.cooldown.stats import expired, schedule_for
+from clawtop.core.rotation.order import order_ids, resolve_order
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import auth_config_from, order_from, profiles_from, stats_from, stats_to
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clawtop.core.attention import Activity, AttentionReport, WorkKind, classify_attention, thresholds
 from clawtop.core.model import Attention
-from clawtop.core.recovery import (
+from clawtop.core.session.attention import Activity, AttentionReport, WorkKind, classify_attention, thresholds
+from clawtop.core.session.recovery import (
     AbortResult,
     AbortRun,
     RecoveryOutcome,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from clawtop.core.cooldown import schedule_for
+from clawtop.core.cooldown.stats import schedule_for
 from clawtop.core.model import AuthConfig, Credential, Profile, UsageStats
-from clawtop.core.rotation import cooling_check, order_ids
-from clawtop.core.session_override import Pin, resolve_override
+from clawtop.core.rotation.order import cooling_check, order_ids
+from clawtop.core.rotation.pins import Pin, resolve_override
 from tests.conformance.harness import Row, replay
 
 NOW = 1_750_000_000_000

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import OnContention
-from clawtop.engine.holder import Holder
-from clawtop.engine.registry import PromptRegistry
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 from tests.conformance.harness import Row, replay
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.activity import EMBEDDED_RUN_MS, SETTLING_MS, TrajectoryEnd, judge
 from clawtop.core.model import (
     Gateway,
     GatewayState,
@@ -19,6 +18,7 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
+from clawtop.core.session.activity import EMBEDDED_RUN_MS, SETTLING_MS, TrajectoryEnd, judge
 
 NOW = 1_795_214_110_000
 STARTED = NOW - 20_000

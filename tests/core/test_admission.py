@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.admission import (
+from clawtop.core.session.admission import (
     TURN_MS,
     Admission,
     Ask,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import (
+from clawtop.core.cooldown.stats import (
     SCHEDULES,
     ProfileState,
     Schedule,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from clawtop.core.cooldown import SCHEDULES, Schedule
-from clawtop.core.cooldown_decision import (
+from clawtop.core.cooldown.stats import SCHEDULES, Schedule
+from clawtop.core.failover.probing import (
     PROBE_KEYS,
     CooldownDecision,
     DecisionKind,

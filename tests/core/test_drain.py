@@ -7,7 +7,16 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.drain import (
+from clawtop.core.model import (
+    LockFile,
+    LockIdentity,
+    LockKind,
+    PromptHolder,
+    Verdict,
+    VerdictKind,
+    Waiter,
+)
+from clawtop.core.session.drain import (
     ASK_AGAIN_MS,
     SEEN_AGAIN_MS,
     AbortInGateway,
@@ -27,16 +36,7 @@ from clawtop.core.drain import (
     decide,
     survey,
 )
-from clawtop.core.fence import Fingerprint
-from clawtop.core.model import (
-    LockFile,
-    LockIdentity,
-    LockKind,
-    PromptHolder,
-    Verdict,
-    VerdictKind,
-    Waiter,
-)
+from clawtop.core.session.fence import Fingerprint
 
 SEEN, LONGER = Fingerprint(True, size=1), Fingerprint(True, size=2)
 TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)

@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from clawtop.core.candidate_failure import FailureKind
-from clawtop.core.consequences import consequences
-from clawtop.core.error_record import ErrorRecord
-from clawtop.core.error_text import read_error
-from clawtop.core.failover import Action, Stage, TimeoutPolicy
-from clawtop.core.failure import classify_failure, is_non_provider_runtime_coordination_error, signal_of
+from clawtop.core.failover.candidate import FailureKind
+from clawtop.core.failover.consequences import consequences
+from clawtop.core.failover.decision import Action, Stage, TimeoutPolicy
+from clawtop.core.failure.classify import classify_failure, is_non_provider_runtime_coordination_error, signal_of
+from clawtop.core.failure.pasted import read_error
+from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import FailureReason
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.compaction import (
+from clawtop.core.failover.compaction import (
     Transcript,
     abort_in_compaction_wait,
     is_compaction_timeout,
     on_run_timeout,
     transcript_after_timeout,
 )
-from clawtop.core.failover import (
+from clawtop.core.failover.decision import (
     Action,
     Decision,
     Signals,
@@ -25,7 +25,7 @@ from clawtop.core.failover import (
     merge_retry_reason,
     run_iteration_limit,
 )
-from clawtop.core.failover_steps import (
+from clawtop.core.failover.steps import (
     OPENCLAW_CAPS,
     Backoff,
     Caps,

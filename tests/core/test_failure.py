@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clawtop.core.error_record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
-from clawtop.core.failure import (
+from clawtop.core.failure.classify import (
     Classification,
     CoercionContext,
     Kind,
@@ -27,7 +26,8 @@ from clawtop.core.failure import (
     signal_of,
     status_for_reason,
 )
-from clawtop.core.failure_signal import CODES, DEFAULT_STATUS, STATUS_RULES
+from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
+from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
 from clawtop.core.model import FailureReason, Generation
 from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.candidate_failure import (
+from clawtop.core.failover.candidate import (
     RETHROWN,
     Attempt,
     Failure,
@@ -17,9 +17,8 @@ from clawtop.core.candidate_failure import (
     failure_of,
     is_likely_context_overflow,
 )
-from clawtop.core.cooldown_decision import CooldownDecision, DecisionKind
-from clawtop.core.failover import TimeoutPolicy
-from clawtop.core.fallback import (
+from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.fallback import (
     Available,
     Call,
     CandidateFailed,
@@ -41,6 +40,7 @@ from clawtop.core.fallback import (
     start,
     step,
 )
+from clawtop.core.failover.probing import CooldownDecision, DecisionKind
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 

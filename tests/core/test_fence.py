@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.fence import MISSING, Change, Fingerprint, accepts_append, change
+from clawtop.core.session.fence import MISSING, Change, Fingerprint, accepts_append, change
 
 SEEN = Fingerprint(True, dev=1, ino=2, size=100, mtime_ns=5, ctime_ns=7)
 

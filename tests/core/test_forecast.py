@@ -5,16 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import ProfileState, is_cooling
-from clawtop.core.explanation import COMMON_REASONS, explain_profile
-from clawtop.core.forecast import (
-    Wave,
-    chain_recovery,
-    pinned_sessions,
-    provider_recovery,
-    schedule_of,
-    stranded_sessions,
-)
+from clawtop.core.cooldown.stats import ProfileState, is_cooling
 from clawtop.core.model import (
     AgentInfo,
     AuthConfig,
@@ -29,6 +20,15 @@ from clawtop.core.model import (
     Snapshot,
     UsageStats,
     WindowKind,
+)
+from clawtop.core.rotation.explanation import COMMON_REASONS, explain_profile
+from clawtop.core.rotation.forecast import (
+    Wave,
+    chain_recovery,
+    pinned_sessions,
+    provider_recovery,
+    schedule_of,
+    stranded_sessions,
 )
 from tests.support.profile_strategies import NOW, models, profile_lists
 

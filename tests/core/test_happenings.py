@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from clawtop.core.happenings import happenings
+from clawtop.core.incident.happenings import happenings
+from clawtop.core.incident.timeline import is_background
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Problem, Snapshot, Verdict, VerdictKind
-from clawtop.core.timeline import is_background
 from tests.support.worlds import CALM, INCIDENT, LOCKS, NOW, SECOND, SESSIONS, agent, cooling, profile
 
 MAIN = replace(SESSIONS[1], status="done", active=False, profile=None)

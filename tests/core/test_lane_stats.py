@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.lane_stats import KEPT_WAITS, contention, lanes_of, percentile
+from clawtop.core.incident.lane_stats import KEPT_WAITS, contention, lanes_of, percentile
 from clawtop.core.model import Event, EventKind
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.lane_queue import (
+from clawtop.core.model import Generation
+from clawtop.core.session.lane_queue import (
     Cancel,
     Clear,
     Cleared,
@@ -28,7 +29,7 @@ from clawtop.core.lane_queue import (
     apply,
     next_deadline,
 )
-from clawtop.core.lanes import (
+from clawtop.core.session.lanes import (
     LaneClass,
     classify_lane,
     classify_session_key,
@@ -39,7 +40,6 @@ from clawtop.core.lanes import (
     nested_lane,
     session_lane,
 )
-from clawtop.core.model import Generation
 
 
 @pytest.mark.parametrize(

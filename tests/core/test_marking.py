@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import is_cooling, on_failure, on_success
-from clawtop.core.marking import Mark, merge
+from clawtop.core.cooldown.marking import Mark, merge
+from clawtop.core.cooldown.stats import is_cooling, on_failure, on_success
 from clawtop.core.model import UsageStats
 
 T = 1_700_000_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clawtop.core.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.incident.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.incident.notices import Standing, next_due, notices, standing
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.core.notices import Standing, next_due, notices, standing
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
 
 LIMIT = 5 * MINUTE

@@ -7,17 +7,6 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.auth_edit import (
-    AuthState,
-    Clear,
-    FieldChange,
-    Restore,
-    SetOrder,
-    differences,
-    field_change,
-    fingerprint,
-    moved_on,
-)
 from clawtop.core.model import (
     AuthConfig,
     ConfigSummary,
@@ -31,7 +20,28 @@ from clawtop.core.model import (
     Snapshot,
     UsageStats,
 )
-from clawtop.core.plan import Plan, PlanKind, clear_profile, clear_provider, reset_order, rotate, undo, undoable, unlock
+from clawtop.core.operations.edit import (
+    AuthState,
+    Clear,
+    FieldChange,
+    Restore,
+    SetOrder,
+    differences,
+    field_change,
+    fingerprint,
+    moved_on,
+)
+from clawtop.core.operations.plan import (
+    Plan,
+    PlanKind,
+    clear_profile,
+    clear_provider,
+    reset_order,
+    rotate,
+    undo,
+    undoable,
+    unlock,
+)
 from clawtop.errors import RefusedError
 from tests.support.worlds import INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.attention import (
+from clawtop.core.model import Attention, PromptHolder
+from clawtop.core.session.attention import (
     Activity,
     AttentionKind,
     AttentionReport,
@@ -17,8 +18,7 @@ from clawtop.core.attention import (
     next_warning_age,
     thresholds,
 )
-from clawtop.core.model import Attention, PromptHolder
-from clawtop.core.recovery import (
+from clawtop.core.session.recovery import (
     AbortRun,
     Plan,
     RecoveryAction,

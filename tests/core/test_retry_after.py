@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clawtop.core.retry_after import (
+from clawtop.core.failure.retry_after import (
     MAX_WAIT_VARIABLE,
     max_wait_seconds,
     retry_after_seconds,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import SCHEDULES, Schedule, is_cooling
-from clawtop.core.eligibility import REJECTIONS
+from clawtop.core.cooldown.profile_state import credential_fault
+from clawtop.core.cooldown.stats import SCHEDULES, Schedule, is_cooling
 from clawtop.core.model import AuthConfig, ConfigProfile, Credential, Profile, UsageStats
-from clawtop.core.profile_state import credential_fault
-from clawtop.core.rotation import (
+from clawtop.core.rotation.eligibility import REJECTIONS
+from clawtop.core.rotation.order import (
     Order,
     cooling_check,
     first_profile,

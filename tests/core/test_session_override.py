@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import SCHEDULES, Schedule
-from clawtop.core.session_override import Override, Pin, resolve_override
+from clawtop.core.cooldown.stats import SCHEDULES, Schedule
+from clawtop.core.rotation.pins import Override, Pin, resolve_override
 from tests.support.profile_strategies import schedules
 
 OLD, B, *_ = SCHEDULES.values()

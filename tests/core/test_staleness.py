@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.locks.staleness import NamespaceEvidence, openclaw_verdict, owner_pid, owner_start_ticks, verdict
 from clawtop.core.model import (
     Generation,
     LockFile,
@@ -18,7 +19,6 @@ from clawtop.core.model import (
     ProcessEvidence,
     VerdictKind,
 )
-from clawtop.core.staleness import NamespaceEvidence, openclaw_verdict, owner_pid, owner_start_ticks, verdict
 
 NOW = 1_795_214_110_000
 WRITTEN = "2026-11-20T22:35:00.000Z"  # ten seconds before NOW

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from clawtop.core.happenings import happenings
+from clawtop.core.incident.happenings import happenings
+from clawtop.core.incident.timeline import BACKGROUND, KIND_GROUPS, Filter, Timeline, narrowings
 from clawtop.core.model import (
     Event,
     EventKind,
@@ -20,7 +21,6 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.timeline import BACKGROUND, KIND_GROUPS, Filter, Timeline, narrowings
 from tests.support.worlds import CALM, MINUTE, NOW, SECOND, agent, cooling, profile, session, session_lock
 
 RUNNING = session("main", "direct:1", 1, "running", active=True)

@@ -15,11 +15,11 @@ from clawtop.core.model import Snapshot
 from clawtop.demo.scenarios import DEFAULT_SCENARIO, SCENARIOS
 from clawtop.demo.story import run_story
 from clawtop.demo.world import World, build_world
-from clawtop.engine.hub import Hub
-from clawtop.engine.player import Player
+from clawtop.engine.live.hub import Hub
+from clawtop.engine.live.player import Player
 from clawtop.store.incident import IncidentPart
-from clawtop.store.processes import SystemProcesses
-from clawtop.store.recording import Recorder, load_recording
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.recording import Recorder, load_recording
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts

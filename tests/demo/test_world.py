@@ -17,7 +17,7 @@ def made(root: Path, seed: int = 1) -> World:
 
 
 def read(world: World) -> Snapshot:
-    from clawtop.store.processes import SystemProcesses
+    from clawtop.store.locks.processes import SystemProcesses
 
     return SnapshotReader(
         state_dir=world.state_dir,

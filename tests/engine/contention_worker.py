@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import OnContention
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine.holder import Holder
-from clawtop.engine.lane_scheduler import LaneScheduler
-from clawtop.engine.registry import PromptRegistry
-from clawtop.engine.session_lock import SessionLockController
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.lane_scheduler import LaneScheduler
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import CoordinationError
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
 
 LANES = {"heartbeat": "main", "channel": "main", "direct": "main", "cron": "cron-nested"}
 LIMITS = LockLimits(acquire_ms=30_000, stale_ms=1_800_000, max_hold_ms=300_000)

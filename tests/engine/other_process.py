@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import OnContention
-from clawtop.engine.holder import Holder
-from clawtop.engine.registry import PromptRegistry
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 
 ROOT = Path(__file__).resolve().parents[2]

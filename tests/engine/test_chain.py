@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.fallback import Consult, Cooling
+from clawtop.core.failover.fallback import Consult, Cooling
 from clawtop.core.model import EventKind, FailureReason
 from clawtop.demo.provider import rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
-from clawtop.engine.candidates import Candidates, ProbeBook
-from clawtop.engine.chain import AllModelsFailedError, failure_of
+from clawtop.engine.drive.candidates import Candidates, ProbeBook
+from clawtop.engine.drive.chain import AllModelsFailedError, failure_of
+from clawtop.engine.drive.turn import TurnTimeoutError
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
-from clawtop.engine.turn import TurnTimeoutError
 from clawtop.errors import OperationFailedError, SessionWriteLockTimeoutError
-from clawtop.store.model_config import ProviderUnknownError
+from clawtop.store.provider.model_config import ProviderUnknownError
 
 pytestmark = pytest.mark.anyio
 CORAL = ("coral:clawdia", "coral:larry")

@@ -11,15 +11,15 @@ import pytest
 import setproctitle
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import OnContention
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine.lane_scheduler import LaneScheduler
-from clawtop.engine.process_title import TITLE
-from clawtop.engine.registry import PromptRegistry
-from clawtop.engine.session_lock import SessionLockController
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.prompt.lane_scheduler import LaneScheduler
+from clawtop.engine.prompt.process_title import TITLE
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import CoordinationError
-from clawtop.store.holders import read_admissions
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.holders import read_admissions
 
 pytestmark = pytest.mark.anyio
 

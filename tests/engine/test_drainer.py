@@ -17,16 +17,16 @@ import pytest
 
 from clawtop.cli import main as cli
 from clawtop.clock import SystemClock
-from clawtop.core.admission import OnContention
-from clawtop.core.drain import Stage
 from clawtop.core.model import EventKind
-from clawtop.engine.drain_scene import DrainTarget
-from clawtop.engine.drainer import Drainer, DrainStep, DrainWishes, new_drain_id, resumable
-from clawtop.engine.registry import PromptRegistry
+from clawtop.core.session.admission import OnContention
+from clawtop.core.session.drain import Stage
+from clawtop.engine.drain.drainer import Drainer, DrainStep, DrainWishes, new_drain_id, resumable
+from clawtop.engine.drain.scene import DrainTarget
+from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import RefusedError, SessionContendedError
-from clawtop.store.holders import read_admissions
-from clawtop.store.journal import Journal
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.holders import read_admissions
+from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
 
@@ -271,8 +271,8 @@ def drain_elsewhere(state: Path, drain_id: str) -> None:
 _HANG_UP = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from clawtop.core.drain import Stage
-from clawtop.engine.drainer import DrainWishes
+from clawtop.core.session.drain import Stage
+from clawtop.engine.drain.drainer import DrainWishes
 from tests.engine.test_drainer import drainer
 def on_step(step):
     if step.stage is Stage.PROVE:

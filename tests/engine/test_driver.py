@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.admission import OnContention
-from clawtop.core.failover import TimeoutPolicy
-from clawtop.core.marking import Mark
+from clawtop.core.cooldown.marking import Mark
+from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef
+from clawtop.core.session.admission import OnContention
 from clawtop.demo.provider import Answer, BreakStream, Drop, Raw, Refuse, Stall, out_of_credit, overloaded, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
-from clawtop.engine.chain import AllModelsFailedError
-from clawtop.engine.drive import Drive
-from clawtop.engine.driver import Driver, EngineSettings
-from clawtop.engine.events import Phase, ReplyDiscarded, ReplyText
-from clawtop.engine.leftovers import has_leftovers, land_leftovers_of
+from clawtop.engine.drive.chain import AllModelsFailedError
+from clawtop.engine.drive.driver import Driver, EngineSettings
+from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
+from clawtop.engine.drive.handle import Drive
+from clawtop.engine.drive.leftovers import has_leftovers, land_leftovers_of
+from clawtop.engine.drive.turn import TurnTimeoutError
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
-from clawtop.engine.turn import TurnTimeoutError
 from clawtop.errors import (
     OperationFailedError,
     RefusedError,
@@ -33,8 +33,8 @@ from clawtop.errors import (
     SessionWriteLockTimeoutError,
     UsageError,
 )
-from clawtop.store.conversation import read_conversation
-from clawtop.store.mark_spool import MarkSpool
+from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.sessions.conversation import read_conversation
 
 pytestmark = pytest.mark.anyio
 
@@ -479,7 +479,7 @@ async def test_a_transcript_that_cannot_be_written_is_no_model_failure(
     def refuse(*_: object, **__: object) -> None:
         raise OperationFailedError("no space left on device")
 
-    monkeypatch.setattr("clawtop.engine.attempt.append", refuse)
+    monkeypatch.setattr("clawtop.engine.drive.attempt.append", refuse)
     with pytest.raises(OperationFailedError):
         await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
     assert len(reef.provider.requests) == 1

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from clawtop.core import fallback
-from clawtop.core.admission import OnContention
-from clawtop.core.failover import TimeoutPolicy
+from clawtop.core.failover import fallback
+from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
+from clawtop.core.session.admission import OnContention
 from clawtop.demo.provider import Answer, Request, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import (
@@ -34,8 +34,8 @@ from clawtop.demo.threads import (
     lab,
 )
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY
-from clawtop.engine.chain import AllModelsFailedError, Chain
-from clawtop.engine.driver import Driver
+from clawtop.engine.drive.chain import AllModelsFailedError, Chain
+from clawtop.engine.drive.driver import Driver
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.errors import (
@@ -43,8 +43,8 @@ from clawtop.errors import (
     SessionTakeoverError,
     SessionWriteLockTimeoutError,
 )
-from clawtop.store.conversation import read_conversation
-from clawtop.store.mark_spool import spool_dir
+from clawtop.store.own.mark_spool import spool_dir
+from clawtop.store.sessions.conversation import read_conversation
 
 pytestmark = pytest.mark.anyio
 

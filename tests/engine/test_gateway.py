@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from clawtop.core.metrics import lanes_of_metrics
+from clawtop.core.incident.metrics import lanes_of_metrics
 from clawtop.core.model import Gateway, GatewayState
-from clawtop.engine import gateway as module
-from clawtop.engine.gateway import INTERVAL_SECONDS, GatewayProbe
+from clawtop.engine.live import gateway_http as module
+from clawtop.engine.live.gateway_http import INTERVAL_SECONDS, GatewayProbe
 from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, LaneStats
-from clawtop.engine.gateway import GatewayReport
-from clawtop.engine.gateway_watch import INTERVAL_SECONDS, GatewayWatch, Probe
+from clawtop.engine.live.gateway_http import GatewayReport
+from clawtop.engine.live.gateway_watch import INTERVAL_SECONDS, GatewayWatch, Probe
 from clawtop.store.config import ConfigRead, read_config
-from clawtop.store.gateway_token import gateway_token
-from clawtop.store.layout import Layout
-from clawtop.store.processes import listens
+from clawtop.store.gateway.token import gateway_token
+from clawtop.store.locks.processes import listens
+from clawtop.store.place.layout import Layout
 from tests.support.clocks import ManualClock
 from tests.support.worlds import CALM, NOW
 

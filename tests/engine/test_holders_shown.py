@@ -14,12 +14,12 @@ import pytest
 from clawtop.cli.common import open_incident_reader
 from clawtop.cli.dashboard import work_ports
 from clawtop.clock import SystemClock
-from clawtop.core.drain import DrainWishes
 from clawtop.core.model import Gateway, GatewayState, PromptHolder, Snapshot
-from clawtop.core.openclaw_runs import own_takeover_risk
+from clawtop.core.session.drain import DrainWishes
+from clawtop.core.session.openclaw_runs import own_takeover_risk
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST, World, build_world
-from clawtop.engine.registry import PromptRegistry
+from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts

@@ -14,7 +14,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Snapshot
-from clawtop.engine.hub import Hub
+from clawtop.engine.live.hub import Hub
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store import watch
 

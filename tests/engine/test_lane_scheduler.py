@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.lane_queue import Priority
 from clawtop.core.model import Event, EventKind
-from clawtop.engine.lane_scheduler import LaneScheduler, LaneUnavailableError
+from clawtop.core.session.lane_queue import Priority
+from clawtop.engine.prompt.lane_scheduler import LaneScheduler, LaneUnavailableError
 
 pytestmark = pytest.mark.anyio
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.engine.locked import run_locked, settled, update_profile
+from clawtop.engine.operations.locked import run_locked, settled, update_profile
 from clawtop.errors import LockNotObtainedError
-from clawtop.store.auth_lock import AuthStoreLock, Hold, Holder, Machine
-from clawtop.store.auth_target import StoreTarget
-from clawtop.store.openclaw_lock import publish, release
+from clawtop.store.auth.lock import AuthStoreLock, Hold, Holder, Machine
+from clawtop.store.auth.target import StoreTarget
+from clawtop.store.locks.openclaw import publish, release
 
 pytestmark = pytest.mark.anyio
 

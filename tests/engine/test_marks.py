@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.auth_edit import AuthState
-from clawtop.core.cooldown import DEFAULT_SCHEDULE, is_cooling
-from clawtop.core.marking import Mark
+from clawtop.core.cooldown.marking import Mark
+from clawtop.core.cooldown.stats import DEFAULT_SCHEDULE, is_cooling
 from clawtop.core.model import Event, EventKind, Generation, UsageStats
-from clawtop.engine.marks import DISK_TRIES, FIRST_WAIT_S, Marks
+from clawtop.core.operations.edit import AuthState
+from clawtop.engine.drive.marks import DISK_TRIES, FIRST_WAIT_S, Marks
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.store.auth_target import StoreTarget
-from clawtop.store.auth_update import Change
-from clawtop.store.mark_spool import MarkSpool, spool_dir
+from clawtop.store.auth.target import StoreTarget
+from clawtop.store.auth.update import Change
+from clawtop.store.own.mark_spool import MarkSpool, spool_dir
 from tests.support.clocks import ManualClock, settle
 
 pytestmark = pytest.mark.anyio

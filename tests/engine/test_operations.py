@@ -15,20 +15,20 @@ from typing import Any
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.auth_edit import AuthState
 from clawtop.core.model import EventKind, Gateway, GatewayState, ProcessEvidence, Snapshot
-from clawtop.core.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo, unlock
-from clawtop.engine import operations as operations_module
-from clawtop.engine import verification
-from clawtop.engine.operations import Operations, Request, machine_for
-from clawtop.engine.receipts import Sight
+from clawtop.core.operations.edit import AuthState
+from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo, unlock
+from clawtop.engine.operations import execute as operations_module
+from clawtop.engine.operations import verification
+from clawtop.engine.operations.execute import Operations, Request, machine_for
+from clawtop.engine.operations.receipts import Sight
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
-from clawtop.store.auth_lock import Machine
-from clawtop.store.journal import Journal
-from clawtop.store.layout import Layout, locate
-from clawtop.store.openclaw_lock import publish, release
-from clawtop.store.processes import ProcessTable
+from clawtop.store.auth.lock import Machine
+from clawtop.store.locks.openclaw import publish, release
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.own.journal import Journal
+from clawtop.store.place.layout import Layout, locate
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.stores import COOLING, auth_state, make_state_dir, tree
 

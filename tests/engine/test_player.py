@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Snapshot
-from clawtop.engine.player import SPEEDS, Player, PlayerClock
-from clawtop.store.recording import Frame, Recording
+from clawtop.engine.live.player import SPEEDS, Player, PlayerClock
+from clawtop.store.own.recording import Frame, Recording
 from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio

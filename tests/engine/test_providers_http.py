@@ -30,7 +30,7 @@ from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, R
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import APIS as APIS_BY_KIND
 from clawtop.engine.providers.http import ProviderClient
-from clawtop.store.secrets import Secret
+from clawtop.store.provider.secrets import Secret
 
 pytestmark = pytest.mark.anyio
 

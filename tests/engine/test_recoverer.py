@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import Close, Closing, ForeignHolder
-from clawtop.core.attention import Activity, WorkKind
 from clawtop.core.model import Attention, Event, EventKind
-from clawtop.core.recovery import Plan
-from clawtop.engine.holder import Holder
-from clawtop.engine.recoverer import Recoverer, SessionWork
-from clawtop.engine.registry import PromptRegistry
-from clawtop.store.holders import read_holders
+from clawtop.core.session.admission import Close, Closing, ForeignHolder
+from clawtop.core.session.attention import Activity, WorkKind
+from clawtop.core.session.recovery import Plan
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.store.own.holders import read_holders
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
 

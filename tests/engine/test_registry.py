@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import Close, Closing, ForeignHolder, OnContention, Reopen
 from clawtop.core.model import Event, EventKind, PromptHolder
-from clawtop.engine.holder import Holder
-from clawtop.engine.registry import LOOK_S, PromptRegistry
+from clawtop.core.session.admission import Close, Closing, ForeignHolder, OnContention, Reopen
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
-from clawtop.store.holders import Word, read_admissions, read_holders, tell
+from clawtop.store.own.holders import Word, read_admissions, read_holders, tell
 from tests.engine.other_process import other_process
 
 pytestmark = pytest.mark.anyio

@@ -15,12 +15,12 @@ import pytest
 import setproctitle
 
 from clawtop.clock import SystemClock
+from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockLimits, ProcessEvidence
-from clawtop.core.staleness import NamespaceEvidence
-from clawtop.engine import process_title, session_lock
-from clawtop.engine.session_lock import SessionLockController
+from clawtop.engine.prompt import process_title, session_lock
+from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
 
 pytestmark = pytest.mark.anyio
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.engine.feed import Feed
-from clawtop.engine.tape import BACKLOG, Tape
+from clawtop.engine.live.feed import Feed
+from clawtop.engine.live.tape import BACKLOG, Tape
 from clawtop.errors import ClawtopError, OperationFailedError
-from clawtop.store.recording import Recorder, load_recording
+from clawtop.store.own.recording import Recorder, load_recording
 from tests.support.clocks import ManualClock
 from tests.support.worlds import INCIDENT, NOW
 

@@ -12,9 +12,9 @@ import time
 from dataclasses import replace
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_target import StoreTarget
-from clawtop.store.auth_update import profile_change, update
+from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.target import StoreTarget
+from clawtop.store.auth.update import profile_change, update
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from clawtop.core.model import EventKind
 from clawtop.demo.provider import Answer, rate_limited
 from clawtop.demo.threads import TWO_AND_ONE, Lab, lab
-from clawtop.store.conversation import read_conversation
+from clawtop.store.sessions.conversation import read_conversation
 from tests.interop.openclaw_install import OpenClaw
 
 pytestmark = [pytest.mark.interop, pytest.mark.anyio]

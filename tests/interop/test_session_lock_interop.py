@@ -12,10 +12,10 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Generation, LockLimits
-from clawtop.engine import process_title
-from clawtop.engine.session_lock import SessionLockController
+from clawtop.engine.prompt import process_title
+from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import SessionTakeoverError, SessionWriteLockTimeoutError
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
 from tests.interop.openclaw_install import OpenClaw
 from tests.interop.talker import Talker
 

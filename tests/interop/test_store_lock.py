@@ -16,7 +16,7 @@ import pytest
 
 from clawtop.core.model import Generation
 from clawtop.errors import LockNotObtainedError
-from clawtop.store.auth_lock import AuthStoreLock, Hold, Machine
+from clawtop.store.auth.lock import AuthStoreLock, Hold, Machine
 from tests.interop.openclaw_install import OpenClaw
 from tests.interop.talker import ROOT, Talker
 from tests.support.stores import auth_state, make_state_dir
@@ -64,7 +64,7 @@ def test_while_we_hold_openclaw_waits(node: Talker, agent: Path) -> None:
 
 def test_openclaw_breaks_the_lock_of_a_clawtop_that_was_killed(node: Talker, agent: Path) -> None:
     code = (
-        "import os, sys; from clawtop.store.openclaw_lock import publish, timestamp;"
+        "import os, sys; from clawtop.store.locks.openclaw import publish, timestamp;"
         "publish(sys.argv[1], {'pid': os.getpid(), 'createdAt': timestamp(1795214064388)}); os.kill(os.getpid(), 9)"
     )
     lock = agent / "auth-profiles.json.lock"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from clawtop.core.admission import (
+from clawtop.core.model import LockFile, PromptHolder, VerdictKind
+from clawtop.core.session.admission import (
     Ask,
     Claimant,
     Close,
@@ -14,9 +15,8 @@ from clawtop.core.admission import (
     OnContention,
     Reopen,
 )
-from clawtop.core.attention import AttentionKind, AttentionReport, WorkKind
-from clawtop.core.model import LockFile, PromptHolder, VerdictKind
-from clawtop.core.recovery import Plan
+from clawtop.core.session.attention import AttentionKind, AttentionReport, WorkKind
+from clawtop.core.session.recovery import Plan
 from tests.sim.world import Acts, BrokenInvariantError, Process, Run, World
 
 LOOK_MS = 200

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.admission import Admission, Ask, Bury, Granted, Holding, OnContention, Request, Step, step
 from clawtop.core.model import Generation, LockFile, ProcessEvidence, Verdict, VerdictKind
-from clawtop.core.recovery import Plan, RecoveryPlan
+from clawtop.core.session.admission import Admission, Ask, Bury, Granted, Holding, OnContention, Request, Step, step
+from clawtop.core.session.recovery import Plan, RecoveryPlan
 from tests.sim import actors
 from tests.sim.world import BrokenInvariantError, Process, Rules, Run, World
 

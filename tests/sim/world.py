@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
-from clawtop.core.admission import Admission, Bury, Effect, Request, Step, Wake, step
+from clawtop.core.locks.staleness import verdict
 from clawtop.core.model import (
     Generation,
     LockFile,
@@ -23,8 +23,8 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.recovery import RecoveryPlan, plan_recovery
-from clawtop.core.staleness import verdict
+from clawtop.core.session.admission import Admission, Bury, Effect, Request, Step, Wake, step
+from clawtop.core.session.recovery import RecoveryPlan, plan_recovery
 
 BOOT = 1_700_000_000_000
 TICK_MS = 10

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.cooldown.profile_state import credential_state
 from clawtop.core.model import AuthStore, CredentialState, Generation, Profile
-from clawtop.core.profile_state import credential_state
-from clawtop.store import auth_json
-from clawtop.store.auth_json import RETRY_PAUSES, OwnAuth, read_own, seen_by
+from clawtop.store.auth import json_files as auth_json
+from clawtop.store.auth.json_files import RETRY_PAUSES, OwnAuth, read_own, seen_by
 from clawtop.text import masked
 from tests.support.clocks import ManualClock
 from tests.support.states_made import NOW, StateDir, write_json

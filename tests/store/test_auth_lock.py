@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockKind, ProcessEvidence
-from clawtop.core.staleness import NamespaceEvidence
 from clawtop.errors import LockNotObtainedError, OperationFailedError
-from clawtop.store.auth_lock import MAX_HOLD_S, AuthStoreLock, Hold, Holder, Machine
-from clawtop.store.lockfile import read_lock
-from clawtop.store.openclaw_lock import publish, timestamp
+from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, Holder, Machine
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.openclaw import publish, timestamp
 from tests.support.clocks import ManualClock
 
 NOW = 1_700_000_000_000

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clawtop.core.auth_edit import AuthState, Clear, SetOrder, differences
 from clawtop.core.model import UsageStats
+from clawtop.core.operations.edit import AuthState, Clear, SetOrder, differences
 from clawtop.errors import RefusedError
-from clawtop.store.auth_state import Documents, is_empty
+from clawtop.store.auth.state import Documents, is_empty
 
 KNOWN = (
     "cooldownUntil",

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clawtop.core.auth_edit import AuthState
-from clawtop.core.cooldown import cleared
+from clawtop.core.cooldown.stats import cleared
 from clawtop.core.model import Generation, UsageStats
+from clawtop.core.operations.edit import AuthState
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
-from clawtop.store.auth_lock import Machine
-from clawtop.store.auth_target import StoreTarget
-from clawtop.store.auth_update import Landing, profile_change, update
-from clawtop.store.json_edit import dump, parse
+from clawtop.store.auth.json_edit import dump, parse
+from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.target import StoreTarget
+from clawtop.store.auth.update import Landing, profile_change, update
 
 CREDENTIALS = """{
   "version": 1,

@@ -375,7 +375,7 @@ import os, sys
 from pathlib import Path
 from clawtop.clock import SystemClock
 from clawtop.errors import StateUnreadableError
-from clawtop.store.processes import SystemProcesses
+from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 reader = SnapshotReader(state_dir=sys.argv[1], env={}, home=Path("/"), clock=SystemClock(),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError, UsageError
-from clawtop.store.conversation import Said, parse_conversation, read_conversation
-from clawtop.store.session_entry import add_entry, entry_for
-from clawtop.store.transcript_write import EntryChain, Reply, append, encoded, header, iso, session_id_for
+from clawtop.store.sessions.conversation import Said, parse_conversation, read_conversation
+from clawtop.store.sessions.entry import add_entry, entry_for
+from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, encoded, header, iso, session_id_for
 
 AT = 1_795_214_036_308
 SAMPLES = Path(__file__).parent.parent / "support" / "states"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import GatewayState, ProcessEvidence, VerdictKind
-from clawtop.store.gateway import ThrottledProbe, healthz_answers
-from clawtop.store.life import LIFE_SECONDS, LifeWatch
-from clawtop.store.mounts import filesystem, mount_obstacles
+from clawtop.store.gateway.liveness import ThrottledProbe, healthz_answers
+from clawtop.store.locks.life import LIFE_SECONDS, LifeWatch
+from clawtop.store.place.mounts import filesystem, mount_obstacles
 from tests.support.clocks import ManualClock
 from tests.support.processes import FixedProcesses, alive
 from tests.support.states_made import StateDir

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.lane_stats import contention, lanes_of
+from clawtop.core.incident.lane_stats import contention, lanes_of
+from clawtop.core.incident.timeline import is_background
 from clawtop.core.model import EventKind
-from clawtop.core.timeline import is_background
-from clawtop.store import gateway_log
-from clawtop.store.gateway_log import LINE_BYTES, LogTail, find_log
-from clawtop.store.log_lines import BadLineError, Names, hashed_profile, parse_line
-from clawtop.store.log_words import rough
+from clawtop.store.gateway import log as gateway_log
+from clawtop.store.gateway.log import LINE_BYTES, LogTail, find_log
+from clawtop.store.gateway.log_lines import BadLineError, Names, hashed_profile, parse_line
+from clawtop.store.gateway.log_words import rough
 from tests.support.samples import ROOT
 
 START = 1_795_214_000_000

@@ -14,11 +14,24 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.admission import Ask, Claimant, Close, Closing, Describe, Granted, Leave, OnContention, Queued, Wake
 from clawtop.core.model import Waiter
+from clawtop.core.session.admission import (
+    Ask,
+    Claimant,
+    Close,
+    Closing,
+    Describe,
+    Granted,
+    Leave,
+    OnContention,
+    Queued,
+    Wake,
+)
 from clawtop.errors import RefusedError
-from clawtop.store import holder_record
-from clawtop.store.holders import (
+from clawtop.store.incident import IncidentPart
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own import holder_record
+from clawtop.store.own.holders import (
     HolderRecords,
     Presence,
     WakeChannel,
@@ -30,8 +43,6 @@ from clawtop.store.holders import (
     read_holders,
     tell,
 )
-from clawtop.store.incident import IncidentPart
-from clawtop.store.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
 
 FILE = "/somewhere/sessions/s.jsonl"
@@ -122,8 +133,8 @@ def test_symlinked_names_are_one_session(tmp_path: Path) -> None:
 _HOLD = """
 import sys, time
 from pathlib import Path
-from clawtop.core.admission import Ask, Claimant, Close, Closing
-from clawtop.store.holders import HolderRecords, Presence
+from clawtop.core.session.admission import Ask, Claimant, Close, Closing
+from clawtop.store.own.holders import HolderRecords, Presence
 records = HolderRecords(Presence.of(Path(sys.argv[1])))
 member = records.presence.member
 records.apply(sys.argv[2], Ask(Claimant("other", member, 1, "cron", "run-other", 0)), 1)

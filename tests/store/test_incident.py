@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.admission import Ask, Claimant
-from clawtop.core.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.incident.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.incident.timeline import is_background
 from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, Snapshot
-from clawtop.core.timeline import is_background
-from clawtop.store.holders import HolderRecords, Presence, canonical, holders_dir
+from clawtop.core.session.admission import Ask, Claimant
 from clawtop.store.incident import IncidentPart
-from clawtop.store.journal import Journal
+from clawtop.store.own.holders import HolderRecords, Presence, canonical, holders_dir
+from clawtop.store.own.journal import Journal
 from tests.support.clocks import ManualClock
 from tests.support.samples import ROOT, Sample, copy, sample
 

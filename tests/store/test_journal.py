@@ -14,8 +14,8 @@ import pytest
 
 from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
-from clawtop.store import journal as journal_module
-from clawtop.store.journal import Journal
+from clawtop.store.own import journal as journal_module
+from clawtop.store.own.journal import Journal
 from clawtop.text import remember_secrets
 
 
@@ -106,7 +106,7 @@ def test_processes_write_whole_lines(journal: Journal, monkeypatch: pytest.Monke
     code = """
 import sys
 from clawtop.core.model import Event, EventKind
-from clawtop.store import journal
+from clawtop.store.own import journal
 journal.MAX_BYTES = 60_000
 book = journal.Journal(sys.argv[1])
 for number in range(60):

@@ -12,7 +12,7 @@ import pytest
 
 from clawtop.core.model import Generation
 from clawtop.errors import RefusedError, StateUnreadableError
-from clawtop.store.layout import Layout, locate
+from clawtop.store.place.layout import Layout, locate
 
 
 def made(path: Path, config: Mapping[str, Any] | None = None, agents: tuple[str, ...] = ("main",)) -> Path:

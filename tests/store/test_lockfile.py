@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import LockKind
-from clawtop.store.lockfile import MAX_LOCK_BYTES, read_lock
+from clawtop.store.locks.lockfile import MAX_LOCK_BYTES, read_lock
 
 
 def test_no_lock(tmp_path: Path) -> None:

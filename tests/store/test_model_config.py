@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from clawtop.store.model_config import ProviderUnknownError, provider_named, read_providers
-from clawtop.store.secrets import SecretSources, SecretUnavailableError
+from clawtop.store.provider.model_config import ProviderUnknownError, provider_named, read_providers
+from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
 
 
 def config(**providers: Any) -> dict[str, Any]:

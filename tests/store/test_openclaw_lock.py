@@ -12,8 +12,8 @@ import pytest
 
 from clawtop.core.model import LockFile, LockKind, Verdict, VerdictKind
 from clawtop.store import atomic
-from clawtop.store.lockfile import read_lock
-from clawtop.store.openclaw_lock import (
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.openclaw import (
     BreakOutcome,
     How,
     Proposal,

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clawtop.store.processes import SystemProcesses, UncheckedProcesses
+from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="procfs")
 

@@ -26,8 +26,8 @@ from clawtop.core.model import (
     UsageStats,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
-from clawtop.store import recording as recording_module
-from clawtop.store.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
+from clawtop.store.own import recording as recording_module
+from clawtop.store.own.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
 from clawtop.text import remember_secrets
 
 START = 1_795_214_000_000

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.core.cooldown.profile_state import profile_state
 from clawtop.core.model import GatewayState, Generation, LockKind, Snapshot, VerdictKind
-from clawtop.core.profile_state import profile_state
-from clawtop.store.processes import UncheckedProcesses
+from clawtop.store.locks.processes import UncheckedProcesses
 from tests.support.samples import Sample, copy, samples
 
 READ = samples(Generation.A, Generation.B)

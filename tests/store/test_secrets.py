@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Credential, Profile
-from clawtop.store.credentials import load_credential
-from clawtop.store.secrets import (
+from clawtop.store.provider.credentials import load_credential
+from clawtop.store.provider.secrets import (
     Secret,
     SecretSources,
     SecretUnavailableError,

@@ -13,8 +13,11 @@ import pytest
 
 from clawtop.core.model import AuthStore, Generation, LockKind, Problem, Snapshot
 from clawtop.errors import StateUnreadableError
-from clawtop.store import auth_json, layout, lockfile, sessions
-from clawtop.store.layout import Layout
+from clawtop.store.auth import json_files as auth_json
+from clawtop.store.locks import lockfile
+from clawtop.store.place import layout
+from clawtop.store.place.layout import Layout
+from clawtop.store.sessions import index as sessions
 from tests.support.states_made import NOW, StateDir, codes, write_json
 
 
@@ -57,8 +60,8 @@ class Counter:
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter]:
     places: dict[str, tuple[str, Callable[..., Any]]] = {
         "auth": ("clawtop.store.snapshot.read_own", auth_json.read_own),
-        "sessions": ("clawtop.store.session_rows.read_sessions", sessions.read_sessions),
-        "locks": ("clawtop.store.locks.read_lock", lockfile.read_lock),
+        "sessions": ("clawtop.store.sessions.rows.read_sessions", sessions.read_sessions),
+        "locks": ("clawtop.store.locks.reader.read_lock", lockfile.read_lock),
         "layout": ("clawtop.store.snapshot.locate", layout.locate),
     }
     counters = {name: Counter(function) for name, (_place, function) in places.items()}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.activity import TrajectoryEnd
-from clawtop.store.transcript import MAX_TAIL_BYTES, TAIL_BYTES, last_entry, trajectory_end, trajectory_path
+from clawtop.core.session.activity import TrajectoryEnd
+from clawtop.store.sessions.trajectory import MAX_TAIL_BYTES, TAIL_BYTES, last_entry, trajectory_end, trajectory_path
 
 EVENT = {"type": "session.ended", "ts": "2026-11-20T22:34:55.782Z", "data": {"status": "success"}}
 END = TrajectoryEnd(1_795_214_095_782, "session.ended", "success")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown import SCHEDULES, Schedule
+from clawtop.core.cooldown.stats import SCHEDULES, Schedule
 from clawtop.core.model import Credential, Profile, UsageStats
 
 NOW = 1_750_000_000_000

@@ -14,11 +14,11 @@ from clawtop.cli.common import open_incident_reader
 from clawtop.cli.dashboard import work_ports
 from clawtop.clock import SystemClock
 from clawtop.commands import Arming, Target, TargetKind
-from clawtop.core.drain import DrainWishes
+from clawtop.core.session.drain import DrainWishes
 from clawtop.demo.provider import ScriptedProvider
 from clawtop.demo.world import Character, World, build_world
-from clawtop.engine.driver import Driver
-from clawtop.engine.hub import Hub
+from clawtop.engine.drive.driver import Driver
+from clawtop.engine.live.hub import Hub
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import Options, WorkPorts
 from clawtop.ui.screens.base import DashboardScreen

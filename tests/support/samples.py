@@ -17,7 +17,7 @@ from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import Generation, ProcessEvidence
-from clawtop.store.processes import ProcessTable
+from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.snapshot import ExtraPart, SnapshotReader
 from tests.support.clocks import ManualClock
 from tests.support.processes import FixedProcesses

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.model import Snapshot
-from clawtop.store.processes import ProcessTable
+from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.snapshot import SnapshotReader
 from tests.support.clocks import ManualClock
 from tests.support.processes import FixedProcesses

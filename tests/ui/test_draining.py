@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
-from clawtop.core.drain import DrainWishes
 from clawtop.core.model import LockKind
+from clawtop.core.session.drain import DrainWishes
 from clawtop.demo.provider import Stall
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
-from clawtop.store.holders import canonical, holders_dir, read_admission
-from clawtop.store.journal import Journal
+from clawtop.store.own.holders import canonical, holders_dir, read_admission
+from clawtop.store.own.journal import Journal
 from clawtop.ui.screens.drain import DrainScreen
 from clawtop.ui.screens.leave import LeaveScreen
 from clawtop.ui.screens.main import MainScreen

@@ -13,7 +13,7 @@ from textual import events
 from clawtop.demo.provider import Answer, Stall, rate_limited
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
-from clawtop.store.conversation import read_conversation
+from clawtop.store.sessions.conversation import read_conversation
 from clawtop.ui.screens.drive import DriveScreen
 from clawtop.ui.screens.leave import LeaveScreen
 from clawtop.ui.screens.main import MainScreen

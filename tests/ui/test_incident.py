@@ -11,10 +11,10 @@ import pytest
 from clawtop.clock import Clock
 from clawtop.commands import Target, TargetKind
 from clawtop.core.model import Event, EventKind, LaneStats, Snapshot
-from clawtop.engine.player import Player, PlayerClock
-from clawtop.engine.tape import Tape
+from clawtop.engine.live.player import Player, PlayerClock
+from clawtop.engine.live.tape import Tape
 from clawtop.errors import OperationFailedError
-from clawtop.store.recording import Frame, Recording, load_recording
+from clawtop.store.own.recording import Frame, Recording, load_recording
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen

@@ -12,7 +12,7 @@ import pytest
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.model import LockFile, LockIdentity, LockKind, Snapshot
-from clawtop.core.plan import Plan
+from clawtop.core.operations.plan import Plan
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.ui.operate import PLANNERS, Desk, HolderFacts, plan_for
 from clawtop.ui.screens.confirm import ConfirmScreen

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.marking import Mark
-from clawtop.engine.leftovers import has_leftovers
-from clawtop.store.mark_spool import MarkSpool
+from clawtop.core.cooldown.marking import Mark
+from clawtop.engine.drive.leftovers import has_leftovers
+from clawtop.store.own.mark_spool import MarkSpool
 from tests.support.samples import copy, sample
 from tests.support.terminals import (
     ENTER_ALTERNATE,

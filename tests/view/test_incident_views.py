@@ -8,11 +8,11 @@ from datetime import UTC
 import pytest
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.lane_stats import ENGINES
-from clawtop.core.metrics import SOURCE as METRICS
+from clawtop.core.incident.lane_stats import ENGINES
+from clawtop.core.incident.metrics import SOURCE as METRICS
+from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import Event, EventKind, Gateway, GatewayHealth, GatewayState, LaneStats, Problem, Snapshot
-from clawtop.core.timeline import Filter
-from clawtop.store.log_lines import SOURCE as LOG_SOURCE
+from clawtop.store.gateway.log_lines import SOURCE as LOG_SOURCE
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.drain import DrainStep, DrainWishes, Stage
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
+from clawtop.core.session.drain import DrainStep, DrainWishes, Stage
 from clawtop.text import cells
 from clawtop.view.drain_lines import DrainLog, option_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of

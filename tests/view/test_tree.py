@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.blocking import Severity, blocking_tree, changes_at
+from clawtop.core.incident.blocking import Severity, blocking_tree, changes_at
 from clawtop.core.model import (
     Event,
     EventKind,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from clawtop.store.secrets import Secret
+from clawtop.store.provider.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True)

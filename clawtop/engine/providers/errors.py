@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from clawtop.core.failure.retry_after import retry_after_seconds
 from clawtop.core.model import FailureReason
-from clawtop.core.retry_after import retry_after_seconds
 from clawtop.errors import ClawtopError
 from clawtop.text import shown
 

@@ -13,9 +13,9 @@ from textual.widgets import Button
 from textual.worker import Worker
 
 from clawtop.commands import Arming, Command, Target
+from clawtop.core.locks.staleness import owner_pid
 from clawtop.core.model import GatewayState
-from clawtop.core.plan import Plan
-from clawtop.core.staleness import owner_pid
+from clawtop.core.operations.plan import Plan
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.text import shown
 from clawtop.ui.operate import Executor, HolderFacts, plan_for

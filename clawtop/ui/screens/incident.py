@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.core.model import Event, Snapshot
-from clawtop.core.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.ui.commanding import show_target

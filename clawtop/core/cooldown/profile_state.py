@@ -1,0 +1,154 @@
+"""The one word for a profile's state, and what is odd about its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from clawtop.core.cooldown.schedules import DAY_MS, DEFAULT_SCHEDULE, MINUTE_MS, Schedule
+from clawtop.core.cooldown.windows import active_windows, back_at, windows
+from clawtop.core.model import Credential, CredentialState, Problem, Profile, UsageStats, WindowKind
+from clawtop.text import shown
+
+YEAR_2100_MS = 4_102_444_800_000
+SECONDS_RANGE = range(1_000_000_000, 100_000_000_000)
+"""Numbers that are a date of our time in seconds, and one of the early seventies in milliseconds."""
+
+
+class ProfileState(StrEnum):
+    """Usable, or the weightiest thing that stands against the profile.
+
+    `expired` and `invalid` speak of the credential; the other three of windows.
+    """
+
+    USABLE = "usable"
+    COOLING = "cooling"
+    DISABLED = "disabled"
+    BLOCKED = "blocked"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+_STATE_OF_WINDOW = {
+    WindowKind.DISABLED: ProfileState.DISABLED,
+    WindowKind.BLOCKED: ProfileState.BLOCKED,
+    WindowKind.COOLDOWN: ProfileState.COOLING,
+}
+
+
+def credential_fault(credential: Credential, now: int) -> str | None:
+    """Why OpenClaw leaves a profile with this credential out of every order; None where it does not.
+
+    Returns:
+        "no-credential", "invalid-expires" or "expired". Logins (OAuth) are never left out for their age: OpenClaw
+        tries to refresh them.
+    """
+    if credential.type == "api_key":
+        return None if credential.has_secret else "no-credential"
+    if credential.type != "token":
+        return None if credential.has_secret or credential.has_refresh else "no-credential"
+    if not credential.has_secret:
+        return "no-credential"
+    if credential.expires is None:
+        return None
+    if credential.expires <= 0:
+        return "invalid-expires"
+    return "expired" if now >= credential.expires else None
+
+
+def is_past_expiry(credential: Credential, now: int) -> bool:
+    """Whether the credential carries an expiry that has passed, refreshable or not."""
+    return credential.expires is not None and 0 < credential.expires <= now
+
+
+def credential_state(credential: Credential, now: int) -> CredentialState:
+    """Whether the credential can still authenticate: also a login that has run out and cannot be refreshed cannot."""
+    fault = credential_fault(credential, now)
+    if fault == "expired":
+        return CredentialState.EXPIRED
+    if fault is not None:
+        return CredentialState.INVALID
+    runs_out = credential.type not in {"api_key", "token"} and not credential.has_refresh
+    return CredentialState.EXPIRED if runs_out and is_past_expiry(credential, now) else CredentialState.USABLE
+
+
+def profile_state(
+    profile: Profile, now: int, schedule: Schedule = DEFAULT_SCHEDULE, for_model: str | None = None
+) -> tuple[ProfileState, int | None]:
+    """The state of a profile, and until when it lasts (None where it does not end by itself).
+
+    Without `for_model` a cooldown of one model is a cooldown; with it, only what concerns that model counts. Of
+    several open windows the weightiest gives the word (disabled, blocked, cooldown) and the last to end the time.
+    """
+    credential = credential_state(profile.credential, now)
+    if credential is not CredentialState.USABLE:
+        return ProfileState(credential.value), None
+    until = back_at(profile.stats, profile.provider, now, schedule, for_model)
+    if until is None:
+        return ProfileState.USABLE, None
+    active = active_windows(profile.stats, now, schedule)
+    concerning = [window for window in active if for_model is None or window.model in {None, for_model}]
+    return _STATE_OF_WINDOW[(concerning or active)[0].kind], until
+
+
+def stat_problems(profile: Profile, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> tuple[Problem, ...]:
+    """What is odd about a profile's statistics, each by its name.
+
+    Codes: `lapsed-window` (ended, still recorded), `seconds-not-ms`, `absurd-time` (negative, after 2100, or longer
+    than any window of this generation), `clock-skew` (used or failed in the future), `unknown-reason`.
+    """
+    found = (*_window_oddities(profile.stats, now, schedule), *_time_oddities(profile.stats, now))
+    reasons = _unknown_reasons(profile.stats, schedule)
+    return tuple(Problem(code, profile.id, text) for code, text in (*found, *reasons))
+
+
+def _window_oddities(stats: UsageStats, now: int, schedule: Schedule) -> Iterator[tuple[str, str]]:
+    longest = max(schedule.longest_ms, DAY_MS)
+    for window in windows(stats):
+        name = f"the {window.kind} window"
+        if _is_nonsense(window.until) or window.until in SECONDS_RANGE:
+            yield _nonsense(f"{name} ends at", window.until)
+        elif 0 < window.until <= now:
+            yield "lapsed-window", f"{name} ended {_when(window.until)} and is still recorded; it no longer counts"
+        elif window.kind is not WindowKind.BLOCKED and window.until - now > longest:
+            hours = longest // (60 * MINUTE_MS)
+            yield "absurd-time", f"{name} ends {_when(window.until)}; OpenClaw sets none longer than {hours} h"
+
+
+def _time_oddities(stats: UsageStats, now: int) -> Iterator[tuple[str, str]]:
+    for name, time in (("last used", stats.last_used), ("last failed", stats.last_failure_at)):
+        if time is None:
+            continue
+        if _is_nonsense(time) or time in SECONDS_RANGE:
+            yield _nonsense(f"{name} at", time)
+        elif time > now + MINUTE_MS:
+            ahead = (time - now) // 1000
+            yield "clock-skew", f"{name} {_when(time)}, {ahead} s from now: the clocks of two machines differ"
+
+
+def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[str, str]]:
+    known = {*schedule.reasons, "session_expired"}
+    given = (("cooldown", stats.cooldown_reason), ("disabled", stats.disabled_reason))
+    named = [(f"the {kind} reason", reason) for kind, reason in given if reason is not None]
+    named += [("a failure count", reason) for reason in stats.failure_counts]
+    for what, reason in named:
+        if reason not in known:
+            yield (
+                "unknown-reason",
+                f"{what} {shown(reason, 40)} is none that OpenClaw {schedule.name} knows; it will drop it",
+            )
+
+
+def _is_nonsense(time: int) -> bool:
+    return time < 0 or time > YEAR_2100_MS
+
+
+def _nonsense(what: str, time: int) -> tuple[str, str]:
+    if time in SECONDS_RANGE:
+        return "seconds-not-ms", f"{what} {time}, which is {_when(time * 1000)} in seconds; milliseconds are meant"
+    return "absurd-time", f"{what} {time}, which is no time of ours"
+
+
+def _when(time: int) -> str:
+    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

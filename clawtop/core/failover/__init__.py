@@ -1,0 +1,1 @@
+"""After an attempt: the next profile, the next model, or the end of the run."""

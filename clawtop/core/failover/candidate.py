@@ -1,0 +1,189 @@
+"""A candidate model that gave no answer: what kind of failure it was, and what is recorded of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from clawtop.core.failure import phrase_tables as phrases
+from clawtop.core.failure.classify import (
+    AnyError,
+    CoercionContext,
+    FailoverDescription,
+    coerced,
+    is_non_provider_runtime_coordination_error,
+    is_timeout_error,
+    recorded,
+    signal_of,
+)
+from clawtop.core.failure.record import ErrorRecord, ErrorValue
+from clawtop.core.failure.rules import billing_text, normalized
+from clawtop.core.model import FailureReason, ModelRef
+from clawtop.text import shown
+
+DETAIL_CELLS = 400
+
+ABORT_NAME = "AbortError"
+LANE_TIMEOUT_NAME = "CommandLaneTaskTimeoutError"
+MODEL_SWITCH_NAME = "LiveSessionModelSwitchError"
+
+
+class FailureKind(StrEnum):
+    """What a failed call was. In order of precedence; the first that fits is the kind."""
+
+    LANE_TIMEOUT = "lane-timeout"
+    USER_ABORT = "user-abort"
+    COORDINATION = "coordination"
+    CONTEXT_OVERFLOW = "context-overflow"
+    NO_HARNESS = "no-harness"
+    MODEL_SWITCH = "model-switch"
+    PROVIDER = "provider"
+    UNKNOWN = "unknown"
+
+
+RETHROWN = frozenset(
+    {
+        FailureKind.LANE_TIMEOUT,
+        FailureKind.USER_ABORT,
+        FailureKind.COORDINATION,
+        FailureKind.CONTEXT_OVERFLOW,
+        FailureKind.NO_HARNESS,
+    }
+)
+"""Another model would meet the same condition, or nobody wants its answer any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failed call, as the chain sees it.
+
+    Attributes:
+        message: the error's text; `raw` the provider's own words, where they are known apart.
+        reason: why, for the kind PROVIDER; else what could be classified, or None.
+        switch_to: the model that the session was switched to, for the kind MODEL_SWITCH.
+    """
+
+    kind: FailureKind
+    message: str
+    reason: FailureReason | None = None
+    status: int | None = None
+    code: str | None = None
+    raw: str | None = None
+    switch_to: ModelRef | None = None
+
+    @property
+    def detail(self) -> str:
+        return self.raw or self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A candidate that gave no answer: it failed, or was skipped while it cooled."""
+
+    model: ModelRef
+    error: str
+    reason: FailureReason | None = None
+    status: int | None = None
+    code: str | None = None
+
+    def __str__(self) -> str:
+        why = f" ({self.reason})" if self.reason else ""
+        return f"{shown(self.model)}: {shown(self.error, DETAIL_CELLS)}{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackSummary:
+    """No candidate answered. `soonest_recovery`: when a profile of any of them is usable again (ms since the epoch)."""
+
+    attempts: tuple[Attempt, ...]
+    total: int
+    soonest_recovery: int | None = None
+
+    @property
+    def text(self) -> str:
+        listed = " | ".join(str(attempt) for attempt in self.attempts) or "unknown"
+        return f"All models failed ({len(self.attempts) or self.total}): {listed}"
+
+
+def failure_of(error: AnyError, model: ModelRef | None = None) -> Failure:
+    """A failed call as the chain sees it; the kinds are tried in OpenClaw 2026.5.20's order.
+
+    An error that is classified, or carries what the provider said, is never taken for an abort or for coordination.
+    """
+    value = recorded(error)
+    kind = _kind(value, known := coerced(value, CoercionContext(provider=model.provider if model else None)))
+    if known is not None:
+        reason = _REASONS.get(known.reason, FailureReason.UNKNOWN)
+        return Failure(kind, known.message or "", reason, _whole(known.status), known.code, known.raw_error)
+    signal = signal_of(value)
+    message = signal.message or (value.name or "Error" if isinstance(value, ErrorRecord) else str(value))
+    return Failure(kind, message, None, _whole(signal.status), signal.code, switch_to=_switch_target(value))
+
+
+_KIND_OF_NAME: Mapping[str, FailureKind] = MappingProxyType(
+    {"MissingAgentHarnessError": FailureKind.NO_HARNESS, MODEL_SWITCH_NAME: FailureKind.MODEL_SWITCH}
+)
+_REASONS: Mapping[str, FailureReason] = MappingProxyType({reason.value: reason for reason in FailureReason})
+
+
+def _whole(status: float | None) -> int | None:
+    return int(status) if status is not None and status == status // 1 else None
+
+
+def _switch_target(value: ErrorValue) -> ModelRef | None:
+    if not isinstance(value, ErrorRecord) or value.name != MODEL_SWITCH_NAME:
+        return None
+    model = value.details.get("model")
+    return ModelRef(value.provider, model) if isinstance(value.provider, str) and isinstance(model, str) else None
+
+
+def _kind(value: ErrorValue, known: FailoverDescription | None) -> FailureKind:
+    name = value.name if isinstance(value, ErrorRecord) else None
+    if name == LANE_TIMEOUT_NAME and isinstance(value, ErrorRecord) and value.is_exception:
+        return FailureKind.LANE_TIMEOUT
+    if name == ABORT_NAME and known is None and not is_timeout_error(value):
+        return FailureKind.USER_ABORT
+    if is_non_provider_runtime_coordination_error(value):
+        return FailureKind.COORDINATION
+    if is_likely_context_overflow(" | ".join(_messages(value))):
+        return FailureKind.CONTEXT_OVERFLOW
+    if known is not None:
+        return FailureKind.PROVIDER
+    return _KIND_OF_NAME.get(name or "", FailureKind.UNKNOWN)
+
+
+def _messages(value: ErrorValue) -> Iterator[str]:
+    """The error's own text and, of a thrown one, those of its causes."""
+    seen: set[int] = set()
+    while isinstance(value, ErrorRecord) and id(value) not in seen:
+        seen.add(id(value))
+        yield value.message or value.name or ""
+        value = value.cause if value.is_exception else None
+    if isinstance(value, str):
+        yield value
+
+
+_OVERFLOW_HINT = re.compile(
+    r"context.*overflow"
+    r"|(?:context window|prompt).*(?:too (?:large|long)|exceed|over|limit|max)"
+    r"|context window.*(?:requested|sent|tokens)"
+    r"|(?:request|input).*(?:context|window|length|token).*(?:too (?:large|long)|exceed|over|limit|max)"
+)
+_NO_OVERFLOW_HINT = re.compile(
+    r"rate limit|too many requests|requests per (?:minute|hour|day)|quota|throttl|429\b|tokens per day"
+)
+_WINDOW_TOO_SMALL = re.compile(r"context window.*(?:too small|minimum is)")
+
+
+def is_likely_context_overflow(message: str) -> bool:
+    """Whether a text says that the conversation is too long for the model: another model is no cure, compaction is."""
+    text = normalized(message)
+    others = (phrases.NOT_CONTEXT_OVERFLOW.find(text), _WINDOW_TOO_SMALL.search(text), phrases.RATE_LIMIT.find(text))
+    if any(others) or billing_text(text):
+        return False
+    if phrases.CONTEXT_OVERFLOW.find(text):
+        return True
+    return _OVERFLOW_HINT.search(text) is not None and _NO_OVERFLOW_HINT.search(text) is None

@@ -1,0 +1,1 @@
+"""From an error to its reason: signals, phrases, status rules."""

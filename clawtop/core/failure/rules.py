@@ -1,0 +1,249 @@
+"""The order in which the tables of phrases are asked, and what each answer means.
+
+Agrees with OpenClaw 2026.5.20. Every answer names the rule that gave it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from clawtop.core.failure import billing_tables as money
+from clawtop.core.failure import phrase_tables as phrases
+from clawtop.core.failure.phrases import Phrases
+from clawtop.core.model import FailureReason
+
+Reason = FailureReason
+
+
+class Kind(StrEnum):
+    """NONE: no failover class. CONTEXT_OVERFLOW: the caller compacts, no profile or model is to blame."""
+
+    REASON = "reason"
+    CONTEXT_OVERFLOW = "context_overflow"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What kind of failure an error is, and which rule said so.
+
+    Attributes:
+        reason: for the kind REASON; a failover error may carry any string.
+        rule: stable kebab-case id of the deciding rule.
+        matched: the phrase, status or code that decided.
+    """
+
+    kind: Kind
+    reason: FailureReason | str | None
+    rule: str
+    matched: str = ""
+
+    def __bool__(self) -> bool:
+        return self.kind is not Kind.NONE
+
+
+def because(reason: FailureReason | str, rule: str, matched: str = "") -> Classification:
+    return Classification(Kind.REASON, reason, rule, matched)
+
+
+NOTHING = Classification(Kind.NONE, None, "unclassified")
+
+
+LEADING_402 = re.compile(r"(?:error:\s*)?(?:http\s*)?402\b", re.ASCII)
+
+LEADING_TRANSIENT = re.compile(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=\s|:.|$)", re.ASCII | re.DOTALL)
+
+BILLING_TEXT_LIMIT = 512
+"""Longer texts are prose (a page, a transcript): soft billing phrases inside them prove nothing."""
+
+CACHED_TEXTS = 512
+CACHEABLE_LENGTH = 1024
+
+
+TEXT_LIMIT = 16_384
+"""Longer texts are whole pages; how they begin says what they are."""
+
+
+def normalized(text: str) -> str:
+    """The form in which texts are matched: lower-cased, trimmed, and not longer than `TEXT_LIMIT`."""
+    return text[:TEXT_LIMIT].strip().lower()
+
+
+def billing_text(text: str) -> str | None:
+    """The billing phrase of a normalized text, or None."""
+    hard = money.HARD_402.find(text) or money.PAYMENT_402.find(text) or money.ZAI_NO_RESOURCE.find(text)
+    if hard is not None or len(text) > BILLING_TEXT_LIMIT:
+        return hard
+    return money.BILLING.find(text)
+
+
+def timeout_text(text: str) -> str | None:
+    """The timeout phrase of a normalized text, or None."""
+    if text in phrases.WHOLE_TIMEOUTS:
+        return text
+    return phrases.TIMEOUT.find(text)
+
+
+def payment_required(text: str) -> tuple[Classification, bool]:
+    """What a 402 means: an empty purse, or a limit that comes back. Second: whether the text itself decided."""
+    if (found := money.ALLOWANCE_REFILLS.find(text)) is not None:
+        return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
+    if (found := money.MONEY_GONE.find(text)) is not None:
+        return because(Reason.BILLING, "402-money-gone", found), True
+    if (found := phrases.RATE_LIMIT.find(text) or money.LIMIT_RESETS.find(text)) is not None:
+        return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
+    return because(Reason.BILLING, "status-402", "402"), False
+
+
+def quoted_402(text: str, _provider: str) -> Classification | None:
+    if "402" not in text:
+        return None
+    hard = money.HARD_402.find(text) or money.POINTS_GONE.find(text)
+    if hard is None and LEADING_402.match(text) is None:
+        return None
+    answer, decided = payment_required(text)
+    return answer if decided or hard is not None else None
+
+
+def _openrouter(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
+    def ask(text: str, provider: str) -> Classification | None:
+        if "openrouter" not in provider or (found := table.find(text)) is None:
+            return None
+        return because(reason, rule, found)
+
+    return ask
+
+
+def _periodic_limit(text: str, _provider: str) -> Classification | None:
+    if (found := phrases.PERIODIC_LIMIT.find(text)) is None:
+        return None
+    if (unpaid := billing_text(text)) is not None:
+        return because(Reason.BILLING, "periodic-limit-billing", unpaid)
+    return because(Reason.RATE_LIMIT, "periodic-limit", found)
+
+
+def _leading_transient(text: str, _provider: str) -> Classification | None:
+    if (match := LEADING_TRANSIENT.match(text)) is None:
+        return None
+    reason = Reason.OVERLOADED if match.group(0).endswith("529") else Reason.TIMEOUT
+    return because(reason, "leading-http-status", match.group(0))
+
+
+def _context_overflow(text: str, _provider: str) -> Classification | None:
+    found = phrases.CONTEXT_OVERFLOW.find(text)
+    if found is None or phrases.NOT_CONTEXT_OVERFLOW.find(text) is not None:
+        return None
+    return Classification(Kind.CONTEXT_OVERFLOW, None, "context-overflow", found)
+
+
+def _image(text: str, _provider: str) -> Classification | None:
+    found = phrases.IMAGE.find(text)
+    return None if found is None else Classification(Kind.NONE, None, "image-too-large", found)
+
+
+def _billing(text: str, _provider: str) -> Classification | None:
+    found = billing_text(text)
+    return None if found is None else because(Reason.BILLING, "billing-text", found)
+
+
+def _timeout(text: str, _provider: str) -> Classification | None:
+    found = timeout_text(text)
+    return None if found is None else because(Reason.TIMEOUT, "timeout-text", found)
+
+
+def _server_error_field(text: str, _provider: str) -> Classification | None:
+    if (found := phrases.SERVER_ERROR_FIELD.find(text)) is None:
+        return None
+    if billing_text(text) or phrases.AUTH_PERMANENT.find(text) or phrases.AUTH.find(text):
+        return None
+    return because(Reason.SERVER_ERROR, "server-error-field", found)
+
+
+def _openai_processing(text: str, _provider: str) -> Classification | None:
+    if phrases.OPENAI_PROCESSING.find(text) is None or (found := phrases.OPENAI_SIGNED.find(text)) is None:
+        return None
+    return because(Reason.TIMEOUT, "openai-processing", found)
+
+
+def _oauth_refresh(text: str, _provider: str) -> Classification | None:
+    if phrases.OAUTH_REFRESH.find(text) is None or (found := phrases.OAUTH_REFRESH_FINAL.find(text)) is None:
+        return None
+    return because(Reason.AUTH_PERMANENT, "oauth-refresh-final", found)
+
+
+def _api_error(text: str, _provider: str) -> Classification | None:
+    if '"type":"api_error"' not in text or (found := phrases.API_ERROR_TRANSIENT.find(text)) is None:
+        return None
+    return because(Reason.TIMEOUT, "anthropic-api-error", found)
+
+
+def _whole(texts: frozenset[str], reason: FailureReason, rule: str) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        return because(reason, rule, text) if text in texts else None
+
+    return ask
+
+
+def _says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
+    def ask(text: str, _provider: str) -> Classification | None:
+        found = table.find(text)
+        return None if found is None else because(reason, rule, found)
+
+    return ask
+
+
+MessageRule = Callable[[str, str], Classification | None]
+"""(normalized text, lower-cased provider) -> an answer, or None to ask the next rule."""
+
+MESSAGE_RULES: tuple[MessageRule, ...] = (
+    _image,
+    _says(phrases.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
+    _says(phrases.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
+    _context_overflow,
+    quoted_402,
+    _openrouter(money.OPENROUTER_KEY_LIMIT, Reason.BILLING, "openrouter-key-limit"),
+    _periodic_limit,
+    _says(phrases.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
+    _says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
+    _server_error_field,
+    _leading_transient,
+    _openai_processing,
+    _billing,
+    _oauth_refresh,
+    _says(phrases.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
+    _says(phrases.AUTH, Reason.AUTH, "auth-text"),
+    _whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
+    _openrouter(phrases.OPENROUTER_UPSTREAM, Reason.TIMEOUT, "openrouter-upstream"),
+    _says(phrases.SERVER_TEXT, Reason.TIMEOUT, "server-text"),
+    _api_error,
+    _says(phrases.FORMAT, Reason.FORMAT, "format-text"),
+    _whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
+    _timeout,
+    _says(phrases.PROVIDER_LIMIT, Reason.RATE_LIMIT, "provider-limit"),
+    _says(phrases.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
+    _says(phrases.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
+)
+
+
+def _ask_message(text: str, provider: str) -> Classification:
+    for rule in MESSAGE_RULES:
+        answer = rule(text, provider)
+        if answer is not None:
+            return answer
+    return NOTHING
+
+
+_cached_answer = lru_cache(maxsize=CACHED_TEXTS)(_ask_message)
+
+
+def message_class(message: str, provider: str = "") -> Classification:
+    """The class of the words alone, without their leading status. Providers repeat themselves, so answers are kept."""
+    text = normalized(message)
+    if not text:
+        return NOTHING
+    ask = _cached_answer if len(text) <= CACHEABLE_LENGTH else _ask_message
+    return ask(text, provider.lower())

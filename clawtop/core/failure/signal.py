@@ -1,0 +1,99 @@
+"""What an error says of itself or of what it wraps: status, code, message, provider, and local contention."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
+from clawtop.core.failure.status import Signal
+
+MAX_STATUS_DIGITS = 16
+
+LOCAL_LOCK_CODES = frozenset(
+    {"OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT", "CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTENDED"}
+)
+"""Contention on one session file. Their own words ("timeout", "waited") say nothing of a provider."""
+
+CONTENDED_NAMES = frozenset({"EmbeddedAttemptSessionTakeoverError", "EmbeddedAttemptSessionContendedError"})
+
+
+def _status_of(value: ErrorValue) -> int | float | None:
+    if not isinstance(value, ErrorRecord):
+        return None
+    status = value.status if value.status is not None else value.status_code
+    if isinstance(status, str):
+        return int(status) if _is_digits(status) and len(status) < MAX_STATUS_DIGITS else None
+    if isinstance(status, bool) or not isinstance(status, (int, float)):
+        return None
+    return status if math.isfinite(status) else None
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _code_of(value: ErrorValue) -> str | None:
+    if not isinstance(value, ErrorRecord):
+        return None
+    if isinstance(value.code, str):
+        return value.code.strip() or None
+    status = value.status
+    if not isinstance(status, str) or _is_digits(status):
+        return None
+    return status.strip() or None
+
+
+def _message_of(value: ErrorValue) -> str | None:
+    if isinstance(value, ErrorRecord):
+        return value.message or None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    return value or None
+
+
+def _provider_of(value: ErrorValue) -> str | None:
+    if not isinstance(value, ErrorRecord) or not isinstance(value.provider, str):
+        return None
+    return value.provider.strip() or None
+
+
+def direct_signal(value: ErrorValue) -> Signal:
+    return Signal(_status_of(value), _code_of(value), _message_of(value), _provider_of(value))
+
+
+def signal_of(value: ErrorValue, provider_hint: str | None = None) -> Signal:
+    """The first status, code, message and provider that the error or anything it wraps has, depth first."""
+    if not isinstance(value, ErrorRecord) or value.is_simple:
+        return Signal(_status_of(value), _code_of(value), _message_of(value), _provider_of(value) or provider_hint)
+    status: int | float | None = None
+    code = message = provider = None
+    for each in walk(value):
+        status = _status_of(each) if status is None else status
+        code = code or _code_of(each)
+        message = message or _message_of(each)
+        provider = provider or _provider_of(each)
+        if status is not None and code and message and provider:
+            break
+    return Signal(status, code, message, provider or provider_hint)
+
+
+def holds_lock_timeout(value: ErrorValue) -> bool:
+    return any(_is(each, "code", LOCAL_LOCK_CODES) for each in _every(value))
+
+
+def holds_contention(value: ErrorValue) -> bool:
+    return any(_is(each, "name", CONTENDED_NAMES) for each in _every(value))
+
+
+def _every(value: ErrorValue) -> Iterable[ErrorValue]:
+    if not isinstance(value, ErrorRecord) or value.is_simple:
+        return (value,)
+    return walk(value, reasons=True)
+
+
+def _is(value: ErrorValue, attribute: str, known: frozenset[str]) -> bool:
+    found = getattr(value, attribute, None)
+    return isinstance(found, str) and found in known

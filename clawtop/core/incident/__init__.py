@@ -1,0 +1,1 @@
+"""The incident as it is shown: who blocks whom, lanes, timeline, notices."""

@@ -1,0 +1,65 @@
+"""Who waits for whom, since when, and what would end it: a forest with one tree for each blocked thing.
+
+A tree reads downwards: a session waits for a lock or a holder, held by a run or a process, which waits for a lane or
+a profile, which cools until some time. The last node of a branch is the root cause; `remedy` names the command that
+deals with it. Every node says how it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, World
+from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
+from clawtop.core.model import Event, LockKind, Snapshot
+from clawtop.text import safe
+
+__all__ = ["GROUP_FROM", "Node", "NodeKind", "Severity", "blocking_tree", "changes_at"]
+
+GROUP_FROM = 4
+"""This many trees with the same cause become one."""
+
+
+def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
+    """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
+    world = World(snapshot, now, events)
+    trees = [*world.store_locks(), *world.agents_without_profiles(), *world.sessions(), *world.orphan_locks()]
+    trees.sort(key=lambda tree: (-WEIGHT[tree.severity], tree.since if tree.since is not None else now, tree.id))
+    return tuple(_grouped(trees))
+
+
+def changes_at(snapshot: Snapshot, now: int) -> int | None:
+    """The next moment at which the tree differs though nothing happens: a wait, a hold or a turn is a long one then."""
+    waits = (waiter.since + LONG_WAIT_MS for holder in snapshot.holders for waiter in holder.waiters)
+    holds = (
+        (lock.created_at if lock.created_at is not None else lock.file.mtime) + AUTH_HOLD_MS + 1
+        for lock in snapshot.locks
+        if lock.file.kind is LockKind.AUTH
+    )
+    limit = snapshot.config.attention.abort_ms
+    turns = (s.started_at + limit for s in snapshot.sessions if s.active and s.started_at is not None)
+    return min((moment for moment in (*waits, *holds, *turns) if moment > now), default=None)
+
+
+def _grouped(trees: list[Node]) -> Iterator[Node]:
+    """Many sessions with one and the same cause are one tree."""
+    causes: dict[tuple[NodeKind, str], list[Node]] = {}
+    for tree in trees:
+        if tree.kind is NodeKind.SESSION and tree.children:
+            cause = tree.cause()
+            causes.setdefault((cause.kind, cause.id), []).append(tree)
+    groups: Mapping[str, list[Node]] = {
+        members[0].id: members for members in causes.values() if len(members) >= GROUP_FROM
+    }
+    swallowed = {member.id for members in groups.values() for member in members[1:]}
+    for tree in trees:
+        if tree.id in groups and tree.kind is NodeKind.SESSION:
+            members = groups[tree.id]
+            names = ", ".join(safe(member.id, 40) for member in members[:2])
+            yield tree._replace(
+                kind=NodeKind.GROUP,
+                label=f"{len(members)} sessions ({names}, …)",
+                since=min((member.since for member in members if member.since is not None), default=None),
+            )
+        elif tree.id not in swallowed or tree.kind is not NodeKind.SESSION:
+            yield tree

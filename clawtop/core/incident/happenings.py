@@ -1,0 +1,153 @@
+"""What happened between two snapshots, as events for the timeline."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from clawtop.core.cooldown.stats import ProfileState, profile_state
+from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Profile, Session, Snapshot, VerdictKind
+from clawtop.text import safe
+
+SOURCE = "snapshot"
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def happenings(before: Snapshot, after: Snapshot) -> tuple[Event, ...]:
+    """What happened between two snapshots, dated by the second, in the order profiles, locks, sessions, gateway.
+
+    A profile whose window simply ran out is news here too: it is judged by the time of each snapshot.
+    """
+    return (*_profiles(before, after), *_locks(before, after), *_sessions(before, after), *_gateway(before, after))
+
+
+def _paired(before: Iterable[T], after: Iterable[T], key: Callable[[T], K]) -> Iterator[tuple[T | None, T | None]]:
+    before, after = tuple(before), tuple(after)
+    if len(before) == len(after) and all(map(operator.is_, before, after)):
+        return
+    old: Mapping[K, T] = {key(item): item for item in before}
+    new: Mapping[K, T] = {key(item): item for item in after}
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) is not new.get(name):
+            yield old.get(name), new.get(name)
+
+
+def _owned(snapshot: Snapshot) -> Iterator[Profile]:
+    for agent in snapshot.agents:
+        if agent.store is not None:
+            yield from (profile for profile in agent.store.profiles if profile.owner_agent == agent.id)
+
+
+def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    old = {(profile.owner_agent, profile.id): profile for profile in _owned(before)}
+    for profile in _owned(after):
+        known = old.get((profile.owner_agent, profile.id))
+        if known is None:
+            continue
+        was, _ = profile_state(known, before.taken_at)
+        now, until = profile_state(profile, after.taken_at)
+        if was is now:
+            continue
+        name = safe(profile.id)
+        seconds = f" for {max(0, until - after.taken_at + 500) // 1000} s" if until is not None else ""
+        text = f"{name} is usable again" if now is ProfileState.USABLE else f"{name} is {now}{seconds}"
+        yield Event(
+            after.taken_at,
+            EventKind.PROFILE,
+            SOURCE,
+            text,
+            agent=profile.owner_agent,
+            provider=profile.provider,
+            profile=profile.id,
+            reason=profile.stats.disabled_reason if now is ProfileState.DISABLED else profile.stats.cooldown_reason,
+            data={"was": str(was), "state": str(now), "until": until},
+        )
+
+
+def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    changed = [*_paired(before.locks, after.locks, _lock_identity)]
+    keys: dict[tuple[str | None, str | None], str] = {}
+    if changed:
+        keys = {(session.agent, session.session_id): session.key for session in (*before.sessions, *after.sessions)}
+    for old, new in changed:
+        lock: Lock | None = new or old
+        if lock is None or lock.file.kind is LockKind.GATEWAY:
+            continue
+        key = keys.get((lock.file.agent, lock.file.session_id))
+        name = f"session lock of {safe(key)}" if key is not None else _lock_name(lock)
+        if old is None:
+            text = f"{name} taken by pid {lock.pid}" if lock.pid else f"{name} appeared"
+        elif new is None:
+            text = f"{name} released"
+        elif old.verdict != new.verdict:
+            text = f"{name} is now {new.verdict.kind} ({', '.join(new.verdict.reasons)})"
+        else:
+            continue
+        routine = (old is None or new is None) and lock.verdict.kind is VerdictKind.HELD
+        yield Event(
+            after.taken_at,
+            EventKind.LOCK,
+            SOURCE,
+            text,
+            agent=lock.file.agent,
+            session_key=key,
+            session_file=lock.file.path,
+            pid=lock.pid,
+            data={"routine": True} if routine else {},
+        )
+
+
+def _lock_identity(lock: Lock) -> tuple[str, LockIdentity]:
+    return lock.file.path, lock.file.identity
+
+
+def _lock_name(lock: Lock) -> str:
+    if lock.file.kind is LockKind.SESSION:
+        return f"session lock {safe(lock.file.session_id or '', 40)}"
+    return f"{lock.file.kind} lock of {safe(lock.file.agent or '?', 40)}"
+
+
+def _sessions(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    for old, new in _paired(before.sessions, after.sessions, lambda session: (session.agent, session.key)):
+        if new is None or (
+            old is not None and (old.status, old.active, old.profile) == (new.status, new.active, new.profile)
+        ):
+            continue
+        if old is None:
+            text = f"{safe(new.key)} appeared, {new.status or 'no status'}"
+        elif old.profile != new.profile:
+            by = safe(new.profile_source or "unknown")
+            text = f"{safe(new.key)} " + (f"pinned to {safe(new.profile)} ({by})" if new.profile else "unpinned")
+        else:
+            text = f"{safe(new.key)} {_status(old)} → {_status(new)}"
+        routine = old is not None and old.profile == new.profile and not {_status(old), _status(new)} - _ROUTINE
+        yield Event(
+            after.taken_at,
+            EventKind.SESSION,
+            SOURCE,
+            text,
+            agent=new.agent,
+            session_key=new.key,
+            session_file=new.file,
+            profile=new.profile,
+            data={"routine": True} if routine else {},
+        )
+
+
+_ROUTINE = frozenset({"running", "done", "done, at work", "idle", "idle, at work"})
+
+
+def _status(session: Session) -> str:
+    ghost = " (ghost)" if any(problem.code == "ghost" for problem in session.problems) else ""
+    works = ", at work" if session.active and session.status != "running" else ""
+    return safe(session.status or "idle", 20) + works + ghost
+
+
+def _gateway(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    old, new = before.gateway, after.gateway
+    if (old.state, old.pid) != (new.state, new.pid):
+        pid = f", pid {new.pid}" if new.pid else ""
+        yield Event(after.taken_at, EventKind.GATEWAY, SOURCE, f"gateway {old.state} → {new.state}{pid}", pid=new.pid)

@@ -1,0 +1,406 @@
+"""Who waits for what in one snapshot: the roots of the blocking forest and the links below them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
+from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
+from clawtop.core.model import (
+    AgentInfo,
+    Event,
+    EventKind,
+    Lock,
+    LockKind,
+    Profile,
+    PromptHolder,
+    Session,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.text import safe, shown
+
+RECENT_TAKEOVER_MS = 10 * 60_000
+RECENT_COMPLAINT_MS = 5 * 60_000
+"""OpenClaw repeats its complaints ever more rarely; after this long the turn's own age decides."""
+
+LONG_WAIT_MS = 2_000
+"""OpenClaw warns about a wait from here on; shorter ones are daily life."""
+
+
+class World:
+    """The snapshot, indexed for lookups from every side."""
+
+    def __init__(self, snapshot: Snapshot, now: int, events: tuple[Event, ...]) -> None:
+        self.snapshot = snapshot
+        self.now = now
+        self.locks_by_session = {
+            (lock.file.agent, lock.file.session_id): lock
+            for lock in snapshot.locks
+            if lock.file.kind is LockKind.SESSION
+        }
+        self.holders_by_file = {holder.session_file: holder for holder in snapshot.holders}
+        self.held_by_run = {holder.run_id: holder for holder in snapshot.holders if holder.run_id}
+        self.waits_of_run = {waiter.run_id: holder for holder in snapshot.holders for waiter in holder.waiters}
+        self.profiles = {
+            (agent.id, profile.id): profile
+            for agent in snapshot.agents
+            if agent.store is not None
+            for profile in agent.store.profiles
+        }
+        self.schedules = Schedules(snapshot)
+        self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
+        self.pins: dict[tuple[str, str, str | None, str | None], Node | None] = {}
+        self.ghosts: dict[str, str] = {}
+        self.lanes = {lane.lane: lane for lane in snapshot.lanes}
+        self.complaints = {
+            event.session_key: event
+            for event in events
+            if event.kind is EventKind.STUCK and now - event.at <= RECENT_COMPLAINT_MS and _matters(event)
+        }
+        self.takeovers = {
+            event.session_key or event.session_file: event
+            for event in events
+            if event.kind is EventKind.TAKEOVER and now - event.at <= RECENT_TAKEOVER_MS
+        }
+
+    # --- roots ---------------------------------------------------------------------------------------------------
+
+    def store_locks(self) -> Iterator[Node]:
+        """Auth store locks that stop every agent's marks, and with them its turns (threads 1 and 2)."""
+        for lock in self.snapshot.locks:
+            if lock.file.kind is not LockKind.AUTH:
+                continue
+            chain = self._lock(lock)
+            if chain.severity is Severity.BUSY:
+                continue
+            agent = safe(lock.file.agent or "?", 40)
+            yield Node(
+                NodeKind.AGENT,
+                f"store:{lock.file.agent}",
+                f"auth store of {agent}: every mark waits for its lock",
+                "lock file",
+                chain.severity,
+                lock.file.agent,
+                since=chain.since,
+                children=(chain,),
+            )
+
+    def agents_without_profiles(self) -> Iterator[Node]:
+        """Agents whose whole model chain has no profile to offer."""
+        for agent in self.snapshot.agents:
+            chain = [self._unusable(agent, provider, model) for provider, model in _candidates(agent)]
+            if not chain or any(part is None for part in chain):
+                continue
+            parts = tuple({node.id: node for nodes in chain if nodes for node in nodes}.values())
+            if not parts:
+                continue
+            ends = [node.until for node in parts]
+            until = min((end for end in ends if end is not None), default=None)
+            yield Node(
+                NodeKind.AGENT,
+                agent.id,
+                f"agent {safe(agent.id, 40)}: no profile of its models is usable",
+                "auth store",
+                Severity.STUCK if until is None else Severity.BLOCKED,
+                agent.id,
+                since=min((node.since for node in parts if node.since is not None), default=None),
+                until=until,
+                children=parts,
+            )
+
+    def sessions(self) -> Iterator[Node]:
+        for session in self.snapshot.sessions:
+            if not self._is_quiet(session) and (tree := self._session(session)) is not None:
+                yield tree
+
+    def _is_quiet(self, session: Session) -> bool:
+        """Whether nothing is known that could be in the session's way. Most are, of thousands."""
+        return (
+            session.profile is None
+            and session.suspension is None
+            and not session.active
+            and not session.problems
+            and (session.agent, session.session_id) not in self.locks_by_session
+            and (session.file or "") not in self.holders_by_file
+            and session.key not in self.takeovers
+            and session.file not in self.takeovers
+        )
+
+    def orphan_locks(self) -> Iterator[Node]:
+        """Locks that need a hand although no listed session waits for them."""
+        known = {(session.agent, session.session_id) for session in self.snapshot.sessions}
+        for lock in self.snapshot.locks:
+            kind = lock.file.kind
+            orphan = kind is LockKind.SESSION and (lock.file.agent, lock.file.session_id) not in known
+            if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
+                chain = self._lock(lock)
+                if chain.severity is Severity.STUCK:
+                    yield chain
+
+    # --- links ---------------------------------------------------------------------------------------------------
+
+    def _session(self, session: Session) -> Node | None:
+        children = tuple(self._waits(session)) or self._slow(session)
+        ghost = next((problem for problem in session.problems if problem.code == "ghost"), None)
+        takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file)
+        if ghost is None and takeover is None and not children:
+            return None
+        if all(child.severity is Severity.BUSY for child in children) and not (ghost or takeover):
+            return None
+        words = [f"{safe(session.key, 80)}"]
+        if ghost is not None:
+            words.append(f"running, but {self._ghost(session.active_how)}")
+        elif takeover is not None:
+            words.append("lost a reply to a takeover")
+        elif session.status == "running":
+            words.append("running")
+        severity = max((child.severity for child in children), key=WEIGHT.__getitem__, default=Severity.BLOCKED)
+        return Node(
+            NodeKind.SESSION,
+            session.key,
+            " ".join(words),
+            "journal" if takeover is not None and ghost is None else "sessions.json",
+            Severity.STUCK if ghost is not None else severity,
+            session.agent,
+            since=_blocked_since(session, children, ghost=ghost is not None)
+            if children or takeover is None
+            else takeover.at,
+            remedy="drain" if ghost is not None and not children else None,
+            children=children,
+        )
+
+    def _ghost(self, how: str) -> str:
+        if how not in self.ghosts:
+            self.ghosts[how] = shown(how, 60) or "nothing is at work"
+        return self.ghosts[how]
+
+    def _waits(self, session: Session) -> Iterator[Node]:
+        holder = self.holders_by_file.get(session.file or "")
+        if holder is not None and (holder.waiters or holder.source == "clawtop"):
+            yield self._holder(holder, ())
+        lock = self.locks_by_session.get((session.agent, session.session_id))
+        if lock is not None:
+            chain = self._lock(lock)
+            if chain.severity is not Severity.BUSY or holder is None:
+                yield chain
+        if session.suspension is not None and session.suspension.state == "suspended":
+            yield self._suspension(session)
+        if session.profile is not None:
+            pinned = self.profiles.get((session.agent, session.profile))
+            if pinned is not None and (node := self._pin(pinned, session.model, session.profile_source)) is not None:
+                yield node
+
+    def _slow(self, session: Session) -> tuple[Node, ...]:
+        """A turn of OpenClaw that its gateway complains about, or that lasts longer than it lets one last."""
+        if session.active is not True or session.file is None:
+            return ()
+        told = self.complaints.get(session.key)
+        limit = self.snapshot.config.attention.abort_ms
+        began = session.started_at if session.status == "running" else None
+        if told is None and (began is None or self.now - began < limit):
+            return ()
+        what = shown(told.text, 80) if told is not None else f"one turn for more than {limit // 60_000} min"
+        node = Node(
+            NodeKind.HOLDER,
+            session.file,
+            f"OpenClaw is at work: {what}",
+            safe(told.source, 30) if told is not None else "sessions.json",
+            Severity.BLOCKED,
+            session.agent,
+            since=began if began is not None or told is None else told.at,
+            remedy="drain",
+        )
+        return (node,)
+
+    def _holder(self, holder: PromptHolder, seen: tuple[str, ...]) -> Node:
+        run = holder.run_id or holder.session_file
+        if run in seen:
+            return Node(
+                NodeKind.CYCLE,
+                run,
+                f"cycle: {_short(run)} waits for itself",
+                "holder record",
+                Severity.STUCK,
+                remedy="drain",
+            )
+        waiting = self.waits_of_run.get(run)
+        lane = self.lanes.get(holder.lane or "")
+        children: list[Node] = []
+        if waiting is not None:
+            children.append(self._holder(waiting, (*seen, run)))
+        if lane is not None and lane.limit is not None and (lane.queued or 0) > 0 and (lane.active or 0) >= lane.limit:
+            children.append(
+                Node(
+                    NodeKind.LANE,
+                    lane.lane,
+                    f"lane {safe(lane.lane, 40)} is full: {lane.active} of {lane.limit} run, {lane.queued} queued",
+                    lane.source,
+                    Severity.BLOCKED,
+                )
+            )
+        if holder.profile is not None and holder.phase not in _AT_WORK:
+            profile = self.profiles.get((holder.agent or "", holder.profile))
+            if profile is not None and (node := self._profile(profile, None)) is not None:
+                children.append(node)
+        who = _short(run) if holder.run_id else "OpenClaw"
+        count = len(holder.waiters)
+        waiters = (
+            f", {count} waiting: {', '.join(safe(waiter.lane, 30) for waiter in holder.waiters[:3])}" if count else ""
+        )
+        severity = max((child.severity for child in children), key=WEIGHT.__getitem__, default=Severity.BUSY)
+        if severity is Severity.BUSY and any(self.now - waiter.since >= LONG_WAIT_MS for waiter in holder.waiters):
+            severity = Severity.BLOCKED
+        return Node(
+            NodeKind.HOLDER,
+            run,
+            f"held by {who} ({safe(holder.lane or 'no lane', 40)}, {safe(holder.phase, 30)}){waiters}",
+            "holder record" if holder.source == "clawtop" else safe(holder.source, 30),
+            severity,
+            holder.agent,
+            since=holder.since,
+            remedy="drain" if count and not children else None,
+            children=tuple(children),
+        )
+
+    def _lock(self, lock: Lock) -> Node:
+        verdict = lock.verdict
+        proof = ", ".join(verdict.reasons)
+        since = lock.created_at if lock.created_at is not None else lock.file.mtime
+        label = f"{lock.file.kind.replace('_', ' ')} lock"
+        severity = Severity.BUSY
+        if verdict.kind is VerdictKind.STALE:
+            severity, label = Severity.STUCK, f"{label} of a dead owner ({proof})"
+        elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
+            severity, label = Severity.STUCK, f"{label} that names no owner ({lock.file.content_problem or proof})"
+            if lock.openclaw.would_remove is False:
+                label += "; OpenClaw never removes it"
+        elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
+            severity, label = Severity.BLOCKED, f"{label} held over its limit ({', '.join(lock.openclaw.reasons)})"
+        elif lock.file.kind is LockKind.AUTH and self.now - since > AUTH_HOLD_MS:
+            severity, label = Severity.BLOCKED, f"{label} held for long"
+        remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
+        owner = lock.owner
+        if lock.pid is None:
+            children: tuple[Node, ...] = ()
+        else:
+            alive = owner.alive if owner is not None else None
+            state = {True: "alive", False: "dead", None: f"cannot be checked ({proof})"}[alive]
+            if alive and verdict.kind is VerdictKind.STALE:
+                state = "another process now"
+            command = f", {safe(' '.join(owner.argv), 60)}" if owner is not None and owner.argv else ""
+            how = "process table" if alive is not None else "lock file"
+            children = (
+                Node(
+                    NodeKind.PROCESS,
+                    lock.file.path,
+                    f"pid {lock.pid} is {state}{command}",
+                    how,
+                    severity,
+                    remedy=remedy,
+                ),
+            )
+        return Node(
+            NodeKind.LOCK,
+            lock.file.path,
+            label,
+            "lock file",
+            severity,
+            lock.file.agent,
+            since=since,
+            remedy=remedy,
+            children=children,
+        )
+
+    def _suspension(self, session: Session) -> Node:
+        suspension = session.suspension
+        assert suspension is not None  # noqa: S101 - the caller looked
+        until = suspension.expected_resume_by
+        over = until is not None and until <= self.now
+        return Node(
+            NodeKind.LANE,
+            suspension.lane_id or session.key,
+            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {safe(suspension.reason, 40)}"
+            + (", should have resumed" if over else ""),
+            "sessions.json",
+            Severity.STUCK if over else Severity.BLOCKED,
+            session.agent,
+            since=suspension.suspended_at,
+            until=until,
+        )
+
+    def _pin(self, profile: Profile, model: str | None, source: str | None) -> Node | None:
+        """A session's pin to a profile that cannot serve it: one and the same for all that are pinned alike."""
+        key = (profile.owner_agent, profile.id, model, source)
+        if key not in self.pins:
+            node = self._profile(profile, model)
+            label = f"pinned by {safe(source or 'OpenClaw', 20)}: {node.label}" if node is not None else ""
+            self.pins[key] = node._replace(label=label, how="sessions.json") if node is not None else None
+        return self.pins[key]
+
+    def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:
+        key = (profile.owner_agent, profile.id, model)
+        if key not in self.states:
+            self.states[key] = profile_state(profile, self.now, self.schedules[profile.provider], model)
+        return self.states[key]
+
+    def _profile(self, profile: Profile, model: str | None) -> Node | None:
+        """Why a profile cannot serve a model (None: any); None when it can."""
+        state, until = self._state(profile, model)
+        if state is ProfileState.USABLE:
+            return None
+        reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
+        return Node(
+            NodeKind.PROFILE,
+            profile.id,
+            f"{safe(profile.id, 60)} is {state}" + (f" ({safe(reason, 30)})" if reason else ""),
+            "auth store",
+            Severity.BLOCKED if until is not None else Severity.STUCK,
+            profile.owner_agent,
+            since=profile.stats.last_failure_at,
+            until=until,
+            remedy="clear" if state in _CLEARABLE else None,
+        )
+
+    def _unusable(self, agent: AgentInfo, provider: str, model: str | None) -> tuple[Node, ...] | None:
+        """Why each profile of a provider cannot serve a model; None when one can."""
+        store = agent.store
+        found = [profile for profile in (store.profiles if store else ()) if profile.provider == provider]
+        nodes = [self._profile(profile, model) for profile in found]
+        if any(node is None for node in nodes):
+            return None
+        return tuple(node for node in nodes if node is not None)
+
+
+AUTH_HOLD_MS = 30_000
+_AT_WORK = frozenset({"prompting", "streaming", "appending", "releasing"})
+"""Phases of a run of clawtop in which its profile serves it, whatever windows opened since."""
+
+_CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
+
+
+def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
+    """Provider and model of each candidate of an agent; without configured models its providers stand for them."""
+    if agent.models:
+        return tuple((ref.provider, ref.model) for ref in agent.models)
+    profiles = agent.store.profiles if agent.store is not None else ()
+    return tuple((provider, None) for provider in dict.fromkeys(profile.provider for profile in profiles))
+
+
+def _blocked_since(session: Session, children: tuple[Node, ...], *, ghost: bool) -> int | None:
+    """Since when a session cannot go on: since its run began, but not before what is in its way was there."""
+    if ghost:
+        return session.started_at
+    obstacles = [child.since for child in children if child.since is not None]
+    began = session.started_at if session.status == "running" else None
+    since = min(obstacles, default=None)
+    return max(began, since) if began is not None and since is not None else began if since is None else since
+
+
+def _matters(event: Event) -> bool:
+    """A long-running session with nobody behind it is no complaint yet."""
+    return not event.text.startswith("long-running") or "queued" in event.text
+
+
+def _short(run: str) -> str:
+    return f"run {safe(run, 20)}"

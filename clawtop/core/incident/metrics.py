@@ -1,0 +1,82 @@
+"""The Prometheus text of a gateway's diagnostics plugin, as far as lanes are concerned (docs of 2026.5.20)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from clawtop.core.model import LaneStats
+from clawtop.core.session.lanes import classify_lane
+
+SOURCE = "gateway-metrics"
+
+_SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)")
+_LABEL = re.compile(r'(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line of the exposition format."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+def samples(text: str) -> Iterable[Sample]:
+    """The samples of an exposition; lines that are not samples are left out."""
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match is None:
+            continue
+        try:
+            value = float(match["value"])
+        except ValueError:
+            continue
+        labels = {label["key"]: label["value"] for label in _LABEL.finditer(match["labels"] or "")}
+        yield Sample(match["name"], labels, value)
+
+
+@dataclass(slots=True)
+class _Lane:
+    queued: int | None = None
+    buckets: dict[float, float] = field(default_factory=dict)
+
+
+def lanes_of_metrics(text: str) -> tuple[LaneStats, ...]:
+    """Queue size and wait percentiles of each lane. Waits are the upper bounds of the histogram's buckets, in ms."""
+    found: dict[str, _Lane] = {}
+    for sample in samples(text):
+        name = sample.labels.get("lane")
+        if name is None:
+            continue
+        if sample.name == "openclaw_queue_lane_size" and 0 <= sample.value < float("inf"):
+            found.setdefault(name, _Lane()).queued = int(sample.value)
+        elif sample.name == "openclaw_queue_lane_wait_seconds_bucket":
+            try:
+                bound = float(sample.labels.get("le", ""))
+            except ValueError:
+                continue
+            found.setdefault(name, _Lane()).buckets[bound] = sample.value
+    return tuple(
+        LaneStats(
+            lane=name,
+            lane_class=classify_lane(name),
+            source=SOURCE,
+            queued=lane.queued,
+            wait_p50_ms=_quantile(lane.buckets, 0.5),
+            wait_p95_ms=_quantile(lane.buckets, 0.95),
+        )
+        for name, lane in sorted(found.items())
+    )
+
+
+def _quantile(buckets: Mapping[float, float], share: float) -> int | None:
+    """The upper bound, in ms, of the bucket that holds the quantile; the last finite one for what lies above it."""
+    finite = [bound for bound in buckets if bound != float("inf")]
+    total = max(buckets.values(), default=0.0)
+    if not finite or not total > 0:
+        return None
+    holding = next(bound for bound in sorted(buckets) if buckets[bound] >= share * total)
+    return round(min(holding, max(finite)) * 1000)

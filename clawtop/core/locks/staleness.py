@@ -1,0 +1,247 @@
+"""Is a lock stale: what OpenClaw will do with it, and what we may.
+
+`openclaw_verdict` follows the rules of each OpenClaw generation, which differ between the session write lock, the
+locks of the auth store and the gateway's (formats.md 1, 3 and 4). `verdict` is ours and stricter (design.md 4.7): it
+is the only one that ever permits a removal, and age alone is never a proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.core.javascript import parse_date, whole
+from clawtop.core.locks.session_rules import SESSION_LOCK_RULES, inspect_for_session, would_reclaim
+from clawtop.core.model import (
+    Generation,
+    LockFile,
+    LockKind,
+    LockLimits,
+    OpenClawVerdict,
+    ProcessEvidence,
+    Verdict,
+    VerdictKind,
+)
+
+CLOCK_SLACK_MS = 2_000
+"""Boot time is known to a second; a proof by comparing times has to be clearer than that."""
+
+AUTH_STALE_MS = 30_000
+OAUTH_REFRESH_STALE_MS = 180_000
+GATEWAY_STALE_MS = 30_000
+
+
+# --- what a lock file says ---------------------------------------------------------------------------------------
+
+
+def owner_pid(file: LockFile) -> int | None:
+    """The pid a lock names, where it is one."""
+    return whole((file.payload or {}).get("pid"), minimum=1)
+
+
+def owner_start_ticks(file: LockFile) -> int | None:
+    """The start time of its owner in clock ticks; the gateway's lock spells it startTime."""
+    key = "startTime" if file.kind is LockKind.GATEWAY else "starttime"
+    return whole((file.payload or {}).get(key))
+
+
+def created_at(file: LockFile) -> int | None:
+    """When it was taken, ms since the epoch."""
+    stored = (file.payload or {}).get("createdAt")
+    return parse_date(stored) if isinstance(stored, str) else None
+
+
+def max_hold_ms(file: LockFile) -> int | None:
+    """The hold its owner allowed itself (2026.6.11)."""
+    return whole((file.payload or {}).get("maxHoldMs"), minimum=1)
+
+
+# --- ours --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceEvidence:
+    """Why the pids in a state directory may not be pids of ours; empty when they are.
+
+    `obstacles` are reasons: "network-mount", "fuse-mount", "other-namespace" (the gateway shows life while no visible
+    process owns it).
+    """
+
+    obstacles: tuple[str, ...] = ()
+
+
+HERE = NamespaceEvidence()
+
+
+def verdict(
+    file: LockFile,
+    owner: ProcessEvidence | None,
+    now: int,
+    generation: Generation | None,  # noqa: ARG001 - one rule for all generations: proof of the owner's death
+    environment: NamespaceEvidence = HERE,
+) -> Verdict:
+    """Held, Stale with its proof, or Unknown with its reason (design.md 4.7). Unknown counts as held."""
+    if file.payload is None:
+        return Verdict(VerdictKind.UNKNOWN, ("unparsable",))
+    if owner_pid(file) is None:
+        return Verdict(VerdictKind.UNKNOWN, ("missing-pid",))
+    if owner is None:
+        return Verdict(VerdictKind.UNKNOWN, ("not-checked",))
+    if owner.alive is None:
+        return Verdict(VerdictKind.UNKNOWN, (owner.why_unknown or "not-visible", *environment.obstacles))
+    if environment.obstacles:
+        return Verdict(VerdictKind.UNKNOWN, environment.obstacles)
+    if not owner.alive:
+        return Verdict(VerdictKind.STALE, ("dead-pid", "zombie") if owner.zombie else ("dead-pid",))
+    recorded = owner_start_ticks(file)
+    if recorded is not None and owner.start_ticks is not None:
+        same = recorded == owner.start_ticks
+        return Verdict(VerdictKind.HELD, ("alive", "same-start")) if same else _stale("recycled-pid")
+    if owner.start_ticks is None:  # macOS, where a pid that is gone is the only proof
+        return Verdict(VerdictKind.HELD, ("alive",))
+    # The newer of both times: a copied or touched file must not look older than its lock, nor the other way round.
+    written = max(file.mtime, created_at(file) or file.mtime)
+    if written <= now and owner.boot_at is not None and written + CLOCK_SLACK_MS < owner.boot_at:
+        return _stale("older-than-boot")
+    if written <= now and owner.started_at is not None and written + CLOCK_SLACK_MS < owner.started_at:
+        return _stale("started-after-lock")
+    return Verdict(VerdictKind.HELD, ("alive",))
+
+
+def _stale(proof: str) -> Verdict:
+    return Verdict(VerdictKind.STALE, (proof,))
+
+
+# --- OpenClaw's --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a generation's rule is asked about; `owner` is known to be alive or dead."""
+
+    file: LockFile
+    owner: ProcessEvidence
+    now: int
+    era: Generation
+    limits: LockLimits
+    own_pid: int | None
+
+
+def openclaw_verdict(
+    file: LockFile,
+    owner: ProcessEvidence | None,
+    now: int,
+    generation: Generation | None,
+    limits: LockLimits,
+    *,
+    own_pid: int | None = None,
+    gateway_uid: int | None = None,
+) -> OpenClawVerdict:
+    """What OpenClaw of this generation does with the lock when it wants it next.
+
+    Where the owner cannot be seen, both answers are tried: `would_remove` is None if they differ.
+
+    Args:
+        generation: None is judged as B.
+        own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
+        gateway_uid: that process's user. Its signal to another user's process fails, which 2026.3.28's auth lock and
+            every session lock take for death (formats.md 3); None or 0: it may signal any.
+    """
+    era = generation or Generation.B
+    judge = _JUDGES[file.kind]
+    if owner is None or owner.alive is None:
+        pid = owner_pid(file) or 0
+        dead = judge(_Case(file, ProcessEvidence(pid, alive=False), now, era, limits, own_pid))
+        living = ProcessEvidence(pid, alive=True, start_ticks=owner_start_ticks(file))
+        alive = judge(_Case(file, living, now, era, limits, own_pid))
+        if dead.would_remove == alive.would_remove:
+            return alive
+        return OpenClawVerdict(alive.stale, alive.reasons or ("owner-unknown",), None)
+    if gateway_uid and owner.uid not in {None, gateway_uid} and _trusts_signal(file.kind, era):
+        owner = ProcessEvidence(owner.pid, alive=False)
+    return judge(_Case(file, owner, now, era, limits, own_pid))
+
+
+def _trusts_signal(kind: LockKind, era: Generation) -> bool:
+    return era is Generation.A or kind not in {LockKind.AUTH, LockKind.OAUTH_REFRESH}
+
+
+def _judge_session(case: _Case) -> OpenClawVerdict:
+    rules = SESSION_LOCK_RULES[case.era]
+    stale_ms = case.limits.stale_ms
+    found = inspect_for_session(
+        case.file.payload,
+        case.owner,
+        case.now,
+        stale_ms,
+        rules,
+        own_pid=case.own_pid,
+        respect_max_hold=rules.respects_max_hold,
+    )
+    mtime_age = max(0, case.now - case.file.mtime)
+    removes = would_reclaim(found, mtime_age, stale_ms, rules, acquire_ms=case.limits.acquire_ms)
+    return OpenClawVerdict(found.stale, found.reasons, removes)
+
+
+def _judge_auth(case: _Case) -> OpenClawVerdict:
+    stale_ms = OAUTH_REFRESH_STALE_MS if case.file.kind is LockKind.OAUTH_REFRESH else AUTH_STALE_MS
+    reasons = (_auth_reasons_a if case.era is Generation.A else _auth_reasons)(case, stale_ms)
+    return OpenClawVerdict(bool(reasons), reasons, bool(reasons))
+
+
+def _auth_reasons_a(case: _Case, stale_ms: int) -> tuple[str, ...]:
+    """2026.3.28: age counts even while the owner lives."""
+    fields = case.file.payload or {}
+    if fields.get("pid") and (owner_pid(case.file) is None or not case.owner.alive):
+        return ("dead-pid",)
+    if fields.get("createdAt"):
+        created = created_at(case.file)
+        if created is None:
+            return ("invalid-createdAt",)
+        if case.now - created > stale_ms:
+            return ("too-old",)
+    return ("too-old",) if case.now - case.file.mtime > stale_ms else ()
+
+
+def _auth_reasons(case: _Case, stale_ms: int) -> tuple[str, ...]:
+    """2026.5.18 on: a named owner has to be dead; a lock that names none goes by its age, any other stays for ever."""
+    fields = case.file.payload or {}
+    if _is_number(fields.get("pid")) and fields["pid"] != 0:
+        return ("dead-pid",) if owner_pid(case.file) is None or not case.owner.alive else ()
+    stored = fields.get("createdAt")
+    if not isinstance(stored, str) or not stored:
+        return ()
+    created = parse_date(stored)
+    if created is None:
+        return ("invalid-createdAt",)
+    return ("too-old",) if case.now - created > stale_ms else ()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _judge_gateway(case: _Case) -> OpenClawVerdict:
+    """2026.5.20: a dead owner goes at once; with an unknown one, age decides."""
+    file, owner = case.file, case.owner
+    if owner_pid(file) is not None and isinstance((file.payload or {}).get("configPath"), str):
+        if not owner.alive:
+            return OpenClawVerdict(stale=True, reasons=("dead-pid",), would_remove=True)
+        recorded = owner_start_ticks(file)
+        if recorded is not None and owner.start_ticks is not None:
+            recycled = recorded != owner.start_ticks
+            return OpenClawVerdict(recycled, ("recycled-pid",) if recycled else (), recycled)
+        if owner.argv:
+            return OpenClawVerdict(stale=False, reasons=(), would_remove=False)
+    oldest = min(file.mtime, created_at(file) or file.mtime)
+    old = case.now - oldest > GATEWAY_STALE_MS
+    return OpenClawVerdict(old, ("too-old",) if old else (), old)
+
+
+_JUDGES = {
+    LockKind.SESSION: _judge_session,
+    LockKind.SESSIONS_STORE: _judge_session,
+    LockKind.AUTH: _judge_auth,
+    LockKind.OAUTH_REFRESH: _judge_auth,
+    LockKind.GATEWAY: _judge_gateway,
+}

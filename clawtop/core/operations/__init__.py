@@ -1,0 +1,1 @@
+"""What an operation would change, before anything is written."""

@@ -1,0 +1,396 @@
+"""Previews: what an operation would change, what that does, and what it costs, before anything is touched.
+
+A plan is made from one snapshot and pins what it was shown: executing it under the store's lock makes exactly these
+changes, or refuses because the state has moved on. Whoever cannot be planned for is told why by a RefusedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from clawtop.core.cooldown.schedules import schedule_for
+from clawtop.core.cooldown.stats import unusable_until
+from clawtop.core.model import (
+    Event,
+    EventKind,
+    GatewayState,
+    Lock,
+    LockFile,
+    LockKind,
+    Profile,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.core.operations.edit import (
+    AuthState,
+    Clear,
+    Edit,
+    FieldChange,
+    Restore,
+    SetOrder,
+    differences,
+    field_change,
+    fingerprint,
+    moved_on,
+)
+from clawtop.core.operations.target import (
+    UNTOUCHED,
+    Owned,
+    find_lock,
+    owned_store,
+    refuse_other_times,
+    same_provider,
+    store_of,
+    without_lock,
+)
+from clawtop.core.provider_ids import bypasses_cooldown
+from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
+from clawtop.errors import RefusedError
+from clawtop.text import safe
+
+
+class PlanKind(StrEnum):
+    CLEAR = "clear"
+    ROTATE = "rotate"
+    RESET_ORDER = "rotate-reset"
+    UNLOCK = "unlock"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One operation, ready to be shown and confirmed.
+
+    Attributes:
+        title: one line, what would be done.
+        target: the exact id of what it acts on: profile, provider, lock path, or operation.
+        agent: the agent whose store is written; None for locks that belong to no agent.
+        file: the file that is written or removed.
+        changes: every value that changes, before and after. Empty for a lock; otherwise empty means nothing to do.
+        fingerprint: pins `changes`, or the lock's identity.
+        effects: what it does, in words. loses: what cannot be had back except by undo. warnings: what to know first.
+        edit: the change itself, for stores. lock: the lock to remove, with its `proof`.
+        undoes: the operation that is taken back.
+    """
+
+    kind: PlanKind
+    title: str
+    target: str
+    agent: str | None
+    file: str
+    fingerprint: str
+    changes: tuple[FieldChange, ...] = ()
+    effects: tuple[str, ...] = ()
+    loses: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    edit: Edit | None = field(default=None, compare=False)
+    lock: LockFile | None = None
+    proof: tuple[str, ...] = ()
+    undoes: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.lock is None and not self.changes
+
+
+def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = None, model: str | None = None) -> Plan:
+    """Clear one profile's windows and counters, or only what is scoped to `model`."""
+    owned = owned_store(snapshot, lambda profile: profile.id == profile_id, f"profile {safe(profile_id)}", agent)
+    scope = f" for model {safe(model)}" if model is not None else ""
+    title = f"Clear {safe(profile_id)}{scope} in the store of agent {safe(owned.agent)}"
+    return _clear(snapshot, owned, Clear((profile_id,), model), title=title, target=profile_id)
+
+
+def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
+    """Clear all profiles of a provider that one store owns, in one lock hold."""
+    same = same_provider(snapshot, provider)
+    owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
+    ids = tuple(profile.id for profile in owned.profiles if same(profile.provider))
+    title = f"Clear all {len(ids)} profiles of {safe(provider)} in the store of agent {safe(owned.agent)}"
+    return _clear(snapshot, owned, Clear(ids), title=title, target=provider)
+
+
+def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
+    """Move the head of a provider's resolved order to its end, by storing that order."""
+    owned, order = _ordered(snapshot, provider, agent)
+    if len(order.ids) < 2:
+        raise RefusedError(
+            f"{safe(provider)} has {len(order.ids)} usable profiles, so there is nothing to rotate to",
+            unchanged=UNTOUCHED,
+        )
+    key = _order_key(snapshot, owned, provider)
+    kept = [id_ for id_ in owned.state.order.get(key, ()) if id_ not in order.ids and id_ in owned.state.profiles]
+    wanted = (*moved_to_end(order.ids), *kept)
+    title = f"Rotate {safe(provider)} in the store of agent {safe(owned.agent)}: {safe(order.ids[0])} goes to the end"
+    plan = _store_plan(snapshot, owned, SetOrder(key, wanted), kind=PlanKind.ROTATE, title=title, target=provider)
+    return replace(
+        plan,
+        effects=(
+            f"{safe(wanted[0])} is tried first, {safe(order.ids[0])} last: {' > '.join(map(safe, wanted))}",
+            *_order_effects(order, provider),
+            *_shared_with(snapshot, owned),
+        ),
+        loses=_replaced(owned.state.order.get(key)),
+        warnings=(*plan.warnings, *_pins(snapshot, owned, provider)),
+    )
+
+
+def reset_order(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
+    """Remove a provider's stored order, so that the configured order or the last use decides again."""
+    owned, _ = _ordered(snapshot, provider, agent)
+    key = _order_key(snapshot, owned, provider)
+    title = f"Reset the stored order of {safe(provider)} in the store of agent {safe(owned.agent)}"
+    plan = _store_plan(snapshot, owned, SetOrder(key, None), kind=PlanKind.RESET_ORDER, title=title, target=provider)
+    same = same_provider(snapshot, provider)
+    listed = next((ids for name, ids in snapshot.config.auth.order.items() if same(name)), None)
+    decides = "the order of openclaw.json decides again" if listed else "kind of credential and last use decide again"
+    return replace(
+        plan,
+        effects=(decides, *_shared_with(snapshot, owned)),
+        loses=_replaced(owned.state.order.get(key)),
+        warnings=(*plan.warnings, *_pins(snapshot, owned, provider)),
+    )
+
+
+def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan:
+    """Remove one lock whose owner is proven dead. `target`: its path, a session key, a session id or a session file."""
+    refuse_other_times(snapshot)
+    lock = find_lock(snapshot, target, agent)
+    file = lock.file
+    if file.kind is LockKind.GATEWAY:
+        raise RefusedError("a gateway's own lock is never removed", unchanged=UNTOUCHED, hint="stop the gateway")
+    if lock.verdict.kind is not VerdictKind.STALE:
+        raise RefusedError(
+            f"the owner of {safe(file.path)} is not proven dead: {_verdict_words(lock)}",
+            unchanged=UNTOUCHED,
+            hint=_unproven_hint(lock),
+        )
+    proof = lock.verdict.reasons
+    by_itself = {True: "OpenClaw would remove it itself when it next wants it", None: "", False: ""}
+    never = "OpenClaw itself would never remove it" if lock.openclaw.would_remove is False else ""
+    effect = never or by_itself[lock.openclaw.would_remove]
+    return Plan(
+        PlanKind.UNLOCK,
+        f"Remove the stale {file.kind} lock of pid {lock.pid}",
+        file.path,
+        file.agent,
+        file.path,
+        f"{file.identity.dev:x}.{file.identity.ino:x}.{file.identity.digest[:16]}",
+        effects=tuple(
+            text for text in (f"whoever waits for {safe(without_lock(file.path))} can go on", effect) if text
+        ),
+        loses=("the lock file; this cannot be undone",),
+        lock=file,
+        proof=proof,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PastOperation:
+    """An operation that the journal says was done and that could be taken back."""
+
+    id: str
+    at: int
+    title: str
+    kind: str
+    agent: str
+    changes: tuple[FieldChange, ...]
+
+
+def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
+    """The operations that can be undone, the latest first. Undone ones and undos are not among them."""
+    found: dict[str, PastOperation] = {}
+    undone: set[str] = set()
+    for event in events:
+        if event.kind is not EventKind.OPERATION:
+            continue
+        past = _past(event)
+        if past is not None:
+            found[past.id] = past
+        if isinstance(event.data.get("undoes"), str):
+            undone.add(event.data["undoes"])
+    return tuple(reversed([past for past in found.values() if past.id not in undone and past.kind != PlanKind.UNDO]))
+
+
+def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None = None) -> Plan:
+    """Take an operation back: the last one, or the one named. Refused where its values are not what it left."""
+    candidates = undoable(events)
+    past = next((item for item in candidates if operation_id in {None, item.id}), None)
+    if past is None:
+        what = (
+            "there is nothing to undo" if operation_id is None else f"no operation {safe(operation_id)} can be undone"
+        )
+        raise RefusedError(what, unchanged=UNTOUCHED)
+    owned = store_of(snapshot, past.agent)
+    back = tuple(change.inverted() for change in reversed(past.changes))
+    newer = moved_on(owned.state, back)
+    if newer:
+        raise RefusedError(
+            f"the state has moved on since {past.id}: "
+            + "; ".join(f"{safe(change.where)} is now {safe(change.before, 60)}" for change in newer[:3]),
+            unchanged=UNTOUCHED,
+            hint="what stands there now is newer than the operation",
+        )
+    title = f"Undo {past.id}: {safe(past.title)}"
+    plan = _store_plan(snapshot, owned, Restore(back), kind=PlanKind.UNDO, title=title, target=past.id)
+    names = ", ".join(dict.fromkeys(safe(change.key) for change in plan.changes))
+    return replace(plan, effects=(f"{names}: as before {_clock(past.at)}",), undoes=past.id)
+
+
+# --- stores ---------------------------------------------------------------------------------------------------------
+
+
+def _store_plan(snapshot: Snapshot, owned: Owned, edit: Edit, *, kind: PlanKind, title: str, target: str) -> Plan:
+    changes = differences(owned.state, owned.state.changed_by(edit))
+    warnings = _gateway_warnings(snapshot) if changes else ()
+    pin = fingerprint(changes)
+    return Plan(kind, title, target, owned.agent, owned.file, pin, changes, warnings=warnings, edit=edit)
+
+
+def _clear(snapshot: Snapshot, owned: Owned, edit: Clear, *, title: str, target: str) -> Plan:
+    plan = _store_plan(snapshot, owned, edit, kind=PlanKind.CLEAR, title=title, target=target)
+    touched = {change.key for change in plan.changes}
+    profiles = [profile for profile in owned.profiles if profile.id in touched]
+    now = snapshot.taken_at
+    ignored = [profile for profile in profiles if bypasses_cooldown(profile.provider)]
+    return replace(
+        plan,
+        effects=(*(_clear_effect(profile, plan.changes, now) for profile in profiles), *_shared_with(snapshot, owned)),
+        loses=tuple(text for profile in profiles if (text := _lost_counts(profile, plan.changes))),
+        warnings=(
+            *plan.warnings,
+            *(f"OpenClaw ignores cooldowns of {safe(profile.provider)} anyway" for profile in ignored[:1]),
+        ),
+    )
+
+
+def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int) -> str:
+    after = Restore(tuple(changes))(AuthState({profile.id: profile.stats})).stats[profile.id]
+    was, becomes = unusable_until(profile.stats), unusable_until(after)
+    if was is None or was <= now:
+        return f"{safe(profile.id)} was usable already; what an ended window left goes"
+    if becomes is not None and becomes > now:
+        return f"{safe(profile.id)} stays unusable until {_clock(becomes)}, by another window"
+    return f"{safe(profile.id)} is usable at once instead of from {_clock(was)} on"
+
+
+def _lost_counts(profile: Profile, changes: Iterable[FieldChange]) -> str:
+    counts = next((c.before for c in changes if c.key == profile.id and c.field == "failureCounts"), None)
+    if not isinstance(counts, Mapping):
+        return ""
+    told = ", ".join(f"{safe(reason)} {count}" for reason, count in counts.items())
+    return f"{safe(profile.id)}'s failure counts ({told}): its next failure counts as the first"
+
+
+def _shared_with(snapshot: Snapshot, owned: Owned) -> tuple[str, ...]:
+    others = [
+        agent.id
+        for agent in snapshot.agents
+        if agent.id != owned.agent
+        and agent.store
+        and any(profile.owner_agent == owned.agent for profile in agent.store.profiles)
+    ]
+    return (
+        (f"agents that inherit this store see it too: {', '.join(safe(other) for other in others)}",) if others else ()
+    )
+
+
+# --- orders ------------------------------------------------------------------------------------------------------
+
+
+def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> tuple[Owned, Order]:
+    same = same_provider(snapshot, provider)
+    owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
+    schedule = schedule_for(snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider)
+    order = resolve_order(
+        provider, owned.profiles, owned.state.order, snapshot.config.auth, snapshot.taken_at, schedule
+    )
+    return owned, order
+
+
+def _order_key(snapshot: Snapshot, owned: Owned, provider: str) -> str:
+    """The name under which the order stands, however it is spelled there; else the provider's one name."""
+    same = same_provider(snapshot, provider)
+    key = schedule_for(snapshot.openclaw_version or snapshot.generation).names.key(provider)
+    return next((name for name in owned.state.order if same(name)), key)
+
+
+def _order_effects(order: Order, provider: str) -> tuple[str, ...]:
+    name = safe(provider)
+    later = f"profiles of {name} that are added later stay out until clawtop rotate {name} --reset"
+    if order.explicit_source == "store":
+        return (later,)
+    if order.explicit_source == "config":
+        return (f"the order of {name} in openclaw.json no longer counts (it is shadowed by the stored one)", later)
+    return (f"rotation of {name} by last use is switched off while an order is stored", later)
+
+
+def _replaced(before: Sequence[str] | None) -> tuple[str, ...]:
+    return (f"the order stored until now: {' > '.join(safe(id_) for id_ in before)}",) if before else ()
+
+
+def _pins(snapshot: Snapshot, owned: Owned, provider: str) -> tuple[str, ...]:
+    same = same_provider(snapshot, provider)
+    ids = {profile.id for profile in owned.profiles if same(profile.provider)}
+    pinned = [session for session in snapshot.sessions if session.profile in ids]
+    if not pinned:
+        return ()
+    told = ", ".join(f"{safe(session.key, 60)} to {safe(session.profile)}" for session in pinned[:3])
+    more = f" and {len(pinned) - 3} more" if len(pinned) > 3 else ""
+    return (f"pinned sessions do not move: {told}{more}",)
+
+
+# --- words ----------------------------------------------------------------------------------------------------------
+
+
+def _verdict_words(lock: Lock) -> str:
+    return f"{lock.verdict.kind} ({', '.join(lock.verdict.reasons) or 'no reason given'})"
+
+
+def _unproven_hint(lock: Lock) -> str:
+    if lock.verdict.kind is VerdictKind.HELD:
+        return f"pid {lock.pid} works; wait for it, or drain its session"
+    return "unknown counts as held; look at the file and at who could own it before removing it by hand"
+
+
+def _gateway_warnings(snapshot: Snapshot) -> tuple[str, ...]:
+    gateway = snapshot.gateway
+    if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
+        return ()
+    who = f"the live gateway (pid {gateway.pid})" if gateway.state is GatewayState.LIVE else "a gateway, if one runs,"
+    return (
+        f"{who} does not see this before its own next write of this store, a secrets reload or a restart; "
+        "a success or failure of the same profile in between overwrites it",
+    )
+
+
+def _past(event: Event) -> PastOperation | None:
+    recorded: Any = event.data.get("undo")
+    if not isinstance(recorded, dict) or not isinstance(recorded.get("changes"), list):
+        return None
+    changes = [field_change(raw) for raw in recorded["changes"]]
+    id_, kind, agent, title = (
+        event.data.get("id"),
+        event.data.get("kind"),
+        recorded.get("agent"),
+        event.data.get("title"),
+    )
+    whole = [change for change in changes if change is not None]
+    if len(whole) != len(changes) or not whole:
+        return None
+    if not (isinstance(id_, str) and isinstance(kind, str) and isinstance(agent, str) and isinstance(title, str)):
+        return None
+    return PastOperation(id_, event.at, title, kind, agent, tuple(whole))
+
+
+def _clock(at: int) -> str:
+    """`03:16:19 UTC`, with the date where it is not near; or the number itself where it is no time."""
+    try:
+        return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):
+        return str(at)

@@ -1,0 +1,1 @@
+"""Which profile is next, why not the others, and when one is usable again."""

@@ -1,0 +1,127 @@
+"""Which profiles of a store may be tried for a provider, and which ids an order starts from.
+
+OpenClaw's rules for who is eligible, by generation; `rotation` puts them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from clawtop.core.cooldown.profile_state import credential_fault
+from clawtop.core.cooldown.schedules import Schedule
+from clawtop.core.model import AuthConfig, ConfigProfile, Profile
+from clawtop.core.provider_ids import ProviderNames
+
+REJECTIONS: Final[Mapping[str, str]] = {
+    "profile-missing": "it is named, but no such profile is stored",
+    "provider-mismatch": "it belongs to another provider",
+    "mode-mismatch": "openclaw.json gives it another kind of credential than the stored one",
+    "no-credential": "its credential holds no key, token or login",
+    "invalid-expires": "its expiry is not a time",
+    "expired": "its token has expired",
+    "not-listed": "the order that counts does not name it",
+}
+
+
+class Asked(NamedTuple):
+    """What every step of resolving one order needs."""
+
+    provider: str
+    auth_key: str
+    by_id: Mapping[str, Profile]
+    stored_order: Mapping[str, Sequence[str]]
+    config: AuthConfig
+    now: int
+    schedule: Schedule
+
+
+def written_order(asked: Asked) -> tuple[Sequence[str] | None, str | None]:
+    """The order that someone wrote for the provider, and where it stands; an empty one counts."""
+    places = [
+        (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
+    ]
+    if not places:
+        return None, None
+    names = asked.schedule.names
+    for orders, source in places:
+        for key in (asked.auth_key, names.key(asked.provider)):
+            listed = _by_name(orders, key, names)
+            if listed is not None:
+                return listed, source
+    lender = names.key_lenders.get(asked.auth_key)
+    for orders, source in places if lender is not None else ():
+        listed = _by_name(orders, lender or "", names)
+        if listed is not None:
+            return _lent_order(listed, asked), source
+    return None, None
+
+
+def _by_name(orders: Mapping[str, Sequence[str]], key: str, names: ProviderNames) -> Sequence[str] | None:
+    """The first entry whose name means this provider, however it is spelled."""
+    return next((ids for name, ids in orders.items() if names.key(name) == key), None)
+
+
+def _lent_order(listed: Sequence[str], asked: Asked) -> Sequence[str]:
+    """The lender's order with the borrower's own profiles: behind it if it names one of them, else before it."""
+    names = asked.schedule.names
+    own = [id_ for id_, profile in asked.by_id.items() if names.auth_key(profile.provider) == asked.auth_key]
+    return (*listed, *own) if set(own).intersection(listed) else (*own, *listed)
+
+
+def configured_ids(asked: Asked) -> Sequence[str]:
+    """The profiles that the config names for the provider, stored or not."""
+    entries = asked.config.profiles
+    return [id_ for id_, entry in entries.items() if _is_configured_for(entry, asked.by_id.get(id_), asked)]
+
+
+def stored_ids(asked: Asked) -> Sequence[str]:
+    """The stored profiles whose credentials can authenticate the provider, in the store's order."""
+    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked)]
+
+
+def eligible(ids: Sequence[str], asked: Asked) -> tuple[list[Profile], list[tuple[str, str]]]:
+    """The profiles behind `ids` that may be tried, each once, and (id, code) of the others."""
+    kept: list[Profile] = []
+    rejected: list[tuple[str, str]] = []
+    for id_ in dict.fromkeys(ids):
+        profile = asked.by_id.get(id_)
+        if profile is None:
+            rejected.append((id_, "profile-missing"))
+        elif (code := _fault(profile, asked)) is None:
+            kept.append(profile)
+        else:
+            rejected.append((id_, code))
+    return kept, rejected
+
+
+def _fault(profile: Profile, asked: Asked) -> str | None:
+    """Why a stored profile may not be tried for the provider; None where it may."""
+    if not _serves(profile, asked):
+        return "provider-mismatch"
+    entry = asked.config.profiles.get(profile.id)
+    if entry is not None:
+        if not _is_configured_for(entry, profile, asked):
+            return "provider-mismatch"
+        kind = profile.credential.type
+        if entry.mode != kind and (entry.mode, kind) != ("oauth", "token"):
+            return "mode-mismatch"
+    return credential_fault(profile.credential, asked.now)
+
+
+def _serves(profile: Profile, asked: Asked) -> bool:
+    """Whether a stored profile's credential can authenticate the provider."""
+    return _authenticates(profile.provider, profile.credential.type, asked)
+
+
+def _is_configured_for(entry: ConfigProfile, stored: Profile | None, asked: Asked) -> bool:
+    """Whether a profile of the config is meant for the provider; a stored credential's kind beats the config's."""
+    return _authenticates(entry.provider, entry.mode if stored is None else stored.credential.type, asked)
+
+
+def _authenticates(provider: str, kind: str, asked: Asked) -> bool:
+    if provider == asked.provider:
+        return True
+    names = asked.schedule.names
+    key = names.auth_key(provider)
+    return key == asked.auth_key or (kind == "api_key" and names.key_lenders.get(asked.auth_key) == key)

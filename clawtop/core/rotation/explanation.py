@@ -1,0 +1,115 @@
+"""Why a profile is or is not next: everything that is known of it, in one value.
+
+For `clawtop explain profile ID` and the dashboard's detail pane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state, stat_problems
+from clawtop.core.cooldown.stats import (
+    FailureCost,
+    Window,
+    bypasses_cooldown,
+    counters_reset_at,
+    next_failure_cost,
+    windows,
+)
+from clawtop.core.model import AgentInfo, Problem, Profile, Session, Snapshot
+from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, provider_recovery, schedule_of
+from clawtop.core.rotation.order import NOTHING_PENDING, Ranked, Rejected
+
+COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
+"""The reasons whose next cost is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileExplanation:
+    """What a profile's place in the rotation is, and why.
+
+    Attributes:
+        agent: whose order is told.
+        place: its place in that order, or None.
+        rejection: why it has none, or None.
+        is_next: the next run would start with it.
+        order_source: where the order is written down: "store", "config", or None where type and last use decide.
+        state, until: as `profile_state` says, every model's windows counted.
+        windows: all that are recorded, ended ones too.
+        bypasses: its provider ignores cooldowns, so windows and costs mean nothing.
+        costs: what the next failure would cost, per common reason; empty for bypassing providers.
+        counters_reset_at: from when on the next failure is the first again; None where there is none to forget.
+        recovery: when anything of its provider is usable again, for the first model that the agent asks of it.
+        pinned: the sessions that are pinned to it.
+    """
+
+    profile: Profile
+    agent: str
+    place: Ranked | None
+    rejection: Rejected | None
+    is_next: bool
+    order_source: str | None
+    state: ProfileState
+    until: int | None
+    windows: tuple[Window, ...]
+    problems: tuple[Problem, ...]
+    bypasses: bool
+    costs: Mapping[str, FailureCost]
+    counters_reset_at: int | None
+    recovery: Recovery
+    pinned: tuple[Session, ...]
+
+
+def explain_profile(
+    snapshot: Snapshot,
+    profile_id: str,
+    now: int,
+    *,
+    agent: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> ProfileExplanation | None:
+    """Explain a profile; None where no agent (or not this one) has a profile of that id.
+
+    Args:
+        agent: whose view of it; None takes the first agent that has it.
+        pending: marks that have not reached the disk: id -> end of the window.
+    """
+    found = _find(snapshot, profile_id, agent)
+    if found is None:
+        return None
+    seen_by, profile = found
+    schedule = schedule_of(snapshot, profile.provider)
+    order = order_of(snapshot, seen_by, profile.provider, now, pending=pending)
+    place = next((ranked for ranked in order.ranks if ranked.id == profile_id), None)
+    state, until = profile_state(profile, now, schedule)
+    model = next((ref.model for ref in seen_by.models if ref.provider == profile.provider), None)
+    bypasses = bypasses_cooldown(profile.provider)
+    costs = {} if bypasses else {r: next_failure_cost(profile.stats, r, now, schedule) for r in COMMON_REASONS}
+    return ProfileExplanation(
+        profile=profile,
+        agent=seen_by.id,
+        place=place,
+        rejection=next((rejected for rejected in order.rejected if rejected.id == profile_id), None),
+        is_next=place is not None and place.cooling_until is None and place.rank == 1,
+        order_source=order.explicit_source,
+        state=state,
+        until=until,
+        windows=windows(profile.stats),
+        problems=(*profile.problems, *stat_problems(profile, now, schedule)),
+        bypasses=bypasses,
+        costs=costs,
+        counters_reset_at=counters_reset_at(profile.stats, schedule),
+        recovery=provider_recovery(snapshot, seen_by, profile.provider, now, model=model, pending=pending),
+        pinned=pinned_sessions(snapshot, profile),
+    )
+
+
+def _find(snapshot: Snapshot, profile_id: str, agent: str | None) -> tuple[AgentInfo, Profile] | None:
+    for info in snapshot.agents:
+        if info.store is None or agent not in {None, info.id}:
+            continue
+        for profile in info.store.profiles:
+            if profile.id == profile_id:
+                return info, profile
+    return None

@@ -1,0 +1,192 @@
+"""When is anything usable again: per provider, per chain of models; and which sessions wait for the wrong profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.schedules import Schedule, schedule_for
+from clawtop.core.cooldown.windows import back_at
+from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
+from clawtop.core.rotation.order import NOTHING_PENDING, Order, resolve_order
+
+TOGETHER_MS = 1_000
+"""Windows that end within a second of each other end together: all their runs come back at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Profiles that are usable again together, at `at` (ms since the epoch)."""
+
+    at: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """When a provider can serve a model.
+
+    Attributes:
+        usable: profiles that can be tried now, in their order.
+        waves: the cooling ones by the time at which they are back, the soonest first.
+        rejected: how many profiles no waiting will bring back.
+        at: now if any is usable, else the first wave; None where nothing comes back by itself.
+    """
+
+    provider: str
+    model: str | None
+    usable: tuple[str, ...]
+    waves: tuple[Wave, ...]
+    rejected: int
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRecovery:
+    """When an agent can answer at all: its models in the order in which they are asked.
+
+    `at` and `model` are of the link that is usable first; the earlier in the chain wins a tie.
+    """
+
+    agent: str
+    links: tuple[Recovery, ...]
+    at: int | None
+    model: ModelRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stranded:
+    """A session that is pinned to a profile that cannot serve it now.
+
+    Attributes:
+        state: of the profile, for the session's model; None where the profile is gone.
+        until: when the profile is back, where that is known.
+        moves: the next run leaves the pin by itself, because another profile is usable (or the pinned one is gone).
+    """
+
+    session: Session
+    profile: str
+    state: ProfileState | None
+    until: int | None
+    moves: bool
+
+
+def schedule_of(snapshot: Snapshot, provider: str | None = None) -> Schedule:
+    """The rules by which the OpenClaw of this state directory cools the profiles of a provider."""
+    version = snapshot.openclaw_version or snapshot.generation
+    return schedule_for(version, snapshot.config.auth.cooldowns, provider)
+
+
+def order_of(
+    snapshot: Snapshot,
+    agent: AgentInfo,
+    provider: str,
+    now: int,
+    *,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Order:
+    """The order in which an agent's next run would try a provider's profiles; empty for an agent without a store."""
+    profiles = agent.store.profiles if agent.store is not None else ()
+    stored = agent.store.order if agent.store is not None else {}
+    return resolve_order(
+        provider,
+        profiles,
+        stored,
+        snapshot.config.auth,
+        now,
+        schedule_of(snapshot, provider),
+        for_model=for_model,
+        pending=pending,
+    )
+
+
+def provider_recovery(
+    snapshot: Snapshot,
+    agent: AgentInfo,
+    provider: str,
+    now: int,
+    *,
+    model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Recovery:
+    """When any profile of the provider can serve the agent.
+
+    Args:
+        model: cooldowns of other models do not count; None: every cooldown does.
+    """
+    schedule = schedule_of(snapshot, provider)
+    order = order_of(snapshot, agent, provider, now, for_model=model, pending=pending)
+    by_id = {profile.id: profile for profile in agent.store.profiles} if agent.store is not None else {}
+    ends = {id_: _back_at(by_id[id_], now, schedule, model, pending) for id_ in order.ids}
+    usable = tuple(id_ for id_, until in ends.items() if until is None)
+    waves = _waves({id_: until for id_, until in ends.items() if until is not None})
+    at = now if usable else next((wave.at for wave in waves), None)
+    return Recovery(provider, model, usable, waves, len(order.rejected), at)
+
+
+def chain_recovery(
+    snapshot: Snapshot, agent: AgentInfo, now: int, *, pending: Mapping[str, int] = NOTHING_PENDING
+) -> ChainRecovery:
+    """When an agent can answer at all, over its models in order."""
+    links = tuple(
+        provider_recovery(snapshot, agent, model.provider, now, model=model.model, pending=pending)
+        for model in agent.models
+    )
+    timed = [(link.at, place) for place, link in enumerate(links) if link.at is not None]
+    at, place = min(timed, default=(None, -1))
+    return ChainRecovery(agent.id, links, at, agent.models[place] if at is not None else None)
+
+
+def stranded_sessions(snapshot: Snapshot, now: int) -> tuple[Stranded, ...]:
+    """The sessions pinned to profiles that cannot serve them now, in the snapshot's order."""
+    agents = {agent.id: agent for agent in snapshot.agents}
+    pinned = [session for session in snapshot.sessions if session.profile and session.agent in agents]
+    found = (_stranded(snapshot, agents[session.agent], session, now) for session in pinned)
+    return tuple(entry for entry in found if entry is not None)
+
+
+def pinned_sessions(snapshot: Snapshot, profile: Profile) -> tuple[Session, ...]:
+    """The sessions that are pinned to this very profile: agents that do not see its store may use the same id."""
+    sharing = {agent.id for agent in snapshot.agents if _sees(agent, profile)}
+    return tuple(session for session in snapshot.sessions if session.profile == profile.id and session.agent in sharing)
+
+
+def _stranded(snapshot: Snapshot, agent: AgentInfo, session: Session, now: int) -> Stranded | None:
+    pin = session.profile or ""
+    profiles = agent.store.profiles if agent.store is not None else ()
+    profile = next((profile for profile in profiles if profile.id == pin), None)
+    if profile is None:
+        return Stranded(session, pin, None, None, moves=True)
+    schedule = schedule_of(snapshot, profile.provider)
+    state, until = profile_state(profile, now, schedule, session.model)
+    if state is ProfileState.USABLE:
+        return None
+    recovery = provider_recovery(snapshot, agent, profile.provider, now, model=session.model)
+    yields = session.profile_source != "user" or "user" in schedule.replaced_pins
+    return Stranded(session, pin, state, until, moves=yields and bool(recovery.usable))
+
+
+def _sees(agent: AgentInfo, profile: Profile) -> bool:
+    profiles = agent.store.profiles if agent.store is not None else ()
+    return any(own.id == profile.id and own.owner_agent == profile.owner_agent for own in profiles)
+
+
+def _back_at(
+    profile: Profile, now: int, schedule: Schedule, model: str | None, pending: Mapping[str, int]
+) -> int | None:
+    """When a listed profile can be used again; None where it can be used now."""
+    ends = (back_at(profile.stats, profile.provider, now, schedule, model), pending.get(profile.id))
+    return max((end for end in ends if end is not None and end > now), default=None)
+
+
+def _waves(ends: Mapping[str, int]) -> tuple[Wave, ...]:
+    """The profiles by the end of their windows; ends within a second of a wave's first belong to it."""
+    waves: list[Wave] = []
+    for id_ in sorted(ends, key=ends.__getitem__):
+        if waves and ends[id_] - waves[-1].at <= TOGETHER_MS:
+            waves[-1] = Wave(waves[-1].at, (*waves[-1].ids, id_))
+        else:
+            waves.append(Wave(ends[id_], (id_,)))
+    return tuple(waves)

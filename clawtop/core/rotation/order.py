@@ -1,0 +1,259 @@
+"""Which profile next, and why not the others.
+
+The order of a provider's profiles as OpenClaw resolves it (2026.3 to 2026.9, by the rules of the schedule), with a
+reason for every place and every rejection; and the choice of a profile within a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from clawtop.core.cooldown.profile_state import is_past_expiry
+from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, Schedule
+from clawtop.core.cooldown.windows import cooling_until
+from clawtop.core.model import AuthConfig, Profile
+from clawtop.core.rotation.eligibility import REJECTIONS, Asked, configured_ids, eligible, stored_ids, written_order
+
+NOTHING_PENDING: Final[Mapping[str, int]] = {}
+
+_TYPE_RANKS: Final = {"oauth": 0, "token": 1, "api_key": 2}
+_OTHER_TYPE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A profile's place: `rank` counts from 1; `cooling_until` is set while it must not be used."""
+
+    id: str
+    rank: int
+    cooling_until: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A profile that will not be tried: `code` is a key of `REJECTIONS`, `why` its sentence."""
+
+    id: str
+    code: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A provider's profiles in the order in which they would be tried.
+
+    `explicit_source` says where the order is written down: "store", "config", or None where type and last use decide.
+    """
+
+    ids: tuple[str, ...]
+    ranks: tuple[Ranked, ...]
+    rejected: tuple[Rejected, ...]
+    explicit_source: str | None
+
+
+class _Resolved(NamedTuple):
+    ids: tuple[str, ...]
+    cooling: Mapping[str, int]
+    rejected: Sequence[tuple[str, str]]
+    source: str | None
+    keeps_order: bool
+
+
+def order_ids(  # noqa: PLR0917 - as resolve_order
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    preferred: str | None = None,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> tuple[str, ...]:
+    """The ids of `resolve_order`, without the explanations: for the engine's hot path."""
+    asked = _asked(provider, profiles, stored_order, config, now, schedule)
+    return _resolve(asked, preferred, for_model, pending).ids
+
+
+def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in which OpenClaw takes them
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    preferred: str | None = None,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Order:
+    """The order in which a provider's profiles would be tried, as OpenClaw resolves it, with all its reasons.
+
+    An order in the store beats one in the config, which beats the profiles of the config, which beat all stored ones.
+    A written order is kept; otherwise logins stand before tokens before keys, the least recently used first. Cooling
+    profiles stand last, the one that is usable again soonest first among them.
+
+    Args:
+        profiles: every profile the agent sees, in the store's order.
+        stored_order: `order` of the auth store, by provider.
+        preferred: stands first if it is eligible, even while it cools.
+        for_model: generations from 2026.8 on heed model-scoped windows in the order; earlier ones ignore this.
+        pending: marks that have not reached the disk: id -> end of the window; they count at once.
+    """
+    asked = _asked(provider, profiles, stored_order, config, now, schedule)
+    found = _resolve(asked, preferred, for_model, pending)
+    ranks = tuple(
+        Ranked(id_, rank, found.cooling.get(id_), _why_here(id_, found, asked, preferred, pending))
+        for rank, id_ in enumerate(found.ids, start=1)
+    )
+    named = {*found.ids, *(id_ for id_, _ in found.rejected)}
+    unlisted = [(id_, "not-listed") for id_ in stored_ids(asked) if id_ not in named]
+    rejected = tuple(Rejected(id_, code, REJECTIONS[code]) for id_, code in (*found.rejected, *unlisted))
+    return Order(found.ids, ranks, rejected, found.source)
+
+
+def first_profile(
+    ids: Sequence[str],
+    is_cooling: Callable[[str], bool],
+    *,
+    locked: str | None = None,
+    may_probe: bool = False,
+) -> tuple[str, bool] | None:
+    """The profile a run starts with, and whether that is a probe of a cooling one; None where there is none.
+
+    Args:
+        locked: the user's pin: the only candidate, cooling or not.
+        may_probe: the reason of the cooldown allows one try although every profile cools.
+    """
+    if locked is not None:
+        return locked, False
+    usable = next((id_ for id_ in ids if not is_cooling(id_)), None)
+    if usable is not None:
+        return usable, False
+    return (ids[0], True) if may_probe and ids else None
+
+
+def next_profile(
+    ids: Sequence[str], current: str | None, is_cooling: Callable[[str], bool], *, locked: bool = False
+) -> str | None:
+    """The next profile of the order to try after `current`; None where the order is at its end.
+
+    A run goes through the order once, without wrapping around. A profile that the user pinned is never left. A
+    current profile that is not in the order counts as standing before its head.
+    """
+    if locked:
+        return None
+    place = ids.index(current) + 1 if current is not None and current in ids else 0
+    return next((id_ for id_ in ids[place:] if not is_cooling(id_)), None)
+
+
+def cooling_check(
+    profiles: Iterable[Profile],
+    now: int,
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    for_model: str | None = None,
+    pending: Mapping[str, int] = NOTHING_PENDING,
+) -> Callable[[str], bool]:
+    """A check whether a profile, by its id, cools now for a model; marks that are pending count at once.
+
+    An id without a profile does not cool, as in OpenClaw.
+    """
+    by_id = {profile.id: profile for profile in profiles}
+
+    def check(id_: str) -> bool:
+        if pending.get(id_, 0) > now:
+            return True
+        profile = by_id.get(id_)
+        return profile is not None and (
+            cooling_until(profile.stats, profile.provider, now, schedule, for_model) is not None
+        )
+
+    return check
+
+
+def moved_to_end(ids: Sequence[str]) -> tuple[str, ...]:
+    """The order after a forced rotation: its head at its end."""
+    return (*ids[1:], *ids[:1])
+
+
+def _asked(  # noqa: PLR0917 - as resolve_order
+    provider: str,
+    profiles: Sequence[Profile],
+    stored_order: Mapping[str, Sequence[str]],
+    config: AuthConfig,
+    now: int,
+    schedule: Schedule,
+) -> Asked:
+    by_id = {profile.id: profile for profile in profiles}
+    return Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
+
+
+def _resolve(asked: Asked, preferred: str | None, for_model: str | None, pending: Mapping[str, int]) -> _Resolved:
+    schedule = asked.schedule
+    configured = configured_ids(asked)
+    listed, source = written_order(asked)
+    base = listed if listed is not None else configured or stored_ids(asked)
+    kept, rejected = eligible(base, asked)
+    keeps_order = listed is not None
+    repairs = bool(configured) or (source == "store" and schedule.repairs_stored_order)
+    if repairs and not kept and base and asked.by_id.keys().isdisjoint(base):
+        kept, faulty = eligible(stored_ids(asked), asked)
+        rejected += faulty
+        keeps_order = keeps_order and not schedule.repairs_stored_order
+    available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
+    if not keeps_order:
+        available.sort(key=_by_type_and_use(asked.now, schedule))
+    ids = [profile.id for profile in available]
+    ids += sorted(cooling, key=cooling.__getitem__)
+    if preferred is not None and preferred in ids:
+        ids.remove(preferred)
+        ids.insert(0, preferred)
+    return _Resolved(tuple(ids), cooling, rejected, source, keeps_order)
+
+
+def _split(
+    profiles: Sequence[Profile], asked: Asked, for_model: str | None, pending: Mapping[str, int]
+) -> tuple[list[Profile], dict[str, int]]:
+    """The profiles that may be used now, and the others: id -> when its last window ends."""
+    available: list[Profile] = []
+    cooling: dict[str, int] = {}
+    now = asked.now
+    for profile in profiles:
+        until = cooling_until(profile.stats, profile.provider, now, asked.schedule, for_model)
+        marked = pending.get(profile.id, 0) if pending else 0
+        if marked > now:
+            until = marked if until is None else max(marked, until)
+        if until is None:
+            available.append(profile)
+        else:
+            cooling[profile.id] = until
+    return available, cooling
+
+
+def _by_type_and_use(now: int, schedule: Schedule) -> Callable[[Profile], tuple[int, bool, int]]:
+    def key(profile: Profile) -> tuple[int, bool, int]:
+        credential = profile.credential
+        kind = _TYPE_RANKS.get(credential.type, _OTHER_TYPE)
+        past = schedule.expired_logins_last and kind == 0 and is_past_expiry(credential, now)
+        return kind, past, profile.stats.last_used or 0
+
+    return key
+
+
+def _why_here(id_: str, found: _Resolved, asked: Asked, preferred: str | None, pending: Mapping[str, int]) -> str:
+    """Why a profile stands where it stands, in words."""
+    if id_ == preferred:
+        return "preferred: it goes first, cooling or not"
+    if id_ in found.cooling:
+        mark = "cooling, mark pending" if pending.get(id_, 0) > asked.now else "cooling"
+        return f"{mark}: behind the usable ones, by the end of the window"
+    if found.keeps_order:
+        return "its place in the stored order" if found.source == "store" else "its place in the order of openclaw.json"
+    profile = asked.by_id[id_]
+    used = "never used" if profile.stats.last_used is None else "least recently used first"
+    return f"by kind of credential ({profile.credential.type}), then {used}"

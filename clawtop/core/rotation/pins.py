@@ -1,0 +1,111 @@
+"""Which profile a session is pinned to, and when OpenClaw moves the pin.
+
+A session entry holds a profile, who pinned it ("user" or "auto") and the compaction count at that time. Pins of
+OpenClaw's own making move on a new session, after a compaction, and away from a cooling profile; pins of a person
+move only where the generation lets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A session's pin as its entry holds it; None for what the entry lacks.
+
+    Attributes:
+        source: "user", "auto" or None. Entries of old versions lack it: a compaction count then means "auto".
+        compaction_count: the session's compaction count when the pin was set.
+    """
+
+    profile: str | None = None
+    source: str | None = None
+    compaction_count: int | None = None
+
+    @property
+    def pinned_by(self) -> str | None:
+        """Who set the pin, also where the entry does not say so."""
+        if self.source is not None:
+            return self.source
+        if self.compaction_count is not None:
+            return "auto"
+        return "user" if self.profile else None
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """The profile that the session's next run prefers (None: the order decides), and the pin its entry then holds."""
+
+    profile: str | None
+    pin: Pin
+
+
+def resolve_override(
+    pin: Pin,
+    order: Sequence[str],
+    serves: Callable[[str], bool],
+    is_cooling: Callable[[str], bool],
+    schedule: Schedule = DEFAULT_SCHEDULE,
+    *,
+    compaction_count: int = 0,
+    is_new_session: bool = False,
+) -> Override:
+    """Resolve a session's pin before a run, as OpenClaw 2026.3.28 to 2026.7.1 does.
+
+    Later versions keep pins that a person set in new sessions too, and move others by more than an order and windows.
+
+    Args:
+        order: the provider's resolved order.
+        serves: whether a profile, by its id, is stored and belongs to the run's provider.
+        is_cooling: whether a profile cools now; no model is meant, as in OpenClaw.
+        compaction_count: how often the session was compacted so far.
+    """
+    current = (pin.profile or "").strip() or None
+    by_user = pin.pinned_by == "user"
+    if current is not None and not _is_tenable(
+        current, order, serves, stays_outside=by_user and schedule.user_pins_outlive_order
+    ):
+        pin, current = Pin(), None
+    if not order:
+        return Override(None, pin)
+    replacement = _replacement(current, order, is_cooling) if pin.pinned_by in schedule.replaced_pins else None
+    if by_user and current is not None and replacement is None and not is_new_session:
+        return Override(current, pin)
+    pinned_at = compaction_count if pin.compaction_count is None else pin.compaction_count
+    if replacement is not None:
+        chosen = replacement
+    elif current is None:
+        chosen = _after(None, order, is_cooling)
+    elif is_new_session or compaction_count > pinned_at:
+        chosen = _after(current, order, is_cooling)
+    else:
+        chosen = _after(None, order, is_cooling) if is_cooling(current) else current
+    return Override(chosen, Pin(chosen, "auto", compaction_count))
+
+
+def _is_tenable(current: str, order: Sequence[str], serves: Callable[[str], bool], *, stays_outside: bool) -> bool:
+    """Whether a pin may stay at all: its profile serves the provider, and is in the order or may be outside of it."""
+    if not serves(current):
+        return False
+    return not order or current in order or stays_outside
+
+
+def _replacement(current: str | None, order: Sequence[str], is_cooling: Callable[[str], bool]) -> str | None:
+    """The first usable profile, where the pinned one cools and there is one."""
+    if current is None or not is_cooling(current):
+        return None
+    return next((id_ for id_ in order if id_ != current and not is_cooling(id_)), None)
+
+
+def _after(current: str | None, order: Sequence[str], is_cooling: Callable[[str], bool]) -> str:
+    """The next usable profile after `current`, around the order's end; the first one without a place in it.
+
+    Where all cool, the current one stays, or the head of the order, which is usable again soonest, is taken.
+    """
+    place = order.index(current) if current is not None and current in order else -1
+    turned = (*order[place + 1 :], *order[: place + 1])
+    return next((id_ for id_ in turned if not is_cooling(id_)), order[max(place, 0)])

@@ -1,0 +1,1 @@
+"""One session at a time: who may prompt, fences, lanes, recovery, drain."""

@@ -1,0 +1,280 @@
+"""The queue discipline of one lane, as a state machine: `apply(state, event, now)` -> new state and effects.
+
+As OpenClaw's command queue (2026.3-2026.9): first in, first out within a priority; a limit of turns at a time; a
+reset forgets what runs and bumps the generation, so that late ends count for nothing; a task that outstays its
+timeout gives its place up although it may still be unwinding. Times are milliseconds of any one clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from clawtop.core.session.lanes import DEFAULT_LIMIT, MAIN
+
+WARN_AFTER_MS = 2_000
+_PROBE_LANES = ("auth-probe:", "session:probe-")
+"""Probes are never suspended: their lanes keep at least one place."""
+
+
+class Priority(IntEnum):
+    """Who goes first. Within a priority the order is that of arrival."""
+
+    FOREGROUND = 1
+    NORMAL = 0
+    BACKGROUND = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task that waits. `task` is the caller's unique id; the two `ahead` figures are those of its arrival."""
+
+    task: str
+    priority: Priority
+    enqueued_at: int
+    warn_after_ms: int
+    timeout_ms: int | None
+    queued_ahead: int
+    active_ahead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Active:
+    """A task that has a place. `deadline` moves on with the task's progress."""
+
+    task: str
+    started_at: int
+    timeout_ms: int | None
+    deadline: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """One lane.
+
+    Attributes:
+        queue: what waits, in the order in which it will start.
+        abandoned: tasks that a reset deprived of their places; their callers still hear of a timeout.
+        draining: new tasks are refused.
+    """
+
+    lane: str = MAIN
+    limit: int = DEFAULT_LIMIT
+    queue: tuple[Entry, ...] = ()
+    active: tuple[Active, ...] = ()
+    abandoned: tuple[Active, ...] = ()
+    generation: int = 0
+    draining: bool = False
+
+
+# --- events ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    task: str
+    priority: Priority = Priority.NORMAL
+    warn_after_ms: int = WARN_AFTER_MS
+    timeout_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """A task ended. `generation` is the one it was started in."""
+
+    task: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A task showed life: its timeout counts from now."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A waiting task is withdrawn by its caller."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLimit:
+    """0 suspends the lane; what runs, runs on."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Refuse everything that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """Forget what runs (its owner was aborted) and let the next in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Accept nothing new; what waits and runs is served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed: tasks past their deadline give up their places."""
+
+
+Event = Enqueue | Finish | Progress | Cancel | SetLimit | Clear | Reset | Drain | Tick
+
+
+# --- effects -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Run the task, and send `Finish` with this generation when it ends."""
+
+    task: str
+    generation: int
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitExceeded:
+    """A task waited longer than its warning threshold before it started."""
+
+    task: str
+    waited_ms: int
+    queued_ahead: int
+    active_ahead: int
+    active_now: int
+    queued_behind: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The task outstayed its timeout: tell its caller. The place is free."""
+
+    task: str
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The task will not run: its lane was cleared."""
+
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The task will not run: the lane drains."""
+
+    task: str
+
+
+Effect = Start | WaitExceeded | TimedOut | Cleared | Refused
+
+
+def lane_name(name: str) -> str:
+    """Unnamed work goes to the main lane."""
+    return name.strip() or MAIN
+
+
+def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+    """The lane after an event, and what is to be done, in order."""
+    match event:
+        case Enqueue():
+            return _enqueue(state, event, now)
+        case Finish(task, generation):
+            if generation != state.generation:
+                return replace(state, abandoned=_without(state.abandoned, task)), ()
+            return _start_next(replace(state, active=_without(state.active, task)), now)
+        case Progress(task):
+            active, abandoned = (
+                tuple(_alive(each, now) if each.task == task else each for each in tasks)
+                for tasks in (state.active, state.abandoned)
+            )
+            return replace(state, active=active, abandoned=abandoned), ()
+        case Cancel(task):
+            return replace(state, queue=tuple(entry for entry in state.queue if entry.task != task)), ()
+        case SetLimit(limit):
+            least = 1 if state.lane.startswith(_PROBE_LANES) else 0
+            return _start_next(replace(state, limit=max(least, int(limit // 1))), now)
+        case Clear():
+            return replace(state, queue=()), tuple(Cleared(entry.task) for entry in state.queue)
+        case Reset():
+            abandoned = (*state.abandoned, *(each for each in state.active if each.deadline is not None))
+            cleared = replace(state, generation=state.generation + 1, active=(), abandoned=abandoned)
+            return _start_next(cleared, now)
+        case Drain():
+            return replace(state, draining=True), ()
+        case Tick():
+            return _expire(state, now)
+
+
+def next_deadline(state: LaneState) -> int | None:
+    """When a `Tick` is due next; None while nothing that runs has a timeout."""
+    running = (*state.active, *state.abandoned)
+    return min((each.deadline for each in running if each.deadline is not None), default=None)
+
+
+def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+    if state.draining:
+        return state, (Refused(event.task),)
+    ahead = sum(queued.priority >= event.priority for queued in state.queue)
+    entry = Entry(
+        task=event.task,
+        priority=event.priority,
+        enqueued_at=now,
+        warn_after_ms=event.warn_after_ms,
+        timeout_ms=_timeout(event.timeout_ms),
+        queued_ahead=ahead,
+        active_ahead=len(state.active),
+    )
+    queue = (*state.queue[:ahead], entry, *state.queue[ahead:])
+    return _start_next(replace(state, queue=queue), now)
+
+
+def _timeout(ms: float | None) -> int | None:
+    """Whole milliseconds, at least 1; nothing positive and finite means no timeout."""
+    return max(1, int(ms)) if ms is not None and 0 < ms < float("inf") else None
+
+
+def _start_next(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+    effects: list[Effect] = []
+    while state.queue and len(state.active) < state.limit:
+        entry, *rest = state.queue
+        waited = now - entry.enqueued_at
+        if waited >= entry.warn_after_ms:
+            effects.append(
+                WaitExceeded(entry.task, waited, entry.queued_ahead, entry.active_ahead, len(state.active), len(rest))
+            )
+        started = _alive(Active(entry.task, now, entry.timeout_ms, None), now)
+        state = replace(state, queue=tuple(rest), active=(*state.active, started))
+        effects.append(Start(entry.task, state.generation, waited))
+    return state, tuple(effects)
+
+
+def _alive(active: Active, now: int) -> Active:
+    return active if active.timeout_ms is None else replace(active, deadline=now + active.timeout_ms)
+
+
+def _without(tasks: tuple[Active, ...], task: str) -> tuple[Active, ...]:
+    return tuple(each for each in tasks if each.task != task)
+
+
+def _expire(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+    """Each expired task's place goes to the next before its caller hears of the timeout."""
+    effects: list[Effect] = []
+    for late in (*state.abandoned, *state.active):
+        if late.timeout_ms is not None and late.deadline is not None and late.deadline <= now:
+            freed = replace(
+                state, active=_without(state.active, late.task), abandoned=_without(state.abandoned, late.task)
+            )
+            state, started = _start_next(freed, now)
+            effects += [*started, TimedOut(late.task, late.timeout_ms)]
+    return state, tuple(effects)

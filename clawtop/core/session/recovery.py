@@ -1,0 +1,186 @@
+"""What recovery may do about a stuck session.
+
+OpenClaw (2026.5.20) aborts a run or releases a lane. It never starts a run itself, but the work that waits in a
+released lane proceeds - onto a session that may still have a holder. `plan_recovery` is clawtop's rule against that
+(thread 83510 B): with a live holder it waits, bounded, or moves to a fresh session id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from clawtop.core.model import PromptHolder
+from clawtop.core.session.attention import AttentionReport
+from clawtop.core.session.lanes import session_lane
+
+ABORT_SETTLE_MS = 15_000
+"""How long an aborted run may take to end before OpenClaw clears it by force."""
+
+# --- what OpenClaw's recovery does -------------------------------------------------------------------------------
+
+
+class RecoveryStatus(StrEnum):
+    SKIPPED = "skipped"
+    ABORTED = "aborted"
+    RELEASED = "released"
+    NOOP = "noop"
+
+
+class RecoveryAction(StrEnum):
+    OBSERVE_ONLY = "observe_only"
+    KEEP_LANE = "keep_lane"
+    ABORT_RUN = "abort_embedded_run"
+    RELEASE_LANE = "release_lane"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class StuckSession:
+    """What recovery finds.
+
+    Attributes:
+        run_session_id: the session id of the active run, by session key or else by session id.
+        reply_session_id: the session id of reply work without a run.
+        lane_active, lane_queued: the tasks of the session's lane.
+        queue_depth: what the session itself counts as waiting.
+        in_flight: another recovery of this session is under way.
+        state_changed: the session moved on since it was found stuck.
+    """
+
+    session_id: str | None
+    session_key: str | None
+    run_session_id: str | None = None
+    reply_session_id: str | None = None
+    allow_abort: bool = False
+    lane_active: int = 0
+    lane_queued: int = 0
+    queue_depth: int = 0
+    in_flight: bool = False
+    state_changed: bool = False
+
+    @property
+    def lane(self) -> str | None:
+        key = (self.session_key or "").strip() or (self.session_id or "").strip()
+        return session_lane(key) if key else None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortResult:
+    """How an abort went: the run took it, and it ended in time."""
+
+    aborted: bool
+    drained: bool
+
+    @property
+    def force_cleared(self) -> bool:
+        """The registry entry was removed although the run may live on - OpenClaw's way to a second holder."""
+        return not (self.aborted and self.drained)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryOutcome:
+    """What recovery did. None where a figure does not belong to the outcome."""
+
+    status: RecoveryStatus
+    action: RecoveryAction
+    reason: str | None = None
+    lane: str | None = None
+    active_session_id: str | None = None
+    abort: AbortResult | None = None
+    released: int | None = None
+    active_count: int | None = None
+    queued_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRun:
+    """Recovery must abort this run first, then ask `outcome_after_abort`."""
+
+    session_id: str
+
+
+def openclaw_recovery(stuck: StuckSession) -> RecoveryOutcome | AbortRun:
+    """What OpenClaw 2026.5.20's recovery does with a stuck session."""
+    if stuck.lane is None:
+        return _skipped(RecoveryAction.OBSERVE_ONLY, "missing_session_ref")
+    if stuck.in_flight:
+        return _skipped(RecoveryAction.OBSERVE_ONLY, "already_in_flight")
+    if stuck.state_changed:
+        return _skipped(RecoveryAction.OBSERVE_ONLY, "stale_session_state")
+    owner = stuck.run_session_id or stuck.reply_session_id
+    if owner and stuck.allow_abort:
+        return AbortRun(owner)
+    if stuck.run_session_id:
+        return _skipped(RecoveryAction.OBSERVE_ONLY, "active_embedded_run", active_session_id=stuck.run_session_id)
+    if stuck.reply_session_id:
+        return _skipped(RecoveryAction.KEEP_LANE, "active_reply_work", active_session_id=stuck.reply_session_id)
+    if stuck.lane_active > 0:
+        kept = _skipped(RecoveryAction.KEEP_LANE, "active_lane_task")
+        return replace(kept, lane=stuck.lane, active_count=stuck.lane_active, queued_count=stuck.lane_queued)
+    if stuck.queue_depth > 0:
+        return RecoveryOutcome(RecoveryStatus.RELEASED, RecoveryAction.RELEASE_LANE, lane=stuck.lane, released=0)
+    return RecoveryOutcome(RecoveryStatus.NOOP, RecoveryAction.NONE, "no_active_work", lane=stuck.lane)
+
+
+def outcome_after_abort(stuck: StuckSession, run_session_id: str, result: AbortResult) -> RecoveryOutcome:
+    """The outcome once the run was aborted: the lane is reset unless the run ended by itself."""
+    return RecoveryOutcome(
+        RecoveryStatus.ABORTED,
+        RecoveryAction.ABORT_RUN,
+        lane=stuck.lane,
+        active_session_id=run_session_id,
+        abort=result,
+        released=stuck.lane_active if result.force_cleared else 0,
+        queued_count=stuck.lane_queued or None,
+    )
+
+
+def _skipped(action: RecoveryAction, reason: str, *, active_session_id: str | None = None) -> RecoveryOutcome:
+    return RecoveryOutcome(RecoveryStatus.SKIPPED, action, reason, active_session_id=active_session_id)
+
+
+# --- what clawtop's recovery does --------------------------------------------------------------------------------
+
+
+class Plan(StrEnum):
+    """NOTHING: leave it alone. RELEASE: nobody holds the session, what waits may go on. WAIT: for the holder.
+    FORK: the holder stayed too long; what waits goes on under a fresh session id.
+    """
+
+    NOTHING = "nothing"
+    RELEASE = "release"
+    WAIT = "wait"
+    FORK = "fork"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPlan:
+    """What to do with a session that needs attention, and why. `until`: how long WAIT lasts, ms since the epoch."""
+
+    plan: Plan
+    why: str
+    until: int | None = None
+
+
+def plan_recovery(
+    report: AttentionReport, holder: PromptHolder | None, now: int, *, first_seen: int, max_wait_ms: int
+) -> RecoveryPlan:
+    """clawtop's recovery of a session (invariant 8): nothing is ever started onto a session that has a holder.
+
+    Args:
+        report: what is the matter.
+        holder: who has the session's prompt, in any process; None only where the registry says that nobody has.
+        first_seen: when recovery first met this holder (ms since the epoch).
+        max_wait_ms: how long it waits for the holder before it moves to a fresh session id.
+    """
+    if holder is None:
+        if report.recoverable:
+            return RecoveryPlan(Plan.RELEASE, report.reason)
+        return RecoveryPlan(Plan.NOTHING, "the work has no prompt holder: it has not begun, or is about to end")
+    if not (report.recoverable or report.abortable):
+        return RecoveryPlan(Plan.NOTHING, f"{report.reason}: within its thresholds")
+    deadline = first_seen + max_wait_ms
+    if now < deadline:
+        return RecoveryPlan(Plan.WAIT, f"{report.reason}: the session has a holder", until=deadline)
+    return RecoveryPlan(Plan.FORK, f"{report.reason}: the holder did not let go in time")

@@ -1,0 +1,1 @@
+"""Freeing a stuck session, stage by stage."""

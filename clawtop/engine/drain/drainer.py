@@ -1,0 +1,328 @@
+"""Carrying a drain out: looks, acts as `core.drain` decides, journals every step, and proves the end or denies it.
+
+While a drain runs, its record keeps new runs of clawtop's engines out of the session. The record is renewed as long as
+this process lives and is worth nothing afterwards, so a terminal that went away leaves no closed session; the journal
+knows the rest, and `resumable` finds what is to be gone on with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import Event, EventKind, GatewayState
+from clawtop.core.session.admission import Close, Closed, Closing, Effect, Reopen, Request, Wake
+from clawtop.core.session.drain import (
+    AbortInGateway,
+    Action,
+    AskToStop,
+    CloseAdmission,
+    Drained,
+    DrainStep,
+    DrainWishes,
+    NotReleased,
+    Progress,
+    RemoveLock,
+    Stage,
+    Terms,
+    Wait,
+    decide,
+    held_by,
+    survey,
+)
+from clawtop.engine.drain.scene import DrainTarget, Look, Watcher
+from clawtop.engine.operations.verification import Run, run_command
+from clawtop.engine.prompt.fork import fork_session
+from clawtop.errors import RefusedError
+from clawtop.store.locks.openclaw import break_stale
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.own.holders import HolderRecords, Presence, Word, holders_dir, tell
+from clawtop.store.own.journal import Journal
+from clawtop.store.snapshot import SnapshotReader
+from clawtop.text import safe, shown
+
+__all__ = [
+    "DrainOutcome",
+    "DrainStep",
+    "DrainWishes",
+    "Drainer",
+    "gateway_can_abort",
+    "new_drain_id",
+    "resumable",
+]
+
+LOOK_S = 0.25
+CLOSED_FOR_MS = 30_000
+RENEW_AFTER_S = 5.0
+BUSY_PAUSE_S = 0.002
+_JOURNAL_DEPTH = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class DrainOutcome:
+    """How it ended.
+
+    Attributes:
+        words: the proof, or what still holds the session.
+        fresh: the new transcript, where one was asked for.
+        offer: a command that would abort the gateway's run, where that is what holds the session.
+    """
+
+    drain_id: str
+    target: DrainTarget
+    released: bool
+    words: tuple[str, ...]
+    steps: tuple[DrainStep, ...] = ()
+    fresh: Path | None = None
+    offer: str | None = None
+
+
+def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
+    """The session of a drain that did not come to its end. Raises RefusedError when there is no such drain."""
+    events = Journal(state_dir).tail(_JOURNAL_DEPTH)
+    steps = [event for event in events if event.kind is EventKind.DRAIN and event.data.get("drain") == drain_id]
+    if not steps or steps[-1].session_file is None:
+        raise RefusedError(f"the journal knows no drain {safe(drain_id, 60)}", unchanged="nothing was done")
+    last = steps[-1]
+    if last.data.get("stage") == Stage.DRAINED:
+        raise RefusedError(f"drain {safe(drain_id, 60)} came to its end", unchanged="nothing was done")
+    return DrainTarget(last.agent or "", last.session_key, Path(last.session_file or ""))
+
+
+def new_drain_id() -> str:
+    return uuid.uuid4().hex[:10]
+
+
+def gateway_can_abort() -> bool:
+    """Whether OpenClaw's command line, which has the gateway's own abort, is installed here."""
+    return shutil.which("openclaw") is not None
+
+
+class Drainer:
+    """One drain of one session. Use it once."""
+
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        target: DrainTarget,
+        wishes: DrainWishes,
+        *,
+        drain_id: str,
+        clock: Clock,
+        processes: ProcessTable,
+        run: Run = run_command,
+        on_step: Callable[[DrainStep], None] = lambda _step: None,
+        on_wait: Callable[[Wait, float], None] = lambda _wait, _left_s: None,
+    ) -> None:
+        """Args:
+        drain_id: `new_drain_id()`, or the id of a drain that is resumed.
+        run: starts OpenClaw's command line, where the operator allowed the gateway's own abort.
+        on_step: told each step. on_wait: told at each look what is waited for, and for how many seconds at most.
+        """
+        self.drain_id = drain_id
+        self.target = target
+        self._wishes = wishes
+        self._clock = clock
+        self._run = run
+        self._on_step = on_step
+        self._on_wait = on_wait
+        self._state_dir = os.path.realpath(reader.layout.state_dir)
+        self._config_path = str(reader.layout.config_path)
+        self._watcher = Watcher(reader, target, clock=clock, processes=processes, drain_id=drain_id)
+        self._journal = Journal(self._state_dir)
+        self._records: HolderRecords | None = None
+        self._steps: list[DrainStep] = []
+        self._closed_at: float | None = None
+        self._waited_for = ""
+
+    def preview(self) -> tuple[str, ...]:
+        """What is held, what waits, what would be lost and what would be done. Changes nothing."""
+        look = self._watcher.look()
+        live = {GatewayState.LIVE: True, GatewayState.UNKNOWN: None}.get(look.gateway.state, False)
+        return survey(look.scene, self._terms(), gateway_live=live)
+
+    async def drain(self) -> DrainOutcome:
+        """Drain the session. Cancelling stops it between two steps; the session is open again in any case.
+
+        Raises:
+            RefusedError: another drain of the session is under way, or this user may not coordinate runs here.
+            OperationFailedError: the disk refused; nothing is done unrecorded.
+        """
+        terms, progress = self._terms(), Progress()
+        look = await asyncio.to_thread(self._watcher.look)
+        await self._say(Stage.SURVEY, held_by(look.scene) or "nothing holds the session now")
+        try:
+            while True:
+                progress, action = decide(progress, look.scene, terms)
+                outcome = await self._carry_out(action, progress.stage, look, terms)
+                if outcome is not None:
+                    return outcome
+                look = await asyncio.to_thread(self._watcher.look)
+        except asyncio.CancelledError:
+            await self._say(Stage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
+            raise
+        finally:
+            await self._reopen()
+
+    def _terms(self) -> Terms:
+        now, wishes = round(self._clock.monotonic() * 1000), self._wishes
+        return Terms(
+            deadline=now + round(wishes.deadline_s * 1000),
+            stop_at=now + round(wishes.stops_after_s * 1000),
+            still_ms=round(wishes.still_s * 1000),
+            abort_in_gateway=wishes.abort_in_gateway,
+        )
+
+    # --- the steps -----------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, action: Action, stage: Stage, look: Look, terms: Terms) -> DrainOutcome | None:
+        match action:
+            case CloseAdmission():
+                await self._close()
+            case Wait():
+                await self._wait(action, stage)
+            case AskToStop():
+                await self._ask_to_stop(action, look)
+            case AbortInGateway():
+                await self._abort_in_gateway()
+            case RemoveLock():
+                await self._remove_lock(action, look)
+            case Drained(proof):
+                return await self._drained(proof)
+            case NotReleased(why):
+                await self._say(Stage.NOT_RELEASED, f"aborted, NOT released: {why}")
+                offer = self._abort_command() if look.scene.run is not None and look.scene.run.in_gateway else None
+                return DrainOutcome(
+                    self.drain_id,
+                    self.target,
+                    released=False,
+                    words=(why,),
+                    steps=tuple(self._steps),
+                    offer=None if offer is None or terms.abort_in_gateway else shlex.join(offer),
+                )
+        return None
+
+    async def _close(self) -> None:
+        if self._closed_at is None:
+            await self._say(Stage.CLOSE, "new runs of clawtop's engines are kept out; a gateway's cannot be")
+        await self._renew()
+
+    async def _wait(self, action: Wait, stage: Stage) -> None:
+        if action.why != self._waited_for:
+            self._waited_for = action.why
+            await self._say(stage, action.why)
+        if self._closed_at is None or self._clock.monotonic() - self._closed_at > RENEW_AFTER_S:
+            await self._renew()
+        self._on_wait(action, max(0.0, action.until / 1000 - self._clock.monotonic()))
+        await self._clock.sleep(LOOK_S)
+
+    async def _ask_to_stop(self, action: AskToStop, look: Look) -> None:
+        admission = look.admission
+        if admission is not None and admission.holder is not None:
+            await self._say(Stage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
+            tell(holders_dir(self._state_dir), admission.holder.who, Word.STOP)
+
+    async def _abort_in_gateway(self) -> None:
+        command = self._abort_command()
+        if command is None:
+            await self._say(Stage.STOP, "the gateway's own abort is not possible here: no openclaw command, or no key")
+            return
+        await self._say(Stage.STOP, f"the gateway is told to abort: {shlex.join(command)}")
+        environment = {"OPENCLAW_STATE_DIR": self._state_dir, "OPENCLAW_CONFIG_PATH": self._config_path}
+        try:
+            code, output = await self._run(command, environment)
+        except (OSError, TimeoutError) as error:
+            await self._say(Stage.STOP, f"the command could not be run to its end ({type(error).__name__})")
+            return
+        last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
+        await self._say(Stage.STOP, f"it ended with code {code}: {shown(last, 160)}")
+
+    def _abort_command(self) -> tuple[str, ...] | None:
+        if self.target.key is None or not gateway_can_abort():
+            return None
+        return ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": self.target.key}))
+
+    async def _remove_lock(self, action: RemoveLock, look: Look) -> None:
+        path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
+        await self._say(Stage.UNLOCK, f"the stale lock of process {action.lock.pid} is removed ({proof})")
+        result = await asyncio.to_thread(
+            break_stale, path, action.lock.file, lambda lock: self._watcher.judge(lock, look.gateway)
+        )
+        await self._say(Stage.UNLOCK, f"the lock: {result.outcome}")
+
+    async def _drained(self, proof: tuple[str, ...]) -> DrainOutcome:
+        fresh: Path | None = None
+        if self._wishes.fresh:
+            now = self._clock.now_ms()
+            fresh = await fork_session(self.target.file, str(uuid.uuid4()), now)
+            await self._say(Stage.PROVE, f"the conversation was carried over to {fresh.name}")
+        await self._say(Stage.DRAINED, f"drained: {'; '.join(proof)}")
+        return DrainOutcome(
+            self.drain_id, self.target, released=True, words=proof, steps=tuple(self._steps), fresh=fresh
+        )
+
+    # --- the record ----------------------------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        records = self._entered()
+        now = self._clock.now_ms()
+        closing = Closing(
+            self.drain_id, records.presence.member, os.getpid(), now, now + CLOSED_FOR_MS, "an operator drains it"
+        )
+        before = self._watcher.look().admission
+        other = before.closing if before is not None else None
+        if other is not None and (other.drain_id, other.member) != (self.drain_id, records.presence.member):
+            raise RefusedError(
+                f"drain {safe(other.drain_id, 60)} of this session is under way (pid {other.pid})",
+                unchanged="nothing was done",
+            )
+        effects = await self._apply(Close(closing))
+        if not any(isinstance(effect, Closed) for effect in effects):
+            raise RefusedError("another drain of this session began in this moment", unchanged="nothing was done")
+        self._closed_at = self._clock.monotonic()
+
+    async def _reopen(self) -> None:
+        if self._closed_at is not None:
+            await self._apply(Reopen(self.drain_id))
+            self._closed_at = None
+
+    async def _apply(self, request: Request) -> tuple[Effect, ...]:
+        while True:
+            effects = self._entered().apply(str(self.target.file), request, self._clock.now_ms())
+            if effects is not None:
+                for effect in effects:
+                    if isinstance(effect, Wake):
+                        tell(holders_dir(self._state_dir), effect.who)
+                return effects
+            await self._clock.sleep(BUSY_PAUSE_S)
+
+    def _entered(self) -> HolderRecords:
+        if self._records is None:
+            self._records = HolderRecords(Presence.of(holders_dir(self._state_dir)))
+        return self._records
+
+    async def _say(self, stage: Stage, text: str) -> None:
+        """Journal a step, then tell it."""
+        step = DrainStep(self._clock.now_ms(), stage, safe(text))
+        event = Event(
+            at=step.at,
+            kind=EventKind.DRAIN,
+            source="operations",
+            text=step.text,
+            agent=self.target.agent,
+            session_key=self.target.key,
+            session_file=str(self.target.file),
+            pid=os.getpid(),
+            data={"drain": self.drain_id, "stage": str(stage)},
+        )
+        await asyncio.to_thread(self._journal.append, event)
+        self._steps.append(step)
+        self._on_step(step)

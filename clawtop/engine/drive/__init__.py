@@ -1,0 +1,1 @@
+"""Driving a session: one turn over profiles and models, with its marks."""

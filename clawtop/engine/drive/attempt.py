@@ -1,0 +1,176 @@
+"""One attempt: take the prompt and the lock, ask the provider once, append what it said, give everything back.
+
+Everything that is taken is given back by the end of the attempt, whatever ends it - so between two attempts, and
+during a backoff, the session belongs to nobody (thread 62351). The lock is released for the provider call and the fence
+asserted before anything is written (thread 83510). The user's message and the reply are appended together: an attempt
+that fails leaves no line behind, and a turn that moves on to another profile asks again from what then stands there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawtop.core.model import EventKind, ModelRef, Profile
+from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.turn import Answer, Turn
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt
+from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
+from clawtop.errors import SessionTakeoverError
+from clawtop.store.provider.secrets import SecretUnavailableError
+from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
+from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, header
+
+if TYPE_CHECKING:
+    from clawtop.engine.providers.http import ProviderClient
+
+READ_INLINE_BYTES = 64 * 1024
+"""Larger transcripts are parsed in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a turn: ask `model` with the credential of `profile` (None: the provider's own key, or none)."""
+
+    desk: Desk
+    turn: Turn
+    model: ModelRef
+    profile: Profile | None
+
+    async def run(self) -> Answer:
+        """The answer, appended to the transcript.
+
+        Raises:
+            ProviderError: the provider, the way to it or the credential failed; nothing was written.
+            CoordinationError: the session is somebody else's; nothing was written.
+            TurnTimeoutError: the turn's time was over.
+            OperationFailedError: the transcript cannot be written.
+        """
+        endpoint = self._endpoint()
+        client = await self.desk.client()
+        self.turn.enter("locking")
+        async with await self._acquired() as holder:
+            try:
+                return await self._locked(client, endpoint, holder)
+            except SessionTakeoverError as error:
+                self.desk.lanes.note_takeover(self.turn.asked.lane)
+                where = str(holder.session_file)
+                self.turn.teller.tell(EventKind.TAKEOVER, error.title, model=self.model, session_file=where)
+                raise
+            finally:
+                self.turn.enter("releasing")
+
+    async def _acquired(self) -> Holder:
+        turn, asked = self.turn, self.turn.asked
+        turn.left_s()
+        await self.desk.foreign.look(turn.session_file)
+        holder = await self.desk.registry.acquire(
+            turn.session_file,
+            session_key=asked.session_key,
+            agent=asked.agent,
+            lane=asked.lane,
+            run_id=asked.run_id,
+            on_contention=asked.on_contention,
+            deadline=turn.deadline,
+            foreign=self.desk.foreign.holder,
+        )
+        if holder.forked_from is not None:
+            turn.forked_from = turn.forked_from or holder.forked_from
+            turn.session_file, turn.session_id = holder.session_file, holder.session_file.stem
+        return holder
+
+    async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: Holder) -> Answer:
+        turn = self.turn
+        async with await self.desk.open_lock(turn) as lock:
+            conversation = await _conversation(turn.session_file)
+            await lock.release_for_prompt()
+            turn.enter("prompting")
+            holder.set_phase("prompting", self.profile.id if self.profile else None)
+            sent_at = self.desk.clock.now_ms()
+            text, end = await self._ask(client, endpoint, conversation, holder)
+            turn.enter("appending")
+            async with lock.write() as window:
+                if window.accepted:
+                    conversation = await _conversation(turn.session_file)
+                self._append(endpoint, text, end, conversation, sent_at)
+        return Answer(
+            text=text,
+            model=self.model,
+            profile=self.profile.id if self.profile else None,
+            usage=end.usage,
+            stop_reason=end.stop_reason,
+            session_file=turn.session_file,
+            session_id=turn.session_id,
+            forked_from=turn.forked_from,
+            attempts=turn.requests,
+            duration_ms=turn.elapsed_ms(),
+        )
+
+    async def _ask(
+        self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: Holder
+    ) -> tuple[str, Finished]:
+        desk, turn, model = self.desk, self.turn, self.model
+        said = (*(Message(said.role, said.text) for said in conversation.said), Message("user", turn.asked.message))
+        prompt = Prompt(model.model, said, max_tokens=desk.max_tokens(turn.asked.agent, model))
+        timeouts = desk.timeouts(turn.asked.agent, model, turn.left_s())
+        turn.requests += 1
+        name = self.profile.id if self.profile else None
+        how = f" with {name}" if name else ""
+        number = {"number": turn.requests}
+        turn.teller.tell(EventKind.ATTEMPT, f"asks {model}{how}", model=model, profile=name, data=number)
+        pieces: list[str] = []
+        async with aclosing(client.stream(endpoint, prompt, timeouts)) as parts:
+            async for part in parts:
+                if isinstance(part, Finished):
+                    return "".join(pieces), part
+                if not pieces:
+                    turn.enter("streaming")
+                    holder.set_phase("streaming")
+                pieces.append(part.text)
+                turn.said(part.text)
+        raise not_the_protocol(model.provider, "the reply has no end")
+
+    def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation, sent_at: int) -> None:
+        """Write the turn; the session's lock is held and nobody else has written."""
+        turn, model = self.turn, self.model
+        begun = conversation.session_id is not None or conversation.leaf is not None
+        entries = [] if begun else [header(turn.session_id, turn.asked.cwd, sent_at)]
+        chain = EntryChain(conversation)
+        if conversation.model != (model.provider, model.model):
+            entries.append(chain.model_change(model.provider, model.model, sent_at))
+        reply = Reply(
+            text=text,
+            api=endpoint.api,
+            provider=model.provider,
+            model=model.model,
+            stop_reason=end.stop_reason,
+            input=end.usage.input,
+            output=end.usage.output,
+            cache_read=end.usage.cache_read,
+            cache_write=end.usage.cache_write,
+            response_id=end.response_id,
+        )
+        entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
+        append(turn.session_file, entries, after_half_line=conversation.unfinished)
+
+    def _endpoint(self) -> Endpoint:
+        try:
+            return self.desk.endpoint(self.turn.asked.agent, self.model, self.profile)
+        except SecretUnavailableError as error:
+            raise ProviderError(
+                ErrorKind.CREDENTIAL,
+                error.title,
+                provider=self.model.provider,
+                hint=error.hint,
+                code="expired" if error.expired else None,
+            ) from None
+
+
+async def _conversation(path: Path) -> Conversation:
+    if size_of(path) <= READ_INLINE_BYTES:
+        return read_conversation(path)
+    return await asyncio.to_thread(read_conversation, path)

@@ -1,0 +1,113 @@
+"""What the chain over models asks of the engine: which candidate has a usable profile, and what its steps mean here.
+
+Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from clawtop.core.cooldown.stats import is_cooling, soonest_expiry
+from clawtop.core.failover.fallback import Available, Consult, Cooling, Moved, SuspendLane
+from clawtop.core.failover.probing import ProbeThrottle, probe_key, resolve_cooldown_decision
+from clawtop.core.model import EventKind, ModelRef, Profile
+from clawtop.core.rotation.order import order_ids
+from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.turn import Turn
+from clawtop.text import safe
+
+
+@dataclass(slots=True)
+class ProbeBook:
+    """When which provider was probed last, by all runs of a driver."""
+
+    throttle: ProbeThrottle = field(default_factory=ProbeThrottle)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The chain's host for one turn."""
+
+    desk: Desk
+    turn: Turn
+    probes: ProbeBook
+
+    def consult(self, question: Consult) -> Available | Cooling:
+        """Whether the candidate has a usable profile now, marks that are still on their way included."""
+        desk, model = self.desk, question.model
+        profiles = self._profiles(model)
+        now, schedule = desk.clock.now_ms(), desk.schedule_of(model.provider)
+        cooling = [
+            is_cooling(profile.stats, profile.provider, now, schedule, for_model=model.model) for profile in profiles
+        ]
+        if not all(cooling) or not profiles:
+            return Available()
+        decision = resolve_cooldown_decision(
+            model,
+            [profile.stats for profile in profiles],
+            now,
+            schedule,
+            is_primary=question.is_primary,
+            requested_model=question.requested_model,
+            has_fallbacks=question.has_fallbacks,
+            throttle_open=self.probes.throttle.is_open(self._key(model.provider), now),
+        )
+        return Cooling(decision)
+
+    def mark_probe(self, provider: str) -> None:
+        self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
+
+    def moved(self, step: Moved) -> None:
+        """Tell a step of the chain; its end is told by the reply or by the end of the run."""
+        if step.target is None or step.outcome == "succeeded":
+            return
+        why = f" after {step.reason}" if step.reason else ""
+        self.turn.teller.tell(
+            EventKind.FALLBACK,
+            f"from {step.source} to {step.target}{why}: {step.detail}",
+            model=step.target,
+            reason=step.reason,
+            data={"from": safe(step.source), "to": safe(step.target), "position": step.position},
+        )
+
+    def suspended(self, step: SuspendLane) -> None:
+        """OpenClaw would stop the session's lane for half an hour; clawtop only says so."""
+        self.turn.teller.tell(
+            EventKind.NOTICE,
+            f"{step.model.provider} has nothing left ({step.reason}); OpenClaw would suspend the session's lane",
+            model=step.model,
+            reason=step.reason,
+        )
+
+    def soonest_recovery(self, models: Sequence[ModelRef]) -> int | None:
+        """When a profile of any of these models is usable again, ms since the epoch."""
+        now = self.desk.clock.now_ms()
+        ends = [
+            soonest_expiry(
+                [profile.stats for profile in self._profiles(model)],
+                now,
+                self.desk.schedule_of(model.provider),
+                for_model=model.model,
+            )
+            for model in models
+        ]
+        return min((end for end in ends if end is not None), default=None)
+
+    def _profiles(self, model: ModelRef) -> tuple[Profile, ...]:
+        desk = self.desk
+        store = desk.auth(self.turn.asked.agent)
+        ids = order_ids(
+            model.provider,
+            store.profiles,
+            store.order,
+            desk.config.auth,
+            desk.clock.now_ms(),
+            desk.schedule_of(model.provider),
+        )
+        by_id = {profile.id: profile for profile in store.profiles}
+        return tuple(by_id[id_] for id_ in ids)
+
+    def _key(self, provider: str) -> str:
+        place = self.desk.layout.agent(self.turn.asked.agent)
+        return probe_key(provider, str(place.agent_dir) if place is not None else None)

@@ -1,0 +1,218 @@
+"""What all runs of a driver share: the store as it is now, the settings, and the machinery they work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clawtop.clock import Clock
+from clawtop.core.cooldown.marking import Mark
+from clawtop.core.cooldown.stats import Schedule, bypasses_cooldown, schedule_for
+from clawtop.core.failover.decision import Action
+from clawtop.core.failover.steps import FailoverRules
+from clawtop.core.failure.classify import classify_failure
+from clawtop.core.locks.limits import NEVER_MS
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence
+from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
+from clawtop.engine.drive.marks import Marks
+from clawtop.engine.drive.turn import Turn
+from clawtop.engine.prompt.foreign import ForeignRuns
+from clawtop.engine.prompt.lane_scheduler import LaneScheduler
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.engine.prompt.session_lock import SessionLockController
+from clawtop.engine.providers.base import Endpoint, Timeouts
+from clawtop.engine.providers.errors import ProviderError
+from clawtop.store.auth.reader import AuthReader
+from clawtop.store.json_text import UnreadableError, parse, read_bytes
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.place.layout import Layout
+from clawtop.store.provider.credentials import load_credential
+from clawtop.store.provider.model_config import ProviderConfig, provider_named, read_providers
+from clawtop.store.provider.secrets import SecretSources
+
+if TYPE_CHECKING:
+    from clawtop.engine.providers.http import ProviderClient
+
+MODELS_FILE = "models.json"
+MAX_MODELS_BYTES = 4 * 1024 * 1024
+
+
+def failure_reason(error: BaseException) -> FailureReason | None:
+    """Why a call failed: what this side knows for sure, else what the error's words and codes say."""
+    if isinstance(error, ProviderError) and error.reason is not None:
+        return error.reason
+    reason = classify_failure(error).reason
+    return reason if isinstance(reason, FailureReason) else None
+
+
+@dataclass
+class Desk:
+    """One driver's shared things. Belongs to its event loop."""
+
+    layout: Layout
+    generation: Generation
+    config: ConfigSummary
+    sources: SecretSources
+    rules: FailoverRules
+    call_timeouts: Timeouts
+    clock: Clock
+    processes: ProcessTable
+    registry: PromptRegistry
+    lanes: LaneScheduler
+    marks: Marks
+    foreign: ForeignRuns
+    environment: NamespaceEvidence = HERE
+    compaction_wait: Callable[[Path], Awaitable[None]] | None = None
+    _auth: AuthReader | None = field(default=None, repr=False)
+    _client: ProviderClient | None = field(default=None, repr=False)
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _schedules: dict[str, Schedule] = field(default_factory=dict, repr=False)
+    _providers: dict[str, dict[str, ProviderConfig]] = field(default_factory=dict, repr=False)
+
+    async def client(self) -> ProviderClient:
+        """The HTTP client, made on first use, in a thread: loading httpx takes longer than a screen may stand still."""
+        async with self._making:
+            if self._client is None:
+                self._client = await asyncio.to_thread(_new_client, self.clock)
+            return self._client
+
+    async def aclose(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def moved(self, layout: Layout, config: ConfigSummary, sources: SecretSources) -> None:
+        """The configuration changed: later runs go by the new one."""
+        self.layout, self.config, self.sources = layout, config, sources
+        self._auth = None
+        self._providers.clear()
+        self._schedules.clear()
+
+    def schedule_of(self, provider: str) -> Schedule:
+        """How long failed profiles of a provider rest: the version's rules under the configuration."""
+        if provider not in self._schedules:
+            version = self.layout.version or self.generation
+            self._schedules[provider] = schedule_for(version, self.config.auth.cooldowns, provider)
+        return self._schedules[provider]
+
+    # --- the store -----------------------------------------------------------------------------------------------
+
+    def auth(self, agent: str) -> AuthStore:
+        """The store that an agent sees, with the marks of this engine that are still on their way."""
+        if self._auth is None:
+            self._auth = AuthReader(self.layout, self.clock)
+        store = self._auth.seen_by(agent)
+        if not self.marks.pending():
+            return store
+        return replace(store, profiles=tuple(self.overlaid(profile) for profile in store.profiles))
+
+    def overlaid(self, profile: Profile) -> Profile:
+        """`profile` with pending marks; cheap when there are none."""
+        stats = self.marks.overlay(profile.owner_agent, profile.id, profile.stats)
+        return profile if stats is profile.stats else replace(profile, stats=stats)
+
+    def mark(self, turn: Turn, profile: Profile, model: ModelRef, reason: FailureReason | None) -> None:
+        """Have a failure, or (reason None) a success, marked in the store that owns the profile; never waits."""
+        if reason is not None and bypasses_cooldown(profile.provider):
+            return
+        self.marks.note(
+            Mark(
+                agent=profile.owner_agent,
+                profile=profile.id,
+                provider=profile.provider,
+                at=self.clock.now_ms(),
+                reason=None if reason is None else reason.value,
+                model=model.model,
+                run_id=turn.asked.run_id,
+            )
+        )
+
+    def note_decision(self, turn: Turn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
+        """Tell what the run does next, where no event of its own says so."""
+        if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
+            what = "the run ends here" + (f": {reason}" if reason else "")
+            turn.teller.tell(
+                EventKind.NOTICE, what, model=model, reason=reason, data={"decision": action.value, "stage": turn.phase}
+            )
+
+    # --- the provider --------------------------------------------------------------------------------------------
+
+    def provider(self, agent: str, name: str) -> ProviderConfig:
+        """A provider's configuration as that agent sees it. Raises ProviderUnknownError."""
+        if agent not in self._providers:
+            place = self.layout.agent(agent)
+            own = _models_json(place.agent_dir / MODELS_FILE) if place is not None else {}
+            self._providers[agent], _ = read_providers(self.layout.config.raw or {}, own)
+        return provider_named(self._providers[agent], name)
+
+    def endpoint(self, agent: str, model: ModelRef, profile: Profile | None) -> Endpoint:
+        """Where a call goes and with what.
+
+        Raises:
+            SecretUnavailableError: the credential, or a configured header, cannot be resolved here.
+            ProviderUnknownError: the provider has no base URL.
+        """
+        config = self.provider(agent, model.provider)
+        if profile is None:
+            kind, secret = "api_key", config.secret(self.sources)
+        else:
+            credential = load_credential(profile, self.sources, self.clock.now_ms())
+            kind, secret = credential.type, credential.secret
+        return Endpoint(
+            provider=model.provider,
+            api=config.api_of(model.model),
+            base_url=config.url(self.sources),
+            secret=secret,
+            credential_type=kind,
+            headers=config.resolved_headers(self.sources),
+            bearer=config.bearer,
+        )
+
+    def works_without_profile(self, agent: str, provider: str) -> bool:
+        """Whether the configuration itself holds a key, or the provider is a local server that needs none."""
+        config = self.provider(agent, provider)
+        return bool(config.api_key) or config.is_local
+
+    def max_tokens(self, agent: str, model: ModelRef) -> int | None:
+        return self.provider(agent, model.provider).max_tokens_of(model.model)
+
+    def timeouts(self, agent: str, model: ModelRef, left_s: float | None) -> Timeouts:
+        """The limits of one call: the provider's own `timeoutSeconds`, and what is left of the turn."""
+        own = self.provider(agent, model.provider).timeout_s
+        ends = [seconds for seconds in (self.call_timeouts.total, own, left_s) if seconds is not None]
+        return replace(self.call_timeouts, total=min(ends) if ends else None)
+
+    # --- the session ---------------------------------------------------------------------------------------------
+
+    async def open_lock(self, turn: Turn) -> SessionLockController:
+        """Take the session's write lock, for no longer than the turn lasts. Raises as `SessionLockController.open`."""
+        limits = self.config.lock_limits
+        left = turn.left_s()
+        if left is not None:
+            limits = replace(limits, acquire_ms=max(1, min(limits.acquire_ms, round(left * 1000), NEVER_MS)))
+        return await SessionLockController.open(
+            turn.session_file,
+            generation=self.generation,
+            limits=limits,
+            clock=self.clock,
+            processes=self.processes,
+            environment=self.environment,
+        )
+
+
+def _new_client(clock: Clock) -> ProviderClient:
+    from clawtop.engine.providers.http import ProviderClient
+
+    return ProviderClient(clock)
+
+
+def _models_json(path: Path) -> Mapping[str, Any]:
+    try:
+        content, _ = read_bytes(path, MAX_MODELS_BYTES)
+        document = parse(content, str(path))
+    except (FileNotFoundError, UnreadableError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,353 @@
+"""The engine's face: drive a session, watch the run, rotate it, cancel it.
+
+    async with Driver("~/.openclaw") as driver:
+        run = driver.drive("agent:main:main", "hello")
+        async for item in run:        # events, phases and the reply's text as it comes
+            ...
+        answer = await run.result()
+
+One `Driver` belongs to one event loop and one state directory. It creates nothing before the first `drive`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from clawtop.clock import Clock, SystemClock
+from clawtop.core.failover import fallback
+from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.rotation.pins import Pin
+from clawtop.core.session.admission import OnContention
+from clawtop.core.session.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
+from clawtop.engine.drive.candidates import Candidates, ProbeBook
+from clawtop.engine.drive.chain import AllModelsFailedError, Chain
+from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, Teller
+from clawtop.engine.drive.handle import Drive
+from clawtop.engine.drive.journal_writer import JournalWriter
+from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_desk
+from clawtop.engine.drive.runner import ModelRun
+from clawtop.engine.drive.session_choice import SessionChoice, choose_session
+from clawtop.engine.drive.turn import Answer, Asked, Turn
+from clawtop.engine.prompt.foreign import NO_GATEWAY
+from clawtop.errors import ClawtopError, CoordinationError, UsageError
+from clawtop.store.locks.processes import ProcessTable, SystemProcesses
+from clawtop.store.own.journal import Journal
+from clawtop.store.place.layout import Layout
+from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
+from clawtop.text import safe
+
+__all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
+
+_GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
+_LOOK_EVERY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What a caller of `drive` asks for, beside the session and the message."""
+
+    agent: str | None
+    lane: str | None
+    model: ModelRef | None
+    on_contention: OnContention
+    timeout_s: float | None
+
+
+class Driver:
+    """Drives sessions of one state directory."""
+
+    def __init__(
+        self,
+        state_dir: str | Path | None = None,
+        *,
+        clock: Clock | None = None,
+        processes: ProcessTable | None = None,
+        environ: Mapping[str, str] | None = None,
+        home: Path | None = None,
+        settings: EngineSettings | None = None,
+        listen: Callable[[Event], None] | None = None,
+        compaction_wait: Callable[[Path], Awaitable[None]] | None = None,
+    ) -> None:
+        """Find the state directory; nothing is created or opened yet.
+
+        Args:
+            listen: gets every event of the engine, in the loop's thread.
+            compaction_wait: awaited before each prompt of a session; raises TimeoutError when that takes too long.
+
+        Raises:
+            StateUnreadableError: there is no such directory.
+            RefusedError: its generation keeps sessions or credentials where clawtop does not write.
+        """
+        self._clock: Clock = clock or SystemClock()
+        self._settings = settings or EngineSettings()
+        self._ground = Ground(
+            state_dir,
+            self._clock,
+            processes or SystemProcesses(),
+            dict(os.environ) if environ is None else environ,
+            home or Path.home(),
+        )
+        self._listen = listen
+        self._drives: dict[str, Drive] = {}
+        self._probes = ProbeBook()
+        self._adopted = False
+        self._looked_at: float | None = None
+        self.desk = open_desk(self._ground, self._settings, self.emit, compaction_wait)
+        self._writer = JournalWriter(Journal(self.layout.state_dir))
+
+    @property
+    def layout(self) -> Layout:
+        return self.desk.layout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel what runs, give everything back, land or spool every mark, write the journal to its end."""
+        runs = tuple(self._drives.values())
+        for run in runs:
+            run.cancel()
+        for run in runs:
+            await run.ended()
+        await self.desk.marks.aclose(self._settings.drain_s)
+        await self.desk.registry.aclose()
+        await self.desk.foreign.aclose()
+        await self.desk.aclose()
+        await asyncio.to_thread(self._writer.close)
+
+    @property
+    def journal_problem(self) -> ClawtopError | None:
+        """Why the journal could not be written, if it could not."""
+        return self._writer.problem
+
+    def adopt_marks(self) -> int:
+        """Take over what clawtops that are gone left in the spool of marks, once; how many there were."""
+        if self._adopted:
+            return 0
+        self._adopted = True
+        return self.desk.marks.adopt()
+
+    def running(self) -> tuple[Drive, ...]:
+        """The runs that are under way."""
+        return tuple(self._drives.values())
+
+    def run_on(self, session_file: str | Path) -> Drive | None:
+        """Our run that has, or waits for, a session's file."""
+        wanted = os.path.realpath(session_file)
+        return next((run for run in self._drives.values() if run.turn and str(run.turn.session_file) == wanted), None)
+
+    # --- driving -------------------------------------------------------------------------------------------------
+
+    def drive(
+        self,
+        session: str,
+        message: str,
+        *,
+        agent: str | None = None,
+        lane: str | None = None,
+        model: ModelRef | None = None,
+        on_contention: OnContention = OnContention.WAIT,
+        timeout: float | None = None,
+    ) -> Drive:
+        """Begin a turn; needs a running event loop.
+
+        Args:
+            session: a key, or a transcript's file (`session_choice.choose_session`).
+            lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
+            model: the model to ask first; default: the agent's.
+            timeout: seconds for the whole turn, waiting included.
+        """
+        self.adopt_marks()
+        run = Drive(uuid.uuid4().hex[:12])
+        self._drives[run.run_id] = run
+        wishes = _Wishes(agent, lane, model, on_contention, timeout)
+        work = self._turn(run, session, message, wishes)
+        task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
+        task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
+        run.begin(task)
+        return run
+
+    async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> Answer:
+        began, began_ms = self._clock.monotonic(), self._clock.now_ms()
+        await self._look_around()
+        choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
+        if not message.strip():
+            raise UsageError("the message is empty")
+        asked = self._asked(run.run_id, choice, message, wishes)
+        if choice.row is None:
+            make_sessions_dir(choice.agent.sessions_dir)
+        teller = Teller(
+            self._clock, self.emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
+        )
+        turn = Turn(
+            asked=asked,
+            clock=self._clock,
+            teller=teller,
+            hear=run.hear,
+            deadline=None if wishes.timeout_s is None else began + wishes.timeout_s,
+            began=began,
+            session_file=asked.session_file,
+            session_id=asked.session_id,
+        )
+        run.turn = turn
+        what = f"run on {choice.key or choice.file.name} in lane {asked.lane}"
+        teller.tell(EventKind.RUN_START, what, model=asked.models[0])
+        try:
+            answer = await self._in_lane(turn)
+        except BaseException as error:
+            self._tell_end(turn, error)
+            raise
+        teller.tell(
+            EventKind.REPLY,
+            f"{answer.model} replied: {len(answer.text)} characters, {answer.usage.total} tokens",
+            model=answer.model,
+            profile=answer.profile,
+            duration_ms=answer.duration_ms,
+            session_file=str(answer.session_file),
+        )
+        if choice.row is None and choice.key is not None:
+            await self._list(turn, choice, answer, began_ms)
+        self._tell_end(turn, None)
+        return answer
+
+    async def _in_lane(self, turn: Turn) -> Answer:
+        asked = turn.asked
+        turn.enter("waiting-lane")
+        waits = asked.on_contention is OnContention.WAIT
+        own = session_lane(asked.session_key or asked.session_id if waits else asked.run_id)
+        async with self.desk.lanes.slot(own, _place(asked.lane), deadline=turn.deadline):
+            return await Chain(
+                asked.models,
+                partial(self._on_model, turn),
+                Candidates(self.desk, turn, self._probes),
+                self.desk.rules.timeouts,
+            ).run()
+
+    async def _on_model(self, turn: Turn, call: fallback.Call) -> Answer:
+        more = call.number < call.total
+        return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
+
+    def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> Asked:
+        configured = choice.agent.models
+        primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
+        models = fallback.candidates(wishes.model, fallbacks=fallbacks, primary=primary)
+        if not models:
+            raise UsageError(
+                f"agent {safe(choice.agent.id, 60)} has no model",
+                hint="name one with --model PROVIDER/MODEL, or set agents.defaults.model in openclaw.json",
+            )
+        row = choice.row
+        pin = Pin(row.profile, row.profile_source, row.profile_compaction_count) if row is not None else Pin()
+        return Asked(
+            run_id=run_id,
+            agent=choice.agent.id,
+            session_file=choice.file,
+            session_id=choice.session_id,
+            session_key=choice.key,
+            lane=wishes.lane or session_lane(choice.key or choice.session_id),
+            message=message,
+            models=models,
+            pin=pin,
+            on_contention=wishes.on_contention,
+            compaction_count=(row.compaction_count if row is not None else None) or 0,
+            new_session=row is None,
+            cwd=_workspace(self.layout, choice),
+        )
+
+    # --- afterwards ----------------------------------------------------------------------------------------------
+
+    async def _list(self, turn: Turn, choice: SessionChoice, answer: Answer, began_ms: int) -> None:
+        """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
+        if answer.forked_from is not None or choice.key is None:
+            why = "it is a fork"
+        elif (await self.desk.foreign.gateway()).state not in NO_GATEWAY:
+            why = "a gateway runs, or may run, and only it may write the session list"
+        else:
+            ended = self._clock.now_ms()
+            entry = entry_for(answer.session_id, answer.session_file, answer.model, began_ms, ended)
+            try:
+                add_entry(choice.agent.sessions_store, choice.key, entry)
+                return
+            except ClawtopError as error:
+                why = error.title
+        turn.teller.tell(
+            EventKind.NOTICE,
+            f"OpenClaw does not list this session ({why}); its transcript is {answer.session_file}",
+            data={"listed": False},
+        )
+
+    def _tell_end(self, turn: Turn, error: BaseException | None) -> None:
+        turn.enter("done")
+        outcome, words = _outcome(error)
+        turn.teller.tell(
+            EventKind.RUN_END,
+            words,
+            duration_ms=turn.elapsed_ms(),
+            session_file=str(turn.session_file),
+            data={"outcome": outcome, "requests": turn.requests},
+        )
+
+    def emit(self, event: Event) -> None:
+        """Journal an event, and tell it to the run it belongs to and to whoever listens."""
+        self._writer.put(event)
+        run = self._drives.get(event.run_id) if event.run_id else None
+        if run is not None:
+            run.hear(event)
+        if self._listen is not None:
+            self._listen(event)
+
+    async def _look_around(self) -> None:
+        """Go by the configuration as it is now, and know whether the pids of this directory are ours to judge."""
+        ground, desk = self._ground, self.desk
+        if not self.layout.config.is_current():
+            layout = ground.layout()
+            desk.moved(layout, ground.config(layout), ground.sources(layout))
+        now = self._clock.monotonic()
+        if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:
+            self._looked_at = now
+            desk.environment = evidence(desk.layout, await desk.foreign.gateway())
+
+
+def _place(lane: str) -> str:
+    """The global lane for a turn's lane: cron, subagent and nested work has its own, everything else is main."""
+    return global_lane(lane) if lane in _GLOBAL_LANES or lane.startswith(f"{NESTED}:") else MAIN
+
+
+def _workspace(layout: Layout, choice: SessionChoice) -> str:
+    """The workspace that OpenClaw would name in a new transcript."""
+    agents: Any = (layout.config.raw or {}).get("agents")
+    sections = agents if isinstance(agents, Mapping) else {}
+    listed = sections.get("list")
+    own = [item for item in listed if isinstance(item, Mapping)] if isinstance(listed, list) else []
+    entries = [item for item in own if item.get("id") == choice.agent.id] + [sections.get("defaults")]
+    named = (item.get("workspace") for item in entries if isinstance(item, Mapping))
+    return next((name for name in named if isinstance(name, str) and name), str(layout.state_dir / "workspace"))
+
+
+def _outcome(error: BaseException | None) -> tuple[str, str]:
+    match error:
+        case None:
+            return "reply", "run ended with a reply"
+        case asyncio.CancelledError():
+            return "cancelled", "run cancelled"
+        case CoordinationError():
+            return "coordination", f"run ended without a model failure: {error.title}"
+        case AllModelsFailedError():
+            return "failed", error.title
+        case ClawtopError():
+            return "failed", f"run failed: {error.title}"
+        case _:
+            return "failed", f"run failed: {type(error).__name__}"

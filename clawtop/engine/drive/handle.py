@@ -1,0 +1,86 @@
+"""The handle of one driven turn: watch it, rotate it, cancel it, and ask what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from clawtop.engine.drive.events import RunItem
+from clawtop.engine.drive.turn import Answer, Turn
+
+
+class Drive:
+    """One driven turn. Iterate over it to watch; `result` is its answer or its error.
+
+    Attributes:
+        run_id: names the run in events, holders and the journal.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.turn: Turn | None = None
+        self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
+        self._task: asyncio.Task[Answer] | None = None
+
+    def begin(self, task: asyncio.Task[Answer]) -> None:
+        self._task = task
+        task.add_done_callback(self._ended)
+
+    def hear(self, item: RunItem) -> None:
+        self._items.put_nowait(item)
+
+    @property
+    def phase(self) -> str:
+        """Where the run is: as `PromptHolder.phase`, or "done"."""
+        if self.done:
+            return "done"
+        return self.turn.phase if self.turn is not None else "waiting-lane"
+
+    @property
+    def phases(self) -> tuple[tuple[str, int], ...]:
+        """Every phase so far and when it began, ms since the epoch."""
+        return tuple((step.name, step.at) for step in self.turn.phases) if self.turn is not None else ()
+
+    @property
+    def done(self) -> bool:
+        return self._task is not None and self._task.done()
+
+    async def __aiter__(self) -> AsyncIterator[RunItem]:
+        while (item := await self._items.get()) is not None:
+            yield item
+        self._items.put_nowait(None)
+
+    async def result(self) -> Answer:
+        """The answer. Cancelling the wait leaves the run alone.
+
+        Raises:
+            CoordinationError: the session is somebody else's.
+            AllModelsFailedError, ProviderError: no model answered.
+            TurnTimeoutError: the turn's time was over. Other ClawtopErrors: refused, or failed on this side.
+            CancelledError: the run was cancelled.
+        """
+        if self._task is None:
+            raise RuntimeError("the run has not begun")
+        return await asyncio.shield(self._task)
+
+    def rotate(self) -> str | None:
+        """Cancel the running attempt and go on with the next profile, without a mark. Else: why that cannot be."""
+        if self.done:
+            return "the run is over"
+        advance = self.turn.advance if self.turn is not None else None
+        return advance() if advance is not None else "the run has not reached a provider"
+
+    def cancel(self) -> None:
+        """End the run: everything that it holds is given back, nothing is marked."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Until the run is over, whatever came of it."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    def _ended(self, task: asyncio.Task[Answer]) -> None:
+        if not task.cancelled():
+            task.exception()  # whoever wants it asks for the result
+        self._items.put_nowait(None)

@@ -1,0 +1,42 @@
+"""Landing what clawtops that are gone left in the spool of marks, before something else is written.
+
+An operation is planned from what stands in the store; a mark of an earlier failure that lands afterwards would undo a
+clear. So the verbs that write, and a dashboard when it is armed, land leftovers first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from clawtop.errors import ClawtopError
+from clawtop.store.own.mark_spool import spool_dir
+
+WAIT_S = 3.0
+"""What cannot be landed within this time goes back into the spool."""
+
+
+def has_leftovers(state_dir: str | Path) -> bool:
+    """Whether there is anything to land. Creates nothing."""
+    return any(spool_dir(state_dir).glob("*.json"))
+
+
+def land_leftovers(state_dir: str | Path) -> int:
+    """`land_leftovers_of` for code outside of an event loop."""
+    return asyncio.run(land_leftovers_of(state_dir)) if has_leftovers(state_dir) else 0
+
+
+async def land_leftovers_of(state_dir: str | Path) -> int:
+    """Land the marks of clawtops that are gone; how many there were. Marks of a living one are its own to land.
+
+    Never fails: what cannot be landed stays in the spool, or its loss is in the journal.
+    """
+    if not has_leftovers(state_dir):
+        return 0
+    from clawtop.engine.drive.driver import Driver, EngineSettings
+
+    try:
+        async with Driver(state_dir, settings=EngineSettings(drain_s=WAIT_S)) as driver:
+            return driver.adopt_marks()
+    except ClawtopError:
+        return 0

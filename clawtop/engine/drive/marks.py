@@ -1,0 +1,267 @@
+"""Marks behind the run's back: what a run learned about a profile counts at once and lands when the store allows it.
+
+No path of a run waits for a mark (threads 57281 and 342; design invariant 2). `note` returns at once; from then on
+`overlay` shows the mark, a task per store lands it under the store's lock, and a mark that meets contention is written
+to the spool as well, so that it outlives this process. Whatever becomes of a mark is told as an event.
+
+Mutable state: `_pending` and `_landers`, both touched by the loop's own thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.cooldown.marking import Mark, Merged, merge
+from clawtop.core.cooldown.stats import Schedule, unusable_until
+from clawtop.core.model import Event, EventKind, UsageStats
+from clawtop.core.operations.edit import AuthState
+from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
+from clawtop.store.auth.target import StoreTarget
+from clawtop.store.auth.update import Change
+from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.text import safe
+
+Land = Callable[[StoreTarget, Change, float], Awaitable[object]]
+"""Apply a change to a store under its lock, waiting for it for so many seconds; raises as `auth_update.update`."""
+
+FIRST_WAIT_S = 0.25
+"""A mark that has to wait longer than this for the lock is written to the spool."""
+LATER_WAIT_S = 10.0
+PAUSE_S = 0.5
+"""Between two tries at a store that is contended or that the disk refused."""
+DISK_TRIES = 5
+
+
+@dataclass(eq=False, slots=True)
+class _Pending:
+    """A mark on its way.
+
+    Attributes:
+        spooled: its file, once it has one.
+        told: its waiting was reported.
+        landing: it is in the batch that is being landed now.
+    """
+
+    mark: Mark
+    spooled: Path | None = None
+    told: bool = False
+    landing: bool = False
+
+    @property
+    def replaceable(self) -> bool:
+        """A later success of the profile says all that this one says."""
+        return self.mark.success and not self.landing and self.spooled is None
+
+
+class Marks:
+    """The marks of one engine. Belongs to one event loop; `aclose` must be awaited at the end."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        schedule: Callable[[str], Schedule],
+        land: Land,
+        spool: MarkSpool,
+        journal: Callable[[Event], None],
+        targets: Callable[[str], StoreTarget | None],
+    ) -> None:
+        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more)."""
+        self._clock = clock
+        self._schedule = schedule
+        self._land = land
+        self._spool = spool
+        self._journal = journal
+        self._targets = targets
+        self._pending: dict[str, list[_Pending]] = {}
+        self._landers: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
+
+    def note(self, mark: Mark) -> None:
+        """Have `mark` landed. Never waits, never fails."""
+        self._enqueue(_Pending(mark))
+
+    def pending(self, profile: str | None = None) -> tuple[Mark, ...]:
+        """Marks that have not landed, oldest first; those of one profile if named."""
+        found = [item.mark for items in self._pending.values() for item in items]
+        return tuple(sorted((m for m in found if profile in (None, m.profile)), key=lambda mark: mark.at))
+
+    def overlay(self, agent: str, profile: str, stats: UsageStats) -> UsageStats:
+        """`stats`, as read from the store of `agent`, with this engine's pending marks merged in.
+
+        A mark may have landed between the reading and this call, so none is counted twice.
+        """
+        items = self._pending.get(agent, ())
+        marks = [replace(item.mark, maybe_landed=True) for item in items if item.mark.profile == profile]
+        return merge(stats, marks, self._schedule(marks[0].provider)).stats if marks else stats
+
+    def adopt(self) -> int:
+        """Take over the marks that clawtops which are gone left in the spool; how many there were."""
+        count = 0
+        for path, mark in self._spool.adopt():
+            count += 1
+            if mark is None:
+                self._spool.drop(path)
+                self._tell_text(EventKind.MARK_LOST, "a spooled mark could not be read", None, {"file": path.name})
+            else:
+                self._enqueue(_Pending(mark, spooled=path, told=True))
+        return count
+
+    async def drained(self) -> None:
+        """Until nothing is pending any more."""
+        while self._landers:
+            await asyncio.wait(set(self._landers.values()))
+
+    async def aclose(self, drain_s: float = 2.0) -> tuple[Mark, ...]:
+        """Land what can be landed within `drain_s` seconds, spool the rest. Returns marks that were lost."""
+        self._closed = True
+        try:
+            if self._landers:
+                await asyncio.wait(set(self._landers.values()), timeout=drain_s)
+        finally:
+            lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))
+            for lander in (remaining := tuple(self._landers.values())):
+                lander.cancel()
+            for mark in lost:
+                self._tell(EventKind.MARK_LOST, mark, "could neither be landed nor written down")
+        await asyncio.gather(*remaining, return_exceptions=True)
+        self._pending.clear()
+        return lost
+
+    def _enqueue(self, item: _Pending) -> None:
+        agent, mark = item.mark.agent, item.mark
+        items = self._pending.setdefault(agent, [])
+        if mark.success:
+            items[:] = [one for one in items if one.mark.profile != mark.profile or not one.replaceable]
+        items.append(item)
+        if agent not in self._landers and not self._closed:
+            lander = asyncio.get_running_loop().create_task(self._land_store(agent), name=f"marks of {agent}")
+            self._landers[agent] = lander
+            lander.add_done_callback(lambda _: self._landers.pop(agent, None))
+
+    async def _land_store(self, agent: str) -> None:
+        """Land everything that is pending for one store, batch by batch; what comes meanwhile joins the next batch."""
+        wait, disk_failures = FIRST_WAIT_S, 0
+        while batch := tuple(self._pending.get(agent, ())):
+            target = self._targets(agent)
+            if target is None:
+                self._lose(agent, batch, "its store is gone")
+                continue
+            for item in batch:
+                item.landing = True
+            landing = _Landing(tuple(item.mark for item in batch), self._schedule)
+            try:
+                await self._land(target, landing.change, wait)
+            except LockNotObtainedError as error:
+                self._wait_on(batch, error.holder)
+            except OperationFailedError as error:
+                disk_failures += 1
+                self._wait_on(batch, error.title)
+                if disk_failures >= DISK_TRIES:
+                    self._lose(agent, batch, error.title)
+            except ClawtopError as error:
+                self._lose(agent, batch, error.title)
+                continue
+            else:
+                wait, disk_failures = FIRST_WAIT_S, 0
+                self._landed(agent, batch, landing)
+                continue
+            for item in batch:
+                item.landing = False
+            wait = LATER_WAIT_S
+            await self._clock.sleep(PAUSE_S)
+
+    def _landed(self, agent: str, batch: tuple[_Pending, ...], landing: _Landing) -> None:
+        self._settle(agent, batch)
+        overtaken = {id(mark) for merged in landing.merged.values() for mark in merged.overtaken}
+        for item in batch:
+            mark = item.mark
+            merged = landing.merged.get(mark.profile)
+            if merged is None:
+                self._tell(EventKind.MARK_LOST, mark, "the profile is gone")
+            elif id(mark) in overtaken:
+                self._tell(EventKind.MARK, mark, "dropped: a later success overtook it", state="overtaken")
+            else:
+                until = unusable_until(merged.stats, self._schedule(mark.provider))
+                self._tell(EventKind.MARK, mark, "landed", state="landed", until=until, routine=mark.success)
+
+    def _wait_on(self, batch: tuple[_Pending, ...], why: str) -> None:
+        """The batch stays pending: write it down, so that it survives this process, and say so once."""
+        for item in batch:
+            self._spooled(item)
+            if not item.told:
+                item.told = True
+                self._tell(EventKind.MARK, item.mark, f"pending: {safe(why, 200)}", state="pending")
+
+    def _lose(self, agent: str, batch: tuple[_Pending, ...], why: str) -> None:
+        self._settle(agent, batch)
+        for item in batch:
+            self._tell(EventKind.MARK_LOST, item.mark, why)
+
+    def _settle(self, agent: str, batch: tuple[_Pending, ...]) -> None:
+        left = [item for item in self._pending.get(agent, ()) if item not in batch]
+        if left:
+            self._pending[agent] = left
+        else:
+            self._pending.pop(agent, None)
+        for item in batch:
+            if item.spooled is not None:
+                self._spool.drop(item.spooled)
+
+    def _spooled(self, item: _Pending) -> bool:
+        if item.spooled is None:
+            try:
+                item.spooled = self._spool.put(item.mark)
+            except (OSError, ClawtopError):
+                return False
+        return True
+
+    def _tell(self, kind: EventKind, mark: Mark, what: str, **data: object) -> None:
+        outcome = "success" if mark.success else mark.reason
+        self._tell_text(kind, f"mark {outcome} of {safe(mark.profile, 80)} {what}", mark, data)
+
+    def _tell_text(self, kind: EventKind, text: str, mark: Mark | None, data: Mapping[str, object]) -> None:
+        now = self._clock.now_ms()
+        facts = (
+            {}
+            if mark is None
+            else {
+                "agent": mark.agent,
+                "run_id": mark.run_id,
+                "provider": mark.provider,
+                "model": mark.model,
+                "profile": mark.profile,
+                "reason": mark.reason,
+                "duration_ms": max(0, now - mark.at),
+            }
+        )
+        self._journal(Event(now, kind, "engine", text, data=dict(data), **facts))  # type: ignore[arg-type]
+
+
+class _Landing:
+    """One batch as a change of a store. It may be asked several times; `merged` is what the last time gave."""
+
+    def __init__(self, marks: tuple[Mark, ...], schedule: Callable[[str], Schedule]) -> None:
+        self._schedule = schedule
+        self._by_profile: dict[str, list[Mark]] = {}
+        self._good = {mark.provider: mark.profile for mark in sorted(marks, key=lambda m: m.at) if mark.success}
+        for mark in marks:
+            self._by_profile.setdefault(mark.profile, []).append(mark)
+        self.merged: dict[str, Merged] = {}
+
+    def change(self, state: AuthState) -> AuthState:
+        self.merged = {
+            profile: merge(state.stats.get(profile, UsageStats()), marks, self._schedule(marks[0].provider))
+            for profile, marks in self._by_profile.items()
+            if profile in state.profiles
+        }
+        good = {provider: profile for provider, profile in self._good.items() if profile in state.profiles}
+        return replace(
+            state,
+            stats={**state.stats, **{profile: merged.stats for profile, merged in self.merged.items()}},
+            last_good={**state.last_good, **good},
+        )

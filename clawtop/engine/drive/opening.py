@@ -1,0 +1,144 @@
+"""Opening a state directory for driving: what may be driven, and the desk that all runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.steps import FailoverRules, caps_from_config
+from clawtop.core.locks.staleness import NamespaceEvidence
+from clawtop.core.model import ConfigSummary, Event, Gateway, GatewayState, Generation
+from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.marks import Marks
+from clawtop.engine.operations.locked import update_store
+from clawtop.engine.prompt.foreign import ForeignRuns
+from clawtop.engine.prompt.lane_scheduler import LaneScheduler
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.engine.providers.base import Timeouts
+from clawtop.errors import RefusedError
+from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.target import StoreTarget, target_of
+from clawtop.store.auth.update import Change
+from clawtop.store.config import summarise
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.place.layout import Layout, locate
+from clawtop.store.place.mounts import mount_obstacles
+from clawtop.store.provider.secrets import SecretSources
+from clawtop.store.snapshot import SnapshotReader
+from clawtop.text import safe
+
+DRIVEN = frozenset({Generation.A, Generation.B})
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What an operator may set for all runs of a driver.
+
+    Attributes:
+        timeouts: what a timeout does to a run (design.md 5); terminal by default.
+        call: limits of one provider call.
+        drain_s: how long closing waits for marks before it spools them.
+        max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
+    """
+
+    timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
+    call: Timeouts = field(default_factory=Timeouts)
+    drain_s: float = 2.0
+    max_wait_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where a driver works, and the seams of the machine."""
+
+    state_dir: str | Path | None
+    clock: Clock
+    processes: ProcessTable
+    environ: Mapping[str, str]
+    home: Path
+
+    def layout(self) -> Layout:
+        """The state directory as it is now.
+
+        Raises:
+            StateUnreadableError: there is none.
+            RefusedError: its generation keeps sessions or credentials where clawtop does not write, or is a guess.
+        """
+        layout = locate(self.state_dir, env=self.environ, home=self.home)
+        if layout.generation not in DRIVEN:
+            what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
+            raise RefusedError(
+                f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
+                hint="2026.3 to 2026.6.1 are driven; later versions keep credentials, then sessions too, in SQLite",
+                unchanged="nothing was sent and nothing was written",
+            )
+        if not layout.writable_generation:
+            raise RefusedError(
+                f"the generation of {safe(layout.state_dir)} is a guess ({layout.generation_how})",
+                hint="OpenClaw notes its version in openclaw.json when it starts",
+                unchanged="nothing was sent and nothing was written",
+            )
+        return layout
+
+    def config(self, layout: Layout) -> ConfigSummary:
+        return summarise(layout.config, layout.generation, self.environ)
+
+    def sources(self, layout: Layout) -> SecretSources:
+        return SecretSources.of(layout.config.raw or {}, self.environ)
+
+    def reader(self) -> SnapshotReader:
+        """A reader of the whole state, for the questions that take it."""
+        return SnapshotReader(
+            state_dir=self.state_dir, env=self.environ, home=self.home, clock=self.clock, processes=self.processes
+        )
+
+
+def evidence(layout: Layout, gateway: Gateway) -> NamespaceEvidence:
+    """Why the pids in this directory may not be ours: its mount, or a gateway that lives where nobody sees it."""
+    unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
+    return NamespaceEvidence((*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ())))
+
+
+def open_desk(
+    ground: Ground,
+    settings: EngineSettings,
+    emit: Callable[[Event], None],
+    compaction_wait: Callable[[Path], Awaitable[None]] | None,
+) -> Desk:
+    """The desk of a driver; nothing is created on the disk. Raises as `Ground.layout`."""
+    layout = ground.layout()
+    config = ground.config(layout)
+
+    async def land(target: StoreTarget, change: Change, wait: float) -> object:
+        machine = Machine(clock=ground.clock, processes=ground.processes, environment=desk.environment)
+        return await update_store(target, change, machine, wait=wait)
+
+    marks = Marks(
+        clock=ground.clock,
+        schedule=lambda provider: desk.schedule_of(provider),  # noqa: PLW0108 - the desk comes after its marks
+        land=land,
+        spool=MarkSpool(layout.state_dir),
+        journal=emit,
+        targets=lambda agent: target_of(desk.layout, agent),
+    )
+    desk = Desk(
+        layout=layout,
+        generation=layout.generation or Generation.B,
+        config=config,
+        sources=ground.sources(layout),
+        rules=FailoverRules(settings.timeouts, caps_from_config(config.auth.cooldowns)),
+        call_timeouts=settings.call,
+        clock=ground.clock,
+        processes=ground.processes,
+        registry=PromptRegistry(layout.state_dir, clock=ground.clock, journal=emit, max_wait_s=settings.max_wait_s),
+        lanes=LaneScheduler(clock=ground.clock, limits=config.lane_limits, journal=emit),
+        marks=marks,
+        foreign=ForeignRuns(ground.reader()),
+        environment=NamespaceEvidence(mount_obstacles(layout.state_dir)),
+        compaction_wait=compaction_wait,
+    )
+    return desk

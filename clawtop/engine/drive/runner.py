@@ -1,0 +1,301 @@
+"""A turn on one model: the provider's profiles in their order, one request each, rotation before everything else.
+
+Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
+is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say
+otherwise (thread 62351). What follows a failure is decided by `core.failover_steps`; this
+module carries its effects out, in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clawtop.core.failover.compaction import abort_in_compaction_wait
+from clawtop.core.failover.decision import Signals, Stage, run_iteration_limit
+from clawtop.core.failover.steps import (
+    Backoff,
+    Continue,
+    Effect,
+    Fallback,
+    Log,
+    Mark,
+    Retry,
+    Rotate,
+    RunState,
+    Surface,
+    after_advance,
+    after_failure,
+)
+from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
+from clawtop.core.rotation.order import cooling_check, first_profile, next_profile, order_ids
+from clawtop.core.rotation.pins import resolve_override
+from clawtop.engine.drive.attempt import Attempt
+from clawtop.engine.drive.desk import Desk, failure_reason
+from clawtop.engine.drive.turn import NOT_ROTATABLE, Answer, Turn
+from clawtop.engine.providers.errors import ErrorKind, ProviderError
+from clawtop.text import safe
+
+ASSISTANT_PHASES = frozenset({"first-byte", "idle", "total"})
+"""Timeouts of the answer; one of the connection belongs to the prompt. An overload is always the answer's: OpenClaw
+counts its rotations there."""
+
+
+class CompactionAbortedError(ProviderError):
+    """The run was aborted while it waited for a compaction's retry: the prompt's error, not an escape (thread 342)."""
+
+    def __init__(self, provider: str) -> None:
+        super().__init__(
+            ErrorKind.TIMEOUT, "aborted while waiting for a compaction's retry", provider=provider, phase="compaction"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The profiles of one run: `ids` in the order to try, `locked` when the user pinned the only one."""
+
+    ids: tuple[str, ...]
+    by_id: dict[str, Profile]
+    locked: bool
+
+
+class ModelRun:
+    """One turn on one model. `run` is awaited once; `rotate` may be called from outside meanwhile."""
+
+    def __init__(self, desk: Desk, turn: Turn, model: ModelRef, *, probe: bool, fallback_configured: bool) -> None:
+        """`probe`: a profile may be tried although it cools. `fallback_configured`: another model is still to come."""
+        self._desk = desk
+        self._turn = turn
+        self._model = model
+        self._probe = probe
+        self._fallback_configured = fallback_configured
+        self._state = RunState()
+        self._choice = self._chosen()
+        self._current: str | None = None
+        self._running: asyncio.Task[Answer] | None = None
+        self._forced = False
+
+    async def run(self) -> Answer:
+        """The model's answer, from the first profile that gives one.
+
+        Raises:
+            ProviderError: no profile gave an answer, or a timeout ended the run.
+            CoordinationError: the session is somebody else's. Nothing was marked for it.
+        """
+        self._current = self._first()
+        limit = run_iteration_limit(len(self._choice.ids))
+        self._turn.advance = self.rotate
+        try:
+            for _ in range(limit):
+                answer = await self._round()
+                if answer is not None:
+                    return answer
+        finally:
+            self._turn.advance = None
+        raise ProviderError(
+            ErrorKind.PROTOCOL, f"the run went round {limit} times without an answer", provider=self._model.provider
+        )
+
+    def rotate(self) -> str | None:
+        """Cancel the running attempt and go on with the next profile; nothing is marked. Else: why not."""
+        if self._running is None or self._running.done():
+            return "no attempt is running at this moment"
+        if self._turn.phase in NOT_ROTATABLE:
+            return "the reply is complete already"
+        if self._choice.locked:
+            return f"the session is pinned to {safe(self._current, 80)} by its user"
+        if self._next() is None:
+            return "no other profile of the provider is usable now"
+        self._forced = self._running.cancel()
+        return None if self._forced else "the attempt has just ended"
+
+    async def _round(self) -> Answer | None:
+        """One attempt and what follows from it: the answer, or None to go round again."""
+        profile = self._choice.by_id.get(self._current) if self._current is not None else None
+        self._forced = False
+        self._running = asyncio.get_running_loop().create_task(self._attempt(profile))
+        try:
+            answer = await self._running
+        except ProviderError as error:
+            self._turn.discard()
+            await self._failed(profile, error)
+            return None
+        except asyncio.CancelledError:
+            self._turn.discard()
+            if not self._forced or _is_cancelled():
+                raise
+            self._force_next(profile)
+            return None
+        except BaseException:
+            self._turn.discard()
+            raise
+        finally:
+            self._running = None
+        if profile is not None:
+            self._desk.mark(self._turn, profile, self._model, None)
+        return answer
+
+    async def _attempt(self, profile: Profile | None) -> Answer:
+        wait = self._desk.compaction_wait
+        if wait is not None:
+            try:
+                await wait(self._turn.session_file)
+            except TimeoutError:
+                raise CompactionAbortedError(self._model.provider) from None
+        return await Attempt(self._desk, self._turn, self._model, profile).run()
+
+    # --- after a failure -----------------------------------------------------------------------------------------
+
+    async def _failed(self, profile: Profile | None, error: ProviderError) -> None:
+        """Carry out what follows; returns when there is another attempt to make, else raises the error."""
+        reason = failure_reason(error)
+        self._turn.teller.tell(
+            EventKind.FAILURE,
+            f"{self._model} failed: {error.message}",
+            model=self._model,
+            profile=profile.id if profile else None,
+            reason=reason,
+            data=error.facts(),
+        )
+        stage, signals = self._signals(error, reason)
+        rules = self._desk.rules
+        self._state, effects = after_failure(stage, self._state, signals, rules)
+        rotated = False
+        for effect in effects:
+            if isinstance(effect, Rotate):
+                rotated = self._rotate(profile, reason)
+            else:
+                await self._carry_out(effect, profile, error)
+        if any(isinstance(effect, Rotate) for effect in effects):
+            self._state, effects = after_advance(self._state, rotated, rules)
+            for effect in effects:
+                await self._carry_out(effect, profile, error)
+
+    def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[Stage, Signals]:
+        if isinstance(error, CompactionAbortedError):
+            return Stage.PROMPT, abort_in_compaction_wait(
+                user_aborted=False, fallback_configured=self._fallback_configured
+            )
+        answering = (
+            error.kind in {ErrorKind.IN_STREAM, ErrorKind.EMPTY}
+            or error.phase in ASSISTANT_PHASES
+            or reason is FailureReason.OVERLOADED
+        )
+        return Stage.ASSISTANT if answering else Stage.PROMPT, Signals(
+            reason=reason,
+            failover_failure=reason is not None,
+            fallback_configured=self._fallback_configured,
+            timed_out=error.timed_out,
+            idle_timed_out=error.phase == "idle",
+        )
+
+    async def _carry_out(self, effect: Effect, profile: Profile | None, error: ProviderError) -> None:
+        match effect:
+            case Mark(reason) if profile is not None and _is_the_providers(error):
+                self._desk.mark(self._turn, profile, self._model, reason)
+            case Backoff(ms) if ms > 0:
+                await self._pause(ms / 1000)
+            case Log(action, reason):
+                self._desk.note_decision(self._turn, self._model, action, reason)
+            case Fallback() | Surface() | Continue():
+                raise error
+            case Mark() | Backoff() | Retry() | Rotate():
+                pass
+
+    def _rotate(self, profile: Profile | None, reason: FailureReason | None) -> bool:
+        chosen = self._next()
+        if chosen is None:
+            return False
+        self._current = chosen
+        self._tell_rotation(profile, chosen, reason)
+        return True
+
+    def _force_next(self, profile: Profile | None) -> None:
+        chosen = self._next()
+        if chosen is not None:
+            self._current = chosen
+            self._tell_rotation(profile, chosen, None)
+
+    def _tell_rotation(self, profile: Profile | None, chosen: str, reason: FailureReason | None) -> None:
+        left = profile.id if profile else "no profile"
+        why = f"after {reason}" if reason else "as asked by the operator, without a mark"
+        self._turn.teller.tell(
+            EventKind.ROTATE,
+            f"from {left} to {chosen} {why}",
+            model=self._model,
+            profile=chosen,
+            reason=reason,
+            data={"from": left, "to": chosen, "forced": reason is None},
+        )
+
+    async def _pause(self, seconds: float) -> None:
+        left = self._turn.left_s()
+        await self._desk.clock.sleep(seconds if left is None else min(seconds, left))
+
+    # --- which profile -------------------------------------------------------------------------------------------
+
+    def _chosen(self) -> _Choice:
+        desk, asked, provider = self._desk, self._turn.asked, self._model.provider
+        store = desk.auth(asked.agent)
+        now, schedule = desk.clock.now_ms(), desk.schedule_of(provider)
+        ids = order_ids(
+            provider,
+            store.profiles,
+            store.order,
+            desk.config.auth,
+            now,
+            schedule,
+            for_model=self._model.model,
+        )
+        by_id = {profile.id: profile for profile in store.profiles}
+        if asked.pin.profile is None:
+            return _Choice(ids, by_id, locked=False)
+        override = resolve_override(
+            asked.pin,
+            ids,
+            serves=lambda id_: id_ in by_id and by_id[id_].provider == provider,
+            is_cooling=cooling_check(store.profiles, now, schedule),
+            schedule=schedule,
+            compaction_count=asked.compaction_count,
+            is_new_session=asked.new_session,
+        )
+        if override.profile is None:
+            return _Choice(ids, by_id, locked=False)
+        if override.pin.pinned_by == "user":
+            return _Choice((override.profile,), by_id, locked=True)
+        return _Choice((override.profile, *(id_ for id_ in ids if id_ != override.profile)), by_id, locked=False)
+
+    def _first(self) -> str | None:
+        """The profile to begin with; None to ask with the provider's own key. Raises ProviderError without either."""
+        choice, provider = self._choice, self._model.provider
+        locked = choice.ids[0] if choice.locked else None
+        first = first_profile(choice.ids, self._cooling(), locked=locked, may_probe=self._probe)
+        if first is not None:
+            return first[0]
+        if not choice.ids and self._desk.works_without_profile(self._turn.asked.agent, provider):
+            return None
+        why = "every profile is cooling" if choice.ids else "no usable auth profile"
+        raise ProviderError(
+            ErrorKind.CREDENTIAL, f"{why} for provider {provider}", provider=provider, code="no-profile"
+        )
+
+    def _next(self) -> str | None:
+        return next_profile(self._choice.ids, self._current, self._cooling(), locked=self._choice.locked)
+
+    def _cooling(self) -> Callable[[str], bool]:
+        """Which profiles cool at this moment: the store as it is now, and the marks of every run of this engine."""
+        desk, model = self._desk, self._model
+        profiles = desk.auth(self._turn.asked.agent).profiles
+        return cooling_check(profiles, desk.clock.now_ms(), desk.schedule_of(model.provider), for_model=model.model)
+
+
+def _is_the_providers(error: ProviderError) -> bool:
+    """A credential that cannot be read from here says nothing about the account; one that expired does."""
+    return error.kind is not ErrorKind.CREDENTIAL or error.code == "expired"
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled the turn itself, not only its attempt."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

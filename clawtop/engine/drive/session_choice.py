@@ -1,0 +1,112 @@
+"""Which session a caller means: a key that OpenClaw lists, a key that nobody knows yet, or a transcript's file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.core.model import Session
+from clawtop.core.session.lanes import classify_session_key
+from clawtop.errors import RefusedError, UsageError
+from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.index import read_sessions
+from clawtop.store.sessions.transcript_write import session_id_for
+from clawtop.text import safe
+
+SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChoice:
+    """A session, found.
+
+    Attributes:
+        key: None for a file that no listed session has.
+        file: its transcript, canonical; it may not exist yet.
+        row: what OpenClaw's list says of it; None where it does not list it.
+    """
+
+    agent: AgentPaths
+    key: str | None
+    session_id: str
+    file: Path
+    row: Session | None
+
+    @property
+    def lane(self) -> str:
+        """The global lane of its turns by the session's class: cron work in `cron`, everything else in `main`."""
+        return "cron" if self.key is not None and classify_session_key(self.key) == "cron" else "main"
+
+
+def choose_session(layout: Layout, session: str, agent: str | None = None) -> SessionChoice:
+    """The session that `session` names.
+
+    A name that ends in `.jsonl` or holds a slash is a file. Other names are keys: as listed, or the short form of
+    `agent:<agent>:<key>`; a key that is not listed stands for a new session with a fixed id.
+
+    Raises:
+        UsageError: no such agent, or several agents and none is named.
+        RefusedError: the file is not a transcript of this state directory, or the list cannot be read.
+    """
+    if not session:
+        raise UsageError("name a session: its key, or its transcript's file")
+    if "/" in session or session.endswith(SUFFIX):
+        return _by_file(layout, session, agent)
+    return _by_key(layout, session, agent)
+
+
+def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
+    path = Path(name).expanduser()
+    if "/" not in name:
+        path = _agent(layout, agent).sessions_dir / name
+    real = layout.resolve_inside(path)
+    if not real.name.endswith(SUFFIX) or real.name.endswith(".trajectory.jsonl"):
+        raise RefusedError(f"{safe(name)} is not a transcript", unchanged="nothing was touched")
+    owner = next(place for place in layout.agents if os.path.realpath(place.sessions_dir) == str(real.parent))
+    row = next((row for row in _rows(layout, owner) if _is_file(row, real)), None)
+    session_id = (row and row.session_id) or real.name.removesuffix(SUFFIX)
+    return SessionChoice(owner, row.key if row else None, session_id, real, row)
+
+
+def _by_key(layout: Layout, name: str, agent: str | None) -> SessionChoice:
+    words = name.split(":")
+    named = words[1] if words[0] == "agent" and len(words) > 2 else None
+    if named is not None and agent is not None and named != agent:
+        raise UsageError(f"the session key names agent {safe(named, 60)}, --agent {safe(agent, 60)}")
+    owner = _agent(layout, named or agent)
+    key = name if named else f"agent:{owner.id}:{name}"
+    for row in _rows(layout, owner):
+        if row.key in {name, key} or row.session_id == name:
+            if row.file is None or row.session_id is None:
+                raise RefusedError(f"session {safe(row.key, 120)} is listed without a transcript")
+            return SessionChoice(owner, row.key, row.session_id, Path(os.path.realpath(row.file)), row)
+    directory = Path(os.path.realpath(owner.sessions_dir))
+    session_id = session_id_for(directory, key)
+    return SessionChoice(owner, key, session_id, directory / f"{session_id}{SUFFIX}", None)
+
+
+def _agent(layout: Layout, name: str | None) -> AgentPaths:
+    known = ", ".join(safe(agent.id, 40) for agent in layout.agents[:10]) or "none"
+    if name is not None:
+        found = layout.agent(name)
+        if found is None:
+            raise UsageError(f"there is no agent {safe(name, 60)}", hint=f"agents: {known}")
+        return found
+    default = next((agent for agent in layout.agents if agent.is_default), None)
+    if default is None and len(layout.agents) == 1:
+        default = layout.agents[0]
+    if default is None:
+        raise UsageError("several agents, and none is the default one", hint=f"name one with --agent: {known}")
+    return default
+
+
+def _rows(layout: Layout, agent: AgentPaths) -> tuple[Session, ...]:
+    found = read_sessions(agent, layout)
+    if found.problem is not None:
+        raise RefusedError(f"the session list cannot be read: {found.problem}", unchanged="nothing was touched")
+    return found.rows
+
+
+def _is_file(row: Session, real: Path) -> bool:
+    return row.file is not None and os.path.realpath(row.file) == str(real)

@@ -1,0 +1,140 @@
+"""One turn: a message to a session, from the lane to the reply. Mutable facts of a run live here, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import ModelRef
+from clawtop.core.rotation.pins import Pin
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem, Teller
+from clawtop.engine.providers.base import Usage
+from clawtop.errors import ClawtopError
+
+NOT_ROTATABLE = frozenset({"appending", "releasing"})
+"""Phases in which the reply is complete already: there is nothing left to rotate away from."""
+
+
+class TurnTimeoutError(ClawtopError):
+    """The time for the whole turn was over before it had an answer (exit 6)."""
+
+    exit_code = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the caller wants.
+
+    Attributes:
+        session_file: canonical path of the transcript; it may not exist yet.
+        session_key: the key under which OpenClaw lists the session, where there is one.
+        lane: the global lane ("main", "cron", "heartbeat" ...); the session's own lane is derived.
+        pin: the auth profile that the session is pinned to.
+        compaction_count: how often OpenClaw compacted the session.
+        cwd: the workspace that a new transcript names.
+    """
+
+    run_id: str
+    agent: str
+    session_file: Path
+    session_id: str
+    session_key: str | None
+    lane: str
+    message: str
+    models: tuple[ModelRef, ...]
+    pin: Pin
+    on_contention: OnContention = OnContention.WAIT
+    compaction_count: int = 0
+    new_session: bool = False
+    cwd: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A turn's reply, written to the transcript.
+
+    Attributes:
+        session_file: where it was written: another file than was asked for after a fork.
+        attempts: provider requests that the turn took.
+    """
+
+    text: str
+    model: ModelRef
+    profile: str | None
+    usage: Usage
+    stop_reason: str
+    session_file: Path
+    session_id: str
+    forked_from: Path | None
+    attempts: int
+    duration_ms: int
+
+
+@dataclass(slots=True)
+class Turn:
+    """A turn under way.
+
+    Attributes:
+        deadline: monotonic seconds at which the whole turn is over; None: no limit.
+        session_file, session_id: where the turn goes on: they change when the session is forked.
+        requests: provider requests so far.
+        streamed: characters of the reply that the running attempt has given out.
+        advance: asks the running attempt to end in favour of the next profile; set while that is possible.
+    """
+
+    asked: Asked
+    clock: Clock
+    teller: Teller
+    hear: Callable[[RunItem], None]
+    deadline: float | None
+    began: float
+    session_file: Path
+    session_id: str
+    forked_from: Path | None = None
+    requests: int = 0
+    streamed: int = 0
+    phase: str = "waiting-lane"
+    phases: list[Phase] = field(default_factory=list)
+    advance: Callable[[], str | None] | None = None
+
+    def enter(self, phase: str) -> None:
+        """Say where the run is."""
+        self.phase = phase
+        step = Phase(phase, self.clock.now_ms())
+        self.phases.append(step)
+        self.hear(step)
+
+    def said(self, text: str) -> None:
+        self.streamed += len(text)
+        self.hear(ReplyText(text))
+
+    def discard(self) -> None:
+        """The attempt is over without an answer: what it streamed is void."""
+        if self.streamed:
+            self.hear(ReplyDiscarded(self.streamed))
+        self.streamed = 0
+
+    def left_s(self) -> float | None:
+        """Seconds until the deadline; None without one.
+
+        Raises TurnTimeoutError when it has passed.
+        """
+        if self.deadline is None:
+            return None
+        left = self.deadline - self.clock.monotonic()
+        if left <= 0:
+            raise self.timed_out()
+        return left
+
+    def timed_out(self) -> TurnTimeoutError:
+        spent = self.clock.monotonic() - self.began
+        return TurnTimeoutError(
+            f"the turn's time is over after {spent:.1f} s, in phase {self.phase}",
+            unchanged="nothing was written to the transcript",
+        )
+
+    def elapsed_ms(self) -> int:
+        return round((self.clock.monotonic() - self.began) * 1000)

@@ -1,0 +1,1 @@
+"""From a plan to a receipt: the only writer of OpenClaw's store besides marks."""

@@ -1,0 +1,320 @@
+"""Executing plans: clear, rotate, unlock, undo. With the marks, the only writer of OpenClaw's store.
+
+Each operation is journaled before and after, makes exactly the change that its plan showed or none, and ends in a
+receipt that says whether a live gateway has taken it in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
+from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
+from clawtop.core.operations.edit import AuthState, FieldChange, differences
+from clawtop.core.operations.plan import Plan
+from clawtop.engine.operations.locked import settled, update_store
+from clawtop.engine.operations.receipts import (
+    Receipt,
+    Sight,
+    failure_event,
+    intent_event,
+    result_event,
+    sight_event,
+)
+from clawtop.engine.operations.verification import RELOAD, Run, Watched, reload_gateway, run_command, watch
+from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
+from clawtop.store.auth.lock import Holder, Machine
+from clawtop.store.auth.target import StoreTarget, check_owner, check_writable, target_of, user_name
+from clawtop.store.auth.update import Landing, Updated
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.openclaw import BreakOutcome, break_stale
+from clawtop.store.own.journal import Journal
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.mounts import mount_obstacles
+from clawtop.text import safe
+
+DEFAULT_WAIT_S = 15.0
+DEFAULT_VERIFY_S = 10.0
+SECOND_LOOK_S = 1.0
+"""A stale lock is removed when it is the same at two looks, this far apart."""
+
+NO_GATEWAY_KNOWN = Gateway()
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How an operation is to be done.
+
+    Attributes:
+        reason: the operator's words, for the journal.
+        wait_s: for the store's lock. verify_s: how long a live gateway is watched afterwards.
+        reload: run `openclaw secrets reload` if a gateway is live.
+        gateway: as the snapshot showed it.
+        on_wait: told now and then who has the lock.
+    """
+
+    reason: str = ""
+    wait_s: float = DEFAULT_WAIT_S
+    verify_s: float = DEFAULT_VERIFY_S
+    reload: bool = False
+    gateway: Gateway = NO_GATEWAY_KNOWN
+    on_wait: Callable[[Holder], None] = lambda _: None
+
+
+def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
+    """The seams for this state directory: whether its pids can be ours is part of them (design.md 4.7)."""
+    unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
+    obstacles = (*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ()))
+    return replace(machine or Machine(), environment=NamespaceEvidence(obstacles))
+
+
+class Operations:
+    """Executes plans on one state directory."""
+
+    def __init__(
+        self,
+        layout: Callable[[], Layout],
+        *,
+        journal: Journal,
+        machine: Callable[[Layout, Gateway], Machine] = machine_for,
+        run: Run = run_command,
+    ) -> None:
+        """`layout` gives the directory as it is now; `run` starts OpenClaw's command line."""
+        self._layout = layout
+        self._journal = journal
+        self._machine = machine
+        self._run = run
+        self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
+
+    def execute_now(self, plan: Plan, request: Request = Request()) -> Receipt:
+        """`execute` for a caller without a loop."""
+        return asyncio.run(self.execute(plan, request))
+
+    async def execute(self, plan: Plan, request: Request = Request()) -> Receipt:
+        """Do what the plan showed.
+
+        Cancelling is safe at any moment: before the change nothing happens; a change that reached the disk is
+        journaled, so it can be undone, and only the watch for the gateway ends early.
+
+        Raises:
+            RefusedError: it may not be done, or the state is not what the plan showed.
+            LockNotObtainedError: the store's lock stayed with its holder.
+            OperationFailedError: the disk refused; nothing was changed.
+        """
+        layout = await asyncio.to_thread(self._layout)
+        machine = self._machine(layout, request.gateway)
+        receipt = Receipt(
+            _operation_id(machine.clock.now_ms()),
+            plan.kind,
+            plan.title,
+            plan.target,
+            plan.agent,
+            plan.file,
+            plan.changes,
+            machine.clock.now_ms(),
+            self._by,
+            request.reason,
+        )
+        if plan.is_empty:
+            return replace(receipt, sight_how="nothing had to change", notes=("nothing to do",))
+        job = _Unlock(plan, layout, machine) if plan.lock is not None else _StoreChange(plan, layout, machine)
+        await asyncio.to_thread(job.check)
+        intent = intent_event(plan, receipt.id, at=receipt.at, by=self._by, reason=request.reason)
+        unwritten = await self._note(intent)
+        if unwritten is not None:
+            raise OperationFailedError(unwritten, unchanged="nothing was changed", hint="nothing is done unrecorded")
+        try:
+            receipt = await job.run(receipt, request)
+        except ClawtopError as error:
+            await self._note(failure_event(plan, receipt.id, at=machine.clock.now_ms(), why=error.title))
+            raise
+        except asyncio.CancelledError:
+            if job.done is not None:
+                await self._note(result_event(plan, job.done))
+            raise
+        unwritten = await self._note(result_event(plan, receipt))
+        if unwritten is not None:
+            receipt = replace(receipt, undo=None, notes=(*receipt.notes, unwritten))
+        return await self._watched(job, receipt, request) if isinstance(job, _StoreChange) else receipt
+
+    async def _watched(self, job: _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+        """The receipt with what the gateway made of the change."""
+        if receipt.sight is Sight.WRITTEN:
+            receipt = await self._ask_gateway(job, receipt, request)
+        if receipt.sight in {Sight.SEEN, Sight.REVERTED}:
+            await self._note(sight_event(job.plan, receipt, at=job.machine.clock.now_ms()))
+        return receipt
+
+    async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+        state = request.gateway.state
+        if state in {GatewayState.DEAD, GatewayState.ABSENT}:
+            return replace(receipt, sight=Sight.NO_GATEWAY, sight_how="the next gateway reads it when it starts")
+        if state is GatewayState.UNKNOWN:
+            return replace(receipt, sight_how="whether a gateway runs is not known")
+        reloaded = None
+        if request.reload:
+            why_not = await reload_gateway(str(job.layout.state_dir), str(job.layout.config_path), self._run)
+            reloaded = why_not is None
+            if why_not is not None:
+                receipt = replace(receipt, notes=(*receipt.notes, why_not))
+        watched = Watched(job.target, job.plan.changes, job.written_to, receipt.at, self._others(receipt.id))
+        sight, how = await watch(watched, 0.0 if reloaded else request.verify_s, job.machine.clock)
+        if reloaded and sight is Sight.NOT_YET:
+            sight, how = Sight.SEEN, f"the gateway was made to load it by {' '.join(RELOAD)}"
+        follow_up = RELOAD if sight is Sight.NOT_YET else ()
+        return replace(receipt, sight=sight, sight_how=how, follow_up=follow_up)
+
+    def _others(self, own_id: str) -> Callable[[int], list[Event]]:
+        def since(at: int) -> list[Event]:
+            return [event for event in self._journal.tail(200, since=at) if event.data.get("id") != own_id]
+
+        return since
+
+    async def _note(self, event: Event) -> str | None:
+        """Journal what happened, or return why that failed."""
+        try:
+            await settled(asyncio.to_thread(self._journal.append, event))
+        except ClawtopError as error:
+            return error.title
+        return None
+
+
+class _StoreChange:
+    """A plan that changes an auth store."""
+
+    def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
+        target = target_of(layout, plan.agent or "")
+        if target is None:
+            raise RefusedError(f"there is no agent {safe(plan.agent)} any more", unchanged="nothing was changed")
+        self.plan = plan
+        self.layout = layout
+        self.machine = machine
+        self.target: StoreTarget = target
+        self.done: Receipt | None = None
+        self.written_to = plan.file
+
+    def check(self) -> None:
+        """Raise RefusedError before anything is created or journaled."""
+        check_writable(self.target, self.machine)
+
+    async def run(self, receipt: Receipt, request: Request) -> Receipt:
+        def on_written(updated: Updated) -> None:
+            self.done = self._receipt(receipt, updated)
+
+        updated = await update_store(
+            self.target,
+            self._change,
+            self.machine,
+            wait=request.wait_s,
+            on_wait=request.on_wait,
+            on_written=on_written,
+        )
+        self.written_to = updated.path
+        return self._receipt(receipt, updated)
+
+    def _change(self, state: AuthState) -> AuthState:
+        """The plan's edit, if it still does exactly what the plan showed."""
+        assert self.plan.edit is not None  # noqa: S101 - a plan that changes a store has one
+        after = state.changed_by(self.plan.edit)
+        now = differences(state, after)
+        if _by_place(now) != _by_place(self.plan.changes):
+            raise RefusedError(
+                f"the state has moved on since the preview: {_first_difference(self.plan.changes, now)}",
+                unchanged="nothing was written",
+                hint="look again, then decide again",
+            )
+        return after
+
+    def _receipt(self, receipt: Receipt, updated: Updated) -> Receipt:
+        receipt = replace(
+            receipt,
+            at=updated.at,
+            file=updated.path,
+            lock_how=updated.lock_how.value,
+            waited_ms=round(updated.waited_s * 1000),
+            held_ms=round(updated.held_s * 1000),
+            broke=updated.broke.text if updated.broke else None,
+            undo=receipt.id,
+            notes=("it was lost once and written again",) if updated.tries > 1 else (),
+        )
+        if updated.landing is Landing.LANDED:
+            return receipt
+        how = "the old values were back at once, twice" if updated.landing is Landing.LOST else "the store was deleted"
+        return replace(receipt, sight=Sight.REVERTED, sight_how=how)
+
+
+class _Unlock:
+    """A plan that removes a stale lock."""
+
+    def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
+        assert plan.lock is not None  # noqa: S101 - what makes it an unlock
+        self.plan = plan
+        self.layout = layout
+        self.machine = machine
+        self.lock: LockFile = plan.lock
+        self.done: Receipt | None = None
+
+    def check(self) -> None:
+        """Raise RefusedError before anything is created or journaled."""
+        path = Path(self.lock.path)
+        if not path.is_symlink() and not path.exists():
+            raise RefusedError(f"{safe(path)} is gone already", unchanged="nothing was changed")
+        self.layout.resolve_inside(path)
+        check_owner(str(path.parent), self.machine.euid())
+
+    async def run(self, receipt: Receipt, request: Request) -> Receipt:  # noqa: ARG002 - as the other kind
+        now = await asyncio.to_thread(read_lock, self.lock.path, self.lock.kind)
+        if now is None or now.identity != self.lock.identity:
+            raise RefusedError(
+                f"{safe(self.lock.path)} is not the lock of the preview any more", unchanged="nothing was removed"
+            )
+        await self.machine.clock.sleep(SECOND_LOOK_S)
+        return await settled(asyncio.to_thread(self._remove, receipt))
+
+    def _remove(self, receipt: Receipt) -> Receipt:
+        result = break_stale(self.lock.path, self.lock, self._judge)
+        if result.outcome is BreakOutcome.DISPLACED:
+            raise OperationFailedError(
+                f"another lock stood at {safe(self.lock.path)} in the last instant and could not be put back",
+                unchanged="the stale lock was gone already",
+                hint="its owner works without its lock for this one turn",
+            )
+        if result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.GONE}:
+            reasons = ", ".join(result.verdict.reasons) if result.verdict else "another lock stands there now"
+            raise RefusedError(
+                f"{safe(self.lock.path)} was not removed: {result.outcome.value} ({reasons})",
+                unchanged="nothing was removed",
+            )
+        notes = ("it was gone already",) if result.outcome is BreakOutcome.GONE else ()
+        how = f"proof: {', '.join(self.plan.proof)}"
+        at = self.machine.clock.now_ms()
+        self.done = replace(receipt, at=at, sight_how=how, notes=notes)
+        return self.done
+
+    def _judge(self, found: LockFile) -> Verdict:
+        pid = owner_pid(found)
+        owner = self.machine.processes.look(pid) if pid is not None else None
+        return verdict(found, owner, self.machine.clock.now_ms(), self.layout.generation, self.machine.environment)
+
+
+def _by_place(changes: tuple[FieldChange, ...]) -> dict[tuple[str, str, str | None], FieldChange]:
+    return {(change.section, change.key, change.field): change for change in changes}
+
+
+def _first_difference(shown: tuple[FieldChange, ...], now: tuple[FieldChange, ...]) -> str:
+    before, after = _by_place(shown), _by_place(now)
+    place = next(place for place in {**before, **after} if before.get(place) != after.get(place))
+    change = after.get(place) or before[place]
+    if place not in after:
+        return f"{safe(change.where)} has changed"
+    return f"{safe(change.where)} is now {safe(change.before, 60)}"
+
+
+def _operation_id(now: int) -> str:
+    return f"{now:x}-{os.getpid():x}-{next(_serial)}"

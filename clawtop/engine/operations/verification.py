@@ -1,0 +1,122 @@
+"""Watching a store after a change: has the gateway taken it in, or put the old values back?
+
+A gateway works from its memory. From 2026.5.18 on it re-reads the store under its lock whenever it writes to it, and
+publishes what it then has (formats.md 2.5): a later write of its own that kept our values proves that it has them.
+2026.3 does not publish, so there only a reload or a restart makes it see anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import Event, EventKind, Generation
+from clawtop.core.operations.edit import FieldChange, moved_on
+from clawtop.engine.operations.receipts import Sight
+from clawtop.errors import ClawtopError
+from clawtop.store.auth.target import StoreTarget, read
+from clawtop.text import safe, shown
+
+POLL_S = 0.2
+RELOAD_TIMEOUT_S = 60.0
+RELOAD = ("openclaw", "secrets", "reload")
+
+Run = Callable[[Sequence[str], Mapping[str, str]], Awaitable[tuple[int, str]]]
+"""Run a command with additions to the environment: exit code and combined output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A change on the disk that is being watched.
+
+    `since` is when it was written; `others` gives clawtop's own journal since a time, to tell its writes from the
+    gateway's.
+    """
+
+    target: StoreTarget
+    changes: tuple[FieldChange, ...]
+    path: str
+    since: int
+    others: Callable[[int], Sequence[Event]]
+
+
+async def watch(watched: Watched, seconds: float, clock: Clock) -> tuple[Sight, str]:
+    """Watch for at most `seconds`. SEEN and REVERTED end the watch at once."""
+    deadline = clock.monotonic() + seconds
+    written = await asyncio.to_thread(_identity, watched.path)
+    while True:
+        found = await asyncio.to_thread(_look, watched, written)
+        if found is not None:
+            return found
+        left = deadline - clock.monotonic()
+        if left <= 0:
+            return Sight.NOT_YET, f"nothing in the store showed it within {seconds:g} s"
+        await clock.sleep(min(POLL_S, left))
+
+
+async def reload_gateway(state_dir: str, config_path: str, run: Run) -> str | None:
+    """Have the gateway read its stores again with OpenClaw's own command. Why it failed, or None."""
+    if shutil.which(RELOAD[0]) is None:
+        return "the openclaw command is not installed here"
+    try:
+        code, output = await run(RELOAD, {"OPENCLAW_STATE_DIR": state_dir, "OPENCLAW_CONFIG_PATH": config_path})
+    except TimeoutError:
+        return f"{' '.join(RELOAD)} did not end within {RELOAD_TIMEOUT_S:.0f} s"
+    except OSError as error:
+        return f"{' '.join(RELOAD)} could not be started: {error.strerror}"
+    if code == 0:
+        return None
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
+    return f"{' '.join(RELOAD)} failed with code {code}: {shown(last, 160)}"
+
+
+async def run_command(argv: Sequence[str], additions: Mapping[str, str]) -> tuple[int, str]:
+    """Run a command to its end, killed when it takes longer than `RELOAD_TIMEOUT_S` or when we are cancelled."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **additions},
+    )
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), RELOAD_TIMEOUT_S)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, output.decode("utf-8", "replace")
+
+
+def _look(watched: Watched, written: tuple[int, int] | None) -> tuple[Sight, str] | None:
+    """What one look at the store tells, or None when it tells nothing yet."""
+    try:
+        state = read(watched.target).documents.in_force()
+    except ClawtopError:
+        # 2026.3 truncates its file and then fills it: where there is a file, the next look will tell.
+        return None if Path(watched.path).exists() else (Sight.REVERTED, "the store is gone")
+    kept = tuple(change.inverted() for change in watched.changes)
+    differing = moved_on(state, kept)
+    back = [change for change in differing if change.before == change.after]
+    if back:
+        return Sight.REVERTED, f"{safe(back[0].where)} is {safe(back[0].before, 60)} again"
+    if watched.target.generation is Generation.A or _identity(watched.path) == written:
+        return None
+    if any(event.kind in {EventKind.OPERATION, EventKind.MARK} for event in watched.others(watched.since + 1)):
+        return None
+    if differing:
+        return Sight.SEEN, f"OpenClaw has used it since: {safe(differing[0].where)} is newer than this change"
+    return Sight.SEEN, "OpenClaw wrote the store after this change and kept it"
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        facts = Path(path).stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns

@@ -1,0 +1,1 @@
+"""Who has the prompt: holders, session locks, lanes, recovery."""

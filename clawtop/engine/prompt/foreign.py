@@ -1,0 +1,101 @@
+"""OpenClaw's own runs in a session: while one goes on, or may go on, clawtop keeps out of it (design invariant 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from clawtop.core.model import Gateway, GatewayState, Session
+from clawtop.core.session.admission import ForeignHolder
+from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.place.layout import AgentPaths
+from clawtop.store.sessions.index import read_sessions
+from clawtop.store.snapshot import SnapshotReader
+
+RUNNING = "running"
+NO_GATEWAY = frozenset({GatewayState.ABSENT, GatewayState.DEAD})
+"""States in which no gateway can be running."""
+
+
+class ForeignRuns:
+    """Answers for one state directory; belongs to one event loop.
+
+    `look` finds out, `holder` only repeats what the last look found: it is asked while a run waits, and must not read
+    anything. A session list that did not change is not read again; only a session that is stored as running costs a
+    look at the gateway, its locks and the processes. Reading happens in a thread: neither a long list nor a gateway
+    that hangs holds up anybody.
+
+    Mutable state: `_lists` (what the lists said), `_verdicts` (file -> what the last look found) and `_looks` (file ->
+    the look that goes on), the first under `_reading`.
+    """
+
+    def __init__(self, reader: SnapshotReader) -> None:
+        self._reader = reader
+        self._reading = asyncio.Lock()
+        self._lists: dict[str, tuple[Stamp | None, dict[str, Session]]] = {}
+        self._verdicts: dict[str, ForeignHolder | None] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
+
+    async def look(self, session_file: Path) -> None:
+        """Find out about a session, so that `holder` can answer."""
+        file = str(session_file)
+        if self._is_known_to_rest(file):
+            self._verdicts.pop(file, None)
+            return
+        async with self._reading:
+            self._verdicts[file] = await asyncio.to_thread(self._judged, file)
+
+    def holder(self, session_file: Path) -> ForeignHolder | None:
+        """The OpenClaw run that was in the session at the last look, or may have been. Asking begins the next look."""
+        file = str(session_file)
+        found = self._verdicts.get(file)
+        if found is not None and file not in self._looks:
+            self._looks[file] = look = asyncio.get_running_loop().create_task(self.look(session_file))
+            look.add_done_callback(lambda _: self._looks.pop(file, None))
+        return found
+
+    async def aclose(self) -> None:
+        """Wait for looks that go on."""
+        await asyncio.gather(*self._looks.values(), return_exceptions=True)
+
+    def _judged(self, file: str) -> ForeignHolder | None:
+        stored = self._stored(file)
+        if stored is None or stored.status != RUNNING:
+            return None
+        snapshot = self._reader.read()
+        now = next((row for row in snapshot.sessions if row.agent == stored.agent and row.key == stored.key), stored)
+        if now.active is False or (now.active is None and snapshot.gateway.state in NO_GATEWAY):
+            return None
+        how = now.active_how or f"gateway {snapshot.gateway.state}"
+        return ForeignHolder(f"an OpenClaw run ({how})", "status", snapshot.gateway.pid, now.started_at)
+
+    async def gateway(self) -> Gateway:
+        """The gateway of this state directory, as it is now."""
+        async with self._reading:
+            snapshot = await asyncio.to_thread(self._reader.read)
+        return snapshot.gateway
+
+    def _is_known_to_rest(self, file: str) -> bool:
+        """Whether the list that was read last still stands there, and says that nothing runs in the session."""
+        for store, (stamp, rows) in self._lists.items():
+            if os.path.dirname(store) == os.path.dirname(file):  # noqa: PTH120 - canonical text
+                row = rows.get(file)
+                return stamp_of(store) == stamp and (row is None or row.status != RUNNING)
+        return False
+
+    def _stored(self, file: str) -> Session | None:
+        for agent in self._reader.layout.agents:
+            directory = os.path.realpath(agent.sessions_dir)
+            if directory == os.path.dirname(file):  # noqa: PTH120 - canonical text
+                return self._rows(agent, f"{directory}/{agent.sessions_store.name}").get(file)
+        return None
+
+    def _rows(self, agent: AgentPaths, store: str) -> dict[str, Session]:
+        stamp = stamp_of(store)
+        known = self._lists.get(store)
+        if known is None or known[0] != stamp:
+            rows = read_sessions(agent, self._reader.layout).rows
+            known = (stamp, {os.path.realpath(row.file): row for row in rows if row.file is not None})
+            self._lists[store] = known
+        return known[1]

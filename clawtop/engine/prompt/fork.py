@@ -1,0 +1,84 @@
+"""Carrying a conversation over to a fresh session id.
+
+The new transcript holds the old one's lines under a header of its own that names the parent. The old file is only
+read. A last line that is still being written is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from clawtop.engine.operations.locked import settled
+from clawtop.errors import OperationFailedError
+from clawtop.text import safe
+
+
+async def fork_session(parent: Path, session_id: str, now: int) -> Path:
+    """Write `<session_id>.jsonl` beside `parent` and return its path. `now` in ms since the epoch.
+
+    Cancelling it leaves no file.
+
+    Raises:
+        OperationFailedError: the parent cannot be read, or the new file cannot be written; nothing is left behind.
+    """
+    child = parent.parent / f"{session_id}.jsonl"
+    try:
+        await settled(asyncio.to_thread(_write, parent, child, now))
+    except OSError as error:
+        raise OperationFailedError(
+            f"the session {safe(parent.name)} could not be carried over: {error.strerror}",
+            unchanged="the old session is as it was",
+        ) from error
+    except asyncio.CancelledError:
+        child.unlink(missing_ok=True)
+        raise
+    return child
+
+
+def _write(parent: Path, child: Path, now: int) -> None:
+    temporary = child.parent / f".{child.stem}.clawtop.{os.getpid()}.tmp"
+    try:
+        with _opened(parent) as old:
+            mode = os.fstat(old.fileno()).st_mode & 0o666
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(temporary, flags, mode), "wb") as new:
+                first = old.readline()
+                new.write(_header(first, parent, child.stem, now))
+                if not _is_header(first):
+                    old.seek(0)
+                new.writelines(line for line in old if line.endswith(b"\n"))
+        temporary.rename(child)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _opened(parent: Path) -> BinaryIO:
+    """The parent, or nothing at all where there is no file yet."""
+    try:
+        return parent.open("rb")
+    except FileNotFoundError:
+        return Path(os.devnull).open("rb")
+
+
+def _header(first: bytes, parent: Path, session_id: str, now: int) -> bytes:
+    header = _parsed(first) if _is_header(first) else {"type": "session", "version": 3, "cwd": os.fspath(parent.parent)}
+    moment = datetime.fromtimestamp(now / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    header = {**header, "id": session_id, "timestamp": moment, "parentSession": os.fspath(parent)}
+    return json.dumps(header, separators=(",", ":")).encode() + b"\n"
+
+
+def _is_header(line: bytes) -> bool:
+    return _parsed(line).get("type") == "session"
+
+
+def _parsed(line: bytes) -> dict[str, object]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

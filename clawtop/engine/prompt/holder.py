@@ -1,0 +1,132 @@
+"""A session's prompt in somebody's hands: what a run holds while it talks to its provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from clawtop.core.session.admission import Claimant, Describe, Holding, Leave
+from clawtop.errors import SessionTakeoverError
+
+
+class Registry(Protocol):
+    """What a holder needs of the registry that handed it out."""
+
+    def describe(self, path: str, request: Describe) -> bool:
+        """Write phase and profile; False while the record is busy."""
+
+    async def busy_pause(self) -> None:
+        """Wait a moment for a busy record."""
+
+    def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run work that outlives the caller."""
+
+    async def leave(self, path: str, request: Leave, who: Claimant) -> None:
+        """Release."""
+
+
+class Holder:
+    """A session's prompt, held. Leaving the context releases it, whatever happened inside.
+
+    Attributes:
+        session_file: the file to prompt, in its real directory; a fresh one after a fork.
+        record: the canonical path under which the registry knows the session, symlinks of the file resolved.
+        forked_from: the contended session's file, when this is a fork.
+        waited_ms: how long the acquisition took.
+        stop_asked: a drain asked the run to stop.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        holding: Holding,
+        session_file: Path,
+        *,
+        record: str,
+        stop: Callable[[], object],
+        waited_ms: int,
+    ) -> None:
+        self._registry = registry
+        self._holding = holding
+        self.session_file = session_file
+        self.record = record
+        self.forked_from: Path | None = None
+        self.waited_ms = waited_ms
+        self.released = False
+        self.stop_asked = False
+        self._stop = stop
+        self._said = Describe(holding.who.token)
+        self._speaking = False
+
+    @property
+    def token(self) -> str:
+        return self._holding.who.token
+
+    @property
+    def run_id(self) -> str:
+        return self._holding.who.run_id
+
+    def set_phase(self, phase: str, profile: str | None = None) -> None:
+        """Say where the run is, and with which auth profile if that is new; others see it within milliseconds.
+
+        Never waits, never fails.
+        """
+        self._say(Describe(self.token, phase, profile or self._said.profile))
+
+    def set_profile(self, profile: str) -> None:
+        """Say which auth profile the run uses now. Never waits, never fails."""
+        self._say(Describe(self.token, self._said.phase, profile))
+
+    def _say(self, request: Describe) -> None:
+        self._said = request
+        if not (self.released or self._speaking):
+            self._speaking = not self._registry.describe(self.record, request)
+            if self._speaking:
+                self._registry.in_background(self._say_later())
+
+    async def _say_later(self) -> None:
+        """Write the latest words as soon as the record is free."""
+        while not (self.released or self._registry.describe(self.record, self._said)):
+            await self._registry.busy_pause()
+        self._speaking = False
+
+    async def release(self, how: str = "completed") -> None:
+        """Give the prompt back; `how`: completed, error, cancelled or takeover. Does nothing the second time.
+
+        The next waiter is woken. Cancelling this call does not stop the release.
+        """
+        if not self.released:
+            self.released = True
+            await self._registry.leave(self.record, Leave(self.token, how), self._holding.who)
+
+    def ask_to_stop(self) -> None:
+        """A drain wants the session: stop the run, once."""
+        if not (self.stop_asked or self.released):
+            self.stop_asked = True
+            self._stop()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.release(how_of(error))
+
+
+def how_of(error: BaseException | None) -> str:
+    """The way out that an error means: completed, error, cancelled or takeover."""
+    if error is None:
+        return "completed"
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return "takeover" if isinstance(error, SessionTakeoverError) else "error"
+
+
+def cancels_current_task() -> Callable[[], object]:
+    """What stops a run that named nothing else."""
+    task = asyncio.current_task()
+    return (lambda: None) if task is None else task.cancel

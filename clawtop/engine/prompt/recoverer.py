@@ -1,0 +1,214 @@
+"""Recovery of stuck sessions, which never starts anything onto a session that has a holder (thread 83510 B).
+
+`core.attention` says what is the matter, `core.recovery` what may be done about it, and the prompt registry has the
+last word: work is started again only under a `Holder` that recovery got from it, on the same session where nobody has
+it, or on a fresh one where the holder stays too long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import Attention, Event, EventKind, PromptHolder
+from clawtop.core.session.admission import OnContention
+from clawtop.core.session.attention import (
+    DEFAULT_LIMITS,
+    TICK_MS,
+    Activity,
+    AttentionReport,
+    classify_attention,
+    needs_attention,
+    next_warning_age,
+)
+from clawtop.core.session.recovery import Plan, RecoveryPlan, plan_recovery
+from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.registry import Foreign, PromptRegistry
+from clawtop.errors import SessionContendedError
+from clawtop.text import safe
+
+Journal = Callable[[Event], None]
+
+AT_REST = Activity()
+"""Nothing is going on."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWork:
+    """A session with work in it, as the watcher sees it.
+
+    Attributes:
+        run_id, lane: of the work that recovery would start again.
+        processing: a run is said to be going on; `age_ms`: for how long the state has not changed.
+        queue_depth: what waits for the session.
+    """
+
+    session_file: Path
+    run_id: str
+    lane: str
+    age_ms: int
+    activity: Activity = AT_REST
+    queue_depth: int = 0
+    processing: bool = True
+    session_key: str | None = None
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recovery did: `holder` is what the stuck work may be started under; None: it must not be started."""
+
+    plan: RecoveryPlan
+    holder: Holder | None = None
+
+
+Restart = Callable[[SessionWork, Holder], Awaitable[None]]
+
+
+class Recoverer:
+    """Watches sessions and recovers them. Belongs to the registry's event loop.
+
+    Mutable state: `_in_flight` (sessions that are being recovered) and `_warned` (age at the last warning), both
+    touched by the loop's own thread only.
+    """
+
+    def __init__(
+        self,
+        registry: PromptRegistry,
+        *,
+        clock: Clock,
+        limits: Attention = DEFAULT_LIMITS,
+        max_wait_ms: int = 300_000,
+        foreign: Foreign | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """Args:
+        limits: the thresholds of the config (`core.attention.thresholds`).
+        max_wait_ms: how long a holder is waited for before the work moves to a fresh session id.
+        foreign: says which OpenClaw run, if any, holds a session; it counts as a holder.
+        """
+        self._registry = registry
+        self._clock = clock
+        self._limits = limits
+        self._max_wait_ms = max_wait_ms
+        self._foreign = foreign
+        self._journal = journal
+        self._in_flight: set[Path] = set()
+        self._warned: dict[Path, int] = {}
+
+    async def watch(self, look: Callable[[], Iterable[SessionWork]], restart: Restart) -> None:
+        """Look every 30 s, warn ever more rarely, recover what needs it; until cancelled."""
+        while True:
+            for work in list(look()):
+                report = self.assess(work)
+                if report is not None and (report.recoverable or report.abortable):
+                    recovered = await self.recover(work)
+                    if recovered.holder is not None:
+                        await restart(work, recovered.holder)
+            await self._clock.sleep(TICK_MS / 1000)
+
+    def assess(self, work: SessionWork) -> AttentionReport | None:
+        """What is the matter with a session, None when nothing is; warns when a warning is due."""
+        activity, depth = work.activity, work.queue_depth
+        if not needs_attention(
+            processing=work.processing,
+            age_ms=work.age_ms,
+            queue_depth=depth,
+            activity=activity,
+            warn_ms=self._limits.warn_ms,
+        ):
+            self._warned.pop(work.session_file, None)
+            return None
+        report = classify_attention(activity, depth, work.age_ms, self._limits)
+        if work.age_ms >= next_warning_age(self._warned.get(work.session_file), self._limits.warn_ms):
+            self._warned[work.session_file] = work.age_ms
+            self._tell(EventKind.STUCK, work, f"{report.classification}: {report.reason}", report.reason)
+        return report
+
+    async def recover(self, work: SessionWork) -> Recovered:
+        """Deal with one session that needs attention. At most one recovery per session is under way.
+
+        The caller owns the returned holder and releases it when the work is done.
+        """
+        if work.session_file in self._in_flight:
+            return Recovered(RecoveryPlan(Plan.NOTHING, "a recovery of this session is under way"))
+        self._in_flight.add(work.session_file)
+        try:
+            return await self._recover(work)
+        finally:
+            self._in_flight.discard(work.session_file)
+
+    async def _recover(self, work: SessionWork) -> Recovered:
+        report = classify_attention(work.activity, work.queue_depth, work.age_ms, self._limits)
+        first_seen = self._clock.now_ms()
+        deadline = self._clock.monotonic() + self._max_wait_ms / 1000
+        while True:
+            plan = self._plan(work, report, first_seen)
+            self._tell(EventKind.RECOVERY, work, f"recovery: {plan.plan}: {plan.why}", plan.plan)
+            if plan.plan is Plan.NOTHING:
+                return Recovered(plan)
+            holder = await self._take(work, plan, deadline)
+            if holder is not None:
+                return Recovered(plan, holder)
+
+    def _plan(self, work: SessionWork, report: AttentionReport, first_seen: int) -> RecoveryPlan:
+        now = self._clock.now_ms()
+        plan = plan_recovery(report, self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms)
+        if plan.plan is Plan.RELEASE and now >= first_seen + self._max_wait_ms:
+            return RecoveryPlan(Plan.FORK, "others came first, or a drain keeps the session closed")
+        return plan
+
+    def _holder(self, work: SessionWork) -> PromptHolder | None:
+        held = self._registry.holder_of(work.session_file)
+        foreign = None if held is not None or self._foreign is None else self._foreign(work.session_file)
+        if foreign is None:
+            return held
+        return PromptHolder(
+            session_file=str(work.session_file),
+            session_key=work.session_key,
+            agent=work.agent,
+            lane=None,
+            run_id=None,
+            profile=None,
+            phase="running",
+            since=foreign.since,
+            pid=foreign.pid,
+            source=foreign.source,
+        )
+
+    async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> Holder | None:
+        """The prompt as the plan wants it; None when somebody else has it, and the next plan has to say what then."""
+        wish = OnContention.FORK if plan.plan is Plan.FORK else OnContention.WAIT
+        try:
+            return await self._registry.acquire(
+                work.session_file,
+                session_key=work.session_key,
+                agent=work.agent,
+                lane=work.lane,
+                run_id=work.run_id,
+                on_contention=wish,
+                deadline=deadline,
+                foreign=self._foreign,
+            )
+        except SessionContendedError:
+            return None
+
+    def _tell(self, kind: EventKind, work: SessionWork, text: str, reason: str) -> None:
+        if self._journal is not None:
+            self._journal(
+                Event(
+                    at=self._clock.now_ms(),
+                    kind=kind,
+                    source="engine",
+                    text=safe(text),
+                    agent=work.agent,
+                    session_key=work.session_key,
+                    session_file=str(work.session_file),
+                    lane=work.lane,
+                    run_id=work.run_id,
+                    reason=reason,
+                    duration_ms=work.age_ms,
+                )
+            )

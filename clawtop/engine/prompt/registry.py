@@ -1,0 +1,396 @@
+"""The registry of active prompt holders: at most one run of clawtop prompts a session at a time (design invariant 1).
+
+Across tasks, threads and processes of one host. The rules are `core.admission`; the records are `store.holders`. A
+`PromptRegistry` belongs to one event loop. No call blocks a thread: an attempt on a record that another process is
+changing is repeated after a millisecond.
+
+Mutable state: `_waiting` (token -> the event of a task that waits here), `_out` (token -> the holder that is out) and
+`_cleanups` (releases that could not be done at once), all touched by the loop's own thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clawtop.clock import Clock
+from clawtop.core.model import Event, EventKind, PromptHolder
+from clawtop.core.session.admission import (
+    Ask,
+    Claimant,
+    Describe,
+    Effect,
+    ForeignHolder,
+    Granted,
+    Holding,
+    Leave,
+    OnContention,
+    Refused,
+    Released,
+    Request,
+    Wake,
+)
+from clawtop.engine.prompt.fork import fork_session
+from clawtop.engine.prompt.holder import Holder, cancels_current_task, how_of
+from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
+from clawtop.store.own.holders import (
+    HolderRecords,
+    Presence,
+    WakeChannel,
+    Word,
+    canonical,
+    holders_dir,
+    read_holder,
+    tell,
+)
+from clawtop.text import safe
+
+BUSY_PAUSE_S = 0.001
+"""Pause after an attempt on a record that another process is changing."""
+
+LOOK_S = 0.2
+"""How often a waiter looks by itself, for wake-ups that were lost and holders that were killed."""
+
+FOREIGN_LOOK_S = 0.25
+"""How often a granted session is looked at again while an OpenClaw run is in it."""
+
+LEAVE_S = 0.25
+"""How long a release that could not be done at once is waited for before it goes on in the background."""
+
+CLOSE_S = 2.0
+"""How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
+
+Foreign = Callable[[Path], ForeignHolder | None]
+Journal = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a caller of `acquire` asked for. `began`, `deadline`: monotonic seconds."""
+
+    lane: str
+    run_id: str
+    session_key: str | None
+    agent: str | None
+    on_contention: OnContention
+    began: float
+    deadline: float | None
+    on_stop: Callable[[], object]
+
+
+class PromptRegistry:
+    """Hands out session prompts of one state directory. Use as an async context manager, or call `aclose`."""
+
+    def __init__(
+        self,
+        state_dir: str | Path,
+        *,
+        clock: Clock,
+        journal: Journal | None = None,
+        max_wait_s: float | None = 300.0,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        """Creates nothing yet: `<state>/clawtop/holders/` comes into being with the first acquire.
+
+        Args:
+            journal: gets an event for each grant, wait, contention and release.
+            max_wait_s: bounds a wait that names no deadline, in seconds: OpenClaw's max hold; None: for ever.
+            new_id: makes tokens and the ids of forked sessions.
+        """
+        self._directory = holders_dir(os.path.realpath(state_dir))
+        self._clock = clock
+        self._journal = journal
+        self._max_wait_s = max_wait_s
+        self._new_id = new_id
+        self._records: HolderRecords | None = None
+        self._channel: WakeChannel | None = None
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._out: dict[str, Holder] = {}
+        self._cleanups: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Finish pending releases and close the wake channel. Holders that are still out stay valid."""
+        if self._cleanups:
+            await asyncio.wait(set(self._cleanups), timeout=CLOSE_S)
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.descriptor)
+            self._channel.close()
+            self._channel = None
+
+    # --- acquire -------------------------------------------------------------------------------------------------
+
+    async def acquire(
+        self,
+        session_file: Path,
+        *,
+        session_key: str | None = None,
+        agent: str | None = None,
+        lane: str,
+        run_id: str,
+        on_contention: OnContention = OnContention.WAIT,
+        deadline: float | None = None,
+        foreign: Foreign | None = None,
+        on_stop: Callable[[], object] | None = None,
+    ) -> Holder:
+        """Take the prompt of a session.
+
+        Args:
+            on_stop: called when a drain asks the run to stop; None: the task that acquires is cancelled.
+            deadline: monotonic seconds (of the clock) at which waiting ends.
+            foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
+
+        Raises:
+            SessionContendedError: somebody else has it, and the caller asked not to wait, or waited to its deadline.
+            RefusedError: this user cannot coordinate runs in this state directory.
+            OperationFailedError: the disk refused the record, or the copy of a fork.
+        """
+        began = self._clock.monotonic()
+        if deadline is None and self._max_wait_s is not None:
+            deadline = began + self._max_wait_s
+        wish = _Wish(
+            lane, run_id, session_key, agent, on_contention, began, deadline, on_stop or cancels_current_task()
+        )
+        try:
+            return await self._take(session_file, wish, foreign)
+        except SessionContendedError:
+            if on_contention is not OnContention.FORK:
+                raise
+        child = await fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
+        holder = await self._take(child, wish, None)
+        holder.forked_from = _named(session_file)
+        return holder
+
+    async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> Holder:
+        path, who = canonical(session_file), self._claimant(wish)
+        try:
+            holding = await self._grant(path, who, wish)
+            if foreign is not None:
+                await self._until_alone(path, foreign, wish)
+        except BaseException as error:
+            await self.leave(path, Leave(who.token, how_of(error)), who)
+            if isinstance(error, SessionContendedError):
+                self._tell(EventKind.CONTENDED, error.title, path, who)
+            raise
+        waited_ms = self._since(wish.began)
+        self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
+        holder = Holder(self, holding, _named(session_file), record=path, stop=wish.on_stop, waited_ms=waited_ms)
+        self._out[who.token] = holder
+        return holder
+
+    def _claimant(self, wish: _Wish) -> Claimant:
+        now = self._clock.now_ms()
+        return Claimant(
+            token=self._new_id().replace("-", ""),
+            member=self.records().presence.member,
+            pid=os.getpid(),
+            lane=wish.lane,
+            run_id=wish.run_id,
+            since=now,
+            session_key=wish.session_key,
+            agent=wish.agent,
+            deadline=None if wish.deadline is None else now + round((wish.deadline - wish.began) * 1000),
+            wake=self._listen().name,
+        )
+
+    async def _grant(self, path: str, who: Claimant, wish: _Wish) -> Holding:
+        woken = asyncio.Event()
+        self._waiting[who.token] = woken
+        told = False
+        try:
+            while True:
+                woken.clear()
+                left = self._left(wish)
+                waits = wish.on_contention is OnContention.WAIT and left > 0
+                ask = Ask(who, OnContention.WAIT if waits else OnContention.RAISE)
+                for effect in await self._apply(path, ask, wish.deadline):
+                    if isinstance(effect, Granted) and effect.holding.who.token == who.token:
+                        return effect.holding
+                    if isinstance(effect, Refused):
+                        raise self._contended(path, _holder_line(effect), wish)
+                if not told:
+                    told = True
+                    self._tell(EventKind.WAIT, f"{who.run_id} waits for the prompt", path, who)
+                await _wait_for(woken, min(LOOK_S, left))
+        finally:
+            del self._waiting[who.token]
+
+    async def _until_alone(self, path: str, foreign: Foreign, wish: _Wish) -> None:
+        """Keep our place while an OpenClaw run is in the session."""
+        while (run := foreign(Path(path))) is not None:
+            left = self._left(wish)
+            if wish.on_contention is not OnContention.WAIT or left <= 0:
+                raise self._contended(path, f"{run.who} (known by {run.source})", wish)
+            await self._clock.sleep(min(FOREIGN_LOOK_S, left))
+
+    def _left(self, wish: _Wish) -> float:
+        """Seconds that may still be waited."""
+        return math.inf if wish.deadline is None else wish.deadline - self._clock.monotonic()
+
+    # --- change and release --------------------------------------------------------------------------------------
+
+    def describe(self, path: str, request: Describe) -> bool:
+        """Write a holder's phase and profile; False while another process is at the record."""
+        try:
+            return self.records().apply(path, request, self._clock.now_ms()) is not None
+        except (OSError, RefusedError):
+            return True
+
+    async def busy_pause(self) -> None:
+        """Wait a moment for a record that another process is changing."""
+        await self._clock.sleep(BUSY_PAUSE_S)
+
+    async def leave(self, path: str, request: Leave, who: Claimant) -> None:
+        """Release or stop waiting: at once where the record is free, else behind the caller's back.
+
+        Cancellation does not stop it. The end of the process would do it in any case.
+        """
+        self._out.pop(request.token, None)
+        if not self._leave_now(path, request, who):
+            await asyncio.wait({self.in_background(self._leave_later(path, request, who))}, timeout=LEAVE_S)
+
+    async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
+        while not self._leave_now(path, request, who):
+            await self.busy_pause()
+
+    def _leave_now(self, path: str, request: Leave, who: Claimant) -> bool:
+        try:
+            effects = self.records().apply(path, request, self._clock.now_ms())
+        except (FileNotFoundError, RefusedError):
+            return True
+        except OSError:
+            return False
+        if effects is None:
+            return False
+        self._spread(effects)
+        if any(isinstance(effect, Released) and effect.holding.who.token == who.token for effect in effects):
+            self._tell(EventKind.RELEASE, f"{who.run_id} left the prompt: {request.how}", path, who)
+        return True
+
+    def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Run work that `aclose` waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._cleanups.add(task)
+        task.add_done_callback(self._cleanups.discard)
+        return task
+
+    # --- one step ------------------------------------------------------------------------------------------------
+
+    async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
+        while True:
+            try:
+                effects = self.records().apply(path, request, self._clock.now_ms())
+            except OSError as error:
+                raise OperationFailedError(
+                    f"the record of the session's holder cannot be written: {error.strerror}",
+                    unchanged="nothing was sent and nothing was written",
+                ) from error
+            if effects is not None:
+                self._spread(effects)
+                return effects
+            if deadline is not None and self._clock.monotonic() >= deadline:
+                raise self._contended(path, "another clawtop process, which is changing the record")
+            await self.busy_pause()
+
+    def holder_of(self, session_file: Path) -> PromptHolder | None:
+        """Who has the prompt of a session now, in any process."""
+        return read_holder(self._directory, canonical(session_file))
+
+    def records(self) -> HolderRecords:
+        """The records, entered on first use."""
+        if self._records is None:
+            self._records = HolderRecords(Presence.of(self._directory))
+        return self._records
+
+    def _spread(self, effects: tuple[Effect, ...]) -> None:
+        for effect in effects:
+            if isinstance(effect, Wake):
+                woken = self._waiting.get(effect.who.token)
+                if woken is not None:
+                    woken.set()
+                else:
+                    tell(self._directory, effect.who)
+
+    def _listen(self) -> WakeChannel:
+        if self._channel is None:
+            self._channel = WakeChannel(self.records().presence)
+            asyncio.get_running_loop().add_reader(self._channel.descriptor, self._hear)
+        return self._channel
+
+    def _hear(self) -> None:
+        if self._channel is None:
+            return
+        for word, token in self._channel.heard():
+            if word is Word.STOP and token in self._out:
+                self._out[token].ask_to_stop()
+            elif word is Word.WAKE and token in self._waiting:
+                self._waiting[token].set()
+
+    # --- words ---------------------------------------------------------------------------------------------------
+
+    def _since(self, began: float) -> int:
+        return round((self._clock.monotonic() - began) * 1000)
+
+    def _contended(self, path: str, holder: str, wish: _Wish | None = None) -> SessionContendedError:
+        waited = wish is not None and wish.on_contention is OnContention.WAIT
+        after = f" after {self._since(wish.began)} ms" if wish is not None and waited else ""
+        return SessionContendedError(
+            f"the session is held by {holder}{after}: {safe(path)}",
+            holder=holder,
+            hint="wait, or fork the session to a fresh id",
+            unchanged="nothing was sent and nothing was written",
+        )
+
+    def _tell(self, kind: EventKind, text: str, path: str, who: Claimant, *, duration_ms: int | None = None) -> None:
+        if self._journal is None:
+            return
+        self._journal(
+            Event(
+                at=self._clock.now_ms(),
+                kind=kind,
+                source="engine",
+                text=safe(text),
+                agent=who.agent,
+                session_key=who.session_key,
+                session_file=path,
+                lane=who.lane,
+                run_id=who.run_id,
+                duration_ms=duration_ms,
+                pid=who.pid,
+            )
+        )
+
+
+def _named(session_file: Path) -> Path:
+    return Path(os.path.realpath(session_file.parent)) / session_file.name
+
+
+def _holder_line(refused: Refused) -> str:
+    if refused.holder is not None:
+        who = refused.holder.who
+        return safe(f"run {who.run_id} on lane {who.lane} (pid {who.pid}, {refused.holder.phase})")
+    if refused.closing is not None:
+        return safe(f"drain {refused.closing.drain_id} (pid {refused.closing.pid}), which keeps it closed")
+    return "runs that waited before"
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        pass

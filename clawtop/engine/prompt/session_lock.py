@@ -1,0 +1,405 @@
+"""The session write lock of one run, and the fence around what happens while it is released (thread 83510).
+
+OpenClaw's protocol (2026.5.20): a run holds `<session>.jsonl.lock` while it writes and gives it back for every provider
+call. When the lock is back, the file must be as it was; otherwise somebody took the session over, and the run ends with
+a typed error instead of writing into a conversation that has moved on. One `SessionLockController` serves one run on
+one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from clawtop.clock import Clock
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid, verdict
+from clawtop.core.model import Generation, LockFile, LockKind, LockLimits, Verdict, VerdictKind
+from clawtop.core.session.fence import ACCEPTED, Accepts, Change, Fingerprint, accepts_append, change
+from clawtop.engine.prompt import process_title
+from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.openclaw import Proposal, Published, break_stale, release, timestamp
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.sessions.fingerprint import digest, fingerprint, read_range
+from clawtop.text import safe
+
+FIRST_PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.05
+SEEN_AGAIN_S = 0.25
+"""A stale lock is removed when the same file was seen twice, this far apart."""
+
+DIGEST_LIMIT = 1024 * 1024
+"""Up to this many bytes of a session file are compared where a version forgives a change of the ctime alone."""
+
+_AS_OPENCLAW = frozenset({Generation.B, Generation.C})
+
+
+@dataclass
+class WriteWindow:
+    """The session, locked and unchanged: the moment to append.
+
+    `accepted` is what OpenClaw appended while the lock was released, where that was no takeover: the next line's
+    parent is then in there.
+    """
+
+    controller: SessionLockController
+    accepted: bytes = b""
+    open: bool = True
+
+
+_windows: ContextVar[tuple[WriteWindow, ...]] = ContextVar("clawtop_session_writes", default=())
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What the file looked like when the lock was released."""
+
+    fingerprint: Fingerprint
+    digest: bytes | None
+
+
+@dataclass
+class _Owner:
+    """Who stands in the way, for the error and for the proof of his death."""
+
+    lock: LockFile | None = None
+    since: float = 0.0
+    words: str = ""
+
+
+class SessionLockController:
+    """Holds, releases and retakes one session's write lock. Make it with `open`; close it in any case.
+
+    Attributes:
+        session_file: the real directory and the name that was given, as OpenClaw forms the lock's path.
+        taken_over: somebody else changed the session, or has its lock: nothing more is written by this run.
+    """
+
+    def __init__(
+        self,
+        session_file: Path,
+        *,
+        generation: Generation,
+        limits: LockLimits,
+        clock: Clock,
+        processes: ProcessTable,
+        environment: NamespaceEvidence = HERE,
+        accepts: Accepts | None = None,
+    ) -> None:
+        """Use `open`, which documents the arguments."""
+        if generation not in ACCEPTED:
+            raise RefusedError("this generation keeps its sessions in SQLite", unchanged="no session was touched")
+        self.session_file = Path(os.path.realpath(session_file.parent)) / session_file.name
+        self.taken_over = False
+        self._generation = generation
+        self._limits = limits
+        self._clock = clock
+        self._processes = processes
+        self._environment = environment
+        self._accepts = ACCEPTED[generation] if accepts is None else accepts
+        self._held: Published | None = None
+        self._fence: _Mark | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._turn = asyncio.Lock()
+        self._closed = False
+        self._start_ticks = processes.look(os.getpid()).start_ticks
+        self._as_openclaw = generation in _AS_OPENCLAW
+        if self._as_openclaw:
+            process_title.claim()
+
+    @classmethod
+    async def open(
+        cls,
+        session_file: Path,
+        *,
+        generation: Generation,
+        limits: LockLimits,
+        clock: Clock,
+        processes: ProcessTable,
+        environment: NamespaceEvidence = HERE,
+        accepts: Accepts | None = None,
+    ) -> SessionLockController:
+        """Take the session's lock.
+
+        Args:
+            limits: how long to wait for the lock and how long one hold may last (`core.lock_limits`).
+            environment: why pids may prove nothing here; a lock is then never removed.
+            accepts: which foreign changes are no takeover; None: what the generation's OpenClaw accepts.
+
+        Raises:
+            SessionWriteLockTimeoutError: the lock stayed with its owner for the whole acquire timeout.
+            OperationFailedError: the disk refused the lock: no directory, no room, no permission.
+            RefusedError: the generation has no session files.
+        """
+        controller = cls(
+            session_file,
+            generation=generation,
+            limits=limits,
+            clock=clock,
+            processes=processes,
+            environment=environment,
+            accepts=accepts,
+        )
+        try:
+            controller._hold(await controller._acquire())
+        except BaseException:
+            controller.close()
+            raise
+        return controller
+
+    @property
+    def lock_path(self) -> str:
+        return f"{self.session_file}.lock"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the lock is ours at this moment."""
+        return self._held is not None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- release and retake --------------------------------------------------------------------------------------
+
+    async def release_for_prompt(self) -> None:
+        """Remember the file's fingerprint and give the lock back. Does nothing while it is not held."""
+        if self._held is not None:
+            self._fence = self._mark()
+            self._let_go()
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteWindow]:
+        """Retake the lock, make sure that nobody wrote meanwhile, and give it back afterwards.
+
+        Inside an open window of the same context it is that window. Before the first `release_for_prompt` the lock is
+        held anyway and nothing is compared. Own writes move the fence, also when the body raises.
+
+        Raises:
+            SessionTakeoverError: the file changed while the lock was released, or the lock was lost during the write.
+            SessionWriteLockTimeoutError: the lock could not be had; the run counts as taken over.
+        """
+        outer = next((window for window in _windows.get() if window.controller is self and window.open), None)
+        if outer is not None:
+            yield outer
+            return
+        async with self._turn:
+            window, retaken = await self._entered()
+            reset = _windows.set((*_windows.get(), window))
+            try:
+                yield window
+            except BaseException:
+                self._left(window, retaken)
+                raise
+            else:
+                if not self._left(window, retaken):
+                    self.taken_over = True
+                    raise SessionTakeoverError(
+                        f"the session's lock was lost during a write: {safe(self.session_file)}",
+                        hint="a write lasted longer than the lock's max hold, or somebody removed the lock",
+                    )
+            finally:
+                _windows.reset(reset)
+
+    async def cleanup(self) -> bool:
+        """Take the lock for a last write if it can be had at once and the file is still ours to write.
+
+        Never waits for the lock and never raises because of it: False means that nothing more may be written.
+        """
+        if self.taken_over or self._closed:
+            return False
+        if self._held is None:
+            published = None
+            with contextlib.suppress(OperationFailedError):
+                published = self._attempt()
+            if published is None:
+                self.taken_over = True
+                return False
+            self._hold(published)
+        if self._accepted() is None:
+            self.taken_over = True
+            self._let_go()
+            return False
+        self._fence = None
+        return True
+
+    def close(self) -> None:
+        """Give everything back. Never blocks, never raises; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        self._let_go()
+        if self._as_openclaw:
+            process_title.give_back()
+
+    # --- the fence -----------------------------------------------------------------------------------------------
+
+    async def _entered(self) -> tuple[WriteWindow, bool]:
+        if self._closed:
+            raise RuntimeError("this session lock was closed")
+        if self.taken_over:
+            raise self._takeover()
+        retaken = self._held is None
+        if retaken:
+            try:
+                self._hold(await self._acquire())
+            except SessionWriteLockTimeoutError:
+                self.taken_over = True
+                raise
+        accepted = self._accepted()
+        if accepted is None:
+            self.taken_over = True
+            if retaken:
+                self._let_go()
+            raise self._takeover()
+        return WriteWindow(self, accepted), retaken
+
+    def _left(self, window: WriteWindow, retaken: bool) -> bool:
+        """Move the fence over what was written; False when the lock was not ours any more."""
+        window.open = False
+        if self._held is None:
+            return self._closed
+        if self._fence is not None:
+            self._fence = self._mark()
+        return self._let_go() if retaken else True
+
+    def _accepted(self) -> bytes | None:
+        """What was appended since the fence and is no takeover (usually nothing); None: it is a takeover."""
+        if self._fence is None:
+            return b""
+        before, now = self._fence, self._mark()
+        match change(before.fingerprint, now.fingerprint):
+            case Change.NONE:
+                return b""
+            case Change.GROWN if self._accepts is Accepts.ASSISTANT_APPENDS:
+                appended = read_range(self.session_file, before.fingerprint.size, now.fingerprint.size)
+                if appended is not None and accepts_append(appended):
+                    self._fence = now
+                    return appended
+            case Change.TOUCHED if self._accepts is Accepts.SAME_BYTES and before.digest is not None:
+                if before.digest == now.digest:
+                    self._fence = now
+                    return b""
+        return None
+
+    def _mark(self) -> _Mark:
+        seen = fingerprint(self.session_file)
+        wanted = self._accepts is Accepts.SAME_BYTES and seen.exists and seen.size <= DIGEST_LIMIT
+        return _Mark(seen, digest(self.session_file, seen.size) if wanted else None)
+
+    def _takeover(self) -> SessionTakeoverError:
+        return SessionTakeoverError(
+            f"session file changed while the prompt lock was released: {safe(self.session_file)}",
+            hint="another program writes into this session; drive it when that run is over, or fork it",
+            unchanged="nothing was written after the change",
+        )
+
+    # --- the lock ------------------------------------------------------------------------------------------------
+
+    async def _acquire(self) -> Published:
+        deadline = self._clock.monotonic() + self._limits.acquire_ms / 1000
+        proposal, owner, pause = self._proposal(), _Owner(), FIRST_PAUSE_S
+        try:
+            while (published := proposal.publish()) is None:
+                if self._look(owner):
+                    continue
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    raise self._timeout(owner)
+                await self._clock.sleep(min(pause, left))
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            return published
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            proposal.withdraw()
+
+    def _attempt(self) -> Published | None:
+        proposal = self._proposal()
+        try:
+            return proposal.publish()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        finally:
+            proposal.withdraw()
+
+    def _proposal(self) -> Proposal:
+        payload: dict[str, object] = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
+        if self._start_ticks is not None:
+            payload["starttime"] = self._start_ticks
+        if self._generation is Generation.C:
+            payload["maxHoldMs"] = self._limits.max_hold_ms
+        try:
+            return Proposal(self.lock_path, payload, newline=self._generation is not Generation.A, durable=False)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OperationFailedError:
+        return OperationFailedError(
+            f"the session's lock cannot be written ({error.strerror}): {safe(self.lock_path)}",
+            unchanged="nothing was written",
+        )
+
+    def _look(self, owner: _Owner) -> bool:
+        """Learn who has the lock; True when a lock that is proven stale, and was seen before, may be gone now."""
+        seen = read_lock(self.lock_path, LockKind.SESSION)
+        if seen is None:
+            return False
+        pid = owner_pid(seen)
+        owner.words = f"pid={pid}" if pid is not None else (seen.content_problem or "no pid")
+        now = self._clock.monotonic()
+        if owner.lock is None or owner.lock.identity != seen.identity:
+            owner.lock, owner.since = seen, now
+            return False
+        if now - owner.since < SEEN_AGAIN_S or self._judge(seen).kind is not VerdictKind.STALE:
+            return False
+        break_stale(self.lock_path, seen, self._judge)
+        owner.lock = None
+        return True
+
+    def _judge(self, lock: LockFile) -> Verdict:
+        pid = owner_pid(lock)
+        evidence = None if pid is None else self._processes.look(pid)
+        return verdict(lock, evidence, self._clock.now_ms(), self._generation, self._environment)
+
+    def _timeout(self, owner: _Owner) -> SessionWriteLockTimeoutError:
+        words = f"{owner.words} " if owner.words else ""
+        return SessionWriteLockTimeoutError(
+            f"session file locked (timeout {self._limits.acquire_ms}ms): {words}{safe(self.lock_path)}",
+            hint="clawtop shows the owner and whether it lives; a stale lock can be removed with `clawtop unlock`",
+            unchanged="nothing was written",
+        )
+
+    def _hold(self, published: Published) -> None:
+        self._held = published
+        seconds = self._limits.max_hold_ms / 1000
+        self._watchdog = asyncio.get_running_loop().call_later(seconds, self._overheld)
+
+    def _let_go(self) -> bool:
+        """Remove the lock; False when it was not ours any more."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        published, self._held = self._held, None
+        if published is None:
+            return True
+        with contextlib.suppress(OSError):
+            return release(published)
+        return False
+
+    def _overheld(self) -> None:
+        """The hold outlasted its maximum: give the lock back, so that others get on. A write in progress will fail."""
+        if self._held is not None:
+            self._fence = self._mark()
+            self._let_go()

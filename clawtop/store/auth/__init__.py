@@ -1,0 +1,1 @@
+"""Auth stores: reading them, and changing one under OpenClaw's own lock."""

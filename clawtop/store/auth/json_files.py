@@ -1,0 +1,185 @@
+"""Reading the auth store of generations A and B, merged and inherited as OpenClaw does it (formats.md 1, 2.1, 2.2).
+
+A keeps everything in auth-profiles.json. B keeps `order`, `lastGood` and `usageStats` in auth-state.json, whose
+entries win, each as a whole, over what stands embedded in auth-profiles.json. An agent sees the main agent's store
+under its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.model import AuthStore, Credential, Generation, Problem, Profile, UsageStats
+from clawtop.store.config import orders
+from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, stamp_of
+from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE, STATE_FILE
+from clawtop.store.wire import (
+    PROFILE_TYPES,
+    credential,
+    mapping,
+    secret_values,
+    text,
+    usage_stats,
+)
+from clawtop.text import remember_secrets
+
+RETRY_PAUSES = (0.01, 0.02, 0.04, 0.08)
+"""2026.3.28 truncates its file and writes it in place; a reader that meets the gap looks again after these seconds."""
+
+_MAY_BE_TORN = frozenset({"empty", "not-json", "not-utf8"})
+_HAS_STATE_FILE = frozenset({Generation.B})
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuth:
+    """What one agent's own files say, before inheritance.
+
+    Attributes:
+        profiles: rows in the order of the file; a nonsensical entry is a row with its problem.
+        stats: also of profiles that the agent only inherits.
+        problem: why the files cannot be used; everything else is then empty.
+        warnings: what is odd, but readable.
+        stamps: the files as they were read.
+    """
+
+    agent: str
+    path: str
+    state_path: str | None = None
+    profiles: tuple[Profile, ...] = ()
+    stats: Mapping[str, tuple[UsageStats, tuple[Problem, ...]]] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    warnings: tuple[Problem, ...] = ()
+    stamps: tuple[Stamp | None, ...] = ()
+
+
+def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | None, ...]:
+    """The stamps by which a reading can be kept: the same stamps mean the same content."""
+    return tuple(stamp_of(path) for path in _files(agent_dir, generation) if path is not None)
+
+
+def _files(agent_dir: Path, generation: Generation | None) -> tuple[Path, Path | None]:
+    return agent_dir / PROFILES_FILE, agent_dir / STATE_FILE if generation in _HAS_STATE_FILE else None
+
+
+def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: Clock) -> OwnAuth:
+    """Read one agent's files. Absent files are an empty store; a file torn by its writer is read again, bounded.
+
+    Every secret that passes goes to `clawtop.text.remember_secrets`.
+    """
+    path, state_path = _files(agent_dir, generation)
+    state_name = None if state_path is None else str(state_path)
+    stamps: list[Stamp | None] = []
+    warnings: list[Problem] = []
+    try:
+        documents = [_document(file, clock, stamps, warnings) for file in (path, state_path) if file is not None]
+    except UnreadableError as error:
+        return OwnAuth(agent, str(path), state_name, problem=error.problem, stamps=stamps_of(agent_dir, generation))
+    credentials, state = documents[0], documents[-1] if state_path is not None else {}
+    stored = credentials.get("profiles")
+    if stored is not None and not isinstance(stored, dict):
+        problem = Problem("wrong-type", str(path), "its profiles are not an object")
+        return OwnAuth(agent, str(path), state_name, problem=problem, stamps=tuple(stamps))
+    stats = {**mapping(credentials.get("usageStats")), **mapping(state.get("usageStats"))}
+    last_good = {**mapping(credentials.get("lastGood")), **mapping(state.get("lastGood"))}
+    return OwnAuth(
+        agent=agent,
+        path=str(path),
+        state_path=state_name,
+        profiles=_profiles(mapping(stored), agent, str(path)),
+        stats={name: usage_stats(entry, name) for name, entry in stats.items()},
+        order={**orders(credentials.get("order")), **orders(state.get("order"))},
+        last_good={provider: name for provider, name in last_good.items() if isinstance(name, str)},
+        warnings=tuple(warnings),
+        stamps=tuple(stamps),
+    )
+
+
+def _document(path: Path, clock: Clock, stamps: list[Stamp | None], warnings: list[Problem]) -> Mapping[str, Any]:
+    """The object in `path`, {} if there is none. Raises UnreadableError, for a torn file only after the last retry."""
+    for pause in (*RETRY_PAUSES, None):
+        duplicates: list[str] = []
+        try:
+            content, stamp = read_bytes(path, MAX_AUTH_BYTES)
+            value = parse(content, str(path), pairs=partial(_object, duplicates))
+        except FileNotFoundError:
+            stamps.append(None)
+            return {}
+        except UnreadableError as error:
+            if pause is None or error.problem.code not in _MAY_BE_TORN:
+                raise
+            clock.pause(pause)
+            continue
+        if not isinstance(value, dict):
+            raise UnreadableError(Problem("wrong-type", str(path), "is not an object"))
+        if duplicates:
+            warnings.append(
+                Problem("duplicate-keys", str(path), f"has {len(duplicates)} keys twice; the last one counts")
+            )
+        stamps.append(stamp)
+        return value
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _object(duplicates: list[str], members: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(members)
+    if len(result) != len(members):
+        duplicates += (key for key, count in Counter(key for key, _ in members).items() if count > 1)
+    return result
+
+
+def _profiles(entries: Mapping[str, Any], agent: str, path: str) -> tuple[Profile, ...]:
+    remember_secrets(secret for entry in entries.values() for secret in secret_values(mapping(entry)))
+    return tuple(_profile(name, entry, agent, path) for name, entry in entries.items())
+
+
+def _profile(name: str, entry: Any, agent: str, path: str) -> Profile:
+    stored = mapping(entry)
+    found = credential(stored)
+    provider = text(stored.get("provider")) or name.partition(":")[0]
+    why = _malformed(entry, found)
+    if why is None:
+        return Profile(name, provider, found, agent, path)
+    problem = Problem("bad-profile", name, f"{why}; OpenClaw ignores it")
+    return Profile(
+        name, provider, replace(found, has_secret=False, has_refresh=False), agent, path, problems=(problem,)
+    )
+
+
+def _malformed(entry: Any, found: Credential) -> str | None:
+    """Why OpenClaw drops the entry when it loads the store (and loses it with its next write)."""
+    if not isinstance(entry, dict):
+        return "is not an object"
+    if found.type not in PROFILE_TYPES:
+        return "has no known type"
+    return None if text(entry.get("provider")) else "names no provider"
+
+
+def seen_by(own: OwnAuth, main: OwnAuth | None) -> AuthStore:
+    """The store as the agent sees it: its own entries over the main agent's. `main` is None for the main agent."""
+    base = main if main is not None and main.path != own.path else OwnAuth("", "")
+    rows = {profile.id: profile for profile in (*base.profiles, *own.profiles)}
+    order = {**base.order, **own.order}
+    return AuthStore(
+        agent=own.agent,
+        path=own.path,
+        state_path=own.state_path,
+        profiles=tuple(_with_stats(row, own, base) for row in rows.values()),
+        order=order,
+        order_owner={provider: own.agent if provider in own.order else base.agent for provider in order},
+        last_good={**base.last_good, **own.last_good},
+        problem=own.problem or base.problem,
+        fingerprint=repr((own.stamps, base.stamps)),
+    )
+
+
+def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
+    found = own.stats.get(row.id) or base.stats.get(row.id)
+    return row if found is None else replace(row, stats=found[0], problems=(*row.problems, *found[1]))

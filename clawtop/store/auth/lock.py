@@ -1,0 +1,338 @@
+"""The lock of one auth store, generations A and B: waited for politely, held briefly, never taken from a live owner.
+
+OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (formats.md 3). So
+our waiting polls at growing intervals, which leaves the lock free for a part of the time however many of us there
+are, and a process that has just released it rests for as long as it held it. Who has waited for a while asks more
+often again: that bounds the longest wait among many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Generic, Self, TypeVar
+
+from clawtop.clock import Clock, SystemClock
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence, created_at, owner_pid, verdict
+from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
+from clawtop.errors import LockNotObtainedError, OperationFailedError
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
+from clawtop.store.locks.processes import ProcessTable, SystemProcesses
+from clawtop.text import safe, shown
+
+T = TypeVar("T")
+
+MAX_HOLD_S = 5.0
+"""2026.3.28 takes any lock that is 30 s old, so we stop long before."""
+
+_FIRST_POLL_S = 0.0003
+_POLL_GROWTH = 1.5
+_LONGEST_POLLS_S = ((0.5, 0.016), (3.0, 0.004), (math.inf, 0.02))
+"""(having waited for less than, longest pause): first contention, then bad luck, then a holder that is stuck."""
+_LOOK_EVERY_S = 0.25
+_LONGEST_REST_S = 0.05
+_SHORTEST_REST_S = 0.0002
+_PROPOSAL_FRESH_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The seams of everything that writes: time, chance, the process table, who we are.
+
+    Attributes:
+        jitter: a number in [0, 1) each time.
+        environment: why pids may not be ours to judge; then every lock counts as held.
+    """
+
+    clock: Clock = field(default_factory=SystemClock)
+    processes: ProcessTable = field(default_factory=SystemProcesses)
+    jitter: Callable[[], float] = random.random
+    environment: NamespaceEvidence = HERE
+    euid: Callable[[], int] = os.geteuid
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has a lock, for people: `text` names pid, command, since when, and whether it lives."""
+
+    lock: LockFile
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Our hold of the lock, as the work under it sees it.
+
+    Attributes:
+        waited_s: how long we waited for it.
+        broke: the stale lock that had to be removed first, with its proof.
+    """
+
+    published: Published
+    taken_at: float
+    waited_s: float
+    broke: Holder | None
+    clock: Clock
+
+    def check(self) -> None:
+        """Raise OperationFailedError unless the lock is still ours and young; called right before data is renamed."""
+        if not still_ours(self.published):
+            raise OperationFailedError(
+                f"the lock {safe(self.published.path)} was taken from us", unchanged="nothing was written"
+            )
+        held = self.clock.monotonic() - self.taken_at
+        if held > MAX_HOLD_S:
+            raise OperationFailedError(
+                f"the lock was held for {held:.1f} s, more than the {MAX_HOLD_S:.0f} s that are safe",
+                unchanged="nothing was written",
+                hint="the disk or this machine is too slow now; try again",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """What the work under the lock returned."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A lock ready to be published, and when it was made (monotonic)."""
+
+    proposal: Proposal
+    made_at: float
+
+
+_held: ContextVar[frozenset[str]] = ContextVar("clawtop_auth_locks", default=frozenset())
+_rest_until: dict[str, float] = {}  # lock path -> monotonic time before which we do not take it; under _rest_guard
+_rest_guard = threading.Lock()
+
+
+class AuthStoreLock:
+    """`<agent directory>/auth-profiles.json.lock`, which covers auth-profiles.json and auth-state.json alike.
+
+    Use `run(work)` here, or `clawtop.engine.operations.locked.run_locked` in a task. Not re-entrant: taking it again
+    inside the work of the same task or thread raises RuntimeError instead of waiting for itself. Around many runs in a
+    row a `with` block keeps what was prepared for one of them for the next.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        generation: Generation,
+        machine: Machine,
+        *,
+        on_wait: Callable[[Holder], None] = lambda _: None,
+    ) -> None:
+        """`directory` is the agent's directory; `on_wait` is told about every two seconds who has the lock."""
+        self.path = os.path.join(os.path.realpath(directory), "auth-profiles.json.lock")  # noqa: PTH118 - text stays exact
+        self.generation = generation
+        self.machine = machine
+        self.on_wait = on_wait
+        self._keeps = False
+        self._spare: _Prepared | None = None  # swapped in single steps; whoever takes it owns it
+
+    def __enter__(self) -> Self:
+        self._keeps = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keeps = False
+        self.keep(self.spare())
+
+    def spare(self) -> _Prepared | None:
+        """A lock that an earlier run prepared, if it kept one."""
+        spare, self._spare = self._spare, None
+        return spare
+
+    def keep(self, prepared: _Prepared | None) -> None:
+        """Keep it for the next run, or remove it."""
+        if prepared is not None and self._keeps and self._spare is None:
+            self._spare = prepared
+        elif prepared is not None:
+            prepared.proposal.withdraw()
+
+    def run(self, work: Callable[[Hold], T], *, wait: float) -> T:
+        """Take the lock, waiting for at most `wait` seconds, and return what `work` returns under it.
+
+        Raises:
+            LockNotObtainedError: it stayed taken; `holder` says by whom.
+            OSError: the directory is missing, read-only, full or not ours.
+        """
+        with self.entered():
+            attempt = Attempt(self, work, wait)
+            try:
+                while not isinstance(result := attempt.once(), Done):
+                    self.machine.clock.pause(result)
+            finally:
+                attempt.give_up()
+            return result.value
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Marks this task or thread as one that is taking the lock."""
+        if self.path in _held.get():
+            raise RuntimeError(f"{safe(self.path)} is already being taken by this task")
+        token = _held.set(_held.get() | {self.path})
+        try:
+            yield
+        finally:
+            _held.reset(token)
+
+    def look(self) -> Holder | None:
+        """Who has the lock now, with our verdict; None when it is free."""
+        found = read_lock(self.path, LockKind.AUTH)
+        return None if found is None else self._judge(found)
+
+    def _judge(self, found: LockFile) -> Holder:
+        machine = self.machine
+        pid = owner_pid(found)
+        owner = machine.processes.look(pid) if pid is not None else None
+        judged = verdict(found, owner, machine.clock.now_ms(), self.generation, machine.environment)
+        return Holder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
+
+    def remove_stale(self, holder: Holder) -> BreakOutcome:
+        """Remove the lock if it is still the one that was looked at and its owner is still proven dead."""
+        return break_stale(self.path, holder.lock, lambda found: self._judge(found).verdict).outcome
+
+
+class Attempt(Generic[T]):
+    """One wait for the lock, a step at a time, so that threads and tasks can each pause in their own way.
+
+    A step that gets the lock also does the work and releases it: whoever drives the steps may stop between any two
+    of them and leaves nothing behind.
+    """
+
+    def __init__(self, lock: AuthStoreLock, work: Callable[[Hold], T], wait: float) -> None:
+        self._lock = lock
+        self._clock = lock.machine.clock
+        self._work = work
+        self._began = self._clock.monotonic()
+        self._deadline = self._began + wait
+        self._pause = _FIRST_POLL_S
+        self._look_at = self._began + _LOOK_EVERY_S
+        self._tell_at = self._began + _LOOK_EVERY_S
+        self._seen: Holder | None = None
+        self._broke: Holder | None = None
+        self._prepared = lock.spare()
+
+    def once(self) -> Done[T] | float:
+        """Try once. Seconds to pause before the next try, or what the work returned.
+
+        Raises LockNotObtainedError when the time is up, and whatever the work raises.
+        """
+        now = self._clock.monotonic()
+        with _rest_guard:
+            rest = _rest_until.get(self._lock.path, now) - now
+        if rest > 0:
+            return rest
+        proposal = self._fresh_proposal(now)
+        published = None if os.path.lexists(self._lock.path) else proposal.publish(keep=True)
+        if published is None:
+            return self._contended(now)
+        return self._under_lock(published)
+
+    def give_up(self) -> None:
+        """Let go of what was prepared; to be called at the end, whatever the end was."""
+        self._lock.keep(self._prepared)
+        self._prepared = None
+
+    def _under_lock(self, published: Published) -> Done[T]:
+        taken_at = self._clock.monotonic()
+        try:
+            return Done(self._work(Hold(published, taken_at, taken_at - self._began, self._broke, self._clock)))
+        finally:
+            release(published)
+            now = self._clock.monotonic()
+            rest = min(max(now - taken_at, _SHORTEST_REST_S), _LONGEST_REST_S)
+            with _rest_guard:
+                _rest_until[self._lock.path] = now + rest
+
+    def _fresh_proposal(self, now: float) -> Proposal:
+        """The lock we would publish; made anew when its `createdAt` is no longer near the truth.
+
+        It is flushed to the disk before the lock is free: a disk that flushes slowly then costs nobody his turn.
+        """
+        if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
+            return self._prepared.proposal
+        if self._prepared is not None:
+            self._prepared.proposal.withdraw()
+            self._prepared = None
+        payload = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
+        proposal = Proposal(self._lock.path, payload, newline=self._lock.generation is not Generation.A)
+        self._prepared = _Prepared(proposal, now)
+        return proposal
+
+    def _contended(self, now: float) -> float:
+        if now >= self._deadline:
+            self._fail()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_EVERY_S
+            self._look(now)
+        pause = self._pause * (0.5 + self._lock.machine.jitter())
+        waited = now - self._began
+        self._pause = min(
+            self._pause * _POLL_GROWTH, next(longest for until, longest in _LONGEST_POLLS_S if waited < until)
+        )
+        return min(pause, max(self._deadline - now, 0.0))
+
+    def _look(self, now: float) -> None:
+        """Judge the holder; remove its lock when the same one is proven stale at two looks in a row."""
+        before, self._seen = self._seen, self._lock.look()
+        if self._seen is None:
+            return
+        if self._seen.verdict.kind is VerdictKind.STALE:
+            if before is not None and before.lock.identity == self._seen.lock.identity:
+                if self._lock.remove_stale(self._seen) is BreakOutcome.REMOVED:
+                    self._broke = self._seen
+                self._seen = None
+        elif now >= self._tell_at:
+            self._tell_at = now + 2.0
+            self._lock.on_wait(self._seen)
+
+    def _fail(self) -> None:
+        holder = self._lock.look() or self._seen
+        waited = self._clock.monotonic() - self._began
+        text = holder.text if holder else "a succession of short holders"
+        raise LockNotObtainedError(
+            f"the auth store's lock was not free within {waited:.1f} s: it is held by {text}",
+            holder=text,
+            hint=_hint(holder),
+            unchanged="nothing was written",
+        )
+
+
+def describe(found: LockFile, owner: ProcessEvidence | None, judged: Verdict, now: int) -> str:
+    """Who holds this lock, on one safe line: pid, command, since when, and what is known of its life."""
+    pid = owner_pid(found)
+    if pid is None:
+        return f"a file without an owner ({found.content_problem or 'it names no pid'})"
+    command = shown(" ".join(owner.argv), 60) if owner and owner.argv else "command not visible"
+    taken = created_at(found) or found.mtime
+    return f"pid {pid} ({command}), for {max(0, now - taken) / 1000:.0f} s, {_life(judged)}"
+
+
+def _life(judged: Verdict) -> str:
+    reasons = ", ".join(judged.reasons)
+    return {
+        VerdictKind.HELD: "alive",
+        VerdictKind.STALE: f"proven dead ({reasons})",
+        VerdictKind.UNKNOWN: f"whether it lives cannot be known here ({reasons})",
+    }[judged.kind]
+
+
+def _hint(holder: Holder | None) -> str:
+    if holder is None or holder.verdict.kind is VerdictKind.HELD:
+        return "try again, or wait longer with --wait"
+    if holder.verdict.kind is VerdictKind.STALE:
+        return "its owner is dead: try again, or use clawtop unlock"
+    return "look at the lock file and its owner before anything else; clawtop removes a lock only on proof"

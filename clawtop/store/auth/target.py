@@ -1,0 +1,210 @@
+"""One agent's auth store as something to write to: where it is, whether we may, and what stands in it now."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.core.model import Generation
+from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.store.auth.json_edit import parse
+from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.state import Documents
+from clawtop.store.place.layout import MAIN_AGENT, Layout
+from clawtop.text import safe
+
+MAX_BYTES = 64 * 1024 * 1024
+_DISK_HINTS = {
+    errno.ENOSPC: "the disk is full; make room first",
+    errno.EDQUOT: "the disk quota is used up; make room first",
+    errno.EROFS: "the file system is mounted read-only",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ENOENT: "it vanished; clawtop does not create it again",
+}
+
+
+Identity = tuple[int, int, int, int]
+"""Device, inode, size, mtime in ns: a file whose identity is the same was not written in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTarget:
+    """The store of one agent, as discovery found it.
+
+    Attributes:
+        directory: the agent's directory, which holds auth-profiles.json.
+        proven: the generation is known from the config or from the files, not assumed.
+    """
+
+    agent: str
+    directory: str
+    generation: Generation | None
+    proven: bool = True
+
+    @property
+    def credentials_path(self) -> str:
+        return f"{self.directory}/auth-profiles.json"
+
+    @property
+    def state_path(self) -> str:
+        """The file that a change is written to."""
+        return f"{self.directory}/{'auth-profiles' if self.generation is Generation.A else 'auth-state'}.json"
+
+
+def target_of(layout: Layout, agent: str) -> StoreTarget | None:
+    """The store of an agent of this state directory, or None when there is no such agent."""
+    paths = layout.agent(agent)
+    directory = paths.agent_dir if paths is not None else layout.main_agent_dir if agent == MAIN_AGENT else None
+    if directory is None:
+        return None
+    return StoreTarget(agent, str(directory), layout.generation, layout.writable_generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The parsed files, and which files they were: None where there was none. Paths are real, no symlinks."""
+
+    documents: Documents
+    credentials_path: str
+    credentials: Identity
+    state: Identity | None
+
+    @property
+    def moved_on(self) -> bool:
+        """Whether one of the files was written since."""
+        state_path = self.documents.state_path
+        return identity(state_path) != self.state or identity(self.credentials_path) != self.credentials
+
+
+def read(target: StoreTarget) -> Reading:
+    """The store's files, parsed for changing. Raises RefusedError (content) or OperationFailedError (gone)."""
+    credentials_path = os.path.realpath(target.credentials_path)
+    found = _load(credentials_path)
+    if found is None:
+        raise OperationFailedError(
+            f"{safe(target.credentials_path)} is gone", unchanged="nothing was written, and it was not created again"
+        )
+    content, seen = found
+    credentials = parse(content, target.credentials_path)
+    if target.generation is Generation.A:
+        documents = Documents(credentials, None, credentials_path, split=False)
+        return Reading(documents, credentials_path, seen, seen)
+    state_path = os.path.realpath(target.state_path)
+    loaded = _load(state_path)
+    if loaded is None:
+        return Reading(Documents(credentials, None, state_path, split=True), credentials_path, seen, None)
+    documents = Documents(credentials, parse(loaded[0], target.state_path), state_path, split=True)
+    return Reading(documents, credentials_path, seen, loaded[1])
+
+
+def identity(path: str) -> Identity | None:
+    """Which file stands at `path`, symlinks followed; None where there is none."""
+    try:
+        return identity_of(os.stat(path))  # noqa: PTH116 - under the lock every microsecond is somebody's wait
+    except FileNotFoundError:
+        return None
+
+
+def check_writable(target: StoreTarget, machine: Machine) -> None:
+    """Raise RefusedError with the reason when this store may not be written by us. Touches nothing."""
+    if target.generation not in {Generation.A, Generation.B} or not target.proven:
+        raise RefusedError(_why_not(target), unchanged="nothing was written", hint=_generation_hint(target))
+    for path, needed in _files(target):
+        try:
+            facts = Path(path).stat()
+        except FileNotFoundError:
+            if needed or Path(path).is_symlink():
+                raise RefusedError(
+                    f"{safe(path)} is not there", unchanged="nothing was written, and clawtop does not create it"
+                ) from None
+            continue
+        except OSError as error:
+            raise RefusedError(
+                f"{safe(path)} cannot be looked at: {error.strerror}", unchanged="nothing was written"
+            ) from None
+        if path != target.directory and not stat.S_ISREG(facts.st_mode):
+            raise RefusedError(f"{safe(path)} is not a regular file", unchanged="nothing was written")
+        for place in {path, os.path.dirname(os.path.realpath(path))}:  # noqa: PTH120 - exact text
+            check_owner(place, machine.euid())
+
+
+@contextlib.contextmanager
+def translated(target: StoreTarget) -> Iterator[None]:
+    """A context in which an OSError becomes an OperationFailedError that names the file and what was not done."""
+    try:
+        yield
+    except OSError as error:
+        where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else target.state_path
+        raise OperationFailedError(
+            f"{safe(where)}: {error.strerror or type(error).__name__}",
+            unchanged=f"{safe(target.state_path)} was not changed",
+            hint=_DISK_HINTS.get(error.errno or 0, ""),
+        ) from error
+
+
+def _files(target: StoreTarget) -> tuple[tuple[str, bool], ...]:
+    """(path, whether it has to exist), each once."""
+    required = ((target.directory, True), (target.credentials_path, True))
+    return required if target.generation is Generation.A else (*required, (target.state_path, False))
+
+
+def check_owner(path: str, euid: int) -> None:
+    """Raise RefusedError, naming the user to become, when `path` belongs to somebody else."""
+    owner = Path(path).stat().st_uid
+    if owner != euid:
+        name = user_name(owner)
+        raise RefusedError(
+            f"{safe(path)} belongs to {name}, and clawtop runs as {user_name(euid)}",
+            unchanged="nothing was written",
+            hint=f"run clawtop as {name}: a file that another user writes would change hands",
+        )
+
+
+def user_name(uid: int) -> str:
+    """Who that is, for people."""
+    try:
+        return safe(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _why_not(target: StoreTarget) -> str:
+    if target.generation in {Generation.C, Generation.D}:
+        return f"generation {target.generation} keeps auth profiles in SQLite, which clawtop does not write"
+    return f"which OpenClaw generation wrote {safe(target.directory)} is not known"
+
+
+def _generation_hint(target: StoreTarget) -> str:
+    if target.generation in {Generation.C, Generation.D}:
+        return "use OpenClaw's own commands"
+    return "OpenClaw notes its version in openclaw.json (meta.lastTouchedVersion) when it starts"
+
+
+def identity_of(facts: os.stat_result) -> Identity:
+    """Which file these facts are of."""
+    return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+def _load(path: str) -> tuple[bytes, Identity] | None:
+    """A file's content with its identity, or None where there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        facts = os.fstat(descriptor)
+        if facts.st_size > MAX_BYTES:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        content = bytearray()
+        while chunk := os.read(descriptor, facts.st_size + 1):
+            content += chunk
+    finally:
+        os.close(descriptor)
+    return bytes(content), identity_of(facts)

@@ -1,0 +1,1 @@
+"""The gateway from outside: is it alive, what does its log say, its token."""

@@ -1,0 +1,136 @@
+"""The gateway of a state directory: its lock, whether its port answers, and what that proves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.javascript import whole
+from clawtop.core.locks.session_rules import looks_like_openclaw
+from clawtop.core.locks.staleness import owner_pid
+from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, VerdictKind
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.place.layout import Layout
+
+PROBE_TIMEOUT_SECONDS = 0.3
+PROBE_EVERY_SECONDS = 5.0
+STATE_LOCK_NAME = "gateway.state.lock"
+MAX_LOCKS = 200
+"""A temporary directory may hold the leftovers of many gateways."""
+
+PortProbe = Callable[[int], bool]
+"""Whether an OpenClaw gateway answers on this loopback port."""
+
+
+def healthz_answers(port: int) -> bool:
+    """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
+    import socket  # after the locks have failed to tell
+
+    request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection(("127.0.0.1", port), PROBE_TIMEOUT_SECONDS) as connection:
+            connection.settimeout(PROBE_TIMEOUT_SECONDS)
+            connection.sendall(request)
+            answer = b""
+            while len(answer) < 4096 and (part := connection.recv(4096)):
+                answer += part
+    except OSError:
+        return False
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return b" 200 " in head.split(b"\r\n", 1)[0] and b'"ok"' in body and b'"status"' in body
+
+
+class ThrottledProbe:
+    """A probe that asks at most every few seconds; its last answer serves in between."""
+
+    def __init__(self, probe: PortProbe, clock: Clock) -> None:
+        self._probe = probe
+        self._clock = clock
+        self._answers: dict[int, tuple[float, bool]] = {}
+
+    def __call__(self, port: int) -> bool:
+        now = self._clock.monotonic()
+        asked, answer = self._answers.get(port, (-PROBE_EVERY_SECONDS, False))
+        if port not in self._answers or now - asked >= PROBE_EVERY_SECONDS:
+            answer = self._probe(port)
+            self._answers[port] = (now, answer)
+        return answer
+
+
+def gateway_locks(layout: Layout) -> Iterator[LockFile]:
+    """Every gateway lock of this directory. In a copy, the lock that was copied along comes first."""
+    seen: set[tuple[int, int]] = set()
+    for directory in reversed(layout.lock_dirs) if layout.is_copy else layout.lock_dirs:
+        for name in _lock_names(directory):
+            lock = read_lock(directory / name, LockKind.GATEWAY)
+            if lock is None or (lock.identity.dev, lock.identity.ino) in seen or not _is_ours(lock, name, layout):
+                continue
+            seen.add((lock.identity.dev, lock.identity.ino))
+            yield lock
+
+
+def _lock_names(directory: Path) -> list[str]:
+    try:
+        names = os.listdir(directory)  # noqa: PTH208 - names only
+    except OSError:
+        return []
+    return sorted(name for name in names if name.startswith("gateway.") and name.endswith(".lock"))[:MAX_LOCKS]
+
+
+def _is_ours(lock: LockFile, name: str, layout: Layout) -> bool:
+    """By its name, which is a hash of the configuration's path; else by the path inside, however it is spelled."""
+    if name == STATE_LOCK_NAME:
+        return Path(lock.path).is_relative_to(layout.state_dir)
+    if name in layout.gateway_lock_names:
+        return True
+    stored = (lock.payload or {}).get("configPath")
+    return isinstance(stored, str) and os.path.realpath(stored) == os.path.realpath(layout.config_path)
+
+
+def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None) -> Gateway:
+    """What the locks and the port prove.
+
+    LIVE needs the lock's owner alive with its recorded start, or an answer on the port; DEAD a lock whose owner is
+    gone; ABSENT no lock and no answer. Everything else is UNKNOWN.
+
+    Args:
+        locks: the gateway locks, judged.
+        port: the configured port; a lock's own wins (2026.9.6 writes it).
+        probe: None: the port is not tried.
+    """
+    stale: Lock | None = None
+    for lock in locks:
+        if lock.verdict.kind is VerdictKind.HELD and _is_proof(lock):
+            return Gateway(GatewayState.LIVE, lock.pid, _port(lock, port), lock.created_at, "its lock's owner lives")
+        if lock.verdict.kind is VerdictKind.STALE:
+            stale = stale or lock
+    first = locks[0] if locks else None
+    port = _port(first, port)
+    pid = owner_pid(first.file) if first is not None else None
+    answers = probe(port) if probe is not None and port is not None else None
+    if answers:
+        return Gateway(GatewayState.LIVE, None, port, None, "its port answers, but no process seen here owns it")
+    if stale is not None:
+        return Gateway(GatewayState.DEAD, stale.pid, port, stale.created_at, f"its lock is stale ({_why(stale)})")
+    if first is None and answers is False:
+        return Gateway(GatewayState.ABSENT, None, port, None, "no lock, and nothing answers on its port")
+    if first is None:
+        return Gateway(GatewayState.UNKNOWN, None, port, None, "no lock; the port was not tried")
+    return Gateway(GatewayState.UNKNOWN, pid, port, first.created_at, f"its lock's owner is unknown ({_why(first)})")
+
+
+def _is_proof(lock: Lock) -> bool:
+    if "same-start" in lock.verdict.reasons:
+        return True
+    return lock.owner is not None and looks_like_openclaw(lock.owner.argv)
+
+
+def _port(lock: Lock | None, configured: int | None) -> int | None:
+    stored = whole((lock.file.payload or {}).get("port"), minimum=1) if lock is not None else None
+    return stored if stored is not None and stored < 65536 else configured
+
+
+def _why(lock: Lock) -> str:
+    return ", ".join(lock.verdict.reasons)

@@ -1,0 +1,175 @@
+"""A gateway's log, followed from its end: across rotation, truncation and replacement, with bounded memory.
+
+A writer that renames or truncates the file is noticed by device, inode and size at each `read`. Only the last
+`FIRST_BYTES` of a file are read when it is first seen.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from io import RawIOBase
+from pathlib import Path
+
+from clawtop.core.model import Event, Problem
+from clawtop.store.gateway.log_lines import BadLineError, Names, parse_line
+from clawtop.text import shown
+
+FIRST_BYTES = 1024 * 1024
+NEXT_BYTES = 8 * 1024 * 1024
+LINE_BYTES = 64 * 1024
+KEPT_EVENTS = 4_000
+KEPT_RUNS = 1_000
+
+DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
+"""Where every gateway of a machine logs that has no `logging.file`."""
+
+
+def _opened(path: Path) -> RawIOBase:
+    """Open a regular file. Raises OSError, also for what is none."""
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "not a regular file")
+    return file
+
+
+def find_log(directories: tuple[Path, ...]) -> Path | None:
+    """The newest daily `openclaw-*.log` of these directories."""
+    names = [path for directory in directories for path in _daily(directory)]
+    return max(names, key=lambda path: path.name, default=None)
+
+
+def _daily(directory: Path) -> list[Path]:
+    with suppress(OSError):
+        return [path for path in directory.glob("openclaw-*.log") if path.is_file()]
+    return []
+
+
+class LogTail:
+    """The recent events of one gateway's log.
+
+    The file that was read last stays open, so that what was written to it before a rotation is not lost.
+
+    Attributes:
+        events: the newest `KEPT_EVENTS`, oldest first.
+        problem: why the log cannot be read, or what was odd in it; None when all is well.
+        bad_lines: lines that could not be understood so far.
+        skipped_lines: lines over `LINE_BYTES` so far.
+    """
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self.problem: Problem | None = None
+        self.bad_lines = 0
+        self.skipped_lines = 0
+        self._file: RawIOBase | None = None
+        self._offset = 0
+        self._partial = b""
+        self._skipping = False
+        self._sessions: OrderedDict[str, str] = OrderedDict()
+
+    def read(self, path: Path | None, names: Names) -> tuple[Event, ...]:
+        """Read what was appended since the last call and return the events in it; `events` grows by them."""
+        if path is None:
+            self.problem = None
+            return ()
+        self.problem = None
+        fresh: list[Event] = []
+        try:
+            for chunk in self._appended(path):
+                fresh += [event for line in self._lines(chunk) if (event := self._event(line, names)) is not None]
+        except FileNotFoundError:
+            self.problem = Problem("log-missing", str(path), "the gateway's log does not exist")
+        except OSError as error:
+            why = shown(error.strerror or type(error).__name__, 120)
+            self.problem = Problem("log-unreadable", str(path), f"the gateway's log cannot be read: {why}")
+        self.events.extend(fresh)
+        self.problem = self.problem or self._oddities(path)
+        return tuple(fresh)
+
+    def close(self) -> None:
+        """Let go of the file; the next read begins anew."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _appended(self, path: Path) -> Iterator[bytes]:
+        """What is new, a piece for each file."""
+        fresh = _opened(path)
+        known = self._file
+        if known is not None:
+            yield self._rest(known, NEXT_BYTES)
+        if known is None or not os.path.sameopenfile(known.fileno(), fresh.fileno()):
+            self.close()
+            known = self._file = fresh
+        else:
+            fresh.close()
+            if os.fstat(known.fileno()).st_size >= self._offset:
+                return
+        self._offset, self._partial, self._skipping = 0, b"", False
+        yield self._rest(known, FIRST_BYTES)
+
+    def _rest(self, file: RawIOBase, most: int) -> bytes:
+        """What stands between the offset and the end; of more than `most` bytes the last."""
+        size = os.fstat(file.fileno()).st_size
+        if size - self._offset > most:
+            self._offset = size - most
+            self._partial, self._skipping = b"", True
+        file.seek(self._offset)
+        chunk = file.read(max(0, size - self._offset)) or b""
+        self._offset += len(chunk)
+        return chunk
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        *whole, self._partial = (self._partial + chunk).split(b"\n")
+        if self._skipping and whole:
+            del whole[0]
+            self._skipping = False
+        if len(self._partial) > LINE_BYTES:
+            self.skipped_lines += 1
+            self._partial = b""
+            self._skipping = True
+        lines = [line for line in whole if len(line) <= LINE_BYTES]
+        self.skipped_lines += len(whole) - len(lines)
+        return lines
+
+    def _event(self, line: bytes, names: Names) -> Event | None:
+        text = line.decode("utf-8", "replace").strip()
+        if not text:
+            return None
+        try:
+            event = parse_line(text, names)
+        except (BadLineError, RecursionError):
+            self.bad_lines += 1
+            return None
+        return self._placed(event) if event is not None else None
+
+    def _placed(self, event: Event) -> Event:
+        """With the session of its run, which only some lines name."""
+        if event.run_id is None:
+            return event
+        if event.session_key is None:
+            return replace(event, session_key=self._sessions.get(event.run_id))
+        self._sessions[event.run_id] = event.session_key
+        if len(self._sessions) > KEPT_RUNS:
+            self._sessions.popitem(last=False)
+        return event
+
+    def _oddities(self, path: Path) -> Problem | None:
+        said = [
+            f"{count} {what}"
+            for count, what in (
+                (self.bad_lines, "lines are not a gateway's"),
+                (self.skipped_lines, f"lines are longer than {LINE_BYTES // 1024} KiB"),
+            )
+            if count
+        ]
+        return Problem("log-odd-lines", str(path), " and ".join(said) + "; they are left out") if said else None

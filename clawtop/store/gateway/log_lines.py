@@ -1,0 +1,255 @@
+"""One line of a gateway's log becomes an Event.
+
+Two shapes are read: the JSON lines of the log file (all versions; formats of 2026.3.28 to 2026.9.6) and the plain
+console lines that 2026.3.28 needs for its lanes. Lines that mean nothing here give None; lines that are broken
+raise `BadLineError`, which names no content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from clawtop.core.model import Event, EventKind
+from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
+from clawtop.text import elided, shown
+
+SOURCE = "gateway-log"
+TEXT_LIMIT = 300
+
+_CONSOLE = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))\s+(?:\[(?P<subsystem>[^\]]+)\]\s+)?(?P<text>.*)"
+)
+_PAIR = re.compile(r'(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]\S*))')
+_COLLISIONS = (
+    ("session file changed while embedded prompt lock was released", EventKind.TAKEOVER),
+    ("session file locked (timeout", EventKind.CONTENDED),
+)
+"""Local coordination errors, in a line of their own or as what a session's turn failed of. The same turn's line about
+its global lane is not counted again."""
+
+
+class BadLineError(ValueError):
+    """A line that is neither JSON nor a console line, or whose time cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What clawtop knows by name and the log only by hash or id.
+
+    Attributes:
+        profiles: "sha256:<12 hex>" -> profile id.
+        sessions: session id -> session key.
+    """
+
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    sessions: Mapping[str, str] = field(default_factory=dict)
+
+
+def hashed_profile(profile_id: str) -> str:
+    """How the gateway's log writes a profile id (2026.3.28 to 2026.9.6)."""
+    return "sha256:" + hashlib.sha256(profile_id.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def parse_line(line: str, names: Names) -> Event | None:
+    """The event of one line, or None when it says nothing about failover, sessions or lanes. Raises BadLineError."""
+    record = _json_record(line) if line.startswith("{") else _console_record(line)
+    structured = _STRUCTURED.get(str(record.facts.get("event")))
+    if structured is not None:
+        return structured(record, names)
+    found = told(record.text, record.facts)
+    if found is None or found is TURN_FAILED:
+        collision = next((kind for words, kind in _COLLISIONS if words in record.text), None)
+        if collision is not None:
+            found = Told(collision, None if found is None else found.words, None if found is None else found.step)
+    if found is None:
+        return None
+    words = elided(found.words(record.facts, record.text), TEXT_LIMIT) if found.words is not None else None
+    return _event(record, names, found.kind, words, {"step": found.step} if found.step is not None else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    at: int
+    subsystem: str
+    text: str
+    facts: Mapping[str, Any]
+
+
+def _json_record(line: str) -> _Record:
+    try:
+        raw = json.loads(line)
+    except ValueError as error:
+        raise BadLineError("not JSON") from error
+    if not isinstance(raw, dict):
+        raise BadLineError("not an object")
+    meta = raw.get("_meta")
+    stamp = raw.get("time") or (meta.get("date") if isinstance(meta, dict) else None)
+    body = raw.get("1")
+    facts: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    first = raw.get("0")
+    subsystem = _subsystem(first)
+    text = next((part for part in (raw.get("2"), body, raw.get("message"), first) if isinstance(part, str)), "")
+    return _Record(_milliseconds(stamp), subsystem, text, facts or _pairs(text))
+
+
+def _subsystem(first: object) -> str:
+    if isinstance(first, str) and first.startswith("{"):
+        try:
+            named = json.loads(first)
+        except ValueError:
+            return ""
+        if isinstance(named, dict):
+            return str(named.get("subsystem", ""))
+    return ""
+
+
+def _console_record(line: str) -> _Record:
+    match = _CONSOLE.match(line)
+    if match is None:
+        raise BadLineError("neither JSON nor a console line")
+    text = match["text"]
+    return _Record(_milliseconds(match["time"]), match["subsystem"] or "", text, _pairs(text))
+
+
+def _milliseconds(stamp: object) -> int:
+    if not isinstance(stamp, str):
+        raise BadLineError("no time")
+    try:
+        parsed = datetime.fromisoformat(stamp)
+    except ValueError as error:
+        raise BadLineError("not a time") from error
+    if parsed.tzinfo is None:
+        raise BadLineError("a time without a zone")
+    return int(parsed.timestamp() * 1000)
+
+
+def _pairs(text: str) -> dict[str, Any]:
+    return {
+        match["key"]: match["plain"] if match["quoted"] is None else match["quoted"] for match in _PAIR.finditer(text)
+    }
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        return int(value)
+    return None
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _event(
+    record: _Record, names: Names, kind: EventKind, text: str | None = None, data: Mapping[str, Any] | None = None
+) -> Event:
+    facts = record.facts
+    profile = _string(facts.get("profileId")) or _string(facts.get("profile"))
+    lane = _string(facts.get("lane"))
+    session_key = _string(facts.get("sessionKey")) or names.sessions.get(_string(facts.get("sessionId")) or "")
+    if session_key is None and lane and lane.startswith("session:"):
+        session_key = lane.removeprefix("session:")
+    duration = _number(facts.get("durationMs"))
+    waited = _number(facts.get("waitMs"))
+    return Event(
+        at=record.at,
+        kind=kind,
+        source=SOURCE,
+        text=shown(text if text is not None else elided(record.text, TEXT_LIMIT), TEXT_LIMIT),
+        session_key=session_key,
+        lane=lane,
+        run_id=_string(facts.get("runId")),
+        provider=_string(facts.get("provider")),
+        model=_string(facts.get("model")),
+        profile=names.profiles.get(profile, profile) if profile else None,
+        reason=_string(facts.get("failoverReason")) or _string(facts.get("reason")),
+        duration_ms=duration
+        if duration is not None
+        else waited
+        if waited is not None
+        else _number(facts.get("waitedMs")),
+        data=dict(data or {}) | _kept(facts),
+    )
+
+
+_KEPT = (
+    "queueSize",
+    "queueDepth",
+    "active",
+    "queued",
+    "queueAhead",
+    "activeNow",
+    "errorCount",
+    "status",
+    "totalActive",
+)
+
+
+def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: number for key in _KEPT if (number := _number(facts.get(key))) is not None}
+
+
+def _mark(record: _Record, names: Names) -> Event:
+    facts = record.facts
+    window = _string(facts.get("windowType")) or "cooldown"
+    until = _number(facts.get("disabledUntil" if window == "disabled" else "cooldownUntil"))
+    reason = _string(facts.get("reason")) or "unknown"
+    for_long = f" for {rough(max(0, until - record.at))}" if until is not None else ""
+    reused = ", window already open" if facts.get("windowReused") is True else ""
+    return _event(
+        record,
+        names,
+        EventKind.MARK,
+        f"marked {window}{for_long}: {reason}{reused}",
+        {"until": until, "window": window},
+    )
+
+
+_DECISIONS = {
+    "rotate_profile": (EventKind.ROTATE, "rotate to the next profile"),
+    "fallback_model": (EventKind.FALLBACK, "fall back to the next model"),
+    "surface_error": (EventKind.FAILURE, "surface the error"),
+    "return_error_payload": (EventKind.FAILURE, "return the error"),
+}
+
+
+def _decision(record: _Record, names: Names) -> Event | None:
+    found = _DECISIONS.get(str(record.facts.get("decision")))
+    if found is None:
+        return None
+    kind, words = found
+    reason = _string(record.facts.get("failoverReason")) or ("timeout" if record.facts.get("timedOut") else "unknown")
+    return _event(record, names, kind, f"{words}: {reason}")
+
+
+def _agent_end(record: _Record, names: Names) -> Event | None:
+    if record.facts.get("isError") is not True:
+        return None
+    said = _string(record.facts.get("rawErrorPreview")) or _string(record.facts.get("error")) or "error"
+    return _event(record, names, EventKind.FAILURE, elided(said, TEXT_LIMIT))
+
+
+def _fallback(record: _Record, names: Names) -> Event:
+    facts = record.facts
+    candidate = f"{facts.get('candidateProvider')}/{facts.get('candidateModel')}"
+    following = facts.get("nextCandidateModel")
+    then = f", next {facts.get('nextCandidateProvider')}/{following}" if following else ", no further candidate"
+    reason = _string(facts.get("reason")) or "unknown"
+    return _event(record, names, EventKind.FALLBACK, f"{candidate} {facts.get('decision')}: {reason}{then}")
+
+
+_STRUCTURED: Mapping[str, Callable[[_Record, Names], Event | None]] = {
+    "auth_profile_failure_state_updated": _mark,
+    "embedded_run_failover_decision": _decision,
+    "embedded_run_agent_end": _agent_end,
+    "model_fallback_decision": _fallback,
+}

@@ -1,0 +1,1 @@
+"""Lock files, their protocol, and the processes that own them."""

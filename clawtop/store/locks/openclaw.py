@@ -1,0 +1,218 @@
+"""OpenClaw's lock files: publish, prove, release, break (formats.md 3 and 4).
+
+A lock is published together with its content, in one step: the content is written and flushed under a temporary name
+and then linked to the lock's name. A crash at any instant so leaves either no lock or one that every OpenClaw version
+can judge; an empty lock, which 2026.5.18 and later never remove, cannot come into being. Where hard links are
+impossible the lock is created exclusively and written at once, and `Published.how` says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.model import LockFile, Verdict, VerdictKind
+from clawtop.store import atomic
+from clawtop.store.locks.lockfile import read_lock
+
+
+class How(StrEnum):
+    """How a lock came into being: receipts name it."""
+
+    LINK = "created with its content in one step"
+    EXCLUSIVE = "created exclusively, then written: this file system has no hard links"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A lock that we hold: who it was when we made it."""
+
+    path: str
+    dev: int
+    ino: int
+    content: bytes
+    how: How
+
+
+class BreakOutcome(StrEnum):
+    """REMOVED: the stale lock is gone. GONE: there was none any more. CHANGED: another lock stands there now.
+    NOT_PROVEN: nothing proves its owner dead. DISPLACED: another lock had taken its place in the last instant, and a
+    third one came before it could be put back; its owner works without its lock.
+    """
+
+    REMOVED = "removed"
+    GONE = "gone"
+    CHANGED = "changed"
+    NOT_PROVEN = "not proven"
+    DISPLACED = "displaced"
+
+
+@dataclass(frozen=True, slots=True)
+class BreakResult:
+    """What `break_stale` did; `verdict` is the one it judged by, where it got that far."""
+
+    outcome: BreakOutcome
+    verdict: Verdict | None = None
+
+
+class Proposal:
+    """A lock that is ready to be published: its content waits under a temporary name.
+
+    Made before the wait for the lock begins, so that the flush to the disk never counts as time under the lock.
+    """
+
+    def __init__(self, path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> None:
+        """Write the content of the lock-to-be beside `path`. OSError where the directory refuses it.
+
+        `durable` flushes it to the disk. Session locks need no flush: after a power failure every OpenClaw version
+        removes an empty or garbled one by itself (formats.md 4), and a run takes and gives back several a second.
+        """
+        self.path = path
+        self.content = lock_content(payload, newline=newline)
+        self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
+        facts = Path(self._temporary).stat()
+        self._identity = (facts.st_dev, facts.st_ino)
+
+    def publish(self, *, keep: bool = False) -> Published | None:
+        """Take the lock's name now, or None when there is a lock.
+
+        Success uses the proposal up, unless `keep` leaves it to be published again after the release; then
+        `withdraw` has to follow some time.
+        """
+        if self._temporary is None:
+            raise ValueError("this lock was published or withdrawn")
+        try:
+            os.link(self._temporary, self.path)
+        except OSError as error:
+            how = self._how_else(self._temporary, error)
+        else:
+            how = How.LINK
+        if how is None:
+            return None
+        if not keep:
+            self.withdraw()
+        return Published(self.path, *self._identity, self.content, how)
+
+    def withdraw(self) -> None:
+        """Remove what waits under the temporary name. Does nothing the second time."""
+        if self._temporary is not None:
+            atomic.remove(self._temporary)
+            self._temporary = None
+
+    def _how_else(self, temporary: str, error: OSError) -> How | None:
+        """How the lock came to be ours although the link failed; None when it is somebody else's."""
+        if Path(temporary).stat().st_nlink == 2:
+            return How.LINK  # NFS lost the answer of a link that was made
+        if isinstance(error, FileExistsError):
+            return None
+        if not atomic.link_is_impossible(error):
+            raise error
+        try:
+            atomic.write_new(self.path, self.content, 0o666)
+        except FileExistsError:
+            return None
+        facts = Path(self.path).stat()
+        self._identity = (facts.st_dev, facts.st_ino)
+        return How.EXCLUSIVE
+
+
+def lock_content(payload: Mapping[str, Any], *, newline: bool = True) -> bytes:
+    """The bytes of a lock as OpenClaw writes them: JSON indented by two spaces; 2026.3 ends without a newline."""
+    return (json.dumps(payload, indent=2) + ("\n" if newline else "")).encode()
+
+
+def timestamp(now: int) -> str:
+    """`createdAt` as `Date.toISOString` writes it, from ms since the epoch."""
+    seconds, milliseconds = divmod(now, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"
+
+
+def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> Published | None:
+    """Create the lock at `path` with `payload`, or None when there is one already. `durable`: see `Proposal`.
+
+    Raises:
+        OSError: the directory is missing, read-only, full or not ours; nothing is left behind.
+    """
+    proposal = Proposal(path, payload, newline=newline, durable=durable)
+    try:
+        return proposal.publish()
+    finally:
+        proposal.withdraw()
+
+
+def still_ours(published: Published) -> bool:
+    """Whether the lock on the disk is the very file that we published, content included."""
+    try:
+        descriptor = os.open(published.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        facts = os.fstat(descriptor)
+        same_file = (facts.st_dev, facts.st_ino) == (published.dev, published.ino)
+        return same_file and os.read(descriptor, len(published.content) + 1) == published.content
+    finally:
+        os.close(descriptor)
+
+
+def release(published: Published) -> bool:
+    """Remove the lock if it is still ours; False when it was not, and then nothing is touched."""
+    if not still_ours(published):
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(published.path)  # noqa: PTH108 - somebody waits for it
+        return True
+    return False
+
+
+def break_stale(path: str, seen: LockFile, prove: Callable[[LockFile], Verdict]) -> BreakResult:
+    """Remove the lock at `path` if it is still the one that was `seen`, and `prove` says that its owner is dead.
+
+    The lock is renamed aside first and looked at again. If another lock had taken the name between the proof and the
+    rename, it is put back by a link, which never overwrites a newer one. The window that remains: in the microseconds
+    between rename and link the name is free, and whoever takes it then holds it beside the displaced owner
+    (DISPLACED). A process killed in that window leaves the displaced lock under a temporary name.
+    """
+    now = read_lock(path, seen.kind, agent=seen.agent, session_id=seen.session_id)
+    if now is None:
+        return BreakResult(BreakOutcome.GONE)
+    if now.identity != seen.identity:
+        return BreakResult(BreakOutcome.CHANGED)
+    verdict = prove(now)
+    if verdict.kind is not VerdictKind.STALE:
+        return BreakResult(BreakOutcome.NOT_PROVEN, verdict)
+    aside = atomic.sibling(path)
+    try:
+        Path(path).rename(aside)
+    except FileNotFoundError:
+        return BreakResult(BreakOutcome.GONE, verdict)
+    moved = read_lock(aside, seen.kind)
+    if moved is None:
+        return BreakResult(BreakOutcome.GONE, verdict)
+    if moved.identity == seen.identity:
+        atomic.remove(aside)
+        return BreakResult(BreakOutcome.REMOVED, verdict)
+    return BreakResult(_put_back(path, aside), verdict)
+
+
+def _put_back(path: str, aside: str) -> BreakOutcome:
+    try:
+        Path(path).hardlink_to(aside)
+    except FileExistsError:
+        atomic.remove(aside)
+        return BreakOutcome.DISPLACED
+    except OSError:
+        # No hard links here: a rename keeps the lock's inode. Looking first narrows the window, it does not close it.
+        if Path(path).exists():
+            atomic.remove(aside)
+            return BreakOutcome.DISPLACED
+        Path(aside).rename(path)
+        return BreakOutcome.CHANGED
+    atomic.remove(aside)
+    return BreakOutcome.CHANGED

@@ -1,0 +1,1 @@
+"""clawtop's own files: holders, journal, spooled marks, recordings."""

@@ -1,0 +1,57 @@
+"""The incident file: text for people with a recording inside, so that `clawtop replay` opens the same file."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from clawtop.core.model import Snapshot
+from clawtop.errors import OperationFailedError
+from clawtop.store.own.recording import Encoder, embedding
+from clawtop.text import masked, safe
+
+LIBRARIES = ("textual", "httpx", "watchfiles", "filelock", "pydantic", "psutil")
+
+
+def versions(snapshot: Snapshot, clawtop_version: str) -> tuple[tuple[str, str], ...]:
+    """What ran where: clawtop, OpenClaw, Python, the system, the libraries."""
+    installed = []
+    for library in LIBRARIES:
+        try:
+            installed.append((library, metadata.version(library)))
+        except metadata.PackageNotFoundError:
+            installed.append((library, "not installed"))
+    generation = f" (generation {snapshot.generation})" if snapshot.generation else ""
+    return (
+        ("clawtop", clawtop_version),
+        ("openclaw", (snapshot.openclaw_version or "unknown") + generation),
+        ("python", platform.python_version()),
+        ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        *installed,
+    )
+
+
+def bundle_text(text: str, snapshot: Snapshot, clawtop_version: str) -> str:
+    """The whole file: `text` for people, then the recording of `snapshot` and its events."""
+    encoder = Encoder(started_at=snapshot.taken_at, clawtop_version=clawtop_version)
+    content = encoder.add(snapshot) + encoder.finished()
+    return (
+        f"{masked(text)}\n## Recording\n\n<details><summary>Open it with <code>clawtop replay FILE</code></summary>\n\n"
+        f"~~~~text\n{embedding(content)}\n~~~~\n\n</details>\n"
+    )
+
+
+def write_bundle(path: Path, text: str) -> None:
+    """Write a new file, mode 0600. Raises OperationFailedError when it exists or cannot be written."""
+    name = safe(str(path), 200)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise OperationFailedError(f"{name} exists already", unchanged="It was left as it is") from error
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise OperationFailedError(f"cannot write {name}: {why}", unchanged="The incident was not saved") from error

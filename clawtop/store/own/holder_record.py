@@ -1,0 +1,145 @@
+"""The record of one session's admission: readable JSON, and back.
+
+Everything is checked on the way in; a record that says anything unexpected is a ValueError, never a guess.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.session.admission import Admission, Claimant, Closing, Holding
+
+_MAX_RECORD_BYTES = 4 * 1024 * 1024
+
+
+def load(path: Path) -> Admission:
+    """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, _MAX_RECORD_BYTES)
+    finally:
+        os.close(descriptor)
+    try:
+        return _parsed(json.loads(content))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError("not a holder record") from error
+
+
+def save(path: Path, state: Admission, author: str) -> None:
+    """Put `state` at `path` in one step, or remove it when the session is at rest.
+
+    Not flushed to the disk: a record names living processes, and none outlives a power failure.
+    """
+    if state.idle:
+        path.unlink(missing_ok=True)
+        return
+    temporary = f"{path}.{author}.tmp"
+    content = _text_of(_written(state))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            while content:
+                content = content[os.write(descriptor, content) :]
+        finally:
+            os.close(descriptor)
+        os.rename(temporary, path)  # noqa: PTH104 - a hot path: every acquire, phase and release
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108 - as above
+        raise
+
+
+def _text_of(record: dict[str, Any]) -> bytes:
+    """One member a line: readable, and without the slow encoder that `indent` would choose."""
+    members = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items())
+    return f"{{\n{members}\n}}\n".encode()
+
+
+def _written(state: Admission) -> dict[str, Any]:
+    holding, closing = state.holder, state.closing
+    return {
+        "session": state.session_file,
+        "holder": holding
+        and {
+            **_written_claimant(holding.who),
+            "granted_at": holding.granted_at,
+            "phase": holding.phase,
+            "profile": holding.profile,
+        },
+        "waiters": [_written_claimant(waiter) for waiter in state.waiters],
+        "closed": closing and {name: getattr(closing, name) for name in Closing.__slots__},
+        "freed_at": state.freed_at,
+        "next_ticket": state.next_ticket,
+    }
+
+
+def _written_claimant(who: Claimant) -> dict[str, Any]:
+    return {name: getattr(who, name) for name in Claimant.__slots__}
+
+
+def _parsed(record: dict[str, Any]) -> Admission:
+    holder, closed = record["holder"], record["closed"]
+    return Admission(
+        session_file=_text(record["session"]),
+        holder=None
+        if holder is None
+        else Holding(
+            _parsed_claimant(holder),
+            _number(holder["granted_at"]),
+            _text(holder["phase"]),
+            _maybe_text(holder["profile"]),
+        ),
+        waiters=tuple(_parsed_claimant(waiter) for waiter in record["waiters"]),
+        next_ticket=_number(record["next_ticket"]),
+        freed_at=_maybe_number(record["freed_at"]),
+        closing=None
+        if closed is None
+        else Closing(
+            drain_id=_text(closed["drain_id"]),
+            member=_text(closed["member"]),
+            pid=_number(closed["pid"]),
+            since=_number(closed["since"]),
+            expires_at=_number(closed["expires_at"]),
+            reason=_text(closed["reason"]),
+        ),
+    )
+
+
+def _parsed_claimant(part: dict[str, Any]) -> Claimant:
+    return Claimant(
+        token=_text(part["token"]),
+        member=_text(part["member"]),
+        pid=_number(part["pid"]),
+        lane=_text(part["lane"]),
+        run_id=_text(part["run_id"]),
+        since=_number(part["since"]),
+        session_key=_maybe_text(part["session_key"]),
+        agent=_maybe_text(part["agent"]),
+        deadline=_maybe_number(part["deadline"]),
+        wake=_text(part["wake"]),
+        ticket=_number(part["ticket"]),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a string")  # noqa: TRY004 - one kind of error for a record that cannot be understood
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError("not a whole number")  # noqa: TRY004 - as above
+    return value
+
+
+def _maybe_text(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _maybe_number(value: Any) -> int | None:
+    return None if value is None else _number(value)

@@ -1,0 +1,86 @@
+"""Marks that have not reached the store yet, as files in `<state>/clawtop/marks/` (0700), one mark each.
+
+A file belongs to the process that its name says (`store.holders.Presence`) while that process lives; afterwards the
+first clawtop that renames it to its own name has it. So a mark survives its process and is landed by exactly one other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from clawtop.core.cooldown.marking import Mark
+from clawtop.store.atomic import remove, write_new
+from clawtop.store.own.holders import Presence, holders_dir, is_alive
+
+_FIELDS = {item.name for item in fields(Mark)} - {"maybe_landed"}
+_serial = itertools.count(1)  # next() is atomic; makes names unique within the process
+
+
+def spool_dir(state_dir: str | Path) -> Path:
+    """Where a state directory's spooled marks are."""
+    return Path(state_dir) / "clawtop" / "marks"
+
+
+class MarkSpool:
+    """This process's view of the spool. Creates nothing before the first `put`."""
+
+    def __init__(self, state_dir: str | Path) -> None:
+        self.directory = spool_dir(state_dir)
+        self._holders = holders_dir(state_dir)
+
+    def put(self, mark: Mark) -> Path:
+        """Write a mark down. OSError or RefusedError when that cannot be done."""
+        member = Presence.of(self._holders).member
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = {name: value for name, value in asdict(mark).items() if name in _FIELDS and value is not None}
+        while True:
+            path = self.directory / f"{mark.at}.{member}.{next(_serial)}.json"
+            with contextlib.suppress(FileExistsError):
+                write_new(str(path), json.dumps(facts).encode() + b"\n", 0o600, durable=False)
+                return path
+
+    def drop(self, path: Path) -> None:
+        """The mark has landed, or its loss has been told."""
+        remove(str(path))
+
+    def adopt(self) -> Iterator[tuple[Path, Mark | None]]:
+        """Take over every mark whose process is gone: where it is now, and what it says (None: it cannot be read)."""
+        for path in self._orphans():
+            ours = (
+                self.directory / f"{path.name.split('.')[0]}.{Presence.of(self._holders).member}.{next(_serial)}.json"
+            )
+            try:
+                path.rename(ours)
+            except OSError:
+                continue
+            yield ours, _read(ours)
+
+    def _orphans(self) -> list[Path]:
+        try:
+            found = sorted(self.directory.glob("*.*.*.json"))
+        except OSError:
+            return []
+        members = {path.name.split(".")[1] for path in found}
+        gone = {member for member in members if not is_alive(self._holders, member)}
+        return [path for path in found if path.name.split(".")[1] in gone]
+
+
+def _read(path: Path) -> Mark | None:
+    try:
+        facts = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(facts, dict) or not set(facts) <= _FIELDS:
+        return None
+    texts = [facts.get(name) for name in _FIELDS - {"at"}]
+    required = all(isinstance(facts.get(name), str) for name in ("agent", "profile", "provider"))
+    at = facts.get("at")
+    if not required or not isinstance(at, int) or not all(isinstance(text, str | None) for text in texts):
+        return None
+    facts.setdefault("reason", None)
+    return Mark(**facts, maybe_landed=True)

@@ -1,0 +1,1 @@
+"""Where a state directory keeps what, and which generation it is."""

@@ -1,0 +1,101 @@
+"""What about this machine keeps clawtop from working as it should. Looks only; writes nothing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+from clawtop.core.model import GatewayState, Problem, Snapshot
+from clawtop.store.place.layout import Layout
+from clawtop.store.place.mounts import filesystem, mount_obstacles
+from clawtop.text import safe
+
+FEW_INSTANCES = 16
+
+
+def environment_problems(
+    layout: Layout, snapshot: Snapshot, watched: int, *, euid: int | None = None, proc: Path = Path("/proc")
+) -> tuple[Problem, ...]:
+    """Every finding, each with its place.
+
+    Args:
+        watched: how many directories the dashboard would watch.
+        euid: the effective user; None: this process's.
+        proc: where procfs is mounted.
+    """
+    return (
+        *_other_user(layout.state_dir, os.geteuid() if euid is None else euid),
+        *_mount(layout.state_dir),
+        *_links(layout),
+        *_namespace(snapshot),
+        *_inotify(watched, proc / "sys/fs/inotify"),
+    )
+
+
+def _other_user(state_dir: Path, euid: int) -> Iterator[Problem]:
+    owner = state_dir.stat().st_uid
+    if owner != euid:
+        yield Problem(
+            "other-user",
+            str(state_dir),
+            f"belongs to {_user(owner)}, and this is {_user(euid)}: nothing is written, and OpenClaw takes locks of"
+            " another user for dead",
+        )
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"{safe(pwd.getpwuid(uid).pw_name)} ({uid})"
+    except KeyError:
+        return f"user {uid}"
+
+
+def _mount(state_dir: Path) -> Iterator[Problem]:
+    for obstacle in mount_obstacles(state_dir):
+        yield Problem(
+            obstacle,
+            str(state_dir),
+            f"is on {safe(filesystem(state_dir), 40)}: processes of another host may hold its locks, so no lock is"
+            " ever proven stale, and runs on two hosts are not coordinated",
+        )
+
+
+def _links(layout: Layout) -> Iterator[Problem]:
+    for agent in layout.agents:
+        for directory in (agent.agent_dir, agent.sessions_dir):
+            try:
+                links = os.pathconf(directory, "PC_LINK_MAX")
+            except (OSError, ValueError):
+                continue
+            if 0 <= links <= 1:
+                yield Problem(
+                    "no-hard-links",
+                    str(directory),
+                    "has no hard links: locks are created empty for a moment, and a crash in it jams OpenClaw",
+                )
+
+
+def _namespace(snapshot: Snapshot) -> Iterator[Problem]:
+    gateway = snapshot.gateway
+    if gateway.state is GatewayState.LIVE and gateway.pid is None:
+        yield Problem(
+            "other-namespace",
+            snapshot.state_dir,
+            "its gateway answers, but no process seen here owns it: no lock is ever proven stale from here",
+        )
+
+
+def _inotify(watched: int, limits: Path) -> Iterator[Problem]:
+    for name, needed in (("max_user_watches", 2 * watched), ("max_user_instances", FEW_INSTANCES)):
+        try:
+            limit = int((limits / name).read_text())
+        except (OSError, ValueError):
+            continue
+        if limit < needed:
+            yield Problem(
+                "inotify-limit",
+                f"fs.inotify.{name}",
+                f"is {limit}; below {needed} changes may be noticed late, by polling",
+            )

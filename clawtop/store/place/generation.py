@@ -1,0 +1,114 @@
+"""Which of OpenClaw's storage generations a state directory is: by what is authoritative in it, never by a file's
+existence alone (formats.md 0 and 1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.model import Generation
+from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
+from clawtop.store.place.databases import has_auth_profiles, has_shared_store
+from clawtop.store.wire import mapping, text
+
+MAX_AUTH_BYTES = 16 * MEGABYTE
+PROFILES_FILE = "auth-profiles.json"
+STATE_FILE = "auth-state.json"
+_VERSION = re.compile(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
+_RECORDED_VERSION = re.compile(rb'"version":\s*"(20\d\d\.\d{1,2}\.\d{1,3}[^"\s]{0,20})",\s*"gitSha"')
+_TRAJECTORY_HEAD = 16 * 1024
+
+_SPANS = (
+    (Generation.A, (0, 0, 0), (2026, 3, 28)),
+    (Generation.B, (2026, 5, 18), (2026, 6, 1)),
+    (Generation.C, (2026, 6, 5), (2026, 7, 1)),
+    (Generation.D, (2026, 8, 2), (9999, 0, 0)),
+)
+"""First and last version that was looked at; what lies between two spans is decided by the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """A generation and how it is known. `proven` is False where it is a guess: then nothing is written."""
+
+    generation: Generation | None
+    how: str
+    proven: bool
+
+
+def generation_of(version: str | None) -> Generation | None:
+    """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None where the version does not tell."""
+    match = _VERSION.match((version or "").strip())
+    if match is None:
+        return None
+    number = (int(match[1]), int(match[2]), int(match[3]))
+    return next((generation for generation, first, last in _SPANS if first <= number <= last), None)
+
+
+def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:
+    """The generation of a state directory.
+
+    Args:
+        agent_dirs: the main agent's first.
+        last_touched: `meta.lastTouchedVersion` of the configuration.
+        seen: the version that recorded the newest trajectory.
+    """
+    if has_shared_store(state_dir):
+        return Detected(Generation.D, "the state database holds the shared auth store", proven=True)
+    if any(has_auth_profiles(agent_dir) for agent_dir in agent_dirs):
+        return Detected(Generation.C, "an agent database holds the auth store", proven=True)
+    for version, source in ((last_touched, "the configuration was last written by"), (seen, "a trajectory names")):
+        generation = generation_of(version)
+        if generation in {Generation.C, Generation.D}:
+            return Detected(generation, f"{source} {version}", proven=True)
+    return _by_json(agent_dirs, last_touched, seen)
+
+
+def _by_json(agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:
+    split = embedded = held_apart = found = False
+    for agent_dir in agent_dirs:
+        store = _object(agent_dir / PROFILES_FILE)
+        state = _object(agent_dir / STATE_FILE)
+        found = found or store is not None
+        embedded = embedded or _holds_state(store)
+        split = split or state is not None
+        held_apart = held_apart or _holds_state(state)
+    touched = generation_of(last_touched)
+    if touched is not None:
+        how = f"the configuration was last written by {last_touched}"
+        contradicted = touched is Generation.A and held_apart and not embedded
+        return Detected(
+            touched, f"{how}, but auth-state.json holds the state" if contradicted else how, not contradicted
+        )
+    if generation_of(seen) is not None:
+        return Detected(generation_of(seen), f"a trajectory names {seen}", proven=True)
+    if split:
+        return Detected(Generation.B, "auth-state.json stands beside the credentials", proven=True)
+    if embedded:
+        return Detected(Generation.A, "auth-profiles.json holds the state itself", proven=True)
+    if found:
+        return Detected(Generation.B, "nothing tells A from B yet, read as B", proven=False)
+    return Detected(None, "no auth store and no version", proven=False)
+
+
+def _holds_state(value: dict[str, Any] | None) -> bool:
+    return any(mapping((value or {}).get(key)) for key in ("usageStats", "order", "lastGood"))
+
+
+def _object(path: Path) -> dict[str, Any] | None:
+    try:
+        content, _stamp = read_bytes(path, MAX_AUTH_BYTES)
+        value = parse(content, str(path))
+    except (FileNotFoundError, UnreadableError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def recorded_version(trajectory: Path) -> str | None:
+    """The OpenClaw version that wrote a trajectory (2026.5.18 and later say so in its first lines)."""
+    match = _RECORDED_VERSION.search(read_head(trajectory, _TRAJECTORY_HEAD))
+    return text(match[1].decode("ascii", "replace")) if match else None

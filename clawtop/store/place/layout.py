@@ -1,0 +1,370 @@
+"""Where everything is: the state directory, its agents and its locks, found by OpenClaw's own rules (formats.md 1)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from clawtop.core.model import Generation, ModelRef, Problem
+from clawtop.errors import RefusedError, StateUnreadableError
+from clawtop.store import config as config_file
+from clawtop.store.config import ConfigRead, read_config
+from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.place.copies import copied_tmp, directories, foreign_roots
+from clawtop.store.place.generation import detect, recorded_version
+from clawtop.text import safe
+
+LEGACY_STATE_NAMES = (".clawdbot", ".moldbot")
+CONFIG_NAMES = ("openclaw.json", "clawdbot.json", "moldbot.json")
+MAIN_AGENT = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaths:
+    """An agent's places. `configured` is False for a directory that the configuration does not name."""
+
+    id: str
+    agent_dir: Path
+    sessions_dir: Path
+    sessions_store: Path
+    is_default: bool = False
+    configured: bool = True
+    models: tuple[ModelRef, ...] = ()
+    heartbeat_isolated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A state directory, located.
+
+    Attributes:
+        state_dir: absolute, as it was named (symbolic links stay).
+        main_agent_dir: the store that other agents inherit from.
+        lock_dirs: where gateway locks may be.
+        gateway_lock_names: their names there, by the configuration's path.
+        foreign_roots: in a copied directory, the state directory that its files speak of.
+        generation_how: how the generation is known, for people.
+        writable_generation: False where it is a guess; then nothing is written.
+    """
+
+    state_dir: Path
+    config_path: Path
+    config: ConfigRead = field(repr=False)
+    agents: tuple[AgentPaths, ...] = ()
+    main_agent_dir: Path = Path()
+    main_agent_id: str = MAIN_AGENT
+    lock_dirs: tuple[Path, ...] = ()
+    gateway_lock_names: tuple[str, ...] = ()
+    foreign_roots: tuple[str, ...] = ()
+    generation: Generation | None = None
+    version: str | None = None
+    generation_how: str = ""
+    writable_generation: bool = False
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def oauth_lock_dir(self) -> Path:
+        return self.state_dir / "locks" / "oauth-refresh"
+
+    @property
+    def is_copy(self) -> bool:
+        return bool(self.foreign_roots)
+
+    def agent(self, agent_id: str) -> AgentPaths | None:
+        """The agent with this id."""
+        return next((agent for agent in self.agents if agent.id == agent_id), None)
+
+    def map_path(self, path: str) -> Path | None:
+        """A path that stands in a file of this directory, as a path here: in a copy, the same place in the copy.
+
+        None for a path that a copy cannot contain, and for what is no absolute path.
+        """
+        if not path.startswith("/") or "\0" in path:
+            return None
+        normal = os.path.normpath(path)
+        if _is_below(normal, str(self.state_dir)):
+            return Path(normal)
+        for root in self.foreign_roots:
+            if _is_below(normal, root):
+                return self.state_dir / os.path.relpath(normal, root)
+            home = os.path.dirname(root)  # noqa: PTH120 - a path of another machine
+            if os.path.basename(root) == self.state_dir.name and _is_below(normal, home):  # noqa: PTH119
+                return self.state_dir.parent / os.path.relpath(normal, home)
+        return None if self.foreign_roots else Path(normal)
+
+    def resolve_inside(self, path: str | Path) -> Path:
+        """`path` after realpath, if it may be used (design.md 4.11).
+
+        Raises:
+            RefusedError: it is not a regular file of a known kind inside a discovered agent or sessions directory.
+        """
+        real = Path(os.path.realpath(path))
+        try:
+            regular = stat.S_ISREG(real.lstat().st_mode)
+        except (OSError, ValueError):
+            regular = False
+        if not regular:
+            raise RefusedError(f"{safe(path)} is not a file", unchanged="nothing was touched")
+        for directory, names in self._known_places():
+            if real.parent == Path(os.path.realpath(directory)) and names.fullmatch(real.name):
+                return real
+        raise RefusedError(
+            f"{safe(path)} is not a file of a known kind in an agent or sessions directory of {safe(self.state_dir)}",
+            unchanged="nothing was touched",
+        )
+
+    def _known_places(self) -> Iterator[tuple[Path, re.Pattern[str]]]:
+        for agent in self.agents:
+            yield agent.agent_dir, _AGENT_FILES
+            yield agent.sessions_dir, _SESSION_FILES
+            yield agent.sessions_store.parent, re.compile(re.escape(agent.sessions_store.name) + r"(?:\.lock)?")
+        yield self.main_agent_dir, _AGENT_FILES
+        yield self.oauth_lock_dir, _OAUTH_LOCKS
+
+
+_AGENT_FILES = re.compile(r"auth-profiles\.json(?:\.lock)?|auth-state\.json")
+_SESSION_FILES = re.compile(r"sessions\.json(?:\.lock)?|.+\.jsonl(?:\.lock)?", re.DOTALL)
+_OAUTH_LOCKS = re.compile(r".+\.lock", re.DOTALL)
+
+
+def locate(
+    state_dir: str | Path | None = None,
+    *,
+    env: Mapping[str, str],
+    home: Path,
+    uids: tuple[int, ...] | None = None,
+    last_config: ConfigRead | None = None,
+) -> Layout:
+    """Find the state directory and what belongs to it.
+
+    Args:
+        state_dir: named by the operator; else the environment and OpenClaw's defaults decide.
+        env: the environment that OpenClaw is taken to run in.
+        last_config: the last reading of the configuration, which stays in force while the file cannot be read.
+        uids: users whose gateway may serve the directory; default: the owner of the directory and this user.
+
+    Raises:
+        StateUnreadableError: there is none, or it is not a readable directory; names what was tried.
+    """
+    base_home = _home(env, home)
+    automatic = _automatic(env, base_home)
+    chosen = automatic if state_dir is None else Path(os.path.abspath(Path(state_dir).expanduser()))  # noqa: PTH100
+    own = _listing(chosen, automatic if state_dir is None else None)
+    follows_env = state_dir is None or os.path.realpath(chosen) == os.path.realpath(automatic)
+    path = _config_path(chosen, env, base_home, follows_env=follows_env)
+    roots = tuple(
+        _user_path(part, base_home) for part in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if part
+    )
+    config = read_config(path, include_roots=roots)
+    if config.raw is None and config.problems and last_config is not None and last_config.path == path:
+        config = replace(last_config, problems=config.problems, stamps=config.stamps)
+    agents_root = chosen / "agents"
+    names = directories(agents_root) if "agents" in own else ()
+    foreign = foreign_roots(chosen, path, names)
+    draft = Layout(chosen, path, config, foreign_roots=foreign)
+    agents = _agents(draft, names, env, base_home, follows_env=follows_env)
+    main_dir = next((agent.agent_dir for agent in agents if agent.id == MAIN_AGENT), agents_root / MAIN_AGENT / "agent")
+    seen = _seen_version(agents)
+    agent_dirs = list(dict.fromkeys((main_dir, *(agent.agent_dir for agent in agents))))
+    found = detect(chosen, agent_dirs, config.last_touched_version, seen)
+    problems = list(config.problems)
+    if not agents and not config.exists:
+        problems.append(Problem("empty-state-dir", str(chosen), "holds neither openclaw.json nor agents"))
+    elif found.generation is None or not found.proven:
+        problems.append(Problem("generation-guessed", str(chosen), f"{found.how}; clawtop writes nothing there"))
+    return Layout(
+        state_dir=chosen,
+        config_path=path,
+        config=config,
+        agents=agents,
+        main_agent_dir=main_dir,
+        lock_dirs=_lock_dirs(chosen, env, foreign, uids),
+        gateway_lock_names=_lock_names(path, foreign),
+        foreign_roots=foreign,
+        generation=found.generation,
+        version=config.last_touched_version or seen,
+        generation_how=found.how,
+        writable_generation=found.proven,
+        problems=tuple(problems),
+    )
+
+
+def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
+    """What has to stay as it is for a layout to stay true."""
+    watched: tuple[Path | str, ...] = (layout.state_dir, layout.state_dir / "agents", *layout.config.stamps)
+    stamps = {path: stamp_of(path) for path in watched}
+    for agent in layout.agents:
+        for name in ("auth-profiles.json", "auth-state.json", "openclaw-agent.sqlite"):
+            stamp = stamp_of(agent.agent_dir / name)
+            # A proven generation changes with the files that are there, a guessed one with what they hold.
+            stamps[agent.agent_dir / name] = stamp and (_THERE if layout.writable_generation else stamp)
+    return stamps
+
+
+_THERE = Stamp(0, 0, 0)
+
+
+# --- the state directory and the configuration -------------------------------------------------------------------
+
+
+def _home(env: Mapping[str, str], home: Path) -> Path:
+    explicit = env.get("OPENCLAW_HOME", "").strip()
+    if explicit in {"", "undefined", "null"}:
+        return home
+    return _user_path(explicit, home)
+
+
+def _user_path(value: str, home: Path) -> Path:
+    word = value.strip()
+    if word == "~" or word.startswith("~/"):
+        word = str(home) + word[1:]
+    return Path(os.path.abspath(word))  # noqa: PTH100 - lexical, as OpenClaw resolves it
+
+
+def _automatic(env: Mapping[str, str], home: Path) -> Path:
+    override = env.get("OPENCLAW_STATE_DIR", "").strip()
+    if override:
+        return _user_path(override, home)
+    profile = env.get("OPENCLAW_PROFILE", "").strip()
+    if profile and profile.lower() != "default":
+        return home / f".openclaw-{profile}"
+    usual = home / ".openclaw"
+    legacy = next((home / name for name in LEGACY_STATE_NAMES if _is_there(home / name)), None)
+    return legacy if legacy is not None and not _is_there(usual) else usual
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something stands there; what may not be looked at does not (Path.exists would raise)."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
+    try:
+        return set(os.listdir(state_dir))  # noqa: PTH208 - names only
+    except FileNotFoundError:
+        title = f"there is no state directory {safe(state_dir)}"
+    except NotADirectoryError:
+        title = f"{safe(state_dir)} is not a directory"
+    except PermissionError:
+        title = f"the state directory {safe(state_dir)} may not be read by this user"
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a usable path"
+        title = f"the state directory {safe(state_dir)} cannot be read ({reason})"
+    tried = "tried OPENCLAW_STATE_DIR, OPENCLAW_PROFILE, ~/.openclaw, ~/.clawdbot and ~/.moldbot; " if automatic else ""
+    raise StateUnreadableError(title, hint=f"{tried}name one with --state-dir")
+
+
+def _config_path(state_dir: Path, env: Mapping[str, str], home: Path, *, follows_env: bool) -> Path:
+    override = env.get("OPENCLAW_CONFIG_PATH", "").strip()
+    existing = next((state_dir / name for name in CONFIG_NAMES if _is_there(state_dir / name)), None)
+    if override and (follows_env or existing is None):
+        return _user_path(override, home)
+    return existing or state_dir / CONFIG_NAMES[0]
+
+
+# --- agents ------------------------------------------------------------------------------------------------------
+
+
+def _agents(
+    draft: Layout, names: tuple[str, ...], env: Mapping[str, str], home: Path, *, follows_env: bool
+) -> tuple[AgentPaths, ...]:
+    """Configured agents first, in their order; then what else has a directory. Without either there is none."""
+    configured = config_file.agents(draft.config)
+    models = config_file.default_models(draft.config)
+    known = {agent.id for agent in configured}
+    others = [name for name in names if name not in known]
+    if draft.config.exists and not known and MAIN_AGENT not in names:
+        others.insert(0, MAIN_AGENT)
+    override = env.get("OPENCLAW_AGENT_DIR", "").strip() or env.get("PI_CODING_AGENT_DIR", "").strip()
+    main_override = _user_path(override, home) if override and follows_env else None
+    agents = [
+        replace(
+            _placed(draft, agent.id, agent.agent_dir, home, main_override),
+            is_default=agent.is_default,
+            models=agent.models,
+            heartbeat_isolated=agent.heartbeat_isolated,
+        )
+        for agent in configured
+    ]
+    agents += [
+        replace(
+            _placed(draft, name, None, home, main_override),
+            is_default=not known and name == MAIN_AGENT,
+            configured=not known,
+            models=models,
+        )
+        for name in others
+    ]
+    return tuple(agents)
+
+
+def _placed(
+    draft: Layout, agent: str, configured_dir: str | None, home: Path, main_override: Path | None
+) -> AgentPaths:
+    own = draft.state_dir / "agents" / agent
+    agent_dir = own / "agent"
+    if configured_dir is not None:
+        wanted = _user_path(configured_dir, home)
+        agent_dir = draft.map_path(str(wanted)) or agent_dir
+    elif agent == MAIN_AGENT and main_override is not None:
+        agent_dir = main_override
+    store = own / "sessions" / "sessions.json"
+    if draft.config.session_store is not None:
+        wanted = _user_path(draft.config.session_store.replace("{agentId}", agent), home)
+        store = draft.map_path(str(wanted)) or store
+    return AgentPaths(agent, agent_dir, store.parent, store)
+
+
+def _seen_version(agents: tuple[AgentPaths, ...]) -> str | None:
+    """The version in the newest trajectory of the first agent that has one."""
+    for agent in agents:
+        newest: tuple[int, str] | None = None
+        try:
+            with os.scandir(agent.sessions_dir) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".trajectory.jsonl") and entry.is_file():
+                        candidate = (entry.stat().st_mtime_ns, entry.path)
+                        newest = max(newest, candidate) if newest else candidate
+        except OSError:
+            continue
+        version = recorded_version(Path(newest[1])) if newest else None
+        if version:
+            return version
+    return None
+
+
+# --- gateway locks -----------------------------------------------------------------------------------------------
+
+
+def _lock_dirs(
+    state_dir: Path, env: Mapping[str, str], foreign: tuple[str, ...], uids: tuple[int, ...] | None
+) -> tuple[Path, ...]:
+    if uids is None:
+        try:
+            uids = (state_dir.stat().st_uid, os.getuid())
+        except OSError:
+            uids = (os.getuid(),)
+    temporary = next((env[name] for name in ("TMPDIR", "TMP", "TEMP") if env.get(name)), "/tmp")  # noqa: S108
+    roots = [Path(temporary.rstrip("/") or "/"), state_dir / "tmp"]
+    places = [root / f"openclaw-{uid}" for root in roots for uid in uids]
+    if foreign:
+        for root in (state_dir / "tmp", copied_tmp(state_dir)):
+            if root is not None:
+                places += [root / name for name in directories(root) if name.startswith("openclaw-")]
+    return tuple(dict.fromkeys(places))
+
+
+def _lock_names(config_path: Path, foreign: tuple[str, ...]) -> tuple[str, ...]:
+    """`gateway.<first 8 hex digits of the config path's SHA-256>.lock`, for every way to write the path."""
+    paths = [str(config_path), os.path.realpath(config_path), *(f"{root}/{config_path.name}" for root in foreign)]
+    hashes = (hashlib.sha256(os.fsencode(path)).hexdigest()[:8] for path in paths)
+    return tuple(dict.fromkeys(f"gateway.{digest}.lock" for digest in hashes))
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")

@@ -1,0 +1,1 @@
+"""What a call to a provider needs: credentials, secrets, models."""

@@ -1,0 +1,1 @@
+"""Sessions and their transcripts: rows, trajectories, what is appended."""

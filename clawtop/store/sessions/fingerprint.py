@@ -1,0 +1,33 @@
+"""What a session file looks like now, for the fence."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from clawtop.core.session.fence import MISSING, Fingerprint
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """The file's fingerprint, symlinks followed. OSError when it is there and cannot be looked at."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return MISSING
+    return Fingerprint(True, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+def read_range(path: Path, start: int, end: int) -> bytes | None:
+    """The bytes from `start` up to `end`; None when they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(end - start)
+    except OSError:
+        return None
+
+
+def digest(path: Path, size: int) -> bytes | None:
+    """A digest of the first `size` bytes; None when they are not there."""
+    content = read_range(path, 0, size)
+    return hashlib.blake2b(content).digest() if content is not None and len(content) == size else None

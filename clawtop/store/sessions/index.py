@@ -1,0 +1,135 @@
+"""sessions.json as rows, and the locks and trajectories that lie beside the transcripts (formats.md 5).
+
+Generations A to C write sessions.json; clawtop never does while a gateway can be running.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic_core import ValidationError
+
+from clawtop.core.model import Problem, Session
+from clawtop.core.session.activity import KNOWN_STATUSES, RUNNING
+from clawtop.core.session.lanes import classify_session_key
+from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
+from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
+
+MAX_SESSIONS_BYTES = 64 * MEGABYTE
+SETTLED = KNOWN_STATUSES - {RUNNING}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsRead:
+    """One reading of a sessions.json. In `rows`, `active` is False for a settled status, else not judged yet."""
+
+    rows: tuple[Session, ...] = ()
+    problem: Problem | None = None
+    stamp: Stamp | None = None
+
+
+def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
+    """The rows of an agent's sessions.json; none if there is no file."""
+    where = str(agent.sessions_store)
+    try:
+        content, stamp = read_bytes(where, MAX_SESSIONS_BYTES)
+        entries = _entries(content, where)
+    except FileNotFoundError:
+        return SessionsRead()
+    except UnreadableError as error:
+        return SessionsRead(problem=error.problem)
+    files = _Files(agent, layout)
+    sharing = {other.id for other in layout.agents if other.sessions_store == agent.sessions_store}
+    owners = {f"agent:{name}": name for name in sharing}
+    return SessionsRead(
+        tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items()), None, stamp
+    )
+
+
+def _owner(key: str, owners: Mapping[str, str], default: str) -> str:
+    """The agent of a key `agent:<id>:...`, for a store that several agents share."""
+    return owners.get(key[: key.find(":", 6)], default) if len(owners) > 1 else default
+
+
+def _entries(content: bytes, where: str) -> Mapping[str, Any]:
+    try:
+        return cast("dict[str, Any]", SESSIONS.validate_json(content))
+    except ValidationError:
+        pass  # not JSON, not an object, or JSON that only a laxer parser takes (lone surrogates, giant numbers)
+    value = parse(content, where)
+    if not isinstance(value, dict):
+        raise UnreadableError(Problem("wrong-type", where, "is not an object"))
+    return value
+
+
+class _Files:
+    """Where a session's transcript is: what the entry says, mapped into a copied directory, inside the sessions
+    directory; else `<session id>.jsonl` there, as OpenClaw falls back.
+    """
+
+    def __init__(self, agent: AgentPaths, layout: Layout) -> None:
+        self._directory = f"{agent.sessions_dir}/"
+        self._layout = layout
+        tail = f"/agents/{agent.id}/sessions/"
+        known = [self._directory, os.path.realpath(agent.sessions_dir) + "/"]
+        self._prefixes = tuple(dict.fromkeys([*known, *(root + tail for root in layout.foreign_roots)]))
+
+    def of(self, stored: str | None, session_id: str | None) -> str | None:
+        for name in self._candidates(stored, session_id):
+            if name not in {"", ".", ".."} and "/" not in name and "\0" not in name:
+                return self._directory + name
+        return None
+
+    def _candidates(self, stored: str | None, session_id: str | None) -> Iterator[str]:
+        if stored is not None:
+            yield from (stored.removeprefix(prefix) for prefix in self._prefixes if stored.startswith(prefix))
+            parts = stored.split("/")
+            if len(parts) == 1 or parts[-2] == "sessions":
+                yield parts[-1]
+        if session_id is not None:
+            yield f"{session_id}.jsonl"
+
+
+def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
+    if not isinstance(entry, dict):
+        problem = Problem("bad-session", key, "its entry is not an object")
+        return Session(agent, key, None, None, problems=(problem,), lane_class=classify_session_key(key))
+    values, problems = session_entry(key, entry)
+    get = values.get
+    session_id, status = get("sessionId"), get("status")
+    settled = status in SETTLED
+    if status is not None and status not in KNOWN_STATUSES:
+        problems = (*problems, Problem("unknown-status", key, "its status is none that clawtop knows"))
+    return Session(
+        agent=agent,
+        key=key,
+        session_id=session_id,
+        file=files.of(get("sessionFile"), session_id),
+        status=_shared(status),
+        active=False if settled else None,
+        active_how=sys.intern(f"stored as {status}") if settled else "",
+        problems=problems,
+        updated_at=get("updatedAt"),
+        started_at=get("startedAt"),
+        ended_at=get("endedAt"),
+        provider=_shared(get("modelProvider") or get("providerOverride")),
+        model=_shared(get("model") or get("modelOverride")),
+        profile=_shared(get("authProfileOverride")),
+        profile_source=_shared(get("authProfileOverrideSource")),
+        compaction_count=get("compactionCount"),
+        profile_compaction_count=get("authProfileOverrideCompactionCount"),
+        lane_class=classify_session_key(key),
+        aborted_last_run=flag(get("abortedLastRun")),
+        suspension=suspension(get("quotaSuspension")),
+        total_tokens=get("totalTokens"),
+    )
+
+
+def _shared(value: str | None) -> str | None:
+    """The one object for a text that thousands of entries have in common."""
+    return None if value is None else sys.intern(value)

@@ -1,0 +1,161 @@
+"""Writing transcripts in OpenClaw's format (version 3), and the session list's entry for a session of our own.
+
+Entries are appended in one write under the session's lock (the caller's), complete lines or nothing. Ids continue one
+parent chain. What clawtop does not know of a turn, it does not invent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from clawtop.errors import OperationFailedError, UsageError
+from clawtop.store.sessions.conversation import Conversation
+from clawtop.text import safe
+
+VERSION = 3
+NO_COST: Mapping[str, int] = {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as the transcript keeps it. Token counts are OpenClaw's four."""
+
+    text: str
+    api: str
+    provider: str
+    model: str
+    stop_reason: str = "stop"
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    response_id: str | None = None
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        counts = {
+            "input": self.input,
+            "output": self.output,
+            "cacheRead": self.cache_read,
+            "cacheWrite": self.cache_write,
+        }
+        return {**counts, "totalTokens": sum(counts.values()), "cost": dict(NO_COST)}
+
+
+class EntryChain:
+    """Makes entries that continue a conversation, each naming the one before as its parent."""
+
+    def __init__(self, conversation: Conversation, new_id: Callable[[], str] = lambda: secrets.token_hex(4)) -> None:
+        self._parent = conversation.leaf
+        self._ids = set(conversation.ids)
+        self._new_id = new_id
+
+    def user(self, text: str, at: int) -> dict[str, Any]:
+        """The user's message, at `at` ms since the epoch."""
+        return self._message(at, {"role": "user", "content": [{"type": "text", "text": text}], "timestamp": at})
+
+    def assistant(self, reply: Reply, at: int) -> dict[str, Any]:
+        """The answer, at `at` ms since the epoch."""
+        message = {
+            "role": "assistant",
+            "content": [{"type": "text", "text": reply.text}],
+            "api": reply.api,
+            "provider": reply.provider,
+            "model": reply.model,
+            "usage": reply.usage,
+            "stopReason": reply.stop_reason,
+            "timestamp": at,
+        }
+        return self._message(at, message | ({"responseId": reply.response_id} if reply.response_id else {}))
+
+    def model_change(self, provider: str, model: str, at: int) -> dict[str, Any]:
+        """From here on this model answers."""
+        return self._entry("model_change", at, {"provider": provider, "modelId": model})
+
+    def _message(self, at: int, message: Mapping[str, Any]) -> dict[str, Any]:
+        return self._entry("message", at, {"message": message})
+
+    def _entry(self, kind: str, at: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        name = self._new_id()
+        while name in self._ids:
+            name = self._new_id()
+        entry = {"type": kind, "id": name, "parentId": self._parent, "timestamp": iso(at), **body}
+        self._ids.add(name)
+        self._parent = name
+        return entry
+
+
+def header(session_id: str, cwd: str, at: int) -> dict[str, Any]:
+    """The first line of a transcript."""
+    return {"type": "session", "version": VERSION, "id": session_id, "timestamp": iso(at), "cwd": cwd}
+
+
+def encoded(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    """Entries as lines, as JavaScript writes them: compact, UTF-8, lone surrogates escaped."""
+    lines = []
+    for entry in entries:
+        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+        try:
+            lines.append(line.encode())
+        except UnicodeEncodeError:
+            lines.append(json.dumps(entry, separators=(",", ":")).encode())
+    return b"".join(line + b"\n" for line in lines)
+
+
+def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line: bool = False) -> None:
+    """Append the entries to a transcript, creating it (0644 less the umask) if need be; all of them or none.
+
+    The caller holds the session's lock. `after_half_line`: what stands there ends inside a line, which gets its end
+    first so that it spoils nothing but itself.
+
+    Raises:
+        OperationFailedError: the disk refused; the file is as it was.
+    """
+    data = (b"\n" if after_half_line else b"") + encoded(entries)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o644)
+        try:
+            before = os.fstat(descriptor).st_size
+            try:
+                _write_whole(descriptor, data)
+            except BaseException:
+                os.ftruncate(descriptor, before)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise OperationFailedError(
+            f"{safe(path)} cannot be written: {error.strerror or error}", unchanged="the transcript is as it was"
+        ) from error
+
+
+def _write_whole(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def session_id_for(sessions_dir: Path, key: str) -> str:
+    """The id of the session that clawtop makes for an unknown KEY: the same in every process.
+
+    Raises UsageError for a key that is not text.
+    """
+    directory = os.path.realpath(sessions_dir)
+    try:
+        return str(uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_URL, Path(directory).as_uri()), key))
+    except UnicodeEncodeError:
+        raise UsageError(f"{safe(key, 80)} is not a session key: it is not text") from None
+
+
+def iso(at: int) -> str:
+    """Milliseconds since the epoch as JavaScript's `toISOString` gives them."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
