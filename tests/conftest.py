@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +11,24 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", settings.get_profile("steady"), derandomize=False)
 settings.load_profile(os.environ.get("CLAWTOP_HYPOTHESIS", "steady"))
+
+
+SLOW_TIMEOUT_S = 600
+"""For one test that is slow or runs a real OpenClaw; a timeout of its own comes first."""
+
+
+def pytest_configure() -> None:
+    """Programs under test get the default SIGINT, also where the shell started us with it ignored (`pytest &`)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What runs a real OpenClaw is slow, and what is slow has more time."""
+    if item.get_closest_marker("interop"):
+        item.add_marker("slow")
+    if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
 
 
 @pytest.fixture
