@@ -35,8 +35,8 @@ store/  the disk: one module per format, nothing else knows it
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
-    live/             hub: dirty sources -> snapshots; feed, gateway_http, gateway_watch, tape; player: a recording in
-                      the hub's place
+    gateway/          what a live gateway says: http (its health), watch (the rounds, beside the hub)
+    live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
     operations/       execute: plans -> receipts; locked, receipts, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, candidates, marks, leftovers

@@ -74,7 +74,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "snapshot",
         "watch",
     ),
-    "engine": ("providers", "live", "operations", "prompt", "drive", "drain"),
+    "engine": ("providers", "gateway", "live", "operations", "prompt", "drive", "drain"),
 }
 """Room -> its groups, from what stands below to what stands above. A group imports itself and the groups before it."""
 

@@ -51,8 +51,8 @@ def _incident_parts() -> tuple[ExtraPart, ...]:
 
 def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) -> tuple[SnapshotReader, Feed]:
     """The reader and what feeds a live screen or a recording from it: hub, gateway, tape."""
+    from clawtop.engine.gateway.watch import GatewayWatch
     from clawtop.engine.live.feed import Feed
-    from clawtop.engine.live.gateway_watch import GatewayWatch
     from clawtop.engine.live.hub import Hub
 
     watch = GatewayWatch(clock) if args.at is None else None
@@ -103,7 +103,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     import asyncio
 
     from clawtop.core.model import GatewayState
-    from clawtop.engine.live.gateway_watch import GatewayWatch
+    from clawtop.engine.gateway.watch import GatewayWatch
 
     watch = GatewayWatch(SystemClock())
     reader = open_reader(args, None, (*_incident_parts(), watch))

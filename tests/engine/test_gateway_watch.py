@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, LaneStats
-from clawtop.engine.live.gateway_http import GatewayReport
-from clawtop.engine.live.gateway_watch import INTERVAL_SECONDS, GatewayWatch, Probe
+from clawtop.engine.gateway.http import GatewayReport
+from clawtop.engine.gateway.watch import INTERVAL_SECONDS, GatewayWatch, Probe
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.gateway.token import gateway_token
 from clawtop.store.locks.processes import listens

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from clawtop.core.model import Snapshot
-from clawtop.engine.live.gateway_watch import GatewayWatch
+from clawtop.engine.gateway.watch import GatewayWatch
 from clawtop.engine.live.tape import Tape
 from clawtop.errors import ClawtopError
 

@@ -17,7 +17,7 @@ from clawtop.store.locks.processes import listens
 from clawtop.store.place.layout import Layout
 
 if TYPE_CHECKING:
-    from clawtop.engine.live.gateway_http import GatewayReport
+    from clawtop.engine.gateway.http import GatewayReport
 
 FIRST_SECONDS = 1.0
 INTERVAL_SECONDS = 5.0
@@ -101,6 +101,6 @@ def _same(before: GatewayReport, after: GatewayReport) -> bool:
 
 
 def _probe(watch: GatewayWatch) -> Probe:
-    from clawtop.engine.live.gateway_http import GatewayProbe  # httpx, after the first paint
+    from clawtop.engine.gateway.http import GatewayProbe  # httpx, after the first paint
 
     return GatewayProbe(watch.clock, token=watch.token, listens=listens)

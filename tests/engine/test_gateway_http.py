@@ -11,8 +11,8 @@ import pytest
 
 from clawtop.core.incident.metrics import lanes_of_metrics
 from clawtop.core.model import Gateway, GatewayState
-from clawtop.engine.live import gateway_http as module
-from clawtop.engine.live.gateway_http import INTERVAL_SECONDS, GatewayProbe
+from clawtop.engine.gateway import http as module
+from clawtop.engine.gateway.http import INTERVAL_SECONDS, GatewayProbe
 from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
