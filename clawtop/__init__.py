@@ -45,6 +45,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene: freeing one, stage by stage
 
+export/  metrics for Prometheus: metrics (THE table), families, gauges, counts, exposition, dashboard; rules.yml
+
 view/  pure: a Snapshot and a time become rows and lines; no terminal library
     line, columns     what everything is made of; humanize, words, ordering
     facts             what rows have in common: provider_facts

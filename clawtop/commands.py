@@ -480,6 +480,14 @@ COMMANDS: tuple[Command, ...] = (
         usage="[--json]",
     ),
     Command(
+        "export",
+        "Export",
+        "Metrics for Prometheus, over HTTP or as a text file; alert rules; a dashboard for Grafana.",
+        Group.SHELL,
+        verb="export",
+        usage="[--listen ADDRESS:PORT | --textfile PATH] [--once] [--rules] [--dashboard]",
+    ),
+    Command(
         "selftest",
         "Selftest",
         "Replay the five outages that this engine answers, and measure.",

@@ -49,15 +49,17 @@ def _incident_parts() -> tuple[ExtraPart, ...]:
     return config_part, IncidentPart()
 
 
-def live_feed(args: argparse.Namespace, clock: Clock, tape: Tape | None = None) -> tuple[SnapshotReader, Feed]:
-    """The reader and what feeds a live screen or a recording from it: hub, gateway, tape."""
+def live_feed(
+    args: argparse.Namespace, clock: Clock, tape: Tape | None = None, seen: Callable[[], None] = lambda: None
+) -> tuple[SnapshotReader, Feed]:
+    """The reader and what feeds a live screen or a recording from it: hub, gateway, tape. `seen`: as for the hub."""
     from clawtop.engine.gateway.watch import GatewayWatch
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.hub import Hub
 
     watch = GatewayWatch(clock) if args.at is None else None
     reader = open_reader(args, clock, (_LaterParts(_incident_parts), *((watch,) if watch is not None else ())))
-    return reader, Feed(Hub(reader, clock), tape, watch)
+    return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
 
 class _LaterParts:

@@ -51,11 +51,21 @@ class Hub:
     after it is delivered in any case.
     """
 
-    def __init__(self, reader: Reader, clock: Clock, *, poll_seconds: float = 2.0, native: bool = True) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Clock,
+        *,
+        poll_seconds: float = 2.0,
+        native: bool = True,
+        seen: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`seen` is called after each read that succeeded, with news or without."""
         self._reader = reader
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._native = native
+        self._seen = seen
         self._dirty = asyncio.Event()
         self._resumed = asyncio.Event()
         self._resumed.set()
@@ -112,6 +122,7 @@ class Hub:
                 self._failing = True
                 failed(error)
             else:
+                self._seen()
                 self._follow(self._reader.watch_directories())
                 snapshot = self._annotated(snapshot)
                 if self._failing or not same_content(self._latest, snapshot):

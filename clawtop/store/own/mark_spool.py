@@ -26,6 +26,14 @@ def spool_dir(state_dir: str | Path) -> Path:
     return Path(state_dir) / "clawtop" / "marks"
 
 
+def spooled_marks(state_dir: str | Path) -> int:
+    """How many marks wait on disk, of living processes and of those that are gone. Creates nothing."""
+    try:
+        return sum(path.name.endswith(".json") for path in spool_dir(state_dir).iterdir())
+    except OSError:
+        return 0
+
+
 class MarkSpool:
     """This process's view of the spool. Creates nothing before the first `put`."""
 

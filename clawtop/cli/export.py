@@ -1,0 +1,140 @@
+"""`clawtop export`: metrics for Prometheus, over HTTP or as a text file; alert rules; a Grafana dashboard."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawtop.clock import Clock, SystemClock
+from clawtop.errors import ClawtopError, UsageError
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
+    from clawtop.export.exposition import Exporter
+
+DEFAULT_PORT = 9477
+TEXTFILE_SECONDS = 15.0
+"""How often the file is written when nothing changes; ages and countdowns in it would stand still otherwise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        help=f"answer scrapes of /metrics here (default: 127.0.0.1:{DEFAULT_PORT}; other hosts only when you say so)",
+    )
+    where.add_argument("--textfile", metavar="PATH", type=Path, help="keep this file current for the node exporter")
+    where.add_argument("--rules", action="store_true", help="print alert rules for Prometheus")
+    where.add_argument("--dashboard", action="store_true", help="print a dashboard for Grafana")
+    parser.add_argument(
+        "--once", action="store_true", help="with --textfile: write once; without: print the metrics once"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export until interrupted. Exit 0; 3 when the port or the file cannot be had."""
+    if args.rules:
+        sys.stdout.write(files("clawtop.export").joinpath("rules.yml").read_text(encoding="utf-8"))
+        return 0
+    if args.dashboard:
+        from clawtop.export.dashboard import dashboard
+
+        sys.stdout.write(json.dumps(dashboard(), indent=2) + "\n")
+        return 0
+    address, port = _listening(args.listen)
+    exporter_type = _exporter()
+    clock = SystemClock()
+    exporter = exporter_type(clock)
+    if args.once:
+        return _once(args, exporter)
+    return asyncio.run(_export(args, exporter, clock, address, port))
+
+
+def _exporter() -> type[Exporter]:
+    try:
+        from clawtop.export.exposition import Exporter
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "exporting metrics needs the package prometheus-client", hint="install clawtop with its extra [export]"
+        ) from error
+    return Exporter
+
+
+def _listening(text: str | None) -> tuple[str, int]:
+    if text is None:
+        return "127.0.0.1", DEFAULT_PORT
+    address, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise UsageError(f"--listen wants ADDRESS:PORT, not {text!r}"[:200])
+    return address.strip("[]") or "127.0.0.1", int(port)
+
+
+def _once(args: argparse.Namespace, exporter: Exporter) -> int:
+    from clawtop.cli.common import load_whole_incident
+    from clawtop.export.exposition import write_textfile
+
+    snapshot = load_whole_incident(args)
+    exporter.take(snapshot, _spooled(snapshot))
+    if args.textfile is None:
+        sys.stdout.write(exporter.text().decode("ascii", "backslashreplace"))
+    else:
+        write_textfile(args.textfile, exporter.text())
+    return 0
+
+
+async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, address: str, port: int) -> int:
+    from clawtop.cli.common import live_feed
+    from clawtop.export.exposition import write_textfile
+
+    changed = asyncio.Event()
+    _reader, feed = live_feed(args, clock, seen=exporter.seen)
+
+    def deliver(snapshot: Snapshot) -> None:
+        exporter.take(snapshot, _spooled(snapshot))
+        changed.set()
+
+    def failed(_error: ClawtopError) -> None:
+        exporter.failed()
+
+    async def write() -> None:
+        await changed.wait()
+        while True:
+            changed.clear()
+            await asyncio.to_thread(write_textfile, args.textfile, exporter.text())
+            await clock.sleep(1.0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TEXTFILE_SECONDS - 1.0):
+                    await changed.wait()
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if args.textfile is None:
+        server = exporter.serve(address, port)
+        print(f"clawtop: metrics at http://{address}:{server.server_port}/metrics", file=sys.stderr, flush=True)
+    work = [asyncio.create_task(feed.run(deliver, failed)), asyncio.create_task(stop.wait())]
+    if args.textfile is not None:
+        work.append(asyncio.create_task(write()))
+    done, pending = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for task in done:
+        task.result()
+    return 0
+
+
+def _spooled(snapshot: Snapshot) -> int:
+    """How many marks wait on disk."""
+    from clawtop.store.own.mark_spool import spooled_marks
+
+    return spooled_marks(snapshot.state_dir)

@@ -1,0 +1,147 @@
+"""Metrics in Prometheus' text format: for a scrape over HTTP, or as a file for the node exporter."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from clawtop.clock import Clock
+from clawtop.core.model import Snapshot
+from clawtop.errors import OperationFailedError
+from clawtop.export import families, metrics
+from clawtop.export.counts import Counts
+from clawtop.export.families import Distribution, MetricType, Sample
+from clawtop.export.gauges import gauges, providers_of
+from clawtop.text import masked, safe
+
+LABEL_LENGTH = 120
+LOOPBACK = "127.0.0.1"
+
+
+class Exporter(Collector):
+    """The newest snapshot as a collector: gauges are computed at the scrape, counters as events come.
+
+    `take` and `failed` may be called by another thread than the scrapes; the lock guards all mutable state.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._snapshot: Snapshot | None = None
+        self._spooled = 0
+        self._read_at: float | None = None
+        self._counts = Counts()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def take(self, snapshot: Snapshot, spooled_marks: int = 0) -> None:
+        """A new snapshot."""
+        with self._lock:
+            self._snapshot, self._spooled = snapshot, spooled_marks
+            self._read_at = self._clock.monotonic()
+            self._counts.take(snapshot.events, providers_of(snapshot))
+
+    def seen(self) -> None:
+        """The state was read, and nothing in it had changed."""
+        with self._lock:
+            self._read_at = self._clock.monotonic()
+
+    def failed(self) -> None:
+        """A read failed: what was read last is exported on, and its age says so."""
+        with self._lock:
+            self._counts.failed_read()
+
+    def text(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What `prometheus-client` asks for at each scrape."""
+        with self._lock:
+            snapshot, read_at = self._snapshot, self._read_at
+            found: list[Sample] = list(self._counts.samples())
+            waits = self._counts.distributions()
+            found.append(Sample(metrics.MARKS_SPOOLED, (), self._spooled))
+        if read_at is not None:
+            found.append(Sample(metrics.READ_AGE, (), max(0.0, self._clock.monotonic() - read_at)))
+        if snapshot is not None:
+            now = self._clock.now_ms() if snapshot.judged_at is None else snapshot.judged_at
+            found += gauges(snapshot, now)
+        by_metric: dict[families.Metric, list[Sample]] = {}
+        for sample in found:
+            by_metric.setdefault(sample.metric, []).append(sample)
+        for metric in metrics.METRICS:
+            if metric.type is MetricType.HISTOGRAM:
+                yield _histogram(metric, [wait for wait in waits if wait.metric is metric])
+            elif metric in by_metric:
+                yield _family(metric, by_metric[metric])
+
+    def serve(self, address: str, port: int) -> WSGIServer:
+        """Answer scrapes at `http://address:port/metrics` in daemon threads.
+
+        Raises OperationFailedError when the port cannot be had.
+        """
+        try:
+            server, _thread = start_http_server(port, address, self._registry)
+        except (OSError, OverflowError, socket.gaierror) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise OperationFailedError(
+                f"cannot listen on {safe(address, 80)}:{port}: {why}",
+                hint="name another port with --listen ADDRESS:PORT",
+                unchanged="nothing is exported",
+            ) from error
+        return server
+
+
+def write_textfile(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step, readable by everybody, as the node exporter's directory wants it.
+
+    Raises OperationFailedError; the file is then as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            with suppress(OSError):
+                temporary.unlink()
+        raise OperationFailedError(
+            f"cannot write {safe(str(path), 200)}: {error.strerror or type(error).__name__}",
+            hint="the directory must exist and be writable",
+            unchanged="the file is as it was",
+        ) from error
+
+
+def _family(metric: families.Metric, samples: list[Sample]) -> Metric:
+    kind = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
+    name = metric.full_name.removesuffix("_total") if metric.type is MetricType.COUNTER else metric.full_name
+    family = kind(name, metric.help, labels=metric.labels)
+    for sample in samples:
+        family.add_metric(_labels(sample.labels), float(sample.value))
+    return family
+
+
+def _histogram(metric: families.Metric, distributions: list[Distribution]) -> Metric:
+    family = HistogramMetricFamily(metric.full_name, metric.help, labels=metric.labels)
+    for one in distributions:
+        buckets = [(f"{bound:g}", float(count)) for bound, count in one.buckets.items()]
+        family.add_metric(_labels(one.labels), [*buckets, ("+Inf", float(one.count))], one.total)
+    return family
+
+
+def _labels(values: tuple[str, ...]) -> list[str]:
+    return [safe(masked(value), LABEL_LENGTH) for value in values]

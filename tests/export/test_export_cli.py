@@ -1,0 +1,98 @@
+"""`clawtop export` as a process: once, over HTTP until a signal, as a text file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.big_state import make
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("export"), agents=2, profiles=10, sessions=20, locks=4).state_dir
+
+
+def _command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "clawtop", "export", *words]
+
+
+@contextmanager
+def _running(*words: str) -> Iterator[subprocess.Popen[str]]:
+    child = subprocess.Popen(_command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def test_once_prints_the_metrics(state_dir: Path) -> None:
+    done = subprocess.run(
+        _command("--once", "--state-dir", str(state_dir)), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "clawtop_profile_usable{" in done.stdout
+    assert "clawtop_lane_wait_seconds" in done.stdout
+
+
+def test_scrapes_are_answered_until_a_signal(state_dir: Path) -> None:
+    with _running("--listen", "127.0.0.1:0", "--state-dir", str(state_dir)) as child:
+        assert child.stderr is not None
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/metrics", child.stderr.readline())
+        assert found is not None
+        with urllib.request.urlopen(found[0], timeout=30) as answer:
+            assert b"clawtop_read_failures_total" in answer.read()
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(timeout=30) == 0
+
+
+def test_a_text_file_follows_the_state(state_dir: Path, tmp_path: Path) -> None:
+    target = tmp_path / "clawtop.prom"
+    done = subprocess.run(
+        _command("--once", "--textfile", str(target), "--state-dir", str(state_dir)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == ""
+    assert "clawtop_agent_usable_in_seconds{" in target.read_text()
+
+
+def test_a_directory_without_permission_is_named(state_dir: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        _command("--once", "--textfile", str(tmp_path / "no" / "x"), "--state-dir", str(state_dir)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert "cannot write" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rules_and_dashboard_need_no_state(tmp_path: Path) -> None:
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    rules = subprocess.run(_command("--rules"), capture_output=True, text=True, check=True, env=environment, timeout=60)
+    assert "alert: ClawtopBotsAreSilent" in rules.stdout
+    board = subprocess.run(
+        _command("--dashboard"), capture_output=True, text=True, check=True, env=environment, timeout=60
+    )
+    assert json.loads(board.stdout)["title"]
+
+
+@pytest.mark.parametrize("words", ["nonsense", "127.0.0.1:x", "127.0.0.1:70000"])
+def test_a_wrong_address_is_a_usage_error(words: str) -> None:
+    done = subprocess.run(_command("--listen", words), capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 64

@@ -1,0 +1,170 @@
+"""What Prometheus reads: the exposition of real states, counters that count once, label values, the text file."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from clawtop.core.model import (
+    AgentInfo,
+    AuthStore,
+    Credential,
+    Event,
+    EventKind,
+    ModelRef,
+    Profile,
+    Snapshot,
+    UsageStats,
+)
+from clawtop.errors import OperationFailedError
+from clawtop.export import metrics
+from clawtop.export.counts import WAIT_BUCKETS
+from clawtop.export.exposition import Exporter, write_textfile
+from tests.support.clocks import ManualClock
+from tests.support.samples import Sample, samples
+
+SECRET = "sk-ant-" + "a1B2" * 12
+
+
+def _series(exporter: Exporter) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exporter.text().decode())
+        for sample in family.samples
+    }
+
+
+def _state(now: int, *, until: int | None = None, reason: str = "rate_limit") -> Snapshot:
+    profiles = tuple(
+        Profile(f"acme:{name}", "acme", Credential("api_key"), "main", stats=stats)
+        for name, stats in (
+            ("one", UsageStats(error_count=2, cooldown_until=until, cooldown_reason=reason)),
+            ("two", UsageStats()),
+        )
+    )
+    agent = AgentInfo(
+        "main", "/s/a", "/s/s", models=(ModelRef("acme", "m"),), store=AuthStore("main", "/s/a/x", profiles=profiles)
+    )
+    return Snapshot(1, now, "host", "/s", None, "2026.5.20", agents=(agent,))
+
+
+def test_a_cooling_profile_is_told_with_its_reason_and_seconds() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    exporter.take(_state(clock.now_ms(), until=clock.now_ms() + 90_000))
+    series = _series(exporter)
+    labels = (("agent", "main"), ("profile", "acme:one"), ("provider", "acme"))
+    assert series["clawtop_profile_usable", labels] == 0
+    assert series["clawtop_profile_back_seconds", labels] == 90
+    assert series["clawtop_profile_errors", labels] == 2
+    state = tuple(sorted((*labels, ("state", "cooling"), ("reason", "rate_limit"))))
+    assert series["clawtop_profile_state", state] == 1
+    assert series["clawtop_provider_usable_profiles", (("agent", "main"), ("provider", "acme"))] == 1
+    assert series["clawtop_agent_usable_in_seconds", (("agent", "main"),)] == 0
+
+
+def test_what_never_comes_back_is_infinite_and_time_passes_between_scrapes() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    state = _state(clock.now_ms(), until=clock.now_ms() + 90_000)
+    agent = state.agents[0]
+    assert agent.store is not None
+    only = replace(agent, store=replace(agent.store, profiles=agent.store.profiles[:1]))
+    exporter.take(replace(state, agents=(only,)))
+    clock.pause(30)
+    assert _series(exporter)["clawtop_agent_usable_in_seconds", (("agent", "main"),)] == 60
+    assert only.store is not None
+    keyless = replace(only.store.profiles[0], credential=Credential("api_key", has_secret=False))
+    exporter.take(replace(state, agents=(replace(only, store=replace(only.store, profiles=(keyless,))),)))
+    assert _series(exporter)["clawtop_agent_usable_in_seconds", (("agent", "main"),)] == math.inf
+
+
+def test_events_count_once_however_often_a_snapshot_shows_them() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    failure = Event(1, EventKind.FAILURE, "engine", "429", provider="acme", reason="rate_limit")
+    rotate = Event(2, EventKind.ROTATE, "engine", "next", provider="acme")
+    waited = Event(3, EventKind.ACQUIRE, "registry", "holds", lane="main", duration_ms=2_000)
+    strange = Event(4, EventKind.FAILURE, "log", "x", provider="not-configured", reason="made-up")
+    state = _state(clock.now_ms())
+    everything = (failure, rotate, waited, strange)
+    for events in (everything[:1], everything[:3], everything, everything[1:]):
+        exporter.take(replace(state, events=events))
+    series = _series(exporter)
+    assert series["clawtop_failures_total", (("provider", "acme"), ("reason", "rate_limit"))] == 1
+    assert series["clawtop_failures_total", (("provider", "other"), ("reason", "other"))] == 1
+    assert series["clawtop_rotations_total", (("provider", "acme"),)] == 1
+    assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "2"))] == 1
+    assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "1"))] == 0
+    assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "+Inf"))] == 1
+    assert 2.0 in WAIT_BUCKETS
+
+
+def test_the_age_of_the_last_good_read_grows_while_reads_fail() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    exporter.take(_state(clock.now_ms()))
+    clock.pause(40)
+    exporter.failed()
+    series = _series(exporter)
+    assert series["clawtop_read_age_seconds", ()] == 40
+    assert series["clawtop_read_failures_total", ()] == 1
+    exporter.seen()
+    assert _series(exporter)["clawtop_read_age_seconds", ()] == 0
+
+
+def test_no_secret_and_no_control_byte_becomes_a_label() -> None:
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    state = _state(clock.now_ms(), until=clock.now_ms() + 1_000, reason=f"\x1b[31m {SECRET}\n")
+    exporter.take(state)
+    text = exporter.text()
+    assert SECRET.encode() not in text
+    assert b"\x1b" not in text
+    assert _series(exporter)
+
+
+@pytest.mark.parametrize("sample", samples(), ids=str)
+def test_promtool_accepts_every_real_state(sample: Sample) -> None:
+    exporter = Exporter(ManualClock())
+    exporter.take(sample.reader().read())
+    known = {metric.full_name for metric in metrics.METRICS}
+    for family in text_string_to_metric_families(exporter.text().decode()):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert name in known
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        done = subprocess.run([promtool, "check", "metrics"], input=exporter.text(), capture_output=True, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, b"")
+
+
+def test_a_scrape_is_answered_and_a_taken_port_is_named() -> None:
+    exporter = Exporter(ManualClock())
+    exporter.take(_state(1_700_000_000_000))
+    server = exporter.serve("127.0.0.1", 0)
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
+            assert b"clawtop_profile_usable" in answer.read()
+        with pytest.raises(OperationFailedError, match="cannot listen"):
+            exporter.serve("127.0.0.1", server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_the_text_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "clawtop.prom"
+    write_textfile(target, b"one 1\n")
+    write_textfile(target, b"two 2\n")
+    assert target.read_bytes() == b"two 2\n"
+    assert target.stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in tmp_path.iterdir()] == ["clawtop.prom"]
+    with pytest.raises(OperationFailedError, match="cannot write"):
+        write_textfile(tmp_path / "gone" / "x.prom", b"")
