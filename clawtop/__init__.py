@@ -29,7 +29,8 @@ store/  the disk: one module per format, nothing else knows it
     sessions/         index (sessions.json), rows, entry, trajectory, transcript_write, conversation, fingerprint
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
-    own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, bundle
+    own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, deltas,
+                      bundle
     provider/         for a call: credentials, secrets, model_config
     for all           config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again

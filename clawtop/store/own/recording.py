@@ -13,17 +13,16 @@ import json
 import os
 import textwrap
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
-from typing import Any, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import OperationFailedError, StateUnreadableError
-from clawtop.text import masked, safe
+from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
+from clawtop.text import safe
 
 FORMAT = 1
 FLUSH_EVERY = 20
@@ -34,15 +33,6 @@ _GZIP = 31
 _CHUNK = 64 * 1024
 _BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
 _END = "-----END CLAWTOP RECORDING-----"
-
-_SNAPSHOT = TypeAdapter(Snapshot)
-_PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")
-_PLAIN: Mapping[str, TypeAdapter[Any]] = {
-    name: TypeAdapter(kind) for name, kind in get_type_hints(Snapshot).items() if name in _PARTS
-}
-_ALWAYS = frozenset({"number", "taken_at"})
-_ABSENT = object()
-_EVENT = TypeAdapter(Event)
 
 
 def recordings_dir(state_dir: str | Path) -> Path:
@@ -73,32 +63,14 @@ class Encoder:
         """Start a new stream, with a complete snapshot first."""
         self._packer = zlib.compressobj(6, zlib.DEFLATED, _GZIP)
         self._pending = self._packer.compress(_line(self._header))
-        self._before: Snapshot | None = None
-        self._events: set[tuple[object, ...]] = set()
+        self._changes = Changes()
         self._records = 0
 
     def add(self, value: Snapshot) -> bytes:
         """The bytes that `value` adds: its new events, then what changed since the last one."""
-        before = self._before
-        if before is None or value.events != before.events:
-            self._tell(value.events)
-        changed = {
-            name: _delta(name, getattr(before, name, None), part)
-            for name in _PARTS
-            if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
-        }
-        if changed.keys() - _ALWAYS:
-            at = value.taken_at if value.judged_at is None else value.judged_at
-            self._record({"at": at, "set": changed})
-            self._before = value
+        for record in self._changes.of(value):
+            self._record(record)
         return self._taken()
-
-    def _tell(self, events: tuple[Event, ...]) -> None:
-        fresh = {_identity(event): event for event in events}
-        for identity, event in fresh.items():
-            if identity not in self._events:
-                self._record({"at": event.at, "event": _dumped(_EVENT, event)})
-        self._events = set(fresh)
 
     def flushed(self) -> bytes:
         """The bytes that make everything so far readable."""
@@ -175,57 +147,8 @@ class Recorder:
         return OperationFailedError(f"cannot record to {name}: {why}", unchanged="Nothing more is recorded")
 
 
-def _identity(event: Event) -> tuple[object, ...]:
-    return (event.at, event.kind, event.source, event.text, event.run_id, event.lane)
-
-
 def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(_masked(record), separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, dict):
-        return {key: _masked(part) for key, part in value.items()}
-    return [_masked(part) for part in value] if isinstance(value, list) else value
-
-
-def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
-    """`value` as JSON would hold it. Read-only views of mappings are not known to pydantic."""
-    return adapter.dump_python(value, mode="json", fallback=dict, warnings=False)
-
-
-def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
-    """What turns one value of a part into another, as JSON: the whole, or what stands in a list from here to there."""
-    plain = _PLAIN[name]
-    if not (isinstance(before, tuple) and isinstance(after, tuple)):
-        return {"is": _dumped(plain, after)}
-    most = min(len(before), len(after))
-    start = next((index for index in range(most) if before[index] != after[index]), most)
-    most -= start
-    same = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
-    middle = after[start : len(after) - same]
-    if len(before) == len(after):
-        differing = [index for index, item in enumerate(middle, start) if before[index] != item]
-        items = _dumped(plain, tuple(after[index] for index in differing))
-        return {"differs": dict(zip(map(str, differing), items, strict=True))}
-    return {"splice": [start, len(before) - same, _dumped(plain, middle)]}
-
-
-def _applied(before: Any, delta: dict[str, Any]) -> Any:
-    if "is" in delta:
-        return delta["is"]
-    changed = list(before)
-    if "splice" in delta:
-        start, end, items = delta["splice"]
-        if not 0 <= start <= end <= len(changed):
-            raise IndexError("a splice outside of its list")
-        changed[start:end] = items
-        return changed
-    for index, value in delta["differs"].items():
-        changed[int(index)] = value
-    return changed
+    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,25 +171,18 @@ class Recording:
 
 @dataclass(slots=True)
 class _Loading:
-    """The values so far; a part is parsed when it changes, so that frames share what they have in common."""
+    """The frames and events so far."""
 
-    parts: dict[str, Any] = field(default_factory=dict)
-    value: Snapshot | None = None
+    assembly: Assembly = field(default_factory=Assembly)
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
     def take(self, record: dict[str, Any]) -> None:
-        if "event" in record:
-            self.events.append(_EVENT.validate_python(record["event"]))
-            return
-        for name, delta in record["set"].items():
-            self.parts[name] = _applied(self.parts.get(name), delta)
-        if self.value is None:
-            self.value = _SNAPSHOT.validate_python(self.parts)
+        value = self.assembly.take(record)
+        if isinstance(value, Event):
+            self.events.append(value)
         else:
-            fresh = {name: _PLAIN[name].validate_python(self.parts[name]) for name in record["set"] if name in _PLAIN}
-            self.value = replace(self.value, **fresh)
-        self.frames.append(Frame(record["at"], self.value))
+            self.frames.append(Frame(record["at"], value))
 
 
 def load_recording(path: Path) -> Recording:
@@ -300,7 +216,7 @@ def decoded(content: bytes, name: str) -> Recording:
             loading.take(json.loads(line))
     except EOFError:
         problem = "the recording is cut short; it is shown as far as it goes"
-    except (zlib.error, ValueError, KeyError, TypeError, IndexError, AttributeError, ValidationError):
+    except (zlib.error, *SENSELESS):
         problem = f"the recording is damaged after {len(loading.frames)} snapshots; it is shown up to there"
     if not loading.frames:
         raise StateUnreadableError(f"{name} holds no snapshot" + (f": {problem}" if problem else ""))

@@ -1,0 +1,136 @@
+"""Snapshots as records of what changed, and back: the content of recordings, and of what a host of a fleet sends.
+
+A record is JSON-ready: `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the record before, or
+`{"at": ms, "event": {...}}`. Of a part that is a list only what differs is told. Foreign text passes `masked` on its
+way out; whoever reads records of others gets ValueError, KeyError, TypeError, IndexError, AttributeError or pydantic's
+ValidationError from one that makes no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from clawtop.core.model import Event, Snapshot
+from clawtop.text import masked
+
+_SNAPSHOT = TypeAdapter(Snapshot)
+_PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")
+_PLAIN: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(kind) for name, kind in get_type_hints(Snapshot).items() if name in _PARTS
+}
+_ALWAYS = frozenset({"number", "taken_at"})
+_ABSENT = object()
+_EVENT = TypeAdapter(Event)
+
+SENSELESS = (ValueError, KeyError, TypeError, IndexError, AttributeError, ValidationError)
+"""What a record that makes no sense raises."""
+
+
+class Changes:
+    """Turns snapshots into records: each event once, when it first appears; parts of a snapshot when they change."""
+
+    def __init__(self) -> None:
+        self._before: Snapshot | None = None
+        self._events: set[tuple[object, ...]] = set()
+
+    def of(self, value: Snapshot) -> list[dict[str, Any]]:
+        """The records that `value` adds: its new events, then what changed since the last one."""
+        before = self._before
+        records = self._told(value.events) if before is None or value.events != before.events else []
+        changed = {
+            name: _delta(name, getattr(before, name, None), part)
+            for name in _PARTS
+            if (part := getattr(value, name)) != getattr(before, name, _ABSENT) or name in _ALWAYS
+        }
+        if changed.keys() - _ALWAYS:
+            at = value.taken_at if value.judged_at is None else value.judged_at
+            records.append(masked_record({"at": at, "set": changed}))
+            self._before = value
+        return records
+
+    def _told(self, events: tuple[Event, ...]) -> list[dict[str, Any]]:
+        fresh = {_identity(event): event for event in events}
+        known, self._events = self._events, set(fresh)
+        return [
+            masked_record({"at": event.at, "event": _dumped(_EVENT, event)})
+            for identity, event in fresh.items()
+            if identity not in known
+        ]
+
+
+@dataclass(slots=True)
+class Assembly:
+    """Builds snapshots from records; parts are parsed when they change, so that snapshots share what is equal.
+
+    `value` is the snapshot so far, without events.
+    """
+
+    parts: dict[str, Any] = field(default_factory=dict)
+    value: Snapshot | None = None
+
+    def take(self, record: dict[str, Any]) -> Event | Snapshot:
+        """Apply one record. Raises `SENSELESS`."""
+        if "event" in record:
+            return _EVENT.validate_python(record["event"])
+        for name, delta in record["set"].items():
+            self.parts[name] = _applied(self.parts.get(name), delta)
+        if self.value is None:
+            self.value = _SNAPSHOT.validate_python(self.parts)
+        else:
+            fresh = {name: _PLAIN[name].validate_python(self.parts[name]) for name in record["set"] if name in _PLAIN}
+            self.value = replace(self.value, **fresh)
+        return self.value
+
+
+def _identity(event: Event) -> tuple[object, ...]:
+    return (event.at, event.kind, event.source, event.text, event.run_id, event.lane)
+
+
+def masked_record(value: Any) -> Any:
+    """JSON-ready values with every string masked."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, dict):
+        return {key: masked_record(part) for key, part in value.items()}
+    return [masked_record(part) for part in value] if isinstance(value, list) else value
+
+
+def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
+    """`value` as JSON would hold it. Read-only views of mappings are not known to pydantic."""
+    return adapter.dump_python(value, mode="json", fallback=dict, warnings=False)
+
+
+def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
+    """What turns one value of a part into another, as JSON: the whole, or what stands in a list from here to there."""
+    plain = _PLAIN[name]
+    if not (isinstance(before, tuple) and isinstance(after, tuple)):
+        return {"is": _dumped(plain, after)}
+    most = min(len(before), len(after))
+    start = next((index for index in range(most) if before[index] != after[index]), most)
+    most -= start
+    same = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
+    middle = after[start : len(after) - same]
+    if len(before) == len(after):
+        differing = [index for index, item in enumerate(middle, start) if before[index] != item]
+        items = _dumped(plain, tuple(after[index] for index in differing))
+        return {"differs": dict(zip(map(str, differing), items, strict=True))}
+    return {"splice": [start, len(before) - same, _dumped(plain, middle)]}
+
+
+def _applied(before: Any, delta: dict[str, Any]) -> Any:
+    if "is" in delta:
+        return delta["is"]
+    changed = list(before)
+    if "splice" in delta:
+        start, end, items = delta["splice"]
+        if not 0 <= start <= end <= len(changed):
+            raise IndexError("a splice outside of its list")
+        changed[start:end] = items
+        return changed
+    for index, value in delta["differs"].items():
+        changed[int(index)] = value
+    return changed
