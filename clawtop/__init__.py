@@ -32,7 +32,7 @@ store/  the disk: one module per format, nothing else knows it
     own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, deltas,
                       bundle
     provider/         for a call: credentials, secrets, model_config
-    for all           config, config_part, wire, json_text, atomic
+    for all           door: the only one who opens a file; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library

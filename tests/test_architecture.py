@@ -59,6 +59,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "diff",
     ),
     "store": (
+        "door",
         "json_text",
         "wire",
         "atomic",
@@ -185,6 +186,64 @@ def test_the_map_names_every_module(room: str) -> None:
     words = set(re.findall(r"\w+", (PACKAGE / "__init__.py").read_text()))
     missing = [path.stem for path in sorted((PACKAGE / room).rglob("*.py")) if path.stem not in {"__init__", *words}]
     assert missing == []
+
+
+DOORLESS = {
+    "store/door.py": "it is the door",
+    "store/locks/processes.py": "the process table: the kernel's own files",
+    "store/place/mounts.py": "the same",
+    "store/place/environment.py": "the same",
+    "store/place/databases.py": "databases",
+    "store/sqlite/": "SQLite opens its files itself",
+    "ui/terminal.py": "the terminal and the environment of this process",
+    "ui/terminal_output.py": "the same",
+    "engine/prompt/process_title.py": "this process's own command line",
+    "cli/main.py": "/dev/null in the place of a closed pipe",
+}
+"""Where a file may be opened without the door, and why."""
+
+OPENERS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "touch"}
+
+
+@pytest.mark.parametrize("room", ["store", "engine", "ui", "cli", "view", "core"])
+def test_files_are_opened_by_one_door(room: str) -> None:
+    found = []
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        relative = path.relative_to(PACKAGE).as_posix()
+        if relative.startswith(tuple(DOORLESS)):
+            continue
+        found += [f"{relative}:{line}" for line in _openings(ast.parse(path.read_text()))]
+    assert found == []
+
+
+def _openings(tree: ast.AST) -> list[int]:
+    """Lines that open a file by its path. A descriptor that the door gave may be made a file of."""
+    lines = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        if isinstance(called, ast.Name):
+            lines += [node.lineno] if called.id == "open" else []
+            continue
+        name = called.attr if isinstance(called, ast.Attribute) else ""
+        if name == "fdopen":
+            inner = node.args[0]
+            through = isinstance(inner, ast.Call) and ast.unparse(inner.func).startswith("door.")
+            lines += [] if through else [node.lineno]
+        elif name in OPENERS and (name != "open" or _opens_a_path(node)):
+            lines.append(node.lineno)
+    return lines
+
+
+def _opens_a_path(node: ast.Call) -> bool:
+    """`os.open(...)`, `io.open(...)`, or `path.open("rb")`; not the `open` of something else."""
+    called = node.func
+    assert isinstance(called, ast.Attribute)
+    if isinstance(called.value, ast.Name) and called.value.id in {"os", "io"}:
+        return True
+    modes = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+    return any(isinstance(mode, str) and set(mode) <= set("rwabx+t") for mode in modes)
 
 
 def test_the_map_names_nothing_that_is_gone() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from clawtop.errors import RefusedError
+from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         land_leftovers(reader.layout.state_dir)
     snapshot = reader.read()
     journal = Journal(snapshot.state_dir)
+    why = journal.why_unreadable()
+    if why is not None:
+        raise OperationFailedError(
+            f"the journal cannot be read: {why}", unchanged="nothing was changed", hint="nothing is done unrecorded"
+        )
     plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))
     if args.dry_run:
         _show_plan(plan, args)

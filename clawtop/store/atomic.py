@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clawtop.store import door
+
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
 _LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
 _COPYFILE_ACL_AND_XATTR = 0b101  # copyfile(3) of macOS: COPYFILE_ACL | COPYFILE_XATTR
@@ -58,10 +60,10 @@ def write_sibling(path: str, content: bytes, mode: int = 0o600, *, durable: bool
 
 def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> None:
     """Create `path` with `content`, flushed to the disk. FileExistsError when it is there; removed if writing fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    descriptor = door.create(path, mode)
     try:
         try:
-            _write_all(descriptor, content)
+            door.write_all(descriptor, content)
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -128,12 +130,8 @@ def remove(path: str) -> None:
 
 def flush_directory(path: str) -> None:
     """Flush the directory that holds `path`. File systems that cannot do that (EINVAL, some FUSE) are left alone."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(Path(path).parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with contextlib.suppress(OSError), door.closing(door.open_directory(Path(path).parent)) as descriptor:
+        os.fsync(descriptor)
 
 
 def leftovers(directory: str) -> Iterator[tuple[str, int]]:
@@ -143,12 +141,6 @@ def leftovers(directory: str) -> Iterator[tuple[str, int]]:
             match = _LEFTOVER.search(entry.name)
             if match and int(match["pid"]) != os.getpid() and entry.is_file(follow_symlinks=False):
                 yield entry.path, int(match["pid"])
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _apply(path: str, keep: Attributes) -> None:

@@ -16,6 +16,7 @@ from clawtop.core.incident.timeline import Timeline
 from clawtop.core.model import Event, Gateway, GatewayState, LaneStats, Problem, PromptHolder, Snapshot
 from clawtop.core.session.openclaw_runs import openclaw_holders, own_takeover_risk
 from clawtop.errors import ClawtopError
+from clawtop.store import door
 from clawtop.store.gateway.log import DEFAULT_DIRECTORIES, LogTail, find_log
 from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
 from clawtop.store.json_text import Stamp, stamp_of
@@ -32,6 +33,7 @@ class IncidentPart:
         self._log = LogTail()
         self._log_lanes: tuple[LaneStats, ...] = ()
         self._journal_stamp: Stamp | None = None
+        self._journal_problem: str | None = None
         self._journal_until: int | None = None
         self._timeline = Timeline()
         self._before: Snapshot | None = None
@@ -46,10 +48,12 @@ class IncidentPart:
             warnings.append(self._log.problem)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
-        self._timeline = self._timeline.extended(sorted(fresh, key=_time), between, self._journal(layout))
+        has_own = _has_own(layout, warnings)
+        journal = self._journal(layout, warnings) if has_own else ()
+        self._timeline = self._timeline.extended(sorted(fresh, key=_time), between, journal)
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
-        holders = self._holders(layout, snapshot, warnings)
+        holders = self._holders(layout, snapshot, warnings, has_own=has_own)
         limits = snapshot.config.lane_limits
         if fresh:
             self._log_lanes = lanes_of((e for e in self._log.events if upto is None or e.at <= upto), limits, SOURCE)
@@ -78,16 +82,18 @@ class IncidentPart:
         if configured:
             return layout.map_path(configured) or (None if layout.foreign_roots else Path(configured))
         beside_ours = snapshot.gateway.pid is not None and not layout.foreign_roots
-        return find_log(DEFAULT_DIRECTORIES) if beside_ours else None
+        return find_log(DEFAULT_DIRECTORIES, layout.state_dir.stat().st_uid) if beside_ours else None
 
-    def _journal(self, layout: Layout) -> tuple[Event, ...]:
+    def _journal(self, layout: Layout, warnings: list[Problem]) -> tuple[Event, ...]:
         """The journal's events that were not read before, and those around the last of them."""
-        if not _own_directory(layout).is_dir():
-            return ()
         from clawtop.store.own.journal import DISORDER_MS, Journal  # only where clawtop has ever written
 
         journal = Journal(layout.state_dir)
         stamp = stamp_of(str(journal.path))
+        if stamp != self._journal_stamp:
+            self._journal_problem = journal.why_unreadable()
+        if self._journal_problem is not None:
+            warnings.append(Problem("journal-unreadable", str(journal.path), self._journal_problem))
         if stamp == self._journal_stamp:
             return ()
         self._journal_stamp = stamp
@@ -97,8 +103,10 @@ class IncidentPart:
         return tuple(events)
 
     @staticmethod
-    def _holders(layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> tuple[PromptHolder, ...]:
-        if not _own_directory(layout).is_dir():
+    def _holders(
+        layout: Layout, snapshot: Snapshot, warnings: list[Problem], *, has_own: bool
+    ) -> tuple[PromptHolder, ...]:
+        if not has_own:
             return tuple(openclaw_holders(snapshot, lambda _file: False))
         from clawtop.store.own.holders import (  # only where clawtop has ever written
             canonical,
@@ -139,6 +147,15 @@ def _watched(layout: Layout, log: Path | None) -> tuple[Path, ...]:
     own = _own_directory(layout)
     logs = (log.parent,) if log is not None and log.parent in DEFAULT_DIRECTORIES else ()
     return tuple(place for place in (own, own / "holders", *logs) if place.is_dir())
+
+
+def _has_own(layout: Layout, warnings: list[Problem]) -> bool:
+    """Whether clawtop has ever written here; a link in the place of its directory is not followed."""
+    try:
+        return door.has_own(_own_directory(layout))
+    except door.NotAllowedError as error:
+        warnings.append(Problem("not-allowed", str(_own_directory(layout)), error.strerror or "may not be used"))
+        return False
 
 
 def _own_directory(layout: Layout) -> Path:

@@ -9,16 +9,16 @@ import errno
 import json
 import os
 import re
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from clawtop.core.model import Problem
+from clawtop.store import door
+from clawtop.store.door import Follow
 
 MEGABYTE = 1024 * 1024
 MAX_JSON5_BYTES = 2 * MEGABYTE
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Stamp(NamedTuple):
@@ -47,64 +47,33 @@ def stamp_of(path: str | Path) -> Stamp | None:
 
 
 def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
-    """The whole content of a regular file and its stamp.
+    """The whole content of a store or configuration file and its stamp; it may be a link (`door.Follow.ITS_OWNER`).
 
     Raises:
         FileNotFoundError: there is none.
-        UnreadableError: no permission, not a regular file, larger than `limit`, a symlink loop.
+        UnreadableError: no permission, not a regular file, larger than `limit`, a link that is not followed.
     """
     where = os.fspath(path)
     try:
-        descriptor = os.open(where, _FLAGS)
+        content, facts = door.read(where, limit, follow=Follow.ITS_OWNER)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(where) from None
     except (OSError, ValueError) as error:
         raise UnreadableError(_open_problem(where, error)) from None
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise UnreadableError(Problem("not-a-file", where, "is not a regular file"))
-        if facts.st_size > limit:
-            raise UnreadableError(_too_large(where, limit))
-        content = _everything(descriptor, facts.st_size, limit)
-    except OSError as error:
-        raise UnreadableError(_open_problem(where, error)) from None
-    finally:
-        os.close(descriptor)
-    if len(content) > limit:
-        raise UnreadableError(_too_large(where, limit))
     return content, Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
 
 
-def _everything(descriptor: int, size: int, limit: int) -> bytes:
-    """The content up to one byte past `limit`: the file may grow while it is read."""
-    chunks = [os.read(descriptor, size + 1)]
-    total = len(chunks[0])
-    while chunks[-1] and total <= limit:
-        chunks.append(os.read(descriptor, min(MEGABYTE, limit + 1 - total)))
-        total += len(chunks[-1])
-    return chunks[0] if len(chunks) <= 2 and not chunks[-1] else b"".join(chunks)
-
-
 def read_head(path: str | Path, limit: int) -> bytes:
-    """Up to `limit` bytes from the beginning of a regular file; empty for anything else."""
-    try:
-        descriptor = os.open(path, _FLAGS)
-    except (OSError, ValueError):
-        return b""
-    try:
-        return os.read(descriptor, limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def _too_large(where: str, limit: int) -> Problem:
-    return Problem("too-large", where, f"is larger than {limit // MEGABYTE} MB, which is more than clawtop reads")
+    """Up to `limit` bytes from the beginning of such a file; empty for anything else."""
+    return door.read_head(path, limit, follow=Follow.ITS_OWNER)
 
 
 def _open_problem(where: str, error: OSError | ValueError) -> Problem:
+    if isinstance(error, door.NotAllowedError):
+        code = "not-a-file" if error.errno in {errno.EINVAL, errno.ENXIO, errno.EISDIR} else "not-allowed"
+        return Problem(code, where, error.strerror or "may not be used")
+    if isinstance(error, door.TooLargeError):
+        return Problem("too-large", where, f"{error.strerror}, which is more than clawtop reads")
     number = error.errno if isinstance(error, OSError) else None
     if number in {errno.EACCES, errno.EPERM}:
         return Problem("no-permission", where, "may not be read by this user")

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -126,9 +126,12 @@ class Drainer:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
         run: starts OpenClaw's command line, where the operator allowed the gateway's own abort.
         on_step: told each step. on_wait: told at each look what is waited for, and for how many seconds at most.
+
+        Raises:
+            RefusedError: the target's file is no transcript of this state directory.
         """
         self.drain_id = drain_id
-        self.target = target
+        target = self.target = replace(target, file=reader.layout.transcript(target.file))
         self._wishes = wishes
         self._clock = clock
         self._run = run

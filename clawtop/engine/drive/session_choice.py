@@ -60,9 +60,9 @@ def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
     path = Path(name).expanduser()
     if "/" not in name:
         path = _agent(layout, agent).sessions_dir / name
-    real = layout.resolve_inside(path)
-    if not real.name.endswith(SUFFIX) or real.name.endswith(".trajectory.jsonl"):
-        raise RefusedError(f"{safe(name)} is not a transcript", unchanged="nothing was touched")
+    if not os.path.lexists(path):
+        raise RefusedError(f"{safe(path)} is not there", unchanged="nothing was touched")
+    real = layout.transcript(path)
     owner = next(place for place in layout.agents if os.path.realpath(place.sessions_dir) == str(real.parent))
     row = next((row for row in _rows(layout, owner) if _is_file(row, real)), None)
     session_id = (row and row.session_id) or real.name.removesuffix(SUFFIX)
@@ -80,10 +80,11 @@ def _by_key(layout: Layout, name: str, agent: str | None) -> SessionChoice:
         if row.key in {name, key} or row.session_id == name:
             if row.file is None or row.session_id is None:
                 raise RefusedError(f"session {safe(row.key, 120)} is listed without a transcript")
-            return SessionChoice(owner, row.key, row.session_id, Path(os.path.realpath(row.file)), row)
+            return SessionChoice(owner, row.key, row.session_id, layout.transcript(row.file), row)
     directory = Path(os.path.realpath(owner.sessions_dir))
     session_id = session_id_for(directory, key)
-    return SessionChoice(owner, key, session_id, directory / f"{session_id}{SUFFIX}", None)
+    file = layout.transcript(directory / f"{session_id}{SUFFIX}")
+    return SessionChoice(owner, key, session_id, file, None)
 
 
 def _agent(layout: Layout, name: str | None) -> AgentPaths:

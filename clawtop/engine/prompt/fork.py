@@ -10,11 +10,13 @@ import asyncio
 import json
 import os
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from clawtop.engine.operations.locked import settled
 from clawtop.errors import OperationFailedError
+from clawtop.store import door
 from clawtop.text import safe
 
 
@@ -44,9 +46,8 @@ def _write(parent: Path, child: Path, now: int) -> None:
     temporary = child.parent / f".{child.stem}.clawtop.{os.getpid()}.tmp"
     try:
         with _opened(parent) as old:
-            mode = os.fstat(old.fileno()).st_mode & 0o666
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(temporary, flags, mode), "wb") as new:
+            mode = 0o644 if isinstance(old, BytesIO) else os.fstat(old.fileno()).st_mode & 0o666
+            with os.fdopen(door.create(temporary, mode), "wb") as new:
                 first = old.readline()
                 new.write(_header(first, parent, child.stem, now))
                 if not _is_header(first):
@@ -60,9 +61,9 @@ def _write(parent: Path, child: Path, now: int) -> None:
 def _opened(parent: Path) -> BinaryIO:
     """The parent, or nothing at all where there is no file yet."""
     try:
-        return parent.open("rb")
+        return door.reader(parent)
     except FileNotFoundError:
-        return Path(os.devnull).open("rb")
+        return BytesIO()
 
 
 def _header(first: bytes, parent: Path, session_id: str, now: int) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clawtop.core.model import Generation
 from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.store import door
 from clawtop.store.auth.json_edit import parse
 from clawtop.store.auth.lock import Machine
 from clawtop.store.auth.state import Documents
@@ -195,16 +196,7 @@ def identity_of(facts: os.stat_result) -> Identity:
 def _load(path: str) -> tuple[bytes, Identity] | None:
     """A file's content with its identity, or None where there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        content, facts = door.read(path, MAX_BYTES)
     except FileNotFoundError:
         return None
-    try:
-        facts = os.fstat(descriptor)
-        if facts.st_size > MAX_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-        content = bytearray()
-        while chunk := os.read(descriptor, facts.st_size + 1):
-            content += chunk
-    finally:
-        os.close(descriptor)
-    return bytes(content), identity_of(facts)
+    return content, identity_of(facts)

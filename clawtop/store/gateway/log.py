@@ -16,6 +16,7 @@ from io import RawIOBase
 from pathlib import Path
 
 from clawtop.core.model import Event, Problem
+from clawtop.store import door
 from clawtop.store.gateway.log_lines import BadLineError, Names, parse_line
 from clawtop.text import shown
 
@@ -31,23 +32,27 @@ DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fi
 
 def _opened(path: Path) -> RawIOBase:
     """Open a regular file. Raises OSError, also for what is none."""
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(0, "not a regular file")
-    return file
+    return os.fdopen(door.open_file(path, follow=door.Follow.ITS_OWNER), "rb", buffering=0)
 
 
-def find_log(directories: tuple[Path, ...]) -> Path | None:
-    """The newest daily `openclaw-*.log` of these directories."""
-    names = [path for directory in directories for path in _daily(directory)]
+def find_log(directories: tuple[Path, ...], owner: int | None = None) -> Path | None:
+    """The newest daily `openclaw-*.log` of these directories.
+
+    Anybody may make files in a shared directory: with `owner` (a uid) only what is his, or root's, counts.
+    """
+    names = [path for directory in directories for path in _daily(directory, owner)]
     return max(names, key=lambda path: path.name, default=None)
 
 
-def _daily(directory: Path) -> list[Path]:
+def _daily(directory: Path, owner: int | None) -> list[Path]:
     with suppress(OSError):
-        return [path for path in directory.glob("openclaw-*.log") if path.is_file()]
+        return [path for path in directory.glob("openclaw-*.log") if _is_log(path, owner)]
     return []
+
+
+def _is_log(path: Path, owner: int | None) -> bool:
+    facts = path.lstat()
+    return stat.S_ISREG(facts.st_mode) and (owner is None or facts.st_uid in {owner, 0})
 
 
 class LogTail:

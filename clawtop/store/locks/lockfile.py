@@ -6,18 +6,16 @@ hides an ownership nonce there.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
 from clawtop.core.model import LockFile, LockIdentity, LockKind
+from clawtop.store import door
 
 MAX_LOCK_BYTES = 64 * 1024
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_lock(
@@ -32,18 +30,16 @@ def read_lock(
     text_path = os.fspath(path)
     problem: str | None
     try:
-        descriptor = os.open(text_path, _FLAGS)
+        descriptor = door.open_file(text_path)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        problem = "not a regular file" if error.errno in {errno.ELOOP, errno.ENXIO} else "unreadable"
-        return _unopened(text_path, kind, problem, agent, session_id)
+    except door.NotAllowedError:
+        return _unopened(text_path, kind, "not a regular file", agent, session_id)
+    except OSError:
+        return _unopened(text_path, kind, "unreadable", agent, session_id)
     try:
         facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            content, problem = b"", "not a regular file"
-        else:
-            content, problem = _content(descriptor)
+        content, problem = _content(descriptor)
     finally:
         os.close(descriptor)
     payload = None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.model import LockFile, Verdict, VerdictKind
-from clawtop.store import atomic
+from clawtop.store import atomic, door
 from clawtop.store.locks.lockfile import read_lock
 
 
@@ -150,7 +150,7 @@ def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, dura
 def still_ours(published: Published) -> bool:
     """Whether the lock on the disk is the very file that we published, content included."""
     try:
-        descriptor = os.open(published.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = door.open_file(published.path)
     except OSError:
         return False
     try:

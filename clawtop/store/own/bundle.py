@@ -9,6 +9,7 @@ from pathlib import Path
 
 from clawtop.core.model import Snapshot
 from clawtop.errors import OperationFailedError
+from clawtop.store import door
 from clawtop.store.own.recording import Encoder, embedding
 from clawtop.text import masked, safe
 
@@ -47,8 +48,7 @@ def write_bundle(path: Path, text: str) -> None:
     """Write a new file, mode 0600. Raises OperationFailedError when it exists or cannot be written."""
     name = safe(str(path), 200)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with os.fdopen(door.create(path), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except FileExistsError as error:
         raise OperationFailedError(f"{name} exists already", unchanged="It was left as it is") from error

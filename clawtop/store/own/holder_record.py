@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.session.admission import Admission, Claimant, Closing, Holding
+from clawtop.store import door
 
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 
 def load(path: Path) -> Admission:
     """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        content = os.read(descriptor, _MAX_RECORD_BYTES)
-    finally:
-        os.close(descriptor)
+    content = door.read(path, _MAX_RECORD_BYTES).data
     try:
         return _parsed(json.loads(content))
     except (KeyError, TypeError, RecursionError) as error:
@@ -40,17 +37,22 @@ def save(path: Path, state: Admission, author: str) -> None:
     temporary = f"{path}.{author}.tmp"
     content = _text_of(_written(state))
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            while content:
-                content = content[os.write(descriptor, content) :]
-        finally:
-            os.close(descriptor)
+        with door.closing(_fresh(temporary)) as descriptor:
+            door.write_all(descriptor, content)
         os.rename(temporary, path)  # noqa: PTH104 - a hot path: every acquire, phase and release
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108 - as above
         raise
+
+
+def _fresh(temporary: str) -> int:
+    """A new file under a name that is ours alone: what an earlier save left there was cut short."""
+    try:
+        return door.create(temporary)
+    except FileExistsError:
+        os.unlink(temporary)  # noqa: PTH108 - as above
+        return door.create(temporary)
 
 
 def _text_of(record: dict[str, Any]) -> bytes:

@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import itertools
 import os
-import stat
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,11 +26,11 @@ import filelock
 from clawtop.core.model import PromptHolder, Waiter
 from clawtop.core.session.admission import Admission, Ask, Bury, Claimant, Effect, Request, step
 from clawtop.errors import RefusedError
+from clawtop.store import door
 from clawtop.store.own import holder_record
 from clawtop.text import safe
 
 SHARDS = 64
-_READ_ONLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _presences: dict[tuple[int, str], Presence] = {}
 _presences_lock = threading.Lock()
@@ -86,10 +85,12 @@ class Presence:
         try:
             _refuse_another_users(directory.parent.parent)
             for path in (directory.parent, directory, processes, directory / "locks", _steps(directory)):
-                _private_directory(path)
+                door.own_directory(path)
             _bury_files(processes)
             lock = _file_lock(processes / f"{member}.lock")
             lock.acquire(timeout=1, poll_interval=0.001)
+        except door.NotAllowedError as error:
+            raise RefusedError(f"{safe(error.filename)} {error.strerror}", unchanged="no session was touched") from None
         except (OSError, NotImplementedError) as error:
             raise RefusedError(
                 f"runs cannot be coordinated in {safe(directory)}: {getattr(error, 'strerror', None) or 'no OS locks'}",
@@ -119,7 +120,7 @@ def is_alive(directory: Path, member: str) -> bool:
     if not member or "/" in member:
         return False
     try:
-        descriptor = os.open(directory / "processes" / f"{member}.lock", _READ_ONLY)
+        descriptor = door.open_file(directory / "processes" / f"{member}.lock")
     except FileNotFoundError:
         return False
     except OSError:
@@ -147,14 +148,6 @@ def _bury_files(processes: Path) -> None:
     for path in processes.parent.glob("*.json.*.tmp"):
         if not is_alive(processes.parent, path.name.split(".")[2]):
             path.unlink(missing_ok=True)
-
-
-def _private_directory(path: Path) -> None:
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    if not stat.S_ISDIR(path.lstat().st_mode):
-        raise RefusedError(f"{safe(path)} is not a directory", unchanged="no session was touched")
-    _refuse_another_users(path)
 
 
 def _refuse_another_users(path: Path) -> None:
@@ -200,7 +193,7 @@ class WakeChannel:
         self._path = presence.directory / "processes" / self.name
         os.mkfifo(self._path, 0o600)
         # Opened for writing too, so that a pipe without writers does not read as ended for ever.
-        self.descriptor = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.descriptor = door.open_pipe(self._path, os.O_RDWR)
 
     def heard(self) -> tuple[tuple[Word, str], ...]:
         """The words said since the last call, each with the token of the claimant that it is for."""
@@ -224,7 +217,7 @@ def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
     if not who.wake or "/" in who.wake:
         return
     with contextlib.suppress(OSError):
-        descriptor = os.open(directory / "processes" / who.wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = door.open_pipe(directory / "processes" / who.wake, os.O_WRONLY)
         try:
             os.write(descriptor, f"{word} {who.token}\n".encode("ascii", "replace"))
         finally:
@@ -316,7 +309,8 @@ def read_admissions(state_dir: str | Path, alive: Callable[[Path, str], bool] = 
     """Every session with a living holder, waiter or closing. Creates nothing; damaged records are left out."""
     directory = holders_dir(state_dir)
     try:
-        paths = sorted(path for path in directory.iterdir() if path.suffix == ".json")
+        there = door.has_own(directory.parent, directory)
+        paths = sorted(path for path in directory.iterdir() if path.suffix == ".json") if there else []
     except OSError:
         return ()
     living = dict[str, bool]()

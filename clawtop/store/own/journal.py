@@ -7,8 +7,10 @@ read costs that line. Prose in it is masked; ids in `data["undo"]` stay exact, b
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import islice, takewhile
@@ -19,6 +21,8 @@ import filelock
 
 from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.store import door
+from clawtop.store.atomic import write_sibling
 from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -55,6 +59,8 @@ class Journal:
                 self._write(b"".join(_line(event) for event in events))
         except (OSError, filelock.Timeout) as error:
             why = getattr(error, "strerror", None) or "its lock stayed taken"
+            if isinstance(error, door.NotAllowedError):
+                why = f"{safe(error.filename)} {why}"
             raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error
 
     def tail(self, limit: int = 500, *, since: int | None = None) -> tuple[Event, ...]:
@@ -68,6 +74,17 @@ class Journal:
         wanted = [event for event in events if since is None or event.at >= since]
         return tuple(reversed(wanted))
 
+    def why_unreadable(self) -> str | None:
+        """Why what was written down cannot be read, for people; None where it can, or where there is nothing."""
+        try:
+            if door.has_own(self.path.parent):
+                door.reader(self.path).close()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"{safe(error.filename)} {error.strerror or 'cannot be read'}"
+        return None
+
     def _prepare(self) -> None:
         directory = self.path.parent
         owner = directory.parent.stat().st_uid
@@ -77,7 +94,8 @@ class Journal:
                 unchanged="nothing was written",
                 hint="run clawtop as the user that OpenClaw runs as",
             )
-        directory.mkdir(mode=0o700, exist_ok=True)
+        door.own_directory(directory)
+        door.own_lock(self.path.with_suffix(".lock"))
 
     def _lock(self) -> filelock.BaseFileLock:
         return filelock.FileLock(
@@ -90,24 +108,37 @@ class Journal:
 
     def _rotate(self) -> None:
         try:
-            full = self.path.stat().st_size >= MAX_BYTES
+            facts = self.path.lstat()
         except FileNotFoundError:
             return
-        if full:
+        if facts.st_size >= MAX_BYTES:
             self.path.replace(self.path.with_suffix(".jsonl.1"))
+        elif stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
+            self._cut_off()
+
+    def _cut_off(self) -> None:
+        """Another name has the file too, a backup's or a stranger's: go on in a copy, and leave that one as it is."""
+        content = door.read(self.path, MAX_BYTES).data
+        copy = write_sibling(str(self.path), content, durable=False)
+        os.rename(copy, self.path)  # noqa: PTH104 - the seam for faults
 
     def _write(self, line: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self.path, flags, 0o600)
-        try:
-            if os.write(descriptor, line) != len(line):
-                os.write(descriptor, b"\n")
-                raise OSError("the line was cut short")
-        finally:
-            os.close(descriptor)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with door.closing(door.open_file(self.path, flags, owner=os.geteuid(), only_name=True)) as descriptor:
+            before = os.fstat(descriptor).st_size
+            try:
+                door.write_all(descriptor, line)
+            except OSError:
+                os.ftruncate(descriptor, before)  # its lock is ours: nobody else has written meanwhile
+                raise
 
     def _backwards(self) -> Iterator[Event]:
         """Every event that can be read, newest first."""
+        with contextlib.suppress(door.NotAllowedError):
+            if door.has_own(self.path.parent):
+                yield from self._readable()
+
+    def _readable(self) -> Iterator[Event]:
         for path in (self.path, self.path.with_suffix(".jsonl.1")):
             for line in _lines_backwards(path):
                 event = _event(line)
@@ -152,7 +183,7 @@ def _event(line: bytes) -> Event | None:
 def _lines_backwards(path: Path) -> Iterator[bytes]:
     """The lines of a file from its end; an over-long one is left out."""
     try:
-        file = path.open("rb")
+        file = door.reader(path)
     except OSError:
         return
     with file:

@@ -14,8 +14,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from clawtop.core.cooldown.marking import Mark
+from clawtop.store import door
 from clawtop.store.atomic import remove, write_new
 from clawtop.store.own.holders import Presence, holders_dir, is_alive
+
+MAX_BYTES = 64 * 1024
+MOST_ADOPTED = 1_000
+"""Of a stranger's heap of marks no more are taken over at once; the rest at the next start."""
 
 _FIELDS = {item.name for item in fields(Mark)} - {"maybe_landed"}
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
@@ -44,7 +49,7 @@ class MarkSpool:
     def put(self, mark: Mark) -> Path:
         """Write a mark down. OSError or RefusedError when that cannot be done."""
         member = Presence.of(self._holders).member
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        door.own_directory(self.directory.parent, self.directory)
         facts = {name: value for name, value in asdict(mark).items() if name in _FIELDS and value is not None}
         while True:
             path = self.directory / f"{mark.at}.{member}.{next(_serial)}.json"
@@ -70,7 +75,8 @@ class MarkSpool:
 
     def _orphans(self) -> list[Path]:
         try:
-            found = sorted(self.directory.glob("*.*.*.json"))
+            there = door.has_own(self.directory.parent, self.directory)
+            found = sorted(self.directory.glob("*.*.*.json"))[:MOST_ADOPTED] if there else []
         except OSError:
             return []
         members = {path.name.split(".")[1] for path in found}
@@ -80,7 +86,7 @@ class MarkSpool:
 
 def _read(path: Path) -> Mark | None:
     try:
-        facts = json.loads(path.read_bytes())
+        facts = json.loads(door.read(path, MAX_BYTES).data)
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(facts, dict) or not set(facts) <= _FIELDS:

@@ -21,6 +21,7 @@ from typing import Any
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.store import door
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
 
@@ -39,8 +40,7 @@ def recordings_dir(state_dir: str | Path) -> Path:
     """Where the dashboard puts its recordings, made if it is not there (0700). Raises OperationFailedError."""
     directory = Path(state_dir) / "clawtop" / "recordings"
     try:
-        for path in (directory.parent, directory):
-            path.mkdir(mode=0o700, exist_ok=True)
+        door.own_directory(directory.parent, directory)
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperationFailedError(
@@ -108,9 +108,8 @@ class Recorder:
         self._put(self._encoder.flushed())
 
     def _opened(self) -> RawIOBase:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            return os.fdopen(os.open(self._path, flags, 0o600), "wb", buffering=0)
+            return os.fdopen(door.create(self._path), "wb", buffering=0)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -192,8 +191,7 @@ def load_recording(path: Path) -> Recording:
     """
     name = safe(str(path), 200)
     try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= 2 * MAX_BYTES else b""
+        content = door.read(path, 2 * MAX_BYTES, follow=door.Follow.OPERATOR).data
     except OSError as error:
         raise StateUnreadableError(f"{name} cannot be read: {error.strerror or type(error).__name__}") from error
     return decoded(embedded(content) or content, name)

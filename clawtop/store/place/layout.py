@@ -109,14 +109,32 @@ class Layout:
         except (OSError, ValueError):
             regular = False
         if not regular:
-            raise RefusedError(f"{safe(path)} is not a file", unchanged="nothing was touched")
+            raise RefusedError(f"{_named(path, real)} is not a file", unchanged="nothing was touched")
         for directory, names in self._known_places():
             if real.parent == Path(os.path.realpath(directory)) and names.fullmatch(real.name):
                 return real
+        where = f"in an agent or sessions directory of {safe(self.state_dir)}"
         raise RefusedError(
-            f"{safe(path)} is not a file of a known kind in an agent or sessions directory of {safe(self.state_dir)}",
-            unchanged="nothing was touched",
+            f"{_named(path, real)} is not a file of a known kind {where}", unchanged="nothing was touched"
         )
+
+    def transcript(self, path: str | Path) -> Path:
+        """`path` after realpath, if it may be a transcript: one that is there, or one that is yet to be made.
+
+        A link is good that leads to another transcript of this state directory.
+
+        Raises:
+            RefusedError: it is something else, or leads elsewhere.
+        """
+        named = Path(path)
+        if os.path.lexists(named):
+            real = self.resolve_inside(named)
+        else:
+            real = Path(os.path.realpath(named.parent)) / named.name
+        inside = any(real.parent == Path(os.path.realpath(agent.sessions_dir)) for agent in self.agents)
+        if not inside or not _TRANSCRIPTS.fullmatch(real.name):
+            raise RefusedError(f"{_named(path, real)} is not a transcript", unchanged="nothing was touched")
+        return real
 
     def _known_places(self) -> Iterator[tuple[Path, re.Pattern[str]]]:
         for agent in self.agents:
@@ -129,7 +147,14 @@ class Layout:
 
 _AGENT_FILES = re.compile(r"auth-profiles\.json(?:\.lock)?|auth-state\.json")
 _SESSION_FILES = re.compile(r"sessions\.json(?:\.lock)?|.+\.jsonl(?:\.lock)?", re.DOTALL)
+_TRANSCRIPTS = re.compile(r"(?!.*\.trajectory\.jsonl\Z).+\.jsonl", re.DOTALL)
 _OAUTH_LOCKS = re.compile(r".+\.lock", re.DOTALL)
+
+
+def _named(path: str | Path, real: Path) -> str:
+    """A path for people; where a link is in it, also where that leads."""
+    plain = os.path.abspath(path)  # noqa: PTH100 - lexical
+    return safe(path) if plain == str(real) else f"{safe(path)}, which leads to {safe(real)},"
 
 
 def locate(

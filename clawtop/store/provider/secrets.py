@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 from clawtop.errors import ClawtopError
+from clawtop.store import door
 from clawtop.text import MASK, remember_secrets, safe
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
@@ -194,15 +194,10 @@ def _read_private(path: Path, *, insecure_ok: bool) -> str:
     Raises:
         OSError: it cannot be opened, is no regular file, too large, or open to others.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(None, "not a regular file")
-        if not insecure_ok and (status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o077):
-            raise OSError(None, "its owner or mode lets others in (wanted: own, 0600)")
-        if status.st_size > FILE_LIMIT:
-            raise OSError(None, "larger than a secrets file may be")
-        return file.read(FILE_LIMIT).decode("utf-8")
+    content, status = door.read(path, FILE_LIMIT, follow=door.Follow.ITS_OWNER)
+    if not insecure_ok and (status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o077):
+        raise OSError(None, "its owner or mode lets others in (wanted: own, 0600)")
+    return content.decode("utf-8")
 
 
 def _pointed(document: Any, pointer: str) -> Any:

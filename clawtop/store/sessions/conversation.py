@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.model import Problem
+from clawtop.store import door
 from clawtop.text import safe
 
+MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
 COMPACTED = "Summary of the conversation so far:\n\n"
 
 
@@ -49,9 +51,9 @@ class Conversation:
 
 
 def read_conversation(path: Path) -> Conversation:
-    """The conversation in `path`; an empty one when there is no such file. OSError when it cannot be read."""
+    """The conversation in `path`, no link; an empty one when there is no such file. OSError when it cannot be read."""
     try:
-        content = path.read_bytes()
+        content = door.read(path, MAX_TRANSCRIPT_BYTES).data
     except FileNotFoundError:
         return Conversation()
     return parse_conversation(content, str(path))

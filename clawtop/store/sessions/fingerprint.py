@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from clawtop.core.session.fence import MISSING, Fingerprint
+from clawtop.store import door
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -20,7 +21,7 @@ def fingerprint(path: Path) -> Fingerprint:
 def read_range(path: Path, start: int, end: int) -> bytes | None:
     """The bytes from `start` up to `end`; None when they cannot be read."""
     try:
-        with path.open("rb") as file:
+        with door.reader(path) as file:
             file.seek(start)
             return file.read(end - start)
     except OSError:

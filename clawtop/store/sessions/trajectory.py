@@ -11,6 +11,7 @@ from typing import Any
 
 from clawtop.core.javascript import parse_date
 from clawtop.core.session.activity import TrajectoryEnd
+from clawtop.store import door
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.wire import mapping, text
 
@@ -36,7 +37,7 @@ def trajectory_end(path: str) -> TrajectoryEnd | None:
 def last_entry(path: str) -> Mapping[str, Any] | None:
     """The last complete line of a JSONL file as an object, looking back at most 1 MB."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = door.open_file(path)
     except (OSError, ValueError):
         return None
     try:

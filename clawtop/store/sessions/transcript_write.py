@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.errors import OperationFailedError, UsageError
+from clawtop.store import door
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.text import safe
 
@@ -120,28 +121,18 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line:
         OperationFailedError: the disk refused; the file is as it was.
     """
     data = (b"\n" if after_half_line else b"") + encoded(entries)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, flags, 0o644)
-        try:
+        with door.closing(door.open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)) as descriptor:
             before = os.fstat(descriptor).st_size
             try:
-                _write_whole(descriptor, data)
+                door.write_all(descriptor, data)
             except BaseException:
                 os.ftruncate(descriptor, before)
                 raise
-        finally:
-            os.close(descriptor)
     except OSError as error:
         raise OperationFailedError(
             f"{safe(path)} cannot be written: {error.strerror or error}", unchanged="the transcript is as it was"
         ) from error
-
-
-def _write_whole(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def session_id_for(sessions_dir: Path, key: str) -> str:

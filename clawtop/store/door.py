@@ -1,0 +1,315 @@
+"""The one door to files: every path that a file, a record, the journal or an argument named is opened here.
+
+What stands at such a path may be a link out of the state directory, a pipe that never answers, a device without an
+end, or somebody else's file. So a file is opened without waiting and without following a link unasked, and what was
+opened is checked on its descriptor: a regular file, of the right owner, with one name where a second is never right.
+SQLite's files alone do not come through here: closing a descriptor of one drops this process's SQLite locks on it.
+
+Writers do all they do to the disk through the functions below, which call `os` by its attributes: `tests.faults`
+puts its faults there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from enum import Enum
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+from clawtop.text import safe
+
+_ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_OWN_MODE = 0o700
+_CHUNK = 1024 * 1024
+
+
+class Follow(Enum):
+    """What becomes of a symbolic link in the last place of a path. Links before it are the operator's own.
+
+    NEVER: it is refused. ITS_OWNER: it is followed as far as the one who made it could go himself: to a file of his,
+    or to one that everybody may read. A store or a configuration may so lie elsewhere; a link that a user made in his
+    directory leads root nowhere else. OPERATOR: followed; for a path that the operator typed.
+    """
+
+    NEVER = "never"
+    ITS_OWNER = "its owner"
+    OPERATOR = "operator"
+
+
+class NotAllowedError(OSError):
+    """What stands at a path may not be used; `strerror` says why, and names the link. Nothing was touched."""
+
+
+class TooLargeError(OSError):
+    """There is more in a file than was asked for."""
+
+
+class Content(NamedTuple):
+    """A whole file, and what it was when it was read."""
+
+    data: bytes
+    facts: os.stat_result
+
+
+def open_file(
+    path: str | Path,
+    flags: int = os.O_RDONLY,
+    mode: int = 0o600,
+    *,
+    follow: Follow = Follow.NEVER,
+    owner: int | None = None,
+    only_name: bool = False,
+) -> int:
+    """The descriptor of a regular file, checked.
+
+    Args:
+        flags: as for `os.open`; created files get `mode`.
+        owner: the only user, besides root, whose file this may be; None: any.
+        only_name: refuse a file that has a second name (hard link).
+
+    Raises:
+        FileNotFoundError: there is none, or a link leads nowhere.
+        NotAllowedError: a link that is not followed, no regular file, another user's, or one with two names.
+        OSError: as `os.open`.
+    """
+    where = os.fspath(path)
+    descriptor = _opened(where, flags, mode, follow)
+    try:
+        _check(where, os.fstat(descriptor), owner, only_name=only_name)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def reader(path: str | Path, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> BufferedReader:
+    """The same as a buffered file for reading."""
+    return os.fdopen(open_file(path, follow=follow, owner=owner), "rb")
+
+
+def read(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER, owner: int | None = None) -> Content:
+    """All of a file of at most `limit` bytes. Raises TooLargeError, and as `open_file`."""
+    where = os.fspath(path)
+    descriptor = open_file(where, follow=follow, owner=owner)
+    try:
+        facts = os.fstat(descriptor)
+        if facts.st_size > limit:
+            raise TooLargeError(errno.EFBIG, f"is larger than {_amount(limit)}", where)
+        data = _everything(descriptor, facts.st_size, limit)
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise TooLargeError(errno.EFBIG, f"is larger than {_amount(limit)}", where)
+    return Content(data, facts)
+
+
+def read_head(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) -> bytes:
+    """Up to `limit` bytes from the beginning of a file; empty for what cannot be read."""
+    try:
+        descriptor = open_file(path, follow=follow)
+    except (OSError, ValueError):
+        return b""
+    try:
+        return os.read(descriptor, limit)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+
+
+def create(path: str | Path, mode: int = 0o600, flags: int = os.O_WRONLY) -> int:
+    """The descriptor of a new file. FileExistsError when anything stands there, a dangling link included."""
+    return os.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
+
+
+def open_directory(path: str | Path) -> int:
+    """The descriptor of a directory, for flushing it."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def write_all(descriptor: int, content: bytes) -> None:
+    """Write everything, however little the system takes at a time. OSError when it takes nothing."""
+    view = memoryview(content)
+    while view:
+        written = os.write(descriptor, view)
+        if written <= 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        view = view[written:]
+
+
+# --- clawtop's own directories -----------------------------------------------------------------------------------
+
+
+def own_directory(*parts: Path) -> None:
+    """Make a directory of clawtop's own where it is missing (0700); each of `parts`, the outer ones first.
+
+    Raises:
+        NotAllowedError: it is a link, no directory, or another user's.
+        OSError: the disk refuses it.
+    """
+    for place in parts:
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(_OWN_MODE)
+        facts = os.lstat(place)
+        _check_directory(str(place), facts)
+        if facts.st_uid != os.geteuid():
+            raise NotAllowedError(errno.EPERM, f"belongs to another user (uid {facts.st_uid})", str(place))
+        if facts.st_mode & 0o022:
+            place.chmod(_OWN_MODE)
+
+
+def has_own(*parts: Path) -> bool:
+    """Whether these directories of clawtop's own are there; nothing is made.
+
+    Raises:
+        NotAllowedError: one is a link, or no directory.
+    """
+    for place in parts:
+        try:
+            facts = os.lstat(place)
+        except OSError:
+            return False
+        _check_directory(str(place), facts)
+    return True
+
+
+def own_lock(path: Path) -> None:
+    """See to it that `path` is a plain file of ours, made where it is missing: what locks it will empty it.
+
+    A second name that somebody gave it is cut off: the lock is then another file.
+
+    Raises:
+        NotAllowedError: a link, no regular file, or another user's.
+        OSError: the disk refuses it.
+    """
+    try:
+        descriptor = open_file(path, os.O_RDWR | os.O_CREAT, owner=os.geteuid(), only_name=True)
+    except NotAllowedError as error:
+        if error.errno != errno.EMLINK:
+            raise
+        os.unlink(path)  # noqa: PTH108 - the seam for faults
+        descriptor = create(path)
+    os.close(descriptor)
+
+
+def open_pipe(path: str | Path, flags: int) -> int:
+    """The descriptor of a named pipe of ours, not waited for. OSError ENXIO where nobody reads.
+
+    Raises:
+        NotAllowedError: it is no pipe, or another user's.
+    """
+    descriptor = os.open(path, flags | _ALWAYS)
+    facts = os.fstat(descriptor)
+    if not stat.S_ISFIFO(facts.st_mode) or facts.st_uid != os.geteuid():
+        os.close(descriptor)
+        raise NotAllowedError(errno.EINVAL, "is not a pipe of ours", os.fspath(path))
+    return descriptor
+
+
+def _check_directory(where: str, facts: os.stat_result) -> None:
+    if stat.S_ISLNK(facts.st_mode):
+        words = f"is not a directory: a symbolic link to {_shown_target(where)}, which clawtop does not follow"
+        raise NotAllowedError(errno.ELOOP, words, where)
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotAllowedError(errno.ENOTDIR, "is not a directory", where)
+
+
+# --- the checks --------------------------------------------------------------------------------------------------
+
+
+def _opened(where: str, flags: int, mode: int, follow: Follow) -> int:
+    try:
+        return os.open(where, flags | _ALWAYS, mode)
+    except OSError as error:
+        if error.errno in {errno.ENXIO, errno.EISDIR}:  # a pipe without a reader, a socket; a directory
+            raise NotAllowedError(error.errno, "is not a regular file", where) from None
+        if error.errno not in {errno.ELOOP, errno.EMLINK} or not _is_link(where):
+            raise
+    if follow is Follow.NEVER or flags & os.O_EXCL:
+        raise _link_refused(where)
+    real = _target(where)
+    descriptor = os.open(real, (flags & ~os.O_CREAT) | _ALWAYS, mode)
+    if follow is Follow.ITS_OWNER:
+        try:
+            _check_reach(where, os.fstat(descriptor), flags)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _check_reach(where: str, facts: os.stat_result, flags: int) -> None:
+    """Whoever made the link could have opened its target himself."""
+    maker = os.lstat(where).st_uid
+    reads = flags & (os.O_WRONLY | os.O_RDWR) == 0
+    if maker in {0, os.geteuid(), facts.st_uid} or (reads and facts.st_mode & stat.S_IROTH):
+        return
+    raise NotAllowedError(
+        errno.EPERM, f"is a symbolic link of uid {maker} to {_shown_target(where)}, a file of uid {facts.st_uid}", where
+    )
+
+
+def _check(where: str, facts: os.stat_result, owner: int | None, *, only_name: bool) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise NotAllowedError(errno.EINVAL, "is not a regular file", where)
+    if owner is not None and facts.st_uid not in {owner, 0}:
+        raise NotAllowedError(errno.EPERM, f"belongs to another user (uid {facts.st_uid})", where)
+    if only_name and facts.st_nlink > 1:
+        raise NotAllowedError(errno.EMLINK, "has a second name (a hard link)", where)
+
+
+def _is_link(where: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(where).st_mode)
+    except OSError:
+        return False
+
+
+def _target(where: str) -> str:
+    """Where a link leads in the end. FileNotFoundError for nowhere; OSError ELOOP for a loop."""
+    os.stat(where)  # noqa: PTH116 - raises as wanted
+    return os.path.realpath(where)
+
+
+def _link_refused(where: str) -> NotAllowedError:
+    words = f"is a symbolic link to {_shown_target(where)}, which clawtop does not follow"
+    return NotAllowedError(errno.ELOOP, words, where)
+
+
+def _shown_target(where: str) -> str:
+    try:
+        return safe(Path(where).readlink(), 200)
+    except OSError:
+        return "somewhere else"
+
+
+def _everything(descriptor: int, size: int, limit: int) -> bytes:
+    """The content up to one byte past `limit`: the file may grow while it is read."""
+    chunks = [os.read(descriptor, size + 1)]
+    total = len(chunks[0])
+    while chunks[-1] and total <= limit:
+        chunks.append(os.read(descriptor, min(_CHUNK, limit + 1 - total)))
+        total += len(chunks[-1])
+    return chunks[0] if len(chunks) <= 2 and not chunks[-1] else b"".join(chunks)
+
+
+def _amount(limit: int) -> str:
+    return f"{limit // _CHUNK} MB" if limit >= _CHUNK else f"{limit // 1024} KB"
+
+
+@contextlib.contextmanager
+def closing(descriptor: int) -> Iterator[int]:
+    """Close `descriptor` at the end. What closing says is raised only where nothing else was."""
+    try:
+        yield descriptor
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        raise
+    else:
+        os.close(descriptor)
