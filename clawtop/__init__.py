@@ -25,7 +25,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
 
 store/  the disk: one module per format, nothing else knows it
     place/            where it is: layout, copies, generation, databases, mounts, environment
-    auth/             json_files, databases, reader; writing: lock, target, update, state, json_edit
+    auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
+                      json_files, writing: lock, target, update, state, json_edit; databases (C, D); machine
     sessions/         index (sessions.json), rows, entry, trajectory, transcript_write, conversation, fingerprint
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words

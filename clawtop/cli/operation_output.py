@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clawtop.core.operations.edit import FieldChange
     from clawtop.core.operations.plan import Plan
     from clawtop.engine.operations.receipts import Receipt
-    from clawtop.store.auth.lock import Holder
+    from clawtop.store.auth.machine import Waiting
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -162,7 +162,7 @@ def confirm(lines: Iterable[str]) -> None:
         raise RefusedError("not confirmed", unchanged="nothing was changed")
 
 
-def _tell_wait(holder: Holder) -> None:
+def _tell_wait(holder: Waiting) -> None:
     print_lines([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
@@ -123,8 +123,8 @@ class Credential:
 class Profile:
     """An auth profile: one account or key of a provider.
 
-    `owner_agent` is the agent whose store owns it; inherited profiles keep the owner's id, and every write goes
-    to the owner's store. `path` is the file of that store.
+    `owner_agent` is the agent whose store owns it, or `SHARED`; inherited profiles keep the owner's id. `path` is the
+    file of that store. `stats_owner` is whose entry `stats` is; None: the owner's, or nobody's.
     """
 
     id: str
@@ -134,28 +134,56 @@ class Profile:
     path: str = ""
     stats: UsageStats = UsageStats()
     problems: tuple[Problem, ...] = ()
+    stats_owner: str | None = None
+
+
+SHARED: Final = "(shared)"
+"""Owner of what stands in no agent's store but in one for all of them (2026.8 and later). No agent can be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthPart:
+    """What one place holds by itself, before inheritance: what a change of it acts on.
+
+    Attributes:
+        owner: an agent's id, or `SHARED`.
+        file: what a change is written to.
+        profiles: ids of the credentials that stand there.
+        stats: usage statistics that stand there, also of profiles that stand elsewhere.
+        order: stored order per provider.
+        takes_orders: whether OpenClaw keeps orders here (2026.8 and later keep them with each agent alone).
+        why_not_writable: why it must not be written; empty where it may be.
+    """
+
+    owner: str
+    file: str
+    profiles: frozenset[str] = frozenset()
+    stats: Mapping[str, UsageStats] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    takes_orders: bool = True
+    why_not_writable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthStore:
-    """The auth profiles that one agent sees: its own, and those inherited from the main agent.
+    """The auth profiles that one agent sees: its own, and those inherited from the main agent or the shared store.
 
     Attributes:
         path: the agent's own credentials file (it may be absent).
-        state_path: generation B's auth-state.json, else None.
         order: stored order per provider (`models auth order set`); own entries over inherited ones.
+        parts: where all this stands: the agent's own entries first, then what it inherits.
         problem: why it could not be read; `profiles` are then the last good ones, or none.
         fingerprint: changes whenever the files behind it change; opaque.
     """
 
     agent: str
     path: str
-    state_path: str | None = None
     profiles: tuple[Profile, ...] = ()
     order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     order_owner: Mapping[str, str] = field(default_factory=dict)
     last_good: Mapping[str, str] = field(default_factory=dict)
     problem: Problem | None = None
+    parts: tuple[AuthPart, ...] = ()
     fingerprint: str = ""
 
 

@@ -17,19 +17,16 @@ from clawtop.clock import Clock
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     AgentInfo,
-    AuthStore,
     ConfigSummary,
     Gateway,
     GatewayState,
-    Generation,
     Lock,
     Problem,
     Snapshot,
     VerdictKind,
 )
 from clawtop.errors import StateUnreadableError
-from clawtop.store.auth.databases import unread_store
-from clawtop.store.auth.json_files import OwnAuth, read_own, seen_by, stamps_of
+from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
 from clawtop.store.gateway.liveness import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
 from clawtop.store.json_text import Stamp
@@ -52,9 +49,6 @@ class WatchingPart(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
-
-
-_UNREAD_GENERATIONS = frozenset({Generation.C, Generation.D})
 
 
 class SnapshotReader:
@@ -97,8 +91,7 @@ class SnapshotReader:
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
-        self._auth: dict[Path, OwnAuth] = {}
-        self._stores: dict[str, tuple[OwnAuth, OwnAuth, AuthStore]] = {}
+        self._auth: AuthReader | None = None
         self._locks: Kept[str, Lock] = Kept()
         self._lock_files = LockFiles()
         self._session_rows = SessionRows()
@@ -164,6 +157,8 @@ class SnapshotReader:
         last_config = before.config if before is not None else None
         layout = locate(self._state_dir, env=self._env, home=self._home, last_config=last_config)
         self._layout, self._stamps = layout, layout_stamps(layout)
+        if self._auth is not None:
+            self._auth.moved(layout)
         self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
         self._uid = layout.state_dir.stat().st_uid
         return layout
@@ -186,8 +181,13 @@ class SnapshotReader:
         mapped = layout.map_path(config.log_file)
         return replace(config, log_file=None if mapped is None else str(mapped))
 
+    def _auth_reader(self, layout: Layout) -> AuthReader:
+        if self._auth is None:
+            self._auth = AuthReader(layout, self._clock)
+        return self._auth
+
     def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
-        store = self._store(agent, layout, warnings)
+        store = self._auth_reader(layout).store(agent, warnings)
         if store.problem is not None:
             warnings.append(store.problem)
         return AgentInfo(
@@ -199,28 +199,6 @@ class SnapshotReader:
             heartbeat_isolated=agent.heartbeat_isolated,
             store=store,
         )
-
-    def _store(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AuthStore:
-        if layout.generation in _UNREAD_GENERATIONS:
-            return unread_store(agent.id, layout.state_dir, agent.agent_dir, layout.generation)
-        own = self._own_auth(agent.id, agent.agent_dir, layout.generation)
-        main = self._own_auth(layout.main_agent_id, layout.main_agent_dir, layout.generation)
-        warnings += own.warnings
-        known = self._stores.get(agent.id)
-        if known is None or known[0] is not own or known[1] is not main:
-            known = self._stores[agent.id] = (own, main, replace(seen_by(own, main), agent=agent.id))
-        return known[2]
-
-    def _own_auth(self, agent: str, agent_dir: Path, generation: Generation | None) -> OwnAuth:
-        """What an agent's files say; where they cannot be read, what they said last, with the reason."""
-        known = self._auth.get(agent_dir)
-        if known is not None and known.stamps == stamps_of(agent_dir, generation):
-            return known
-        fresh = read_own(agent, agent_dir, generation, self._clock)
-        if fresh.problem is not None and known is not None:
-            fresh = replace(known, problem=fresh.problem, stamps=fresh.stamps)
-        self._auth[agent_dir] = fresh
-        return fresh
 
     def _gateway_and_locks(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from clawtop.commands import Command, Context, Target
 from clawtop.core.model import GatewayState, Lock, Snapshot
@@ -26,7 +26,7 @@ class HolderFacts(Protocol):
     @property
     def text(self) -> str: ...
     @property
-    def lock(self) -> Any: ...
+    def pid(self) -> int | None: ...
 
 
 class Executor(Protocol):
@@ -36,13 +36,6 @@ class Executor(Protocol):
         """Execute; raises ClawtopError."""
 
 
-def _owner(snapshot: Snapshot, target: Target) -> str | None:
-    """The agent whose store owns the profile, as the row's agent sees it."""
-    view = next((agent for agent in snapshot.agents if agent.id == target.agent), None)
-    profiles = view.store.profiles if view is not None and view.store is not None else ()
-    return next((profile.owner_agent for profile in profiles if profile.id == target.id), target.agent)
-
-
 def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     profiles = (
         p for agent in snapshot.agents if agent.id == target.agent and agent.store for p in agent.store.profiles
@@ -50,7 +43,7 @@ def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     model = next((p.stats.cooldown_model for p in profiles if p.id == target.id), None)
     if model is None:
         raise RefusedError(f"{safe(target.id)} has no cooldown of a single model", unchanged="nothing was changed")
-    return planning.clear_profile(snapshot, target.id, agent=_owner(snapshot, target), model=model)
+    return planning.clear_profile(snapshot, target.id, agent=target.agent, model=model)
 
 
 def _provider(target: Target) -> str:
@@ -58,11 +51,11 @@ def _provider(target: Target) -> str:
 
 
 PLANNERS: Mapping[str, Planner] = {
-    "clear": lambda s, t: planning.clear_profile(s, t.id, agent=_owner(s, t)),
+    "clear": lambda s, t: planning.clear_profile(s, t.id, agent=t.agent),
     "clear-model": _clear_model,
-    "clear-provider": lambda s, t: planning.clear_provider(s, _provider(t), agent=_owner(s, t)),
-    "rotate": lambda s, t: planning.rotate(s, _provider(t), agent=_owner(s, t)),
-    "rotate-reset": lambda s, t: planning.reset_order(s, _provider(t), agent=_owner(s, t)),
+    "clear-provider": lambda s, t: planning.clear_provider(s, _provider(t), agent=t.agent),
+    "rotate": lambda s, t: planning.rotate(s, _provider(t), agent=t.agent),
+    "rotate-reset": lambda s, t: planning.reset_order(s, _provider(t), agent=t.agent),
     "unlock": lambda s, t: planning.unlock(s, t.id),
 }
 """The plan that a command makes for the row under the cursor. `undo` needs no row."""

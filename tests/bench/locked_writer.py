@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from clawtop.core.model import Generation
-from clawtop.store.auth.lock import AuthStoreLock, Hold, Machine
+from clawtop.store.auth.lock import AuthStoreLock, Hold
+from clawtop.store.auth.machine import Machine
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float, flush: bool) -> None:

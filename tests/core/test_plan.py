@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clawtop.core.model import (
+    AgentInfo,
     AuthConfig,
+    AuthPart,
+    AuthStore,
     ConfigSummary,
     Event,
     EventKind,
@@ -39,6 +43,7 @@ from clawtop.core.operations.plan import (
     reset_order,
     rotate,
     undo,
+    undo_record,
     undoable,
     unlock,
 )
@@ -78,8 +83,10 @@ def test_clearing_a_profile_shows_every_field_and_keeps_when_it_was_used() -> No
 
 
 def test_generation_a_writes_the_one_file_there_is() -> None:
-    plan = clear_profile(replace(QUIET, generation=Generation.A), "anthropic:max-reef")
-    assert plan.file == f"{STATE_DIR}/agents/main/agent/auth-profiles.json"
+    file = f"{STATE_DIR}/agents/main/agent/auth-profiles.json"
+    world = replace(QUIET, generation=Generation.A, agents=(agent("main", MAIN_PROFILES, file=file),))
+    plan = clear_profile(world, "anthropic:max-reef")
+    assert plan.file == file
     assert plan.warnings == ()
 
 
@@ -88,10 +95,60 @@ def test_an_inherited_profile_is_cleared_in_its_owners_store() -> None:
     assert clear_profile(INCIDENT, "anthropic:coder-own").agent == "coder"
 
 
+def inheriting(own: dict[str, UsageStats], shared: dict[str, UsageStats], *, owner: str = "main") -> Snapshot:
+    """Agents main and ops with the profile p:one of `owner`; entries of ops's own, and of main's place."""
+    main, ops = (
+        AuthPart("main", "/main.json", frozenset({"p:one"}), shared),
+        AuthPart("ops", "/ops.json", frozenset({"p:one"} if owner == "ops" else ()), own),
+    )
+    seen = {**shared, **own}.get("p:one", UsageStats())
+    views = (
+        AuthStore("main", "/main.json", (profile("p:one", shared.get("p:one", UsageStats())),), parts=(main,)),
+        AuthStore("ops", "/ops.json", (profile("p:one", seen, owner=owner),), parts=(ops, main)),
+    )
+    return replace(QUIET, agents=tuple(AgentInfo(view.agent, "/a", "/s", store=view) for view in views), sessions=())
+
+
+COOLING = UsageStats(error_count=1, cooldown_until=NOW + 9_000, cooldown_reason="rate_limit")
+
+
+def steps(plan: Plan) -> list[tuple[str, list[str]]]:
+    return [(step.owner, sorted({change.key for change in step.changes})) for step in plan.steps]
+
+
+@pytest.mark.parametrize(
+    ("world", "agent_id", "wanted"),
+    [
+        (inheriting({"p:one": COOLING}, {"p:one": COOLING}), None, ["ops", "main"]),
+        (inheriting({"p:one": COOLING}, {"p:one": COOLING}), "ops", ["ops", "main"]),
+        (inheriting({"p:one": COOLING}, {"p:one": COOLING}), "main", ["main"]),
+        (inheriting({"p:one": COOLING}, {}), None, ["ops"]),
+        (inheriting({}, {"p:one": COOLING}), "ops", ["main"]),
+        (inheriting({}, {"p:one": COOLING}, owner="ops"), "ops", ["main"]),
+        (inheriting({"p:one": COOLING}, {"p:one": COOLING}, owner="ops"), "ops", ["ops"]),
+    ],
+    ids=["both", "both, one agent", "own only", "own hides", "inherited", "same id", "same id, own entry"],
+)
+def test_an_entry_is_cleared_wherever_it_counts(world: Snapshot, agent_id: str | None, wanted: list[str]) -> None:
+    plan = clear_profile(world, "p:one", agent=agent_id)
+    assert steps(plan) == [(owner, ["p:one"]) for owner in wanted]
+
+
+def test_a_clear_of_two_places_is_undone_in_both() -> None:
+    plan = clear_profile(inheriting({"p:one": COOLING}, {"p:one": COOLING}), "p:one")
+    data = {"id": "1", "kind": "clear", "title": "t", "undo": undo_record(plan.steps)}
+    done = Event(NOW, EventKind.OPERATION, "operation", "done", data=json.loads(json.dumps(data)))
+    clean = UsageStats(error_count=0)
+    back = undo(inheriting({"p:one": clean}, {"p:one": clean}), (done,))
+    assert sorted(steps(back)) == [("main", ["p:one"]), ("ops", ["p:one"])]
+    with pytest.raises(RefusedError, match="moved on since 1"):
+        undo(inheriting({"p:one": COOLING}, {"p:one": clean}), (done,))
+
+
 def test_a_profile_in_several_stores_needs_the_agent() -> None:
     own = profile("openai:prod", UsageStats(error_count=4), owner="coder")
     world = replace(QUIET, agents=(agent("main", MAIN_PROFILES), agent("coder", (own,))))
-    with pytest.raises(RefusedError, match="the stores of agents coder, main hold one") as caught:
+    with pytest.raises(RefusedError, match="the store of agent coder and the store of agent main hold one") as caught:
         clear_profile(world, "openai:prod")
     assert caught.value.hint == "name one with --agent"
     assert clear_profile(world, "openai:prod", agent="coder").changes[0].before == 4
@@ -122,7 +179,7 @@ def test_a_provider_is_cleared_in_one_plan() -> None:
     plan = clear_provider(INCIDENT, "OpenAI ")
     assert {change.key for change in plan.changes} == {"openai:spare", "openai:batch", "openai:legacy"}
     assert "all 4 profiles" in plan.title
-    with pytest.raises(RefusedError, match="coder, main"):
+    with pytest.raises(RefusedError, match="coder and the store of agent main"):
         clear_provider(INCIDENT, "anthropic")
     only = clear_provider(INCIDENT, "anthropic", agent="coder")
     assert {change.key for change in only.changes} == {"anthropic:coder-own"}
@@ -283,13 +340,13 @@ def journaled(plan: Plan, id_: str, at: int = NOW) -> Event:
 
 def with_state(world: Snapshot, plan: Plan) -> Snapshot:
     """The world after the plan was executed."""
-    assert plan.edit is not None
+    (step,) = plan.steps
     main = world.agents[0]
     assert main.store is not None
     store = main.store
-    state = plan.edit(AuthState({row.id: row.stats for row in store.profiles}, store.order))
+    state = step.edit(AuthState({row.id: row.stats for row in store.profiles}, store.order))
     rows = tuple(replace(row, stats=state.stats[row.id]) for row in store.profiles)
-    return replace(world, agents=(replace(main, store=replace(store, profiles=rows, order=state.order)),))
+    return replace(world, agents=(agent("main", rows, order=dict(state.order)),))
 
 
 def test_undo_restores_the_values_and_the_absence() -> None:

@@ -11,20 +11,26 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.engine.operations.locked import run_locked, settled, update_profile
+from clawtop.engine.operations.locked import settled, update_profile, update_store
 from clawtop.errors import LockNotObtainedError
-from clawtop.store.auth.lock import AuthStoreLock, Hold, Holder, Machine
-from clawtop.store.auth.target import StoreTarget
+from clawtop.store.auth.json_backend import JsonPlace
+from clawtop.store.auth.lock import AuthStoreLock
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import Updated, profile_change
 from clawtop.store.locks.openclaw import publish, release
 
 pytestmark = pytest.mark.anyio
 
 
-def store(directory: Path) -> StoreTarget:
+def store(directory: Path) -> JsonPlace:
     profiles = {"fakeai:one": {"type": "api_key", "provider": "fakeai", "key": "k"}}
     (directory / "auth-profiles.json").write_text(json.dumps({"version": 1, "profiles": profiles}))
     (directory / "auth-state.json").write_text('{"version": 1, "usageStats": {"fakeai:one": {"errorCount": 0}}}')
-    return StoreTarget("main", str(directory), Generation.B)
+    return JsonPlace("main", str(directory), Generation.B)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in directory.iterdir())
 
 
 def counted(stats: UsageStats) -> UsageStats:
@@ -40,41 +46,36 @@ async def test_tasks_of_one_loop_lose_no_update(tmp_path: Path) -> None:
     state = json.loads((tmp_path / "auth-state.json").read_bytes())
     assert state["usageStats"]["fakeai:one"]["errorCount"] == 40
     assert state["lastGood"] == {"fakeai": "fakeai:one"}
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["auth-profiles.json", "auth-state.json"]
+    assert names(tmp_path) == ["auth-profiles.json", "auth-state.json"]
 
 
 async def test_a_wait_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = str(tmp_path / "auth-profiles.json.lock")
-    theirs = publish(path, {"pid": 1, "createdAt": "2026-01-01T00:00:00.000Z"})
+    place = store(tmp_path)
+    theirs = publish(str(tmp_path / "auth-profiles.json.lock"), {"pid": 1, "createdAt": "2026-01-01T00:00:00.000Z"})
     assert theirs is not None
     waiting = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def tell(_: Holder) -> None:
-        loop.call_soon_threadsafe(waiting.set)
-
-    lock = AuthStoreLock(str(tmp_path), Generation.B, Machine(), on_wait=tell)
-    task = asyncio.create_task(run_locked(lock, lambda _: None, wait=60))
+    change = profile_change("fakeai:one", counted)
+    task = asyncio.create_task(update_store(place, change, Machine(), wait=60, on_wait=lambda _: waiting.set()))
     await waiting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [entry.name for entry in tmp_path.iterdir()] == ["auth-profiles.json.lock"]
+    assert names(tmp_path) == ["auth-profiles.json", "auth-profiles.json.lock", "auth-state.json"]
     assert release(theirs)
 
 
 async def test_work_that_is_cancelled_ends_whole_and_gives_the_lock_back(tmp_path: Path) -> None:
+    place = store(tmp_path)
     began, may_end = threading.Event(), threading.Event()
-    done: list[str] = []
+    done: list[Updated] = []
 
-    def work(hold: Hold) -> None:
+    def written(updated: Updated) -> None:
         began.set()
         may_end.wait()
-        hold.check()
-        done.append("whole")
+        done.append(updated)
 
-    lock = AuthStoreLock(str(tmp_path), Generation.B, Machine())
-    task = asyncio.create_task(run_locked(lock, work, wait=5))
+    change = profile_change("fakeai:one", counted)
+    task = asyncio.create_task(update_store(place, change, Machine(), wait=5, on_written=written))
     await asyncio.to_thread(began.wait)
     task.cancel()
     await asyncio.sleep(0)
@@ -82,36 +83,39 @@ async def test_work_that_is_cancelled_ends_whole_and_gives_the_lock_back(tmp_pat
     may_end.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert done == ["whole"]
-    assert list(tmp_path.iterdir()) == []
+    assert [updated.after.stats["fakeai:one"].error_count for updated in done] == [1]
+    assert names(tmp_path) == ["auth-profiles.json", "auth-state.json"]
 
 
 async def test_the_loop_runs_on_while_the_work_blocks(tmp_path: Path) -> None:
     began, may_end = threading.Event(), threading.Event()
-    lock = AuthStoreLock(str(tmp_path), Generation.B, Machine())
 
-    def work(_: Hold) -> None:
+    def written(_: Updated) -> None:
         began.set()
         may_end.wait()
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(run_locked(lock, work, wait=5))
+        change = profile_change("fakeai:one", counted)
+        group.create_task(update_store(store(tmp_path), change, Machine(), wait=5, on_written=written))
         await asyncio.to_thread(began.wait)
         may_end.set()
 
 
 async def test_a_task_that_takes_it_twice_is_told(tmp_path: Path) -> None:
-    machine = Machine()
-    lock, again = (AuthStoreLock(str(tmp_path), Generation.B, machine) for _ in range(2))
-    with pytest.raises(RuntimeError, match="already being taken"):
-        await run_locked(lock, lambda _: again.run(lambda _: None, wait=1), wait=1)
-    assert list(tmp_path.iterdir()) == []
+    place, change = store(tmp_path), profile_change("fakeai:one", counted)
+    with (
+        AuthStoreLock(str(tmp_path), Generation.B, Machine()).entered(),
+        pytest.raises(RuntimeError, match="already being taken"),
+    ):
+        await update_store(place, change, Machine(), wait=1)
+    assert names(tmp_path) == ["auth-profiles.json", "auth-state.json"]
 
 
 async def test_the_time_being_up_is_an_error_that_names_the_holder(tmp_path: Path) -> None:
+    place, change = store(tmp_path), profile_change("fakeai:one", counted)
     assert publish(str(tmp_path / "auth-profiles.json.lock"), {"pid": 1, "createdAt": "2026-01-01T00:00:00.000Z"})
     with pytest.raises(LockNotObtainedError, match="pid 1 "):
-        await run_locked(AuthStoreLock(str(tmp_path), Generation.B, Machine()), lambda _: None, wait=0.05)
+        await update_store(place, change, Machine(), wait=0.05)
 
 
 async def test_settled_hands_on_results_and_errors() -> None:

@@ -15,8 +15,8 @@ from clawtop.core.model import Event, EventKind, Generation, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.engine.drive.marks import DISK_TRIES, FIRST_WAIT_S, Marks
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.store.auth.target import StoreTarget
-from clawtop.store.auth.update import Change
+from clawtop.store.auth.json_backend import JsonPlace
+from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool, spool_dir
 from tests.support.clocks import ManualClock, settle
 
@@ -34,7 +34,7 @@ class Store:
         self.waits: list[float] = []
         self.gate: Callable[[], Awaitable[object]] | None = None
 
-    async def land(self, target: StoreTarget, change: Change, wait: float) -> None:
+    async def land(self, target: AuthPlace, change: Change, wait: float) -> None:
         self.waits.append(wait)
         if self.gate is not None:
             await self.gate()
@@ -60,7 +60,7 @@ class Bench:
             land=self.store.land,
             spool=MarkSpool(root),
             journal=self.events.append,
-            targets=lambda agent: None if self.gone else StoreTarget(agent, str(root), Generation.B),
+            targets=lambda agent: None if self.gone else JsonPlace(agent, str(root), Generation.B),
         )
 
     def failed(self, profile: str = PROFILE, reason: str = "rate_limit", at: int | None = None) -> Mark:

@@ -24,7 +24,7 @@ from clawtop.engine.operations.execute import Operations, Request, machine_for
 from clawtop.engine.operations.receipts import Sight
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
-from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.openclaw import publish, release
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.journal import Journal
@@ -233,15 +233,14 @@ async def test_cancelled_at_the_write_it_is_still_journaled_and_undoable(
 ) -> None:
     began, may_end = threading.Event(), threading.Event()
     plan = clear_profile(world.read(), "fakeai:one")
-    assert plan.edit is not None
-    edit = plan.edit
+    (step,) = plan.steps
 
     def slow(state: AuthState) -> AuthState:
         began.set()
         may_end.wait()
-        return edit(state)
+        return step.edit(state)
 
-    task = asyncio.create_task(world.operations.execute(replace(plan, edit=slow)))
+    task = asyncio.create_task(world.operations.execute(replace(plan, steps=(replace(step, edit=slow),))))
     await asyncio.to_thread(began.wait)
     task.cancel()
     may_end.set()
@@ -498,7 +497,8 @@ async def test_a_lock_that_is_gone_is_told(world: World) -> None:
 
 
 async def test_an_agent_that_is_gone_is_told(world: World) -> None:
-    plan: Plan = replace(clear_profile(world.read(), "fakeai:one"), agent="nobody")
+    plan: Plan = clear_profile(world.read(), "fakeai:one")
+    plan = replace(plan, steps=tuple(replace(step, owner="nobody") for step in plan.steps))
     with pytest.raises(RefusedError, match="no agent nobody any more"):
         await world.operations.execute(plan)
 

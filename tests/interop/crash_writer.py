@@ -12,9 +12,9 @@ import sys
 from dataclasses import replace
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.store.auth.lock import Machine
-from clawtop.store.auth.target import StoreTarget
-from clawtop.store.auth.update import profile_change, update
+from clawtop.store.auth.json_backend import JsonPlace
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import profile_change, update
 
 
 def count(stats: UsageStats) -> UsageStats:
@@ -22,7 +22,7 @@ def count(stats: UsageStats) -> UsageStats:
 
 
 def write_for_ever(directory: str, generation: Generation) -> None:
-    target, machine = StoreTarget("main", directory, generation), Machine()
+    target, machine = JsonPlace("main", directory, generation), Machine()
     change = profile_change("fakeai:one", count)
     for _ in itertools.count():
         update(target, change, machine, wait=60)

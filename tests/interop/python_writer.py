@@ -12,13 +12,13 @@ import time
 from dataclasses import replace
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.store.auth.lock import Machine
-from clawtop.store.auth.target import StoreTarget
-from clawtop.store.auth.update import profile_change, update
+from clawtop.store.auth.json_backend import JsonPlace
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import profile_change, update
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float) -> None:
-    target, machine = StoreTarget("main", directory, Generation.B), Machine()
+    target, machine = JsonPlace("main", directory, Generation.B), Machine()
 
     def count(stats: UsageStats) -> UsageStats:
         if work_ms:

@@ -16,7 +16,8 @@ import pytest
 
 from clawtop.core.model import Generation
 from clawtop.errors import LockNotObtainedError
-from clawtop.store.auth.lock import AuthStoreLock, Hold, Machine
+from clawtop.store.auth.lock import AuthStoreLock, Hold
+from clawtop.store.auth.machine import Machine
 from tests.interop.openclaw_install import OpenClaw
 from tests.interop.talker import ROOT, Talker
 from tests.support.stores import auth_state, make_state_dir

@@ -13,7 +13,8 @@ from clawtop.clock import SystemClock
 from clawtop.core.cooldown.profile_state import credential_state
 from clawtop.core.model import AuthStore, CredentialState, Generation, Profile
 from clawtop.store.auth import json_files as auth_json
-from clawtop.store.auth.json_files import RETRY_PAUSES, OwnAuth, read_own, seen_by
+from clawtop.store.auth.json_files import RETRY_PAUSES, read_own
+from clawtop.store.auth.port import OwnAuth, seen_by
 from clawtop.text import masked
 from tests.support.clocks import ManualClock
 from tests.support.states_made import NOW, StateDir, write_json
@@ -43,9 +44,9 @@ def test_generation_a_keeps_everything_in_one_file(tmp_path: Path) -> None:
         order={"fakeai": ["fakeai:one"]},
         lastGood={"fakeai": "fakeai:one"},
     )
-    store = seen_by(own, None)
+    store = seen_by(own.owner, own)
     assert stats_of(store) == {"fakeai:one": (1, None)}, "a stray auth-state.json is not read"
-    assert (store.state_path, dict(store.order)) == (None, {"fakeai": ("fakeai:one",)})
+    assert dict(store.order) == {"fakeai": ("fakeai:one",)}
     assert (dict(store.last_good), dict(store.order_owner)) == ({"fakeai": "fakeai:one"}, {"fakeai": "main"})
 
 
@@ -59,7 +60,7 @@ def test_generation_b_merges_whole_entries(tmp_path: Path) -> None:
         order={"fakeai": ["fakeai:one"], "other": ["x"]},
         lastGood={"fakeai": "fakeai:one"},
     )
-    store = seen_by(own, None)
+    store = seen_by(own.owner, own)
     assert stats_of(store) == {"fakeai:one": (9, None), "fakeai:two": (2, None), "fakeai:three": (None, None)}
     assert dict(store.order) == {"fakeai": ("fakeai:two",), "other": ("x",)}
     assert dict(store.last_good) == {"fakeai": "fakeai:one"}
@@ -81,7 +82,7 @@ def test_an_agent_sees_the_main_agents_profiles_under_its_own(tmp_path: Path) ->
         {"fakeai:two": KEY, "fakeai:own": KEY},
         {"usageStats": {"fakeai:own": {"lastUsed": 3}}, "order": {"b": ["z"]}},
     )
-    store = seen_by(ops, main)
+    store = seen_by(ops.owner, ops, main)
     owners = {profile.id: (profile.owner_agent, Path(profile.path).parent.name) for profile in store.profiles}
     assert owners == {
         "fakeai:one": ("main", "main"),
@@ -92,7 +93,10 @@ def test_an_agent_sees_the_main_agents_profiles_under_its_own(tmp_path: Path) ->
     assert dict(store.order) == {"a": ("x",), "b": ("z",)}
     assert dict(store.order_owner) == {"a": "main", "b": "ops"}
     assert store.path == str(tmp_path / "ops" / "auth-profiles.json")
-    assert seen_by(main, main) == seen_by(main, None)
+    assert [(part.owner, sorted(part.stats)) for part in store.parts] == [
+        ("ops", ["fakeai:own"]),
+        ("main", ["fakeai:one", "fakeai:two"]),
+    ]
 
 
 def test_the_fingerprint_follows_every_file_behind_a_store(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_credentials(tmp_path: Path, entry: dict[str, Any], state: CredentialSta
 
 
 def only_profile(own: OwnAuth) -> Profile:
-    (profile,) = seen_by(own, None).profiles
+    (profile,) = seen_by(own.owner, own).profiles
     return profile
 
 

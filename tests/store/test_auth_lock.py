@@ -13,7 +13,8 @@ import pytest
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockKind, ProcessEvidence
 from clawtop.errors import LockNotObtainedError, OperationFailedError
-from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, Holder, Machine
+from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, Holder
+from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import publish, timestamp
 from tests.support.clocks import ManualClock

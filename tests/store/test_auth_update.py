@@ -20,10 +20,10 @@ from clawtop.core.model import Generation, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
+from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.json_edit import dump, parse
-from clawtop.store.auth.lock import Machine
-from clawtop.store.auth.target import StoreTarget
-from clawtop.store.auth.update import Landing, profile_change, update
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import Landing, profile_change, update
 
 CREDENTIALS = """{
   "version": 1,
@@ -44,7 +44,7 @@ STATE = """
 """
 
 
-def store(directory: Path, generation: Generation) -> StoreTarget:
+def store(directory: Path, generation: Generation) -> JsonPlace:
     if generation is Generation.A:
         (directory / "auth-profiles.json").write_text(CREDENTIALS + "," + STATE)
     else:
@@ -52,14 +52,14 @@ def store(directory: Path, generation: Generation) -> StoreTarget:
         (directory / "auth-state.json").write_text('{"version": 1,' + STATE)
     for entry in directory.iterdir():
         entry.chmod(0o600)
-    return StoreTarget("main", str(directory), generation)
+    return JsonPlace("main", str(directory), generation)
 
 
-def clear_one(target: StoreTarget) -> Any:
+def clear_one(target: JsonPlace) -> Any:
     return update(target, profile_change("fakeai:one", cleared), Machine(), wait=1)
 
 
-def raw(target: StoreTarget) -> dict[str, Any]:
+def raw(target: JsonPlace) -> dict[str, Any]:
     return parse(Path(target.state_path).read_bytes(), target.state_path)
 
 
@@ -151,7 +151,7 @@ def test_an_embedded_entry_of_an_older_generation_is_taken_over_whole(tmp_path: 
 
 def test_an_embedded_entry_that_would_come_back_is_refused(tmp_path: Path) -> None:
     store(tmp_path, Generation.A)
-    target = StoreTarget("main", str(tmp_path), Generation.B)
+    target = JsonPlace("main", str(tmp_path), Generation.B)
     before = tree(tmp_path)
     with pytest.raises(RefusedError, match="would stay in force"):
         update(target, lambda state: replace(state, last_good={}), Machine(), wait=1)
@@ -173,7 +173,7 @@ def test_other_generations_are_refused_and_nothing_is_created(
     store(tmp_path, Generation.B)
     before = tree(tmp_path)
     with pytest.raises(RefusedError, match=why):
-        clear_one(StoreTarget("main", str(tmp_path), generation, proven))
+        clear_one(JsonPlace("main", str(tmp_path), generation, proven))
     assert tree(tmp_path) == before
 
 
@@ -203,7 +203,7 @@ def test_a_file_whose_change_could_lose_something_is_refused(
 @pytest.mark.parametrize("generation", [Generation.A, Generation.B])
 def test_a_missing_store_is_refused_and_not_created(generation: Generation, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="is not there"):
-        clear_one(StoreTarget("main", str(tmp_path), generation))
+        clear_one(JsonPlace("main", str(tmp_path), generation))
     assert tree(tmp_path) == {}
 
 
@@ -264,7 +264,7 @@ def test_a_symlinked_store_is_written_where_it_really_is(tmp_path: Path) -> None
     store(real, Generation.B)
     for name in ("auth-profiles.json", "auth-state.json"):
         (agent / name).symlink_to(real / name)
-    updated = clear_one(StoreTarget("main", str(agent), Generation.B))
+    updated = clear_one(JsonPlace("main", str(agent), Generation.B))
     assert updated.path == str(real / "auth-state.json")
     assert (agent / "auth-state.json").is_symlink()
     assert "cooldownUntil" not in (real / "auth-state.json").read_text()

@@ -59,7 +59,7 @@ class Counter:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, Counter]:
     places: dict[str, tuple[str, Callable[..., Any]]] = {
-        "auth": ("clawtop.store.snapshot.read_own", auth_json.read_own),
+        "auth": ("clawtop.store.auth.json_backend.read_own", auth_json.read_own),
         "sessions": ("clawtop.store.sessions.rows.read_sessions", sessions.read_sessions),
         "locks": ("clawtop.store.locks.reader.read_lock", lockfile.read_lock),
         "layout": ("clawtop.store.snapshot.locate", layout.locate),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from clawtop.core.model import (
     AgentInfo,
+    AuthPart,
     AuthStore,
     ConfigSummary,
     Credential,
@@ -129,16 +130,31 @@ _MODELS = (
 
 
 def agent(
-    agent_id: str, profiles: tuple[Profile, ...], *, order: dict[str, tuple[str, ...]] | None = None
+    agent_id: str,
+    profiles: tuple[Profile, ...],
+    *,
+    order: dict[str, tuple[str, ...]] | None = None,
+    file: str | None = None,
 ) -> AgentInfo:
-    """An agent with a generation B store."""
+    """An agent with a generation B store; what it owns is written to `file`."""
     home = f"{STATE_DIR}/agents/{agent_id}"
+    owners = dict.fromkeys((agent_id, *(profile.owner_agent for profile in profiles)))
+    parts = tuple(
+        AuthPart(
+            owner,
+            file or f"{STATE_DIR}/agents/{owner}/agent/auth-state.json",
+            frozenset(profile.id for profile in profiles if profile.owner_agent == owner),
+            {profile.id: profile.stats for profile in profiles if profile.owner_agent == owner},
+            (order or {}) if owner == agent_id else {},
+        )
+        for owner in owners
+    )
     store = AuthStore(
         agent_id,
         f"{home}/agent/auth-profiles.json",
-        f"{home}/agent/auth-state.json",
         profiles,
         order or {},
+        parts=parts,
         fingerprint=f"{agent_id}-1",
     )
     return AgentInfo(

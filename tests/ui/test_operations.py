@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import LockFile, LockIdentity, LockKind, Snapshot
+from clawtop.core.model import Snapshot
 from clawtop.core.operations.plan import Plan
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.ui.operate import PLANNERS, Desk, HolderFacts, plan_for
@@ -20,7 +20,7 @@ from clawtop.ui.screens.main import MainScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from tests.support.golden import assert_golden
 from tests.support.screens import make_app, screen_lines, screen_text
-from tests.support.worlds import GATEWAY_PID, INCIDENT, LOCKS, NOW, agent, cooling, profile
+from tests.support.worlds import GATEWAY_PID, INCIDENT, LOCKS, agent, cooling, profile
 
 pytestmark = pytest.mark.anyio
 GOLDEN = Path(__file__).parent / "golden"
@@ -70,12 +70,11 @@ class Holder:
     """Who has the store's lock."""
 
     text: str
-    lock: LockFile
+    pid: int | None
 
 
 def holder(pid: int) -> Holder:
-    file = LockFile("/x.lock", LockKind.AUTH, LockIdentity(1, 1, ""), NOW, {"pid": pid})
-    return Holder(f"pid {pid} (node openclaw), since 3 s, alive", file)
+    return Holder(f"pid {pid} (node openclaw), since 3 s, alive", pid)
 
 
 def started(executions: Executions, snapshot: Snapshot = INCIDENT, **options: Any) -> Any:

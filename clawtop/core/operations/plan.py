@@ -15,6 +15,7 @@ from typing import Any
 from clawtop.core.cooldown.schedules import schedule_for
 from clawtop.core.cooldown.stats import unusable_until
 from clawtop.core.model import (
+    AuthPart,
     Event,
     EventKind,
     GatewayState,
@@ -40,11 +41,14 @@ from clawtop.core.operations.edit import (
 from clawtop.core.operations.target import (
     UNTOUCHED,
     Owned,
+    View,
     find_lock,
     owned_store,
+    part_of,
     refuse_other_times,
     same_provider,
-    store_of,
+    state_of,
+    store_name,
     without_lock,
 )
 from clawtop.core.provider_ids import bypasses_cooldown
@@ -62,18 +66,29 @@ class PlanKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreStep:
+    """What a plan changes in one place: under its lock, `edit` makes exactly `changes`, or nothing is done there."""
+
+    owner: str
+    file: str
+    changes: tuple[FieldChange, ...]
+    edit: Edit = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """One operation, ready to be shown and confirmed.
 
     Attributes:
         title: one line, what would be done.
         target: the exact id of what it acts on: profile, provider, lock path, or operation.
-        agent: the agent whose store is written; None for locks that belong to no agent.
-        file: the file that is written or removed.
+        agent: whose store is written (an agent, or `SHARED`), the first where there are several; None for locks that
+            belong to no agent.
+        file: the file that is written or removed, the first where there are several.
         changes: every value that changes, before and after. Empty for a lock; otherwise empty means nothing to do.
         fingerprint: pins `changes`, or the lock's identity.
         effects: what it does, in words. loses: what cannot be had back except by undo. warnings: what to know first.
-        edit: the change itself, for stores. lock: the lock to remove, with its `proof`.
+        steps: the change itself, for stores: place after place. lock: the lock to remove, with its `proof`.
         undoes: the operation that is taken back.
     """
 
@@ -87,7 +102,7 @@ class Plan:
     effects: tuple[str, ...] = ()
     loses: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    edit: Edit | None = field(default=None, compare=False)
+    steps: tuple[StoreStep, ...] = ()
     lock: LockFile | None = None
     proof: tuple[str, ...] = ()
     undoes: str | None = None
@@ -102,58 +117,70 @@ def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = No
     """Clear one profile's windows and counters, or only what is scoped to `model`."""
     owned = owned_store(snapshot, lambda profile: profile.id == profile_id, f"profile {safe(profile_id)}", agent)
     scope = f" for model {safe(model)}" if model is not None else ""
-    title = f"Clear {safe(profile_id)}{scope} in the store of agent {safe(owned.agent)}"
+    title = f"Clear {safe(profile_id)}{scope} in {store_name(owned.owner)}"
     return _clear(snapshot, owned, Clear((profile_id,), model), title=title, target=profile_id)
 
 
 def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
-    """Clear all profiles of a provider that one store owns, in one lock hold."""
+    """Clear all profiles of a provider that one store owns, in one lock hold of each place."""
     same = same_provider(snapshot, provider)
     owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
-    ids = tuple(profile.id for profile in owned.profiles if same(profile.provider))
-    title = f"Clear all {len(ids)} profiles of {safe(provider)} in the store of agent {safe(owned.agent)}"
+    ids = tuple(profile.id for profile in owned.profiles)
+    title = f"Clear all {len(ids)} profiles of {safe(provider)} in {store_name(owned.owner)}"
     return _clear(snapshot, owned, Clear(ids), title=title, target=provider)
 
 
 def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
     """Move the head of a provider's resolved order to its end, by storing that order."""
-    owned, order = _ordered(snapshot, provider, agent)
+    held = _ordered(snapshot, provider, agent)
+    order, part = held.order, held.part
     if len(order.ids) < 2:
         raise RefusedError(
             f"{safe(provider)} has {len(order.ids)} usable profiles, so there is nothing to rotate to",
             unchanged=UNTOUCHED,
         )
-    key = _order_key(snapshot, owned, provider)
-    kept = [id_ for id_ in owned.state.order.get(key, ()) if id_ not in order.ids and id_ in owned.state.profiles]
+    key = _order_key(snapshot, held, provider)
+    known = {profile.id for profile in held.profiles}
+    kept = [id_ for id_ in held.stored.get(key, ()) if id_ not in order.ids and id_ in known]
     wanted = (*moved_to_end(order.ids), *kept)
-    title = f"Rotate {safe(provider)} in the store of agent {safe(owned.agent)}: {safe(order.ids[0])} goes to the end"
-    plan = _store_plan(snapshot, owned, SetOrder(key, wanted), kind=PlanKind.ROTATE, title=title, target=provider)
+    title = f"Rotate {safe(provider)} in {store_name(part.owner)}: {safe(order.ids[0])} goes to the end"
+    plan = _store_plan(
+        snapshot, (_step(part, SetOrder(key, wanted)),), kind=PlanKind.ROTATE, title=title, target=provider
+    )
     return replace(
         plan,
         effects=(
             f"{safe(wanted[0])} is tried first, {safe(order.ids[0])} last: {' > '.join(map(safe, wanted))}",
             *_order_effects(order, provider),
-            *_shared_with(snapshot, owned),
+            *_shared_with(snapshot, part.owner),
         ),
-        loses=_replaced(owned.state.order.get(key)),
-        warnings=(*plan.warnings, *_pins(snapshot, owned, provider)),
+        loses=_replaced(part.order.get(key)),
+        warnings=(*plan.warnings, *_pins(snapshot, held.profiles, provider)),
     )
 
 
 def reset_order(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
     """Remove a provider's stored order, so that the configured order or the last use decides again."""
-    owned, _ = _ordered(snapshot, provider, agent)
-    key = _order_key(snapshot, owned, provider)
-    title = f"Reset the stored order of {safe(provider)} in the store of agent {safe(owned.agent)}"
-    plan = _store_plan(snapshot, owned, SetOrder(key, None), kind=PlanKind.RESET_ORDER, title=title, target=provider)
+    held = _ordered(snapshot, provider, agent)
+    key = _order_key(snapshot, held, provider)
+    where = " and ".join(store_name(part.owner) for part in held.stored_in) or store_name(held.part.owner)
+    title = f"Reset the stored order of {safe(provider)} in {where}"
+    steps = tuple(_step(part, SetOrder(key, None)) for part in held.stored_in)
+    plan = _store_plan(
+        snapshot,
+        steps or (_step(held.part, SetOrder(key, None)),),
+        kind=PlanKind.RESET_ORDER,
+        title=title,
+        target=provider,
+    )
     same = same_provider(snapshot, provider)
     listed = next((ids for name, ids in snapshot.config.auth.order.items() if same(name)), None)
     decides = "the order of openclaw.json decides again" if listed else "kind of credential and last use decide again"
     return replace(
         plan,
-        effects=(decides, *_shared_with(snapshot, owned)),
-        loses=_replaced(owned.state.order.get(key)),
-        warnings=(*plan.warnings, *_pins(snapshot, owned, provider)),
+        effects=(decides, *_shared_with(snapshot, held.part.owner)),
+        loses=tuple(text for part in held.stored_in for text in _replaced(part.order.get(key))),
+        warnings=(*plan.warnings, *_pins(snapshot, held.profiles, provider)),
     )
 
 
@@ -192,14 +219,19 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
 
 @dataclass(frozen=True, slots=True)
 class PastOperation:
-    """An operation that the journal says was done and that could be taken back."""
+    """An operation that the journal says was done and that could be taken back: what it changed, by owner."""
 
     id: str
     at: int
     title: str
     kind: str
-    agent: str
-    changes: tuple[FieldChange, ...]
+    changes: tuple[tuple[str, tuple[FieldChange, ...]], ...]
+
+
+def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
+    """What the journal keeps of steps that were done, so that they can be taken back."""
+    parts = [{"agent": step.owner, "changes": [change.to_json() for change in step.changes]} for step in steps]
+    return {**parts[0], "more": parts[1:]} if len(parts) > 1 else dict(parts[0]) if parts else {}
 
 
 def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
@@ -226,9 +258,13 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
             "there is nothing to undo" if operation_id is None else f"no operation {safe(operation_id)} can be undone"
         )
         raise RefusedError(what, unchanged=UNTOUCHED)
-    owned = store_of(snapshot, past.agent)
-    back = tuple(change.inverted() for change in reversed(past.changes))
-    newer = moved_on(owned.state, back)
+    steps: list[StoreStep] = []
+    newer: list[FieldChange] = []
+    for owner, changes in reversed(past.changes):
+        part = part_of(snapshot, owner)
+        back = tuple(change.inverted() for change in reversed(changes))
+        newer += moved_on(state_of(part), back)
+        steps.append(_step(part, Restore(back)))
     if newer:
         raise RefusedError(
             f"the state has moved on since {past.id}: "
@@ -237,7 +273,7 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
             hint="what stands there now is newer than the operation",
         )
     title = f"Undo {past.id}: {safe(past.title)}"
-    plan = _store_plan(snapshot, owned, Restore(back), kind=PlanKind.UNDO, title=title, target=past.id)
+    plan = _store_plan(snapshot, steps, kind=PlanKind.UNDO, title=title, target=past.id)
     names = ", ".join(dict.fromkeys(safe(change.key) for change in plan.changes))
     return replace(plan, effects=(f"{names}: as before {_clock(past.at)}",), undoes=past.id)
 
@@ -245,28 +281,59 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
 # --- stores ---------------------------------------------------------------------------------------------------------
 
 
-def _store_plan(snapshot: Snapshot, owned: Owned, edit: Edit, *, kind: PlanKind, title: str, target: str) -> Plan:
-    changes = differences(owned.state, owned.state.changed_by(edit))
+def _step(part: AuthPart, edit: Edit) -> StoreStep:
+    state = state_of(part)
+    return StoreStep(part.owner, part.file, differences(state, state.changed_by(edit)), edit)
+
+
+def _store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind, title: str, target: str) -> Plan:
+    """A plan of those steps that change something; of the last one where none does."""
+    steps = tuple(step for step in steps if step.changes) or steps[-1:]
+    changes = tuple(change for step in steps for change in step.changes)
     warnings = _gateway_warnings(snapshot) if changes else ()
-    pin = fingerprint(changes)
-    return Plan(kind, title, target, owned.agent, owned.file, pin, changes, warnings=warnings, edit=edit)
+    first = steps[0]
+    return Plan(
+        kind,
+        title,
+        target,
+        first.owner,
+        first.file,
+        fingerprint(changes),
+        changes,
+        warnings=warnings,
+        steps=tuple(step for step in steps if step.changes),
+    )
 
 
 def _clear(snapshot: Snapshot, owned: Owned, edit: Clear, *, title: str, target: str) -> Plan:
-    plan = _store_plan(snapshot, owned, edit, kind=PlanKind.CLEAR, title=title, target=target)
+    steps = [_step(part, replace(edit, profiles=ids)) for part, ids in owned.entries]
+    plan = _store_plan(snapshot, steps, kind=PlanKind.CLEAR, title=title, target=target)
     touched = {change.key for change in plan.changes}
     profiles = [profile for profile in owned.profiles if profile.id in touched]
     now = snapshot.taken_at
     ignored = [profile for profile in profiles if bypasses_cooldown(profile.provider)]
+    also = tuple(
+        f"{store_name(step.owner)} has an entry of its own for {', '.join(_keys(step))}: it is cleared too"
+        for step in plan.steps
+        if step.owner != owned.owner
+    )
     return replace(
         plan,
-        effects=(*(_clear_effect(profile, plan.changes, now) for profile in profiles), *_shared_with(snapshot, owned)),
+        effects=(
+            *(_clear_effect(profile, plan.changes, now) for profile in profiles),
+            *also,
+            *_shared_with(snapshot, owned.owner),
+        ),
         loses=tuple(text for profile in profiles if (text := _lost_counts(profile, plan.changes))),
         warnings=(
             *plan.warnings,
             *(f"OpenClaw ignores cooldowns of {safe(profile.provider)} anyway" for profile in ignored[:1]),
         ),
     )
+
+
+def _keys(step: StoreStep) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(safe(change.key) for change in step.changes))
 
 
 def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int) -> str:
@@ -287,13 +354,11 @@ def _lost_counts(profile: Profile, changes: Iterable[FieldChange]) -> str:
     return f"{safe(profile.id)}'s failure counts ({told}): its next failure counts as the first"
 
 
-def _shared_with(snapshot: Snapshot, owned: Owned) -> tuple[str, ...]:
+def _shared_with(snapshot: Snapshot, owner: str) -> tuple[str, ...]:
     others = [
         agent.id
         for agent in snapshot.agents
-        if agent.id != owned.agent
-        and agent.store
-        and any(profile.owner_agent == owned.agent for profile in agent.store.profiles)
+        if agent.id != owner and agent.store and any(profile.owner_agent == owner for profile in agent.store.profiles)
     ]
     return (
         (f"agents that inherit this store see it too: {', '.join(safe(other) for other in others)}",) if others else ()
@@ -303,21 +368,47 @@ def _shared_with(snapshot: Snapshot, owned: Owned) -> tuple[str, ...]:
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
-def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> tuple[Owned, Order]:
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """A provider's order: as it is resolved, the place that takes a stored one, and the places that have one now."""
+
+    profiles: tuple[Profile, ...]
+    order: Order
+    part: AuthPart
+    stored: Mapping[str, tuple[str, ...]]
+    stored_in: tuple[AuthPart, ...]
+
+
+def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _Ordered:
     same = same_provider(snapshot, provider)
     owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
+    part, stored = owned.part, owned.part.order
+    parts: tuple[AuthPart, ...] = (part,)
+    if not part.takes_orders:
+        view = _one_view(owned, provider)
+        part, stored, parts = part_of(snapshot, view.agent.id), view.store.order, view.store.parts
     schedule = schedule_for(snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider)
-    order = resolve_order(
-        provider, owned.profiles, owned.state.order, snapshot.config.auth, snapshot.taken_at, schedule
-    )
-    return owned, order
+    order = resolve_order(provider, owned.profiles, stored, snapshot.config.auth, snapshot.taken_at, schedule)
+    stored_in = tuple(place for place in parts if any(same(name) for name in place.order))
+    return _Ordered(owned.profiles, order, part, stored, stored_in)
 
 
-def _order_key(snapshot: Snapshot, owned: Owned, provider: str) -> str:
+def _one_view(owned: Owned, provider: str) -> View:
+    if len(owned.views) > 1:
+        agents = ", ".join(safe(view.agent.id) for view in owned.views)
+        raise RefusedError(
+            f"each agent keeps an order of its own, and several use {safe(provider)}: {agents}",
+            unchanged=UNTOUCHED,
+            hint="name one with --agent",
+        )
+    return owned.views[0]
+
+
+def _order_key(snapshot: Snapshot, held: _Ordered, provider: str) -> str:
     """The name under which the order stands, however it is spelled there; else the provider's one name."""
     same = same_provider(snapshot, provider)
     key = schedule_for(snapshot.openclaw_version or snapshot.generation).names.key(provider)
-    return next((name for name in owned.state.order if same(name)), key)
+    return next((name for name in held.stored if same(name)), key)
 
 
 def _order_effects(order: Order, provider: str) -> tuple[str, ...]:
@@ -334,9 +425,9 @@ def _replaced(before: Sequence[str] | None) -> tuple[str, ...]:
     return (f"the order stored until now: {' > '.join(safe(id_) for id_ in before)}",) if before else ()
 
 
-def _pins(snapshot: Snapshot, owned: Owned, provider: str) -> tuple[str, ...]:
+def _pins(snapshot: Snapshot, profiles: Iterable[Profile], provider: str) -> tuple[str, ...]:
     same = same_provider(snapshot, provider)
-    ids = {profile.id for profile in owned.profiles if same(profile.provider)}
+    ids = {profile.id for profile in profiles if same(profile.provider)}
     pinned = [session for session in snapshot.sessions if session.profile in ids]
     if not pinned:
         return ()
@@ -371,21 +462,25 @@ def _gateway_warnings(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _past(event: Event) -> PastOperation | None:
     recorded: Any = event.data.get("undo")
-    if not isinstance(recorded, dict) or not isinstance(recorded.get("changes"), list):
+    if not isinstance(recorded, dict):
         return None
-    changes = [field_change(raw) for raw in recorded["changes"]]
-    id_, kind, agent, title = (
-        event.data.get("id"),
-        event.data.get("kind"),
-        recorded.get("agent"),
-        event.data.get("title"),
-    )
-    whole = [change for change in changes if change is not None]
-    if len(whole) != len(changes) or not whole:
+    more = recorded.get("more", [])
+    parts = [_past_part(raw) for raw in (recorded, *(more if isinstance(more, list) else [None]))]
+    whole = tuple(part for part in parts if part is not None)
+    if len(whole) != len(parts):
         return None
-    if not (isinstance(id_, str) and isinstance(kind, str) and isinstance(agent, str) and isinstance(title, str)):
+    id_, kind, title = (event.data.get(name) for name in ("id", "kind", "title"))
+    if not (isinstance(id_, str) and isinstance(kind, str) and isinstance(title, str)):
         return None
-    return PastOperation(id_, event.at, title, kind, agent, tuple(whole))
+    return PastOperation(id_, event.at, title, kind, whole)
+
+
+def _past_part(raw: Any) -> tuple[str, tuple[FieldChange, ...]] | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("changes"), list) or not isinstance(raw.get("agent"), str):
+        return None
+    changes = [field_change(item) for item in raw["changes"]]
+    whole = tuple(change for change in changes if change is not None)
+    return (raw["agent"], whole) if whole and len(whole) == len(changes) else None
 
 
 def _clock(at: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from clawtop.core.cooldown.schedules import schedule_for
-from clawtop.core.model import AgentInfo, Generation, Lock, Profile, Snapshot
+from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Generation, Lock, Profile, Snapshot
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.text import safe
@@ -15,59 +15,114 @@ UNTOUCHED = "nothing was changed"
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
-    """One agent's own store, as the snapshot shows it."""
+class View:
+    """What one agent sees of the wanted profiles."""
 
-    agent: str
-    file: str
+    agent: AgentInfo
+    store: AuthStore
     profiles: tuple[Profile, ...]
-    state: AuthState
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """The wanted profiles of one store, with those who see them.
+
+    Attributes:
+        owner: an agent's id, or `SHARED`.
+        profiles: those that were asked for.
+        views: how agents see them; the views that the operator means.
+        part: the owner's place.
+    """
+
+    owner: str
+    profiles: tuple[Profile, ...]
+    views: tuple[View, ...]
+    part: AuthPart
+
+    @property
+    def entries(self) -> tuple[tuple[AuthPart, tuple[str, ...]], ...]:
+        """Places with the profiles whose entries there count: agents' own places first, then the owner's.
+
+        An agent's own entry hides an inherited one as a whole; where it has none, the inherited entry of the same id
+        counts for its own account too.
+        """
+        found: dict[str, tuple[AuthPart, list[str]]] = {}
+        for view in self.views:
+            own, *inherited = view.store.parts or (self.part,)
+            for profile in view.profiles:
+                mine = profile.owner_agent == own.owner
+                places = [own] if profile.id in own.stats else inherited[:1]
+                if not mine:
+                    places += inherited[:1]
+                for place in places:
+                    ids = found.setdefault(place.owner, (place, []))[1]
+                    if profile.id not in ids:
+                        ids.append(profile.id)
+        found.setdefault(self.owner, (self.part, []))
+        ranked = sorted(found.values(), key=lambda entry: entry[0].owner == self.owner)
+        return tuple((place, tuple(ids)) for place, ids in ranked)
 
 
 def owned_store(snapshot: Snapshot, wanted: Callable[[Profile], bool], what: str, agent: str | None) -> Owned:
     """The one store that owns the wanted profiles; RefusedError where there is none, or a choice."""
     refuse_unwritable(snapshot)
-    views = _views(snapshot, agent)
-    owners = {profile.owner_agent for view in views if view.store for profile in view.store.profiles if wanted(profile)}
+    found = _views(snapshot, None if agent == SHARED else agent, wanted)
+    owners = {profile.owner_agent for view in found for profile in view.profiles}
     if agent is not None and agent in owners:
         owners = {agent}
     if not owners:
         raise RefusedError(f"there is no {what} here", unchanged=UNTOUCHED)
     if len(owners) > 1:
         raise RefusedError(
-            f"{what}: the stores of agents {', '.join(safe(owner) for owner in sorted(owners))} hold one",
+            f"{what}: {' and '.join(store_name(owner) for owner in sorted(owners))} hold one",
             unchanged=UNTOUCHED,
             hint="name one with --agent",
         )
-    return store_of(snapshot, owners.pop())
+    owner = owners.pop()
+    views = tuple(
+        replace(view, profiles=profiles)
+        for view in found
+        if (profiles := tuple(profile for profile in view.profiles if profile.owner_agent == owner))
+    )
+    seen = {profile.id: profile for view in reversed(views) for profile in view.profiles}
+    return Owned(owner, tuple(seen.values()), views, part_of(snapshot, owner))
 
 
-def _views(snapshot: Snapshot, agent: str | None) -> Sequence[AgentInfo]:
-    views = [view for view in snapshot.agents if agent in {None, view.id}]
-    if not views:
+def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bool]) -> list[View]:
+    agents = [info for info in snapshot.agents if agent in {None, info.id}]
+    if not agents:
         raise RefusedError(f"there is no agent {safe(agent or '')}", unchanged=UNTOUCHED)
-    return views
+    return [
+        View(info, info.store, tuple(filter(wanted, info.store.profiles))) for info in agents if info.store is not None
+    ]
 
 
-def store_of(snapshot: Snapshot, owner: str) -> Owned:
-    """The own part of an agent's store: its own view shows it best, another agent's view shows what that inherits."""
+def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
+    """What one owner's place holds by itself; its own view shows it first. RefusedError where it cannot be changed."""
     refuse_unwritable(snapshot)
-    views = sorted((view for view in snapshot.agents if view.store), key=lambda view: view.id != owner)
-    for view in views:
-        store = view.store
+    stores = sorted((info for info in snapshot.agents if info.store is not None), key=lambda info: info.id != owner)
+    for info in stores:
+        store = info.store
         assert store is not None  # noqa: S101 - filtered above
-        profiles = tuple(profile for profile in store.profiles if profile.owner_agent == owner)
-        if not profiles:
+        part = next((part for part in store.parts if part.owner == owner), None)
+        if part is None:
             continue
         if store.problem is not None:
             raise RefusedError(f"{safe(store.path)} cannot be read: {store.problem.text}", unchanged=UNTOUCHED)
-        order = {key: ids for key, ids in store.order.items() if store.order_owner.get(key, owner) == owner}
-        stats = {profile.id: profile.stats for profile in profiles}
-        state = AuthState(stats, order, {}, frozenset(stats))
-        directory, _, name = profiles[0].path.rpartition("/")
-        name = "auth-state.json" if snapshot.generation is Generation.B else name
-        return Owned(owner, f"{directory}/{name}", profiles, state)
-    raise RefusedError(f"agent {safe(owner)} has no store with profiles of its own", unchanged=UNTOUCHED)
+        if part.why_not_writable:
+            raise RefusedError(f"{safe(part.file)} is not written: {part.why_not_writable}", unchanged=UNTOUCHED)
+        return part
+    raise RefusedError(f"{store_name(owner)} has no profiles of its own", unchanged=UNTOUCHED)
+
+
+def state_of(part: AuthPart) -> AuthState:
+    """A place's own entries as the state that a change of it starts from."""
+    return AuthState(part.stats, part.order, {}, part.profiles | part.stats.keys())
+
+
+def store_name(owner: str) -> str:
+    """Whose store, in words."""
+    return "the shared store" if owner == SHARED else f"the store of agent {safe(owner)}"
 
 
 def refuse_other_times(snapshot: Snapshot) -> None:

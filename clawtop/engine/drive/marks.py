@@ -20,13 +20,12 @@ from clawtop.core.cooldown.stats import Schedule, unusable_until
 from clawtop.core.model import Event, EventKind, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
-from clawtop.store.auth.target import StoreTarget
-from clawtop.store.auth.update import Change
+from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.text import safe
 
-Land = Callable[[StoreTarget, Change, float], Awaitable[object]]
-"""Apply a change to a store under its lock, waiting for it for so many seconds; raises as `auth_update.update`."""
+Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
+"""Apply a change to a store under its lock, waiting for it for so many seconds; raises as `port.update`."""
 
 FIRST_WAIT_S = 0.25
 """A mark that has to wait longer than this for the lock is written to the spool."""
@@ -68,7 +67,7 @@ class Marks:
         land: Land,
         spool: MarkSpool,
         journal: Callable[[Event], None],
-        targets: Callable[[str], StoreTarget | None],
+        targets: Callable[[str], AuthPlace | None],
     ) -> None:
         """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more)."""
         self._clock = clock

@@ -19,9 +19,9 @@ from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import RefusedError
-from clawtop.store.auth.lock import Machine
-from clawtop.store.auth.target import StoreTarget, target_of
-from clawtop.store.auth.update import Change
+from clawtop.store.auth.backends import auth_backend
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.config import summarise
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.mark_spool import MarkSpool
@@ -113,7 +113,7 @@ def open_desk(
     layout = ground.layout()
     config = ground.config(layout)
 
-    async def land(target: StoreTarget, change: Change, wait: float) -> object:
+    async def land(target: AuthPlace, change: Change, wait: float) -> object:
         machine = Machine(clock=ground.clock, processes=ground.processes, environment=desk.environment)
         return await update_store(target, change, machine, wait=wait)
 
@@ -123,7 +123,7 @@ def open_desk(
         land=land,
         spool=MarkSpool(layout.state_dir),
         journal=emit,
-        targets=lambda agent: target_of(desk.layout, agent),
+        targets=lambda agent: auth_backend(desk.layout).place(agent),
     )
     desk = Desk(
         layout=layout,

@@ -11,12 +11,13 @@ import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
-from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.plan import Plan, StoreStep
 from clawtop.engine.operations.locked import settled, update_store
 from clawtop.engine.operations.receipts import (
     Receipt,
@@ -28,9 +29,10 @@ from clawtop.engine.operations.receipts import (
 )
 from clawtop.engine.operations.verification import RELOAD, Run, Watched, reload_gateway, run_command, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
-from clawtop.store.auth.lock import Holder, Machine
-from clawtop.store.auth.target import StoreTarget, check_owner, check_writable, target_of, user_name
-from clawtop.store.auth.update import Landing, Updated
+from clawtop.store.auth.backends import auth_backend
+from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.auth.port import AuthPlace, Landing, Updated
+from clawtop.store.auth.target import check_owner, user_name
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, break_stale
 from clawtop.store.own.journal import Journal
@@ -64,7 +66,7 @@ class Request:
     verify_s: float = DEFAULT_VERIFY_S
     reload: bool = False
     gateway: Gateway = NO_GATEWAY_KNOWN
-    on_wait: Callable[[Holder], None] = lambda _: None
+    on_wait: Callable[[Waiting], None] = lambda _: None
 
 
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
@@ -163,7 +165,10 @@ class Operations:
             reloaded = why_not is None
             if why_not is not None:
                 receipt = replace(receipt, notes=(*receipt.notes, why_not))
-        watched = Watched(job.target, job.plan.changes, job.written_to, receipt.at, self._others(receipt.id))
+        watched = [
+            Watched(part.place, part.step.changes, receipt.at, self._others(receipt.id))
+            for part, _ in zip(job.parts, job.written, strict=False)
+        ]
         sight, how = await watch(watched, 0.0 if reloaded else request.verify_s, job.machine.clock)
         if reloaded and sight is Sight.NOT_YET:
             sight, how = Sight.SEEN, f"the gateway was made to load it by {' '.join(RELOAD)}"
@@ -185,67 +190,99 @@ class Operations:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One place that a plan changes, and what it changes there."""
+
+    step: StoreStep
+    place: AuthPlace
+
+
 class _StoreChange:
-    """A plan that changes an auth store."""
+    """A plan that changes auth stores: one place after the other, each under its own lock."""
 
     def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
-        target = target_of(layout, plan.agent or "")
-        if target is None:
-            raise RefusedError(f"there is no agent {safe(plan.agent)} any more", unchanged="nothing was changed")
+        backend = auth_backend(layout)
+        parts: list[_Part] = []
+        for step in plan.steps:
+            place = backend.place(step.owner)
+            if place is None:
+                raise RefusedError(f"there is no agent {safe(step.owner)} any more", unchanged="nothing was changed")
+            parts.append(_Part(step, place))
         self.plan = plan
         self.layout = layout
         self.machine = machine
-        self.target: StoreTarget = target
+        self.parts = tuple(parts)
+        self.written: list[Updated] = []
         self.done: Receipt | None = None
-        self.written_to = plan.file
 
     def check(self) -> None:
         """Raise RefusedError before anything is created or journaled."""
-        check_writable(self.target, self.machine)
+        for part in self.parts:
+            part.place.check_writable(self.machine)
 
     async def run(self, receipt: Receipt, request: Request) -> Receipt:
-        def on_written(updated: Updated) -> None:
-            self.done = self._receipt(receipt, updated)
+        before = receipt
+        for number, part in enumerate(self.parts):
 
-        updated = await update_store(
-            self.target,
-            self._change,
-            self.machine,
-            wait=request.wait_s,
-            on_wait=request.on_wait,
-            on_written=on_written,
-        )
-        self.written_to = updated.path
-        return self._receipt(receipt, updated)
+            def on_written(updated: Updated, number: int = number) -> None:
+                self.written[number:] = [updated]
+                self.done = self._receipt(before)
 
-    def _change(self, state: AuthState) -> AuthState:
+            try:
+                updated = await update_store(
+                    part.place,
+                    partial(self._change, part.step),
+                    self.machine,
+                    wait=request.wait_s,
+                    on_wait=request.on_wait,
+                    on_written=on_written,
+                )
+            except ClawtopError as error:
+                if self.done is None:
+                    raise
+                left = f"{safe(part.place.file)} was not changed: {error.title}"
+                self.done = replace(self.done, notes=(*self.done.notes, left))
+                return self.done
+            self.written[number:] = [updated]
+            self.done = receipt = self._receipt(before)
+        return receipt
+
+    @staticmethod
+    def _change(step: StoreStep, state: AuthState) -> AuthState:
         """The plan's edit, if it still does exactly what the plan showed."""
-        assert self.plan.edit is not None  # noqa: S101 - a plan that changes a store has one
-        after = state.changed_by(self.plan.edit)
+        after = state.changed_by(step.edit)
         now = differences(state, after)
-        if _by_place(now) != _by_place(self.plan.changes):
+        if _by_place(now) != _by_place(step.changes):
             raise RefusedError(
-                f"the state has moved on since the preview: {_first_difference(self.plan.changes, now)}",
+                f"the state has moved on since the preview: {_first_difference(step.changes, now)}",
                 unchanged="nothing was written",
                 hint="look again, then decide again",
             )
         return after
 
-    def _receipt(self, receipt: Receipt, updated: Updated) -> Receipt:
+    def _receipt(self, receipt: Receipt) -> Receipt:
+        """What was done so far."""
+        last = self.written[-1]
+        steps = self.plan.steps[: len(self.written)]
+        broke = [updated.broke for updated in self.written if updated.broke]
         receipt = replace(
             receipt,
-            at=updated.at,
-            file=updated.path,
-            lock_how=updated.lock_how.value,
-            waited_ms=round(updated.waited_s * 1000),
-            held_ms=round(updated.held_s * 1000),
-            broke=updated.broke.text if updated.broke else None,
+            at=last.at,
+            file=last.path if len(self.written) == 1 else receipt.file,
+            steps=steps,
+            changes=tuple(change for step in steps for change in step.changes),
+            lock_how=last.lock_how,
+            waited_ms=round(sum(updated.waited_s for updated in self.written) * 1000),
+            held_ms=round(sum(updated.held_s for updated in self.written) * 1000),
+            broke="; ".join(broke) or None,
             undo=receipt.id,
-            notes=("it was lost once and written again",) if updated.tries > 1 else (),
+            notes=("it was lost once and written again",) if any(u.tries > 1 for u in self.written) else (),
         )
-        if updated.landing is Landing.LANDED:
+        landings = {updated.landing for updated in self.written}
+        if landings == {Landing.LANDED}:
             return receipt
-        how = "the old values were back at once, twice" if updated.landing is Landing.LOST else "the store was deleted"
+        how = "the old values were back at once, twice" if Landing.LOST in landings else "the store was deleted"
         return replace(receipt, sight=Sight.REVERTED, sight_how=how)
 
 

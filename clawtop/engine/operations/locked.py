@@ -9,70 +9,56 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from clawtop.core.model import UsageStats
-from clawtop.store.auth.lock import Attempt, AuthStoreLock, Done, Hold, Holder, Machine
-from clawtop.store.auth.target import StoreTarget, translated
-from clawtop.store.auth.update import Change, Landing, Rewrite, Updated, profile_change
+from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.auth.port import AuthPlace, Change, Landing, OnWait, PlaceUpdate, Updated, profile_change
 
 T = TypeVar("T")
 
 
-async def run_locked(lock: AuthStoreLock, work: Callable[[Hold], T], *, wait: float) -> T:
-    """`lock.run(work, wait=wait)` for a task: tries in a worker thread, pauses in the loop.
-
-    A try that gets the lock does the work and releases it in the same thread. When the task is cancelled meanwhile,
-    that try is waited for (it lasts milliseconds) and the cancellation goes on, so a cancelled task never leaves a
-    lock, a temporary file or a half-done change.
-
-    Raises: as `AuthStoreLock.run`.
-    """
-    with lock.entered():
-        attempt = Attempt(lock, work, wait)
-        try:
-            while not isinstance(result := await settled(asyncio.to_thread(attempt.once)), Done):
-                await lock.machine.clock.sleep(result)
-        finally:
-            attempt.give_up()
-        return result.value
-
-
 async def update_store(
-    target: StoreTarget,
+    place: AuthPlace,
     change: Change,
     machine: Machine,
     *,
     wait: float,
-    on_wait: Callable[[Holder], None] = lambda _: None,
+    on_wait: OnWait = lambda _: None,
     on_written: Callable[[Updated], None] = lambda _: None,
 ) -> Updated:
-    """`clawtop.store.auth.update.update` for a task: same result, same errors.
+    """`clawtop.store.auth.port.update` for a task: same result, same errors.
+
+    Tries in a worker thread, pauses in the loop. A try that gets the lock makes the change and lets go in the same
+    thread. When the task is cancelled meanwhile, that try is waited for (it lasts milliseconds) and the cancellation
+    goes on, so a cancelled task never leaves a lock, a temporary file or a half-done change.
 
     `on_wait` is called in the loop. `on_written` is called in a worker thread, under the lock, as soon as the change
     is on the disk: a caller that is cancelled at that moment learns of it this way only.
     """
     loop = asyncio.get_running_loop()
 
-    def tell(holder: Holder) -> None:
+    def tell(holder: Waiting) -> None:
         loop.call_soon_threadsafe(on_wait, holder)
 
-    with translated(target):
-        rewrite = await asyncio.to_thread(Rewrite, target, change, machine)
-        lock = rewrite.lock(tell)
-
-        def work(hold: Hold) -> Updated:
-            updated = rewrite.work(hold)
-            on_written(updated)
-            return updated
-
-        updated = await run_locked(lock, work, wait=wait)
-        landing = await settled(asyncio.to_thread(rewrite.look_back, updated))
-        if landing is Landing.LOST:
-            updated = replace(await run_locked(lock, work, wait=wait), tries=2)
-            landing = await settled(asyncio.to_thread(rewrite.look_back, updated))
+    job = await asyncio.to_thread(place.change, change, machine, tell, on_written)
+    updated = await _driven(job, machine, wait)
+    landing = await settled(asyncio.to_thread(job.look_back, updated))
+    if landing is Landing.LOST:
+        updated = replace(await _driven(job, machine, wait), tries=2)
+        landing = await settled(asyncio.to_thread(job.look_back, updated))
     return replace(updated, landing=landing)
 
 
+async def _driven(job: PlaceUpdate, machine: Machine, wait: float) -> Updated:
+    try:
+        job.begin(wait)
+        while not isinstance(result := await settled(asyncio.to_thread(job.once)), Updated):
+            await machine.clock.sleep(result)
+    finally:
+        job.end()
+    return result
+
+
 async def update_profile(
-    target: StoreTarget,
+    place: AuthPlace,
     profile_id: str,
     change: Callable[[UsageStats], UsageStats],
     machine: Machine,
@@ -80,14 +66,14 @@ async def update_profile(
     wait: float,
     last_good: str | None = None,
 ) -> Updated:
-    """Apply a pure change to one profile's statistics in the store that owns it, and nothing else.
+    """Apply a pure change to one profile's statistics in one place, and nothing else.
 
     With `last_good` (a provider) the profile is also noted as that provider's last good one. A profile that the
-    store does not have is left alone: `Updated.changed` is then False.
+    place does not have is left alone: `Updated.changed` is then False.
 
     Raises: as `update_store`.
     """
-    return await update_store(target, profile_change(profile_id, change, last_good=last_good), machine, wait=wait)
+    return await update_store(place, profile_change(profile_id, change, last_good=last_good), machine, wait=wait)
 
 
 async def settled(work: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ from typing import Any
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange
-from clawtop.core.operations.plan import Plan, PlanKind
+from clawtop.core.operations.plan import Plan, PlanKind, StoreStep, undo_record
 
 REVERTED_EXIT = 4
 
@@ -42,6 +42,7 @@ class Receipt:
         undo: the id to undo it by; None where it cannot be undone or nothing was done.
         notes: what else happened that the operator should know.
         follow_up: a command that would make the gateway load the change; it was not run.
+        steps: the places that were changed; empty for a lock.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Receipt:
     undo: str | None = None
     notes: tuple[str, ...] = ()
     follow_up: tuple[str, ...] = ()
+    steps: tuple[StoreStep, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -118,7 +120,7 @@ def result_event(plan: Plan, receipt: Receipt) -> Event:
     if plan.undoes is not None:
         data["undoes"] = plan.undoes
     if receipt.undo is not None:
-        data["undo"] = {"agent": plan.agent, "changes": [change.to_json() for change in receipt.changes]}
+        data["undo"] = undo_record(receipt.steps)
     return Event(receipt.at, EventKind.OPERATION, "operation", f"done: {plan.title}", agent=plan.agent, data=data)
 
 

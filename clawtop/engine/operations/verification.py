@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from clawtop.clock import Clock
-from clawtop.core.model import Event, EventKind, Generation
+from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange, moved_on
 from clawtop.engine.operations.receipts import Sight
 from clawtop.errors import ClawtopError
-from clawtop.store.auth.target import StoreTarget, read
+from clawtop.store.auth.port import AuthPlace
 from clawtop.text import safe, shown
 
 POLL_S = 0.2
@@ -38,21 +37,26 @@ class Watched:
     gateway's.
     """
 
-    target: StoreTarget
+    place: AuthPlace
     changes: tuple[FieldChange, ...]
-    path: str
     since: int
     others: Callable[[int], Sequence[Event]]
 
 
-async def watch(watched: Watched, seconds: float, clock: Clock) -> tuple[Sight, str]:
-    """Watch for at most `seconds`. SEEN and REVERTED end the watch at once."""
+async def watch(watched: Sequence[Watched], seconds: float, clock: Clock) -> tuple[Sight, str]:
+    """Watch for at most `seconds`. Ends at once when one place is REVERTED, or when all of them are SEEN."""
     deadline = clock.monotonic() + seconds
-    written = await asyncio.to_thread(_identity, watched.path)
+    written = [await asyncio.to_thread(one.place.revision) for one in watched]
+    seen: dict[int, tuple[Sight, str]] = {}
     while True:
-        found = await asyncio.to_thread(_look, watched, written)
-        if found is not None:
-            return found
+        for number, one in enumerate(watched):
+            found = None if number in seen else await asyncio.to_thread(_look, one, written[number])
+            if found is not None and found[0] is Sight.REVERTED:
+                return found
+            if found is not None:
+                seen[number] = found
+        if len(seen) == len(watched):
+            return next(iter(seen.values()))
         left = deadline - clock.monotonic()
         if left <= 0:
             return Sight.NOT_YET, f"nothing in the store showed it within {seconds:g} s"
@@ -93,30 +97,22 @@ async def run_command(argv: Sequence[str], additions: Mapping[str, str]) -> tupl
     return process.returncode or 0, output.decode("utf-8", "replace")
 
 
-def _look(watched: Watched, written: tuple[int, int] | None) -> tuple[Sight, str] | None:
+def _look(watched: Watched, written: Hashable) -> tuple[Sight, str] | None:
     """What one look at the store tells, or None when it tells nothing yet."""
     try:
-        state = read(watched.target).documents.in_force()
+        state = watched.place.in_force()
     except ClawtopError:
-        # 2026.3 truncates its file and then fills it: where there is a file, the next look will tell.
-        return None if Path(watched.path).exists() else (Sight.REVERTED, "the store is gone")
+        # 2026.3 truncates its file and then fills it: where there is a store, the next look will tell.
+        return None if watched.place.is_there() else (Sight.REVERTED, "the store is gone")
     kept = tuple(change.inverted() for change in watched.changes)
     differing = moved_on(state, kept)
     back = [change for change in differing if change.before == change.after]
     if back:
         return Sight.REVERTED, f"{safe(back[0].where)} is {safe(back[0].before, 60)} again"
-    if watched.target.generation is Generation.A or _identity(watched.path) == written:
+    if not watched.place.publishes or watched.place.revision() == written:
         return None
     if any(event.kind in {EventKind.OPERATION, EventKind.MARK} for event in watched.others(watched.since + 1)):
         return None
     if differing:
         return Sight.SEEN, f"OpenClaw has used it since: {safe(differing[0].where)} is newer than this change"
     return Sight.SEEN, "OpenClaw wrote the store after this change and kept it"
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        facts = Path(path).stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_mtime_ns

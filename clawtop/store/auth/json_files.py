@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clawtop.clock import Clock
-from clawtop.core.model import AuthStore, Credential, Generation, Problem, Profile, UsageStats
+from clawtop.core.model import Credential, Generation, Problem, Profile
+from clawtop.store.auth.port import OwnAuth
 from clawtop.store.config import orders
 from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, stamp_of
 from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE, STATE_FILE
@@ -36,30 +37,6 @@ _MAY_BE_TORN = frozenset({"empty", "not-json", "not-utf8"})
 _HAS_STATE_FILE = frozenset({Generation.B})
 
 
-@dataclass(frozen=True, slots=True)
-class OwnAuth:
-    """What one agent's own files say, before inheritance.
-
-    Attributes:
-        profiles: rows in the order of the file; a nonsensical entry is a row with its problem.
-        stats: also of profiles that the agent only inherits.
-        problem: why the files cannot be used; everything else is then empty.
-        warnings: what is odd, but readable.
-        stamps: the files as they were read.
-    """
-
-    agent: str
-    path: str
-    state_path: str | None = None
-    profiles: tuple[Profile, ...] = ()
-    stats: Mapping[str, tuple[UsageStats, tuple[Problem, ...]]] = field(default_factory=dict)
-    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    last_good: Mapping[str, str] = field(default_factory=dict)
-    problem: Problem | None = None
-    warnings: tuple[Problem, ...] = ()
-    stamps: tuple[Stamp | None, ...] = ()
-
-
 def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | None, ...]:
     """The stamps by which a reading can be kept: the same stamps mean the same content."""
     return tuple(stamp_of(path) for path in _files(agent_dir, generation) if path is not None)
@@ -69,30 +46,31 @@ def _files(agent_dir: Path, generation: Generation | None) -> tuple[Path, Path |
     return agent_dir / PROFILES_FILE, agent_dir / STATE_FILE if generation in _HAS_STATE_FILE else None
 
 
-def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: Clock) -> OwnAuth:
-    """Read one agent's files. Absent files are an empty store; a file torn by its writer is read again, bounded.
+def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: Clock, file: str = "") -> OwnAuth:
+    """Read one agent's files; `file` is the one that changes are written to.
+
+    Absent files are an empty store; a file torn by its writer is read again, bounded.
 
     Every secret that passes goes to `clawtop.text.remember_secrets`.
     """
     path, state_path = _files(agent_dir, generation)
-    state_name = None if state_path is None else str(state_path)
     stamps: list[Stamp | None] = []
     warnings: list[Problem] = []
     try:
         documents = [_document(file, clock, stamps, warnings) for file in (path, state_path) if file is not None]
     except UnreadableError as error:
-        return OwnAuth(agent, str(path), state_name, problem=error.problem, stamps=stamps_of(agent_dir, generation))
+        return OwnAuth(agent, str(path), file, problem=error.problem, stamps=stamps_of(agent_dir, generation))
     credentials, state = documents[0], documents[-1] if state_path is not None else {}
     stored = credentials.get("profiles")
     if stored is not None and not isinstance(stored, dict):
         problem = Problem("wrong-type", str(path), "its profiles are not an object")
-        return OwnAuth(agent, str(path), state_name, problem=problem, stamps=tuple(stamps))
+        return OwnAuth(agent, str(path), file, problem=problem, stamps=tuple(stamps))
     stats = {**mapping(credentials.get("usageStats")), **mapping(state.get("usageStats"))}
     last_good = {**mapping(credentials.get("lastGood")), **mapping(state.get("lastGood"))}
     return OwnAuth(
-        agent=agent,
+        owner=agent,
         path=str(path),
-        state_path=state_name,
+        file=file,
         profiles=_profiles(mapping(stored), agent, str(path)),
         stats={name: usage_stats(entry, name) for name, entry in stats.items()},
         order={**orders(credentials.get("order")), **orders(state.get("order"))},
@@ -160,26 +138,3 @@ def _malformed(entry: Any, found: Credential) -> str | None:
     if found.type not in PROFILE_TYPES:
         return "has no known type"
     return None if text(entry.get("provider")) else "names no provider"
-
-
-def seen_by(own: OwnAuth, main: OwnAuth | None) -> AuthStore:
-    """The store as the agent sees it: its own entries over the main agent's. `main` is None for the main agent."""
-    base = main if main is not None and main.path != own.path else OwnAuth("", "")
-    rows = {profile.id: profile for profile in (*base.profiles, *own.profiles)}
-    order = {**base.order, **own.order}
-    return AuthStore(
-        agent=own.agent,
-        path=own.path,
-        state_path=own.state_path,
-        profiles=tuple(_with_stats(row, own, base) for row in rows.values()),
-        order=order,
-        order_owner={provider: own.agent if provider in own.order else base.agent for provider in order},
-        last_good={**base.last_good, **own.last_good},
-        problem=own.problem or base.problem,
-        fingerprint=repr((own.stamps, base.stamps)),
-    )
-
-
-def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
-    found = own.stats.get(row.id) or base.stats.get(row.id)
-    return row if found is None else replace(row, stats=found[0], problems=(*row.problems, *found[1]))

@@ -11,20 +11,19 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
-from clawtop.clock import Clock, SystemClock
-from clawtop.core.locks.staleness import HERE, NamespaceEvidence, created_at, owner_pid, verdict
+from clawtop.clock import Clock
+from clawtop.core.locks.staleness import created_at, owner_pid, verdict
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
 from clawtop.errors import LockNotObtainedError, OperationFailedError
+from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
-from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.text import safe, shown
 
 T = TypeVar("T")
@@ -43,28 +42,16 @@ _PROPOSAL_FRESH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """The seams of everything that writes: time, chance, the process table, who we are.
-
-    Attributes:
-        jitter: a number in [0, 1) each time.
-        environment: why pids may not be ours to judge; then every lock counts as held.
-    """
-
-    clock: Clock = field(default_factory=SystemClock)
-    processes: ProcessTable = field(default_factory=SystemProcesses)
-    jitter: Callable[[], float] = random.random
-    environment: NamespaceEvidence = HERE
-    euid: Callable[[], int] = os.geteuid
-
-
-@dataclass(frozen=True, slots=True)
 class Holder:
     """Who has a lock, for people: `text` names pid, command, since when, and whether it lives."""
 
     lock: LockFile
     verdict: Verdict
     text: str
+
+    @property
+    def pid(self) -> int | None:
+        return owner_pid(self.lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +107,7 @@ _rest_guard = threading.Lock()
 class AuthStoreLock:
     """`<agent directory>/auth-profiles.json.lock`, which covers auth-profiles.json and auth-state.json alike.
 
-    Use `run(work)` here, or `clawtop.engine.operations.locked.run_locked` in a task. Not re-entrant: taking it again
+    Use `run(work)`, or an `Attempt` a step at a time. Not re-entrant: taking it again
     inside the work of the same task or thread raises RuntimeError instead of waiting for itself. Around many runs in a
     row a `with` block keeps what was prepared for one of them for the next.
     """

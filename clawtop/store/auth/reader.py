@@ -1,30 +1,57 @@
-"""The auth store that an agent sees, kept between reads for as long as its files stay the same.
+"""The auth store that an agent sees, kept between reads for as long as what it is made of stays the same.
 
-For the engine's turns, which need one agent's store at once and nothing else of the state directory.
+For the engine's turns, which need one agent's store at once and nothing else of the state directory, and for the
+snapshot, which needs every agent's.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 from clawtop.clock import Clock
-from clawtop.core.model import AuthStore, Generation
+from clawtop.core.model import AuthStore, Problem
 from clawtop.errors import RefusedError
-from clawtop.store.auth.json_files import OwnAuth, read_own, seen_by, stamps_of
-from clawtop.store.place.layout import MAIN_AGENT, Layout
+from clawtop.store.auth.backends import auth_backend
+from clawtop.store.auth.port import AuthBackend, AuthPlace, OwnAuth, seen_by
+from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.text import safe
 
 
 class AuthReader:
-    """Reads auth stores of generations A and B. Used by one thread; `_known` is its own."""
+    """Reads the auth stores of one state directory. Used by one thread; what it keeps is its own."""
 
     def __init__(self, layout: Layout, clock: Clock) -> None:
         self._layout = layout
         self._clock = clock
-        self._known: dict[str, OwnAuth] = {}
+        self._backend: AuthBackend = auth_backend(layout)
+        self._known: dict[tuple[str, str], OwnAuth] = {}
+        self._stores: dict[str, tuple[tuple[OwnAuth, ...], AuthStore]] = {}
+
+    def moved(self, layout: Layout) -> None:
+        """The directory was located again. What was read stays for as long as it is the same."""
+        self._layout = layout
+        self._backend = auth_backend(layout)
+
+    def store(self, agent: AgentPaths, warnings: list[Problem]) -> AuthStore:
+        """The store of an agent. A place that cannot be read keeps what it said last, with the reason."""
+        places = tuple(self._own(place) for place in self._backend.places_of(agent))
+        for place in places[:1]:
+            warnings += place.warnings
+        known = self._stores.get(agent.id)
+        if (
+            known is None
+            or any(old is not new for old, new in zip(known[0], places, strict=False))
+            or (len(known[0]) != len(places))
+        ):
+            known = self._stores[agent.id] = (places, seen_by(agent.id, *places))
+        return known[1]
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What is odd about the storage as a whole."""
+        return self._backend.warnings()
 
     def seen_by(self, agent_id: str) -> AuthStore:
-        """The store of an agent: its own entries over the main agent's.
+        """The store of an agent, to be used at once.
 
         Raises:
             RefusedError: there is no such agent, or its store cannot be read.
@@ -32,16 +59,18 @@ class AuthReader:
         agent = self._layout.agent(agent_id)
         if agent is None:
             raise RefusedError(f"there is no agent {safe(agent_id, 60)}", unchanged="nothing was sent")
-        own = self._own(agent.id, agent.agent_dir)
-        inherits = agent.agent_dir != self._layout.main_agent_dir
-        store = seen_by(own, self._own(MAIN_AGENT, self._layout.main_agent_dir) if inherits else None)
+        store = self.store(agent, [])
         if store.problem is not None:
             raise RefusedError(f"the auth store cannot be used: {store.problem}", unchanged="nothing was sent")
         return store
 
-    def _own(self, agent: str, directory: Path) -> OwnAuth:
-        generation: Generation | None = self._layout.generation
-        known = self._known.get(str(directory))
-        if known is None or known.agent != agent or known.stamps != stamps_of(directory, generation):
-            known = self._known[str(directory)] = read_own(agent, directory, generation, self._clock)
-        return known
+    def _own(self, place: AuthPlace) -> OwnAuth:
+        key = (place.owner, place.file)
+        known = self._known.get(key)
+        if known is not None and known.stamps == place.stamps():
+            return known
+        fresh = place.read(self._clock)
+        if fresh.problem is not None and known is not None:
+            fresh = replace(known, problem=fresh.problem, stamps=fresh.stamps)
+        self._known[key] = fresh
+        return fresh

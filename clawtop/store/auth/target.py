@@ -15,9 +15,8 @@ from clawtop.core.model import Generation
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
 from clawtop.store.auth.json_edit import parse
-from clawtop.store.auth.lock import Machine
+from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.state import Documents
-from clawtop.store.place.layout import MAIN_AGENT, Layout
 from clawtop.text import safe
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -57,15 +56,6 @@ class StoreTarget:
     def state_path(self) -> str:
         """The file that a change is written to."""
         return f"{self.directory}/{'auth-profiles' if self.generation is Generation.A else 'auth-state'}.json"
-
-
-def target_of(layout: Layout, agent: str) -> StoreTarget | None:
-    """The store of an agent of this state directory, or None when there is no such agent."""
-    paths = layout.agent(agent)
-    directory = paths.agent_dir if paths is not None else layout.main_agent_dir if agent == MAIN_AGENT else None
-    if directory is None:
-        return None
-    return StoreTarget(agent, str(directory), layout.generation, layout.writable_generation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,15 @@ read once more, because 2026.3's lock can lose an update (formats.md 3).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
-from clawtop.core.model import Generation, UsageStats
-from clawtop.core.operations.edit import AuthState, Edit
+from clawtop.core.model import Generation
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.json_edit import dump
-from clawtop.store.auth.lock import AuthStoreLock, Hold, Holder, Machine
+from clawtop.store.auth.lock import Attempt, AuthStoreLock, Done, Hold
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import Change, Landing, OnWait, OnWritten, Updated, lost_or_landed
 from clawtop.store.auth.state import is_empty
 from clawtop.store.auth.target import (
     Identity,
@@ -31,99 +29,11 @@ from clawtop.store.auth.target import (
     read,
     translated,
 )
-from clawtop.store.locks.openclaw import How
 from clawtop.text import safe
-
-Change = Edit
 
 _REREADS = 3
 _UNSETTLED_READS = 5
 _UNSETTLED_PAUSE_S = 0.01
-
-
-class Landing(StrEnum):
-    """LANDED: the change is there, or something newer. LOST: what stood there before is back. GONE: no file is."""
-
-    LANDED = "landed"
-    LOST = "lost"
-    GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True)
-class Updated:
-    """What an update did.
-
-    Attributes:
-        path: the file that was written (symlinks followed).
-        before, after: what was in force, and is now. Equal: nothing was written.
-        at: when, ms since the epoch.
-        waited_s, held_s: for the lock, and with it.
-        lock_how: how the lock was made.
-        broke: a stale lock that had to be removed first, with its proof.
-        landing: what the file said when it was read once more after the release.
-        tries: 2 where the first version was lost and written again.
-    """
-
-    path: str
-    before: AuthState
-    after: AuthState
-    at: int
-    waited_s: float
-    held_s: float
-    lock_how: How
-    broke: Holder | None
-    landing: Landing = Landing.LANDED
-    tries: int = 1
-
-    @property
-    def changed(self) -> bool:
-        return self.before != self.after
-
-
-def update(
-    target: StoreTarget,
-    change: Change,
-    machine: Machine,
-    *,
-    wait: float,
-    on_wait: Callable[[Holder], None] = lambda _: None,
-) -> Updated:
-    """Apply `change` to the store under its lock. In a task use `clawtop.engine.operations.locked.update_store`.
-
-    Raises:
-        RefusedError: not a store that may be written: its generation, its owner, its content.
-        LockNotObtainedError: its lock stayed taken for `wait` seconds.
-        OperationFailedError: the disk refused, or the store vanished; nothing was changed.
-    """
-    with translated(target):
-        rewrite = Rewrite(target, change, machine)
-        lock = rewrite.lock(on_wait)
-        updated = lock.run(rewrite.work, wait=wait)
-        landing = rewrite.look_back(updated)
-        if landing is Landing.LOST:
-            updated = replace(lock.run(rewrite.work, wait=wait), tries=2)
-            landing = rewrite.look_back(updated)
-    return replace(updated, landing=landing)
-
-
-def profile_change(
-    profile_id: str, change: Callable[[UsageStats], UsageStats], *, last_good: str | None = None
-) -> Change:
-    """The `Change` that applies `change` to one profile's statistics, and names it as `last_good` of that provider.
-
-    A profile that the store does not have is left alone, as OpenClaw does.
-    """
-
-    def apply(state: AuthState) -> AuthState:
-        if profile_id not in state.profiles:
-            return state
-        before = state.stats.get(profile_id, UsageStats())
-        after = change(before)
-        stats = state.stats if after == before else {**state.stats, profile_id: after}
-        good = state.last_good if last_good is None else {**state.last_good, last_good: profile_id}
-        return replace(state, stats=stats, last_good=good)
-
-    return apply
 
 
 class Rewrite:
@@ -137,7 +47,7 @@ class Rewrite:
         self._written: Identity | None = None
         check_writable(target, machine)
 
-    def lock(self, on_wait: Callable[[Holder], None]) -> AuthStoreLock:
+    def lock(self, on_wait: OnWait) -> AuthStoreLock:
         generation = self._target.generation or Generation.B
         return AuthStoreLock(self._target.directory, generation, self._machine, on_wait=on_wait)
 
@@ -156,8 +66,9 @@ class Rewrite:
             path = reading.documents.state_path
             clock = self._machine.clock
             held = clock.monotonic() - hold.taken_at
-            at, how = clock.now_ms(), hold.published.how
-            return Updated(path, before, after, at, hold.waited_s, held, how, hold.broke)
+            at, how = clock.now_ms(), hold.published.how.value
+            broke = hold.broke.text if hold.broke else None
+            return Updated(path, before, after, at, hold.waited_s, held, how, broke)
         raise OperationFailedError(
             f"{safe(self._target.state_path)} keeps changing although its lock is ours",
             unchanged="nothing was written",
@@ -180,17 +91,7 @@ class Rewrite:
             now = self._read().documents.in_force()
         except OperationFailedError:
             return Landing.GONE
-        pairs = (
-            (updated.before.stats, updated.after.stats, now.stats),
-            (updated.before.order, updated.after.order, now.order),
-            (updated.before.last_good, updated.after.last_good, now.last_good),
-        )
-        lost = any(
-            before.get(key) != after.get(key) and current.get(key) == before.get(key)
-            for before, after, current in pairs
-            for key in {**before, **after}
-        )
-        return Landing.LOST if lost else Landing.LANDED
+        return lost_or_landed(updated, now)
 
     def _read(self) -> Reading:
         """The files, parsed. 2026.3 truncates its file and then fills it: what does not parse is read again."""
@@ -216,6 +117,49 @@ class Rewrite:
             atomic.flush_directory(path)
             return None
         return identity_of(atomic.replace(path, dump(document), atomic.attributes_of(path), last_check=last_check))
+
+
+class JsonUpdate:
+    """One change of one store as `clawtop.store.auth.port.PlaceUpdate`: the lock is tried for a step at a time."""
+
+    def __init__(
+        self, target: StoreTarget, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten
+    ) -> None:
+        """Raises RefusedError before anything is touched when the store may not be written."""
+        with translated(target):
+            self._rewrite = Rewrite(target, change, machine)
+        self._target = target
+        self._lock = self._rewrite.lock(on_wait)
+        self._on_written = on_written
+        self._stack = contextlib.ExitStack()
+        self._attempt: Attempt[Updated] | None = None
+
+    def begin(self, wait: float) -> None:
+        self._stack.enter_context(self._lock.entered())
+        self._attempt = Attempt(self._lock, self._work, wait)
+
+    def once(self) -> Updated | float:
+        assert self._attempt is not None  # noqa: S101 - begin comes first
+        with translated(self._target):
+            result = self._attempt.once()
+        return result.value if isinstance(result, Done) else result
+
+    def end(self) -> None:
+        attempt, self._attempt = self._attempt, None
+        try:
+            if attempt is not None:
+                attempt.give_up()
+        finally:
+            self._stack.close()
+
+    def look_back(self, updated: Updated) -> Landing:
+        with translated(self._target):
+            return self._rewrite.look_back(updated)
+
+    def _work(self, hold: Hold) -> Updated:
+        updated = self._rewrite.work(hold)
+        self._on_written(updated)
+        return updated
 
 
 class _MovedOnError(Exception):

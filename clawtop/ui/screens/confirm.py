@@ -13,7 +13,6 @@ from textual.widgets import Button
 from textual.worker import Worker
 
 from clawtop.commands import Arming, Command, Target
-from clawtop.core.locks.staleness import owner_pid
 from clawtop.core.model import GatewayState
 from clawtop.core.operations.plan import Plan
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
@@ -131,7 +130,7 @@ class ConfirmScreen(ModalScreen[None]):
     def _is_gateway(self, holder: HolderFacts) -> bool:
         snapshot = self.claw.snapshot
         live = snapshot is not None and snapshot.gateway.state is GatewayState.LIVE
-        return live and snapshot is not None and owner_pid(holder.lock) == snapshot.gateway.pid
+        return live and snapshot is not None and holder.pid is not None and holder.pid == snapshot.gateway.pid
 
     # --- acting --------------------------------------------------------------------------------------------------
 

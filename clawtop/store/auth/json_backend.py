@@ -1,0 +1,83 @@
+"""Generations A and B: an agent's store is JSON in its directory, under OpenClaw's lock file.
+
+An agent sees the main agent's store under its own (formats.md 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import Generation, Problem
+from clawtop.core.operations.edit import AuthState
+from clawtop.store.auth.json_files import read_own, stamps_of
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAuth
+from clawtop.store.auth.target import StoreTarget, check_writable, identity, read
+from clawtop.store.auth.update import JsonUpdate
+from clawtop.store.place.layout import AgentPaths, Layout
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPlace(StoreTarget):
+    """One agent's files as a place (`clawtop.store.auth.port.AuthPlace`)."""
+
+    @property
+    def owner(self) -> str:
+        return self.agent
+
+    @property
+    def file(self) -> str:
+        return self.state_path
+
+    @property
+    def publishes(self) -> bool:
+        return self.generation is not Generation.A
+
+    def stamps(self) -> Hashable:
+        return stamps_of(Path(self.directory), self.generation)
+
+    def read(self, clock: Clock) -> OwnAuth:
+        return read_own(self.agent, Path(self.directory), self.generation, clock, self.file)
+
+    def check_writable(self, machine: Machine) -> None:
+        check_writable(self, machine)
+
+    def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> JsonUpdate:
+        return JsonUpdate(self, change, machine, on_wait, on_written)
+
+    def in_force(self) -> AuthState:
+        return read(self).documents.in_force()
+
+    def is_there(self) -> bool:
+        return Path(self.file).exists()
+
+    def revision(self) -> Hashable:
+        return identity(self.file)
+
+
+class JsonAuth:
+    """The auth storage of a state directory of generation A or B."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def places_of(self, agent: AgentPaths) -> tuple[AuthPlace, ...]:
+        own = self._place(agent.id, agent.agent_dir)
+        main = self._layout.main_agent_dir
+        return (own,) if agent.agent_dir == main else (own, self._place(self._layout.main_agent_id, main))
+
+    def place(self, owner: str) -> AuthPlace | None:
+        paths = self._layout.agent(owner)
+        if paths is not None:
+            return self._place(owner, paths.agent_dir)
+        is_main = owner == self._layout.main_agent_id
+        return self._place(owner, self._layout.main_agent_dir) if is_main else None
+
+    def warnings(self) -> tuple[Problem, ...]:
+        return ()
+
+    def _place(self, owner: str, directory: Path) -> JsonPlace:
+        return JsonPlace(owner, str(directory), self._layout.generation, self._layout.writable_generation)

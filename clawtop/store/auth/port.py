@@ -1,0 +1,280 @@
+"""What an auth storage has to offer: where an agent's entries stand, how they are read, and how they are changed.
+
+A storage is an `AuthBackend`, made for one located state directory. It knows *places*: an agent's own entries, and what
+agents inherit from (the main agent's entries, or one shared row). Whoever reads, plans, writes or verifies works with
+places; paths, lock files and transactions stay behind them. `clawtop.store.auth.backends` chooses the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from clawtop.clock import Clock
+from clawtop.core.model import AuthPart, AuthStore, Problem, Profile, UsageStats
+from clawtop.core.operations.edit import AuthState, Edit
+from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.place.layout import AgentPaths
+
+Change = Edit
+OnWait = Callable[[Waiting], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuth:
+    """What one place says, before inheritance.
+
+    Attributes:
+        owner: whose it is: an agent's id, or `clawtop.core.model.SHARED`.
+        file: what a change of it is written to.
+        profiles: rows in stored order; a nonsensical entry is a row with its problem.
+        stats: also of profiles that the agent only inherits.
+        problem: why it cannot be used; everything else is then empty.
+        takes_orders: whether OpenClaw keeps orders here.
+        why_not_writable: why it can be read and must not be written; empty where it may be.
+        warnings: what is odd, but readable.
+        stamps: by which a reading can be kept; the same stamps mean the same content.
+    """
+
+    owner: str
+    path: str
+    file: str = ""
+    profiles: tuple[Profile, ...] = ()
+    stats: Mapping[str, tuple[UsageStats, tuple[Problem, ...]]] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    takes_orders: bool = True
+    why_not_writable: str = ""
+    warnings: tuple[Problem, ...] = ()
+    stamps: Hashable = None
+
+    @property
+    def part(self) -> AuthPart:
+        """The same as a part of a snapshot."""
+        return AuthPart(
+            self.owner,
+            self.file,
+            frozenset(profile.id for profile in self.profiles),
+            {name: found[0] for name, found in self.stats.items()},
+            self.order,
+            self.takes_orders,
+            self.why_not_writable,
+        )
+
+
+class Landing(StrEnum):
+    """LANDED: the change is there, or something newer. LOST: what stood there before is back. GONE: no store is."""
+
+    LANDED = "landed"
+    LOST = "lost"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update did.
+
+    Attributes:
+        path: the file that was written (symlinks followed).
+        before, after: what was in force, and is now. Equal: nothing was written.
+        at: when, ms since the epoch.
+        waited_s, held_s: for the store's lock, and with it.
+        lock_how: how the lock was made.
+        broke: a stale lock that had to be removed first, with its proof; for people.
+        landing: what the store said when it was read once more after the release.
+        tries: 2 where the first version was lost and written again.
+    """
+
+    path: str
+    before: AuthState
+    after: AuthState
+    at: int
+    waited_s: float
+    held_s: float
+    lock_how: str
+    broke: str | None
+    landing: Landing = Landing.LANDED
+    tries: int = 1
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+
+class PlaceUpdate(Protocol):
+    """One change of one place, made a step at a time, so that threads and tasks can each pause in their own way.
+
+    A step that gets the store's lock also makes the change and lets go: whoever drives the steps may stop between any
+    two of them and leaves nothing behind. `begin` comes first; `end` comes last, whatever the end was.
+    """
+
+    def begin(self, wait: float) -> None:
+        """Start waiting, for at most `wait` seconds. Raises RuntimeError when this task is at it already."""
+
+    def once(self) -> Updated | float:
+        """Try once: what was done, or seconds to pause before the next try.
+
+        Raises:
+            LockNotObtainedError: the time is up. RefusedError, OperationFailedError: it cannot be done.
+        """
+
+    def end(self) -> None:
+        """Let go of what was prepared."""
+
+    def look_back(self, updated: Updated) -> Landing:
+        """Read once more, without the lock: is the change there, or something newer than both versions?"""
+
+
+class AuthPlace(Protocol):
+    """Where entries stand together: an agent's own, or those that agents inherit."""
+
+    @property
+    def owner(self) -> str:
+        """An agent's id, or `clawtop.core.model.SHARED`."""
+
+    @property
+    def file(self) -> str:
+        """What a change is written to."""
+
+    @property
+    def publishes(self) -> bool:
+        """Whether a gateway that writes this place works with all of it from then on (2026.5.18 and later do)."""
+
+    def stamps(self) -> Hashable:
+        """By which a reading can be kept; the same stamps mean the same content."""
+
+    def read(self, clock: Clock) -> OwnAuth:
+        """What stands there. Never raises for content: `OwnAuth.problem` says what is wrong."""
+
+    def check_writable(self, machine: Machine) -> None:
+        """Raise RefusedError with the reason when it may not be written by us. Touches nothing."""
+
+    def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> PlaceUpdate:
+        """An update that is ready to begin. Raises RefusedError, as `check_writable`.
+
+        `on_wait` is told now and then who has the lock; `on_written` is called under the lock, in the thread that
+        drives the steps, as soon as the change is on the disk.
+        """
+
+    def in_force(self) -> AuthState:
+        """What stands there, as values. Raises RefusedError (content) or OperationFailedError (gone)."""
+
+    def is_there(self) -> bool:
+        """Whether there is a store at all."""
+
+    def revision(self) -> Hashable:
+        """Changes with every write of this place by anybody; None where there is none."""
+
+
+OnWritten = Callable[[Updated], None]
+
+
+class AuthBackend(Protocol):
+    """The auth storage of one located state directory."""
+
+    def places_of(self, agent: AgentPaths) -> tuple[AuthPlace, ...]:
+        """What an agent's store is made of: its own place first, then what it inherits from, if that is another."""
+
+    def place(self, owner: str) -> AuthPlace | None:
+        """The place of an owner, or None when there is no such owner."""
+
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about the storage as a whole (an import that was never finished)."""
+
+
+def seen_by(agent: str, own: OwnAuth, *inherited: OwnAuth) -> AuthStore:
+    """The store as an agent sees it: its own entries over those it inherits, each entry as a whole."""
+    base = inherited[0] if inherited else OwnAuth("", "")
+    rows = {profile.id: profile for profile in (*base.profiles, *own.profiles)}
+    order = {**base.order, **own.order}
+    return AuthStore(
+        agent=agent,
+        path=own.path,
+        profiles=tuple(_with_stats(row, own, base) for row in rows.values()),
+        order=order,
+        order_owner={provider: own.owner if provider in own.order else base.owner for provider in order},
+        last_good={**base.last_good, **own.last_good},
+        problem=own.problem or base.problem,
+        parts=tuple(place.part for place in (own, *inherited)),
+        fingerprint=repr(tuple(place.stamps for place in (own, *inherited))),
+    )
+
+
+def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:
+    place = own if row.id in own.stats else base
+    found = place.stats.get(row.id)
+    if found is None:
+        return row
+    return replace(row, stats=found[0], stats_owner=place.owner, problems=(*row.problems, *found[1]))
+
+
+def profile_change(
+    profile_id: str, change: Callable[[UsageStats], UsageStats], *, last_good: str | None = None
+) -> Change:
+    """The `Change` that applies `change` to one profile's statistics, and names it as `last_good` of that provider.
+
+    A profile that the place does not have is left alone, as OpenClaw does.
+    """
+
+    def apply(state: AuthState) -> AuthState:
+        if profile_id not in state.profiles:
+            return state
+        before = state.stats.get(profile_id, UsageStats())
+        after = change(before)
+        stats = state.stats if after == before else {**state.stats, profile_id: after}
+        good = state.last_good if last_good is None else {**state.last_good, last_good: profile_id}
+        return replace(state, stats=stats, last_good=good)
+
+    return apply
+
+
+def update(
+    place: AuthPlace,
+    change: Change,
+    machine: Machine,
+    *,
+    wait: float,
+    on_wait: OnWait = lambda _: None,
+) -> Updated:
+    """Apply `change` to a place under its lock. In a task use `clawtop.engine.operations.locked.update_store`.
+
+    Raises:
+        RefusedError: not a store that may be written: its generation, its owner, its content.
+        LockNotObtainedError: its lock stayed taken for `wait` seconds.
+        OperationFailedError: the disk refused, or the store vanished; nothing was changed.
+    """
+    job = place.change(change, machine, on_wait, lambda _: None)
+    updated = _driven(job, machine, wait)
+    landing = job.look_back(updated)
+    if landing is Landing.LOST:
+        updated = replace(_driven(job, machine, wait), tries=2)
+        landing = job.look_back(updated)
+    return replace(updated, landing=landing)
+
+
+def _driven(job: PlaceUpdate, machine: Machine, wait: float) -> Updated:
+    job.begin(wait)
+    try:
+        while not isinstance(result := job.once(), Updated):
+            machine.clock.pause(result)
+    finally:
+        job.end()
+    return result
+
+
+def lost_or_landed(updated: Updated, now: AuthState) -> Landing:
+    """LOST where a value that the update changed is what it was before."""
+    pairs = (
+        (updated.before.stats, updated.after.stats, now.stats),
+        (updated.before.order, updated.after.order, now.order),
+        (updated.before.last_good, updated.after.last_good, now.last_good),
+    )
+    lost = any(
+        before.get(key) != after.get(key) and current.get(key) == before.get(key)
+        for before, after, current in pairs
+        for key in {**before, **after}
+    )
+    return Landing.LOST if lost else Landing.LANDED
