@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import Protocol
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+
+
+class Timer(Protocol):
+    """What `Clock.call_later` gives: a call to come, which can be called off."""
+
+    def cancel(self) -> None:
+        """Call it off; nothing happens where it was made already."""
+
+
+class Deadline(Protocol):
+    """An end for whatever stands in its `async with`: TimeoutError is raised there when it comes first."""
+
+    def reschedule(self, when: float | None, /) -> None:
+        """Move the end to `when` on the clock's `monotonic`; None: there is none."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
 
 
 class Clock(Protocol):
-    """Wall time for records, monotonic time for waits."""
+    """Wall time for records, monotonic time for waits, and every timer.
+
+    A clock that says how it sleeps has its timers from that: a simulated one drives them all.
+    """
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch, as OpenClaw writes them."""
@@ -21,9 +50,21 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Suspend this task."""
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` from the running loop when `seconds` have passed."""
+        return _SleptTimer(self, seconds, callback)
 
-class SystemClock:
-    """The clock of the machine."""
+    def timeout_at(self, when: float | None) -> Deadline:
+        """An `async with` that ends at `when` on `monotonic`; None: it never does."""
+        return _SleptDeadline(self, when)
+
+    def timeout(self, seconds: float | None) -> Deadline:
+        """An `async with` that ends after `seconds`; None: it never does."""
+        return self.timeout_at(None if seconds is None else self.monotonic() + seconds)
+
+
+class SystemClock(Clock):
+    """The clock of the machine. Its timers are asyncio's, whose loop counts the seconds of `monotonic`."""
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -38,3 +79,78 @@ class SystemClock:
         import asyncio  # commands that never wait need no event loop
 
         await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        import asyncio
+
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+    def timeout_at(self, when: float | None) -> Deadline:
+        import asyncio
+
+        return asyncio.timeout_at(when)
+
+
+async def settled_within(clock: Clock, seconds: float, tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait until all these tasks are done, `seconds` at most; those that are not go on."""
+    import asyncio
+
+    with contextlib.suppress(TimeoutError):
+        async with clock.timeout(seconds):
+            await asyncio.wait(tasks)
+
+
+class _SleptTimer:
+    """A timer that sleeps on its clock."""
+
+    def __init__(self, clock: Clock, seconds: float, callback: Callable[[], object]) -> None:
+        import asyncio
+
+        self._task = asyncio.get_running_loop().create_task(self._wait(clock, seconds, callback))
+
+    async def _wait(self, clock: Clock, seconds: float, callback: Callable[[], object]) -> None:
+        await clock.sleep(max(0.0, seconds))
+        callback()
+
+    def cancel(self) -> None:
+        self._task.cancel()
+
+
+class _SleptDeadline:
+    """asyncio's timeout, ended by a timer that sleeps on a clock."""
+
+    def __init__(self, clock: Clock, when: float | None) -> None:
+        import asyncio
+
+        self._clock = clock
+        self._when = when
+        self._inner = asyncio.timeout(None)
+        self._timer: Timer | None = None
+
+    def reschedule(self, when: float | None, /) -> None:
+        self._when = when
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._when is not None:
+            self._timer = self._clock.call_later(self._when - self._clock.monotonic(), self._end)
+
+    def _end(self) -> None:
+        self._timer = None
+        self._inner.reschedule(float("-inf"))
+
+    async def __aenter__(self) -> object:
+        await self._inner.__aenter__()
+        self._arm()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._inner.__aexit__(kind, error, trace)
+        return None

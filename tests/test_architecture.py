@@ -255,3 +255,31 @@ def test_the_map_names_nothing_that_is_gone() -> None:
 
 def test_the_app_stays_small() -> None:
     assert len((PACKAGE / "ui" / "app.py").read_text().splitlines()) <= 250
+
+
+TIMERS = {
+    *(("asyncio", name) for name in ("sleep", "timeout", "timeout_at", "wait_for")),
+    *((loop, name) for loop in ("loop", "_loop") for name in ("time", "call_later", "call_at")),
+    *(("time", name) for name in ("sleep", "monotonic", "monotonic_ns", "perf_counter")),
+    ("threading", "Timer"),
+}
+"""(owner, name): what waits or measures. The screen's own timers are its library's."""
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_every_timer_is_the_clocks(path: Path) -> None:
+    if path.name == "clock.py":
+        return
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        owner, name = node.func.value, node.func.attr
+        owner_name = {ast.Name: "id", ast.Attribute: "attr"}.get(type(owner))
+        of_a_loop = isinstance(owner, ast.Call) and ast.unparse(owner.func).endswith("get_running_loop")
+        key = ("loop" if of_a_loop else getattr(owner, owner_name or "", ""), name)
+        zero = key == ("asyncio", "sleep") and ast.unparse(node).endswith("sleep(0)")
+        timed_wait = key == ("asyncio", "wait") and any(word.arg == "timeout" for word in node.keywords)
+        if (key in TIMERS and not zero) or timed_wait:
+            found.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)[:60]}")
+    assert found == []

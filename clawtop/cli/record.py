@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
+    from clawtop.clock import Clock
     from clawtop.core.model import Snapshot
     from clawtop.engine.live.feed import Feed
     from clawtop.store.own.recording import Recorder
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     recorder = Recorder(path, started_at=started, clawtop_version=__version__)
     print(f"recording to {safe(str(path))}; interrupt to stop", file=sys.stderr)
     try:
-        asyncio.run(_record(feed, recorder, args.seconds))
+        asyncio.run(_record(feed, recorder, clock, args.seconds))
     finally:
         recorder.close()
     print(f"{path.stat().st_size} bytes; open it with clawtop replay", file=sys.stderr)
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 FLUSH_SECONDS = 5.0
 
 
-async def _record(feed: Feed, recorder: Recorder, seconds: float | None) -> None:
+async def _record(feed: Feed, recorder: Recorder, clock: Clock, seconds: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -76,9 +77,11 @@ async def _record(feed: Feed, recorder: Recorder, seconds: float | None) -> None
     recording = asyncio.create_task(feed.run(take, failed))
     stopping = asyncio.create_task(stop.wait())
     try:
-        async with asyncio.timeout(seconds):
+        async with clock.timeout(seconds):
             while not stop.is_set():
-                await asyncio.wait({recording, stopping}, timeout=FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                with suppress(TimeoutError):
+                    async with clock.timeout(FLUSH_SECONDS):
+                        await asyncio.wait({recording, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if recording.done():
                     recording.result()
                 if broken:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clawtop.clock import SystemClock
 from clawtop.engine.operations.locked import settled
 
 END_SECONDS = 2.0
@@ -53,7 +54,7 @@ class Puppet:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            async with asyncio.timeout(END_SECONDS):
+            async with SystemClock().timeout(END_SECONDS):
                 await self._process.wait()
         except TimeoutError:
             await self.kill()

@@ -84,7 +84,7 @@ async def run_story(
         play = _Play(world, scenario, driver, provider, clock)
         stack.push_async_callback(play.aclose)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with clock.timeout(seconds):
                 await play.perform()
 
 

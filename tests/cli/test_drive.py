@@ -105,6 +105,7 @@ def test_json_is_one_typed_object_a_line(reef: Reef) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_message_may_come_from_a_pipe(reef: Reef) -> None:
     assert reef.drive("--session", LIGHTHOUSE.key, message=None).returncode == 0
     assert reef.drive("--session", LIGHTHOUSE.key, message="-").returncode == 0
@@ -168,6 +169,7 @@ def test_what_cannot_be_asked_sends_nothing(reef: Reef, words: tuple[str, ...], 
     assert reef.provider.requests == []
 
 
+@pytest.mark.slow
 def test_a_key_that_a_provider_speaks_or_echoes_is_masked(reef: Reef) -> None:
     key = reef.world.keys["coral:clawdia"]
     reef.provider.default = Answer(f"your key is {key} and that is {key}", pieces=len(key))
@@ -181,6 +183,7 @@ def test_a_key_that_a_provider_speaks_or_echoes_is_masked(reef: Reef) -> None:
         assert not any(secret in done.stdout + done.stderr for secret in reef.world.keys.values())
 
 
+@pytest.mark.slow
 def test_a_reply_that_begins_anew_says_so(reef: Reef) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
         reef.provider.queue(reef.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
@@ -201,6 +204,7 @@ def test_cutting_a_stream_at_words_changes_nothing_but_secrets(pieces: list[str]
         assert shown == "".join(pieces)
 
 
+@pytest.mark.slow
 def test_the_selftest_prints_both_sides_and_exits_0() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "clawtop", "selftest", "--json"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -17,7 +17,10 @@ import pytest
 from clawtop.demo.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is left of a demo is looked for in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="what is left of a demo is looked for in /proc"),
+]
 
 
 def command(*words: str) -> list[str]:

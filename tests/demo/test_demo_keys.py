@@ -11,6 +11,8 @@ from tests.support.terminals import Terminal, clawtop, open_terminal
 
 SIZES = [(120, 30), (80, 24)]
 
+pytestmark = pytest.mark.slow
+
 
 def on_a_session(terminal: Terminal) -> None:
     """The overview, armed, with the cursor on the first session."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.demo.scenarios import DEFAULT_SCENARIO, SCENARIOS
 from clawtop.demo.story import run_story
@@ -30,13 +31,13 @@ from clawtop.view.plain import plain_lines
 from clawtop.view.tree_rows import tree_table
 from tests.support.clocks import ManualClock
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 HOUR_MS = 3_600_000
 RATE = 300
 HOUR_LIMIT = 5_000_000
 
 
-class FastClock:
+class FastClock(Clock):
     """The machine's clock, `RATE` times as fast."""
 
     def __init__(self) -> None:

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROCESSES = 4
 LIMIT_S = 240
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Arena:

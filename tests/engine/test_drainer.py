@@ -220,6 +220,7 @@ async def test_the_gateways_own_abort_is_run_only_when_it_is_allowed(
     assert outcome.offer == (None if allowed else shlex.join(command))
 
 
+@pytest.mark.slow
 async def test_a_writer_restarts_the_proof(state: Path) -> None:
     async with draining(state, DrainWishes(deadline_s=20, still_s=1.5), Stage.PROVE) as drain:
         for _ in range(4):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clawtop.clock import SystemClock
+from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.lane_queue import Priority
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler, LaneUnavailableError
@@ -172,7 +172,7 @@ async def test_a_suspended_lane_waits_until_it_has_places_again(floor: Floor) ->
     await floor.end("a")
 
 
-class Steps:
+class Steps(Clock):
     """A clock that moves only when a test says so."""
 
     def __init__(self) -> None:

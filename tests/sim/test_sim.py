@@ -21,7 +21,7 @@ from clawtop.core.session.recovery import Plan, RecoveryPlan
 from tests.sim import actors
 from tests.sim.world import BrokenInvariantError, Process, Rules, Run, World
 
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 SEEDS = int(os.environ.get("CLAWTOP_SIM_SEEDS", "20000"))
 CHUNK = 250

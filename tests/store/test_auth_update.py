@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clawtop.clock import Clock
 from clawtop.core.cooldown.stats import cleared
 from clawtop.core.model import Generation, UsageStats
 from clawtop.core.operations.edit import AuthState
@@ -356,7 +357,7 @@ def test_a_half_written_file_of_2026_3_is_read_again(tmp_path: Path) -> None:
     whole = Path(target.state_path).read_bytes()
     Path(target.state_path).write_bytes(whole[:40])
 
-    class Clock:
+    class Mended(Clock):
         def now_ms(self) -> int:
             return 0
 
@@ -369,7 +370,7 @@ def test_a_half_written_file_of_2026_3_is_read_again(tmp_path: Path) -> None:
         async def sleep(self, seconds: float) -> None:
             raise AssertionError
 
-    updated = update(target, profile_change("fakeai:one", cleared), Machine(clock=Clock()), wait=1)
+    updated = update(target, profile_change("fakeai:one", cleared), Machine(clock=Mended()), wait=1)
     assert updated.changed
 
 

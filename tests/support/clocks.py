@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 
+from clawtop.clock import Clock
 
-class ManualClock:
+
+class ManualClock(Clock):
     """A clock that stands still until `advance` moves it; sleepers wake in order of their deadlines.
 
     `pause` advances the clock itself, so that synchronous waits end at once and `paused` tells how long they were.

@@ -103,6 +103,7 @@ async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_p
         assert not closed(reef)
 
 
+@pytest.mark.slow
 async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> None:
     async with (
         living_reef(tmp_path, wishes=HOPELESS) as reef,
@@ -119,6 +120,7 @@ async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> Non
         assert not closed(reef)
 
 
+@pytest.mark.slow
 async def test_a_stale_lock_is_removed_on_proof(reef: Reef) -> None:
     lock = Path(f"{reef.world.transcript(LIGHTHOUSE)}.lock")
     async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:

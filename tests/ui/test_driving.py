@@ -162,6 +162,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await reef.sees(pilot, "1 RUN")
 
 
+@pytest.mark.slow
 async def test_our_run_is_steered_from_the_tree(reef: Reef) -> None:
     reef.behave(Stall())
     async with reef.app.run_test(size=WIDE) as pilot, reef.engine() as other:

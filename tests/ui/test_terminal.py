@@ -171,6 +171,7 @@ def test_a_dumb_terminal_gets_plain_text_and_no_escape(state_dir: Path) -> None:
         assert b"\x1b" not in terminal.raw
 
 
+@pytest.mark.slow
 def test_an_idle_dashboard_writes_only_its_clock(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
@@ -201,6 +202,7 @@ def test_a_read_only_run_changes_nothing_in_the_tree(state_dir: Path) -> None:
     assert tree() == before
 
 
+@pytest.mark.slow
 def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path) -> None:
     state_dir = copy(sample("2026.5.20", "rate-limited"), tmp_path).state_dir
     path = MarkSpool(state_dir).put(Mark("main", "fakeai:two", "fakeai", 1_000, "billing"))

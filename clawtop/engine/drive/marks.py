@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, settled_within
 from clawtop.core.cooldown.marking import Mark, Merged, merge
 from clawtop.core.cooldown.stats import Schedule, unusable_until
 from clawtop.core.model import Event, EventKind, UsageStats
@@ -120,7 +120,7 @@ class Marks:
         self._closed = True
         try:
             if self._landers:
-                await asyncio.wait(set(self._landers.values()), timeout=drain_s)
+                await settled_within(self._clock, drain_s, set(self._landers.values()))
         finally:
             lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))
             for lander in (remaining := tuple(self._landers.values())):

@@ -79,7 +79,7 @@ class GatewayProbe:
         lanes: tuple[LaneStats, ...] = ()
         try:
             async with (
-                asyncio.timeout(TOTAL_SECONDS),
+                self._clock.timeout(TOTAL_SECONDS),
                 httpx.AsyncClient(
                     base_url=f"http://{HOST}:{port}",
                     timeout=TIMEOUT,

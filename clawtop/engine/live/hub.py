@@ -110,7 +110,7 @@ class Hub:
         while True:
             if recheck:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(recheck):
+                    async with self._clock.timeout(recheck):
                         await self._dirty.wait()
             await self._resumed.wait()
             self._dirty.clear()

@@ -149,7 +149,7 @@ class Player:
             deliver(self._snapshot(now))
             wait = self._until_next(now)
             with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
+                async with self._wall.timeout(wait):
                     await self._moved.wait()
 
     def _until_next(self, now: int) -> float | None:
@@ -170,7 +170,7 @@ class Player:
         return replace(self._frames[self._index(at)].snapshot, events=self._events[max(0, upto - SHOWN_EVENTS) : upto])
 
 
-class PlayerClock:
+class PlayerClock(Clock):
     """The time of the recording, for the screen; waits are real."""
 
     def __init__(self, player: Player, wall: Clock) -> None:

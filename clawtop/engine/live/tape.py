@@ -90,7 +90,7 @@ class Tape:
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(FLUSH_SECONDS):
+                    async with self._clock.timeout(FLUSH_SECONDS):
                         await self._woken.wait()
                 self._woken.clear()
                 try:

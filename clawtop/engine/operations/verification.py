@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange, moved_on
 from clawtop.engine.operations.receipts import Sight
@@ -23,6 +23,7 @@ from clawtop.text import safe, shown
 
 POLL_S = 0.2
 RELOAD_TIMEOUT_S = 60.0
+SYSTEM_CLOCK = SystemClock()
 RELOAD = ("openclaw", "secrets", "reload")
 
 Run = Callable[[Sequence[str], Mapping[str, str]], Awaitable[tuple[int, str]]]
@@ -79,7 +80,9 @@ async def reload_gateway(state_dir: str, config_path: str, run: Run) -> str | No
     return f"{' '.join(RELOAD)} failed with code {code}: {shown(last, 160)}"
 
 
-async def run_command(argv: Sequence[str], additions: Mapping[str, str]) -> tuple[int, str]:
+async def run_command(
+    argv: Sequence[str], additions: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
+) -> tuple[int, str]:
     """Run a command to its end, killed when it takes longer than `RELOAD_TIMEOUT_S` or when we are cancelled."""
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -89,7 +92,8 @@ async def run_command(argv: Sequence[str], additions: Mapping[str, str]) -> tupl
         env={**os.environ, **additions},
     )
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), RELOAD_TIMEOUT_S)
+        async with clock.timeout(RELOAD_TIMEOUT_S):
+            output, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()

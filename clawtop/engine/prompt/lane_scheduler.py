@@ -172,7 +172,7 @@ class LaneScheduler:
     async def _granted(self, lane: _Lane, granted: asyncio.Future[int], deadline: float | None) -> None:
         left = None if deadline is None else deadline - self._clock.monotonic()
         try:
-            async with asyncio.timeout(left):
+            async with self._clock.timeout(left):
                 await asyncio.shield(granted)
         except TimeoutError:
             raise LaneUnavailableError(

@@ -11,6 +11,7 @@ Mutable state: `_waiting` (token -> the event of a task that waits here), `_out`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import uuid
@@ -20,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, settled_within
 from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.core.session.admission import (
     Ask,
@@ -126,7 +127,7 @@ class PromptRegistry:
     async def aclose(self) -> None:
         """Finish pending releases and close the wake channel. Holders that are still out stay valid."""
         if self._cleanups:
-            await asyncio.wait(set(self._cleanups), timeout=CLOSE_S)
+            await settled_within(self._clock, CLOSE_S, set(self._cleanups))
         if self._channel is not None:
             asyncio.get_running_loop().remove_reader(self._channel.descriptor)
             self._channel.close()
@@ -225,7 +226,9 @@ class PromptRegistry:
                 if not told:
                     told = True
                     self._tell(EventKind.WAIT, f"{who.run_id} waits for the prompt", path, who)
-                await _wait_for(woken, min(LOOK_S, left))
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout(min(LOOK_S, left)):
+                        await woken.wait()
         finally:
             del self._waiting[who.token]
 
@@ -261,7 +264,8 @@ class PromptRegistry:
         """
         self._out.pop(request.token, None)
         if not self._leave_now(path, request, who):
-            await asyncio.wait({self.in_background(self._leave_later(path, request, who))}, timeout=LEAVE_S)
+            leaving = self.in_background(self._leave_later(path, request, who))
+            await settled_within(self._clock, LEAVE_S, {leaving})
 
     async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
         while not self._leave_now(path, request, who):
@@ -386,11 +390,3 @@ def _holder_line(refused: Refused) -> str:
     if refused.closing is not None:
         return safe(f"drain {refused.closing.drain_id} (pid {refused.closing.pid}), which keeps it closed")
     return "runs that waited before"
-
-
-async def _wait_for(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, Timer
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid, verdict
 from clawtop.core.model import Generation, LockFile, LockKind, LockLimits, Verdict, VerdictKind
 from clawtop.core.session.fence import ACCEPTED, Accepts, Change, Fingerprint, accepts_append, change
@@ -106,7 +106,7 @@ class SessionLockController:
         self._accepts = ACCEPTED[generation] if accepts is None else accepts
         self._held: Published | None = None
         self._fence: _Mark | None = None
-        self._watchdog: asyncio.TimerHandle | None = None
+        self._watchdog: Timer | None = None
         self._turn = asyncio.Lock()
         self._closed = False
         self._start_ticks = processes.look(os.getpid()).start_ticks
@@ -384,7 +384,7 @@ class SessionLockController:
     def _hold(self, published: Published) -> None:
         self._held = published
         seconds = self._limits.max_hold_ms / 1000
-        self._watchdog = asyncio.get_running_loop().call_later(seconds, self._overheld)
+        self._watchdog = self._clock.call_later(seconds, self._overheld)
 
     def _let_go(self) -> bool:
         """Remove the lock; False when it was not ours any more."""

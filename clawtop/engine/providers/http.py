@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 from httpx_sse import EventSource
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, Deadline
 from clawtop.engine.providers.anthropic import AnthropicMessages
 from clawtop.engine.providers.base import Api, Decoder, Endpoint, Prompt, ReplyPart, TextDelta, Timeouts
 from clawtop.engine.providers.errors import (
@@ -65,7 +64,7 @@ class ProviderClient:
         api = APIS.get(endpoint.api)
         if api is None:
             raise not_the_protocol(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
-        limits = _Limits(endpoint.provider, timeouts)
+        limits = _Limits(endpoint.provider, timeouts, self._clock)
         try:
             response = await self._send(api, endpoint, prompt, limits)
             try:
@@ -131,14 +130,14 @@ class ProviderClient:
 class _Limits:
     """The clocks of one call: which phase it is in and until when."""
 
-    def __init__(self, provider: str, timeouts: Timeouts) -> None:
+    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock) -> None:
         self._provider = provider
         self._timeouts = timeouts
-        self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._end = self._at(timeouts.total)
         self._first_byte_end: float | None = None
         self._phase = "connect"
-        self._waiting: asyncio.Timeout | None = None
+        self._waiting: Deadline | None = None
 
     async def on_trace(self, name: str, _info: Mapping[str, Any]) -> None:
         """httpcore says that the connection stands and the request is going out."""
@@ -156,7 +155,7 @@ class _Limits:
 
     @asynccontextmanager
     async def _until(self, deadline: float | None) -> AsyncIterator[None]:
-        self._waiting = asyncio.timeout_at(self._sooner(deadline))
+        self._waiting = self._clock.timeout_at(self._sooner(deadline))
         try:
             async with self._waiting:
                 yield
@@ -171,12 +170,12 @@ class _Limits:
     async def drain(self, events: AsyncIterator[object]) -> None:
         """Read a finished reply to its end, so that the connection can be used again; not for long."""
         with suppress(TimeoutError, ProviderError, httpx.HTTPError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with self._clock.timeout(DRAIN_SECONDS):
                 async for _ in events:
                     pass
 
     def _expired(self) -> ProviderError:
-        total_passed = self._end is not None and self._loop.time() >= self._end
+        total_passed = self._end is not None and self._clock.monotonic() >= self._end
         phase = "total" if total_passed else self._phase
         seconds = {
             "connect": self._timeouts.connect,
@@ -193,7 +192,7 @@ class _Limits:
         )
 
     def _at(self, seconds: float | None) -> float | None:
-        return None if seconds is None else self._loop.time() + seconds
+        return None if seconds is None else self._clock.monotonic() + seconds
 
     def _sooner(self, deadline: float | None) -> float | None:
         ends = [end for end in (deadline, self._end) if end is not None]
