@@ -112,7 +112,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
             await asyncio.to_thread(write_textfile, args.textfile, exporter.text())
             await clock.sleep(1.0)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TEXTFILE_SECONDS - 1.0):
+                async with clock.timeout(TEXTFILE_SECONDS - 1.0):
                     await changed.wait()
 
     stop = asyncio.Event()
