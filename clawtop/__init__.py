@@ -10,10 +10,11 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
     model             the nouns: Profile, UsageStats, Lock, Session, PromptHolder, Event, Snapshot ...
+    generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
     failure/          what failed: classify (the answer), record, signal, status, rules, phrase_tables, billing_tables,
                       phrases, pasted (an error as text), retry_after
-    cooldown/         how long it cools: stats, schedules (numbers per generation), windows, profile_state, marking
+    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction

@@ -115,7 +115,7 @@ def _writable_store(context: Context) -> str | None:
     snapshot = context.snapshot
     if snapshot is None or snapshot.generation is None:
         return "the generation of this state directory is not known"
-    if snapshot.generation not in ("A", "B"):
+    if snapshot.storage.auth_in_database:
         return f"generation {snapshot.generation} keeps its auth profiles in SQLite, which clawtop does not write"
     return None
 
@@ -169,7 +169,7 @@ def _replaying(context: Context) -> str | None:
 
 def _drivable(context: Context) -> str | None:
     snapshot = context.snapshot
-    if snapshot is not None and snapshot.generation not in ("A", "B"):
+    if snapshot is not None and not snapshot.storage.drivable:
         return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of generations A and B"
     return _not_replaying(context)
 

@@ -44,9 +44,11 @@ HOMES: dict[str, tuple[str, ...]] = {
 
 ORDER: dict[str, tuple[str, ...]] = {
     "core": (
+        "provider_ids",
+        "rules",
+        "generations",
         "model",
         "javascript",
-        "provider_ids",
         "failure",
         "cooldown",
         "locks",
@@ -121,6 +123,33 @@ def test_rooms_open_only_the_doors_they_have(path: Path) -> None:
         assert head in allowed or any(target == door or target.startswith(door + ".") for door in allowed), (
             f"{path.relative_to(PACKAGE)} imports {name}"
         )
+
+
+KNOW_GENERATIONS = {"core/generations.py", "store/place/generation.py"}
+"""The table of generations, and the detection of which one a directory is. Everybody else asks a row of the table."""
+TELLING = {"generation", "openclaw_version", "last_touched_version", "last_touched"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nobody_tells_generations_or_versions_apart_but_their_table(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).as_posix()
+    if relative in KNOW_GENERATIONS:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        where = f"{relative}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert node.value.id not in {"Generation", "SEMANTICS", "STORAGE"}, where
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            assert node.value.id not in {"SEMANTICS", "STORAGE"}, where
+        if isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+            told = {_last_name(operand) for operand in operands} & TELLING
+            texts = [leaf.value for operand in operands for leaf in ast.walk(operand) if isinstance(leaf, ast.Constant)]
+            assert not (told and any(isinstance(value, str) for value in texts)), f"{where} compares {told}"
+
+
+def _last_name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 @pytest.mark.parametrize("room", ORDER)

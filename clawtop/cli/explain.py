@@ -64,12 +64,13 @@ def _explain_error(args: argparse.Namespace) -> int:
     from clawtop.core.failover.decision import TimeoutPolicy
     from clawtop.core.failure.classify import explain_error
     from clawtop.core.failure.pasted import read_error
+    from clawtop.core.generations import semantics_of
 
     text = _given(args.what)
     if not text.strip():
         raise UsageError("there is no error text to explain", hint="pass it as an argument, or on stdin with -")
     record = read_error(text, provider=args.provider, status=args.status, code=args.code)
-    found = explain_error(record, args.provider)
+    found = explain_error(record, args.provider, semantics_of(None, None).row.marking)
     follows = consequences(record, args.provider, TimeoutPolicy(args.timeouts))
     if args.json:
         print_json({"schema": 1, "error": _error_report(found, follows, args.timeouts)})

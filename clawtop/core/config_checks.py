@@ -7,13 +7,16 @@ is malformed in it is OpenClaw's business and passed over here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.schedules import Schedules
+from clawtop.core.generations import Semantics, Storage
 from clawtop.core.locks.limits import lock_limits
-from clawtop.core.model import AgentInfo, Generation, Problem
+from clawtop.core.model import AgentInfo, Problem, Snapshot
+from clawtop.core.rules import Schedule
 from clawtop.text import safe
 
 SHARED_BY_DEFAULT = "main"
@@ -21,22 +24,19 @@ SHARED_BY_DEFAULT = "main"
 
 _NO_INTERVAL = re.compile(r"\s*0*(?:\.0*)?\s*[a-z]*\s*")
 _NOT_CHANNELS = frozenset({"defaults", "modelByChannel"})
-_LOCKED_THROUGHOUT = frozenset({Generation.A, Generation.C})
 
 
-def config_problems(
-    raw: Mapping[str, Any], generation: Generation | None, agents: Sequence[AgentInfo], now: int
-) -> tuple[Problem, ...]:
+def config_problems(raw: Mapping[str, Any], snapshot: Snapshot, now: int) -> tuple[Problem, ...]:
     """Every warning, in the order of the checks.
 
     Args:
-        generation: of the OpenClaw that reads this configuration; None: keys are not judged.
-        agents: with their models, and their stores where those are known.
+        snapshot: of the state directory whose configuration this is. Where its generation is not known, neither keys
+            nor limits are judged.
         now: ms since the epoch, for what is exhausted at this moment.
     """
-    problems = [*shared_heartbeats(raw), *fallbacks_of_one_provider(raw, agents, now)]
-    if generation is not None:
-        problems += [*limits_below_timeouts(raw, generation), *unknown_keys(raw, generation)]
+    problems = [*shared_heartbeats(raw), *fallbacks_of_one_provider(raw, snapshot, now)]
+    if snapshot.generation is not None:
+        problems += [*limits_below_timeouts(raw, snapshot.storage), *unknown_keys(raw, snapshot.semantics)]
     return tuple(problems)
 
 
@@ -103,17 +103,17 @@ def _channels(raw: Mapping[str, Any]) -> Iterator[str]:
 # --- lock limits below run timeouts (thread 62351) ---------------------------------------------------------------
 
 
-def limits_below_timeouts(raw: Mapping[str, Any], generation: Generation) -> Iterator[Problem]:
+def limits_below_timeouts(raw: Mapping[str, Any], storage: Storage) -> Iterator[Problem]:
     """Limits of the session write lock that are over before a run of the configured length is."""
     timeout_s = _seconds(_part(raw, "agents", "defaults").get("timeoutSeconds"))
-    if generation is Generation.D or timeout_s is None:
+    if storage.stale_lock_effect is None or timeout_s is None:
         return
     write_lock = _part(raw, "session", "writeLock")
-    limits = lock_limits(generation, write_lock, {})
-    checks = [("staleMs", limits.stale_ms, _WHEN_STALE[generation])]
+    limits = lock_limits(storage.write_lock, write_lock, {})
+    checks = [("staleMs", limits.stale_ms, storage.stale_lock_effect)]
     if "maxHoldMs" in write_lock:
         checks.append(("maxHoldMs", limits.max_hold_ms, "the lock is given up while the run still writes"))
-    if generation in _LOCKED_THROUGHOUT:
+    if storage.locked_throughout:
         checks.append(("acquireTimeoutMs", limits.acquire_ms, "a second turn gives up while the first still runs"))
     for name, limit_ms, effect in checks:
         if limit_ms < timeout_s * 1000:
@@ -132,76 +132,37 @@ def _seconds(value: Any) -> float | None:
 
 _ABSURD_S = 10**9
 
-_WHEN_STALE = {
-    Generation.A: "a waiting turn removes the lock of a living run",
-    Generation.B: "a waiting turn removes the lock of a living run",
-    Generation.C: "a waiting turn fails with a stale lock, although the run lives",
-}
-
-
 # --- keys that this version does not know ------------------------------------------------------------------------
 
-_COOLDOWNS_A = frozenset(
-    {"billingBackoffHours", "billingBackoffHoursByProvider", "billingMaxHours", "failureWindowHours"}
-)
-_COOLDOWNS_B = _COOLDOWNS_A | {
-    "authPermanentBackoffMinutes",
-    "authPermanentMaxMinutes",
-    "overloadedProfileRotations",
-    "overloadedBackoffMs",
-    "rateLimitedProfileRotations",
-}
-_AUTH = frozenset({"profiles", "order", "cooldowns"})
-_WRITE_LOCK = frozenset({"acquireTimeoutMs", "staleMs", "maxHoldMs"})
 
-_KNOWN: Mapping[str, Mapping[Generation, frozenset[str]]] = {
-    "auth": {
-        Generation.A: _AUTH,
-        Generation.B: _AUTH,
-        Generation.C: _AUTH,
-        Generation.D: _AUTH - {"cooldowns"},
-    },
-    "auth.cooldowns": {Generation.A: _COOLDOWNS_A, Generation.B: _COOLDOWNS_B, Generation.C: _COOLDOWNS_B},
-    "session.writeLock": {Generation.B: _WRITE_LOCK, Generation.C: _WRITE_LOCK},
-}
-"""Section -> generation -> the keys that it knows there. A generation that is not named knows no such section."""
-
-_RETIRED: Mapping[str, frozenset[Generation]] = {
-    "session.writeLock": frozenset({Generation.A, Generation.D}),
-    "diagnostics.stuckSessionWarnMs": frozenset({Generation.D}),
-    "diagnostics.stuckSessionAbortMs": frozenset({Generation.A, Generation.D}),
-}
-"""Settings that a generation does not have, or not any more (formats.md 0, 4 and 6)."""
-
-
-def unknown_keys(raw: Mapping[str, Any], generation: Generation) -> Iterator[Problem]:
-    """Settings about profiles, cooldowns and locks that this generation does not know: they do nothing, or worse."""
-    paths = [path for path, without in _RETIRED.items() if generation in without and _at(raw, path) is not None]
-    for section, by_generation in _KNOWN.items():
-        known = by_generation.get(generation)
-        if known is not None:
-            paths += [f"{section}.{key}" for key in _part(raw, *section.split(".")) if key not in known]
+def unknown_keys(raw: Mapping[str, Any], semantics: Semantics) -> Iterator[Problem]:
+    """Settings about profiles, cooldowns and locks that these versions do not know: they do nothing, or worse."""
+    keys = semantics.config_keys
+    paths = [path for path in sorted(keys.retired) if _at(raw, path) is not None]
+    for section, known in keys.known.items():
+        paths += [f"{section}.{key}" for key in _part(raw, *section.split(".")) if key not in known]
     for path in paths:
         yield Problem(
             "unknown-config-key",
             path,
-            f"OpenClaw of generation {generation} does not know this key"
-            + ("; a gateway of it refuses the whole file at a reload" if generation is Generation.D else ""),
+            "this version of OpenClaw does not know this key"
+            + ("; its gateway refuses the whole file at a reload" if keys.refuses_unknown else ""),
         )
 
 
 # --- fallbacks without a way out ---------------------------------------------------------------------------------
 
 
-def fallbacks_of_one_provider(raw: Mapping[str, Any], agents: Sequence[AgentInfo], now: int) -> Iterator[Problem]:
+def fallbacks_of_one_provider(raw: Mapping[str, Any], snapshot: Snapshot, now: int) -> Iterator[Problem]:
     """Agents whose fallback models all ask the provider that the first model asks."""
     named = {name: path for name, path, entry in _agents(raw) if _has_fallbacks(entry.get("model"))}
-    for agent in agents:
+    schedules = Schedules(snapshot)
+    for agent in snapshot.agents:
         providers = {model.provider for model in agent.models}
         if len(agent.models) < 2 or len(providers) > 1:
             continue
         (provider,) = providers
-        exhausted = _is_exhausted(agent, provider, now)
+        exhausted = _is_exhausted(agent, provider, now, schedules[provider])
         yield Problem(
             "fallbacks-share-provider",
             f"{named.get(agent.id, 'agents.defaults')}.model.fallbacks",
@@ -210,9 +171,9 @@ def fallbacks_of_one_provider(raw: Mapping[str, Any], agents: Sequence[AgentInfo
         )
 
 
-def _is_exhausted(agent: AgentInfo, provider: str, now: int) -> bool:
+def _is_exhausted(agent: AgentInfo, provider: str, now: int, schedule: Schedule) -> bool:
     profiles = agent.store.profiles if agent.store is not None else ()
-    states = [profile_state(profile, now)[0] for profile in profiles if profile.provider == provider]
+    states = [profile_state(profile, now, schedule)[0] for profile in profiles if profile.provider == provider]
     return bool(states) and ProfileState.USABLE not in states
 
 

@@ -12,20 +12,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+from clawtop.core.generations import Generation as Generation  # noqa: PLC0414 - one of the nouns
+from clawtop.core.generations import Semantics, Storage, semantics_of, storage_of
+
 NO_COUNTS: Mapping[str, int] = MappingProxyType({})
-
-
-class Generation(StrEnum):
-    """OpenClaw's storage generations.
-
-    A: 2026.3.28, one JSON auth file. B: 2026.5.18 to 2026.6.1, auth-profiles.json and auth-state.json.
-    C: 2026.6.5 to 2026.7.1, SQLite per agent. D: 2026.8.2 on, SQLite shared by the state directory.
-    """
-
-    A = "A"
-    B = "B"
-    C = "C"
-    D = "D"
 
 
 class FailureReason(StrEnum):
@@ -615,3 +605,18 @@ class Snapshot:
     """Lock path -> how often it was seen to appear within the last minute; a lower bound."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
+
+    @property
+    def storage(self) -> Storage:
+        """How this generation keeps its files."""
+        return storage_of(self.generation)
+
+    @property
+    def semantics(self) -> Semantics:
+        """What this OpenClaw does with failures, profiles and lanes."""
+        return semantics_of(self.openclaw_version, self.generation).row
+
+    @property
+    def semantics_note(self) -> str | None:
+        """What has to be said with it: the version was not looked at, or is not known."""
+        return semantics_of(self.openclaw_version, self.generation).note

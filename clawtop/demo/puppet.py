@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 
 from clawtop.clock import SystemClock
-from clawtop.core.model import Generation, LockLimits
+from clawtop.core.generations import generation_of
+from clawtop.core.model import LockLimits
+from clawtop.demo.world import OPENCLAW_VERSION
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.store.locks.openclaw import Proposal, release, timestamp
 from clawtop.store.locks.processes import SystemProcesses
@@ -26,7 +28,11 @@ LIMITS = LockLimits(acquire_ms=5_000, stale_ms=1_800_000, max_hold_ms=300_000)
 async def hold_session(session_file: Path) -> None:
     """Take a session's write lock and keep it until standard input ends."""
     controller = await SessionLockController.open(
-        session_file, generation=Generation.B, limits=LIMITS, clock=SystemClock(), processes=SystemProcesses()
+        session_file,
+        generation=generation_of(OPENCLAW_VERSION),
+        limits=LIMITS,
+        clock=SystemClock(),
+        processes=SystemProcesses(),
     )
     async with controller:
         await _until_told()

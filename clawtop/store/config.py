@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.locks.limits import lock_limits
 from clawtop.core.model import (
     AuthConfig,
@@ -20,7 +21,6 @@ from clawtop.core.model import (
     Problem,
 )
 from clawtop.core.session.attention import thresholds
-from clawtop.core.session.lanes import lane_limits
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets
@@ -191,9 +191,12 @@ def _secrets(node: Any, name: str = "") -> Iterator[str]:
 # --- what the program needs to know of it ------------------------------------------------------------------------
 
 
-def summarise(read: ConfigRead, generation: Generation | None, env: Mapping[str, str]) -> ConfigSummary:
+def summarise(
+    read: ConfigRead, generation: Generation | None, version: str | None, env: Mapping[str, str]
+) -> ConfigSummary:
     """The configuration without raw text and without secrets; nonsense in it counts as not set."""
     raw = read.raw or {}
+    semantics = semantics_of(version, generation).row
     auth = mapping(raw.get("auth"))
     defaults = mapping(mapping(raw.get("agents")).get("defaults"))
     configured_lanes = {
@@ -213,9 +216,11 @@ def summarise(read: ConfigRead, generation: Generation | None, env: Mapping[str,
             cooldowns=_cooldowns(mapping(auth.get("cooldowns"))),
         ),
         gateway_port=_gateway_port(raw, env),
-        lock_limits=lock_limits(generation, mapping(mapping(raw.get("session")).get("writeLock")), env),
+        lock_limits=lock_limits(
+            storage_of(generation).write_lock, mapping(mapping(raw.get("session")).get("writeLock")), env
+        ),
         attention=thresholds(mapping(raw.get("diagnostics"))),
-        lane_limits=lane_limits(generation or Generation.B, lanes),
+        lane_limits={**semantics.lane_limits, **lanes},
         log_file=text(mapping(raw.get("logging")).get("file")),
     )
 

@@ -14,5 +14,5 @@ def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
     if layout.config.raw is None:
         return snapshot
     now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
-    found = config_problems(layout.config.raw, snapshot.generation, snapshot.agents, now)
+    found = config_problems(layout.config.raw, snapshot, now)
     return replace(snapshot, warnings=tuple(dict.fromkeys((*snapshot.warnings, *found))))

@@ -127,7 +127,7 @@ class SnapshotReader:
         warnings = list(layout.problems)
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
         self._session_rows.load(agents, layout, warnings)
-        judge = LockJudge(self._processes, now, layout.generation, config.lock_limits, self._uid)
+        judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
         self._number += 1
         snapshot = Snapshot(
@@ -175,7 +175,7 @@ class SnapshotReader:
         return (agent,)
 
     def _config(self, layout: Layout) -> ConfigSummary:
-        config = summarise(layout.config, layout.generation, self._env)
+        config = summarise(layout.config, layout.generation, layout.version, self._env)
         if config.log_file is None:
             return config
         mapped = layout.map_path(config.log_file)

@@ -212,7 +212,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
 
 
 def _no_lock(env: Env) -> str:
-    if env.facts.snapshot.generation == "B":
+    if env.facts.snapshot.storage.prompt_unlocked:
         return "None stands now; this OpenClaw releases it while the model answers, so that says nothing."
     return "None stands now."
 

@@ -15,7 +15,6 @@ from clawtop.core.cooldown.stats import (
     Window,
     active_windows,
     profile_state,
-    schedule_for,
     stat_problems,
     windows,
 )
@@ -162,7 +161,7 @@ class Judge:
         self.agent_count = agent_count
         self.now = now
         self._known: dict[tuple[str, str], tuple[Profile, Standing]] = {}
-        self._names = schedule_for(snapshot.openclaw_version or snapshot.generation).names
+        self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}
 
     def serving(self, group: Group) -> tuple[Profile, ...]:

@@ -202,8 +202,12 @@ def standing(snapshot: Snapshot) -> Standing:
     if any(chain.links and not any(link.usable for link in chain.links) for chain in chains):
         return Standing.NOTHING_USABLE
     profiles = [profile for store in stores for profile in store.profiles]
+    schedules = Schedules(snapshot)
     attention = (
-        any(profile_state(profile, now)[0] is not ProfileState.USABLE for profile in profiles)
+        any(
+            profile_state(profile, now, schedules[profile.provider])[0] is not ProfileState.USABLE
+            for profile in profiles
+        )
         or any(store.problem for store in stores)
         or any(session.problems for session in snapshot.sessions)
         or any(_needs_a_hand(lock) for lock in snapshot.locks)

@@ -17,6 +17,7 @@ from clawtop.core.failure.classify import classify_failure
 from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import AuthConfig, Credential, FailureReason, Profile, UsageStats
 from clawtop.core.rotation.order import order_ids
+from tests.support.rules import B
 
 TARGET_PER_SECOND = 20_000
 PROFILES = 20
@@ -61,9 +62,9 @@ def decide_one(number: int, profiles: tuple[Profile, ...], config: AuthConfig) -
     now = NOW + number
     failed = profiles[number % PROFILES]
     reason = classify_failure(ERRORS[number % len(ERRORS)], "alpha").reason
-    stats = on_failure(failed.stats, str(reason), now, model="m1")
+    stats = on_failure(failed.stats, str(reason), now, B, model="m1")
     pending = {failed.id: stats.disabled_until or stats.cooldown_until or now}
-    order = order_ids("alpha", profiles, {}, config, now, pending=pending)
+    order = order_ids("alpha", profiles, {}, config, now, B, pending=pending)
     signals = Signals(
         reason=FailureReason(reason) if reason else None, failover_failure=reason is not None, fallback_configured=True
     )

@@ -9,6 +9,7 @@ from clawtop.core.failover.probing import CooldownDecision, DecisionKind, resolv
 from clawtop.core.model import ModelRef
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import stats_from
+from tests.support.rules import semantics
 
 
 @replay("cooldown-decision", "2026.5.20")
@@ -19,7 +20,7 @@ def test_same_decision(row: Row) -> None:
         candidate,
         [stats_from(raw) for raw in given["usageStats"].values()],
         given["now"],
-        schedule_for(row.version),
+        schedule_for(semantics(row.version)),
         is_primary=given["isPrimary"],
         requested_model=given["requestedModel"],
         has_fallbacks=given["hasFallbackCandidates"],

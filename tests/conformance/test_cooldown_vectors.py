@@ -26,6 +26,7 @@ from clawtop.core.cooldown.stats import (
 from clawtop.core.model import UsageStats
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import cooldown_config_from, stats_from, stats_to
+from tests.support.rules import semantics
 
 VERSIONS = ("2026.5.20", "2026.6.11", "2026.9.6")
 MEANINGS = ("unusableUntil", "inCooldown", "unavailableReason", "soonest")
@@ -34,7 +35,7 @@ MEANINGS = ("unusableUntil", "inCooldown", "unavailableReason", "soonest")
 @replay("cooldown", *VERSIONS)
 def test_each_step_leaves_the_same_statistics(row: Row) -> None:
     provider = row.input["provider"]
-    schedule = schedule_for(row.version, cooldown_config_from(row.input["cfg"]), provider)
+    schedule = schedule_for(semantics(row.version), cooldown_config_from(row.input["cfg"]), provider)
     stats = stats_from(row.input["initial"])
     for step in row.expected:
         stats = after(stats, step["op"], schedule)
@@ -47,7 +48,7 @@ def test_each_step_leaves_the_same_statistics(row: Row) -> None:
 
 @replay("cooldown", *VERSIONS, part="meta.calculateAuthProfileCooldownMs")
 def test_length_of_a_cooldown(row: Row) -> None:
-    assert schedule_for(row.version).cooldown_ms(row.raw["errorCount"]) == row.raw["ms"]
+    assert schedule_for(semantics(row.version)).cooldown_ms(row.raw["errorCount"]) == row.raw["ms"]
 
 
 def after(stats: UsageStats, op: Mapping[str, Any], schedule: Schedule) -> UsageStats:

@@ -19,6 +19,7 @@ from clawtop.core.failure.classify import (
 from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
+from tests.support.rules import semantics
 
 VERSION = "2026.5.20"
 
@@ -72,7 +73,15 @@ def test_a_bare_text_is_classified_as_openclaw_does(row: Row) -> None:
 
 @replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
 def test_the_reason_that_is_marked(row: Row) -> None:
-    assert marked_reason(row.input["failoverReason"], row.input["policy"]) == row.expected
+    given = row.input
+    marked = marked_reason(
+        given["failoverReason"],
+        semantics(row.version).marking,
+        given["policy"],
+        provider_started=bool(given["providerStarted"]),
+        passing=bool(given["transientRateLimit"]),
+    )
+    assert marked == row.expected
 
 
 @replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveFailoverStatus")

@@ -27,6 +27,7 @@ from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.model import ModelRef
 from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention
 from tests.conformance.harness import Row, error_from_spec, replay
+from tests.support.rules import schedule
 
 LANE = "main"
 
@@ -39,11 +40,11 @@ def models(names: list[str]) -> tuple[ModelRef, ...]:
 class Replay:
     """A run over a row's candidates; each call takes the next outcome of its script."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Any, transient: frozenset[str]) -> None:
         self.script = list(given["script"])
         self.seen: list[Effect] = []
         self.errors: list[ErrorValue] = []
-        state, effects = start(models(given["candidates"]), TimeoutPolicy(TIMEOUTS_COMPARED_UNDER))
+        state, effects = start(models(given["candidates"]), transient, TimeoutPolicy(TIMEOUTS_COMPARED_UNDER))
         self.seen += effects
         while isinstance(effects[-1], Consult | Call):
             state, effects = step(state, self.answer(effects[-1]))
@@ -151,4 +152,4 @@ def expected_of(row: Row) -> Any:
 
 @replay("model-fallback", "2026.5.20")
 def test_model_fallback(row: Row) -> None:
-    assert Replay(row.input).observed() == expected_of(row)
+    assert Replay(row.input, schedule(row.version).transient_reasons).observed() == expected_of(row)

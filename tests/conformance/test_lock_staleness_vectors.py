@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from clawtop.core.generations import storage_of
 from clawtop.core.locks.limits import max_hold_from_timeout, write_lock_options
 from clawtop.core.locks.session_rules import (
-    SESSION_LOCK_RULES,
     Inspection,
     inspect_for_session,
     inspect_payload,
@@ -47,7 +47,7 @@ def inspected_for_session(generation: Generation, given: Mapping[str, Any]) -> d
         owner,
         given["nowMs"],
         given["staleMs"],
-        SESSION_LOCK_RULES[generation],
+        storage_of(generation).session_locks,
         own_pid=PIDS["$SELF"],
         held_by_own=given["heldByThisProcess"],
         reclaim_without_ticks=given["reclaimLockWithoutStarttime"],
@@ -61,12 +61,12 @@ def reclaimed(generation: Generation, given: Mapping[str, Any]) -> bool:
     found = Inspection(None, False, None, None, reasons)
     assert found.stale == given["details"]["stale"]
     age = None if given.get("lockFileMissing") else given["lockFileMtimeAgeMs"]
-    return would_reclaim(found, age, given["staleMs"], SESSION_LOCK_RULES[generation])
+    return would_reclaim(found, age, given["staleMs"], storage_of(generation).session_locks)
 
 
 def options(generation: Generation, given: Mapping[str, Any]) -> dict[str, Any]:
     write_lock = ((given["config"] or {}).get("session") or {}).get("writeLock")
-    resolved = write_lock_options(generation, write_lock, given["env"])
+    resolved = write_lock_options(storage_of(generation).write_lock, write_lock, given["env"])
     return {name: "Infinity" if math.isinf(value) else value for name, value in resolved.items()}
 
 

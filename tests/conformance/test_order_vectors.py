@@ -6,6 +6,7 @@ from clawtop.core.cooldown.stats import expired, schedule_for
 from clawtop.core.rotation.order import order_ids, resolve_order
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import auth_config_from, order_from, profiles_from, stats_from, stats_to
+from tests.support.rules import semantics
 
 VERSIONS = ("2026.5.20", "2026.6.11", "2026.9.6")
 
@@ -13,7 +14,7 @@ VERSIONS = ("2026.5.20", "2026.6.11", "2026.9.6")
 @replay("order", *VERSIONS)
 def test_same_order(row: Row) -> None:
     given = row.input
-    schedule = schedule_for(row.version)
+    schedule = schedule_for(semantics(row.version))
     profiles, stored = profiles_from(given["store"]), order_from(given["store"])
     config = auth_config_from(given["cfg"])
     order = resolve_order(
@@ -44,6 +45,6 @@ def test_same_order(row: Row) -> None:
 @replay("order", *VERSIONS)
 def test_ended_windows_are_gone_afterwards(row: Row) -> None:
     before = row.input["store"].get("usageStats")
-    schedule = schedule_for(row.version)
+    schedule = schedule_for(semantics(row.version))
     left = {id_: stats_to(expired(stats_from(raw), row.input["now"], schedule)) for id_, raw in (before or {}).items()}
     assert left == (row.expected["usageStatsAfter"] or {})

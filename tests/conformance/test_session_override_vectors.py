@@ -9,6 +9,7 @@ from clawtop.core.model import AuthConfig, Credential, Profile, UsageStats
 from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.core.rotation.pins import Pin, resolve_override
 from tests.conformance.harness import Row, replay
+from tests.support.rules import semantics
 
 NOW = 1_750_000_000_000
 PROVIDER = "anthropic"
@@ -18,7 +19,7 @@ PROVIDER = "anthropic"
 def test_same_pin(row: Row) -> None:
     given = row.input
     entry = given["sessionEntry"]
-    schedule = schedule_for(row.version)
+    schedule = schedule_for(semantics(row.version))
     profiles = profiles_of(given)
     order = order_ids(PROVIDER, profiles, given["order"], AuthConfig(), NOW, schedule)
     resolved = resolve_override(

@@ -16,6 +16,7 @@ from clawtop.core.model import (
     Generation,
     ModelRef,
     Profile,
+    Snapshot,
     UsageStats,
 )
 
@@ -23,10 +24,14 @@ NOW = 1_700_000_000_000
 CHANNELS: dict[str, Any] = {"telegram": {"botToken": "t"}}
 
 
+def state(generation: Generation | None, agents: tuple[AgentInfo, ...] = ()) -> Snapshot:
+    return Snapshot(1, NOW, "reef", "/state", generation, None, agents=agents)
+
+
 def found(
     raw: dict[str, Any], generation: Generation | None = Generation.B, agents: tuple[AgentInfo, ...] = ()
 ) -> list[tuple[str, str]]:
-    return [(problem.code, problem.where) for problem in config_problems(raw, generation, agents, NOW)]
+    return [(problem.code, problem.where) for problem in config_problems(raw, state(generation, agents), NOW)]
 
 
 SHARED = "heartbeat-shares-session"
@@ -136,7 +141,7 @@ def test_fallbacks_that_share_one_provider() -> None:
         agent("mixed", "acme/a", "other/b"),
         agent("single", "acme/a"),
     )
-    problems = config_problems(raw, Generation.B, agents, NOW)
+    problems = config_problems(raw, state(Generation.B, agents), NOW)
     assert [(problem.where, "usable now" in problem.text) for problem in problems] == [
         ("agents.list[0].model.fallbacks", False),
         ("agents.defaults.model.fallbacks", True),
@@ -156,6 +161,6 @@ _configs = st.recursive(_json, lambda inner: st.dictionaries(_names, inner, max_
 
 @given(st.dictionaries(_names, _configs, max_size=6), st.sampled_from([None, *Generation]))
 def test_any_configuration_can_be_checked(raw: dict[str, Any], generation: Generation | None) -> None:
-    for problem in config_problems(raw, generation, (), NOW):
+    for problem in config_problems(raw, state(generation), NOW):
         assert problem.where
         assert problem.text.isprintable()

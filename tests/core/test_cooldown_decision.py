@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from clawtop.core.cooldown.stats import SCHEDULES, Schedule
 from clawtop.core.failover.probing import (
     PROBE_KEYS,
     CooldownDecision,
@@ -14,9 +13,10 @@ from clawtop.core.failover.probing import (
     resolve_cooldown_decision,
 )
 from clawtop.core.model import FailureReason, ModelRef, UsageStats
+from clawtop.core.rules import Schedule
 from tests.support.profile_strategies import DAY, NOW
+from tests.support.rules import OLD, B, C, D
 
-OLD, B, C, D = SCHEDULES.values()
 MODEL = ModelRef("alpha", "m1")
 
 

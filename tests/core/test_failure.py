@@ -28,7 +28,8 @@ from clawtop.core.failure.classify import (
 )
 from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
-from clawtop.core.model import FailureReason, Generation
+from clawtop.core.generations import SEMANTICS
+from clawtop.core.model import FailureReason
 from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 
 Reason = FailureReason
@@ -341,16 +342,19 @@ def test_only_a_session_is_suspended() -> None:
     assert description.suspend is False
 
 
+MARKING = SEMANTICS["5.x"].marking
+
+
 @pytest.mark.parametrize("reason", list(FailureReason))
-def test_no_generation_marks_a_timeout_and_local_runs_mark_nothing(reason: FailureReason) -> None:
-    assert marked_reason(reason, "local") is None
-    for generation in Generation:
-        assert (marked_reason(reason, None, generation) is None) >= (reason is Reason.TIMEOUT)
-    assert marked_reason(reason, None, Generation.A) == (None if reason is Reason.TIMEOUT else reason)
+def test_no_version_marks_a_timeout_before_the_answer_began_and_local_runs_mark_nothing(reason: FailureReason) -> None:
+    for row in SEMANTICS.values():
+        assert marked_reason(reason, row.marking, "local", provider_started=True) is None
+        assert (marked_reason(reason, row.marking) is None) >= (reason is Reason.TIMEOUT)
+    assert marked_reason(reason, SEMANTICS["3.28"].marking) == (None if reason is Reason.TIMEOUT else reason)
 
 
 def test_an_explanation_names_the_rule_and_what_is_marked() -> None:
-    told = explain_error("HTTP 429: slow down", "anthropic")
+    told = explain_error("HTTP 429: slow down", "anthropic", MARKING)
     assert (told.reason, told.rule, told.status, told.marked) == (
         Reason.RATE_LIMIT,
         "status-429",
@@ -358,9 +362,9 @@ def test_an_explanation_names_the_rule_and_what_is_marked() -> None:
         Reason.RATE_LIMIT,
     )
     assert told.failure
-    told = explain_error("the request timed out")
+    told = explain_error("the request timed out", None, MARKING)
     assert (told.status, told.timeout, told.marked, told.matched) == (408, True, None, "timed out")
-    told = explain_error(LOCK)
+    told = explain_error(LOCK, None, MARKING)
     assert (told.reason, told.rule, told.coordination) == (None, "session-lock", True)
 
 
@@ -402,7 +406,7 @@ def test_classification_is_total_and_deterministic(error: ErrorValue, hint: str 
     assert (answer.reason is not None) == (answer.kind is Kind.REASON)
     if is_non_provider_runtime_coordination_error(error):
         assert not answer
-    told = explain_error(error, hint)
+    told = explain_error(error, hint, MARKING)
     assert (told.reason, told.rule) == (answer.reason, answer.rule)
     description = coerced(error, CoercionContext(hint))
     assert (description is None) == (answer.reason is None) or answer.reason == ""

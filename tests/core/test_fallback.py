@@ -42,6 +42,7 @@ from clawtop.core.failover.fallback import (
 )
 from clawtop.core.failover.probing import CooldownDecision, DecisionKind
 from clawtop.core.model import FailureReason, ModelRef
+from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.errors import SessionContendedError, SessionTakeoverError, SessionWriteLockTimeoutError
 
 A, B, C = ModelRef("alpha", "m1"), ModelRef("beta", "m2"), ModelRef("gamma", "m3")
@@ -58,7 +59,7 @@ SKIP = Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.AUTH, error="no
 def play(
     models: tuple[ModelRef, ...], *events: Event, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
 ) -> tuple[ChainState, list[Effect]]:
-    state, effects = start(models, timeouts)
+    state, effects = start(models, TRANSIENT_REASONS, timeouts)
     seen = list(effects)
     for event in events:
         state, effects = step(state, event)
@@ -326,7 +327,7 @@ decisions = st.builds(CooldownDecision, st.sampled_from(DecisionKind), st.sample
 def test_every_run_ends_after_at_most_one_call_of_each_candidate(
     models: list[ModelRef], timeouts: TimeoutPolicy, data: st.DataObject
 ) -> None:
-    state, effects = start(models, timeouts)
+    state, effects = start(models, TRANSIENT_REASONS, timeouts)
     seen: list[ModelRef] = []
     for _ in range(2 * len(models)):
         last = effects[-1]
@@ -347,4 +348,4 @@ def test_every_run_ends_after_at_most_one_call_of_each_candidate(
 
 def test_a_chain_needs_a_model() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        start(())
+        start((), TRANSIENT_REASONS)

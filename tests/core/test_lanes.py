@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.model import Generation
 from clawtop.core.session.lane_queue import (
     Cancel,
     Clear,
@@ -36,7 +35,6 @@ from clawtop.core.session.lanes import (
     cron_agent_lane,
     global_lane,
     isolated_heartbeat_key,
-    lane_limits,
     nested_lane,
     session_lane,
 )
@@ -128,12 +126,6 @@ def test_names_are_resolved_as_openclaw_does() -> None:
 )
 def test_heartbeat_suffixes_collapse(key: str, configured: str, stored: str | None, expected: tuple[str, str]) -> None:
     assert isolated_heartbeat_key(key, configured, stored) == expected
-
-
-def test_limits_are_those_of_the_generation_under_the_config() -> None:
-    assert lane_limits(Generation.B) == {"main": 4, "subagent": 8, "cron": 1, "cron-nested": 1}
-    assert lane_limits(Generation.C)["cron-nested"] == 8
-    assert lane_limits(Generation.B, {"main": 2})["main"] == 2
 
 
 # --- the queue ---------------------------------------------------------------------------------------------------

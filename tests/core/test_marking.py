@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from clawtop.core.cooldown.marking import Mark, merge
 from clawtop.core.cooldown.stats import is_cooling, on_failure, on_success
 from clawtop.core.model import UsageStats
+from tests.support.rules import B
 
 T = 1_700_000_000_000
 
@@ -21,43 +22,43 @@ def success(at: int) -> Mark:
 
 
 def test_a_late_mark_carries_the_time_of_its_failure() -> None:
-    merged = merge(UsageStats(), [failure(T)])
+    merged = merge(UsageStats(), [failure(T)], B)
     assert merged.stats.cooldown_until == T + 30_000
     assert merged.stats.last_failure_at == T
     assert merged.overtaken == ()
 
 
 def test_a_failure_that_a_success_on_disk_overtook_changes_nothing() -> None:
-    stats = on_success(UsageStats(), T + 5)
-    merged = merge(stats, [failure(T)])
+    stats = on_success(UsageStats(), T + 5, B)
+    merged = merge(stats, [failure(T)], B)
     assert merged.stats == stats
     assert [mark.at for mark in merged.overtaken] == [T]
 
 
 def test_a_failure_that_a_pending_success_overtook_is_named() -> None:
-    merged = merge(UsageStats(), [success(T + 5), failure(T)])
+    merged = merge(UsageStats(), [success(T + 5), failure(T)], B)
     assert merged.stats.cooldown_until is None
     assert merged.stats.last_used == T + 5
     assert len(merged.overtaken) == 1
 
 
 def test_a_success_does_not_undo_a_failure_that_came_after_it() -> None:
-    failed = on_failure(UsageStats(), "rate_limit", T + 10)
-    merged = merge(failed, [success(T)])
+    failed = on_failure(UsageStats(), "rate_limit", T + 10, B)
+    merged = merge(failed, [success(T)], B)
     assert merged.stats.cooldown_until == failed.cooldown_until
     assert merged.stats.last_used == T
 
 
 def test_a_mark_that_may_have_landed_counts_once() -> None:
-    landed = merge(UsageStats(), [failure(T)]).stats
-    again = merge(landed, [failure(T, maybe_landed=True)]).stats
+    landed = merge(UsageStats(), [failure(T)], B).stats
+    again = merge(landed, [failure(T, maybe_landed=True)], B).stats
     assert again == landed
-    assert merge(landed, [failure(T)]).stats.error_count == 2
+    assert merge(landed, [failure(T)], B).stats.error_count == 2
 
 
 def test_time_does_not_go_back_for_a_mark_that_lands_after_a_younger_one() -> None:
-    young = merge(UsageStats(), [failure(T + 100)]).stats
-    both = merge(young, [failure(T)]).stats
+    young = merge(UsageStats(), [failure(T + 100)], B).stats
+    both = merge(young, [failure(T)], B).stats
     assert both.last_failure_at == T + 100
     assert both.error_count == 2
     assert both.cooldown_until == young.cooldown_until
@@ -78,12 +79,12 @@ def test_the_order_in_which_marks_arrive_does_not_matter(arrived: list[Mark], ch
     distinct = list({mark.at: mark for mark in arrived}.values())
     shuffled = list(distinct)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert merge(UsageStats(), distinct).stats == merge(UsageStats(), shuffled).stats
+    assert merge(UsageStats(), distinct, B).stats == merge(UsageStats(), shuffled, B).stats
 
 
 @given(marks)
 def test_the_last_word_decides_whether_the_profile_cools(arrived: list[Mark]) -> None:
     distinct = sorted({mark.at: mark for mark in arrived}.values(), key=lambda mark: mark.at)
-    stats = merge(UsageStats(), distinct).stats
-    cools = is_cooling(stats, "coral", T + 1000)
+    stats = merge(UsageStats(), distinct, B).stats
+    cools = is_cooling(stats, "coral", T + 1000, B)
     assert cools == (bool(distinct) and not distinct[-1].success)

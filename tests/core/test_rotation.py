@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clawtop.core.cooldown.profile_state import credential_fault
-from clawtop.core.cooldown.stats import SCHEDULES, Schedule, is_cooling
+from clawtop.core.cooldown.stats import Schedule, is_cooling
 from clawtop.core.model import AuthConfig, ConfigProfile, Credential, Profile, UsageStats
 from clawtop.core.rotation.eligibility import REJECTIONS
 from clawtop.core.rotation.order import (
@@ -20,8 +20,8 @@ from clawtop.core.rotation.order import (
     resolve_order,
 )
 from tests.support.profile_strategies import NOW, models, profile_lists, schedules
+from tests.support.rules import OLD, B, C, D
 
-OLD, B, C, D = SCHEDULES.values()
 NO_CONFIG = AuthConfig()
 NOTHING = UsageStats()
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown.stats import SCHEDULES, Schedule
 from clawtop.core.rotation.pins import Override, Pin, resolve_override
+from clawtop.core.rules import Schedule
 from tests.support.profile_strategies import schedules
+from tests.support.rules import OLD, B
 
-OLD, B, *_ = SCHEDULES.values()
 ORDER = ("a", "b", "c")
 USER = Pin("b", "user")
 AUTO = Pin("b", "auto", 0)
@@ -64,8 +64,8 @@ def test_a_new_session_moves_even_a_persons_pin_on() -> None:
 
 
 def test_nothing_is_preferred_without_an_order() -> None:
-    assert resolve_override(USER, (), "ab".__contains__, "".__contains__) == Override(None, USER)
-    assert resolve_override(Pin("x", "user"), (), "ab".__contains__, "".__contains__) == Override(None, Pin())
+    assert resolve_override(USER, (), "ab".__contains__, "".__contains__, B) == Override(None, USER)
+    assert resolve_override(Pin("x", "user"), (), "ab".__contains__, "".__contains__, B) == Override(None, Pin())
 
 
 pins = st.builds(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.generations import Storage, storage_of
 from clawtop.core.locks.staleness import NamespaceEvidence, openclaw_verdict, owner_pid, owner_start_ticks, verdict
 from clawtop.core.model import (
     Generation,
@@ -73,22 +74,20 @@ OURS = [
 
 
 @pytest.mark.parametrize(("payload", "owner", "kind", "reasons"), [row[1:] for row in OURS], ids=[r[0] for r in OURS])
-@pytest.mark.parametrize("generation", list(Generation))
 def test_our_verdict(
-    generation: Generation,
     payload: Mapping[str, Any] | None,
     owner: ProcessEvidence | None,
     kind: VerdictKind,
     reasons: tuple[str, ...],
 ) -> None:
-    found = verdict(lock(payload), owner, NOW, generation)
+    found = verdict(lock(payload), owner, NOW)
     assert (found.kind, found.reasons) == (kind, reasons)
 
 
 @pytest.mark.parametrize("obstacle", ["network-mount", "fuse-mount", "other-namespace"])
 @pytest.mark.parametrize("owner", [DEAD, living(901), living(900), UNSEEN])
 def test_where_pids_may_be_someone_elses_nothing_is_proven(obstacle: str, owner: ProcessEvidence) -> None:
-    found = verdict(lock(TAKEN), owner, NOW, Generation.B, NamespaceEvidence((obstacle,)))
+    found = verdict(lock(TAKEN), owner, NOW, NamespaceEvidence((obstacle,)))
     assert found.kind is VerdictKind.UNKNOWN
     assert obstacle in found.reasons
 
@@ -104,7 +103,7 @@ def test_age_alone_never_makes_a_lock_stale(age: int, hold: int, ticks: int | No
         {} if ticks is None else {"starttime": ticks, "startTime": ticks}
     )
     owner = living(ticks, started_at=None, boot_at=None)
-    assert verdict(lock(payload, kind, age=age), owner, NOW, Generation.B).kind is VerdictKind.HELD
+    assert verdict(lock(payload, kind, age=age), owner, NOW).kind is VerdictKind.HELD
 
 
 @given(
@@ -125,8 +124,8 @@ def test_age_alone_never_makes_a_lock_stale(age: int, hold: int, ticks: int | No
 def test_no_payload_raises(payload: dict[str, Any], kind: LockKind, generation: Generation) -> None:
     file = lock(payload, kind)
     for owner in (None, DEAD, UNSEEN, living(900)):
-        verdict(file, owner, NOW, generation)
-        openclaw_verdict(file, owner, NOW, generation, LIMITS)
+        verdict(file, owner, NOW)
+        openclaw_verdict(file, owner, NOW, storage_of(generation), LIMITS)
 
 
 def test_the_gateway_spells_its_start_time_differently() -> None:
@@ -138,7 +137,7 @@ def test_the_gateway_spells_its_start_time_differently() -> None:
 
 
 OLD = {"pid": PID, "createdAt": "2026-11-20T22:00:00.000Z", "starttime": 900}  # 35 minutes before NOW
-A, B, C = Generation.A, Generation.B, Generation.C
+A, B, C = (storage_of(generation) for generation in (Generation.A, Generation.B, Generation.C))
 
 OPENCLAWS = [
     # kind, generation, payload, owner, age of the file, stale, reasons, would remove
@@ -188,7 +187,7 @@ def test_openclaws_verdict(case: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("generation", [A, B, C])
-def test_an_owner_that_cannot_be_seen_leaves_the_answer_open(generation: Generation) -> None:
+def test_an_owner_that_cannot_be_seen_leaves_the_answer_open(generation: Storage) -> None:
     for owner in (None, UNSEEN):
         assert openclaw_verdict(lock(TAKEN), owner, NOW, generation, LIMITS).would_remove is None
     settled = openclaw_verdict(lock(OLD), None, NOW, generation, LIMITS).would_remove

@@ -19,6 +19,7 @@ import pytest
 from clawtop.core.failover import fallback
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
+from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
 from clawtop.demo.provider import Answer, Request, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
@@ -286,7 +287,7 @@ async def test_coordination_errors_are_rethrown_on_the_first_candidate(error: Ex
     called, call = raising(error, None, None)
     host = Host()
     with pytest.raises(type(error)) as caught:
-        await Chain(THREE, call, host).run()
+        await Chain(THREE, call, host, TRANSIENT_REASONS).run()
     assert caught.value is error
     assert called == [PRIMARY]
     assert host.steps == []
@@ -304,17 +305,17 @@ async def test_coordination_errors_are_rethrown_on_the_first_candidate(error: Ex
 )
 async def test_what_the_provider_said_explicitly_wins_over_a_nested_lock_timeout(error: Exception) -> None:
     called, call = raising(error, None)
-    assert await Chain(THREE, call, Host()).run() == "answer"
+    assert await Chain(THREE, call, Host(), TRANSIENT_REASONS).run() == "answer"
     assert called == [PRIMARY, SECONDARY]
 
 
 async def test_a_plain_timeout_is_no_coordination_error() -> None:
     called, call = raising(TimeoutError("request timed out"), None)
-    assert await Chain(THREE, call, Host(), TimeoutPolicy.FALLBACK).run() == "answer"
+    assert await Chain(THREE, call, Host(), TRANSIENT_REASONS, TimeoutPolicy.FALLBACK).run() == "answer"
     assert len(called) == 2
     called, call = raising(TimeoutError("request timed out"), None)
     with pytest.raises(TimeoutError):
-        await Chain(THREE, call, Host()).run()
+        await Chain(THREE, call, Host(), TRANSIENT_REASONS).run()
     assert len(called) == 1
 
 
@@ -322,7 +323,7 @@ async def test_every_model_that_fails_is_in_the_summary() -> None:
     errors = [ProviderError(ErrorKind.HTTP, f"429 no {n}", provider="x", status=429) for n in range(3)]
     called, call = raising(*errors)
     with pytest.raises(AllModelsFailedError, match=r"429 no 0.*429 no 1.*429 no 2") as caught:
-        await Chain(THREE, call, Host()).run()
+        await Chain(THREE, call, Host(), TRANSIENT_REASONS).run()
     assert caught.value.summary.soonest_recovery == 4711
     assert caught.value.__cause__ is errors[2]
     assert called == list(THREE)
@@ -331,7 +332,7 @@ async def test_every_model_that_fails_is_in_the_summary() -> None:
 async def test_cancelling_the_chain_is_no_failure_of_a_model() -> None:
     called, call = raising(asyncio.CancelledError(), None)
     with pytest.raises(asyncio.CancelledError):
-        await Chain(THREE, call, Host()).run()
+        await Chain(THREE, call, Host(), TRANSIENT_REASONS).run()
     assert len(called) == 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.cooldown.marking import Mark
-from clawtop.core.cooldown.stats import DEFAULT_SCHEDULE, is_cooling
+from clawtop.core.cooldown.stats import is_cooling
 from clawtop.core.model import Event, EventKind, Generation, UsageStats
 from clawtop.core.operations.edit import AuthState
 from clawtop.engine.drive.marks import DISK_TRIES, FIRST_WAIT_S, Marks
@@ -19,6 +19,7 @@ from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool, spool_dir
 from tests.support.clocks import ManualClock, settle
+from tests.support.rules import B
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ class Bench:
         self.root = root
         self.marks = Marks(
             clock=self.clock,
-            schedule=lambda _: DEFAULT_SCHEDULE,
+            schedule=lambda _: B,
             land=self.store.land,
             spool=MarkSpool(root),
             journal=self.events.append,
@@ -86,9 +87,9 @@ async def test_noting_does_not_wait_and_counts_at_once(tmp_path: Path) -> None:
     bench.failed()
     assert bench.store.waits == []
     shown = bench.marks.overlay("main", PROFILE, UsageStats())
-    assert is_cooling(shown, "coral", bench.clock.now_ms(), for_model="m")
-    assert not is_cooling(bench.marks.overlay("main", "coral:other", UsageStats()), "coral", bench.clock.now_ms())
-    assert not is_cooling(bench.marks.overlay("ops", PROFILE, UsageStats()), "coral", bench.clock.now_ms())
+    assert is_cooling(shown, "coral", bench.clock.now_ms(), B, for_model="m")
+    assert not is_cooling(bench.marks.overlay("main", "coral:other", UsageStats()), "coral", bench.clock.now_ms(), B)
+    assert not is_cooling(bench.marks.overlay("ops", PROFILE, UsageStats()), "coral", bench.clock.now_ms(), B)
     await bench.marks.drained()
     assert bench.store.waits == [FIRST_WAIT_S]
     assert bench.told() == ["mark:landed"]

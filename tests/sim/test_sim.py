@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import Generation, LockFile, ProcessEvidence, Verdict, VerdictKind
+from clawtop.core.model import LockFile, ProcessEvidence, Verdict, VerdictKind
 from clawtop.core.session.admission import Admission, Ask, Bury, Granted, Holding, OnContention, Request, Step, step
 from clawtop.core.session.recovery import Plan, RecoveryPlan
 from tests.sim import actors
@@ -110,13 +110,13 @@ def ignores_death(state: Admission, request: Request, now: int) -> Step:
     return (state, ()) if isinstance(request, Bury) else step(state, request, now)
 
 
-def believes_age(file: LockFile, _owner: ProcessEvidence | None, now: int, _generation: Generation | None) -> Verdict:
+def believes_age(file: LockFile, _owner: ProcessEvidence | None, now: int) -> Verdict:
     """A lock rule that takes an old lock for a dead one."""
     stale = now - file.mtime > 1_000
     return Verdict(VerdictKind.STALE if stale else VerdictKind.HELD)
 
 
-def believes_pids(file: LockFile, owner: ProcessEvidence | None, _now: int, _generation: Generation | None) -> Verdict:
+def believes_pids(file: LockFile, owner: ProcessEvidence | None, _now: int) -> Verdict:
     """A lock rule that never finds anybody dead."""
     return Verdict(VerdictKind.HELD)
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from clawtop.core.locks.staleness import verdict
 from clawtop.core.model import (
-    Generation,
     LockFile,
     LockIdentity,
     LockKind,
@@ -42,7 +41,7 @@ class Rules:
     """The decisions under test."""
 
     step: Callable[[Admission, Request, int], Step] = step
-    verdict: Callable[[LockFile, ProcessEvidence | None, int, Generation | None], Verdict] = verdict
+    verdict: Callable[[LockFile, ProcessEvidence | None, int], Verdict] = verdict
     plan: Callable[..., RecoveryPlan] = plan_recovery
 
 
@@ -205,7 +204,7 @@ class World:
     def judge(self, process: Process, file: LockFile) -> Verdict:
         assert file.payload is not None
         evidence = self.look(file.payload["pid"])
-        return self.rules.verdict(file, evidence, self.wall(process), Generation.B)
+        return self.rules.verdict(file, evidence, self.wall(process))
 
     def break_stale(self, process: Process, session: str, seen: LockFile) -> None:
         """Remove the lock if it is still the one that was seen and is still proven stale."""

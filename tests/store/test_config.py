@@ -143,7 +143,7 @@ def test_the_summary(tmp_path: Path) -> None:
             "logging": {"file": "/var/log/openclaw.log"},
         },
     )
-    summary = summarise(config, Generation.B, {"OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS": "123"})
+    summary = summarise(config, Generation.B, None, {"OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS": "123"})
     assert summary.last_touched_version == "2026.5.20"
     assert summary.gateway_port == 18_722
     assert summary.auth.profiles == {"p:one": ConfigProfile("p", "token", "a@b")}
@@ -162,7 +162,7 @@ def test_the_summary(tmp_path: Path) -> None:
 def test_generation_a_knows_no_lock_overrides(tmp_path: Path) -> None:
     config = read(tmp_path, main={"session": {"writeLock": {"staleMs": 5_000}}})
     env = {"OPENCLAW_SESSION_WRITE_LOCK_STALE_MS": "7"}
-    assert summarise(config, Generation.A, env).lock_limits == LockLimits(10_000, 1_800_000, 300_000)
+    assert summarise(config, Generation.A, None, env).lock_limits == LockLimits(10_000, 1_800_000, 300_000)
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ def test_generation_a_knows_no_lock_overrides(tmp_path: Path) -> None:
 )
 def test_the_port(tmp_path: Path, configured: Any, variable: str, port: int) -> None:
     config = read(tmp_path, main={"gateway": {"port": configured}})
-    assert summarise(config, Generation.B, {"OPENCLAW_GATEWAY_PORT": variable}).gateway_port == port
+    assert summarise(config, Generation.B, None, {"OPENCLAW_GATEWAY_PORT": variable}).gateway_port == port
 
 
 @pytest.mark.parametrize("raw", [{"auth": []}, {"agents": "x"}, {"gateway": None}, {"agents": {"list": {}}}, {}])
 def test_sections_of_the_wrong_type_count_as_absent(tmp_path: Path, raw: Any) -> None:
-    summary = summarise(read(tmp_path, main=raw), None, {})
+    summary = summarise(read(tmp_path, main=raw), None, None, {})
     assert summary.gateway_port == 18_789
     assert summary.auth.profiles == {}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.cooldown.profile_state import profile_state
+from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.model import GatewayState, Generation, LockKind, Snapshot, VerdictKind
 from clawtop.store.locks.processes import UncheckedProcesses
 from tests.support.samples import Sample, copy, samples
@@ -47,7 +48,7 @@ def test_profiles(sample: Sample) -> None:
         assert len(profiles) == sample.expect["profiles_total"]
         for wanted in sample.expect["profiles"]:
             profile = profiles[wanted["id"]]
-            state, until = profile_state(profile, sample.captured_at)
+            state, until = profile_state(profile, sample.captured_at, Schedules(snapshot)[profile.provider])
             stats = profile.stats
             assert (profile.provider, profile.credential.type) == (wanted["provider"], wanted["type"])
             assert state.value == wanted["state"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from clawtop.core.cooldown.stats import SCHEDULES, Schedule
 from clawtop.core.model import Credential, Profile, UsageStats
+from clawtop.core.rules import Schedule
+from tests.support.rules import SCHEDULES
 
 NOW = 1_750_000_000_000
 DAY = 86_400_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from clawtop.core.cooldown.stats import DEFAULT_SCHEDULE, Schedule, on_failure, on_success
+from clawtop.core.cooldown.stats import Schedule, on_failure, on_success
 from clawtop.core.model import UsageStats
 
 
@@ -48,7 +48,7 @@ class Merged:
     overtaken: tuple[Mark, ...] = ()
 
 
-def merge(stats: UsageStats, marks: Iterable[Mark], schedule: Schedule = DEFAULT_SCHEDULE) -> Merged:
+def merge(stats: UsageStats, marks: Iterable[Mark], schedule: Schedule) -> Merged:
     """`stats` of one profile after `marks` of it, in the order in which they happened."""
     ordered = sorted(marks, key=lambda mark: mark.at)
     newest_success = max((mark.at for mark in ordered if mark.success), default=0)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from clawtop.core.cooldown.schedules import DAY_MS, DEFAULT_SCHEDULE, MINUTE_MS, Schedule
 from clawtop.core.cooldown.windows import active_windows, back_at, windows
 from clawtop.core.model import Credential, CredentialState, Problem, Profile, UsageStats, WindowKind
+from clawtop.core.rules import DAY_MS, MINUTE_MS, Schedule
 from clawtop.text import shown
 
 YEAR_2100_MS = 4_102_444_800_000
@@ -74,7 +74,7 @@ def credential_state(credential: Credential, now: int) -> CredentialState:
 
 
 def profile_state(
-    profile: Profile, now: int, schedule: Schedule = DEFAULT_SCHEDULE, for_model: str | None = None
+    profile: Profile, now: int, schedule: Schedule, for_model: str | None = None
 ) -> tuple[ProfileState, int | None]:
     """The state of a profile, and until when it lasts (None where it does not end by itself).
 
@@ -92,7 +92,7 @@ def profile_state(
     return _STATE_OF_WINDOW[(concerning or active)[0].kind], until
 
 
-def stat_problems(profile: Profile, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> tuple[Problem, ...]:
+def stat_problems(profile: Profile, now: int, schedule: Schedule) -> tuple[Problem, ...]:
     """What is odd about a profile's statistics, each by its name.
 
     Codes: `lapsed-window` (ended, still recorded), `seconds-not-ms`, `absurd-time` (negative, after 2100, or longer

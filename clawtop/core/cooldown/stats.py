@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, credential_state, profile_state, stat_problems
-from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, SCHEDULES, Backoff, Schedule, Schedules, schedule_for
+from clawtop.core.cooldown.schedules import Schedules, schedule_for
 from clawtop.core.cooldown.windows import (
     Window,
     active_windows,
@@ -26,10 +26,9 @@ from clawtop.core.cooldown.windows import (
 )
 from clawtop.core.model import UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
+from clawtop.core.rules import Backoff, Schedule
 
 __all__ = [
-    "DEFAULT_SCHEDULE",
-    "SCHEDULES",
     "Backoff",
     "FailureCost",
     "ProfileState",
@@ -80,9 +79,7 @@ class FailureCost:
     keeps_window: bool
 
 
-def on_failure(
-    stats: UsageStats, reason: str, now: int, schedule: Schedule = DEFAULT_SCHEDULE, *, model: str | None = None
-) -> UsageStats:
+def on_failure(stats: UsageStats, reason: str, now: int, schedule: Schedule, *, model: str | None = None) -> UsageStats:
     """The statistics after a failure at `now`.
 
     An open window is never extended nor shortened (all generations): counters rise and its reason is replaced.
@@ -115,7 +112,7 @@ def on_failure(
     )
 
 
-def on_success(stats: UsageStats, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> UsageStats:
+def on_success(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
     """The statistics after a success at `now`: every window and counter is gone."""
     probed = now if schedule.success_is_probe else stats.last_probe_at
     return replace(_reset(stats), last_used=now, last_probe_at=probed)
@@ -162,7 +159,7 @@ def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
     return left
 
 
-def expired(stats: UsageStats, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> UsageStats:
+def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
     """The statistics without the windows that have ended: each goes by itself, the counters with the last.
 
     OpenClaw does this in memory whenever it resolves an order, and it reaches the disk with its next write.
@@ -180,7 +177,7 @@ def expired(stats: UsageStats, now: int, schedule: Schedule = DEFAULT_SCHEDULE) 
 
 
 def next_failure_cost(
-    stats: UsageStats, reason: str, now: int, schedule: Schedule = DEFAULT_SCHEDULE, model: str | None = None
+    stats: UsageStats, reason: str, now: int, schedule: Schedule, model: str | None = None
 ) -> FailureCost:
     """What a failure for `reason` at `now` would cost. Ask it of profiles whose provider does not bypass cooldowns."""
     after = on_failure(stats, reason, now, schedule, model=model)
@@ -195,7 +192,7 @@ def next_failure_cost(
     return FailureCost(kind, until, until - now, keeps_window=_kept(before, now) is not None)
 
 
-def counters_reset_at(stats: UsageStats, schedule: Schedule = DEFAULT_SCHEDULE) -> int | None:
+def counters_reset_at(stats: UsageStats, schedule: Schedule) -> int | None:
     """From when on a failure counts as the first again, in ms; it may have passed.
 
     None where there is nothing to reset. Counts that survive their window (rate limits in 2026.9) do not count here:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, Schedule
 from clawtop.core.model import Profile, UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
+from clawtop.core.rules import Schedule
 
 _CERTAIN = 1_000
 """What a window's own reason weighs beside failure counts."""
@@ -39,19 +39,17 @@ def windows(stats: UsageStats) -> tuple[Window, ...]:
     return tuple(Window(kind, until, reason, model) for kind, until, reason, model in recorded if until is not None)
 
 
-def active_windows(stats: UsageStats, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> tuple[Window, ...]:
+def active_windows(stats: UsageStats, now: int, schedule: Schedule) -> tuple[Window, ...]:
     """The windows that have not ended, the weightiest kind first."""
     return tuple(window for window in windows(stats) if is_active(window.until, now, schedule))
 
 
-def is_active(until: int | None, now: int, schedule: Schedule = DEFAULT_SCHEDULE) -> bool:
+def is_active(until: int | None, now: int, schedule: Schedule) -> bool:
     """Whether a window that ends at `until` is still open. Zero, negative and impossible times are no windows."""
     return until is not None and 0 < until <= schedule.latest_ms and now < until
 
 
-def unusable_until(
-    stats: UsageStats, schedule: Schedule = DEFAULT_SCHEDULE, *, for_model: str | None = None
-) -> int | None:
+def unusable_until(stats: UsageStats, schedule: Schedule, *, for_model: str | None = None) -> int | None:
     """The end of the last window, which may have passed; None where nothing is recorded.
 
     With `for_model`, a block of another model does not count (2026.9); cooldowns of other models do, as in OpenClaw:
@@ -76,7 +74,7 @@ def is_cooling(
     profile_or_stats: Profile | UsageStats,
     provider: str | None,
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     for_model: str | None = None,
 ) -> bool:
     """Whether the profile must not be used now (for this model, if one is named).
@@ -94,7 +92,7 @@ def cooling_until(
     stats: UsageStats,
     provider: str | None,
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     for_model: str | None = None,
 ) -> int | None:
     """When a profile that is cooling now will be usable again; None where it is usable."""
@@ -110,7 +108,7 @@ def back_at(
     stats: UsageStats,
     provider: str | None,
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     for_model: str | None = None,
 ) -> int | None:
     """When a cooling profile can really serve the model again; None where it can now.
@@ -127,7 +125,7 @@ def back_at(
 def soonest_expiry(
     stats_of_profiles: Iterable[UsageStats],
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     for_model: str | None = None,
 ) -> int | None:
@@ -151,9 +149,7 @@ def soonest_expiry(
     return min((time for time in (soonest, joined) if time is not None), default=None)
 
 
-def unavailable_reason(
-    stats_of_profiles: Iterable[UsageStats], now: int, schedule: Schedule = DEFAULT_SCHEDULE
-) -> str | None:
+def unavailable_reason(stats_of_profiles: Iterable[UsageStats], now: int, schedule: Schedule) -> str | None:
     """The most likely reason why all these profiles are unavailable; None where none has an open window."""
     scores: dict[str, int] = {}
     for stats in stats_of_profiles:

@@ -9,6 +9,7 @@ from clawtop.core.failover.decision import Action, Decision, Signals, Stage, Tim
 from clawtop.core.failover.fallback import Available, Consult, Failed, start, step
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.model import FailureReason, ModelRef
+from clawtop.core.rules import TRANSIENT_REASONS
 
 _TWO_MODELS = (ModelRef("this", "model"), ModelRef("next", "model"))
 
@@ -49,7 +50,7 @@ def consequences(
 ) -> Consequences:
     """What would follow `error` if it were raised by an attempt, under clawtop's rules."""
     failure = failure_of(error, ModelRef(provider, "") if provider else None)
-    state, _ = start(_TWO_MODELS, timeouts)
+    state, _ = start(_TWO_MODELS, TRANSIENT_REASONS, timeouts)
     state, _ = step(state, Available())
     moves_on = isinstance(step(state, Failed(failure))[1][-1], Consult)
     if failure.kind is FailureKind.COORDINATION:

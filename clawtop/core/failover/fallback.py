@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE
 from clawtop.core.failover.candidate import DETAIL_CELLS, RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.probing import CooldownDecision, DecisionKind
@@ -184,8 +183,8 @@ class ChainState:
     """
 
     candidates: tuple[ModelRef, ...]
+    transient: frozenset[str]
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
-    transient: frozenset[str] = DEFAULT_SCHEDULE.transient_reasons
     index: int = 0
     attempts: tuple[Attempt, ...] = ()
     failure: Failure | None = None
@@ -219,13 +218,13 @@ _PROBE_NOT_USED_UP = frozenset(
 
 def start(
     models: Sequence[ModelRef],
+    transient: frozenset[str],
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL,
-    transient: frozenset[str] = DEFAULT_SCHEDULE.transient_reasons,
 ) -> Step:
     """Begin a run over `models` (see `candidates`). Raises ValueError when there are none."""
     if not models:
         raise ValueError("a run needs at least one model")
-    return _consult(ChainState(tuple(models), timeouts, transient))
+    return _consult(ChainState(tuple(models), transient, timeouts))
 
 
 def step(state: ChainState, event: Event) -> Step:

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from clawtop.core.cooldown.schedules import DAY_MS, DEFAULT_SCHEDULE, Schedule
 from clawtop.core.cooldown.windows import is_active, soonest_expiry, unavailable_reason
 from clawtop.core.model import FailureReason, ModelRef, UsageStats
+from clawtop.core.rules import DAY_MS, Schedule
 
 PROBE_MARGIN_MS = 120_000
 """A probe is due this long before the first window ends."""
@@ -74,7 +74,7 @@ def probe_key(provider: str, agent_dir: str | None = None) -> str:
 def should_probe(
     profiles: Sequence[UsageStats],
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     model: str,
     reason: str,
@@ -100,7 +100,7 @@ def resolve_cooldown_decision(
     candidate: ModelRef,
     profiles: Sequence[UsageStats],
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     is_primary: bool,
     requested_model: bool,

@@ -25,7 +25,8 @@ from clawtop.core.failure.status import (
     inferred_status,
     says_nothing,
 )
-from clawtop.core.model import FailureReason, Generation
+from clawtop.core.model import FailureReason
+from clawtop.core.rules import Marking
 
 __all__ = [
     "Classification",
@@ -293,29 +294,32 @@ def _fallback_text(value: ErrorValue) -> str:
 
 # --- marks -------------------------------------------------------------------------------------------------------
 
-_UNMARKED: Mapping[Generation, frozenset[str]] = MappingProxyType(
-    {
-        Generation.A: frozenset({FailureReason.TIMEOUT}),
-        Generation.B: frozenset(
-            {FailureReason.TIMEOUT, FailureReason.SERVER_ERROR, FailureReason.EMPTY_RESPONSE, FailureReason.FORMAT}
-        ),
-    }
-)
-
 
 def marked_reason(
-    reason: FailureReason | str | None, policy: str | None = None, generation: Generation = Generation.B
+    reason: FailureReason | str | None,
+    marking: Marking,
+    policy: str | None = None,
+    *,
+    provider_started: bool = False,
+    passing: bool = False,
 ) -> FailureReason | str | None:
-    """The reason under which a failure counts against its profile; None where it does not (`timeout` never does).
+    """The reason under which a failure counts against its profile; None where it does not.
 
     Args:
-        policy: "local" for a run whose failures are its own business: nothing is marked.
-        generation: A (2026.3.28) marks everything but timeouts; later ones are read as 2026.5.20.
+        policy: "local" for a run whose failures are its own business: nothing is marked. "local_transient": only its
+            passing failures are.
+        provider_started: the provider had begun to answer.
+        passing: the failure is known to pass.
     """
-    unmarked = _UNMARKED.get(generation, _UNMARKED[Generation.B])
-    if reason is None or policy == "local" or reason in unmarked:
+    if reason is None or policy == "local":
         return None
-    return reason
+    if policy == "local_transient":
+        spared = marking.spared_locally | marking.spared_if_passing if passing else marking.spared_locally
+        if reason in spared:
+            return None
+    if reason == "timeout" and marking.timeouts_once_started:
+        return reason if provider_started else None
+    return None if reason in marking.never else reason
 
 
 # --- explanation -------------------------------------------------------------------------------------------------
@@ -348,7 +352,9 @@ class ErrorExplanation:
         return self.kind is Kind.REASON
 
 
-def explain_error(error: AnyError, provider_hint: str | None = None, *, policy: str | None = None) -> ErrorExplanation:
+def explain_error(
+    error: AnyError, provider_hint: str | None, marking: Marking, *, policy: str | None = None
+) -> ErrorExplanation:
     """Everything that classification says of `error`."""
     value = recorded(error)
     answer = classify_failure(value, provider_hint)
@@ -362,5 +368,5 @@ def explain_error(error: AnyError, provider_hint: str | None = None, *, policy: 
         status=status if status is not None else status_for_reason(answer.reason),
         coordination=is_non_provider_runtime_coordination_error(value),
         timeout=is_timeout_error(value),
-        marked=marked_reason(answer.reason, policy),
+        marked=marked_reason(answer.reason, marking, policy),
     )

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from clawtop.core.cooldown.stats import ProfileState, profile_state
+from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Profile, Session, Snapshot, VerdictKind
 from clawtop.text import safe
 
@@ -42,13 +42,14 @@ def _owned(snapshot: Snapshot) -> Iterator[Profile]:
 
 
 def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+    schedules = Schedules(after)
     old = {(profile.owner_agent, profile.id): profile for profile in _owned(before)}
     for profile in _owned(after):
         known = old.get((profile.owner_agent, profile.id))
         if known is None:
             continue
-        was, _ = profile_state(known, before.taken_at)
-        now, until = profile_state(profile, after.taken_at)
+        was, _ = profile_state(known, before.taken_at, schedules[known.provider])
+        now, until = profile_state(profile, after.taken_at, schedules[profile.provider])
         if was is now:
             continue
         name = safe(profile.id)

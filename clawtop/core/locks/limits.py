@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER, to_number
-from clawtop.core.model import Generation, LockLimits
+from clawtop.core.model import LockLimits
+from clawtop.core.rules import WriteLockSettings
 
 NEVER_MS = MAX_SAFE_INTEGER
 """Stands for JavaScript's Infinity in a `LockLimits`."""
@@ -30,14 +31,9 @@ _ACQUIRE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_ACQUIRE_TIMEOUT_MS", "acquireTime
 _STALE = _Limit("OPENCLAW_SESSION_WRITE_LOCK_STALE_MS", "staleMs", 1_800_000)
 _MAX_HOLD = _Limit("OPENCLAW_SESSION_WRITE_LOCK_MAX_HOLD_MS", "maxHoldMs", 300_000)
 
-_WITHOUT_OVERRIDES = LockLimits(10_000, _STALE.default_ms, _MAX_HOLD.default_ms)
-"""2026.3.28 knows neither the variables nor the config section."""
-
-_ONLY_DIGITS = frozenset({Generation.C, Generation.D})
-
 
 def lock_limits(
-    generation: Generation | None, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+    settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> LockLimits:
     """The limits that apply, in whole ms; `source` names where the strongest of them comes from.
 
@@ -45,9 +41,7 @@ def lock_limits(
         write_lock: `session.writeLock` of openclaw.json.
         env: the environment that the gateway is taken to run in.
     """
-    if generation is Generation.A:
-        return _WITHOUT_OVERRIDES
-    resolved = [resolve(limit, generation, write_lock, env) for limit in (_ACQUIRE, _STALE, _MAX_HOLD)]
+    resolved = [resolve(limit, settings, write_lock, env) for limit in (_ACQUIRE, _STALE, _MAX_HOLD)]
     sources = {source for _, source in resolved}
     source = next((name for name in ("environment", "config") if name in sources), "default")
     acquire, stale, hold = (NEVER_MS if math.isinf(value) else max(1, int(value)) for value, _ in resolved)
@@ -55,24 +49,27 @@ def lock_limits(
 
 
 def write_lock_options(
-    generation: Generation, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+    settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> dict[str, float]:
     """OpenClaw's own form of the same: exact, with `math.inf` where it waits for ever."""
     names = {"timeoutMs": _ACQUIRE, "staleMs": _STALE, "maxHoldMs": _MAX_HOLD}
-    return {name: resolve(limit, generation, write_lock, env)[0] for name, limit in names.items()}
+    return {name: resolve(limit, settings, write_lock, env)[0] for name, limit in names.items()}
 
 
 def resolve(
-    limit: _Limit, generation: Generation | None, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
+    limit: _Limit, settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> tuple[float, str]:
     """One limit and its source: "environment", "config" or "default"."""
-    from_env = _from_env(env.get(limit.env, ""), generation)
+    default_ms = settings.acquire_ms if limit is _ACQUIRE else limit.default_ms
+    if not settings.configurable:
+        return float(default_ms), "default"
+    from_env = _from_env(env.get(limit.env, ""), settings)
     if from_env is not None and _applies(from_env, limit.may_be_infinite):
         return from_env, "environment"
     from_config = (write_lock or {}).get(limit.config)
     if isinstance(from_config, int | float) and _applies(from_config, limit.may_be_infinite):
         return float(from_config), "config"
-    return float(limit.default_ms), "default"
+    return float(default_ms), "default"
 
 
 def max_hold_from_timeout(
@@ -84,11 +81,11 @@ def max_hold_from_timeout(
     return min(MAX_HOLD_CEILING_MS, max(minimum, timeout + _positive(grace_ms, TIMEOUT_GRACE_MS)))
 
 
-def _from_env(raw: str, generation: Generation | None) -> float | None:
+def _from_env(raw: str, settings: WriteLockSettings) -> float | None:
     word = raw.strip()
     if not word:
         return None
-    if generation in _ONLY_DIGITS and word != "Infinity":
+    if settings.whole_numbers and word != "Infinity":
         digits = float(word) if re.fullmatch(r"[0-9]+", word) else math.nan
         return digits if digits <= MAX_SAFE_INTEGER else None
     return to_number(word)

@@ -11,47 +11,8 @@ from math import inf
 from typing import Any
 
 from clawtop.core.javascript import parse_date, whole
-from clawtop.core.model import Generation, ProcessEvidence
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLockRules:
-    """How a generation judges `<session>.jsonl.lock`.
-
-    Attributes:
-        orphan_grace_ms: how old a lock without usable content must be before it goes, at most `stale_ms`.
-        short_orphan_grace_ms: the same for a waiter whose own timeout is shorter than the grace.
-        knows_argv: a live owner that does not look like OpenClaw loses the lock.
-        argv_after_stale: that reason is added to others, instead of only when there are none.
-        orphan_needs_no_ticks: only a lock without start time can be an orphan of the waiter's own process.
-        report_only: reasons for which the waiter fails with an error but leaves the file.
-        respects_max_hold: whether the owner's own maxHoldMs counts.
-    """
-
-    orphan_grace_ms: float
-    short_orphan_grace_ms: int | None = None
-    knows_argv: bool = True
-    argv_after_stale: bool = False
-    orphan_needs_no_ticks: bool = False
-    report_only: frozenset[str] = frozenset()
-    respects_max_hold: bool = False
-
-
-_RULES_A = SessionLockRules(inf, knows_argv=False, orphan_needs_no_ticks=True)
-_RULES_B = SessionLockRules(5_000)
-_RULES_C = SessionLockRules(
-    30_000,
-    short_orphan_grace_ms=5_000,
-    argv_after_stale=True,
-    report_only=frozenset({"too-old", "hold-exceeded"}),
-    respects_max_hold=True,
-)
-SESSION_LOCK_RULES: Mapping[Generation, SessionLockRules] = {
-    Generation.A: _RULES_A,
-    Generation.B: _RULES_B,
-    Generation.C: _RULES_C,
-    Generation.D: _RULES_C,  # session locks are gone there; a leftover is judged as the last version judged it
-}
+from clawtop.core.model import ProcessEvidence
+from clawtop.core.rules import SessionLockRules
 
 _CONTENT_REASONS = frozenset({"missing-pid", "invalid-createdAt"})
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from clawtop.core.generations import Storage
 from clawtop.core.javascript import parse_date, whole
-from clawtop.core.locks.session_rules import SESSION_LOCK_RULES, inspect_for_session, would_reclaim
+from clawtop.core.locks.session_rules import inspect_for_session, would_reclaim
 from clawtop.core.model import (
-    Generation,
     LockFile,
     LockKind,
     LockLimits,
@@ -77,7 +77,6 @@ def verdict(
     file: LockFile,
     owner: ProcessEvidence | None,
     now: int,
-    generation: Generation | None,  # noqa: ARG001 - one rule for all generations: proof of the owner's death
     environment: NamespaceEvidence = HERE,
 ) -> Verdict:
     """Held, Stale with its proof, or Unknown with its reason (design.md 4.7). Unknown counts as held."""
@@ -122,7 +121,7 @@ class _Case:
     file: LockFile
     owner: ProcessEvidence
     now: int
-    era: Generation
+    storage: Storage
     limits: LockLimits
     own_pid: int | None
 
@@ -131,7 +130,7 @@ def openclaw_verdict(
     file: LockFile,
     owner: ProcessEvidence | None,
     now: int,
-    generation: Generation | None,
+    storage: Storage,
     limits: LockLimits,
     *,
     own_pid: int | None = None,
@@ -142,32 +141,30 @@ def openclaw_verdict(
     Where the owner cannot be seen, both answers are tried: `would_remove` is None if they differ.
 
     Args:
-        generation: None is judged as B.
         own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
         gateway_uid: that process's user. Its signal to another user's process fails, which 2026.3.28's auth lock and
             every session lock take for death (formats.md 3); None or 0: it may signal any.
     """
-    era = generation or Generation.B
     judge = _JUDGES[file.kind]
     if owner is None or owner.alive is None:
         pid = owner_pid(file) or 0
-        dead = judge(_Case(file, ProcessEvidence(pid, alive=False), now, era, limits, own_pid))
+        dead = judge(_Case(file, ProcessEvidence(pid, alive=False), now, storage, limits, own_pid))
         living = ProcessEvidence(pid, alive=True, start_ticks=owner_start_ticks(file))
-        alive = judge(_Case(file, living, now, era, limits, own_pid))
+        alive = judge(_Case(file, living, now, storage, limits, own_pid))
         if dead.would_remove == alive.would_remove:
             return alive
         return OpenClawVerdict(alive.stale, alive.reasons or ("owner-unknown",), None)
-    if gateway_uid and owner.uid not in {None, gateway_uid} and _trusts_signal(file.kind, era):
+    if gateway_uid and owner.uid not in {None, gateway_uid} and _trusts_signal(file.kind, storage):
         owner = ProcessEvidence(owner.pid, alive=False)
-    return judge(_Case(file, owner, now, era, limits, own_pid))
+    return judge(_Case(file, owner, now, storage, limits, own_pid))
 
 
-def _trusts_signal(kind: LockKind, era: Generation) -> bool:
-    return era is Generation.A or kind not in {LockKind.AUTH, LockKind.OAUTH_REFRESH}
+def _trusts_signal(kind: LockKind, storage: Storage) -> bool:
+    return storage.auth_lock_by_age or kind not in {LockKind.AUTH, LockKind.OAUTH_REFRESH}
 
 
 def _judge_session(case: _Case) -> OpenClawVerdict:
-    rules = SESSION_LOCK_RULES[case.era]
+    rules = case.storage.session_locks
     stale_ms = case.limits.stale_ms
     found = inspect_for_session(
         case.file.payload,
@@ -185,11 +182,11 @@ def _judge_session(case: _Case) -> OpenClawVerdict:
 
 def _judge_auth(case: _Case) -> OpenClawVerdict:
     stale_ms = OAUTH_REFRESH_STALE_MS if case.file.kind is LockKind.OAUTH_REFRESH else AUTH_STALE_MS
-    reasons = (_auth_reasons_a if case.era is Generation.A else _auth_reasons)(case, stale_ms)
+    reasons = (_auth_reasons_by_age if case.storage.auth_lock_by_age else _auth_reasons)(case, stale_ms)
     return OpenClawVerdict(bool(reasons), reasons, bool(reasons))
 
 
-def _auth_reasons_a(case: _Case, stale_ms: int) -> tuple[str, ...]:
+def _auth_reasons_by_age(case: _Case, stale_ms: int) -> tuple[str, ...]:
     """2026.3.28: age counts even while the owner lives."""
     fields = case.file.payload or {}
     if fields.get("pid") and (owner_pid(case.file) is None or not case.owner.alive):

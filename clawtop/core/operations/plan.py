@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from clawtop.core.cooldown.schedules import schedule_for
+from clawtop.core.cooldown.schedules import Schedules, schedule_for
 from clawtop.core.cooldown.stats import unusable_until
 from clawtop.core.model import (
     AuthPart,
@@ -53,6 +53,7 @@ from clawtop.core.operations.target import (
 )
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
+from clawtop.core.rules import Schedule
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 
@@ -311,6 +312,7 @@ def _clear(snapshot: Snapshot, owned: Owned, edit: Clear, *, title: str, target:
     touched = {change.key for change in plan.changes}
     profiles = [profile for profile in owned.profiles if profile.id in touched]
     now = snapshot.taken_at
+    schedules = Schedules(snapshot)
     ignored = [profile for profile in profiles if bypasses_cooldown(profile.provider)]
     also = tuple(
         f"{store_name(step.owner)} has an entry of its own for {', '.join(_keys(step))}: it is cleared too"
@@ -320,7 +322,7 @@ def _clear(snapshot: Snapshot, owned: Owned, edit: Clear, *, title: str, target:
     return replace(
         plan,
         effects=(
-            *(_clear_effect(profile, plan.changes, now) for profile in profiles),
+            *(_clear_effect(profile, plan.changes, now, schedules[profile.provider]) for profile in profiles),
             *also,
             *_shared_with(snapshot, owned.owner),
         ),
@@ -336,9 +338,9 @@ def _keys(step: StoreStep) -> tuple[str, ...]:
     return tuple(dict.fromkeys(safe(change.key) for change in step.changes))
 
 
-def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int) -> str:
+def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, schedule: Schedule) -> str:
     after = Restore(tuple(changes))(AuthState({profile.id: profile.stats})).stats[profile.id]
-    was, becomes = unusable_until(profile.stats), unusable_until(after)
+    was, becomes = unusable_until(profile.stats, schedule), unusable_until(after, schedule)
     if was is None or was <= now:
         return f"{safe(profile.id)} was usable already; what an ended window left goes"
     if becomes is not None and becomes > now:
@@ -387,7 +389,7 @@ def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _Ordered:
     if not part.takes_orders:
         view = _one_view(owned, provider)
         part, stored, parts = part_of(snapshot, view.agent.id), view.store.order, view.store.parts
-    schedule = schedule_for(snapshot.openclaw_version or snapshot.generation, snapshot.config.auth.cooldowns, provider)
+    schedule = schedule_for(snapshot.semantics, snapshot.config.auth.cooldowns, provider)
     order = resolve_order(provider, owned.profiles, stored, snapshot.config.auth, snapshot.taken_at, schedule)
     stored_in = tuple(place for place in parts if any(same(name) for name in place.order))
     return _Ordered(owned.profiles, order, part, stored, stored_in)
@@ -407,7 +409,7 @@ def _one_view(owned: Owned, provider: str) -> View:
 def _order_key(snapshot: Snapshot, held: _Ordered, provider: str) -> str:
     """The name under which the order stands, however it is spelled there; else the provider's one name."""
     same = same_provider(snapshot, provider)
-    key = schedule_for(snapshot.openclaw_version or snapshot.generation).names.key(provider)
+    key = snapshot.semantics.cooling.names.key(provider)
     return next((name for name in held.stored if same(name)), key)
 
 

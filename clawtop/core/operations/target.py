@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clawtop.core.cooldown.schedules import schedule_for
-from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Generation, Lock, Profile, Snapshot
+from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.text import safe
@@ -134,7 +133,7 @@ def refuse_other_times(snapshot: Snapshot) -> None:
 def refuse_unwritable(snapshot: Snapshot) -> None:
     """Raise RefusedError where no auth store can be written: wrong time, wrong or unknown generation."""
     refuse_other_times(snapshot)
-    if snapshot.generation in {Generation.C, Generation.D}:
+    if snapshot.storage.auth_in_database:
         raise RefusedError(
             f"generation {snapshot.generation} keeps auth profiles in SQLite, which clawtop does not write",
             unchanged=UNTOUCHED,
@@ -146,7 +145,7 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
 
 def same_provider(snapshot: Snapshot, provider: str) -> Callable[[str], bool]:
     """A check whether a name means this provider, as this OpenClaw version spells them."""
-    names = schedule_for(snapshot.openclaw_version or snapshot.generation).names
+    names = snapshot.semantics.cooling.names
     return lambda other: names.key(other) == names.key(provider)
 
 

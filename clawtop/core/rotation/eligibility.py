@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from clawtop.core.cooldown.profile_state import credential_fault
-from clawtop.core.cooldown.schedules import Schedule
 from clawtop.core.model import AuthConfig, ConfigProfile, Profile
 from clawtop.core.provider_ids import ProviderNames
+from clawtop.core.rules import Schedule
 
 REJECTIONS: Final[Mapping[str, str]] = {
     "profile-missing": "it is named, but no such profile is stored",

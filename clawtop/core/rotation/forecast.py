@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
-from clawtop.core.cooldown.schedules import Schedule, schedule_for
+from clawtop.core.cooldown.schedules import schedule_for
 from clawtop.core.cooldown.windows import back_at
 from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
 from clawtop.core.rotation.order import NOTHING_PENDING, Order, resolve_order
+from clawtop.core.rules import Schedule
 
 TOGETHER_MS = 1_000
 """Windows that end within a second of each other end together: all their runs come back at once."""
@@ -74,8 +75,7 @@ class Stranded:
 
 def schedule_of(snapshot: Snapshot, provider: str | None = None) -> Schedule:
     """The rules by which the OpenClaw of this state directory cools the profiles of a provider."""
-    version = snapshot.openclaw_version or snapshot.generation
-    return schedule_for(version, snapshot.config.auth.cooldowns, provider)
+    return schedule_for(snapshot.semantics, snapshot.config.auth.cooldowns, provider)
 
 
 def order_of(

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from clawtop.core.cooldown.profile_state import is_past_expiry
-from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, Schedule
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.model import AuthConfig, Profile
 from clawtop.core.rotation.eligibility import REJECTIONS, Asked, configured_ids, eligible, stored_ids, written_order
+from clawtop.core.rules import Schedule
 
 NOTHING_PENDING: Final[Mapping[str, int]] = {}
 
@@ -68,7 +68,7 @@ def order_ids(  # noqa: PLR0917 - as resolve_order
     stored_order: Mapping[str, Sequence[str]],
     config: AuthConfig,
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     preferred: str | None = None,
     for_model: str | None = None,
@@ -85,7 +85,7 @@ def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in whi
     stored_order: Mapping[str, Sequence[str]],
     config: AuthConfig,
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     preferred: str | None = None,
     for_model: str | None = None,
@@ -154,7 +154,7 @@ def next_profile(
 def cooling_check(
     profiles: Iterable[Profile],
     now: int,
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     for_model: str | None = None,
     pending: Mapping[str, int] = NOTHING_PENDING,

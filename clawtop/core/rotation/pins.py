@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clawtop.core.cooldown.schedules import DEFAULT_SCHEDULE, Schedule
+from clawtop.core.rules import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def resolve_override(
     order: Sequence[str],
     serves: Callable[[str], bool],
     is_cooling: Callable[[str], bool],
-    schedule: Schedule = DEFAULT_SCHEDULE,
+    schedule: Schedule,
     *,
     compaction_count: int = 0,
     is_new_session: bool = False,

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
 
-from clawtop.core.model import Generation
-
 _LINE_ENDS = re.compile(r"\r?\n")
 
 
@@ -30,25 +28,6 @@ class Fingerprint:
 
 
 MISSING = Fingerprint(exists=False)
-
-
-class Accepts(StrEnum):
-    """Which changes beside our own writes leave the fence whole.
-
-    NOTHING: 2026.3.28, 2026.5.18. ASSISTANT_APPENDS: 2026.5.20. SAME_BYTES: 2026.6.11, a file whose ctime alone moved.
-    """
-
-    NOTHING = "nothing"
-    ASSISTANT_APPENDS = "assistant-appends"
-    SAME_BYTES = "same-bytes"
-
-
-ACCEPTED: dict[Generation, Accepts] = {
-    Generation.A: Accepts.NOTHING,
-    Generation.B: Accepts.ASSISTANT_APPENDS,
-    Generation.C: Accepts.SAME_BYTES,
-}
-"""Generation -> rule. Generation D has no session files."""
 
 
 class Change(StrEnum):

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from clawtop.core.model import Generation
-
 MAIN = "main"
 CRON = "cron"
 CRON_NESTED = "cron-nested"
@@ -138,17 +136,3 @@ def classify_session_key(key: str) -> LaneClass:
 
 DEFAULT_LIMIT = 1
 """Turns at a time in a lane that nobody configured, which is every session lane."""
-
-_DEFAULT_LIMITS: Mapping[Generation, Mapping[str, int]] = MappingProxyType(
-    {
-        Generation.A: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 1}),
-        Generation.B: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 1, CRON_NESTED: 1}),
-        Generation.C: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 8, CRON_NESTED: 8}),
-        Generation.D: MappingProxyType({MAIN: 4, SUBAGENT: 8, CRON: 8, CRON_NESTED: 8, NESTED: 1}),
-    }
-)
-
-
-def lane_limits(generation: Generation, configured: Mapping[str, int] | None = None) -> Mapping[str, int]:
-    """Turns at a time per global lane: OpenClaw's defaults of that generation, under what the config sets."""
-    return MappingProxyType({**_DEFAULT_LIMITS[generation], **(configured or {})})

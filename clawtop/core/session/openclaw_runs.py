@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from clawtop.core.model import GatewayState, Generation, LockKind, PromptHolder, Session, Snapshot, VerdictKind
+from clawtop.core.generations import Storage
+from clawtop.core.model import GatewayState, LockKind, PromptHolder, Session, Snapshot, VerdictKind
 from clawtop.core.session.lanes import session_lane
-
-LOCK_FREE_PROMPT = frozenset({Generation.B})
-"""Generations that release the session lock during the model call (2026.5.18 to 2026.6.1)."""
 
 
 def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iterator[PromptHolder]:
@@ -34,13 +32,13 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
             since=session.started_at if session.started_at is not None else lock.created_at if lock else None,
             pid=lock.pid if lock is not None else snapshot.gateway.pid,
             source="lock" if lock is not None else "trajectory" if "trajectory" in session.active_how else "status",
-            takeover_risk=takeover_risk(session, snapshot.generation, isolated.get(session.agent)),
+            takeover_risk=takeover_risk(session, snapshot.storage, isolated.get(session.agent)),
         )
 
 
-def takeover_risk(session: Session, generation: Generation | None, heartbeat_isolated: bool | None) -> str | None:
+def takeover_risk(session: Session, storage: Storage, heartbeat_isolated: bool | None) -> str | None:
     """Why another lane may take this session over while it waits for its model (thread 5); None when it cannot."""
-    if generation not in LOCK_FREE_PROMPT:
+    if not storage.prompt_unlocked:
         return None
     if session.lane_class == "main" and heartbeat_isolated is not True:
         return "its lock is free during the model call, and the heartbeat shares this session"

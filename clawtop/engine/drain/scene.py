@@ -47,7 +47,6 @@ class Watcher:
         self._clock = clock
         self._processes = processes
         self._drain_id = drain_id
-        self._generation = reader.layout.generation
 
     def look(self) -> Look:
         """The session as it is now. Raises StateUnreadableError."""
@@ -73,7 +72,7 @@ class Watcher:
         owner = None if pid is None else self._processes.look(pid)
         unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
         obstacles = mount_obstacles(self._target.file.parent) + (("other-namespace",) if unseen else ())
-        return verdict(lock, owner, self._clock.now_ms(), self._generation, NamespaceEvidence(obstacles))
+        return verdict(lock, owner, self._clock.now_ms(), NamespaceEvidence(obstacles))
 
     def _lock(self, snapshot: Snapshot) -> Lock | None:
         wanted = f"{self._target.file}.lock"

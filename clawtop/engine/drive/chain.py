@@ -74,19 +74,20 @@ class ChainHost(Protocol):
 
 
 class Chain(Generic[T]):
-    """One run over candidates. `run` is awaited once."""
+    """One run over candidates. `run` is awaited once. `transient`: reasons of cooldowns that may be over early."""
 
     def __init__(
         self,
         models: Sequence[ModelRef],
         call: Callable[[Call], Awaitable[T]],
         host: ChainHost,
+        transient: frozenset[str],
         timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL,
     ) -> None:
         self._call = call
         self._host = host
         self._models = tuple(models)
-        self._state, self._effects = start(self._models, timeouts)
+        self._state, self._effects = start(self._models, transient, timeouts)
         self._last_error: BaseException | None = None
         self._answer: T | None = None
 

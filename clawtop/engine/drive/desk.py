@@ -53,7 +53,7 @@ class Desk:
     """One driver's shared things. Belongs to its event loop."""
 
     layout: Layout
-    generation: Generation
+    generation: Generation | None
     config: ConfigSummary
     sources: SecretSources
     rules: FailoverRules
@@ -94,8 +94,7 @@ class Desk:
     def schedule_of(self, provider: str) -> Schedule:
         """How long failed profiles of a provider rest: the version's rules under the configuration."""
         if provider not in self._schedules:
-            version = self.layout.version or self.generation
-            self._schedules[provider] = schedule_for(version, self.config.auth.cooldowns, provider)
+            self._schedules[provider] = schedule_for(self.layout.semantics, self.config.auth.cooldowns, provider)
         return self._schedules[provider]
 
     # --- the store -----------------------------------------------------------------------------------------------

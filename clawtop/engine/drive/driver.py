@@ -233,6 +233,7 @@ class Driver:
                 asked.models,
                 partial(self._on_model, turn),
                 Candidates(self.desk, turn, self._probes),
+                self.desk.layout.semantics.cooling.transient_reasons,
                 self.desk.rules.timeouts,
             ).run()
 

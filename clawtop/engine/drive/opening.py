@@ -10,7 +10,7 @@ from clawtop.clock import Clock
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.steps import FailoverRules, caps_from_config
 from clawtop.core.locks.staleness import NamespaceEvidence
-from clawtop.core.model import ConfigSummary, Event, Gateway, GatewayState, Generation
+from clawtop.core.model import ConfigSummary, Event, Gateway, GatewayState
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.operations.locked import update_store
@@ -30,8 +30,6 @@ from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
-
-DRIVEN = frozenset({Generation.A, Generation.B})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class Ground:
             RefusedError: its generation keeps sessions or credentials where clawtop does not write, or is a guess.
         """
         layout = locate(self.state_dir, env=self.environ, home=self.home)
-        if layout.generation not in DRIVEN:
+        if not layout.storage.drivable:
             what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
             raise RefusedError(
                 f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
@@ -85,7 +83,7 @@ class Ground:
         return layout
 
     def config(self, layout: Layout) -> ConfigSummary:
-        return summarise(layout.config, layout.generation, self.environ)
+        return summarise(layout.config, layout.generation, layout.version, self.environ)
 
     def sources(self, layout: Layout) -> SecretSources:
         return SecretSources.of(layout.config.raw or {}, self.environ)
@@ -127,7 +125,7 @@ def open_desk(
     )
     desk = Desk(
         layout=layout,
-        generation=layout.generation or Generation.B,
+        generation=layout.generation,
         config=config,
         sources=ground.sources(layout),
         rules=FailoverRules(settings.timeouts, caps_from_config(config.auth.cooldowns)),

@@ -337,7 +337,7 @@ class _Unlock:
     def _judge(self, found: LockFile) -> Verdict:
         pid = owner_pid(found)
         owner = self.machine.processes.look(pid) if pid is not None else None
-        return verdict(found, owner, self.machine.clock.now_ms(), self.layout.generation, self.machine.environment)
+        return verdict(found, owner, self.machine.clock.now_ms(), self.machine.environment)
 
 
 def _by_place(changes: tuple[FieldChange, ...]) -> dict[tuple[str, str, str | None], FieldChange]:

@@ -19,9 +19,11 @@ from types import TracebackType
 from typing import Self
 
 from clawtop.clock import Clock, Timer
+from clawtop.core.generations import Generation, storage_of
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid, verdict
-from clawtop.core.model import Generation, LockFile, LockKind, LockLimits, Verdict, VerdictKind
-from clawtop.core.session.fence import ACCEPTED, Accepts, Change, Fingerprint, accepts_append, change
+from clawtop.core.model import LockFile, LockKind, LockLimits, Verdict, VerdictKind
+from clawtop.core.rules import Accepts
+from clawtop.core.session.fence import Change, Fingerprint, accepts_append, change
 from clawtop.engine.prompt import process_title
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.lockfile import read_lock
@@ -37,8 +39,6 @@ SEEN_AGAIN_S = 0.25
 
 DIGEST_LIMIT = 1024 * 1024
 """Up to this many bytes of a session file are compared where a version forgives a change of the ctime alone."""
-
-_AS_OPENCLAW = frozenset({Generation.B, Generation.C})
 
 
 @dataclass
@@ -86,7 +86,7 @@ class SessionLockController:
         self,
         session_file: Path,
         *,
-        generation: Generation,
+        generation: Generation | None,
         limits: LockLimits,
         clock: Clock,
         processes: ProcessTable,
@@ -94,23 +94,24 @@ class SessionLockController:
         accepts: Accepts | None = None,
     ) -> None:
         """Use `open`, which documents the arguments."""
-        if generation not in ACCEPTED:
+        storage = storage_of(generation)
+        if storage.fence is None:
             raise RefusedError("this generation keeps its sessions in SQLite", unchanged="no session was touched")
         self.session_file = Path(os.path.realpath(session_file.parent)) / session_file.name
         self.taken_over = False
-        self._generation = generation
+        self._storage = storage
         self._limits = limits
         self._clock = clock
         self._processes = processes
         self._environment = environment
-        self._accepts = ACCEPTED[generation] if accepts is None else accepts
+        self._accepts = storage.fence if accepts is None else accepts
         self._held: Published | None = None
         self._fence: _Mark | None = None
         self._watchdog: Timer | None = None
         self._turn = asyncio.Lock()
         self._closed = False
         self._start_ticks = processes.look(os.getpid()).start_ticks
-        self._as_openclaw = generation in _AS_OPENCLAW
+        self._as_openclaw = storage.session_locks.knows_argv
         if self._as_openclaw:
             process_title.claim()
 
@@ -119,7 +120,7 @@ class SessionLockController:
         cls,
         session_file: Path,
         *,
-        generation: Generation,
+        generation: Generation | None,
         limits: LockLimits,
         clock: Clock,
         processes: ProcessTable,
@@ -338,10 +339,10 @@ class SessionLockController:
         payload: dict[str, object] = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
         if self._start_ticks is not None:
             payload["starttime"] = self._start_ticks
-        if self._generation is Generation.C:
+        if self._storage.lock_names_hold:
             payload["maxHoldMs"] = self._limits.max_hold_ms
         try:
-            return Proposal(self.lock_path, payload, newline=self._generation is not Generation.A, durable=False)
+            return Proposal(self.lock_path, payload, newline=self._storage.lock_newline, durable=False)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -371,7 +372,7 @@ class SessionLockController:
     def _judge(self, lock: LockFile) -> Verdict:
         pid = owner_pid(lock)
         evidence = None if pid is None else self._processes.look(pid)
-        return verdict(lock, evidence, self._clock.now_ms(), self._generation, self._environment)
+        return verdict(lock, evidence, self._clock.now_ms(), self._environment)
 
     def _timeout(self, owner: _Owner) -> SessionWriteLockTimeoutError:
         words = f"{owner.words} " if owner.words else ""

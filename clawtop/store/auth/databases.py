@@ -6,7 +6,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from clawtop.clock import Clock
-from clawtop.core.model import Generation, Problem
+from clawtop.core.generations import AuthFormat
+from clawtop.core.model import Problem
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.store.auth.machine import Machine
@@ -69,7 +70,7 @@ class UnreadAuth:
         agent = self._layout.agent(owner)
         if agent is None:
             return None
-        shared = self._layout.generation is Generation.D
+        shared = self._layout.storage.auth is AuthFormat.STATE_DATABASE
         database = self._layout.state_dir / STATE_DATABASE if shared else agent.agent_dir / AGENT_DATABASE
         return UnreadPlace(owner, str(database))
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
-from clawtop.core.model import Generation, Problem
+from clawtop.core.generations import storage_of
+from clawtop.core.model import Problem
 from clawtop.core.operations.edit import AuthState
 from clawtop.store.auth.json_files import read_own, stamps_of
 from clawtop.store.auth.machine import Machine
@@ -34,7 +35,7 @@ class JsonPlace(StoreTarget):
 
     @property
     def publishes(self) -> bool:
-        return self.generation is not Generation.A
+        return not storage_of(self.generation).written_in_place
 
     def stamps(self) -> Hashable:
         return stamps_of(Path(self.directory), self.generation)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.clock import Clock
+from clawtop.core.generations import storage_of
 from clawtop.core.model import Credential, Generation, Problem, Profile
 from clawtop.store.auth.port import OwnAuth
 from clawtop.store.config import orders
@@ -34,7 +35,6 @@ RETRY_PAUSES = (0.01, 0.02, 0.04, 0.08)
 """2026.3.28 truncates its file and writes it in place; a reader that meets the gap looks again after these seconds."""
 
 _MAY_BE_TORN = frozenset({"empty", "not-json", "not-utf8"})
-_HAS_STATE_FILE = frozenset({Generation.B})
 
 
 def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | None, ...]:
@@ -43,7 +43,7 @@ def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | N
 
 
 def _files(agent_dir: Path, generation: Generation | None) -> tuple[Path, Path | None]:
-    return agent_dir / PROFILES_FILE, agent_dir / STATE_FILE if generation in _HAS_STATE_FILE else None
+    return agent_dir / PROFILES_FILE, agent_dir / STATE_FILE if storage_of(generation).has_state_file else None
 
 
 def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: Clock, file: str = "") -> OwnAuth:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
+from clawtop.core.generations import storage_of
 from clawtop.core.locks.staleness import created_at, owner_pid, verdict
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
 from clawtop.errors import LockNotObtainedError, OperationFailedError
@@ -115,14 +116,14 @@ class AuthStoreLock:
     def __init__(
         self,
         directory: str,
-        generation: Generation,
+        generation: Generation | None,
         machine: Machine,
         *,
         on_wait: Callable[[Holder], None] = lambda _: None,
     ) -> None:
         """`directory` is the agent's directory; `on_wait` is told about every two seconds who has the lock."""
         self.path = os.path.join(os.path.realpath(directory), "auth-profiles.json.lock")  # noqa: PTH118 - text stays exact
-        self.generation = generation
+        self.storage = storage_of(generation)
         self.machine = machine
         self.on_wait = on_wait
         self._keeps = False
@@ -184,7 +185,7 @@ class AuthStoreLock:
         machine = self.machine
         pid = owner_pid(found)
         owner = machine.processes.look(pid) if pid is not None else None
-        judged = verdict(found, owner, machine.clock.now_ms(), self.generation, machine.environment)
+        judged = verdict(found, owner, machine.clock.now_ms(), machine.environment)
         return Holder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
 
     def remove_stale(self, holder: Holder) -> BreakOutcome:
@@ -255,7 +256,7 @@ class Attempt(Generic[T]):
             self._prepared.proposal.withdraw()
             self._prepared = None
         payload = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
-        proposal = Proposal(self._lock.path, payload, newline=self._lock.generation is not Generation.A)
+        proposal = Proposal(self._lock.path, payload, newline=self._lock.storage.lock_newline)
         self._prepared = _Prepared(proposal, now)
         return proposal
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from clawtop.core.generations import Storage, storage_of
 from clawtop.core.model import Generation
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
@@ -49,13 +50,17 @@ class StoreTarget:
     proven: bool = True
 
     @property
+    def storage(self) -> Storage:
+        return storage_of(self.generation)
+
+    @property
     def credentials_path(self) -> str:
         return f"{self.directory}/auth-profiles.json"
 
     @property
     def state_path(self) -> str:
         """The file that a change is written to."""
-        return f"{self.directory}/{'auth-profiles' if self.generation is Generation.A else 'auth-state'}.json"
+        return f"{self.directory}/{'auth-state' if self.storage.has_state_file else 'auth-profiles'}.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ def read(target: StoreTarget) -> Reading:
         )
     content, seen = found
     credentials = parse(content, target.credentials_path)
-    if target.generation is Generation.A:
+    if not target.storage.has_state_file:
         documents = Documents(credentials, None, credentials_path, split=False)
         return Reading(documents, credentials_path, seen, seen)
     state_path = os.path.realpath(target.state_path)
@@ -105,7 +110,7 @@ def identity(path: str) -> Identity | None:
 
 def check_writable(target: StoreTarget, machine: Machine) -> None:
     """Raise RefusedError with the reason when this store may not be written by us. Touches nothing."""
-    if target.generation not in {Generation.A, Generation.B} or not target.proven:
+    if not target.storage.auth_writable or not target.proven:
         raise RefusedError(_why_not(target), unchanged="nothing was written", hint=_generation_hint(target))
     for path, needed in _files(target):
         try:
@@ -143,7 +148,7 @@ def translated(target: StoreTarget) -> Iterator[None]:
 def _files(target: StoreTarget) -> tuple[tuple[str, bool], ...]:
     """(path, whether it has to exist), each once."""
     required = ((target.directory, True), (target.credentials_path, True))
-    return required if target.generation is Generation.A else (*required, (target.state_path, False))
+    return (*required, (target.state_path, False)) if target.storage.has_state_file else required
 
 
 def check_owner(path: str, euid: int) -> None:
@@ -167,13 +172,13 @@ def user_name(uid: int) -> str:
 
 
 def _why_not(target: StoreTarget) -> str:
-    if target.generation in {Generation.C, Generation.D}:
+    if target.storage.auth_in_database:
         return f"generation {target.generation} keeps auth profiles in SQLite, which clawtop does not write"
     return f"which OpenClaw generation wrote {safe(target.directory)} is not known"
 
 
 def _generation_hint(target: StoreTarget) -> str:
-    if target.generation in {Generation.C, Generation.D}:
+    if target.storage.auth_in_database:
         return "use OpenClaw's own commands"
     return "OpenClaw notes its version in openclaw.json (meta.lastTouchedVersion) when it starts"
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from clawtop.core.model import Generation
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.json_edit import dump
@@ -48,8 +47,7 @@ class Rewrite:
         check_writable(target, machine)
 
     def lock(self, on_wait: OnWait) -> AuthStoreLock:
-        generation = self._target.generation or Generation.B
-        return AuthStoreLock(self._target.directory, generation, self._machine, on_wait=on_wait)
+        return AuthStoreLock(self._target.directory, self._target.generation, self._machine, on_wait=on_wait)
 
     def work(self, hold: Hold) -> Updated:
         """Read, change, replace; under the lock. Reads again when someone writes without the lock meanwhile."""
@@ -95,7 +93,7 @@ class Rewrite:
 
     def _read(self) -> Reading:
         """The files, parsed. 2026.3 truncates its file and then fills it: what does not parse is read again."""
-        for _ in range(_UNSETTLED_READS if self._target.generation is Generation.A else 0):
+        for _ in range(_UNSETTLED_READS if self._target.storage.written_in_place else 0):
             with contextlib.suppress(RefusedError):
                 return read(self._target)
             self._machine.clock.pause(_UNSETTLED_PAUSE_S)
@@ -111,7 +109,7 @@ class Rewrite:
 
         if reading.state is None:
             return identity_of(atomic.create(path, dump(document), last_check=last_check))
-        if self._target.generation is Generation.B and is_empty(document):
+        if self._target.storage.has_state_file and is_empty(document):
             last_check()
             Path(path).unlink()
             atomic.flush_directory(path)

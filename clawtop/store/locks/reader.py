@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from clawtop.core.generations import Storage
 from clawtop.core.locks.staleness import (
     NamespaceEvidence,
     created_at,
@@ -17,7 +18,6 @@ from clawtop.core.locks.staleness import (
     verdict,
 )
 from clawtop.core.model import (
-    Generation,
     Lock,
     LockFile,
     LockKind,
@@ -111,13 +111,13 @@ class LockJudge:
         self,
         processes: ProcessTable,
         now: int,
-        generation: Generation | None,
+        storage: Storage,
         limits: LockLimits,
         gateway_uid: int | None,
     ) -> None:
         self._processes = processes
         self._now = now
-        self._generation = generation
+        self._storage = storage
         self._limits = limits
         self._gateway_uid = gateway_uid
         self._owners: dict[int, ProcessEvidence] = {}
@@ -133,9 +133,9 @@ class LockJudge:
             start_ticks=owner_start_ticks(file),
             max_hold_ms=max_hold_ms(file),
             owner=owner,
-            verdict=verdict(file, owner, self._now, self._generation, environment),
+            verdict=verdict(file, owner, self._now, environment),
             openclaw=openclaw_verdict(
-                file, owner, self._now, self._generation, self._limits, gateway_uid=self._gateway_uid
+                file, owner, self._now, self._storage, self._limits, gateway_uid=self._gateway_uid
             ),
         )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clawtop.core.model import Generation
+from clawtop.core.generations import Generation, generation_of, storage_of
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
 from clawtop.store.place.databases import has_auth_profiles, has_shared_store
 from clawtop.store.wire import mapping, text
@@ -18,17 +18,8 @@ from clawtop.store.wire import mapping, text
 MAX_AUTH_BYTES = 16 * MEGABYTE
 PROFILES_FILE = "auth-profiles.json"
 STATE_FILE = "auth-state.json"
-_VERSION = re.compile(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
 _RECORDED_VERSION = re.compile(rb'"version":\s*"(20\d\d\.\d{1,2}\.\d{1,3}[^"\s]{0,20})",\s*"gitSha"')
 _TRAJECTORY_HEAD = 16 * 1024
-
-_SPANS = (
-    (Generation.A, (0, 0, 0), (2026, 3, 28)),
-    (Generation.B, (2026, 5, 18), (2026, 6, 1)),
-    (Generation.C, (2026, 6, 5), (2026, 7, 1)),
-    (Generation.D, (2026, 8, 2), (9999, 0, 0)),
-)
-"""First and last version that was looked at; what lies between two spans is decided by the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +29,6 @@ class Detected:
     generation: Generation | None
     how: str
     proven: bool
-
-
-def generation_of(version: str | None) -> Generation | None:
-    """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None where the version does not tell."""
-    match = _VERSION.match((version or "").strip())
-    if match is None:
-        return None
-    number = (int(match[1]), int(match[2]), int(match[3]))
-    return next((generation for generation, first, last in _SPANS if first <= number <= last), None)
 
 
 def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:
@@ -63,7 +45,7 @@ def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None
         return Detected(Generation.C, "an agent database holds the auth store", proven=True)
     for version, source in ((last_touched, "the configuration was last written by"), (seen, "a trajectory names")):
         generation = generation_of(version)
-        if generation in {Generation.C, Generation.D}:
+        if generation is not None and storage_of(generation).auth_in_database:
             return Detected(generation, f"{source} {version}", proven=True)
     return _by_json(agent_dirs, last_touched, seen)
 

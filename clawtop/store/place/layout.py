@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from clawtop.core.generations import Semantics, Storage, semantics_of, storage_of
 from clawtop.core.model import Generation, ModelRef, Problem
 from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store import config as config_file
@@ -66,6 +67,16 @@ class Layout:
     generation_how: str = ""
     writable_generation: bool = False
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def storage(self) -> Storage:
+        """How this generation keeps its files."""
+        return storage_of(self.generation)
+
+    @property
+    def semantics(self) -> Semantics:
+        """What this OpenClaw does with failures, profiles and lanes."""
+        return semantics_of(self.version, self.generation).row
 
     @property
     def oauth_lock_dir(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from clawtop.core.generations import storage_of
 from clawtop.core.model import Gateway, Generation, Lock, LockKind, Problem, Session, VerdictKind
 from clawtop.core.session.activity import RUNNING, TrajectoryEnd, judge
 from clawtop.store.json_text import Stamp, stamp_of
@@ -12,9 +13,6 @@ from clawtop.store.kept import Kept
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_end, trajectory_path
-
-_WITH_FILES = frozenset({None, Generation.A, Generation.B, Generation.C})
-_LOCKED_THROUGHOUT = frozenset({Generation.A, Generation.C})
 
 
 class SessionRows:
@@ -27,7 +25,7 @@ class SessionRows:
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. A file that cannot be read keeps its last rows, with a warning that says why."""
-        if layout.generation not in _WITH_FILES:
+        if not storage_of(layout.generation).session_files:
             self._reads = {}
             return
         stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
@@ -53,7 +51,7 @@ class SessionRows:
     ) -> tuple[Session, ...]:
         """Every row with its `active`, and a row for each locked transcript that has no entry."""
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
-        throughout = generation in _LOCKED_THROUGHOUT
+        throughout = storage_of(generation).locked_throughout
         sessions: list[Session] = []
         for read in self._reads.values():
             for row in read.rows:

@@ -1,0 +1,415 @@
+"""What differs between OpenClaw's generations and versions, as data: the only module that knows them apart.
+
+Two tables. `STORAGE`: how each storage generation, A to D, keeps its files. `SEMANTICS`: what each range of versions
+does with failures, profiles and lanes; it differs inside a generation. Everybody else asks a row.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+
+from clawtop.core.provider_ids import NAMES_2026_3, NAMES_2026_5, NAMES_2026_6, NAMES_2026_9
+from clawtop.core.rules import (
+    DAY_MS,
+    HOUR_MS,
+    LATEST_DATE_MS,
+    MINUTE_MS,
+    TRANSIENT_REASONS,
+    Accepts,
+    Backoff,
+    ConfigKeys,
+    Marking,
+    Schedule,
+    SessionLockRules,
+    WriteLockSettings,
+)
+
+# --- storage: a row for each generation ---------------------------------------------------------------------------
+
+
+class Generation(StrEnum):
+    """OpenClaw's storage generations.
+
+    A: 2026.3.28, one JSON auth file. B: 2026.5.18 to 2026.6.1, auth-profiles.json and auth-state.json.
+    C: 2026.6.5 to 2026.7.1, SQLite per agent. D: 2026.8.2 on, SQLite shared by the state directory.
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+    D = "D"
+
+
+class AuthFormat(StrEnum):
+    """Where auth profiles and their statistics stand."""
+
+    ONE_FILE = "auth-profiles.json"
+    """Credentials and state in one file."""
+    TWO_FILES = "auth-profiles.json and auth-state.json"
+    AGENT_DATABASE = "the agent's database"
+    STATE_DATABASE = "the state directory's database"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How one generation keeps its files.
+
+    Attributes:
+        generation: None: not known. Its files are then read as B's, and nothing is written.
+        seen: first and last version that was looked at; None: none.
+        auth: where auth profiles stand.
+        auth_writable: clawtop can change them.
+        written_in_place: the auth file is truncated and filled again, so a reader may meet it torn.
+        auth_lock_by_age: a lock of the auth store is taken from a living owner once it is old.
+        session_files: sessions are `sessions.json` and transcripts; else rows of a database.
+        drivable: clawtop's engine runs turns in them.
+        locked_throughout: a turn keeps the session's lock during the model call, too.
+        prompt_unlocked: a turn releases it for the model call.
+        session_locks: how a session lock is judged; where there are none, how the last version that had them did.
+        write_lock: how the limits of that lock are set.
+        lock_newline: a lock's content ends in a newline.
+        lock_names_hold: a session lock names how long its owner means to hold it.
+        stale_lock_effect: what a turn does that meets a stale lock of a run that lives; None: there are none.
+        fence: which foreign changes of a released session are no takeover; None: there is no file to fence.
+    """
+
+    generation: Generation | None
+    seen: tuple[tuple[int, int, int], tuple[int, int, int]] | None
+    auth: AuthFormat
+    session_locks: SessionLockRules
+    write_lock: WriteLockSettings
+    auth_writable: bool = False
+    written_in_place: bool = False
+    auth_lock_by_age: bool = False
+    session_files: bool = True
+    drivable: bool = False
+    locked_throughout: bool = False
+    prompt_unlocked: bool = False
+    lock_newline: bool = True
+    lock_names_hold: bool = False
+    stale_lock_effect: str | None = None
+    fence: Accepts | None = None
+
+    @property
+    def auth_in_database(self) -> bool:
+        return self.auth in {AuthFormat.AGENT_DATABASE, AuthFormat.STATE_DATABASE}
+
+    @property
+    def has_state_file(self) -> bool:
+        """Statistics and orders stand in auth-state.json, apart from the credentials."""
+        return self.auth is AuthFormat.TWO_FILES
+
+
+_REMOVES_LIVING = "a waiting turn removes the lock of a living run"
+
+_A = Storage(
+    Generation.A,
+    seen=((0, 0, 0), (2026, 3, 28)),
+    auth=AuthFormat.ONE_FILE,
+    auth_writable=True,
+    written_in_place=True,
+    auth_lock_by_age=True,
+    drivable=True,
+    locked_throughout=True,
+    session_locks=SessionLockRules(math.inf, knows_argv=False, orphan_needs_no_ticks=True),
+    write_lock=WriteLockSettings(acquire_ms=10_000, configurable=False),
+    lock_newline=False,
+    stale_lock_effect=_REMOVES_LIVING,
+    fence=Accepts.NOTHING,
+)
+_B = Storage(
+    Generation.B,
+    seen=((2026, 5, 18), (2026, 6, 1)),
+    auth=AuthFormat.TWO_FILES,
+    auth_writable=True,
+    drivable=True,
+    prompt_unlocked=True,
+    session_locks=SessionLockRules(5_000),
+    write_lock=WriteLockSettings(),
+    stale_lock_effect=_REMOVES_LIVING,
+    fence=Accepts.ASSISTANT_APPENDS,
+)
+_C = Storage(
+    Generation.C,
+    seen=((2026, 6, 5), (2026, 7, 1)),
+    auth=AuthFormat.AGENT_DATABASE,
+    locked_throughout=True,
+    session_locks=SessionLockRules(
+        30_000,
+        short_orphan_grace_ms=5_000,
+        argv_after_stale=True,
+        report_only=frozenset({"too-old", "hold-exceeded"}),
+        respects_max_hold=True,
+    ),
+    write_lock=WriteLockSettings(whole_numbers=True),
+    lock_names_hold=True,
+    stale_lock_effect="a waiting turn fails with a stale lock, although the run lives",
+    fence=Accepts.SAME_BYTES,
+)
+_D = Storage(
+    Generation.D,
+    seen=((2026, 8, 2), (9999, 0, 0)),
+    auth=AuthFormat.STATE_DATABASE,
+    session_files=False,
+    session_locks=_C.session_locks,
+    write_lock=_C.write_lock,
+)
+_NOT_KNOWN = replace(_B, generation=None, seen=None, auth_writable=False, drivable=False, prompt_unlocked=False)
+
+STORAGE: Mapping[Generation, Storage] = MappingProxyType(
+    {Generation.A: _A, Generation.B: _B, Generation.C: _C, Generation.D: _D}
+)
+
+
+def storage_of(generation: Generation | None) -> Storage:
+    """The row of a storage generation; of an unknown one, a row that is read as B and never written."""
+    return _NOT_KNOWN if generation is None else STORAGE[generation]
+
+
+def generation_of(version: str | None) -> Generation | None:
+    """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None where the version does not tell:
+    between two spans that were looked at, the files decide.
+    """
+    number = _numbers(version)
+    if number is None:
+        return None
+    rows = ((generation, row.seen) for generation, row in STORAGE.items() if row.seen is not None)
+    return next((generation for generation, (first, last) in rows if first <= number <= last), None)
+
+
+# --- semantics: a row for each range of versions --------------------------------------------------------------------
+
+_REASONS_3_28 = (
+    "auth_permanent",
+    "auth",
+    "billing",
+    "format",
+    "model_not_found",
+    "overloaded",
+    "timeout",
+    "rate_limit",
+    "unknown",
+)
+_REASONS_5 = (*_REASONS_3_28[:-1], "empty_response", "no_error_details", "unclassified", "unknown")
+_REASONS_9 = (*_REASONS_5[:2], "session_expired", *_REASONS_5[2:])
+
+# The documentation of 2026.6.11 and before gives other steps (1 min, 5 min, 25 min, 1 h) than the program runs.
+_COOLING_3_28 = Schedule(
+    name="3.28",
+    names=NAMES_2026_3,
+    reasons=_REASONS_3_28,
+    billing=Backoff(5 * HOUR_MS, DAY_MS),
+    auth_permanent=Backoff(5 * HOUR_MS, DAY_MS),
+    permanent_as_billing=True,
+    blocks_yield_to_scope=True,
+    soonest_joins_model=False,
+    replaced_pins=frozenset(),
+    user_pins_outlive_order=False,
+    suspends=False,
+    transient_reasons=frozenset({"rate_limit", "overloaded", "unknown"}),
+    latest_ms=math.inf,
+)
+_COOLING_5 = replace(
+    _COOLING_3_28,
+    name="5.x",
+    names=NAMES_2026_5,
+    reasons=_REASONS_5,
+    auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS),
+    permanent_as_billing=False,
+    soonest_joins_model=True,
+    replaced_pins=frozenset({"user", "auto"}),
+    user_pins_outlive_order=True,
+    suspends=True,
+    transient_reasons=TRANSIENT_REASONS,
+)
+_COOLING_6 = replace(
+    _COOLING_5,
+    name="6.11",
+    names=NAMES_2026_6,
+    scoped_reasons=frozenset({"rate_limit", "timeout"}),
+    blocks_yield_to_scope=False,
+    repairs_stored_order=True,
+    probes_without_fallback=True,
+    probes_rate_limits=True,
+    latest_ms=LATEST_DATE_MS,
+)
+_COOLING_8 = replace(
+    _COOLING_6,
+    name="8.x",
+    names=NAMES_2026_9,
+    reasons=_REASONS_9,
+    configurable=False,
+    scoped_reasons=frozenset({"rate_limit", "timeout", "model_not_found"}),
+    blocks_have_scope=True,
+    reason_from_window=True,
+    order_by_model=True,
+    expired_logins_last=True,
+    replaced_pins=frozenset({"auto"}),
+)
+_COOLING_9 = replace(
+    _COOLING_8,
+    name="9.x",
+    billing=Backoff(10 * MINUTE_MS, DAY_MS, least_base_ms=1),
+    auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS, least_base_ms=1),
+    rate_limit=Backoff(30_000, DAY_MS, least_base_ms=1, doublings=12),
+    surviving_counts=frozenset({"rate_limit"}),
+    provider_blocks_win=True,
+    success_is_probe=True,
+)
+
+_MARKED_5 = Marking(never=frozenset({"timeout", "server_error", "empty_response", "format"}))
+_MARKED_6 = replace(
+    _MARKED_5,
+    timeouts_once_started=True,
+    spared_locally=frozenset({"overloaded"}),
+    spared_if_passing=frozenset({"rate_limit"}),
+)
+_MARKED_8 = replace(_MARKED_6, never=_MARKED_6.never | {"overloaded", "tls_certificate", "context_overflow"})
+
+_AUTH_KEYS = frozenset({"profiles", "order", "cooldowns"})
+_WRITE_LOCK_KEYS = frozenset({"acquireTimeoutMs", "staleMs", "maxHoldMs"})
+_COOLDOWN_KEYS = frozenset(
+    {"billingBackoffHours", "billingBackoffHoursByProvider", "billingMaxHours", "failureWindowHours"}
+)
+_KEYS_3_28 = ConfigKeys(
+    known=MappingProxyType({"auth": _AUTH_KEYS, "auth.cooldowns": _COOLDOWN_KEYS}),
+    retired=frozenset({"session.writeLock", "diagnostics.stuckSessionAbortMs"}),
+)
+_KEYS_5 = ConfigKeys(
+    known=MappingProxyType(
+        {
+            "auth": _AUTH_KEYS,
+            "auth.cooldowns": _COOLDOWN_KEYS
+            | {
+                "authPermanentBackoffMinutes",
+                "authPermanentMaxMinutes",
+                "overloadedProfileRotations",
+                "overloadedBackoffMs",
+                "rateLimitedProfileRotations",
+            },
+            "session.writeLock": _WRITE_LOCK_KEYS,
+        }
+    )
+)
+_KEYS_8 = ConfigKeys(
+    known=MappingProxyType({"auth": _AUTH_KEYS - {"cooldowns"}}),
+    retired=frozenset({"session.writeLock", "diagnostics.stuckSessionWarnMs", "diagnostics.stuckSessionAbortMs"}),
+    refuses_unknown=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Semantics:
+    """What one range of OpenClaw versions does.
+
+    Attributes:
+        name: the range, such as "5.x".
+        first, last: the first and last version that was looked at.
+        cooling: how long failed profiles rest, and who is next.
+        marking: which failures are marked.
+        lane_limits: turns at a time per global lane, unless configured.
+        config_keys: which settings it knows.
+    """
+
+    name: str
+    first: tuple[int, int, int]
+    last: tuple[int, int, int]
+    cooling: Schedule
+    marking: Marking
+    lane_limits: Mapping[str, int]
+    config_keys: ConfigKeys
+
+
+def _lanes(**limits: int) -> Mapping[str, int]:
+    return MappingProxyType({name.replace("_", "-"): limit for name, limit in limits.items()})
+
+
+_3_28 = Semantics(
+    "3.28",
+    first=(2026, 3, 28),
+    last=(2026, 3, 28),
+    cooling=_COOLING_3_28,
+    marking=Marking(never=frozenset({"timeout"})),
+    lane_limits=_lanes(main=4, subagent=8, cron=1),
+    config_keys=_KEYS_3_28,
+)
+_5_X = Semantics(
+    "5.x",
+    first=(2026, 5, 18),
+    last=(2026, 6, 1),
+    cooling=_COOLING_5,
+    marking=_MARKED_5,
+    lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
+    config_keys=_KEYS_5,
+)
+_6_11 = replace(
+    _5_X,
+    name="6.11",
+    first=(2026, 6, 5),
+    last=(2026, 6, 11),
+    cooling=_COOLING_6,
+    marking=_MARKED_6,
+    lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
+)
+_7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
+_8_X = replace(
+    _7_1,
+    name="8.x",
+    first=(2026, 8, 2),
+    last=(2026, 8, 2),
+    cooling=_COOLING_8,
+    marking=_MARKED_8,
+    lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
+    config_keys=_KEYS_8,
+)
+_9_X = replace(_8_X, name="9.x", first=(2026, 9, 6), last=(2026, 9, 6), cooling=_COOLING_9)
+
+SEMANTICS: Mapping[str, Semantics] = MappingProxyType({row.name: row for row in (_3_28, _5_X, _6_11, _7_1, _8_X, _9_X)})
+"""Oldest first."""
+
+_STANDS_FOR: Mapping[Generation | None, Semantics] = MappingProxyType(
+    {None: _5_X, Generation.A: _3_28, Generation.B: _5_X, Generation.C: _6_11, Generation.D: _9_X}
+)
+"""The row for a directory whose version nobody noted, by what its files are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A row of `SEMANTICS`, and what has to be said with it: None where the version is one that was looked at."""
+
+    row: Semantics
+    note: str | None
+
+
+@lru_cache(maxsize=64)
+def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
+    """What an OpenClaw does, by its version; where that is not known, by its storage generation.
+
+    A version that was not looked at takes the nearest earlier row (the oldest row where there is none) and says so.
+    """
+    number = _numbers(version)
+    if number is None:
+        row = _STANDS_FOR[generation]
+        what = "nor which generation this is" if generation is None else f"but its files are of generation {generation}"
+        return Chosen(row, f"the version of OpenClaw is not known, {what}: taken for {row.name}")
+    earlier = [row for row in SEMANTICS.values() if row.first <= number]
+    row = earlier[-1] if earlier else next(iter(SEMANTICS.values()))
+    if row.first <= number <= row.last:
+        return Chosen(row, None)
+    near = "{}.{}.{}".format(*(row.last if earlier else row.first))
+    name = "{}.{}.{}".format(*number)
+    return Chosen(row, f"OpenClaw {name} was not looked at; it is taken to behave as {near} does")
+
+
+_VERSION = re.compile(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
+
+
+def _numbers(version: str | None) -> tuple[int, int, int] | None:
+    match = _VERSION.match((version or "").strip())
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))

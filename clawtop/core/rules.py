@@ -1,0 +1,215 @@
+"""The shapes of what differs between OpenClaw versions. `generations` fills them, a row for each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clawtop.core.provider_ids import ProviderNames
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+LATEST_DATE_MS = 8_640_000_000_000_000
+"""The last moment a JavaScript date can hold: from 2026.6.5 on a later time is no window at all."""
+
+
+TRANSIENT_REASONS = frozenset(
+    {"rate_limit", "overloaded", "unknown", "empty_response", "no_error_details", "unclassified", "timeout"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """A window that doubles with each failure: `base_ms`, twice that, and so on up to `max_ms`."""
+
+    base_ms: float
+    max_ms: float
+    least_base_ms: float = MINUTE_MS
+    doublings: int = 10
+
+    def after(self, failures: float) -> int:
+        """Length of the window in ms at the `failures`-th failure."""
+        base = max(self.least_base_ms, self.base_ms)
+        longest = max(base, self.max_ms)
+        window = min(longest, base * 2 ** min(max(1, failures) - 1, self.doublings))
+        return math.floor(window + 1e-4)  # 0.07 h come out a hair below their last millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long a failed profile rests under one range of OpenClaw versions, who is next, and who is asked meanwhile.
+
+    Attributes:
+        name: the range's, as in `generations.SEMANTICS`.
+        names: how provider names are read.
+        reasons: failure reasons it knows, the most telling first; ties between them go to the earlier.
+        billing, auth_permanent: windows of disabled profiles.
+        rate_limit: window of a rate limit that doubles; None where it follows `steps_ms` like any other failure.
+        steps_ms: cooldown at the first, second, and every later failure in a row.
+        failure_window_ms: without a failure for longer than this, counters start over.
+        surviving_counts: failure counts that outlive their window; only success or a clear resets them.
+        scoped_reasons: reasons that cool only the failing model, when it is known.
+        blocks_yield_to_scope: the window of another model lets a profile pass although it is blocked by its
+            subscription (2026.5; later generations check the block first).
+        blocks_have_scope: a blocked window may concern one model only.
+        soonest_joins_model: the windows of the asked model count as one, that ends with its last (not in 2026.3).
+        reason_from_window: the window's own reason tells why profiles are unavailable, before failure counts do.
+        provider_blocks_win: a rate limit inside a provider's announced block changes nothing.
+        success_is_probe: a success is also noted as the last probe.
+        order_by_model: the order heeds the model that is asked.
+        repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
+        expired_logins_last: an OAuth login past its expiry stands behind fresh ones.
+        replaced_pins: whose pins give way when their profile cools and another is usable: "user", "auto", both or none.
+        user_pins_outlive_order: a person's pin may name a profile outside the order (2026.5 and later).
+        suspends: a candidate whose profiles all cool suspends the session instead of being skipped only.
+        probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
+        probes_rate_limits: so is a rate limit whose end no provider announced.
+        transient_reasons: reasons for which a fallback model is tried although its provider cools.
+        latest_ms: later times are no windows.
+        configurable: `auth.cooldowns` of openclaw.json is read.
+        permanent_as_billing: what it sets for billing holds for `auth_permanent` as well.
+    """
+
+    name: str
+    names: ProviderNames
+    reasons: tuple[str, ...]
+    billing: Backoff
+    auth_permanent: Backoff
+    rate_limit: Backoff | None = None
+    steps_ms: tuple[int, ...] = (30_000, 60_000, 300_000)
+    failure_window_ms: float = DAY_MS
+    surviving_counts: frozenset[str] = frozenset()
+    scoped_reasons: frozenset[str] = frozenset({"rate_limit"})
+    blocks_yield_to_scope: bool = False
+    blocks_have_scope: bool = False
+    soonest_joins_model: bool = True
+    reason_from_window: bool = False
+    provider_blocks_win: bool = False
+    success_is_probe: bool = False
+    order_by_model: bool = False
+    repairs_stored_order: bool = False
+    expired_logins_last: bool = False
+    replaced_pins: frozenset[str] = frozenset({"user", "auto"})
+    user_pins_outlive_order: bool = True
+    suspends: bool = True
+    probes_without_fallback: bool = False
+    probes_rate_limits: bool = False
+    transient_reasons: frozenset[str] = TRANSIENT_REASONS
+    latest_ms: float = LATEST_DATE_MS
+    configurable: bool = True
+    permanent_as_billing: bool = False
+
+    def cooldown_ms(self, errors: float) -> int:
+        """Length of a cooldown at the `errors`-th error in a row."""
+        return self.steps_ms[min(max(math.ceil(errors), 1), len(self.steps_ms)) - 1]
+
+    def window_ms(self, reason: str, errors: float, failures: float) -> int:
+        """Length of the window that `reason` opens, in ms.
+
+        Args:
+            errors: errors in a row, this one included.
+            failures: failures of this reason, this one included.
+        """
+        backoff = self.disabling(reason) or (self.rate_limit if reason == "rate_limit" else None)
+        return self.cooldown_ms(errors) if backoff is None else backoff.after(failures)
+
+    def disabling(self, reason: str) -> Backoff | None:
+        """The backoff of a reason that disables a profile instead of cooling it."""
+        return {"billing": self.billing, "auth_permanent": self.auth_permanent}.get(reason)
+
+    @property
+    def longest_ms(self) -> int:
+        """No window of this schedule is longer, provider-announced blocks apart."""
+        rate_limit = 0 if self.rate_limit is None else self.rate_limit.max_ms
+        return math.ceil(max(*self.steps_ms, self.billing.max_ms, self.auth_permanent.max_ms, rate_limit))
+
+
+# --- sessions: locks, fences, attention ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLockRules:
+    """How a storage generation judges `<session>.jsonl.lock`.
+
+    Attributes:
+        orphan_grace_ms: how old a lock without usable content must be before it goes, at most `stale_ms`.
+        short_orphan_grace_ms: the same for a waiter whose own timeout is shorter than the grace.
+        knows_argv: a live owner that does not look like OpenClaw loses the lock.
+        argv_after_stale: that reason is added to others, instead of only when there are none.
+        orphan_needs_no_ticks: only a lock without start time can be an orphan of the waiter's own process.
+        report_only: reasons for which the waiter fails with an error but leaves the file.
+        respects_max_hold: whether the owner's own maxHoldMs counts.
+    """
+
+    orphan_grace_ms: float
+    short_orphan_grace_ms: int | None = None
+    knows_argv: bool = True
+    argv_after_stale: bool = False
+    orphan_needs_no_ticks: bool = False
+    report_only: frozenset[str] = frozenset()
+    respects_max_hold: bool = False
+
+
+class Accepts(StrEnum):
+    """Which changes beside our own writes leave the fence whole.
+
+    NOTHING: 2026.3.28, 2026.5.18. ASSISTANT_APPENDS: 2026.5.20. SAME_BYTES: 2026.6.11, a file whose ctime alone moved.
+    """
+
+    NOTHING = "nothing"
+    ASSISTANT_APPENDS = "assistant-appends"
+    SAME_BYTES = "same-bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLockSettings:
+    """How the limits of the session write lock are set.
+
+    Attributes:
+        acquire_ms: how long a turn waits for the lock unless that is set.
+        configurable: the environment and `session.writeLock` are read at all.
+        whole_numbers: a variable counts only when it is written in plain digits.
+    """
+
+    acquire_ms: int = 60_000
+    configurable: bool = True
+    whole_numbers: bool = False
+
+
+# --- what a version makes of a failure ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """Which failures count against the profile that met them.
+
+    Attributes:
+        never: reasons that leave no mark.
+        timeouts_once_started: a timeout marks too, provided that the provider had begun to answer.
+        spared_locally, spared_if_passing: what leaves no mark in a run whose passing failures are its own business
+            (policy `local_transient`): always, or only where the failure is known to pass.
+    """
+
+    never: frozenset[str]
+    timeouts_once_started: bool = False
+    spared_locally: frozenset[str] = frozenset()
+    spared_if_passing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigKeys:
+    """Which settings about profiles, cooldowns and locks a version knows.
+
+    Attributes:
+        known: section -> its keys; a section that is not named is not judged.
+        retired: settings that it does not have, or not any more.
+        refuses_unknown: a gateway refuses the whole file at a reload over an unknown key.
+    """
+
+    known: Mapping[str, frozenset[str]]
+    retired: frozenset[str] = frozenset()
+    refuses_unknown: bool = False

@@ -1,0 +1,19 @@
+"""The rows of the tables of versions, under short names."""
+
+from __future__ import annotations
+
+from clawtop.core.generations import SEMANTICS, Semantics, semantics_of
+from clawtop.core.rules import Schedule
+
+OLD, B, C, D8, D = (SEMANTICS[name].cooling for name in ("3.28", "5.x", "6.11", "8.x", "9.x"))
+SCHEDULES = {name: row.cooling for name, row in SEMANTICS.items()}
+
+
+def semantics(version: str) -> Semantics:
+    """What this version does."""
+    return semantics_of(version, None).row
+
+
+def schedule(version: str) -> Schedule:
+    """How profiles rest under this version, nothing configured."""
+    return semantics(version).cooling
