@@ -13,7 +13,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
     failure/          what failed: classify (the answer), record, signal, status, rules, phrase_tables, billing_tables,
-                      phrases, pasted (an error as text), retry_after
+                      phrases, pasted (an error as text), retry_after, provider_time;
+                      engine_reason: the engine's own class, reach and mark
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
@@ -43,7 +44,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     operations/       execute: plans -> receipts; locked, receipts, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, candidates, marks, leftovers
-    providers/        base, http, errors, anthropic, openai
+    providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
+                      anthropic, openai
     prompt/           registry: one prompt holder per session; holder, fork, foreign, session_lock, process_title,
                       lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene: freeing one, stage by stage

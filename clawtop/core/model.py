@@ -19,7 +19,10 @@ NO_COUNTS: Mapping[str, int] = MappingProxyType({})
 
 
 class FailureReason(StrEnum):
-    """Why an attempt failed, in OpenClaw's words (2026.5.20; the last two are 2026.9.6)."""
+    """Why an attempt failed, in OpenClaw's words (2026.5.20; TLS_CERTIFICATE and CONTEXT_OVERFLOW are 2026.9.6's).
+
+    NETWORK and MODERATION are clawtop's own: no connection or a broken one, and a refusal of the content.
+    """
 
     AUTH = "auth"
     AUTH_PERMANENT = "auth_permanent"
@@ -37,6 +40,8 @@ class FailureReason(StrEnum):
     UNKNOWN = "unknown"
     TLS_CERTIFICATE = "tls_certificate"
     CONTEXT_OVERFLOW = "context_overflow"
+    NETWORK = "network"
+    MODERATION = "moderation"
 
 
 @dataclass(frozen=True, slots=True)

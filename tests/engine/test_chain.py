@@ -112,7 +112,7 @@ async def test_nothing_is_usable_and_the_summary_says_when_something_will_be(tmp
         (ProviderError(ErrorKind.TIMEOUT, "idle", provider="p", phase="idle"), "provider", "timeout"),
         (ProviderError(ErrorKind.EMPTY, "nothing", provider="p"), "provider", "empty_response"),
         (ProviderError(ErrorKind.CREDENTIAL, "gone", provider="p"), "provider", "auth"),
-        (ProviderError(ErrorKind.PROTOCOL, "not a stream", provider="p"), "unknown", None),
+        (ProviderError(ErrorKind.PROTOCOL, "not a stream", provider="p"), "provider", "server_error"),
         (TurnTimeoutError("over"), "lane-timeout", None),
         (SessionWriteLockTimeoutError("locked"), "coordination", None),
         (OperationFailedError("disk full"), "no-harness", None),

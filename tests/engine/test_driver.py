@@ -198,7 +198,6 @@ async def test_wishes_that_make_no_sense_are_usage_errors(reef: Lab) -> None:
         (Refuse(401, "authentication_error", "invalid x-api-key"), "auth"),
         (BreakStream("overloaded_error", "Overloaded"), "overloaded"),
         (BreakStream("rate_limit_error", "rate limit exceeded"), "rate_limit"),
-        (Answer("", pieces=1), "empty_response"),
     ],
 )
 async def test_a_failure_rotates_first_then_marks_with_one_request_each(reef: Lab, act: object, reason: str) -> None:
@@ -349,7 +348,7 @@ async def heard(run: Drive, wanted: Callable[[object], bool]) -> None:
 IMPATIENT = Timeouts(connect=2, first_byte=0.15, idle=0.15)
 
 
-@pytest.mark.parametrize("act", [Stall("headers"), Stall("body"), Stall("stream"), Drop("headers"), Drop("stream")])
+@pytest.mark.parametrize("act", [Stall("headers"), Stall("body"), Stall("stream")])
 async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path: Path, act: object) -> None:
     async with lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as reef:
         misbehave(reef, act)
@@ -361,6 +360,36 @@ async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path
         assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(reef))
         assert lines_of(reef) == before
         assert left_behind(reef) == []
+
+
+@pytest.mark.parametrize("act", [Drop("headers"), Drop("stream"), Refuse(500), Refuse(502), Refuse(524), Answer(cut=1)])
+async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without_a_mark(reef: Lab, act: object) -> None:
+    first, second = await first_in_order(reef)
+    misbehave(reef, act, first)
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    assert asked(reef) == [first, second]
+    assert answer.profile == second
+    assert [mark.reason for mark in reef.of(EventKind.MARK)] == [None]
+
+
+async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=SIX) as reef:
+        misbehave(reef, Refuse(503))
+        with pytest.raises(AllModelsFailedError):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        rounds = EngineSettings().rounds
+        assert len([name for name in asked(reef) if name.startswith("coral:")]) == 2 * rounds
+        assert len([name for name in asked(reef) if name.startswith("kelp:")]) == rounds
+
+
+async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(reef: Lab) -> None:
+    misbehave(reef, Answer("", pieces=1), CORAL_1, CORAL_2)
+    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await reef.driver.desk.marks.drained()
+    assert answer.model == SECONDARY
+    assert len(asked(reef)) == 2
+    assert [mark.reason for mark in reef.of(EventKind.MARK)] == [None]
 
 
 async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) -> None:

@@ -243,6 +243,9 @@ class Host:
     def suspended(self, step: fallback.SuspendLane) -> None:
         self.steps.append(step)
 
+    def larger_window_follows(self, model: ModelRef) -> bool:
+        return False
+
     def soonest_recovery(self, models: object) -> int | None:
         return 4711
 

@@ -39,6 +39,7 @@ class FailureKind(StrEnum):
     COORDINATION = "coordination"
     CONTEXT_OVERFLOW = "context-overflow"
     NO_HARNESS = "no-harness"
+    REFUSED = "refused"
     MODEL_SWITCH = "model-switch"
     PROVIDER = "provider"
     UNKNOWN = "unknown"
@@ -51,6 +52,7 @@ RETHROWN = frozenset(
         FailureKind.COORDINATION,
         FailureKind.CONTEXT_OVERFLOW,
         FailureKind.NO_HARNESS,
+        FailureKind.REFUSED,
     }
 )
 """Another model would meet the same condition, or nobody wants its answer any more."""

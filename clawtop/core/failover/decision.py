@@ -64,6 +64,8 @@ class Signals:
         timed_out: the attempt's time was over; idle_timed_out: the stream was silent for too long.
         timed_out_during_compaction, timed_out_during_tool: what was going on when the time was over.
         format_retry_allowed: the provider adapter can repair a `format` failure, so it is worth a retry.
+        every_account: each account of this model would meet the failure (`core.failure.engine_reason`).
+        endpoint_down: the account's endpoint failed for others too: its further accounts are not asked.
     """
 
     reason: FailureReason | None = None
@@ -77,6 +79,8 @@ class Signals:
     timed_out_during_compaction: bool = False
     timed_out_during_tool: bool = False
     format_retry_allowed: bool = False
+    every_account: bool = False
+    endpoint_down: bool = False
 
     @property
     def terminal_format(self) -> bool:

@@ -54,12 +54,14 @@ class FailoverRules:
 class RunState:
     """What a run remembers between attempts.
 
-    `pending` is set between `after_failure` and `after_advance`: the failure whose rotation is being tried.
+    `empty_replies` counts replies without words. `pending` is set between
+    `after_failure` and `after_advance`: the failure whose rotation is being tried.
     """
 
     overload_rotations: int = 0
     rate_limit_rotations: int = 0
     last_retry_reason: FailureReason | None = None
+    empty_replies: int = 0
     pending: tuple[Stage, Signals] | None = None
 
 
@@ -135,6 +137,13 @@ def after_failure(stage: Stage, state: RunState, signals: Signals, rules: Failov
     `after_advance`. Otherwise the last effect is the end of the attempt: Fallback, Surface or Continue.
     """
     marks = (Mark(signals.reason),) if signals.markable and signals.reason else ()
+    if signals.external_abort or signals.any_timeout:
+        pass
+    elif _stays_with_model(state, signals):
+        spent = replace(signals, profile_rotated=True)
+        return state, (*marks, *_ending(decide(stage, spent, rules.timeouts), spent, rules))
+    if signals.reason is FailureReason.EMPTY_RESPONSE:
+        state = replace(state, empty_replies=state.empty_replies + 1)
     decision = decide(stage, signals, rules.timeouts)
     if decision.action is not Action.ROTATE_PROFILE:
         return state, (*marks, *_ending(decision, signals, rules))
@@ -187,7 +196,25 @@ def _count_rotation(stage: Stage, state: RunState, signals: Signals, caps: Caps)
         limits += 1
         over = caps.rate_limited is not None and limits > caps.rate_limited
     capped = over and signals.fallback_configured
-    return RunState(overloads, limits, state.last_retry_reason, None if capped else (stage, signals)), capped
+    counted = replace(
+        state,
+        overload_rotations=overloads,
+        rate_limit_rotations=limits,
+        pending=None if capped else (stage, signals),
+    )
+    return counted, capped
+
+
+def _stays_with_model(state: RunState, signals: Signals) -> bool:
+    """No further account of this model is asked: all would meet the same, or their endpoint is down.
+
+    An empty reply is the model's, but where no other model is left the next account is asked, once.
+    """
+    if signals.endpoint_down:
+        return True
+    if signals.reason is FailureReason.EMPTY_RESPONSE and not signals.fallback_configured:
+        return state.empty_replies > 0
+    return signals.every_account
 
 
 def _backoff(signals: Signals, rules: FailoverRules) -> Backoff:

@@ -18,7 +18,7 @@ from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import Answer, Turn
 from clawtop.engine.prompt.holder import Holder
-from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt
+from clawtop.engine.providers.base import Endpoint, Finished, Message, Progress, Prompt
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
 from clawtop.errors import SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
@@ -27,6 +27,9 @@ from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, h
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
+
+STORED_STOPS = {"toolUse": "stop", "filter": "stop", "refusal": "stop"}
+"""A transcript knows no refusals, and a `toolUse` without its calls would be taken for an unfinished turn."""
 
 READ_INLINE_BYTES = 64 * 1024
 """Larger transcripts are parsed in a thread."""
@@ -103,6 +106,8 @@ class Attempt:
             profile=self.profile.id if self.profile else None,
             usage=end.usage,
             stop_reason=end.stop_reason,
+            tool_calls=end.tool_calls,
+            filtered=end.filtered,
             session_file=turn.session_file,
             session_id=turn.session_id,
             forked_from=turn.forked_from,
@@ -127,9 +132,11 @@ class Attempt:
             async for part in parts:
                 if isinstance(part, Finished):
                     return "".join(pieces), part
-                if not pieces:
+                if turn.phase != "streaming":
                     turn.enter("streaming")
                     holder.set_phase("streaming")
+                if isinstance(part, Progress):
+                    continue
                 pieces.append(part.text)
                 turn.said(part.text)
         raise not_the_protocol(model.provider, "the reply has no end")
@@ -147,7 +154,7 @@ class Attempt:
             api=endpoint.api,
             provider=model.provider,
             model=model.model,
-            stop_reason=end.stop_reason,
+            stop_reason=STORED_STOPS.get(end.stop_reason, end.stop_reason),
             input=end.usage.input,
             output=end.usage.output,
             cache_read=end.usage.cache_read,

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.stats import is_cooling, soonest_expiry
 from clawtop.core.failover.fallback import Available, Consult, Cooling, Moved, SuspendLane
-from clawtop.core.failover.probing import ProbeThrottle, probe_key, resolve_cooldown_decision
-from clawtop.core.model import EventKind, ModelRef, Profile
+from clawtop.core.failover.probing import (
+    CooldownDecision,
+    DecisionKind,
+    ProbeThrottle,
+    probe_key,
+    resolve_cooldown_decision,
+)
+from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
 from clawtop.core.rotation.order import order_ids
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import Turn
@@ -36,6 +42,9 @@ class Candidates:
     def consult(self, question: Consult) -> Available | Cooling:
         """Whether the candidate has a usable profile now, marks that are still on their way included."""
         desk, model = self.desk, question.model
+        if self.turn.overflowed and not self._is_larger(model):
+            error = f"the conversation is too long for {model} as well"
+            return Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.CONTEXT_OVERFLOW, error=error))
         profiles = self._profiles(model)
         now, schedule = desk.clock.now_ms(), desk.schedule_of(model.provider)
         cooling = [
@@ -57,6 +66,18 @@ class Candidates:
 
     def mark_probe(self, provider: str) -> None:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
+
+    def larger_window_follows(self, model: ModelRef) -> bool:
+        """Whether a later candidate takes a longer conversation; from then on smaller ones are passed over."""
+        asked = self.turn.asked
+        window = self.desk.context_window(asked.agent, model) or 0
+        self.turn.overflowed = max(self.turn.overflowed, window)
+        later = asked.models[asked.models.index(model) + 1 :] if model in asked.models else ()
+        return any(self._is_larger(other) for other in later)
+
+    def _is_larger(self, model: ModelRef) -> bool:
+        window = self.desk.context_window(self.turn.asked.agent, model)
+        return window is not None and window > self.turn.overflowed
 
     def moved(self, step: Moved) -> None:
         """Tell a step of the chain; its end is told by the reply or by the end of the run."""

@@ -34,6 +34,7 @@ from clawtop.core.failover.fallback import (
     start,
     step,
 )
+from clawtop.core.failure.engine_reason import Reach, reach_of
 from clawtop.core.model import ModelRef
 from clawtop.engine.drive.turn import TurnTimeoutError
 from clawtop.engine.providers.errors import ProviderError
@@ -68,6 +69,9 @@ class ChainHost(Protocol):
 
     def suspended(self, step: SuspendLane) -> None:
         """OpenClaw would suspend the session's lane now."""
+
+    def larger_window_follows(self, model: ModelRef) -> bool:
+        """A model that takes a longer conversation than this one is still to come."""
 
     def soonest_recovery(self, models: Sequence[ModelRef]) -> int | None:
         """When a profile of any of these models is usable again, ms since the epoch."""
@@ -139,8 +143,17 @@ class Chain(Generic[T]):
             raise
         except Exception as error:  # noqa: BLE001 - every failure of a candidate is the chain's to judge
             self._last_error = error
-            return Failed(failure_of(error, call.model))
+            return Failed(self._judged(failure_of(error, call.model), call.model))
         return Succeeded()
+
+    def _judged(self, failure: Failure, model: ModelRef) -> Failure:
+        """A failure with what it means here: a conversation that is too long needs a larger window, or nobody."""
+        reach = reach_of(failure.reason) if failure.kind is FailureKind.PROVIDER else Reach.ACCOUNT
+        if reach is Reach.END:
+            return replace(failure, kind=FailureKind.REFUSED)
+        if reach is Reach.WINDOW and not self._host.larger_window_follows(model):
+            return replace(failure, kind=FailureKind.REFUSED)
+        return failure
 
     def _summary_error(self, summary: FallbackSummary) -> AllModelsFailedError:
         soonest = self._host.soonest_recovery(self._models)
@@ -152,7 +165,7 @@ class Chain(Generic[T]):
 
 def failure_of(error: Exception, model: ModelRef) -> Failure:
     """A failed call as the chain sees it: what this side knows for sure, else what the error says."""
-    if isinstance(error, ProviderError) and error.reason is not None:
+    if isinstance(error, ProviderError):
         return Failure(FailureKind.PROVIDER, error.message, error.reason, error.status, error.code)
     if isinstance(error, TurnTimeoutError):
         return Failure(FailureKind.LANE_TIMEOUT, error.title)

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from clawtop.clock import Clock
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.cooldown.stats import Schedule, bypasses_cooldown, schedule_for
 from clawtop.core.failover.decision import Action
 from clawtop.core.failover.steps import FailoverRules
-from clawtop.core.failure.classify import classify_failure
 from clawtop.core.locks.limits import NEVER_MS
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
@@ -24,7 +24,7 @@ from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.engine.providers.base import Endpoint, Timeouts
-from clawtop.engine.providers.errors import ProviderError
+from clawtop.errors import ClawtopError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
@@ -37,15 +37,8 @@ if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
 
 MODELS_FILE = "models.json"
+MAX_TURN_S = 7 * 24 * 3600.0
 MAX_MODELS_BYTES = 4 * 1024 * 1024
-
-
-def failure_reason(error: BaseException) -> FailureReason | None:
-    """Why a call failed: what this side knows for sure, else what the error's words and codes say."""
-    if isinstance(error, ProviderError) and error.reason is not None:
-        return error.reason
-    reason = classify_failure(error).reason
-    return reason if isinstance(reason, FailureReason) else None
 
 
 @dataclass
@@ -170,10 +163,25 @@ class Desk:
             bearer=config.bearer,
         )
 
+    def origin(self, agent: str, model: ModelRef) -> str:
+        """The address behind which a model is: what fails together. Never raises."""
+        try:
+            parts = urlsplit(self.provider(agent, model.provider).base_url_of(model.model))
+            return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        except (ClawtopError, ValueError):
+            return f"provider:{model.provider}"
+
     def works_without_profile(self, agent: str, provider: str) -> bool:
         """Whether the configuration itself holds a key, or the provider is a local server that needs none."""
         config = self.provider(agent, provider)
         return bool(config.api_key) or config.is_local
+
+    def context_window(self, agent: str, model: ModelRef) -> int | None:
+        """How many tokens the model takes, where the configuration says so."""
+        try:
+            return self.provider(agent, model.provider).context_window_of(model.model)
+        except ClawtopError:
+            return None
 
     def max_tokens(self, agent: str, model: ModelRef) -> int | None:
         return self.provider(agent, model.provider).max_tokens_of(model.model)
@@ -183,6 +191,16 @@ class Desk:
         own = self.provider(agent, model.provider).timeout_s
         ends = [seconds for seconds in (self.call_timeouts.total, own, left_s) if seconds is not None]
         return replace(self.call_timeouts, total=min(ends) if ends else None)
+
+    @property
+    def turn_limit_s(self) -> float | None:
+        """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds."""
+        agents = (self.layout.config.raw or {}).get("agents")
+        defaults = agents.get("defaults") if isinstance(agents, Mapping) else None
+        value = defaults.get("timeoutSeconds") if isinstance(defaults, Mapping) else None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < MAX_TURN_S:
+            return None
+        return float(value)
 
     # --- the session ---------------------------------------------------------------------------------------------
 

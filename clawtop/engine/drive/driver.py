@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.failover import fallback
+from clawtop.core.failure.engine_reason import COOLED_REASONS, ENDPOINT_REASONS
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.rotation.pins import Pin
 from clawtop.core.session.admission import OnContention
@@ -37,6 +38,7 @@ from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session
 from clawtop.engine.drive.turn import Answer, Asked, Turn
 from clawtop.engine.prompt.foreign import NO_GATEWAY
+from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError, UsageError
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.own.journal import Journal
@@ -48,6 +50,7 @@ __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscard
 
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
+ROUND_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +200,7 @@ class Driver:
             clock=self._clock,
             teller=teller,
             hear=run.hear,
-            deadline=None if wishes.timeout_s is None else began + wishes.timeout_s,
+            deadline=began + self._limit_s(wishes.timeout_s),
             began=began,
             session_file=asked.session_file,
             session_id=asked.session_id,
@@ -223,19 +226,42 @@ class Driver:
         self._tell_end(turn, None)
         return answer
 
+    def _limit_s(self, asked: float | None) -> float:
+        """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
+        return asked or self.desk.turn_limit_s or self._settings.turn_s
+
     async def _in_lane(self, turn: Turn) -> Answer:
         asked = turn.asked
         turn.enter("waiting-lane")
         waits = asked.on_contention is OnContention.WAIT
         own = session_lane(asked.session_key or asked.session_id if waits else asked.run_id)
         async with self.desk.lanes.slot(own, _place(asked.lane), deadline=turn.deadline):
-            return await Chain(
-                asked.models,
-                partial(self._on_model, turn),
-                Candidates(self.desk, turn, self._probes),
-                self.desk.layout.semantics.cooling.transient_reasons,
-                self.desk.rules.timeouts,
-            ).run()
+            for number in range(1, self._settings.rounds + 1):
+                try:
+                    return await self._over_models(turn)
+                except (AllModelsFailedError, ProviderError) as error:
+                    if number == self._settings.rounds or not _may_pass(turn, error):
+                        raise
+                await self._between_rounds(turn, number)
+            raise RuntimeError("no round over the models")
+
+    async def _over_models(self, turn: Turn) -> Answer:
+        return await Chain(
+            turn.asked.models,
+            partial(self._on_model, turn),
+            Candidates(self.desk, turn, self._probes),
+            self.desk.layout.semantics.cooling.transient_reasons,
+            self.desk.rules.timeouts,
+        ).run()
+
+    async def _between_rounds(self, turn: Turn, number: int) -> None:
+        """Every endpoint failed at once, which often is over soon: pause, then ask them all again."""
+        seconds = ROUND_PAUSE_S * 2 ** (number - 1)
+        left = turn.left_s()
+        turn.teller.tell(EventKind.NOTICE, f"every endpoint failed; asks again in {seconds:g} s")
+        turn.endpoint_failures.clear()
+        turn.reasons.clear()
+        await self._clock.sleep(seconds if left is None else min(seconds, left))
 
     async def _on_model(self, turn: Turn, call: fallback.Call) -> Answer:
         more = call.number < call.total
@@ -336,6 +362,14 @@ def _workspace(layout: Layout, choice: SessionChoice) -> str:
     entries = [item for item in own if item.get("id") == choice.agent.id] + [sections.get("defaults")]
     named = (item.get("workspace") for item in entries if isinstance(item, Mapping))
     return next((name for name in named if isinstance(name, str) and name), str(layout.state_dir / "workspace"))
+
+
+def _may_pass(turn: Turn, error: ClawtopError) -> bool:
+    """The round failed by its endpoints, and by accounts that cool now; no time ran out."""
+    if isinstance(error, ProviderError) and error.timed_out:
+        return False
+    reasons = set(turn.reasons)
+    return bool(reasons & ENDPOINT_REASONS) and reasons <= ENDPOINT_REASONS | COOLED_REASONS
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str]:

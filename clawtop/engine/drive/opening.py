@@ -40,6 +40,8 @@ class EngineSettings:
         timeouts: what a timeout does to a run (design.md 5); terminal by default.
         call: limits of one provider call.
         drain_s: how long closing waits for marks before it spools them.
+        turn_s: the limit of a turn where neither the caller nor `agents.defaults.timeoutSeconds` gives one, in seconds.
+        rounds: how often a turn goes over its models when nothing but their endpoints failed.
         max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
     """
 
@@ -47,6 +49,8 @@ class EngineSettings:
     call: Timeouts = field(default_factory=Timeouts)
     drain_s: float = 2.0
     max_wait_s: float = 300.0
+    turn_s: float = 600.0
+    rounds: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ module carries its effects out, in their order.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
 from clawtop.core.failover.decision import Signals, Stage, run_iteration_limit
@@ -28,14 +29,20 @@ from clawtop.core.failover.steps import (
     after_advance,
     after_failure,
 )
+from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, Reach, engine_mark, reach_of
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
 from clawtop.core.rotation.order import cooling_check, first_profile, next_profile, order_ids
 from clawtop.core.rotation.pins import resolve_override
 from clawtop.engine.drive.attempt import Attempt
-from clawtop.engine.drive.desk import Desk, failure_reason
+from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import NOT_ROTATABLE, Answer, Turn
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
+
+ENDPOINT_TRIES = 2
+ENDPOINT_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 2.0
+"""An endpoint that fails is asked again after a pause that doubles, and by no third account in a row."""
 
 ASSISTANT_PHASES = frozenset({"first-byte", "idle", "total"})
 """Timeouts of the answer; one of the connection belongs to the prompt. An overload is always the answer's: OpenClaw
@@ -75,6 +82,7 @@ class ModelRun:
         self._current: str | None = None
         self._running: asyncio.Task[Answer] | None = None
         self._forced = False
+        self._origin = desk.origin(turn.asked.agent, model)
 
     async def run(self) -> Answer:
         """The model's answer, from the first profile that gives one.
@@ -113,6 +121,7 @@ class ModelRun:
     async def _round(self) -> Answer | None:
         """One attempt and what follows from it: the answer, or None to go round again."""
         profile = self._choice.by_id.get(self._current) if self._current is not None else None
+        await self._spare_endpoint()
         self._forced = False
         self._running = asyncio.get_running_loop().create_task(self._attempt(profile))
         try:
@@ -132,6 +141,7 @@ class ModelRun:
             raise
         finally:
             self._running = None
+        self._turn.endpoint_failures.pop(self._origin, None)
         if profile is not None:
             self._desk.mark(self._turn, profile, self._model, None)
         return answer
@@ -149,7 +159,9 @@ class ModelRun:
 
     async def _failed(self, profile: Profile | None, error: ProviderError) -> None:
         """Carry out what follows; returns when there is another attempt to make, else raises the error."""
-        reason = failure_reason(error)
+        reason = error.reason
+        self._turn.reasons.append(reason)
+        endpoint_down = self._count_endpoint(error)
         self._turn.teller.tell(
             EventKind.FAILURE,
             f"{self._model} failed: {error.message}",
@@ -159,6 +171,7 @@ class ModelRun:
             data=error.facts(),
         )
         stage, signals = self._signals(error, reason)
+        signals = replace(signals, every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
         rules = self._desk.rules
         self._state, effects = after_failure(stage, self._state, signals, rules)
         rotated = False
@@ -171,6 +184,26 @@ class ModelRun:
             self._state, effects = after_advance(self._state, rotated, rules)
             for effect in effects:
                 await self._carry_out(effect, profile, error)
+
+    def _count_endpoint(self, error: ProviderError) -> bool:
+        """Count a failure of the endpoint; True when it failed for so many in a row that it counts as down.
+
+        What does not speak the api at all does so for every account.
+        """
+        failures = self._turn.endpoint_failures
+        if error.reason not in ENDPOINT_REASONS:
+            failures.pop(self._origin, None)
+            return False
+        weight = ENDPOINT_TRIES if error.kind is ErrorKind.PROTOCOL else 1
+        failures[self._origin] = failures.get(self._origin, 0) + weight
+        return failures[self._origin] >= ENDPOINT_TRIES
+
+    async def _spare_endpoint(self) -> None:
+        """Pause before an endpoint that has just failed is asked again."""
+        failed = self._turn.endpoint_failures.get(self._origin, 0)
+        if failed:
+            seconds = min(ENDPOINT_PAUSE_S * 2 ** (failed - 1), LONGEST_PAUSE_S)
+            await self._pause(seconds * (0.75 + random.random() / 2))  # noqa: S311 - spreads retries, no secret
 
     def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[Stage, Signals]:
         if isinstance(error, CompactionAbortedError):
@@ -193,7 +226,9 @@ class ModelRun:
     async def _carry_out(self, effect: Effect, profile: Profile | None, error: ProviderError) -> None:
         match effect:
             case Mark(reason) if profile is not None and _is_the_providers(error):
-                self._desk.mark(self._turn, profile, self._model, reason)
+                marked = engine_mark(reason, self._desk.layout.semantics.marking)
+                if marked is not None:
+                    self._desk.mark(self._turn, profile, self._model, marked)
             case Backoff(ms) if ms > 0:
                 await self._pause(ms / 1000)
             case Log(action, reason):

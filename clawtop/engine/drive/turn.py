@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clawtop.clock import Clock
-from clawtop.core.model import ModelRef
+from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rotation.pins import Pin
 from clawtop.core.session.admission import OnContention
 from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem, Teller
@@ -59,6 +59,9 @@ class Answer:
     Attributes:
         session_file: where it was written: another file than was asked for after a fork.
         attempts: provider requests that the turn took.
+        stop_reason: stop, length, toolUse, filter or refusal.
+        tool_calls: tools that the model asked for beside its words; they were dropped.
+        filtered: what the provider's filter found, where it cut the reply.
     """
 
     text: str
@@ -71,6 +74,8 @@ class Answer:
     forked_from: Path | None
     attempts: int
     duration_ms: int
+    tool_calls: tuple[str, ...] = ()
+    filtered: str | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +87,9 @@ class Turn:
         session_file, session_id: where the turn goes on: they change when the session is forked.
         requests: provider requests so far.
         streamed: characters of the reply that the running attempt has given out.
+        endpoint_failures: origin -> failures in a row that were the endpoint's; one answer of it ends the row.
+        overflowed: the largest context window that the conversation did not fit into, in tokens.
+        reasons: why the attempts of this round over the models failed.
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
     """
 
@@ -99,6 +107,9 @@ class Turn:
     phase: str = "waiting-lane"
     phases: list[Phase] = field(default_factory=list)
     advance: Callable[[], str | None] | None = None
+    endpoint_failures: dict[str, int] = field(default_factory=dict)
+    reasons: list[FailureReason] = field(default_factory=list)
+    overflowed: int = 0
 
     def enter(self, phase: str) -> None:
         """Say where the run is."""

@@ -6,55 +6,35 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
+    Block,
     Endpoint,
-    Finished,
+    Image,
     Prompt,
     ReplyPart,
-    TextDelta,
+    Text,
+    ToolCall,
+    ToolResult,
     Usage,
     joined_url,
-    merged_turns,
+    merged,
 )
-from clawtop.engine.providers.errors import from_event, not_the_protocol
+from clawtop.engine.providers.reply import Reply
 
 API_VERSION = "2023-06-01"
 OAUTH_BETA = "oauth-2025-04-20"
 DEFAULT_MAX_TOKENS = 4096
-STOP_REASONS: Mapping[str, str] = {"max_tokens": "length", "tool_use": "toolUse", "refusal": "error"}
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Usage(_Wire):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
-class _Message(_Wire):
-    id: str | None = None
-    model: str | None = None
-    usage: _Usage = _Usage()
-
-
-class _Delta(_Wire):
-    type: str | None = None
-    text: str | None = None
-    stop_reason: str | None = None
-
-
-class _Event(_Wire):
-    type: str
-    message: _Message | None = None
-    delta: _Delta | None = None
-    usage: _Usage | None = None
-    error: dict[str, Any] | None = None
+STOP_REASONS: Mapping[str, str] = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "toolUse",
+    "refusal": "refusal",
+    "sensitive": "filter",
+}
+THINKING_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
+ADAPTIVE = ("opus-4-6", "opus-4.6", "opus-4-7", "opus-4.7", "sonnet-4-6", "sonnet-4.6")
+"""Models that take an effort instead of a budget of thinking tokens."""
 
 
 class AnthropicMessages:
@@ -62,8 +42,9 @@ class AnthropicMessages:
 
     kind = "anthropic-messages"
 
-    def url(self, base_url: str) -> str:
-        return joined_url(base_url, "/v1/messages")
+    def url(self, endpoint: Endpoint, model: str) -> str:  # noqa: ARG002 - other wires name the model here
+        base = endpoint.base_url.partition("?")[0].rstrip("/")
+        return joined_url(endpoint.base_url, "/messages" if base.endswith("/v1") else "/v1/messages")
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
         headers = {"anthropic-version": API_VERSION}
@@ -77,64 +58,137 @@ class AnthropicMessages:
             headers["anthropic-beta"] = OAUTH_BETA
         return headers
 
-    def body(self, _endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
+    def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:  # noqa: ARG002 - one body for all hosts
+        limit = prompt.max_tokens or DEFAULT_MAX_TOKENS
         body: dict[str, object] = {
             "model": prompt.model,
-            "max_tokens": prompt.max_tokens or DEFAULT_MAX_TOKENS,
-            "messages": merged_turns(prompt.messages),
+            "max_tokens": limit,
+            "messages": [
+                {"role": message.role, "content": message.text}
+                if message.is_plain
+                else {"role": message.role, "content": [_block(block) for block in _results_first(message.blocks)]}
+                for message in merged(prompt.messages)
+            ],
             "stream": True,
         }
-        return {**body, "system": prompt.system} if prompt.system else body
+        if prompt.system:
+            body["system"] = prompt.system
+        if prompt.tool_names:
+            body["tools"] = [
+                {"name": name, "input_schema": {"type": "object", "properties": {}}} for name in prompt.tool_names
+            ]
+            body["tool_choice"] = {"type": "none"}
+        thinking = _thinking(prompt, limit)
+        if prompt.temperature is not None and not thinking:
+            body["temperature"] = prompt.temperature
+        return {**body, **thinking, **prompt.params}
 
-    def decoder(self, endpoint: Endpoint) -> _AnthropicDecoder:
-        return _AnthropicDecoder(endpoint.provider)
+    def decoder(self, endpoint: Endpoint) -> AnthropicDecoder:
+        return AnthropicDecoder(endpoint.provider)
 
 
-class _AnthropicDecoder:
+def _thinking(prompt: Prompt, limit: int) -> dict[str, object]:
+    level = prompt.thinking
+    if level is None or level == "off":
+        return {}
+    if any(name in prompt.model for name in ADAPTIVE):
+        effort = {"minimal": "low", "xhigh": "max"}.get(level, level)
+        return {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+    budget = THINKING_BUDGETS.get(level)
+    if budget is None:
+        return {}
+    return {"thinking": {"type": "enabled", "budget_tokens": budget}, "max_tokens": max(limit, budget + 1024)}
+
+
+def _results_first(blocks: Iterable[Block]) -> list[Block]:
+    """The api wants the results of tools before anything else in a message."""
+    return sorted(blocks, key=lambda block: not isinstance(block, ToolResult))
+
+
+def _block(block: Block) -> dict[str, object]:
+    match block:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Image(mime, data):
+            return {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}
+        case ToolCall(id=id_, name=name, arguments=arguments):
+            return {"type": "tool_use", "id": id_, "name": name, "input": dict(arguments)}
+        case ToolResult(id=id_, text=text, is_error=is_error):
+            content = text or "(no output)"
+            return {"type": "tool_result", "tool_use_id": id_, "content": content, "is_error": is_error}
+
+
+class AnthropicDecoder(Reply):
+    """A reply ends with `message_stop`, or with the stop reason where a server leaves that out."""
+
     def __init__(self, provider: str) -> None:
-        self._provider = provider
-        self._message = _Message()
-        self._counts = _Usage()
-        self._stop_reason: str | None = None
-        self.done = False
+        super().__init__(provider)
+        self._counts: dict[str, Any] = {}
 
-    def feed(self, data: str) -> Iterable[ReplyPart]:
-        try:
-            event = _Event.model_validate_json(data)
-        except ValidationError:
-            raise not_the_protocol(
-                self._provider, "the reply holds an event that is not a message event", data
-            ) from None
-        if event.type == "error":
-            raise from_event(self._provider, event.error or {})
-        if event.usage is not None:
-            self._count(event.usage)
-        if event.type == "message_start" and event.message is not None:
-            self._message = event.message
-            self._count(event.message.usage)
-        elif event.type == "content_block_delta" and event.delta is not None and event.delta.text:
-            return (TextDelta(event.delta.text),)
-        elif event.type == "message_delta" and event.delta is not None:
-            self._stop_reason = event.delta.stop_reason or self._stop_reason
-        elif event.type == "message_stop":
-            self.done = True
+    def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:
+        if event == "message" or (value.get("role") == "assistant" and "content" in value):
+            return self._whole(value)
+        kind = reading.text(value.get("type")) or event
+        self._count(value.get("usage"))
+        delta = reading.obj(value.get("delta"))
+        match kind:
+            case "message_start":
+                message = reading.obj(value.get("message"))
+                self.id = reading.name(message.get("id")) or self.id
+                self.model = reading.name(message.get("model")) or self.model
+                self._count(message.get("usage"))
+                return self.parts(message.get("content"))
+            case "content_block_start":
+                return self._begun(reading.obj(value.get("content_block")))
+            case "message_delta":
+                self._stopped(delta.get("stop_reason"))
+            case "message_stop":
+                self.done = True
+            case "ping":
+                pass
+            case _ if delta:
+                return self._piece(delta)
+            case _:
+                pass
         return ()
 
-    def finish(self) -> ReplyPart | None:
-        if not self.done:
-            return None
-        counts = self._counts
-        return Finished(
-            stop_reason=STOP_REASONS.get(self._stop_reason or "", "stop"),
-            usage=Usage(
-                input=counts.input_tokens or 0,
-                output=counts.output_tokens or 0,
-                cache_read=counts.cache_read_input_tokens or 0,
-                cache_write=counts.cache_creation_input_tokens or 0,
-            ),
-            response_id=self._message.id,
-            model=self._message.model,
-        )
+    def _whole(self, value: Mapping[str, Any]) -> Iterable[ReplyPart]:
+        """An answer that is no stream."""
+        self.id = reading.name(value.get("id"))
+        self.model = reading.name(value.get("model"))
+        self._count(value.get("usage"))
+        self._stopped(value.get("stop_reason") or "end_turn")
+        self.done = True
+        parts: list[ReplyPart] = []
+        for block in reading.items(value.get("content")):
+            parts += self._begun(block)
+        return parts or self.parts(value.get("content"))
 
-    def _count(self, usage: _Usage) -> None:
-        self._counts = self._counts.model_copy(update=usage.model_dump(exclude_none=True))
+    def _begun(self, block: Mapping[str, Any]) -> list[ReplyPart]:
+        if "tool_use" in reading.text(block.get("type")):
+            return [self.tool(block.get("name"))]
+        return self.parts(block)
+
+    def _piece(self, delta: Mapping[str, Any]) -> list[ReplyPart]:
+        if delta.get("partial_json") is not None:
+            return [self.tool(None)]
+        return self.parts(delta.get("text"), delta.get("thinking"))
+
+    def _stopped(self, reason: object) -> None:
+        if isinstance(reason, str) and reason:
+            self.stop = STOP_REASONS.get(reason, "stop")
+            if self.stop in {"refusal", "filter"}:
+                self.filtered = reason
+
+    def _count(self, usage: object) -> None:
+        found = {name: count for name, count in reading.obj(usage).items() if count is not None}
+        if not found:
+            return
+        self._counts |= found
+        counts = self._counts
+        self.usage = Usage(
+            input=reading.count(counts.get("input_tokens")),
+            output=reading.count(counts.get("output_tokens")),
+            cache_read=reading.count(counts.get("cache_read_input_tokens")),
+            cache_write=reading.count(counts.get("cache_creation_input_tokens")),
+        )

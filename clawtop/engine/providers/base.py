@@ -1,14 +1,14 @@
 """What a provider call is made of: an endpoint, a prompt, time limits, and the parts of a streamed reply.
 
 Nothing here touches the network or holds a secret in a representation; `http.py` makes the calls and the api
-modules (`anthropic.py`, `openai.py`) know what the two wires look like.
+modules (`anthropic.py`, `openai.py`, `responses.py`, ...) know what the wires look like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from clawtop.store.provider.secrets import Secret
 
@@ -19,33 +19,135 @@ class Timeouts:
 
     Attributes:
         connect: until the connection (and TLS) stands.
-        first_byte: from the request's first byte out to the reply's first byte of content in.
-        idle: between two pieces of content, keep-alive comments included.
+        first_byte: from the request's first byte out to the reply's first piece of content in.
+        idle: between two pieces of content; keep-alives and pings are none.
         total: from beginning to end.
+        late: from when on a provider's 408, 499, 504 or 524 is believed to mean that time passed.
     """
 
     connect: float | None = 10.0
     first_byte: float | None = 120.0
     idle: float | None = 120.0
-    total: float | None = None
+    total: float | None = 600.0
+    late: float = 10.0
+
+
+# --- what is asked -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a prompt. `role` is "user" or "assistant"."""
+class Text:
+    """Words."""
 
-    role: str
     text: str
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture: its MIME type and its bytes in base64."""
+
+    mime: str
+    data: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The assistant's call of a tool."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave back for the call `id`."""
+
+    id: str
+    name: str
+    text: str
+    is_error: bool = False
+
+
+Block = Text | Image | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a prompt. `role` is "user" or "assistant"; tool results are the user's, as on most wires."""
+
+    role: str
+    content: str | tuple[Block, ...]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The content as blocks; empty texts are left out."""
+        if isinstance(self.content, str):
+            return (Text(self.content),) if self.content else ()
+        return tuple(block for block in self.content if not isinstance(block, Text) or block.text)
+
+    @property
+    def is_plain(self) -> bool:
+        """Only words, so that the wires' plain form serves."""
+        return isinstance(self.content, str) or all(isinstance(block, Text) for block in self.content)
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text))
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked: the conversation so far, oldest first, ending with the user's message."""
+    """What is asked: the conversation so far, oldest first, ending with the user's message.
+
+    Attributes:
+        thinking: the level of reasoning (minimal, low, medium, high, xhigh); None: the model's default.
+        params: further fields of the request's body as the configuration gives them; they win over ours.
+        session_id: lets providers reuse what they cached for this session.
+    """
 
     model: str
     messages: tuple[Message, ...]
     system: str | None = None
     max_tokens: int | None = None
+    temperature: float | None = None
+    thinking: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    session_id: str | None = None
+
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        """The tools that the history calls: wires that carry calls want them declared."""
+        names = (
+            block.name
+            for message in self.messages
+            for block in message.blocks
+            if isinstance(block, ToolCall | ToolResult) and block.name
+        )
+        return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the connection is made. Equal values share a connection pool.
+
+    Attributes:
+        ca, cert, key: PEM texts or paths; `passphrase` opens the key. Secrets stay out of representations.
+        server_name: the name that the certificate must have, where it is not the URL's.
+        insecure: the certificate is not checked, because the configuration says so.
+        proxy: the proxy's URL; None: none.
+    """
+
+    ca: str | None = field(default=None, repr=False)
+    cert: str | None = field(default=None, repr=False)
+    key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    insecure: bool = False
+    proxy: str | None = field(default=None, repr=False)
+
+
+DIRECT = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +156,18 @@ class Endpoint:
 
     Attributes:
         provider: the provider's id in openclaw.json.
-        api: "anthropic-messages" or "openai-completions".
+        api: a key of `http.APIS`.
         base_url: as configured; the credential goes to this origin and nowhere else.
         secret: the key, token or access token, or None for a local server that wants none.
         credential_type: "api_key", "token" or "oauth"; decides which header carries it.
         headers: extra headers of the configuration; they win over ours. Never shown: they may hold secrets.
         bearer: the configuration asks for the Authorization header (`authHeader`).
+        auth: (header, value) that stands in for the api's own way to authenticate (`request.auth`).
+        compat: what the model's server does differently, as OpenClaw's `compat` names it.
+        network: TLS and proxy.
+        account: the account's id, where the wire wants it beside the token.
+        region: of clouds that have regions.
+        sign: signs a request (method, url, headers, body) where no key goes along (AWS SigV4).
     """
 
     provider: str
@@ -69,6 +177,21 @@ class Endpoint:
     credential_type: str = "api_key"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     bearer: bool = False
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    compat: Mapping[str, Any] = field(default_factory=dict)
+    network: Network = DIRECT
+    account: str | None = None
+    region: str | None = None
+    sign: Signer | None = field(default=None, repr=False)
+
+
+class Signer(Protocol):
+    """Signs one request; returns the headers to add."""
+
+    def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]: ...
+
+
+# --- what comes back ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +216,31 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """Content that is not the reply's text: thinking, or a tool's arguments. It shows that the model works."""
+
+    thinking: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The reply ended the way its api ends replies. `stop_reason` is OpenClaw's: stop, length, toolUse or error."""
+    """The reply ended the way its api ends replies.
+
+    Attributes:
+        stop_reason: stop, length, toolUse, filter (cut by a content filter), refusal or error.
+        tool_calls: names of the tools that the model asked for; clawtop runs none.
+        filtered: the provider's own word for what its filter found.
+    """
 
     stop_reason: str
     usage: Usage
     response_id: str | None = None
     model: str | None = None
+    tool_calls: tuple[str, ...] = ()
+    filtered: str | None = None
 
 
-ReplyPart = TextDelta | Finished
+ReplyPart = TextDelta | Progress | Finished
 
 
 class Decoder(Protocol):
@@ -111,10 +249,14 @@ class Decoder(Protocol):
     done: bool
     """The api's own last event has come; the server may still keep the connection open."""
 
-    def feed(self, data: str) -> Iterable[ReplyPart]:
-        """The parts that one event's data gives; often none."""
+    @property
+    def complete(self) -> bool:
+        """The reply has its end, though more (its usage) may follow."""
 
-    def finish(self) -> ReplyPart | None:
+    def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
+        """The parts that one event gives; often none. `event` is its name, where it has one."""
+
+    def finish(self) -> Finished | None:
         """The end of the bytes: the closing part if the reply is complete, else None."""
 
 
@@ -123,7 +265,7 @@ class Api(Protocol):
 
     kind: str
 
-    def url(self, base_url: str) -> str:
+    def url(self, endpoint: Endpoint, model: str) -> str:
         """Where prompts are posted."""
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
@@ -136,16 +278,20 @@ class Api(Protocol):
         """A fresh decoder for one reply."""
 
 
-def merged_turns(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """Messages as both wires want them: neighbours of one role joined, empty ones left out."""
-    turns: list[dict[str, str]] = []
+def merged(messages: Iterable[Message]) -> list[Message]:
+    """Messages as all wires want them: neighbours of one role joined, empty ones left out."""
+    turns: list[Message] = []
     for message in messages:
-        if not message.text:
+        if not message.blocks:
             continue
-        if turns and turns[-1]["role"] == message.role:
-            turns[-1]["content"] += "\n\n" + message.text
+        if turns and turns[-1].role == message.role:
+            before = turns[-1]
+            if before.is_plain and message.is_plain:
+                turns[-1] = Message(message.role, f"{before.text}\n\n{message.text}")
+            else:
+                turns[-1] = Message(message.role, (*before.blocks, *message.blocks))
         else:
-            turns.append({"role": message.role, "content": message.text})
+            turns.append(message)
     return turns
 
 
@@ -153,3 +299,8 @@ def joined_url(base_url: str, path: str) -> str:
     """`base_url` with `path` appended; a query string of the base stays at the end."""
     base, mark, query = base_url.partition("?")
     return base.rstrip("/") + path + mark + query
+
+
+def bearer(endpoint: Endpoint) -> dict[str, str]:
+    """The credential as a bearer token; nothing without one."""
+    return {"authorization": f"Bearer {endpoint.secret.reveal()}"} if endpoint.secret is not None else {}

@@ -1,41 +1,66 @@
-"""One request, one stream, over httpx: no retries, no redirects, no proxies or credentials from the environment."""
+"""One request, one stream, over httpx: no retries, no redirects, no proxies or credentials from the environment.
+
+Every wait has a limit. The clock of content runs from one piece of content to the next: bytes that say nothing -
+comments, pings, empty deltas - do not wind it up.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
-from httpx_sse import EventSource
 
 from clawtop.clock import Clock, Deadline
+from clawtop.core.model import FailureReason
 from clawtop.engine.providers.anthropic import AnthropicMessages
-from clawtop.engine.providers.base import Api, Decoder, Endpoint, Prompt, ReplyPart, TextDelta, Timeouts
+from clawtop.engine.providers.base import (
+    Api,
+    Decoder,
+    Endpoint,
+    Finished,
+    Network,
+    Progress,
+    Prompt,
+    ReplyPart,
+    TextDelta,
+    Timeouts,
+)
 from clawtop.engine.providers.errors import (
     ErrorKind,
     ProviderError,
+    broke_off,
     error_object,
     from_event,
     from_status,
+    not_spoken,
     not_the_protocol,
 )
+from clawtop.engine.providers.framing import Frames, FrameTooLargeError
+from clawtop.engine.providers.network import tls_context
 from clawtop.engine.providers.openai import OpenAiCompletions
 
 APIS: Mapping[str, Api] = {api.kind: api for api in (AnthropicMessages(), OpenAiCompletions())}
 ERROR_BODY_LIMIT = 64 * 1024
-EVENT_LIMIT = 4 * 1024 * 1024
 DRAIN_SECONDS = 0.1
+CLOSING_SECONDS = 0.5
+"""How long a reply that has its end is waited for to say the rest: its usage, the end marker."""
 KEEPALIVE_SECONDS = 2.0
 """Short: a server that closes an idle connection in the moment of reuse looks like a broken provider."""
+CERTIFICATE = "CERT_VERIFY_FAILED"
+CONNECTING = 64
+"""Connections that are made at once: the clock of one that waits for its turn does not run."""
 
 
 class ProviderClient:
-    """The HTTP client that all runs of one event loop share.
+    """The HTTP client that all runs of one event loop share: one pool for each way to make connections.
 
     Raises ProviderError, and nothing else, for whatever a provider or the way to it does wrong. Cancelling a stream
     closes its connection.
@@ -43,27 +68,24 @@ class ProviderClient:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,  # noqa: S113 - _Limits has every wait in hand
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS),
-            headers={"user-agent": "clawtop"},
-        )
+        self._clients: dict[Network, httpx.AsyncClient] = {}
+        self._connecting = asyncio.Semaphore(CONNECTING)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        clients, self._clients = tuple(self._clients.values()), {}
+        for client in clients:
+            await client.aclose()
 
     async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncGenerator[ReplyPart, None]:
         """Ask once and yield the reply's parts; the last one is `Finished`.
 
         Raises:
             ProviderError: no connection, an error status, an error event, a limit passed, an answer that is not the
-                api's, a reply that breaks off, or a reply without content.
+                api's, a reply that breaks off, or a reply without words.
         """
         api = APIS.get(endpoint.api)
         if api is None:
-            raise not_the_protocol(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
+            raise not_spoken(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
         limits = _Limits(endpoint.provider, timeouts, self._clock)
         try:
             response = await self._send(api, endpoint, prompt, limits)
@@ -71,60 +93,154 @@ class ProviderClient:
                 async for part in self._parts(endpoint, api.decoder(endpoint), response, limits):
                     yield part
             finally:
-                await response.aclose()
+                with suppress(Exception):
+                    await response.aclose()
         except httpx.HTTPError as error:
             raise _broken(endpoint.provider, error) from None
         except (httpx.InvalidURL, ValueError) as error:
-            raise not_the_protocol(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
+            raise not_spoken(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
+
+    def _client(self, endpoint: Endpoint) -> httpx.AsyncClient:
+        network = endpoint.network
+        if network not in self._clients:
+            self._clients[network] = httpx.AsyncClient(
+                trust_env=False,
+                follow_redirects=False,
+                timeout=None,  # noqa: S113 - _Limits has every wait in hand
+                limits=httpx.Limits(
+                    max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
+                ),
+                headers={"user-agent": "clawtop"},
+                verify=tls_context(network),
+                proxy=network.proxy,
+            )
+        return self._clients[network]
 
     async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: _Limits) -> httpx.Response:
-        request = self._client.build_request(
-            "POST",
-            api.url(endpoint.base_url),
-            json=api.body(endpoint, prompt),
-            headers={
-                "accept": "text/event-stream",
-                "accept-encoding": "identity",
-                **api.headers(endpoint),
-                **endpoint.headers,
-            },
-            extensions={"trace": limits.on_trace},
+        url = api.url(endpoint, prompt.model)
+        content = json.dumps(api.body(endpoint, prompt), ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass" if endpoint.sign is None else "replace"
         )
-        async with limits.until_answer():
-            response = await self._client.send(request, stream=True)
-        response.stream = _Guarded(response.stream, limits)
-        return response
+        headers = {
+            "accept": "text/event-stream",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            **_own_way(api.headers(endpoint), endpoint),
+            **endpoint.headers,
+        }
+        if endpoint.sign is not None:
+            headers |= endpoint.sign("POST", url, headers, content)
+        extensions: dict[str, Any] = {"trace": limits.on_trace}
+        if endpoint.network.server_name is not None:
+            extensions["sni_hostname"] = endpoint.network.server_name
+        client = self._client(endpoint)
+        request = client.build_request("POST", url, content=content, headers=headers, extensions=extensions)
+        async with limits.until_answer(self._connecting):
+            return await client.send(request, stream=True)
 
     async def _parts(
         self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: _Limits
     ) -> AsyncIterator[ReplyPart]:
         provider = endpoint.provider
         if not response.is_success:
-            body = await _excerpt(response)
-            raise from_status(provider, response.status_code, response.headers, body, self._clock.now_ms())
+            body = await _excerpt(response, limits)
+            now, took = self._clock.now_ms(), limits.elapsed()
+            raise from_status(provider, response.status_code, response.headers, body, now, took, limits.late)
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != "text/event-stream":
-            raise _not_a_stream(provider, content_type, await _excerpt(response))
-        said_something = False
-        async with aclosing(EventSource(response).aiter_sse()) as events:
-            async for event in events:
-                for part in decoder.feed(event.data) if event.data else ():
+        if content_type in {"text/html", "application/xhtml+xml"}:
+            raise _not_a_stream(provider, content_type, await _excerpt(response, limits))
+        said_something, end = False, None
+        frames = response.aiter_bytes()
+        async with aclosing(_events(frames, endpoint, limits, decoder)) as events:
+            async for event, data in events:
+                for part in _decoded(decoder, event, data, limits, self._clock):
                     said_something = said_something or (isinstance(part, TextDelta) and not part.text.isspace())
-                    yield part
+                    if not isinstance(part, Progress) or part.thinking:
+                        yield part
                 if decoder.done:
                     break
             end = decoder.finish()
             if end is None:
-                raise ProviderError(
-                    ErrorKind.TRANSPORT,
-                    "the reply broke off before its end",
-                    provider=provider,
-                    code="ECONNRESET",
-                )
-            if not said_something:
-                raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
+                raise broke_off(provider)
+            _judge(provider, end, said_something=said_something)
             yield end
-            await limits.drain(events)
+            if decoder.done:
+                await limits.drain(events)
+
+
+def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
+    """The api's headers, with the way to authenticate that the configuration asks for (`request.auth`)."""
+    if endpoint.auth is None:
+        return headers
+    kept = {name: value for name, value in headers.items() if name not in {"authorization", "x-api-key", "api-key"}}
+    return {**kept, endpoint.auth[0].lower(): endpoint.auth[1]}
+
+
+async def _events(
+    chunks: AsyncIterator[bytes], endpoint: Endpoint, limits: _Limits, decoder: Decoder
+) -> AsyncGenerator[tuple[str, str], None]:
+    """The events of a body, each wait for the next bytes within its limit.
+
+    A reply that has its end is complete, whether the connection then ends, breaks or stays open.
+    """
+    frames = FRAMINGS.get(endpoint.api, Frames)()
+    try:
+        while True:
+            try:
+                async with limits.until_bytes(closing=decoder.complete):
+                    chunk = await anext(chunks, None)
+            except (ProviderError, httpx.HTTPError):
+                if decoder.complete:
+                    return
+                raise
+            if chunk is None:
+                break
+            for frame in frames.feed(chunk):
+                yield frame
+        for frame in frames.rest():
+            yield frame
+    except FrameTooLargeError as error:
+        raise not_the_protocol(endpoint.provider, str(error)) from None
+
+
+FRAMINGS: dict[str, type[Frames]] = {}
+"""Api kinds whose bodies are framed in a way of their own."""
+
+
+def _decoded(decoder: Decoder, event: str, data: str, limits: _Limits, clock: Clock) -> Iterator[ReplyPart]:
+    try:
+        for part in decoder.feed(event, data):
+            limits.got_content()
+            yield part
+    except ProviderError as error:
+        if error.kind is not ErrorKind.IN_STREAM:
+            raise
+        raise limits.seen_late(error, clock.now_ms()) from None
+
+
+def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
+    """Raise what a reply without words is."""
+    if said_something:
+        return
+    if end.stop_reason in {"filter", "refusal"}:
+        what = end.filtered or end.stop_reason
+        raise ProviderError(
+            ErrorKind.FILTERED, f"the provider refused the content ({what})", provider=provider, code=end.stop_reason
+        )
+    if end.tool_calls:
+        names = ", ".join(end.tool_calls[:8])
+        raise ProviderError(
+            ErrorKind.TOOLS,
+            f"the model only asked for tools ({names}), which clawtop does not run",
+            provider=provider,
+            code="tool_calls",
+            hint="drive it through the gateway, which runs its tools",
+        )
+    if end.stop_reason == "length":
+        raise ProviderError(
+            ErrorKind.EMPTY, "the reply reached its token limit before its first word", provider=provider, code="length"
+        )
+    raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 
 
 class _Limits:
@@ -134,24 +250,50 @@ class _Limits:
         self._provider = provider
         self._timeouts = timeouts
         self._clock = clock
+        self._began = clock.monotonic()
         self._end = self._at(timeouts.total)
-        self._first_byte_end: float | None = None
+        self._content_end: float | None = None
         self._phase = "connect"
         self._waiting: Deadline | None = None
+        self._turn: asyncio.Semaphore | None = None
+
+    @property
+    def late(self) -> float:
+        return self._timeouts.late
+
+    def elapsed(self) -> float:
+        """Seconds since the call began."""
+        return self._clock.monotonic() - self._began
 
     async def on_trace(self, name: str, _info: Mapping[str, Any]) -> None:
         """httpcore says that the connection stands and the request is going out."""
         if name.endswith("send_request_headers.started") and self._phase == "connect":
             self._phase = "first-byte"
-            self._first_byte_end = self._at(self._timeouts.first_byte)
+            self._content_end = self._at(self._timeouts.first_byte)
             if self._waiting is not None:
-                self._waiting.reschedule(self._sooner(self._first_byte_end))
+                self._waiting.reschedule(self._sooner(self._content_end))
+            self._give_turn_back()
 
-    def until_answer(self) -> AbstractAsyncContextManager[None]:
-        return self._until(self._at(self._timeouts.connect))
+    @asynccontextmanager
+    async def until_answer(self, turn: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Until the answer's headers are here; the clock of the connection runs from when it is its turn."""
+        async with self._until(None):
+            await turn.acquire()
+        self._turn = turn
+        try:
+            async with self._until(self._at(self._timeouts.connect)):
+                yield
+        finally:
+            self._give_turn_back()
 
-    def until_bytes(self) -> AbstractAsyncContextManager[None]:
-        return self._until(self._first_byte_end if self._phase == "first-byte" else self._at(self._timeouts.idle))
+    def _give_turn_back(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.release()
+
+    def until_bytes(self, *, closing: bool = False) -> AbstractAsyncContextManager[None]:
+        """Until the next bytes of the answer are here; not for long where it has its end already."""
+        return self._until(self._at(CLOSING_SECONDS) if closing else self._content_end)
 
     @asynccontextmanager
     async def _until(self, deadline: float | None) -> AsyncIterator[None]:
@@ -164,8 +306,15 @@ class _Limits:
         finally:
             self._waiting = None
 
-    def got_bytes(self) -> None:
+    def got_content(self) -> None:
+        """The reply went on."""
         self._phase = "idle"
+        self._content_end = self._at(self._timeouts.idle)
+
+    def seen_late(self, error: ProviderError, now_ms: int) -> ProviderError:
+        """An error event again, with the time that it took and the provider's own time."""
+        body = error_object(error.body) or {"message": error.message, "code": error.code, "status": error.status}
+        return from_event(self._provider, body, now_ms=now_ms, elapsed_s=self.elapsed(), late_s=self._timeouts.late)
 
     async def drain(self, events: AsyncIterator[object]) -> None:
         """Read a finished reply to its end, so that the connection can be used again; not for long."""
@@ -199,49 +348,21 @@ class _Limits:
         return min(ends) if ends else None
 
 
-class _Guarded(httpx.AsyncByteStream):
-    """A body whose every wait has a limit, and whose lines cannot grow without end."""
-
-    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream, limits: _Limits) -> None:
-        if not isinstance(stream, httpx.AsyncByteStream):
-            raise TypeError("an async client gave a sync stream")
-        self._stream = stream
-        self._limits = limits
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._stream)
-        since_newline = 0
-        while True:
-            async with self._limits.until_bytes():
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return
-            self._limits.got_bytes()
-            newline = chunk.rfind(b"\n")
-            since_newline = since_newline + len(chunk) if newline < 0 else len(chunk) - newline
-            if since_newline > EVENT_LIMIT:
-                raise httpx.RemoteProtocolError(f"one line of the reply exceeds {EVENT_LIMIT} bytes")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-async def _excerpt(response: httpx.Response) -> str:
+async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
     """The beginning of a body that is not a reply. What breaks while it is read is less telling than the status."""
     body = bytearray()
+    chunks = response.aiter_bytes()
     with suppress(httpx.HTTPError, ProviderError):
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) >= ERROR_BODY_LIMIT:
+        while len(body) < ERROR_BODY_LIMIT:
+            async with limits.until_bytes(closing=True):
+                chunk = await anext(chunks, None)
+            if chunk is None:
                 break
+            body += chunk
     return bytes(body[:ERROR_BODY_LIMIT]).decode("utf-8", "replace")
 
 
 def _not_a_stream(provider: str, content_type: str, body: str) -> ProviderError:
-    error = error_object(body) if content_type.endswith("json") else None
-    if error is not None and "message" in error:
-        return from_event(provider, error)
     return not_the_protocol(provider, f"the answer is {content_type or 'of no stated type'}, not an event stream", body)
 
 
@@ -250,7 +371,10 @@ def _broken(provider: str, error: httpx.HTTPError) -> ProviderError:
     if isinstance(error, httpx.ProtocolError | httpx.ReadError | httpx.WriteError | httpx.CloseError):
         code = code or "ECONNRESET"
     words = f"{type(error).__name__}: {error}".rstrip(": ")
-    return ProviderError(ErrorKind.TRANSPORT, f"{words} ({code})" if code else words, provider=provider, code=code)
+    certificate = FailureReason.TLS_CERTIFICATE if code == CERTIFICATE else None
+    return ProviderError(
+        ErrorKind.TRANSPORT, f"{words} ({code})" if code else words, provider=provider, code=code, reason=certificate
+    )
 
 
 def _errno_name(error: BaseException) -> str | None:
@@ -260,7 +384,7 @@ def _errno_name(error: BaseException) -> str | None:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         if isinstance(current, ssl.SSLCertVerificationError):
-            return "CERT_VERIFY_FAILED"
+            return CERTIFICATE
         if isinstance(current, socket.gaierror):
             return "EAI_AGAIN" if current.errno == socket.EAI_AGAIN else "ENOTFOUND"
         if isinstance(current, OSError) and current.errno is not None and current.errno in errno.errorcode:

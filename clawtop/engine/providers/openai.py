@@ -2,65 +2,52 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
     Endpoint,
-    Finished,
+    Image,
+    Message,
     Prompt,
     ReplyPart,
-    TextDelta,
+    Text,
+    ToolCall,
+    ToolResult,
     Usage,
+    bearer,
     joined_url,
-    merged_turns,
+    merged,
 )
-from clawtop.engine.providers.errors import from_event, not_the_protocol
+from clawtop.engine.providers.errors import from_event
+from clawtop.engine.providers.reply import Reply
 
 DONE = "[DONE]"
 NATIVE_HOST = "api.openai.com"
 """Its newer models refuse `max_tokens`, the field that everybody else knows."""
 STOP_REASONS: Mapping[str, str] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
     "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
     "tool_calls": "toolUse",
+    "tool_use": "toolUse",
     "function_call": "toolUse",
-    "content_filter": "error",
+    "content_filter": "filter",
+    "content_filtered": "filter",
+    "safety": "filter",
+    "sensitive": "filter",
+    "refusal": "refusal",
+    "error": "error",
+    "network_error": "error",
+    "insufficient_system_resource": "error",
 }
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _PromptDetails(_Wire):
-    cached_tokens: int | None = None
-
-
-class _Usage(_Wire):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-
-
-class _Delta(_Wire):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(_Wire):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _Chunk(_Wire):
-    id: str | None = None
-    model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: _Usage | None = None
-    error: dict[str, Any] | str | None = None
+THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 
 
 class OpenAiCompletions:
@@ -68,77 +55,181 @@ class OpenAiCompletions:
 
     kind = "openai-completions"
 
-    def url(self, base_url: str) -> str:
-        return joined_url(base_url, "/chat/completions")
+    def url(self, endpoint: Endpoint, model: str) -> str:  # noqa: ARG002 - other wires name the model here
+        return joined_url(endpoint.base_url, "/chat/completions")
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
-        return {"authorization": f"Bearer {endpoint.secret.reveal()}"} if endpoint.secret is not None else {}
+        return bearer(endpoint)
 
     def body(self, endpoint: Endpoint, prompt: Prompt) -> dict[str, object]:
-        turns = merged_turns(prompt.messages)
-        if prompt.system:
-            turns.insert(0, {"role": "system", "content": prompt.system})
+        compat = endpoint.compat
         body: dict[str, object] = {
             "model": prompt.model,
-            "messages": turns,
+            "messages": _messages(prompt, compat),
             "stream": True,
-            "stream_options": {"include_usage": True},
         }
-        if not prompt.max_tokens:
-            return body
+        if compat.get("supportsUsageInStreaming") is not False:
+            body["stream_options"] = {"include_usage": True}
         native = urlsplit(endpoint.base_url).hostname == NATIVE_HOST
-        return {**body, "max_completion_tokens" if native else "max_tokens": prompt.max_tokens}
+        if prompt.max_tokens:
+            field = compat.get("maxTokensField") or ("max_completion_tokens" if native else "max_tokens")
+            body[str(field)] = prompt.max_tokens
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        if compat.get("supportsStore") is True:
+            body["store"] = False
+        if prompt.tool_names and compat.get("supportsTools") is not False:
+            body["tools"] = [
+                {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+                for name in prompt.tool_names
+            ]
+            body["tool_choice"] = "none"
+        return {**body, **_thinking(prompt.thinking, compat, native=native), **prompt.params}
 
-    def decoder(self, endpoint: Endpoint) -> _OpenAiDecoder:
-        return _OpenAiDecoder(endpoint.provider)
+    def decoder(self, endpoint: Endpoint) -> OpenAiDecoder:
+        return OpenAiDecoder(endpoint.provider)
 
 
-class _OpenAiDecoder:
-    """A reply is complete once a choice has a finish reason or `[DONE]` arrived: some servers send only one of them."""
+def _thinking(level: str | None, compat: Mapping[str, Any], *, native: bool) -> dict[str, object]:
+    """How a level of thinking is asked for (`compat.thinkingFormat`, `supportsReasoningEffort`)."""
+    if level is None:
+        return {}
+    on = level != "off"
+    efforts = reading.obj(compat.get("reasoningEffortMap"))
+    effort = reading.text(efforts.get(level)) or level
+    match compat.get("thinkingFormat"):
+        case "zai" | "qwen":
+            return {"enable_thinking": on}
+        case "qwen-chat-template":
+            return {"chat_template_kwargs": {"enable_thinking": on, "preserve_thinking": True}}
+        case "deepseek":
+            more = {"reasoning_effort": effort} if on else {}
+            return {"thinking": {"type": "enabled" if on else "disabled"}, **more}
+        case "openrouter":
+            return {"reasoning": {"effort": effort if on else "none"}}
+        case "together":
+            return {"reasoning": {"enabled": on}}
+    if on and compat.get("supportsReasoningEffort", native) is True:
+        return {"reasoning_effort": effort}
+    return {}
 
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
-        self._id: str | None = None
-        self._model: str | None = None
-        self._usage = _Usage()
-        self._finish_reason: str | None = None
-        self.done = False
 
-    def feed(self, data: str) -> Iterable[ReplyPart]:
+def _messages(prompt: Prompt, compat: Mapping[str, Any]) -> list[dict[str, object]]:
+    said: list[dict[str, object]] = []
+    if prompt.system:
+        role = "developer" if compat.get("supportsDeveloperRole") is True and prompt.thinking else "system"
+        said.append({"role": role, "content": prompt.system})
+    for message in merged(prompt.messages):
+        if message.is_plain:
+            said.append({"role": message.role, "content": message.text})
+        elif message.role == "assistant":
+            said.append(_assistant(message))
+        else:
+            said += _user(message, compat)
+    return said
+
+
+def _assistant(message: Message) -> dict[str, object]:
+    calls = [
+        {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": _arguments(block)}}
+        for block in message.blocks
+        if isinstance(block, ToolCall)
+    ]
+    return {"role": "assistant", "content": message.text or None, **({"tool_calls": calls} if calls else {})}
+
+
+def _arguments(call: ToolCall) -> str:
+    return json.dumps(call.arguments, ensure_ascii=False)
+
+
+def _user(message: Message, compat: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Tool results first, each a message of its own, then what the user says."""
+    named = compat.get("requiresToolResultName") is True
+    said: list[dict[str, object]] = [
+        {
+            "role": "tool",
+            "tool_call_id": block.id,
+            "content": block.text or "(no output)",
+            **({"name": block.name} if named and block.name else {}),
+        }
+        for block in message.blocks
+        if isinstance(block, ToolResult)
+    ]
+    content: list[dict[str, object]] = []
+    for block in message.blocks:
+        if isinstance(block, Text):
+            content.append({"type": "text", "text": block.text})
+        elif isinstance(block, Image):
+            content.append({"type": "image_url", "image_url": {"url": f"data:{block.mime};base64,{block.data}"}})
+    if not content:
+        return said
+    if said and compat.get("requiresAssistantAfterToolResult") is True:
+        said.append({"role": "assistant", "content": "I have processed the tool results."})
+    plain = all(part["type"] == "text" for part in content)
+    return [*said, {"role": "user", "content": message.text if plain else content}]
+
+
+class OpenAiDecoder(Reply):
+    """A reply is complete once a choice has a finish reason or `[DONE]` arrived: some servers send only one of them.
+
+    Pieces are read from `delta`, `message` (an answer that is no stream) or `text` (legacy completions).
+    """
+
+    def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
         if data.strip() == DONE:
             self.done = True
             return ()
-        try:
-            chunk = _Chunk.model_validate_json(data)
-        except ValidationError:
-            raise not_the_protocol(
-                self._provider, "the reply holds an event that is not a completion chunk", data
-            ) from None
-        if chunk.error is not None:
-            raise from_event(self._provider, {"message": chunk.error} if isinstance(chunk.error, str) else chunk.error)
-        self._id = chunk.id or self._id
-        self._model = chunk.model or self._model
-        self._usage = chunk.usage or self._usage
+        return super().feed(event, data)
+
+    def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event
+        self.id = reading.name(value.get("id")) or self.id
+        self.model = reading.name(value.get("model")) or self.model
+        if usage := reading.obj(value.get("usage") or reading.obj(value.get("x_groq")).get("usage")):
+            self.usage = _usage(usage)
         parts: list[ReplyPart] = []
-        for choice in chunk.choices or ():
-            self._finish_reason = choice.finish_reason or self._finish_reason
-            text = choice.delta and (choice.delta.content or choice.delta.refusal)
-            if text:
-                parts.append(TextDelta(text))
+        for choice in reading.items(value.get("choices")):
+            if reading.count(choice.get("index")):
+                continue
+            if (error := reading.error_of({"error": choice.get("error")})) is not None:
+                raise from_event(self.provider, error)
+            parts += self._choice(choice)
         return parts
 
-    def finish(self) -> ReplyPart | None:
-        if self._finish_reason is None and not self.done:
-            return None
-        usage = self._usage
-        cached = (usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else 0) or 0
-        return Finished(
-            stop_reason=STOP_REASONS.get(self._finish_reason or "", "stop"),
-            usage=Usage(
-                input=max(0, (usage.prompt_tokens or 0) - cached),
-                output=usage.completion_tokens or 0,
-                cache_read=cached,
-            ),
-            response_id=self._id,
-            model=self._model,
-        )
+    def _choice(self, choice: Mapping[str, Any]) -> list[ReplyPart]:
+        delta = reading.obj(choice.get("delta") or choice.get("message"))
+        thinking = next((delta[name] for name in THINKING_FIELDS if delta.get(name)), None)
+        content = delta.get("content") or choice.get("text")
+        parts = self.parts(content, thinking)
+        if refused := reading.text(delta.get("refusal")):
+            self.filtered = "refusal"
+            parts += self.parts(refused)
+        for call in reading.items(delta.get("tool_calls") or delta.get("function_call")):
+            parts.append(self.tool(reading.obj(call.get("function")).get("name") or call.get("name")))
+        reason = choice.get("finish_reason") or choice.get("native_finish_reason")
+        if isinstance(reason, str) and reason:
+            self.stop = STOP_REASONS.get(reason.lower(), "stop")
+            if self.stop == "filter":
+                self.filtered = _filter(choice) or self.filtered or reason
+            elif self.filtered == "refusal":
+                self.stop = "refusal"
+        return parts
+
+
+def _filter(choice: Mapping[str, Any]) -> str | None:
+    """What Azure's filter found."""
+    found = reading.obj(choice.get("content_filter_results"))
+    names = [name for name, result in found.items() if reading.obj(result).get("filtered") is True]
+    return ", ".join(names) or None
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage:
+    details = reading.obj(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
+    cached = reading.count(details.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"))
+    written = reading.count(details.get("cache_write_tokens"))
+    prompt = reading.count(usage.get("prompt_tokens"), usage.get("input_tokens"))
+    return Usage(
+        input=max(0, prompt - cached - written),
+        output=reading.count(usage.get("completion_tokens"), usage.get("output_tokens")),
+        cache_read=cached,
+        cache_write=written,
+    )

@@ -38,6 +38,8 @@ class ModelEntry:
     id: str
     api: str | None = None
     max_tokens: int | None = None
+    base_url: str | None = None
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class ProviderConfig:
     models: Mapping[str, ModelEntry] = field(default_factory=dict)
     timeout_s: float | None = None
     max_tokens: int | None = None
+    context_window: int | None = None
     bearer: bool = False
     api_key: object = field(default=None, repr=False)
     headers: Mapping[str, object] = field(default_factory=dict, repr=False)
@@ -71,6 +74,14 @@ class ProviderConfig:
     def api_of(self, model: str) -> str:
         entry = self.models.get(model)
         return (entry and entry.api) or self.api
+
+    def base_url_of(self, model: str) -> str:
+        entry = self.models.get(model)
+        return (entry and entry.base_url) or self.base_url
+
+    def context_window_of(self, model: str) -> int | None:
+        entry = self.models.get(model)
+        return (entry and entry.context_window) or self.context_window
 
     def max_tokens_of(self, model: str) -> int | None:
         entry = self.models.get(model)
@@ -160,6 +171,7 @@ def _provider(name: str, raw: Mapping[str, Any]) -> ProviderConfig:
         models={entry.id: entry for entry in map(_model, raw.get("models") or ()) if entry is not None},
         timeout_s=_positive(raw.get("timeoutSeconds")),
         max_tokens=_whole(raw.get("maxTokens")),
+        context_window=_whole(raw.get("contextTokens")) or _whole(raw.get("contextWindow")),
         bearer=raw.get("authHeader") is True,
         api_key=raw.get("apiKey"),
         headers={**_section(raw, "headers"), **_section(request, "headers")},
@@ -169,7 +181,13 @@ def _provider(name: str, raw: Mapping[str, Any]) -> ProviderConfig:
 def _model(raw: object) -> ModelEntry | None:
     if not isinstance(raw, Mapping) or not isinstance(raw.get("id"), str):
         return None
-    return ModelEntry(raw["id"], _text(raw.get("api")), _whole(raw.get("maxTokens")))
+    return ModelEntry(
+        raw["id"],
+        _text(raw.get("api")),
+        _whole(raw.get("maxTokens")),
+        _text(raw.get("baseUrl")),
+        _whole(raw.get("contextTokens")) or _whole(raw.get("contextWindow")),
+    )
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

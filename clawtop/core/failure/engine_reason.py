@@ -1,0 +1,138 @@
+"""What clawtop's own engine makes of a failed provider call, where it differs from OpenClaw on purpose.
+
+Only time that ran out is a timeout (thread 62351): a limit of ours, or an answer of 408, 499, 504 or 524 that took as
+long as a timeout takes. What fails at once - refused, reset, 5xx, a broken stream - is the server's or the network's,
+and another account or model may well answer. `REACH` says how far each class goes, `MARKED` whose fault it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from clawtop.core.failure.classify import Kind, classify_failure, marked_reason
+from clawtop.core.failure.record import ErrorRecord
+from clawtop.core.model import FailureReason
+from clawtop.core.rules import Marking
+
+LATE_S = 10.0
+"""A gateway's 408, 499, 504 or 524 that took this many seconds says that time passed; a quicker one is a failure."""
+
+TIME_STATUSES = frozenset({408, 499, 504, 524})
+
+
+class Reach(StrEnum):
+    """How far a failure goes: what would meet it again.
+
+    ACCOUNT: this account, or this request: the next account may answer. MODEL: every account of this model would meet
+    it; the next model may answer. WINDOW: the conversation is too long: a model with a larger window may answer.
+    END: nobody else is asked.
+    """
+
+    ACCOUNT = "account"
+    MODEL = "model"
+    WINDOW = "window"
+    END = "end"
+
+
+REACH: Mapping[FailureReason, Reach] = MappingProxyType(
+    {
+        FailureReason.FORMAT: Reach.MODEL,
+        FailureReason.MODEL_NOT_FOUND: Reach.MODEL,
+        FailureReason.EMPTY_RESPONSE: Reach.MODEL,
+        FailureReason.TLS_CERTIFICATE: Reach.MODEL,
+        FailureReason.CONTEXT_OVERFLOW: Reach.WINDOW,
+        FailureReason.MODERATION: Reach.END,
+    }
+)
+"""Classes that are not here reach as far as the account. A timeout is the timeout policy's."""
+
+ENDPOINT_REASONS = frozenset({FailureReason.SERVER_ERROR, FailureReason.NETWORK})
+"""The endpoint's trouble, whoever asks: after two in a row its other accounts are not tried."""
+
+COOLED_REASONS = frozenset(
+    {FailureReason.RATE_LIMIT, FailureReason.BILLING, FailureReason.AUTH, FailureReason.AUTH_PERMANENT}
+)
+"""The account's own: it is marked for these, and not asked again in the same run."""
+
+NEVER_THE_ACCOUNTS = frozenset(
+    {
+        FailureReason.TIMEOUT,
+        FailureReason.FORMAT,
+        FailureReason.EMPTY_RESPONSE,
+        FailureReason.MODERATION,
+        FailureReason.CONTEXT_OVERFLOW,
+        FailureReason.MODEL_NOT_FOUND,
+        FailureReason.TLS_CERTIFICATE,
+        FailureReason.NETWORK,
+        FailureReason.SERVER_ERROR,
+        FailureReason.UNKNOWN,
+        FailureReason.UNCLASSIFIED,
+        FailureReason.NO_ERROR_DETAILS,
+    }
+)
+"""The request's, the model's, the endpoint's, or nobody knows whose: no mark, whatever OpenClaw's version does."""
+
+
+def reach_of(reason: FailureReason | None) -> Reach:
+    """How far a failure goes; one without a class ends at the account."""
+    return REACH.get(reason, Reach.ACCOUNT) if reason is not None else Reach.ACCOUNT
+
+
+def engine_mark(reason: FailureReason | None, marking: Marking) -> FailureReason | None:
+    """The reason under which the engine marks an account: the account's own trouble, as its OpenClaw would mark it."""
+    if reason is None or reason in NEVER_THE_ACCOUNTS:
+        return None
+    marked = marked_reason(reason, marking)
+    return FailureReason(marked) if marked is not None else None
+
+
+def reason_of_answer(
+    *,
+    status: int | None,
+    code: str | None,
+    message: str,
+    provider: str,
+    elapsed_s: float | None = None,
+    late_s: float = LATE_S,
+) -> FailureReason:
+    """The class of what a provider answered, in a status or inside of a reply.
+
+    Args:
+        elapsed_s: how long the answer took, in seconds; None: unknown, which counts as at once.
+        late_s: from how many seconds on a status of time is believed to mean a timeout.
+    """
+    found = classify_failure(ErrorRecord(message=message, status=status, code=code, is_exception=True), provider)
+    if found.kind is Kind.CONTEXT_OVERFLOW:
+        return FailureReason.CONTEXT_OVERFLOW
+    reason = found.reason if isinstance(found.reason, FailureReason) else None
+    if reason not in {None, FailureReason.TIMEOUT, FailureReason.SERVER_ERROR}:
+        return _checked(reason, status)
+    if status in TIME_STATUSES:
+        late = elapsed_s is not None and elapsed_s >= late_s
+        return FailureReason.TIMEOUT if late else FailureReason.SERVER_ERROR
+    if reason is not None:
+        return FailureReason.SERVER_ERROR
+    return _by_status_alone(status)
+
+
+def _checked(reason: FailureReason | None, status: int | None) -> FailureReason:
+    if status == 407:
+        return FailureReason.NETWORK
+    return reason or FailureReason.UNKNOWN
+
+
+def _by_status_alone(status: int | None) -> FailureReason:
+    """Statuses that OpenClaw's classifier passes over."""
+    if status is None:
+        return FailureReason.UNKNOWN
+    if status >= 500 or status in {409, 410, 423, 425}:
+        return FailureReason.SERVER_ERROR
+    if status == 407:
+        return FailureReason.NETWORK
+    if status == 413:
+        return FailureReason.CONTEXT_OVERFLOW
+    if status == 451:
+        return FailureReason.MODERATION
+    return FailureReason.FORMAT if 400 <= status < 500 else FailureReason.UNKNOWN

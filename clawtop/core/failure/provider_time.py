@@ -1,0 +1,210 @@
+"""When a provider says that an account is usable again, in whatever way it says it.
+
+`retry-after` in seconds, as a duration, a date or an epoch; the reset headers of the big providers; fields of the error
+body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)". Everything becomes a wait in milliseconds from
+now. A time that has passed is no wait, and one more than `LONGEST_MS` away is not believed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+LONGEST_MS = 31 * 24 * 3_600_000
+EPOCH_S = 1_000_000_000
+"""A number of seconds from here on is a time of its own, not a wait; one of milliseconds from a thousand times that."""
+
+RESET_HEADERS = (
+    "anthropic-ratelimit-unified-reset",
+    "anthropic-ratelimit-requests-reset",
+    "anthropic-ratelimit-tokens-reset",
+    "anthropic-ratelimit-input-tokens-reset",
+    "anthropic-ratelimit-output-tokens-reset",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+    "x-ratelimit-reset-after",
+    "x-ratelimit-reset",
+    "ratelimit-reset",
+)
+"""Headers that name a limit's end; the latest counts, but only limits whose `remaining` is 0 where that is told."""
+
+BODY_FIELDS = (
+    "retry_after",
+    "retryAfter",
+    "retry_after_seconds",
+    "retryDelay",
+    "resets_in_seconds",
+    "reset_in_seconds",
+    "resets_at",
+    "reset_at",
+    "resetsAt",
+    "resetAt",
+)
+
+_UNITS_MS: Mapping[str, float] = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_PART = re.compile(
+    r"(\d{1,12}(?:\.\d{1,9})?)\s{0,2}"
+    r"(ms|milliseconds?|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|hr|h|days?|d)(?![a-z])",
+    re.IGNORECASE,
+)
+_WAIT_WORDS = re.compile(
+    r"(?:(?:re)?try(?:ing)?(?: your request)?(?: again)?|available(?: again)?|resets?|reset|wait(?:ing)?|retry-after)"
+    r"\s{0,2}(?:in|after|for|:)?\s{0,2}(?:about |approximately |at least )?"
+    r"(?=\d)((?:\d{1,12}(?:\.\d{1,9})?\s{0,2}[a-z]{1,12}[\s,]{0,2}(?:and )?){1,4})",
+    re.IGNORECASE,
+)
+_CLOCK_WORDS = re.compile(
+    r"(?:resets?|try again|available(?: again)?)(?: (?:at|on))?\s{1,2}(\d{1,2})(?::(\d{2}))?\s{0,1}(am|pm)?"
+    r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])",
+    re.IGNORECASE,
+)
+_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})", re.IGNORECASE)
+_STAMP_WORDS = re.compile(rf"(?:resets?|try again|available|after|until)[^\d]{{0,24}}({_STAMP.pattern})", re.IGNORECASE)
+TEXT_LIMIT = 4096
+
+
+def provider_wait_ms(
+    headers: Mapping[str, str],
+    body: Mapping[str, Any] | None,
+    message: str,
+    now_ms: int,
+    zone: tzinfo | None = None,
+) -> int | None:
+    """How long the provider asks to wait, in ms from now; None where it does not say.
+
+    Args:
+        headers: keyed in lower case.
+        body: the error object of the answer.
+        message: the error's words.
+        zone: the host's time zone, for clock times that name none; None: UTC.
+    """
+    waits = (
+        _of_value(headers.get("retry-after-ms"), now_ms, scale=1),
+        _of_value(headers.get("retry-after"), now_ms),
+        _of_body(body, now_ms),
+        _of_words(message[:TEXT_LIMIT], now_ms, zone or UTC),
+        _of_resets(headers, now_ms),
+    )
+    for wait in waits:
+        if wait is not None and 0 <= wait <= LONGEST_MS:
+            return math.ceil(wait)
+    return None
+
+
+def _of_value(value: object, now_ms: int, *, scale: float = 1000) -> float | None:
+    """The wait that a header or field means: a number (in units of `scale` ms), a duration, a date, an epoch."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str):
+        text = value.strip()[:100]
+        try:
+            value = float(text)
+        except ValueError:
+            return _of_text(text, now_ms)
+    if not math.isfinite(value):
+        return None
+    if value >= EPOCH_S * 1000:
+        return max(0.0, value - now_ms)
+    if scale == 1000 and value >= EPOCH_S:
+        return max(0.0, value * 1000 - now_ms)
+    return max(0.0, value * scale)
+
+
+def _of_text(text: str, now_ms: int) -> float | None:
+    stamp = _STAMP.match(text)
+    if stamp is not None:
+        return _until(stamp.group(), now_ms)
+    whole = _duration(text)
+    if whole is not None:
+        return whole
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() * 1000 - now_ms)
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _until(stamp: str, now_ms: int) -> float | None:
+    try:
+        at = datetime.fromisoformat(stamp.upper())
+    except ValueError:
+        return None
+    return max(0.0, at.timestamp() * 1000 - now_ms)
+
+
+def _duration(text: str) -> float | None:
+    """`34s`, `6m0s`, `1h 2m`, `20 seconds`; None where anything else stands there."""
+    total, found, rest = 0.0, False, _PART.sub("", text)
+    for number, unit in _PART.findall(text):
+        short = unit.lower()
+        key = "ms" if short.startswith(("ms", "milli")) else short[0]
+        total += float(number) * _UNITS_MS[key]
+        found = True
+    return total if found and not re.sub(r"[\s,]|and", "", rest) else None
+
+
+def _of_body(body: Mapping[str, Any] | None, now_ms: int, depth: int = 0) -> float | None:
+    if body is None or depth > 3:
+        return None
+    for name in BODY_FIELDS:
+        if name in body and (wait := _of_value(body[name], now_ms)) is not None:
+            return wait
+    for inner in _objects(body.get("details"), body.get("metadata"), body.get("error")):
+        if (wait := _of_body(inner, now_ms, depth + 1)) is not None:
+            return wait
+    return None
+
+
+def _objects(*values: object) -> Iterator[Mapping[str, Any]]:
+    for value in values:
+        members: Iterable[object] = value[:16] if isinstance(value, list) else (value,)
+        yield from (member for member in members if isinstance(member, Mapping))
+
+
+def _of_words(message: str, now_ms: int, zone: tzinfo) -> float | None:
+    if (found := _STAMP_WORDS.search(message)) is not None:
+        return _until(found[1], now_ms)
+    for match in _WAIT_WORDS.finditer(message):
+        parts = "".join(part.group() for part in _PART.finditer(match[1]))
+        if parts and (wait := _duration(parts)) is not None:
+            return wait
+    if (clock := _CLOCK_WORDS.search(message)) is not None and (clock[2] or clock[3]):
+        return _of_clock(clock, now_ms, zone)
+    return None
+
+
+def _of_clock(match: re.Match[str], now_ms: int, zone: tzinfo) -> float | None:
+    """The next time that a clock shows this, in the zone that the words name or the host's."""
+    hour, minute = int(match[1]), int(match[2] or 0)
+    half = (match[3] or "").lower()
+    if half:
+        hour = hour % 12 + (12 if half == "pm" else 0)
+    if hour > 23 or minute > 59:
+        return None
+    if match[4]:
+        try:
+            zone = ZoneInfo("UTC" if match[4].upper() in {"UTC", "GMT"} else match[4])
+        except (ZoneInfoNotFoundError, ValueError):
+            return None
+    now = datetime.fromtimestamp(now_ms / 1000, zone)
+    at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    if at <= now:
+        at += timedelta(days=1)
+    return at.timestamp() * 1000 - now_ms
+
+
+def _of_resets(headers: Mapping[str, str], now_ms: int) -> float | None:
+    """The latest end among the limits that are used up; among all where none says how much remains."""
+    used_up: list[float] = []
+    others: list[float] = []
+    for name in RESET_HEADERS:
+        wait = _of_value(headers.get(name), now_ms)
+        if wait is None:
+            continue
+        left = headers.get(name.replace("-reset", "-remaining"))
+        (used_up if left is not None and left.strip() in {"0", "0.0"} else others).append(wait)
+    return max(used_up or others, default=None)

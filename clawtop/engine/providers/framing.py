@@ -1,0 +1,126 @@
+"""From bytes to events, whatever the content type says: server-sent events, JSON lines, or one JSON document.
+
+Servers label the same stream text/event-stream, text/plain, application/x-ndjson, octet-stream or not at all, and some
+answer a streaming request with one JSON document; so the bytes decide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+EVENT_LIMIT = 4 * 1024 * 1024
+"""Bytes that may come without an event's end."""
+
+Frame = tuple[str, str]
+"""(event name, data) of one event; the name is empty where the event has none."""
+
+
+class FrameTooLargeError(ValueError):
+    """An event has no end within the limit."""
+
+
+class Frames:
+    """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._event = ""
+        self._data: list[str] = []
+        self._held = 0
+        self._document = False
+        self._is_first = True
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """The events that end in `chunk`. Raises FrameTooLargeError."""
+        self._buffer += chunk
+        if len(self._buffer) + self._held > EVENT_LIMIT:
+            raise FrameTooLargeError(f"one event of the reply exceeds {EVENT_LIMIT} bytes")
+        while not self._document and (line := self._next_line()) is not None:
+            yield from self._line(line)
+
+    def rest(self) -> Iterator[Frame]:
+        """What the end of the body completes: a last line without its newline, an event without its blank line."""
+        left = self._buffer.decode("utf-8", "replace")
+        self._buffer.clear()
+        if self._document:
+            yield from self._documents(left)
+            return
+        if left.strip():
+            if left.lstrip()[:1] in {"{", "["}:
+                yield from self._documents(left)
+            else:
+                yield from self._line(left)
+        yield from self._dispatched()
+
+    def _next_line(self) -> str | None:
+        """The next whole line, without its end; a `\\r` at the very end of what came may be half of an end."""
+        buffer = self._buffer
+        newline = buffer.find(b"\n", self._searched)
+        at = buffer.find(b"\r", self._searched, newline if newline >= 0 else len(buffer))
+        if at >= 0 and at + 1 == len(buffer):
+            self._searched = at
+            return None
+        if at < 0:
+            at = newline
+        if at < 0:
+            self._searched = len(buffer)
+            return None
+        end = at + 2 if buffer[at : at + 2] == b"\r\n" else at + 1
+        line = buffer[:at].decode("utf-8", "replace")
+        del buffer[:end]
+        self._searched = 0
+        return line
+
+    def _line(self, line: str) -> Iterator[Frame]:
+        if self._is_first and line.strip():
+            self._is_first = False
+            line = line.removeprefix("\ufeff")
+        if not line:
+            yield from self._dispatched()
+        elif line[0] in "{[" or (line[0] in " \t" and line.lstrip()[:1] in {"{", "["}):
+            yield from self._dispatched()
+            yield from self._json_line(line)
+        elif line[0] != ":":
+            self._field(line)
+
+    def _json_line(self, line: str) -> Iterator[Frame]:
+        """A line of JSON lines; one that is not whole begins a document over many lines."""
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError):
+            self._document = True
+            self._buffer[:0] = line.encode() + b"\n"
+            return
+        yield "", line
+
+    def _field(self, line: str) -> None:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "data":
+                self._data.append(value)
+                self._held += len(value)
+            case "event":
+                self._event = value
+            case "error":
+                self._event, self._data = "error", [*self._data, value]  # llama.cpp
+            case _:
+                pass
+
+    def _dispatched(self) -> Iterator[Frame]:
+        event, data = self._event, self._data
+        self._event, self._data, self._held = "", [], 0
+        if data:
+            yield event, "\n".join(data)
+
+    def _documents(self, content: str) -> Iterator[Frame]:
+        """One JSON document; a list (Gemini without `alt=sse`) counts as its members."""
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError):
+            yield "", content
+            return
+        for member in value if isinstance(value, list) else (value,):
+            yield "", json.dumps(member)

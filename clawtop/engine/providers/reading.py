@@ -1,0 +1,110 @@
+"""Reading replies leniently: what is needed is checked, what is cosmetic is not.
+
+Providers send counts as strings, floats or null, ids as numbers, texts as lists of parts. None of that makes a reply
+worthless, so each of these functions gives the sensible reading and never raises.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Object = Mapping[str, Any]
+
+
+def parsed(data: str) -> Any:
+    """The JSON value of an event's data; None where it is none."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def obj(value: object) -> Object:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: object) -> Iterator[Object]:
+    """The objects of a list; a single object counts as a list of one."""
+    if isinstance(value, Mapping):
+        yield value
+    elif isinstance(value, list):
+        yield from (item for item in value if isinstance(item, Mapping))
+
+
+def text(value: object) -> str:
+    """`value` if it is text, else nothing."""
+    return value if isinstance(value, str) else ""
+
+
+def name(value: object) -> str | None:
+    """An id or a model's name: text, or a number that stands for one."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def count(*values: object) -> int:
+    """The first of `values` that is a count, whatever it is written as; 0 without one."""
+    for value in values:
+        number: object = value
+        if isinstance(value, str):
+            try:
+                number = float(value)
+            except ValueError:
+                continue
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            continue
+        if number >= 0:
+            return int(number)
+    return 0
+
+
+TEXT_PARTS = frozenset({"text", "output_text", "refusal", ""})
+THINKING_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "summary_text"})
+
+
+def said(content: object) -> tuple[str, str]:
+    """(text, thinking) of a message's content: a string, a part, or a list of parts of any api."""
+    if isinstance(content, str):
+        return content, ""
+    if isinstance(content, list):
+        pieces = [said(part) for part in content]
+        return "".join(piece for piece, _ in pieces), "".join(thought for _, thought in pieces)
+    if not isinstance(content, Mapping):
+        return "", ""
+    kind = content.get("type")
+    if kind in THINKING_PARTS:
+        inner = content.get("thinking", content.get("reasoning", content.get("text")))
+        return "", "".join(said(inner))
+    if kind is None or kind in TEXT_PARTS:
+        return said(content.get("text", content.get("refusal", content.get("content"))))
+    return "", ""
+
+
+def error_of(event: Object) -> Object | None:
+    """The error that an event holds, wherever its server puts it; None where it holds none.
+
+    `{"error": {...}}` and `{"error": "text"}` (most), `{"object": "error", ...}` (vLLM), `{"type": "error", ...}`,
+    `{"detail": ...}` (FastAPI), `{"message": ..., "code" or "__type": ...}` (gateways, AWS), `{"errors": [...]}`.
+    """
+    error = event.get("error")
+    if isinstance(error, Mapping) and error:
+        return {**{key: event[key] for key in ("status", "code") if key in event}, **error}
+    if isinstance(error, str) and error:
+        return {"message": error, **{key: event[key] for key in ("status", "code", "status_code") if key in event}}
+    if event.get("object") == "error" or event.get("type") == "error":
+        return event
+    listed = next(items(event.get("errors")), None)
+    if listed is not None:
+        return listed
+    if "detail" in event and not ({"choices", "content", "candidates", "output"} & event.keys()):
+        detail = event["detail"]
+        found = next(items(detail), None)
+        return {"message": detail} if isinstance(detail, str) else found or {"message": json.dumps(detail)[:400]}
+    return None

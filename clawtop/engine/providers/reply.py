@@ -1,0 +1,86 @@
+"""What the decoders have in common: the state of one reply while its events come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from clawtop.core.model import FailureReason
+from clawtop.engine.providers import reading
+from clawtop.engine.providers.base import Finished, Progress, ReplyPart, TextDelta, Usage
+from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
+
+BAD_EVENTS = 3
+"""So many events that are no JSON are passed over; more of them are no reply of this api."""
+
+
+class Reply:
+    """One reply's state. A decoder subclasses it and fills it in `take`."""
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+        self.done = False
+        self.id: str | None = None
+        self.model: str | None = None
+        self.usage = Usage()
+        self.stop: str | None = None
+        self.filtered: str | None = None
+        self.tools: dict[str, None] = {}
+        self._bad = 0
+        self._seen = 0
+
+    @property
+    def complete(self) -> bool:
+        return self.done or self.stop is not None
+
+    def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
+        """The parts of one event. Raises ProviderError for an in-band error."""
+        value = reading.parsed(data)
+        if not isinstance(value, dict):
+            self._not_an_object(event, data, value)
+            return ()
+        self._seen += 1
+        error = reading.error_of(value)
+        if error is not None or event == "error":
+            raise from_event(self.provider, error or value)
+        return self.take(event or reading.text(value.get("type")), value)
+
+    def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:
+        """The parts of one event that is an object and no error."""
+        raise NotImplementedError
+
+    def finish(self) -> Finished | None:
+        if not self.complete:
+            if self._bad and not self._seen:
+                raise not_the_protocol(self.provider, "the answer holds no event of its api")
+            return None
+        if self.stop == "error":
+            raise ProviderError(
+                ErrorKind.IN_STREAM,
+                "the provider ended the reply with an error",
+                provider=self.provider,
+                reason=FailureReason.SERVER_ERROR,
+            )
+        return Finished(self.stop or "stop", self.usage, self.id, self.model, tuple(self.tools), self.filtered)
+
+    def parts(self, content: object, thinking: object = None) -> list[ReplyPart]:
+        """Text and thinking of a piece of content, as parts."""
+        text, thought = reading.said(content)
+        thought += "".join(reading.said(thinking)) if thinking else ""
+        found: list[ReplyPart] = [Progress(thought)] if thought else []
+        return [*found, TextDelta(text)] if text else found
+
+    def tool(self, named: object) -> ReplyPart:
+        """The model asks for a tool, or sends more of its arguments."""
+        if isinstance(named, str) and named:
+            self.tools[named] = None
+        return Progress()
+
+    def _not_an_object(self, event: str, data: str, value: object) -> None:
+        if event == "error" or (isinstance(value, str) and value):
+            raise from_event(self.provider, {"message": value if isinstance(value, str) else data})
+        if not data.strip():
+            return
+        self._bad += 1
+        if self._bad > BAD_EVENTS:
+            raise not_the_protocol(self.provider, "the reply holds events that are no JSON objects", data)
