@@ -20,7 +20,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction
     session/          who may prompt: admission (the registry), fence, recovery, attention, drain, lanes, lane_queue,
-                      activity (is a run going on), openclaw_runs
+                      activity (is a run going on), openclaw_runs, log_runs (as the log tells them), exchanges (what
+                      followed a message)
     locks/            staleness (both verdicts), session_rules, limits
     operations/       plan, target, edit
     incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
@@ -29,7 +30,8 @@ store/  the disk: one module per format, nothing else knows it
     place/            where it is: layout, copies, generation, databases, mounts, environment
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
                       json_files, writing: lock, target, update, state, json_edit; databases (C, D); machine
-    sessions/         index (sessions.json), rows, entry, trajectory, transcript_write, conversation, fingerprint
+    sessions/         index (sessions.json), rows, entry, tail, trajectory, transcript_end, transcript_write,
+                      conversation, fingerprint
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
     own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, deltas,

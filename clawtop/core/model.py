@@ -396,6 +396,110 @@ class Suspension:
     lane_id: str | None
 
 
+class WitnessKind(StrEnum):
+    """Who can tell whether a run is going on in a session, the strongest first.
+
+    Lock: the session write lock (A to C). Claim: a turn claim of worker_session_placements (D). Gateway: its own answer
+    (`hasActiveRun`). Process: a command-line run, or a command-line backend below the gateway. Trajectory: events of
+    `<session>.trajectory.jsonl`. Task: a row of task_runs (C, D). Log: lines of the gateway's log. Input: a message of
+    session_pending_inputs that waits for its turn (D). Status: the stored status and its times.
+    """
+
+    LOCK = "lock"
+    CLAIM = "claim"
+    GATEWAY = "gateway"
+    PROCESS = "process"
+    TRAJECTORY = "trajectory"
+    TASK = "task"
+    LOG = "log"
+    INPUT = "input"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What one source tells of the runs of one session, whatever the others say.
+
+    Attributes:
+        running: yes, no, or None where this source cannot tell.
+        what: how it is known, for people, as it follows "because": "its write lock is held by process 7".
+        at: of when this is true: the last sign of it; None: of now.
+        since: when the run that it tells of began.
+        waiting: turns that wait behind it, where the source knows.
+        provider, model, profile: what the run was asked to use last, where the source knows.
+        memory: bytes that the run's own process takes, where it has one.
+    """
+
+    kind: WitnessKind
+    running: bool | None
+    what: str
+    at: int | None = None
+    since: int | None = None
+    run_id: str | None = None
+    lane: str | None = None
+    waiting: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    pid: int | None = None
+    memory: int | None = None
+
+
+class Outcome(StrEnum):
+    """How a turn ended, or that it has not.
+
+    Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: somebody answered who
+    is no model, such as the gateway's own words about an error. Dropped: the reply was made and lost (a takeover).
+    Stopped: ended by a user or an operator. Open: nothing followed yet. Untold: it cannot be told.
+    """
+
+    ANSWERED = "answered"
+    SILENT = "silent"
+    TOLD = "told"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    HUNG = "hung"
+    DROPPED = "dropped"
+    STOPPED = "stopped"
+    OPEN = "open"
+    UNTOLD = "untold"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A message to a session and what followed it, from its transcript. Never its text.
+
+    Attributes:
+        asked_at: when it came.
+        length: of the message, in characters.
+        by: "user", "heartbeat", "cron", "agent" (another agent or a sub-agent) or "unaddressed" (a group message that
+            is not meant for the bot).
+        ended_at: when the outcome came about.
+        error: a short reason of a failure.
+    """
+
+    asked_at: int
+    length: int
+    by: str
+    outcome: Outcome
+    ended_at: int | None = None
+    error: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that is over, as one source tells it. `at`: when it ended; `trigger`: user, cron, heartbeat ..."""
+
+    at: int
+    outcome: Outcome
+    run_id: str | None = None
+    since: int | None = None
+    trigger: str | None = None
+    reason: str | None = None
+    source: str = "trajectory"
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One entry of sessions.json, or a transcript without one.
@@ -405,6 +509,9 @@ class Session:
         active: whether a run really is going on; None when that cannot be known.
         active_how: how that is known, for people.
         profile, profile_source: the pinned auth profile and who pinned it ("user" or "auto").
+        witnesses: all that tell of its runs; `active` is the judgement over them (`core.session.activity`).
+        exchanges: its recent messages and what followed them, oldest first.
+        turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
     """
 
     agent: str
@@ -428,6 +535,9 @@ class Session:
     aborted_last_run: bool | None = None
     suspension: Suspension | None = None
     total_tokens: int | None = None
+    witnesses: tuple[Witness, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -608,6 +718,8 @@ class Snapshot:
     warnings: tuple[Problem, ...] = ()
     lock_traffic: Mapping[str, int] = field(default_factory=dict)
     """Lock path -> how often it was seen to appear within the last minute; a lower bound."""
+    command_line: tuple[ProcessEvidence, ...] | None = None
+    """OpenClaw processes of this state directory that are no gateway; None where nobody had to look."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
 

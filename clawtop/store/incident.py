@@ -13,13 +13,26 @@ from pathlib import Path
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
-from clawtop.core.model import Event, Gateway, GatewayState, LaneStats, Problem, PromptHolder, Snapshot
-from clawtop.core.session.openclaw_runs import openclaw_holders, own_takeover_risk
+from clawtop.core.model import (
+    Event,
+    Gateway,
+    GatewayState,
+    LaneStats,
+    Problem,
+    PromptHolder,
+    Session,
+    Snapshot,
+    Turn,
+    Witness,
+)
+from clawtop.core.session.log_runs import LogRuns
+from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders, own_takeover_risk
 from clawtop.errors import ClawtopError
 from clawtop.store import door
 from clawtop.store.gateway.log import DEFAULT_DIRECTORIES, LogTail, find_log
 from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
 from clawtop.store.json_text import Stamp, stamp_of
+from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
 
 SHOWN_EVENTS = 1_000
@@ -32,6 +45,8 @@ class IncidentPart:
     def __init__(self) -> None:
         self._log = LogTail()
         self._log_lanes: tuple[LaneStats, ...] = ()
+        self._log_runs = LogRuns()
+        self._told: Kept[tuple[str, str, str | None], Session] = Kept()
         self._journal_stamp: Stamp | None = None
         self._journal_problem: str | None = None
         self._journal_until: int | None = None
@@ -53,6 +68,8 @@ class IncidentPart:
         self._timeline = self._timeline.extended(sorted(fresh, key=_time), between, journal)
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
+        self._log_runs.follow(sorted(fresh, key=_time))
+        snapshot = self._told_by_log(snapshot)
         holders = self._holders(layout, snapshot, warnings, has_own=has_own)
         limits = snapshot.config.lane_limits
         if fresh:
@@ -64,6 +81,21 @@ class IncidentPart:
             events=events[-SHOWN_EVENTS:],
             warnings=tuple(warnings),
         )
+
+    def _told_by_log(self, snapshot: Snapshot) -> Snapshot:
+        """What the log tells of runs and turns, for the gateway that lives or lived last."""
+        upto = snapshot.judged_at
+        told = {key: (run.witness(),) for key, run in self._log_runs.runs.items() if upto is None or run.at <= upto}
+        turns: dict[str, list[Turn]] = {}
+        for key, turn in self._log_runs.turns:
+            if upto is None or turn.at <= upto:
+                turns.setdefault(key, []).append(turn)
+        told = {key: witnesses for key, witnesses in told.items() if _speaks(witnesses[0], snapshot.gateway)}
+        if not told and not turns:
+            return snapshot
+        sessions = heard_sessions(snapshot, told, turns)
+        kept = self._told.kept(((row.agent, row.key, row.file), row) for row in sessions)
+        return replace(snapshot, sessions=kept)
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
         """As the log told them last; a gateway that is gone runs nothing."""
@@ -160,6 +192,15 @@ def _has_own(layout: Layout, warnings: list[Problem]) -> bool:
 
 def _own_directory(layout: Layout) -> Path:
     return layout.state_dir / "clawtop"
+
+
+def _speaks(witness: Witness, gateway: Gateway) -> bool:
+    """Whether a run of the log can be one that goes on: its gateway lives, and had started by then."""
+    if witness.running is False:
+        return True
+    if gateway.state is not GatewayState.LIVE:
+        return False
+    return gateway.started_at is None or (witness.at or 0) >= gateway.started_at
 
 
 def _time(event: Event) -> int:

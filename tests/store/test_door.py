@@ -29,7 +29,7 @@ from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.recording import Recorder, load_recording, recordings_dir
 from clawtop.store.sessions.conversation import read_conversation
 from clawtop.store.sessions.fingerprint import digest, read_range
-from clawtop.store.sessions.trajectory import last_entry
+from clawtop.store.sessions.tail import last_lines
 from clawtop.store.sessions.transcript_write import append, header
 
 SECRET = b"precious\n"
@@ -216,7 +216,7 @@ def as_own(thing: Path, *names: str) -> Path:
 READERS: dict[str, Callable[[Path], object]] = {
     "head": lambda path: door.read_head(path, 100),
     "lock": lambda path: (found := read_lock(path, LockKind.SESSION)) and found.payload,
-    "last entry": lambda path: last_entry(str(path)),
+    "last entry": lambda path: last_lines(str(path)),
     "range": lambda path: read_range(path, 0, 10),
     "digest": lambda path: digest(path, 9),
 }

@@ -78,7 +78,7 @@ def test_a_run_in_its_model_call_fills_its_lanes_and_may_be_taken_over(tmp_path:
     session_lane = lane(snapshot, f"session:{MAIN}")
     assert (session_lane.active, session_lane.limit) == (1, 1)
     (holder,) = snapshot.holders
-    assert (holder.session_key, holder.source, holder.lane) == (MAIN, "status", f"session:{MAIN}")
+    assert (holder.session_key, holder.source, holder.lane) == (MAIN, "trajectory", f"session:{MAIN}")
     assert holder.takeover_risk == "its lock is free during the model call, and the heartbeat shares this session"
     assert tree(here, snapshot) == (), "a run at work blocks nobody yet"
 

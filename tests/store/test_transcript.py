@@ -1,4 +1,4 @@
-"""The last line of a trajectory, however long the file is, and no more than that."""
+"""The end of a trajectory and of a transcript, however long the files are, and no more than that."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.session.activity import TrajectoryEnd
-from clawtop.store.sessions.trajectory import MAX_TAIL_BYTES, TAIL_BYTES, last_entry, trajectory_end, trajectory_path
+from clawtop.core.session.activity import TrajectoryRun
+from clawtop.store.sessions.tail import MAX_TAIL_BYTES, TAIL_BYTES, last_lines
+from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
+from clawtop.store.sessions.transcript_end import transcript_exchanges
 
+AT = 1_795_214_095_782
 EVENT = {"type": "session.ended", "ts": "2026-11-20T22:34:55.782Z", "data": {"status": "success"}}
-END = TrajectoryEnd(1_795_214_095_782, "session.ended", "success")
+STARTED = {
+    "type": "session.started",
+    "ts": "2026-11-20T22:34:50.000Z",
+    "runId": "r",
+    "provider": "fakeai",
+    "modelId": "fake-model",
+    "data": {"trigger": "cron"},
+}
+END = (TrajectoryRun(AT, "session.ended", "success"),)
 
 
 def written(path: Path, *lines: object) -> str:
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     return str(path)
 
 
@@ -25,34 +36,62 @@ def test_the_place_beside_the_transcript() -> None:
 
 def test_the_end(tmp_path: Path) -> None:
     path = tmp_path / "x.trajectory.jsonl"
-    assert trajectory_end(str(path)) is None
-    assert trajectory_end(written(path, {"type": "session.started"}, EVENT)) == END
+    assert trajectory_runs(str(path)) == ()
+    assert trajectory_runs(written(path, {"type": "session.started"}, EVENT)) == END
     with path.open("a") as file:
         file.write('{"type": "session.started", "ts": "2026-1')
-    assert trajectory_end(str(path)) == END, "a line that is being written does not count yet"
+    assert trajectory_runs(str(path)) == END, "a line that is being written does not count yet"
+
+
+def test_a_run_has_one_start_for_each_attempt(tmp_path: Path) -> None:
+    failed = EVENT | {"runId": "r", "data": {"status": "error"}}
+    again = STARTED | {"ts": "2026-11-20T22:34:57.000Z", "provider": "backupai"}
+    (run,) = trajectory_runs(written(tmp_path / "x", STARTED, failed, again))
+    assert (run.is_open, run.attempts, run.provider, run.trigger) == (True, 2, "backupai", "cron")
+    assert run.since == AT - 5_782
+
+
+def test_an_id_that_is_used_again_is_a_new_run(tmp_path: Path) -> None:
+    (run,) = trajectory_runs(
+        written(tmp_path / "x", STARTED, EVENT | {"runId": "r"}, STARTED | {"ts": "2026-11-20T22:35:57.000Z"})
+    )
+    assert (run.is_open, run.attempts, run.since) == (True, 1, AT + 61_218)
+
+
+def test_two_runs_at_once(tmp_path: Path) -> None:
+    other = STARTED | {"runId": "q", "ts": "2026-11-20T22:34:51.000Z"}
+    runs = trajectory_runs(written(tmp_path / "x", STARTED, other, EVENT | {"runId": "q"}))
+    assert {run.run_id: run.is_open for run in runs} == {"r": True, "q": False}
 
 
 @pytest.mark.parametrize("size", [10, TAIL_BYTES - 200, TAIL_BYTES, TAIL_BYTES * 5])
 def test_long_lines_before_it_and_long_lines_last(tmp_path: Path, size: int) -> None:
     path = tmp_path / "x.trajectory.jsonl"
-    assert trajectory_end(written(path, {"data": "x" * size}, EVENT)) == END
-    assert trajectory_end(written(path, {"data": "x" * size}, EVENT | {"more": "y" * size})) == END
+    assert trajectory_runs(written(path, {"data": "x" * size}, EVENT)) == END
+    assert trajectory_runs(written(path, {"data": "x" * size}, EVENT | {"more": "y" * size}))[-1].at == AT
+
+
+def test_of_a_long_event_the_head_is_enough(tmp_path: Path) -> None:
+    compiled = STARTED | {"type": "context.compiled", "data": {"prompt": "x" * TAIL_BYTES}}
+    (run,) = trajectory_runs(written(tmp_path / "x", STARTED, compiled))
+    assert (run.is_open, run.type, run.run_id, run.since) == (True, "context.compiled", "r", AT - 5_782)
 
 
 def test_a_line_longer_than_is_read_is_unknown(tmp_path: Path) -> None:
     path = written(tmp_path / "x.trajectory.jsonl", EVENT, EVENT | {"more": "y" * (MAX_TAIL_BYTES * 4)})
-    assert trajectory_end(path) is None
+    assert trajectory_runs(path) == ()
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n\n", b"no json\n", b"[1]\n", b'{"type": 5}\n', b'{"ts": "never"}\n', b"\xff\n"]
+    "content", [b"", b"\n\n", b"no json\n", b"[1]\n", b'{"type": 5}\n', b'{"ts": "never"}\n', b"\xff\n", b"[" * 3_000]
 )
 def test_nonsense_is_unknown(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.trajectory.jsonl"
     path.write_bytes(content)
-    assert trajectory_end(str(path)) is None
+    assert trajectory_runs(str(path)) == ()
+    assert transcript_exchanges(str(path)) == ()
 
 
 def test_things_that_are_no_files(tmp_path: Path) -> None:
-    assert last_entry(str(tmp_path)) is None
-    assert last_entry("/nul\0") is None
+    assert last_lines(str(tmp_path)) == []
+    assert last_lines("/nul\0") == []

@@ -59,9 +59,10 @@ class World:
             if event.kind is EventKind.STUCK and now - event.at <= RECENT_COMPLAINT_MS and _matters(event)
         }
         self.takeovers = {
-            event.session_key or event.session_file: event
+            name: event
             for event in events
             if event.kind is EventKind.TAKEOVER and now - event.at <= RECENT_TAKEOVER_MS
+            if (name := event.session_key or event.session_file) is not None
         }
 
     # --- roots ---------------------------------------------------------------------------------------------------
@@ -143,7 +144,7 @@ class World:
     def _session(self, session: Session) -> Node | None:
         children = tuple(self._waits(session)) or self._slow(session)
         ghost = next((problem for problem in session.problems if problem.code == "ghost"), None)
-        takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file)
+        takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file or "")
         if ghost is None and takeover is None and not children:
             return None
         if all(child.severity is Severity.BUSY for child in children) and not (ghost or takeover):

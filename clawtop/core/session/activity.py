@@ -1,15 +1,30 @@
-"""Is a run going on in a session: what the stored status is worth beside the gateway, the lock and the trajectory.
+"""Is a run going on in a session: every witness is heard, and the answer is yes, no or unknown, and why.
 
-`status: "running"` alone proves nothing (formats.md 8): it outlives a crash, a failed turn by some 20 s, and on
-2026.6.11 every rotated turn. A held session lock means a run in 2026.3.28 and 2026.6.11, and at least a write in
-2026.5.18 to 2026.6.1. Unknown counts as held (design.md 4.1), so "no" is only said with a reason.
+No witness alone is enough (formats.md 8). A stored status outlives a crash and a failed turn, and says "done" while
+`agent --local` works; a held lock means a run in 2026.3.28 and 2026.6.11 and at least a write in 2026.5.18 to 2026.6.1;
+the gateway knows nothing of runs of the command line; a log has gaps. So each tells what it saw and when, the last
+sign of a run counts against the last proof of its end, and what remains open is unknown. Unknown counts as held
+(design.md 4.1), so "no" is only said with a reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from clawtop.core.model import Gateway, GatewayState, Lock, Problem, Session, VerdictKind
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    Lock,
+    Outcome,
+    Problem,
+    ProcessEvidence,
+    Session,
+    Turn,
+    VerdictKind,
+    Witness,
+    WitnessKind,
+)
 
 SETTLING_MS = 60_000
 """Longest quiet time between two attempts of one run: nothing of it for longer means that it is over."""
@@ -17,17 +32,76 @@ SETTLING_MS = 60_000
 EMBEDDED_RUN_MS = 15 * 60_000
 """Without a gateway, `openclaw agent --local` may still be running a turn; after this long it is taken to be gone."""
 
+SILENT_RUN_MS = 30 * 60_000
+"""A run without any sign of life for this long may have died unseen: whether it goes on is unknown."""
+
+START_SLACK_MS = 2_000
+"""A process's start is known to a second at best."""
+
 RUNNING = "running"
-KNOWN_STATUSES = frozenset({RUNNING, "done", "failed", "killed", "timeout"})
+SETTLED = frozenset({"done", "failed", "killed", "timeout"})
+KNOWN_STATUSES = SETTLED | {RUNNING}
+
+_CERTAIN = frozenset({WitnessKind.LOCK, WitnessKind.CLAIM, WitnessKind.PROCESS})
+"""What these see is going on now, whatever was written before."""
+
+_STRENGTH = {kind: rank for rank, kind in enumerate(WitnessKind)}
 
 
 @dataclass(frozen=True, slots=True)
-class TrajectoryEnd:
-    """The last event of a session's trajectory: when, its type, and the status that a `session.ended` carries."""
+class TrajectoryRun:
+    """A run as a session's trajectory tells it: one run id, with one start for each attempt.
+
+    Attributes:
+        since, at: its first start and its last event (ms since the epoch).
+        type: of the last event; "session.ended" carries `status`.
+        attempts: starts that were seen; of a long trajectory only the last part is read.
+        timed_out, aborted: as the last end says; `aborted` from outside: a user's stop, an abort or a timeout.
+    """
 
     at: int
     type: str
     status: str | None = None
+    since: int | None = None
+    run_id: str | None = None
+    attempts: int = 1
+    provider: str | None = None
+    model: str | None = None
+    trigger: str | None = None
+    timed_out: bool = False
+    aborted: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its last event is none that ends an attempt."""
+        return self.type != "session.ended"
+
+    @property
+    def outcome(self) -> Outcome:
+        """How its last attempt ended."""
+        if self.is_open:
+            return Outcome.OPEN
+        if self.status == "success":
+            return Outcome.ANSWERED
+        if self.timed_out:
+            return Outcome.TIMED_OUT
+        return Outcome.STOPPED if self.aborted else Outcome.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """The OpenClaw processes of this state directory that are no gateway; `seen` is None where nobody looked."""
+
+    seen: tuple[ProcessEvidence, ...] | None = None
+
+    def may_run(self, since: int | None) -> bool | None:
+        """Whether one of them may be at work in a run that began then."""
+        if self.seen is None:
+            return None
+        return any(since is None or p.started_at is None or p.started_at <= since + START_SLACK_MS for p in self.seen)
+
+
+NOT_LOOKED = CommandLine()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,82 +113,227 @@ class Activity:
     problem: Problem | None = None
 
 
-def judge(
-    session: Session,
-    gateway: Gateway,
-    lock: Lock | None,
-    trajectory: TrajectoryEnd | None,
-    now: int,
-    *,
-    locked_throughout: bool = False,
-) -> Activity:
-    """Weigh the evidence, strongest first: a live lock, the end of the run, the gateway, the stored status.
+# --- what each source tells --------------------------------------------------------------------------------------
+
+
+def lock_witness(lock: Lock | None, *, throughout: bool, now: int, last_sign: int | None) -> Witness | None:
+    """What the session write lock tells.
 
     Args:
-        locked_throughout: an attempt of this generation holds the session lock from beginning to end (2026.3.28 and
-            2026.6.11), so that a missing lock means that none is going on.
+        throughout: an attempt of this generation holds it from beginning to end (2026.3.28 and 2026.6.11), so that a
+            missing lock means that none is going on, once the run had time to take it.
+        last_sign: of a run that is said to go on.
     """
     if lock is not None and lock.verdict.kind is VerdictKind.HELD:
-        return Activity(True, f"its write lock is held by process {lock.pid}")
-    if session.status != RUNNING:
-        return _judge_settled(session, gateway, lock)
-    over = _ended(session, trajectory, now)
-    if over is not None:
-        return Activity(False, over, _ghost(session, f"stored as running, but {over}"))
-    if gateway.state is GatewayState.DEAD:
-        return Activity(False, "its gateway is gone", _ghost(session, "left running by a gateway that is gone"))
-    if gateway.state is GatewayState.ABSENT:
-        return _judge_without_gateway(session, now)
-    if gateway.state is GatewayState.LIVE:
-        return _judge_under_gateway(session, gateway, now, unlocked=locked_throughout and lock is None)
-    return Activity(None, "stored as running; whether its gateway lives is not known")
-
-
-def _judge_settled(session: Session, gateway: Gateway, lock: Lock | None) -> Activity:
+        what = f"its write lock is held by process {lock.pid}"
+        return Witness(WitnessKind.LOCK, True, what, since=lock.created_at, pid=lock.pid)
     if lock is not None and lock.verdict.kind is VerdictKind.UNKNOWN:
-        return Activity(None, "a write lock stands whose owner is not known to be dead")
+        return Witness(WitnessKind.LOCK, None, "a write lock stands whose owner is not known to be dead", pid=lock.pid)
+    if lock is None and throughout and (last_sign is None or now - last_sign > SETTLING_MS):
+        return Witness(WitnessKind.LOCK, False, "no write lock is held")
+    return None
+
+
+def trajectory_witnesses(
+    runs: Iterable[TrajectoryRun],
+    gateway: Gateway,
+    now: int,
+    command_line: CommandLine = NOT_LOOKED,
+    *,
+    status: str | None = None,
+) -> list[Witness]:
+    """What a trajectory tells of each of its runs that may be going on, and of the end of the last one.
+
+    Args:
+        status: as stored. Only a gateway stores "running" (2026.5.20). A settled one says that a failed attempt will
+            not be followed by another, unless a process of the command line is about to make one.
+    """
+    ordered = sorted(runs, key=lambda run: run.at)
+    marked = status == RUNNING
+    told: list[Witness] = []
+    for run in (run for run in ordered if run.is_open):
+        began = run.since if run.since is not None else run.at
+        local = False if marked or run.trigger in _GATEWAYS_TRIGGERS else command_line.may_run(began)
+        followed = any(other is not run and (other.since or other.at) > run.at for other in ordered)
+        told.append(_open_run(run, local, gateway, now, followed=followed))
+    over = [run for run in ordered if not run.is_open]
+    if over:
+        last = over[-1]
+        conclusive = last.status == "success" or now - last.at > SETTLING_MS
+        conclusive = conclusive or (status in SETTLED and command_line.may_run(last.since) is not True)
+        what = "its trajectory ended" if last.status == "success" else "its trajectory ended and nothing followed"
+        told.append(_of_run(last, False if conclusive else None, what))
+    return told
+
+
+def _open_run(run: TrajectoryRun, local: bool | None, gateway: Gateway, now: int, *, followed: bool) -> Witness:
+    """A run without an end. `local`: whether it may be one of the command line; `followed`: by later runs."""
+    began = run.since if run.since is not None else run.at
+    what = "its trajectory tells of a run that has not ended"
+    ours = gateway.state is GatewayState.LIVE and (gateway.started_at is None or began >= gateway.started_at)
+    quiet = now - run.at
+    if not ours and local is False:
+        gone = _WHO_IS_GONE.get(gateway.state)
+        return _of_run(run, False if gone else None, gone or "whether its gateway lives is not known")
+    if ours or local:
+        if followed and local is False:
+            return _of_run(run, False, "later runs followed it, and no command-line run is at work")
+        if quiet > SILENT_RUN_MS:
+            return _of_run(run, None, f"{what}, without a sign of life for {quiet // 60_000} min")
+        return _of_run(run, True, what)
+    if gateway.state is GatewayState.UNKNOWN:
+        return _of_run(run, None, "whether its gateway lives is not known")
+    if quiet <= EMBEDDED_RUN_MS:
+        return _of_run(run, None, "its gateway is gone, but a command-line run may be under way")
+    return _of_run(run, False, "its gateway is gone")
+
+
+_WHO_IS_GONE = {
+    GatewayState.LIVE: "the process that ran it is gone",
+    GatewayState.DEAD: "its gateway is gone",
+    GatewayState.ABSENT: "no gateway runs it",
+}
+_GATEWAYS_TRIGGERS = frozenset({"cron", "heartbeat"})
+"""What starts a run that is never one of the command line."""
+
+
+def _of_run(run: TrajectoryRun, running: bool | None, what: str) -> Witness:
+    return Witness(
+        WitnessKind.TRAJECTORY,
+        running,
+        what,
+        at=run.at,
+        since=run.since,
+        run_id=run.run_id,
+        provider=run.provider,
+        model=run.model,
+    )
+
+
+def status_witness(
+    session: Session, gateway: Gateway, now: int, command_line: CommandLine = NOT_LOOKED
+) -> Witness | None:
+    """What the stored status and its times are worth beside the gateway."""
+    started, ended = session.started_at, session.ended_at
+    if session.status != RUNNING:
+        return _settled_witness(session, gateway)
+    if started is not None and ended is not None and ended > started:
+        return _status(session, False, "its end is recorded", at=ended)
+    if gateway.state is GatewayState.DEAD:
+        return _status(session, False, "its gateway is gone")
+    if gateway.state is GatewayState.ABSENT:
+        if command_line.may_run(started) is not False and _quiet_ms(session, now) <= EMBEDDED_RUN_MS:
+            return _status(session, None, "no gateway runs, but a command-line run may be under way", at=started)
+        return _status(session, False, "no gateway runs")
+    if gateway.state is GatewayState.LIVE:
+        if started is not None and gateway.started_at is not None and started < gateway.started_at:
+            return _status(session, False, "it began before this gateway did")
+        return _status(session, True, "stored as running, and its gateway lives", at=started)
+    return _status(session, None, "stored as running; whether its gateway lives is not known", at=started)
+
+
+def _settled_witness(session: Session, gateway: Gateway) -> Witness | None:
+    """A settled status proves the end that it dates, and nothing about a run that began later."""
+    started, ended = session.started_at, session.ended_at
     if session.status in KNOWN_STATUSES:
-        return Activity(False, f"stored as {session.status}")
+        sane = ended is not None and (started is None or ended >= started)
+        return _status(session, False, f"stored as {session.status}", at=ended if sane else None)
     if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
-        return Activity(False, "no gateway runs it")
-    return Activity(None, "no status is stored")
+        return _status(session, False, "no gateway runs it")
+    return None
 
 
-def _ended(session: Session, trajectory: TrajectoryEnd | None, now: int) -> str | None:
-    """How the run that `startedAt` speaks of is known to be over."""
-    started = session.started_at
-    if started is not None and session.ended_at is not None and session.ended_at > started:
-        return "its end is recorded"
-    if trajectory is None or trajectory.type != "session.ended" or started is None or trajectory.at < started:
+def _status(session: Session, running: bool | None, what: str, at: int | None = None) -> Witness:
+    return Witness(WitnessKind.STATUS, running, what, at=at, since=session.started_at)
+
+
+# --- the judgement -----------------------------------------------------------------------------------------------
+
+
+def judge(
+    session: Session, witnesses: Iterable[Witness], gateway: Gateway, command_line: CommandLine = NOT_LOOKED
+) -> Activity:
+    """Weigh the witnesses: who sees a run now, else the last sign of one against the last proof of an end."""
+    heard = sorted(witnesses, key=lambda witness: _STRENGTH[witness.kind])
+    signs = [witness for witness in heard if witness.running is True]
+    ends = [witness for witness in heard if witness.running is False]
+    certain = next((witness for witness in signs if witness.kind in _CERTAIN), None)
+    if certain is not None:
+        return Activity(True, certain.what)
+    open_signs = [sign for sign in signs if not _is_over(sign, ends, command_line)]
+    if open_signs:
+        return Activity(True, open_signs[0].what)
+    doubt = next((w for w in heard if w.running is None and not _is_over(w, ends, command_line)), None)
+    if doubt is not None:
+        return Activity(None, doubt.what)
+    if not ends:
+        return Activity(None, "no status is stored" if session.status != RUNNING else "nobody can tell")
+    end = ends[0] if session.status != RUNNING else max(ends, key=lambda witness: (witness.at or 0, witness.what))
+    return Activity(False, end.what, _left_running(session, end, gateway))
+
+
+def _is_over(sign: Witness, ends: Iterable[Witness], command_line: CommandLine) -> bool:
+    """Whether something proves that what `sign` tells of has ended since."""
+    return any(_ends(end, sign, command_line) for end in ends)
+
+
+def _ends(end: Witness, sign: Witness, command_line: CommandLine) -> bool:
+    if end.run_id is not None and end.run_id == sign.run_id:
+        return end.at is None or sign.at is None or end.at >= sign.at
+    if sign.kind is WitnessKind.LOCK:
+        return False
+    if end.kind is WitnessKind.LOCK:
+        return True
+    local = sign.kind is WitnessKind.TRAJECTORY
+    if local and end.kind in _GATEWAYS_OWN and command_line.may_run(sign.since) is not False:
+        return False  # the gateway knows nothing of runs of the command line
+    if end.at is None:
+        return end.kind is not WitnessKind.STATUS  # a status that dates no end proves none
+    return sign.at is not None and end.at >= sign.at
+
+
+_GATEWAYS_OWN = frozenset({WitnessKind.GATEWAY, WitnessKind.LOG, WitnessKind.CLAIM, WitnessKind.TASK})
+
+
+def _left_running(session: Session, end: Witness, gateway: Gateway) -> Problem | None:
+    """What is wrong with a stored "running" that is not true.
+
+    `ghost`: left by a gateway that is gone. `unsettled`: OpenClaw leaves the status of a failed turn so for many
+    minutes (2026.5.20); nothing waits for it and nothing holds it.
+    """
+    if session.status != RUNNING:
         return None
-    if trajectory.status == "success":
-        return "its trajectory ended"
-    return "its trajectory ended and nothing followed" if now - trajectory.at > SETTLING_MS else None
+    earlier = session.started_at is not None and gateway.started_at is not None
+    left = gateway.state is not GatewayState.LIVE or (earlier and (session.started_at or 0) < (gateway.started_at or 0))
+    text = f"stored as running, but {end.what}"
+    return Problem("ghost" if left else "unsettled", session.key, text)
 
 
-def _judge_without_gateway(session: Session, now: int) -> Activity:
-    if _quiet_ms(session, now) <= EMBEDDED_RUN_MS:
-        return Activity(None, "no gateway runs, but a command-line run may be under way")
-    return Activity(False, "no gateway runs", _ghost(session, "left running, and no gateway runs"))
+def running_witness(session: Session) -> Witness | None:
+    """The witness that tells most of the run that goes on: by whom, since when, with what."""
+    signs = [witness for witness in session.witnesses if witness.running is True]
+    return min(signs, key=lambda witness: (witness.run_id is None, _STRENGTH[witness.kind]), default=None)
 
 
-def _judge_under_gateway(session: Session, gateway: Gateway, now: int, *, unlocked: bool) -> Activity:
-    started = session.started_at
-    if started is not None and gateway.started_at is not None and started < gateway.started_at:
-        return Activity(
-            False, "it began before this gateway did", _ghost(session, "left running by an earlier gateway")
-        )
-    if unlocked and _quiet_ms(session, now) > SETTLING_MS:
-        return Activity(
-            False, "no write lock is held", _ghost(session, "stored as running, but nothing holds its lock")
-        )
-    return Activity(True, "stored as running, and its gateway lives")
+def running_since(session: Session) -> int | None:
+    """Since when the run goes on, as far as it is known: the earliest start of those who see it now."""
+    signs = [w for w in session.witnesses if w.running is True and w.since is not None]
+    by_run = [w.since for w in signs if w.kind is not WitnessKind.LOCK and w.since is not None]
+    by_lock = [w.since for w in signs if w.since is not None]
+    return max(by_run) if by_run else min(by_lock, default=session.started_at if session.status == RUNNING else None)
+
+
+def last_sign(session: Session) -> int | None:
+    """The last sign of life of the run that goes on (ms since the epoch)."""
+    return max((w.at for w in session.witnesses if w.running is True and w.at is not None), default=None)
+
+
+def turns_of(runs: Iterable[TrajectoryRun]) -> tuple[Turn, ...]:
+    """The runs of a trajectory that are over, oldest first."""
+    over = sorted((run for run in runs if not run.is_open), key=lambda run: run.at)
+    return tuple(Turn(run.at, run.outcome, run.run_id, run.since, run.trigger, None, "trajectory") for run in over)
 
 
 def _quiet_ms(session: Session, now: int) -> int:
     moments = [moment for moment in (session.updated_at, session.started_at) if moment is not None]
     return now - max(moments, default=0)
-
-
-def _ghost(session: Session, text: str) -> Problem:
-    return Problem("ghost", session.key, text)

@@ -20,6 +20,7 @@ NESTED = "nested"
 _SESSION_PREFIX = "session:"
 _NESTED_PREFIX = f"{NESTED}:"
 _HEARTBEAT_SUFFIX = ":heartbeat"
+_RUN_MARK = ":run:"
 
 
 class LaneClass(StrEnum):
@@ -51,6 +52,12 @@ def session_lane(key: str) -> str:
     """The lane that serialises the turns of one session key (or session id)."""
     name = key.strip() or MAIN
     return name if name.startswith(_SESSION_PREFIX) else _SESSION_PREFIX + name
+
+
+def base_session_key(key: str) -> str:
+    """The key of the session that a run belongs to: a cron job's runs log under `<key>:run:<id>` (2026.5.20)."""
+    base, found, run = key.rpartition(_RUN_MARK)
+    return base if found and base and run and ":" not in run else key
 
 
 def cron_agent_lane(lane: str | None) -> str:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from clawtop.core.generations import Storage
-from clawtop.core.model import GatewayState, LockKind, PromptHolder, Session, Snapshot, VerdictKind
+from clawtop.core.model import (
+    GatewayState,
+    LockKind,
+    PromptHolder,
+    Session,
+    Snapshot,
+    Turn,
+    VerdictKind,
+    Witness,
+    WitnessKind,
+)
+from clawtop.core.session.activity import CommandLine, judge, running_since, running_witness
 from clawtop.core.session.lanes import session_lane
+
+OURS = "clawtop"
+DRAINING = "draining"
 
 
 def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iterator[PromptHolder]:
@@ -21,19 +36,109 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
         if session.file is None or not session.active or is_ours(session.file):
             continue
         lock = locked.get((session.agent, session.session_id))
+        seen = running_witness(session)
+        since = running_since(session)
+        if since is None and lock is not None:
+            since = lock.created_at
+        own_pid = seen.pid if seen is not None and seen.kind is WitnessKind.PROCESS else None
         yield PromptHolder(
             session_file=session.file,
             session_key=session.key,
             agent=session.agent,
             lane=session_lane(session.key),
-            run_id=None,
-            profile=session.profile,
-            phase=session.status or "locked",
-            since=session.started_at if session.started_at is not None else lock.created_at if lock else None,
-            pid=lock.pid if lock is not None else snapshot.gateway.pid,
-            source="lock" if lock is not None else "trajectory" if "trajectory" in session.active_how else "status",
+            run_id=seen.run_id if seen is not None else None,
+            profile=asked_profile(session),
+            phase="running" if session.status == "running" or lock is None else "locked",
+            since=since,
+            pid=lock.pid if lock is not None else own_pid or snapshot.gateway.pid,
+            source=_source(session, locked_by=lock is not None),
             takeover_risk=takeover_risk(session, snapshot.storage, isolated.get(session.agent)),
         )
+
+
+def _source(session: Session, *, locked_by: bool) -> str:
+    seen = running_witness(session)
+    if locked_by or seen is None:
+        return "lock" if locked_by else "status"
+    return str(seen.kind)
+
+
+def asked_profile(session: Session) -> str | None:
+    """The profile that the run was asked to use, where that is known; the session's pin alone does not tell.
+
+    The pin counts while the run is at its first attempt with the pin's own provider: a rotation leaves it behind.
+    """
+    signs = [witness for witness in session.witnesses if witness.running is True]
+    told = next((witness.profile for witness in signs if witness.profile is not None), None)
+    if told is not None or session.profile is None:
+        return told
+    provider = next((witness.provider for witness in signs if witness.provider is not None), None)
+    attempts = max((turn_attempts(session, witness) for witness in signs), default=0)
+    same_provider = provider is None or session.profile.partition(":")[0] == provider
+    return session.profile if same_provider and attempts == 0 else None
+
+
+def turn_attempts(session: Session, sign: Witness) -> int:
+    """How many attempts of the run that `sign` tells of have failed already."""
+    return sum(turn.run_id == sign.run_id for turn in session.turns) if sign.run_id is not None else 0
+
+
+def heard(
+    snapshot: Snapshot,
+    told: Mapping[str, Sequence[Witness]],
+    turns: Mapping[str, Sequence[Turn]] | None = None,
+) -> Snapshot:
+    """The snapshot with more witnesses, its sessions judged anew and OpenClaw's holders with them.
+
+    Args:
+        told: by session key. A witness takes the place of earlier ones of its kind.
+        turns: further turns that are over, by session key.
+    """
+    after = replace(snapshot, sessions=heard_sessions(snapshot, told, turns))
+    if all(old is new for old, new in zip(snapshot.sessions, after.sessions, strict=True)):
+        return snapshot
+    ours = [holder for holder in snapshot.holders if holder.source == OURS]
+    held = {holder.session_file for holder in ours if holder.phase != DRAINING}
+    theirs = tuple(openclaw_holders(after, held.__contains__))
+    busy = {holder.session_file for holder in theirs}
+    ours = [holder for holder in ours if holder.phase != DRAINING or holder.session_file not in busy]
+    return replace(after, holders=(*ours, *theirs))
+
+
+def heard_sessions(
+    snapshot: Snapshot,
+    told: Mapping[str, Sequence[Witness]],
+    turns: Mapping[str, Sequence[Turn]] | None = None,
+) -> tuple[Session, ...]:
+    """The sessions of a snapshot with more witnesses, judged anew; as `heard`."""
+    turns = turns or {}
+    command_line = CommandLine(snapshot.command_line)
+    return tuple(
+        _heard(session, told.get(session.key, ()), turns.get(session.key, ()), snapshot, command_line)
+        for session in snapshot.sessions
+    )
+
+
+def _heard(
+    session: Session, told: Sequence[Witness], turns: Sequence[Turn], snapshot: Snapshot, command_line: CommandLine
+) -> Session:
+    if not told and not turns:
+        return session
+    kinds = {witness.kind for witness in told}
+    witnesses = (*(w for w in session.witnesses if w.kind not in kinds), *told)
+    found = judge(session, witnesses, snapshot.gateway, command_line)
+    problems = tuple(problem for problem in session.problems if problem.code not in _OF_STATUS)
+    return replace(
+        session,
+        active=found.active,
+        active_how=found.how,
+        problems=(*problems, found.problem) if found.problem is not None else problems,
+        witnesses=witnesses,
+        turns=(*session.turns, *turns),
+    )
+
+
+_OF_STATUS = frozenset({"ghost", "unsettled"})
 
 
 def takeover_risk(session: Session, storage: Storage, heartbeat_isolated: bool | None) -> str | None:

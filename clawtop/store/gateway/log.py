@@ -15,7 +15,7 @@ from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 
-from clawtop.core.model import Event, Problem
+from clawtop.core.model import Event, EventKind, Problem
 from clawtop.store import door
 from clawtop.store.gateway.log_lines import BadLineError, Names, parse_line
 from clawtop.text import shown
@@ -25,6 +25,7 @@ NEXT_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
 KEPT_RUNS = 1_000
+ECHO_MS = 5_000
 
 DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
 """Where every gateway of a machine logs that has no `logging.file`."""
@@ -77,6 +78,7 @@ class LogTail:
         self._partial = b""
         self._skipping = False
         self._sessions: OrderedDict[str, str] = OrderedDict()
+        self._takeover: tuple[str, int] | None = None
 
     def read(self, path: Path | None, names: Names) -> tuple[Event, ...]:
         """Read what was appended since the last call and return the events in it; `events` grows by them."""
@@ -155,7 +157,19 @@ class LogTail:
         except (BadLineError, RecursionError):
             self.bad_lines += 1
             return None
-        return self._placed(event) if event is not None else None
+        if event is None or self._is_echo(event):
+            return None
+        return self._placed(event)
+
+    def _is_echo(self, event: Event) -> bool:
+        """Whether a line only repeats a takeover: the command line prints what its lane has told (2026.5.20)."""
+        if event.kind is not EventKind.TAKEOVER or event.session_file is None:
+            return False
+        if event.lane is not None:
+            self._takeover = (event.session_file, event.at)
+            return False
+        told = self._takeover
+        return told is not None and told[0] == event.session_file and 0 <= event.at - told[1] <= ECHO_MS
 
     def _placed(self, event: Event) -> Event:
         """With the session of its run, which only some lines name."""

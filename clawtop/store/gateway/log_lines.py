@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from clawtop.core.model import Event, EventKind
+from clawtop.core.session.lanes import base_session_key
 from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
 from clawtop.text import elided, shown
 
@@ -158,6 +159,9 @@ def _event(
     session_key = _string(facts.get("sessionKey")) or names.sessions.get(_string(facts.get("sessionId")) or "")
     if session_key is None and lane and lane.startswith("session:"):
         session_key = lane.removeprefix("session:")
+    session_file = _session_file(record.text) if kind is EventKind.TAKEOVER else None
+    if session_key is None and session_file is not None:
+        session_key = names.sessions.get(_session_id(session_file))
     duration = _number(facts.get("durationMs"))
     waited = _number(facts.get("waitMs"))
     return Event(
@@ -165,7 +169,8 @@ def _event(
         kind=kind,
         source=SOURCE,
         text=shown(text if text is not None else elided(record.text, TEXT_LIMIT), TEXT_LIMIT),
-        session_key=session_key,
+        session_key=base_session_key(session_key) if session_key is not None else None,
+        session_file=session_file,
         lane=lane,
         run_id=_string(facts.get("runId")),
         provider=_string(facts.get("provider")),
@@ -181,6 +186,19 @@ def _event(
     )
 
 
+_SESSION_FILE = re.compile(r"(?P<path>/[^\s\"]{1,1000}\.jsonl)")
+
+
+def _session_file(text: str) -> str | None:
+    """The transcript that an error names."""
+    match = _SESSION_FILE.search(text)
+    return match["path"] if match else None
+
+
+def _session_id(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".jsonl")
+
+
 _KEPT = (
     "queueSize",
     "queueDepth",
@@ -192,10 +210,15 @@ _KEPT = (
     "status",
     "totalActive",
 )
+_KEPT_WORDS = ("new", "classification", "aborted", "action")
+_AGE = re.compile(r"(\d{1,9})s")
 
 
 def _kept(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: number for key in _KEPT if (number := _number(facts.get(key))) is not None}
+    kept: dict[str, Any] = {key: number for key in _KEPT if (number := _number(facts.get(key))) is not None}
+    kept |= {key: word for key in _KEPT_WORDS if (word := _string(facts.get(key))) is not None}
+    age = _AGE.fullmatch(str(facts.get("age", "")))
+    return kept | {"age_ms": int(age[1]) * 1000} if age is not None else kept
 
 
 def _mark(record: _Record, names: Names) -> Event:
@@ -244,7 +267,19 @@ def _fallback(record: _Record, names: Names) -> Event:
     following = facts.get("nextCandidateModel")
     then = f", next {facts.get('nextCandidateProvider')}/{following}" if following else ", no further candidate"
     reason = _string(facts.get("reason")) or "unknown"
-    return _event(record, names, EventKind.FALLBACK, f"{candidate} {facts.get('decision')}: {reason}{then}")
+    decision = str(facts.get("decision"))
+    data = {"decision": decision, "provider": facts.get("candidateProvider"), "model": facts.get("candidateModel")}
+    over = not following and decision in _FAILED_CANDIDATE
+    return _event(
+        record,
+        names,
+        EventKind.FALLBACK,
+        f"{candidate} {decision}: {reason}{then}",
+        {key: value for key, value in data.items() if isinstance(value, str)} | {"over": over},
+    )
+
+
+_FAILED_CANDIDATE = frozenset({"candidate_failed", "skip_candidate"})
 
 
 _STRUCTURED: Mapping[str, Callable[[_Record, Names], Event | None]] = {

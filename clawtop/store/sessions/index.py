@@ -14,14 +14,13 @@ from typing import Any, cast
 from pydantic_core import ValidationError
 
 from clawtop.core.model import Problem, Session
-from clawtop.core.session.activity import KNOWN_STATUSES, RUNNING
+from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
 
 MAX_SESSIONS_BYTES = 64 * MEGABYTE
-SETTLED = KNOWN_STATUSES - {RUNNING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,26 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from clawtop.core.generations import storage_of
-from clawtop.core.model import Gateway, Generation, Lock, LockKind, Problem, Session, VerdictKind
-from clawtop.core.session.activity import RUNNING, TrajectoryEnd, judge
+from clawtop.core.model import Exchange, Gateway, Generation, Lock, LockKind, Problem, Session, Witness
+from clawtop.core.session.activity import (
+    NOT_LOOKED,
+    RUNNING,
+    CommandLine,
+    TrajectoryRun,
+    judge,
+    lock_witness,
+    status_witness,
+    trajectory_witnesses,
+    turns_of,
+)
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
-from clawtop.store.sessions.trajectory import trajectory_end, trajectory_path
+from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
+from clawtop.store.sessions.transcript_end import transcript_exchanges
+
+RECENT_MS = 24 * 3_600_000
+"""Sessions that were touched within a day are looked at with every read; the others by turns."""
+
+BY_TURNS = 200
+"""How many trajectories of quiet sessions one read looks at; a thousand sessions are through after five."""
+
+MOST_TRANSCRIPTS = 100
+"""How many transcripts, the most recent ones, are looked at for messages without an answer."""
 
 
 class SessionRows:
-    """Reads each sessions.json once per change of it, and trajectories only of sessions that are stored as running."""
+    """Reads each sessions.json once per change of it, trajectories and the ends of transcripts when they grow."""
 
     def __init__(self) -> None:
         self._reads: dict[str, SessionsRead] = {}
         self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
-        self._trajectories: dict[str, tuple[Stamp, TrajectoryEnd | None]] = {}
+        self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
+        self._transcripts: dict[str, tuple[Stamp, tuple[Exchange, ...]]] = {}
+        self._next_quiet = 0
+        self._looked: set[str] = set()
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. A file that cannot be read keeps its last rows, with a warning that says why."""
@@ -47,41 +70,120 @@ class SessionRows:
         return [trajectory_path(row.file) for row in rows if row.status == RUNNING and row.file is not None]
 
     def judged(
-        self, generation: Generation | None, gateway: Gateway, locks: Iterable[Lock], now: int
+        self,
+        generation: Generation | None,
+        gateway: Gateway,
+        locks: Iterable[Lock],
+        now: int,
+        command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
     ) -> tuple[Session, ...]:
-        """Every row with its `active`, and a row for each locked transcript that has no entry."""
+        """Every row with its `active`, and a row for each locked transcript that has no entry.
+
+        Args:
+            command_line: asked when a run may be one of the command line.
+        """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
-        throughout = storage_of(generation).locked_throughout
+        scene = _Scene(gateway, now, storage_of(generation).locked_throughout, command_line)
+        rows = [row for read in self._reads.values() for row in read.rows]
+        looked = self._looked_at(rows, now)
         sessions: list[Session] = []
-        for read in self._reads.values():
-            for row in read.rows:
-                lock = by_file.pop(row.file, None) if by_file and row.file is not None else None
-                if row.active is not None and (lock is None or lock.verdict.kind is VerdictKind.STALE):
-                    sessions.append(row)  # settled, and nothing holds it
-                    continue
-                trajectory = self._trajectory(row) if row.status == RUNNING else None
-                found = judge(row, gateway, lock, trajectory, now, locked_throughout=throughout)
-                problems = (*row.problems, found.problem) if found.problem is not None else row.problems
-                sessions.append(replace(row, active=found.active, active_how=found.how, problems=problems))
-        sessions += _orphans(by_file, gateway, now)
+        for number, row in enumerate(rows):
+            lock = by_file.pop(row.file, None) if by_file and row.file is not None else None
+            if number not in looked and row.active is not None and lock is None:
+                sessions.append(row)  # settled long ago, and nothing holds it
+                continue
+            sessions.append(scene.told(row, self._trajectory(row), lock))
+        self._exchange(sessions, now)
+        sessions += scene.orphans(by_file)
         return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
 
-    def _trajectory(self, row: Session) -> TrajectoryEnd | None:
+    def _looked_at(self, rows: list[Session], now: int) -> set[int]:
+        """The rows whose trajectories this read looks at: those of the last day, and some of the others."""
+        recent = {
+            number
+            for number, row in enumerate(rows)
+            if row.active is None or now - (row.updated_at or 0) < RECENT_MS or row.file in self._looked
+        }
+        quiet = [number for number in range(len(rows)) if number not in recent]
+        if not quiet:
+            return recent
+        start = self._next_quiet % len(quiet)
+        self._next_quiet = start + BY_TURNS
+        return recent | set(quiet[start : start + BY_TURNS])
+
+    def _trajectory(self, row: Session) -> tuple[TrajectoryRun, ...]:
         if row.file is None:
-            return None
+            return ()
         path = trajectory_path(row.file)
         stamp = stamp_of(path)
         if stamp is None:
-            return None
+            self._trajectories.pop(path, None)
+            return ()
         known = self._trajectories.get(path)
         if known is None or known[0] != stamp:
-            known = self._trajectories[path] = (stamp, trajectory_end(path))
+            known = self._trajectories[path] = (stamp, trajectory_runs(path))
+        if any(run.is_open for run in known[1]):
+            self._looked.add(row.file)
+        else:
+            self._looked.discard(row.file)
         return known[1]
 
+    def _exchange(self, sessions: list[Session], now: int) -> None:
+        """Give the most recent sessions what their transcripts' ends tell."""
+        recent = [n for n, row in enumerate(sessions) if row.file is not None and now - _touched(row) < RECENT_MS]
+        recent.sort(key=lambda number: -_touched(sessions[number]))
+        known, self._transcripts = self._transcripts, {}
+        for number in recent[:MOST_TRANSCRIPTS]:
+            row = sessions[number]
+            path = row.file or ""
+            stamp = stamp_of(path)
+            if stamp is None:
+                continue
+            read = known.get(path)
+            if read is None or read[0] != stamp:
+                read = (stamp, transcript_exchanges(path))
+            self._transcripts[path] = read
+            if read[1]:
+                sessions[number] = replace(row, exchanges=read[1])
 
-def _orphans(locks: Mapping[str, Lock], gateway: Gateway, now: int) -> Iterable[Session]:
-    for file, lock in locks.items():
-        problem = Problem("no-entry", file, "a locked transcript that no entry of sessions.json names")
-        row = Session(lock.file.agent or "", "", lock.file.session_id, file, problems=(problem,))
-        found = judge(row, gateway, lock, None, now)
-        yield replace(row, active=found.active, active_how=found.how)
+
+def _touched(row: Session) -> int:
+    return max(row.updated_at or 0, *(witness.at or 0 for witness in row.witnesses), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What the sessions of one reading are judged beside."""
+
+    gateway: Gateway
+    now: int
+    locked_throughout: bool
+    command_line: Callable[[], CommandLine]
+
+    def told(self, row: Session, runs: tuple[TrajectoryRun, ...], lock: Lock | None) -> Session:
+        """The row with its witnesses and the judgement over them."""
+        asks = row.status == RUNNING or any(run.is_open for run in runs)
+        others = self.command_line() if asks else NOT_LOOKED
+        gateway, now = self.gateway, self.now
+        told: list[Witness] = trajectory_witnesses(runs, gateway, now, others, status=row.status)
+        status = status_witness(row, gateway, now, others)
+        signs = [w.at for w in (*told, status) if w is not None and w.running is True and w.at is not None]
+        held = lock_witness(lock, throughout=self.locked_throughout, now=now, last_sign=max(signs, default=None))
+        witnesses = tuple(witness for witness in (held, *told, status) if witness is not None)
+        found = judge(row, witnesses, gateway, others)
+        problems = (*row.problems, found.problem) if found.problem is not None else row.problems
+        return replace(
+            row,
+            active=found.active,
+            active_how=found.how,
+            problems=problems,
+            witnesses=witnesses,
+            turns=turns_of(runs),
+        )
+
+    def orphans(self, locks: Mapping[str, Lock]) -> Iterable[Session]:
+        """A row for each lock that belongs to none."""
+        for file, lock in locks.items():
+            problem = Problem("no-entry", file, "a locked transcript that no entry of sessions.json names")
+            row = Session(lock.file.agent or "", "", lock.file.session_id, file, problems=(problem,))
+            yield self.told(row, (), lock)

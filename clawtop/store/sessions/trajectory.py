@@ -1,23 +1,27 @@
-"""The little that is read of transcripts and trajectories: a bounded look at their last line.
+"""The runs that a session's trajectory tells of, from the end of the file.
 
-A trajectory says when a run began and ended (2026.5.20 writes it as it goes, 2026.6.11 when the run is over).
+A trajectory says when an attempt began and ended (2026.5.20 writes it as it goes, 2026.6.11 when the run is over). A
+run that rotates has one start and one end for each attempt, under one run id.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from clawtop.core.javascript import parse_date
-from clawtop.core.session.activity import TrajectoryEnd
-from clawtop.store import door
-from clawtop.store.json_text import UnreadableError, parse
+from clawtop.core.session.activity import TrajectoryRun
+from clawtop.store.sessions.tail import entry_of, last_lines
 from clawtop.store.wire import mapping, text
 
-TAIL_BYTES = 64 * 1024
-MAX_TAIL_BYTES = 1024 * 1024
 TRAJECTORY_SUFFIX = ".trajectory.jsonl"
+LOOKED_AT_LINES = 16
+"""A run writes seven lines; those of the run before give its start."""
+
+_LONG_LINE = 16 * 1024
+_HEAD_BYTES = 8 * 1024
+_DATA = b',"data":'
 
 
 def trajectory_path(session_file: str) -> str:
@@ -25,43 +29,56 @@ def trajectory_path(session_file: str) -> str:
     return session_file.removesuffix(".jsonl") + TRAJECTORY_SUFFIX
 
 
-def trajectory_end(path: str) -> TrajectoryEnd | None:
-    """The last event of a trajectory; None where there is none or it cannot be read."""
-    event = last_entry(path)
-    at = parse_date(event["ts"]) if event is not None and isinstance(event.get("ts"), str) else None
-    if event is None or at is None:
-        return None
-    return TrajectoryEnd(at, text(event.get("type")) or "", text(mapping(event.get("data")).get("status")))
+def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
+    """The last runs of a trajectory, by their last event; none where there is no such file or nothing to read."""
+    runs: dict[str | None, TrajectoryRun] = {}
+    for line in last_lines(path, least=LOOKED_AT_LINES):
+        event = _event(line, path)
+        at = parse_date(event["ts"]) if event is not None and isinstance(event.get("ts"), str) else None
+        if event is None or at is None:
+            continue
+        run_id = text(event.get("runId"))
+        known = runs.pop(run_id, None)
+        runs[run_id] = _continued(known, event, at, run_id)
+    return tuple(runs.values())
 
 
-def last_entry(path: str) -> Mapping[str, Any] | None:
-    """The last complete line of a JSONL file as an object, looking back at most 1 MB."""
-    try:
-        descriptor = door.open_file(path)
-    except (OSError, ValueError):
-        return None
-    try:
-        size = os.fstat(descriptor).st_size
-        want = TAIL_BYTES
-        while True:
-            start = max(0, size - want)
-            lines = os.pread(descriptor, want, start).split(b"\n")
-            complete = lines[:-1] if start == 0 else lines[1:-1]
-            whole = [line for line in complete if line.strip()]
-            if whole:
-                return _object(whole[-1], path)
-            if start == 0 or want >= MAX_TAIL_BYTES:
-                return None
-            want *= 4
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
+def _event(line: bytes, path: str) -> Mapping[str, Any] | None:
+    """An event; of a long one (a whole prompt stands in its data) without the data."""
+    if len(line) > _LONG_LINE:
+        head, found, _ = line[:_HEAD_BYTES].partition(_DATA)
+        short = entry_of(head + b"}", path) if found else None
+        if short is not None:
+            return short
+    return entry_of(line, path)
 
 
-def _object(line: bytes, path: str) -> Mapping[str, Any] | None:
-    try:
-        value = parse(line, path)
-    except UnreadableError:
-        return None
-    return value if isinstance(value, dict) else None
+def _continued(known: TrajectoryRun | None, event: Mapping[str, Any], at: int, run_id: str | None) -> TrajectoryRun:
+    kind = text(event.get("type")) or ""
+    data = mapping(event.get("data"))
+    if kind == "session.started":
+        follows = known is not None
+        started = known if known is not None else TrajectoryRun(at, kind, run_id=run_id, since=at, attempts=0)
+        if follows and started.type == "session.ended" and started.status == "success":
+            started = TrajectoryRun(at, kind, run_id=run_id, since=at, attempts=0)  # an id that is used again
+        return replace(
+            started,
+            at=at,
+            type=kind,
+            status=None,
+            attempts=started.attempts + 1,
+            provider=text(event.get("provider")),
+            model=text(event.get("modelId")),
+            trigger=text(data.get("trigger")) or started.trigger,
+        )
+    before = known if known is not None else TrajectoryRun(at, kind, run_id=run_id)
+    return replace(
+        before,
+        at=at,
+        type=kind,
+        status=text(data.get("status")),
+        provider=text(event.get("provider")) or before.provider,
+        model=text(event.get("modelId")) or before.model,
+        timed_out=data.get("timedOut") is True,
+        aborted=data.get("aborted") is True or data.get("externalAbort") is True,
+    )

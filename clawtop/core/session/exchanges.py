@@ -1,0 +1,129 @@
+"""A transcript's last messages and what followed each: answered, silent on purpose, failed, or nothing yet.
+
+Works on parsed entries (transcript version 3 and 4; 2026.3.28 to 2026.9.6). Texts are looked at and never kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from clawtop.core.javascript import parse_date
+from clawtop.core.model import Exchange, Outcome
+from clawtop.text import shown
+
+AGAIN_MS = 10 * 60_000
+"""A failed attempt's message stands again for the next attempt (2026.5.20); the same text later is a new message."""
+
+MOST = 50
+_ERROR_CHARS = 120
+_LOOKED_AT_CHARS = 4_096
+
+_SILENT = re.compile(r"\s*(?:NO_REPLY|\{\s*\"action\"\s*:\s*\"NO_REPLY\"\s*\})\s*", re.IGNORECASE)
+_NO_NEWS = re.compile(r"\W*HEARTBEAT_OK\b.*", re.DOTALL)
+_NOT_A_MODEL = frozenset({"gateway-injected"})
+_FAILED_TURN = "[assistant turn failed before producing content]"
+_SENDERS: tuple[tuple[str, str], ...] = (
+    ("[OpenClaw heartbeat", "heartbeat"),
+    ("Read HEARTBEAT.md", "heartbeat"),
+    ("[cron:", "cron"),
+    ("[Inter-session message]", "agent"),
+    ("[Subagent ", "agent"),
+    ("System: ", "system"),
+)
+"""How the text of a message begins that no person sent, and who did."""
+
+_ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
+_STOPPED = frozenset({"aborted", "cancelled"})
+
+
+def exchanges(entries: Iterable[Mapping[str, Any]]) -> tuple[Exchange, ...]:
+    """The exchanges of the last entries of a transcript, oldest first; at most `MOST`."""
+    found: list[Exchange] = []
+    texts: list[int] = []
+    for entry in entries:
+        message = entry.get("message")
+        if entry.get("type") != "message" or not isinstance(message, Mapping):
+            continue
+        at = _time(entry, message)
+        if at is None:
+            continue
+        if message.get("role") == "user":
+            _ask(found, texts, at, _text(message))
+        elif message.get("role") == "assistant":
+            _answer(found, texts, at, message)
+    return tuple(found[-MOST:])
+
+
+def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:
+    mark = hash(text)
+    again = found and texts[-1] == mark and at - found[-1].asked_at <= AGAIN_MS
+    if again and found[-1].outcome in (Outcome.FAILED, Outcome.OPEN, Outcome.STOPPED):
+        found[-1] = replace(found[-1], outcome=Outcome.OPEN, ended_at=None, error=None)
+        return
+    found.append(Exchange(at, len(text), _sender(text), Outcome.OPEN))
+    texts.append(mark)
+
+
+def _answer(found: list[Exchange], texts: list[int], at: int, message: Mapping[str, Any]) -> None:
+    outcome, error = _outcome(message, found[-1].by if found else "user")
+    if outcome is None:
+        return
+    if message.get("model") in _NOT_A_MODEL and (not found or found[-1].outcome is not Outcome.OPEN):
+        # The gateway's own words about a message that never reached the transcript.
+        if outcome is Outcome.FAILED:
+            found.append(Exchange(at, 0, "user", outcome, at, error))
+            texts.append(0)
+        return
+    if found:
+        found[-1] = replace(found[-1], outcome=outcome, ended_at=at, error=error)
+
+
+def _outcome(message: Mapping[str, Any], by: str) -> tuple[Outcome | None, str | None]:
+    reason = str(message.get("stopReason") or "")
+    text = _text(message)
+    if reason == "error" or text.startswith(_FAILED_TURN):
+        said = message.get("errorMessage")
+        return Outcome.FAILED, shown(said, _ERROR_CHARS) if isinstance(said, str) else None
+    if reason in _STOPPED:
+        return Outcome.STOPPED, None
+    if message.get("model") in _NOT_A_MODEL:
+        told = text.lstrip().startswith(("⚠", "❌"))
+        return (Outcome.FAILED, shown(text, _ERROR_CHARS)) if told else (Outcome.TOLD, None)
+    if reason and reason not in _ENDED:
+        return None, None  # a tool is at work
+    if _SILENT.fullmatch(text) or (by == "heartbeat" and _NO_NEWS.fullmatch(text)):
+        return Outcome.SILENT, None
+    return (Outcome.ANSWERED, None) if text.strip() else (Outcome.FAILED, "an empty answer")
+
+
+def _sender(text: str) -> str:
+    head = text[:_LOOKED_AT_CHARS]
+    plain = re.sub(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ", "", head)
+    for begin, who in _SENDERS:
+        if plain.startswith(begin):
+            return who
+    if '"is_group_chat": true' in head and '"was_mentioned": true' not in head:
+        return "unaddressed" if '"explicitly_mentioned_bot": false' in head else "group"
+    return "user"
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _time(entry: Mapping[str, Any], message: Mapping[str, Any]) -> int | None:
+    """When the message came: its own time for a question (the entry is written when its run starts)."""
+    stored, own = entry.get("timestamp"), message.get("timestamp")
+    asked = own if isinstance(own, int) and not isinstance(own, bool) and own > 0 else None
+    if message.get("role") == "user" and asked is not None:
+        return asked
+    written = parse_date(stored) if isinstance(stored, str) else None
+    return written if written is not None else asked

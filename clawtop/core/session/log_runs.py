@@ -1,0 +1,153 @@
+"""Runs as the lines of a gateway's log tell them, by session.
+
+The log of a gateway is written by the command line too, where it names the same file. Lines about lanes stand there
+only with `logging.level` debug; a turn that failed for good is told at every level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from clawtop.core.model import Event, EventKind, Outcome, Turn, Witness, WitnessKind
+from clawtop.core.session.lanes import session_lane
+
+KEPT_TURNS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """What the log last told of a session.
+
+    Attributes:
+        running: yes, no, or None while an attempt is over and the next one, if any, is not told yet.
+        at: of the line that told it; `since` is the first of the run.
+        provider, model, profile: asked last; None where a rotation made them unknown.
+    """
+
+    at: int
+    running: bool | None
+    what: str
+    since: int | None = None
+    run_id: str | None = None
+    waiting: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+
+    def witness(self) -> Witness:
+        return Witness(
+            WitnessKind.LOG,
+            self.running,
+            self.what,
+            at=self.at,
+            since=self.since,
+            run_id=self.run_id,
+            waiting=self.waiting,
+            provider=self.provider,
+            model=self.model,
+            profile=self.profile,
+        )
+
+
+class LogRuns:
+    """Follows a log's events. `runs`: by session key; `turns`: those that are over, by session key, oldest first."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, LoggedRun] = {}
+        self.turns: list[tuple[str, Turn]] = []
+
+    def follow(self, events: Iterable[Event]) -> None:
+        """Take in events, oldest first."""
+        for event in events:
+            if event.data.get("step") == "start":
+                self.runs = {key: _ended(run, event, "its gateway started anew") for key, run in self.runs.items()}
+            elif event.session_key is not None:
+                self._of_session(event.session_key, event)
+        del self.turns[:-KEPT_TURNS]
+
+    def _of_session(self, key: str, event: Event) -> None:
+        known = self.runs.get(key)
+        after = _after(key, known, event)
+        if after is not None:
+            self.runs[key] = after
+        turn = _turn(known, event)
+        if turn is not None:
+            self.turns.append((key, turn))
+
+
+def _after(key: str, known: LoggedRun | None, event: Event) -> LoggedRun | None:
+    """What is known of a session after an event; None where the event tells nothing of it."""
+    step, data = event.data.get("step"), event.data
+    own_lane = event.lane == session_lane(key) or (event.lane or "").startswith(session_lane(key))
+    if step == "enqueue" and own_lane:
+        return replace(known, waiting=data.get("queueSize")) if known is not None and known.running else known
+    if step == "dequeue" and own_lane:
+        return _going_on(known, event, "its lane works on a turn, as the log says", anew=True)
+    if (step == "done" and own_lane and data.get("active", 0) == 0) or event.kind is EventKind.RUN_END:
+        return _ended(known, event, "its turn ended, as the log says")
+    if event.kind is EventKind.TAKEOVER:
+        return _ended(known, event, "its turn was lost to a takeover, as the log says")
+    if step == "error" and own_lane:
+        return _ended(known, event, "its attempt failed, as the log says", running=None)
+    if step == "state" and "new" in data:
+        if data["new"] == "processing":
+            return _going_on(known, event, "its gateway works on it, as the log says")
+        return _ended(known, event, f"it is {data['new']}, as the log says") if data["new"] == "idle" else known
+    return _after_kind(known, event)
+
+
+def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
+    data = event.data
+    if event.kind is EventKind.FALLBACK and data.get("over") is True:
+        return _ended(known, event, "its last model failed, as the log says")
+    if event.kind is EventKind.RUN_START:
+        return _going_on(known, event, "its run was registered, as the log says")
+    if event.kind is EventKind.ATTEMPT and event.provider is not None:
+        run = _going_on(known, event, "its model is asked, as the log says")
+        return replace(run, provider=event.provider, model=event.model, profile=event.profile)
+    if event.kind is EventKind.STUCK and data.get("classification") != "stale_session_state":
+        began = event.at - data.get("age_ms", 0)
+        run = _going_on(known, event, f"its gateway complains of it: {event.text}")
+        return replace(run, since=run.since if known is not None and known.running else began)
+    if event.kind is EventKind.RECOVERY and data.get("aborted") == "true":
+        return _ended(known, event, "the gateway aborted it, as the log says")
+    if event.kind in (EventKind.ROTATE, EventKind.FALLBACK) and known is not None and known.running is not False:
+        return replace(known, at=event.at, profile=None, provider=None, model=None)
+    return None
+
+
+def _going_on(known: LoggedRun | None, event: Event, what: str, *, anew: bool = False) -> LoggedRun:
+    since = event.at if known is None or not known.running or anew else known.since
+    waiting = known.waiting if known is not None else None
+    run_id = event.run_id or (known.run_id if known is not None and known.running and not anew else None)
+    before = known if known is not None and known.running and not anew else None
+    return LoggedRun(
+        event.at,
+        True,
+        what,
+        since,
+        run_id,
+        waiting,
+        event.provider or (before.provider if before else None),
+        event.model or (before.model if before else None),
+        event.profile or (before.profile if before else None),
+    )
+
+
+def _ended(known: LoggedRun | None, event: Event, what: str, *, running: bool | None = False) -> LoggedRun:
+    since = known.since if known is not None else None
+    return LoggedRun(event.at, running, what, since, event.run_id or (known.run_id if known is not None else None))
+
+
+def _turn(known: LoggedRun | None, event: Event) -> Turn | None:
+    """The turn that is over with this event, where the event itself says how it ended."""
+    since = known.since if known is not None else None
+    if event.kind is EventKind.TAKEOVER:
+        return Turn(event.at, Outcome.DROPPED, event.run_id, since, None, "takeover", "log")
+    if event.kind is EventKind.FALLBACK and event.data.get("over") is True:
+        outcome = Outcome.TIMED_OUT if event.reason == "timeout" else Outcome.FAILED
+        return Turn(event.at, outcome, event.run_id, since, None, event.reason, "log")
+    if event.kind is EventKind.RECOVERY and event.data.get("aborted") == "true":
+        return Turn(event.at, Outcome.HUNG, event.run_id, since, None, "aborted by the gateway", "log")
+    return None

@@ -1,0 +1,48 @@
+"""The end of a file of lines that may be very long: a bounded look, and objects from its complete lines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from clawtop.store import door
+from clawtop.store.json_text import UnreadableError, parse
+
+TAIL_BYTES = 64 * 1024
+MAX_TAIL_BYTES = 1024 * 1024
+
+
+def last_lines(path: str, *, least: int = 1) -> list[bytes]:
+    """The last complete lines of a file, oldest first: all within 64 KB, looking back up to 1 MB for `least` of them.
+
+    A line that is still being written does not count. What is no file, or cannot be read, has no lines.
+    """
+    try:
+        descriptor = door.open_file(path)
+    except (OSError, ValueError):
+        return []
+    try:
+        size = os.fstat(descriptor).st_size
+        want = TAIL_BYTES
+        while True:
+            start = max(0, size - want)
+            lines = os.pread(descriptor, want, start).split(b"\n")
+            complete = lines[:-1] if start == 0 else lines[1:-1]
+            whole = [line for line in complete if line.strip()]
+            if len(whole) >= least or start == 0 or want >= MAX_TAIL_BYTES:
+                return whole
+            want *= 4
+    except OSError:
+        return []
+    finally:
+        os.close(descriptor)
+
+
+def entry_of(line: bytes, path: str) -> Mapping[str, Any] | None:
+    """A line as an object; None where it is none."""
+    try:
+        value = parse(line, path)
+    except (UnreadableError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
