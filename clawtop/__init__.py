@@ -41,7 +41,9 @@ store/  the disk: one module per format, nothing else knows it
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
-    gateway/          what a live gateway says: http (its health), watch (the rounds, beside the hub)
+    gateway/          what a live gateway says: door (where its token may go), client (a question over its WebSocket;
+                      wire, answers, errors), http (its health), words (who works where), rounds (what is asked next),
+                      watch (beside the hub)
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
     operations/       execute: plans -> receipts; locked, receipts, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;

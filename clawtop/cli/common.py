@@ -57,7 +57,7 @@ def live_feed(
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.hub import Hub
 
-    watch = GatewayWatch(clock) if args.at is None else None
+    watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
     reader = open_reader(args, clock, (_LaterParts(_incident_parts), *((watch,) if watch is not None else ())))
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
@@ -107,12 +107,12 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     from clawtop.core.model import GatewayState
     from clawtop.engine.gateway.watch import GatewayWatch
 
-    watch = GatewayWatch(SystemClock())
+    watch = GatewayWatch(SystemClock(), enabled=not args.no_gateway)
     reader = open_reader(args, None, (*_incident_parts(), watch))
     snapshot = reader.read()
-    if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None:
+    if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None or args.no_gateway:
         return snapshot
-    asyncio.run(watch.look())
+    asyncio.run(watch.look_once())
     return reader.read()
 
 

@@ -61,7 +61,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"clawtop {__version__}")
     dashboard = importlib.import_module("clawtop.cli.dashboard")
     dashboard.add_arguments(parser)
-    parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None)
+    parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None, no_gateway=False)
     subparsers = parser.add_subparsers(metavar="VERB", dest="verb", parser_class=Parser)
     wanted = set(argv)
     for item in verbs():
@@ -88,6 +88,9 @@ def _shared() -> Parser:
         metavar="TIME",
         type=moment,
         help="judge the state as of TIME (epoch ms or ISO); the process table is then not consulted",
+    )
+    group.add_argument(
+        "--no-gateway", action="store_true", help="ask the gateway nothing and never use its token; judge by the disk"
     )
     return shared
 

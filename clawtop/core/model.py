@@ -627,8 +627,68 @@ class GatewayHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSight:
+    """What a gateway says of the runs of one session (`sessions.list`, 2026.5.18 and later).
+
+    Before 2026.8 it counts only the runs that were asked for over its own API: no cron, heartbeat or channel run.
+
+    Attributes:
+        active: `hasActiveRun`; None where it said nothing.
+        run_ids: `activeRunIds`; None where it gave none (it leaves them out while a run goes on).
+        status: as the gateway has it.
+    """
+
+    key: str
+    active: bool | None
+    run_ids: tuple[str, ...] | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSight:
+    """A task that a gateway has not ended (`tasks.list`).
+
+    Attributes:
+        key: the session that it works in; None where the gateway does not say and it cannot be told.
+        runtime: "cli", "cron", "subagent", "acp".
+        execution: running | queued, where the gateway tells one from the other (2026.9.6).
+    """
+
+    id: str
+    key: str | None
+    runtime: str
+    status: str
+    execution: str | None = None
+    run_id: str | None = None
+    started_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWords:
+    """What a live gateway says over its WebSocket. Old words are taken out of a snapshot, not shown.
+
+    Attributes:
+        at: since when it has been saying so.
+        sessions: by key, without those that it did not name.
+        complete: it named every session that it has.
+        tasks: None where it was not asked or has no such question.
+        problem: why it was not asked or did not answer; nothing else is known then.
+    """
+
+    at: int
+    version: str | None = None
+    sessions: Mapping[str, RunSight] = field(default_factory=dict)
+    complete: bool = False
+    tasks: tuple[TaskSight, ...] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
-    """The gateway of this state directory, and how its state is known."""
+    """The gateway of this state directory, and how its state is known.
+
+    `words` is None where it was never asked: no live gateway, or nobody looks at it live.
+    """
 
     state: GatewayState = GatewayState.UNKNOWN
     pid: int | None = None
@@ -636,6 +696,7 @@ class Gateway:
     started_at: int | None = None
     how: str = ""
     health: GatewayHealth | None = None
+    words: GatewayWords | None = None
 
 
 class EventKind(StrEnum):

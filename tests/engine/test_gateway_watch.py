@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, LaneStats
-from clawtop.engine.gateway.http import GatewayReport
-from clawtop.engine.gateway.watch import INTERVAL_SECONDS, GatewayWatch, Probe
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, LaneStats, RunSight
+from clawtop.engine.gateway.rounds import GatewayReport
+from clawtop.engine.gateway.watch import BUSY_SECONDS, IDLE_SECONDS, STALE_MS, Asker, GatewayWatch
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.gateway.token import gateway_token
 from clawtop.store.locks.processes import listens
@@ -31,12 +31,13 @@ LANE = LaneStats("main", "main", "gateway-metrics", queued=3)
 LIVE = replace(CALM, gateway=Gateway(GatewayState.LIVE, 7, 18789))
 
 
-class FakeProbe:
+class FakeAsker:
     """Answers from a list; the last answer stays."""
 
     def __init__(self, *reports: GatewayReport) -> None:
         self._reports = list(reports)
         self.asked = 0
+        self.closed = False
 
     async def look(self, gateway: Gateway) -> GatewayReport | None:
         self.asked += 1
@@ -44,17 +45,23 @@ class FakeProbe:
             return None
         return self._reports.pop(0) if len(self._reports) > 1 else self._reports[0]
 
+    async def all_at_once(self, gateway: Gateway) -> GatewayReport | None:
+        return await self.look(gateway)
+
+    async def close(self) -> None:
+        self.closed = True
+
 
 def report(at: int = NOW, **health: Any) -> GatewayReport:
     return GatewayReport(GatewayHealth(at, live=True, **health), (LANE,))
 
 
-def watching(probe: Probe, clock: ManualClock | None = None) -> GatewayWatch:
-    return GatewayWatch(clock or ManualClock(NOW), lambda _watch: probe)
+def watching(asker: Asker, clock: ManualClock | None = None, *, enabled: bool = True) -> GatewayWatch:
+    return GatewayWatch(clock or ManualClock(NOW), enabled=enabled, asker=lambda _watch: asker)
 
 
 async def test_the_first_snapshot_goes_through_untouched_and_later_ones_tell_more() -> None:
-    watch = watching(FakeProbe(report(ready=True)))
+    watch = watching(FakeAsker(report(ready=True)))
     assert watch(LAYOUT, LIVE) == LIVE
     assert await watch.look()
     after = watch(LAYOUT, LIVE)
@@ -64,7 +71,7 @@ async def test_the_first_snapshot_goes_through_untouched_and_later_ones_tell_mor
 
 async def test_what_a_gateway_says_against_itself_is_a_warning() -> None:
     ill = report(ready=False, failing=("channels", "auth"), degraded=True, problem="the gateway refuses its token")
-    watch = watching(FakeProbe(ill))
+    watch = watching(FakeAsker(ill))
     watch(LAYOUT, LIVE)
     await watch.look()
     warnings = {problem.code: problem.text for problem in watch(LAYOUT, LIVE).warnings}
@@ -77,7 +84,7 @@ async def test_what_a_gateway_says_against_itself_is_a_warning() -> None:
 
 async def test_passing_time_alone_is_no_news() -> None:
     watch = watching(
-        FakeProbe(report(NOW, uptime_ms=5), report(NOW + 5_000, uptime_ms=5_005), report(NOW, ready=False))
+        FakeAsker(report(NOW, uptime_ms=5), report(NOW + 5_000, uptime_ms=5_005), report(NOW, ready=False))
     )
     watch(LAYOUT, LIVE)
     assert [await watch.look() for _ in range(3)] == [True, False, True]
@@ -85,7 +92,7 @@ async def test_passing_time_alone_is_no_news() -> None:
 
 @pytest.mark.parametrize("state", [GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN])
 async def test_of_a_gateway_that_is_not_live_nothing_is_told(state: GatewayState) -> None:
-    watch = watching(FakeProbe(report()))
+    watch = watching(FakeAsker(report()))
     watch(LAYOUT, LIVE)
     await watch.look()
     gone = replace(LIVE, gateway=Gateway(state, 7, 18789))
@@ -93,7 +100,7 @@ async def test_of_a_gateway_that_is_not_live_nothing_is_told(state: GatewayState
 
 
 async def test_a_state_that_is_judged_as_of_another_time_is_left_alone() -> None:
-    watch = watching(FakeProbe(report()))
+    watch = watching(FakeAsker(report()))
     watch(LAYOUT, LIVE)
     await watch.look()
     past = replace(LIVE, judged_at=NOW - 1)
@@ -102,24 +109,25 @@ async def test_a_state_that_is_judged_as_of_another_time_is_left_alone() -> None
 
 async def test_it_asks_every_few_seconds_and_pokes_when_there_is_news() -> None:
     clock = ManualClock(NOW)
-    probe = FakeProbe(report(), report(), report(ready=True))
+    probe = FakeAsker(report(), report(), report(ready=True))
     watch = watching(probe, clock)
     watch(LAYOUT, LIVE)
     pokes: list[int] = []
     task = asyncio.create_task(watch.run(lambda: pokes.append(probe.asked)))
     await clock.advance(1)
-    await clock.advance(INTERVAL_SECONDS - 0.1)
+    await clock.advance(IDLE_SECONDS - 0.1)
     assert probe.asked == 1
-    await clock.advance(2 * INTERVAL_SECONDS)
+    await clock.advance(2 * IDLE_SECONDS)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert pokes == [1, 3]
+    assert probe.closed
 
 
 async def test_nobody_is_asked_where_no_gateway_is_live() -> None:
     clock = ManualClock(NOW)
-    probe = FakeProbe(report())
+    probe = FakeAsker(report())
     watch = watching(probe, clock)
     watch(LAYOUT, replace(LIVE, gateway=Gateway(GatewayState.DEAD, 7, 18789)))
     task = asyncio.create_task(watch.run(lambda: None))
@@ -128,6 +136,48 @@ async def test_nobody_is_asked_where_no_gateway_is_live() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert probe.asked == 0
+
+
+async def test_while_something_may_be_running_it_asks_more_often() -> None:
+    clock = ManualClock(NOW)
+    probe = FakeAsker(report())
+    watch = watching(probe, clock)
+    busy = replace(LIVE, sessions=(replace(LIVE.sessions[0], active=None), *LIVE.sessions[1:]))
+    watch(LAYOUT, busy)
+    task = asyncio.create_task(watch.run(lambda: None))
+    await clock.advance(1)
+    await clock.advance(2 * BUSY_SECONDS)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert probe.asked == 3
+
+
+async def test_asked_for_nothing_it_asks_nothing() -> None:
+    clock = ManualClock(NOW)
+    probe = FakeAsker(report())
+    watch = watching(probe, clock, enabled=False)
+    watch(LAYOUT, LIVE)
+    task = asyncio.create_task(watch.run(lambda: None))
+    await clock.advance(30)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert probe.asked == 0
+
+
+async def test_words_are_believed_while_they_are_fresh_and_of_the_same_gateway() -> None:
+    clock = ManualClock(NOW)
+    words = GatewayWords(NOW, "2026.9.6", {"k": RunSight("k", True)}, complete=True)
+    watch = watching(FakeAsker(replace(report(), words=words)), clock)
+    watch(LAYOUT, LIVE)
+    await watch.look()
+    assert watch(LAYOUT, LIVE).gateway.words == words
+    restarted = replace(LIVE, gateway=replace(LIVE.gateway, pid=8))
+    assert watch(LAYOUT, restarted).gateway.words is None
+    watch(LAYOUT, LIVE)
+    await clock.advance(STALE_MS / 1000 + 1)
+    assert watch(LAYOUT, LIVE).gateway.words is None
 
 
 # --- the token ---------------------------------------------------------------------------------------------------
@@ -154,10 +204,6 @@ def config(tmp_path: Path, text: str) -> ConfigRead:
 )
 def test_where_the_token_comes_from(tmp_path: Path, text: str, env: dict[str, str], token: str | None) -> None:
     assert gateway_token(config(tmp_path, text), env) == token
-
-
-def test_a_watch_that_saw_no_state_has_no_token() -> None:
-    assert GatewayWatch(ManualClock(NOW)).token() is None
 
 
 # --- who listens -------------------------------------------------------------------------------------------------

@@ -1,25 +1,24 @@
-"""What a live gateway will say over HTTP on loopback: /healthz, /readyz and, where the plugin is on, its metrics.
+"""What a live gateway says over HTTP on loopback: /readyz and, where the plugin is on, its metrics.
 
-Short timeouts, bounded bodies, at most one round of requests every few seconds, no proxies, no redirects. The token
-is sent only to a loopback address whose listener is the process of the gateway's own lock (design.md 4.9).
+Short timeouts, bounded bodies, no proxies, no redirects. One client is kept, so that a round costs one request and
+nothing else. The token is sent only with leave (`door`), and to no listener again that did not want it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import ssl
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from clawtop.clock import Clock
 from clawtop.core.incident.metrics import lanes_of_metrics
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, LaneStats
+from clawtop.core.model import GatewayHealth, LaneStats
+from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.text import shown
 
-INTERVAL_SECONDS = 5.0
 TIMEOUT = httpx.Timeout(1.5, connect=0.5)
 TOTAL_SECONDS = 3.0
 MAX_BODY = 2 * 1024 * 1024
@@ -33,89 +32,77 @@ class _TooLargeError(Exception):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class GatewayReport:
-    """One round: health, and the lanes its metrics show."""
+class HttpProbe:
+    """Asks one gateway. The kept client is its only state; `close` ends it."""
 
-    health: GatewayHealth
-    lanes: tuple[LaneStats, ...] = ()
-
-
-class GatewayProbe:
-    """Asks one gateway, at most every `INTERVAL_SECONDS`. The last report and its time are its only state.
-
-    Args:
-        token: gives the gateway's token, or None; called only when it may be sent.
-        listens: whether a pid is the one that listens on a TCP port of this machine.
-    """
-
-    def __init__(
-        self,
-        clock: Clock,
-        *,
-        token: Callable[[], str | None],
-        listens: Callable[[int, int], bool],
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
+    def __init__(self, clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._clock = clock
-        self._token = token
-        self._listens = listens
         self._transport = transport
-        self._last: GatewayReport | None = None
-        self._asked_at = float("-inf")
+        self._client: httpx.AsyncClient | None = None
 
-    async def look(self, gateway: Gateway) -> GatewayReport | None:
-        """The report of this round, or the last one when it is too early for another; None without a live gateway."""
-        if gateway.state is not GatewayState.LIVE or gateway.port is None:
-            self._last = None
-            return None
-        if self._clock.monotonic() - self._asked_at >= INTERVAL_SECONDS:
-            self._asked_at = self._clock.monotonic()
-            self._last = await self._ask(gateway, gateway.port)
-        return self._last
-
-    async def _ask(self, gateway: Gateway, port: int) -> GatewayReport:
+    async def ready(self, port: int) -> GatewayHealth:
+        """`GET /readyz`: a gateway that answers it lives, whatever it says."""
         health = GatewayHealth(at=self._clock.now_ms())
-        lanes: tuple[LaneStats, ...] = ()
+        try:
+            status, text = await self._body(port, "/readyz", {})
+            return _with_readiness(replace(health, live=True), _object(status, text, "/readyz"))
+        except GatewayCallError as error:
+            return replace(health, problem=error.words)
+
+    async def metrics(self, port: int, token: str) -> tuple[LaneStats, ...]:
+        """The lanes that its metrics show.
+
+        Raises:
+            GatewayCallError: TOKEN where it does not want the token, UNKNOWN where it has no metrics, else its trouble.
+        """
+        status, text = await self._body(port, METRICS_PATH, {"Authorization": f"Bearer {token}"})
+        if status in _UNAUTHORISED:
+            raise GatewayCallError(Trouble.TOKEN, "the gateway refuses its token; lanes come from its log alone")
+        if status != httpx.codes.OK:
+            raise GatewayCallError(Trouble.UNKNOWN, f"the gateway has no metrics ({status})")
+        return lanes_of_metrics(text)
+
+    async def close(self) -> None:
+        """Close the kept connection."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _body(self, port: int, path: str, headers: dict[str, str]) -> tuple[int, str]:
         try:
             async with (
                 self._clock.timeout(TOTAL_SECONDS),
-                httpx.AsyncClient(
-                    base_url=f"http://{HOST}:{port}",
-                    timeout=TIMEOUT,
-                    trust_env=False,
-                    follow_redirects=False,
-                    transport=self._transport,
-                ) as client,
+                self._kept().stream("GET", f"http://{HOST}:{port}{path}", headers=headers) as response,
             ):
-                health = _with_liveness(health, await _json(client, "/healthz"))
-                health = _with_readiness(health, await _json(client, "/readyz"))
-                owned = gateway.pid is not None and await asyncio.to_thread(self._listens, gateway.pid, port)
-                token = self._token() if owned else None
-                if token is not None:
-                    status, text = await _body(client, METRICS_PATH, {"Authorization": f"Bearer {token}"})
-                    lanes = lanes_of_metrics(text) if status == httpx.codes.OK else ()
-                    health = replace(
-                        health, metrics=status == httpx.codes.OK, problem=health.problem or _refusal(status)
-                    )
-        except TimeoutError:
-            health = replace(health, problem="the gateway accepts connections but does not answer")
+                content = bytearray()
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_BODY:
+                        raise _TooLargeError
+                return response.status_code, content.decode("utf-8", "replace")
+        except (TimeoutError, httpx.ReadTimeout):
+            raise GatewayCallError(Trouble.MUTE, "the gateway accepts connections but does not answer") from None
         except _TooLargeError:
-            health = replace(
-                health, problem=f"the gateway's answer is over {MAX_BODY // 1024 // 1024} MiB; it was left"
-            )
+            words = f"the gateway's answer is over {MAX_BODY // 1024 // 1024} MiB; it was left"
+            raise GatewayCallError(Trouble.NONSENSE, words) from None
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            what = shown(error, 80) or type(error).__name__
+            raise GatewayCallError(Trouble.UNREACHABLE, f"the gateway's port does not answer ({what})") from None
         except (httpx.HTTPError, ValueError) as error:
             what = shown(error, 80) or type(error).__name__
-            health = replace(health, problem=f"the gateway does not speak HTTP as expected ({what})")
-        return GatewayReport(health, lanes)
+            raise GatewayCallError(Trouble.NONSENSE, f"the gateway does not speak HTTP as expected ({what})") from None
 
-
-def _refusal(status: int) -> str | None:
-    return "the gateway refuses its token; lanes come from its log alone" if status in _UNAUTHORISED else None
-
-
-def _with_liveness(health: GatewayHealth, said: dict[str, Any]) -> GatewayHealth:
-    return replace(health, live=said.get("ok") is True)
+    def _kept(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=TIMEOUT,
+                trust_env=False,
+                follow_redirects=False,
+                transport=self._transport,
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: it spares reading the authorities
+                limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            )
+        return self._client
 
 
 def _with_readiness(health: GatewayHealth, said: dict[str, Any]) -> GatewayHealth:
@@ -131,22 +118,11 @@ def _with_readiness(health: GatewayHealth, said: dict[str, Any]) -> GatewayHealt
     )
 
 
-async def _json(client: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    status, text = await _body(client, path, {})
+def _object(status: int, text: str, path: str) -> dict[str, Any]:
     try:
         said = json.loads(text)
     except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict):
         return said
-    raise ValueError(f"{path} answered {status} without a JSON object")
-
-
-async def _body(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> tuple[int, str]:
-    async with client.stream("GET", path, headers=headers) as response:
-        content = bytearray()
-        async for chunk in response.aiter_bytes():
-            content += chunk
-            if len(content) > MAX_BODY:
-                raise _TooLargeError
-        return response.status_code, content.decode("utf-8", "replace")
+    raise GatewayCallError(Trouble.NONSENSE, f"{path} answered {status} without a JSON object")

@@ -1,83 +1,113 @@
-"""What the live gateway says over HTTP, asked beside the hub and added to each snapshot that is read.
+"""What the live gateway says, asked beside the hub and added to each snapshot that is read.
 
 The first snapshot never waits for it: the answer comes with a later one.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.clock import Clock
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Problem, Snapshot
-from clawtop.store.gateway.token import gateway_token
-from clawtop.store.locks.processes import listens
 from clawtop.store.place.layout import Layout
 
 if TYPE_CHECKING:
-    from clawtop.engine.gateway.http import GatewayReport
+    from clawtop.engine.gateway.rounds import GatewayReport
 
 FIRST_SECONDS = 1.0
-INTERVAL_SECONDS = 5.0
+BUSY_SECONDS = 2.0
+IDLE_SECONDS = 5.0
+STALE_MS = 30_000
+"""Words that are older than this are not believed any more."""
 
 
-class Probe(Protocol):
-    """`engine.gateway.GatewayProbe`."""
+class Asker(Protocol):
+    """`engine.gateway.rounds.Rounds`."""
 
     async def look(self, gateway: Gateway) -> GatewayReport | None: ...
 
+    async def all_at_once(self, gateway: Gateway) -> GatewayReport | None: ...
+
+    async def close(self) -> None: ...
+
 
 class GatewayWatch:
-    """Asks the gateway of the last snapshot every few seconds.
+    """Asks the gateway of the last snapshot every few seconds, more often while something may be running.
 
-    As an extra part of the reader it runs in the hub's thread and only reads `_report`, which the loop replaces whole.
-    `_gateway` and `_layout` are replaced whole by that thread.
+    As an extra part of the reader it runs in the hub's thread and only reads `_report` and `_heard_at`, which the loop
+    replaces whole. `_gateway`, `_layout` and `_busy` are replaced whole by that thread.
     """
 
-    def __init__(self, clock: Clock, probe: Callable[[GatewayWatch], Probe] | None = None) -> None:
+    def __init__(
+        self, clock: Clock, *, enabled: bool = True, asker: Callable[[GatewayWatch], Asker] | None = None
+    ) -> None:
         self.clock = clock
-        self._make_probe = probe or _probe
-        self._probe: Probe | None = None
+        self.enabled = enabled
+        self._make_asker = asker or _asker
+        self._asker: Asker | None = None
         self._gateway = Gateway()
         self._layout: Layout | None = None
+        self._busy = False
         self._report: GatewayReport | None = None
+        self._heard_at = 0
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the gateway's health and lanes, as it told them last."""
+        """The snapshot with the gateway's health, words and lanes, as it told them last."""
+        is_same = _life(self._gateway) == _life(snapshot.gateway)
         self._layout, self._gateway = layout, snapshot.gateway
+        self._busy = any(session.active is not False for session in snapshot.sessions)
         report = self._report
         if report is None or snapshot.gateway.state is not GatewayState.LIVE or snapshot.judged_at is not None:
             return snapshot
+        believed = is_same and self.clock.now_ms() - self._heard_at <= STALE_MS
         return replace(
             snapshot,
-            gateway=replace(snapshot.gateway, health=report.health),
+            gateway=replace(snapshot.gateway, health=report.health, words=report.words if believed else None),
             lanes=(*snapshot.lanes, *report.lanes),
             warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
         )
 
-    def token(self) -> str | None:
-        """The gateway's token, from the environment or the configuration as last read."""
-        return gateway_token(self._layout.config, os.environ) if self._layout is not None else None
+    @property
+    def layout(self) -> Layout | None:
+        """The state directory as last read."""
+        return self._layout
 
     async def look(self) -> bool:
-        """Ask once; whether there is anything new to show."""
-        if self._probe is None:
-            self._probe = self._make_probe(self)
-        before, report = self._report, await self._probe.look(self._gateway)
+        """Ask one question; whether there is anything new to show."""
+        before, report = self._report, await self._rounds().look(self._gateway)
+        self._heard_at = self.clock.now_ms()
         if report is not None and before is not None and _same(before, report):
             return False
         self._report = report
         return report is not before
 
+    async def look_once(self) -> None:
+        """Ask everything there is to ask, and close."""
+        self._report = await self._rounds().all_at_once(self._gateway)
+        self._heard_at = self.clock.now_ms()
+
     async def run(self, changed: Callable[[], None]) -> None:
         """Ask until cancelled; `changed` is called when a snapshot would tell more."""
         await self.clock.sleep(FIRST_SECONDS)
-        while True:
-            if self._gateway.state is GatewayState.LIVE and await self.look():
-                changed()
-            await self.clock.sleep(INTERVAL_SECONDS)
+        try:
+            while True:
+                if self.enabled and self._gateway.state is GatewayState.LIVE and await self.look():
+                    changed()
+                await self.clock.sleep(BUSY_SECONDS if self._busy else IDLE_SECONDS)
+        finally:
+            if self._asker is not None:
+                await self._asker.close()
+
+    def _rounds(self) -> Asker:
+        if self._asker is None:
+            self._asker = self._make_asker(self)
+        return self._asker
+
+
+def _life(gateway: Gateway) -> tuple[int | None, int | None]:
+    return gateway.pid, gateway.started_at
 
 
 def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
@@ -97,10 +127,16 @@ def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
 def _same(before: GatewayReport, after: GatewayReport) -> bool:
     """Whether only time has passed."""
     health = replace(after.health, at=before.health.at, uptime_ms=before.health.uptime_ms)
-    return replace(after, health=health) == before
+    words = after.words
+    if words is not None and before.words is not None:
+        words = replace(words, at=before.words.at)
+    return replace(after, health=health, words=words) == before
 
 
-def _probe(watch: GatewayWatch) -> Probe:
-    from clawtop.engine.gateway.http import GatewayProbe  # httpx, after the first paint
+def _asker(watch: GatewayWatch) -> Asker:
+    from clawtop.engine.gateway.door import Door  # httpx and websockets, after the first paint
+    from clawtop.engine.gateway.rounds import Rounds
+    from clawtop.store.locks.processes import SystemProcesses
 
-    return GatewayProbe(watch.clock, token=watch.token, listens=listens)
+    door = Door(lambda: watch.layout, processes=SystemProcesses(), enabled=watch.enabled)
+    return Rounds(watch.clock, door)

@@ -160,3 +160,24 @@ def listens(pid: int, port: int) -> bool:
         connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
         for connection in connections
     )
+
+
+def answers_to(pid: int, port: int, peer_port: int) -> bool:
+    """Whether this process has the other end of our own connection from `peer_port` to `port` of this machine.
+
+    False where that cannot be seen. A listener may change hands between two looks; a connection does not.
+    """
+    import psutil
+
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, OSError, ValueError):
+        return False
+    return any(
+        connection.raddr
+        and connection.laddr
+        and connection.laddr.port == port
+        and connection.raddr.port == peer_port
+        and connection.raddr.ip.rpartition(":")[2] == connection.laddr.ip.rpartition(":")[2]
+        for connection in connections
+    )

@@ -1,0 +1,32 @@
+"""Why a gateway gave no answer that can be used."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Trouble(StrEnum):
+    """CLOSED: it was not asked, for a reason of ours. UNREACHABLE: no connection. STARTING: it is not ready yet.
+    MUTE: no answer in time. TOKEN: it does not take our token. SCOPE: it grants too little. UNKNOWN: it has no such
+    method. REFUSED: it said no. NONSENSE: an answer that is none, or too large. FOREIGN: it serves another directory.
+    """
+
+    CLOSED = "closed"
+    UNREACHABLE = "unreachable"
+    STARTING = "starting"
+    MUTE = "mute"
+    TOKEN = "token"  # noqa: S105 - a word
+    SCOPE = "scope"
+    UNKNOWN = "unknown-method"
+    REFUSED = "refused"
+    NONSENSE = "nonsense"
+    FOREIGN = "foreign"
+
+
+class GatewayCallError(Exception):
+    """A question that got no usable answer. `words` are safe for a screen."""
+
+    def __init__(self, trouble: Trouble, words: str) -> None:
+        super().__init__(words)
+        self.trouble = trouble
+        self.words = words

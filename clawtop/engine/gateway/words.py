@@ -1,0 +1,73 @@
+"""What the gateway says of its runs, tasks and lanes, in one short connection with the right to read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from clawtop.clock import Clock
+from clawtop.core.model import GatewayWords, LaneStats
+from clawtop.engine.gateway.answers import lanes_said, sessions_said, tasks_said, waits_said
+from clawtop.engine.gateway.client import Belongs, Link, connected
+from clawtop.engine.gateway.door import Door, Pass
+from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.engine.gateway.wire import READ
+from clawtop.store.locks.processes import answers_to
+
+SESSIONS = "sessions.list"
+TASKS = "tasks.list"
+LANES = "diagnostics.lanes"
+EVENTS = "diagnostics.stability"
+
+MOST_SESSIONS = 200
+"""Rows that one question asks for, the newest first: a busy 2026.6.11 works out each of them on its only thread."""
+
+MOST_EVENTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One round: the words, and the lanes where they were asked for."""
+
+    words: GatewayWords
+    lanes: tuple[LaneStats, ...] | None = None
+
+
+async def ask_words(
+    door: Door,
+    leave: Pass,
+    clock: Clock,
+    *,
+    lanes: bool = True,
+    only: str | None = None,
+    belongs: Belongs = answers_to,
+) -> Said:
+    """Ask who works in which session, and what waits.
+
+    Args:
+        lanes: ask for lanes too. only: a session key; its row is then among the answers wherever it stands in the list.
+
+    Raises:
+        GatewayCallError: nothing that can be used was said.
+    """
+    async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
+        asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}
+        seen, complete = sessions_said(await link.ask(SESSIONS, asked))
+        if only is not None and only not in seen and not complete:
+            more, _ = sessions_said(await link.ask(SESSIONS, {**asked, "search": only}))
+            seen = {**seen, **more}
+        words = GatewayWords(clock.now_ms(), link.hello.version, seen, complete)
+        if TASKS in link.hello.methods:
+            words = replace(words, tasks=tasks_said(await link.ask(TASKS, {"status": ["queued", "running"]})))
+        return Said(words, await _lanes(link) if lanes else None)
+
+
+async def _lanes(link: Link) -> tuple[LaneStats, ...]:
+    """Global lanes where the gateway tells them, and session lanes as its last events show them."""
+    found: list[LaneStats] = []
+    for method, params, said in ((LANES, {}, lanes_said), (EVENTS, {"limit": MOST_EVENTS}, waits_said)):
+        try:
+            found += said(await link.ask(method, params))
+        except GatewayCallError as error:
+            if error.trouble not in {Trouble.UNKNOWN, Trouble.SCOPE, Trouble.REFUSED}:
+                raise
+    return tuple(found)

@@ -1,0 +1,300 @@
+"""Asking a gateway over its WebSocket: where the token goes, what is believed, and what happens to bad answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.clock import SystemClock
+from clawtop.core.model import Gateway, GatewayState, ProcessEvidence
+from clawtop.engine.gateway import client
+from clawtop.engine.gateway.client import connected
+from clawtop.engine.gateway.door import Door
+from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.engine.gateway.wire import ADMIN, MAX_FRAME, READ
+from clawtop.engine.gateway.words import ask_words
+from clawtop.store.config import read_config
+from clawtop.store.place.layout import Layout
+from tests.support.clocks import ManualClock
+from tests.support.gateways import HANG, TOKEN, FakeGateway, RefusingError, listing, serving, session_row
+
+pytestmark = pytest.mark.anyio
+
+ME = os.getpid()
+KEY = "agent:main:main"
+
+
+class Processes:
+    """One process that lives, run by `uid`."""
+
+    def __init__(self, uid: int, *, alive: bool | None = True, start: int = 1) -> None:
+        self.uid = uid
+        self.alive = alive
+        self.start = start
+
+    def look(self, pid: int) -> ProcessEvidence:
+        return ProcessEvidence(pid, self.alive, start_ticks=self.start, uid=self.uid)
+
+
+def layout(tmp_path: Path) -> Layout:
+    path = tmp_path / "openclaw.json"
+    path.write_text(f'{{"gateway": {{"auth": {{"token": "{TOKEN}"}}}}}}')
+    return Layout(tmp_path, path, read_config(path))
+
+
+def door(tmp_path: Path, processes: Processes | None = None, *, enabled: bool = True) -> Door:
+    found = layout(tmp_path)
+    return Door(lambda: found, processes=processes or Processes(tmp_path.stat().st_uid), env={}, enabled=enabled)
+
+
+def live(port: int, pid: int | None = ME) -> Gateway:
+    return Gateway(GatewayState.LIVE, pid, port)
+
+
+async def ask(tmp_path: Path, fake: FakeGateway, method: str = "sessions.list", **more: Any) -> Any:
+    """One question to a fake gateway."""
+    entry = door(tmp_path)
+    async with serving(fake):
+        return await asked(entry, fake, method, **more)
+
+
+async def asked(
+    entry: Door, fake: FakeGateway, method: str = "sessions.list", scopes: Sequence[str] = (READ,), seconds: float = 5.0
+) -> Any:
+    leave = entry.knock(live(fake.port))
+    async with connected(entry, leave, scopes, clock=SystemClock(), seconds=seconds) as link:
+        return await link.ask(method, {}, seconds=seconds)
+
+
+async def trouble(tmp_path: Path, fake: FakeGateway, method: str = "sessions.list", **more: Any) -> GatewayCallError:
+    with pytest.raises(GatewayCallError) as caught:
+        await ask(tmp_path, fake, method, **more)
+    assert TOKEN not in caught.value.words
+    return caught.value
+
+
+# --- what is asked, and with which rights ------------------------------------------------------------------------
+
+
+async def test_a_question_goes_out_with_the_least_scope_and_events_are_passed_over(tmp_path: Path) -> None:
+    fake = FakeGateway({"sessions.list": lambda _: listing(session_row(KEY, True))})
+    assert (await ask(tmp_path, fake))["count"] == 1
+    (connect,) = fake.connects
+    assert connect["scopes"] == [READ]
+    assert connect["client"]["mode"] == "backend"
+    assert (connect["minProtocol"], connect["maxProtocol"]) == (3, 4)
+
+
+async def test_a_method_that_the_gateway_does_not_list_is_not_asked_for(tmp_path: Path) -> None:
+    fake = FakeGateway()
+    error = await trouble(tmp_path, fake, "gateway.made.up")
+    assert error.trouble is Trouble.UNKNOWN
+    assert fake.asked == []
+
+
+# --- where the token goes ----------------------------------------------------------------------------------------
+
+
+async def test_the_token_does_not_go_to_a_listener_that_is_not_the_locks_process(tmp_path: Path) -> None:
+    entry = door(tmp_path)
+    async with serving(FakeGateway()) as fake:
+        leave = entry.knock(live(fake.port, pid=os.getppid()))
+        with pytest.raises(GatewayCallError, match="no token was sent") as caught:
+            async with connected(entry, leave, (READ,), clock=ManualClock()):
+                pass
+        assert caught.value.trouble is Trouble.FOREIGN
+        assert fake.connects == []
+
+
+@pytest.mark.parametrize(
+    ("gateway", "processes", "enabled", "words"),
+    [
+        (Gateway(GatewayState.LIVE, None, 1), {}, True, "is not visible here"),
+        (Gateway(GatewayState.LIVE, ME, None), {}, True, "port is not known"),
+        (Gateway(GatewayState.DEAD, ME, 1), {}, True, "no gateway is known to be live"),
+        (Gateway(GatewayState.UNKNOWN, ME, 1), {}, True, "no gateway is known to be live"),
+        (Gateway(GatewayState.LIVE, ME, 1), {"uid": 65534}, True, "belongs to user 65534"),
+        (Gateway(GatewayState.LIVE, ME, 1), {"alive": False}, True, "not seen to live"),
+        (Gateway(GatewayState.LIVE, ME, 1), {"alive": None}, True, "not seen to live"),
+        (Gateway(GatewayState.LIVE, ME, 1), {}, False, "--no-gateway"),
+    ],
+)
+def test_without_leave_nobody_is_asked(
+    tmp_path: Path, gateway: Gateway, processes: dict[str, Any], enabled: bool, words: str
+) -> None:
+    table = Processes(**{"uid": tmp_path.stat().st_uid, **processes})
+    with pytest.raises(GatewayCallError, match=words) as caught:
+        door(tmp_path, table, enabled=enabled).knock(gateway)
+    assert caught.value.trouble is Trouble.CLOSED
+
+
+def test_without_a_token_nobody_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "openclaw.json").write_text("{}")
+    found = Layout(tmp_path, tmp_path / "openclaw.json", read_config(tmp_path / "openclaw.json"))
+    entry = Door(lambda: found, processes=Processes(tmp_path.stat().st_uid), env={})
+    with pytest.raises(GatewayCallError, match="token cannot be read"):
+        entry.knock(live(1))
+
+
+async def test_a_token_that_was_refused_goes_to_that_process_never_again(tmp_path: Path) -> None:
+    table = Processes(tmp_path.stat().st_uid)
+    entry = door(tmp_path, table)
+    async with serving(FakeGateway(token="another")) as fake:
+        with pytest.raises(GatewayCallError, match="does not take our token") as caught:
+            await asked(entry, fake)
+        assert caught.value.trouble is Trouble.TOKEN
+        with pytest.raises(GatewayCallError, match="is not sent again"):
+            await asked(entry, fake)
+        assert len(fake.connects) == 1
+        table.start = 2  # it was restarted, perhaps with another configuration
+        with pytest.raises(GatewayCallError, match="does not take our token"):
+            await asked(entry, fake)
+        assert len(fake.connects) == 2
+
+
+# --- what is believed --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["stateDir", "configPath"])
+async def test_a_gateway_of_another_directory_is_not_believed(tmp_path: Path, name: str) -> None:
+    fake = FakeGateway({"sessions.list": lambda _: listing()}, hello={"snapshot": {name: "/somewhere/else"}})
+    error = await trouble(tmp_path, fake)
+    assert error.trouble is Trouble.FOREIGN
+    assert "/somewhere/else" in error.words
+    assert fake.asked == []
+
+
+async def test_the_same_directory_under_another_name_is_ours(tmp_path: Path) -> None:
+    other = tmp_path.parent / f"{tmp_path.name}-link"
+    other.symlink_to(tmp_path)
+    snapshot = {"stateDir": str(other), "configPath": str(other / "openclaw.json")}
+    fake = FakeGateway({"sessions.list": lambda _: listing()}, hello={"snapshot": snapshot})
+    assert (await ask(tmp_path, fake))["count"] == 0
+
+
+async def test_fewer_scopes_than_asked_for_are_named_before_anything_is_asked(tmp_path: Path) -> None:
+    error = await trouble(tmp_path, FakeGateway(granted=(READ,)), scopes=(ADMIN,))
+    assert error.trouble is Trouble.SCOPE
+    assert ADMIN in error.words
+
+
+# --- bad answers -------------------------------------------------------------------------------------------------
+
+
+def huge(_: Any) -> str:
+    return '{"type":"res","id":"2","ok":true,"payload":"' + "x" * MAX_FRAME + '"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (lambda _: "[1, 2]", Trouble.NONSENSE, "no JSON object"),
+        (lambda _: "{ not json", Trouble.NONSENSE, "no JSON object"),
+        (lambda _: "[" * 100_000, Trouble.NONSENSE, "no JSON object"),
+        (huge, Trouble.NONSENSE, "over 8 MiB"),
+        (lambda _: HANG, Trouble.MUTE, "did not answer sessions.list in time"),
+    ],
+)
+async def test_bad_answers_are_bounded_and_named(tmp_path: Path, answer: Any, kind: Trouble, words: str) -> None:
+    error = await trouble(
+        tmp_path, FakeGateway({"sessions.list": answer}), seconds=2.0 if kind is not Trouble.MUTE else 0.3
+    )
+    assert error.trouble is kind
+    assert words in error.words
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("missing scope: operator.read", Trouble.SCOPE),
+        ("unknown method: sessions.list", Trouble.UNKNOWN),
+        ("unauthorized", Trouble.REFUSED),
+    ],
+)
+async def test_refusals_are_told_apart_and_their_words_are_made_safe(
+    tmp_path: Path, message: str, kind: Trouble
+) -> None:
+    def answer(_: Any) -> Any:
+        raise RefusingError(message + "\x1b[31m")
+
+    error = await trouble(tmp_path, FakeGateway({"sessions.list": answer}))
+    assert error.trouble is kind
+    assert "\x1b" not in error.words
+
+
+async def test_a_gateway_that_is_starting_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "STARTING_PAUSE_SECONDS", 0.0)
+    fake = FakeGateway({"sessions.list": lambda _: listing()}, starting=2)
+    assert (await ask(tmp_path, fake))["count"] == 0
+    assert len(fake.connects) == 1
+
+
+async def test_one_that_never_stops_starting_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "STARTING_PAUSE_SECONDS", 60.0)
+    error = await trouble(tmp_path, FakeGateway(starting=1_000))
+    assert error.trouble is Trouble.STARTING
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    async with serving(FakeGateway()) as fake:
+        pass
+    entry = door(tmp_path)
+    with pytest.raises(GatewayCallError, match="does not take connections") as caught:
+        await asked(entry, fake)
+    assert caught.value.trouble is Trouble.UNREACHABLE
+
+
+async def test_another_program_on_the_port_is_named(tmp_path: Path) -> None:
+    error = await trouble(tmp_path, FakeGateway(first='{"type":"event","event":"welcome"}'))
+    assert error.trouble is Trouble.NONSENSE
+    assert "does not speak as a gateway" in error.words
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+async def test_words_hold_runs_tasks_and_lanes(tmp_path: Path) -> None:
+    tasks = {"tasks": [{"taskId": "t", "status": "running", "runtime": "cron", "sourceId": "job", "agentId": "main"}]}
+    fake = FakeGateway(
+        {
+            "sessions.list": lambda _: listing(session_row(KEY, True, activeRunIds=["r1", "r2"])),
+            "tasks.list": lambda _: tasks,
+            "diagnostics.lanes": lambda _: {"lanes": [{"lane": "main", "activeCount": 1, "queuedCount": 2}]},
+            "diagnostics.stability": lambda _: {"events": []},
+        }
+    )
+    entry = door(tmp_path)
+    async with serving(fake):
+        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(7))
+    assert said.words.sessions[KEY].run_ids == ("r1", "r2")
+    assert said.words.complete
+    assert [(task.id, task.key) for task in said.words.tasks or ()] == [("t", "agent:main:cron:job")]
+    assert [(lane.lane, lane.active, lane.queued) for lane in said.lanes or ()] == [("main", 1, 2)]
+    assert len(fake.connects) == 1
+
+
+async def test_a_session_beyond_the_list_is_searched_for(tmp_path: Path) -> None:
+    def answer(params: Any) -> Any:
+        return listing(
+            session_row(KEY if "search" in params else "agent:main:other", False),
+            total=None if "search" in params else 900,
+        )
+
+    fake = FakeGateway({"sessions.list": answer}, methods=("sessions.list",))
+    entry = door(tmp_path)
+    async with serving(fake):
+        said = await ask_words(entry, entry.knock(live(fake.port)), ManualClock(), lanes=False, only=KEY)
+    assert said.words.sessions[KEY].active is False
+    assert not said.words.complete
+    assert said.words.tasks is None
+
+
+def test_a_pass_does_not_show_its_token(tmp_path: Path) -> None:
+    leave = door(tmp_path).knock(live(1))
+    assert TOKEN not in repr(leave)
+    assert TOKEN not in repr(replace(leave, state_dir="/x"))
