@@ -33,7 +33,6 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pydantic": ("store/", "engine/providers/"),
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),
-    "httpx_sse": ("engine/providers/",),
     "websockets": ("engine/gateway/client.py",),
     "filelock": ("store/own/holders.py", "store/own/journal.py"),
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
