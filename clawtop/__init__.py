@@ -20,7 +20,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction
     session/          who may prompt: admission (the registry), fence, recovery, attention, drain, lanes, lane_queue,
-                      activity (is a run going on), openclaw_runs, log_runs (as the log tells them), exchanges (what
+                      activity (is a run going on), openclaw_runs, gateway_witness (what its words are
+                      worth), log_runs (as the log tells them), exchanges (what
                       followed a message)
     locks/            staleness (both verdicts), session_rules, limits
     operations/       plan, target, edit

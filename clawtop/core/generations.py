@@ -25,6 +25,7 @@ from clawtop.core.rules import (
     Backoff,
     ConfigKeys,
     Marking,
+    Remote,
     Schedule,
     SessionLockRules,
     WriteLockSettings,
@@ -303,6 +304,15 @@ _KEYS_8 = ConfigKeys(
     refuses_unknown=True,
 )
 
+_REMOTE_8 = Remote(
+    sees_all=True,
+    aborts_all=True,
+    cancels_cron=True,
+    drops_queue=True,
+    reload_takes_stats=False,
+    admission_ms=15_000,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Semantics:
@@ -315,6 +325,7 @@ class Semantics:
         marking: which failures are marked.
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
+        remote: what its gateway tells and does for a local client.
     """
 
     name: str
@@ -324,6 +335,7 @@ class Semantics:
     marking: Marking
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
+    remote: Remote
 
 
 def _lanes(**limits: int) -> Mapping[str, int]:
@@ -338,6 +350,7 @@ _3_28 = Semantics(
     marking=Marking(never=frozenset({"timeout"})),
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
+    remote=Remote(grants=False, aborts_stuck=False, keeps_start=True, rereads_on_write=False, resumes_ms=0),
 )
 _5_X = Semantics(
     "5.x",
@@ -347,6 +360,7 @@ _5_X = Semantics(
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
+    remote=Remote(),
 )
 _6_11 = replace(
     _5_X,
@@ -356,6 +370,7 @@ _6_11 = replace(
     cooling=_COOLING_6,
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
+    remote=Remote(cancels_cron=True),
 )
 _7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
 _8_X = replace(
@@ -367,8 +382,16 @@ _8_X = replace(
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
+    remote=_REMOTE_8,
 )
-_9_X = replace(_8_X, name="9.x", first=(2026, 9, 6), last=(2026, 9, 6), cooling=_COOLING_9)
+_9_X = replace(
+    _8_X,
+    name="9.x",
+    first=(2026, 9, 6),
+    last=(2026, 9, 6),
+    cooling=_COOLING_9,
+    remote=replace(_REMOTE_8, reload_takes_stats=True),
+)
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType({row.name: row for row in (_3_28, _5_X, _6_11, _7_1, _8_X, _9_X)})
 """Oldest first."""

@@ -213,3 +213,35 @@ class ConfigKeys:
     known: Mapping[str, frozenset[str]]
     retired: frozenset[str] = frozenset()
     refuses_unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What a gateway tells and does over its WebSocket for a local client that was never paired.
+
+    Attributes:
+        grants: it grants such a client the rights that it asks for (2026.3 grants none).
+        sees_all: `hasActiveRun` counts every run; else only those that were asked for over its own API, not those of
+            cron, heartbeat and channels.
+        aborts_all: `sessions.abort` reaches every run that it sees; else only those asked for over its API.
+        cancels_cron: `tasks.cancel` ends the run of a cron job.
+        drops_queue: an abort also drops what waits behind the run.
+        aborts_stuck: it aborts a run by itself that makes no progress for `Attention.abort_ms`.
+        reload_takes_stats: `secrets.reload` makes it take cooldowns from the store.
+        keeps_start: it works with the orders and marks of its start until it is restarted.
+        rereads_on_write: it takes in what stands in the store whenever it writes a mark of its own.
+        admission_ms: how long an admitted run may leave no trace on the disk.
+        resumes_ms: for how long after its start it may resume runs that a crash interrupted; 0: it does not.
+    """
+
+    grants: bool = True
+    sees_all: bool = False
+    aborts_all: bool = False
+    cancels_cron: bool = False
+    drops_queue: bool = False
+    aborts_stuck: bool = True
+    reload_takes_stats: bool = True
+    keeps_start: bool = False
+    rereads_on_write: bool = True
+    admission_ms: int = 5_000
+    resumes_ms: int = MINUTE_MS

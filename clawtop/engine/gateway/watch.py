@@ -10,7 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.clock import Clock
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, Problem, Snapshot
+from clawtop.core.generations import semantics_of
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Session, Snapshot
+from clawtop.core.session.gateway_witness import witnesses_of
+from clawtop.core.session.openclaw_runs import heard
+from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ class GatewayWatch:
     """Asks the gateway of the last snapshot every few seconds, more often while something may be running.
 
     As an extra part of the reader it runs in the hub's thread and only reads `_report` and `_heard_at`, which the loop
-    replaces whole. `_gateway`, `_layout` and `_busy` are replaced whole by that thread.
+    replaces whole. `_gateway`, `_layout`, `_busy` and `_sessions` are that thread's.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class GatewayWatch:
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0
+        self._sessions: Kept[tuple[str, str, str | None], Session] = Kept()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the gateway's health, words and lanes, as it told them last."""
@@ -62,12 +67,17 @@ class GatewayWatch:
         if report is None or snapshot.gateway.state is not GatewayState.LIVE or snapshot.judged_at is not None:
             return snapshot
         believed = is_same and self.clock.now_ms() - self._heard_at <= STALE_MS
-        return replace(
+        snapshot = replace(
             snapshot,
-            gateway=replace(snapshot.gateway, health=report.health, words=report.words if believed else None),
+            gateway=replace(snapshot.gateway, health=report.health),
             lanes=(*snapshot.lanes, *report.lanes),
             warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
         )
+        if report.words is None or not believed:
+            return snapshot
+        snapshot = with_words(snapshot, report.words)
+        kept = self._sessions.kept(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
+        return replace(snapshot, sessions=kept)
 
     @property
     def layout(self) -> Layout | None:
@@ -104,6 +114,13 @@ class GatewayWatch:
         if self._asker is None:
             self._asker = self._make_asker(self)
         return self._asker
+
+
+def with_words(snapshot: Snapshot, words: GatewayWords) -> Snapshot:
+    """The snapshot with what the gateway says of its runs, its sessions judged anew."""
+    remote = semantics_of(words.version or snapshot.openclaw_version, snapshot.generation).row.remote
+    told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at)
+    return heard(replace(snapshot, gateway=replace(snapshot.gateway, words=words)), told)
 
 
 def _life(gateway: Gateway) -> tuple[int | None, int | None]:

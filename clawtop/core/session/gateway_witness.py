@@ -1,0 +1,69 @@
+"""A gateway's words as witnesses of its sessions' runs.
+
+Its yes counts. Its no counts where it sees every run (2026.8 and later); before, a run of cron, a heartbeat or a
+channel may go on that it does not tell of, and then it is no witness at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from clawtop.core.model import GatewayWords, Session, TaskSight, Witness, WitnessKind
+from clawtop.core.rules import Remote
+
+CRON = "cron"
+QUEUED = "queued"
+
+
+def witnesses_of(
+    words: GatewayWords, sessions: Iterable[Session], remote: Remote, *, gateway_since: int | None
+) -> Mapping[str, tuple[Witness, ...]]:
+    """What the gateway says of these sessions, by key; nothing of those that it does not speak of.
+
+    Args:
+        gateway_since: when it started (ms since the epoch): an older task was left open by an earlier life of it.
+    """
+    if words.problem is not None:
+        return {}
+    tasks = [task for task in words.tasks or () if not _left_open(task, gateway_since)]
+    told = ((session.key, _witness(session.key, words, tasks, remote)) for session in sessions)
+    return {key: (witness,) for key, witness in told if witness is not None}
+
+
+def tasks_in(key: str, tasks: Iterable[TaskSight]) -> list[TaskSight]:
+    """The tasks that work in, or wait for, a session."""
+    return [task for task in tasks if task.key is not None and _is_of(task.key, key)]
+
+
+def _witness(key: str, words: GatewayWords, tasks: Iterable[TaskSight], remote: Remote) -> Witness | None:
+    sight = words.sessions.get(key)
+    here = tasks_in(key, tasks)
+    working = next((task for task in here if QUEUED not in {task.execution, task.status}), None)
+    waiting = sum(QUEUED in {task.execution, task.status} for task in here)
+    if sight is not None and sight.active:
+        ids = sight.run_ids or ()
+        return Witness(
+            WitnessKind.GATEWAY,
+            True,
+            "the gateway says that a run is active in it",
+            run_id=ids[0] if ids else working.run_id if working is not None else None,
+            waiting=max(waiting, len(ids) - 1) if ids or here else None,
+            since=working.started_at if working is not None else None,
+        )
+    if working is not None and (working.runtime == CRON or sight is None):
+        what = f"the gateway says that a {working.runtime or 'nameless'} task of it is {working.status}"
+        return Witness(WitnessKind.GATEWAY, True, what, since=working.started_at, run_id=working.run_id)
+    if sight is not None and sight.active is False and remote.sees_all:
+        return Witness(WitnessKind.GATEWAY, False, "the gateway says that no run is active in it", waiting=waiting)
+    return None
+
+
+def _left_open(task: TaskSight, gateway_since: int | None) -> bool:
+    """2026.6 to 2026.8 never end a task that a crash interrupted."""
+    return gateway_since is not None and task.started_at is not None and task.started_at < gateway_since
+
+
+def _is_of(pattern: str, key: str) -> bool:
+    """`agent:*:cron:job` is that job's session in any agent."""
+    before, star, after = pattern.partition("*")
+    return pattern == key if not star else key.startswith(before) and key.endswith(after)
