@@ -24,7 +24,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       worth), log_runs (as the log tells them), exchanges (what
                       followed a message)
     locks/            staleness (both verdicts), session_rules, limits
-    operations/       plan, target, edit
+    operations/       plan, target, edit, outcome (what the journal says became of one)
+    fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it
@@ -55,6 +56,9 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene: freeing one, stage by stage
 
+fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
+        remote: operations on a host, pinned and found again
+
 export/  metrics for Prometheus: metrics (THE table), families, gauges, counts, exposition, dashboard; rules.yml
 
 view/  pure: a Snapshot and a time become rows and lines; no terminal library
@@ -64,6 +68,7 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     headline, footer  first line, headline, footer, help; keymap (README's list), replay_words
     detail            of a row: fact_lines, incident_detail
     incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
+    fleet             fleet_rows
     operating         plan_lines, drain_lines, run_lines, run_log
     plain, report     the state as text and as JSON
 

@@ -25,6 +25,7 @@ class TargetKind(StrEnum):
     LANE = "lane"
     EVENT = "event"
     WARNING = "warning"
+    HOST = "host"
 
 
 class Target(NamedTuple):
@@ -486,6 +487,29 @@ COMMANDS: tuple[Command, ...] = (
         Group.SHELL,
         verb="export",
         usage="[--listen ADDRESS:PORT | --textfile PATH] [--once] [--rules] [--dashboard]",
+    ),
+    Command(
+        "receipt",
+        "Receipt",
+        "What became of an operation: done, not done, or begun and not heard of since.",
+        Group.SHELL,
+        verb="receipt",
+        usage="ID [--json]",
+    ),
+    Command(
+        "fleet",
+        "Fleet",
+        "Several hosts at once: how each stands, which accounts they share, who can still answer.",
+        Group.SHELL,
+        verb="fleet",
+        usage="status --host H [--host H ...] [--hosts FILE] [--json] [--check]",
+    ),
+    Command(
+        "stream",
+        "Stream",
+        "This host's state as a stream, for a fleet that is watched elsewhere.",
+        Group.SHELL,
+        verb="stream",
     ),
     Command(
         "selftest",

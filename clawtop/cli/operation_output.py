@@ -41,6 +41,8 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--verify", metavar="SECONDS", type=seconds, default=VERIFY_S, help="watch a live gateway (default: 10)"
     )
+    group.add_argument("--plan", metavar="ID", help="do it only if the plan is still this one (see --dry-run --json)")
+    group.add_argument("--operation-id", metavar="ID", help="journal it under this id; never done twice under one id")
     group.add_argument("--reload", action="store_true", help="have a live gateway load it: openclaw secrets reload")
 
 
@@ -66,6 +68,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
             f"the journal cannot be read: {why}", unchanged="nothing was changed", hint="nothing is done unrecorded"
         )
     plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))
+    _check_pin(args, plan)
     if args.dry_run:
         _show_plan(plan, args)
         return 0
@@ -78,10 +81,21 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         reload=args.reload,
         gateway=snapshot.gateway,
         on_wait=_tell_wait,
+        operation_id=args.operation_id,
     )
     receipt = Operations(lambda: reader.layout, journal=journal).execute_now(plan, request)
     _show_receipt(receipt, args)
     return receipt.exit_code
+
+
+def _check_pin(args: argparse.Namespace, plan: Plan) -> None:
+    """Raises RefusedError where the plan is not the one that the caller was shown."""
+    if args.plan is not None and args.plan != plan.fingerprint:
+        raise RefusedError(
+            "the state has moved on: the plan is no longer the one that was shown",
+            unchanged="nothing was changed",
+            hint="look at the new one with --dry-run",
+        )
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,12 @@ for number in range(60):
     for number in range(3):
         assert [item.at for item in events if item.source == f"w{number}"] == list(range(60))
     assert all(json.loads(line) for line in journal.path.read_text().splitlines())
+
+
+def test_of_two_claims_of_one_operation_the_first_is_written(journal: Journal) -> None:
+    first = replace(event(1), data={"id": "op-1"})
+    second = replace(event(2), data={"id": "op-1"})
+    assert journal.claim(first)
+    assert not journal.claim(second)
+    assert journal.claim(replace(event(3), data={"id": "op-2"}))
+    assert [item.at for item in journal.tail()] == [1, 3]

@@ -59,6 +59,7 @@ class Request:
         reload: run `openclaw secrets reload` if a gateway is live.
         gateway: as the snapshot showed it.
         on_wait: told now and then who has the lock.
+        operation_id: the id to journal it under, from a caller who must find it again; None: a new one.
     """
 
     reason: str = ""
@@ -67,6 +68,7 @@ class Request:
     reload: bool = False
     gateway: Gateway = NO_GATEWAY_KNOWN
     on_wait: Callable[[Waiting], None] = lambda _: None
+    operation_id: str | None = None
 
 
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
@@ -112,7 +114,7 @@ class Operations:
         layout = await asyncio.to_thread(self._layout)
         machine = self._machine(layout, request.gateway)
         receipt = Receipt(
-            _operation_id(machine.clock.now_ms()),
+            request.operation_id or _operation_id(machine.clock.now_ms()),
             plan.kind,
             plan.title,
             plan.target,
@@ -128,9 +130,7 @@ class Operations:
         job = _Unlock(plan, layout, machine) if plan.lock is not None else _StoreChange(plan, layout, machine)
         await asyncio.to_thread(job.check)
         intent = intent_event(plan, receipt.id, at=receipt.at, by=self._by, reason=request.reason)
-        unwritten = await self._note(intent)
-        if unwritten is not None:
-            raise OperationFailedError(unwritten, unchanged="nothing was changed", hint="nothing is done unrecorded")
+        await self._begin(intent)
         try:
             receipt = await job.run(receipt, request)
         except ClawtopError as error:
@@ -144,6 +144,22 @@ class Operations:
         if unwritten is not None:
             receipt = replace(receipt, undo=None, notes=(*receipt.notes, unwritten))
         return await self._watched(job, receipt, request) if isinstance(job, _StoreChange) else receipt
+
+    async def _begin(self, intent: Event) -> None:
+        """Write down what is about to be done. Raises RefusedError where it stands there already."""
+        try:
+            if await settled(asyncio.to_thread(self._journal.claim, intent)):
+                return
+        except ClawtopError as error:
+            raise OperationFailedError(
+                error.title, unchanged="nothing was changed", hint="nothing is done unrecorded"
+            ) from error
+        known = safe(intent.data["id"], 60)
+        raise RefusedError(
+            f"an operation {known} was begun or withdrawn before",
+            unchanged="nothing was done twice",
+            hint=f"clawtop receipt {known}",
+        )
 
     async def _watched(self, job: _StoreChange, receipt: Receipt, request: Request) -> Receipt:
         """The receipt with what the gateway made of the change."""

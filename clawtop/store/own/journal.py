@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from itertools import islice, takewhile
 from pathlib import Path
@@ -30,6 +30,9 @@ DISORDER_MS = 10_000
 """Several processes write; none is later than this with what it dates."""
 EXACT = "undo"
 """The member of an event's `data` whose strings are kept exactly; it holds ids, paths and statistics, nothing else."""
+
+CLAIMS = 10_000
+"""How many events back the claim of an id is looked for."""
 
 _LOCK_WAIT_S = 2.0
 _LOCK_POLL_S = 0.005
@@ -52,11 +55,31 @@ class Journal:
             RefusedError: the state directory belongs to another user.
             OperationFailedError: the disk refused them.
         """
+        self._locked(lambda: self._write(b"".join(_line(event) for event in events)))
+
+    def claim(self, event: Event) -> bool:
+        """Write `event` down unless the journal knows the operation that its `data["id"]` names; whether it did.
+
+        Of several claims of one id, in any processes, the first is written. Raises as `append`.
+        """
+        wanted = event.data.get("id")
+        written = False
+
+        def write_first() -> None:
+            nonlocal written
+            written = all(known.data.get("id") != wanted for known in islice(self._backwards(), CLAIMS))
+            if written:
+                self._write(_line(event))
+
+        self._locked(write_first)
+        return written
+
+    def _locked(self, work: Callable[[], None]) -> None:
         try:
             self._prepare()
             with self._lock():
                 self._rotate()
-                self._write(b"".join(_line(event) for event in events))
+                work()
         except (OSError, filelock.Timeout) as error:
             why = getattr(error, "strerror", None) or "its lock stayed taken"
             if isinstance(error, door.NotAllowedError):

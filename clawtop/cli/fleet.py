@@ -1,0 +1,105 @@
+"""`clawtop fleet status`: several hosts at once, as text or as JSON for scripts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawtop.errors import OperationFailedError, UsageError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clawtop.core.fleet.hosts import Host
+    from clawtop.fleet.transport import HostSpec
+
+PIPE_WIDTH = 160
+WAIT_S = 20.0
+MAX_HOSTS_FILE = 256 * 1024
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("what", choices=("status",), help="print how every host stands")
+    add_host_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    parser.add_argument("--check", action="store_true", help="exit with the worst host's level, as status --check")
+    parser.add_argument("--wait", metavar="SECONDS", type=float, default=WAIT_S, help="seconds to wait for hosts (20)")
+
+
+def add_host_arguments(parser: argparse._ActionsContainer) -> None:
+    """Which hosts, and how they are reached."""
+    parser.add_argument("--host", metavar="H", action="append", default=[], help="a host, as ssh knows it; may repeat")
+    parser.add_argument("--hosts", metavar="FILE", type=Path, help="a file with a host a line: NAME [TRANSPORT ...]")
+    parser.add_argument(
+        "--transport",
+        metavar="COMMAND",
+        help="what runs a command on a host instead of ssh, such as 'docker exec -i {host}'",
+    )
+
+
+def host_specs(args: argparse.Namespace) -> tuple[HostSpec, ...]:
+    """The hosts that the options name. Raises UsageError; OperationFailedError when the file cannot be read."""
+    from clawtop.fleet.transport import host_spec
+
+    lines = [*args.host, *(_lines_of(args.hosts) if args.hosts is not None else ())]
+    return tuple(host_spec(line, args.transport) for line in lines)
+
+
+def _lines_of(path: Path) -> Iterator[str]:
+    from clawtop.store import door
+
+    try:
+        text = door.read(path, MAX_HOSTS_FILE, follow=door.Follow.OPERATOR).data.decode("utf-8", "replace")
+    except OSError as error:
+        raise OperationFailedError(
+            f"the hosts file {safe(path)} cannot be read: {error.strerror}", unchanged="no host was contacted"
+        ) from error
+    for line in text.splitlines():
+        told = line.partition("#")[0].strip()
+        if told:
+            yield told
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask every host once. Exit 0, or the worst host's level with `--check`."""
+    specs = host_specs(args)
+    if not specs:
+        raise UsageError("no host is named", hint="clawtop fleet status --host HOST, or --hosts FILE")
+    hosts = asyncio.run(_asked(specs, args.wait))
+    return _shown(hosts, args)
+
+
+async def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
+    from clawtop.clock import SystemClock
+    from clawtop.fleet.fleet import Fleet
+    from clawtop.fleet.transport import CommandTransport, control_directory
+
+    clock = SystemClock()
+    return await Fleet(specs, CommandTransport(control_directory(os.environ), clock), clock).settled(wait_s)
+
+
+def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
+    from clawtop.clock import SystemClock
+    from clawtop.core.fleet.hosts import exit_code
+    from clawtop.view.fleet_rows import plain_lines, report
+    from clawtop.view.line import cut, text_of
+
+    now = SystemClock().now_ms()
+    if args.json:
+        sys.stdout.write(json.dumps(report(hosts, now), separators=(",", ":")) + "\n")
+    else:
+        width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
+        encoding = sys.stdout.encoding or "ascii"
+        for line in plain_lines(hosts, now, width):
+            text = text_of(cut(line, width)).rstrip()
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    sys.stdout.flush()
+    return exit_code(hosts) if args.check else 0

@@ -1,0 +1,49 @@
+"""`clawtop receipt ID`: what became of an operation, as the journal tells it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from clawtop.clock import SystemClock
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Event
+
+UNKNOWN_EXIT = 1
+BEGUN_EXIT = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.add_argument("id", metavar="ID", help="id of the operation, as its receipt says it")
+    parser.add_argument(
+        "--withdraw",
+        action="store_true",
+        help="if it has not begun, keep it from ever beginning",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look it up. Exit 0 done or certainly not done, 1 no such operation, 3 begun without a result."""
+    from clawtop.cli.common import open_reader
+    from clawtop.cli.operation_output import PAST_EVENTS, SCHEMA, print_json, print_lines
+    from clawtop.core.operations.outcome import Outcome, outcome_of, withdrawal
+    from clawtop.store.own.journal import Journal
+
+    journal = Journal(open_reader(args).layout.state_dir)
+    if args.withdraw:
+        journal.claim(withdrawal(args.id, SystemClock().now_ms()))
+    outcome, event = outcome_of(journal.tail(PAST_EVENTS), args.id)
+    if args.json:
+        facts = {"schema": SCHEMA, "id": args.id, "outcome": outcome.value, "operation": _facts(event)}
+        print_json(facts)
+    else:
+        print_lines([f"{outcome.value}: {safe(event.text if event else args.id, 400)}"])
+    return {Outcome.UNKNOWN: UNKNOWN_EXIT, Outcome.BEGUN: BEGUN_EXIT}.get(outcome, 0)
+
+
+def _facts(event: Event | None) -> dict[str, object] | None:
+    return None if event is None else {"at": event.at, "text": event.text, "data": dict(event.data)}

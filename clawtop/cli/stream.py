@@ -1,0 +1,83 @@
+"""`clawtop stream`: this host's state as a stream of JSON lines, for a fleet that is watched elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from clawtop.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clawtop.core.fleet.summary import Fingerprint, HostSummary
+    from clawtop.core.model import Profile, Snapshot
+    from clawtop.store.snapshot import SnapshotReader
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """The verb has no options of its own: what is streamed is asked for on stdin."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stream until stdin ends. Exit 0; 3 when there is no state directory."""
+    return asyncio.run(_stream(args))
+
+
+async def _stream(args: argparse.Namespace) -> int:
+    from clawtop.cli.common import live_feed
+    from clawtop.fleet.far import Far
+
+    clock = SystemClock()
+    reader, feed = live_feed(args, clock)
+    layout = reader.layout
+    lines = asyncio.StreamReader(limit=64 * 1024)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    far = Far(
+        feed,
+        clock,
+        summary,
+        _secrets(reader, clock.now_ms),
+        _out,
+        host=os.uname().nodename,
+        state_dir=str(layout.state_dir),
+    )
+    with contextlib.suppress(BrokenPipeError):
+        await far.run(lines)
+    return 0
+
+
+def summary(snapshot: Snapshot, fingerprint: Fingerprint) -> HostSummary:
+    """A snapshot in short, with its health."""
+    from clawtop.cli.common import judged_at
+    from clawtop.core.fleet.summary import summarise
+    from clawtop.view.report import standing
+
+    level = standing(snapshot)
+    return summarise(snapshot, judged_at(snapshot), int(level), level.name.lower().replace("_", " "), fingerprint)
+
+
+def _secrets(reader: SnapshotReader, now: Callable[[], int]) -> Callable[[Profile], str | None]:
+    """What finds a profile's secret, to compare accounts by its fingerprint; it goes nowhere else."""
+
+    def secret_of(profile: Profile) -> str | None:
+        from clawtop.store.provider.credentials import load_credential
+        from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
+
+        sources = SecretSources.of(reader.layout.config.raw or {}, os.environ)
+        try:
+            return load_credential(profile, sources, now()).secret.reveal()
+        except SecretUnavailableError:
+            return None
+
+    return secret_of
+
+
+def _out(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()

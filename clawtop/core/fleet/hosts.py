@@ -1,0 +1,170 @@
+"""The hosts of a fleet as the operator's machine knows them: how each stands, in what order, and what they share.
+
+A host's times are by its own clock; `skew` (its clock minus ours, ms) turns them into ours.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from clawtop.core.fleet.summary import HostSummary, Moment
+
+UNREADABLE = 3
+STALE_MS = 15_000
+"""Without a line for so long (heartbeats come every 5 s) what is shown of a host is stale."""
+
+
+class Link(StrEnum):
+    """CONNECTING: no handshake yet. LIVE: lines come. STALE: none for a while. UNREACHABLE: `why` says so."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALE = "stale"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host. Times without a word about the host are ours, ms since the epoch.
+
+    Attributes:
+        name: as the operator named it; the key of everything.
+        link, since: how the connection stands, and since when.
+        why: one safe line for an operator where it is not live; `hint` is the command that helps.
+        skew: the host's clock minus ours, in ms; None before it was measured.
+        lag: half of the quickest round trip, in ms.
+        clawtop: the far clawtop's version. `state_dir`: what it watches.
+        summary: the last one, also of a host that is no longer reached; `heard_at`: when something was last heard.
+        retry_at: when it is tried again.
+    """
+
+    name: str
+    link: Link = Link.CONNECTING
+    since: int = 0
+    why: str = ""
+    hint: str = ""
+    skew: int | None = None
+    lag: int | None = None
+    clawtop: str | None = None
+    state_dir: str | None = None
+    summary: HostSummary | None = None
+    heard_at: int | None = None
+    retry_at: int | None = None
+    armed: bool = False
+
+    @property
+    def level(self) -> int:
+        """Its health, 0 to 3; a host that does not answer cannot be judged, whatever it said last."""
+        if self.link is not Link.LIVE or self.summary is None:
+            return UNREADABLE
+        return min(UNREADABLE, max(0, self.summary.level))
+
+    def ours(self, at: int | None) -> int | None:
+        """A time of the host's by our clock."""
+        return None if at is None else at - (self.skew or 0)
+
+
+def worst_first(hosts: Iterable[Host]) -> tuple[Host, ...]:
+    """Hosts in the order in which they need a look: silent bots, unreachable, attention, well; then by name."""
+    return tuple(sorted(hosts, key=_weight))
+
+
+def in_frozen_order(hosts: Iterable[Host], names: Sequence[str]) -> tuple[Host, ...]:
+    """The hosts in an order that was shown before; new ones behind, worst first."""
+    by_name = {host.name: host for host in hosts}
+    known = [by_name.pop(name) for name in names if name in by_name]
+    return (*known, *worst_first(by_name.values()))
+
+
+_ORDER = {2: 0, 3: 1, 1: 2, 0: 3}
+
+
+def _weight(host: Host) -> tuple[int, int, str]:
+    summary = host.summary
+    waits = summary.oldest_since if summary is not None and summary.oldest_since is not None else 1 << 62
+    return (_ORDER[host.level], waits, host.name)
+
+
+def exit_code(hosts: Iterable[Host]) -> int:
+    """The worst host's level, as `clawtop status --check` counts: 2 (bots are silent) is worse than 3 (not read)."""
+    levels = [host.level for host in hosts]
+    return min(levels, key=_ORDER.__getitem__, default=UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAccount:
+    """One account on several hosts.
+
+    Attributes:
+        cooling: host -> until when it cools there (ours, ms since the epoch; None: it does not end by itself).
+        unused: hosts on which it can be tried although it cools elsewhere: the same limit is probably met there next.
+    """
+
+    provider: str
+    profile: str
+    hosts: tuple[str, ...]
+    cooling: Mapping[str, int | None] = field(default_factory=dict)
+
+    @property
+    def usable_on(self) -> tuple[str, ...]:
+        return tuple(name for name in self.hosts if name not in self.cooling)
+
+
+def shared_accounts(hosts: Iterable[Host]) -> tuple[SharedAccount, ...]:
+    """Accounts with the same profile id and the same credential on two hosts or more, those that cool first."""
+    seen: dict[tuple[str, str], list[tuple[Host, str, int | None, str]]] = defaultdict(list)
+    for host in hosts:
+        for account in host.summary.accounts if host.summary is not None else ():
+            if account.fingerprint is not None:
+                key = (account.profile, account.fingerprint)
+                seen[key].append((host, account.state, host.ours(account.until), account.provider))
+    found = []
+    for (profile, _fingerprint), places in seen.items():
+        names = tuple(dict.fromkeys(host.name for host, *_ in places))
+        if len(names) > 1:
+            cooling = {host.name: until for host, state, until, _ in places if state != "usable"}
+            found.append(SharedAccount(places[0][3], profile, names, cooling))
+    return tuple(sorted(found, key=lambda item: (not item.cooling, item.provider, item.profile)))
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """An agent of a host that can answer now, or when it can (ours, ms since the epoch; None: not by itself)."""
+
+    host: str
+    agent: str
+    at: int | None
+
+
+def who_can_answer(hosts: Iterable[Host]) -> tuple[Answering, ...]:
+    """Every agent of the hosts that are reached: those that can answer now first (`at` is 0), then by time."""
+    found = [
+        Answering(host.name, agent.agent, agent.at if agent.at in (0, None) else host.ours(agent.at))
+        for host in hosts
+        if host.link is Link.LIVE and host.summary is not None
+        for agent in host.summary.agents
+    ]
+    return tuple(sorted(found, key=lambda item: (item.at is None, item.at or 0, item.host, item.agent)))
+
+
+@dataclass(frozen=True, slots=True)
+class HostMoment:
+    """A line of the fleet's timeline; `moment.at` is by our clock."""
+
+    host: str
+    moment: Moment
+
+
+def timeline(hosts: Iterable[Host], limit: int = 500) -> tuple[HostMoment, ...]:
+    """What happened on all hosts, corrected for their clocks, the newest first."""
+    found = [
+        HostMoment(host.name, replace(moment, at=moment.at - (host.skew or 0)))
+        for host in hosts
+        if host.summary is not None
+        for moment in host.summary.events
+    ]
+    found.sort(key=lambda item: (-item.moment.at, item.host))
+    return tuple(found[:limit])

@@ -1,0 +1,179 @@
+"""What a host says of itself in a few kilobytes: enough for its row in the fleet, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.schedules import Schedules
+from clawtop.core.incident.blocking import blocking_tree
+from clawtop.core.incident.node import NodeKind, Severity
+from clawtop.core.model import Event, EventKind, GatewayState, Profile, Snapshot, VerdictKind
+from clawtop.core.rotation.forecast import chain_recovery
+
+MAX_ACCOUNTS = 500
+MAX_AGENTS = 200
+MAX_EVENTS = 60
+RECENT_MS = 3_600_000
+"""Takeovers are counted over the last hour."""
+
+_TOLD = frozenset(
+    {
+        EventKind.FAILURE,
+        EventKind.ROTATE,
+        EventKind.FALLBACK,
+        EventKind.TAKEOVER,
+        EventKind.STUCK,
+        EventKind.RECOVERY,
+        EventKind.OPERATION,
+        EventKind.REVERTED,
+        EventKind.DRAIN,
+        EventKind.GATEWAY,
+        EventKind.PROFILE,
+    }
+)
+"""What a fleet's timeline is made of: decisions and changes, not every step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An auth profile as the fleet compares it. Times in ms since the epoch, by the host's own clock.
+
+    `fingerprint`: of its credential, salted for this fleet; None where the credential cannot be read. The same
+    credential on two hosts has the same one; nothing else can be learned from it.
+    """
+
+    provider: str
+    profile: str
+    owner: str
+    state: str
+    until: int | None = None
+    reason: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOutlook:
+    """When an agent can answer: `at` in ms since the epoch, 0 for now, None where nothing comes back by itself."""
+
+    agent: str
+    at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a host's timeline. `at`: ms since the epoch by the host's clock."""
+
+    at: int
+    kind: str
+    text: str
+    agent: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostSummary:
+    """A host in short. Times are ms since the epoch by its own clock.
+
+    Attributes:
+        level: its health, 0 to 3 as `clawtop status --check`; `why` is its first cause in words.
+        usable, known: auth profiles, each counted once.
+        next_at: when the next cooling profile is back.
+        blocked: sessions in which somebody waits; `oldest_since`: since when the oldest of them.
+        takeovers: within the last hour.
+        dropped: how many entries did not fit into the lists below.
+    """
+
+    at: int
+    level: int
+    why: str
+    version: str | None = None
+    generation: str | None = None
+    gateway: str = "unknown"
+    usable: int = 0
+    known: int = 0
+    next_at: int | None = None
+    blocked: int = 0
+    oldest_since: int | None = None
+    stale_locks: int = 0
+    takeovers: int = 0
+    agents: tuple[AgentOutlook, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    events: tuple[Moment, ...] = ()
+    dropped: int = 0
+
+
+Fingerprint = Callable[[Profile], str | None]
+
+
+def summarise(
+    snapshot: Snapshot, now: int, level: int, why: str, fingerprint: Fingerprint = lambda _profile: None
+) -> HostSummary:
+    """`snapshot` in short at `now` (ms since the epoch). `level`, `why`: its health, judged elsewhere."""
+    accounts = tuple(_accounts(snapshot, now, fingerprint))
+    agents = tuple(AgentOutlook(a.id, _outlook(chain_recovery(snapshot, a, now).at, now)) for a in snapshot.agents)
+    blocked = [
+        now if node.since is None else node.since
+        for node in blocking_tree(snapshot, now, snapshot.events)
+        if node.kind in (NodeKind.SESSION, NodeKind.GROUP) and node.severity is not Severity.BUSY
+    ]
+    told = [event for event in snapshot.events if event.kind in _TOLD]
+    recent = [event for event in snapshot.events if event.at > now - RECENT_MS]
+    waits = [account.until for account in accounts if account.until is not None and account.until > now]
+    return HostSummary(
+        at=now,
+        level=level,
+        why=why,
+        version=snapshot.openclaw_version,
+        generation=snapshot.generation,
+        gateway=snapshot.gateway.state.value,
+        usable=sum(account.state == ProfileState.USABLE for account in accounts),
+        known=len(accounts),
+        next_at=min(waits, default=None),
+        blocked=len(blocked),
+        oldest_since=min(blocked, default=None),
+        stale_locks=sum(lock.verdict.kind is VerdictKind.STALE for lock in snapshot.locks),
+        takeovers=sum(event.kind is EventKind.TAKEOVER for event in recent),
+        agents=agents[:MAX_AGENTS],
+        accounts=accounts[:MAX_ACCOUNTS],
+        events=tuple(_moment(event) for event in told[-MAX_EVENTS:]),
+        dropped=max(0, len(agents) - MAX_AGENTS) + max(0, len(accounts) - MAX_ACCOUNTS),
+    )
+
+
+def _accounts(snapshot: Snapshot, now: int, fingerprint: Fingerprint) -> list[Account]:
+    schedules = Schedules(snapshot)
+    owned: Mapping[tuple[str, str], Profile] = {
+        (profile.owner_agent, profile.id): profile
+        for agent in snapshot.agents
+        if agent.store is not None
+        for profile in agent.store.profiles
+    }
+    found = []
+    for profile in owned.values():
+        state, until = profile_state(profile, now, schedules[profile.provider])
+        reason = profile.stats.disabled_reason or profile.stats.blocked_reason or profile.stats.cooldown_reason
+        found.append(
+            Account(
+                provider=profile.provider,
+                profile=profile.id,
+                owner=profile.owner_agent,
+                state=state.value,
+                until=until,
+                reason=None if state is ProfileState.USABLE else reason,
+                fingerprint=fingerprint(profile),
+            )
+        )
+    return found
+
+
+def _outlook(at: int | None, now: int) -> int | None:
+    return 0 if at is not None and at <= now else at
+
+
+def _moment(event: Event) -> Moment:
+    return Moment(event.at, event.kind.value, event.text[:400], event.agent, event.profile)
+
+
+GATEWAY_GONE = frozenset({GatewayState.DEAD.value, GatewayState.ABSENT.value})

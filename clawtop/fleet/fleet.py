@@ -1,0 +1,82 @@
+"""All hosts of a fleet, each supervised apart; whoever shows them gets the latest state, a few times a second."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable, Sequence
+
+from clawtop.clock import Clock
+from clawtop.core.fleet.hosts import Host, Link
+from clawtop.errors import UsageError
+from clawtop.fleet.near import NearHost
+from clawtop.fleet.transport import Connect, HostSpec
+from clawtop.text import safe
+
+AT_ONCE = 16
+"""Hosts that are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
+
+MIN_INTERVAL_S = 0.25
+
+
+class Fleet:
+    """The hosts. `run` keeps them connected and delivers them, in the operator's order, until cancelled."""
+
+    def __init__(
+        self,
+        specs: Sequence[HostSpec],
+        connect: Connect,
+        clock: Clock,
+        *,
+        at_once: int = AT_ONCE,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """Raises UsageError when a host is named twice: one name is one row, one connection and one receipt."""
+        names = [spec.name for spec in specs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(f"named twice: {', '.join(safe(name, 60) for name in twice[:5])}")
+        salt = secrets.token_hex(16)
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._at_once = at_once
+        self.near = {
+            spec.name: NearHost(spec, connect, clock, salt=salt, on_change=self._changed.set, chance=chance)
+            for spec in specs
+        }
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every host as it stands."""
+        return tuple(near.host for near in self.near.values())
+
+    async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
+        """Supervise and deliver until cancelled."""
+        gate = asyncio.Semaphore(self._at_once)
+        async with asyncio.TaskGroup() as tasks:
+            for near in self.near.values():
+                tasks.create_task(near.run(gate), name=f"host {near.spec.name}")
+            while True:
+                self._changed.clear()
+                deliver(self.hosts)
+                await self._changed.wait()
+                await self._clock.sleep(MIN_INTERVAL_S)
+
+    async def settled(self, deadline_s: float) -> tuple[Host, ...]:
+        """Run until every host has told its summary or why not, for `deadline_s` seconds at most; then stop."""
+        done = asyncio.Event()
+
+        def look(hosts: tuple[Host, ...]) -> None:
+            if all(host.summary is not None or host.link is Link.UNREACHABLE for host in hosts):
+                done.set()
+
+        running = asyncio.create_task(self.run(look))
+        waiting = [asyncio.create_task(done.wait()), asyncio.create_task(self._clock.sleep(deadline_s)), running]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            return self.hosts
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,340 @@
+"""The near side of one host: connect, greet, follow, notice silence, try again. One host never delays another."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.fleet.diagnosis import Diagnosis, not_a_stream, why_ended, wrong_version
+from clawtop.core.fleet.hosts import Host, Link
+from clawtop.core.model import Event, Snapshot
+from clawtop.errors import ClawtopError, StateUnreadableError
+from clawtop.fleet.protocol import (
+    HEARTBEAT_S,
+    MAX_GREETING,
+    MAX_LINE,
+    MAX_OPENED_LINE,
+    STREAM,
+    ProtocolError,
+    SummaryReader,
+    decode,
+    encode,
+    handshake_of,
+    is_whole,
+)
+from clawtop.fleet.transport import Connect, HostSpec, Pipe
+from clawtop.store.own.deltas import SENSELESS, Assembly
+from clawtop.text import shown
+
+GREETING_S = 20.0
+"""How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
+
+STALE_S = 3 * HEARTBEAT_S
+DEAD_S = 8 * HEARTBEAT_S
+"""Without a line for so long the connection is given up and made anew."""
+
+PING_S = 60.0
+FIRST_PING_S = 1.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+STEADY_S = 30.0
+"""A connection that lasted this long was good: the next retry is quick again."""
+
+KEPT_EVENTS = 1_000
+
+Deliver = Callable[[Snapshot], None]
+Failed = Callable[[ClawtopError], None]
+
+
+class NearHost:
+    """Supervises the stream of one host until cancelled.
+
+    Mutable state is touched on the event loop only. `host` is what is known; `on_change` is called whenever it moved.
+    """
+
+    def __init__(
+        self,
+        spec: HostSpec,
+        connect: Connect,
+        clock: Clock,
+        *,
+        salt: str,
+        on_change: Callable[[], None],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.spec = spec
+        self.host = Host(spec.name, since=clock.now_ms())
+        self._connect = connect
+        self._clock = clock
+        self._salt = salt
+        self._on_change = on_change
+        self._chance = chance
+        self._pipe: Pipe | None = None
+        self._pings: dict[int, int] = {}
+        self._quickest: int | None = None
+        self._opened: tuple[Deliver, Failed] | None = None
+        self._summaries = SummaryReader()
+        self._assembly = Assembly()
+        self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self._heard_at = clock.monotonic()
+        self._wanted = asyncio.Event()
+
+    # --- being opened --------------------------------------------------------------------------------------------
+
+    def open(self, deliver: Deliver, failed: Failed) -> None:
+        """Ask for whole snapshots; `failed` tells why none come."""
+        self._opened = (deliver, failed)
+        self._begin_snapshots()
+        self.retry_now()
+
+    def close(self) -> None:
+        """Summaries are enough again."""
+        self._opened = None
+        self._assembly = Assembly()
+        self._events.clear()
+        self._say({"open": False})
+
+    def retry_now(self) -> None:
+        """Do not wait for the next try."""
+        self._wanted.set()
+
+    def _begin_snapshots(self) -> None:
+        self._assembly = Assembly()
+        self._events.clear()
+        self._say({"open": True})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        if self._pipe is not None and self.host.link in {Link.LIVE, Link.STALE}:
+            self._pipe.write(encode(message))
+
+    # --- supervision ---------------------------------------------------------------------------------------------
+
+    async def run(self, gate: asyncio.Semaphore) -> None:
+        """Keep the stream up until cancelled. `gate` bounds how many hosts are greeted at once."""
+        pause = FIRST_RETRY_S
+        while True:
+            began = self._clock.monotonic()
+            trouble = await self._once(gate)
+            lasted = self._clock.monotonic() - began
+            pause = FIRST_RETRY_S if lasted >= STEADY_S else min(LONGEST_RETRY_S, pause * 2)
+            wait = pause * (0.5 + self._chance())
+            now = self._clock.now_ms()
+            self._move(
+                link=Link.UNREACHABLE,
+                since=now if self.host.link is not Link.UNREACHABLE else self.host.since,
+                why=trouble.why,
+                hint=trouble.hint,
+                retry_at=now + round(wait * 1000),
+            )
+            if self._opened is not None:
+                self._opened[1](StateUnreadableError(f"{self.spec.name}: {trouble.why}", hint=trouble.hint))
+            self._wanted.clear()
+            await self._pause(wait)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next try, or for somebody who wants it now."""
+        tasks = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(self._wanted.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _once(self, gate: asyncio.Semaphore) -> Diagnosis:
+        """One connection from its start to its end; why it ended."""
+        name, greeted = self.spec.name, False
+        trouble: Diagnosis | None = None
+        pipe: Pipe | None = None
+        try:
+            async with gate:
+                if self.host.link is not Link.UNREACHABLE:
+                    self._move(link=Link.CONNECTING)
+                pipe = await self._connect(self.spec, ("stream",))
+                async with self._clock.timeout(GREETING_S):
+                    trouble = await self._greet(pipe)
+            if trouble is None:
+                greeted, self._pipe = True, pipe
+                trouble = await self._follow(pipe)
+        except TimeoutError:
+            trouble = Diagnosis("it does not answer in time")
+        except OSError as error:
+            return Diagnosis(f"the command cannot be started here: {shown(error.strerror or error, 120)}")
+        except EOFError:
+            greeted = False
+        except ProtocolError as error:
+            trouble = not_a_stream(name, str(error))
+        finally:
+            self._pipe = None
+            if pipe is not None:
+                code, said = await asyncio.shield(pipe.close())
+        ended = why_ended(name, code, said, greeted=greeted)
+        return ended if trouble is None else trouble
+
+    async def _greet(self, pipe: Pipe) -> Diagnosis | None:
+        """Wait for the handshake, past what login scripts print; None when all is well, else what came instead.
+
+        Raises EOFError when the stream ends before one.
+        """
+        passed, first = 0, ""
+        while line := await pipe.read_line(MAX_GREETING):
+            passed += len(line)
+            first = first or line[:200].decode("utf-8", "replace")
+            try:
+                handshake = handshake_of(decode(line))
+            except ProtocolError:
+                handshake = None
+            if handshake is None:
+                if passed > MAX_GREETING:
+                    return not_a_stream(self.spec.name, first)
+                continue
+            if handshake.stream != STREAM:
+                return wrong_version(self.spec.name, handshake.stream, STREAM, handshake.clawtop)
+            now = self._clock.now_ms()
+            self._heard_at = self._clock.monotonic()
+            self._quickest = None
+            self._pings.clear()
+            self._summaries = SummaryReader()
+            self._move(
+                link=Link.LIVE,
+                since=now,
+                why="",
+                hint="",
+                retry_at=None,
+                skew=handshake.at - now,
+                clawtop=shown(handshake.clawtop, 30),
+                state_dir=handshake.state_dir,
+                heard_at=now,
+            )
+            pipe.write(encode({"hello": 1, "salt": self._salt}))
+            return None
+        raise EOFError
+
+    async def _follow(self, pipe: Pipe) -> Diagnosis | None:
+        """Take lines until the stream ends or stays silent for too long."""
+        if self._opened is not None:
+            self._begin_snapshots()
+        silence = asyncio.create_task(self._watch_silence(), name=f"silence of {self.spec.name}")
+        reading = asyncio.create_task(self._take_lines(pipe), name=f"stream of {self.spec.name}")
+        pinging = asyncio.create_task(self._ping(), name=f"pings of {self.spec.name}")
+        try:
+            await asyncio.wait({silence, reading}, return_when=asyncio.FIRST_COMPLETED)
+            return reading.result() if reading.done() else silence.result()
+        finally:
+            for task in (silence, reading, pinging):
+                task.cancel()
+            await asyncio.gather(silence, reading, pinging, return_exceptions=True)
+
+    async def _watch_silence(self) -> Diagnosis:
+        while True:
+            silent = self._clock.monotonic() - self._heard_at
+            if silent >= DEAD_S:
+                return Diagnosis(f"nothing was heard for {round(silent)} s")
+            if silent >= STALE_S and self.host.link is Link.LIVE:
+                self._move(link=Link.STALE, since=self._clock.now_ms(), why="nothing is heard")
+            await self._clock.sleep(max(0.5, min(STALE_S, DEAD_S) - silent if silent < STALE_S else HEARTBEAT_S))
+
+    async def _ping(self) -> None:
+        """Measure the way: soon after the greeting, while the line is quiet, then now and then."""
+        pause, number = FIRST_PING_S, 0
+        while True:
+            await self._clock.sleep(pause)
+            number += 1
+            self._pings = {number: self._clock.now_ms()}
+            self._say({"ping": number})
+            pause = PING_S if number >= 3 else FIRST_PING_S
+
+    async def _take_lines(self, pipe: Pipe) -> Diagnosis | None:
+        while line := await pipe.read_line(MAX_LINE if self._opened is None else MAX_OPENED_LINE):
+            self._heard_at = self._clock.monotonic()
+            self._take(decode(line))
+        return None
+
+    def _take(self, message: dict[str, Any]) -> None:
+        """One message. Raises ProtocolError."""
+        now = self._clock.now_ms()
+        changes: dict[str, Any] = {}
+        if self.host.link is Link.STALE:
+            changes |= {"link": Link.LIVE, "since": now, "why": ""}
+        if "summary" in message:
+            changes["summary"] = self._summaries.take(message["summary"])
+            changes["why"] = ""
+        if "problem" in message:
+            changes["why"] = shown(message["problem"], 200)
+        if is_whole(message.get("pong")) and is_whole(message.get("at")):
+            changes |= self._measured(int(message["pong"]), int(message["at"]), now)
+        self.host = replace(self.host, heard_at=now)
+        if changes:
+            self._move(**changes)
+        if "records" in message and self._opened is not None:
+            self._deliver(message["records"])
+
+    def _measured(self, number: int, theirs: int, now: int) -> dict[str, Any]:
+        """Skew from the quickest round trip: half of it is the most that the measurement can be wrong by."""
+        sent = self._pings.pop(number, None)
+        if sent is None or (self._quickest is not None and now - sent > self._quickest):
+            return {}
+        self._quickest = now - sent
+        return {"skew": theirs - (sent + now) // 2, "lag": (now - sent) // 2}
+
+    def _deliver(self, records: object) -> None:
+        """Records of one snapshot become one delivery. Raises ProtocolError."""
+        try:
+            for record in records if isinstance(records, list) else ():
+                value = self._assembly.take(record)
+                if isinstance(value, Event):
+                    self._events.append(value)
+        except SENSELESS as error:
+            raise ProtocolError(f"a snapshot that makes no sense ({type(error).__name__})") from error
+        if self._assembly.value is not None and self._opened is not None:
+            self._opened[0](replace(self._assembly.value, events=tuple(self._events)))
+
+    def _move(self, **changes: Any) -> None:
+        moved = replace(self.host, **changes)
+        if moved != self.host:
+            self.host = moved
+            self._on_change()
+
+
+class RemoteSource:
+    """A host's snapshots in the hub's place: what a dashboard of that host is fed from."""
+
+    def __init__(self, near: NearHost) -> None:
+        self._near = near
+
+    def poke(self) -> None:
+        """Read now; a host that is not reached is tried at once."""
+        self._near.retry_now()
+
+    async def run(self, deliver: Deliver, failed: Failed) -> None:
+        """Deliver until cancelled; summaries go on afterwards."""
+        self._near.open(deliver, failed)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(OSError):
+                self._near.close()
+
+
+class SkewedClock(Clock):
+    """A host's clock as far as it was measured: ages and countdowns of its snapshots are right by it."""
+
+    def __init__(self, clock: Clock, near: NearHost) -> None:
+        self._clock = clock
+        self._near = near
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() + (self._near.host.skew or 0)
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        self._clock.pause(seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)

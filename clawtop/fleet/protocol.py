@@ -1,0 +1,131 @@
+"""The stream between two clawtops: JSON lines, ASCII, bounded, checked on the way in.
+
+Far to near: a handshake `{"clawtop_stream": 1, "clawtop": VERSION, "host": .., "state_dir": .., "at": ms}`, then
+`{"beat": ms}` every few seconds, `{"summary": {...}}` (the fields of `HostSummary` that changed), `{"problem": words}`
+while the state cannot be read, `{"pong": n, "at": ms}`, and while the host is opened `{"records": [...]}`, one line a
+snapshot (`store.own.deltas`). Near to far: `{"hello": 1, "salt": hex}`, `{"ping": n}`, `{"open": true | false}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clawtop.core.fleet.summary import HostSummary
+
+STREAM = 1
+"""Version of the stream; a clawtop that speaks another one is named, not guessed at."""
+
+HEARTBEAT_S = 5.0
+MAX_GREETING = 64 * 1024
+"""Bytes that may come before the handshake: banners of login scripts."""
+
+MAX_LINE = 512 * 1024
+"""Bytes of a line of a host that is not opened."""
+
+MAX_OPENED_LINE = 64 * 1024 * 1024
+MAX_DEPTH = 40
+
+_SUMMARY = TypeAdapter(HostSummary)
+_FIELDS = tuple(item.name for item in fields(HostSummary))
+
+
+class ProtocolError(Exception):
+    """The other side does not speak the stream; the text says what came instead, unsanitised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Who answers. `at`: ms since the epoch by its clock."""
+
+    stream: int
+    clawtop: str
+    host: str
+    state_dir: str
+    at: int
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return json.dumps(message, separators=(",", ":"), check_circular=False).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """The object on a line. Raises ProtocolError."""
+    if _depth(line) > MAX_DEPTH:
+        raise ProtocolError("nested too deep")
+    try:
+        message = json.loads(line)
+    except ValueError as error:
+        raise ProtocolError(line[:200].decode("ascii", "replace")) from error
+    if not isinstance(message, dict):
+        raise ProtocolError(line[:200].decode("ascii", "replace"))
+    return message
+
+
+def handshake_of(message: Mapping[str, Any]) -> Handshake | None:
+    """The handshake that a message is; None for another one. Raises ProtocolError for a malformed one."""
+    if "clawtop_stream" not in message:
+        return None
+    texts = [message.get(name) for name in ("clawtop", "host", "state_dir")]
+    stream, at = message["clawtop_stream"], message.get("at")
+    if not (is_whole(stream) and is_whole(at) and all(isinstance(text, str) and len(text) < 5_000 for text in texts)):
+        raise ProtocolError("a handshake that makes no sense")
+    return Handshake(stream, str(texts[0]), str(texts[1]), str(texts[2]), int(at or 0))
+
+
+def is_whole(value: object) -> bool:
+    """A whole number that a clock or a counter may give."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 60
+
+
+class SummaryWriter:
+    """Summaries as the fields that changed; `at` alone is no change."""
+
+    def __init__(self) -> None:
+        self._before: HostSummary | None = None
+
+    def changed(self, summary: HostSummary) -> dict[str, Any] | None:
+        """What to send; None when nothing but the time changed."""
+        before = self._before
+        names = [name for name in _FIELDS if before is None or getattr(before, name) != getattr(summary, name)]
+        if names == ["at"] or not names:
+            return None
+        self._before = summary
+        whole = _SUMMARY.dump_python(summary, mode="json")
+        return {name: whole[name] for name in {"at", *names}}
+
+
+class SummaryReader:
+    """Puts summaries together again."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Any] = {}
+
+    def take(self, changed: object) -> HostSummary:
+        """The summary after a change. Raises ProtocolError; what was known then stays."""
+        if not isinstance(changed, dict):
+            raise ProtocolError("a summary that is no object")
+        parts = {**self._parts, **{name: value for name, value in changed.items() if name in _FIELDS}}
+        try:
+            summary = _SUMMARY.validate_python(parts)
+        except ValidationError as error:
+            raise ProtocolError(f"a summary that makes no sense: {error.errors()[0]['loc']}") from error
+        self._parts = parts
+        return summary
+
+
+def _depth(line: bytes) -> int:
+    """How deep brackets are nested at most, counting those inside strings too: cheap, and never too small."""
+    deepest = depth = 0
+    for byte in line if line.count(b"[") + line.count(b"{") > MAX_DEPTH else b"":
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest

@@ -1,0 +1,152 @@
+"""Operations on a host: the far clawtop's own verbs, pinned by plan and id, and found again after a lost connection."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.operations.outcome import Outcome
+from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
+from clawtop.fleet.protocol import MAX_LINE, ProtocolError, decode
+from clawtop.fleet.transport import Connect, HostSpec
+from clawtop.text import shown
+
+ANSWER_S = 60.0
+"""How long a far verb may take: its waits for locks and for the gateway are shorter."""
+
+SEARCH_S = 60.0
+"""How long a result is looked for after the connection was lost in the middle."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
+_ERRORS: dict[int, type[ClawtopError]] = {1: RefusedError, 2: LockNotObtainedError}
+
+
+@dataclass(frozen=True, slots=True)
+class FarPlan:
+    """A plan that a host made: `words` are the verb that makes it, `plan` is what it showed (`--dry-run --json`)."""
+
+    words: tuple[str, ...]
+    plan: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.plan.get("fingerprint", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class FarReceipt:
+    """What a host did. `found`: the connection was lost, and the host's journal told it afterwards."""
+
+    id: str
+    receipt: dict[str, Any]
+    exit_code: int
+    found: bool = False
+
+
+class LostError(Exception):
+    """The far command ended without an answer."""
+
+
+class RemoteOperations:
+    """Plans and executes on one host. Each call is a command of its own; nothing is kept but the host's name."""
+
+    def __init__(self, spec: HostSpec, connect: Connect, clock: Clock, *, who: str) -> None:
+        """`who`: user and machine, for the host's journal."""
+        self._spec = spec
+        self._connect = connect
+        self._clock = clock
+        self._who = who
+
+    async def plan(self, words: Sequence[str]) -> FarPlan:
+        """What `clawtop WORDS` would do there. Raises what the host refuses with; OperationFailedError when lost."""
+        try:
+            answer = await self._ask((*words, "--dry-run", "--json"))
+        except LostError as error:
+            raise self._unreached(error, "nothing was changed") from error
+        plan = answer.get("plan")
+        if not isinstance(plan, dict):
+            raise OperationFailedError(f"{self._spec.name} answers without a plan", unchanged="nothing was changed")
+        return FarPlan(tuple(words), plan)
+
+    async def execute(self, plan: FarPlan, reason: str = "") -> FarReceipt:
+        """Do exactly what the plan showed, once.
+
+        Raises:
+            RefusedError, LockNotObtainedError, OperationFailedError: as the host says; also when the connection was
+                lost and the host's journal shows that nothing was done, or when it cannot be asked any more.
+        """
+        operation_id = f"fleet-{secrets.token_hex(8)}"
+        why = f"{reason} (from {self._who})".strip()
+        pins = ("--plan", plan.fingerprint, "--operation-id", operation_id, "--reason", why)
+        try:
+            answer = await self._ask((*plan.words, "--yes", "--json", *pins))
+        except LostError as error:
+            return await self._search(operation_id, error)
+        receipt = answer.get("receipt")
+        if not isinstance(receipt, dict):
+            return await self._search(operation_id, LostError("it answers without a receipt"))
+        return FarReceipt(operation_id, receipt, int(answer.get("exit_code", 0) or 0))
+
+    async def _search(self, operation_id: str, lost: LostError) -> FarReceipt:
+        """The result of an operation whose answer did not arrive, from the host's journal.
+
+        What has not begun is withdrawn first: a far command that still lives behind the cut would begin it later.
+        """
+        name, until, pause = self._spec.name, self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
+        while True:
+            try:
+                answer = await self._ask(("receipt", operation_id, "--withdraw", "--json"), errors=False)
+            except LostError as error:
+                lost = error
+                outcome = None
+            else:
+                outcome = answer.get("outcome")
+            facts = answer.get("operation") if outcome is not None else None
+            data = facts.get("data", {}) if isinstance(facts, dict) else {}
+            if outcome == Outcome.DONE:
+                return FarReceipt(operation_id, {**data, "at": facts.get("at") if facts else None}, 0, found=True)
+            if outcome == Outcome.FAILED:
+                raise OperationFailedError(
+                    f"{name}: not done: {shown(data.get('why', ''), 200)}", unchanged="nothing was changed"
+                )
+            if self._clock.monotonic() + pause > until:
+                words = "it began, and its end is not known" if outcome == Outcome.BEGUN else str(lost)
+                raise OperationFailedError(
+                    f"the connection to {name} was lost: {shown(words, 200)}",
+                    unchanged="whether it was done is not known",
+                    hint=f"on {name}: clawtop receipt {operation_id}",
+                )
+            await self._clock.sleep(pause)
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+    def _unreached(self, error: LostError, unchanged: str) -> OperationFailedError:
+        return OperationFailedError(f"{self._spec.name} does not answer: {shown(error, 200)}", unchanged=unchanged)
+
+    async def _ask(self, words: Sequence[str], *, errors: bool = True) -> dict[str, Any]:
+        """The JSON object that a far verb prints. Raises LostError; what it refuses with, if `errors`."""
+        try:
+            pipe = await self._connect(self._spec, words)
+        except OSError as error:
+            raise LostError(error.strerror or str(error)) from error
+        answer: dict[str, Any] | None = None
+        trouble = ""
+        try:
+            async with self._clock.timeout(ANSWER_S):
+                while line := await pipe.read_line(MAX_LINE):
+                    if line.lstrip().startswith(b"{"):
+                        answer = decode(line)
+        except (TimeoutError, ProtocolError) as error:
+            answer, trouble = None, str(error) or "no answer in time"
+        finally:
+            code, said = await pipe.close()
+        if answer is None:
+            raise LostError(trouble or said.strip().rpartition("\n")[2] or f"exit {code}")
+        told = answer.get("error")
+        if errors and isinstance(told, dict):
+            kind = _ERRORS.get(int(answer.get("exit_code", 3) or 3), OperationFailedError)
+            title, hint, unchanged = (shown(told.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
+            raise kind(f"{self._spec.name}: {title}", hint=hint, unchanged=unchanged)
+        return answer

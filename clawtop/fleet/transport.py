@@ -1,0 +1,187 @@
+"""How a far clawtop is started: ssh, or any command that runs another one somewhere else.
+
+ssh keeps the operator's own configuration, jump hosts and known hosts; added are only what makes it safe to run
+unattended (no questions) and cheap (one connection a host, its control socket in a private directory).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shlex
+import signal
+import stat
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from clawtop.clock import Clock
+from clawtop.errors import RefusedError, UsageError
+from clawtop.fleet.protocol import MAX_LINE, ProtocolError
+from clawtop.text import safe
+
+PLACEHOLDER = "{host}"
+MAX_STDERR = 4096
+CLOSING_S = 1.0
+"""How long a command may take to end after its input has ended; then it is killed."""
+
+_CHUNK = 64 * 1024
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]{0,252}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSpec:
+    """A host as the operator names it. `transport`: words that run a command there; empty: ssh.
+
+    `options`: options of the far clawtop, such as its `--state-dir`.
+    """
+
+    name: str
+    transport: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+
+def host_spec(line: str, transport: str | None = None) -> HostSpec:
+    """A host from `--host`, a line of a hosts file (`NAME [TRANSPORT ...]`) or the configuration.
+
+    Raises UsageError for a name that ssh could take for an option or a shell for words.
+    """
+    try:
+        name, *words = shlex.split(line)
+        prefix = tuple(words) or tuple(shlex.split(transport or ""))
+    except ValueError as error:
+        raise UsageError(f"not a host: {safe(line, 80)}") from error
+    if _NAME.fullmatch(name) is None or not line.isprintable():
+        raise UsageError(f"not a host's name: {safe(name, 80)}", hint="give it a name in ~/.ssh/config")
+    return HostSpec(name, tuple(word.replace(PLACEHOLDER, name) for word in prefix))
+
+
+def far_command(spec: HostSpec, words: Sequence[str], control: Path | None) -> list[str]:
+    """The local command that runs `clawtop WORDS` on the host."""
+    far = ["clawtop", *words, *spec.options]
+    if spec.transport:
+        return [*spec.transport, *far]
+    shared = [f"ControlPath={control}/%C", "ControlMaster=auto", "ControlPersist=60"] if control is not None else []
+    options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", *shared]
+    return ["ssh", "-T", *(part for option in options for part in ("-o", option)), "--", spec.name, shlex.join(far)]
+
+
+def control_directory(environ: Mapping[str, str]) -> Path | None:
+    """A private directory for ssh's control sockets, short enough for a socket's path; None where there is none.
+
+    Raises RefusedError when what stands there is not ours alone.
+    """
+    base = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    directory = base / f"clawtop-ssh-{os.geteuid()}"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        facts = directory.lstat()
+    except OSError:
+        return None
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
+        raise RefusedError(f"{safe(directory)} is not a private directory of ours", unchanged="no host was contacted")
+    return directory if len(str(directory)) < 50 else None
+
+
+class Pipe(Protocol):
+    """A running far command."""
+
+    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+        """The next line without its end; b"" at the end of the stream. Raises ProtocolError beyond `limit` bytes."""
+
+    def write(self, line: bytes) -> None:
+        """Send a line. Never waits; a closed pipe is noticed by reading."""
+
+    async def close(self) -> tuple[int | None, str]:
+        """End it. Its exit code (None: it had to be killed) and the end of what it printed on stderr."""
+
+
+class Connect(Protocol):
+    """Starts far commands."""
+
+    async def __call__(self, spec: HostSpec, words: Sequence[str]) -> Pipe:
+        """Start `clawtop WORDS` on the host. Raises OSError when the command cannot be started here."""
+
+
+class CommandTransport:
+    """Far commands as processes of their own, each in a session of its own: a Ctrl-C here is not theirs."""
+
+    def __init__(self, control: Path | None, clock: Clock) -> None:
+        self._control = control
+        self._clock = clock
+
+    async def __call__(self, spec: HostSpec, words: Sequence[str]) -> Pipe:
+        process = await asyncio.create_subprocess_exec(
+            *far_command(spec, words, self._control),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        return ProcessPipe(process, self._clock)
+
+
+class ProcessPipe:
+    """One process; its lines are split here, so that no host can fill the memory with one."""
+
+    def __init__(self, process: asyncio.subprocess.Process, clock: Clock) -> None:
+        self._process = process
+        self._clock = clock
+        self._rest = bytearray()
+        self._said = bytearray()
+        self._listening = asyncio.create_task(self._listen())
+
+    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+        stdout = self._process.stdout
+        assert stdout is not None  # noqa: S101 - asked for above
+        searched = 0
+        while (end := self._rest.find(b"\n", searched)) < 0:
+            searched = len(self._rest)
+            if searched > limit:
+                raise ProtocolError(f"a line of more than {limit} bytes")
+            chunk = await stdout.read(_CHUNK)
+            if not chunk:
+                line, self._rest = bytes(self._rest), bytearray()
+                return line
+            self._rest += chunk
+        if end > limit:
+            raise ProtocolError(f"a line of more than {limit} bytes")
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return line or await self.read_line(limit)
+
+    def write(self, line: bytes) -> None:
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing():
+            with contextlib.suppress(OSError, RuntimeError):
+                stdin.write(line)
+
+    async def close(self) -> tuple[int | None, str]:
+        process = self._process
+        if process.stdin is not None:
+            process.stdin.close()
+        code: int | None = None
+        try:
+            async with self._clock.timeout(CLOSING_S):
+                code = await process.wait()
+        except TimeoutError:
+            self._kill()
+            await process.wait()
+        self._listening.cancel()
+        await asyncio.gather(self._listening, return_exceptions=True)
+        return code, self._said.decode("utf-8", "replace")
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _listen(self) -> None:
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101 - asked for above
+        while chunk := await stderr.read(1024):
+            self._said += chunk
+            del self._said[:-MAX_STDERR]

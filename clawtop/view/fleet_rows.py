@@ -1,0 +1,281 @@
+"""A fleet as rows and lines: one line a host, the accounts that hosts share, who can still answer, one timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import tzinfo
+from typing import Any
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.fleet.hosts import (
+    Answering,
+    Host,
+    HostMoment,
+    Link,
+    SharedAccount,
+    exit_code,
+    shared_accounts,
+    timeline,
+    who_can_answer,
+    worst_first,
+)
+from clawtop.core.model import Snapshot
+from clawtop.text import safe, shown
+from clawtop.view.columns import Column, Env, Row, Table, heading, placed, render_row
+from clawtop.view.facts import Facts
+from clawtop.view.humanize import age, clock_time, countdown, counted, duration
+from clawtop.view.line import EMPTY, Line, Piece, Tone, join, piece
+
+STATES: dict[int, tuple[str, str, Tone]] = {
+    0: ("●", "well", Tone.OK),
+    1: ("▲", "attention", Tone.WARN),
+    2: ("■", "silent", Tone.BAD),
+    3: ("?", "unreadable", Tone.BAD),
+}
+"""Level -> glyph, word and tone; never colour alone."""
+
+LINKS: dict[Link, tuple[str, str, Tone]] = {
+    Link.CONNECTING: ("…", "connecting", Tone.DIM),
+    Link.STALE: ("?", "stale", Tone.WARN),
+    Link.UNREACHABLE: ("✗", "unreachable", Tone.BAD),
+}
+
+
+def state_of(host: Host) -> Piece:
+    """The state in a word."""
+    glyph, word, tone = LINKS[host.link] if host.link is not Link.LIVE else STATES[host.level]
+    if host.link is Link.LIVE and host.summary is None:
+        glyph, word, tone = "…", "reading", Tone.DIM
+    return f"{glyph} {word}", tone
+
+
+def _name(host: Host, _env: Env) -> Line:
+    return piece(safe(host.name), Tone.STRONG)
+
+
+def _state(host: Host, _env: Env) -> Line:
+    return (state_of(host),)
+
+
+def _usable(host: Host, _env: Env) -> Line:
+    if host.summary is None:
+        return EMPTY
+    usable, known = host.summary.usable, host.summary.known
+    return piece(f"{usable}/{known}", Tone.BAD if known and not usable else Tone.PLAIN)
+
+
+def _next(host: Host, env: Env) -> Line:
+    at = host.ours(host.summary.next_at) if host.summary is not None else None
+    return piece(countdown(at, env.now)) if at is not None and at > env.now else EMPTY
+
+
+def _blocked(host: Host, env: Env) -> Line:
+    if host.summary is None or not host.summary.blocked:
+        return EMPTY
+    since = host.ours(host.summary.oldest_since)
+    return piece(f"{host.summary.blocked} {age(since, env.now) if since is not None else ''}".rstrip(), Tone.WARN)
+
+
+def _stale(host: Host, _env: Env) -> Line:
+    return piece(str(host.summary.stale_locks), Tone.WARN) if host.summary and host.summary.stale_locks else EMPTY
+
+
+def _taken(host: Host, _env: Env) -> Line:
+    return piece(str(host.summary.takeovers), Tone.WARN) if host.summary and host.summary.takeovers else EMPTY
+
+
+def _openclaw(host: Host, _env: Env) -> Line:
+    if host.summary is None:
+        return EMPTY
+    return piece(f"{safe(host.summary.generation or '?', 2)} {safe(host.summary.version or 'unknown', 14)}", Tone.DIM)
+
+
+def _lag(host: Host, _env: Env) -> Line:
+    return piece(f"{host.lag}ms" if host.lag is not None else "", Tone.DIM)
+
+
+def _about(host: Host, env: Env) -> Line:
+    return piece(about(host, env.now), Tone.DIM)
+
+
+FLEET_COLUMNS: tuple[Column[Host], ...] = (
+    Column("host", "HOST", 12, _name, lambda h, _e: h.name, grow=20, live=False),
+    Column("state", "STATE", 13, _state, lambda h, _e: h.level, live=False),
+    Column("usable", "USABLE", 7, _usable, lambda h, _e: h.summary and h.summary.usable, right=True, live=False),
+    Column("next", "NEXT", 6, _next, lambda h, _e: h.ours(h.summary.next_at) if h.summary else None, right=True),
+    Column("blocked", "BLOCKED", 8, _blocked, lambda h, _e: -h.summary.blocked if h.summary else None, right=True),
+    Column(
+        "stale", "STALE", 5, _stale, lambda h, _e: -h.summary.stale_locks if h.summary else None, right=True, rank=4
+    ),
+    Column("taken", "TAKEN", 5, _taken, lambda h, _e: -h.summary.takeovers if h.summary else None, right=True, rank=5),
+    Column("openclaw", "OPENCLAW", 12, _openclaw, lambda h, _e: h.summary and h.summary.version, rank=3, live=False),
+    Column("lag", "LAG", 6, _lag, lambda h, _e: h.lag, right=True, rank=6, live=False),
+    Column("about", "ABOUT", 18, _about, grow=200, rank=1),
+)
+"""STALE: locks whose owner is dead. TAKEN: session takeovers within the hour."""
+
+_NO_FACTS = Facts(Snapshot(0, 0, "", "", None, None), 0, None)
+"""A host's row knows no snapshot: everything in it comes from the summary."""
+
+
+def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> Table[Host]:
+    """The hosts in the order given. `now`: ms since the epoch, ours."""
+    rows = tuple(Row(host.name, host, Target(TargetKind.HOST, host.name)) for host in hosts)
+    return Table(
+        id="fleet",
+        title="Fleet",
+        columns=FLEET_COLUMNS,
+        rows=rows,
+        env=Env(_NO_FACTS, now, zone),
+        band=_name,
+        search=fleet_search,
+        empty=piece("No host is named: clawtop --host HOST", Tone.DIM),
+    )
+
+
+def fleet_search(host: Host) -> str:
+    """What the filter looks through."""
+    summary = host.summary
+    words = (host.name, state_of(host)[0], host.why, summary.version or "" if summary else "")
+    return shown(" ".join(words))
+
+
+def about(host: Host, now: int) -> str:
+    """What an operator has to know of this host, in one sentence."""
+    if host.link is Link.LIVE:
+        skew = host.skew or 0
+        drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
+        return f"{safe(host.why or (host.summary.why if host.summary else ''), 200)}{drift}".removeprefix("; ")
+    since = f" for {duration(max(0, now - host.since))}" if host.since else ""
+    heard = f"; last heard {duration(now - host.heard_at)} ago" if host.heard_at is not None else ""
+    hint = f" → {safe(host.hint, 120)}" if host.hint else ""
+    return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{hint}"
+
+
+def headline(hosts: Iterable[Host]) -> Line:
+    """How many hosts stand how."""
+    listed = tuple(hosts)
+    live = [host for host in listed if host.link is Link.LIVE]
+    by_level = {level: sum(host.level == level for host in live) for level in (2, 3, 1, 0)}
+    parts: list[Line] = [
+        ((f"{STATES[level][0]} {count} {STATES[level][1]}", STATES[level][2]),)
+        for level, count in by_level.items()
+        if count
+    ]
+    away = len(listed) - len(live)
+    if away:
+        parts.append(((f"✗ {away} not reached", Tone.BAD),))
+    usable = sum(host.summary.usable for host in live if host.summary)
+    known = sum(host.summary.known for host in live if host.summary)
+    parts.append(((f"{usable} of {known} accounts usable", Tone.PLAIN),))
+    return (*((f"{counted(len(listed), 'host')}: ", Tone.PLAIN),), *join(parts, (" · ", Tone.FAINT)))
+
+
+def shared_lines(accounts: Iterable[SharedAccount], now: int) -> Iterator[Line]:
+    """Accounts on several hosts, each once, with where they cool."""
+    for account in accounts:
+        cooling = ", ".join(
+            f"{safe(name, 30)} {countdown(until, now) if until is not None and until > now else 'until cleared'}"
+            for name, until in account.cooling.items()
+        )
+        where = f"cools on {cooling}" if cooling else "usable everywhere"
+        rest = f"; still tried on {', '.join(safe(name, 30) for name in account.usable_on)}" if cooling else ""
+        rest = rest if account.usable_on else "; usable nowhere" if cooling else ""
+        yield (
+            (f"{safe(account.profile, 40)}  ", Tone.STRONG),
+            (f"{counted(len(account.hosts), 'host')}: {where}{rest}", Tone.WARN if cooling else Tone.DIM),
+        )
+
+
+def answering_lines(answers: Iterable[Answering], now: int) -> Iterator[Line]:
+    """Who can still answer, and when the others can."""
+    for answer in answers:
+        name = f"{safe(answer.host, 30)} {safe(answer.agent, 30)}  "
+        if answer.at is None:
+            yield (name, Tone.STRONG), ("not by itself", Tone.BAD)
+        elif answer.at <= now:
+            yield (name, Tone.STRONG), ("can answer now", Tone.OK)
+        else:
+            yield (name, Tone.STRONG), (f"in {countdown(answer.at, now)}", Tone.WARN)
+
+
+def timeline_lines(moments: Iterable[HostMoment], zone: tzinfo | None) -> Iterator[Line]:
+    """What happened on all hosts, by our clock, the newest first."""
+    for item in moments:
+        yield (
+            (f"{clock_time(item.moment.at, zone)}  ", Tone.DIM),
+            (f"{safe(item.host, 24)}  ", Tone.STRONG),
+            (safe(item.moment.text, 300), Tone.PLAIN),
+        )
+
+
+def plain_lines(hosts: Iterable[Host], now: int, width: int, zone: tzinfo | None = None) -> Iterator[Line]:
+    """The whole fleet as text."""
+    ordered = worst_first(hosts)
+    table = fleet_table(ordered, now, zone)
+    columns = placed(table.columns, width)
+    yield headline(ordered)
+    yield ()
+    yield heading(columns, None, ((table.title, Tone.TITLE),))
+    yield from (render_row(row, table, columns, table.env) for row in table.rows)
+    for title, lines in (
+        ("Accounts on several hosts", list(shared_lines(shared_accounts(ordered), now))),
+        ("Who can answer", list(answering_lines(who_can_answer(ordered), now))),
+    ):
+        if lines:
+            yield ()
+            yield piece(title, Tone.TITLE)
+            yield from lines
+
+
+def report(hosts: Iterable[Host], now: int) -> dict[str, Any]:
+    """The object of `clawtop fleet status --json`, schema 1. Times by our clock, ms since the epoch."""
+    ordered = worst_first(hosts)
+    return {
+        "schema": 1,
+        "taken_at": now,
+        "level": exit_code(ordered),
+        "hosts": [_host(host) for host in ordered],
+        "shared_accounts": [
+            {
+                "provider": account.provider,
+                "profile": account.profile,
+                "hosts": list(account.hosts),
+                "cooling": dict(account.cooling),
+                "usable_on": list(account.usable_on),
+            }
+            for account in shared_accounts(ordered)
+        ],
+        "answering": [{"host": item.host, "agent": item.agent, "at": item.at} for item in who_can_answer(ordered)],
+        "timeline": [
+            {"at": item.moment.at, "host": item.host, "kind": item.moment.kind, "text": item.moment.text}
+            for item in timeline(ordered)
+        ],
+    }
+
+
+def _host(host: Host) -> dict[str, Any]:
+    summary = host.summary
+    return {
+        "name": host.name,
+        "link": host.link.value,
+        "level": host.level,
+        "why": host.why or (summary.why if summary else ""),
+        "hint": host.hint,
+        "since": host.since,
+        "heard_at": host.heard_at,
+        "skew_ms": host.skew,
+        "lag_ms": host.lag,
+        "clawtop": host.clawtop,
+        "state_dir": host.state_dir,
+        "openclaw_version": summary.version if summary else None,
+        "generation": summary.generation if summary else None,
+        "gateway": summary.gateway if summary else None,
+        "usable": summary.usable if summary else None,
+        "profiles": summary.known if summary else None,
+        "next_at": host.ours(summary.next_at) if summary else None,
+        "blocked": summary.blocked if summary else None,
+        "blocked_since": host.ours(summary.oldest_since) if summary else None,
+        "stale_locks": summary.stale_locks if summary else None,
+        "takeovers": summary.takeovers if summary else None,
+    }

@@ -1,0 +1,136 @@
+"""Several hosts as one: order, exit code, shared accounts, who can answer, one timeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from clawtop.core.fleet.diagnosis import not_a_stream, why_ended, wrong_version
+from clawtop.core.fleet.hosts import (
+    Host,
+    Link,
+    exit_code,
+    in_frozen_order,
+    shared_accounts,
+    timeline,
+    who_can_answer,
+    worst_first,
+)
+from clawtop.core.fleet.summary import Account, AgentOutlook, HostSummary, Moment
+
+NOW = 1_795_000_000_000
+
+
+def host(name: str, level: int = 0, link: Link = Link.LIVE, skew: int = 0, **summary: object) -> Host:
+    told = replace(HostSummary(at=NOW + skew, level=level, why="as told"), **summary)  # type: ignore[arg-type]
+    return Host(name, link, since=NOW, skew=skew, summary=told, heard_at=NOW)
+
+
+def test_silent_bots_come_before_hosts_that_are_not_reached() -> None:
+    hosts = [
+        host("well"),
+        host("attention", 1),
+        host("gone", 0, Link.UNREACHABLE),
+        host("silent", 2),
+        host("stale", 0, Link.STALE),
+    ]
+    assert [one.name for one in worst_first(hosts)] == ["silent", "gone", "stale", "attention", "well"]
+    assert exit_code(hosts) == 2
+
+
+@pytest.mark.parametrize(
+    ("hosts", "code"),
+    [
+        ([], 3),
+        ([host("a")], 0),
+        ([host("a"), host("b", 1)], 1),
+        ([host("a"), host("b", 0, Link.UNREACHABLE)], 3),
+        ([host("a", 1), host("b", 0, Link.CONNECTING)], 3),
+        ([host("a", 2), host("b", 0, Link.UNREACHABLE)], 2),
+    ],
+)
+def test_the_exit_code_is_the_worst_hosts(hosts: list[Host], code: int) -> None:
+    assert exit_code(hosts) == code
+
+
+def test_what_a_host_said_last_does_not_make_it_well() -> None:
+    assert host("a", 0, Link.STALE).level == 3
+    assert Host("new").level == 3
+
+
+def test_the_longer_wait_comes_first_and_order_can_be_kept() -> None:
+    a, b = host("a", 1, oldest_since=NOW - 1_000), host("b", 1, oldest_since=NOW - 9_000)
+    assert [one.name for one in worst_first([a, b])] == ["b", "a"]
+    new = host("new", 2)
+    assert [one.name for one in in_frozen_order([new, b, a], ["a", "gone", "b"])] == ["a", "b", "new"]
+
+
+def _account(
+    state: str = "usable", until: int | None = None, print_: str | None = "f1", name: str = "p:one"
+) -> Account:
+    return Account("p", name, "main", state, until, fingerprint=print_)
+
+
+def test_an_account_on_several_hosts_is_one_with_where_it_cools_by_our_clock() -> None:
+    ahead = host("ahead", skew=60_000, accounts=(_account("cooling", NOW + 90_000),))
+    other = host("other", accounts=(_account(), _account(name="p:own", print_="f9")))
+    unlike = host("unlike", accounts=(_account(print_="f2"), _account(print_=None, name="p:three")))
+    shared = shared_accounts([ahead, other, unlike])
+    assert [(item.profile, item.hosts) for item in shared] == [("p:one", ("ahead", "other"))]
+    assert dict(shared[0].cooling) == {"ahead": NOW + 30_000}
+    assert shared[0].usable_on == ("other",)
+
+
+def test_one_host_with_the_same_credential_twice_shares_with_nobody() -> None:
+    assert shared_accounts([host("a", accounts=(_account(), _account()))]) == ()
+
+
+def test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out() -> None:
+    late = host("late", skew=5_000, agents=(AgentOutlook("main", NOW + 65_000), AgentOutlook("never", None)))
+    now = host("now", agents=(AgentOutlook("main", 0),))
+    gone = host("gone", 0, Link.UNREACHABLE, agents=(AgentOutlook("main", 0),))
+    found = [(item.host, item.agent, item.at) for item in who_can_answer([late, now, gone])]
+    assert found == [("now", "main", 0), ("late", "main", NOW + 60_000), ("late", "never", None)]
+
+
+def test_the_timeline_is_by_our_clock() -> None:
+    ahead = host("ahead", skew=10_000, events=(Moment(NOW + 11_000, "rotate", "second"),))
+    right = host("right", events=(Moment(NOW, "failure", "first"), Moment(NOW + 2_000, "fallback", "third")))
+    assert [item.moment.text for item in timeline([ahead, right])] == ["third", "second", "first"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "why", "hint"),
+    [
+        (255, "ssh: Could not resolve hostname h: Name or service not known", "name does not resolve", ""),
+        (255, "ssh: connect to host h port 22: Connection refused\r\n", "connection is refused", ""),
+        (255, "root@h: Permission denied (publickey,password).", "password", "ssh-copy-id h"),
+        (
+            255,
+            "@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@\nHost key verification failed.",
+            "changed",
+            "-R h",
+        ),
+        (255, "Host key verification failed.", "not known here", "ssh h"),
+        (255, "ssh: connect to host h port 22: Connection timed out", "does not answer", ""),
+        (127, "bash: line 1: clawtop: command not found", "not installed", "pipx install clawtop-tui"),
+        (64, "clawtop: argument VERB: invalid choice: 'stream'", "too old", "pipx upgrade"),
+        (3, "clawtop: there is no state directory /x", "there is no state directory", ""),
+        (1, "Error: No such container: h", "No such container", ""),
+        (None, "", "no clawtop answered", ""),
+    ],
+)
+def test_what_keeps_a_host_away_is_said_with_what_helps(code: int | None, said: str, why: str, hint: str) -> None:
+    found = why_ended("h", code, said, greeted=False)
+    assert why in found.why
+    assert hint in found.hint
+
+
+def test_a_lost_connection_and_other_programs_are_told_apart() -> None:
+    assert "connection was lost" in why_ended("h", 255, "client_loop: send disconnect", greeted=True).why
+    assert "another program" in not_a_stream("h", "Usage: clawtop [OPTIONS]").why
+    assert "something else" in not_a_stream("h", "\x1b[31mWelcome").why
+    assert "\x1b" not in not_a_stream("h", "\x1b[31mWelcome").why
+    assert "too old" in wrong_version("h", 0, 1, "0.0.9").why
+    assert "newer" in wrong_version("h", 2, 1, "9.0").why

@@ -1,0 +1,317 @@
+"""One host, supervised: greeting, silence, garbage, retries, skew; on a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from clawtop.core.fleet.hosts import Host, Link
+from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.errors import ClawtopError, UsageError
+from clawtop.fleet.fleet import Fleet
+from clawtop.fleet.near import DEAD_S, GREETING_S, STALE_S, NearHost, RemoteSource, SkewedClock
+from clawtop.fleet.protocol import HEARTBEAT_S, MAX_LINE, ProtocolError, encode
+from clawtop.fleet.transport import HostSpec, far_command, host_spec
+from clawtop.store.own.deltas import Changes
+from tests.support.clocks import ManualClock, settle
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {"clawtop_stream": 1, "clawtop": "0.2.0", "host": "far", "state_dir": "/s", "at": 0}
+SUMMARY = {"at": 5, "level": 1, "why": "one profile is cooling", "usable": 2, "known": 3}
+
+
+class FakePipe:
+    """A far command that says what the test lets it say."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        self.heard: list[dict[str, object]] = []
+        self.end: tuple[int | None, str] = (None, "")
+        self.closed = False
+
+    def say(self, message: dict[str, object] | bytes) -> None:
+        self.said.put_nowait(message if isinstance(message, bytes) else encode(message).rstrip())
+
+    def hang_up(self, code: int | None = 255, stderr: str = "") -> None:
+        self.end = (code, stderr)
+        self.said.put_nowait(b"")
+
+    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+        line = await self.said.get()
+        if isinstance(line, Exception):
+            raise line
+        if len(line) > limit:
+            raise ProtocolError(f"a line of more than {limit} bytes")
+        return line
+
+    def write(self, line: bytes) -> None:
+        self.heard.append(json.loads(line))
+
+    async def close(self) -> tuple[int | None, str]:
+        self.closed = True
+        return self.end
+
+
+class World:
+    """A near host, its pipes in the order in which they were opened, and the clock."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.pipes: list[FakePipe] = []
+        self.refusal: OSError | None = None
+        self.near = NearHost(HostSpec("far"), self, self.clock, salt="ab12", on_change=lambda: None, chance=lambda: 0.5)
+
+    async def __call__(self, spec: HostSpec, words: Sequence[str]) -> FakePipe:
+        assert tuple(words) == ("stream",)
+        if self.refusal is not None:
+            raise self.refusal
+        self.pipes.append(FakePipe())
+        return self.pipes[-1]
+
+    @property
+    def pipe(self) -> FakePipe:
+        return self.pipes[-1]
+
+    @property
+    def host(self) -> Host:
+        return self.near.host
+
+    async def greeted(self, at: int | None = None) -> None:
+        self.pipe.say({**HELLO, "at": self.clock.now_ms() if at is None else at})
+        await settle()
+
+
+@asynccontextmanager
+async def _world() -> AsyncIterator[World]:
+    world = World()
+    task = asyncio.create_task(world.near.run(asyncio.Semaphore(1)))
+    await settle()
+    try:
+        yield world
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_host_is_live_after_its_greeting_and_gets_the_salt() -> None:
+    async with _world() as world:
+        assert world.host.link is Link.CONNECTING
+        await world.greeted()
+        assert (world.host.link, world.host.clawtop, world.host.state_dir) == (Link.LIVE, "0.2.0", "/s")
+        assert world.pipe.heard[0] == {"hello": 1, "salt": "ab12"}
+        assert world.host.level == 3, "nothing is known of it yet"
+        world.pipe.say({"summary": SUMMARY})
+        await settle()
+        assert world.host.level == 1
+        world.pipe.say({"summary": {"at": 9, "level": 0}})
+        await settle()
+        assert world.host.summary is not None
+        assert (world.host.level, world.host.summary.usable) == (0, 2)
+
+
+async def test_banners_before_the_greeting_are_passed_over() -> None:
+    async with _world() as world:
+        world.pipe.say(b"Welcome to far!")
+        world.pipe.say(b"{not json")
+        await world.greeted()
+        assert world.host.link is Link.LIVE
+
+
+async def test_a_banner_without_end_is_not_a_stream() -> None:
+    async with _world() as world:
+        for _ in range(100):
+            world.pipe.say(b"y" * 1000)
+        await settle()
+        assert world.host.link is Link.UNREACHABLE
+        assert "something else" in world.host.why
+
+
+async def test_a_host_that_never_greets_is_given_up_in_time() -> None:
+    async with _world() as world:
+        await world.clock.advance(GREETING_S + 0.1)
+        assert world.host.link is Link.UNREACHABLE
+        assert "in time" in world.host.why
+        assert world.pipe.closed
+
+
+async def test_silence_makes_it_stale_then_unreachable_and_a_line_brings_it_back() -> None:
+    async with _world() as world:
+        await world.greeted()
+        world.pipe.say({"summary": SUMMARY})
+        await settle()
+        await world.clock.advance(STALE_S + HEARTBEAT_S)
+        assert (world.host.link, world.host.level) == (Link.STALE, 3)
+        world.pipe.say({"beat": 1})
+        await settle()
+        assert (world.host.link, world.host.level) == (Link.LIVE, 1)
+        await world.clock.advance(DEAD_S + 2 * HEARTBEAT_S)
+        assert len(world.pipes) == 2 or world.host.link is Link.UNREACHABLE
+        assert world.pipes[0].closed
+        assert world.host.summary is not None, "what was last known stays to be seen"
+
+
+async def test_retries_wait_longer_each_time_and_start_anew_after_a_steady_while() -> None:
+    async with _world() as world:
+        for tries in range(1, 5):
+            world.pipe.hang_up(255, "ssh: connect to host far port 22: Connection refused")
+            await settle()
+            assert world.host.link is Link.UNREACHABLE
+            assert "refused" in world.host.why
+            assert world.host.retry_at is not None
+            assert world.host.retry_at - world.clock.now_ms() == 2**tries * 1000
+            await world.clock.advance(2**tries)
+            assert len(world.pipes) == tries + 1
+        await world.greeted()
+        for _ in range(10):
+            await world.clock.advance(HEARTBEAT_S)
+            world.pipe.say({"beat": 1})
+            await settle()
+        world.pipe.hang_up()
+        await settle()
+        assert world.host.retry_at is not None
+        assert world.host.retry_at - world.clock.now_ms() == 1_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\x1b]0;owned\x07",
+        b"[" * 5_000,
+        b'{"summary": 7}',
+        b'{"summary": {"at": "x"}}',
+        b"z" * (MAX_LINE + 1),
+        b'"a string"',
+    ],
+)
+async def test_garbage_ends_the_connection_and_nothing_of_it_is_shown_raw(line: bytes) -> None:
+    async with _world() as world:
+        await world.greeted()
+        world.pipe.say(line)
+        await settle()
+        assert world.host.link is Link.UNREACHABLE
+        assert world.pipes[0].closed
+        assert world.host.why.isprintable()
+
+
+@pytest.mark.parametrize("message", [{"pong": True, "at": 1}, {"pong": 1 << 80, "at": 1}, {"beat": "x"}, {"new": []}])
+async def test_what_is_not_known_is_ignored(message: dict[str, object]) -> None:
+    async with _world() as world:
+        await world.greeted()
+        world.pipe.say(message)
+        await settle()
+        assert world.host.link is Link.LIVE
+
+
+async def test_the_other_clock_is_measured_by_the_quickest_round_trip() -> None:
+    async with _world() as world:
+        await world.greeted(world.clock.now_ms() + 60_500)
+        await world.clock.advance(1.0)
+        assert world.pipe.heard[-1] == {"ping": 1}
+        await world.clock.advance(0.2)
+        world.pipe.say({"pong": 1, "at": world.clock.now_ms() + 60_000 - 100})
+        await settle()
+        assert (world.host.skew, world.host.lag) == (60_000, 100)
+        await world.clock.advance(0.8)
+        await world.clock.advance(0.9)
+        world.pipe.say({"pong": 2, "at": world.clock.now_ms() + 99_000})
+        await settle()
+        assert world.host.skew == 60_000, "a slower answer measures worse"
+        assert SkewedClock(world.clock, world.near).now_ms() == world.clock.now_ms() + 60_000
+
+
+async def test_an_opened_host_sends_snapshots_and_events_and_a_lost_one_says_why() -> None:
+    got: list[Snapshot] = []
+    errors: list[ClawtopError] = []
+    async with _world() as world:
+        await world.greeted()
+        shown = asyncio.create_task(RemoteSource(world.near).run(got.append, errors.append))
+        await settle()
+        assert world.pipe.heard[-1] == {"open": True}
+        first = Snapshot(1, 5, "far", "/s", None, "2026.5.20")
+        changes = Changes()
+        world.pipe.say({"records": changes.of(first)})
+        await settle()
+        event = Event(7, EventKind.ROTATE, "engine", "next account")
+        world.pipe.say({"records": changes.of(Snapshot(2, 8, "far", "/s", None, "2026.9.6", events=(event,)))})
+        await settle()
+        assert [(item.openclaw_version, item.events) for item in got] == [("2026.5.20", ()), ("2026.9.6", (event,))]
+        world.pipe.hang_up()
+        await settle()
+        assert "connection was lost" in errors[0].title
+        await world.clock.advance(2.0)
+        await world.greeted()
+        assert {"open": True} in world.pipe.heard, "it goes on after the connection came back"
+        shown.cancel()
+        await asyncio.gather(shown, return_exceptions=True)
+        assert world.pipe.heard[-1] == {"open": False}
+
+
+async def test_a_snapshot_that_makes_no_sense_ends_the_connection() -> None:
+    async with _world() as world:
+        await world.greeted()
+        world.near.open(lambda _s: None, lambda _e: None)
+        world.pipe.say({"records": [{"at": 1, "set": {"sessions": {"splice": [5, 9, []]}}}]})
+        await settle()
+        assert world.host.link is Link.UNREACHABLE
+
+
+async def test_a_command_that_is_missing_here_is_said() -> None:
+    world = World()
+    world.refusal = OSError(2, "No such file or directory")
+    task = asyncio.create_task(world.near.run(asyncio.Semaphore(1)))
+    await settle()
+    assert "cannot be started here" in world.host.why
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_host_that_hangs_delays_no_other() -> None:
+    clock = ManualClock()
+    pipes: dict[str, FakePipe] = {}
+
+    async def connect(spec: HostSpec, words: Sequence[str]) -> FakePipe:
+        pipes[spec.name] = FakePipe()
+        return pipes[spec.name]
+
+    fleet = Fleet([HostSpec("hangs"), HostSpec("good")], connect, clock)
+    seen: list[tuple[Host, ...]] = []
+    task = asyncio.create_task(fleet.run(seen.append))
+    await settle()
+    pipes["good"].say({**HELLO, "at": clock.now_ms()})
+    pipes["good"].say({"summary": SUMMARY})
+    await settle()
+    await clock.advance(0.3)
+    assert [(host.name, host.link) for host in seen[-1]] == [("hangs", Link.CONNECTING), ("good", Link.LIVE)]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_a_host_named_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="named twice: a"):
+        Fleet([HostSpec("a"), HostSpec("a")], World(), ManualClock())
+
+
+@pytest.mark.parametrize("name", ["-oProxyCommand=sh", "a b;c'", "", "$(x)", "a\nb", "-", "a;b"])
+def test_names_that_a_shell_or_ssh_would_misread_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        host_spec(name)
+
+
+def test_the_command_is_ssh_or_what_the_operator_says() -> None:
+    ssh = far_command(host_spec("web-1"), ["stream"], None)
+    assert ssh[0] == "ssh"
+    assert ssh[-3:] == ["--", "web-1", "clawtop stream"]
+    assert "BatchMode=yes" in ssh
+    assert far_command(host_spec("pod kubectl exec -i pod-0 --"), ["stream"], None) == [
+        *("kubectl", "exec", "-i", "pod-0", "--", "clawtop", "stream")
+    ]
+    assert far_command(host_spec("box", "docker exec -i {host}"), ["status", "a b"], None)[:4] == [
+        *("docker", "exec", "-i", "box")
+    ]
+    quoted = far_command(host_spec("web-1"), ["clear", "a;rm -rf"], None)
+    assert quoted[-1] == "clawtop clear 'a;rm -rf'"
