@@ -24,7 +24,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       worth), log_runs (as the log tells them), exchanges (what
                       followed a message)
     locks/            staleness (both verdicts), session_rules, limits
-    operations/       plan, target, edit, outcome (what the journal says became of one)
+    operations/       plan, target, edit, receipt, outcome (what the journal says became of one)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
 
@@ -47,7 +47,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       wire, answers, errors), http (its health), words (who works where), rounds (what is asked next),
                       watch (beside the hub)
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
-    operations/       execute: plans -> receipts; locked, receipts, verification
+    operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, candidates, marks, leftovers
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
@@ -69,10 +69,18 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     detail            of a row: fact_lines, incident_detail
     incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
     fleet             fleet_rows
-    operating         plan_lines, drain_lines, run_lines, run_log
+    operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines, run_lines, run_log
     plain, report     the state as text and as JSON
 
-ui/    Textual and what it draws with: app, run, ports, terminal, terminal_output, screens/, widgets/, theme
+ui/    Textual and what it draws with
+    ports, shell      what it is plugged into; what screens, widgets and commands may ask of the app
+    app, run          the app: state, screens, clock; its start. preparation: snapshots -> facts; vigil: notices
+    arming, flash, messages, theme, terminal, terminal_output
+    work, driven      the runs and the drain of this dashboard
+    commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
+    screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,
+                      drain, drive, leave; reading: pages, run
+    widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from

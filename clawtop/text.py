@@ -10,6 +10,7 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 ELLIPSIS = "…"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -126,27 +127,51 @@ def _escaped(char: str) -> str:
     return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
 
 
+_NARROW = re.compile(
+    r"[ -~\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u2211\u2298\u2299\u2500-\u25fc\u29d7✓✗⚠]*"
+)
+"""Text of which every character takes one cell, whatever stands beside it: most of what is drawn."""
+
+
 def cells(text: str) -> int:
-    """Terminal cells that `safe` text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
-    )
+    """Terminal cells that `safe` text takes, by the tables of `wcwidth`: clusters of Thai or Devanagari, emoji with a
+    skin tone or a variation selector count as terminals draw them.
+    """
+    return len(text) if text.isascii() or _NARROW.fullmatch(text) else _cells(text)
+
+
+@lru_cache(maxsize=4096)
+def _cells(text: str) -> int:
+    from wcwidth import width
+
+    return width(text, control_codes="ignore")
+
+
+def clusters(text: str) -> Iterable[str]:
+    """The text in pieces that are never cut: a character with all that is drawn in its place."""
+    if text.isascii() or _NARROW.fullmatch(text):
+        return text
+    from wcwidth import iter_graphemes
+
+    return iter_graphemes(text)
+
+
+def headed(text: str, width: int) -> str:
+    """As much of the beginning as fits into `width` cells."""
+    if len(text) <= width and text.isascii():
+        return text
+    room = width
+    out: list[str] = []
+    for cluster in clusters(text):
+        room -= cells(cluster)
+        if room < 0:
+            break
+        out.append(cluster)
+    return "".join(out)
 
 
 def elided(text: str, width: int) -> str:
     """`text` cut to `width` cells, with an ellipsis where something is gone."""
     if cells(text) <= width:
         return text
-    if width <= 0:
-        return ""
-    room = width - 1
-    out: list[str] = []
-    for char in text:
-        need = cells(char)
-        if need > room:
-            break
-        room -= need
-        out.append(char)
-    return "".join(out) + ELLIPSIS
+    return headed(text, width - 1) + ELLIPSIS if width > 0 else ""

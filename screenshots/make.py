@@ -26,9 +26,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from clawtop.core.model import Snapshot  # noqa: E402 - the script runs from a checkout
 from clawtop.core.operations.plan import Plan  # noqa: E402
+from clawtop.core.operations.receipt import Receipt  # noqa: E402
 from clawtop.text import cells  # noqa: E402
-from clawtop.ui.operate import Desk, HolderFacts  # noqa: E402
-from clawtop.view.plan_lines import ReceiptFacts  # noqa: E402
+from clawtop.ui.ports import StoreHolder  # noqa: E402
 from tests.support.screens import make_app  # noqa: E402
 from tests.support.worlds import INCIDENT, TOLD  # noqa: E402
 
@@ -66,13 +66,13 @@ SCENES = (
 )
 
 
-async def _never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
+async def _never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
     raise NotImplementedError("a picture confirms nothing")
 
 
 async def draw(scene: Scene) -> str:
     """The scene as SVG."""
-    app, _, _ = make_app(scene.snapshot, theme=scene.theme, operator=Desk(_never))
+    app, _, _ = make_app(scene.snapshot, theme=scene.theme, execute=_never)
     async with app.run_test(size=scene.size) as pilot:
         await pilot.pause()
         for key in scene.keys:

@@ -22,16 +22,10 @@ from clawtop.commands import (
 )
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS
 from clawtop.core.model import EventKind
-from clawtop.ui.actions import ACTIONS
-from clawtop.ui.operate import PLANNERS
-from clawtop.ui.screens.base import DashboardScreen
-from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.commands.dispatch import HANDLERS
 from clawtop.ui.screens.views import VIEWS, open_view
+from clawtop.view.row_plans import PLANNERS
 from tests.support.worlds import INCIDENT
-
-PLANNED_WITHOUT_A_ROW = {"undo"}
-SCREENS: tuple[type[DashboardScreen], ...] = (MainScreen, TreeScreen, LanesScreen, TimelineScreen, ForecastScreen)
 
 
 def ids() -> list[str]:
@@ -53,13 +47,12 @@ def test_every_key_reads_well() -> None:
     assert all(len(label) <= 5 and "_" not in label for label in labels), labels
 
 
-@pytest.mark.parametrize("item", [item for item in COMMANDS if item.keys], ids=lambda item: item.id)
-def test_every_key_leads_somewhere(item: Command) -> None:
-    handled_by_a_view = any(hasattr(screen, f"do_{item.id.replace('-', '_')}") for screen in SCREENS)
-    planned = item.dangerous and (
-        item.id in PLANNERS or item.id in PLANNED_WITHOUT_A_ROW or item.verb in {"drain", "drive"}
-    )
-    assert handled_by_a_view or item.id in ACTIONS or item.id in VIEWS or planned
+def test_every_command_with_a_key_has_exactly_one_handler() -> None:
+    assert sorted(HANDLERS) == sorted(item.id for item in COMMANDS if item.keys)
+
+
+def test_every_plan_is_a_dangerous_command() -> None:
+    assert {command(command_id).dangerous for command_id in PLANNERS} == {True}
 
 
 @pytest.mark.parametrize("command_id", VIEWS)

@@ -118,3 +118,41 @@ def test_no_loaded_secret_survives_wherever_it_stands(secrets: list[str], around
         text.remember_secrets(secrets)
         for secret in secrets:
             assert secret not in text.masked(around + secret + around)
+
+
+@pytest.mark.parametrize(
+    ("raw", "width"),
+    [
+        ("กรุงเทพ", 6),
+        ("ที่นี่", 2),
+        ("नमस्ते", 4),
+        ("क्षि", 2),
+        ("👍🏽", 2),
+        ("❤\ufe0f", 2),
+        ("⚠", 1),
+        ("e\u0301", 1),
+        ("🇩🇪", 2),
+        ("한국", 4),
+    ],
+)
+def test_what_is_drawn_in_one_place_counts_once(raw: str, width: int) -> None:
+    assert text.cells(text.safe(raw)) == width
+
+
+@given(st.text(st.sampled_from("กีิ้่नमस्तेक्षि👍🏽❤\ufe0f⚠日e\u0301 ab·…▶─"), max_size=30), st.integers(0, 20))
+def test_cutting_never_splits_what_is_drawn_in_one_place(raw: str, limit: int) -> None:
+    clean = text.safe(raw)
+    cut = text.elided(clean, limit)
+    assert text.cells(cut) <= limit
+    assert sum(text.cells(part) for part in text.clusters(clean)) == text.cells(clean)
+    if cut != clean and limit:
+        assert clean.startswith(cut.removesuffix("…"))
+        assert [*text.clusters(clean)][: len([*text.clusters(cut[:-1])])] == [*text.clusters(cut[:-1])]
+
+
+def test_the_short_way_of_counting_agrees_with_the_tables() -> None:
+    import wcwidth
+
+    quick = [chr(point) for point in range(0x3000) if text._NARROW.fullmatch(chr(point))]
+    assert len(quick) > 900
+    assert [char for char in quick if wcwidth.wcwidth(char) != 1] == []

@@ -12,8 +12,8 @@ from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import Wait
-    from clawtop.engine.drain.drainer import Drainer, DrainOutcome, DrainStep
+    from clawtop.core.session.drain import DrainOutcome, DrainStep, Wait
+    from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.store.snapshot import SnapshotReader
 
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.yes:
         confirm(_preview(drainer))
-    return _show(asyncio.run(drainer.drain()), args)
+    return _show(drainer.target, asyncio.run(drainer.drain()), args)
 
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
@@ -122,17 +122,17 @@ def _preview(drainer: Drainer) -> list[str]:
     return [f"drain {safe(drainer.target.key or drainer.target.file)}", *drainer.preview()]
 
 
-def _show(outcome: DrainOutcome, args: argparse.Namespace) -> int:
+def _show(target: DrainTarget, outcome: DrainOutcome, args: argparse.Namespace) -> int:
     code = 0 if outcome.released else NOT_RELEASED
     if args.json:
         print_json(
             {
                 "schema": SCHEMA,
                 "drain": outcome.drain_id,
-                "target": _target_json(outcome.target),
+                "target": _target_json(target),
                 "outcome": "drained" if outcome.released else "not-released",
                 "proof" if outcome.released else "held_by": list(outcome.words),
-                "fresh": None if outcome.fresh is None else str(outcome.fresh),
+                "fresh": outcome.fresh,
                 "offer": outcome.offer,
                 "steps": [{"at": step.at, "stage": step.stage, "text": step.text} for step in outcome.steps],
                 "exit_code": code,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from clawtop.cli.columns import columns
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
@@ -164,10 +165,3 @@ def _side_facts(side: Consequence) -> tuple[str, str]:
     if side.first == side.last:
         return where, _ACTIONS[side.first.action]
     return where, f"{_ACTIONS[side.first.action]}; when none is left, {_ACTIONS[side.last.action]}"
-
-
-def columns(facts: Iterable[tuple[str, str]], indent: str = "") -> Iterator[str]:
-    """Names and texts, the texts under one another."""
-    rows = list(facts)
-    width = max((len(name) for name, _ in rows), default=0)
-    return (f"{indent}{name:<{width}}  {text}" for name, text in rows)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from clawtop.cli.explain import columns
+from clawtop.cli.columns import columns
 from clawtop.cli.operation_output import print_json, print_lines
 from clawtop.errors import RefusedError
 from clawtop.text import safe, shown

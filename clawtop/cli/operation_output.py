@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
     from clawtop.core.operations.edit import FieldChange
     from clawtop.core.operations.plan import Plan
-    from clawtop.engine.operations.receipts import Receipt
+    from clawtop.core.operations.receipt import Receipt
     from clawtop.store.auth.machine import Waiting
     from clawtop.store.snapshot import SnapshotReader
 

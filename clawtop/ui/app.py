@@ -1,11 +1,15 @@
-"""The app: one snapshot, one clock, one arming switch; it hands them to the views and commands to their handlers."""
+"""The app: one snapshot, one clock, one arming switch. It is the `Shell` that everything else in ui/ stands on.
+
+It owns the state that is shown, the screen stack, the clock's tick, and what ends the process; what a key does is in
+`ui.commands`, what stands on the screen in `ui.screens`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App, SystemCommand
@@ -14,31 +18,32 @@ from textual.reactive import reactive
 from textual.screen import Screen
 
 from clawtop.clock import Clock
-from clawtop.commands import Context, Target, command
+from clawtop.commands import Context, command
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.arming import ArmingSwitch
-from clawtop.ui.commanding import run_command
+from clawtop.ui.commands.dispatch import run_command
 from clawtop.ui.flash import Flash
-from clawtop.ui.incident import Vigil
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
-from clawtop.ui.ports import Operator, Options, Source
+from clawtop.ui.ports import Executor, Options, Source
 from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import DashboardScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import TerminalDriver
 from clawtop.ui.theme import THEMES, Look, textual_theme
-from clawtop.ui.working import attach
+from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env
-from clawtop.view.facts import Facts
+from clawtop.view.facts import Facts, Memory
 from clawtop.view.headline import Unread
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
-    from clawtop.ui.work import Work
+    from clawtop.ui.shell import Shell
+    from clawtop.ui.work import DrainJob, Work
 
 TICK_SECONDS = 1.0
+TOAST_SECONDS = 12.0
 SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 
@@ -60,7 +65,7 @@ class ClawtopApp(App[None]):
         options: Options,
         *,
         theme: str,
-        operator: Operator | None = None,
+        execute: Executor | None = None,
         work: Work | None = None,
         first: Snapshot | None = None,
     ) -> None:
@@ -71,15 +76,17 @@ class ClawtopApp(App[None]):
         self.options = options
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
-        self.operator = operator
+        self.execute = execute
         self.work = work
-        attach(self)
+        if work is not None:
+            work.say = self.say
+            work.show_receipt = self._show_receipt
         self.vigil = Vigil(options.incident)
         self.paused = self._unseen = False
         self.facts: Facts | None = None
-        self._preparation = Preparation(self)
+        self._preparation = Preparation(judge=self._judge, prepare=self._prepare, adopt=self._adopt)
         self.on_first_paint: Callable[[], None] = lambda: None
-        self.on_armed: Callable[[], object] = lambda: None
+        self.make_ready: Callable[[], object] = lambda: None
         self.failure: Unread | None = None
         self.flash = Flash(clock)
         self._pending: Snapshot | None = None
@@ -91,7 +98,7 @@ class ClawtopApp(App[None]):
     # --- life ----------------------------------------------------------------------------------------------------
 
     def get_default_screen(self) -> Screen[None]:
-        return MainScreen()
+        return OverviewScreen()
 
     def on_mount(self) -> None:
         self.set_class(self.ascii_glyphs, "-ascii")
@@ -125,7 +132,14 @@ class ClawtopApp(App[None]):
         else:
             self._preparation.offer(message.snapshot)
 
-    def adopt(self, facts: Facts) -> None:
+    def _judge(self, snapshot: Snapshot, memory: Memory) -> Facts:
+        now = snapshot.judged_at if snapshot.judged_at is not None else self.clock.now_ms()
+        return Facts(snapshot, now, self.options.agent, memory=memory)
+
+    def _prepare(self, facts: Facts) -> None:
+        self.view.prepare(Env(facts, facts.now, self.options.zone))
+
+    def _adopt(self, facts: Facts) -> None:
         """Show a snapshot that has been prepared."""
         if not self.screen_stack:
             return  # it came while the screens were taken down
@@ -188,11 +202,11 @@ class ClawtopApp(App[None]):
         """One word about the dashboard itself, for the first line."""
         return self.vigil.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
 
-    def context(self, target: Target | None) -> Context:
+    def context(self) -> Context:
         """What commands need to know."""
         return Context(
             self.snapshot,
-            target,
+            self.view.target,
             self.arming.state,
             undoable=self.facts is not None and self.facts.undoable,
             own_runs=self.work.own_runs if self.work is not None else frozenset(),
@@ -215,18 +229,68 @@ class ClawtopApp(App[None]):
         with suppress(StopIteration):
             self.view.draw_footer()
 
-    # --- commands ------------------------------------------------------------------------------------------------
+    def tell_terminal(self, text: str) -> None:
+        """Send a notice to the terminal itself (OSC 9), as Textual sends the clipboard's OSC 52."""
+        if self._driver is not None:
+            self._driver.write(f"\x1b]9;clawtop: {text}\x07")
 
-    def action_command(self, command_id: str) -> None:
+    def toast(self, text: str) -> None:
+        """Show a few lines in a corner for a while."""
+        self.notify(text, markup=False, timeout=TOAST_SECONDS)
+
+    def clear_toasts(self) -> None:
+        """Take them away."""
+        self.clear_notifications()
+
+    def on_armed(self) -> object:
+        """The operator may begin to operate."""
+        return self.make_ready()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something beside the screen; an error in it does not end the dashboard."""
+        self.run_worker(work, name=name, exit_on_error=False)
+
+    def after_refresh(self, call: Any, *arguments: Any) -> None:
+        """Call once what has changed is drawn."""
+        self.call_after_refresh(call, *arguments)
+
+    # --- screens and commands ------------------------------------------------------------------------------------
+
+    def open(self, screen: Screen[None]) -> None:
+        """Put a screen on top."""
+        self.push_screen(screen)
+
+    def to_overview(self) -> None:
+        """Close what lies on the overview."""
+        if not isinstance(self.view, OverviewScreen):
+            self.pop_screen()
+
+    def open_palette(self) -> None:
+        """Open the command palette."""
+        self.action_command_palette()
+
+    def leave(self) -> None:
+        """End the dashboard, as `q` does."""
+        self.exit(return_code=0)
+
+    def _show_receipt(self, job: DrainJob) -> None:
+        """The last words of a drain that nobody watches."""
+        from clawtop.ui.commands.driving import receipt_text
+        from clawtop.ui.screens.drain import DrainScreen
+
+        if self.is_running and not isinstance(self.screen, DrainScreen):
+            self.toast(receipt_text(job))
+
+    def run_command(self, command_id: str) -> None:
         """Run a command of the table, or say why not."""
         run_command(self, command_id)
 
-    def on_command_requested(self, message: CommandRequested) -> None:
-        self.action_command(message.command_id)
+    def action_command(self, command_id: str) -> None:
+        """What the keys of the table are bound to."""
+        self.run_command(command_id)
 
-    def do_overview(self) -> None:
-        if not isinstance(self.view, MainScreen):
-            self.pop_screen()
+    def on_command_requested(self, message: CommandRequested) -> None:
+        self.run_command(message.command_id)
 
     def action_interrupt(self) -> None:
         """Ctrl-C leaves from anywhere, as a signal would."""
@@ -240,11 +304,18 @@ class ClawtopApp(App[None]):
 
     def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
         """The palette's entries: the table of commands."""
-        from clawtop.ui.palette import entries
+        from clawtop.ui.commands.palette import entries
 
-        return entries(self.view.context, self.action_command)
+        return entries(self.context(), self.run_command)
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key):
             self.arming.stay()
         await super().on_event(event)
+
+
+if TYPE_CHECKING:
+
+    def _is_a_shell(app: ClawtopApp) -> Shell:
+        """The app offers what everything in ui/ stands on."""
+        return app

@@ -36,3 +36,12 @@ class CommandRequested(Message):
     def __init__(self, command_id: str) -> None:
         super().__init__()
         self.command_id = command_id
+
+
+class FilterChanged(Message):
+    """The operator types a filter; `done` when the line closes."""
+
+    def __init__(self, text: str, *, done: bool) -> None:
+        super().__init__()
+        self.text = text
+        self.done = done

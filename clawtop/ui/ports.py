@@ -1,4 +1,4 @@
-"""What the app is plugged into: where snapshots come from, who operates, drains and drives, how it was started."""
+"""What the dashboard is plugged into: the source of snapshots, what executes, drains and drives; how it was started."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
-from clawtop.commands import Command, Context
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.operations.plan import Plan
+    from clawtop.core.operations.receipt import Receipt
+    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drive.driver import Driver
-    from clawtop.ui.app import ClawtopApp
 
 
 class Source(Protocol):
-    """Where snapshots come from: `engine.hub.Hub`, or a recording."""
+    """Where snapshots come from: `engine.live.hub.Hub`, or a recording."""
 
     async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
         """Deliver until cancelled."""
@@ -27,35 +27,31 @@ class Source(Protocol):
         """Read now."""
 
 
-class Operator(Protocol):
-    """Who takes commands that change something: `ui.operate.Desk`."""
-
-    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
-        """Preview, confirm, execute, receipt."""
-
-
-class DrainEnd(Protocol):
-    """How a drain ended: `engine.drainer.DrainOutcome`."""
+class StoreHolder(Protocol):
+    """Who has the store's lock while an operation waits for it: `store.auth.machine.Waiting`."""
 
     @property
-    def released(self) -> bool: ...
+    def text(self) -> str: ...
     @property
-    def words(self) -> tuple[str, ...]: ...
-    @property
-    def fresh(self) -> object: ...
-    @property
-    def offer(self) -> str | None: ...
+    def pid(self) -> int | None: ...
+
+
+class Executor(Protocol):
+    """Carries a plan out: `engine.operations.execute.Operations`, made when the dashboard is armed."""
+
+    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
+        """Execute. Raises ClawtopError."""
 
 
 class Draining(Protocol):
-    """One drain of one session: `engine.drainer.Drainer`."""
+    """One drain of one session: `engine.drain.drainer.Drainer`."""
 
     drain_id: str
 
     def preview(self) -> tuple[str, ...]:
         """What is held and what would be done. Reads; changes nothing. It runs in a thread."""
 
-    async def drain(self) -> DrainEnd:
+    async def drain(self) -> DrainOutcome:
         """Drain; cancelling stops it and opens the session again. Raises ClawtopError."""
 
 
@@ -86,7 +82,7 @@ class WorkPorts:
 
 
 class Tape(Protocol):
-    """Records what the screen gets, while it is on: `engine.tape.Tape`."""
+    """Records what the screen gets, while it is on: `engine.live.tape.Tape`."""
 
     @property
     def recording(self) -> str | None:
@@ -103,7 +99,7 @@ class Tape(Protocol):
 
 
 class Playback(Protocol):
-    """A recording that plays in the place of the hub: `engine.player.Player`. Times in ms since the epoch."""
+    """A recording that plays in the place of the hub: `engine.live.player.Player`. Times in ms since the epoch."""
 
     @property
     def start(self) -> int: ...

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from clawtop.core.model import Snapshot
-from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, Memory
-
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
 
 LARGE = 400
 """Rows from which a state is prepared in a thread."""
@@ -22,8 +18,17 @@ class Preparation:
     The memory belongs to whoever prepares: the loop for small states, the one thread for large ones, never both.
     """
 
-    def __init__(self, app: ClawtopApp) -> None:
-        self._app = app
+    def __init__(
+        self,
+        *,
+        judge: Callable[[Snapshot, Memory], Facts],
+        prepare: Callable[[Facts], None],
+        adopt: Callable[[Facts], None],
+    ) -> None:
+        """`judge` makes facts, `prepare` what drawing them needs (it may run in a thread), `adopt` shows them."""
+        self._judge = judge
+        self._prepare = prepare
+        self._adopt = adopt
         self._memory = Memory()
         self._latest: Snapshot | None = None
         self._woken = asyncio.Event()
@@ -36,7 +41,7 @@ class Preparation:
             self._latest = snapshot
             self._woken.set()
         else:
-            self._app.adopt(self._facts(snapshot))
+            self._adopt(self._judge(snapshot, self._memory))
 
     async def run(self) -> None:
         """Prepare what is offered until cancelled."""
@@ -45,15 +50,10 @@ class Preparation:
             self._woken.clear()
             snapshot, self._latest = self._latest, None
             if snapshot is not None:
-                facts = self._facts(snapshot)
+                facts = self._judge(snapshot, self._memory)
                 self._in_thread = True
                 try:
-                    await asyncio.to_thread(self._app.view.prepare, Env(facts, facts.now, self._app.options.zone))
+                    await asyncio.to_thread(self._prepare, facts)
                 finally:
                     self._in_thread = False
-                self._app.adopt(facts)
-
-    def _facts(self, snapshot: Snapshot) -> Facts:
-        app = self._app
-        now = snapshot.judged_at if snapshot.judged_at is not None else app.clock.now_ms()
-        return Facts(snapshot, now, app.options.agent, memory=self._memory)
+                self._adopt(facts)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
-from clawtop.commands import Command, Context
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
@@ -23,10 +22,10 @@ from clawtop.ui.work import Work
 
 if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan
+    from clawtop.core.operations.receipt import Receipt
     from clawtop.engine.live.hub import Reader
     from clawtop.engine.operations.execute import Operations
-    from clawtop.ui.operate import HolderFacts
-    from clawtop.view.plan_lines import ReceiptFacts
+    from clawtop.ui.ports import StoreHolder
 
 __all__ = ["Options", "run_dashboard"]
 
@@ -70,20 +69,20 @@ def run_dashboard(
         read_only=options.read_only or operations is None,
         ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()),
     )
-    desk = LazyDesk(operations) if operations is not None else None
+    execute = LazyExecutor(operations) if operations is not None else None
     app = ClawtopApp(
         source,
         clock,
         options,
         theme=choose(options.theme, os.environ),
-        operator=desk,
+        execute=execute,
         work=Work(work, clock) if work is not None else None,
         first=_first(first),
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     app.on_first_paint = settle_memory
-    if desk is not None:
-        app.on_armed = desk.make_ready
+    if execute is not None:
+        app.make_ready = execute.make_ready
     asyncio.run(_show(app, mouse=options.mouse))
     return app.return_code or 0
 
@@ -125,8 +124,8 @@ def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
     return None
 
 
-class LazyDesk:
-    """Takes operations; what they need is loaded, and made ready, when the dashboard is armed."""
+class LazyExecutor:
+    """Executes plans; what that needs is loaded, and made ready, when the dashboard is armed."""
 
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
@@ -138,13 +137,7 @@ class LazyDesk:
         making.add_done_callback(lambda task: task.cancelled() or task.exception())
         return making
 
-    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
-        """Preview, confirm, execute, receipt."""
-        from clawtop.ui.operate import Desk
-
-        Desk(self._execute).start(app, item, context)
-
-    async def _execute(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
+    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
         from clawtop.engine.operations.execute import Request
 
         operations = await asyncio.shield(self._making or self.make_ready())

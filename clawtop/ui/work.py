@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
-from clawtop.commands import Target, TargetKind, own_run_name
-from clawtop.core.model import Snapshot
+from clawtop.commands import Target, own_run_name
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
-from clawtop.ui.ports import DrainEnd, Draining, WorkPorts
+from clawtop.ui.ports import Draining, WorkPorts
 from clawtop.view.humanize import counted
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drive.driver import Driver
     from clawtop.ui.driven import DrivenRun
     from clawtop.view.run_log import Subject
@@ -81,7 +80,7 @@ class DrainJob:
             self.log.ended(outcome.released, *_last_words(outcome, resume))
 
 
-def _last_words(outcome: DrainEnd, resume: str) -> list[tuple[str, Tone]]:
+def _last_words(outcome: DrainOutcome, resume: str) -> list[tuple[str, Tone]]:
     if outcome.released:
         words = [("drained, and proven:", Tone.OK), *((f"  {shown(word)}", Tone.PLAIN) for word in outcome.words)]
         if outcome.fresh is not None:
@@ -229,20 +228,3 @@ class Work:
 
 def _ignore(*_facts: object) -> None:
     """Nobody listens to a preview."""
-
-
-def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
-    """The session that a row is about: a key, or a transcript's file, and its agent. Raises RefusedError."""
-    match target.kind:
-        case TargetKind.SESSION:
-            return target.id, target.agent
-        case TargetKind.LOCK:
-            file = target.id.removesuffix(".lock")
-        case _:
-            holders = (h for h in snapshot.holders if target.id in (h.run_id, h.session_file))
-            holder = next(holders, None)
-            if holder is None:
-                raise RefusedError("this run is over", unchanged="nothing was done")
-            file = holder.session_file
-    listed = next((session for session in snapshot.sessions if session.file == file), None)
-    return (listed.key, listed.agent) if listed is not None else (file, None)

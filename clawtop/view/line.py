@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from clawtop.text import ELLIPSIS, cells, elided
+from clawtop.text import ELLIPSIS, cells, clusters, elided, headed
 
 
 class Tone(StrEnum):
@@ -104,7 +104,7 @@ def ascii_only(text: str) -> str:
     if text.isascii():
         return text
     text = text.translate(GLYPHS_AS_ASCII)
-    return "".join(char if char.isascii() else "?" * cells(char) for char in text)
+    return "".join(part if part.isascii() else "?" * cells(part) for part in clusters(text))
 
 
 def piece(text: str, tone: Tone = Tone.PLAIN) -> Line:
@@ -214,7 +214,7 @@ def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
             word = word.lstrip()  # noqa: PLW2901 - a line does not start with the space it was broken at
             need = cells(word)
         while used + cells(word.rstrip()) > width:
-            head = _head(word, width - used)
+            head = headed(word, width - used) or word[:1]
             current.append((head, tone))
             word = word[len(head) :]  # noqa: PLW2901 - the rest of a word longer than a line
             turn()
@@ -225,16 +225,6 @@ def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
     if current or not lines:
         lines.append(tuple(current))
     return lines
-
-
-def _head(word: str, width: int) -> str:
-    """As many leading characters as fit into `width` cells; at least one."""
-    used = 0
-    for position, char in enumerate(word):
-        used += cells(char)
-        if used > width:
-            return word[: max(position, 1)]
-    return word
 
 
 def _words(line: Line) -> Iterable[Piece]:

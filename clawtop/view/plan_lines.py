@@ -4,38 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import tzinfo
-from typing import Any, Protocol
+from typing import Any
 
 from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.text import safe, shown
 from clawtop.view.humanize import span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
 LABEL = 9
-
-
-class ReceiptFacts(Protocol):
-    """What a receipt tells; `engine.operations.Operations.execute` returns one."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def file(self) -> str: ...
-    @property
-    def sight(self) -> Any: ...
-    @property
-    def sight_how(self) -> str: ...
-    @property
-    def waited_ms(self) -> int: ...
-    @property
-    def broke(self) -> str | None: ...
-    @property
-    def undo(self) -> str | None: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def follow_up(self) -> tuple[str, ...]: ...
 
 
 def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
@@ -52,9 +30,9 @@ def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tupl
     return tuple(lines)
 
 
-def receipt_lines(receipt: ReceiptFacts, width: int) -> tuple[Line, ...]:
+def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
     """What was done, what the gateway made of it, and how to take it back."""
-    reverted = str(receipt.sight) == "reverted"
+    reverted = receipt.sight is Sight.REVERTED
     how = f": {receipt.sight_how}" if receipt.sight_how else ""
     lines: list[Line] = wrapped(piece(safe(receipt.title), Tone.STRONG), width)
     lines += wrapped(piece(shown(f"{receipt.sight}{how}"), Tone.BAD if reverted else Tone.OK), width, 2)

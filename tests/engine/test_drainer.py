@@ -234,7 +234,7 @@ async def test_a_writer_restarts_the_proof(state: Path) -> None:
 async def test_fresh_carries_the_conversation_over(state: Path) -> None:
     outcome = await drainer(state, DrainWishes(deadline_s=20, still_s=0.1, fresh=True)).drain()
     assert outcome.fresh is not None
-    header, line = (json.loads(text) for text in outcome.fresh.read_text().splitlines())
+    header, line = (json.loads(text) for text in Path(outcome.fresh).read_text().splitlines())
     assert header["parentSession"] == str(transcript(state))
     assert line == {"type": "message", "id": "m1"}
 

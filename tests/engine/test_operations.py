@@ -18,10 +18,10 @@ from clawtop.clock import SystemClock
 from clawtop.core.model import EventKind, Gateway, GatewayState, ProcessEvidence, Snapshot
 from clawtop.core.operations.edit import AuthState
 from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo, unlock
+from clawtop.core.operations.receipt import Sight
 from clawtop.engine.operations import execute as operations_module
 from clawtop.engine.operations import verification
 from clawtop.engine.operations.execute import Operations, Request, machine_for
-from clawtop.engine.operations.receipts import Sight
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine

@@ -14,16 +14,19 @@ from clawtop.cli.common import open_incident_reader
 from clawtop.cli.dashboard import work_ports
 from clawtop.clock import SystemClock
 from clawtop.commands import Arming, Target, TargetKind
+from clawtop.core.model import Snapshot
+from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.receipt import Receipt
 from clawtop.core.session.drain import DrainWishes
 from clawtop.demo.provider import ScriptedProvider
 from clawtop.demo.world import Character, World, build_world
 from clawtop.engine.drive.driver import Driver
 from clawtop.engine.live.hub import Hub
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Options, WorkPorts
+from clawtop.ui.ports import Options, StoreHolder, WorkPorts
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.dialog import DialogScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.work import Work
 from tests.support.screens import screen_text
 
@@ -31,11 +34,9 @@ QUICK = DrainWishes(deadline_s=20.0, still_s=0.3, stop_after_s=0.0)
 TWO_EACH = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
 
 
-class NoOperator:
-    """Takes no operations: what is tested here is drained and driven."""
-
-    def start(self, app: object, item: object, context: object) -> None:
-        raise AssertionError("an operation was started")
+async def no_operations(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
+    """Executes nothing: what is tested here is drained and driven."""
+    raise AssertionError("an operation was started")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Reef:
     async def open_on(self, pilot: Pilot[None], character: Character) -> None:
         """Arm, and put the cursor on a session."""
         view = self.app.view
-        assert isinstance(view, MainScreen)
+        assert isinstance(view, OverviewScreen)
         target = Target(TargetKind.SESSION, character.key, character.agent)
         await until(pilot, lambda: view.select(target))
         if self.app.arming.state is Arming.READ_ONLY:
@@ -103,7 +104,7 @@ async def living_reef(
             clock,
             Options(),
             theme="lobster",
-            operator=NoOperator(),
+            execute=no_operations,
             work=work,
         )
         try:

@@ -9,7 +9,7 @@ from datetime import UTC
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import IncidentPorts, Operator, Options
+from clawtop.ui.ports import Executor, IncidentPorts, Options
 from tests.support.clocks import ManualClock
 from tests.support.worlds import NOW
 
@@ -51,7 +51,7 @@ def make_app(
     read_only: bool = False,
     agent: str | None = None,
     ascii_glyphs: bool = False,
-    operator: Operator | None = None,
+    execute: Executor | None = None,
     clock: ManualClock | None = None,
     incident: IncidentPorts | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
@@ -61,7 +61,7 @@ def make_app(
     options = Options(
         read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs, incident=incident or IncidentPorts()
     )
-    return ClawtopApp(source, clock, options, theme=theme, operator=operator), source, clock
+    return ClawtopApp(source, clock, options, theme=theme, execute=execute), source, clock
 
 
 def screen_lines(app: ClawtopApp) -> list[str]:

@@ -13,7 +13,7 @@ from clawtop.commands import Arming
 from clawtop.core.model import Snapshot, UsageStats
 from clawtop.errors import StateUnreadableError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.theme import THEMES
 from clawtop.ui.widgets.line_bar import LineBar
@@ -353,7 +353,7 @@ async def test_q_and_escape_close_a_page(key: str, closing: str) -> None:
         await pilot.pause()
         assert isinstance(app.screen, ReadingScreen)
         await pilot.press(closing)
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
 
 
 async def test_views_open_over_the_overview_and_q_leads_back_and_out() -> None:
@@ -416,7 +416,7 @@ async def test_before_the_first_snapshot_there_is_a_screen() -> None:
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("j", "s", "enter", "tab", "y", "question_mark", "q", "plus")
         await pilot.pause()
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
 
 
 @pytest.mark.parametrize("size", [(20, 6), (40, 10), (300, 90)])
@@ -482,7 +482,7 @@ async def test_how_old_a_state_is_counts_from_the_first_read_that_failed() -> No
 async def test_arming_makes_ready_and_disarming_does_not() -> None:
     app, _, _ = make_app(INCIDENT)
     armed: list[str] = []
-    app.on_armed = lambda: armed.append(str(app.arming.state))
+    app.make_ready = lambda: armed.append(str(app.arming.state))
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("a", "a", "a")
         assert armed == ["ARMED", "ARMED"]

@@ -18,8 +18,8 @@ from clawtop.store.own.holders import canonical, holders_dir, read_admission
 from clawtop.store.own.journal import Journal
 from clawtop.ui.screens.drain import DrainScreen
 from clawtop.ui.screens.leave import LeaveScreen
-from clawtop.ui.screens.main import MainScreen
-from clawtop.ui.work import session_of
+from clawtop.ui.screens.overview import OverviewScreen
+from clawtop.view.row_sessions import session_of
 from tests.engine.other_process import other_process
 from tests.support.reef import QUICK, Reef, is_back, living_reef, until
 from tests.support.worlds import INCIDENT, LOCKS
@@ -214,7 +214,7 @@ async def test_quitting_while_it_runs_asks_and_opens_the_session(tmp_path: Path)
             await pilot.press("q")
             await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen) and reef.shows("NOT released"))
             await pilot.press("n")
-            await until(pilot, lambda: isinstance(reef.app.screen, MainScreen))
+            await until(pilot, lambda: isinstance(reef.app.screen, OverviewScreen))
             await pilot.press("q")
             await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen))
             await pilot.press("y")

@@ -16,7 +16,7 @@ from clawtop.errors import RefusedError
 from clawtop.store.sessions.conversation import read_conversation
 from clawtop.ui.screens.drive import DriveScreen
 from clawtop.ui.screens.leave import LeaveScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.run import RunScreen
 from clawtop.ui.widgets.message_editor import MessageEditor
 from tests.engine.other_process import other_process
@@ -276,7 +276,7 @@ async def test_quitting_asks_then_cancels_cleanly(reef: Reef) -> None:
         await pilot.press("q", "q")
         await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen) and reef.shows("it would be cancelled"))
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(reef.app.screen, MainScreen))
+        await until(pilot, lambda: isinstance(reef.app.screen, OverviewScreen))
         assert len(reef.work.running) == 1
         await pilot.press("q")
         await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen))

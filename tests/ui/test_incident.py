@@ -18,7 +18,7 @@ from clawtop.store.own.recording import Frame, Recording, load_recording
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from tests.support.clocks import ManualClock
@@ -60,21 +60,21 @@ async def test_the_overview_opens_when_nothing_is() -> None:
     app, _, _ = make_app(CALM, incident=BY_ITSELF)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
 
 
 async def test_the_overview_is_one_key_from_the_first_tree_and_q_then_leads_back_to_it() -> None:
     app, source, _ = make_app(INCIDENT, incident=BY_ITSELF)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("1")
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         source.tell(replace(INCIDENT, number=8, warnings=()))
         await pilot.pause()
-        assert isinstance(app.view, MainScreen), "it opens by itself once"
+        assert isinstance(app.view, OverviewScreen), "it opens by itself once"
         await pilot.press("2")
         assert isinstance(app.view, TreeScreen)
         await pilot.press("q")
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         assert app.is_running
 
 
@@ -112,7 +112,7 @@ async def test_jump_goes_to_the_cause_and_then_to_its_row() -> None:
         assert cause != start
         await pilot.press("o")
         await pilot.pause()
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         assert app.view.target is not None
         assert (app.view.target.kind, app.view.target.id) == (cause.kind, cause.id)
 
@@ -175,7 +175,7 @@ async def test_an_entry_leads_to_its_row() -> None:
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("4", "home", "o")
         await pilot.pause()
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         assert app.view.target is not None
         assert app.view.target.id == "openai:spare"
 
@@ -185,7 +185,7 @@ async def test_a_run_and_a_sessions_lane_lead_to_the_session() -> None:
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("3", "end", "up", "up", "up", "o")
         await pilot.pause()
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         assert app.view.target is not None
         assert app.view.target.id == KEY
         await pilot.press("2")
@@ -193,7 +193,7 @@ async def test_a_run_and_a_sessions_lane_lead_to_the_session() -> None:
         assert tree.select_target(Target(TargetKind.RUN, "run-7c1e"))
         await pilot.press("o")
         await pilot.pause()
-        assert isinstance(app.view, MainScreen)
+        assert isinstance(app.view, OverviewScreen)
         assert app.view.target is not None
         assert app.view.target.id == KEY
 

@@ -12,47 +12,53 @@ import pytest
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.model import Snapshot
-from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.plan import Plan, PlanKind
+from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
-from clawtop.ui.operate import PLANNERS, Desk, HolderFacts, plan_for
+from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.confirm import ConfirmScreen
-from clawtop.ui.screens.main import MainScreen
+from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
+from clawtop.view.row_plans import PLANNERS, plan_for
 from tests.support.golden import assert_golden
 from tests.support.screens import make_app, screen_lines, screen_text
-from tests.support.worlds import GATEWAY_PID, INCIDENT, LOCKS, agent, cooling, profile
+from tests.support.worlds import GATEWAY_PID, INCIDENT, LOCKS, NOW, agent, cooling, profile
 
 pytestmark = pytest.mark.anyio
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (120, 40)
 
 
-@dataclass
-class Receipt:
+def receipt(**facts: Any) -> Receipt:
     """What an execution gives back."""
-
-    title: str = "Clear anthropic:max-reef"
-    file: str = "/x"
-    sight: str = "no gateway"
-    sight_how: str = "the next gateway reads it when it starts"
-    waited_ms: int = 0
-    broke: str | None = None
-    undo: str | None = "op-1"
-    notes: tuple[str, ...] = ()
-    follow_up: tuple[str, ...] = ()
+    told: dict[str, Any] = {
+        "id": "op-1",
+        "kind": PlanKind.CLEAR,
+        "title": "Clear anthropic:max-reef",
+        "target": "anthropic:max-reef",
+        "agent": "main",
+        "file": "/x",
+        "changes": (),
+        "at": NOW,
+        "by": "somebody",
+        "sight": Sight.NO_GATEWAY,
+        "sight_how": "the next gateway reads it when it starts",
+        "undo": "op-1",
+    }
+    return Receipt(**told | facts)
 
 
 @dataclass
 class Executions:
     """Stands in for the engine: remembers plans, ends when it is told to."""
 
-    outcome: Receipt | ClawtopError = field(default_factory=Receipt)
+    outcome: Receipt | ClawtopError = field(default_factory=receipt)
     plans: list[Plan] = field(default_factory=list)
-    tell: Callable[[HolderFacts], None] | None = None
+    tell: Callable[[StoreHolder], None] | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
 
-    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> Receipt:
+    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
         self.plans.append(plan)
         self.tell = on_wait
         try:
@@ -78,7 +84,7 @@ def holder(pid: int) -> Holder:
 
 
 def started(executions: Executions, snapshot: Snapshot = INCIDENT, **options: Any) -> Any:
-    return make_app(snapshot, operator=Desk(executions), **options)
+    return make_app(snapshot, execute=executions, **options)
 
 
 async def test_the_preview_shows_file_change_effect_and_loss() -> None:
@@ -100,7 +106,7 @@ async def test_leaving_changes_nothing(keys: list[str]) -> None:
         await pilot.press("a", "c")
         await pilot.press(*keys)
         await pilot.pause()
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
         assert executions.plans == []
 
 
@@ -116,7 +122,7 @@ async def test_confirming_carries_exactly_the_shown_plan_out(keys: list[str]) ->
         assert [(plan.kind, plan.target, plan.agent) for plan in executions.plans] == [
             ("clear", "anthropic:max-reef", "main")
         ]
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
         assert "done: Clear anthropic:max-reef" in screen_lines(app)[-1]
         assert "no gateway: the next gateway" in screen_text(app)
         assert "z takes it back" in screen_text(app)
@@ -197,7 +203,7 @@ async def test_waiting_names_the_holder_and_escape_stops() -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert executions.cancelled
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
 
 
 async def test_a_live_gateway_that_holds_the_lock_is_said_louder_and_no_removal_is_offered() -> None:
@@ -244,11 +250,11 @@ async def test_a_failure_stays_on_the_screen_with_what_was_not_changed(error: Cl
         assert error.unchanged in text
         assert words in text
         await pilot.press("q")
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
 
 
 async def test_a_reverted_change_is_not_a_quiet_success() -> None:
-    executions = Executions(outcome=Receipt(sight="reverted", sight_how="the gateway wrote the old values back"))
+    executions = Executions(outcome=receipt(sight=Sight.REVERTED, sight_how="the gateway wrote the old values back"))
     executions.go_on.set()
     app, _, _ = started(executions)
     async with app.run_test(size=SIZE) as pilot:
@@ -263,7 +269,7 @@ async def test_nothing_to_clear_opens_no_dialog() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("a", "c")
         await pilot.pause()
-        assert isinstance(app.screen, MainScreen)
+        assert isinstance(app.screen, OverviewScreen)
         assert "nothing to do, nothing would change" in screen_lines(app)[-1]
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.ui.strips import changed_region, strip
 from clawtop.ui.theme import BADGES, THEMES, Look
+from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.line import Line, Tone
 
 LINES = st.lists(

@@ -65,6 +65,24 @@ class DrainStep:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainOutcome:
+    """How a drain ended.
+
+    Attributes:
+        words: the proof, or what still holds the session.
+        fresh: the new transcript's file, where one was asked for.
+        offer: a command that would abort the gateway's run, where that is what holds the session.
+    """
+
+    drain_id: str
+    released: bool
+    words: tuple[str, ...]
+    steps: tuple[DrainStep, ...] = ()
+    fresh: str | None = None
+    offer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenClawRun:
     """A run of OpenClaw in the session: going on for certain, or possibly. `how`: how that is known."""
 

@@ -14,7 +14,7 @@ import shlex
 import shutil
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -26,6 +26,7 @@ from clawtop.core.session.drain import (
     AskToStop,
     CloseAdmission,
     Drained,
+    DrainOutcome,
     DrainStep,
     DrainWishes,
     NotReleased,
@@ -50,7 +51,6 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe, shown
 
 __all__ = [
-    "DrainOutcome",
     "DrainStep",
     "DrainWishes",
     "Drainer",
@@ -64,25 +64,6 @@ CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
 _JOURNAL_DEPTH = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class DrainOutcome:
-    """How it ended.
-
-    Attributes:
-        words: the proof, or what still holds the session.
-        fresh: the new transcript, where one was asked for.
-        offer: a command that would abort the gateway's run, where that is what holds the session.
-    """
-
-    drain_id: str
-    target: DrainTarget
-    released: bool
-    words: tuple[str, ...]
-    steps: tuple[DrainStep, ...] = ()
-    fresh: Path | None = None
-    offer: str | None = None
 
 
 def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
@@ -205,7 +186,6 @@ class Drainer:
                 offer = self._abort_command() if look.scene.run is not None and look.scene.run.in_gateway else None
                 return DrainOutcome(
                     self.drain_id,
-                    self.target,
                     released=False,
                     words=(why,),
                     steps=tuple(self._steps),
@@ -269,7 +249,11 @@ class Drainer:
             await self._say(Stage.PROVE, f"the conversation was carried over to {fresh.name}")
         await self._say(Stage.DRAINED, f"drained: {'; '.join(proof)}")
         return DrainOutcome(
-            self.drain_id, self.target, released=True, words=proof, steps=tuple(self._steps), fresh=fresh
+            self.drain_id,
+            released=True,
+            words=proof,
+            steps=tuple(self._steps),
+            fresh=None if fresh is None else str(fresh),
         )
 
     # --- the record ----------------------------------------------------------------------------------------------

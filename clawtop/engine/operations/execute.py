@@ -18,8 +18,7 @@ from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
 from clawtop.core.operations.plan import Plan, StoreStep
-from clawtop.engine.operations.locked import settled, update_store
-from clawtop.engine.operations.receipts import (
+from clawtop.core.operations.receipt import (
     Receipt,
     Sight,
     failure_event,
@@ -27,6 +26,7 @@ from clawtop.engine.operations.receipts import (
     result_event,
     sight_event,
 )
+from clawtop.engine.operations.locked import settled, update_store
 from clawtop.engine.operations.verification import RELOAD, Run, Watched, reload_gateway, run_command, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend

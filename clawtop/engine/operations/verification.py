@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange, moved_on
-from clawtop.engine.operations.receipts import Sight
+from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.port import AuthPlace
 from clawtop.text import safe, shown

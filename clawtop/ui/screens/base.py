@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from clawtop.commands import COMMANDS, Context, Target
+from clawtop.commands import COMMANDS, Target
 from clawtop.ui.messages import CommandRequested
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.view.columns import Env
 from clawtop.view.footer import footer_command_at, footer_line
 from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
-
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
 
 BAR_LINES = 4
 """Lines of first line, headline and footer."""
@@ -35,13 +32,10 @@ def command_bindings() -> list[BindingType]:
 
 
 class DashboardScreen(Screen[None]):
-    """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and name the row under the cursor.
-
-    A method `do_<command id>` (with underscores) handles a command on this view; what no view handles, the app does.
-    """
+    """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and name the row under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
-    view_id: ClassVar[str] = ""
+    view_id: str = ""
     is_first: bool = False
     """Whether the dashboard opened with this view; leaving it then leaves the dashboard."""
 
@@ -75,20 +69,11 @@ class DashboardScreen(Screen[None]):
         """The row under the cursor."""
         return None
 
-    @property
-    def claw(self) -> ClawtopApp:
-        """The app, by its own type."""
-        return self.app  # type: ignore[return-value]
-
-    def handler(self, command_id: str) -> Callable[[], None] | None:
-        """The method of this view for a command."""
-        return getattr(self, f"do_{command_id.replace('-', '_')}", None)
-
     # --- drawing -------------------------------------------------------------------------------------------------
 
     def refresh_state(self) -> None:
         """Draw everything from the app's latest facts."""
-        env = self.claw.env
+        env = shell(self).env
         if env is not None and self.is_composed:
             self.show_state(env)
             self._draw_bars(env)
@@ -110,7 +95,7 @@ class DashboardScreen(Screen[None]):
 
     def refresh_time(self) -> None:
         """The 1 Hz tick."""
-        env = self.claw.env
+        env = shell(self).env
         if env is not None and self.is_mounted:
             self.tick(env)
             self._draw_bars(env)
@@ -118,8 +103,7 @@ class DashboardScreen(Screen[None]):
             self._draw_bars(None)
 
     def _draw_bars(self, env: Env | None) -> None:
-        app = self.claw
-        width = app.size.width
+        app, width = shell(self), self.app.size.width
         failure = app.failure
         if env is None:
             first = unread_first_line(width, app.arming.state)
@@ -139,15 +123,10 @@ class DashboardScreen(Screen[None]):
         self.query_one("#footer", LineBar).show(self._footer())
 
     def _footer(self) -> Line:
-        said = self.claw.flash.line
+        said = shell(self).flash.line
         if said is not None:
             return ((" ", Tone.PLAIN), *said)
-        return footer_line(self.context, self.app.size.width)
-
-    @property
-    def context(self) -> Context:
-        """What commands need to know, with the row under this view's cursor."""
-        return self.claw.context(self.target)
+        return footer_line(shell(self).context(), self.app.size.width)
 
     def on_mount(self) -> None:
         self.refresh_soon()
@@ -160,6 +139,6 @@ class DashboardScreen(Screen[None]):
 
     def on_click(self, event: events.Click) -> None:
         if event.widget is not None and event.widget.id == "footer":
-            command_id = footer_command_at(self.context, self.size.width, event.x)
+            command_id = footer_command_at(shell(self).context(), self.size.width, event.x)
             if command_id is not None:
                 self.post_message(CommandRequested(command_id))

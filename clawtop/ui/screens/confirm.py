@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,19 +15,18 @@ from textual.worker import Worker
 from clawtop.commands import Arming, Command, Target
 from clawtop.core.model import GatewayState
 from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.text import shown
-from clawtop.ui.operate import Executor, HolderFacts, plan_for
+from clawtop.ui.ports import Executor, StoreHolder
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.humanize import span
 from clawtop.view.line import EMPTY, Line, Tone, piece, text_of, wrapped
-from clawtop.view.plan_lines import ReceiptFacts, preview_lines, receipt_lines
+from clawtop.view.plan_lines import preview_lines, receipt_lines
+from clawtop.view.row_plans import plan_for
 
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
-
-RECEIPT_SECONDS = 12.0
 MARGINS = 6
 """Lines of the dialog besides its text, and cells beside it."""
 
@@ -51,13 +50,8 @@ class ConfirmScreen(ModalScreen[None]):
         self._execute = execute
         self._worker: Worker[None] | None = None
         self._started = 0.0
-        self._holder: HolderFacts | None = None
+        self._holder: StoreHolder | None = None
         self._ended: tuple[Line, ...] = ()
-
-    @property
-    def claw(self) -> ClawtopApp:
-        """The app, by its own type."""
-        return self.app  # type: ignore[return-value]
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):
@@ -90,7 +84,7 @@ class ConfirmScreen(ModalScreen[None]):
         self.query_one("#confirm").display = self._worker is None and not self._ended
 
     def _preview(self, width: int) -> list[Line]:
-        lines = list(preview_lines(self._plan, self.claw.now, self.claw.options.zone, width))
+        lines = list(preview_lines(self._plan, shell(self).now, shell(self).options.zone, width))
         moved = self._moved_on()
         if moved:
             lines += [EMPTY, *wrapped(piece(f"✗ {moved}", Tone.BAD), width, 2)]
@@ -98,7 +92,7 @@ class ConfirmScreen(ModalScreen[None]):
 
     def _moved_on(self) -> str | None:
         """Why the plan on the screen can no longer be carried out."""
-        snapshot = self.claw.snapshot
+        snapshot = shell(self).snapshot
         if snapshot is None:
             return None
         try:
@@ -111,7 +105,7 @@ class ConfirmScreen(ModalScreen[None]):
 
     def _progress(self, width: int) -> list[Line]:
         lines: list[Line] = [*wrapped(piece(self._plan.title, Tone.STRONG), width), EMPTY]
-        waited = span(round((self.claw.clock.monotonic() - self._started) * 1000))
+        waited = span(round((shell(self).clock.monotonic() - self._started) * 1000))
         holder = self._holder
         if holder is None:
             lines.append(piece(f"working for {waited}", Tone.PLAIN))
@@ -127,8 +121,8 @@ class ConfirmScreen(ModalScreen[None]):
             lines.append(piece(f"waited {waited}", Tone.WARN))
         return [*lines, EMPTY, piece("Escape stops; nothing is changed while it waits", Tone.DIM)]
 
-    def _is_gateway(self, holder: HolderFacts) -> bool:
-        snapshot = self.claw.snapshot
+    def _is_gateway(self, holder: StoreHolder) -> bool:
+        snapshot = shell(self).snapshot
         live = snapshot is not None and snapshot.gateway.state is GatewayState.LIVE
         return live and snapshot is not None and holder.pid is not None and holder.pid == snapshot.gateway.pid
 
@@ -145,12 +139,12 @@ class ConfirmScreen(ModalScreen[None]):
         """Carry the plan out, unless something speaks against it by now."""
         if self._worker is not None or self._ended:
             return
-        disarmed = "The dashboard disarmed itself meanwhile." if self.claw.arming.state is not Arming.ARMED else None
+        disarmed = "The dashboard disarmed itself meanwhile." if shell(self).arming.state is not Arming.ARMED else None
         why_not = disarmed or self._moved_on()
         if why_not is not None:
             self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))
             return
-        self._started = self.claw.clock.monotonic()
+        self._started = shell(self).clock.monotonic()
         self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
         self.refresh_time()
 
@@ -158,7 +152,7 @@ class ConfirmScreen(ModalScreen[None]):
         """Close; a wait that goes on is stopped."""
         if self._worker is not None and not self._ended:
             self._worker.cancel()
-            self.claw.say(f"{self._item.title}: stopped", Tone.WARN)
+            shell(self).say(f"{self._item.title}: stopped", Tone.WARN)
         self.dismiss()
 
     def action_other_button(self) -> None:
@@ -170,7 +164,7 @@ class ConfirmScreen(ModalScreen[None]):
         self.query_one("#dialog-lines", LineScroll).scroll_by(rows)
 
     async def _carry_out(self) -> None:
-        snapshot = self.claw.snapshot
+        snapshot = shell(self).snapshot
         assert snapshot is not None  # noqa: S101 - the plan was made from one
         try:
             receipt = await self._execute(self._plan, snapshot, self._waits_for)
@@ -181,9 +175,9 @@ class ConfirmScreen(ModalScreen[None]):
         else:
             self._done(receipt)
         finally:
-            self.claw.source.poke()
+            shell(self).source.poke()
 
-    def _waits_for(self, holder: HolderFacts) -> None:
+    def _waits_for(self, holder: StoreHolder) -> None:
         self._holder = holder
         self.refresh_time()
 
@@ -196,13 +190,13 @@ class ConfirmScreen(ModalScreen[None]):
             piece(shown(error.hint), Tone.INFO),
         )
 
-    def _done(self, receipt: ReceiptFacts) -> None:
+    def _done(self, receipt: Receipt) -> None:
         lines = receipt_lines(receipt, 60)
-        if str(receipt.sight) == "reverted":
+        if receipt.sight is Sight.REVERTED:
             self._end(*receipt_lines(receipt, 200))
             return
-        self.app.notify("\n".join(text_of(line) for line in lines), markup=False, timeout=RECEIPT_SECONDS)
-        self.claw.say(f"done: {text_of(lines[0])}", Tone.OK)
+        shell(self).toast("\n".join(text_of(line) for line in lines))
+        shell(self).say(f"done: {text_of(lines[0])}", Tone.OK)
         self.dismiss()
 
     def _end(self, *texts: Line) -> None:

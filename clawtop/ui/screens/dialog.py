@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,9 +16,6 @@ from textual.widgets import Button
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line
-
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
 
 MARGINS = 6
 """Lines of the dialog besides its text."""
@@ -47,11 +44,6 @@ class DialogScreen(ModalScreen[None]):
     def extra(self) -> Iterable[Widget]:
         """Widgets between the lines and the buttons."""
         return ()
-
-    @property
-    def claw(self) -> ClawtopApp:
-        """The app, by its own type."""
-        return self.app  # type: ignore[return-value]
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog"):

@@ -13,6 +13,7 @@ from clawtop.commands import Arming
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.shell import shell
 from clawtop.view.drain_lines import preview_lines, progress_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
@@ -109,7 +110,7 @@ class DrainScreen(DialogScreen):
             texts = ((self._error.title, Tone.BAD), (self._error.unchanged, Tone.STRONG), (self._error.hint, Tone.INFO))
             return [line for text, tone in texts if text for line in wrapped(piece(shown(text), tone), width, 2)]
         if self._job is not None:
-            lines = progress_lines(self._job.log, self.claw.clock.monotonic(), self.claw.options.zone, width)
+            lines = progress_lines(self._job.log, shell(self).clock.monotonic(), shell(self).options.zone, width)
             return [*lines, *self._question(width)] if self.scene is Scene.ASKING else lines
         if not self._survey:
             return [piece(f"looking at {safe(self._session)}", Tone.DIM)]
@@ -148,8 +149,8 @@ class DrainScreen(DialogScreen):
         """Begin."""
         if self.scene is not Scene.PREVIEW:
             return
-        if self.claw.arming.state is not Arming.ARMED:
-            self.claw.say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+        if shell(self).arming.state is not Arming.ARMED:
+            shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
             self.dismiss()
             return
         self._starting = True
@@ -186,7 +187,7 @@ class DrainScreen(DialogScreen):
 
     def action_background(self) -> None:
         """Leave the dialog; the drain goes on, visible on the first line."""
-        self.claw.say("the drain goes on; W shows it")
+        shell(self).say("the drain goes on; W shows it")
         self.dismiss()
 
     def action_keep_or_scroll(self) -> None:

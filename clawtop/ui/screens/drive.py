@@ -13,6 +13,7 @@ from clawtop.core.model import AgentInfo, ModelRef, Session
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.choice_line import ChoiceLine
 from clawtop.ui.widgets.message_editor import MessageEditor
 from clawtop.view.line import Line, Tone, piece, wrapped
@@ -59,7 +60,7 @@ class DriveScreen(DialogScreen):
         self._sending = False
 
     def extra(self) -> Iterable[Widget]:
-        snapshot = self.claw.snapshot
+        snapshot = shell(self).snapshot
         agents = snapshot.agents if snapshot is not None else ()
         agent = next((agent for agent in agents if agent.id == self._target.agent), None)
         yield MessageEditor()
@@ -88,7 +89,7 @@ class DriveScreen(DialogScreen):
 
     def _standing(self, width: int) -> list[Line]:
         """Who is in the session now: what the third choice is about."""
-        facts = self.claw.facts
+        facts = shell(self).facts
         session = facts.session(self._target.id, self._target.agent) if facts is not None else None
         if facts is None or session is None:
             return []
@@ -112,7 +113,7 @@ class DriveScreen(DialogScreen):
             return
         if not self.query_one(MessageEditor).text.strip():
             self._say("there is nothing to send yet", Tone.WARN)
-        elif self.claw.arming.state is not Arming.ARMED:
+        elif shell(self).arming.state is not Arming.ARMED:
             self._say("The dashboard disarmed itself meanwhile: leave, arm it, come back.", Tone.BAD)
         else:
             self._sending = True

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from clawtop.commands import Target, TargetKind
+from clawtop.commands import Target
 from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
-from clawtop.core.model import Event, Snapshot
-from clawtop.errors import RefusedError
-from clawtop.text import safe
-from clawtop.ui.commanding import show_target
-from clawtop.ui.screens.main import TablesScreen
+from clawtop.core.model import Event
+from clawtop.ui.screens.tables import TablesScreen
 from clawtop.ui.widgets.live_table import LiveTable
-from clawtop.ui.work import session_of
 from clawtop.view.columns import Env, Row, Table
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
-from clawtop.view.line import Tone
 from clawtop.view.ordering import shared_heights
 from clawtop.view.timeline_rows import about, timeline_table
 from clawtop.view.tree_rows import cause_key, tree_table
 
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
-
 LEAST_HEIGHT = 4
-SESSION_LANE = "session:"
-
-
-def _row_of(target: Target | None, snapshot: Snapshot | None) -> Target | None:
-    """The row that stands for this: of a run and of a session's lane the session."""
-    if target is None or snapshot is None:
-        return None
-    if target.kind is TargetKind.LANE and target.id.startswith(SESSION_LANE):
-        key = target.id.removeprefix(SESSION_LANE)
-        return Target(TargetKind.SESSION, key, session_key=key)
-    if target.kind is TargetKind.RUN:
-        try:
-            key, agent = session_of(snapshot, target)
-        except RefusedError:
-            return None
-        return Target(TargetKind.SESSION, key, agent, session_key=key)
-    return target
-
-
-def _select_lane(app: ClawtopApp, target: Target) -> None:
-    if isinstance(app.view, LanesScreen) and not app.view.tables[0].select_target(target):
-        app.say(f"no source tells of lane {safe(target.id, 60)} now", Tone.WARN)
 
 
 class StackedScreen(TablesScreen):
@@ -82,19 +52,6 @@ class StackedScreen(TablesScreen):
         table = self.current.table
         return next((row for row in table.rows if row.key == self.current.cursor_key), None) if table else None
 
-    def do_jump(self) -> None:
-        """Go to the row of the overview that this one is about."""
-        app = self.claw
-        target = _row_of(self.subject, app.snapshot)
-        if target is None:
-            app.say("this is about nothing that has a row", Tone.WARN)
-        elif target.kind is TargetKind.LANE:
-            app.action_command("lanes")
-            app.call_after_refresh(_select_lane, app, target)
-        else:
-            app.do_overview()
-            app.call_after_refresh(show_target, app, target)
-
     @property
     def subject(self) -> Target | None:
         """What the row under the cursor is about."""
@@ -119,13 +76,13 @@ class TreeScreen(StackedScreen):
             self._placed = True
             table.select(cause_key(table.table.rows[0]))
 
-    def do_jump(self) -> None:
-        """To the root cause of this chain; from there to its row in the overview."""
+    def to_cause(self) -> bool:
+        """Move to the root cause of this chain; False where the cursor is there already."""
         row = self.row
-        if row is None or not self.current.cursor_key or (cause := cause_key(row)) == row.key:
-            super().do_jump()
-        else:
-            self.current.select(cause)
+        cause = cause_key(row) if row is not None and self.current.cursor_key else None
+        if row is None or cause is None or cause == row.key:
+            return False
+        return self.current.select(cause)
 
 
 class LanesScreen(StackedScreen):
@@ -174,25 +131,27 @@ class TimelineScreen(StackedScreen):
         event = self.row.item if self.row is not None else None
         return about(event) if isinstance(event, Event) else None
 
-    def do_background(self) -> None:
+    def toggle_background(self) -> None:
         """Show or leave out what happens all the time."""
         self._choose(replace(self._filter, background=not self._filter.background))
 
-    def do_kinds(self) -> None:
+    def next_kinds(self) -> None:
         """Only the next group of kinds; after the last all of them."""
         groups = [frozenset(), *KIND_GROUPS.values()]
         place = groups.index(self._filter.kinds) + 1
         self._choose(replace(self._filter, kinds=groups[place % len(groups)]))
 
-    def do_only(self) -> None:
-        """Only what concerns the profile, then the session, then the lane of the entry where this began."""
+    def narrow(self) -> bool:
+        """Only what concerns the profile, then the session, then the lane of the entry where this began; False where
+        the entry names none.
+        """
         if self._filter.narrowed() == self._filter:
             row = self.row
             self._narrowings = list(narrowings(row.item)) if row is not None else []
             if not self._narrowings:
-                self.claw.say("this entry names no profile, session or lane", Tone.WARN)
-                return
+                return False
         self._choose(self._filter.narrowed(*(self._narrowings.pop(0) if self._narrowings else ())))
+        return True
 
     def _choose(self, chosen: Filter) -> None:
         self._filter = chosen

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 
 from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.shell import shell
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class LeaveScreen(DialogScreen):
 
     async def _end(self) -> None:
         await self._work.aclose()
-        self.claw.exit(return_code=0)
+        shell(self).leave()
 
     def action_stay(self) -> None:
         """Stay."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 
 from clawtop.ui.screens.reading import ReadingScreen
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line, Tone, cut, width_of
 from clawtop.view.run_lines import run_lines, run_title
 
 if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
     from clawtop.ui.driven import DrivenRun
     from clawtop.ui.work import Work
 
@@ -37,17 +37,12 @@ class RunScreen(ReadingScreen):
         self._run = run
         self._follows = True
 
-    @property
-    def claw(self) -> ClawtopApp:
-        """The app, by its own type."""
-        return self.app  # type: ignore[return-value]
-
     def on_mount(self) -> None:
         super().on_mount()
         self.set_interval(LOOK_SECONDS, self.refresh_time)
 
     def _lines(self, width: int) -> tuple[Line, ...]:
-        app, log = self.claw, self._run.log
+        app, log = shell(self), self._run.log
         holders = app.snapshot.holders if app.snapshot is not None else ()
         session = app.facts.session(log.subject.session, log.subject.agent) if app.facts is not None else None
         return run_lines(log, app.now, app.options.zone, width, holders=holders, session=session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from clawtop.ui.screens.main import TablesScreen
+from clawtop.ui.screens.tables import TablesScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env
 from clawtop.view.rows import warning_table

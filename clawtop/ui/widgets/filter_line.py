@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-if TYPE_CHECKING:
-    from clawtop.ui.screens.main import TablesScreen
+from clawtop.ui.messages import FilterChanged
 
 
 class FilterLine(Input):
@@ -22,13 +21,9 @@ class FilterLine(Input):
     def on_mount(self) -> None:
         self.focus()
 
-    @property
-    def _tables(self) -> TablesScreen:
-        return self.screen  # type: ignore[return-value]
-
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._tables.filter_by(event.value, done=False)
+        self.post_message(FilterChanged(event.value, done=False))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -39,5 +34,5 @@ class FilterLine(Input):
         self._close("")
 
     def _close(self, text: str) -> None:
-        self._tables.filter_by(text, done=True)
+        self.screen.post_message(FilterChanged(text, done=True))
         self.remove()

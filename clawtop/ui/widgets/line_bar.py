@@ -6,8 +6,9 @@ from itertools import zip_longest
 
 from textual.strip import Strip
 
-from clawtop.ui.face import Drawn, face
-from clawtop.ui.strips import changed_region, strip
+from clawtop.ui.shell import shell
+from clawtop.ui.widgets.drawn import Drawn
+from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.line import EMPTY, Line
 
 
@@ -29,7 +30,7 @@ class LineBar(Drawn):
                 self.refresh(changed_region(old, new, y, self.size.width))
 
     def render_line(self, y: int) -> Strip:
-        look = face(self).look
+        look = shell(self).look
         line = self._lines[y] if y < len(self._lines) else EMPTY
         surface = look.raised if self._raised else look.base
-        return strip(line, self.size.width, surface, ascii_glyphs=face(self).ascii_glyphs)
+        return strip(line, self.size.width, surface, ascii_glyphs=shell(self).ascii_glyphs)

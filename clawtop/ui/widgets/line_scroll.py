@@ -11,8 +11,9 @@ from textual import events
 from textual.geometry import Region
 from textual.strip import Strip
 
-from clawtop.ui.face import Drawn, face
-from clawtop.ui.strips import strip
+from clawtop.ui.shell import shell
+from clawtop.ui.widgets.drawn import Drawn
+from clawtop.ui.widgets.strips import strip
 from clawtop.view.line import Line, Piece, Tone, fitted
 
 WHEEL_LINES = 3
@@ -99,6 +100,6 @@ class LineScroll(Drawn):
         return _THUMB if start <= y < start + size else _TRACK
 
     def render_line(self, y: int) -> Strip:
-        look = face(self).look
+        look = shell(self).look
         surface = look.raised if self._raised else look.base
-        return strip(self._line(y), self.size.width, surface, ascii_glyphs=face(self).ascii_glyphs)
+        return strip(self._line(y), self.size.width, surface, ascii_glyphs=shell(self).ascii_glyphs)

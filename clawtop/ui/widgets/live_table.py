@@ -14,9 +14,10 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from clawtop.commands import Target
-from clawtop.ui.face import Drawn, face
 from clawtop.ui.messages import CommandRequested, TargetChanged
-from clawtop.ui.strips import changed_region, strip
+from clawtop.ui.shell import shell
+from clawtop.ui.widgets.drawn import Drawn
+from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, joined, placed, render_cells
 from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.ordering import keep_order
@@ -106,7 +107,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self._announce()
 
     def _frozen(self) -> bool:
-        return self._moved_at is not None and face(self).clock.monotonic() - self._moved_at < FREEZE_SECONDS
+        return self._moved_at is not None and shell(self).clock.monotonic() - self._moved_at < FREEZE_SECONDS
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -177,7 +178,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         return ()
 
     def render_line(self, y: int) -> Strip:
-        look = face(self).look
+        look = shell(self).look
         width = self._width
         line = self._drawn[y] = self._line(y, width)
         index = round(self.scroll_y) + y - 1
@@ -187,7 +188,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             surface = look.cursor if self.has_focus else look.cursor_idle
         else:
             surface = look.base
-        return strip(line, width, surface, ascii_glyphs=face(self).ascii_glyphs)
+        return strip(line, width, surface, ascii_glyphs=shell(self).ascii_glyphs)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
@@ -212,7 +213,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             return
         before = self._cursor
         self._cursor = max(0, min(index, len(self._rows) - 1))
-        self._moved_at = face(self).clock.monotonic()
+        self._moved_at = shell(self).clock.monotonic()
         if before != self._cursor:
             self._refresh_row(before)
             self._refresh_row(self._cursor)

@@ -1,29 +1,11 @@
-"""What widgets that draw their own lines have in common, and what they may ask of the app, typed."""
+"""What widgets that draw their own lines have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, cast
 
-from textual.dom import DOMNode
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.widget import Widget
-
-from clawtop.clock import Clock
-from clawtop.ui.theme import Look
-
-
-class Face(Protocol):
-    """The part of the app that drawing needs."""
-
-    look: Look
-    ascii_glyphs: bool
-    clock: Clock
-
-
-def face(node: DOMNode) -> Face:
-    """The app of this widget, as a `Face`."""
-    return cast("Face", node.app)
 
 
 class Drawn(Widget):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from clawtop.commands import Target
 from clawtop.ui.messages import TargetChanged
-from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.screens.tables import Maker, TablesScreen
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
-from clawtop.view.columns import Env, Sorting, Table
+from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.ordering import shared_heights
 from clawtop.view.rows import lock_table, profile_table, session_table
@@ -24,100 +24,9 @@ DETAIL_WIDTHS = (40, 64)
 TABLE_WIDTH = 80
 TABLES = ("profiles", "sessions", "locks")
 LEAST_HEIGHTS = (6, 5, 3)
-Maker = Callable[[Env], Table[Any]]
 
 
-class TablesScreen(DashboardScreen):
-    """A view of tables with one of them focused: movement, filter, sort.
-
-    `table_ids` name them from top to bottom, `makers` fill them.
-    """
-
-    table_ids: ClassVar[tuple[str, ...]] = ()
-    makers: ClassVar[tuple[Maker, ...]] = ()
-    zoomed: bool = False
-
-    def prepare(self, env: Env) -> None:
-        super().prepare(env)
-        for maker in self.makers:
-            env.facts.once(maker, env)
-
-    @property
-    def is_composed(self) -> bool:
-        return super().is_composed and len(self.query(LiveTable)) == len(self.table_ids)
-
-    @property
-    def tables(self) -> tuple[LiveTable, ...]:
-        return tuple(self.query_one(f"#{table_id}", LiveTable) for table_id in self.table_ids)
-
-    @property
-    def current(self) -> LiveTable:
-        """The focused table, else the first."""
-        return self.focused if isinstance(self.focused, LiveTable) else self.tables[0]
-
-    @property
-    def target(self) -> Target | None:
-        return self.current.target if self.is_mounted else None
-
-    def on_mount(self) -> None:
-        self.tables[0].focus()
-
-    def do_up(self) -> None:
-        self.current.move_by(-1)
-
-    def do_down(self) -> None:
-        self.current.move_by(1)
-
-    def do_page_up(self) -> None:
-        self.current.move_by(-self.current.page)
-
-    def do_page_down(self) -> None:
-        self.current.move_by(self.current.page)
-
-    def do_first(self) -> None:
-        self.current.move_to(0)
-
-    def do_last(self) -> None:
-        self.current.move_to(self.current.last)
-
-    def do_next_pane(self) -> None:
-        self._focus_by(1)
-
-    def do_previous_pane(self) -> None:
-        self._focus_by(-1)
-
-    def _focus_by(self, step: int) -> None:
-        tables = self.tables
-        following = tables[(tables.index(self.current) + step) % len(tables)]
-        following.display = True  # a hidden one, beside a zoomed table, takes no focus
-        following.focus()
-        self.call_after_refresh(self.refresh_state)
-
-    def do_sort(self) -> None:
-        table = self.current
-        if table.table is None:
-            return
-        order = table.table.sortable()
-        place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
-        table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
-        self.claw.say(f"sorted by {table.sorting.column}" if table.sorting else "natural order")
-
-    def do_filter(self) -> None:
-        from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
-
-        if not self.query(FilterLine):
-            self.mount(FilterLine(self.current.filter_text), before="#footer")
-
-    def filter_by(self, text: str, *, done: bool) -> None:
-        """Filter every table of the view while the operator types."""
-        for table in self.tables:
-            table.rearrange(filter_text=text, sorting=table.sorting)
-        self.refresh_time()
-        if done:
-            self.current.focus()
-
-
-class MainScreen(TablesScreen):
+class OverviewScreen(TablesScreen):
     """What opens first."""
 
     view_id = "overview"
@@ -157,7 +66,8 @@ class MainScreen(TablesScreen):
             table.focus()
         return table is not None
 
-    def do_zoom(self) -> None:
+    def toggle_zoom(self) -> None:
+        """Give the focused table the whole height; again: share it."""
         self.zoomed = not self.zoomed
         self.refresh_state()
 
@@ -185,7 +95,7 @@ class MainScreen(TablesScreen):
             self._detail_of = target
 
     def on_target_changed(self, _message: TargetChanged) -> None:
-        env = self.claw.env
+        env = shell(self).env
         if env is not None:
             self._draw_detail(env)
             self.draw_footer()

@@ -1,39 +1,20 @@
-"""From a key to a plan to a receipt: which plan a command makes, and who is asked to confirm it."""
+"""The plan that a command makes for the row under the cursor; and what is said where there is none to make."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
 
-from clawtop.commands import Command, Context, Target
+from clawtop.commands import Target
 from clawtop.core.model import GatewayState, Lock, Snapshot
 from clawtop.core.operations import plan as planning
 from clawtop.core.operations.plan import Plan
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.view.line import Line, Tone, piece, wrapped
-from clawtop.view.plan_lines import ReceiptFacts
-
-if TYPE_CHECKING:
-    from clawtop.ui.app import ClawtopApp
 
 Planner = Callable[[Snapshot, Target], Plan]
 
 
-class HolderFacts(Protocol):
-    """Who has the store's lock while an operation waits for it."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def pid(self) -> int | None: ...
-
-
-class Executor(Protocol):
-    """Carries plans out: made from `engine.operations.Operations` when the first plan is confirmed."""
-
-    async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[HolderFacts], None]) -> ReceiptFacts:
-        """Execute; raises ClawtopError."""
 
 
 def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
@@ -88,28 +69,3 @@ def gateway_holds_lines(lock: Lock, width: int) -> tuple[Line, ...]:
         ("Wait for it; or drain the session; or stop the gateway, after which the lock is judged anew.", Tone.PLAIN),
     )
     return tuple(line for text, tone in texts for line in (*wrapped(piece(text, tone), width), ()))
-
-
-class Desk:
-    """Takes commands that change something: previews them and asks."""
-
-    def __init__(self, execute: Executor) -> None:
-        self._execute = execute
-
-    def start(self, app: ClawtopApp, item: Command, context: Context) -> None:
-        """Plan from the snapshot on the screen and open the confirmation; or say why not."""
-        from clawtop.ui.screens.confirm import ConfirmScreen
-
-        snapshot = context.snapshot
-        if snapshot is None:
-            return
-        try:
-            plan = plan_for(item.id, snapshot, context.target)
-        except RefusedError as error:
-            app.say(f"{item.title}: {error}", Tone.WARN)
-            return
-        if plan.is_empty:
-            app.say(f"{item.title}: nothing to do, nothing would change", Tone.WARN)
-            return
-        app.clear_notifications()
-        app.push_screen(ConfirmScreen(item, context.target, plan, self._execute))

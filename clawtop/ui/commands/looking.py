@@ -1,0 +1,172 @@
+"""Commands that look: views, pages, filter, sort, the screen itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clawtop.commands import Arming, Target, TargetKind
+from clawtop.text import safe
+from clawtop.ui.arming import MEANING
+from clawtop.ui.commands.driving import may_leave
+from clawtop.ui.screens.overview import OverviewScreen
+from clawtop.ui.screens.tables import TablesScreen
+from clawtop.ui.shell import Shell
+from clawtop.ui.theme import THEMES
+from clawtop.view.line import Tone
+from clawtop.view.row_sessions import overview_row
+
+Handler = Callable[[Shell], None]
+
+
+def on_tables(act: Callable[[TablesScreen], object]) -> Handler:
+    """A handler that acts on the view's tables."""
+
+    def handle(app: Shell) -> None:
+        if isinstance(app.view, TablesScreen):
+            act(app.view)
+
+    return handle
+
+
+def to_view(view_id: str) -> Handler:
+    """A handler that opens a view over the overview."""
+
+    def handle(app: Shell) -> None:
+        from clawtop.ui.screens.views import open_view
+
+        if app.view.view_id != view_id:
+            app.to_overview()
+            app.open(open_view(view_id))
+
+    return handle
+
+
+def to_overview(app: Shell) -> None:
+    app.to_overview()
+
+
+def arm(app: Shell) -> None:
+    state = app.arming.toggle()
+    app.say(f"{state}: {MEANING[state]}")
+    app.view.refresh_time()
+    if state is Arming.ARMED:
+        app.on_armed()
+
+
+def leave(app: Shell) -> None:
+    """Back to the overview; from there, and from the view that opened first, leave."""
+    if app.view.view_id != "overview" and not app.view.is_first:
+        app.to_overview()
+    elif may_leave(app):
+        app.leave()
+
+
+def pause(app: Shell) -> None:
+    app.set_paused(not app.paused)
+
+
+def read_now(app: Shell) -> None:
+    app.source.poke()
+    app.say("reading the state directory")
+
+
+def copy(app: Shell) -> None:
+    target = app.view.target
+    if target is not None:
+        app.copy_to_clipboard(target.id)
+        app.say(f"copied: {safe(target.id, 80)}")
+
+
+def next_theme(app: Shell) -> None:
+    app.theme = THEMES[(THEMES.index(app.theme) + 1) % len(THEMES)]
+    app.say(f"theme: {app.theme}")
+
+
+def sort(app: Shell) -> None:
+    if isinstance(app.view, TablesScreen):
+        column = app.view.sort_next()
+        app.say(f"sorted by {column}" if column else "natural order")
+
+
+def zoom(app: Shell) -> None:
+    if isinstance(app.view, OverviewScreen):
+        app.view.toggle_zoom()
+
+
+def open_palette(app: Shell) -> None:
+    app.open_palette()
+
+
+def show_help(app: Shell) -> None:
+    from clawtop.ui.screens.reading import ReadingScreen
+    from clawtop.view.footer import help_lines
+
+    app.open(ReadingScreen("Help", lambda width: help_lines(app.context(), width)))
+
+
+def show_detail(app: Shell) -> None:
+    from clawtop.ui.screens.reading import ReadingScreen
+    from clawtop.view.detail import detail_lines
+
+    target = app.view.target
+    app.open(ReadingScreen("Detail", lambda width: detail_lines(target, env, width) if (env := app.env) else ()))
+
+
+# --- from a row of one view to a row of another --------------------------------------------------------------------
+
+
+def jump(app: Shell) -> None:
+    """In the tree to the root cause of this chain; from there, and elsewhere, to the row that this is about."""
+    from clawtop.ui.screens.incident import StackedScreen, TreeScreen
+
+    view, snapshot = app.view, app.snapshot
+    if isinstance(view, TreeScreen) and view.to_cause():
+        return
+    subject = view.subject if isinstance(view, StackedScreen) else view.target
+    target = overview_row(snapshot, subject) if snapshot is not None and subject is not None else None
+    if target is None:
+        app.say("this is about nothing that has a row", Tone.WARN)
+    elif target.kind is TargetKind.LANE:
+        app.run_command("lanes")
+        app.after_refresh(_select_lane, app, target)
+    else:
+        app.to_overview()
+        app.after_refresh(show_target, app, target)
+
+
+def show_target(app: Shell, target: Target) -> None:
+    """Go to the overview and to this row."""
+    app.to_overview()
+    if isinstance(app.view, OverviewScreen) and not app.view.select(target):
+        app.say(f"{target.kind} {safe(target.id, 60)} is not in the state any more", Tone.WARN)
+
+
+def _select_lane(app: Shell, target: Target) -> None:
+    from clawtop.ui.screens.incident import LanesScreen
+
+    if isinstance(app.view, LanesScreen) and not app.view.tables[0].select_target(target):
+        app.say(f"no source tells of lane {safe(target.id, 60)} now", Tone.WARN)
+
+
+# --- the timeline --------------------------------------------------------------------------------------------------
+
+
+def narrow(app: Shell) -> None:
+    from clawtop.ui.screens.incident import TimelineScreen
+
+    if isinstance(app.view, TimelineScreen) and not app.view.narrow():
+        app.say("this entry names no profile, session or lane", Tone.WARN)
+
+
+def kinds(app: Shell) -> None:
+    from clawtop.ui.screens.incident import TimelineScreen
+
+    if isinstance(app.view, TimelineScreen):
+        app.view.next_kinds()
+
+
+def background(app: Shell) -> None:
+    from clawtop.ui.screens.incident import TimelineScreen
+
+    if isinstance(app.view, TimelineScreen):
+        app.view.toggle_background()

@@ -1,0 +1,97 @@
+"""A view that is made of tables: movement, filter, sort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from clawtop.commands import Target
+from clawtop.ui.messages import FilterChanged
+from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.view.columns import Env, Sorting, Table
+
+Maker = Callable[[Env], Table[Any]]
+
+
+class TablesScreen(DashboardScreen):
+    """A view of tables with one of them focused: movement, filter, sort.
+
+    `table_ids` name them from top to bottom, `makers` fill them.
+    """
+
+    table_ids: ClassVar[tuple[str, ...]] = ()
+    makers: ClassVar[tuple[Maker, ...]] = ()
+    zoomed: bool = False
+
+    def prepare(self, env: Env) -> None:
+        super().prepare(env)
+        for maker in self.makers:
+            env.facts.once(maker, env)
+
+    @property
+    def is_composed(self) -> bool:
+        return super().is_composed and len(self.query(LiveTable)) == len(self.table_ids)
+
+    @property
+    def tables(self) -> tuple[LiveTable, ...]:
+        return tuple(self.query_one(f"#{table_id}", LiveTable) for table_id in self.table_ids)
+
+    @property
+    def current(self) -> LiveTable:
+        """The focused table, else the first."""
+        return self.focused if isinstance(self.focused, LiveTable) else self.tables[0]
+
+    @property
+    def target(self) -> Target | None:
+        return self.current.target if self.is_mounted else None
+
+    def on_mount(self) -> None:
+        self.tables[0].focus()
+
+    # --- what commands ask ---------------------------------------------------------------------------------------
+
+    def move_rows(self, rows: int) -> None:
+        """Move the cursor by rows."""
+        self.current.move_by(rows)
+
+    def move_pages(self, pages: int) -> None:
+        """Move the cursor by pages."""
+        self.current.move_by(pages * self.current.page)
+
+    def move_to_edge(self, direction: int) -> None:
+        """To the first row (negative) or the last."""
+        self.current.move_to(0 if direction < 0 else self.current.last)
+
+    def focus_pane(self, step: int) -> None:
+        """To the next table, or the one before."""
+        tables = self.tables
+        following = tables[(tables.index(self.current) + step) % len(tables)]
+        following.display = True  # a hidden one, beside a zoomed table, takes no focus
+        following.focus()
+        self.call_after_refresh(self.refresh_state)
+
+    def sort_next(self) -> str | None:
+        """Sort the focused table by its next column; after the last: natural order. Returns the column."""
+        table = self.current
+        if table.table is None:
+            return None
+        order = table.table.sortable()
+        place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
+        table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
+        return table.sorting.column if table.sorting else None
+
+    def open_filter(self) -> None:
+        """Type a filter for every table of the view."""
+        from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
+
+        if not self.query(FilterLine):
+            self.mount(FilterLine(self.current.filter_text), before="#footer")
+
+    def on_filter_changed(self, message: FilterChanged) -> None:
+        """Filter every table of the view while the operator types."""
+        for table in self.tables:
+            table.rearrange(filter_text=message.text, sorting=table.sorting)
+        self.refresh_time()
+        if message.done:
+            self.current.focus()

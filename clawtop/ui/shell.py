@@ -1,0 +1,146 @@
+"""What screens, widgets and commands may ask of the dashboard. Everything in ui/ stands on this and not on the app."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from textual.dom import DOMNode
+from textual.screen import Screen
+
+from clawtop.clock import Clock
+from clawtop.commands import Context, Target
+from clawtop.core.model import Snapshot
+from clawtop.ui.arming import ArmingSwitch
+from clawtop.ui.flash import Flash
+from clawtop.ui.ports import Executor, Options, Source
+from clawtop.ui.theme import Look
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts
+from clawtop.view.headline import Unread
+from clawtop.view.line import Tone
+
+if TYPE_CHECKING:
+    from clawtop.ui.work import Work
+
+
+class View(Protocol):
+    """A view of the dashboard, as the shell and the commands see it."""
+
+    view_id: str
+    is_first: bool
+    """Whether the dashboard opened with it; leaving it then leaves the dashboard."""
+
+    @property
+    def target(self) -> Target | None:
+        """The row under the cursor."""
+
+    def prepare(self, env: Env) -> None:
+        """Work out what drawing will need. It may run in a thread."""
+
+    def refresh_state(self) -> None:
+        """Draw everything from the latest facts."""
+
+    def refresh_time(self) -> None:
+        """Count on."""
+
+    def draw_footer(self) -> None:
+        """The footer, or what was just said in its place."""
+
+
+class Shell(Protocol):
+    """The dashboard: one state, one clock, one arming switch, one place to say something.
+
+    Attributes:
+        facts: of the snapshot that is shown; None before the first. failure: why the latest could not be read.
+        execute: carries plans out; None where nothing can be changed.
+        work: what this dashboard drives and drains; None where it does neither.
+        paused: the screen stands still.
+    """
+
+    clock: Clock
+    options: Options
+    look: Look
+    ascii_glyphs: bool
+    theme: str
+    source: Source
+    arming: ArmingSwitch
+    flash: Flash
+    facts: Facts | None
+    failure: Unread | None
+    execute: Executor | None
+    work: Work | None
+    paused: bool
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is shown."""
+
+    @property
+    def now(self) -> int:
+        """What countdowns count from (ms since epoch)."""
+
+    @property
+    def env(self) -> Env | None:
+        """The facts and the present."""
+
+    @property
+    def mood(self) -> str:
+        """Words about the dashboard itself, for the first line."""
+
+    @property
+    def view(self) -> View:
+        """The view on top, under any dialog."""
+
+    def context(self) -> Context:
+        """What commands need to know to say whether they can run."""
+
+    def run_command(self, command_id: str) -> None:
+        """Run a command of the table, or say why not."""
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Say something in the footer's place for a few seconds."""
+
+    def tell_terminal(self, text: str) -> None:
+        """Send a notice to the terminal itself (OSC 9)."""
+
+    def set_paused(self, paused: bool) -> None:
+        """Freeze the screen, or show what came in meanwhile."""
+
+    def on_armed(self) -> object:
+        """The operator may begin to operate."""
+
+    def open_palette(self) -> None:
+        """Open the command palette."""
+
+    def open(self, screen: Screen[None]) -> None:
+        """Put a screen on top."""
+
+    def to_overview(self) -> None:
+        """Close what lies on the overview."""
+
+    def leave(self) -> None:
+        """End the dashboard, as `q` does."""
+
+    def toast(self, text: str) -> None:
+        """Show a few lines in a corner for a while."""
+
+    def clear_toasts(self) -> None:
+        """Take them away."""
+
+    def bell(self) -> None:
+        """Ring the terminal's bell."""
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Send a text to the terminal's clipboard (OSC 52)."""
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something beside the screen; an error in it does not end the dashboard."""
+
+    def after_refresh(self, call: Any, *arguments: Any) -> None:
+        """Call once what has changed is drawn."""
+
+
+def shell(node: DOMNode) -> Shell:
+    """The dashboard that a screen or a widget belongs to."""
+    return cast("Shell", node.app)

@@ -1,0 +1,69 @@
+"""Sees every state that the screen shows: which view opens first, and what is worth a notice."""
+
+from __future__ import annotations
+
+from clawtop.core.incident.blocking import Severity
+from clawtop.core.incident.notices import Standing, next_due, notices, standing
+from clawtop.core.model import Snapshot
+from clawtop.ui.ports import IncidentPorts
+from clawtop.ui.shell import Shell
+from clawtop.view.line import Tone
+from clawtop.view.replay_words import replay_words
+
+
+class Vigil:
+    """Sees every state that the screen shows. What it remembers: how things stood when it last looked, and when
+    something will have been blocked for too long. All on the event loop.
+    """
+
+    def __init__(self, ports: IncidentPorts) -> None:
+        self._ports = ports
+        self._before: Standing | None = None
+        self._due: int | None = None
+        self.opened = False
+
+    def look(self, app: Shell, snapshot: Snapshot) -> None:
+        """Open the first view on the first snapshot; say what is worth a notice on later ones."""
+        if not self.opened:
+            self.opened = True
+            self._open_first(app)
+        if self._ports.playback is not None or app.facts is None:
+            return
+        blocked_ms = round(self._ports.blocked_minutes * 60_000)
+        now = standing(snapshot, app.now, app.facts.passing_tree())
+        told = notices(self._before, now, blocked_ms)
+        self._before, self._due = now, next_due(now, blocked_ms)
+        if told:
+            self._tell(app, " · ".join(told))
+
+    def is_due(self, now: int) -> bool:
+        """Whether time alone has made something worth another look."""
+        return self._due is not None and now >= self._due
+
+    def mood(self, *, paused: bool, also: tuple[str, ...] = ()) -> str:
+        """Words about the dashboard itself, for the first line."""
+        words = [*(["PAUSED"] if paused else []), *also]
+        if self._ports.tape is not None and self._ports.tape.recording is not None:
+            words.append("● REC")
+        if self._ports.playback is not None:
+            words.append(replay_words(self._ports.playback))
+        return f" {'  '.join(words)} " if words else ""
+
+    def _open_first(self, app: Shell) -> None:
+        from clawtop.ui.screens.views import open_view
+
+        wanted = self._ports.opens
+        if wanted is None:
+            blocked = app.facts is not None and any(node.severity is not Severity.BUSY for node in app.facts.tree)
+            wanted = "tree" if blocked else "overview"
+        if wanted != "overview":
+            view = open_view(wanted)
+            view.is_first = True
+            app.open(view)
+
+    def _tell(self, app: Shell, text: str) -> None:
+        app.say(text, Tone.ACCENT)
+        if self._ports.bell:
+            app.bell()
+        if self._ports.notify:
+            app.tell_terminal(text)

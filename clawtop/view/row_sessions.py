@@ -1,0 +1,40 @@
+"""The session that a row is about, and the row of the overview that another view's row stands for."""
+
+from __future__ import annotations
+
+from clawtop.commands import Target, TargetKind
+from clawtop.core.model import Snapshot
+from clawtop.errors import RefusedError
+
+SESSION_LANE = "session:"
+
+
+def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
+    """The session that a row is about: a key, or a transcript's file, and its agent. Raises RefusedError."""
+    match target.kind:
+        case TargetKind.SESSION:
+            return target.id, target.agent
+        case TargetKind.LOCK:
+            file = target.id.removesuffix(".lock")
+        case _:
+            holders = (h for h in snapshot.holders if target.id in (h.run_id, h.session_file))
+            holder = next(holders, None)
+            if holder is None:
+                raise RefusedError("this run is over", unchanged="nothing was done")
+            file = holder.session_file
+    listed = next((session for session in snapshot.sessions if session.file == file), None)
+    return (listed.key, listed.agent) if listed is not None else (file, None)
+
+
+def overview_row(snapshot: Snapshot, target: Target) -> Target | None:
+    """The overview's row for this: of a run and of a session's own lane the session; None where there is none."""
+    if target.kind is TargetKind.LANE and target.id.startswith(SESSION_LANE):
+        key = target.id.removeprefix(SESSION_LANE)
+        return Target(TargetKind.SESSION, key, session_key=key)
+    if target.kind is TargetKind.RUN:
+        try:
+            key, agent = session_of(snapshot, target)
+        except RefusedError:
+            return None
+        return Target(TargetKind.SESSION, key, agent, session_key=key)
+    return target
