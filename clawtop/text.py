@@ -142,9 +142,9 @@ def cells(text: str) -> int:
 
 @lru_cache(maxsize=4096)
 def _cells(text: str) -> int:
-    from wcwidth import width
+    from wcwidth import iter_graphemes, width
 
-    return width(text, control_codes="ignore")
+    return sum(width(cluster, control_codes="ignore") for cluster in iter_graphemes(text))
 
 
 def clusters(text: str) -> Iterable[str]:

@@ -7,7 +7,6 @@ It owns the state that is shown, the screen stack, the clock's tick, and what en
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -123,7 +122,8 @@ class ClawtopApp(App[None]):
 
     def _failed(self, error: ClawtopError) -> None:
         self.failure = Unread.of(error, self.clock.now_ms(), self.failure)
-        self.view.refresh_time()
+        if self._has_view:
+            self.view.refresh_time()
 
     def on_snapshot_arrived(self, message: SnapshotArrived) -> None:
         self.failure = None
@@ -141,8 +141,8 @@ class ClawtopApp(App[None]):
 
     def _adopt(self, facts: Facts) -> None:
         """Show a snapshot that has been prepared."""
-        if not self.screen_stack:
-            return  # it came while the screens were taken down
+        if not self._has_view:
+            return  # it came while the screens were put up, or taken down
         self.facts = facts
         self.snapshot = facts.snapshot
 
@@ -162,6 +162,8 @@ class ClawtopApp(App[None]):
         if terminal_is_gone():
             self.exit(return_code=CLOSED_TERMINAL_EXIT)
             return
+        if not self._has_view:
+            return  # the screens are being put up, or taken down
         if self.arming.expire():
             self.say("disarmed: nothing was pressed for five minutes", Tone.WARN)
         if self.flash.expire():
@@ -191,6 +193,10 @@ class ClawtopApp(App[None]):
     def env(self) -> Env | None:
         """The facts and the present."""
         return Env(self.facts, self.now, self.options.zone) if self.facts is not None else None
+
+    @property
+    def _has_view(self) -> bool:
+        return any(isinstance(screen, DashboardScreen) for screen in self.screen_stack)
 
     @property
     def view(self) -> DashboardScreen:
@@ -226,7 +232,7 @@ class ClawtopApp(App[None]):
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
         """Say something in the footer's place for a few seconds."""
         self.flash.say(text, tone)
-        with suppress(StopIteration):
+        if self._has_view:
             self.view.draw_footer()
 
     def tell_terminal(self, text: str) -> None:

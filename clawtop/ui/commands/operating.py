@@ -20,6 +20,7 @@ def operate(command_id: str) -> Callable[[Shell], None]:
 
         item, target, snapshot, execute = command(command_id), app.view.target, app.snapshot, app.execute
         if snapshot is None or execute is None:
+            app.say(f"{item.title}: not available in this dashboard", Tone.WARN)
             return
         try:
             plan = plan_for(command_id, snapshot, target)

@@ -42,11 +42,17 @@ class DashboardScreen(Screen[None]):
     BARS: ClassVar[int] = BAR_LINES
     _refreshes: bool = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._first_line = LineBar(id="first-line", raised=True)
+        self._headline = LineBar(id="headline")
+        self._foot = LineBar(id="footer", raised=True)
+
     def compose(self) -> ComposeResult:
-        yield LineBar(id="first-line", raised=True)
-        yield LineBar(id="headline")
+        yield self._first_line
+        yield self._headline
         yield from self.body()
-        yield LineBar(id="footer", raised=True)
+        yield self._foot
 
     def body(self) -> ComposeResult:
         """The widgets between headline and footer."""
@@ -74,14 +80,9 @@ class DashboardScreen(Screen[None]):
     def refresh_state(self) -> None:
         """Draw everything from the app's latest facts."""
         env = shell(self).env
-        if env is not None and self.is_composed:
+        if env is not None:
             self.show_state(env)
             self._draw_bars(env)
-
-    @property
-    def is_composed(self) -> bool:
-        """Whether the widgets are there; their sizes may not be known yet."""
-        return bool(self.query("#footer"))
 
     def refresh_soon(self) -> None:
         """Draw everything once, however many reasons come together."""
@@ -96,11 +97,9 @@ class DashboardScreen(Screen[None]):
     def refresh_time(self) -> None:
         """The 1 Hz tick."""
         env = shell(self).env
-        if env is not None and self.is_mounted:
+        if env is not None:
             self.tick(env)
-            self._draw_bars(env)
-        elif self.is_composed:
-            self._draw_bars(None)
+        self._draw_bars(env)
 
     def _draw_bars(self, env: Env | None) -> None:
         app, width = shell(self), self.app.size.width
@@ -109,18 +108,18 @@ class DashboardScreen(Screen[None]):
             first = unread_first_line(width, app.arming.state)
         else:
             first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
-        self.query_one("#first-line", LineBar).show(first)
+        self._first_line.show(first)
         lines: tuple[Line, ...] = ()
         if failure is not None:
             lines = unread_lines(failure, app.clock.now_ms(), anything_shown=env is not None)
         elif env is not None:
             lines = headline(env)
-        self.query_one("#headline", LineBar).show(*(((" ", Tone.PLAIN), *line) for line in lines))
+        self._headline.show(*(((" ", Tone.PLAIN), *line) for line in lines))
         self.draw_footer()
 
     def draw_footer(self) -> None:
         """The footer, or what was just said in its place."""
-        self.query_one("#footer", LineBar).show(self._footer())
+        self._foot.show(self._footer())
 
     def _footer(self) -> Line:
         said = shell(self).flash.line
@@ -138,7 +137,7 @@ class DashboardScreen(Screen[None]):
         self.refresh_soon()
 
     def on_click(self, event: events.Click) -> None:
-        if event.widget is not None and event.widget.id == "footer":
+        if event.widget is self._foot:
             command_id = footer_command_at(shell(self).context(), self.size.width, event.x)
             if command_id is not None:
                 self.post_message(CommandRequested(command_id))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Button
 from textual.worker import Worker
 
 from clawtop.commands import Arming, Command, Target
@@ -19,27 +16,20 @@ from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
 from clawtop.text import shown
 from clawtop.ui.ports import Executor, StoreHolder
+from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
-from clawtop.ui.widgets.line_bar import LineBar
-from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.humanize import span
 from clawtop.view.line import EMPTY, Line, Tone, piece, text_of, wrapped
 from clawtop.view.plan_lines import preview_lines, receipt_lines
 from clawtop.view.row_plans import plan_for
 
-MARGINS = 6
-"""Lines of the dialog besides its text, and cells beside it."""
 
-
-class ConfirmScreen(ModalScreen[None]):
+class ConfirmScreen(DialogScreen):
     """Shows the plan; `y` carries it out; `n`, `q` and Escape leave it, and stop a wait that goes on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", show=False),
         Binding("n,q,escape", "leave", show=False),
-        Binding("left,right,tab,shift+tab", "other_button", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
     ]
 
     def __init__(self, item: Command, target: Target | None, plan: Plan, execute: Executor) -> None:
@@ -53,38 +43,27 @@ class ConfirmScreen(ModalScreen[None]):
         self._holder: StoreHolder | None = None
         self._ended: tuple[Line, ...] = ()
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog"):
-            yield LineBar(id="dialog-title", raised=True)
-            yield LineScroll(id="dialog-lines", raised=True, margin=2)
-            with Horizontal(id="dialog-buttons"):
-                yield Button("No, leave it (n)", id="leave", compact=True)
-                yield Button("Yes, do it (y)", id="confirm", compact=True, variant="error")
-
-    def on_mount(self) -> None:
-        self.query_one("#leave", Button).focus()
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.refresh_time)
-
     # --- drawing -------------------------------------------------------------------------------------------------
 
-    def refresh_time(self) -> None:
-        """Draw what stands now: the preview, the wait, or the end."""
-        if not self.query(LineScroll):
-            return  # the clock ticks before the dialog is composed, and while it is taken down
-        pane = self.query_one("#dialog-lines", LineScroll)
-        width = pane.text_width
-        lines = list(self._ended or (self._progress(width) if self._worker is not None else self._preview(width)))
-        pane.styles.height = min(len(lines), self.size.height - MARGINS)
-        pane.show(lines)
+    def title_line(self) -> Line:
         state = "stopped" if self._ended else "working" if self._worker is not None else "preview"
-        title: Line = ((f" {self._item.title} ", Tone.ACCENT), (f" {state}", Tone.DIM))
-        self.query_one("#dialog-title", LineBar).show(title)
-        self.query_one("#confirm").display = self._worker is None and not self._ended
+        return ((f" {self._item.title} ", Tone.ACCENT), (f" {state}", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        if self._ended:
+            return (("leave", "Close (Esc)"),)
+        if self._worker is not None:
+            return (("leave", "Stop (Esc)"),)
+        return (("leave", "No, leave it (n)"), ("confirm", "Yes, do it (y)"))
+
+    def lines(self, width: int) -> Sequence[Line]:
+        if self._ended:
+            return [part for line in self._ended for part in wrapped(line, width, 2) if text_of(part).strip()]
+        return self._progress(width) if self._worker is not None else self._preview(width)
 
     def _preview(self, width: int) -> list[Line]:
-        lines = list(preview_lines(self._plan, shell(self).now, shell(self).options.zone, width))
+        app = shell(self)
+        lines = list(preview_lines(self._plan, app.now, app.options.zone, width))
         moved = self._moved_on()
         if moved:
             lines += [EMPTY, *wrapped(piece(f"✗ {moved}", Tone.BAD), width, 2)]
@@ -128,23 +107,17 @@ class ConfirmScreen(ModalScreen[None]):
 
     # --- acting --------------------------------------------------------------------------------------------------
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        if event.button.id == "confirm":
-            self.action_confirm()
-        else:
-            self.action_leave()
-
     def action_confirm(self) -> None:
         """Carry the plan out, unless something speaks against it by now."""
         if self._worker is not None or self._ended:
             return
-        disarmed = "The dashboard disarmed itself meanwhile." if shell(self).arming.state is not Arming.ARMED else None
+        app = shell(self)
+        disarmed = "The dashboard disarmed itself meanwhile." if app.arming.state is not Arming.ARMED else None
         why_not = disarmed or self._moved_on()
         if why_not is not None:
             self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))
             return
-        self._started = shell(self).clock.monotonic()
+        self._started = app.clock.monotonic()
         self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
         self.refresh_time()
 
@@ -155,19 +128,11 @@ class ConfirmScreen(ModalScreen[None]):
             shell(self).say(f"{self._item.title}: stopped", Tone.WARN)
         self.dismiss()
 
-    def action_other_button(self) -> None:
-        """To the other button."""
-        self.focus_next("Button")
-
-    def action_scroll(self, rows: int) -> None:
-        """Scroll the preview."""
-        self.query_one("#dialog-lines", LineScroll).scroll_by(rows)
-
     async def _carry_out(self) -> None:
-        snapshot = shell(self).snapshot
-        assert snapshot is not None  # noqa: S101 - the plan was made from one
+        app = shell(self)
+        assert app.snapshot is not None  # noqa: S101 - the plan was made from one
         try:
-            receipt = await self._execute(self._plan, snapshot, self._waits_for)
+            receipt = await self._execute(self._plan, app.snapshot, self._waits_for)
         except asyncio.CancelledError:
             raise
         except ClawtopError as error:
@@ -175,7 +140,7 @@ class ConfirmScreen(ModalScreen[None]):
         else:
             self._done(receipt)
         finally:
-            shell(self).source.poke()
+            app.source.poke()
 
     def _waits_for(self, holder: StoreHolder) -> None:
         self._holder = holder
@@ -191,17 +156,15 @@ class ConfirmScreen(ModalScreen[None]):
         )
 
     def _done(self, receipt: Receipt) -> None:
-        lines = receipt_lines(receipt, 60)
         if receipt.sight is Sight.REVERTED:
             self._end(*receipt_lines(receipt, 200))
             return
+        lines = receipt_lines(receipt, 60)
         shell(self).toast("\n".join(text_of(line) for line in lines))
         shell(self).say(f"done: {text_of(lines[0])}", Tone.OK)
         self.dismiss()
 
     def _end(self, *texts: Line) -> None:
         """Stay open with what went wrong."""
-        pane = self.query_one("#dialog-lines", LineScroll)
-        width = pane.text_width
-        self._ended = (*(line for text in texts if text_of(text) for line in wrapped(text, width, 2)),)
+        self._ended = texts
         self.refresh_time()

@@ -8,7 +8,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.css.query import NoMatches
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
@@ -22,14 +21,27 @@ MARGINS = 6
 
 
 class DialogScreen(ModalScreen[None]):
-    """Subclasses make `lines` and `title` from what stands, and `buttons`: action -> label."""
+    """Subclasses make `lines` and `title_line` from what stands, and `buttons`: action -> label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,right,tab,shift+tab", "other_button", show=False),
         Binding("j,down", "scroll(1)", show=False),
         Binding("k,up", "scroll(-1)", show=False),
+        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("home", "end(-1)", show=False),
+        Binding("end", "end(1)", show=False),
     ]
     LOOK_SECONDS: ClassVar[float] = 0.25
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._title_bar = LineBar(id="dialog-title", raised=True)
+        self._pane = LineScroll(id="dialog-lines", raised=True, margin=2)
+        self._extra: tuple[Widget, ...] = ()
+        self._row = Horizontal(id="dialog-buttons")
+        self._shown: tuple[tuple[str, str], ...] = ()
+        self._made: list[Button] = []
 
     def title_line(self) -> Line:
         raise NotImplementedError
@@ -46,14 +58,17 @@ class DialogScreen(ModalScreen[None]):
         return ()
 
     def compose(self) -> ComposeResult:
+        self._extra = tuple(self.extra())
+        self._shown = tuple(self.buttons())
         with Vertical(id="dialog"):
-            yield LineBar(id="dialog-title", raised=True)
-            yield LineScroll(id="dialog-lines", raised=True, margin=2)
-            yield from self.extra()
-            yield Horizontal(id="dialog-buttons")
+            yield self._title_bar
+            yield self._pane
+            yield from self._extra
+            with self._row:
+                yield from self._make()
 
     def on_mount(self) -> None:
-        self._shown: Sequence[tuple[str, str]] = ()
+        self._focus_first()
         self.set_interval(self.LOOK_SECONDS, self.refresh_time)
         self.call_after_refresh(self.refresh_time)
 
@@ -62,34 +77,33 @@ class DialogScreen(ModalScreen[None]):
 
     def refresh_time(self) -> None:
         """Draw what stands now."""
-        try:
-            pane = self.query_one("#dialog-lines", LineScroll)
-        except NoMatches:
-            return  # the clock ticks before the dialog is composed, and while it is taken down
+        pane = self._pane
         if not pane.size.width:
-            return
+            return  # not laid out yet
         lines = self.lines(pane.text_width)
-        height = min(len(lines), self.size.height - MARGINS - self._extra_height())
+        extra = sum(widget.outer_size.height for widget in self._extra)
+        height = max(1, min(len(lines), self.size.height - MARGINS - extra))
         if pane.styles.height is None or pane.styles.height.value != height:
             pane.styles.height = height
         pane.show(lines)
-        self.query_one("#dialog-title", LineBar).show(self.title_line())
+        self._title_bar.show(self.title_line())
         self._show_buttons()
-
-    def _extra_height(self) -> int:
-        return sum(widget.outer_size.height for widget in self.query(".dialog-extra"))
 
     def _show_buttons(self) -> None:
         buttons = tuple(self.buttons())
-        if buttons == self._shown:
-            return
-        self._shown = buttons
-        row = self.query_one("#dialog-buttons")
-        row.remove_children()
-        made = [Button(label, name=action, compact=True) for action, label in buttons]
-        row.mount(*made)
-        if made and not self.query(".dialog-extra"):
-            made[0].focus()
+        if buttons != self._shown and self._row.is_attached:
+            self._shown = buttons
+            self._row.remove_children()
+            self._row.mount(*self._make())
+            self._focus_first()
+
+    def _make(self) -> list[Button]:
+        self._made = [Button(label, name=action, compact=True) for action, label in self._shown]
+        return self._made
+
+    def _focus_first(self) -> None:
+        if self._made and not self._extra:
+            self._made[0].focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
@@ -101,5 +115,13 @@ class DialogScreen(ModalScreen[None]):
         self.focus_next("Button")
 
     def action_scroll(self, rows: int) -> None:
-        """Scroll the lines."""
-        self.query_one("#dialog-lines", LineScroll).scroll_by(rows)
+        """Scroll by lines."""
+        self._pane.scroll_by(rows)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        self._pane.scroll_by(pages * max(1, self._pane.page - 1))
+
+    def action_end(self, direction: int) -> None:
+        """To the beginning or the end."""
+        self._pane.scroll_to_edge(direction)

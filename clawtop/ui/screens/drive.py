@@ -58,20 +58,22 @@ class DriveScreen(DialogScreen):
         self._target = target
         self._problem: tuple[tuple[str, Tone], ...] = ()
         self._sending = False
+        self._editor = MessageEditor()
+        self._model: ChoiceLine[ModelRef | None] = ChoiceLine("model", ((None, "the agent's own"),))
+        self._lane = ChoiceLine("lane", LANES)
+        self._contention = ChoiceLine("if busy", CONTENTION)
+        self._deadline = ChoiceLine("deadline", DEADLINES)
 
     def extra(self) -> Iterable[Widget]:
         snapshot = shell(self).snapshot
         agents = snapshot.agents if snapshot is not None else ()
         agent = next((agent for agent in agents if agent.id == self._target.agent), None)
-        yield MessageEditor()
-        yield ChoiceLine("model", _models(agent), id="choice-model")
-        yield ChoiceLine("lane", LANES, id="choice-lane")
-        yield ChoiceLine("if busy", CONTENTION, id="choice-contention")
-        yield ChoiceLine("deadline", DEADLINES, id="choice-deadline")
+        self._model.offer(_models(agent))
+        yield from (self._editor, self._model, self._lane, self._contention, self._deadline)
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one(MessageEditor).focus()
+        self._editor.focus()
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -111,7 +113,7 @@ class DriveScreen(DialogScreen):
         """Begin the turn, unless something speaks against it by now."""
         if self._sending:
             return
-        if not self.query_one(MessageEditor).text.strip():
+        if not self._editor.text.strip():
             self._say("there is nothing to send yet", Tone.WARN)
         elif shell(self).arming.state is not Arming.ARMED:
             self._say("The dashboard disarmed itself meanwhile: leave, arm it, come back.", Tone.BAD)
@@ -122,18 +124,14 @@ class DriveScreen(DialogScreen):
             self.refresh_time()
 
     def _subject(self) -> Subject:
-        def chosen(name: str) -> ChoiceLine[object]:
-            return self.query_one(f"#choice-{name}", ChoiceLine)
-
-        model, lane, deadline = chosen("model").value, chosen("lane").value, chosen("deadline").value
         return Subject(
             agent=self._target.agent,
             session=self._target.id,
-            message=self.query_one(MessageEditor).text,
-            lane=lane if isinstance(lane, str) else None,
-            model=model if isinstance(model, ModelRef) else None,
-            on_contention=str(chosen("contention").value),
-            timeout_s=deadline if isinstance(deadline, float) else None,
+            message=self._editor.text,
+            lane=self._lane.value,
+            model=self._model.value,
+            on_contention=self._contention.value,
+            timeout_s=self._deadline.value,
         )
 
     async def _send(self, subject: Subject) -> None:

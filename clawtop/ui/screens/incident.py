@@ -13,7 +13,6 @@ from clawtop.commands import Target
 from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.core.model import Event
 from clawtop.ui.screens.tables import TablesScreen
-from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env, Row, Table
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
@@ -29,8 +28,7 @@ class StackedScreen(TablesScreen):
 
     def body(self) -> ComposeResult:
         with Vertical(id="tables"):
-            for table_id in self.table_ids:
-                yield LiveTable(id=table_id)
+            yield from self.tables
 
     def show_state(self, env: Env) -> None:
         tables = self.tables

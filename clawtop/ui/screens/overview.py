@@ -12,7 +12,6 @@ from clawtop.ui.messages import TargetChanged
 from clawtop.ui.screens.tables import Maker, TablesScreen
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.line_scroll import LineScroll
-from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.ordering import shared_heights
@@ -22,7 +21,6 @@ DETAIL_FROM = 112
 """Terminal width from which the detail stands beside the tables."""
 DETAIL_WIDTHS = (40, 64)
 TABLE_WIDTH = 80
-TABLES = ("profiles", "sessions", "locks")
 LEAST_HEIGHTS = (6, 5, 3)
 
 
@@ -30,7 +28,7 @@ class OverviewScreen(TablesScreen):
     """What opens first."""
 
     view_id = "overview"
-    table_ids = TABLES
+    table_ids = ("profiles", "sessions", "locks")
     makers: ClassVar[tuple[Maker, ...]] = (profile_table, session_table, lock_table)
 
     def on_mount(self) -> None:
@@ -40,12 +38,12 @@ class OverviewScreen(TablesScreen):
     def body(self) -> ComposeResult:
         with Horizontal(id="body"):
             with Vertical(id="tables"):
-                for table_id in TABLES:
-                    yield LiveTable(id=table_id)
-            yield LineScroll(id="detail", raised=True)
+                yield from self.tables
+            yield self._detail
 
     def __init__(self) -> None:
         super().__init__()
+        self._detail = LineScroll(id="detail", raised=True)
         self._detail_of: Target | None = None
 
     def show_state(self, env: Env) -> None:
@@ -73,7 +71,7 @@ class OverviewScreen(TablesScreen):
 
     def _lay_out(self) -> None:
         width, height = self.app.size
-        detail = self.query_one("#detail")
+        detail = self._detail
         detail.display = width >= DETAIL_FROM
         detail.styles.width = max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH))
         tables = self.tables
@@ -88,7 +86,7 @@ class OverviewScreen(TablesScreen):
             table.styles.height = lines
 
     def _draw_detail(self, env: Env) -> None:
-        pane = self.query_one("#detail", LineScroll)
+        pane = self._detail
         if pane.display and pane.size.width:
             target = self.target
             pane.show(detail_lines(target, env, pane.text_width), from_top=target != self._detail_of)

@@ -35,11 +35,13 @@ class ReadingScreen(ModalScreen[None]):
         super().__init__()
         self._title = title
         self._make_lines = make_lines
+        self._title_bar = LineBar(id="page-title", raised=True)
+        self._pane = LineScroll(id="page-lines", can_focus=True, raised=True)
 
     def compose(self) -> ComposeResult:
         with Vertical(id="page"):
-            yield LineBar(id="page-title", raised=True)
-            yield LineScroll(id="page-lines", can_focus=True, raised=True)
+            yield self._title_bar
+            yield self._pane
 
     def on_mount(self) -> None:
         self._pane.focus()
@@ -49,20 +51,14 @@ class ReadingScreen(ModalScreen[None]):
 
     def refresh_time(self) -> None:
         """Make the lines anew: their times have moved on."""
-        if not self.query(LineScroll):
-            return  # the clock ticks before the page is composed, and while it is taken down
         title: Line = (
             (f" {self._title} ", Tone.ACCENT),
             ("  q closes, ", Tone.DIM),
             ("j k PgDn PgUp scroll", Tone.DIM),
         )
-        self.query_one("#page-title", LineBar).show(title)
+        self._title_bar.show(title)
         if self._pane.size.width:
             self._pane.show(self._make_lines(self._pane.text_width))
-
-    @property
-    def _pane(self) -> LineScroll:
-        return self.query_one("#page-lines", LineScroll)
 
     def action_close(self) -> None:
         """Back to where one came from."""

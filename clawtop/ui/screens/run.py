@@ -8,8 +8,6 @@ from textual.binding import Binding, BindingType
 
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.shell import shell
-from clawtop.ui.widgets.line_bar import LineBar
-from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line, Tone, cut, width_of
 from clawtop.view.run_lines import run_lines, run_title
 
@@ -49,12 +47,10 @@ class RunScreen(ReadingScreen):
 
     def refresh_time(self) -> None:
         """Draw what the run has told by now."""
-        if not self.query(LineScroll):
-            return
         super().refresh_time()
         runs = self._work.runs
         place = runs.index(self._run) + 1 if self._run in runs else 1
-        bar = self.query_one("#page-title", LineBar)
+        bar = self._title_bar
         keys = self._keys(len(runs))
         title = run_title(self._run.log, place, len(runs))
         bar.show((*cut(title, max(0, bar.size.width - width_of(keys))), *keys))

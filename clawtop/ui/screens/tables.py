@@ -29,13 +29,9 @@ class TablesScreen(DashboardScreen):
         for maker in self.makers:
             env.facts.once(maker, env)
 
-    @property
-    def is_composed(self) -> bool:
-        return super().is_composed and len(self.query(LiveTable)) == len(self.table_ids)
-
-    @property
-    def tables(self) -> tuple[LiveTable, ...]:
-        return tuple(self.query_one(f"#{table_id}", LiveTable) for table_id in self.table_ids)
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: tuple[LiveTable, ...] = tuple(LiveTable(id=table_id) for table_id in self.table_ids)
 
     @property
     def current(self) -> LiveTable:
@@ -44,7 +40,7 @@ class TablesScreen(DashboardScreen):
 
     @property
     def target(self) -> Target | None:
-        return self.current.target if self.is_mounted else None
+        return self.current.target
 
     def on_mount(self) -> None:
         self.tables[0].focus()
@@ -86,7 +82,7 @@ class TablesScreen(DashboardScreen):
         from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
 
         if not self.query(FilterLine):
-            self.mount(FilterLine(self.current.filter_text), before="#footer")
+            self.mount(FilterLine(self.current.filter_text), before=self._foot)
 
     def on_filter_changed(self, message: FilterChanged) -> None:
         """Filter every table of the view while the operator types."""

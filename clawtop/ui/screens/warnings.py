@@ -5,7 +5,6 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from clawtop.ui.screens.tables import TablesScreen
-from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env
 from clawtop.view.rows import warning_table
 
@@ -18,7 +17,7 @@ class WarningsScreen(TablesScreen):
     makers = (warning_table,)
 
     def body(self) -> ComposeResult:
-        yield LiveTable(id="warnings")
+        yield from self.tables
 
     def show_state(self, env: Env) -> None:
         self.tables[0].show(env.facts.once(warning_table, env), env.now)

@@ -23,12 +23,16 @@ class ChoiceLine(LineBar, Generic[T], can_focus=True):
         Binding("right,l,space", "step(1)", show=False),
     ]
 
-    def __init__(self, label: str, choices: Sequence[tuple[T, str]], *, id: str) -> None:  # noqa: A002
-        super().__init__(id=id, raised=True)
+    def __init__(self, label: str, choices: Sequence[tuple[T, str]]) -> None:
+        super().__init__(id=f"choice-{label.replace(' ', '-')}", raised=True)
         self.add_class("dialog-extra")
         self._label = label
         self._choices = choices
         self._place = 0
+
+    def offer(self, choices: Sequence[tuple[T, str]]) -> None:
+        """Other choices; the first is chosen."""
+        self._choices, self._place = choices, 0
 
     @property
     def value(self) -> T:
