@@ -15,8 +15,6 @@ from clawtop.view.line import Line, Tone, piece, wrapped
 Planner = Callable[[Snapshot, Target], Plan]
 
 
-
-
 def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     profiles = (
         p for agent in snapshot.agents if agent.id == target.agent and agent.store for p in agent.store.profiles
