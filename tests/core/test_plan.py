@@ -373,6 +373,14 @@ def test_undo_is_refused_when_the_state_has_moved_on() -> None:
         undo(world, (event,))
 
 
+@pytest.mark.parametrize("named", [None, "1"])
+def test_undo_is_refused_when_the_state_has_moved_on_named_or_not(named: str | None) -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    events = (journaled(clear_profile(world, "openai:batch"), "1"),)
+    with pytest.raises(RefusedError, match="moved on since 1"):
+        undo(world, events, named)
+
+
 def test_what_was_undone_is_not_undone_again_and_undos_do_not_alternate() -> None:
     world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
     clear = clear_profile(world, "openai:batch")

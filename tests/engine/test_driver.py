@@ -236,6 +236,17 @@ async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(reef: Lab) -
     assert asked(reef) == [first, second, second]
 
 
+async def test_a_run_ends_while_its_marks_cannot_land(reef: Lab) -> None:
+    """Neither the failure's mark nor the success's: the store's lock is somebody else's until the reply is here."""
+    first, second = await first_in_order(reef)
+    misbehave(reef, rate_limited(), first)
+    async with Puppet("auth", reef.world.agent_dir()):
+        async with asyncio.timeout(30):
+            answer = await reef.driver.drive(LIGHTHOUSE.key, "one").result()
+        assert answer.profile == second
+        assert {mark.success for mark in reef.driver.desk.marks.pending()} == {True, False}
+
+
 async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: Path) -> None:
     async with lab(tmp_path, profiles=SIX) as reef:
         misbehave(reef, rate_limited(), *(name for name in reef.world.keys if name.startswith("coral")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -14,9 +15,10 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Snapshot
-from clawtop.engine.live.hub import Hub
+from clawtop.engine.live.hub import MIN_INTERVAL, Hub
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store import watch
+from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +145,28 @@ async def test_the_first_good_read_after_a_failure_is_delivered_though_nothing_c
         await screen.next()
     assert len(screen.errors) == 1
     assert [item.host for item in screen.snapshots] == ["reef", "reef"]
+
+
+async def test_a_state_that_changes_all_the_time_is_read_four_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, screen = ManualClock(), Screen()
+    began: list[float] = []
+
+    def content() -> str:
+        began.append(clock.monotonic())
+        return f"news {len(began)}"
+
+    async def at_once(function: Callable[..., object], *arguments: object) -> object:
+        return function(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", at_once)  # a read takes no time: the clock is the test's
+    hub = Hub(FakeReader(content=content), clock, native=False)
+    async with running(hub, screen):
+        for _ in range(60):
+            hub.poke()
+            await clock.advance(0.05)
+    assert len(screen.snapshots) == len(began)
+    assert 11 <= len(began) <= 13, "at once, then every quarter of 3 s"
+    assert min(later - earlier for earlier, later in itertools.pairwise(began)) > MIN_INTERVAL - 0.01
 
 
 async def test_paused_delivers_nothing_until_resumed() -> None:

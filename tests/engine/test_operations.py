@@ -453,6 +453,32 @@ async def test_a_stale_session_lock_is_removed_with_its_proof(world: World) -> N
     assert world.journal.tail()[-1].data["outcome"] == "done"
 
 
+async def test_an_owner_that_is_seen_alive_at_the_second_look_keeps_its_lock(world: World) -> None:
+    """As when the process table was wrong for a moment: nothing is removed at the first look."""
+    looks: list[float] = []
+
+    class Between(SystemClock):
+        async def sleep(self, seconds: float) -> None:
+            looks.append(seconds)
+            world.table = Table(DEAD_PID)
+
+    class Seen:
+        def look(self, pid: int) -> ProcessEvidence:
+            return world.table.look(pid)
+
+    path = stale_lock(world)
+    plan = unlock(world.read(), "s1")
+
+    def machine(layout: Layout, gateway: Gateway) -> Machine:
+        return machine_for(layout, gateway, Machine(processes=Seen(), clock=Between()))
+
+    operations = Operations(world.layout, journal=world.journal, machine=machine, run=world.run)
+    with pytest.raises(RefusedError, match="was not removed"):
+        await operations.execute(plan)
+    assert Path(path).exists()
+    assert looks == [1.0]
+
+
 @pytest.mark.usefixtures("soon")
 async def test_a_lock_that_changed_since_the_preview_stays(world: World) -> None:
     path = stale_lock(world)

@@ -21,6 +21,7 @@ from clawtop.engine.prompt import process_title, session_lock
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.processes import SystemProcesses
+from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ async def opened(
         session,
         generation=generation,
         limits=limits,
-        clock=SystemClock(),
+        clock=wishes.pop("clock", None) or SystemClock(),  # type: ignore[arg-type]
         processes=SystemProcesses(),
         **wishes,  # type: ignore[arg-type]
     )
@@ -273,6 +274,18 @@ async def test_a_dead_owners_lock_is_removed_after_it_was_seen_twice(session: Pa
         assert json.loads(lock_of(session).read_text())["pid"] == os.getpid()
 
 
+async def test_a_stale_lock_stays_until_it_was_seen_twice(session: Path) -> None:
+    """The clock is the test's: before the second look the lock stands, after it the lock is ours."""
+    clock = ManualClock()
+    lock_of(session).write_text(json.dumps({"pid": dead_pid(), "createdAt": "2020-01-01T00:00:00.000Z"}))
+    opening = asyncio.create_task(opened(session, limits=LockLimits(5_000, 1, 300_000), clock=clock))
+    await clock.advance(session_lock.SEEN_AGAIN_S - 0.05)
+    assert json.loads(lock_of(session).read_text())["pid"] != os.getpid()
+    await clock.advance(session_lock.SEEN_AGAIN_S)
+    async with await opening:
+        assert json.loads(lock_of(session).read_text())["pid"] == os.getpid()
+
+
 @pytest.mark.usefixtures("_hasty")
 @pytest.mark.parametrize("content", ["", "no json", "{}", '{"pid":0}'])
 async def test_a_lock_that_names_nobody_is_never_removed(session: Path, content: str) -> None:
@@ -328,6 +341,16 @@ async def test_a_hold_that_lasts_too_long_is_given_up(session: Path) -> None:
         with pytest.raises(SessionTakeoverError, match="lost during a write"):
             await write_for_ever()
         assert controller.taken_over
+
+
+async def test_the_watchdog_ends_a_hold_at_its_limit_and_not_before(session: Path) -> None:
+    clock = ManualClock()
+    async with await opened(session, limits=LockLimits(1_000, 1_800_000, max_hold_ms=300_000), clock=clock) as held:
+        await clock.advance(299)
+        assert held.holds
+        await clock.advance(2)
+        assert not held.holds
+        assert not lock_of(session).exists()
 
 
 async def test_a_lock_taken_away_during_a_write_is_noticed(controller: SessionLockController, session: Path) -> None:

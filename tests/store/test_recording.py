@@ -76,6 +76,16 @@ def test_snapshots_and_events_come_back_as_they_were(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_every_event_is_recorded_while_the_tail_of_events_stays_full(tmp_path: Path) -> None:
+    events = tuple(Event(START + n, EventKind.MARK, "journal", f"mark {n}") for n in range(12))
+    path = tmp_path / "incident.clawtop"
+    full = recorder(path)
+    for number in range(10):
+        full.add(replace(world(number + 1, last_used=number), events=events[number : number + 3]))
+    full.close()
+    assert load_recording(path).events == events
+
+
 def test_a_snapshot_without_news_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "quiet"
     quiet = recorder(path)

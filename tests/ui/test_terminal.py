@@ -68,6 +68,7 @@ def test_80x24_and_resizing(state_dir: Path) -> None:
         assert terminal.exit_code() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Path, number: signal.Signals) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
@@ -79,6 +80,7 @@ def test_a_signal_ends_it_with_128_plus_n_and_a_restored_terminal(state_dir: Pat
         assert terminal.mode() == before
 
 
+@pytest.mark.slow
 def test_a_signal_ends_it_from_within_a_page_too(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
@@ -97,6 +99,7 @@ def test_control_c_leaves(state_dir: Path) -> None:
         assert restored(terminal)
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
@@ -104,6 +107,7 @@ def test_a_closed_terminal_ends_the_process(state_dir: Path) -> None:
         assert terminal.exit_code() != 0
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: Path) -> None:
     """As under nohup, where SIGHUP is ignored when the program starts."""
     argv = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *clawtop("--state-dir", str(state_dir))]
@@ -113,6 +117,7 @@ def test_a_closed_terminal_ends_the_process_even_if_no_signal_comes(state_dir: P
         assert terminal.exit_code() != 0
 
 
+@pytest.mark.slow
 def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
     with open_terminal(clawtop("--no-mouse", "--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
@@ -124,6 +129,7 @@ def test_without_a_mouse_the_terminal_keeps_it(state_dir: Path) -> None:
 COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-7]|4[0-7]|38|48|9[0-7]|10[0-7])(?:;|m)")
 
 
+@pytest.mark.slow
 def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir)), environment={"NO_COLOR": "1"}) as terminal:
         terminal.wait_for(FIRST)
@@ -133,6 +139,7 @@ def test_no_color_writes_no_colour_and_everything_is_readable(state_dir: Path) -
         assert terminal.exit_code() == 0
 
 
+@pytest.mark.slow
 def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir)), environment={"TERM": "xterm"}) as terminal:
         terminal.wait_for(FIRST)
@@ -143,6 +150,7 @@ def test_a_terminal_of_sixteen_colours_gets_its_own_colours(state_dir: Path) -> 
         terminal.exit_code()
 
 
+@pytest.mark.slow
 def test_256_colours_are_used_as_such(state_dir: Path) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
@@ -152,6 +160,7 @@ def test_256_colours_are_used_as_such(state_dir: Path) -> None:
         terminal.exit_code()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX", "LANG": "en_US.UTF-8"}])
 def test_a_locale_without_glyphs_gets_ascii(state_dir: Path, locale: dict[str, str]) -> None:
     with open_terminal(clawtop("--state-dir", str(state_dir)), environment=locale) as terminal:
@@ -218,6 +227,7 @@ def test_arming_lands_the_marks_that_an_ended_clawtop_left_behind(tmp_path: Path
         assert terminal.exit_code() == 0
 
 
+@pytest.mark.slow
 def test_errors_sent_elsewhere_do_not_take_the_screen_with_them(state_dir: Path, tmp_path: Path) -> None:
     errors = tmp_path / "errors.txt"
     argv = [

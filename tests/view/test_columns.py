@@ -69,6 +69,12 @@ def test_a_filter_ignores_case_and_drops_groups_that_became_empty() -> None:
     assert keys(table(ROWS).arranged("")) == ["a", "1", "2", "b", "3"]
 
 
+def test_a_filter_keeps_every_hit_the_last_row_too() -> None:
+    assert keys(table(ROWS).arranged("i")) == ["a", "2", "b", "3"]
+    for row in (ROWS[1], ROWS[2], ROWS[4]):
+        assert row in table(ROWS).arranged(row.item)
+
+
 def test_sorting_dissolves_groups_and_puts_unknown_values_last() -> None:
     rows = (*ROWS, Row("4", ""))
     assert keys(table(rows).arranged(sorting=Sorting("name"))) == ["2", "3", "1", "4"]

@@ -14,6 +14,7 @@ from clawtop.core.model import ModelRef, Profile, Session, Snapshot, UsageStats
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
+from clawtop.view.ordering import keep_order
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from tests.support import worlds
 from tests.support.worlds import CALM, HOUR, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile
@@ -189,6 +190,15 @@ def test_a_lock_over_its_limit_is_loud() -> None:
     ages = next(column for column in table.columns if column.id == "age")
     tones = {row.key: ages.render(row.item, table.env)[0][1] for row in table.rows}
     assert [tones[lock.file.path] for lock in INCIDENT.locks] == [Tone.BAD, Tone.BAD, Tone.PLAIN, Tone.BAD, Tone.PLAIN]
+
+
+def test_sessions_of_two_agents_with_one_key_are_two_rows_and_stay_two() -> None:
+    twins = tuple(Session(name, "global", f"of-{name}", None, updated_at=NOW) for name in ("main", "ops"))
+    world = replace(CALM, agents=(agent("main", ()), agent("ops", ())), sessions=twins)
+    rows = session_table(env_of(world)).rows
+    assert {row.target.agent for row in rows if row.target} == {"main", "ops"}
+    assert len({row.key for row in rows}) == 2
+    assert len(keep_order(rows, tuple(reversed(rows)))) == 2
 
 
 def test_one_agent_alone() -> None:

@@ -1,0 +1,290 @@
+"""Seeded bugs: each is one small change of the package that named tests must catch.
+
+`old` stands exactly once in the whole package, wherever its code has moved to; a change of that line is a reason to
+look at its bug again. `caught_by` are test ids, of which one failure is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A seeded bug. `name` says what the program would do wrong."""
+
+    name: str
+    old: str
+    new: str
+    caught_by: tuple[str, ...]
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    # --- one prompt holder per session -------------------------------------------------------------------------------
+    Mutant(
+        "a second run gets a prompt that is held",
+        "if state.holder is None and state.closing is None and (not ahead or _turn_is_over(state, now)):",
+        "if state.closing is None and (not ahead or _turn_is_over(state, now)):",
+        ("tests/core/test_admission.py::test_waiters_queue_in_order_and_the_first_is_woken",),
+    ),
+    Mutant(
+        "a session that a drain closed is given to a new run",
+        "if state.holder is None and state.closing is None and (not ahead or _turn_is_over(state, now)):",
+        "if state.holder is None and (not ahead or _turn_is_over(state, now)):",
+        ("tests/core/test_admission.py::test_a_closed_session_grants_nothing_until_it_opens_or_expires",),
+    ),
+    Mutant(
+        "whoever comes last overtakes those who wait",
+        "and (not ahead or _turn_is_over(state, now)):",
+        "and (not ahead or now):",
+        ("tests/core/test_admission.py::test_a_free_session_belongs_to_its_first_waiter",),
+    ),
+    Mutant(
+        "another drain takes a closed session over",
+        "if state.closing is not None and state.closing.drain_id != request.closing.drain_id:",
+        "if state.closing is not None and state.closing.drain_id == request.closing.drain_id:",
+        ("tests/core/test_admission.py::test_a_second_drain_does_not_replace_the_first_but_a_resumed_one_does",),
+    ),
+    # --- rotate, then mark; nobody waits for a mark ------------------------------------------------------------------
+    Mutant(
+        "a run marks before it rotates",
+        "return counted, (Rotate(), *marks)",
+        "return counted, (*marks, Rotate())",
+        ("tests/core/test_failover.py::test_rotation_comes_before_the_mark_on_both_sides",),
+    ),
+    Mutant(
+        "a run waits for its mark",
+        "                self._desk.mark(self._turn, profile, self._model, reason)\n",
+        "                self._desk.mark(self._turn, profile, self._model, reason)\n"
+        "                await self._desk.marks.drained()\n",
+        ("tests/engine/test_driver.py::test_a_run_ends_while_its_marks_cannot_land",),
+    ),
+    Mutant(
+        "a mark that is pending does not count",
+        "return merge(stats, marks, self._schedule(marks[0].provider)).stats if marks else stats",
+        "return stats",
+        ("tests/engine/test_marks.py::test_noting_does_not_wait_and_counts_at_once",),
+    ),
+    Mutant(
+        "marks that could not land in time are forgotten",
+        "lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))",
+        "lost = tuple(item.mark for items in self._pending.values() for item in items if item.landing)",
+        (
+            "tests/engine/test_marks.py::test_closing_drains_for_a_bounded_time_and_spools_the_rest_for_the_next_clawtop",
+        ),
+    ),
+    # --- coordination is no model failure; a timeout ends the run ----------------------------------------------------
+    Mutant(
+        "a coordination error walks the chain of models",
+        "        FailureKind.COORDINATION,\n        FailureKind.CONTEXT_OVERFLOW,\n",
+        "        FailureKind.CONTEXT_OVERFLOW,\n",
+        ("tests/core/test_fallback.py::test_a_coordination_error_on_the_second_candidate_keeps_the_record_as_it_was",),
+    ),
+    Mutant(
+        "a timeout goes on to the next model",
+        "if failure.reason is FailureReason.TIMEOUT and state.timeouts is TimeoutPolicy.TERMINAL:",
+        "if failure.reason is FailureReason.TIMEOUT and state.timeouts is TimeoutPolicy.FALLBACK:",
+        ("tests/core/test_fallback.py::test_a_timeout_ends_the_run_unless_the_operator_chose_otherwise",),
+    ),
+    Mutant(
+        "a run goes round its profiles again and again",
+        "place = ids.index(current) + 1 if current is not None and current in ids else 0",
+        "place = 0",
+        ("tests/core/test_rotation.py::test_a_run_goes_through_the_order_once",),
+    ),
+    # --- windows -----------------------------------------------------------------------------------------------------
+    Mutant(
+        "a window lasts a millisecond too long",
+        "return until is not None and 0 < until <= schedule.latest_ms and now < until",
+        "return until is not None and 0 < until <= schedule.latest_ms and now <= until",
+        ("tests/core/test_cooldown.py::test_expiry_takes_ended_windows_only",),
+    ),
+    Mutant(
+        "a profile is usable a millisecond late",
+        "if until is None or now >= until or (provider is not None and bypasses_cooldown(provider)):",
+        "if until is None or now > until or (provider is not None and bypasses_cooldown(provider)):",
+        ("tests/core/test_cooldown.py::test_a_window_ends_at_its_very_millisecond",),
+    ),
+    # --- locks -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "a lock of an owner that cannot be seen is stale",
+        'return Verdict(VerdictKind.UNKNOWN, (owner.why_unknown or "not-visible", *environment.obstacles))',
+        'return Verdict(VerdictKind.STALE, ("dead-pid",))',
+        ("tests/core/test_staleness.py::test_our_verdict",),
+    ),
+    Mutant(
+        "a pid is proof on a network mount",
+        "    if environment.obstacles:\n        return Verdict(VerdictKind.UNKNOWN, environment.obstacles)\n",
+        "",
+        ("tests/core/test_staleness.py::test_where_pids_may_be_someone_elses_nothing_is_proven",),
+    ),
+    Mutant(
+        "another lock at that path is removed as the stale one",
+        "    if now.identity != seen.identity:\n        return BreakResult(BreakOutcome.CHANGED)\n",
+        "",
+        ("tests/store/test_openclaw_lock.py::test_a_lock_that_changed_since_it_was_seen_stays",),
+    ),
+    Mutant(
+        "a lock that was displaced while it was broken is thrown away",
+        "    if moved.identity == seen.identity:\n        atomic.remove(aside)\n",
+        "    if moved.identity:\n        atomic.remove(aside)\n",
+        (
+            "tests/store/test_openclaw_lock.py::test_a_lock_replaced_between_proof_and_rename_is_put_back_with_its_identity",
+        ),
+    ),
+    Mutant(
+        "a lock that is not ours any more is released",
+        "    if not still_ours(published):\n        return False\n",
+        "",
+        ("tests/store/test_openclaw_lock.py::test_release_leaves_a_successor_alone",),
+    ),
+    Mutant(
+        "unlock removes a stale lock at the first look",
+        "        await self.machine.clock.sleep(SECOND_LOOK_S)\n",
+        "",
+        ("tests/engine/test_operations.py::test_an_owner_that_is_seen_alive_at_the_second_look_keeps_its_lock",),
+    ),
+    Mutant(
+        "a run removes a stale session lock at the first look",
+        "if now - owner.since < SEEN_AGAIN_S or self._judge(seen).kind is not VerdictKind.STALE:",
+        "if self._judge(seen).kind is not VerdictKind.STALE:",
+        ("tests/engine/test_session_lock.py::test_a_stale_lock_stays_until_it_was_seen_twice",),
+    ),
+    Mutant(
+        "a session lock is taken over before its owner is looked at twice",
+        "            owner.lock, owner.since = seen, now\n            return False\n",
+        "            owner.lock, owner.since = seen, now - SEEN_AGAIN_S\n",
+        ("tests/engine/test_session_lock.py::test_a_stale_lock_stays_until_it_was_seen_twice",),
+    ),
+    Mutant(
+        "nobody ends a session lock that is held too long",
+        "self._watchdog = self._clock.call_later(seconds, self._overheld)",
+        "self._watchdog = None",
+        ("tests/engine/test_session_lock.py::test_the_watchdog_ends_a_hold_at_its_limit_and_not_before",),
+    ),
+    Mutant(
+        "the fence does not look at the ctime",
+        "    if before == now:\n        return Change.NONE\n",
+        "    if (before.exists, before.dev, before.ino, before.size, before.mtime_ns) == (\n"
+        "        now.exists, now.dev, now.ino, now.size, now.mtime_ns\n    ):\n        return Change.NONE\n",
+        ("tests/core/test_fence.py::test_change",),
+    ),
+    # --- drain -------------------------------------------------------------------------------------------------------
+    Mutant(
+        "a drain says drained before the transcript was unchanged for long enough",
+        "    if scene.now < until:\n        return replace(progress, stage=Stage.PROVE)",
+        "    if scene.now < scene.now:\n        return replace(progress, stage=Stage.PROVE)",
+        ("tests/core/test_drain.py::test_a_quiet_session_is_drained_after_it_was_still",),
+    ),
+    Mutant(
+        "a drain removes a stale lock at the first look",
+        "if scene.now - progress.stale_since >= SEEN_AGAIN_MS:",
+        "if scene.now - progress.stale_since >= 0:",
+        ("tests/core/test_drain.py::test_a_stale_lock_goes_only_after_it_was_seen_twice",),
+    ),
+    Mutant(
+        "a writer does not restart a drain's proof",
+        "progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)",
+        "progress = replace(progress, fingerprint=scene.fingerprint, still_since=progress.still_since or scene.now)",
+        ("tests/core/test_drain.py::test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof",),
+    ),
+    # --- operations --------------------------------------------------------------------------------------------------
+    Mutant(
+        "undo by id ignores a state that moved on",
+        "    if newer:\n        raise RefusedError(",
+        "    if newer and operation_id is None:\n        raise RefusedError(",
+        ("tests/core/test_plan.py::test_undo_is_refused_when_the_state_has_moved_on_named_or_not",),
+    ),
+    Mutant(
+        "an operation writes although the state is not what its preview showed",
+        "if _by_place(now) != _by_place(step.changes):",
+        "if False and _by_place(now) != _by_place(step.changes):",
+        ("tests/engine/test_operations.py::test_a_plan_is_pinned_to_what_it_showed",),
+    ),
+    Mutant(
+        "something is done that the journal could not write down",
+        'raise OperationFailedError(unwritten, unchanged="nothing was changed", hint="nothing is done unrecorded")',
+        "pass",
+        ("tests/engine/test_operations.py::test_what_cannot_be_journaled_is_not_done",),
+    ),
+    Mutant(
+        "an undone operation can be undone again",
+        'undone.add(event.data["undoes"])',
+        "undone.add(event.text)",
+        ("tests/core/test_plan.py::test_what_was_undone_is_not_undone_again_and_undos_do_not_alternate",),
+    ),
+    Mutant(
+        "an armed dashboard stays armed for ever",
+        "        if over:\n            self._ends = None\n        return over\n",
+        "        return over\n",
+        ("tests/ui/test_operations.py::test_a_dashboard_that_disarmed_itself_meanwhile_does_nothing",),
+    ),
+    # --- secrets and control bytes -----------------------------------------------------------------------------------
+    Mutant(
+        "a short secret inside a long one uncovers the rest",
+        "masked_to = shown_to = max(masked_to, end)",
+        "masked_to = shown_to = end",
+        ("tests/test_text.py::test_a_short_secret_inside_a_long_one_uncovers_nothing",),
+    ),
+    Mutant(
+        "escape sequences reach the terminal",
+        "out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN else char)",
+        'out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN - {"Cc"} else char)',
+        ("tests/test_text.py::test_safe_text_has_no_hidden_characters_and_is_one_line",),
+    ),
+    Mutant(
+        "the journal keeps secrets",
+        '    told["text"] = masked(event.text)\n',
+        "",
+        ("tests/store/test_journal.py::test_prose_is_masked_and_undo_is_exact",),
+    ),
+    Mutant(
+        "recordings keep secrets",
+        "    if isinstance(value, str):\n        return masked(value)\n    if isinstance(value, dict):\n",
+        "    if isinstance(value, str):\n        return value\n    if isinstance(value, dict):\n",
+        ("tests/store/test_recording.py::test_no_secret_gets_in_and_odd_strings_survive",),
+    ),
+    # --- what is shown -----------------------------------------------------------------------------------------------
+    Mutant(
+        "a filter drops its last hit",
+        "    following = (*rows[1:], None)\n",
+        "    following = rows[1:]\n",
+        ("tests/view/test_columns.py::test_a_filter_keeps_every_hit_the_last_row_too",),
+    ),
+    Mutant(
+        "sessions of two agents with one key become one row",
+        'row = Row(f"{session.agent}|{session.key}", session, target)',
+        "row = Row(session.key, session, target)",
+        ("tests/view/test_rows.py::test_sessions_of_two_agents_with_one_key_are_two_rows_and_stay_two",),
+    ),
+    Mutant(
+        "a recorder loses events once its tail is full",
+        "if before is None or value.events != before.events else []",
+        "if before is None or len(value.events) != len(before.events) else []",
+        ("tests/store/test_recording.py::test_every_event_is_recorded_while_the_tail_of_events_stays_full",),
+    ),
+    Mutant(
+        "a snapshot that comes while another is prepared is lost",
+        "            self._latest = snapshot\n            self._woken.set()\n        else:\n",
+        "            self._latest = self._latest or snapshot\n            self._woken.set()\n        else:\n",
+        ("tests/ui/test_preparation.py::test_of_those_that_come_meanwhile_the_latest_is_shown",),
+    ),
+    Mutant(
+        "two preparations run at once",
+        "if self._in_thread or (rows > LARGE and not at_once):",
+        "if rows > LARGE and not at_once:",
+        ("tests/ui/test_preparation.py::test_while_a_large_one_is_prepared_nothing_else_is",),
+    ),
+    Mutant(
+        "the hub reads twenty times a second",
+        "                    interval = MIN_INTERVAL\n",
+        "                    interval = QUIET_INTERVAL\n",
+        ("tests/engine/test_hub.py::test_a_state_that_changes_all_the_time_is_read_four_times_a_second",),
+    ),
+    Mutant(
+        "the hub delivers what did not change",
+        "if self._failing or not same_content(self._latest, snapshot):",
+        "if self._failing or snapshot is not self._latest:",
+        ("tests/engine/test_hub.py::test_the_first_snapshot_comes_at_once_and_equal_ones_are_not_delivered",),
+    ),
+)
