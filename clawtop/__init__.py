@@ -81,7 +81,8 @@ ui/    Textual and what it draws with
     screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,
                       drain, drive, leave; reading: pages, run
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
-cli/   a module per verb, imported when it is asked for; main parses, common opens the state
+cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit
+docs/  pages that comments cite: invariants, formats, decisions, changelog
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from
 """

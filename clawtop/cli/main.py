@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from clawtop import __version__
 from clawtop.cli.moment import moment
 from clawtop.commands import verbs
 from clawtop.errors import ClawtopError, UsageError
@@ -32,6 +31,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE_EXIT, f"{self.prog}: {message}\n")
+
+
+class _Version(argparse.Action):
+    """Worked out when it is asked for: a checkout has to ask git."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002, ARG002
+        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from clawtop.cli.version import version_line
+
+        print(version_line())
+        parser.exit()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -58,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="clawtop", description=DESCRIPTION, parents=[_shared()], allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"clawtop {__version__}")
+    parser.add_argument("--version", action=_Version, help="show the version, with the commit of the build, and exit")
     dashboard = importlib.import_module("clawtop.cli.dashboard")
     dashboard.add_arguments(parser)
     parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None, no_gateway=False)

@@ -554,7 +554,7 @@ class Waiter:
 
 @dataclass(frozen=True, slots=True)
 class PromptHolder:
-    """Who has a session's prompt: at most one per session file among clawtop's engines (design invariant 1).
+    """Who has a session's prompt: at most one per session file among clawtop's engines (docs/invariants.md 1).
 
     Attributes:
         phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or a stored status;

@@ -208,7 +208,7 @@ class SnapshotReader:
         judge: LockJudge,
         warnings: list[Problem],
     ) -> tuple[Gateway, tuple[Lock, ...]]:
-        """The gateway and every lock. Where it lives unseen, no pid found here proves anything (design.md 4.7)."""
+        """The gateway and every lock. Where it lives unseen, no pid proves anything (docs/invariants.md 7)."""
         here = NamespaceEvidence(self._obstacles)
         doors = tuple(judge(file, here) for file in gateway_locks(layout))
         gateway = judge_gateway(doors, config.gateway_port, self._probe)

@@ -2,7 +2,7 @@
 
 Reading is lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that says
 so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does
-(formats.md 2.1, 2.2, 5; 2026.5.20).
+(docs/formats.md 2.1, 2.2, 5; 2026.5.20).
 
 sessions.json is validated from bytes by pydantic's core: its entries carry kilobytes of skill snapshots each, which
 never become Python objects that way. The core alone, without models, keeps 80 ms off the start of every command.

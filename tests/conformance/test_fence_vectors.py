@@ -1,8 +1,8 @@
 """The fence against 2026.5.20's rows, with real files, real locks and a real other process.
 
-One deliberate difference, by rule (design.md 4.7): OpenClaw removes the lock of a living process that does not look
-like OpenClaw; clawtop removes no living owner's lock. Where such a lock stands, a write ends in the lock timeout, and
-as with every lock timeout the run counts as taken over from then on.
+One deliberate difference, by rule (docs/invariants.md 7): OpenClaw removes the lock of a living process that does not
+look like OpenClaw; clawtop removes no living owner's lock. Where such a lock stands, a write ends in the lock timeout,
+and as with every lock timeout the run counts as taken over from then on.
 """
 
 from __future__ import annotations

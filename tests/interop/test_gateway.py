@@ -209,7 +209,7 @@ def test_a_gateway_serves_through_it_all_and_sees_what_it_is_said_to_see(lab: La
     lab.prepare(("fakeai:one", "fakeai:two"))
     lab.start()
 
-    # The first call of a command line that was never paired may reload; afterwards it is refused (formats.md 8).
+    # The first call of a command line that was never paired may reload; afterwards it is refused (docs/formats.md 8).
     receipt = lab.clawtop("clear", "fakeai:two", "--yes", "--reload", "--verify", "0")["receipt"]
     assert receipt["gateway"] == {
         "state": "seen",

@@ -54,9 +54,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a run waits for its mark",
-        "                self._desk.mark(self._turn, profile, self._model, reason)\n",
-        "                self._desk.mark(self._turn, profile, self._model, reason)\n"
-        "                await self._desk.marks.drained()\n",
+        "self._desk.mark(self._turn, profile, self._model, marked)",
+        "self._desk.mark(self._turn, profile, self._model, marked); await self._desk.marks.drained()",
         ("tests/engine/test_driver.py::test_a_run_ends_while_its_marks_cannot_land",),
     ),
     Mutant(
@@ -203,8 +202,10 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "something is done that the journal could not write down",
-        'raise OperationFailedError(unwritten, unchanged="nothing was changed", hint="nothing is done unrecorded")',
-        "pass",
+        """raise OperationFailedError(
+                error.title, unchanged="nothing was changed", hint="nothing is done unrecorded"
+            ) from error""",
+        "return",
         ("tests/engine/test_operations.py::test_what_cannot_be_journaled_is_not_done",),
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""Invariants 1, 7 and 8 of design.md over many seeds, with crashes, delays, stops and clock jumps.
+"""Invariants 1, 7 and 8 of docs/invariants.md over many seeds, with crashes, delays, stops and clock jumps.
 
 `CLAWTOP_SIM_SEED=n` replays one seed and prints what happened; `CLAWTOP_SIM_SEEDS` sets how many are played (20,000).
 """

@@ -1,4 +1,4 @@
-"""Discovery by OpenClaw's own rules (formats.md 1)."""
+"""Discovery by OpenClaw's own rules (docs/formats.md 1)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Lanes and contention as a stream of events tells them: queue figures, waits, collisions and takeovers.
 
-A gateway prints "lane wait exceeded" only when the wait is over (formats.md 7), so a lane that is still blocked shows
-as queued work without a recent dequeue.
+A gateway prints "lane wait exceeded" only when the wait is over (docs/formats.md 7), so a lane that is still blocked
+shows as queued work without a recent dequeue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits of the session write lock: environment over config over default (formats.md 4)."""
+"""Limits of the session write lock: environment over config over default (docs/formats.md 4)."""
 
 from __future__ import annotations
 

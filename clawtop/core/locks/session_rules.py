@@ -1,4 +1,4 @@
-"""How each OpenClaw generation judges a session write lock, `<session>.jsonl.lock` (formats.md 4).
+"""How each OpenClaw generation judges a session write lock, `<session>.jsonl.lock` (docs/formats.md 4).
 
 Replayed row by row in tests/conformance/test_lock_staleness_vectors.py.
 """

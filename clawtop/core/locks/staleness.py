@@ -1,8 +1,8 @@
 """Is a lock stale: what OpenClaw will do with it, and what we may.
 
 `openclaw_verdict` follows the rules of each OpenClaw generation, which differ between the session write lock, the
-locks of the auth store and the gateway's (formats.md 1, 3 and 4). `verdict` is ours and stricter (design.md 4.7): it
-is the only one that ever permits a removal, and age alone is never a proof.
+locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict` is ours and stricter
+(docs/invariants.md 7): it is the only one that ever permits a removal, and age alone is never a proof.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def verdict(
     now: int,
     environment: NamespaceEvidence = HERE,
 ) -> Verdict:
-    """Held, Stale with its proof, or Unknown with its reason (design.md 4.7). Unknown counts as held."""
+    """Held, Stale with its proof, or Unknown with its reason (docs/invariants.md 7). Unknown counts as held."""
     if file.payload is None:
         return Verdict(VerdictKind.UNKNOWN, ("unparsable",))
     if owner_pid(file) is None:
@@ -143,7 +143,7 @@ def openclaw_verdict(
     Args:
         own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
         gateway_uid: that process's user. Its signal to another user's process fails, which 2026.3.28's auth lock and
-            every session lock take for death (formats.md 3); None or 0: it may signal any.
+            every session lock take for death (docs/formats.md 3); None or 0: it may signal any.
     """
     judge = _JUDGES[file.kind]
     if owner is None or owner.alive is None:

@@ -14,7 +14,7 @@ REVERTED_EXIT = 4
 
 
 class Sight(StrEnum):
-    """Whether a live gateway has taken the change in (formats.md 2.5).
+    """Whether a live gateway has taken the change in (docs/formats.md 2.5).
 
     WRITTEN: it is on the disk, nobody watched. SEEN: the gateway works with it. REVERTED: the old values are back.
     NOT_YET: it is on the disk, and the gateway showed no sign of having read it. NO_GATEWAY: none runs.

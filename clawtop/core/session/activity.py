@@ -1,10 +1,10 @@
 """Is a run going on in a session: every witness is heard, and the answer is yes, no or unknown, and why.
 
-No witness alone is enough (formats.md 8). A stored status outlives a crash and a failed turn, and says "done" while
-`agent --local` works; a held lock means a run in 2026.3.28 and 2026.6.11 and at least a write in 2026.5.18 to 2026.6.1;
-the gateway knows nothing of runs of the command line; a log has gaps. So each tells what it saw and when, the last
-sign of a run counts against the last proof of its end, and what remains open is unknown. Unknown counts as held
-(design.md 4.1), so "no" is only said with a reason.
+No witness alone is enough (docs/formats.md 8). A stored status outlives a crash and a failed turn, and says "done"
+while `agent --local` works; a held lock means a run in 2026.3.28 and 2026.6.11 and at least a write in 2026.5.18 to
+2026.6.1; the gateway knows nothing of runs of the command line; a log has gaps. So each tells what it saw and when,
+the last sign of a run counts against the last proof of its end, and what remains open is unknown. Unknown counts as
+held (docs/invariants.md 1), so "no" is only said with a reason.
 """
 
 from __future__ import annotations

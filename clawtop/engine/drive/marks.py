@@ -1,6 +1,6 @@
 """Marks behind the run's back: what a run learned about a profile counts at once and lands when the store allows it.
 
-No path of a run waits for a mark (threads 57281 and 342; design invariant 2). `note` returns at once; from then on
+No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2). `note` returns at once; from then on
 `overlay` shows the mark, a task per store lands it under the store's lock, and a mark that meets contention is written
 to the spool as well, so that it outlives this process. Whatever becomes of a mark is told as an event.
 

@@ -37,7 +37,7 @@ class EngineSettings:
     """What an operator may set for all runs of a driver.
 
     Attributes:
-        timeouts: what a timeout does to a run (design.md 5); terminal by default.
+        timeouts: what a timeout does to a run (docs/decisions.md 1); terminal by default.
         call: limits of one provider call.
         drain_s: how long closing waits for marks before it spools them.
         turn_s: the limit of a turn where neither the caller nor `agents.defaults.timeoutSeconds` gives one, in seconds.

@@ -1,5 +1,5 @@
 """Where the gateway's token may go: only to the process of the gateway's own lock, run by the state directory's owner,
-and never again to one that refused it (design.md 4.9, 4.12).
+and never again to one that refused it (docs/invariants.md 9, 12).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Request:
 
 
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
-    """The seams for this state directory: whether its pids can be ours is part of them (design.md 4.7)."""
+    """The seams for this state directory: whether its pids can be ours is part of them (docs/invariants.md 7)."""
     unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
     obstacles = (*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ()))
     return replace(machine or Machine(), environment=NamespaceEvidence(obstacles))

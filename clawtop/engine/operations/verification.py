@@ -1,7 +1,7 @@
 """Watching a store after a change: has the gateway taken it in, or put the old values back?
 
 A gateway works from its memory. From 2026.5.18 on it re-reads the store under its lock whenever it writes to it, and
-publishes what it then has (formats.md 2.5): a later write of its own that kept our values proves that it has them.
+publishes what it then has (docs/formats.md 2.5): a later write of its own that kept our values proves that it has them.
 2026.3 does not publish, so there only a reload or a restart makes it see anything.
 """
 

@@ -1,4 +1,4 @@
-"""The registry of active prompt holders: at most one run of clawtop prompts a session at a time (design invariant 1).
+"""The registry of active prompt holders: at most one run of clawtop prompts a session at a time (docs/invariants.md 1).
 
 Across tasks, threads and processes of one host. The rules are `core.admission`; the records are `store.holders`. A
 `PromptRegistry` belongs to one event loop. No call blocks a thread: an attempt on a record that another process is

@@ -1,6 +1,6 @@
 """Generations A and B: an agent's store is JSON in its directory, under OpenClaw's lock file.
 
-An agent sees the main agent's store under its own (formats.md 2.1).
+An agent sees the main agent's store under its own (docs/formats.md 2.1).
 """
 
 from __future__ import annotations

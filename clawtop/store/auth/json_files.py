@@ -1,4 +1,4 @@
-"""Reading the auth store of generations A and B, merged and inherited as OpenClaw does it (formats.md 1, 2.1, 2.2).
+"""The auth store of generations A and B, merged and inherited as OpenClaw does it (docs/formats.md 1, 2.1, 2.2).
 
 A keeps everything in auth-profiles.json. B keeps `order`, `lastGood` and `usageStats` in auth-state.json, whose
 entries win, each as a whole, over what stands embedded in auth-profiles.json. An agent sees the main agent's store

@@ -1,6 +1,6 @@
 """The lock of one auth store, generations A and B: waited for politely, held briefly, never taken from a live owner.
 
-OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (formats.md 3). So
+OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (docs/formats.md 3). So
 our waiting polls at growing intervals, which leaves the lock free for a part of the time however many of us there
 are, and a process that has just released it rests for as long as it held it. Who has waited for a while asks more
 often again: that bounds the longest wait among many.

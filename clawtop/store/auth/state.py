@@ -1,7 +1,7 @@
 """The changing part of an auth store as values, and a change of values as a change of the JSON that holds them.
 
 Generation A keeps `usageStats`, `order` and `lastGood` in auth-profiles.json; generation B in auth-state.json, whose
-entries win, each as a whole, over what an older generation left embedded in auth-profiles.json (formats.md 2.2).
+entries win, each as a whole, over what an older generation left embedded in auth-profiles.json (docs/formats.md 2.2).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Under the lock the files are read again, only the difference is changed, and the new version replaces the old in one
 step, with its owner, mode, ACLs and extended attributes. Generation A writes auth-profiles.json; generation B writes
 auth-state.json and never the credentials. A store that is not there is never created, and after writing the file is
-read once more, because 2026.3's lock can lose an update (formats.md 3).
+read once more, because 2026.3's lock can lose an update (docs/formats.md 3).
 """
 
 from __future__ import annotations

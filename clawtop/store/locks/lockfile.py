@@ -1,7 +1,7 @@
 """Reading a lock file: strictly, bounded, and never through a symlink.
 
-All of OpenClaw's locks are one JSON object (formats.md 3 and 4). Whitespace after it is part of the format: 2026.9.6
-hides an ownership nonce there.
+All of OpenClaw's locks are one JSON object (docs/formats.md 3 and 4). Whitespace after it is part of the format:
+2026.9.6 hides an ownership nonce there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OpenClaw's lock files: publish, prove, release, break (formats.md 3 and 4).
+"""OpenClaw's lock files: publish, prove, release, break (docs/formats.md 3 and 4).
 
 A lock is published together with its content, in one step: the content is written and flushed under a temporary name
 and then linked to the lock's name. A crash at any instant so leaves either no lock or one that every OpenClaw version
@@ -72,7 +72,7 @@ class Proposal:
         """Write the content of the lock-to-be beside `path`. OSError where the directory refuses it.
 
         `durable` flushes it to the disk. Session locks need no flush: after a power failure every OpenClaw version
-        removes an empty or garbled one by itself (formats.md 4), and a run takes and gives back several a second.
+        removes an empty or garbled one by itself (docs/formats.md 4), and a run takes and gives back several a second.
         """
         self.path = path
         self.content = lock_content(payload, newline=newline)

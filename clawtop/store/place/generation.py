@@ -1,5 +1,5 @@
 """Which of OpenClaw's storage generations a state directory is: by what is authoritative in it, never by a file's
-existence alone (formats.md 0 and 1).
+existence alone (docs/formats.md 0 and 1).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where everything is: the state directory, its agents and its locks, found by OpenClaw's own rules (formats.md 1)."""
+"""The state directory, its agents and its locks, found by OpenClaw's own rules (docs/formats.md 1)."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Layout:
         return None if self.foreign_roots else Path(normal)
 
     def resolve_inside(self, path: str | Path) -> Path:
-        """`path` after realpath, if it may be used (design.md 4.11).
+        """`path` after realpath, if it may be used (docs/invariants.md 11).
 
         Raises:
             RefusedError: it is not a regular file of a known kind inside a discovered agent or sessions directory.

@@ -1,6 +1,6 @@
 """A transcript as a conversation: which messages a prompt holds, and the entry that the next one continues.
 
-Entries form a tree by `parentId`; the branch that counts is the one that ends in the file's last entry (formats.md 5).
+Entries form a tree by `parentId`; the one that ends in the file's last entry counts (docs/formats.md 5).
 """
 
 from __future__ import annotations

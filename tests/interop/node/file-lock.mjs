@@ -1,4 +1,4 @@
-// OpenClaw's public file lock, with the options of its auth store (formats.md 3).
+// OpenClaw's public file lock, with the options of its auth store (docs/formats.md 3).
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 

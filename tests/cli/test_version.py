@@ -1,0 +1,56 @@
+"""`clawtop --version` names the commit of a build or of a checkout."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clawtop import __version__
+from clawtop.cli.main import run
+from clawtop.cli.version import version_line
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    made = tmp_path / "clawtop"
+    made.mkdir()
+    return made
+
+
+def test_neither_a_build_nor_a_checkout(package: Path) -> None:
+    assert version_line(package) == f"clawtop {__version__}"
+
+
+def test_a_build_wrote_its_commit_down(package: Path) -> None:
+    (package / "commit.txt").write_text("1a2b3c4d5e6f+\n")
+    assert version_line(package) == f"clawtop {__version__} (1a2b3c4d5e6f+)"
+
+
+def test_a_file_that_is_not_ours_is_no_commit(package: Path) -> None:
+    (package / "commit.txt").write_bytes(b"\xff\x1b[2J")
+    assert version_line(package) == f"clawtop {__version__}"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_checkout_names_where_it_stands_and_whether_it_changed(package: Path) -> None:
+    def git(*words: str) -> str:
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false")
+        command = ["git", *identity, "-C", str(package.parent), *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    (package / "a.py").write_text("1\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    commit = git("rev-parse", "HEAD")[:12]
+    assert version_line(package) == f"clawtop {__version__} ({commit})"
+    (package / "a.py").write_text("2\n")
+    assert version_line(package) == f"clawtop {__version__} ({commit}+)"
+
+
+def test_the_option_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith(f"clawtop {__version__}")
