@@ -284,6 +284,7 @@ DOORLESS = {
     "ui/terminal_output.py": "the same",
     "engine/prompt/process_title.py": "this process's own command line",
     "cli/export.py": "pages of the package itself",
+    "cli/version.py": "the same",
     "cli/main.py": "/dev/null in the place of a closed pipe",
 }
 """Where a file may be opened without the door, and why."""

@@ -7,17 +7,14 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
 from clawtop.core.model import Session, Snapshot
 from clawtop.ui.preparation import LARGE, Preparation
-from clawtop.view.facts import Facts
-from tests.support.clocks import ManualClock, settle
-from tests.support.worlds import CALM
+from clawtop.view.facts import Facts, Memory
+from tests.support.clocks import settle
+from tests.support.worlds import CALM, NOW
 
 pytestmark = pytest.mark.anyio
 
@@ -31,19 +28,13 @@ def large(number: int) -> Snapshot:
 
 @dataclass
 class Screen:
-    """What a preparation asks of the app: its view is prepared when `gate` opens."""
+    """Whoever shows what was prepared; preparing lasts until `gate` opens."""
 
     gate: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     adopted: list[int] = field(default_factory=list)
-    clock: ManualClock = field(default_factory=ManualClock)
-    options: Any = field(default_factory=lambda: SimpleNamespace(agent=None, zone=UTC))
 
-    @property
-    def view(self) -> Screen:
-        return self
-
-    def prepare(self, _env: object) -> None:
+    def prepare(self, _facts: Facts) -> None:
         self.begun.set()
         assert self.gate.wait(30)
 
@@ -51,9 +42,13 @@ class Screen:
         self.adopted.append(facts.snapshot.number)
 
 
+def judged(snapshot: Snapshot, memory: Memory) -> Facts:
+    return Facts(snapshot, NOW, memory=memory)
+
+
 @asynccontextmanager
 async def preparing(screen: Screen) -> AsyncIterator[Preparation]:
-    preparation = Preparation(cast("Any", screen))
+    preparation = Preparation(judge=judged, prepare=screen.prepare, adopt=screen.adopt)
     task = asyncio.create_task(preparation.run())
     try:
         yield preparation
