@@ -52,8 +52,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       runner, chain: one model, then the next; attempt, candidates, marks, leftovers
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
                       anthropic, openai
-    prompt/           registry: one prompt holder per session; holder, fork, foreign, session_lock, process_title,
-                      lane_scheduler: session lane, then global lane; recoverer: stuck sessions
+    prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
+                      process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene: freeing one, stage by stage
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;

@@ -20,6 +20,7 @@ from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.store.own.holders import read_holders
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
+from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio
 
@@ -123,8 +124,8 @@ async def test_without_a_holder_the_stuck_work_may_go_on_at_once(registry: Promp
 
 async def test_a_session_that_a_drain_keeps_closed_is_not_entered(registry: PromptRegistry, session: Path) -> None:
     now = SystemClock().now_ms()
-    closing = Closing("d1", registry.records().presence.member, 1, now, now + 600_000)
-    registry.records().apply(str(session.resolve()), Close(closing), now)
+    closing = Closing("d1", holder_records(registry).presence.member, 1, now, now + 600_000)
+    holder_records(registry).apply(str(session.resolve()), Close(closing), now)
     recovered = await recoverer(registry, max_wait_ms=20).recover(work(session, Activity()))
     assert recovered.plan.plan is Plan.FORK
     assert recovered.holder is not None

@@ -18,6 +18,7 @@ from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
 from clawtop.store.own.holders import Word, read_admissions, read_holders, tell
 from tests.engine.other_process import other_process
+from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio
 
@@ -234,7 +235,7 @@ async def test_a_busy_record_does_not_hold_up_the_loop(
 ) -> None:
     """While another process changes the record, phases are written later and a release is finished behind the run."""
     holder = await take(registry, session)
-    apply, busy = registry.records().apply, [3]
+    apply, busy = holder_records(registry).apply, [3]
 
     def sometimes(*arguments: object) -> object:
         if busy[0]:
@@ -242,7 +243,7 @@ async def test_a_busy_record_does_not_hold_up_the_loop(
             return None
         return apply(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry.records(), "apply", sometimes)
+    monkeypatch.setattr(holder_records(registry), "apply", sometimes)
     for phase in ("prompting", "streaming"):
         holder.set_phase(phase)
     holder.set_profile("anthropic:two")
@@ -258,8 +259,8 @@ async def test_a_cancelled_release_still_releases(
     registry: PromptRegistry, session: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = await take(registry, session)
-    apply, busy = registry.records().apply, [True]
-    monkeypatch.setattr(registry.records(), "apply", lambda *arguments: None if busy[0] else apply(*arguments))
+    apply, busy = holder_records(registry).apply, [True]
+    monkeypatch.setattr(holder_records(registry), "apply", lambda *arguments: None if busy[0] else apply(*arguments))
     releasing = asyncio.create_task(holder.release())
     await settle()
     releasing.cancel()
@@ -290,7 +291,7 @@ async def test_an_openclaw_run_counts_as_a_holder(registry: PromptRegistry, sess
 
 
 async def test_a_drained_session_is_closed_to_new_runs(registry: PromptRegistry, session: Path) -> None:
-    records = registry.records()
+    records = holder_records(registry)
     closing = Closing("d1", records.presence.member, 7, CLOCK.now_ms(), CLOCK.now_ms() + 600_000)
     records.apply(str(session.resolve()), Close(closing), CLOCK.now_ms())
     with pytest.raises(SessionContendedError, match="drain d1"):
@@ -366,15 +367,15 @@ async def test_a_run_that_is_asked_to_stop_is_cancelled(registry: PromptRegistry
         await asyncio.sleep(0.001)
     holding = states[0].holder
     assert holding is not None
-    tell(registry.records().directory, holding.who, Word.WAKE)
+    tell(holder_records(registry).directory, holding.who, Word.WAKE)
     await asyncio.sleep(0.01)
     assert not running.done(), "a wake-up that comes late is not an order to stop"
-    tell(registry.records().directory, holding.who, Word.STOP)
+    tell(holder_records(registry).directory, holding.who, Word.STOP)
     async with asyncio.timeout(5):
         await asyncio.wait({running})
     assert running.cancelled()
     assert read_admissions(session.parent.parent) == ()
-    tell(registry.records().directory, holding.who, Word.STOP)
+    tell(holder_records(registry).directory, holding.who, Word.STOP)
 
 
 async def test_a_run_may_stop_in_its_own_way_once(registry: PromptRegistry, session: Path) -> None:

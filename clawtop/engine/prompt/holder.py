@@ -18,6 +18,12 @@ class Registry(Protocol):
     def describe(self, path: str, request: Describe) -> bool:
         """Write phase and profile; False while the record is busy."""
 
+    async def describe_later(self, path: str, request: Describe) -> bool:
+        """The same where it takes a while."""
+
+    async def assert_held(self, path: str, token: str) -> None:
+        """Raises SessionTakeoverError when the session is no longer held for certain."""
+
     async def busy_pause(self) -> None:
         """Wait a moment for a busy record."""
 
@@ -89,9 +95,17 @@ class Holder:
 
     async def _say_later(self) -> None:
         """Write the latest words as soon as the record is free."""
-        while not (self.released or self._registry.describe(self.record, self._said)):
-            await self._registry.busy_pause()
+        while not self.released:
+            said = self._said
+            if not await self._registry.describe_later(self.record, said):
+                await self._registry.busy_pause()
+            elif said is self._said:
+                break
         self._speaking = False
+
+    async def assert_held(self) -> None:
+        """Raises SessionTakeoverError when the session is no longer ours for certain: nothing may be written then."""
+        await self._registry.assert_held(self.record, self.token)
 
     async def release(self, how: str = "completed") -> None:
         """Give the prompt back; `how`: completed, error, cancelled or takeover. Does nothing the second time.

@@ -145,7 +145,7 @@ class Recoverer:
         first_seen = self._clock.now_ms()
         deadline = self._clock.monotonic() + self._max_wait_ms / 1000
         while True:
-            plan = self._plan(work, report, first_seen)
+            plan = await self._plan(work, report, first_seen)
             self._tell(EventKind.RECOVERY, work, f"recovery: {plan.plan}: {plan.why}", plan.plan)
             if plan.plan is Plan.NOTHING:
                 return Recovered(plan)
@@ -153,15 +153,17 @@ class Recoverer:
             if holder is not None:
                 return Recovered(plan, holder)
 
-    def _plan(self, work: SessionWork, report: AttentionReport, first_seen: int) -> RecoveryPlan:
+    async def _plan(self, work: SessionWork, report: AttentionReport, first_seen: int) -> RecoveryPlan:
         now = self._clock.now_ms()
-        plan = plan_recovery(report, self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms)
+        plan = plan_recovery(
+            report, await self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms
+        )
         if plan.plan is Plan.RELEASE and now >= first_seen + self._max_wait_ms:
             return RecoveryPlan(Plan.FORK, "others came first, or a drain keeps the session closed")
         return plan
 
-    def _holder(self, work: SessionWork) -> PromptHolder | None:
-        held = self._registry.holder_of(work.session_file)
+    async def _holder(self, work: SessionWork) -> PromptHolder | None:
+        held = await self._registry.holder_of(work.session_file)
         foreign = None if held is not None or self._foreign is None else self._foreign(work.session_file)
         if foreign is None:
             return held

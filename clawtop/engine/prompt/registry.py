@@ -1,8 +1,8 @@
 """The registry of active prompt holders: at most one run of clawtop prompts a session at a time (docs/invariants.md 1).
 
-Across tasks, threads and processes of one host. The rules are `core.admission`; the records are `store.holders`. A
-`PromptRegistry` belongs to one event loop. No call blocks a thread: an attempt on a record that another process is
-changing is repeated after a millisecond.
+Across tasks, threads and processes of one host, or of several with `engine.etcd`. The rules are
+`core.session.admission`; the records are `PromptRecords`. A `PromptRegistry` belongs to one event loop. No call blocks
+a thread: an attempt on a record that another process is changing is repeated after a millisecond.
 
 Mutable state: `_waiting` (token -> the event of a task that waits here), `_out` (token -> the holder that is out) and
 `_cleanups` (releases that could not be done at once), all touched by the loop's own thread only.
@@ -40,17 +40,9 @@ from clawtop.core.session.admission import (
 )
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.holder import Holder, cancels_current_task, how_of
+from clawtop.engine.prompt.records import FileRecords, PromptRecords
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
-from clawtop.store.own.holders import (
-    HolderRecords,
-    Presence,
-    WakeChannel,
-    Word,
-    canonical,
-    holders_dir,
-    read_holder,
-    tell,
-)
+from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
@@ -97,6 +89,7 @@ class PromptRegistry:
         journal: Journal | None = None,
         max_wait_s: float | None = 300.0,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        records: PromptRecords | None = None,
     ) -> None:
         """Creates nothing yet: `<state>/clawtop/holders/` comes into being with the first acquire.
 
@@ -104,14 +97,13 @@ class PromptRegistry:
             journal: gets an event for each grant, wait, contention and release.
             max_wait_s: bounds a wait that names no deadline, in seconds: OpenClaw's max hold; None: for ever.
             new_id: makes tokens and the ids of forked sessions.
+            records: where the registry is kept; None: files in the state directory.
         """
-        self._directory = holders_dir(os.path.realpath(state_dir))
+        self._records: PromptRecords = records or FileRecords(holders_dir(os.path.realpath(state_dir)))
         self._clock = clock
         self._journal = journal
         self._max_wait_s = max_wait_s
         self._new_id = new_id
-        self._records: HolderRecords | None = None
-        self._channel: WakeChannel | None = None
         self._waiting: dict[str, asyncio.Event] = {}
         self._out: dict[str, Holder] = {}
         self._cleanups: set[asyncio.Task[None]] = set()
@@ -128,10 +120,7 @@ class PromptRegistry:
         """Finish pending releases and close the wake channel. Holders that are still out stay valid."""
         if self._cleanups:
             await settled_within(self._clock, CLOSE_S, set(self._cleanups))
-        if self._channel is not None:
-            asyncio.get_running_loop().remove_reader(self._channel.descriptor)
-            self._channel.close()
-            self._channel = None
+        await self._records.aclose()
 
     # --- acquire -------------------------------------------------------------------------------------------------
 
@@ -177,7 +166,7 @@ class PromptRegistry:
         return holder
 
     async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> Holder:
-        path, who = canonical(session_file), self._claimant(wish)
+        path, who = canonical(session_file), await self._claimant(wish)
         try:
             holding = await self._grant(path, who, wish)
             if foreign is not None:
@@ -193,11 +182,12 @@ class PromptRegistry:
         self._out[who.token] = holder
         return holder
 
-    def _claimant(self, wish: _Wish) -> Claimant:
+    async def _claimant(self, wish: _Wish) -> Claimant:
+        claimed = await self._records.enter(self._hear)
         now = self._clock.now_ms()
         return Claimant(
             token=self._new_id().replace("-", ""),
-            member=self.records().presence.member,
+            member=claimed.member,
             pid=os.getpid(),
             lane=wish.lane,
             run_id=wish.run_id,
@@ -205,7 +195,7 @@ class PromptRegistry:
             session_key=wish.session_key,
             agent=wish.agent,
             deadline=None if wish.deadline is None else now + round((wish.deadline - wish.began) * 1000),
-            wake=self._listen().name,
+            wake=claimed.wake,
         )
 
     async def _grant(self, path: str, who: Claimant, wish: _Wish) -> Holding:
@@ -249,9 +239,20 @@ class PromptRegistry:
     def describe(self, path: str, request: Describe) -> bool:
         """Write a holder's phase and profile; False while another process is at the record."""
         try:
-            return self.records().apply(path, request, self._clock.now_ms()) is not None
+            return self._records.step_now(path, request, self._clock.now_ms()) is not None
         except (OSError, RefusedError):
             return True
+
+    async def describe_later(self, path: str, request: Describe) -> bool:
+        """The same where it takes a while."""
+        try:
+            return await self._records.step(path, request, self._clock.now_ms()) is not None
+        except (OSError, RefusedError):
+            return True
+
+    async def assert_held(self, path: str, token: str) -> None:
+        """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
+        await self._records.assert_held(path, token)
 
     async def busy_pause(self) -> None:
         """Wait a moment for a record that another process is changing."""
@@ -263,24 +264,28 @@ class PromptRegistry:
         Cancellation does not stop it. The end of the process would do it in any case.
         """
         self._out.pop(request.token, None)
-        if not self._leave_now(path, request, who):
+        if not await self._leave_once(path, request, who, at_once=True):
             leaving = self.in_background(self._leave_later(path, request, who))
             await settled_within(self._clock, LEAVE_S, {leaving})
 
     async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
-        while not self._leave_now(path, request, who):
+        while not await self._leave_once(path, request, who, at_once=False):
             await self.busy_pause()
 
-    def _leave_now(self, path: str, request: Leave, who: Claimant) -> bool:
+    async def _leave_once(self, path: str, request: Leave, who: Claimant, *, at_once: bool) -> bool:
+        """Whether the claimant is gone from the record, after one try."""
+        now = self._clock.now_ms()
         try:
-            effects = self.records().apply(path, request, self._clock.now_ms())
+            effects = (
+                self._records.step_now(path, request, now) if at_once else await self._records.step(path, request, now)
+            )
         except (FileNotFoundError, RefusedError):
             return True
         except OSError:
             return False
         if effects is None:
             return False
-        self._spread(effects)
+        await self._spread(effects)
         if any(isinstance(effect, Released) and effect.holding.who.token == who.token for effect in effects):
             self._tell(EventKind.RELEASE, f"{who.run_id} left the prompt: {request.how}", path, who)
         return True
@@ -297,52 +302,37 @@ class PromptRegistry:
     async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
         while True:
             try:
-                effects = self.records().apply(path, request, self._clock.now_ms())
+                effects = await self._records.step(path, request, self._clock.now_ms())
             except OSError as error:
                 raise OperationFailedError(
                     f"the record of the session's holder cannot be written: {error.strerror}",
                     unchanged="nothing was sent and nothing was written",
                 ) from error
             if effects is not None:
-                self._spread(effects)
+                await self._spread(effects)
                 return effects
             if deadline is not None and self._clock.monotonic() >= deadline:
                 raise self._contended(path, "another clawtop process, which is changing the record")
             await self.busy_pause()
 
-    def holder_of(self, session_file: Path) -> PromptHolder | None:
+    async def holder_of(self, session_file: Path) -> PromptHolder | None:
         """Who has the prompt of a session now, in any process."""
-        return read_holder(self._directory, canonical(session_file))
+        return await self._records.holder_of(canonical(session_file))
 
-    def records(self) -> HolderRecords:
-        """The records, entered on first use."""
-        if self._records is None:
-            self._records = HolderRecords(Presence.of(self._directory))
-        return self._records
-
-    def _spread(self, effects: tuple[Effect, ...]) -> None:
+    async def _spread(self, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
             if isinstance(effect, Wake):
                 woken = self._waiting.get(effect.who.token)
                 if woken is not None:
                     woken.set()
                 else:
-                    tell(self._directory, effect.who)
+                    await self._records.tell(effect.who, Word.WAKE)
 
-    def _listen(self) -> WakeChannel:
-        if self._channel is None:
-            self._channel = WakeChannel(self.records().presence)
-            asyncio.get_running_loop().add_reader(self._channel.descriptor, self._hear)
-        return self._channel
-
-    def _hear(self) -> None:
-        if self._channel is None:
-            return
-        for word, token in self._channel.heard():
-            if word is Word.STOP and token in self._out:
-                self._out[token].ask_to_stop()
-            elif word is Word.WAKE and token in self._waiting:
-                self._waiting[token].set()
+    def _hear(self, word: Word, token: str) -> None:
+        if word is Word.STOP and token in self._out:
+            self._out[token].ask_to_stop()
+        elif word is Word.WAKE and token in self._waiting:
+            self._waiting[token].set()
 
     # --- words ---------------------------------------------------------------------------------------------------
 

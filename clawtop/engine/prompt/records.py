@@ -1,0 +1,128 @@
+"""Where the registry of prompt holders is kept: one small protocol, and its first implementation, files on one host."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from clawtop.core.model import PromptHolder
+from clawtop.core.session.admission import Claimant, Effect, Request
+from clawtop.errors import SessionTakeoverError
+from clawtop.store.own.holders import (
+    HolderRecords,
+    Presence,
+    WakeChannel,
+    Word,
+    read_admission,
+    read_holder,
+    record_key,
+    tell,
+)
+from clawtop.text import safe
+
+Hear = Callable[[Word, str], None]
+"""Gets a word for the claimant with this token."""
+
+
+class PromptRecords(Protocol):
+    """Applies `core.session.admission` steps to a session's record, one at a time among all who share the registry.
+
+    `path` is always the canonical path of the session's file on this host.
+    """
+
+    async def enter(self, hear: Hear) -> Claimed:
+        """Make this process known, on first use, and listen for words. Raises RefusedError where that cannot be."""
+
+    def step_now(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+        """One step without waiting; None where somebody else is at the record, or where it takes a while.
+
+        Raises RefusedError, OSError.
+        """
+
+    async def step(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+        """One step; None while somebody else is at the record. Raises as `step_now`."""
+
+    async def tell(self, who: Claimant, word: Word) -> None:
+        """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
+
+    async def holder_of(self, path: str) -> PromptHolder | None:
+        """Who has the prompt of a session now."""
+
+    async def assert_held(self, path: str, token: str) -> None:
+        """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
+
+    async def aclose(self) -> None:
+        """Stop listening. Holders that are still out stay valid for as long as the registry lets them."""
+
+
+class Claimed(Protocol):
+    """This process in a registry: its name, and the channel on which its claimants hear."""
+
+    @property
+    def member(self) -> str: ...
+    @property
+    def wake(self) -> str: ...
+
+
+class FileRecords:
+    """The records in `<state>/clawtop/holders/`: processes of one host, by OS locks that die with them."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory`: `store.own.holders.holders_dir`. Creates nothing before `enter`."""
+        self._directory = directory
+        self._records: HolderRecords | None = None
+        self._channel: WakeChannel | None = None
+
+    @property
+    def member(self) -> str:
+        return self._entered().presence.member
+
+    @property
+    def wake(self) -> str:
+        return self._channel.name if self._channel is not None else ""
+
+    async def enter(self, hear: Hear) -> FileRecords:
+        if self._channel is None:
+            channel = self._channel = WakeChannel(self._entered().presence)
+
+            def listen() -> None:
+                for word, token in channel.heard():
+                    hear(word, token)
+
+            asyncio.get_running_loop().add_reader(channel.descriptor, listen)
+        return self
+
+    def step_now(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+        return self._entered().apply(path, request, now)
+
+    async def step(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+        return self._entered().apply(path, request, now)
+
+    async def tell(self, who: Claimant, word: Word) -> None:
+        tell(self._directory, who, word)
+
+    async def holder_of(self, path: str) -> PromptHolder | None:
+        return read_holder(self._directory, path)
+
+    async def assert_held(self, path: str, token: str) -> None:
+        self._entered().presence.assert_visible()
+        state = read_admission(self._directory, path)
+        if state is None or state.holder is None or state.holder.who.token != token:
+            raise SessionTakeoverError(
+                f"the holder's record of this run is gone: {safe(self._directory / record_key(path))}.json",
+                hint="somebody removed clawtop's registry while it was in use",
+                unchanged="nothing more was written",
+            )
+
+    async def aclose(self) -> None:
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_reader(self._channel.descriptor)
+            self._channel.close()
+            self._channel = None
+
+    def _entered(self) -> HolderRecords:
+        if self._records is None:
+            self._records = HolderRecords(Presence.of(self._directory))
+        return self._records
