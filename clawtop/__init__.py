@@ -12,9 +12,10 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     model             the nouns: Profile, UsageStats, Lock, Session, PromptHolder, Event, Snapshot ...
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
+    conversation      messages, pictures, tool calls; paired and trimmed for a model
     failure/          what failed: classify (the answer), record, signal, status, rules, phrase_tables, billing_tables,
                       phrases, pasted (an error as text), retry_after, provider_time;
-                      engine_reason: the engine's own class, reach and mark
+                      engine_reason: the engine's own class, reach and mark (engine_tables)
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
@@ -33,12 +34,12 @@ store/  the disk: one module per format, nothing else knows it
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
                       json_files, writing: lock, target, update, state, json_edit; databases (C, D); machine
     sessions/         index (sessions.json), rows, entry, tail, trajectory, transcript_end, transcript_write,
-                      conversation, fingerprint
+                      conversation, fingerprint; settings: what a prompt needs of a session
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
     own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, deltas,
                       bundle
-    provider/         for a call: credentials, secrets, model_config
+    provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
     for all           door: the only one who opens a file; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
@@ -49,9 +50,10 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
-                      runner, chain: one model, then the next; attempt, candidates, marks, leftovers
+                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, marks,
+                      leftovers
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
-                      anthropic, openai
+                      anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
                       process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene: freeing one, stage by stage

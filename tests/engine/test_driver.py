@@ -272,7 +272,7 @@ async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: P
         assert asked(reef)[-1] == "kelp:hermit"
 
 
-async def test_an_expired_login_rotates_is_marked_and_sends_nothing(reef: Lab) -> None:
+async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(reef: Lab) -> None:
     first, second = await first_in_order(reef)
     path = reef.world.agent_dir() / "auth-profiles.json"
     store = json.loads(path.read_text())
@@ -292,7 +292,8 @@ async def test_an_expired_login_rotates_is_marked_and_sends_nothing(reef: Lab) -
     await reef.driver.desk.marks.drained()
     assert asked(reef) == [second]
     assert answer.profile == second
-    assert reef.of(EventKind.MARK)[0].reason == "auth"
+    assert [mark.profile for mark in reef.of(EventKind.MARK)] == [second]
+    assert "needs a refresh by OpenClaw" in reef.of(EventKind.FAILURE)[0].text
 
 
 async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_mark(reef: Lab) -> None:

@@ -169,7 +169,7 @@ async def test_html_bodies_of_a_proxy_are_kept_as_words(api: str) -> None:
     ("header", "low", "high"),
     [
         (rate_limited(2.5), 2500, 2500),
-        (rate_limited(date=formatdate(time.time() + 3600, usegmt=True)), 3_590_000, 3_600_000),
+        (rate_limited(date=formatdate(time.time() + 3600, usegmt=True)), 2_000_000, 3_600_000),
         (rate_limited(date=formatdate(0, usegmt=True)), 0, 0),
         (Refuse(429, "x", "y", headers={"retry-after-ms": "1234", "retry-after": "9"}), 1234, 1234),
     ],
@@ -329,8 +329,8 @@ async def test_a_base_url_that_cannot_be_used_is_a_typed_error(api: str, base_ur
 
 async def test_an_unknown_api_kind_sends_nothing() -> None:
     client = ProviderClient(SystemClock())
-    with pytest.raises(ProviderError, match="openai-responses"):
-        await collect(client, Endpoint("reef", "openai-responses", "http://127.0.0.1:9"))
+    with pytest.raises(ProviderError, match="carrier-pigeon"):
+        await collect(client, Endpoint("reef", "carrier-pigeon", "http://127.0.0.1:9"))
 
 
 @BOTH

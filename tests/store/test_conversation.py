@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.conversation import Message
 from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError, UsageError
-from clawtop.store.sessions.conversation import Said, parse_conversation, read_conversation
+from clawtop.store.sessions.conversation import parse_conversation, read_conversation
 from clawtop.store.sessions.entry import add_entry, entry_for
 from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, encoded, header, iso, session_id_for
 
@@ -144,7 +145,7 @@ def test_lone_surrogates_are_escaped_as_javascript_does(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     append(path, [EntryChain(read_conversation(path)).user("\ud83e alone", AT)])
     assert b"\\ud83e alone" in path.read_bytes()
-    assert read_conversation(path).said == (Said("user", "\ud83e alone"),)
+    assert read_conversation(path).said == (Message("user", "\ud83e alone"),)
 
 
 def test_a_half_line_gets_its_end_and_spoils_nothing(tmp_path: Path) -> None:

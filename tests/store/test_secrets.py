@@ -151,7 +151,8 @@ def test_an_expired_credential_says_so(kind: str) -> None:
     raw = {"type": kind, "token": "t-123456", "access": "a-123456", "refresh": "r-123456", "expires": NOW}
     with pytest.raises(SecretUnavailableError, match="expired") as caught:
         credential_of(raw, sources(), NOW, what="x")
-    assert caught.value.expired
+    assert caught.value.expired == (kind == "token")
+    assert ("needs a refresh by OpenClaw" in str(caught.value)) == (kind == "oauth")
 
 
 @pytest.mark.parametrize(

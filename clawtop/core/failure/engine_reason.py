@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from clawtop.core.failure.classify import Kind, classify_failure, marked_reason
+from clawtop.core.failure.engine_tables import CODES, TEXT_LIMIT, WORDS
 from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import Marking
@@ -103,6 +104,9 @@ def reason_of_answer(
         elapsed_s: how long the answer took, in seconds; None: unknown, which counts as at once.
         late_s: from how many seconds on a status of time is believed to mean a timeout.
     """
+    own = _own_reading(status, code, message)
+    if own is not None:
+        return own
     found = classify_failure(ErrorRecord(message=message, status=status, code=code, is_exception=True), provider)
     if found.kind is Kind.CONTEXT_OVERFLOW:
         return FailureReason.CONTEXT_OVERFLOW
@@ -115,6 +119,18 @@ def reason_of_answer(
     if reason is not None:
         return FailureReason.SERVER_ERROR
     return _by_status_alone(status)
+
+
+def _own_reading(status: int | None, code: str | None, message: str) -> FailureReason | None:
+    """What the code or the words say where OpenClaw's classifier takes them for something else (or for nothing)."""
+    named = CODES.get((code or "").strip().lower())
+    if named is not None and not (named is FailureReason.SERVER_ERROR and status is not None):
+        return named
+    text = message[:TEXT_LIMIT].lower()
+    for reason, pattern in WORDS:
+        if pattern.search(text) is not None:
+            return reason
+    return None
 
 
 def _checked(reason: FailureReason | None, status: int | None) -> FailureReason:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.prompting import prepare
 from clawtop.engine.drive.turn import Answer, Turn
 from clawtop.engine.prompt.holder import Holder
-from clawtop.engine.providers.base import Endpoint, Finished, Message, Progress, Prompt
+from clawtop.engine.providers.base import Endpoint, Finished, Progress, Prompt
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
 from clawtop.errors import SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
@@ -55,6 +56,7 @@ class Attempt:
         """
         endpoint = self._endpoint()
         client = await self.desk.client()
+        endpoint = await self.desk.ready(endpoint, client)
         self.turn.enter("locking")
         async with await self._acquired() as holder:
             try:
@@ -119,8 +121,7 @@ class Attempt:
         self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: Holder
     ) -> tuple[str, Finished]:
         desk, turn, model = self.desk, self.turn, self.model
-        said = (*(Message(said.role, said.text) for said in conversation.said), Message("user", turn.asked.message))
-        prompt = Prompt(model.model, said, max_tokens=desk.max_tokens(turn.asked.agent, model))
+        prompt = self._prompt(conversation)
         timeouts = desk.timeouts(turn.asked.agent, model, turn.left_s())
         turn.requests += 1
         name = self.profile.id if self.profile else None
@@ -140,6 +141,17 @@ class Attempt:
                 pieces.append(part.text)
                 turn.said(part.text)
         raise not_the_protocol(model.provider, "the reply has no end")
+
+    def _prompt(self, conversation: Conversation) -> Prompt:
+        """What is sent; what is left out is told first, once for a model."""
+        turn, model = self.turn, self.model
+        prepared = prepare(conversation.said, turn.asked.message, self.desk.prompt_sources(turn, model))
+        if prepared.not_sent and (model, prepared.not_sent) not in turn.left_out:
+            turn.left_out.append((model, prepared.not_sent))
+            words = "; ".join(prepared.not_sent)
+            data = {"not_sent": list(prepared.not_sent)}
+            turn.teller.tell(EventKind.NOTICE, f"not sent: {words}", model=model, data=data)
+        return prepared.prompt
 
     def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation, sent_at: int) -> None:
         """Write the turn; the session's lock is held and nobody else has written."""

@@ -18,6 +18,7 @@ from clawtop.core.locks.limits import NEVER_MS
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
 from clawtop.engine.drive.marks import Marks
+from clawtop.engine.drive.prompting import PromptSources
 from clawtop.engine.drive.turn import Turn
 from clawtop.engine.prompt.foreign import ForeignRuns
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
@@ -29,13 +30,18 @@ from clawtop.store.auth.reader import AuthReader
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.layout import Layout
+from clawtop.store.provider.builtin import BUILTIN
 from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.model_config import ProviderConfig, provider_named, read_providers
+from clawtop.store.provider.network_config import auth_header, network_for
 from clawtop.store.provider.secrets import SecretSources
 
 if TYPE_CHECKING:
+    from clawtop.engine.providers.copilot import CopilotToken
     from clawtop.engine.providers.http import ProviderClient
 
+COPILOT = "github-copilot"
+BEDROCK = "bedrock-converse-stream"
 MODELS_FILE = "models.json"
 MAX_TURN_S = 7 * 24 * 3600.0
 MAX_MODELS_BYTES = 4 * 1024 * 1024
@@ -63,6 +69,7 @@ class Desk:
     _client: ProviderClient | None = field(default=None, repr=False)
     _making: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _schedules: dict[str, Schedule] = field(default_factory=dict, repr=False)
+    _copilot: dict[str, CopilotToken] = field(default_factory=dict, repr=False)
     _providers: dict[str, dict[str, ProviderConfig]] = field(default_factory=dict, repr=False)
 
     async def client(self) -> ProviderClient:
@@ -148,19 +155,61 @@ class Desk:
             ProviderUnknownError: the provider has no base URL.
         """
         config = self.provider(agent, model.provider)
+        account: str | None = None
         if profile is None:
             kind, secret = "api_key", config.secret(self.sources)
         else:
             credential = load_credential(profile, self.sources, self.clock.now_ms())
-            kind, secret = credential.type, credential.secret
+            kind, secret, account = credential.type, credential.secret, credential.account
+        base_url = config.url(self.sources, model.model)
+        what = f"provider {config.id}"
         return Endpoint(
             provider=model.provider,
             api=config.api_of(model.model),
-            base_url=config.url(self.sources),
+            base_url=base_url,
             secret=secret,
             credential_type=kind,
-            headers=config.resolved_headers(self.sources),
+            headers=config.resolved_headers(self.sources, model.model),
             bearer=config.bearer,
+            auth=auth_header(config.request, self.sources, what=what),
+            compat=config.model(model.model).compat,
+            network=network_for(base_url, config.request, self.sources, what=what),
+            account=account,
+        )
+
+    async def ready(self, endpoint: Endpoint, client: ProviderClient) -> Endpoint:
+        """The endpoint with what has to be had first: a short-lived token, a signature.
+
+        Raises ProviderError.
+        """
+        if endpoint.provider == COPILOT and endpoint.secret is not None:
+            from clawtop.engine.providers import copilot
+
+            now = self.clock.now_ms()
+            key = endpoint.secret.reveal()
+            token = self._copilot.get(key)
+            if token is None or not token.is_fresh(now):
+                token = self._copilot[key] = await copilot.exchanged(endpoint, client.fetch, now)
+            return copilot.with_token(endpoint, token, BUILTIN[COPILOT][0])
+        if endpoint.api == BEDROCK and endpoint.secret is None and endpoint.auth is None:
+            from clawtop.engine.providers.bedrock import SigV4, region_of
+
+            region = region_of(endpoint.base_url, self.sources.environ)
+            return replace(endpoint, sign=await asyncio.to_thread(SigV4, region, endpoint.provider))
+        return endpoint
+
+    def prompt_sources(self, turn: Turn, model: ModelRef) -> PromptSources:
+        """What the prompt for a model is made from, beside the conversation."""
+        asked = turn.asked
+        return PromptSources(
+            provider=self.provider(asked.agent, model.provider),
+            model=model,
+            agent=asked.agent,
+            config=self.layout.config.raw or {},
+            settings=asked.settings,
+            context=asked.context,
+            system=asked.system,
+            session_id=turn.session_id,
         )
 
     def origin(self, agent: str, model: ModelRef) -> str:
@@ -172,9 +221,9 @@ class Desk:
             return f"provider:{model.provider}"
 
     def works_without_profile(self, agent: str, provider: str) -> bool:
-        """Whether the configuration itself holds a key, or the provider is a local server that needs none."""
+        """Whether there is a key beside the profiles, or the provider needs none from here."""
         config = self.provider(agent, provider)
-        return bool(config.api_key) or config.is_local
+        return config.has_key(self.sources) or config.api == BEDROCK
 
     def context_window(self, agent: str, model: ModelRef) -> int | None:
         """How many tokens the model takes, where the configuration says so."""

@@ -15,7 +15,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,7 @@ from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
+from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context, session_settings
 from clawtop.text import safe
 
 __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
@@ -62,6 +63,7 @@ class _Wishes:
     model: ModelRef | None
     on_contention: OnContention
     timeout_s: float | None
+    system: str | None
 
 
 class Driver:
@@ -164,6 +166,7 @@ class Driver:
         model: ModelRef | None = None,
         on_contention: OnContention = OnContention.WAIT,
         timeout: float | None = None,
+        system: str | None = None,
     ) -> Drive:
         """Begin a turn; needs a running event loop.
 
@@ -171,12 +174,13 @@ class Driver:
             session: a key, or a transcript's file (`session_choice.choose_session`).
             lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
             model: the model to ask first; default: the agent's.
-            timeout: seconds for the whole turn, waiting included.
+            timeout: seconds for the whole turn, waiting included; default: `agents.defaults.timeoutSeconds`, else 600.
+            system: a system prompt, in place of the one that OpenClaw sent in the session's last run.
         """
         self.adopt_marks()
         run = Drive(uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
-        wishes = _Wishes(agent, lane, model, on_contention, timeout)
+        wishes = _Wishes(agent, lane, model, on_contention, timeout, system)
         work = self._turn(run, session, message, wishes)
         task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
         task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
@@ -189,7 +193,8 @@ class Driver:
         choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
         if not message.strip():
             raise UsageError("the message is empty")
-        asked = self._asked(run.run_id, choice, message, wishes)
+        settings, context = await asyncio.to_thread(_kept_about, choice)
+        asked = replace(self._asked(run.run_id, choice, message, wishes, settings), settings=settings, context=context)
         if choice.row is None:
             make_sessions_dir(choice.agent.sessions_dir)
         teller = Teller(
@@ -267,10 +272,12 @@ class Driver:
         more = call.number < call.total
         return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
 
-    def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> Asked:
+    def _asked(
+        self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes, settings: SessionSettings
+    ) -> Asked:
         configured = choice.agent.models
         primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
-        models = fallback.candidates(wishes.model, fallbacks=fallbacks, primary=primary)
+        models = fallback.candidates(wishes.model or settings.model, fallbacks=fallbacks, primary=primary)
         if not models:
             raise UsageError(
                 f"agent {safe(choice.agent.id, 60)} has no model",
@@ -292,6 +299,7 @@ class Driver:
             compaction_count=(row.compaction_count if row is not None else None) or 0,
             new_session=row is None,
             cwd=_workspace(self.layout, choice),
+            system=wishes.system,
         )
 
     # --- afterwards ----------------------------------------------------------------------------------------------
@@ -351,6 +359,12 @@ class Driver:
 def _place(lane: str) -> str:
     """The global lane for a turn's lane: cron, subagent and nested work has its own, everything else is main."""
     return global_lane(lane) if lane in _GLOBAL_LANES or lane.startswith(f"{NESTED}:") else MAIN
+
+
+def _kept_about(choice: SessionChoice) -> tuple[SessionSettings, RunContext]:
+    """What OpenClaw keeps about a session, and what it sent in its last run."""
+    settings = session_settings(choice.agent, choice.key) if choice.row and choice.key else SessionSettings()
+    return settings, run_context(str(choice.file))
 
 
 def _workspace(layout: Layout, choice: SessionChoice) -> str:

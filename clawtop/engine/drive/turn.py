@@ -13,6 +13,7 @@ from clawtop.core.session.admission import OnContention
 from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem, Teller
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError
+from clawtop.store.sessions.settings import RunContext, SessionSettings
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
 """Phases in which the reply is complete already: there is nothing left to rotate away from."""
@@ -35,6 +36,8 @@ class Asked:
         pin: the auth profile that the session is pinned to.
         compaction_count: how often OpenClaw compacted the session.
         cwd: the workspace that a new transcript names.
+        system: a system prompt in place of the session's own.
+        settings, context: what OpenClaw keeps about the session, and what it sent in its last run.
     """
 
     run_id: str
@@ -50,6 +53,9 @@ class Asked:
     compaction_count: int = 0
     new_session: bool = False
     cwd: str = ""
+    system: str | None = None
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    context: RunContext = field(default_factory=RunContext)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Turn:
         requests: provider requests so far.
         streamed: characters of the reply that the running attempt has given out.
         endpoint_failures: origin -> failures in a row that were the endpoint's; one answer of it ends the row.
+        left_out: what was not sent, by model, as it was told.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
@@ -110,6 +117,7 @@ class Turn:
     endpoint_failures: dict[str, int] = field(default_factory=dict)
     reasons: list[FailureReason] = field(default_factory=list)
     overflowed: int = 0
+    left_out: list[tuple[ModelRef, tuple[str, ...]]] = field(default_factory=list)
 
     def enter(self, phase: str) -> None:
         """Say where the run is."""

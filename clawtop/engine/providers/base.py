@@ -10,7 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult, merged
+from clawtop.store.provider.network_config import DIRECT, Network
 from clawtop.store.provider.secrets import Secret
+
+__all__ = ["Block", "Image", "Message", "Network", "Text", "ToolCall", "ToolResult", "merged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,67 +37,6 @@ class Timeouts:
 
 
 # --- what is asked -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Words."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """A picture: its MIME type and its bytes in base64."""
-
-    mime: str
-    data: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """The assistant's call of a tool."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What a tool gave back for the call `id`."""
-
-    id: str
-    name: str
-    text: str
-    is_error: bool = False
-
-
-Block = Text | Image | ToolCall | ToolResult
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a prompt. `role` is "user" or "assistant"; tool results are the user's, as on most wires."""
-
-    role: str
-    content: str | tuple[Block, ...]
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """The content as blocks; empty texts are left out."""
-        if isinstance(self.content, str):
-            return (Text(self.content),) if self.content else ()
-        return tuple(block for block in self.content if not isinstance(block, Text) or block.text)
-
-    @property
-    def is_plain(self) -> bool:
-        """Only words, so that the wires' plain form serves."""
-        return isinstance(self.content, str) or all(isinstance(block, Text) for block in self.content)
-
-    @property
-    def text(self) -> str:
-        return "\n\n".join(block.text for block in self.blocks if isinstance(block, Text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +68,6 @@ class Prompt:
             if isinstance(block, ToolCall | ToolResult) and block.name
         )
         return tuple(dict.fromkeys(names))
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """How the connection is made. Equal values share a connection pool.
-
-    Attributes:
-        ca, cert, key: PEM texts or paths; `passphrase` opens the key. Secrets stay out of representations.
-        server_name: the name that the certificate must have, where it is not the URL's.
-        insecure: the certificate is not checked, because the configuration says so.
-        proxy: the proxy's URL; None: none.
-    """
-
-    ca: str | None = field(default=None, repr=False)
-    cert: str | None = field(default=None, repr=False)
-    key: str | None = field(default=None, repr=False)
-    passphrase: str | None = field(default=None, repr=False)
-    server_name: str | None = None
-    insecure: bool = False
-    proxy: str | None = field(default=None, repr=False)
-
-
-DIRECT = Network()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,23 +196,6 @@ class Api(Protocol):
 
     def decoder(self, endpoint: Endpoint) -> Decoder:
         """A fresh decoder for one reply."""
-
-
-def merged(messages: Iterable[Message]) -> list[Message]:
-    """Messages as all wires want them: neighbours of one role joined, empty ones left out."""
-    turns: list[Message] = []
-    for message in messages:
-        if not message.blocks:
-            continue
-        if turns and turns[-1].role == message.role:
-            before = turns[-1]
-            if before.is_plain and message.is_plain:
-                turns[-1] = Message(message.role, f"{before.text}\n\n{message.text}")
-            else:
-                turns[-1] = Message(message.role, (*before.blocks, *message.blocks))
-        else:
-            turns.append(message)
-    return turns
 
 
 def joined_url(base_url: str, path: str) -> str:

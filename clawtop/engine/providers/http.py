@@ -33,6 +33,7 @@ from clawtop.engine.providers.base import (
     TextDelta,
     Timeouts,
 )
+from clawtop.engine.providers.bedrock import BedrockConverse, EventStreamFrames
 from clawtop.engine.providers.errors import (
     ErrorKind,
     ProviderError,
@@ -44,10 +45,33 @@ from clawtop.engine.providers.errors import (
     not_the_protocol,
 )
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
+from clawtop.engine.providers.google import GoogleGenerativeAi, GoogleVertex
 from clawtop.engine.providers.network import tls_context
+from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
+from clawtop.engine.providers.responses import AzureResponses, CodexResponses, OpenAiResponses
 
-APIS: Mapping[str, Api] = {api.kind: api for api in (AnthropicMessages(), OpenAiCompletions())}
+_SPOKEN: tuple[Api, ...] = (
+    AnthropicMessages(),
+    OpenAiCompletions(),
+    OpenAiResponses(),
+    AzureResponses(),
+    CodexResponses(),
+    GoogleGenerativeAi(),
+    GoogleVertex(),
+    Ollama(),
+    BedrockConverse(),
+)
+ALIASES: Mapping[str, str] = {
+    "github-copilot": "openai-completions",
+    "openai-chatgpt-responses": "openai-codex-responses",
+    "mistral-conversations": "openai-completions",
+}
+"""Other names that versions of OpenClaw give the same wires."""
+APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
+    alias: api for alias, kind in ALIASES.items() for api in _SPOKEN if api.kind == kind
+}
+FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
 DRAIN_SECONDS = 0.1
 CLOSING_SECONDS = 0.5
@@ -100,6 +124,24 @@ class ProviderClient:
         except (httpx.InvalidURL, ValueError) as error:
             raise not_spoken(endpoint.provider, f"the base URL or a header cannot be used: {error}") from None
 
+    async def fetch(self, endpoint: Endpoint, url: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
+        """One small GET over the connections of `endpoint`: status, headers, and the beginning of the body.
+
+        Raises ProviderError. For exchanges of tokens; `timeouts` are short and fixed.
+        """
+        limits = _Limits(endpoint.provider, FETCH_TIMEOUTS, self._clock)
+        try:
+            client = self._client(endpoint)
+            request = client.build_request("GET", url, headers=headers, extensions={"trace": limits.on_trace})
+            async with limits.until_answer(self._connecting):
+                response = await client.send(request, stream=True)
+            try:
+                return response.status_code, dict(response.headers), await _excerpt(response, limits)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            raise _broken(endpoint.provider, error) from None
+
     def _client(self, endpoint: Endpoint) -> httpx.AsyncClient:
         network = endpoint.network
         if network not in self._clients:
@@ -142,6 +184,7 @@ class ProviderClient:
         self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: _Limits
     ) -> AsyncIterator[ReplyPart]:
         provider = endpoint.provider
+        limits.stands()
         if not response.is_success:
             body = await _excerpt(response, limits)
             now, took = self._clock.now_ms(), limits.elapsed()
@@ -203,7 +246,7 @@ async def _events(
         raise not_the_protocol(endpoint.provider, str(error)) from None
 
 
-FRAMINGS: dict[str, type[Frames]] = {}
+FRAMINGS: Mapping[str, type[Frames]] = {BedrockConverse.kind: EventStreamFrames}
 """Api kinds whose bodies are framed in a way of their own."""
 
 
@@ -305,6 +348,12 @@ class _Limits:
             raise self._expired() from None
         finally:
             self._waiting = None
+
+    def stands(self) -> None:
+        """The answer began, over a connection that may have stood before."""
+        if self._phase == "connect":
+            self._phase = "first-byte"
+            self._content_end = self._at(self._timeouts.first_byte)
 
     def got_content(self) -> None:
         """The reply went on."""

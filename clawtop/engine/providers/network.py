@@ -7,8 +7,8 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from clawtop.engine.providers.base import Network
 from clawtop.store.atomic import write_new
+from clawtop.store.provider.network_config import Network
 
 PEM = "-----BEGIN"
 
@@ -32,9 +32,8 @@ def tls_context(network: Network) -> ssl.SSLContext:
         context = ssl.create_default_context()
         context.load_default_certs()
         _trust_public(context)
-        for part in (network.ca or "").split("\0"):
-            if part:
-                _add_authority(context, part)
+        for part in network.ca:
+            _add_authority(context, part)
         if network.cert:
             _add_identity(context, network)
     except (OSError, ssl.SSLError) as error:

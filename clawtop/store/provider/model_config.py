@@ -9,37 +9,37 @@ from urllib.parse import urlsplit
 
 from clawtop.core.model import Problem
 from clawtop.errors import ClawtopError
-from clawtop.store.provider.secrets import SHORTHAND, Secret, SecretSources, config_secret, expanded, resolved
+from clawtop.store.provider.builtin import BUILTIN, ENV_KEYS, MODEL_RULES, OWN_HOST_ONLY, ModelRule
+from clawtop.store.provider.network_config import LOOPBACK
+from clawtop.store.provider.secrets import SHORTHAND, Secret, SecretSources, config_secret, expanded, filled, resolved
 from clawtop.text import safe
 
 DEFAULT_API = "openai-completions"
 """A provider with a base URL but no `api` speaks this (docs gateway/config-tools, 2026.5.20)."""
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-KNOWN: Mapping[str, tuple[str, str]] = {
-    "anthropic": ("https://api.anthropic.com", "anthropic-messages"),
-    "cerebras": ("https://api.cerebras.ai/v1", DEFAULT_API),
-    "deepseek": ("https://api.deepseek.com", DEFAULT_API),
-    "groq": ("https://api.groq.com/openai/v1", DEFAULT_API),
-    "mistral": ("https://api.mistral.ai/v1", DEFAULT_API),
-    "openai": ("https://api.openai.com/v1", DEFAULT_API),
-    "openrouter": ("https://openrouter.ai/api/v1", DEFAULT_API),
-    "together": ("https://api.together.xyz/v1", DEFAULT_API),
-    "xai": ("https://api.x.ai/v1", DEFAULT_API),
-}
-"""Public addresses of providers that OpenClaw knows without configuration."""
-
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One model of a provider: its own api and output cap, where the config gives them."""
+    """One model of a provider, as far as the config describes it.
+
+    Attributes:
+        context_window: in tokens; `max_tokens` caps its output.
+        inputs: what it takes ("text", "image"); None: not said.
+        cost: USD for a million tokens: input, output, cacheRead, cacheWrite.
+        compat: what its server does differently from the api.
+    """
 
     id: str
     api: str | None = None
     max_tokens: int | None = None
     base_url: str | None = None
     context_window: int | None = None
+    headers: Mapping[str, object] = field(default_factory=dict, repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    compat: Mapping[str, Any] = field(default_factory=dict)
+    reasoning: bool | None = None
+    inputs: tuple[str, ...] | None = None
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class ProviderConfig:
     bearer: bool = False
     api_key: object = field(default=None, repr=False)
     headers: Mapping[str, object] = field(default_factory=dict, repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def is_local(self) -> bool:
@@ -71,13 +73,27 @@ class ProviderConfig:
         except ValueError:
             return False
 
+    def model(self, name: str) -> ModelEntry:
+        """What is known of one model; a bare entry where that is nothing."""
+        return self.models.get(name) or ModelEntry(name)
+
     def api_of(self, model: str) -> str:
-        entry = self.models.get(model)
-        return (entry and entry.api) or self.api
+        """The wire that a model speaks: its own, the rule for its name, or the provider's."""
+        rule = self._rule(model)
+        return self.model(model).api or (rule.api if rule is not None else self.api)
 
     def base_url_of(self, model: str) -> str:
-        entry = self.models.get(model)
-        return (entry and entry.base_url) or self.base_url
+        """Where a model is: its own address, the rule's for its name, or the provider's."""
+        rule = self._rule(model)
+        own = self.model(model).base_url
+        return own or (rule.base_url if rule is not None and rule.base_url else self.base_url)
+
+    def _rule(self, model: str) -> ModelRule | None:
+        """The rule of a built-in provider that serves several apis, at its own address."""
+        builtin = BUILTIN.get(self.id)
+        if builtin is None or builtin[0] != self.base_url or self.api != builtin[1]:
+            return None
+        return next((rule for rule in MODEL_RULES.get(self.id, ()) if model.startswith(rule.prefixes)), None)
 
     def context_window_of(self, model: str) -> int | None:
         entry = self.models.get(model)
@@ -88,24 +104,36 @@ class ProviderConfig:
         return (entry and entry.max_tokens) or self.max_tokens
 
     def secret(self, sources: SecretSources) -> Secret | None:
-        """The provider's own key, for runs without an auth profile; None when the config has none.
+        """The provider's own key, the config's or the environment's, for runs without an auth profile; None without.
 
         Raises:
             SecretUnavailableError: it has one that cannot be resolved here.
         """
-        return config_secret(self.api_key, sources, what=f"provider {self.id}") if self.api_key else None
+        if self.api_key:
+            return config_secret(self.api_key, sources, what=f"provider {self.id}")
+        name = self._key_variable(sources)
+        return Secret(sources.environ[name]) if name is not None else None
 
-    def resolved_headers(self, sources: SecretSources) -> dict[str, str]:
-        """The configured headers with references resolved.
+    def has_key(self, sources: SecretSources) -> bool:
+        """Whether a run without an auth profile has a key, or needs none."""
+        return bool(self.api_key) or self.is_local or self._key_variable(sources) is not None
+
+    def _key_variable(self, sources: SecretSources) -> str | None:
+        return next((name for name in ENV_KEYS.get(self.id, ()) if sources.environ.get(name)), None)
+
+    def resolved_headers(self, sources: SecretSources, model: str = "") -> dict[str, str]:
+        """The configured headers, the model's own over the provider's, with references resolved.
 
         Raises:
             SecretUnavailableError: one of them cannot be resolved here.
         """
-        return {name: self._header(name, value, sources) for name, value in self.headers.items()}
+        headers = {**self.headers, **self.model(model).headers}
+        return {name: self._header(name, value, sources) for name, value in headers.items()}
 
-    def url(self, sources: SecretSources) -> str:
-        """The base URL with the variables in it replaced. Raises SecretUnavailableError when one is not set."""
-        return expanded(self.base_url, sources, what=f"the base URL of provider {self.id}")
+    def url(self, sources: SecretSources, model: str = "") -> str:
+        """A model's base URL with the variables in it replaced. Raises SecretUnavailableError when one is not set."""
+        what = f"the base URL of provider {self.id}"
+        return filled(expanded(self.base_url_of(model), sources, what=what), sources, what=what)
 
     def _header(self, name: str, value: object, sources: SecretSources) -> str:
         what = f"header {name} of provider {self.id}"
@@ -128,12 +156,16 @@ def read_providers(
     """
     problems: list[Problem] = []
     merged: dict[str, dict[str, Any]] = {
-        name: {"baseUrl": base_url, "api": api} for name, (base_url, api) in KNOWN.items()
+        name: {"baseUrl": base_url, "api": api} for name, (base_url, api) in BUILTIN.items()
     }
     for where, document in (("openclaw.json", _section(config, "models")), ("models.json", models_json or {})):
         for name, raw in _section(document, "providers").items():
             if isinstance(raw, Mapping):
-                merged.setdefault(name, {}).update({k: v for k, v in raw.items() if v not in (None, "", [], {})})
+                given = {k: v for k, v in raw.items() if v not in (None, "", [], {})}
+                into = merged.setdefault(name, {})
+                if "baseUrl" in given and "api" not in given and into.get("api") in OWN_HOST_ONLY:
+                    into["api"] = DEFAULT_API
+                into.update(given)
             else:
                 problems.append(
                     Problem("provider-malformed", f"{where}: models.providers.{safe(name, 60)}", "not an object")
@@ -175,6 +207,8 @@ def _provider(name: str, raw: Mapping[str, Any]) -> ProviderConfig:
         bearer=raw.get("authHeader") is True,
         api_key=raw.get("apiKey"),
         headers={**_section(raw, "headers"), **_section(request, "headers")},
+        params=_section(raw, "params"),
+        request=request,
     )
 
 
@@ -187,7 +221,17 @@ def _model(raw: object) -> ModelEntry | None:
         _whole(raw.get("maxTokens")),
         _text(raw.get("baseUrl")),
         _whole(raw.get("contextTokens")) or _whole(raw.get("contextWindow")),
+        headers=_section(raw, "headers"),
+        params=_section(raw, "params"),
+        compat=_section(raw, "compat"),
+        reasoning=raw["reasoning"] if isinstance(raw.get("reasoning"), bool) else None,
+        inputs=tuple(filter(None, map(_text, raw["input"]))) if isinstance(raw.get("input"), list) else None,
+        cost={name: float(price) for name, price in _section(raw, "cost").items() if _is_price(price)},
     )
+
+
+def _is_price(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -20,6 +20,9 @@ from clawtop.text import MASK, remember_secrets, safe
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
 EMBEDDED = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,127})\}")
+PLACEHOLDER = re.compile(r"\{([A-Z][A-Z0-9_]{0,127})\}")
+REGION_NAMES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+DEFAULT_REGION = "us-east-1"
 ENV_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 FILE_LIMIT = 1024 * 1024
 SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +36,7 @@ SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
 class SecretUnavailableError(ClawtopError):
     """A credential cannot be used from here. It says nothing about the provider, so nothing is marked for it.
 
-    `expired` is True when the secret is there but its time is over; OpenClaw refreshes OAuth tokens, clawtop does not.
+    `expired` is True when its time is over for good; a login with a refresh token is OpenClaw's to refresh.
     """
 
     def __init__(self, title: str, *, hint: str = "", expired: bool = False) -> None:
@@ -87,10 +90,11 @@ class SecretSources:
 
 @dataclass(frozen=True, slots=True)
 class CallCredential:
-    """A credential ready for one call."""
+    """A credential ready for one call. `account`: the account's id, where a login names one."""
 
     type: str
     secret: Secret
+    account: str | None = None
 
 
 def credential_of(raw: Mapping[str, Any], sources: SecretSources, now_ms: int, *, what: str) -> CallCredential:
@@ -105,12 +109,18 @@ def credential_of(raw: Mapping[str, Any], sources: SecretSources, now_ms: int, *
         raise SecretUnavailableError(f"{safe(what, 80)} holds no usable {safe(kind, 20)} credential")
     expires = raw.get("expires")
     if kind != "api_key" and isinstance(expires, int | float) and 0 < expires <= now_ms:
+        if kind == "oauth" and raw.get("refresh"):
+            raise SecretUnavailableError(
+                f"the access token of {safe(what, 80)} has expired and needs a refresh by OpenClaw",
+                hint="OpenClaw refreshes it when it uses the account: send one turn through the gateway",
+            )
         raise SecretUnavailableError(
-            f"the {safe(kind, 20)} credential of {safe(what, 80)} has expired",
-            hint="OpenClaw refreshes it at its next use, or sign in again",
-            expired=True,
+            f"the {safe(kind, 20)} credential of {safe(what, 80)} has expired", hint="sign in again", expired=True
         )
-    return CallCredential(kind, resolved(given[-1], sources, what=what))
+    account = raw.get("accountId")
+    return CallCredential(
+        kind, resolved(given[-1], sources, what=what), account if isinstance(account, str) and account else None
+    )
 
 
 def resolved(value: object, sources: SecretSources, *, what: str) -> Secret:
@@ -144,6 +154,23 @@ def expanded(text: str, sources: SecretSources, *, what: str) -> str:
         SecretUnavailableError: a variable is not set here.
     """
     return EMBEDDED.sub(lambda match: _variable(match[1], sources, what), text)
+
+
+def filled(text: str, sources: SecretSources, *, what: str) -> str:
+    """An address of the built-in table with each `{NAME}` in it replaced from the environment.
+
+    Raises:
+        SecretUnavailableError: a variable is not set here, and has no default.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        names = REGION_NAMES if match[1] in REGION_NAMES else (match[1],)
+        found = next((sources.environ[name] for name in names if sources.environ.get(name)), None)
+        if found is None and match[1] in REGION_NAMES:
+            return DEFAULT_REGION
+        return found or _variable(match[1], sources, what)
+
+    return PLACEHOLDER.sub(value, text)
 
 
 def config_secret(value: object, sources: SecretSources, *, what: str) -> Secret:

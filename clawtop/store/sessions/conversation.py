@@ -11,20 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import Problem
 from clawtop.store import door
 from clawtop.text import safe
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
 COMPACTED = "Summary of the conversation so far:\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One message of the branch, as text. `role` is "user" or "assistant"."""
-
-    role: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Conversation:
     session_id: str | None = None
     leaf: str | None = None
     ids: frozenset[str] = frozenset()
-    said: tuple[Said, ...] = ()
+    said: tuple[Message, ...] = ()
     model: tuple[str, str] | None = None
     unfinished: bool = False
     problems: tuple[Problem, ...] = ()
@@ -117,19 +110,61 @@ def _branch(entries: Mapping[str, Mapping[str, Any]], leaf: str | None) -> list[
     return branch
 
 
-def _said(branch: list[Mapping[str, Any]]) -> list[Said]:
-    said: list[Said] = []
+def _said(branch: list[Mapping[str, Any]]) -> list[Message]:
+    said: list[Message] = []
     for entry in _after_compaction(branch):
         if entry.get("type") == "compaction" and _text(entry.get("summary")):
-            said.append(Said("user", COMPACTED + str(entry["summary"])))
+            said.append(Message("user", COMPACTED + str(entry["summary"])))
         message = entry.get("message")
-        if entry.get("type") != "message" or not isinstance(message, Mapping):
-            continue
-        role = message.get("role")
-        text = message_text(message)
-        if role in {"user", "assistant"} and text:
-            said.append(Said(str(role), text))
+        if entry.get("type") == "message" and isinstance(message, Mapping):
+            made = _message(message)
+            said += [made] if made is not None and made.blocks else []
     return said
+
+
+def _message(message: Mapping[str, Any]) -> Message | None:
+    """One message; None for what is no part of a prompt: notes of the program, replies that failed or were aborted."""
+    role = message.get("role")
+    if role == "toolResult":
+        return Message("user", _result(message))
+    if role not in {"user", "assistant"} or message.get("stopReason") in {"error", "aborted"}:
+        return None
+    content = message.get("content")
+    if isinstance(content, str):
+        return Message(str(role), content)
+    blocks = tuple(block for raw in _objects(content) if (block := _block(raw)) is not None)
+    if all(isinstance(block, Text) for block in blocks):
+        return Message(str(role), "\n".join(block.text for block in blocks if isinstance(block, Text)))
+    return Message(str(role), blocks)
+
+
+def _block(raw: Mapping[str, Any]) -> Block | None:
+    match raw.get("type"):
+        case "text":
+            text = _text(raw.get("text"))
+            return Text(text) if text else None
+        case "image":
+            data, mime = _text(raw.get("data")), _text(raw.get("mimeType"))
+            return Image(mime, data) if data and mime else None
+        case "toolCall":
+            name, id_ = _text(raw.get("name")), _text(raw.get("id"))
+            arguments = raw.get("arguments")
+            return ToolCall(id_, name, arguments if isinstance(arguments, Mapping) else {}) if name and id_ else None
+    return None
+
+
+def _result(message: Mapping[str, Any]) -> tuple[Block, ...]:
+    """A tool's result; pictures in it stand behind it, since not every api takes them inside."""
+    id_, name = _text(message.get("toolCallId")), _text(message.get("toolName")) or ""
+    if id_ is None:
+        return ()
+    content = message.get("content")
+    pictures = [block for raw in _objects(content) if isinstance(block := _block(raw), Image)]
+    return (ToolResult(id_, name, message_text(message), message.get("isError") is True), *pictures)
+
+
+def _objects(content: object) -> list[Mapping[str, Any]]:
+    return [raw for raw in content if isinstance(raw, Mapping)] if isinstance(content, list) else []
 
 
 def _after_compaction(branch: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

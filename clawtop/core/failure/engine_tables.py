@@ -1,0 +1,82 @@
+"""Codes and words of providers that the engine reads in its own way; `engine_reason` says how they count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from clawtop.core.model import FailureReason
+
+TEXT_LIMIT = 4096
+
+CODES: Mapping[str, FailureReason] = MappingProxyType(
+    {
+        code: reason
+        for reason, codes in (
+            (FailureReason.MODERATION, "content_policy_violation moderation_blocked responsibleaipolicyviolation"),
+            (FailureReason.MODERATION, "content_filter data_inspection_failed datainspectionfailed"),
+            (FailureReason.CONTEXT_OVERFLOW, "context_length_exceeded context_window_exceeded request_too_large"),
+            (FailureReason.CONTEXT_OVERFLOW, "exceed_context_size_error string_above_max_length"),
+            (FailureReason.MODEL_NOT_FOUND, "model_not_found model_not_available model_decommissioned"),
+            (FailureReason.MODEL_NOT_FOUND, "unsupported_model resourcenotfoundexception"),
+            (FailureReason.BILLING, "insufficient_quota billing_hard_limit_reached billing_not_active budget_exceeded"),
+            (FailureReason.BILLING, "usage_not_included insufficient_balance arrearage credits_exhausted"),
+            (FailureReason.RATE_LIMIT, "usage_limit_reached rate_limit_exceeded freeusagelimiterror"),
+            (FailureReason.RATE_LIMIT, "throttlingexception toomanyrequestsexception"),
+            (FailureReason.AUTH, "invalid_api_key api_key_invalid unauthenticated unrecognizedclientexception"),
+            (FailureReason.AUTH_PERMANENT, "account_deactivated account_suspended organization_restricted"),
+            (FailureReason.SERVER_ERROR, "server_error internal_error internal_server_error api_error internal"),
+            (FailureReason.SERVER_ERROR, "unavailable service_unavailable bad_gateway upstream_error"),
+            (FailureReason.SERVER_ERROR, "internalserverexception modelstreamerrorexception"),
+        )
+        for code in codes.split()
+    }
+)
+"""Error codes and types, in lower case. One of the server's own troubles counts only without a status."""
+
+_MODEL = r"\bmodels?\b[^.\n]{0,120}?"
+
+WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
+    (reason, re.compile(pattern))
+    for reason, pattern in (
+        (
+            FailureReason.NETWORK,
+            r"attention required! \| cloudflare|sorry, you have been blocked|<title>just a moment|cf-chl|cf_chl"
+            r"|enable javascript and cookies to continue|proxy authentication required",
+        ),
+        (
+            FailureReason.MODERATION,
+            r"input was flagged|flagged (?:as|for|by)|content (?:management )?policy|usage policies|safety system"
+            r"|prohibited content|content[_ ]filter|inappropriate content|blocked by (?:content|safety|guardrail)",
+        ),
+        (
+            FailureReason.AUTH_PERMANENT,
+            r"(?:organization|account|workspace|project)[^.\n]{0,40} (?:has been |is |was )?"
+            r"(?:disabled|deactivated|suspended|banned|terminated|restricted)"
+            r"|(?:key|token|login|credential)s?[^.\n]{0,40} (?:has been |was |is |were )?"
+            r"(?:revoked|leaked|reported as leaked)",
+        ),
+        (
+            FailureReason.BILLING,
+            r"billing hard limit|budget has been exceeded|exceededbudget|exceeded budget"
+            r"|insufficient[_ ](?:quota|balance)"
+            r"|account is not active|prepa(?:id|yment)[^.\n]{0,40}(?:depleted|exhausted)"
+            r"|credits?[^.\n]{0,30}(?:depleted|exhausted)"
+            r"|spend(?:ing)?[ _-](?:limit|block)|(?:plan|subscription) (?:does not|doesn't) include|arrears",
+        ),
+        (FailureReason.AUTH, r"api key not valid|api_key_invalid|(?:invalid|incorrect|missing) api[_ -]?key"),
+        (
+            FailureReason.RATE_LIMIT,
+            r"hit your (?:\w+ ){0,2}limit|\d+[- ]hour limit reached|(?:usage|session|weekly) limit reached"
+            r"|limit reached[^\n]{0,40}resets|freeusagelimiterror|usage_limit_reached",
+        ),
+        (
+            FailureReason.MODEL_NOT_FOUND,
+            _MODEL + r"(?:not found|not exist|not supported|is not available|retired|decommissioned|deprecated)"
+            r"|(?:unknown|unsupported|invalid) model\b|no such model",
+        ),
+        (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted"),
+    )
+)
+"""What providers say, on the lower-cased text, the first that fits. OpenClaw reads these otherwise, or not at all."""

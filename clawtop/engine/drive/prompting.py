@@ -1,0 +1,172 @@
+"""What a turn sends: the conversation with its pictures and tools, the system prompt, the session's settings.
+
+What OpenClaw would send and clawtop does not is said, in words, before the request goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clawtop.core.conversation import Message, as_words, paired, trimmed, without_images
+from clawtop.core.model import ModelRef
+from clawtop.engine.providers.base import Prompt
+from clawtop.store.provider.model_config import ModelEntry, ProviderConfig
+from clawtop.store.sessions.settings import RunContext, SessionSettings, default_thinking, raw_settings
+
+THINKING_LEVELS = frozenset({"off", "minimal", "low", "medium", "high", "xhigh"})
+RESERVE_TOKENS = 4096
+"""Kept free for the reply where the configuration caps none."""
+
+BODY_PARAMS: Mapping[str, str] = {
+    "topP": "top_p",
+    "top_p": "top_p",
+    "frequencyPenalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+    "seed": "seed",
+    "stop": "stop",
+    "serviceTier": "service_tier",
+    "service_tier": "service_tier",
+    "chat_template_kwargs": "chat_template_kwargs",
+    "enable_thinking": "enable_thinking",
+    "reasoning_effort": "reasoning_effort",
+    "verbosity": "verbosity",
+}
+"""Parameters of the configuration -> fields of a request's body."""
+
+OPENCLAWS_OWN = frozenset(
+    {
+        "cacheRetention",
+        "fastMode",
+        "openaiWsWarmup",
+        "responsesServerCompaction",
+        "thinking",
+        "tool_stream",
+        "transport",
+    }
+)
+"""Parameters that steer OpenClaw's own client; a request without them means the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prompt, and what OpenClaw would have sent beside it."""
+
+    prompt: Prompt
+    not_sent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSources:
+    """Where a prompt comes from, beside the conversation.
+
+    Attributes:
+        system: a system prompt that the operator gives; it stands in for the session's own.
+        context: what OpenClaw sent in the session's last run.
+        config: the parsed openclaw.json.
+    """
+
+    provider: ProviderConfig
+    model: ModelRef
+    agent: str
+    config: Mapping[str, Any]
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    context: RunContext = field(default_factory=RunContext)
+    system: str | None = None
+    session_id: str | None = None
+
+
+def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) -> Prepared:
+    """The prompt for one attempt. Pure: the same for the same sources."""
+    entry = sources.provider.model(sources.model.model)
+    given = {**sources.provider.params, **entry.params, **raw_settings(sources.config, sources.agent, sources.model)}
+    not_sent: list[str] = []
+    system = sources.system if sources.system is not None else sources.context.system
+    if system is None:
+        not_sent.append("the system prompt (OpenClaw stored none for this session; --system FILE gives one)")
+    if sources.context.tools:
+        not_sent.append(f"{len(sources.context.tools)} tools")
+    max_tokens = _whole(given.get("maxTokens", given.get("max_tokens"))) or sources.provider.max_tokens_of(
+        sources.model.model
+    )
+    messages = _messages((*history, Message("user", message)), sources, entry, not_sent)
+    messages = _fitting(messages, system, sources, max_tokens, not_sent)
+    params, unknown = _params(given)
+    not_sent += [f"the parameter {name}" for name in unknown]
+    return Prepared(
+        Prompt(
+            sources.model.model,
+            tuple(messages),
+            system=system,
+            max_tokens=max_tokens,
+            temperature=_number(given.get("temperature")),
+            thinking=_thinking(sources, entry, given, not_sent),
+            params=params,
+            session_id=sources.session_id,
+        ),
+        tuple(not_sent),
+    )
+
+
+def _messages(
+    messages: tuple[Message, ...], sources: PromptSources, entry: ModelEntry, not_sent: list[str]
+) -> list[Message]:
+    said = paired(messages)
+    if entry.inputs is not None and "image" not in entry.inputs:
+        said, pictures = without_images(said)
+        not_sent += [f"{pictures} images ({sources.model} takes none)"] if pictures else []
+    if entry.compat.get("supportsTools") is False:
+        said, calls = as_words(said)
+        not_sent += [f"{calls} tool calls and results ({sources.model} takes none)"] if calls else []
+    return said
+
+
+def _fitting(
+    messages: list[Message], system: str | None, sources: PromptSources, max_tokens: int | None, not_sent: list[str]
+) -> list[Message]:
+    """The latest part of the conversation that the model's window holds."""
+    window = sources.provider.context_window_of(sources.model.model)
+    if window is None:
+        return messages
+    reply = min(max_tokens or RESERVE_TOKENS, window // 2)
+    kept, left_out = trimmed(messages, window - reply - len(system or "") // 4)
+    if left_out:
+        not_sent.append(f"the {left_out} oldest messages (they exceed the window of {window} tokens)")
+    return kept
+
+
+def _thinking(sources: PromptSources, entry: ModelEntry, given: Mapping[str, Any], not_sent: list[str]) -> str | None:
+    named = given.get("thinking")
+    level = sources.settings.thinking or (
+        named if isinstance(named, str) else default_thinking(sources.config, sources.agent, sources.model)
+    )
+    if level is None or level == "off":
+        return None
+    if level not in THINKING_LEVELS:
+        not_sent.append(f"thinking level {level}")
+        return None
+    if entry.reasoning is False:
+        return None
+    return level
+
+
+def _params(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Fields of the request's body, and parameters that clawtop does not know."""
+    known = {"temperature", "maxTokens", "max_tokens", "extra_body", "extraBody", "num_ctx"} | OPENCLAWS_OWN
+    fields = {BODY_PARAMS[name]: value for name, value in given.items() if name in BODY_PARAMS and value is not None}
+    for name in ("extra_body", "extraBody"):
+        extra = given.get(name)
+        fields |= extra if isinstance(extra, Mapping) else {}
+    if (context := _whole(given.get("num_ctx"))) is not None:
+        fields["options"] = {"num_ctx": context}
+    return fields, sorted(name for name in given if name not in known and name not in BODY_PARAMS)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number > 0 else None

@@ -1,0 +1,111 @@
+"""How the connection to a provider is made: TLS, proxy and the way to authenticate, as OpenClaw is configured.
+
+`models.providers.<id>.request` {tls, proxy, auth}; NODE_EXTRA_CA_CERTS and SSL_CERT_FILE; the proxy variables of the
+environment, which count for everything but this machine itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+from clawtop.store.provider.secrets import Secret, SecretSources, resolved
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+CA_VARIABLES = ("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the connection is made. Equal values share a connection pool.
+
+    Attributes:
+        ca: PEM texts or paths, each a further authority; `cert`, `key`: likewise; `passphrase` opens the key.
+        server_name: the name that the certificate must have, where it is not the URL's.
+        insecure: the certificate is not checked, because the configuration says so.
+        proxy: the proxy's URL; None: none.
+    """
+
+    ca: tuple[str, ...] = field(default=(), repr=False)
+    cert: str | None = field(default=None, repr=False)
+    key: str | None = field(default=None, repr=False)
+    passphrase: str | None = field(default=None, repr=False)
+    server_name: str | None = None
+    insecure: bool = False
+    proxy: str | None = field(default=None, repr=False)
+
+
+DIRECT = Network()
+
+
+def network_for(base_url: str, request: Mapping[str, Any], sources: SecretSources, *, what: str) -> Network:
+    """The connection that a provider's `request` section asks for.
+
+    Raises:
+        SecretUnavailableError: a certificate or key in it cannot be resolved here.
+    """
+    tls = _section(request, "tls")
+
+    def material(name: str) -> str | None:
+        value = tls.get(name)
+        return resolved(value, sources, what=f"{name} of {what}").reveal() if value else None
+
+    own = material("ca")
+    extra = tuple(path for name in CA_VARIABLES if (path := sources.environ.get(name)))
+    name = tls.get("serverName")
+    return Network(
+        ca=(*extra, *((own,) if own else ())) if urlsplit(base_url).scheme == "https" else (),
+        cert=material("cert"),
+        key=material("key"),
+        passphrase=material("passphrase"),
+        server_name=name if isinstance(name, str) and name else None,
+        insecure=tls.get("insecureSkipVerify") is True,
+        proxy=_proxy(base_url, _section(request, "proxy"), sources.environ),
+    )
+
+
+def auth_header(request: Mapping[str, Any], sources: SecretSources, *, what: str) -> tuple[str, str] | None:
+    """(header, value) of `request.auth`; None where the api's own way serves.
+
+    Raises:
+        SecretUnavailableError: the token in it cannot be resolved here.
+    """
+    auth = _section(request, "auth")
+    match auth.get("mode"):
+        case "authorization-bearer":
+            return "authorization", f"Bearer {_secret(auth.get('token'), sources, what).reveal()}"
+        case "header" if isinstance(auth.get("headerName"), str) and auth["headerName"]:
+            prefix = auth.get("prefix")
+            value = _secret(auth.get("value"), sources, what).reveal()
+            return auth["headerName"], (f"{prefix}{value}" if isinstance(prefix, str) else value)
+    return None
+
+
+def _secret(value: object, sources: SecretSources, what: str) -> Secret:
+    return resolved(value, sources, what=f"request.auth of {what}")
+
+
+def _proxy(base_url: str, section: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    url = section.get("url")
+    if section.get("mode") == "explicit-proxy" and isinstance(url, str) and url:
+        return url
+    try:
+        parts = urlsplit(base_url)
+        host = parts.hostname or ""
+    except ValueError:
+        return None
+    if host in LOOPBACK or host.startswith("127."):
+        return None
+    variables = {name.lower(): value for name, value in environ.items() if name.lower().endswith("_proxy") and value}
+    if proxy_bypass_environment(host, {"no": variables.get("no_proxy", "")}):
+        return None
+    found = variables.get(f"{parts.scheme}_proxy") or variables.get("all_proxy")
+    return found if found is None or "://" in found else f"http://{found}"
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = document.get(name)
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,143 @@
+"""What OpenClaw keeps about a session that a prompt needs: its model, its level of thinking, its system prompt.
+
+The settings stand in sessions.json (generations A to C); the system prompt of the last run stands in the trajectory
+beside the transcript, as `context.compiled`, with the tools that the run had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.core.model import ModelRef
+from clawtop.store import door
+from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
+from clawtop.store.place.layout import AgentPaths
+from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
+from clawtop.store.sessions.trajectory import trajectory_path
+from clawtop.store.wire import mapping, text
+
+CONTEXT = b'"context.compiled"'
+MAX_CONTEXT_BYTES = 16 * MEGABYTE
+"""So far back from its end a trajectory is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """One session's settings.
+
+    Attributes:
+        model: the model that the session was switched to, by its user or by a fallback.
+        thinking: its level of thinking.
+    """
+
+    model: ModelRef | None = None
+    thinking: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What OpenClaw sent in the session's last run beside the conversation. `tools`: their names."""
+
+    system: str | None = None
+    tools: tuple[str, ...] = ()
+    at: str | None = None
+
+
+def session_settings(agent: AgentPaths, key: str) -> SessionSettings:
+    """What sessions.json says of a session; nothing where that cannot be read."""
+    try:
+        content, _ = read_bytes(str(agent.sessions_store), MAX_SESSIONS_BYTES)
+        document = parse(content, str(agent.sessions_store))
+    except (FileNotFoundError, UnreadableError):
+        return SessionSettings()
+    entry = mapping(mapping(document).get(key))
+    model = text(entry.get("modelOverride"))
+    provider = text(entry.get("providerOverride"))
+    if model and not provider and "/" in model:
+        provider, _, model = model.partition("/")
+    override = ModelRef(provider, model) if provider and model else None
+    return SessionSettings(override, text(entry.get("thinkingLevel")))
+
+
+def run_context(session_file: str) -> RunContext:
+    """The last `context.compiled` of the trajectory beside a transcript; an empty one where there is none."""
+    line = _last_line_with(trajectory_path(session_file), CONTEXT)
+    if line is None:
+        return RunContext()
+    try:
+        event = mapping(parse(line, session_file))
+    except UnreadableError:
+        return RunContext()
+    data = mapping(event.get("data"))
+    tools = data.get("tools")
+    names = (text(mapping(tool).get("name")) for tool in tools) if isinstance(tools, list) else ()
+    return RunContext(text(data.get("systemPrompt")), tuple(name for name in names if name), text(event.get("ts")))
+
+
+def _last_line_with(path: str, word: bytes) -> bytes | None:
+    """The last complete line of a file that holds `word`, within its last `MAX_CONTEXT_BYTES`."""
+    try:
+        descriptor = door.open_file(path)
+    except (OSError, ValueError):
+        return None
+    try:
+        size = os.fstat(descriptor).st_size
+        want = MEGABYTE
+        while True:
+            start = max(0, size - want)
+            block = os.pread(descriptor, size - start, start)
+            found = _line_around(block, block.rfind(word), whole=start == 0)
+            if found is not None or start == 0 or want >= MAX_CONTEXT_BYTES:
+                return found
+            want = min(want * 4, MAX_CONTEXT_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _line_around(block: bytes, at: int, *, whole: bool) -> bytes | None:
+    if at < 0:
+        return None
+    begin = block.rfind(b"\n", 0, at)
+    end = block.find(b"\n", at)
+    if end < 0 or (begin < 0 and not whole):
+        return None
+    return block[begin + 1 : end]
+
+
+def raw_settings(config: Mapping[str, Any], agent: str, model: ModelRef) -> dict[str, Any]:
+    """The parameters for a model as openclaw.json gives them, the more particular place winning.
+
+    `agents.defaults.params`, `agents.defaults.models["provider/model"].params`, then the agent's own `params`.
+    """
+    agents = mapping(config.get("agents"))
+    defaults = mapping(agents.get("defaults"))
+    entry = mapping(mapping(defaults.get("models")).get(str(model)))
+    found = {**mapping(defaults.get("params")), **mapping(entry.get("params"))}
+    return {**found, **mapping(agent_entry(config, agent).get("params"))}
+
+
+def agent_entry(config: Mapping[str, Any], agent: str) -> Mapping[str, Any]:
+    """What openclaw.json says of one agent: its member of `agents.list`, or of `agents.entries` (2026.9)."""
+    agents = mapping(config.get("agents"))
+    listed = agents.get("list")
+    for item in listed if isinstance(listed, list) else ():
+        if mapping(item).get("id") == agent:
+            return mapping(item)
+    return mapping(mapping(agents.get("entries")).get(agent))
+
+
+def default_thinking(config: Mapping[str, Any], agent: str, model: ModelRef) -> str | None:
+    """The level of thinking that openclaw.json gives where the session has none of its own."""
+    defaults = mapping(mapping(config.get("agents")).get("defaults"))
+    entry = mapping(mapping(defaults.get("models")).get(str(model)))
+    places = (
+        agent_entry(config, agent).get("thinkingDefault"),
+        mapping(entry.get("params")).get("thinking"),
+        defaults.get("thinkingDefault"),
+    )
+    return next((level for place in places if (level := text(place))), None)

@@ -1,0 +1,89 @@
+"""A server that records requests and answers each with bytes: for what the demo's provider is too good."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One answer: a status, headers and a body, or `raw` bytes for what is no HTTP. `hold`: never end it."""
+
+    body: bytes = b""
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = (("content-type", "text/event-stream"),)
+    hold: bool = False
+
+    def encoded(self) -> bytes:
+        lines = [
+            f"HTTP/1.1 {self.status} X",
+            *(f"{name}: {value}" for name, value in self.headers),
+            "connection: close",
+        ]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request as it arrived."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class WireServer:
+    """Answers the requests in turn; the last answer serves all that follow."""
+
+    answers: Sequence[Wire]
+    asked: list[Asked] = field(default_factory=list)
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        request, *lines = head.split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        method, path, _ = request.split(" ")
+        self.asked.append(Asked(method, path, headers, json.loads(body) if body else None))
+        answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
+        writer.write(answer.encoded())
+        await writer.drain()
+        if answer.hold:
+            await reader.read()
+        writer.close()
+
+
+@asynccontextmanager
+async def wire_server(*answers: Wire) -> AsyncIterator[WireServer]:
+    made = WireServer(answers)
+    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+
+
+def sse(*events: object, names: Sequence[str] = ()) -> bytes:
+    """Server-sent events of these values; `names` are their event names."""
+    lines = []
+    for at, event in enumerate(events):
+        name = f"event: {names[at]}\n" if at < len(names) else ""
+        lines.append(f"{name}data: {event if isinstance(event, str) else json.dumps(event)}\n\n")
+    return "".join(lines).encode()
+
+
+def json_lines(*events: object) -> bytes:
+    return b"".join(json.dumps(event).encode() + b"\n" for event in events)
