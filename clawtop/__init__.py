@@ -56,7 +56,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
                       process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
-    drain/            drainer, scene: freeing one, stage by stage
+    drain/            drainer, scene: freeing one, stage by stage; recovery: of a stuck one, that sends nothing again
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
         remote: operations on a host, pinned and found again
@@ -71,7 +71,8 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     detail            of a row: fact_lines, incident_detail
     incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
     fleet             fleet_rows
-    operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines, run_lines, run_log
+    operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines,
+                      recovery_lines, error_lines, run_lines, run_log
     plain, report     the state as text and as JSON
 
 ui/    Textual and what it draws with
@@ -81,7 +82,7 @@ ui/    Textual and what it draws with
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
     screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,
-                      drain, drive, leave; reading: pages, run
+                      drain, recover, drive, leave; reading: pages, run
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit
 docs/  pages that comments cite: invariants, formats, decisions, changelog

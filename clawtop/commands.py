@@ -390,6 +390,18 @@ COMMANDS: tuple[Command, ...] = (
         check=_drainable,
     ),
     Command(
+        "recover",
+        "Recover",
+        "Recover a stuck session: wait, then drain it, or copy it to a fresh session id. Nothing is sent again.",
+        Group.OPERATE,
+        ("V",),
+        frozenset({_S, _L, _R}),
+        dangerous=True,
+        verb="recover",
+        usage="SESSION [--wait S] [--dry-run]",
+        check=_drainable,
+    ),
+    Command(
         "undo",
         "Undo",
         "Take the last operation back, if the state has not moved on.",

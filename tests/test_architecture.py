@@ -211,8 +211,6 @@ def test_no_circle_ties_modules_together() -> None:
 UNREACHED: dict[str, str] = {
     "clawtop.core.failure.retry_after": "not yet asked by the engine",
     "clawtop.fleet.remote": "the dashboard does not yet show other hosts",
-    "clawtop.core.session.recovery": "recovery of stuck sessions is not yet offered",
-    "clawtop.engine.prompt.recoverer": "recovery of stuck sessions is not yet offered",
     "clawtop.view.keymap": "makes the key list of README.md",
 }
 """Module -> why no verb reaches it."""

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drain.drainer import Drainer
+    from clawtop.engine.drain.scene import DrainTarget
     from clawtop.engine.drive.driver import Driver
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
@@ -94,7 +97,7 @@ def work_ports(args: argparse.Namespace) -> WorkPorts:
     """What drains and drives; everything that it needs is loaded when it is asked for."""
     from clawtop.ui.ports import WorkPorts
 
-    return WorkPorts(_Drains(args), lambda: _driver(args))
+    return WorkPorts(_Drains(args), lambda: _driver(args), _Recoveries(args))
 
 
 def _driver(args: argparse.Namespace) -> Driver:
@@ -139,6 +142,47 @@ class _Drains:
             processes=SystemProcesses(),
             on_step=on_step,
             on_wait=on_wait,
+        )
+
+
+class _Recoveries:
+    """Recovers sessions of the directory that the options name."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
+
+    def _found(self, session: str, agent: str | None) -> tuple[SnapshotReader, DrainTarget]:
+        from clawtop.cli.common import open_incident_reader
+        from clawtop.cli.drain import target_of
+
+        reader = open_incident_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
+        return reader, target_of(reader, session, agent)
+
+    def assess(self, session: str, agent: str | None) -> AttentionReport | None:
+        from clawtop.engine.drain.recovery import assess
+
+        reader, target = self._found(session, agent)
+        return assess(reader.read(), target)
+
+    async def recover(
+        self, driver: Driver, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
+    ) -> SessionRecovery:
+        import asyncio
+
+        from clawtop.clock import SystemClock
+        from clawtop.engine.drain.recovery import Telling, recover
+        from clawtop.store.locks.processes import SystemProcesses
+
+        reader, target = await asyncio.to_thread(self._found, session, agent)
+        telling = Telling(lambda event: told(event.text), lambda step: told(step.text), lambda _wait, _left: None)
+        return await recover(
+            driver,
+            reader,
+            target,
+            clock=SystemClock(),
+            processes=SystemProcesses(),
+            telling=telling,
+            wait_s=wait_s,
         )
 
 

@@ -139,15 +139,10 @@ def _show(target: DrainTarget, outcome: DrainOutcome, args: argparse.Namespace) 
             }
         )
         return code
-    if outcome.fresh is not None:
-        fresh = safe(outcome.fresh)
-        print_lines(
-            [f"go on with: clawtop drive --session {fresh}", "(OpenClaw's list still names the old transcript)"]
-        )
-    if not outcome.released:
-        print_lines([f"go on with: clawtop drain --resume {outcome.drain_id}"])
-    if outcome.offer is not None:
-        print_lines([f"the gateway can abort its run: {safe(outcome.offer)} (or --gateway-abort)"])
+    from clawtop.view.drain_lines import outcome_lines
+    from clawtop.view.line import text_of
+
+    print_lines(text_of(line) for line in outcome_lines(outcome))
     return code
 
 

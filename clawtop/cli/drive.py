@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -93,6 +94,7 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     output: _Output,
     signalled: Callable[[int], None],
 ) -> None:
+    from clawtop.core.model import Event, EventKind
     from clawtop.core.session.admission import OnContention
 
     _cancel_on_signals(signalled)
@@ -106,11 +108,32 @@ async def _drive(  # noqa: PLR0917 - one call, from run
             on_contention=OnContention(args.on_contention),
             timeout=args.timeout,
         )
+        asked = False
         async for item in run:
             output.item(item)
+            if not asked and isinstance(item, Event) and item.kind in {EventKind.WAIT, EventKind.CONTENDED}:
+                asked = True
+                stuck = await asyncio.to_thread(_stuck, args)
+                if stuck is not None:
+                    output.stuck(stuck, args.session)
         output.answer(await run.result())
     if driver.journal_problem is not None:
         output.problem(driver.journal_problem)
+
+
+def _stuck(args: argparse.Namespace) -> str | None:
+    """Why the session that is waited for counts as stuck; None where it does not, or cannot be judged."""
+    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.drain import target_of
+    from clawtop.engine.drain.recovery import assess
+    from clawtop.view.recovery_lines import is_stuck, reason_words
+
+    with contextlib.suppress(ClawtopError):
+        reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+        report = assess(reader.read(), target_of(reader, args.session, args.agent))
+        if report is not None and is_stuck(report):
+            return reason_words(report)
+    return None
 
 
 def exit_code(error: ClawtopError) -> int:
@@ -217,6 +240,10 @@ class _Output:
     def problem(self, error: ClawtopError) -> None:
         print(f"clawtop: {error}", file=sys.stderr)
 
+    def stuck(self, why: str, session: str) -> None:
+        """The session that is waited for is stuck."""
+        print(f"clawtop: the session is stuck: {why}; clawtop recover {safe(session)}", file=sys.stderr)
+
 
 class _TextOutput(_Output):
     """The reply on stdout, what happens on the way on stderr."""
@@ -290,6 +317,9 @@ class _JsonOutput(_Output):
             "tokens": {"input": answer.usage.input, "output": answer.usage.output, "total": answer.usage.total},
         }
         self._line("answer", facts)
+
+    def stuck(self, why: str, session: str) -> None:
+        self._line("stuck", {"why": why, "session": session})
 
     def failed(self, error: ClawtopError, code: int) -> None:
         facts = {"error": type(error).__name__, "title": error.title, "hint": error.hint, "unchanged": error.unchanged}

@@ -8,7 +8,8 @@ from clawtop.clock import Clock
 from clawtop.core.model import Event
 from clawtop.engine.drive.driver import Answer, Drive, Phase, ReplyDiscarded, ReplyText
 from clawtop.errors import ClawtopError
-from clawtop.text import safe, shown
+from clawtop.text import safe
+from clawtop.view.error_lines import error_lines
 from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.run_log import RunLog, Subject, end_lines
@@ -76,7 +77,7 @@ class DrivenRun:
         except asyncio.CancelledError:
             return end_lines("cancelled: everything is given back, nothing was marked", Tone.WARN), False
         except ClawtopError as error:
-            return end_lines(f"✗ {shown(error.title)}", Tone.BAD, shown(error.unchanged), shown(error.hint)), False
+            return error_lines(error), False
         return _answered(answer), True
 
 

@@ -13,7 +13,9 @@ from clawtop.errors import ClawtopError
 if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
+    from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drive.driver import Driver
 
 
@@ -73,12 +75,27 @@ class Drains(Protocol):
         """A drain of a session (key, or transcript's file). Raises ClawtopError. It runs in a thread."""
 
 
+class Recoveries(Protocol):
+    """Recovers stuck sessions."""
+
+    def assess(self, session: str, agent: str | None) -> AttentionReport | None:
+        """What is the matter with a session. Raises ClawtopError. It runs in a thread."""
+
+    async def recover(
+        self, driver: Driver, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
+    ) -> SessionRecovery:
+        """Recover it, telling each step. Raises ClawtopError."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkPorts:
-    """What the dashboard needs to drain and to drive: `engine` makes the driver, in a thread, and may refuse."""
+    """What the dashboard needs to drain, to recover and to drive: `engine` makes the driver, in a thread, and may
+    refuse.
+    """
 
     drains: Drains
     engine: Callable[[], Driver]
+    recoveries: Recoveries
 
 
 class Tape(Protocol):

@@ -15,11 +15,14 @@ from clawtop.commands import Target, own_run_name
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
 from clawtop.ui.ports import Draining, WorkPorts
+from clawtop.view.error_lines import error_lines
 from clawtop.view.humanize import counted
-from clawtop.view.line import Tone
+from clawtop.view.line import Tone, piece
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
+    from clawtop.core.session.attention import AttentionReport
+    from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+    from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drive.driver import Driver
     from clawtop.ui.driven import DrivenRun
     from clawtop.view.run_log import Subject
@@ -64,33 +67,19 @@ class DrainJob:
         error = None if task.cancelled() else task.exception()
         if self.log.released is None:
             name = type(error).__name__ if error is not None else "cancelled"
-            self.log.ended(False, (f"aborted, NOT released ({name})", Tone.BAD))
+            self.log.ended(False, piece(f"aborted, NOT released ({name})", Tone.BAD))
 
     async def _drain(self, draining: Draining) -> None:
-        resume = f"go on later: clawtop drain --resume {draining.drain_id}"
+        from clawtop.view.drain_lines import outcome_lines, stopped_lines
+
         try:
             outcome = await draining.drain()
         except asyncio.CancelledError:
-            stopped = "stopped: aborted, NOT released; the session is open again"
-            self.log.ended(False, (stopped, Tone.BAD), (resume, Tone.INFO))
+            self.log.ended(False, *stopped_lines(draining.drain_id))
         except ClawtopError as error:
-            facts = ((error.title, Tone.BAD), (error.unchanged, Tone.STRONG), (error.hint, Tone.INFO))
-            self.log.ended(False, *((shown(text), tone) for text, tone in facts))
+            self.log.ended(False, *error_lines(error))
         else:
-            self.log.ended(outcome.released, *_last_words(outcome, resume))
-
-
-def _last_words(outcome: DrainOutcome, resume: str) -> list[tuple[str, Tone]]:
-    if outcome.released:
-        words = [("drained, and proven:", Tone.OK), *((f"  {shown(word)}", Tone.PLAIN) for word in outcome.words)]
-        if outcome.fresh is not None:
-            words.append((f"go on with: clawtop drive --session {safe(outcome.fresh)}", Tone.INFO))
-            words.append(("OpenClaw's list still names the old transcript", Tone.WARN))
-        return words
-    words = [("aborted, NOT released:", Tone.BAD), *((f"  {shown(word)}", Tone.PLAIN) for word in outcome.words)]
-    if outcome.offer is not None:
-        words.append((f"the gateway can abort its run: {safe(outcome.offer)} (or g, next time)", Tone.INFO))
-    return [*words, (resume, Tone.INFO)]
+            self.log.ended(outcome.released, *outcome_lines(outcome))
 
 
 class Work:
@@ -175,6 +164,18 @@ class Work:
         self.say(f"drain of {safe(job.log.session)}: {how} (W shows it)", Tone.OK if job.log.released else Tone.BAD)
         self.show_receipt(job)
 
+    # --- recoveries ----------------------------------------------------------------------------------------------
+
+    async def assess(self, session: str, agent: str | None) -> AttentionReport | None:
+        """What is the matter with a session. Raises ClawtopError."""
+        return await asyncio.to_thread(self._ports.recoveries.assess, session, agent)
+
+    async def recover(
+        self, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
+    ) -> SessionRecovery:
+        """Recover a stuck session. Raises ClawtopError."""
+        return await self._ports.recoveries.recover(await self._engine(), session, agent, wait_s, told)
+
     # --- runs ----------------------------------------------------------------------------------------------------
 
     async def start_run(self, subject: Subject) -> DrivenRun:
@@ -182,10 +183,7 @@ class Work:
         from clawtop.core.session.admission import OnContention
         from clawtop.ui.driven import DrivenRun
 
-        async with self._making:
-            if self._driver is None:
-                self._driver = await asyncio.to_thread(self._ports.engine)
-        drive = self._driver.drive(
+        drive = (await self._engine()).drive(
             subject.session,
             subject.message,
             agent=subject.agent,
@@ -200,6 +198,12 @@ class Work:
         self.runs = [old for old in self.runs if old not in over[: max(0, len(over) - KEPT_RUNS)]]
         self.runs.append(run)
         return run
+
+    async def _engine(self) -> Driver:
+        async with self._making:
+            if self._driver is None:
+                self._driver = await asyncio.to_thread(self._ports.engine)
+            return self._driver
 
     def _run_ended(self, run: DrivenRun) -> None:
         problem = self._driver.journal_problem if self._driver is not None else None

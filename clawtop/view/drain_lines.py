@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from clawtop.core.session.drain import DrainStep, DrainWishes, Stage
+from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Stage
 from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
@@ -55,11 +55,11 @@ class DrainLog:
         """It looks on."""
         self.waiting = Waiting(why, until)
 
-    def ended(self, released: bool, *facts: tuple[str, Tone]) -> None:
+    def ended(self, released: bool, *lines: Line) -> None:
         """It is over."""
         self.released = released
         self.waiting = None
-        self.receipt = tuple(((text, tone),) for text, tone in facts if text)
+        self.receipt = lines
 
     def left_s(self, now: float) -> float:
         """Seconds until it gives up."""
@@ -153,3 +153,29 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
     passed = span(max(0, round((now - log.began) * 1000)))
     rows.append(piece(f"running for {passed}, given up in {log.left_s(now):.0f} s · drain {log.drain_id}", Tone.DIM))
     return [line for row in rows for line in wrapped(row, width, 2)]
+
+
+def outcome_lines(outcome: DrainOutcome) -> tuple[Line, ...]:
+    """The last words of a drain, on the screen and in the shell."""
+    words = tuple(piece(f"  {shown(word)}") for word in outcome.words)
+    if outcome.released:
+        lines: list[Line] = [piece("drained, and proven:", Tone.OK), *words]
+        if outcome.fresh is not None:
+            lines.append(piece(f"continue with: clawtop drive --session {safe(outcome.fresh)}", Tone.INFO))
+            lines.append(piece("OpenClaw's session list still points to the old transcript", Tone.WARN))
+        return tuple(lines)
+    lines = [piece("aborted, NOT released:", Tone.BAD), *words]
+    if outcome.offer is not None:
+        lines.append(piece(f"the gateway can abort its run: {safe(outcome.offer)} (or --gateway-abort)", Tone.INFO))
+    return (*lines, resume_line(outcome.drain_id))
+
+
+def stopped_lines(drain_id: str) -> tuple[Line, ...]:
+    """The last words of a drain that the operator stopped."""
+    stopped = "stopped: aborted, NOT released; the session is open again"
+    return (piece(stopped, Tone.BAD), resume_line(drain_id))
+
+
+def resume_line(drain_id: str) -> Line:
+    """How to continue."""
+    return piece(f"continue later: clawtop drain --resume {drain_id}", Tone.INFO)

@@ -29,6 +29,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
+from clawtop.core.session.attention import AttentionReport, attention_of
 from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, changes_at
 
 A = TypeVar("A")
@@ -223,14 +224,23 @@ class Facts:
         lock = self.lock_of(session)
         if lock is not None and lock.verdict.kind is VerdictKind.STALE:
             return "stale lock"
-        holder = self.holder_of(session)
-        if holder is not None and holder.waiters:
-            return f"{len(holder.waiters)} waiting"
+        report, holder = self.attention(session), self.holder_of(session)
+        words = ["stuck"] if report is not None and report.abortable else []
+        words += [f"{len(holder.waiters)} waiting"] if holder is not None and holder.waiters else []
+        if words:
+            return ", ".join(words)
         if session.profile is not None:
             entry = self.profile(session.profile, session.agent)
             if entry is not None and entry.state is not ProfileState.USABLE:
                 return f"pinned: {entry.state}"
         return None
+
+    def attention(self, session: Session) -> AttentionReport | None:
+        """What is the matter with a session's work; None where it is well."""
+        lock = self.lock_of(session)
+        stale = lock is not None and lock.verdict.kind is VerdictKind.STALE
+        limits = self.snapshot.config.attention
+        return attention_of(session, self.holder_of(session), self.now, limits, stale_lock=stale)
 
     @cached_property
     def held_files(self) -> frozenset[str]:
@@ -245,7 +255,11 @@ class Facts:
         suspects = (
             s
             for s in self.sessions
-            if s.file in stale or s.file in contended or s.profile is not None or s.suspension is not None
+            if s.file in stale
+            or s.file in contended
+            or s.status == "running"
+            or s.profile is not None
+            or s.suspension is not None
         )
         found = (((s.agent, s.key), self.blocked_by(s)) for s in suspects)
         return {key: why for key, why in found if why is not None}

@@ -20,8 +20,8 @@ from clawtop.core.session.attention import (
 )
 from clawtop.core.session.recovery import (
     AbortRun,
-    Plan,
     RecoveryAction,
+    RecoveryMove,
     RecoveryOutcome,
     StuckSession,
     openclaw_recovery,
@@ -46,27 +46,27 @@ STALLED = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400
 BUSY = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True), 2, 400_000)
 
 
-def plan(report: AttentionReport, holder: PromptHolder | None, *, waited: int = 0) -> Plan:
+def plan(report: AttentionReport, holder: PromptHolder | None, *, waited: int = 0) -> RecoveryMove:
     return plan_recovery(report, holder, NOW + waited, first_seen=NOW, max_wait_ms=30_000).plan
 
 
 def test_what_nobody_holds_is_released() -> None:
-    assert plan(STUCK, None) is Plan.RELEASE
+    assert plan(STUCK, None) is RecoveryMove.RELEASE
 
 
 def test_a_held_session_is_waited_for_and_then_left() -> None:
     waiting = plan_recovery(STUCK, HOLDER, NOW + 29_999, first_seen=NOW, max_wait_ms=30_000)
-    assert (waiting.plan, waiting.until) == (Plan.WAIT, NOW + 30_000)
-    assert plan(STUCK, HOLDER, waited=30_000) is Plan.FORK
-    assert plan(STALLED, HOLDER, waited=30_000) is Plan.FORK
+    assert (waiting.plan, waiting.until) == (RecoveryMove.WAIT, NOW + 30_000)
+    assert plan(STUCK, HOLDER, waited=30_000) is RecoveryMove.FORK
+    assert plan(STALLED, HOLDER, waited=30_000) is RecoveryMove.FORK
 
 
 def test_a_holder_that_makes_progress_is_left_alone_however_long() -> None:
-    assert plan(BUSY, HOLDER, waited=86_400_000) is Plan.NOTHING
+    assert plan(BUSY, HOLDER, waited=86_400_000) is RecoveryMove.NOTHING
 
 
 def test_work_without_a_holder_is_not_released_under_its_feet() -> None:
-    assert plan(STALLED, None) is Plan.NOTHING
+    assert plan(STALLED, None) is RecoveryMove.NOTHING
 
 
 activities = st.builds(
@@ -85,8 +85,8 @@ def test_nothing_is_ever_started_onto_a_held_session(
 ) -> None:
     report = classify_attention(activity, depth, age)
     found = plan_recovery(report, HOLDER, NOW + waited, first_seen=NOW, max_wait_ms=max_wait)
-    assert found.plan is not Plan.RELEASE
-    if found.plan is Plan.WAIT:
+    assert found.plan is not RecoveryMove.RELEASE
+    if found.plan is RecoveryMove.WAIT:
         assert found.until is not None
         assert found.until <= NOW + max_wait
 

@@ -13,7 +13,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.model import Attention, Event, EventKind
 from clawtop.core.session.admission import Close, Closing, ForeignHolder
 from clawtop.core.session.attention import Activity, WorkKind
-from clawtop.core.session.recovery import Plan
+from clawtop.core.session.recovery import RecoveryMove
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.prompt.registry import PromptRegistry
@@ -71,7 +71,7 @@ async def test_a_holder_that_ends_in_time_is_waited_for(registry: PromptRegistry
     assert (holder.run_id, holder.phase) == ("stuck", phase)
     await stuck.release("error")
     recovered = await recovering
-    assert recovered.plan.plan is Plan.WAIT
+    assert recovered.plan.plan is RecoveryMove.WAIT
     assert recovered.holder is not None
     async with recovered.holder as again:
         assert again.session_file == session.resolve()
@@ -82,7 +82,7 @@ async def test_a_holder_that_ends_in_time_is_waited_for(registry: PromptRegistry
 async def test_a_holder_that_stays_is_left_behind(registry: PromptRegistry, session: Path, phase: str) -> None:
     async with await run_until(registry, session, phase):
         recovered = await recoverer(registry, max_wait_ms=20).recover(work(session))
-        assert recovered.plan.plan is Plan.FORK
+        assert recovered.plan.plan is RecoveryMove.FORK
         assert recovered.holder is not None
         async with recovered.holder as fresh:
             assert fresh.forked_from == session.resolve()
@@ -93,7 +93,7 @@ async def test_a_holder_in_another_process_counts(registry: PromptRegistry, sess
     async with other_process(session.parent.parent) as other:
         assert (await other.ask(f"acquire {session} wait")).startswith("acquired")
         recovered = await recoverer(registry, max_wait_ms=20).recover(work(session))
-        assert recovered.plan.plan is Plan.FORK
+        assert recovered.plan.plan is RecoveryMove.FORK
         assert recovered.holder is not None
         await recovered.holder.release()
         recovering = asyncio.create_task(recoverer(registry).recover(work(session)))
@@ -109,14 +109,14 @@ async def test_a_holder_in_another_process_counts(registry: PromptRegistry, sess
 async def test_an_openclaw_run_counts(registry: PromptRegistry, session: Path) -> None:
     run = ForeignHolder("the gateway's run", "status")
     recovered = await recoverer(registry, max_wait_ms=20, foreign=lambda _path: run).recover(work(session))
-    assert recovered.plan.plan is Plan.FORK
+    assert recovered.plan.plan is RecoveryMove.FORK
     assert recovered.holder is not None
     await recovered.holder.release()
 
 
 async def test_without_a_holder_the_stuck_work_may_go_on_at_once(registry: PromptRegistry, session: Path) -> None:
     recovered = await recoverer(registry).recover(work(session, Activity()))
-    assert recovered.plan.plan is Plan.RELEASE
+    assert recovered.plan.plan is RecoveryMove.RELEASE
     assert recovered.holder is not None
     assert recovered.holder.session_file == session.resolve()
     await recovered.holder.release()
@@ -127,7 +127,7 @@ async def test_a_session_that_a_drain_keeps_closed_is_not_entered(registry: Prom
     closing = Closing("d1", holder_records(registry).presence.member, 1, now, now + 600_000)
     holder_records(registry).apply(str(session.resolve()), Close(closing), now)
     recovered = await recoverer(registry, max_wait_ms=20).recover(work(session, Activity()))
-    assert recovered.plan.plan is Plan.FORK
+    assert recovered.plan.plan is RecoveryMove.FORK
     assert recovered.holder is not None
     await recovered.holder.release()
 
@@ -142,7 +142,7 @@ async def test_what_is_not_stuck_is_left_alone(
 ) -> None:
     stuck = await run_until(registry, session, "streaming") if held else None
     recovered = await recoverer(registry).recover(work(session, activity))
-    assert (recovered.plan.plan, recovered.holder) == (Plan.NOTHING, None)
+    assert (recovered.plan.plan, recovered.holder) == (RecoveryMove.NOTHING, None)
     if stuck is not None:
         await stuck.release()
 
@@ -152,7 +152,7 @@ async def test_one_recovery_of_a_session_at_a_time(registry: PromptRegistry, ses
     first = asyncio.create_task(recovering.recover(work(session)))
     await asyncio.sleep(0.01)
     second = await recovering.recover(work(session))
-    assert (second.plan.plan, second.holder) == (Plan.NOTHING, None)
+    assert (second.plan.plan, second.holder) == (RecoveryMove.NOTHING, None)
     await stuck.release()
     holder = (await first).holder
     assert holder is not None

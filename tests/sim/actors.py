@@ -16,7 +16,7 @@ from clawtop.core.session.admission import (
     Reopen,
 )
 from clawtop.core.session.attention import AttentionKind, AttentionReport, WorkKind
-from clawtop.core.session.recovery import Plan
+from clawtop.core.session.recovery import RecoveryMove
 from tests.sim.world import Acts, BrokenInvariantError, Process, Run, World
 
 LOOK_MS = 200
@@ -135,8 +135,8 @@ def recovery(world: World, process: Process, session: str, name: str) -> Acts:
         held = holder_of(world, session)
         plan = world.rules.plan(report, held, world.wall(process), first_seen=first_seen, max_wait_ms=wait_ms)
         yield world.random.randrange(1, 30)
-        fresh = plan.plan is Plan.FORK or world.now - began > wait_ms
-        if plan.plan is Plan.NOTHING:
+        fresh = plan.plan is RecoveryMove.FORK or world.now - began > wait_ms
+        if plan.plan is RecoveryMove.NOTHING:
             return
         if fresh:
             session = f"{session}+{name}"

@@ -17,7 +17,7 @@ import pytest
 
 from clawtop.core.model import LockFile, ProcessEvidence, Verdict, VerdictKind
 from clawtop.core.session.admission import Admission, Ask, Bury, Granted, Holding, OnContention, Request, Step, step
-from clawtop.core.session.recovery import Plan, RecoveryPlan
+from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan
 from tests.sim import actors
 from tests.sim.world import BrokenInvariantError, Process, Rules, Run, World
 
@@ -123,7 +123,7 @@ def believes_pids(file: LockFile, owner: ProcessEvidence | None, _now: int) -> V
 
 def never_waits(report: object, holder: object, now: int, **_limits: Any) -> RecoveryPlan:
     """A recovery that does not consult the registry."""
-    return RecoveryPlan(Plan.RELEASE, "impatient")
+    return RecoveryPlan(RecoveryMove.RELEASE, "impatient")
 
 
 def first_failure(rules: Rules, seeds: int) -> str:

@@ -273,3 +273,13 @@ async def test_a_session_that_is_gone_is_refused_in_the_dialog(reef: Reef) -> No
         await reef.sees(pilot, "nothing was done")
         await pilot.press("y", "escape")
         await until(pilot, lambda: is_back(reef.app))
+
+
+async def test_recovery_says_that_a_session_at_rest_is_not_stuck(tmp_path: Path) -> None:
+    async with living_reef(tmp_path) as reef, reef.app.run_test(size=WIDE) as pilot:
+        await reef.open_on(pilot, CAST[0])
+        await pilot.press("V")
+        await reef.sees(pilot, "Not stuck")
+        await pilot.press("y", "escape")
+        await until(pilot, lambda: is_back(reef.app))
+    assert reef.left_behind() == []

@@ -147,7 +147,16 @@ def test_targets_carry_exact_ids() -> None:
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (0, {"status": "▶ running", "age": "12m", "holder": "4711 prompt", "waiters": "2", "trouble": "2 waiting"}),
+        (
+            0,
+            {
+                "status": "▶ running",
+                "age": "12m",
+                "holder": "4711 prompt",
+                "waiters": "2",
+                "trouble": "stuck, 2 waiting",
+            },
+        ),
         (1, {"status": "▶ running", "age": "51s", "holder": "", "trouble": ""}),
         (2, {"status": "○ ghost", "age": "42m", "holder": "lock 3120", "trouble": "stale lock"}),
         (3, {"status": "✗ failed", "trouble": "pinned: cooling", "profile": "⊙anthropic:max-reef"}),

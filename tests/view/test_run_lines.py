@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
-from clawtop.core.session.drain import DrainStep, DrainWishes, Stage
+from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Stage
 from clawtop.text import cells
-from clawtop.view.drain_lines import DrainLog, option_lines, preview_lines, progress_lines
+from clawtop.view.drain_lines import DrainLog, option_lines, outcome_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of
 from clawtop.view.run_lines import run_lines, run_title
 from clawtop.view.run_log import RunLog, Subject, end_lines
@@ -163,7 +163,7 @@ def test_a_drain_counts_its_deadlines_down() -> None:
     drain.stepped(DrainStep(T0, Stage.PROVE, "watched"))
     drain.waits("watched", 163.0)
     assert "still for another 3 s and it is proven" in words(progress_lines(drain, 160.0, UTC, 100))
-    drain.ended(True, ("drained, and proven:", Tone.OK), ("", Tone.OK))
+    drain.ended(True, *outcome_lines(DrainOutcome("abc", released=True, words=("nothing holds it",))))
     text = words(progress_lines(drain, 170.0, UTC, 100))
     assert "✓ drained" in text
     assert "given up in" not in text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from clawtop.core.model import Attention
+from clawtop.core.model import Attention, PromptHolder, Session
 
 TICK_MS = 30_000
 DEFAULT_LIMITS = Attention()
@@ -156,3 +156,44 @@ def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
     if last_warned_at_age_ms is None:
         return warn_ms
     return max(last_warned_at_age_ms + warn_ms, last_warned_at_age_ms * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a session stands: `age_ms` for how long it has not changed, `queue_depth` what waits for it."""
+
+    activity: Activity
+    age_ms: int
+    queue_depth: int
+
+
+def standing_of(session: Session | None, holder: PromptHolder | None, now: int, *, stale_lock: bool) -> Standing | None:
+    """What goes on in a session, from the outside; None where nothing does.
+
+    A run that cannot be seen to be over counts as going on. Its last sign of life is the youngest witness's.
+    """
+    running = session is not None and session.status == "running" and session.active is not False
+    left_behind = session is not None and session.status == "running" and session.active is False
+    if not (running or left_behind or stale_lock or holder is not None):
+        return None
+    began = (holder.since if holder is not None else None) or (session.started_at if session is not None else None)
+    began = began or (session.updated_at if session is not None else None)
+    age = max(0, now - began) if began is not None else 0
+    if holder is None and not running:
+        return Standing(Activity(), age, 0)
+    waiting = len(holder.waiters) if holder is not None else 0
+    witnesses = session.witnesses if session is not None else ()
+    signs = [witness.at for witness in witnesses if witness.running and witness.at is not None]
+    silent = max(0, now - max(signs)) if signs else age
+    waiting = max([waiting, *(witness.waiting or 0 for witness in witnesses)])
+    return Standing(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True), age, waiting)
+
+
+def attention_of(
+    session: Session | None, holder: PromptHolder | None, now: int, limits: Attention, *, stale_lock: bool = False
+) -> AttentionReport | None:
+    """What is the matter with a session, None where it is well: at rest, or at work within its limits."""
+    standing = standing_of(session, holder, now, stale_lock=stale_lock)
+    if standing is None or not (stale_lock or standing.age_ms > limits.warn_ms):
+        return None
+    return classify_attention(standing.activity, standing.queue_depth, standing.age_ms, limits)

@@ -143,7 +143,7 @@ def _skipped(action: RecoveryAction, reason: str, *, active_session_id: str | No
 # --- what clawtop's recovery does --------------------------------------------------------------------------------
 
 
-class Plan(StrEnum):
+class RecoveryMove(StrEnum):
     """NOTHING: leave it alone. RELEASE: nobody holds the session, what waits may go on. WAIT: for the holder.
     FORK: the holder stayed too long; what waits goes on under a fresh session id.
     """
@@ -158,7 +158,7 @@ class Plan(StrEnum):
 class RecoveryPlan:
     """What to do with a session that needs attention, and why. `until`: how long WAIT lasts, ms since the epoch."""
 
-    plan: Plan
+    plan: RecoveryMove
     why: str
     until: int | None = None
 
@@ -176,11 +176,29 @@ def plan_recovery(
     """
     if holder is None:
         if report.recoverable:
-            return RecoveryPlan(Plan.RELEASE, report.reason)
-        return RecoveryPlan(Plan.NOTHING, "the work has no prompt holder: it has not begun, or is about to end")
+            return RecoveryPlan(RecoveryMove.RELEASE, report.reason)
+        return RecoveryPlan(RecoveryMove.NOTHING, "the work has no prompt holder: it has not begun, or is about to end")
     if not (report.recoverable or report.abortable):
-        return RecoveryPlan(Plan.NOTHING, f"{report.reason}: within its thresholds")
+        return RecoveryPlan(RecoveryMove.NOTHING, f"{report.reason}: within its thresholds")
     deadline = first_seen + max_wait_ms
     if now < deadline:
-        return RecoveryPlan(Plan.WAIT, f"{report.reason}: the session has a holder", until=deadline)
-    return RecoveryPlan(Plan.FORK, f"{report.reason}: the holder did not let go in time")
+        return RecoveryPlan(RecoveryMove.WAIT, f"{report.reason}: the session has a holder", until=deadline)
+    return RecoveryPlan(RecoveryMove.FORK, f"{report.reason}: the holder did not let go in time")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecovery:
+    """What came of recovering a session. Nothing was started on it.
+
+    Attributes:
+        why: in the words of `plan_recovery`.
+        free: nothing holds the session any more, and that is proven; with `fresh` the old one is left to its holder.
+        fresh: the transcript of the copy under which the conversation goes on.
+        words: the proof, or what still holds the session.
+    """
+
+    move: RecoveryMove
+    why: str
+    free: bool = False
+    fresh: str | None = None
+    words: tuple[str, ...] = ()

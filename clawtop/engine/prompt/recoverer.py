@@ -23,7 +23,7 @@ from clawtop.core.session.attention import (
     needs_attention,
     next_warning_age,
 )
-from clawtop.core.session.recovery import Plan, RecoveryPlan, plan_recovery
+from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan, plan_recovery
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
@@ -133,7 +133,7 @@ class Recoverer:
         The caller owns the returned holder and releases it when the work is done.
         """
         if work.session_file in self._in_flight:
-            return Recovered(RecoveryPlan(Plan.NOTHING, "a recovery of this session is under way"))
+            return Recovered(RecoveryPlan(RecoveryMove.NOTHING, "a recovery of this session is under way"))
         self._in_flight.add(work.session_file)
         try:
             return await self._recover(work)
@@ -147,7 +147,7 @@ class Recoverer:
         while True:
             plan = await self._plan(work, report, first_seen)
             self._tell(EventKind.RECOVERY, work, f"recovery: {plan.plan}: {plan.why}", plan.plan)
-            if plan.plan is Plan.NOTHING:
+            if plan.plan is RecoveryMove.NOTHING:
                 return Recovered(plan)
             holder = await self._take(work, plan, deadline)
             if holder is not None:
@@ -158,8 +158,8 @@ class Recoverer:
         plan = plan_recovery(
             report, await self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms
         )
-        if plan.plan is Plan.RELEASE and now >= first_seen + self._max_wait_ms:
-            return RecoveryPlan(Plan.FORK, "others came first, or a drain keeps the session closed")
+        if plan.plan is RecoveryMove.RELEASE and now >= first_seen + self._max_wait_ms:
+            return RecoveryPlan(RecoveryMove.FORK, "others came first, or a drain keeps the session closed")
         return plan
 
     async def _holder(self, work: SessionWork) -> PromptHolder | None:
@@ -182,7 +182,7 @@ class Recoverer:
 
     async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> Holder | None:
         """The prompt as the plan wants it; None when somebody else has it, and the next plan has to say what then."""
-        wish = OnContention.FORK if plan.plan is Plan.FORK else OnContention.WAIT
+        wish = OnContention.FORK if plan.plan is RecoveryMove.FORK else OnContention.WAIT
         try:
             return await self._registry.acquire(
                 work.session_file,

@@ -54,6 +54,7 @@ HANDLERS: Mapping[str, Handler] = {
     "unlock": operate("unlock"),
     "undo": operate("undo"),
     "drain": driving.drain,
+    "recover": driving.recover,
     "drive": driving.drive,
     "run-rotate": driving.rotate_run,
     "run-cancel": driving.cancel_run,

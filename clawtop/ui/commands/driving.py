@@ -36,6 +36,22 @@ def drain(app: Shell) -> None:
     app.open(DrainScreen(work, session, agent))
 
 
+def recover(app: Shell) -> None:
+    from clawtop.ui.screens.recover import RecoverScreen
+    from clawtop.view.row_sessions import session_of
+
+    work, target, snapshot = app.work, app.view.target, app.snapshot
+    if work is None or target is None or snapshot is None:
+        app.say(f"Recover: {NOT_HERE}", Tone.WARN)
+        return
+    try:
+        session, agent = session_of(snapshot, target)
+    except RefusedError as error:
+        app.say(f"Recover: {error}", Tone.WARN)
+        return
+    app.open(RecoverScreen(work, session, agent))
+
+
 def drive(app: Shell) -> None:
     from clawtop.ui.screens.drive import DriveScreen
 

@@ -13,11 +13,12 @@ from clawtop.commands import Arming, Command, Target
 from clawtop.core.model import GatewayState
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
-from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
+from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import shown
 from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
+from clawtop.view.error_lines import error_lines
 from clawtop.view.humanize import span
 from clawtop.view.line import EMPTY, Line, Tone, piece, text_of, wrapped
 from clawtop.view.plan_lines import preview_lines, receipt_lines
@@ -136,7 +137,7 @@ class ConfirmScreen(DialogScreen):
         except asyncio.CancelledError:
             raise
         except ClawtopError as error:
-            self._failed(error)
+            self._end(*error_lines(error))
         else:
             self._done(receipt)
         finally:
@@ -145,15 +146,6 @@ class ConfirmScreen(DialogScreen):
     def _waits_for(self, holder: StoreHolder) -> None:
         self._holder = holder
         self.refresh_time()
-
-    def _failed(self, error: ClawtopError) -> None:
-        holder = error.holder if isinstance(error, LockNotObtainedError) else ""
-        self._end(
-            piece(f"✗ {shown(error.title)}", Tone.BAD),
-            piece(f"held by {shown(holder)}" if holder else "", Tone.WARN),
-            piece(shown(error.unchanged), Tone.STRONG),
-            piece(shown(error.hint), Tone.INFO),
-        )
 
     def _done(self, receipt: Receipt) -> None:
         if receipt.sight is Sight.REVERTED:

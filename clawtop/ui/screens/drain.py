@@ -11,10 +11,11 @@ from textual.binding import Binding, BindingType
 
 from clawtop.commands import Arming
 from clawtop.errors import ClawtopError
-from clawtop.text import safe, shown
+from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.view.drain_lines import preview_lines, progress_lines
+from clawtop.view.error_lines import error_lines
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ class DrainScreen(DialogScreen):
 
     def lines(self, width: int) -> Sequence[Line]:
         if self._error is not None:
-            texts = ((self._error.title, Tone.BAD), (self._error.unchanged, Tone.STRONG), (self._error.hint, Tone.INFO))
-            return [line for text, tone in texts if text for line in wrapped(piece(shown(text), tone), width, 2)]
+            return [part for line in error_lines(self._error) for part in wrapped(line, width, 2)]
         if self._job is not None:
             lines = progress_lines(self._job.log, shell(self).clock.monotonic(), shell(self).options.zone, width)
             return [*lines, *self._question(width)] if self.scene is Scene.ASKING else lines

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from clawtop.commands import Arming, Target
+from clawtop.commands import Arming, Target, command, key_label
 from clawtop.core.model import AgentInfo, ModelRef, Session
 from clawtop.errors import ClawtopError
-from clawtop.text import safe, shown
+from clawtop.text import safe
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.choice_line import ChoiceLine
 from clawtop.ui.widgets.message_editor import MessageEditor
+from clawtop.view.error_lines import error_lines
 from clawtop.view.line import Line, Tone, piece, wrapped
+from clawtop.view.recovery_lines import is_stuck, reason_words
 from clawtop.view.run_log import Subject
 from clawtop.view.words import session_words
 
@@ -56,7 +58,7 @@ class DriveScreen(DialogScreen):
         super().__init__()
         self._work = work
         self._target = target
-        self._problem: tuple[tuple[str, Tone], ...] = ()
+        self._problem: tuple[Line, ...] = ()
         self._sending = False
         self._editor = MessageEditor()
         self._model: ChoiceLine[ModelRef | None] = ChoiceLine("model", ((None, "the agent's own"),))
@@ -85,8 +87,8 @@ class DriveScreen(DialogScreen):
 
     def lines(self, width: int) -> Sequence[Line]:
         lines = [*wrapped(piece(safe(self._target.id), Tone.STRONG), width, 2), *self._standing(width)]
-        for text, tone in self._problem:
-            lines += wrapped(piece(text, tone), width, 2)
+        for line in self._problem:
+            lines += wrapped(line, width, 2)
         return lines
 
     def _standing(self, width: int) -> list[Line]:
@@ -95,6 +97,11 @@ class DriveScreen(DialogScreen):
         session = facts.session(self._target.id, self._target.agent) if facts is not None else None
         if facts is None or session is None:
             return []
+        stuck = facts.attention(session)
+        if is_stuck(stuck) and stuck is not None:
+            key = key_label(command("recover").keys[0])
+            words = f"stuck: {reason_words(stuck)}. A message would wait; leave and press {key} to recover it first."
+            return wrapped(piece(words, Tone.BAD), width, 2)
         holder = facts.holder_of(session)
         if holder is None:
             return wrapped(_state(session), width, 2)
@@ -141,14 +148,13 @@ class DriveScreen(DialogScreen):
             run = await self._work.start_run(subject)
         except ClawtopError as error:
             self._sending = False
-            facts = ((error.title, Tone.BAD), (error.unchanged, Tone.STRONG), (error.hint, Tone.INFO))
-            self._problem = tuple((shown(text), tone) for text, tone in facts if text)
+            self._problem = error_lines(error)
             self.refresh_time()
         else:
             self.app.switch_screen(RunScreen(self._work, run))
 
     def _say(self, text: str, tone: Tone) -> None:
-        self._problem = ((text, tone),)
+        self._problem = (piece(text, tone),)
         self.refresh_time()
 
     def action_leave(self) -> None:

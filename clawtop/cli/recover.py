@@ -1,0 +1,108 @@
+"""`clawtop recover`: wait for the holder of a stuck session and drain it; or copy it to a fresh session id."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
+from clawtop.errors import LockNotObtainedError, UsageError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Event
+    from clawtop.core.session.drain import DrainStep
+    from clawtop.core.session.recovery import SessionRecovery
+    from clawtop.engine.drain.scene import DrainTarget
+    from clawtop.store.snapshot import SnapshotReader
+
+SCHEMA = 1
+NOT_RECOVERED = LockNotObtainedError.exit_code
+EXIT_CODES = """\
+exit codes:
+  0  the session is free, or a copy of it is; or it was not stuck
+  1  refused
+  2  not recovered: something still holds it
+  3  the state cannot be read, or a step failed
+  64 wrong command line
+
+No message is ever sent again: what recovery leaves is a session that the next message can go to."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXIT_CODES
+    parser.add_argument("session", metavar="SESSION", help="a session key, or a transcript's file")
+    parser.add_argument(
+        "--wait", metavar="S", type=seconds, default=60.0, help="seconds to wait for the holder (default: 60)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what is wrong and what would be done")
+    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recover. Exit codes as in the help. Raises UsageError, RefusedError, StateUnreadableError."""
+    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.drain import target_of
+    from clawtop.engine.drain.recovery import assess
+    from clawtop.view.line import text_of
+    from clawtop.view.recovery_lines import recovery_preview
+
+    if args.at is not None:
+        raise UsageError("a session cannot be recovered in the past", hint="leave --at away")
+    reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    target = target_of(reader, args.session, args.agent)
+    name = target.key or str(target.file)
+    preview = [text_of(line) for line in recovery_preview(name, assess(reader.read(), target), args.wait)]
+    if args.dry_run:
+        if args.json:
+            print_json({"schema": SCHEMA, "dry_run": True, "session": name, "preview": preview})
+        else:
+            print_lines(preview)
+        return 0
+    if not args.yes:
+        confirm(preview)
+    return _show(name, asyncio.run(_recover(args, reader, target)), args)
+
+
+async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: DrainTarget) -> SessionRecovery:
+    from clawtop.clock import SystemClock
+    from clawtop.engine.drain.recovery import Telling, recover
+    from clawtop.engine.drive.driver import Driver
+    from clawtop.store.locks.processes import SystemProcesses
+
+    def event(told: Event) -> None:
+        if not args.json:
+            print_lines([f"recover      {safe(told.text)}"])
+
+    def step(done: DrainStep) -> None:
+        if not args.json:
+            print_lines([f"{done.stage:<12} {safe(done.text)}"])
+
+    async with Driver(args.state_dir) as driver:
+        return await recover(
+            driver,
+            reader,
+            target,
+            clock=SystemClock(),
+            processes=SystemProcesses(),
+            telling=Telling(event, step, lambda _wait, _left: None),
+            wait_s=args.wait,
+        )
+
+
+def _show(name: str, done: SessionRecovery, args: argparse.Namespace) -> int:
+    from clawtop.core.session.recovery import RecoveryMove
+    from clawtop.view.line import text_of
+    from clawtop.view.recovery_lines import recovery_lines
+
+    code = 0 if done.free or done.fresh is not None or done.move is RecoveryMove.NOTHING else NOT_RECOVERED
+    if args.json:
+        facts = {"session": name, "move": done.move, "why": done.why, "free": done.free, "fresh": done.fresh}
+        print_json({"schema": SCHEMA, **facts, "words": list(done.words), "exit_code": code})
+    else:
+        print_lines(text_of(line) for line in recovery_lines(name, done))
+    return code

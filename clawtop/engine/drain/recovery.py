@@ -1,0 +1,132 @@
+"""Recovering a stuck session for an operator: wait for its holder, then drain it; or go on under a fresh session id.
+
+The message that a stuck run was about is never sent again (thread 83510 B): what comes of a recovery is a session, or a
+copy of it, that the next message can go to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clawtop.clock import Clock
+from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
+from clawtop.core.session.attention import AttentionReport, Standing, attention_of, standing_of
+from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
+from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
+from clawtop.engine.drain.drainer import Drainer, new_drain_id
+from clawtop.engine.drain.scene import DrainTarget
+from clawtop.engine.drive.driver import Driver
+from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
+from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.snapshot import SnapshotReader
+
+DEFAULT_WAIT_S = 60.0
+PROOF = DrainWishes(deadline_s=30.0, still_s=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """Who hears how far a recovery is: its own steps, and those of the drain that ends it."""
+
+    event: Callable[[Event], None]
+    step: Callable[[DrainStep], None]
+    wait: Callable[[Wait, float], None]
+
+
+async def recover(
+    driver: Driver,
+    reader: SnapshotReader,
+    target: DrainTarget,
+    *,
+    clock: Clock,
+    processes: ProcessTable,
+    telling: Telling,
+    wait_s: float = DEFAULT_WAIT_S,
+) -> SessionRecovery:
+    """Recover one session.
+
+    Args:
+        wait_s: how long its holder is waited for before the conversation moves to a fresh session id.
+
+    Raises:
+        RefusedError: this user may not coordinate runs here, or a drain of the session is under way.
+        OperationFailedError: the disk refused.
+    """
+    desk = driver.desk
+    await desk.foreign.look(target.file)
+    snapshot = await asyncio.to_thread(reader.read)
+    holder = await desk.registry.holder_of(target.file)
+    if assess(snapshot, target, holder) is None:
+        return SessionRecovery(RecoveryMove.NOTHING, "it is not stuck: at rest, or at work within its limits")
+    standing = _standing(snapshot, target, holder)
+    assert standing is not None  # noqa: S101 - it needs attention
+    recoverer = Recoverer(
+        desk.registry,
+        clock=clock,
+        limits=snapshot.config.attention,
+        max_wait_ms=round(wait_s * 1000),
+        foreign=desk.foreign.holder,
+        journal=telling.event,
+    )
+    done = await recoverer.recover(
+        SessionWork(
+            session_file=target.file,
+            run_id=f"recover-{uuid.uuid4().hex[:8]}",
+            lane="main",
+            age_ms=standing.age_ms,
+            activity=standing.activity,
+            queue_depth=standing.queue_depth,
+            session_key=target.key,
+            agent=target.agent,
+        )
+    )
+    if done.holder is None:
+        return SessionRecovery(done.plan.plan, done.plan.why)
+    fresh = done.holder.session_file if done.holder.forked_from is not None else None
+    await done.holder.release("recovered")
+    if fresh is not None:
+        return SessionRecovery(RecoveryMove.FORK, done.plan.why, fresh=str(fresh))
+    drainer = Drainer(
+        reader,
+        target,
+        PROOF,
+        drain_id=new_drain_id(),
+        clock=clock,
+        processes=processes,
+        on_step=telling.step,
+        on_wait=telling.wait,
+    )
+    outcome = await drainer.drain()
+    return SessionRecovery(done.plan.plan, done.plan.why, free=outcome.released, words=outcome.words)
+
+
+def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None = None) -> AttentionReport | None:
+    """What is the matter with a session; None where it is well. `holder`: as the registry knows it."""
+    session, stale = _row(snapshot, target), _stale_lock(snapshot, target)
+    holder = holder or _holder(snapshot, target)
+    return attention_of(session, holder, snapshot.taken_at, snapshot.config.attention, stale_lock=stale)
+
+
+def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> Standing | None:
+    stale = _stale_lock(snapshot, target)
+    return standing_of(_row(snapshot, target), holder or _holder(snapshot, target), snapshot.taken_at, stale_lock=stale)
+
+
+def _holder(snapshot: Snapshot, target: DrainTarget) -> PromptHolder | None:
+    return next((holder for holder in snapshot.holders if holder.session_file == str(target.file)), None)
+
+
+def _row(snapshot: Snapshot, target: DrainTarget) -> Session | None:
+    rows = (row for row in snapshot.sessions if row.agent == target.agent)
+    return next((row for row in rows if row.key == target.key or row.file == str(target.file)), None)
+
+
+def _stale_lock(snapshot: Snapshot, target: DrainTarget) -> bool:
+    path = f"{target.file}.lock"
+    return any(
+        lock.file.kind is LockKind.SESSION and lock.file.path == path and lock.verdict.kind is VerdictKind.STALE
+        for lock in snapshot.locks
+    )

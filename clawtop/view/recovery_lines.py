@@ -1,0 +1,71 @@
+"""Recovering a stuck session in lines: what is the matter, what would be done, what came of it."""
+
+from __future__ import annotations
+
+from clawtop.core.session.attention import AttentionReport
+from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
+from clawtop.text import safe, shown
+from clawtop.view.humanize import duration
+from clawtop.view.line import Line, Tone, piece
+
+REASONS = {
+    "stale_session_state": "marked as running, but no run is alive",
+    "queued_work_without_active_run": "messages are queued and no run is alive",
+    "blocked_tool_call": "its tool call has made no progress",
+    "queued_behind_terminal_active_work": "messages wait behind a run that has already ended",
+    "active_work_without_progress": "its run has made no progress",
+    "queued_behind_active_work": "messages wait behind a long run",
+    "active_work": "its run is long, and still at work",
+}
+"""OpenClaw's reasons (2026.5.20, `logging/diagnostic.ts`) in words."""
+
+
+def reason_words(report: AttentionReport) -> str:
+    """What is the matter."""
+    return REASONS.get(report.reason, report.reason.replace("_", " "))
+
+
+def is_stuck(report: AttentionReport | None) -> bool:
+    """Whether recovery would do anything about it now."""
+    return report is not None and (report.recoverable or report.abortable)
+
+
+def recovery_preview(session: str, report: AttentionReport | None, wait_s: float) -> tuple[Line, ...]:
+    """What would be done, before it is confirmed."""
+    head = piece(f"recover {safe(session)}", Tone.STRONG)
+    if report is None:
+        return (head, piece("Not stuck: it is idle, or at work within its limits. Nothing would be done.", Tone.OK))
+    if not is_stuck(report):
+        return (
+            head,
+            piece(f"{reason_words(report)}, within its limits. Nothing would be done.", Tone.INFO),
+        )
+    wait = duration(round(wait_s * 1000))
+    return (
+        head,
+        piece(f"stuck: {reason_words(report)}", Tone.WARN),
+        piece(f"1. wait up to {wait} for whoever holds the session", Tone.PLAIN),
+        piece("2. once it is free: drain it, and remove its lock if the owner is proven dead", Tone.PLAIN),
+        piece("3. if the holder stays: copy the conversation to a fresh session id, and leave the old one", Tone.PLAIN),
+        piece("No message is sent again.", Tone.STRONG),
+    )
+
+
+def recovery_lines(session: str, done: SessionRecovery) -> tuple[Line, ...]:
+    """What came of it."""
+    words = tuple(piece(f"  {shown(word)}") for word in done.words)
+    if done.move is RecoveryMove.NOTHING:
+        return (piece(f"nothing done: {shown(done.why)}", Tone.INFO),)
+    if done.fresh is not None:
+        return (
+            piece("the holder stayed: the conversation was copied to a fresh session", Tone.WARN),
+            piece(f"continue with: clawtop drive --session {safe(done.fresh)}", Tone.INFO),
+            piece("OpenClaw's session list still points to the old transcript", Tone.WARN),
+        )
+    if done.free:
+        return (
+            piece("recovered: the session is free", Tone.OK),
+            *words,
+            piece(f"continue with: clawtop drive --session {safe(session)}", Tone.INFO),
+        )
+    return (piece("NOT recovered: something still holds it", Tone.BAD), *words)
