@@ -13,8 +13,9 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
     conversation      messages, pictures, tool calls; paired and trimmed for a model
-    failure/          what failed: classify (the answer), record, signal, status, rules, phrase_tables, billing_tables,
-                      phrases, pasted (an error as text), retry_after, provider_time;
+    failure/          what failed: classify (the answer), dialect (whose: as_3_28, as_6_11, as_9_6, else status),
+                      record, signal, status, rules, phrase_tables, billing_tables, tables_9_6, provider_json,
+                      provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time;
                       engine_reason: the engine's own class, reach and mark (engine_tables)
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast

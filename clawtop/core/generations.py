@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -25,9 +25,11 @@ from clawtop.core.rules import (
     Backoff,
     ConfigKeys,
     Marking,
+    Reading,
     Remote,
     Schedule,
     SessionLockRules,
+    WaitHeaders,
     WriteLockSettings,
 )
 
@@ -208,6 +210,7 @@ _COOLING_3_28 = Schedule(
     billing=Backoff(5 * HOUR_MS, DAY_MS),
     auth_permanent=Backoff(5 * HOUR_MS, DAY_MS),
     permanent_as_billing=True,
+    knows_blocks=False,
     blocks_yield_to_scope=True,
     soonest_joins_model=False,
     replaced_pins=frozenset(),
@@ -223,6 +226,7 @@ _COOLING_5 = replace(
     reasons=_REASONS_5,
     auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS),
     permanent_as_billing=False,
+    knows_blocks=True,
     soonest_joins_model=True,
     replaced_pins=frozenset({"user", "auto"}),
     user_pins_outlive_order=True,
@@ -252,6 +256,7 @@ _COOLING_8 = replace(
     order_by_model=True,
     expired_logins_last=True,
     replaced_pins=frozenset({"auto"}),
+    pins_stay=True,
 )
 _COOLING_9 = replace(
     _COOLING_8,
@@ -262,6 +267,8 @@ _COOLING_9 = replace(
     surviving_counts=frozenset({"rate_limit"}),
     provider_blocks_win=True,
     success_is_probe=True,
+    compactions_move_pins=False,
+    pins_go_back=True,
 )
 
 _MARKED_5 = Marking(never=frozenset({"timeout", "server_error", "empty_response", "format"}))
@@ -322,7 +329,9 @@ class Semantics:
         name: the range, such as "5.x".
         first, last: the first and last version that was looked at.
         cooling: how long failed profiles rest, and who is next.
+        reading: how errors are read.
         marking: which failures are marked.
+        wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
         remote: what its gateway tells and does for a local client.
@@ -332,10 +341,12 @@ class Semantics:
     first: tuple[int, int, int]
     last: tuple[int, int, int]
     cooling: Schedule
+    reading: Reading
     marking: Marking
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
     remote: Remote
+    wait_headers: WaitHeaders = field(default_factory=WaitHeaders)
 
 
 def _lanes(**limits: int) -> Mapping[str, int]:
@@ -347,6 +358,7 @@ _3_28 = Semantics(
     first=(2026, 3, 28),
     last=(2026, 3, 28),
     cooling=_COOLING_3_28,
+    reading=Reading.V3_28,
     marking=Marking(never=frozenset({"timeout"})),
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
@@ -357,6 +369,7 @@ _5_X = Semantics(
     first=(2026, 5, 18),
     last=(2026, 6, 1),
     cooling=_COOLING_5,
+    reading=Reading.V5_20,
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
@@ -368,9 +381,11 @@ _6_11 = replace(
     first=(2026, 6, 5),
     last=(2026, 6, 11),
     cooling=_COOLING_6,
+    reading=Reading.V6_11,
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
     remote=Remote(cancels_cron=True),
+    wait_headers=WaitHeaders(negative_is_none=True),
 )
 _7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
 _8_X = replace(
@@ -379,6 +394,7 @@ _8_X = replace(
     first=(2026, 8, 2),
     last=(2026, 8, 2),
     cooling=_COOLING_8,
+    reading=Reading.V9_6,
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
@@ -391,6 +407,7 @@ _9_X = replace(
     last=(2026, 9, 6),
     cooling=_COOLING_9,
     remote=replace(_REMOTE_8, reload_takes_stats=True),
+    wait_headers=WaitHeaders(negative_is_none=True, seconds_too=True),
 )
 
 SEMANTICS: Mapping[str, Semantics] = MappingProxyType({row.name: row for row in (_3_28, _5_X, _6_11, _7_1, _8_X, _9_X)})

@@ -53,6 +53,7 @@ class Schedule:
         failure_window_ms: without a failure for longer than this, counters start over.
         surviving_counts: failure counts that outlive their window; only success or a clear resets them.
         scoped_reasons: reasons that cool only the failing model, when it is known.
+        knows_blocks: a subscription's announced block counts (2026.5 and later).
         blocks_yield_to_scope: the window of another model lets a profile pass although it is blocked by its
             subscription (2026.5; later generations check the block first).
         blocks_have_scope: a blocked window may concern one model only.
@@ -64,6 +65,10 @@ class Schedule:
         repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
         expired_logins_last: an OAuth login past its expiry stands behind fresh ones.
         replaced_pins: whose pins give way when their profile cools and another is usable: "user", "auto", both or none.
+        pins_stay: a person's pin is never replaced, whatever cools; and where all profiles cool, no other pin is set.
+        compactions_move_pins: a pin that nobody set moves on after each compaction.
+        pins_go_back: such a pin returns to an earlier profile of a stored or configured order that recovered from a
+            rate limit.
         user_pins_outlive_order: a person's pin may name a profile outside the order (2026.5 and later).
         suspends: a candidate whose profiles all cool suspends the session instead of being skipped only.
         probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
@@ -84,6 +89,7 @@ class Schedule:
     failure_window_ms: float = DAY_MS
     surviving_counts: frozenset[str] = frozenset()
     scoped_reasons: frozenset[str] = frozenset({"rate_limit"})
+    knows_blocks: bool = True
     blocks_yield_to_scope: bool = False
     blocks_have_scope: bool = False
     soonest_joins_model: bool = True
@@ -94,6 +100,9 @@ class Schedule:
     repairs_stored_order: bool = False
     expired_logins_last: bool = False
     replaced_pins: frozenset[str] = frozenset({"user", "auto"})
+    pins_stay: bool = False
+    compactions_move_pins: bool = True
+    pins_go_back: bool = False
     user_pins_outlive_order: bool = True
     suspends: bool = True
     probes_without_fallback: bool = False
@@ -180,6 +189,15 @@ class WriteLockSettings:
     whole_numbers: bool = False
 
 
+class Reading(StrEnum):
+    """How errors are read: the version whose tables and order are followed (`core.failure.dialect`)."""
+
+    V3_28 = "3.28"
+    V5_20 = "5.20"
+    V6_11 = "6.11"
+    V9_6 = "9.6"
+
+
 # --- what a version makes of a failure ------------------------------------------------------------------------------
 
 
@@ -198,6 +216,19 @@ class Marking:
     timeouts_once_started: bool = False
     spared_locally: frozenset[str] = frozenset()
     spared_if_passing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class WaitHeaders:
+    """How the client library reads how long a provider asks it to wait.
+
+    Attributes:
+        negative_is_none: a wait before now is no wait that was asked for.
+        seconds_too: `retry-after` counts beside `retry-after-ms`; the longer of the two is meant.
+    """
+
+    negative_is_none: bool = False
+    seconds_too: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,15 @@ from clawtop.core.failure.classify import (
     marked_reason,
     status_for_reason,
 )
+from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS, Dialect
 from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
+from clawtop.core.failure.signal import signal_of
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
 from tests.support.rules import semantics
 
-VERSION = "2026.5.20"
+VERSIONS = ("2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
+PLUGGED = "2026.9.6"
 
 JAVASCRIPT_NAMES = {
     "profile_id": "profileId",
@@ -40,38 +43,63 @@ def as_javascript(description: FailoverDescription | None) -> dict[str, Any] | N
     return {"name": "FailoverError", **named}
 
 
-@replay("classification", VERSION)
+def dialect(version: str) -> Dialect:
+    """How this version reads errors; the rows were made with no provider plugin loaded."""
+    return WITHOUT_PLUGINS if version == PLUGGED else DIALECTS[semantics(version).reading]
+
+
+@replay("classification", *VERSIONS)
 def test_an_error_is_classified_as_openclaw_does(row: Row) -> None:
-    error = error_from_spec(row.input)
+    error, read = error_from_spec(row.input), dialect(row.version)
     hint = row.raw.get("providerHint")
     expected = row.expected
-    answer = classify_failure(error, hint)
-    kind = expected["classification"]["kind"] if expected["classification"] else Kind.NONE
-    assert (answer.kind, answer.reason) == (kind, expected["reason"]), answer.rule
-    assert is_timeout_error(error) == expected["isTimeoutError"]
-    assert is_non_provider_runtime_coordination_error(error) == coordination_expected(
-        row.input, expected["isNonProviderRuntimeCoordinationError"], classified=expected["classification"] is not None
-    )
+    answer = classify_failure(error, hint, read)
+    assert answer.reason == expected["reason"], answer.rule
+    if "classification" in expected:
+        kind = expected["classification"]["kind"] if expected["classification"] else Kind.NONE
+        assert answer.kind == kind, answer.rule
+    assert is_timeout_error(error, read) == expected["isTimeoutError"]
+    if "isNonProviderRuntimeCoordinationError" in expected:
+        local = expected["isNonProviderRuntimeCoordinationError"]
+        assert is_non_provider_runtime_coordination_error(error, read) == local
     context = CoercionContext(hint or "ctxprov", "ctxmodel", "ctxprov:default", "sess-1", "main")
-    assert as_javascript(coerced(error, context)) == expected["failoverError"]
+    assert as_javascript(coerced(error, context, read)) == expected["failoverError"]
 
 
-@replay("coordination-predicate", VERSION)
+@replay("coordination-predicate", *VERSIONS[1:])
 def test_local_contention_is_told_from_model_failures(row: Row) -> None:
+    error, read = error_from_spec(row.input), dialect(row.version)
+    assert classify_failure(error, None, read).reason == row.expected["reason"]
+    local = row.expected["isNonProviderRuntimeCoordinationError"]
+    assert is_non_provider_runtime_coordination_error(error, read) == local
+
+
+@replay("coordination-predicate", "2026.5.20")
+def test_clawtop_takes_a_contended_session_for_local_too(row: Row) -> None:
     error = error_from_spec(row.input)
     reason = classify_failure(error).reason
-    assert reason == row.expected["reason"]
     assert is_non_provider_runtime_coordination_error(error) == coordination_expected(
         row.input, row.expected["isNonProviderRuntimeCoordinationError"], classified=reason is not None
     )
 
 
-@replay("classify-message", VERSION)
+@replay("classify-message", *VERSIONS)
 def test_a_bare_text_is_classified_as_openclaw_does(row: Row) -> None:
-    assert classify_message(row.input["raw"], row.input["provider"]).reason == row.expected["reason"]
+    read = dialect(row.version)
+    assert classify_message(row.input["raw"], row.input["provider"], read).reason == row.expected["reason"]
 
 
-@replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
+@replay("classification-plugins", PLUGGED)
+def test_a_providers_plugin_is_asked_first(row: Row) -> None:
+    signal, hint = signal_of(error_from_spec(row.input), row.raw["providerHint"]), row.raw["providerHint"]
+    plugged = DIALECTS[semantics(row.version).reading]
+    assert plugged.of_signal(signal).reason == row.expected["signalReason"]
+    assert WITHOUT_PLUGINS.of_signal(signal).reason == row.expected["signalReasonWithoutPlugin"]
+    if row.raw.get("raw"):
+        assert classify_message(row.raw["raw"], hint, plugged).reason == row.expected["messageReason"]
+
+
+@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
 def test_the_reason_that_is_marked(row: Row) -> None:
     given = row.input
     marked = marked_reason(
@@ -84,12 +112,14 @@ def test_the_reason_that_is_marked(row: Row) -> None:
     assert marked == row.expected
 
 
-@replay("misc", VERSION, where=lambda raw: raw["fn"] == "resolveFailoverStatus")
+@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "resolveFailoverStatus")
 def test_the_status_that_stands_for_a_reason(row: Row) -> None:
-    assert status_for_reason(row.input["reason"]) == row.expected
+    assert status_for_reason(row.input["reason"], dialect(row.version)) == row.expected
 
 
-@replay("misc", VERSION, where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
+@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
 def test_long_retries_inside_the_client_library_are_bypassed(row: Row) -> None:
     headers, environment = row.input["headers"], row.input["env"] or {}
-    assert should_bypass_long_sdk_retry(row.input["status"], headers, environment, now_ms=0) == row.expected
+    reading = semantics(row.version).wait_headers
+    status = row.input["status"]
+    assert should_bypass_long_sdk_retry(status, headers, environment, now_ms=0, reading=reading) == row.expected

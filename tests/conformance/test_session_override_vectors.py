@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from clawtop.core.cooldown.stats import schedule_for
@@ -9,19 +10,26 @@ from clawtop.core.model import AuthConfig, Credential, Profile, UsageStats
 from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.core.rotation.pins import Pin, resolve_override
 from tests.conformance.harness import Row, replay
+from tests.support.openclaw_json import stats_from
 from tests.support.rules import semantics
 
 NOW = 1_750_000_000_000
 PROVIDER = "anthropic"
+NO_MODEL = ""
+"""No window is scoped to it, so what cools for it cools for all."""
 
 
-@replay("session-override", "2026.5.20")
+@replay("session-override", "2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
 def test_same_pin(row: Row) -> None:
     given = row.input
     entry = given["sessionEntry"]
     schedule = schedule_for(semantics(row.version))
     profiles = profiles_of(given)
-    order = order_ids(PROVIDER, profiles, given["order"], AuthConfig(), NOW, schedule)
+    model = entry.get("model") if schedule.order_by_model else None
+    in_config = given.get("orderIn") == "cfg"
+    orders = given["order"] or {}
+    config = AuthConfig(order={name: tuple(ids) for name, ids in orders.items()} if in_config else {})
+    order = order_ids(PROVIDER, profiles, {} if in_config else orders, config, NOW, schedule)
     resolved = resolve_override(
         Pin(
             entry.get("authProfileOverride"),
@@ -30,10 +38,13 @@ def test_same_pin(row: Row) -> None:
         ),
         order,
         serves={profile.id for profile in profiles}.__contains__,
-        is_cooling=cooling_check(profiles, NOW, schedule),
+        is_cooling=cooling_check(profiles, NOW, schedule, for_model=model),
         schedule=schedule,
         compaction_count=entry.get("compactionCount", 0),
         is_new_session=given["isNewSession"],
+        cools_for_all=cooling_check(profiles, NOW, schedule, for_model=NO_MODEL),
+        recovered=recovered(profiles, explicit=bool(orders)),
+        stored=entry.get("authProfileOverride") in {profile.id for profile in profiles},
     )
     assert resolved.profile == row.expected["profile"]
     pin = resolved.pin
@@ -46,9 +57,26 @@ def test_same_pin(row: Row) -> None:
 
 def profiles_of(given: dict[str, Any]) -> list[Profile]:
     """The rows name the order, the windows and the pin; the three accounts behind them are always the same."""
-    named = {*given["order"][PROVIDER], *given["usageStatsRelative"], "anthropic:a", "anthropic:b", "anthropic:c"}
-    windows = {id_: NOW + stats["cooldownInMs"] for id_, stats in given["usageStatsRelative"].items()}
+    listed = (given["order"] or {}).get(PROVIDER, ())
+    named = {*listed, *given["usageStatsRelative"], "anthropic:a", "anthropic:b", "anthropic:c"}
+    stored = {id_: stats_from(absolute(raw)) for id_, raw in given["usageStatsRelative"].items()}
     return [
-        Profile(id_, PROVIDER, Credential("api_key"), "main", stats=UsageStats(cooldown_until=windows.get(id_)))
+        Profile(id_, PROVIDER, Credential("api_key"), "main", stats=stored.get(id_, UsageStats()))
         for id_ in sorted(named)
     ]
+
+
+def recovered(profiles: list[Profile], *, explicit: bool) -> Callable[[str], bool]:
+    """Profiles of an explicit order that count rate limits."""
+    limited = {profile.id for profile in profiles if profile.stats.failure_counts.get("rate_limit")}
+    return lambda id_: explicit and id_ in limited
+
+
+def absolute(raw: dict[str, Any]) -> dict[str, Any]:
+    """Statistics whose windows end at a time, from rows that say in how many ms."""
+    return {
+        name.removesuffix("InMs") + "Until" if name.endswith("InMs") else name: NOW + value
+        if name.endswith("InMs")
+        else value
+        for name, value in raw.items()
+    }

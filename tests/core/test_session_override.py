@@ -89,7 +89,7 @@ def test_an_automatic_choice_cools_only_where_all_do(
         is_new_session=new,
         compaction_count=compactions,
     )
-    assert found.profile is not None
+    assert found.profile is not None or (schedule.pins_stay and cooling.issuperset(ORDER))
     if found.pin.pinned_by == "auto" and not cooling.issuperset(ORDER):
         assert found.profile not in cooling
     assert found.pin.profile == found.profile

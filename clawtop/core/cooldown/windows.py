@@ -60,7 +60,7 @@ def unusable_until(stats: UsageStats, schedule: Schedule, *, for_model: str | No
         latest = stats.cooldown_until
     if stats.disabled_until is not None and latest < stats.disabled_until <= schedule.latest_ms:
         latest = stats.disabled_until
-    blocked = stats.blocked_until
+    blocked = stats.blocked_until if schedule.knows_blocks else None
     if (
         blocked is not None
         and latest < blocked <= schedule.latest_ms

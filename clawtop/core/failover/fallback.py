@@ -15,6 +15,7 @@ from typing import Literal
 from clawtop.core.failover.candidate import DETAIL_CELLS, RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.probing import CooldownDecision, DecisionKind
+from clawtop.core.failure.provider_json import body_of
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.text import shown
 
@@ -290,7 +291,7 @@ def _on_failure(state: ChainState, failure: Failure) -> Step:
         return _switched(state, failure)
     if failure.kind is FailureKind.UNKNOWN and state.next_model is None:
         return replace(state, ended=True), (Rethrow(),)
-    moved = _moved(state, failure.reason, failure.detail)
+    moved = _moved(state, failure.reason, body_of(failure.detail).message or failure.detail)
     failed = CandidateFailed(state.model, failure, state.index + 1, len(state.candidates))
     state = replace(_recorded(state, _attempt(state, failure)), failure=failure)
     if failure.reason is FailureReason.TIMEOUT and state.timeouts is TimeoutPolicy.TERMINAL:

@@ -12,19 +12,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from clawtop.core.failure.dialect import CLAWTOP, TAKEOVER, Dialect
+from clawtop.core.failure.local_9_6 import Local
 from clawtop.core.failure.phrase_tables import ABORTED_REQUEST
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, Extractor, from_exception, from_mapping, nested
-from clawtop.core.failure.rules import NOTHING, Classification, Kind, normalized, timeout_text
-from clawtop.core.failure.signal import direct_signal, holds_contention, holds_lock_timeout, signal_of
-from clawtop.core.failure.status import (
-    DEFAULT_STATUS,
-    Signal,
-    classify_message,
-    classify_signal,
-    code_reason,
-    inferred_status,
-    says_nothing,
-)
+from clawtop.core.failure.rules import NOTHING, Classification, Kind, normalized
+from clawtop.core.failure.signal import direct_signal, holds_code, holds_name, signal_of
+from clawtop.core.failure.status import Signal, inferred_status, says_nothing
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import Marking
 
@@ -37,7 +31,6 @@ __all__ = [
     "Signal",
     "classify_failure",
     "classify_message",
-    "classify_signal",
     "coerced",
     "explain_error",
     "is_non_provider_runtime_coordination_error",
@@ -65,42 +58,31 @@ def recorded(error: AnyError, extractors: Sequence[Extractor] = ()) -> ErrorValu
     return error
 
 
-def status_for_reason(reason: FailureReason | str | None) -> int | None:
+def status_for_reason(reason: FailureReason | str | None, dialect: Dialect = CLAWTOP) -> int | None:
     """The HTTP status that stands for a reason where the provider gave none; None for reasons without one."""
-    return DEFAULT_STATUS.get(reason) if reason is not None else None
+    return dialect.default_status.get(reason) if reason is not None else None
 
 
 # --- classification ----------------------------------------------------------------------------------------------
 
 
-def classify_failure(error: AnyError, provider_hint: str | None = None) -> Classification:
-    """The class of `error`; the kind NONE where it has none. `provider_hint` counts where the error names none."""
-    return _classified(recorded(error), provider_hint, set(), 0)
+def classify_failure(error: AnyError, provider_hint: str | None = None, dialect: Dialect = CLAWTOP) -> Classification:
+    """The class of `error`; the kind NONE where it has none. `provider_hint` counts where the error names none.
+
+    Args:
+        dialect: who reads it; clawtop's own engine, unless an OpenClaw version's reading is asked for.
+    """
+    value = recorded(error)
+    if dialect.outside_in:
+        return _outside_in(value, dialect)
+    return _Reading(dialect, provider_hint).classified(value, 0)
 
 
-def _classified(value: ErrorValue, hint: str | None, seen: set[int], depth: int) -> Classification:
-    if depth > MAX_DEPTH or not _first_visit(value, seen):
-        return NOTHING
-    if isinstance(value, ErrorRecord) and value.is_failover:
-        return Classification(Kind.REASON, _known(str(value.reason)), "failover-error", str(value.reason))
-    signal = signal_of(value, hint)
-    answer = classify_signal(signal)
-    if isinstance(value, ErrorRecord) and not value.is_simple:
-        answer = _asked_within(value, answer, signal.status, _Visit(hint, seen, depth))
-    if _local_without_provider(value, signal):
-        return Classification(Kind.NONE, None, "session-lock", "a session lock timeout")
-    if not answer and answer is not INNER_NO_BODY and is_timeout_error(value):
-        return Classification(Kind.REASON, FailureReason.TIMEOUT, "timeout-error", signal.message or "")
-    return answer
-
-
-def _first_visit(value: ErrorValue, seen: set[int]) -> bool:
-    if not isinstance(value, ErrorRecord):
-        return True
-    if id(value) in seen:
-        return False
-    seen.add(id(value))
-    return True
+def classify_message(text: str, provider: str | None = None, dialect: Dialect = CLAWTOP) -> Classification:
+    """The class of a bare error text, as it stands in a log."""
+    if dialect.of_words is not None:
+        return dialect.of_words(text, provider or "")
+    return dialect.of_signal(Signal(message=text, provider=provider))
 
 
 _REASONS: Mapping[str, FailureReason] = MappingProxyType({reason.value: reason for reason in FailureReason})
@@ -110,96 +92,152 @@ def _known(reason: str) -> FailureReason | str:
     return _REASONS.get(reason, reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """How far a classification has gone: records already asked, and the depth reached."""
-
-    hint: str | None
-    seen: set[int]
-    depth: int
-
-
-def _asked_within(
-    value: ErrorRecord, answer: Classification, status: int | float | None, visit: _Visit
-) -> Classification:
-    """What the errors within say where the outer one is silent, overflowed, or calls the request malformed."""
-    inner = nested(value)
-    if not answer or answer.kind is Kind.CONTEXT_OVERFLOW:
-        for each in inner:
-            found = _classified(each, visit.hint, visit.seen, visit.depth + 1)
-            if found:
-                return found
-    if answer.reason == FailureReason.FORMAT:
-        for each in inner:
-            empty = _inner_said_nothing(each, status, visit.seen, visit.depth + 1)
-            if empty is not None:
-                return INNER_NO_BODY if empty else answer
-    return answer
-
-
-def _inner_said_nothing(value: ErrorValue, status: int | float | None, seen: set[int], depth: int) -> bool | None:
-    """Whether a wrapped 400 or 422 came without a body; None where this branch cannot tell."""
-    if depth > MAX_DEPTH or not _first_visit(value, seen):
-        return None
-    direct = direct_signal(value)
-    inner = nested(value)
-    status = direct.status if direct.status is not None else status
-    if direct.message and direct.message.strip():
-        if says_nothing(inferred_status(status, direct.message), direct.message):
-            return True
-        if not inner or classify_signal(direct):
-            return False
-    for each in inner:
-        answer = _inner_said_nothing(each, status, seen, depth + 1)
-        if answer is not None:
-            return answer
-    return None
-
-
-def _local_without_provider(value: ErrorValue, signal: Signal) -> bool:
-    """A session lock's timeout is in it, and the provider said nothing explicit: no status, no code but a network's."""
-    if not holds_lock_timeout(value):
+def _is_failover(value: ErrorValue, dialect: Dialect) -> bool:
+    if not isinstance(value, ErrorRecord) or not value.is_failover:
         return False
-    reason = code_reason(signal.code)
+    return dialect.failover_by_name or value.is_ours
+
+
+class _Reading:
+    """One classification: which records were asked already."""
+
+    def __init__(self, dialect: Dialect, hint: str | None) -> None:
+        self._dialect = dialect
+        self._hint = hint
+        self._seen: set[int] = set()
+
+    def classified(self, value: ErrorValue, depth: int) -> Classification:
+        if depth > MAX_DEPTH or not self._first_visit(value):
+            return NOTHING
+        if isinstance(value, ErrorRecord) and _is_failover(value, self._dialect):
+            return Classification(Kind.REASON, _known(str(value.reason)), "failover-error", str(value.reason))
+        signal = signal_of(value, self._hint)
+        answer = self._dialect.of_signal(signal)
+        if isinstance(value, ErrorRecord) and not value.is_simple:
+            answer = self._asked_within(value, answer, signal.status, depth)
+        if _local_without_provider(value, signal, self._dialect):
+            return Classification(Kind.NONE, None, "session-lock", "a session lock timeout")
+        if not answer and answer is not INNER_NO_BODY and is_timeout_error(value, self._dialect):
+            return Classification(Kind.REASON, FailureReason.TIMEOUT, "timeout-error", signal.message or "")
+        return answer
+
+    def _first_visit(self, value: ErrorValue) -> bool:
+        if not isinstance(value, ErrorRecord):
+            return True
+        if id(value) in self._seen:
+            return False
+        self._seen.add(id(value))
+        return True
+
+    def _asked_within(
+        self, value: ErrorRecord, answer: Classification, status: int | float | None, depth: int
+    ) -> Classification:
+        """What the errors within say where the outer one is silent, overflowed, or calls the request malformed."""
+        inner = nested(value)
+        if not answer or answer.kind is Kind.CONTEXT_OVERFLOW:
+            for each in inner:
+                found = self.classified(each, depth + 1)
+                if found:
+                    return found
+        if answer.reason == FailureReason.FORMAT:
+            for each in inner:
+                empty = self._said_nothing(each, status, depth + 1)
+                if empty is not None:
+                    return INNER_NO_BODY if empty else answer
+        return answer
+
+    def _said_nothing(self, value: ErrorValue, status: int | float | None, depth: int) -> bool | None:
+        """Whether a wrapped 400 or 422 came without a body; None where this branch cannot tell."""
+        if depth > MAX_DEPTH or not self._first_visit(value):
+            return None
+        direct = direct_signal(value)
+        inner = nested(value)
+        status = direct.status if direct.status is not None else status
+        if direct.message and direct.message.strip():
+            if says_nothing(inferred_status(status, direct.message), direct.message):
+                return True
+            if not inner or self._dialect.of_signal(direct):
+                return False
+        for each in inner:
+            answer = self._said_nothing(each, status, depth + 1)
+            if answer is not None:
+                return answer
+        return None
+
+
+def _outside_in(value: ErrorValue, dialect: Dialect) -> Classification:
+    """2026.3.28: status, code, then the same of each cause; then, from the innermost out, timeouts and words."""
+    chain: list[ErrorValue] = []
+    current: ErrorValue = value
+    while current is not None and not any(current is each for each in chain if isinstance(each, ErrorRecord)):
+        if isinstance(current, ErrorRecord) and _is_failover(current, dialect):
+            return Classification(Kind.REASON, _known(str(current.reason)), "failover-error", str(current.reason))
+        answer = dialect.of_signal(signal_of(current))
+        if answer:
+            return answer
+        chain.append(current)
+        current = current.cause if isinstance(current, ErrorRecord) else None
+    for each in reversed(chain):
+        signal = signal_of(each)
+        if is_timeout_error(each, dialect):
+            return Classification(Kind.REASON, FailureReason.TIMEOUT, "timeout-error", signal.message or "")
+        answer = classify_message(signal.message or "", None, dialect)
+        if answer:
+            return answer
+    return NOTHING
+
+
+def _local_without_provider(value: ErrorValue, signal: Signal, dialect: Dialect) -> bool:
+    """A session lock's timeout is in it, and the provider said nothing explicit: no status, no code but a network's."""
+    if not holds_code(value, dialect.lock_codes):
+        return False
+    reason = dialect.code_reason(signal.code)
     return inferred_status(signal.status, signal.message) is None and reason in (None, FailureReason.TIMEOUT)
 
 
 # --- predicates --------------------------------------------------------------------------------------------------
 
 
-def is_timeout_error(error: AnyError) -> bool:
+def is_timeout_error(error: AnyError, dialect: Dialect = CLAWTOP) -> bool:
     """The error is a timeout, or an abort that a timeout caused. Never one that a session lock's timeout is part of."""
     value = recorded(error)
-    if _hints_at_timeout(value):
+    if _hints_at_timeout(value, dialect):
         return True
-    if not isinstance(value, ErrorRecord) or value.name != "AbortError" or holds_lock_timeout(value):
+    if not isinstance(value, ErrorRecord) or value.name != "AbortError" or holds_code(value, dialect.lock_codes):
         return False
     if ABORTED_REQUEST.search((signal_of(value).message or "").lower()) is not None:
         return True
-    return _hints_at_timeout(value.cause) or _hints_at_timeout(value.reason)
+    return _hints_at_timeout(value.cause, dialect) or _hints_at_timeout(value.reason, dialect)
 
 
-def _hints_at_timeout(value: ErrorValue) -> bool:
-    if not value or holds_lock_timeout(value):
+def _hints_at_timeout(value: ErrorValue, dialect: Dialect) -> bool:
+    if not value or holds_code(value, dialect.lock_codes):
         return False
     if isinstance(value, ErrorRecord) and value.name == "TimeoutError":
         return True
     message = signal_of(value).message
-    return message is not None and timeout_text(normalized(message)) is not None
+    return message is not None and dialect.timeout_text(normalized(message)) is not None
 
 
-def is_non_provider_runtime_coordination_error(error: AnyError) -> bool:
+def is_non_provider_runtime_coordination_error(error: AnyError, dialect: Dialect = CLAWTOP) -> bool:
     """Local contention on one session, not a failure of the model: the chain stops and nothing is recorded.
 
     True for a session write-lock timeout, a takeover or a contended session, direct or nested as error, cause or
     reason. False where the error was classified, or the provider said something explicit (thread 83510).
     """
     value = recorded(error)
+    if dialect.local is not None:
+        local = dialect.local(value)
+        return local is Local.ALWAYS or (
+            local is Local.UNLESS_CLASSIFIED and not classify_failure(value, None, dialect)
+        )
+    if dialect.takeover_wins and isinstance(value, ErrorRecord) and value.name == TAKEOVER:
+        return True
     if isinstance(value, ErrorRecord) and value.is_failover:
         return False
-    if not holds_lock_timeout(value) and not holds_contention(value):
+    if not holds_code(value, dialect.lock_codes) and not holds_name(value, dialect.local_names):
         return False
-    return not classify_failure(value)
+    return not classify_failure(value, None, dialect)
 
 
 # --- failover errors ---------------------------------------------------------------------------------------------
@@ -243,16 +281,18 @@ class FailoverDescription:
 SUSPENDING = frozenset({FailureReason.RATE_LIMIT, FailureReason.BILLING})
 
 
-def coerced(error: AnyError, context: CoercionContext | None = None) -> FailoverDescription | None:
+def coerced(
+    error: AnyError, context: CoercionContext | None = None, dialect: Dialect = CLAWTOP
+) -> FailoverDescription | None:
     """`error` as a failover error; None if it is not a failure that another profile or model could mend.
 
     An error that is one already keeps all it says.
     """
     value = recorded(error)
     context = context if context is not None else CoercionContext()
-    if isinstance(value, ErrorRecord) and value.is_failover:
+    if isinstance(value, ErrorRecord) and _is_failover(value, dialect):
         return _as_it_is(value)
-    reason = classify_failure(value, context.provider).reason
+    reason = classify_failure(value, context.provider, dialect).reason
     if not reason:
         return None
     signal = signal_of(value)
@@ -263,12 +303,12 @@ def coerced(error: AnyError, context: CoercionContext | None = None) -> Failover
         provider=context.provider if context.provider is not None else signal.provider,
         model=context.model,
         profile_id=context.profile_id,
-        status=signal.status if signal.status is not None else status_for_reason(reason),
+        status=signal.status if signal.status is not None else status_for_reason(reason, dialect),
         code=signal.code,
-        session_id=context.session_id,
-        lane=context.lane,
-        raw_error=message,
-        suspend=bool(context.session_id) and reason in SUSPENDING,
+        session_id=context.session_id if dialect.describes_context else None,
+        lane=context.lane if dialect.describes_context else None,
+        raw_error=message if dialect.describes_context else None,
+        suspend=bool(context.session_id) and reason in SUSPENDING if dialect.describes_context else None,
         has_cause=isinstance(value, ErrorRecord) and value.is_exception,
     )
 

@@ -28,6 +28,9 @@ class ErrorRecord:
         members: the errors of an exception group. (JavaScript's `errors` is not looked into, as in OpenClaw 2026.5.20.)
         is_exception: a thrown error, not merely an object that looks like one.
         details: model, profile_id, session_id, lane, raw_error, suspend of a failover error, where it has them.
+        body: other parts of it that may say more: param, errorBody, body, detail, type; output and result of a tool.
+        aside: what happened beside it: JavaScript's `errors` and `suppressed`, where OpenClaw 2026.9 looks for local
+            errors only.
     """
 
     name: str | None = None
@@ -42,6 +45,8 @@ class ErrorRecord:
     members: tuple[ErrorRecord, ...] = field(default=(), repr=False)
     is_exception: bool = False
     details: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    aside: tuple[ErrorRecord, ...] = field(default=(), repr=False)
 
     @property
     def is_failover(self) -> bool:
@@ -49,9 +54,15 @@ class ErrorRecord:
         return self.name == FAILOVER_NAME and isinstance(self.reason, str)
 
     @property
+    def is_ours(self) -> bool:
+        """It was classified by the engine that raised it, not by the name that somebody gave it."""
+        return self.is_failover and isinstance(self.reason, FailureReason)
+
+    @property
     def is_simple(self) -> bool:
         """Nothing is nested in it, so one look is enough."""
-        return self.error is None and self.cause is None and self.reason is None and not self.members
+        alone = self.error is None and self.cause is None and self.reason is None
+        return alone and not self.members and not self.aside
 
 
 ErrorValue = ErrorRecord | str | int | float | bool | None
@@ -66,8 +77,13 @@ def nested(value: ErrorValue) -> tuple[ErrorValue, ...]:
     return tuple(each for each in inner if each is not None and each is not value)
 
 
-def walk(value: ErrorValue, *, reasons: bool = False) -> Iterator[ErrorValue]:
-    """`value` and everything in it, depth first, each record once. `reasons`: an abort's reason is looked into too."""
+def walk(value: ErrorValue, *, reasons: bool = False, aside: bool = False) -> Iterator[ErrorValue]:
+    """`value` and everything in it, depth first, each record once.
+
+    Args:
+        reasons: an abort's reason is looked into too.
+        aside: so is what happened beside it.
+    """
     stack: list[ErrorValue] = [value]
     seen: set[int] = set()
     while stack:
@@ -78,6 +94,7 @@ def walk(value: ErrorValue, *, reasons: bool = False) -> Iterator[ErrorValue]:
             seen.add(id(current))
             inner = nested(current)
             stack.extend((current.reason,) if reasons and isinstance(current.reason, ErrorRecord) else ())
+            stack.extend(reversed(current.aside) if aside else ())
             stack.extend(reversed(inner))
         yield current
 
@@ -185,6 +202,9 @@ _MAPPING_DETAILS = (
 )
 
 
+_BODY_PARTS = ("param", "errorBody", "body", "detail", "type", "output", "result")
+
+
 def _read_mapping(record: Mapping[str, Any]) -> ErrorRecord:
     name, message, reason = record.get("name"), record.get("message"), record.get("reason")
     return ErrorRecord(
@@ -199,6 +219,7 @@ def _read_mapping(record: Mapping[str, Any]) -> ErrorRecord:
         cause=_primitive(record.get("cause")),
         is_exception=record.get("stack") is not None,
         details={ours: record[theirs] for theirs, ours in _MAPPING_DETAILS if record.get(theirs) is not None},
+        body={name: record[name] for name in _BODY_PARTS if record.get(name) is not None},
     )
 
 
@@ -207,7 +228,13 @@ def _primitive(value: Any) -> ErrorValue:
 
 
 def _mapping_links(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: inner for name in ("error", "cause", "reason") if isinstance(inner := record.get(name), Mapping)}
+    links: dict[str, Any] = {
+        name: inner for name in ("error", "cause", "reason") if isinstance(inner := record.get(name), Mapping)
+    }
+    listed = record.get("errors")
+    beside = (*(listed if isinstance(listed, list) else ()), record.get("suppressed"))
+    aside = tuple(each for each in beside if isinstance(each, Mapping))
+    return {**links, "aside": aside} if aside else links
 
 
 # --- linking -----------------------------------------------------------------------------------------------------
@@ -231,5 +258,5 @@ def _linked(root: Any, read: Callable[[Any], ErrorRecord], links: Callable[[Any]
                     todo.append(target)
                 linked.append(made[id(target)])
             if linked:
-                object.__setattr__(record, name, tuple(linked) if name == "members" else linked[0])
+                object.__setattr__(record, name, tuple(linked) if name in {"members", "aside"} else linked[0])
     return made[id(root)]

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from clawtop.core.javascript import to_number
+from clawtop.core.rules import WaitHeaders
 
 DEFAULT_MAX_WAIT_SECONDS = 60.0
 MAX_WAIT_VARIABLE = "OPENCLAW_SDK_RETRY_MAX_WAIT_SECONDS"
 NO_CAP = frozenset({"0", "false", "off", "none", "disabled"})
+PLAIN_WAITS = WaitHeaders()
 RETRIED_STATUSES = frozenset({408, 409, 429})
 
 
@@ -35,6 +37,15 @@ def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float | None
         return None
 
 
+def _asked_wait(headers: Mapping[str, str], now_ms: int, reading: WaitHeaders) -> float | None:
+    if reading.negative_is_none:
+        headers = {name: value for name, value in headers.items() if not value.strip().startswith("-")}
+    waits = [retry_after_seconds(headers, now_ms)]
+    if reading.seconds_too:
+        waits.append(retry_after_seconds({"retry-after": headers.get("retry-after", "")}, now_ms))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
 def _figure(text: str | None) -> float | None:
     if text is None or not text.strip():
         return None
@@ -52,7 +63,12 @@ def max_wait_seconds(environment: Mapping[str, str]) -> float | None:
 
 
 def should_bypass_long_sdk_retry(
-    status: int, headers: Mapping[str, str], environment: Mapping[str, str], *, now_ms: int
+    status: int,
+    headers: Mapping[str, str],
+    environment: Mapping[str, str],
+    *,
+    now_ms: int,
+    reading: WaitHeaders = PLAIN_WAITS,
 ) -> bool:
     """Whether an answer must surface at once instead of being retried inside the client library.
 
@@ -63,5 +79,5 @@ def should_bypass_long_sdk_retry(
     cap = max_wait_seconds(environment)
     if cap is None:
         return False
-    wait = retry_after_seconds(headers, now_ms)
+    wait = _asked_wait(headers, now_ms, reading)
     return status == 429 if wait is None else wait > cap

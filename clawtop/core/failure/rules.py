@@ -88,13 +88,13 @@ def timeout_text(text: str) -> str | None:
     return phrases.TIMEOUT.find(text)
 
 
-def payment_required(text: str) -> tuple[Classification, bool]:
+def payment_required(text: str, rate_limit: Phrases = phrases.RATE_LIMIT) -> tuple[Classification, bool]:
     """What a 402 means: an empty purse, or a limit that comes back. Second: whether the text itself decided."""
     if (found := money.ALLOWANCE_REFILLS.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     if (found := money.MONEY_GONE.find(text)) is not None:
         return because(Reason.BILLING, "402-money-gone", found), True
-    if (found := phrases.RATE_LIMIT.find(text) or money.LIMIT_RESETS.find(text)) is not None:
+    if (found := rate_limit.find(text) or money.LIMIT_RESETS.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     return because(Reason.BILLING, "status-402", "402"), False
 
@@ -109,7 +109,7 @@ def quoted_402(text: str, _provider: str) -> Classification | None:
     return answer if decided or hard is not None else None
 
 
-def _openrouter(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
+def of_openrouter(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
     def ask(text: str, provider: str) -> Classification | None:
         if "openrouter" not in provider or (found := table.find(text)) is None:
             return None
@@ -181,14 +181,14 @@ def _api_error(text: str, _provider: str) -> Classification | None:
     return because(Reason.TIMEOUT, "anthropic-api-error", found)
 
 
-def _whole(texts: frozenset[str], reason: FailureReason, rule: str) -> MessageRule:
+def whole(texts: frozenset[str], reason: FailureReason, rule: str) -> MessageRule:
     def ask(text: str, _provider: str) -> Classification | None:
         return because(reason, rule, text) if text in texts else None
 
     return ask
 
 
-def _says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
+def says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
     def ask(text: str, _provider: str) -> Classification | None:
         found = table.find(text)
         return None if found is None else because(reason, rule, found)
@@ -199,51 +199,59 @@ def _says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
 MessageRule = Callable[[str, str], Classification | None]
 """(normalized text, lower-cased provider) -> an answer, or None to ask the next rule."""
 
+overloaded_rule = says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text")
+format_rule = says(phrases.FORMAT, Reason.FORMAT, "format-text")
+timeout_rule = _timeout
+billing_rule = _billing
+
 MESSAGE_RULES: tuple[MessageRule, ...] = (
     _image,
-    _says(phrases.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
-    _says(phrases.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
+    says(phrases.SESSION_EXPIRED, Reason.SESSION_EXPIRED, "session-expired-text"),
+    says(phrases.MODEL_NOT_FOUND, Reason.MODEL_NOT_FOUND, "model-not-found-text"),
     _context_overflow,
     quoted_402,
-    _openrouter(money.OPENROUTER_KEY_LIMIT, Reason.BILLING, "openrouter-key-limit"),
+    of_openrouter(money.OPENROUTER_KEY_LIMIT, Reason.BILLING, "openrouter-key-limit"),
     _periodic_limit,
-    _says(phrases.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
-    _says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text"),
+    says(phrases.RATE_LIMIT, Reason.RATE_LIMIT, "rate-limit-text"),
+    overloaded_rule,
     _server_error_field,
     _leading_transient,
     _openai_processing,
-    _billing,
+    billing_rule,
     _oauth_refresh,
-    _says(phrases.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
-    _says(phrases.AUTH, Reason.AUTH, "auth-text"),
-    _whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
-    _openrouter(phrases.OPENROUTER_UPSTREAM, Reason.TIMEOUT, "openrouter-upstream"),
-    _says(phrases.SERVER_TEXT, Reason.TIMEOUT, "server-text"),
+    says(phrases.AUTH_PERMANENT, Reason.AUTH_PERMANENT, "auth-permanent-text"),
+    says(phrases.AUTH, Reason.AUTH, "auth-text"),
+    whole(phrases.WHOLE_UNKNOWNS, Reason.TIMEOUT, "unknown-error"),
+    of_openrouter(phrases.OPENROUTER_UPSTREAM, Reason.TIMEOUT, "openrouter-upstream"),
+    says(phrases.SERVER_TEXT, Reason.TIMEOUT, "server-text"),
     _api_error,
-    _says(phrases.FORMAT, Reason.FORMAT, "format-text"),
-    _whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
-    _timeout,
-    _says(phrases.PROVIDER_LIMIT, Reason.RATE_LIMIT, "provider-limit"),
-    _says(phrases.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
-    _says(phrases.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
+    format_rule,
+    whole(phrases.WHOLE_NO_DETAILS, Reason.NO_ERROR_DETAILS, "no-error-details"),
+    timeout_rule,
+    says(phrases.PROVIDER_LIMIT, Reason.RATE_LIMIT, "provider-limit"),
+    says(phrases.MODEL_NOT_READY, Reason.OVERLOADED, "bedrock-model-not-ready"),
+    says(phrases.MODEL_RETIRED, Reason.MODEL_NOT_FOUND, "model-retired"),
 )
 
 
-def _ask_message(text: str, provider: str) -> Classification:
-    for rule in MESSAGE_RULES:
-        answer = rule(text, provider)
-        if answer is not None:
-            return answer
-    return NOTHING
+class Reader:
+    """Reads the words of an error by rules in their order. Providers repeat themselves, so answers are kept."""
+
+    def __init__(self, rules: tuple[MessageRule, ...]) -> None:
+        self._rules = rules
+        self._cached = lru_cache(maxsize=CACHED_TEXTS)(self._ask)
+
+    def __call__(self, message: str, provider: str = "") -> Classification:
+        """The class of the words alone, without their leading status."""
+        text = normalized(message)
+        if not text:
+            return NOTHING
+        ask = self._cached if len(text) <= CACHEABLE_LENGTH else self._ask
+        return ask(text, provider.lower())
+
+    def _ask(self, text: str, provider: str) -> Classification:
+        answers = (rule(text, provider) for rule in self._rules)
+        return next((answer for answer in answers if answer is not None), NOTHING)
 
 
-_cached_answer = lru_cache(maxsize=CACHED_TEXTS)(_ask_message)
-
-
-def message_class(message: str, provider: str = "") -> Classification:
-    """The class of the words alone, without their leading status. Providers repeat themselves, so answers are kept."""
-    text = normalized(message)
-    if not text:
-        return NOTHING
-    ask = _cached_answer if len(text) <= CACHEABLE_LENGTH else _ask_message
-    return ask(text, provider.lower())
+message_class = Reader(MESSAGE_RULES)

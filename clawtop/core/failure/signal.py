@@ -5,17 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from clawtop.core.failure.provider_json import details_of
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
 from clawtop.core.failure.status import Signal
 
 MAX_STATUS_DIGITS = 16
-
-LOCAL_LOCK_CODES = frozenset(
-    {"OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT", "CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTENDED"}
-)
-"""Contention on one session file. Their own words ("timeout", "waited") say nothing of a provider."""
-
-CONTENDED_NAMES = frozenset({"EmbeddedAttemptSessionTakeoverError", "EmbeddedAttemptSessionContendedError"})
 
 
 def _status_of(value: ErrorValue) -> int | float | None:
@@ -67,7 +61,8 @@ def direct_signal(value: ErrorValue) -> Signal:
 def signal_of(value: ErrorValue, provider_hint: str | None = None) -> Signal:
     """The first status, code, message and provider that the error or anything it wraps has, depth first."""
     if not isinstance(value, ErrorRecord) or value.is_simple:
-        return Signal(_status_of(value), _code_of(value), _message_of(value), _provider_of(value) or provider_hint)
+        provider = _provider_of(value) or provider_hint
+        return Signal(_status_of(value), _code_of(value), _message_of(value), provider, details_of(value))
     status: int | float | None = None
     code = message = provider = None
     for each in walk(value):
@@ -77,15 +72,17 @@ def signal_of(value: ErrorValue, provider_hint: str | None = None) -> Signal:
         provider = provider or _provider_of(each)
         if status is not None and code and message and provider:
             break
-    return Signal(status, code, message, provider or provider_hint)
+    return Signal(status, code, message, provider or provider_hint, details_of(value))
 
 
-def holds_lock_timeout(value: ErrorValue) -> bool:
-    return any(_is(each, "code", LOCAL_LOCK_CODES) for each in _every(value))
+def holds_code(value: ErrorValue, codes: frozenset[str]) -> bool:
+    """Whether the error or anything it wraps has one of these codes."""
+    return bool(codes) and any(_is(each, "code", codes) for each in _every(value))
 
 
-def holds_contention(value: ErrorValue) -> bool:
-    return any(_is(each, "name", CONTENDED_NAMES) for each in _every(value))
+def holds_name(value: ErrorValue, names: frozenset[str]) -> bool:
+    """Whether the error or anything it wraps has one of these names."""
+    return bool(names) and any(_is(each, "name", names) for each in _every(value))
 
 
 def _every(value: ErrorValue) -> Iterable[ErrorValue]:

@@ -1,6 +1,6 @@
 """What an error's status, code and words mean together: the status first, then the code, then the words.
 
-Agrees with OpenClaw 2026.5.20. The words are read by `failure_rules.py`.
+Agrees with OpenClaw 2026.5.20; `dialect` names the versions that read otherwise. The words are read by `rules`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Signal:
     code: str | None = None
     message: str | None = None
     provider: str | None = None
+    details: tuple[str, ...] = ()
+    """Other texts of the error's body (2026.6.11 and later read them)."""
 
 
 # --- statuses and codes ------------------------------------------------------------------------------------------
@@ -139,15 +141,15 @@ def says_nothing(status: int | float | None, message: str | None) -> bool:
     return match is not None and match["status"] in (None, str(status))
 
 
-def _by_status(signal: Signal, status: int | float, provider: str) -> Classification | None:
-    """What the status says; None where it says nothing and the code is asked next."""
+def by_status(signal: Signal, status: int | float, provider: str, words: Classification) -> Classification | None:
+    """What the status says; None where it says nothing and the code is asked next. `words`: the class of the text."""
     message = signal.message or ""
     if (status in (408, 499) or 500 <= status < 600) and HTML_BODY.match(normalized(message)) is not None:
         return because(Reason.TIMEOUT, "html-error-page", f"{status}")
     if status == 402:
-        return _says_402(signal, provider)
+        return _says_402(signal, provider, words)
     if status in (400, 422):
-        return _bad_request(status, message, provider)
+        return _bad_request(status, message, words)
     rule = STATUS_RULES.get(status)
     if rule is None:
         return None
@@ -157,47 +159,40 @@ def _by_status(signal: Signal, status: int | float, provider: str) -> Classifica
         return default if unpaid is None else because(Reason.BILLING, "billing-as-429", unpaid)
     if status in (401, 403) and (found := phrases.AUTH_PERMANENT.find(normalized(message))) is not None:
         return because(Reason.AUTH_PERMANENT, "auth-permanent-text", found)
-    if rule.text_wins:
-        answer = message_class(message, provider)
-        if (answer.reason or answer.kind) in rule.text_wins:
-            return answer
+    if (words.reason or words.kind) in rule.text_wins:
+        return words
     return default
 
 
-def _says_402(signal: Signal, provider: str) -> Classification | None:
+def _says_402(signal: Signal, provider: str, words: Classification) -> Classification | None:
     """A status field of 402 is a 402; one that only begins the text must be confirmed by what follows it."""
     text = normalized(signal.message or "")
     if signal.status is not None:
         return payment_required(text)[0]
-    return quoted_402(text, provider) or message_class(text, provider) or None
+    return quoted_402(text, provider) or words or None
 
 
-def _bad_request(status: int | float, message: str, provider: str) -> Classification:
-    answer = message_class(message, provider)
-    if answer and answer.reason != Reason.SERVER_ERROR:
-        return answer
+def _bad_request(status: int | float, message: str, words: Classification) -> Classification:
+    if words and words.reason != Reason.SERVER_ERROR:
+        return words
     if says_nothing(status, message):
         return Classification(Kind.NONE, None, "no-body", f"{int(status)}")
     return because(Reason.FORMAT, f"status-{int(status)}", f"{int(status)}")
 
 
-def code_reason(code: str | None) -> FailureReason | None:
+def code_reason(code: str | None, codes: Mapping[str, FailureReason] = CODES) -> FailureReason | None:
     """The reason that an error code stands for, whatever its case."""
-    return CODES.get(code.strip().upper()) if code else None
+    return codes.get(code.strip().upper()) if code else None
 
 
-def classify_signal(signal: Signal) -> Classification:
+def read_signal(signal: Signal) -> Classification:
     """The class of an error's status, code and message: the status first, then the code, then the words."""
     provider = (signal.provider or "").lower()
     status = inferred_status(signal.status, signal.message)
-    answer = None if status is None else _by_status(signal, status, provider)
+    words = message_class(signal.message or "", provider)
+    answer = None if status is None else by_status(signal, status, provider, words)
     if answer:
         return answer
     if (reason := code_reason(signal.code)) is not None:
         return because(reason, "error-code", signal.code or "")
-    return message_class(signal.message or "", provider) if answer is None else answer
-
-
-def classify_message(text: str, provider: str | None = None) -> Classification:
-    """The class of a bare error text, as it stands in a log."""
-    return classify_signal(Signal(message=text, provider=provider))
+    return words if answer is None else answer

@@ -53,17 +53,34 @@ def resolve_override(
     *,
     compaction_count: int = 0,
     is_new_session: bool = False,
+    recovered: Callable[[str], bool] = lambda _: False,
+    cools_for_all: Callable[[str], bool] | None = None,
+    stored: bool = True,
 ) -> Override:
-    """Resolve a session's pin before a run, as OpenClaw 2026.3.28 to 2026.7.1 does.
-
-    Later versions keep pins that a person set in new sessions too, and move others by more than an order and windows.
+    """Resolve a session's pin before a run.
 
     Args:
         order: the provider's resolved order.
         serves: whether a profile, by its id, is stored and belongs to the run's provider.
         is_cooling: whether a profile cools now; no model is meant, as in OpenClaw.
         compaction_count: how often the session was compacted so far.
+        cools_for_all: whether a profile cools whatever model is asked; None: as `is_cooling`.
+        recovered: whether a profile was rate-limited and is usable again (2026.9).
+        stored: the pinned profile is in the store, whoever it serves.
     """
+    if schedule.pins_stay:
+        asked = _Asked(
+            order,
+            serves,
+            is_cooling,
+            schedule,
+            compaction_count,
+            is_new_session,
+            recovered,
+            cools_for_all or is_cooling,
+            stored,
+        )
+        return _staying(pin, asked)
     current = (pin.profile or "").strip() or None
     by_user = pin.pinned_by == "user"
     if current is not None and not _is_tenable(
@@ -85,6 +102,54 @@ def resolve_override(
     else:
         chosen = _after(None, order, is_cooling) if is_cooling(current) else current
     return Override(chosen, Pin(chosen, "auto", compaction_count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    order: Sequence[str]
+    serves: Callable[[str], bool]
+    is_cooling: Callable[[str], bool]
+    schedule: Schedule
+    compaction_count: int
+    is_new_session: bool
+    recovered: Callable[[str], bool]
+    cools_for_all: Callable[[str], bool]
+    stored: bool
+
+
+def _staying(pin: Pin, asked: _Asked) -> Override:
+    """2026.8 on: a person's pin stays whatever happens; one that nobody set moves by need."""
+    current, order = (pin.profile or "").strip() or None, asked.order
+    by_user = (pin.pinned_by or "").startswith("user")
+    if (
+        by_user
+        and current is not None
+        and (asked.serves(current) or (asked.schedule.pins_go_back and not asked.stored))
+    ):
+        return Override(current, pin)
+    if current is not None and (not asked.serves(current) or (order and current not in order)):
+        pin, current = Pin(), None
+    if not order or all(asked.cools_for_all(id_) for id_ in order):
+        return Override(None, pin if current is None or not order else Pin())
+    cools = current is not None and asked.is_cooling(current)
+    better = _better(pin, current, asked) if not cools else None
+    pinned_at = asked.compaction_count if pin.compaction_count is None else pin.compaction_count
+    compacted = asked.schedule.compactions_move_pins and asked.compaction_count > pinned_at
+    chosen = current
+    if better is not None:
+        chosen = better
+    elif current is None or asked.is_new_session or cools or compacted:
+        chosen = _after(None if cools else current, order, asked.is_cooling)
+    if chosen == pin.profile and pin.source == "auto":
+        return Override(chosen, pin)
+    return Override(chosen, Pin(chosen, "auto", asked.compaction_count))
+
+
+def _better(pin: Pin, current: str | None, asked: _Asked) -> str | None:
+    if not asked.schedule.pins_go_back or pin.pinned_by != "auto" or current not in asked.order:
+        return None
+    earlier = asked.order[: asked.order.index(current)]
+    return next((id_ for id_ in earlier if asked.recovered(id_) and not asked.is_cooling(id_)), None)
 
 
 def _is_tenable(current: str, order: Sequence[str], serves: Callable[[str], bool], *, stays_outside: bool) -> bool:

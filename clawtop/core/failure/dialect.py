@@ -1,0 +1,98 @@
+"""Which OpenClaw reads the error: the ways of reading, each under the name that `generations.SEMANTICS` gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from clawtop.core.failure import as_3_28, as_6_11, as_9_6
+from clawtop.core.failure import rules as common
+from clawtop.core.failure.local_9_6 import Local, local_9_6
+from clawtop.core.failure.provider_plugins import plugin_of
+from clawtop.core.failure.record import ErrorValue
+from clawtop.core.failure.rules import Classification
+from clawtop.core.failure.status import DEFAULT_STATUS, Signal, code_reason, read_signal
+from clawtop.core.model import FailureReason
+from clawtop.core.rules import Reading
+
+LOCK_TIMEOUT = "OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT"
+LOCK_STALE = "OPENCLAW_SESSION_WRITE_LOCK_STALE"
+TAKEOVER = "EmbeddedAttemptSessionTakeoverError"
+CONTENDED = "EmbeddedAttemptSessionContendedError"
+OWN_LOCK_CODES = frozenset({"CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTENDED"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """One way of reading errors.
+
+    Attributes:
+        of_signal: the class of a status, code and words together.
+        of_words: the class of a bare text, where it is not simply a signal without status.
+        timeout_text: the timeout phrase of a normalized text.
+        default_status: the HTTP status that stands for a reason where the provider gave none.
+        code_reason: the reason that an error code stands for.
+        failover_by_name: an object that is called FailoverError is one.
+        outside_in: causes are asked before the words are, and only causes (2026.3.28).
+        lock_codes, local_names: codes and names of errors that mean contention on one session.
+        local: whether an error is local by other signs as well; None: ask the codes and names.
+            takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
+        describes_context: a description carries the session, the lane and the provider's own words.
+    """
+
+    of_signal: Callable[[Signal], Classification]
+    timeout_text: Callable[[str], str | None]
+    of_words: Callable[[str, str], Classification] | None = None
+    default_status: Mapping[str, int] = field(default_factory=lambda: DEFAULT_STATUS)
+    code_reason: Callable[[str | None], FailureReason | None] = code_reason
+    failover_by_name: bool = True
+    outside_in: bool = False
+    lock_codes: frozenset[str] = frozenset({LOCK_TIMEOUT})
+    local_names: frozenset[str] = frozenset({TAKEOVER})
+    local: Callable[[ErrorValue], Local] | None = None
+    takeover_wins: bool = False
+    describes_context: bool = True
+
+
+def _with_plugin(signal: Signal) -> Classification:
+    return as_9_6.read_signal(signal, plugin_of(signal.provider))
+
+
+_5_20 = Dialect(read_signal, common.timeout_text)
+_6_11 = replace(
+    _5_20,
+    of_signal=as_6_11.read_signal,
+    timeout_text=as_6_11.timeout_text,
+    lock_codes=frozenset({LOCK_TIMEOUT, LOCK_STALE}),
+    takeover_wins=True,
+)
+_3_28 = Dialect(
+    as_3_28.read_signal,
+    as_3_28.timeout_text,
+    of_words=as_3_28.read_words,
+    default_status=as_3_28.DEFAULTS,
+    failover_by_name=False,
+    outside_in=True,
+    lock_codes=frozenset(),
+    local_names=frozenset(),
+    describes_context=False,
+)
+_9_6 = Dialect(
+    _with_plugin,
+    as_9_6.timeout_text,
+    default_status=as_9_6.DEFAULTS,
+    lock_codes=frozenset(),
+    local_names=frozenset(),
+    code_reason=as_9_6.code_reason,
+    local=local_9_6,
+)
+WITHOUT_PLUGINS = replace(_9_6, of_signal=as_9_6.read_signal)
+"""2026.9.6 before any provider's plugin is loaded."""
+
+CLAWTOP = replace(_5_20, lock_codes=_5_20.lock_codes | OWN_LOCK_CODES, local_names=_5_20.local_names | {CONTENDED})
+"""clawtop's own engine. A contended session is local, as a takeover is (thread 83510)."""
+
+DIALECTS: Mapping[Reading, Dialect] = MappingProxyType(
+    {Reading.V3_28: _3_28, Reading.V5_20: _5_20, Reading.V6_11: _6_11, Reading.V9_6: _9_6}
+)

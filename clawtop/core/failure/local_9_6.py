@@ -1,0 +1,66 @@
+"""Which errors OpenClaw 2026.9 takes for local trouble of a run: no session lock any more, but claims and workers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+
+from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
+
+
+class Local(StrEnum):
+    """ALWAYS: whatever a provider said. UNLESS_CLASSIFIED: where the error has no class. NO: not local."""
+
+    ALWAYS = "always"
+    UNLESS_CLASSIFIED = "unless-classified"
+    NO = "no"
+
+
+NAMES = frozenset(
+    {
+        "GatewayDrainingError",
+        "WorkerRunnerUnavailableError",
+        "WorkerRunnerCapacityError",
+        "WorkerWorkspaceReconciliationError",
+        "ActiveTurnClaimError",
+    }
+)
+CLAIM_LOST = "SessionTranscriptWriterClaimReboundError"
+STALE_RUN = "ERR_STALE_GATEWAY_LIFECYCLE"
+NO_TOOL_RESULT = "missing_tool_result"
+_NO_TOOL_RESULT = re.compile(r"native codex tool\.call without a matching tool\.result", re.IGNORECASE)
+
+
+def local_9_6(value: ErrorValue) -> Local:
+    """Whether the error is the run's own trouble, which no other model would cure."""
+    if not isinstance(value, ErrorRecord):
+        return Local.UNLESS_CLASSIFIED if _lacks_tool_result(value) else Local.NO
+    if any(isinstance(each, ErrorRecord) and each.name in NAMES for each in walk(value, aside=True)):
+        return Local.ALWAYS
+    within = [each for each in walk(value) if isinstance(each, ErrorRecord)]
+    stale = any(each.code == STALE_RUN and each.is_exception for each in within)
+    if stale and (value.code == STALE_RUN or not _names_a_provider(value)):
+        return Local.ALWAYS
+    if any(isinstance(each, ErrorRecord) and each.name == CLAIM_LOST for each in walk(value, reasons=True)):
+        return Local.ALWAYS
+    return Local.UNLESS_CLASSIFIED if stale or any(_lacks_tool_result(each) for each in within) else Local.NO
+
+
+def _names_a_provider(value: ErrorRecord) -> bool:
+    return value.is_failover or any((value.status, value.status_code, value.code, value.provider))
+
+
+def _lacks_tool_result(value: ErrorValue) -> bool:
+    if isinstance(value, str):
+        return _NO_TOOL_RESULT.search(value) is not None
+    if not isinstance(value, ErrorRecord):
+        return False
+    output = value.body.get("output")
+    texts = (value.message, output if isinstance(output, str) else None)
+    if any(text is not None and _NO_TOOL_RESULT.search(text) is not None for text in texts):
+        return True
+    parts = (value.body.get(name) for name in ("result", "detail"))
+    inner = (part.get("reason") for part in parts if isinstance(part, Mapping))
+    said = (value.code, value.reason, value.status)
+    return NO_TOOL_RESULT in [each.strip() for each in said if isinstance(each, str)] or NO_TOOL_RESULT in inner
