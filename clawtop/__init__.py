@@ -21,10 +21,10 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction
-    session/          who may prompt: admission (the registry), fence, recovery, attention, drain, lanes, lane_queue,
-                      activity (is a run going on), openclaw_runs, gateway_witness (what its words are
-                      worth), log_runs (as the log tells them), exchanges (what
-                      followed a message)
+    session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
+                      (is a run going on), openclaw_runs, gateway_witness (what the gateway's words are worth), log_runs
+                      (as the log tells them), exchanges (what followed a message); drain, its proof (who has to say no)
+                      and remedies (what ends a run)
     locks/            staleness (both verdicts), session_rules, limits
     operations/       plan, target, edit, receipt, outcome (what the journal says became of one)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
@@ -46,8 +46,8 @@ store/  the disk: one module per format, nothing else knows it
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
     gateway/          what a live gateway says: door (where its token may go), client (a question over its WebSocket;
-                      wire, answers, errors), http (its health), words (who works where), rounds (what is asked next),
-                      watch (beside the hub)
+                      wire, answers, errors), http (its health), words (who works where), caller (asked at once), rounds
+                      (what is asked next), watch (beside the hub)
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
@@ -57,7 +57,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
                       process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
-    drain/            drainer, scene: freeing one, stage by stage; recovery: of a stuck one, that sends nothing again
+    drain/            drainer, scene, processes: freeing one, stage by stage; recovery: of a stuck one, sends nothing
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
         remote: operations on a host, pinned and found again

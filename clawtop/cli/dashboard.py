@@ -114,9 +114,7 @@ class _Drains:
 
     @property
     def can_abort(self) -> bool:
-        from clawtop.engine.drain.drainer import gateway_can_abort
-
-        return gateway_can_abort()
+        return not self._args.no_gateway
 
     def prepare(
         self,
@@ -126,23 +124,12 @@ class _Drains:
         on_step: Callable[[DrainStep], None],
         on_wait: Callable[[Wait, float], None],
     ) -> Drainer:
-        from clawtop.cli.common import open_reader
-        from clawtop.cli.drain import target_of
-        from clawtop.clock import SystemClock
-        from clawtop.engine.drain.drainer import Drainer, new_drain_id
-        from clawtop.store.locks.processes import SystemProcesses
+        from clawtop.cli.common import open_incident_reader
+        from clawtop.cli.drain import make_drainer, target_of
 
-        reader = open_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
-        return Drainer(
-            reader,
-            target_of(reader, session, agent),
-            wishes,
-            drain_id=new_drain_id(),
-            clock=SystemClock(),
-            processes=SystemProcesses(),
-            on_step=on_step,
-            on_wait=on_wait,
-        )
+        reader = open_incident_reader(argparse.Namespace(**{**vars(self._args), "agent": None}))
+        target = target_of(reader, session, agent)
+        return make_drainer(self._args, reader, target, wishes, on_step=on_step, on_wait=on_wait)
 
 
 class _Recoveries:

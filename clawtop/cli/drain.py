@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
@@ -12,7 +13,7 @@ from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.session.drain import DrainOutcome, DrainStep, Wait
+    from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.store.snapshot import SnapshotReader
@@ -46,7 +47,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stop-after", metavar="S", type=seconds, help="ask a run to stop after S (default: half the deadline)"
     )
     parser.add_argument(
-        "--gateway-abort", action="store_true", help="abort a gateway's run with OpenClaw's own command"
+        "--gateway-abort",
+        action="store_true",
+        help="have the gateway abort its run; what waits behind it may be dropped",
+    )
+    parser.add_argument(
+        "--stop-processes",
+        action="store_true",
+        help="stop a run's own processes below the gateway: SIGTERM, then SIGKILL",
     )
     after = parser.add_mutually_exclusive_group()
     after.add_argument("--fresh", action="store_true", help="then carry the conversation over to a fresh session id")
@@ -60,28 +68,25 @@ def run(args: argparse.Namespace) -> int:
         UsageError: not exactly one of SESSION and --resume, or --at.
         RefusedError: there is no such session or drain, or the operator did not agree.
     """
-    from clawtop.cli.common import open_reader
-    from clawtop.clock import SystemClock
-    from clawtop.engine.drain.drainer import Drainer, DrainWishes, new_drain_id, resumable
-    from clawtop.store.locks.processes import SystemProcesses
+    from clawtop.cli.common import open_incident_reader
+    from clawtop.engine.drain.drainer import DrainWishes, resumable
 
     if (args.session is None) == (args.resume is None):
         raise UsageError("name a session, or --resume ID")
     if args.at is not None:
         raise UsageError("a session cannot be drained in the past", hint="leave --at away")
-    reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = (
         target_of(reader, args.session, args.agent)
         if args.resume is None
         else resumable(reader.layout.state_dir, args.resume)
     )
-    drainer = Drainer(
+    drainer = make_drainer(
+        args,
         reader,
         target,
-        DrainWishes(args.deadline, args.still, args.stop_after, args.gateway_abort, args.fresh),
-        drain_id=args.resume or new_drain_id(),
-        clock=SystemClock(),
-        processes=SystemProcesses(),
+        DrainWishes(args.deadline, args.still, args.stop_after, args.gateway_abort, args.fresh, args.stop_processes),
+        drain_id=args.resume,
         on_step=_quiet if args.json else _tell_step,
         on_wait=_Countdown() if sys.stderr.isatty() and not args.json else _quiet,
     )
@@ -91,6 +96,38 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes:
         confirm(_preview(drainer))
     return _show(drainer.target, asyncio.run(drainer.drain()), args)
+
+
+def make_drainer(
+    args: argparse.Namespace,
+    reader: SnapshotReader,
+    target: DrainTarget,
+    wishes: DrainWishes,
+    *,
+    on_step: Callable[[DrainStep], None],
+    on_wait: Callable[[Wait, float], None],
+    drain_id: str | None = None,
+) -> Drainer:
+    """A drain with the machine's clock, processes and gateway."""
+    from clawtop.clock import SystemClock
+    from clawtop.engine.drain.drainer import Drainer, new_drain_id
+    from clawtop.engine.gateway.caller import Caller
+    from clawtop.engine.gateway.door import Door
+    from clawtop.store.locks.processes import SystemProcesses
+
+    clock, processes = SystemClock(), SystemProcesses()
+    door = Door(lambda: reader.layout, processes=processes, enabled=not args.no_gateway)
+    return Drainer(
+        reader,
+        target,
+        wishes,
+        drain_id=drain_id or new_drain_id(),
+        clock=clock,
+        processes=processes,
+        caller=Caller(door, clock),
+        on_step=on_step,
+        on_wait=on_wait,
+    )
 
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
@@ -134,6 +171,7 @@ def _show(target: DrainTarget, outcome: DrainOutcome, args: argparse.Namespace) 
                 "proof" if outcome.released else "held_by": list(outcome.words),
                 "fresh": outcome.fresh,
                 "offer": outcome.offer,
+                "remedies": list(outcome.remedies),
                 "steps": [{"at": step.at, "stage": step.stage, "text": step.text} for step in outcome.steps],
                 "exit_code": code,
             }

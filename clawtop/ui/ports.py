@@ -62,7 +62,7 @@ class Drains(Protocol):
 
     @property
     def can_abort(self) -> bool:
-        """Whether the gateway's own abort is installed here."""
+        """Whether a gateway may be told to end its run."""
 
     def prepare(
         self,

@@ -70,9 +70,9 @@ def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Li
     """What can be chosen before it begins."""
     after = "the conversation goes on under a fresh session id" if wishes.fresh else "the session is opened again"
     if not can_abort:
-        abort: Line = (("not possible: no openclaw command is installed here", Tone.FAINT),)
+        abort: Line = (("not possible: the gateway is not asked (--no-gateway)", Tone.FAINT),)
     elif wishes.abort_in_gateway:
-        abort = (("its run is aborted with OpenClaw's own command", Tone.WARN),)
+        abort = (("its run is ended by the gateway; what waits behind it may be dropped", Tone.WARN),)
     else:
         abort = (("its run is left alone", Tone.PLAIN),)
     times = (
@@ -165,8 +165,7 @@ def outcome_lines(outcome: DrainOutcome) -> tuple[Line, ...]:
             lines.append(piece("OpenClaw's session list still points to the old transcript", Tone.WARN))
         return tuple(lines)
     lines = [piece("aborted, NOT released:", Tone.BAD), *words]
-    if outcome.offer is not None:
-        lines.append(piece(f"the gateway can abort its run: {safe(outcome.offer)} (or --gateway-abort)", Tone.INFO))
+    lines += [piece(f"  {safe(line)}", Tone.INFO) for line in outcome.remedies]
     return (*lines, resume_line(outcome.drain_id))
 
 

@@ -17,16 +17,16 @@ from clawtop.core.model import (
     Waiter,
 )
 from clawtop.core.session.drain import (
+    ACT_AGAIN_MS,
     ASK_AGAIN_MS,
     SEEN_AGAIN_MS,
-    AbortInGateway,
     Action,
     AskToStop,
     CloseAdmission,
     Drained,
+    EndRun,
     FoundLock,
     NotReleased,
-    OpenClawRun,
     Progress,
     RemoveLock,
     Scene,
@@ -37,12 +37,17 @@ from clawtop.core.session.drain import (
     survey,
 )
 from clawtop.core.session.fence import Fingerprint
+from clawtop.core.session.proof import Finding, Says, Source, Statement
+from clawtop.core.session.remedies import Means, Remedy
 
 SEEN, LONGER = Fingerprint(True, size=1), Fingerprint(True, size=2)
 TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)
-QUIET = Scene(now=0, closed=True, holder=None, run=None, lock=None, fingerprint=SEEN)
+QUIET = Scene(now=0, closed=True, holder=None, lock=None, fingerprint=SEEN)
 HOLDER = PromptHolder("/s.jsonl", "k", "main", "main", "run-1", None, "streaming", 1, 77, "clawtop")
-GATEWAY_RUN = OpenClawRun(True, "stored as running, and its gateway lives", in_gateway=True)
+GATEWAY_RUN = Finding(held=Statement(Source.DISK, Says.YES, "stored as running, and its gateway lives"))
+UNHEARD = Finding(missing=Statement(Source.ANSWER, Says.UNKNOWN, "the gateway did not answer"))
+ABORT = Remedy(Means.ABORT, "the gateway aborts it")
+STOP = Remedy(Means.STOP, "its process is stopped", pid=5)
 
 
 def lock(kind: VerdictKind, ino: int = 1) -> FoundLock:
@@ -76,9 +81,15 @@ def test_a_quiet_session_is_drained_after_it_was_still() -> None:
 
 
 def test_any_sign_of_life_starts_the_proof_anew() -> None:
-    for sign in (replace(QUIET, fingerprint=LONGER), replace(QUIET, holder=HOLDER), replace(QUIET, run=GATEWAY_RUN)):
+    for sign in (
+        replace(QUIET, fingerprint=LONGER),
+        replace(QUIET, holder=HOLDER),
+        replace(QUIET, openclaw=GATEWAY_RUN),
+    ):
         actions = story(
-            *at(QUIET, 0, 2_000), replace(sign, now=2_500), *at(replace(sign, holder=None, run=None), 3_000, 5_400)
+            *at(QUIET, 0, 2_000),
+            replace(sign, now=2_500),
+            *at(replace(sign, holder=None, openclaw=Finding()), 3_000, 5_400),
         )
         assert not any(isinstance(action, Drained) for action in actions)
 
@@ -92,7 +103,7 @@ def test_a_holder_is_waited_for_then_asked_to_stop_now_and_then() -> None:
 def test_at_the_deadline_it_says_not_released_and_by_whom() -> None:
     for scene, who in [
         (replace(QUIET, holder=HOLDER), "run run-1 (pid 77, streaming)"),
-        (replace(QUIET, run=GATEWAY_RUN), "OpenClaw run"),
+        (replace(QUIET, openclaw=GATEWAY_RUN), "OpenClaw run"),
         (replace(QUIET, lock=lock(VerdictKind.HELD)), "held write lock of process 9"),
         (replace(QUIET, lock=lock(VerdictKind.UNKNOWN)), "unknown write lock"),
     ]:
@@ -121,13 +132,60 @@ def test_a_stale_lock_goes_only_after_it_was_seen_twice() -> None:
     assert not any(isinstance(action, RemoveLock) for action in actions)
 
 
-def test_the_gateways_run_is_aborted_once_and_only_where_that_is_allowed() -> None:
-    scenes = at(replace(QUIET, run=GATEWAY_RUN), 0, 30_000, 31_500, 40_000)
-    assert not any(isinstance(action, AbortInGateway) for action in story(*scenes))
+def test_the_gateways_run_is_ended_only_where_that_is_allowed_and_its_effect_is_awaited() -> None:
+    scene = replace(QUIET, openclaw=GATEWAY_RUN, remedies=(ABORT, STOP))
+    scenes = at(scene, 0, 30_000, 31_500, 30_000 + ACT_AGAIN_MS, 30_000 + 2 * ACT_AGAIN_MS)
+    assert not any(isinstance(action, EndRun) for action in story(*scenes))
     allowed = story(*scenes, terms=replace(TERMS, abort_in_gateway=True))
-    assert [isinstance(action, AbortInGateway) for action in allowed] == [False, True, False, False]
-    local = replace(QUIET, run=OpenClawRun(False, "may be a command-line run", in_gateway=False), now=31_000)
-    assert isinstance(story(local, terms=replace(TERMS, abort_in_gateway=True))[0], Wait)
+    done = [action.remedy if isinstance(action, EndRun) else None for action in allowed]
+    assert done == [None, ABORT, None, ABORT, ABORT]
+    both = story(*scenes, terms=replace(TERMS, abort_in_gateway=True, stop_processes=True))
+    assert [action.remedy for action in both if isinstance(action, EndRun)] == [ABORT, STOP, ABORT]
+
+
+def test_a_run_that_nothing_reaches_is_waited_for() -> None:
+    restart = Remedy(Means.RESTART, "only a restart ends it")
+    scene = replace(QUIET, openclaw=GATEWAY_RUN, remedies=(restart,), now=31_000)
+    assert isinstance(story(scene, terms=replace(TERMS, abort_in_gateway=True, stop_processes=True))[0], Wait)
+
+
+def test_a_word_that_is_missing_is_no_release_and_nothing_is_ended_for_it() -> None:
+    scene = replace(QUIET, openclaw=UNHEARD, remedies=(ABORT,))
+    actions = story(*at(scene, 0, 31_000, 60_000), terms=replace(TERMS, abort_in_gateway=True))
+    assert [type(action) for action in actions] == [Wait, Wait, NotReleased]
+    assert actions[-1] == NotReleased("perhaps an OpenClaw run: the gateway did not answer")
+
+
+def test_the_proof_takes_as_long_as_a_run_may_stay_invisible() -> None:
+    scene = replace(QUIET, quiet_ms=15_000)
+    actions = story(*at(scene, 0, 3_000, 14_999, 15_000))
+    assert [type(action) for action in actions] == [Wait, Wait, Wait, Drained]
+
+
+def test_a_restarted_gateway_may_resume_the_session_first() -> None:
+    scene = replace(QUIET, not_before=20_000)
+    waits, *_, drained = story(*at(scene, 0, 3_000, 20_000))
+    assert isinstance(waits, Wait)
+    assert "may resume" in waits.why
+    assert isinstance(drained, Drained)
+
+
+def test_the_gateway_is_asked_once_more_before_it_is_said() -> None:
+    scene = replace(QUIET, asked_at=2_900)
+    _, waits = story(scene, replace(scene, now=3_000))
+    assert isinstance(waits, Wait)
+    assert "asked once more" in waits.why
+    _, drained = story(scene, replace(scene, now=3_100, asked_at=3_050))
+    assert isinstance(drained, Drained)
+
+
+def test_what_an_abort_costs_is_said_before() -> None:
+    scene = replace(QUIET, openclaw=GATEWAY_RUN, remedies=(ABORT,), queue="2 inputs wait behind it (r2, r3): dropped")
+    lines = survey(scene, TERMS, gateway_live=True)
+    assert "what ends it: the gateway aborts it - not allowed to this drain" in lines
+    assert "2 inputs wait behind it (r2, r3): dropped" in lines
+    allowed = survey(scene, replace(TERMS, abort_in_gateway=True), gateway_live=True)
+    assert "what ends it: the gateway aborts it" in allowed
 
 
 _scenes = st.builds(
@@ -135,7 +193,8 @@ _scenes = st.builds(
     now=st.integers(0, 70_000),
     closed=st.just(True),
     holder=st.sampled_from([None, HOLDER]),
-    run=st.sampled_from([None, GATEWAY_RUN]),
+    openclaw=st.sampled_from([Finding(), GATEWAY_RUN, UNHEARD]),
+    remedies=st.sampled_from([(), (ABORT, STOP)]),
     lock=st.sampled_from([None, *(lock(kind) for kind in VerdictKind)]),
     fingerprint=st.sampled_from([SEEN, LONGER]),
 )
@@ -153,7 +212,8 @@ def test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof
             assert progress.stage is Stage.DRAINED
             since = [look for look in scenes[: number + 1] if look.now > scene.now - TERMS.still_ms]
             assert all(
-                (look.holder, look.run, look.lock, look.fingerprint) == (None, None, None, scene.fingerprint)
+                (look.holder, look.openclaw.is_free, look.lock, look.fingerprint)
+                == (None, True, None, scene.fingerprint)
                 for look in since
             )
             assert scenes[0].now <= scene.now - TERMS.still_ms
@@ -166,4 +226,6 @@ def test_the_survey_says_what_is_held_what_waits_what_is_lost_and_what_a_gateway
         assert words in lines
     assert "a gateway cannot be kept out" in lines
     assert "gateway cannot" not in "\n".join(survey(QUIET, TERMS, gateway_live=False))
-    assert "own command" in "\n".join(survey(QUIET, replace(TERMS, abort_in_gateway=True), gateway_live=None))
+    assert "have the gateway end its run" in "\n".join(
+        survey(QUIET, replace(TERMS, abort_in_gateway=True), gateway_live=None)
+    )

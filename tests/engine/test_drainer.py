@@ -7,21 +7,25 @@ import contextlib
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clawtop.cli import main as cli
 from clawtop.clock import SystemClock
-from clawtop.core.model import EventKind
+from clawtop.core.generations import SEMANTICS, Chosen
+from clawtop.core.model import EventKind, Gateway, GatewayWords, RunSight
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.drain import Stage
+from clawtop.core.session.proof import Access
+from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import Drainer, DrainStep, DrainWishes, new_drain_id, resumable
 from clawtop.engine.drain.scene import DrainTarget
+from clawtop.engine.gateway.answers import Abort, AbortSaid
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import RefusedError, SessionContendedError
 from clawtop.store.locks.processes import SystemProcesses
@@ -111,7 +115,7 @@ async def test_a_quiet_session_is_drained_proven_and_journaled(state: Path) -> N
     before = transcript(state).read_bytes()
     outcome = await drainer(state).drain()
     assert outcome.released
-    assert len(outcome.words) == 4
+    assert len(outcome.words) == 5
     assert steps_in_journal(state) == ["survey", "close", "prove", "drained"]
     assert read_admissions(state) == ()
     assert transcript(state).read_bytes() == before
@@ -122,7 +126,7 @@ async def test_a_preview_changes_nothing(state: Path) -> None:
         return sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
 
     before = tree()
-    assert "nothing holds the session now" in drainer(state).preview()
+    assert "nothing holds the session now" in await asyncio.to_thread(drainer(state).preview)
     assert tree() == before
 
 
@@ -137,7 +141,7 @@ async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_o
         while not read_admissions(state):
             await asyncio.sleep(0.001)
         wishes = DrainWishes(deadline_s=20.0, still_s=0.6, stop_after_s=0.4)
-        async with draining(state, wishes, Stage.CLOSE) as drain, other_process(state) as other:
+        async with other_process(state) as other, draining(state, wishes, Stage.CLOSE) as drain:
             while not (states := read_admissions(state)) or states[0].closing is None:
                 await asyncio.sleep(0.001)
             answer = await other.ask(f"acquire {transcript(state)} raise")
@@ -197,27 +201,93 @@ async def test_a_session_left_running_without_a_gateway_is_waited_for_until_its_
         assert outcome.released  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("allowed", [True, False])
-async def test_the_gateways_own_abort_is_run_only_when_it_is_allowed(
-    state: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
-) -> None:
-    """The gateway answers on its port; its command is a stand-in that settles the session."""
+class FakeCaller:
+    """A gateway that says what a test wants, and settles the session when it is told to abort."""
+
+    def __init__(self, state: Path, *, access: Access = Access.OPEN, **words: object) -> None:
+        self._state = state
+        self._access = access
+        self._words = words
+        self.active: bool | None = True
+        self.aborted = 0
+        self.asked = 0
+
+    def access(self) -> Access:
+        return self._access
+
+    async def words(self, gateway: Gateway, key: str | None) -> GatewayWords:
+        self.asked += 1
+        sessions = {KEY: RunSight(KEY, self.active)}
+        words = GatewayWords(1, "2026.5.20", sessions, complete=True, tasks=())
+        return replace(words, **self._words)  # type: ignore[arg-type]
+
+    async def abort(self, gateway: Gateway, key: str) -> AbortSaid:
+        self.aborted += 1
+        self.active = False
+        store(self._state, status="killed")
+        return AbortSaid(Abort.ABORTED, "run-1")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway of which a run cannot stay invisible for long."""
+    row = SEMANTICS["5.x"]
+    chosen = Chosen(replace(row, remote=replace(row.remote, admission_ms=100)), None)
+    monkeypatch.setattr(scene, "semantics_of", lambda *_: chosen)
+
+
+def running(state: Path) -> None:
     store(state, status="running", startedAt=SystemClock().now_ms())
-    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    ran: list[tuple[str, ...]] = []
 
-    async def openclaw(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-        ran.append(tuple(argv))
-        assert environment["OPENCLAW_STATE_DIR"] == str(state)
-        store(state, status="killed")
-        return 0, "{}"
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_the_gateways_run_is_aborted_only_when_that_is_allowed(state: Path, allowed: bool) -> None:
+    running(state)
+    caller = FakeCaller(state)
     wishes = DrainWishes(deadline_s=20 if allowed else 1, still_s=0.2, stop_after_s=0, abort_in_gateway=allowed)
-    outcome = await drainer(state, wishes, gateway_answers=True, run=openclaw).drain()
-    command = ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": KEY}))
+    outcome = await drainer(state, wishes, gateway_answers=True, caller=caller).drain()
     assert outcome.released is allowed
-    assert ran == ([command] if allowed else [])
-    assert outcome.offer == (None if allowed else shlex.join(command))
+    assert caller.aborted == int(allowed)
+    if allowed:
+        assert "the gateway says that no run is active in it" in outcome.words
+        assert "that is not yet release" in "".join(step.text for step in outcome.steps)
+    else:
+        assert outcome.remedies[0].startswith("what ends it: the gateway aborts it (sessions.abort")
+        assert any("by itself what makes no progress for 6m00s" in line for line in outcome.remedies)
+
+
+async def test_without_a_token_the_words_to_type_are_offered_and_nothing_is_asked(state: Path) -> None:
+    running(state)
+    caller = FakeCaller(state, access=Access.NO_TOKEN)
+    wishes = DrainWishes(deadline_s=0.5, still_s=0.2, stop_after_s=0, abort_in_gateway=True)
+    outcome = await drainer(state, wishes, gateway_answers=True, caller=caller).drain()
+    assert not outcome.released
+    assert outcome.offer == shlex.join(
+        ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": KEY}))
+    )
+    assert (caller.asked, caller.aborted) == (0, 0)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_without_a_token_a_natural_release_is_proven_by_the_disk(state: Path) -> None:
+    caller = FakeCaller(state, access=Access.NO_TOKEN)
+    outcome = await drainer(state, QUICK, gateway_answers=True, caller=caller).drain()
+    assert outcome.released
+    assert caller.asked == 0
+
+
+async def test_a_gateway_that_does_not_answer_leaves_it_unproven(state: Path) -> None:
+    caller = FakeCaller(state, problem="the gateway did not answer sessions.list in time")
+    outcome = await drainer(state, DrainWishes(1.0, 0.1, 0.0), gateway_answers=True, caller=caller).drain()
+    assert not outcome.released
+    assert outcome.words == ("perhaps an OpenClaw run: the gateway did not answer sessions.list in time",)
+
+
+async def test_the_gateways_yes_counts_although_the_disk_says_done(state: Path) -> None:
+    outcome = await drainer(state, DrainWishes(1.0, 0.1, 5.0), gateway_answers=True, caller=FakeCaller(state)).drain()
+    assert not outcome.released
+    assert outcome.words == ("an OpenClaw run: the gateway says that a run is active in it",)
 
 
 @pytest.mark.slow
@@ -273,6 +343,8 @@ _HANG_UP = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from clawtop.core.session.drain import Stage
+from clawtop.core.session.proof import Access
+from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import DrainWishes
 from tests.engine.test_drainer import drainer
 def on_step(step):
@@ -325,7 +397,7 @@ def test_the_verb_drains_and_proves(state: Path, clawtop: Callable[..., tuple[in
     code, out, _ = clawtop(KEY, "--yes", "--json", "--still", "0.2", "--deadline", "20")
     facts = json.loads(out)
     assert code == facts["exit_code"] == 0
-    assert (facts["outcome"], facts["target"]["session_key"], len(facts["proof"])) == ("drained", KEY, 4)
+    assert (facts["outcome"], facts["target"]["session_key"], len(facts["proof"])) == ("drained", KEY, 5)
     assert [step["stage"] for step in facts["steps"]] == ["survey", "close", "prove", "drained"]
 
 

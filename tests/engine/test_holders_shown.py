@@ -39,7 +39,7 @@ def world(tmp_path: Path) -> World:
 
 
 def options(world: World) -> argparse.Namespace:
-    return argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None)
+    return argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None, no_gateway=False)
 
 
 def holder_of(world: World, snapshot: Snapshot) -> PromptHolder | None:

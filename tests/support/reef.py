@@ -90,12 +90,16 @@ class Reef:
 
 @asynccontextmanager
 async def living_reef(
-    root: Path, *, wishes: DrainWishes = QUICK, ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports
+    root: Path,
+    *,
+    wishes: DrainWishes = QUICK,
+    ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports,
+    asks_gateway: bool = True,
 ) -> AsyncIterator[Reef]:
     """A reef in `root`; what the dashboard drives and drains is given back in the end."""
     clock = SystemClock()
     world = build_world(root, seed=7, clock=clock, profiles=TWO_EACH)
-    args = argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None)
+    args = argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None, no_gateway=not asks_gateway)
     async with ScriptedProvider(clock) as provider:
         world.connect(provider.base_url)
         work = Work(ports(work_ports(args)), clock, wishes)

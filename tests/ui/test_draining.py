@@ -147,22 +147,17 @@ async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
     assert fresh.stat().st_size > 0
 
 
-async def test_the_gateways_abort_is_offered_only_where_it_is_installed(
-    reef: Reef, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    async with reef.app.run_test(size=WIDE) as pilot:
+@pytest.mark.parametrize("asked", [True, False])
+async def test_the_gateways_abort_is_offered_only_where_the_gateway_is_asked(tmp_path: Path, asked: bool) -> None:
+    async with living_reef(tmp_path, asks_gateway=asked) as reef, reef.app.run_test(size=WIDE) as pilot:
         await begin(reef, pilot)
-        await reef.sees(pilot, "not possible: no openclaw command is installed here")
+        await reef.sees(pilot, "its run is left alone" if asked else "the gateway is not asked (--no-gateway)")
         await pilot.press("g")
-        await pilot.pause()
-        assert not reef.shows("abort a run of the gateway")
-        command = tmp_path / "openclaw"
-        command.write_text("#!/bin/sh\n")
-        command.chmod(0o755)
-        await reef.sees(pilot, "its run is left alone")
-        await pilot.press("g")
-        await reef.sees(pilot, "abort a run of the gateway with its own command")
+        if asked:
+            await reef.sees(pilot, "have the gateway end its run")
+        else:
+            await pilot.pause()
+            assert not reef.shows("have the gateway end its run")
 
 
 # --- stopping, leaving -------------------------------------------------------------------------------------------

@@ -2,22 +2,28 @@
 
 A drain looks at the session again and again (`Scene`) and asks `decide` what to do. It closes the session to clawtop's
 engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale, and says
-"drained" only after nothing held the session and its transcript was still for a while. Times are milliseconds of a
-monotonic clock.
+"drained" only after every witness that has to be heard said no, and went on saying so, for a while (`proof`). Times are
+milliseconds of a monotonic clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 from clawtop.core.session.fence import Fingerprint
+from clawtop.core.session.proof import Finding
+from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
 
 SEEN_AGAIN_MS = 1_000
 """A stale lock is removed when it is the same at two looks, this far apart."""
 
 ASK_AGAIN_MS = 1_000
+
+ACT_AGAIN_MS = 5_000
+"""An abort that was answered is done again when a run is in the session so much later: what waited has started."""
 
 
 class Stage(StrEnum):
@@ -40,8 +46,9 @@ class DrainWishes:
     Attributes:
         deadline_s: for the whole drain. still_s: how long nothing may happen before it counts as drained.
         stop_after_s: how long a natural release is waited for before a run is asked to stop; None: half the deadline.
-        abort_in_gateway: a gateway's run may be aborted with OpenClaw's own command.
+        abort_in_gateway: a gateway's run may be aborted, by whatever reaches it.
         fresh: carry the conversation over to a fresh session id once it is drained.
+        stop_processes: the processes of a run that has its own below the gateway may be stopped.
     """
 
     deadline_s: float = 60.0
@@ -49,6 +56,7 @@ class DrainWishes:
     stop_after_s: float | None = None
     abort_in_gateway: bool = False
     fresh: bool = False
+    stop_processes: bool = False
 
     @property
     def stops_after_s(self) -> float:
@@ -72,6 +80,7 @@ class DrainOutcome:
         words: the proof, or what still holds the session.
         fresh: the new transcript's file, where one was asked for.
         offer: a command that would abort the gateway's run, where that is what holds the session.
+        remedies: what would end that run, the best first.
     """
 
     drain_id: str
@@ -80,15 +89,7 @@ class DrainOutcome:
     steps: tuple[DrainStep, ...] = ()
     fresh: str | None = None
     offer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenClawRun:
-    """A run of OpenClaw in the session: going on for certain, or possibly. `how`: how that is known."""
-
-    certain: bool
-    how: str
-    in_gateway: bool
+    remedies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +107,27 @@ class Scene:
 
     Attributes:
         closed: the session is closed to clawtop's engines by this drain.
+        holder: a run of clawtop's engines.
+        openclaw: what the witnesses of OpenClaw's runs come to.
         fingerprint: of the transcript; equal means that nobody wrote.
+        quiet_ms: how long everything has to say no here.
+        not_before: until then a restarted gateway may resume the session.
+        asked_at: when the gateway was asked last; None where it need not be.
+        remedies: what would end OpenClaw's run, the best first.
+        queue: what waits behind that run and what an abort does to it.
     """
 
     now: int
     closed: bool
     holder: PromptHolder | None
-    run: OpenClawRun | None
     lock: FoundLock | None
     fingerprint: Fingerprint
+    openclaw: Finding = field(default_factory=Finding)
+    quiet_ms: int = 0
+    not_before: int | None = None
+    asked_at: int | None = None
+    remedies: tuple[Remedy, ...] = ()
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +137,21 @@ class Terms:
     Attributes:
         deadline: when the drain gives up. stop_at: when it stops waiting for a natural release.
         still_ms: how long nothing may happen before the session counts as drained.
-        abort_in_gateway: a gateway's run may be aborted with OpenClaw's own command.
+        abort_in_gateway: a gateway's run may be aborted, by whatever reaches it.
+        stop_processes: a run's own processes below the gateway may be stopped.
     """
 
     deadline: int
     stop_at: int
     still_ms: int
     abort_in_gateway: bool = False
+    stop_processes: bool = False
+
+    def allows(self, means: Means) -> bool:
+        """Whether the drain may do this by itself."""
+        if means is Means.STOP:
+            return self.stop_processes
+        return means in AUTOMATIC and self.abort_in_gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +160,7 @@ class Progress:
 
     stage: Stage = Stage.SURVEY
     stop_asked_at: int | None = None
-    abort_asked: bool = False
+    acted: Mapping[Means, int] = field(default_factory=dict)
     stale: LockIdentity | None = None
     stale_since: int = 0
     fingerprint: Fingerprint | None = None
@@ -170,8 +191,10 @@ class AskToStop:
 
 
 @dataclass(frozen=True, slots=True)
-class AbortInGateway:
-    """Have the gateway abort its run, with its own command."""
+class EndRun:
+    """End OpenClaw's run by this remedy."""
+
+    remedy: Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +218,7 @@ class NotReleased:
     why: str
 
 
-Action = CloseAdmission | Wait | AskToStop | AbortInGateway | RemoveLock | Drained | NotReleased
+Action = CloseAdmission | Wait | AskToStop | EndRun | RemoveLock | Drained | NotReleased
 
 
 def decide(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Action]:
@@ -213,10 +236,24 @@ def decide(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Ac
     if scene.now >= terms.stop_at:
         if scene.holder is not None and _is_due(progress.stop_asked_at, scene.now):
             return replace(progress, stage=Stage.STOP, stop_asked_at=scene.now), AskToStop(scene.holder)
-        if scene.run is not None and scene.run.in_gateway and terms.abort_in_gateway and not progress.abort_asked:
-            return replace(progress, stage=Stage.STOP, abort_asked=True), AbortInGateway()
-    stage = Stage.STOP if progress.stop_asked_at is not None or progress.abort_asked else Stage.WAIT
+        remedy = _due_remedy(progress, scene, terms)
+        if remedy is not None:
+            acted = {**progress.acted, remedy.means: scene.now}
+            return replace(progress, stage=Stage.STOP, acted=acted), EndRun(remedy)
+    stage = Stage.STOP if progress.stop_asked_at is not None or progress.acted else Stage.WAIT
     return replace(progress, stage=stage), Wait(obstacle, terms.deadline)
+
+
+def _due_remedy(progress: Progress, scene: Scene, terms: Terms) -> Remedy | None:
+    """The best remedy that may be used now: each in its turn, the effect of the last one awaited first."""
+    if scene.openclaw.held is None or not all(_is_over(at, scene.now) for at in progress.acted.values()):
+        return None
+    allowed = [remedy for remedy in scene.remedies if terms.allows(remedy.means)]
+    return min(allowed, key=lambda remedy: progress.acted.get(remedy.means, -1), default=None)
+
+
+def _is_over(acted_at: int, now: int) -> bool:
+    return now - acted_at >= ACT_AGAIN_MS
 
 
 def held_by(scene: Scene) -> str | None:
@@ -224,13 +261,15 @@ def held_by(scene: Scene) -> str | None:
     if scene.holder is not None:
         holder = scene.holder
         return f"clawtop's run {holder.run_id} (pid {holder.pid}, {holder.phase}) holds the prompt"
-    if scene.run is not None:
-        return f"{'an' if scene.run.certain else 'perhaps an'} OpenClaw run: {scene.run.how}"
-    if scene.lock is None:
-        return None
-    why = ", ".join(scene.lock.verdict.reasons)
-    owner = f"of process {scene.lock.pid}" if scene.lock.pid is not None else "that names no process"
-    return f"a {scene.lock.verdict.kind} write lock {owner} ({why})"
+    if scene.openclaw.held is not None:
+        return f"an OpenClaw run: {scene.openclaw.held.words}"
+    if scene.lock is not None:
+        why = ", ".join(scene.lock.verdict.reasons)
+        owner = f"of process {scene.lock.pid}" if scene.lock.pid is not None else "that names no process"
+        return f"a {scene.lock.verdict.kind} write lock {owner} ({why})"
+    if scene.openclaw.missing is not None:
+        return f"perhaps an OpenClaw run: {scene.openclaw.missing.words}"
+    return None
 
 
 def _is_due(asked_at: int | None, now: int) -> bool:
@@ -251,16 +290,23 @@ def _prove(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Ac
         if progress.fingerprint is not None and scene.now >= terms.deadline:
             return replace(progress, stage=Stage.NOT_RELEASED), NotReleased("somebody still writes the transcript")
         progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)
-    until = progress.still_since + terms.still_ms
+    still_ms = max(terms.still_ms, scene.quiet_ms)
+    until = max(progress.still_since + still_ms, scene.not_before or 0)
+    proving = replace(progress, stage=Stage.PROVE)
     if scene.now < until:
-        return replace(progress, stage=Stage.PROVE), Wait(
-            "nothing holds it; it is watched until it was still for long enough", until
+        resuming = scene.not_before is not None and until == scene.not_before
+        why = (
+            "nothing holds it; its gateway was restarted and may resume it until then"
+            if resuming
+            else "nothing holds it; it is watched until it was still for long enough"
         )
+        return proving, Wait(why, until)
+    if scene.asked_at is not None and scene.asked_at < until:
+        return proving, Wait("nothing holds it; the gateway is asked once more", until)
     proof = (
         "no run of clawtop's engines holds the prompt",
-        "no run of OpenClaw is going on in it",
-        "there is no write lock",
-        f"its transcript was still for {terms.still_ms / 1000:g} s",
+        *scene.openclaw.proof,
+        f"all that for {still_ms / 1000:g} s, and its transcript was still",
     )
     return replace(progress, stage=Stage.DRAINED), Drained(proof)
 
@@ -278,16 +324,33 @@ def survey(scene: Scene, terms: Terms, *, gateway_live: bool | None) -> tuple[st
     if holder is not None:
         lines += [f"waiting: run {w.run_id} (pid {w.pid}, lane {w.lane})" for w in holder.waiters]
         lines.append(f"stopping that run would lose the reply that it is {holder.phase}; its transcript stays whole")
-    if scene.run is not None:
-        lines.append("what that run has not written yet would be lost if the gateway aborted it")
+    if not scene.openclaw.is_free:
+        lines += remedy_lines(scene, terms)
     lines.append("1. close the session to clawtop's engines; waiting runs stay in line")
     if gateway_live is not False:
         lines.append("   a gateway cannot be kept out: it may start a turn here at any time")
+    still_s = max(terms.still_ms, scene.quiet_ms) / 1000
     lines += [
         "2. wait for it to be released",
         "3. ask a run of clawtop's engines to stop"
-        + ("; abort a run of the gateway with its own command" if terms.abort_in_gateway else ""),
+        + ("; have the gateway end its run" if terms.abort_in_gateway else "")
+        + ("; stop the run's own processes" if terms.stop_processes else ""),
         "4. remove a write lock whose owner is proven dead; never a living owner's",
-        f"5. prove it: nothing holds it and its transcript is still for {terms.still_ms / 1000:g} s",
+        f"5. prove it: every witness says no and its transcript is still, for {still_s:g} s",
     ]
     return tuple(lines)
+
+
+def remedy_lines(scene: Scene, terms: Terms) -> list[str]:
+    """What would end OpenClaw's run, the best first, and what that costs."""
+    lines = []
+    for number, remedy in enumerate(scene.remedies):
+        how = "what ends it" if number == 0 else "or"
+        command = f": {remedy.command}" if remedy.command is not None else ""
+        off = "" if remedy.means not in AUTOMATIC or terms.allows(remedy.means) else " - not allowed to this drain"
+        lines.append(f"{how}: {remedy.words}{command}{off}")
+    if any(remedy.means in AUTOMATIC for remedy in scene.remedies):
+        lines.append("what that run has not written yet is then lost")
+    if scene.queue is not None:
+        lines.append(scene.queue)
+    return lines

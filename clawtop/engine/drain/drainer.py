@@ -8,10 +8,7 @@ knows the rest, and `resumable` finds what is to be gone on with.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import shlex
-import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +18,6 @@ from clawtop.clock import Clock
 from clawtop.core.model import Event, EventKind, GatewayState
 from clawtop.core.session.admission import Close, Closed, Closing, Effect, Reopen, Request, Wake
 from clawtop.core.session.drain import (
-    AbortInGateway,
     Action,
     AskToStop,
     CloseAdmission,
@@ -29,6 +25,7 @@ from clawtop.core.session.drain import (
     DrainOutcome,
     DrainStep,
     DrainWishes,
+    EndRun,
     NotReleased,
     Progress,
     RemoveLock,
@@ -37,29 +34,37 @@ from clawtop.core.session.drain import (
     Wait,
     decide,
     held_by,
+    remedy_lines,
     survey,
 )
-from clawtop.engine.drain.scene import DrainTarget, Look, Watcher
-from clawtop.engine.operations.verification import Run, run_command
+from clawtop.core.session.remedies import Means, Remedy
+from clawtop.engine.drain.processes import stop_stack
+from clawtop.engine.drain.scene import Asked, DrainTarget, Look, Watcher
+from clawtop.engine.gateway.answers import Abort
+from clawtop.engine.gateway.caller import Caller
+from clawtop.engine.gateway.door import Door
+from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.errors import RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
-from clawtop.store.own.holders import HolderRecords, Presence, Word, holders_dir, tell
+from clawtop.store.own.holders import HolderRecords, Presence, Word, holders_dir, read_admission, tell
 from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
-from clawtop.text import safe, shown
+from clawtop.text import safe
 
 __all__ = [
     "DrainStep",
     "DrainWishes",
     "Drainer",
-    "gateway_can_abort",
     "new_drain_id",
     "resumable",
 ]
 
 LOOK_S = 0.25
+ASK_EVERY_S = 1.0
+"""How old an answer of the gateway may be at a look."""
+
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
@@ -82,11 +87,6 @@ def new_drain_id() -> str:
     return uuid.uuid4().hex[:10]
 
 
-def gateway_can_abort() -> bool:
-    """Whether OpenClaw's command line, which has the gateway's own abort, is installed here."""
-    return shutil.which("openclaw") is not None
-
-
 class Drainer:
     """One drain of one session. Use it once."""
 
@@ -99,13 +99,13 @@ class Drainer:
         drain_id: str,
         clock: Clock,
         processes: ProcessTable,
-        run: Run = run_command,
+        caller: Caller | None = None,
         on_step: Callable[[DrainStep], None] = lambda _step: None,
         on_wait: Callable[[Wait, float], None] = lambda _wait, _left_s: None,
     ) -> None:
         """Args:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
-        run: starts OpenClaw's command line, where the operator allowed the gateway's own abort.
+        caller: asks the gateway; None: one that may.
         on_step: told each step. on_wait: told at each look what is waited for, and for how many seconds at most.
 
         Raises:
@@ -115,21 +115,21 @@ class Drainer:
         target = self.target = replace(target, file=reader.layout.transcript(target.file))
         self._wishes = wishes
         self._clock = clock
-        self._run = run
+        self._caller = caller or Caller(Door(lambda: reader.layout, processes=processes), clock)
         self._on_step = on_step
         self._on_wait = on_wait
         self._state_dir = os.path.realpath(reader.layout.state_dir)
-        self._config_path = str(reader.layout.config_path)
         self._watcher = Watcher(reader, target, clock=clock, processes=processes, drain_id=drain_id)
         self._journal = Journal(self._state_dir)
         self._records: HolderRecords | None = None
         self._steps: list[DrainStep] = []
         self._closed_at: float | None = None
         self._waited_for = ""
+        self._asked: Asked | None = None
 
     def preview(self) -> tuple[str, ...]:
         """What is held, what waits, what would be lost and what would be done. Changes nothing."""
-        look = self._watcher.look()
+        look = asyncio.run(self._look())
         live = {GatewayState.LIVE: True, GatewayState.UNKNOWN: None}.get(look.gateway.state, False)
         return survey(look.scene, self._terms(), gateway_live=live)
 
@@ -141,7 +141,7 @@ class Drainer:
             OperationFailedError: the disk refused; nothing is done unrecorded.
         """
         terms, progress = self._terms(), Progress()
-        look = await asyncio.to_thread(self._watcher.look)
+        look = await self._look()
         await self._say(Stage.SURVEY, held_by(look.scene) or "nothing holds the session now")
         try:
             while True:
@@ -149,7 +149,7 @@ class Drainer:
                 outcome = await self._carry_out(action, progress.stage, look, terms)
                 if outcome is not None:
                     return outcome
-                look = await asyncio.to_thread(self._watcher.look)
+                look = await self._look()
         except asyncio.CancelledError:
             await self._say(Stage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
             raise
@@ -163,7 +163,19 @@ class Drainer:
             stop_at=now + round(wishes.stops_after_s * 1000),
             still_ms=round(wishes.still_s * 1000),
             abort_in_gateway=wishes.abort_in_gateway,
+            stop_processes=wishes.stop_processes,
         )
+
+    async def _look(self) -> Look:
+        """The session now, with a fresh answer of the gateway where that has to be heard."""
+        asked = self._asked or Asked(self._caller.access())
+        look = await asyncio.to_thread(self._watcher.look, asked)
+        now = self._clock.monotonic()
+        if not look.must_ask or (asked.at is not None and now - asked.at / 1000 < ASK_EVERY_S):
+            return look
+        words = await self._caller.words(look.gateway, self.target.key)
+        self._asked = Asked(asked.access, words, round(self._clock.monotonic() * 1000))
+        return await asyncio.to_thread(self._watcher.look, self._asked)
 
     # --- the steps -----------------------------------------------------------------------------------------------
 
@@ -175,21 +187,22 @@ class Drainer:
                 await self._wait(action, stage)
             case AskToStop():
                 await self._ask_to_stop(action, look)
-            case AbortInGateway():
-                await self._abort_in_gateway()
+            case EndRun(remedy):
+                await self._end_run(remedy, look)
             case RemoveLock():
                 await self._remove_lock(action, look)
             case Drained(proof):
                 return await self._drained(proof)
             case NotReleased(why):
                 await self._say(Stage.NOT_RELEASED, f"aborted, NOT released: {why}")
-                offer = self._abort_command() if look.scene.run is not None and look.scene.run.in_gateway else None
+                lines = () if look.scene.openclaw.is_free else tuple(remedy_lines(look.scene, terms))
                 return DrainOutcome(
                     self.drain_id,
                     released=False,
                     words=(why,),
                     steps=tuple(self._steps),
-                    offer=None if offer is None or terms.abort_in_gateway else shlex.join(offer),
+                    offer=next((r.command for r in look.scene.remedies if r.command is not None), None),
+                    remedies=lines,
                 )
         return None
 
@@ -213,25 +226,29 @@ class Drainer:
             await self._say(Stage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
             tell(holders_dir(self._state_dir), admission.holder.who, Word.STOP)
 
-    async def _abort_in_gateway(self) -> None:
-        command = self._abort_command()
-        if command is None:
-            await self._say(Stage.STOP, "the gateway's own abort is not possible here: no openclaw command, or no key")
-            return
-        await self._say(Stage.STOP, f"the gateway is told to abort: {shlex.join(command)}")
-        environment = {"OPENCLAW_STATE_DIR": self._state_dir, "OPENCLAW_CONFIG_PATH": self._config_path}
+    async def _end_run(self, remedy: Remedy, look: Look) -> None:
+        if look.scene.queue is not None:
+            await self._say(Stage.STOP, look.scene.queue)
+        await self._say(Stage.STOP, remedy.words)
         try:
-            code, output = await self._run(command, environment)
-        except (OSError, TimeoutError) as error:
-            await self._say(Stage.STOP, f"the command could not be run to its end ({type(error).__name__})")
-            return
-        last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
-        await self._say(Stage.STOP, f"it ended with code {code}: {shown(last, 160)}")
+            await self._say(Stage.STOP, await self._ended_by(remedy, look))
+        except GatewayCallError as error:
+            await self._say(Stage.STOP, f"it was not done: {error.words}")
+        self._asked = None
 
-    def _abort_command(self) -> tuple[str, ...] | None:
-        if self.target.key is None or not gateway_can_abort():
-            return None
-        return ("openclaw", "gateway", "call", "sessions.abort", "--params", json.dumps({"key": self.target.key}))
+    async def _ended_by(self, remedy: Remedy, look: Look) -> str:
+        """Do it; what came of it. Raises GatewayCallError."""
+        if remedy.means is Means.ABORT and self.target.key is not None:
+            said = await self._caller.abort(look.gateway, self.target.key)
+            if said.status is Abort.NO_RUN:
+                return "the gateway answers that it knows of no run that it could abort"
+            return f"the gateway answers that it aborts {safe(said.run_id or 'the run', 60)}; that is not yet release"
+        if remedy.means is Means.CANCEL and remedy.task is not None:
+            why_not = await self._caller.cancel_task(look.gateway, remedy.task)
+            return "the gateway answers that the task is cancelled" if why_not is None else f"not cancelled: {why_not}"
+        if remedy.means is Means.STOP and remedy.pid is not None and look.gateway.pid is not None:
+            return await stop_stack(remedy.pid, look.gateway.pid, self._clock)
+        return "there is nothing that it could be done to"
 
     async def _remove_lock(self, action: RemoveLock, look: Look) -> None:
         path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
@@ -264,7 +281,7 @@ class Drainer:
         closing = Closing(
             self.drain_id, records.presence.member, os.getpid(), now, now + CLOSED_FOR_MS, "an operator drains it"
         )
-        before = self._watcher.look().admission
+        before = read_admission(holders_dir(self._state_dir), str(self.target.file))
         other = before.closing if before is not None else None
         if other is not None and (other.drain_id, other.member) != (self.drain_id, records.presence.member):
             raise RefusedError(

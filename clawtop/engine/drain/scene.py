@@ -1,4 +1,4 @@
-"""What a drain sees of its session: the registry's record, OpenClaw's status, the lock and the transcript."""
+"""What a drain sees of its session: the registry's record, OpenClaw's witnesses, the lock, the transcript."""
 
 from __future__ import annotations
 
@@ -7,15 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
+from clawtop.core.generations import semantics_of, storage_of
 from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
-from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, Session, Snapshot, Verdict
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    GatewayWords,
+    Lock,
+    LockFile,
+    LockKind,
+    Session,
+    Snapshot,
+    Verdict,
+    WitnessKind,
+)
+from clawtop.core.rules import Remote
+from clawtop.core.session.activity import last_sign
 from clawtop.core.session.admission import Admission
-from clawtop.core.session.drain import FoundLock, OpenClawRun, Scene
+from clawtop.core.session.drain import FoundLock, Scene
+from clawtop.core.session.gateway_witness import CRON, QUEUED, tasks_in
+from clawtop.core.session.proof import Access, Role, Source, find, quiet_ms, resumed_until, roles, statements_of
+from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
+from clawtop.engine.gateway.watch import with_words
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, read_admission
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.text import safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +47,27 @@ class DrainTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the gateway said for this look.
+
+    Attributes:
+        access: whether it may be asked. at: when it was (ms of the monotonic clock).
+    """
+
+    access: Access
+    words: GatewayWords | None = None
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """One look: the scene for `core.drain.decide`, and what carrying its decision out needs."""
 
     scene: Scene
     admission: Admission | None
     gateway: Gateway
+    must_ask: bool
+    """The gateway has to be heard here; where it was not asked for this look, the scene says that it is missing."""
 
 
 class Watcher:
@@ -48,23 +82,41 @@ class Watcher:
         self._processes = processes
         self._drain_id = drain_id
 
-    def look(self) -> Look:
+    def look(self, asked: Asked) -> Look:
         """The session as it is now. Raises StateUnreadableError."""
         snapshot = self._reader.read()
+        if asked.words is not None and asked.words.problem is None:
+            snapshot = with_words(snapshot, asked.words)
         admission = read_admission(holders_dir(snapshot.state_dir), str(self._target.file))
         holder = prompt_holder(admission) if admission is not None and admission.holder is not None else None
         closing = admission.closing if admission is not None else None
         lock = self._lock(snapshot)
-        is_our_lock = holder is not None and lock is not None and lock.pid == holder.pid
+        theirs = None if holder is not None and lock is not None and lock.pid == holder.pid else lock
+        session = next((row for row in snapshot.sessions if self._is_target(row)), None)
+        if holder is not None and theirs is not lock:
+            session = None  # the run that the disk shows is ours
+        version = asked.words.version if asked.words is not None else None
+        remote = semantics_of(version or snapshot.openclaw_version, snapshot.generation).row.remote
+        table = roles(storage_of(snapshot.generation), remote, snapshot.gateway.state, asked.access)
+        key = self._target.key
+        now = round(self._clock.monotonic() * 1000)
+        resumed = resumed_until(session, remote, snapshot.gateway)
+        must_ask = table[Source.ANSWER] is Role.REQUIRED
+        waiting = self._waiting(session, asked.words)
         scene = Scene(
-            now=round(self._clock.monotonic() * 1000),
+            now=now,
             closed=closing is not None and closing.drain_id == self._drain_id,
             holder=holder,
-            run=None if is_our_lock else self._run(snapshot),
             lock=None if lock is None else FoundLock(lock.file, lock.verdict, lock.pid),
             fingerprint=fingerprint(self._target.file),
+            openclaw=find(statements_of(session, theirs, asked.words, key), table),
+            quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
+            not_before=None if resumed is None else now + resumed - self._clock.now_ms(),
+            asked_at=asked.at if must_ask else None,
+            remedies=self._remedies(snapshot, session, asked, remote),
+            queue=queue_words(waiting, remote),
         )
-        return Look(scene, admission, snapshot.gateway)
+        return Look(scene, admission, snapshot.gateway, must_ask)
 
     def judge(self, lock: LockFile, gateway: Gateway) -> Verdict:
         """Our verdict on a lock at the moment of its removal."""
@@ -79,12 +131,34 @@ class Watcher:
         session_locks = (lock for lock in snapshot.locks if lock.file.kind is LockKind.SESSION)
         return next((lock for lock in session_locks if _real(lock.file.path) == wanted), None)
 
-    def _run(self, snapshot: Snapshot) -> OpenClawRun | None:
-        session = next((row for row in snapshot.sessions if self._is_target(row)), None)
-        if session is None or session.active is False:
-            return None
-        in_gateway = snapshot.gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN}
-        return OpenClawRun(session.active is True, session.active_how or "its status is not known", in_gateway)
+    def _remedies(
+        self, snapshot: Snapshot, session: Session | None, asked: Asked, remote: Remote
+    ) -> tuple[Remedy, ...]:
+        words, key = asked.words, self._target.key
+        sight = words.sessions.get(key) if words is not None and key is not None else None
+        tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
+        pids = [w.pid for w in session.witnesses if w.kind is WitnessKind.PROCESS] if session is not None else []
+        sign = last_sign(session) if session is not None else None
+        run = HeldRun(
+            key=key,
+            answers=sight.active if sight is not None else None,
+            task=next((task for task in tasks if task.runtime == CRON), None),
+            pid=next((pid for pid in pids if pid is not None), None),
+            quiet_ms=None if sign is None else max(0, self._clock.now_ms() - sign),
+        )
+        return remedies(run, remote, snapshot.gateway.state, asked.access, abort_ms=snapshot.config.attention.abort_ms)
+
+    def _waiting(self, session: Session | None, words: GatewayWords | None) -> tuple[str, ...]:
+        """Who waits behind the run, by the names of their runs."""
+        key = self._target.key
+        tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
+        by_task = [task.run_id or task.id for task in tasks if QUEUED in {task.execution, task.status}]
+        sight = words.sessions.get(key) if words is not None and key is not None else None
+        by_ids = list((sight.run_ids or ())[1:]) if sight is not None else []
+        witnesses = session.witnesses if session is not None else ()
+        by_input = [w.run_id or "an input" for w in witnesses if w.kind is WitnessKind.INPUT and w.running is not False]
+        best = max((by_task, by_ids, by_input), key=len)
+        return tuple(safe(name, 40) for name in best)
 
     def _is_target(self, row: Session) -> bool:
         if self._target.key is not None:

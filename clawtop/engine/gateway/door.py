@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.core.model import Gateway, GatewayState
+from clawtop.core.session.proof import Access
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.store.gateway.token import gateway_token
 from clawtop.store.locks.processes import ProcessTable
@@ -71,6 +72,13 @@ class Door:
         if (listener, token) in self._refused:
             raise GatewayCallError(Trouble.TOKEN, "the gateway has refused this token; it is not sent again")
         return Pass(listener, str(layout.state_dir), str(layout.config_path), token)
+
+    def access(self) -> Access:
+        """Whether a gateway of this directory may be asked, as far as that lies with us."""
+        layout = self._layout()
+        if not self._enabled:
+            return Access.OFF
+        return Access.NO_TOKEN if layout is None or gateway_token(layout.config, self._env) is None else Access.OPEN
 
     def refused(self, leave: Pass) -> None:
         """Never send this token to this listener again."""

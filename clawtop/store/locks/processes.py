@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from clawtop.core.model import ProcessEvidence
+
+if TYPE_CHECKING:
+    import psutil
 
 _MAX_PID = 2**31 - 1
 _START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
@@ -181,3 +184,50 @@ def answers_to(pid: int, port: int, peer_port: int) -> bool:
         and connection.raddr.ip.rpartition(":")[2] == connection.laddr.ip.rpartition(":")[2]
         for connection in connections
     )
+
+
+class ProcessStack:
+    """A process and everything below it, as one look found them. A pid that was given to another is never signalled."""
+
+    def __init__(self, processes: list[psutil.Process]) -> None:
+        self._processes = processes
+
+    def living(self) -> tuple[int, ...]:
+        """Those that are still there, the lowest last."""
+        return tuple(process.pid for process in self._processes if _lives(process))
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all that are still there, from the lowest to the top."""
+        for process in reversed(self._processes):
+            try:
+                process.send_signal(number)
+            except (psutil_module().Error, OSError):
+                continue
+
+
+def stack_below(ancestor: int, pid: int) -> ProcessStack | None:
+    """The stack of `pid`, if that is a descendant of `ancestor` and neither it nor this process; else None."""
+    psutil = psutil_module()
+    try:
+        process = psutil.Process(pid)
+        above = [parent.pid for parent in process.parents()]
+        if pid in {ancestor, os.getpid()} or ancestor not in above or os.getpid() in above:
+            return None
+        return ProcessStack([process, *process.children(recursive=True)])
+    except (psutil.Error, OSError, ValueError):
+        return None
+
+
+def psutil_module() -> Any:
+    """psutil, which takes a while to load."""
+    import psutil
+
+    return psutil
+
+
+def _lives(process: psutil.Process) -> bool:
+    psutil = psutil_module()
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

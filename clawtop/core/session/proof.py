@@ -1,0 +1,242 @@
+"""Is OpenClaw out of a session: which witnesses have to say no there, which decide, and which cannot exist.
+
+A session counts as released only when every witness that its generation and its gateway allow says no, and goes on
+saying so for a while. One that should exist and cannot be heard leaves it unproven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clawtop.core.generations import Storage
+from clawtop.core.model import Gateway, GatewayState, GatewayWords, Lock, Session, VerdictKind, WitnessKind
+from clawtop.core.rules import Remote
+from clawtop.core.session.gateway_witness import tasks_in
+
+
+class Source(StrEnum):
+    """LOCK: the session write lock. CLAIM: a turn claim (D). ANSWER: the gateway's own answer. TASKS: its open tasks.
+    QUEUE: inputs that wait (D). PROCESS: the process table. DISK: what all witnesses on the disk come to.
+    """
+
+    LOCK = "lock"
+    CLAIM = "claim"
+    ANSWER = "answer"
+    TASKS = "tasks"
+    QUEUE = "queue"
+    PROCESS = "process"
+    DISK = "disk"
+
+
+class Role(StrEnum):
+    """DECIDES: its no outweighs the disk. REQUIRED: it has to say no. CANNOT: it does not exist there."""
+
+    DECIDES = "decides"
+    REQUIRED = "required"
+    CANNOT = "cannot"
+
+
+class Says(StrEnum):
+    """Whether a run of OpenClaw is in the session, by one source."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Access(StrEnum):
+    """OPEN: the gateway may be asked. NO_TOKEN: its token cannot be read here. OFF: the operator said --no-gateway."""
+
+    OPEN = "open"
+    NO_TOKEN = "no-token"  # noqa: S105 - a word
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one source says, in words that follow "because"."""
+
+    source: Source
+    says: Says
+    words: str
+
+
+_GONE = frozenset({GatewayState.DEAD, GatewayState.ABSENT})
+
+
+def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Access) -> Mapping[Source, Role]:
+    """The table.
+
+    | source  | A (2026.3)            | B (2026.5)  | C (2026.6, 7) | D (2026.8, 9) |
+    |---------|-----------------------|-------------|---------------|---------------|
+    | lock    | decides               | required    | decides       | cannot        |
+    | claim   | cannot                | cannot      | cannot        | decides       |
+    | queue   | cannot                | cannot      | cannot        | required      |
+    | answer  | cannot: grants nobody | required    | required      | required      |
+    | tasks   | cannot                | required    | required      | required      |
+    | process | required              | required    | required      | required      |
+    | disk    | required              | required    | required      | required      |
+
+    Answer and tasks cannot exist either where the gateway is proven dead, without its token, and with --no-gateway;
+    of a gateway that may live and is not known they are required.
+    """
+    asked = Role.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else Role.REQUIRED
+    in_database = not storage.session_files
+    held = Role.DECIDES if storage.locked_throughout else Role.REQUIRED
+    return {
+        Source.LOCK: Role.CANNOT if in_database else held,
+        Source.CLAIM: Role.DECIDES if in_database else Role.CANNOT,
+        Source.QUEUE: Role.REQUIRED if in_database and gateway not in _GONE else Role.CANNOT,
+        Source.ANSWER: asked,
+        Source.TASKS: asked,
+        Source.PROCESS: Role.REQUIRED,
+        Source.DISK: Role.REQUIRED,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the statements come to: who sees a run, or else whose word is missing, or else the proof so far.
+
+    `held`, `missing`: the first of its kind. `proof`: the words of those who said no.
+    """
+
+    held: Statement | None = None
+    missing: Statement | None = None
+    proof: tuple[str, ...] = ()
+
+    @property
+    def is_free(self) -> bool:
+        return self.held is None and self.missing is None
+
+
+def find(statements: Iterable[Statement], table: Mapping[Source, Role]) -> Finding:
+    """Weigh the statements by the table. A source that has to be heard and is not among them is missing."""
+    heard = {statement.source: statement for statement in statements if table[statement.source] is not Role.CANNOT}
+    needed = [source for source, role in table.items() if role is not Role.CANNOT]
+    if _outweighed(heard, table):
+        needed.remove(Source.DISK)
+        heard.pop(Source.DISK, None)
+    for source in needed:
+        if source in heard and heard[source].says is Says.YES:
+            return Finding(held=heard[source])
+    for source in needed:
+        found = heard.get(source) or Statement(source, Says.UNKNOWN, f"the {source} was not heard")
+        if found.says is Says.UNKNOWN:
+            return Finding(missing=found)
+    return Finding(proof=tuple(heard[source].words for source in needed))
+
+
+def _outweighed(heard: Mapping[Source, Statement], table: Mapping[Source, Role]) -> bool:
+    """Whether a deciding source, and the gateway where it has to be heard, say no whatever stands on the disk."""
+    deciders = [source for source, role in table.items() if role is Role.DECIDES]
+    if table[Source.ANSWER] is Role.REQUIRED:
+        deciders.append(Source.ANSWER)
+    has_decider = any(table[source] is Role.DECIDES for source in deciders)
+    return has_decider and all(source in heard and heard[source].says is Says.NO for source in deciders)
+
+
+# --- what each source says ---------------------------------------------------------------------------------------
+
+
+def statements_of(
+    session: Session | None, lock: Lock | None, words: GatewayWords | None, key: str | None
+) -> tuple[Statement, ...]:
+    """What is known of one session now. `words`: asked for this look; None where the gateway was not asked."""
+    found = [_lock(lock), _claim(session), _queue(session), _process(session), _disk(session)]
+    if words is not None:
+        found += [_answer(words, key), _tasks(words, key)]
+    return tuple(found)
+
+
+def _lock(lock: Lock | None) -> Statement:
+    if lock is None:
+        return Statement(Source.LOCK, Says.NO, "there is no write lock")
+    if lock.verdict.kind is VerdictKind.HELD:
+        return Statement(Source.LOCK, Says.YES, f"its write lock is held by process {lock.pid}")
+    why = ", ".join(lock.verdict.reasons)
+    return Statement(Source.LOCK, Says.UNKNOWN, f"a {lock.verdict.kind} write lock stands ({why})")
+
+
+def _claim(session: Session | None) -> Statement:
+    return _of_kind(session, Source.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
+
+
+def _queue(session: Session | None) -> Statement:
+    inputs = [w for w in session.witnesses if w.kind is WitnessKind.INPUT] if session is not None else []
+    waiting = sum(witness.waiting or 1 for witness in inputs if witness.running is not False)
+    if waiting:
+        return Statement(Source.QUEUE, Says.YES, f"{waiting} input{'s wait' if waiting > 1 else ' waits'} for its turn")
+    return Statement(Source.QUEUE, Says.NO, "no input waits for its turn")
+
+
+def _process(session: Session | None) -> Statement:
+    return _of_kind(session, Source.PROCESS, WitnessKind.PROCESS, "no process of its own works in it")
+
+
+def _of_kind(session: Session | None, source: Source, kind: WitnessKind, no: str) -> Statement:
+    found = [witness for witness in session.witnesses if witness.kind is kind] if session is not None else []
+    for says, running in ((Says.YES, True), (Says.UNKNOWN, None)):
+        seen = next((witness for witness in found if witness.running is running), None)
+        if seen is not None:
+            return Statement(source, says, seen.what)
+    return Statement(source, Says.NO, no)
+
+
+def _disk(session: Session | None) -> Statement:
+    if session is None:
+        return Statement(Source.DISK, Says.NO, "OpenClaw's list does not have it")
+    says = Says.UNKNOWN if session.active is None else Says.YES if session.active else Says.NO
+    how = session.active_how or "its status is not known"
+    return Statement(Source.DISK, says, how if says is not Says.NO else f"no run of OpenClaw is going on in it: {how}")
+
+
+def _answer(words: GatewayWords, key: str | None) -> Statement:
+    if words.problem is not None:
+        return Statement(Source.ANSWER, Says.UNKNOWN, words.problem)
+    sight = words.sessions.get(key) if key is not None else None
+    if sight is None:
+        if words.complete or key is None:
+            return Statement(Source.ANSWER, Says.NO, "the gateway does not list it")
+        return Statement(Source.ANSWER, Says.UNKNOWN, "the gateway did not name it among its sessions")
+    if sight.active is None:
+        return Statement(Source.ANSWER, Says.UNKNOWN, "the gateway does not say whether a run is active in it")
+    if sight.active:
+        return Statement(Source.ANSWER, Says.YES, "the gateway says that a run is active in it")
+    return Statement(Source.ANSWER, Says.NO, "the gateway says that no run is active in it")
+
+
+def _tasks(words: GatewayWords, key: str | None) -> Statement:
+    if words.problem is not None:
+        return Statement(Source.TASKS, Says.UNKNOWN, words.problem)
+    here = tasks_in(key, words.tasks or ()) if key is not None else []
+    if here:
+        task = here[0]
+        return Statement(
+            Source.TASKS, Says.YES, f"the gateway has a {task.runtime or 'nameless'} task in it: {task.status}"
+        )
+    return Statement(Source.TASKS, Says.NO, "the gateway has no open task in it")
+
+
+# --- how long the proof takes ------------------------------------------------------------------------------------
+
+
+def quiet_ms(table: Mapping[Source, Role], remote: Remote, gateway: GatewayState, still_ms: int) -> int:
+    """How long every no has to stand: a run that was just admitted may leave no trace on the disk yet.
+
+    Only a gateway that sees every run tells of such a one at once.
+    """
+    told_at_once = table[Source.ANSWER] is Role.REQUIRED and remote.sees_all
+    return still_ms if gateway in _GONE or told_at_once else max(still_ms, remote.admission_ms)
+
+
+def resumed_until(session: Session | None, remote: Remote, gateway: Gateway) -> int | None:
+    """Until when a gateway that was restarted may resume what a crash interrupted here (ms since the epoch)."""
+    since = gateway.started_at
+    if session is None or gateway.state is not GatewayState.LIVE or since is None or not remote.resumes_ms:
+        return None
+    interrupted = session.status == "running" or session.aborted_last_run is True
+    began_before = session.started_at is None or session.started_at < since
+    return since + remote.resumes_ms if interrupted and began_before else None

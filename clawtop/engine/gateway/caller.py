@@ -1,0 +1,59 @@
+"""Questions and actions beside the rounds: asked at once, by whoever needs the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.model import Gateway, GatewayWords
+from clawtop.core.session.proof import Access
+from clawtop.engine.gateway.answers import AbortSaid, abort_said, cancel_said
+from clawtop.engine.gateway.client import connected
+from clawtop.engine.gateway.door import Door
+from clawtop.engine.gateway.errors import GatewayCallError
+from clawtop.engine.gateway.wire import ADMIN
+from clawtop.engine.gateway.words import ask_words
+
+ACTION_SECONDS = 20.0
+"""For an action: a gateway under load has taken several seconds for an abort."""
+
+RELOAD_SECONDS = 60.0
+
+
+class Caller:
+    """Asks the gateways of one state directory."""
+
+    def __init__(self, door: Door, clock: Clock) -> None:
+        self._door = door
+        self._clock = clock
+
+    def access(self) -> Access:
+        """Whether a live gateway of this directory may be asked at all."""
+        return self._door.access()
+
+    async def words(self, gateway: Gateway, key: str | None) -> GatewayWords:
+        """What it says now of its runs, the one of `key` among them; the problem where it says nothing usable."""
+        try:
+            leave = self._door.knock(gateway)
+            said = await ask_words(self._door, leave, self._clock, lanes=False, only=key)
+        except GatewayCallError as error:
+            return GatewayWords(self._clock.now_ms(), problem=error.words)
+        return said.words
+
+    async def abort(self, gateway: Gateway, key: str) -> AbortSaid:
+        """Have it abort the run of a session. Raises GatewayCallError."""
+        return abort_said(await self._act(gateway, "sessions.abort", {"key": key}, ACTION_SECONDS))
+
+    async def cancel_task(self, gateway: Gateway, task: str) -> str | None:
+        """Have it cancel a task; why it did not, or None. Raises GatewayCallError."""
+        return cancel_said(await self._act(gateway, "tasks.cancel", {"taskId": task}, ACTION_SECONDS))
+
+    async def reload(self, gateway: Gateway) -> None:
+        """Have it read its auth stores again. Raises GatewayCallError."""
+        await self._act(gateway, "secrets.reload", {}, RELOAD_SECONDS)
+
+    async def _act(self, gateway: Gateway, method: str, params: Mapping[str, Any], seconds: float) -> Any:
+        leave = self._door.knock(gateway)
+        async with connected(self._door, leave, (ADMIN,), clock=self._clock) as link:
+            return await link.ask(method, params, seconds=seconds)

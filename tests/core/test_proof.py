@@ -1,0 +1,179 @@
+"""Who has to say no before a session counts as released, by generation, gateway and access."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from clawtop.core.generations import SEMANTICS, storage_of
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    GatewayWords,
+    Generation,
+    Lock,
+    LockFile,
+    LockIdentity,
+    LockKind,
+    OpenClawVerdict,
+    RunSight,
+    Session,
+    TaskSight,
+    Verdict,
+    VerdictKind,
+    Witness,
+    WitnessKind,
+)
+from clawtop.core.session.proof import (
+    Access,
+    Finding,
+    Role,
+    Source,
+    find,
+    quiet_ms,
+    resumed_until,
+    roles,
+    statements_of,
+)
+
+KEY = "agent:main:main"
+ROWS = {Generation.A: "3.28", Generation.B: "5.x", Generation.C: "6.11", Generation.D: "9.x"}
+LIVE, UNKNOWN, DEAD, ABSENT = GatewayState.LIVE, GatewayState.UNKNOWN, GatewayState.DEAD, GatewayState.ABSENT
+IDLE = Session("main", KEY, "s", "/s.jsonl", status="done", active=False, active_how="stored as done")
+NO = GatewayWords(1, "v", {KEY: RunSight(KEY, False)}, complete=True, tasks=())
+YES = replace(NO, sessions={KEY: RunSight(KEY, True)})
+MUTE = GatewayWords(1, problem="the gateway did not answer")
+
+
+def table(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> dict[Source, Role]:
+    return dict(roles(storage_of(generation), SEMANTICS[ROWS[generation]].remote, gateway, access))
+
+
+def required(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> str:
+    """The table's row in letters: D decides, R required, - cannot; lock claim answer tasks queue process disk."""
+    letters = {Role.DECIDES: "D", Role.REQUIRED: "R", Role.CANNOT: "-"}
+    row = table(generation, gateway, access)
+    return "".join(letters[row[source]] for source in Source)
+
+
+@pytest.mark.parametrize(
+    ("generation", "gateway", "access", "row"),
+    [
+        (Generation.A, LIVE, Access.OPEN, "D----RR"),
+        (Generation.A, DEAD, Access.OPEN, "D----RR"),
+        (Generation.B, LIVE, Access.OPEN, "R-RR-RR"),
+        (Generation.B, UNKNOWN, Access.OPEN, "R-RR-RR"),
+        (Generation.B, LIVE, Access.NO_TOKEN, "R----RR"),
+        (Generation.B, LIVE, Access.OFF, "R----RR"),
+        (Generation.B, DEAD, Access.OPEN, "R----RR"),
+        (Generation.B, ABSENT, Access.OPEN, "R----RR"),
+        (Generation.C, LIVE, Access.OPEN, "D-RR-RR"),
+        (Generation.C, DEAD, Access.OPEN, "D----RR"),
+        (Generation.D, LIVE, Access.OPEN, "-DRRRRR"),
+        (Generation.D, LIVE, Access.NO_TOKEN, "-D--RRR"),
+        (Generation.D, UNKNOWN, Access.OPEN, "-DRRRRR"),
+        (Generation.D, DEAD, Access.OPEN, "-D---RR"),
+    ],
+)
+def test_the_table(generation: Generation, gateway: GatewayState, access: Access, row: str) -> None:
+    assert required(generation, gateway, access) == row
+
+
+def lock(kind: VerdictKind) -> Lock:
+    file = LockFile("/s.jsonl.lock", LockKind.SESSION, LockIdentity(1, 1, "d"), 0, {"pid": 9})
+    return Lock(file, 9, None, None, None, None, Verdict(kind, ("why",)), OpenClawVerdict(False, (), None))
+
+
+def finding(  # noqa: PLR0917 - the columns of a table
+    generation: Generation,
+    session: Session | None = IDLE,
+    words: GatewayWords | None = NO,
+    found: Lock | None = None,
+    gateway: GatewayState = LIVE,
+    access: Access = Access.OPEN,
+) -> Finding:
+    return find(statements_of(session, found, words, KEY), table(generation, gateway, access))
+
+
+def seen_by(kind: WitnessKind, running: bool | None, **more: object) -> Session:
+    return replace(IDLE, witnesses=(Witness(kind, running, f"the {kind} says so", **more),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("generation", Generation)
+def test_all_say_no(generation: Generation) -> None:
+    words = None if generation is Generation.A else NO
+    assert finding(generation, words=words).is_free
+    assert finding(generation, None, words).is_free
+
+
+@pytest.mark.parametrize("generation", [Generation.B, Generation.C, Generation.D])
+def test_the_gateway_is_heard(generation: Generation) -> None:
+    held = finding(generation, words=YES).held
+    assert held is not None
+    assert held.source is Source.ANSWER
+    for words in (MUTE, None, replace(NO, sessions={}, complete=False)):
+        missing = finding(generation, words=words).missing
+        assert missing is not None
+        assert missing.source is Source.ANSWER
+    assert finding(generation, words=None, gateway=DEAD).is_free
+    assert finding(generation, words=None, access=Access.NO_TOKEN).is_free
+
+
+def test_a_cron_task_holds_it_although_the_gateway_says_no() -> None:
+    cron = replace(NO, tasks=(TaskSight("t", KEY, "cron", "running"),))
+    held = finding(Generation.B, words=cron).held
+    assert held is not None
+    assert held.source is Source.TASKS
+
+
+RUNNING = replace(IDLE, status="running", active=True, active_how="stored as running, and its gateway lives")
+
+
+def test_a_stored_status_is_outweighed_where_something_decides_and_the_gateway_says_no() -> None:
+    assert finding(Generation.A, RUNNING, None).is_free
+    assert finding(Generation.C, RUNNING, NO).is_free
+    assert finding(Generation.D, RUNNING, NO).is_free
+    assert finding(Generation.D, RUNNING, None, access=Access.NO_TOKEN).is_free
+    assert finding(Generation.B, RUNNING, NO).held is not None
+    assert finding(Generation.C, RUNNING, MUTE).held is not None
+    assert finding(Generation.B, replace(RUNNING, active=None), NO).missing is not None
+
+
+@pytest.mark.parametrize("generation", [Generation.A, Generation.B, Generation.C])
+def test_a_write_lock_holds_it(generation: Generation) -> None:
+    assert finding(generation, found=lock(VerdictKind.HELD)).held is not None
+    assert finding(generation, found=lock(VerdictKind.UNKNOWN)).missing is not None
+
+
+def test_on_d_a_claim_or_an_input_or_a_process_holds_it() -> None:
+    assert finding(Generation.D, seen_by(WitnessKind.CLAIM, True)).held is not None
+    assert finding(Generation.D, seen_by(WitnessKind.CLAIM, None)).missing is not None
+    assert finding(Generation.D, seen_by(WitnessKind.CLAIM, False)).is_free
+    assert finding(Generation.D, seen_by(WitnessKind.INPUT, None, waiting=2)).held is not None
+    assert finding(Generation.D, seen_by(WitnessKind.INPUT, False)).is_free
+    assert finding(Generation.D, seen_by(WitnessKind.PROCESS, True)).held is not None
+    assert finding(Generation.D, found=lock(VerdictKind.HELD)).is_free  # a leftover, never a lock
+
+
+def test_how_long_the_nos_have_to_stand() -> None:
+    def quiet(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> int:
+        remote = SEMANTICS[ROWS[generation]].remote
+        return quiet_ms(table(generation, gateway, access), remote, gateway, 3_000)
+
+    assert quiet(Generation.D, LIVE) == 3_000
+    assert quiet(Generation.D, LIVE, Access.NO_TOKEN) == 15_000
+    assert quiet(Generation.B, LIVE) == 5_000
+    assert quiet(Generation.D, DEAD) == 3_000
+
+
+def test_a_restarted_gateway_may_resume_what_a_crash_left() -> None:
+    remote = SEMANTICS["9.x"].remote
+    gateway = Gateway(LIVE, 1, 2, started_at=100_000)
+    left = replace(IDLE, status="running", started_at=50_000)
+    assert resumed_until(left, remote, gateway) == 160_000
+    assert resumed_until(replace(left, status="failed", aborted_last_run=True), remote, gateway) == 160_000
+    assert resumed_until(replace(left, started_at=110_000), remote, gateway) is None
+    assert resumed_until(IDLE, remote, gateway) is None
+    assert resumed_until(left, SEMANTICS["3.28"].remote, gateway) is None
+    assert resumed_until(left, remote, replace(gateway, state=DEAD)) is None
