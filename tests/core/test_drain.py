@@ -77,7 +77,7 @@ def test_a_quiet_session_is_drained_after_it_was_still() -> None:
     assert isinstance(waits, Wait)
     assert waits.until == 3_000
     assert isinstance(drained, Drained)
-    assert drained.proof[-1] == "its transcript was still for 3 s"
+    assert drained.proof[-1] == "all that for 3 s, and its transcript was still"
 
 
 def test_any_sign_of_life_starts_the_proof_anew() -> None:
