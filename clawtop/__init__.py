@@ -6,6 +6,8 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     errors.py    what an operator may read when something fails, with its exit code
     text.py      the one door from foreign bytes to a screen: safe, masked, elided
     clock.py     the one door through which time enters
+    crash.py     what is left when something unexpected happens: one line, a masked report
+    threads.py   threads that never keep the process
     commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
@@ -79,13 +81,14 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
 ui/    Textual and what it draws with
     ports, shell      what it is plugged into; what screens, widgets and commands may ask of the app
     app, run          the app: state, screens, clock; its start. preparation: snapshots -> facts; vigil: notices
-    arming, flash, messages, theme, terminal, terminal_output
+    arming, flash, messages, theme, terminal, terminal_output; surviving: what breaks ends nothing else
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
     screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,
                       drain, recover, drive, leave; reading: pages, run
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
-cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit
+cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
+       process, output, ending: signals, limits, standard streams
 docs/  pages that comments cite: invariants, formats, decisions, changelog
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-import gc
 import sys
+from typing import NoReturn
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run the command line; the exit code says how it went."""
-    from clawtop.cli.main import run
+    code = 70
+    try:
+        code = _run()
+    except KeyboardInterrupt:
+        code = 130
+        _say("interrupted")
+    except BaseException as error:  # noqa: BLE001 - what keeps clawtop from starting is said in one line, too
+        _say(f"cannot start: {type(error).__name__}")
+    from clawtop.cli.ending import leave
 
-    code = run(sys.argv[1:])
-    gc.freeze()  # the process ends: walking through all that was read once more only keeps the operator waiting
-    return code
+    leave(code)
+
+
+def _run() -> int:
+    from clawtop.cli import process
+
+    refused = process.prepared()
+    if refused is not None:
+        return refused
+    try:
+        from clawtop.cli.main import run
+
+        return run(sys.argv[1:])
+    except KeyboardInterrupt as error:
+        return process.said_goodbye(error)
+    except Exception as error:  # noqa: BLE001 - as above
+        from clawtop.crash import unexpected
+
+        found = unexpected(error, "starting")
+        _say(str(found))
+        return found.exit_code
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"clawtop: {text}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock"}
+LEAVES = {"errors", "text", "clock", "crash", "threads"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "text": set(),
     "clock": set(),
+    "crash": {"errors", "text"},
+    "threads": set(),
     "core": {"core", "errors", "text"},
     "commands": {"core", "text", "errors"},
     "view": {"view", "core", "text", "errors", "commands"},
@@ -283,7 +285,9 @@ DOORLESS = {
     "engine/prompt/process_title.py": "this process's own command line",
     "cli/export.py": "pages of the package itself",
     "cli/version.py": "the same",
-    "cli/main.py": "/dev/null in the place of a closed pipe",
+    "cli/output.py": "/dev/null in the place of a closed pipe",
+    "cli/process.py": "the same",
+    "crash.py": "a report of its own",
 }
 """Where a file may be opened without the door, and why."""
 

@@ -102,8 +102,8 @@ def load_incident(args: argparse.Namespace) -> Snapshot:
 
 def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     """As `load_incident`, and a live gateway is asked for its health and lanes. Raises StateUnreadableError."""
-    import asyncio
 
+    from clawtop import threads
     from clawtop.core.model import GatewayState
     from clawtop.engine.gateway.watch import GatewayWatch
 
@@ -112,7 +112,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     snapshot = reader.read()
     if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None or args.no_gateway:
         return snapshot
-    asyncio.run(watch.look_once())
+    threads.run(watch.look_once())
     return reader.read()
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from clawtop import threads
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.yes:
         confirm(_preview(drainer))
-    return _show(drainer.target, asyncio.run(drainer.drain()), args)
+    return _show(drainer.target, threads.run(drainer.drain()), args)
 
 
 def make_drainer(

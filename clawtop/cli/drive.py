@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from clawtop import threads
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe, whole_words
 
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout))
         driver = Driver(args.state_dir, settings=settings, listen=output.event)
-        asyncio.run(_drive(driver, args, model, message, output, signalled.append))
+        threads.run(_drive(driver, args, model, message, output, signalled.append))
     except ClawtopError as error:
         code = exit_code(error)
         output.failed(error, code)

@@ -7,20 +7,23 @@ with `add_arguments(parser)` and `run(args) -> int`; only the module of the verb
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
 from clawtop.cli.moment import moment
+from clawtop.cli.output import lasting, left_by_its_reader, silence
+from clawtop.cli.process import said_goodbye
 from clawtop.commands import verbs
 from clawtop.errors import ClawtopError, UsageError
 
 USAGE_EXIT = UsageError.exit_code
-INTERRUPTED_EXIT = 130
+UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
+CHANGING = frozenset({"clear", "rotate", "unlock", "drain", "undo", "drive"})
+"""Verbs whose work counts, whether or not anybody takes the words about it."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
 
@@ -47,25 +50,56 @@ class _Version(argparse.Action):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Parse and run. Returns the exit code; prints errors to stderr, and as JSON where JSON was asked for."""
+    """Parse and run. Returns the exit code; prints errors to stderr, and as JSON where JSON was asked for.
+
+    What nobody expected is one line and a report (`clawtop.crash`), exit 70.
+    """
     try:
         args = _parse(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE_EXIT
     try:
+        return _lasting(args) if args.verb in CHANGING else _plain(args)
+    except ClawtopError as error:
+        return _failed(error, args)
+    except KeyboardInterrupt as error:
+        return said_goodbye(error)
+    except Exception as error:  # noqa: BLE001 - the end of the line
+        from clawtop.crash import unexpected
+
+        return _failed(unexpected(error, f"running {args.verb or 'the dashboard'}"), args)
+
+
+def _plain(args: argparse.Namespace) -> int:
+    """A verb that only tells: when nobody takes what it says, it ends."""
+    try:
         code: int = args.run(args)
         sys.stdout.flush()
-    except ClawtopError as error:
-        _report(error, as_json=getattr(args, "json", False))
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED_EXIT
-    except BrokenPipeError:
-        # The reader of our output left; leave quietly, and keep the interpreter from flushing into the closed pipe.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in {errno.EPIPE, errno.ENOSPC, errno.EIO, errno.EFBIG}:
+            raise
+        silence(sys.stdout)
+        if left_by_its_reader(error):
+            return 0
+        sys.stderr.write(f"clawtop: the output could not be written: {error.strerror}\n")
+        return UNWRITTEN_EXIT
     return code
+
+
+def _lasting(args: argparse.Namespace) -> int:
+    """A verb that changes something: it goes on to its end, and its exit code says how that was."""
+    with lasting() as output:
+        code: int = args.run(args)
+    if output.problem is not None:
+        what = {0: "done, but the report of it"}.get(code, "the report")
+        sys.stderr.write(f"clawtop: {what} could not be written: {output.problem}\n")
+    return code
+
+
+def _failed(error: ClawtopError, args: argparse.Namespace) -> int:
+    with lasting():
+        _report(error, as_json=getattr(args, "json", False))
+    return error.exit_code
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

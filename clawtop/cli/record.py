@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     recorder = Recorder(path, started_at=started, clawtop_version=__version__)
     print(f"recording to {safe(str(path))}; interrupt to stop", file=sys.stderr)
     try:
-        asyncio.run(_record(feed, recorder, clock, args.seconds))
+        threads.run(_record(feed, recorder, clock, args.seconds))
     finally:
         recorder.close()
     print(f"{path.stat().st_size} bytes; open it with clawtop replay", file=sys.stderr)

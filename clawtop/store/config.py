@@ -21,6 +21,7 @@ from clawtop.core.model import (
     Problem,
 )
 from clawtop.core.session.attention import thresholds
+from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets
@@ -75,7 +76,7 @@ class ConfigRead:
 
     @property
     def session_store(self) -> str | None:
-        return text(mapping((self.raw or {}).get("session")).get("store"))
+        return _path_text(mapping((self.raw or {}).get("session")).get("store"))
 
     def is_current(self) -> bool:
         """Whether the files still are as they were."""
@@ -131,7 +132,7 @@ class _Includer:
         return _merged(included, rest) if rest or not isinstance(included, dict) else included
 
     def _load(self, name: Any, base: str, chain: tuple[str, ...]) -> Any:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not is_path(name):
             return self._failed(base, "$include names something that is not a file")
         target = os.path.normpath(os.path.join(os.path.dirname(base), name))  # noqa: PTH118, PTH120 - lexical, as OpenClaw
         if len(chain) >= MAX_INCLUDE_DEPTH:
@@ -221,7 +222,7 @@ def summarise(
         ),
         attention=thresholds(mapping(raw.get("diagnostics"))),
         lane_limits={**semantics.lane_limits, **lanes},
-        log_file=text(mapping(raw.get("logging")).get("file")),
+        log_file=_path_text(mapping(raw.get("logging")).get("file")),
     )
 
 
@@ -233,6 +234,12 @@ def orders(raw: Any) -> dict[str, tuple[str, ...]]:
         if isinstance(ids, list)
     }
     return {provider: ids for provider, ids in found.items() if ids}
+
+
+def _path_text(value: Any) -> str | None:
+    """A path of the configuration; None for what is none."""
+    found = text(value)
+    return found if found is not None and is_path(found) else None
 
 
 def _config_profiles(raw: Mapping[str, Any]) -> dict[str, ConfigProfile]:
@@ -308,7 +315,7 @@ def _agent(name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any], is_
     )
     return AgentConfig(
         id=name,
-        agent_dir=text(entry.get("agentDir")),
+        agent_dir=_path_text(entry.get("agentDir")),
         is_default=is_default,
         models=_models(entry.get("model"), defaults.get("model")),
         heartbeat_isolated=isolated,

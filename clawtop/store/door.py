@@ -56,6 +56,14 @@ class Content(NamedTuple):
     facts: os.stat_result
 
 
+def is_path(text: str) -> bool:
+    """Whether the system can take this for a path at all: no NUL in it, nothing that has no bytes."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def open_file(
     path: str | Path,
     flags: int = os.O_RDONLY,
@@ -124,6 +132,8 @@ def read_head(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) ->
 
 def create(path: str | Path, mode: int = 0o600, flags: int = os.O_WRONLY) -> int:
     """The descriptor of a new file. FileExistsError when anything stands there, a dangling link included."""
+    if not is_path(os.fspath(path)):
+        raise NotAllowedError(errno.EINVAL, "is not a usable path", os.fspath(path))
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
 
 
@@ -223,6 +233,8 @@ def _check_directory(where: str, facts: os.stat_result) -> None:
 
 
 def _opened(where: str, flags: int, mode: int, follow: Follow) -> int:
+    if not is_path(where):
+        raise NotAllowedError(errno.EINVAL, "is not a usable path", where)
     try:
         return os.open(where, flags | _ALWAYS, mode)
     except OSError as error:

@@ -18,7 +18,11 @@ from clawtop.store import door
 from clawtop.store.door import Follow
 
 MEGABYTE = 1024 * 1024
-MAX_JSON5_BYTES = 2 * MEGABYTE
+MAX_JSON5_BYTES = MEGABYTE // 4
+"""json5 reads some 30 KB a second; nobody waits longer than seconds for a configuration."""
+
+MAX_DEPTH = 200
+"""OpenClaw nests some 20 deep. What is nested deeper than this would end every recursion over it."""
 
 
 class Stamp(NamedTuple):
@@ -94,14 +98,14 @@ def parse(content: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]]
     """
     text = _decoded(content, where)
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
-    except RecursionError:
-        raise UnreadableError(Problem("not-json", where, "is nested too deeply to be JSON of OpenClaw's")) from None
+        return loads(text, object_pairs_hook=pairs, parse_constant=_no_constant)
+    except TooDeepError as error:
+        raise UnreadableError(Problem("not-json", where, str(error))) from None
     except ValueError as error:
         first = error
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=_no_constant, parse_int=_whole_number)
-    except (ValueError, RecursionError):
+        return loads(text, object_pairs_hook=pairs, parse_constant=_no_constant, parse_int=_whole_number)
+    except ValueError:
         raise UnreadableError(_syntax_problem(first, where)) from None
 
 
@@ -113,22 +117,58 @@ def parse_json5(content: bytes, where: str) -> Any:
     """
     text = _decoded(content, where).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return loads(text)
+    except TooDeepError as error:
+        raise UnreadableError(Problem("not-json5", where, str(error))) from None
+    except ValueError:
         pass
     if len(content) > MAX_JSON5_BYTES:
         raise UnreadableError(Problem("not-json", where, "is not JSON, and too large to be read as JSON5"))
     import json5
 
     try:
-        return json5.loads(text)
-    except RecursionError:
-        raise UnreadableError(Problem("not-json5", where, "is nested too deeply")) from None
+        return _shallow(json5.loads(text))
+    except (TooDeepError, RecursionError):
+        raise UnreadableError(Problem("not-json5", where, str(TooDeepError()))) from None
     except ValueError as error:
         line = re.match(r"<string>:(\d+)", str(error))  # the rest of the message quotes the file
         raise UnreadableError(
             Problem("not-json5", where, f"is not JSON5 (line {line[1]})" if line else "is not JSON5")
         ) from None
+
+
+class TooDeepError(ValueError):
+    """A value is nested deeper than `MAX_DEPTH`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def loads(text: str | bytes | bytearray, **options: Any) -> Any:
+    """`json.loads` for foreign text: nested at most `MAX_DEPTH` deep, so that what walks through it may recurse.
+
+    Raises:
+        ValueError: not JSON; TooDeepError: nested deeper.
+    """
+    try:
+        return _shallow(json.loads(text, **options))
+    except RecursionError:
+        raise TooDeepError from None
+
+
+def _shallow(value: Any) -> Any:
+    """`value`, looked through level by level."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for part in level
+            for child in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return value
+    raise TooDeepError
 
 
 def _decoded(content: bytes, where: str) -> str:

@@ -17,6 +17,7 @@ from clawtop.clock import Clock
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     AgentInfo,
+    AuthStore,
     ConfigSummary,
     Gateway,
     GatewayState,
@@ -25,7 +26,8 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
-from clawtop.errors import StateUnreadableError
+from clawtop.crash import unexpected
+from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
 from clawtop.store.gateway.liveness import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
@@ -62,6 +64,9 @@ class SnapshotReader:
         at: judge the state as of then (ms since epoch); neither processes nor the port are asked.
         port_probe: None: the port is not tried.
         extra_parts: applied to each snapshot in turn.
+
+    Attributes:
+        reading: what is being read at this moment, for whoever waits for it; empty between two reads.
     """
 
     def __init__(
@@ -87,6 +92,8 @@ class SnapshotReader:
         self._probe = None if port_probe is None or at is not None else ThrottledProbe(port_probe, clock)
         self._extra_parts = tuple(extra_parts)
         self._number = 0
+        self._stores: dict[str, AuthStore] = {}  # as they were last, by agent
+        self.reading = ""
         self._layout: Layout | None = None
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
@@ -119,6 +126,7 @@ class SnapshotReader:
         Raises:
             StateUnreadableError: the state directory is not there or not readable, or has no such agent.
         """
+        self.reading = str(self._state_dir or "the state directory")
         layout = self._located()
         agents = self._wanted_agents(layout)
         taken_at = self._clock.now_ms()
@@ -126,7 +134,7 @@ class SnapshotReader:
         config = self._config(layout)
         warnings = list(layout.problems)
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
-        self._session_rows.load(agents, layout, warnings)
+        self._load_sessions(agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
         self._number += 1
@@ -146,8 +154,28 @@ class SnapshotReader:
             judged_at=self._at,
         )
         for part in self._extra_parts:
-            snapshot = part(layout, snapshot)
+            snapshot = self._with_part(part, layout, snapshot)
+        self.reading = ""
         return snapshot
+
+    def _with_part(self, part: ExtraPart, layout: Layout, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what `part` knows, or with why it knows nothing."""
+        try:
+            return part(layout, snapshot)
+        except ClawtopError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one part that breaks takes nothing else with it
+            problem = _unexpected(error, snapshot.state_dir)
+            return replace(snapshot, warnings=(*snapshot.warnings, problem))
+
+    def _load_sessions(self, agents: tuple[AgentPaths, ...], layout: Layout, warnings: list[Problem]) -> None:
+        self.reading = f"the sessions of {layout.state_dir}"
+        try:
+            self._session_rows.load(agents, layout, warnings)
+        except ClawtopError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above: the rows stay as they were
+            warnings.append(_unexpected(error, str(layout.state_dir)))
 
     def _located(self) -> Layout:
         """The layout, found again when the configuration, the agents or the kind of store may have changed."""
@@ -187,7 +215,15 @@ class SnapshotReader:
         return self._auth
 
     def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
-        store = self._auth_reader(layout).store(agent, warnings)
+        self.reading = str(agent.agent_dir)
+        try:
+            store = self._auth_reader(layout).store(agent, warnings)
+        except ClawtopError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            known = self._stores.get(agent.id) or AuthStore(agent.id, str(agent.agent_dir))
+            store = replace(known, problem=_unexpected(error, str(agent.agent_dir)))
+        self._stores[agent.id] = store
         if store.problem is not None:
             warnings.append(store.problem)
         return AgentInfo(
@@ -232,3 +268,7 @@ class SnapshotReader:
             return False
         files = self._session_rows.growing_files()
         return self._life.shows([*files, config.log_file] if config.log_file is not None else files)
+
+
+def _unexpected(error: Exception, where: str) -> Problem:
+    return Problem("unexpected", where, str(unexpected(error, "reading it")))

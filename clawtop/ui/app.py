@@ -28,6 +28,7 @@ from clawtop.ui.ports import Executor, Options, Source
 from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.overview import OverviewScreen
+from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import TerminalDriver
 from clawtop.ui.theme import THEMES, Look, textual_theme
@@ -47,7 +48,7 @@ SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 
 
-class ClawtopApp(App[None]):
+class ClawtopApp(SurvivingApp, App[None]):
     """The dashboard."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")
@@ -69,9 +70,9 @@ class ClawtopApp(App[None]):
         first: Snapshot | None = None,
     ) -> None:
         self.look = Look(theme)
+        self.clock, self.survival = clock, Survival(self)
         super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
         self.source = source
-        self.clock = clock
         self.options = options
         self.ascii_glyphs = options.ascii_glyphs
         self.arming = ArmingSwitch(clock, locked=options.read_only)
@@ -102,7 +103,7 @@ class ClawtopApp(App[None]):
     def on_mount(self) -> None:
         self.set_class(self.ascii_glyphs, "-ascii")
         on_ending_signals(lambda code: self.exit(return_code=code))
-        self.run_worker(self._preparation.run(), name="preparation", exit_on_error=True)
+        self.survival.keep("preparation", self._preparation.run)
         if self._first is None:
             self._start_source()
         else:
@@ -115,7 +116,7 @@ class ClawtopApp(App[None]):
         """The first frame is painted: now the rest is loaded."""
         self.on_first_paint()
         self._look()
-        self.run_worker(self.source.run(self._deliver, self._failed), name="hub", exit_on_error=True)
+        self.survival.keep("hub", lambda: self.source.run(self._deliver, self._failed))
 
     def _deliver(self, snapshot: Snapshot) -> None:
         self.post_message(SnapshotArrived(snapshot))

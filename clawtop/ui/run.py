@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
@@ -83,7 +84,7 @@ def run_dashboard(
     app.on_first_paint = settle_memory
     if execute is not None:
         app.make_ready = execute.make_ready
-    asyncio.run(_show(app, mouse=options.mouse))
+    threads.run(_show(app, mouse=options.mouse))
     return app.return_code or 0
 
 

@@ -281,3 +281,41 @@ def test_the_poll_sees_new_changed_and_removed_files(tmp_path: Path) -> None:
 )
 def test_growing_transcripts_and_temporaries_are_not_news(name: str, expected: bool) -> None:
     assert watch.interesting(name) is expected
+
+
+async def test_a_read_that_does_not_answer_is_told_and_delivered_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawtop.engine.live.hub.READ_DEADLINE", 0.02)
+    reader = FakeReader(gate=threading.Event())
+    told: list[ClawtopError] = []
+    came = asyncio.Event()
+    hub = Hub(reader, SystemClock(), native=False)
+    task = asyncio.create_task(hub.run(lambda _snapshot: came.set(), told.append))
+    while len(told) < 2:
+        await asyncio.sleep(0)
+    assert "no answer for" in told[0].title
+    assert reader.reads == 1
+    assert not came.is_set()
+    assert reader.gate is not None
+    reader.gate.set()
+    await asyncio.wait_for(came.wait(), 10)
+    task.cancel()
+
+
+async def test_what_nobody_expected_of_a_reader_is_told_and_the_next_read_delivered() -> None:
+    class Breaking(FakeReader):
+        def read(self) -> Snapshot:
+            if self.reads == 0:
+                self.reads += 1
+                raise ZeroDivisionError("planted")
+            return super().read()
+
+    told: list[ClawtopError] = []
+    came = asyncio.Event()
+    hub = Hub(Breaking(), SystemClock(), native=False)
+    task = asyncio.create_task(hub.run(lambda _snapshot: came.set(), told.append))
+    while not told:
+        await asyncio.sleep(0)
+    assert "ZeroDivisionError" in told[0].title
+    hub.poke()
+    await asyncio.wait_for(came.wait(), 10)
+    task.cancel()

@@ -435,3 +435,42 @@ def test_a_configuration_broken_by_an_editor_keeps_its_last_good_value(state: St
     assert (broken.config.gateway_port, codes(broken)) == (19_001, ["not-json5"])
     state.config({"meta": {"lastTouchedVersion": "2026.5.20"}, "gateway": {"port": 19_002}})
     assert (reader.read().config.gateway_port, codes(reader.read())) == (19_002, [])
+
+
+# --- nesting, and what no system takes for a path ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [100, 250, 600, 5_000, 100_000])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_nesting_is_a_named_problem_in_every_file(state: StateDir, depth: int, opening: str, closing: str) -> None:
+    """100 is read; what is deeper is not, and ends nothing."""
+    value = opening * depth + "1" + closing * depth
+    state.sessions_json.write_text("{}")
+    for path in (state.openclaw_json, state.auth_profiles, state.sessions_json):
+        before = path.read_text()
+        document = before.rstrip().removesuffix("}") + (', "x": ' if len(before.strip()) > 2 else '"x": ') + value + "}"
+        path.write_text(document)
+        problems = {*codes(state.read()), store_problem(state.read())}
+        assert (depth > 200) == bool(problems & {"not-json", "not-json5"}), path
+        path.write_text(before)
+    lock = state.sessions_dir / "s.jsonl.lock"
+    lock.write_text('{"pid": 77, "x": ' + value + "}")
+    payloads = [one.file.payload for one in state.read().locks if one.file.path == str(lock)]
+    assert [payload is None for payload in payloads] == [depth > 200 or lock.stat().st_size > 64 * 1024]
+
+
+@pytest.mark.parametrize("bad", ["/x\0y/.openclaw/openclaw.json", "/x\ud800/.openclaw/openclaw.json"])
+def test_paths_that_no_system_takes(state: StateDir, bad: str) -> None:
+    (state.path / "logs").mkdir(exist_ok=True)
+    (state.path / "logs" / "config-health.json").write_text(json.dumps({"entries": {bad: {}}}))
+    config: dict[str, object] = {"meta": {"lastTouchedVersion": "2026.5.20"}}
+    config["logging"] = {"file": bad}
+    config["session"] = {"store": bad}
+    config["agents"] = {"list": [{"id": "main", "agentDir": bad}]}
+    config["$include"] = [bad]
+    state.openclaw_json.write_text(json.dumps(config))
+    sessions = {"agent:main:a": {"sessionId": bad, "sessionFile": bad}, "agent:main:b": {"sessionId": "b\0"}}
+    state.sessions_json.write_text(json.dumps(sessions))
+    snapshot = state.read()
+    assert "unexpected" not in codes(snapshot)
+    assert {session.key for session in snapshot.sessions} >= {"agent:main:a", "agent:main:b"}

@@ -6,9 +6,9 @@ clear. So the verbs that write, and a dashboard when it is armed, land leftovers
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
+from clawtop import threads
 from clawtop.errors import ClawtopError
 from clawtop.store.own.mark_spool import spool_dir
 
@@ -23,7 +23,7 @@ def has_leftovers(state_dir: str | Path) -> bool:
 
 def land_leftovers(state_dir: str | Path) -> int:
     """`land_leftovers_of` for code outside of an event loop."""
-    return asyncio.run(land_leftovers_of(state_dir)) if has_leftovers(state_dir) else 0
+    return threads.run(land_leftovers_of(state_dir)) if has_leftovers(state_dir) else 0
 
 
 async def land_leftovers_of(state_dir: str | Path) -> int:

@@ -6,7 +6,6 @@ nothing else. The token is sent only with leave (`door`), and to no listener aga
 
 from __future__ import annotations
 
-import json
 import ssl
 from dataclasses import replace
 from typing import Any
@@ -17,6 +16,7 @@ from clawtop.clock import Clock
 from clawtop.core.incident.metrics import lanes_of_metrics
 from clawtop.core.model import GatewayHealth, LaneStats
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.store.json_text import loads
 from clawtop.text import shown
 
 TIMEOUT = httpx.Timeout(1.5, connect=0.5)
@@ -120,7 +120,7 @@ def _with_readiness(health: GatewayHealth, said: dict[str, Any]) -> GatewayHealt
 
 def _object(status: int, text: str, path: str) -> dict[str, Any]:
     try:
-        said = json.loads(text)
+        said = loads(text)
     except (ValueError, RecursionError):
         said = None
     if isinstance(said, dict):

@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from clawtop.clock import Clock
+from clawtop.clock import Clock, settled_within
 from clawtop.core.diff import same_content
 from clawtop.core.model import Problem, Snapshot
-from clawtop.errors import ClawtopError
+from clawtop.crash import unexpected
+from clawtop.errors import ClawtopError, StateUnreadableError
+from clawtop.text import safe
 
 MIN_INTERVAL = 0.25
 """Seconds between the starts of two reads after one that had news."""
@@ -30,6 +32,9 @@ RECHECK_FACTOR = 1000
 at most a tenth of a percent of a core."""
 
 RECHECK_SECONDS = 5.0
+READ_DEADLINE = 5.0
+"""Seconds after which a read that has not answered is told, and again after as many."""
+
 TRAFFIC_WINDOW_MS = 60_000
 
 
@@ -41,6 +46,14 @@ class Reader(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """The exact directories whose changes matter, as of the last read."""
+
+
+def _no_answer(reader: Reader, seconds: float) -> StateUnreadableError:
+    where = getattr(reader, "reading", "") or "the state directory"
+    return StateUnreadableError(
+        f"no answer for {seconds:.0f} s from {safe(where, 200)}",
+        hint="a disk or a mount that hangs; what is shown is as old as it says",
+    )
 
 
 class Hub:
@@ -117,7 +130,7 @@ class Hub:
             started = self._clock.monotonic()
             interval = QUIET_INTERVAL
             try:
-                snapshot = await asyncio.to_thread(self._reader.read)
+                snapshot = await self._read(failed)
             except ClawtopError as error:
                 self._failing = True
                 failed(error)
@@ -131,8 +144,27 @@ class Hub:
                     interval = MIN_INTERVAL
                     deliver(snapshot)
             spent = self._clock.monotonic() - started
-            recheck = max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
+            recheck = RECHECK_SECONDS if self._failing else max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
             await self._clock.sleep(max(0.0, interval - spent))
+
+    async def _read(self, failed: Callable[[ClawtopError], None]) -> Snapshot:
+        """One read, in a thread. One that does not answer is told, with what it waits for, and waited for further.
+
+        Raises ClawtopError; what nobody expected is one, too.
+        """
+        started = self._clock.monotonic()
+        reading = asyncio.create_task(asyncio.to_thread(self._reader.read))
+        try:
+            while True:
+                await settled_within(self._clock, READ_DEADLINE, {reading})
+                if reading.done():
+                    return reading.result()
+                self._failing = True
+                failed(_no_answer(self._reader, self._clock.monotonic() - started))
+        except ClawtopError:
+            raise
+        except Exception as error:
+            raise unexpected(error, "reading the state") from error
 
     def _annotated(self, snapshot: Snapshot) -> Snapshot:
         warnings = (*snapshot.warnings, self._degraded) if self._degraded else snapshot.warnings

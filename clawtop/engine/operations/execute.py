@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from clawtop import threads
 from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
@@ -98,7 +99,7 @@ class Operations:
 
     def execute_now(self, plan: Plan, request: Request = Request()) -> Receipt:
         """`execute` for a caller without a loop."""
-        return asyncio.run(self.execute(plan, request))
+        return threads.run(self.execute(plan, request))
 
     async def execute(self, plan: Plan, request: Request = Request()) -> Receipt:
         """Do what the plan showed.

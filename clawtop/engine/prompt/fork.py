@@ -17,6 +17,7 @@ from typing import BinaryIO
 from clawtop.engine.operations.locked import settled
 from clawtop.errors import OperationFailedError
 from clawtop.store import door
+from clawtop.store.json_text import loads
 from clawtop.text import safe
 
 
@@ -79,7 +80,7 @@ def _is_header(line: bytes) -> bool:
 
 def _parsed(line: bytes) -> dict[str, object]:
     try:
-        value = json.loads(line)
+        value = loads(line)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

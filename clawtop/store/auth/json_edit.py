@@ -14,6 +14,7 @@ from json.encoder import encode_basestring
 from typing import Any, NoReturn, TypeAlias
 
 from clawtop.errors import RefusedError
+from clawtop.store.json_text import loads
 from clawtop.text import safe
 
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | Number | int | bool | None"
@@ -44,7 +45,7 @@ def parse(content: bytes, where: str) -> dict[str, Value]:
         RefusedError: it is not UTF-8, not JSON, not an object, or has duplicate keys; `where` names the file.
     """
     try:
-        value = json.loads(
+        value = loads(
             content.decode("utf-8"),
             object_pairs_hook=_object,
             parse_int=Number,

@@ -11,6 +11,7 @@ from clawtop.core.javascript import whole
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.locks.staleness import owner_pid
 from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, VerdictKind
+from clawtop.store.door import is_path
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.place.layout import Layout
 
@@ -86,7 +87,9 @@ def _is_ours(lock: LockFile, name: str, layout: Layout) -> bool:
     if name in layout.gateway_lock_names:
         return True
     stored = (lock.payload or {}).get("configPath")
-    return isinstance(stored, str) and os.path.realpath(stored) == os.path.realpath(layout.config_path)
+    if not isinstance(stored, str) or not is_path(stored):
+        return False
+    return os.path.realpath(stored) == os.path.realpath(layout.config_path)
 
 
 def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None) -> Gateway:

@@ -8,7 +8,6 @@ raise `BadLineError`, which names no content.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.lanes import base_session_key
 from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
+from clawtop.store.json_text import loads
 from clawtop.text import elided, shown
 
 SOURCE = "gateway-log"
@@ -84,7 +84,7 @@ class _Record:
 
 def _json_record(line: str) -> _Record:
     try:
-        raw = json.loads(line)
+        raw = loads(line)
     except ValueError as error:
         raise BadLineError("not JSON") from error
     if not isinstance(raw, dict):
@@ -102,7 +102,7 @@ def _json_record(line: str) -> _Record:
 def _subsystem(first: object) -> str:
     if isinstance(first, str) and first.startswith("{"):
         try:
-            named = json.loads(first)
+            named = loads(first)
         except ValueError:
             return ""
         if isinstance(named, dict):

@@ -7,13 +7,13 @@ All of OpenClaw's locks are one JSON object (docs/formats.md 3 and 4). Whitespac
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any, NoReturn
 
 from clawtop.core.model import LockFile, LockIdentity, LockKind
 from clawtop.store import door
+from clawtop.store.json_text import loads
 
 MAX_LOCK_BYTES = 64 * 1024
 
@@ -77,7 +77,7 @@ def _payload(content: bytes) -> tuple[dict[str, Any] | None, str | None]:
     if not content.strip():
         return None, "empty"
     try:
-        value = json.loads(content.decode("utf-8"), parse_constant=_no_constant)
+        value = loads(content.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None, "not JSON"
     return (value, None) if isinstance(value, dict) else (None, "not an object")

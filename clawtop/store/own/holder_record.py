@@ -13,6 +13,7 @@ from typing import Any
 
 from clawtop.core.session.admission import Admission, Claimant, Closing, Holding
 from clawtop.store import door
+from clawtop.store.json_text import loads
 
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
@@ -21,7 +22,7 @@ def load(path: Path) -> Admission:
     """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
     content = door.read(path, _MAX_RECORD_BYTES).data
     try:
-        return _parsed(json.loads(content))
+        return _parsed(loads(content))
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a holder record") from error
 

@@ -23,6 +23,7 @@ from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
+from clawtop.store.json_text import loads
 from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -190,7 +191,7 @@ def _masked(value: Any) -> Any:
 
 def _event(line: bytes) -> Event | None:
     try:
-        facts = json.loads(line)
+        facts = loads(line)
         kind = EventKind(facts.pop("kind"))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None

@@ -16,6 +16,7 @@ from pathlib import Path
 from clawtop.core.cooldown.marking import Mark
 from clawtop.store import door
 from clawtop.store.atomic import remove, write_new
+from clawtop.store.json_text import loads
 from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024
@@ -86,7 +87,7 @@ class MarkSpool:
 
 def _read(path: Path) -> Mark | None:
     try:
-        facts = json.loads(door.read(path, MAX_BYTES).data)
+        facts = loads(door.read(path, MAX_BYTES).data)
     except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(facts, dict) or not set(facts) <= _FIELDS:

@@ -22,6 +22,7 @@ from typing import Any
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import OperationFailedError, StateUnreadableError
 from clawtop.store import door
+from clawtop.store.json_text import loads
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
 
@@ -201,7 +202,7 @@ def decoded(content: bytes, name: str) -> Recording:
     """The recording in the bytes of a stream. Raises StateUnreadableError as `load_recording` does."""
     lines = _lines(content)
     try:
-        header = json.loads(next(lines))
+        header = loads(next(lines))
         if not isinstance(header, dict) or header.get("clawtop_recording") != FORMAT:
             raise ValueError
         started_at = int(header["started_at"])
@@ -211,7 +212,7 @@ def decoded(content: bytes, name: str) -> Recording:
     problem: str | None = None
     try:
         for line in lines:
-            loading.take(json.loads(line))
+            loading.take(loads(line))
     except EOFError:
         problem = "the recording is cut short; it is shown as far as it goes"
     except (zlib.error, *SENSELESS):

@@ -6,7 +6,6 @@ run operator-defined programs inside the gateway, so here they are named as unav
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 from clawtop.errors import ClawtopError
 from clawtop.store import door
+from clawtop.store.json_text import loads
 from clawtop.text import MASK, remember_secrets, safe
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")
@@ -206,7 +206,7 @@ def _from_file(pointer: str, provider: Mapping[str, Any], sources: SecretSources
     path = sources.home / configured[2:] if configured.startswith("~/") else Path(configured)
     try:
         text = _read_private(path, insecure_ok=provider.get("allowInsecurePath") is True)
-        found = text.strip() if provider.get("mode") == "singleValue" else _pointed(json.loads(text), pointer)
+        found = text.strip() if provider.get("mode") == "singleValue" else _pointed(loads(text), pointer)
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not readable as configured"
         raise SecretUnavailableError(f"the secret of {safe(what, 80)} in {safe(path, 200)}: {safe(why, 200)}") from None

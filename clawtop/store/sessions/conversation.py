@@ -5,7 +5,6 @@ Entries form a tree by `parentId`; the one that ends in the file's last entry co
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import Problem
 from clawtop.store import door
+from clawtop.store.json_text import loads
 from clawtop.text import safe
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
@@ -91,7 +91,7 @@ def parse_conversation(content: bytes, where: str) -> Conversation:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
+        value = loads(line)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -16,6 +16,7 @@ from pydantic_core import ValidationError
 from clawtop.core.model import Problem, Session
 from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED
 from clawtop.core.session.lanes import classify_session_key
+from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
@@ -80,7 +81,7 @@ class _Files:
 
     def of(self, stored: str | None, session_id: str | None) -> str | None:
         for name in self._candidates(stored, session_id):
-            if name not in {"", ".", ".."} and "/" not in name and "\0" not in name:
+            if name not in {"", ".", ".."} and "/" not in name and is_path(name):
                 return self._directory + name
         return None
 

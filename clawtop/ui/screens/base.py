@@ -12,6 +12,7 @@ from textual.screen import Screen
 from clawtop.commands import COMMANDS, Target
 from clawtop.ui.messages import CommandRequested
 from clawtop.ui.shell import shell
+from clawtop.ui.surviving import Surviving
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.view.columns import Env
 from clawtop.view.footer import footer_command_at, footer_line
@@ -31,7 +32,7 @@ def command_bindings() -> list[BindingType]:
     ]
 
 
-class DashboardScreen(Screen[None]):
+class DashboardScreen(Surviving, Screen[None]):
     """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and name the row under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()

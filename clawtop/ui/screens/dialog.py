@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
 
+from clawtop.ui.surviving import Surviving
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line
@@ -20,7 +21,7 @@ MARGINS = 6
 """Lines of the dialog besides its text."""
 
 
-class DialogScreen(ModalScreen[None]):
+class DialogScreen(Surviving, ModalScreen[None]):
     """Subclasses make `lines` and `title_line` from what stands, and `buttons`: action -> label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

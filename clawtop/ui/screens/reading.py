@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 
+from clawtop.ui.surviving import Surviving
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line, Tone
@@ -18,7 +19,7 @@ MakeLines = Callable[[int], Sequence[Line]]
 """Width in cells -> lines."""
 
 
-class ReadingScreen(ModalScreen[None]):
+class ReadingScreen(Surviving, ModalScreen[None]):
     """Shows what `make_lines` makes for its width; made again at every tick."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.widget import Widget
 
+from clawtop.ui.surviving import Surviving
 
-class Drawn(Widget):
+
+class Drawn(Surviving, Widget):
     """A widget that draws with the styles of the theme, in which nothing needs to be converted: each conversion keeps
     a second copy of every line.
     """

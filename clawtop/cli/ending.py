@@ -1,0 +1,43 @@
+"""The end of the process: what was said is handed over, the terminal given back, no hanging thread waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import termios
+from typing import Any, NoReturn
+
+_RESET = (
+    b"\x18\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l"
+    b"\x1b[<u\x1b[0m\x1b[?25h\x1b[?1049l"
+)
+"""Mouse, paste, focus and keyboard modes off, cursor on, back to the normal screen."""
+
+_given: list[Any] | None = None  # the terminal's attributes when the process began
+
+
+def remember_terminal() -> None:
+    """Note how the terminal is now, so that `leave` can give it back so."""
+    global _given  # noqa: PLW0603 - one terminal, one process
+    with contextlib.suppress(OSError, termios.error, ValueError):
+        _given = termios.tcgetattr(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # full, closed, or gone
+            stream.flush()
+    with contextlib.suppress(Exception):
+        _give_back_terminal()
+    os._exit(code)
+
+
+def _give_back_terminal() -> None:
+    """What a dashboard that ended in order has done itself."""
+    if _given is not None and termios.tcgetattr(0) != _given:
+        termios.tcsetattr(0, termios.TCSANOW, _given)
+        os.set_blocking(2, False)
+        os.write(2 if os.isatty(2) else 1, _RESET)
+        os.set_blocking(2, True)

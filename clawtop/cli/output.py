@@ -1,0 +1,72 @@
+"""Standard output that may be full, or whose reader may leave, while a verb is at work."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+
+class Output:
+    """Standard output of a verb that changes something: what cannot be written is remembered and does not stop it.
+
+    Attributes:
+        problem: why something could not be written; None while all of it was.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.problem: str | None = None
+
+    def write(self, text: str) -> int:
+        """Write, or pretend to."""
+        if self.problem is None:
+            try:
+                return self._stream.write(text)
+            except (OSError, ValueError) as error:
+                self._give_up(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or pretend to."""
+        if self.problem is None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._give_up(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _give_up(self, error: Exception) -> None:
+        self.problem = getattr(error, "strerror", None) or "standard output is closed"
+        silence(self._stream)
+
+
+@contextlib.contextmanager
+def lasting() -> Iterator[Output]:
+    """A context in which printing never fails; standard output as it was afterwards."""
+    before = sys.stdout
+    output = Output(before)
+    sys.stdout = output
+    try:
+        yield output
+        output.flush()
+    finally:
+        sys.stdout = before
+
+
+def silence(stream: TextIO) -> None:
+    """What still waits to be written to `stream` goes nowhere: at its end nothing fails once more."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def left_by_its_reader(error: OSError) -> bool:
+    """Whether the reader of our output went away, rather than the output being refused."""
+    return error.errno == errno.EPIPE

@@ -1,0 +1,86 @@
+"""The process around the command line: its limits, its signals, its standard streams, and what ends it unexpectedly."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from clawtop.cli.ending import leave, remember_terminal
+
+GRACE_S = 8
+"""How long giving everything back may take after a signal: marks have 2 s, the journal 5 s."""
+
+FEW_DESCRIPTORS = 24
+WANTED_DESCRIPTORS = 256
+TOO_LITTLE_EXIT = 71  # sysexits EX_OSERR
+INTERRUPTED_EXIT = 128 + signal.SIGINT
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class EndedError(KeyboardInterrupt):
+    """A signal ends the process; like Ctrl-C it passes everything that waits, and what was taken is given back."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def prepared() -> int | None:
+    """Make the process fit for its work: streams, limits, signals. The exit code where it cannot be, having said so."""
+    _open_standard_streams()
+    lack = _too_few_descriptors()
+    if lack is not None:
+        sys.stderr.write(f"clawtop: {lack}\n")
+        return TOO_LITTLE_EXIT
+    remember_terminal()
+    end_on_signals()
+    return None
+
+
+def said_goodbye(error: KeyboardInterrupt) -> int:
+    """Say which signal it was. Returns the exit code."""
+    if not isinstance(error, EndedError):
+        sys.stderr.write("clawtop: interrupted\n")
+        return INTERRUPTED_EXIT
+    sys.stderr.write(f"clawtop: ended by {signal.Signals(error.number).name}\n")
+    return 128 + error.number
+
+
+def end_on_signals() -> None:
+    """From now on a signal ends the process in order. One that whoever started it has ignored stays ignored."""
+    for number in ENDING_SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGALRM, lambda *_: leave(128 + number))
+    signal.alarm(GRACE_S)  # whatever a disk does
+    raise EndedError(number)
+
+
+def _too_few_descriptors() -> str | None:
+    """Why this process cannot do its work, after its limit was raised as far as it goes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < WANTED_DESCRIPTORS:
+        soft = WANTED_DESCRIPTORS if hard == unlimited else min(hard, WANTED_DESCRIPTORS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != unlimited and soft < FEW_DESCRIPTORS:
+        return f"this process may open only {soft} files (ulimit -n); clawtop needs {FEW_DESCRIPTORS}"
+    return None
+
+
+def _open_standard_streams() -> None:
+    """A standard descriptor that was closed would become the next file that is opened: take its place first."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -1,0 +1,117 @@
+"""The dashboard goes on when a part of it breaks: it says so once, and a report is written.
+
+Textual ends the app at the first exception in any handler, callback or worker, and prints it with every local variable.
+Here the exception ends what was being done and nothing else; only where exceptions come without an end the app ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from textual.message_pump import MessagePump
+
+from clawtop.clock import Clock
+from clawtop.crash import CRASH_EXIT, UnexpectedError, unexpected
+from clawtop.view.line import Tone
+
+if TYPE_CHECKING:
+    from textual.message import Message
+
+MOST = 50
+WITHIN_S = 10.0
+"""More exceptions than this in such a time, and there is no dashboard left to go on with."""
+
+AGAIN_S = 2.0
+"""Pause before a task that broke is begun anew."""
+
+
+class Surviving(MessagePump):
+    """A message pump that outlives what its handlers raise."""
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the pump goes on
+            self.app._handle_exception(error)
+
+
+class _Host(Protocol):
+    """What is asked of the app."""
+
+    clock: Clock
+
+    @property
+    def is_headless(self) -> bool: ...
+
+    def say(self, text: str, tone: Tone = ..., /) -> None: ...
+
+    def exit(self, *, return_code: int, message: str) -> None: ...
+
+    def run_worker(self, work: Awaitable[None], *, name: str, exit_on_error: bool) -> object: ...
+
+
+class Survival:
+    """Counts what broke and says it.
+
+    Attributes:
+        last: the latest, for whoever shows it; None while nothing broke.
+        wanted: False in Textual's own test harness, where an exception is to end the test; None: by the app.
+    """
+
+    def __init__(self, app: _Host) -> None:
+        self._app = app
+        self._times: deque[float] = deque(maxlen=MOST)
+        self.last: UnexpectedError | None = None
+        self.wanted: bool | None = None
+
+    def survive(self, error: Exception, doing: str = "drawing the dashboard") -> bool:
+        """Go on after `error`, saying so. False: the app has to end as Textual ends it."""
+        wanted = not self._app.is_headless if self.wanted is None else self.wanted
+        if not wanted:
+            return False
+        error = _inner(error)
+        self.last = error if isinstance(error, UnexpectedError) else unexpected(error, doing)
+        now = self._app.clock.monotonic()
+        if len(self._times) == MOST and now - self._times[0] < WITHIN_S:
+            self._app.exit(return_code=CRASH_EXIT, message=f"clawtop: {self.last}")
+            return True
+        self._times.append(now)
+        with suppress(Exception):  # what says it may be what broke
+            self._app.say(str(self.last), Tone.BAD)
+        return True
+
+    def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Have `work` done in a worker, begun anew each time it breaks."""
+
+        async def again() -> None:
+            while True:
+                try:
+                    await work()
+                except Exception as error:
+                    if not self.survive(error, f"running the {name}"):
+                        raise
+                else:
+                    return
+                await self._app.clock.sleep(AGAIN_S)
+
+        self._app.run_worker(again(), name=name, exit_on_error=True)
+
+
+class SurvivingApp(Surviving):
+    """The app's share; it comes before Textual's own among the bases."""
+
+    survival: Survival
+
+    def _handle_exception(self, error: Exception) -> None:
+        if not self.survival.survive(error):
+            super()._handle_exception(error)  # type: ignore[misc]
+
+
+def _inner(error: Exception) -> Exception:
+    """The first exception of a task group's."""
+    while isinstance(error, ExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return error
