@@ -40,8 +40,8 @@ store/  the disk: one module per format, nothing else knows it
                       conversation, fingerprint; settings: what a prompt needs of a session
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
-    own/              clawtop's own: holders, holder_record, journal, mark_spool, recording, deltas,
-                      bundle
+    own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
+                      mark_spool, recording, deltas, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
     for all           door: the only one who opens a file; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
@@ -53,8 +53,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
-                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, marks,
-                      leftovers
+                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, in_flight,
+                      marks, leftovers
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
                       anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,

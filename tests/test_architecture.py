@@ -37,7 +37,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "watchfiles": ("store/watch.py",),
     "httpx": ("engine/", "demo/"),
     "websockets": ("engine/gateway/client.py",),
-    "filelock": ("store/own/holders.py", "store/own/journal.py"),
+    "filelock": ("store/own/accounts.py", "store/own/holders.py", "store/own/journal.py"),
     "setproctitle": ("engine/prompt/session_lock.py", "demo/", "engine/prompt/process_title.py"),
     "psutil": ("store/locks/processes.py", "store/place/mounts.py"),
     "prometheus_client": ("export/",),

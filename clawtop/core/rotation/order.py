@@ -73,10 +73,15 @@ def order_ids(  # noqa: PLR0917 - as resolve_order
     preferred: str | None = None,
     for_model: str | None = None,
     pending: Mapping[str, int] = NOTHING_PENDING,
+    in_flight: Mapping[str, int] = NOTHING_PENDING,
 ) -> tuple[str, ...]:
-    """The ids of `resolve_order`, without the explanations: for the engine's hot path."""
+    """The ids of `resolve_order`, without the explanations: for the engine's hot path.
+
+    `in_flight`: turns that use a profile at this moment. Where no order is written they come before the last use, so
+    that simultaneous turns spread.
+    """
     asked = _asked(provider, profiles, stored_order, config, now, schedule)
-    return _resolve(asked, preferred, for_model, pending).ids
+    return _resolve(asked, preferred, for_model, pending, in_flight).ids
 
 
 def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in which OpenClaw takes them
@@ -193,7 +198,13 @@ def _asked(  # noqa: PLR0917 - as resolve_order
     return Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
 
 
-def _resolve(asked: Asked, preferred: str | None, for_model: str | None, pending: Mapping[str, int]) -> _Resolved:
+def _resolve(
+    asked: Asked,
+    preferred: str | None,
+    for_model: str | None,
+    pending: Mapping[str, int],
+    in_flight: Mapping[str, int] = NOTHING_PENDING,
+) -> _Resolved:
     schedule = asked.schedule
     configured = configured_ids(asked)
     listed, source = written_order(asked)
@@ -207,7 +218,7 @@ def _resolve(asked: Asked, preferred: str | None, for_model: str | None, pending
         keeps_order = keeps_order and not schedule.repairs_stored_order
     available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
     if not keeps_order:
-        available.sort(key=_by_type_and_use(asked.now, schedule))
+        available.sort(key=_by_type_and_use(asked.now, schedule, in_flight))
     ids = [profile.id for profile in available]
     ids += sorted(cooling, key=cooling.__getitem__)
     if preferred is not None and preferred in ids:
@@ -235,12 +246,14 @@ def _split(
     return available, cooling
 
 
-def _by_type_and_use(now: int, schedule: Schedule) -> Callable[[Profile], tuple[int, bool, int]]:
-    def key(profile: Profile) -> tuple[int, bool, int]:
+def _by_type_and_use(
+    now: int, schedule: Schedule, in_flight: Mapping[str, int]
+) -> Callable[[Profile], tuple[int, bool, int, int]]:
+    def key(profile: Profile) -> tuple[int, bool, int, int]:
         credential = profile.credential
         kind = _TYPE_RANKS.get(credential.type, _OTHER_TYPE)
         past = schedule.expired_logins_last and kind == 0 and is_past_expiry(credential, now)
-        return kind, past, profile.stats.last_used or 0
+        return kind, past, in_flight.get(profile.id, 0), profile.stats.last_used or 0
 
     return key
 

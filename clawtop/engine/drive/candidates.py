@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from clawtop.core.cooldown.stats import is_cooling, soonest_expiry
+from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.fallback import Available, Consult, Cooling, Moved, SuspendLane
 from clawtop.core.failover.probing import (
     CooldownDecision,
@@ -18,7 +18,7 @@ from clawtop.core.failover.probing import (
     resolve_cooldown_decision,
 )
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
-from clawtop.core.rotation.order import order_ids
+from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import Turn
 from clawtop.text import safe
@@ -47,10 +47,8 @@ class Candidates:
             return Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.CONTEXT_OVERFLOW, error=error))
         profiles = self._profiles(model)
         now, schedule = desk.clock.now_ms(), desk.schedule_of(model.provider)
-        cooling = [
-            is_cooling(profile.stats, profile.provider, now, schedule, for_model=model.model) for profile in profiles
-        ]
-        if not all(cooling) or not profiles:
+        cools = cooling_check(profiles, now, schedule, for_model=model.model, pending=desk.noted(profiles, model.model))
+        if not profiles or not all(cools(profile.id) for profile in profiles):
             return Available()
         decision = resolve_cooldown_decision(
             model,
@@ -62,7 +60,14 @@ class Candidates:
             has_fallbacks=question.has_fallbacks,
             throttle_open=self.probes.throttle.is_open(self._key(model.provider), now),
         )
+        if decision.kind is DecisionKind.ATTEMPT and not self._may_try(model, now):
+            error = f"Provider {model.provider} is in cooldown, and somebody has just probed it"
+            return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
         return Cooling(decision)
+
+    def _may_try(self, model: ModelRef, now: int) -> bool:
+        """Whether this run may ask a provider although its accounts all cool: one run of all clawtops at a time."""
+        return self.desk.accounts.claim_probe(self._key(model.provider), now)
 
     def mark_probe(self, provider: str) -> None:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
@@ -103,17 +108,24 @@ class Candidates:
 
     def soonest_recovery(self, models: Sequence[ModelRef]) -> int | None:
         """When a profile of any of these models is usable again, ms since the epoch."""
+        return min((end for _, end in self.returns(models)), default=None)
+
+    def returns(self, models: Sequence[ModelRef]) -> list[tuple[str, int]]:
+        """When each cooling account of these models is usable again: (profile, ms since the epoch), soonest first.
+
+        The provider's own time counts where it is later than the window.
+        """
         now = self.desk.clock.now_ms()
-        ends = [
-            soonest_expiry(
-                [profile.stats for profile in self._profiles(model)],
-                now,
-                self.desk.schedule_of(model.provider),
-                for_model=model.model,
-            )
-            for model in models
-        ]
-        return min((end for end in ends if end is not None), default=None)
+        ends: dict[str, int] = {}
+        for model in models:
+            profiles, schedule = self._profiles(model), self.desk.schedule_of(model.provider)
+            noted = self.desk.noted(profiles, model.model)
+            for profile in profiles:
+                window = cooling_until(profile.stats, profile.provider, now, schedule, model.model)
+                until = max(window or 0, noted.get(profile.id, 0))
+                if until > now:
+                    ends[profile.id] = min(until, ends.get(profile.id, until))
+        return sorted(ends.items(), key=lambda item: item[1])
 
     def _profiles(self, model: ModelRef) -> tuple[Profile, ...]:
         desk = self.desk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 from clawtop.clock import Clock
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.cooldown.stats import Schedule, bypasses_cooldown, schedule_for
+from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.decision import Action
 from clawtop.core.failover.steps import FailoverRules
 from clawtop.core.locks.limits import NEVER_MS
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
+from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.drive.prompting import PromptSources
 from clawtop.engine.drive.turn import Turn
@@ -29,6 +31,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.own.accounts import AccountNotes, Note
 from clawtop.store.place.layout import Layout
 from clawtop.store.provider.builtin import BUILTIN
 from clawtop.store.provider.credentials import load_credential
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
 COPILOT = "github-copilot"
 BEDROCK = "bedrock-converse-stream"
+LANDING_MS = 15_000
 MODELS_FILE = "models.json"
 MAX_TURN_S = 7 * 24 * 3600.0
 MAX_MODELS_BYTES = 4 * 1024 * 1024
@@ -63,6 +67,8 @@ class Desk:
     lanes: LaneScheduler
     marks: Marks
     foreign: ForeignRuns
+    accounts: AccountNotes
+    in_flight: InFlight
     environment: NamespaceEvidence = HERE
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     _auth: AuthReader | None = field(default=None, repr=False)
@@ -113,21 +119,61 @@ class Desk:
         stats = self.marks.overlay(profile.owner_agent, profile.id, profile.stats)
         return profile if stats is profile.stats else replace(profile, stats=stats)
 
-    def mark(self, turn: Turn, profile: Profile, model: ModelRef, reason: FailureReason | None) -> None:
-        """Have a failure, or (reason None) a success, marked in the store that owns the profile; never waits."""
+    def mark(
+        self,
+        turn: Turn,
+        profile: Profile,
+        model: ModelRef,
+        reason: FailureReason | None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        """Have a failure, or (reason None) a success, marked in the store that owns the profile; never waits.
+
+        Every clawtop of this directory knows of it at once, and of the provider's own time if it gave one.
+        """
         if reason is not None and bypasses_cooldown(profile.provider):
             return
+        now = self.clock.now_ms()
         self.marks.note(
             Mark(
                 agent=profile.owner_agent,
                 profile=profile.id,
                 provider=profile.provider,
-                at=self.clock.now_ms(),
+                at=now,
                 reason=None if reason is None else reason.value,
                 model=model.model,
                 run_id=turn.asked.run_id,
             )
         )
+        if reason is None:
+            self.accounts.forget(profile.owner_agent, profile.id, now)
+            return
+        schedule = self.schedule_of(profile.provider)
+        window = cooling_until(self.overlaid(profile).stats, profile.provider, now, schedule)
+        told = None if retry_after_ms is None else now + retry_after_ms
+        until = max(window or 0, told or 0)
+        if until > now:
+            scoped = model.model if reason is FailureReason.RATE_LIMIT else None
+            note = Note(now, until, reason.value, scoped, told is not None and told == until)
+            self.accounts.note(profile.owner_agent, profile.id, note)
+
+    def noted(self, profiles: Iterable[Profile], model: str) -> dict[str, int]:
+        """Until when accounts are not asked for a model beside what their store says: id -> ms since the epoch.
+
+        A note counts no longer than until its account answered or was cleared.
+        """
+        notes = self.accounts.read().notes
+        if not notes:
+            return {}
+        now, found = self.clock.now_ms(), dict[str, int]()
+        for profile in profiles:
+            note = notes.get((profile.owner_agent, profile.id))
+            if note is None or note.until <= now or note.model not in {None, model}:
+                continue
+            if (profile.stats.last_used or 0) > note.at or _was_cleared(profile, note, now):
+                continue
+            found[profile.id] = note.until
+        return found
 
     def note_decision(self, turn: Turn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
         """Tell what the run does next, where no event of its own says so."""
@@ -267,6 +313,13 @@ class Desk:
             processes=self.processes,
             environment=self.environment,
         )
+
+
+def _was_cleared(profile: Profile, note: Note, now: int) -> bool:
+    """The store holds nothing against the account though the note's mark has had the time to land."""
+    stats = profile.stats
+    landed = (stats.last_failure_at or 0) >= note.at
+    return not landed and not stats.error_count and now - note.at > LANDING_MS
 
 
 def _new_client(clock: Clock) -> ProviderClient:

@@ -52,6 +52,8 @@ __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscard
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
 ROUND_PAUSE_S = 0.5
+RETURN_MARGIN_S = 0.25
+"""So much later than an account's own time it is asked again: clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class _Wishes:
     on_contention: OnContention
     timeout_s: float | None
     system: str | None
+    wait_for_account_s: float | None
 
 
 class Driver:
@@ -167,6 +170,7 @@ class Driver:
         on_contention: OnContention = OnContention.WAIT,
         timeout: float | None = None,
         system: str | None = None,
+        wait_for_account: float | None = None,
     ) -> Drive:
         """Begin a turn; needs a running event loop.
 
@@ -175,12 +179,13 @@ class Driver:
             lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
             model: the model to ask first; default: the agent's.
             timeout: seconds for the whole turn, waiting included; default: `agents.defaults.timeoutSeconds`, else 600.
+            wait_for_account: seconds to wait for the first account to return, where all of them cool; beside `timeout`.
             system: a system prompt, in place of the one that OpenClaw sent in the session's last run.
         """
         self.adopt_marks()
         run = Drive(uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
-        wishes = _Wishes(agent, lane, model, on_contention, timeout, system)
+        wishes = _Wishes(agent, lane, model, on_contention, timeout, system, wait_for_account)
         work = self._turn(run, session, message, wishes)
         task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
         task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
@@ -214,7 +219,7 @@ class Driver:
         what = f"run on {choice.key or choice.file.name} in lane {asked.lane}"
         teller.tell(EventKind.RUN_START, what, model=asked.models[0])
         try:
-            answer = await self._in_lane(turn)
+            answer = await self._answered(turn, wishes.wait_for_account_s or 0.0)
         except BaseException as error:
             self._tell_end(turn, error)
             raise
@@ -234,6 +239,29 @@ class Driver:
     def _limit_s(self, asked: float | None) -> float:
         """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
         return asked or self.desk.turn_limit_s or self._settings.turn_s
+
+    async def _answered(self, turn: Turn, patience_s: float) -> Answer:
+        """The turn's answer; where all accounts cool, the first one's return is waited for within `patience_s`."""
+        while True:
+            try:
+                return await self._in_lane(turn)
+            except (AllModelsFailedError, ProviderError) as error:
+                back = next(iter(Candidates(self.desk, turn, self._probes).returns(turn.asked.models)), None)
+                if patience_s <= 0 or back is None or (isinstance(error, ProviderError) and error.timed_out):
+                    raise
+                profile, until = back
+                seconds = max(0.0, (until - self._clock.now_ms()) / 1000) + RETURN_MARGIN_S
+                if seconds > patience_s:
+                    raise
+            patience_s -= seconds
+            turn.enter("waiting-account")
+            data = {"profile": profile, "until": until}
+            turn.teller.tell(
+                EventKind.WAIT, f"every account cools; {profile} is back in {seconds:.0f} s", profile=profile, data=data
+            )
+            if turn.deadline is not None:
+                turn.deadline += seconds
+            await self._clock.sleep(seconds)
 
     async def _in_lane(self, turn: Turn) -> Answer:
         asked = turn.asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from clawtop.core.failover.steps import FailoverRules, caps_from_config
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import ConfigSummary, Event, Gateway, GatewayState
 from clawtop.engine.drive.desk import Desk
+from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.operations.locked import update_store
 from clawtop.engine.prompt.foreign import ForeignRuns
@@ -24,6 +26,8 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.config import summarise
 from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.own.accounts import AccountNotes
+from clawtop.store.own.holders import holders_dir
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.place.layout import Layout, locate
 from clawtop.store.place.mounts import mount_obstacles
@@ -139,6 +143,8 @@ def open_desk(
         registry=PromptRegistry(layout.state_dir, clock=ground.clock, journal=emit, max_wait_s=settings.max_wait_s),
         lanes=LaneScheduler(clock=ground.clock, limits=config.lane_limits, journal=emit),
         marks=marks,
+        accounts=AccountNotes(layout.state_dir),
+        in_flight=InFlight(holders_dir(os.path.realpath(layout.state_dir)), ground.clock),
         foreign=ForeignRuns(ground.reader()),
         environment=NamespaceEvidence(mount_obstacles(layout.state_dir)),
         compaction_wait=compaction_wait,

@@ -123,9 +123,10 @@ class ModelRun:
         profile = self._choice.by_id.get(self._current) if self._current is not None else None
         await self._spare_endpoint()
         self._forced = False
-        self._running = asyncio.get_running_loop().create_task(self._attempt(profile))
         try:
-            answer = await self._running
+            with self._desk.in_flight.using(profile.id if profile is not None else None):
+                self._running = asyncio.get_running_loop().create_task(self._attempt(profile))
+                answer = await self._running
         except ProviderError as error:
             self._turn.discard()
             await self._failed(profile, error)
@@ -228,7 +229,7 @@ class ModelRun:
             case Mark(reason) if profile is not None and _is_the_providers(error):
                 marked = engine_mark(reason, self._desk.layout.semantics.marking)
                 if marked is not None:
-                    self._desk.mark(self._turn, profile, self._model, marked)
+                    self._desk.mark(self._turn, profile, self._model, marked, error.retry_after_ms)
             case Backoff(ms) if ms > 0:
                 await self._pause(ms / 1000)
             case Log(action, reason):
@@ -282,6 +283,8 @@ class ModelRun:
             now,
             schedule,
             for_model=self._model.model,
+            pending=desk.noted(store.profiles, self._model.model),
+            in_flight=desk.in_flight.counts(),
         )
         by_id = {profile.id: profile for profile in store.profiles}
         if asked.pin.profile is None:
@@ -290,7 +293,9 @@ class ModelRun:
             asked.pin,
             ids,
             serves=lambda id_: id_ in by_id and by_id[id_].provider == provider,
-            is_cooling=cooling_check(store.profiles, now, schedule),
+            is_cooling=cooling_check(
+                store.profiles, now, schedule, pending=desk.noted(store.profiles, self._model.model)
+            ),
             schedule=schedule,
             compaction_count=asked.compaction_count,
             is_new_session=asked.new_session,
@@ -322,7 +327,13 @@ class ModelRun:
         """Which profiles cool at this moment: the store as it is now, and the marks of every run of this engine."""
         desk, model = self._desk, self._model
         profiles = desk.auth(self._turn.asked.agent).profiles
-        return cooling_check(profiles, desk.clock.now_ms(), desk.schedule_of(model.provider), for_model=model.model)
+        return cooling_check(
+            profiles,
+            desk.clock.now_ms(),
+            desk.schedule_of(model.provider),
+            for_model=model.model,
+            pending=desk.noted(profiles, model.model),
+        )
 
 
 def _is_the_providers(error: ProviderError) -> bool:

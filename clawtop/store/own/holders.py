@@ -348,6 +348,24 @@ def read_holders(state_dir: str | Path, alive: Callable[[Path, str], bool] = is_
     return tuple(prompt_holder(state) for state in read_admissions(state_dir, alive) if state.holder is not None)
 
 
+def profiles_in_flight(directory: Path) -> dict[str, int]:
+    """How many turns of other processes use each auth profile now. Creates nothing; the caller's own do not count."""
+    own = _presences.get((os.getpid(), str(directory)))
+    ours = {f"{record_key(path)}.json" for path in tuple(own.held)} if own is not None else set[str]()
+    found: dict[str, int] = {}
+    living = dict[str, bool]()
+    try:
+        names = [name for name in os.listdir(directory) if name.endswith(".json") and name not in ours]  # noqa: PTH208
+    except OSError:
+        return found
+    for name in names:
+        state = _living_part(directory, directory / name, is_alive, living)
+        holding = state.holder if state is not None else None
+        if holding is not None and holding.profile is not None:
+            found[holding.profile] = found.get(holding.profile, 0) + 1
+    return found
+
+
 def draining_holder(state: Admission) -> PromptHolder | None:
     """The drain that keeps a free session closed, in the place of a holder, with the runs that wait for it to end."""
     closing = state.closing

@@ -1,0 +1,169 @@
+"""What clawtop's processes tell each other about accounts: who just failed, when a provider lets one return, probes.
+
+`<state>/clawtop/accounts.json` (0600), changed under a lock of the operating system and read again when it changed. A
+note counts before its mark has reached OpenClaw's store, and beside it: the store keeps the schedule's window, a note
+the provider's own time. Nothing in it outlives its time, and whatever cannot be read counts as nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from clawtop.store import door
+from clawtop.store.atomic import write_sibling
+from clawtop.store.own.holders import Presence, holders_dir
+
+LOCK_WAIT_S = 0.1
+MAX_BYTES = 1024 * 1024
+PROBE_INTERVAL_MS = 30_000
+KEPT = 2000
+"""Notes that are kept at most, the latest ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One account's failure, as one process saw it.
+
+    Attributes:
+        at: when it failed; `until`: when it may be asked again; ms since the epoch.
+        model: the model that it is about; None: all of them.
+        reason: why it failed.
+        told: the provider itself said until when.
+    """
+
+    at: int
+    until: int
+    reason: str
+    model: str | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The notes by (owner agent, profile), and when each provider was probed last, by key."""
+
+    notes: Mapping[tuple[str, str], Note] = field(default_factory=dict)
+    probes: Mapping[str, int] = field(default_factory=dict)
+
+
+class AccountNotes:
+    """The file of one state directory. Creates nothing before the first change; no call waits for long or fails."""
+
+    def __init__(self, state_dir: str | Path) -> None:
+        self._path = Path(state_dir) / "clawtop" / "accounts.json"
+        self._holders = holders_dir(state_dir)
+        self._stamp: tuple[int, int, int] | None = None
+        self._known = Accounts()
+
+    def read(self) -> Accounts:
+        """What is noted now."""
+        try:
+            facts = self._path.stat()
+        except OSError:
+            self._stamp, self._known = None, Accounts()
+            return self._known
+        stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+        if stamp != self._stamp:
+            self._stamp, self._known = stamp, _loaded(self._path)
+        return self._known
+
+    def note(self, agent: str, profile: str, note: Note) -> None:
+        """Tell everybody that an account failed."""
+        self._change(note.at, lambda notes, _: notes.__setitem__((agent, profile), note))
+
+    def forget(self, agent: str, profile: str, now: int) -> None:
+        """The account answered, or was cleared: nothing is held against it any more."""
+        if (agent, profile) in self.read().notes:
+            self._change(now, lambda notes, _: notes.pop((agent, profile), None))
+
+    def claim_probe(self, key: str, now: int) -> bool:
+        """Whether the provider behind `key` may be probed now; the one who asks first gets it for a while.
+
+        Where the file cannot be changed nobody can be told, and the answer is no.
+        """
+        if not _is_open(self.read().probes, key, now):
+            return False
+        won = False
+
+        def claim(_: dict[tuple[str, str], Note], probes: dict[str, int]) -> None:
+            nonlocal won
+            won = _is_open(probes, key, now)
+            if won:
+                probes[key] = now
+
+        return self._change(now, claim) and won
+
+    def _change(self, now: int, change: Callable[[dict[tuple[str, str], Note], dict[str, int]], object]) -> bool:
+        try:
+            Presence.of(self._holders)  # makes the directory, and refuses another user's
+            with self._lock():
+                known = _loaded(self._path)
+                notes = {who: note for who, note in known.notes.items() if note.until > now}
+                probes = {key: at for key, at in known.probes.items() if now - at < PROBE_INTERVAL_MS}
+                change(notes, probes)
+                content = _written(notes, probes)
+                Path(write_sibling(str(self._path), content, 0o600, durable=False)).replace(self._path)
+        except (OSError, filelock.Timeout, NotImplementedError, ValueError):
+            return False
+        return True
+
+    def _lock(self) -> filelock.BaseFileLock:
+        path = self._path.with_name("accounts.lock")
+        door.own_lock(path)
+        return filelock.FileLock(
+            path, LOCK_WAIT_S, 0o600, thread_local=False, fallback_to_soft=False, poll_interval=0.002
+        )
+
+
+def _is_open(probes: Mapping[str, int], key: str, now: int) -> bool:
+    return not 0 <= now - probes.get(key, 0) < PROBE_INTERVAL_MS
+
+
+def _written(notes: Mapping[tuple[str, str], Note], probes: Mapping[str, int]) -> bytes:
+    latest = sorted(notes.items(), key=lambda item: item[1].at)[-KEPT:]
+    rows = [
+        {"agent": agent, "profile": profile, **{name: getattr(note, name) for name in Note.__slots__}}
+        for (agent, profile), note in latest
+    ]
+    return json.dumps({"notes": rows, "probes": dict(probes)}).encode() + b"\n"
+
+
+def _loaded(path: Path) -> Accounts:
+    try:
+        document = json.loads(door.read(path, MAX_BYTES).data)
+    except (OSError, ValueError, RecursionError):
+        return Accounts()
+    if not isinstance(document, dict):
+        return Accounts()
+    rows, probes = document.get("notes"), document.get("probes")
+    notes: dict[tuple[str, str], Note] = {}
+    for row in rows if isinstance(rows, list) else ():
+        with contextlib.suppress(KeyError, TypeError):
+            notes[_name(row["agent"]), _name(row["profile"])] = _note(row)
+    times = {key: at for key, at in probes.items() if _is_time(at)} if isinstance(probes, dict) else {}
+    return Accounts(notes, times)
+
+
+def _note(row: Mapping[str, Any]) -> Note:
+    model = row.get("model")
+    if not (_is_time(row["at"]) and _is_time(row["until"])):
+        raise TypeError("not a time")
+    named = _name(model) if model is not None else None
+    return Note(row["at"], row["until"], _name(row["reason"]), named, row.get("told") is True)
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a name")
+    return value
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
