@@ -69,6 +69,7 @@ class Desk:
     foreign: ForeignRuns
     accounts: AccountNotes
     in_flight: InFlight
+    pause_s: float
     environment: NamespaceEvidence = HERE
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
     _auth: AuthReader | None = field(default=None, repr=False)

@@ -51,7 +51,8 @@ __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscard
 
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
-ROUND_PAUSE_S = 0.5
+ROUND_PAUSES = 2.5
+"""How much longer the pause is after all endpoints failed."""
 RETURN_MARGIN_S = 0.25
 """So much later than an account's own time it is asked again: clocks differ."""
 
@@ -289,7 +290,7 @@ class Driver:
 
     async def _between_rounds(self, turn: Turn, number: int) -> None:
         """Every endpoint failed at once, which often is over soon: pause, then ask them all again."""
-        seconds = ROUND_PAUSE_S * 2 ** (number - 1)
+        seconds = ROUND_PAUSES * self._settings.pause_s * 2 ** (number - 1)
         left = turn.left_s()
         turn.teller.tell(EventKind.NOTICE, f"every endpoint failed; asks again in {seconds:g} s")
         turn.endpoint_failures.clear()
@@ -360,8 +361,15 @@ class Driver:
             words,
             duration_ms=turn.elapsed_ms(),
             session_file=str(turn.session_file),
-            data={"outcome": outcome, "requests": turn.requests},
+            data={"outcome": outcome, "requests": turn.requests, **self._back(turn, error)},
         )
+
+    def _back(self, turn: Turn, error: BaseException | None) -> dict[str, Any]:
+        """Which account of the turn's models is usable again first, and when, where the turn failed and one cools."""
+        if not isinstance(error, AllModelsFailedError | ProviderError):
+            return {}
+        found = next(iter(Candidates(self.desk, turn, self._probes).returns(turn.asked.models)), None)
+        return {} if found is None else {"first_back": safe(found[0]), "back_at": found[1]}
 
     def emit(self, event: Event) -> None:
         """Journal an event, and tell it to the run it belongs to and to whoever listens."""

@@ -45,6 +45,7 @@ class EngineSettings:
         call: limits of one provider call.
         drain_s: how long closing waits for marks before it spools them.
         turn_s: the limit of a turn where neither the caller nor `agents.defaults.timeoutSeconds` gives one, in seconds.
+        pause_s: before an endpoint that has just failed is asked again, in seconds; doubles with each failure.
         rounds: how often a turn goes over its models when nothing but their endpoints failed.
         max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
     """
@@ -55,6 +56,7 @@ class EngineSettings:
     max_wait_s: float = 300.0
     turn_s: float = 600.0
     rounds: int = 3
+    pause_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def open_desk(
         registry=PromptRegistry(layout.state_dir, clock=ground.clock, journal=emit, max_wait_s=settings.max_wait_s),
         lanes=LaneScheduler(clock=ground.clock, limits=config.lane_limits, journal=emit),
         marks=marks,
+        pause_s=settings.pause_s,
         accounts=AccountNotes(layout.state_dir),
         in_flight=InFlight(holders_dir(os.path.realpath(layout.state_dir)), ground.clock),
         foreign=ForeignRuns(ground.reader()),

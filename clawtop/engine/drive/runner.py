@@ -40,7 +40,6 @@ from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
 
 ENDPOINT_TRIES = 2
-ENDPOINT_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
 """An endpoint that fails is asked again after a pause that doubles, and by no third account in a row."""
 
@@ -203,7 +202,7 @@ class ModelRun:
         """Pause before an endpoint that has just failed is asked again."""
         failed = self._turn.endpoint_failures.get(self._origin, 0)
         if failed:
-            seconds = min(ENDPOINT_PAUSE_S * 2 ** (failed - 1), LONGEST_PAUSE_S)
+            seconds = min(self._desk.pause_s * 2 ** (failed - 1), LONGEST_PAUSE_S)
             await self._pause(seconds * (0.75 + random.random() / 2))  # noqa: S311 - spreads retries, no secret
 
     def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[Stage, Signals]:

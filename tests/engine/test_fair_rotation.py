@@ -1,0 +1,220 @@
+"""Rotation under load and across processes: simultaneous turns spread, a failing account is known to all at once, a
+provider's own time is kept, one probe is all that goes out while every account cools."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.model import EventKind, ModelRef
+from clawtop.demo.provider import Act, Answer, Drop, Refuse, Request, Stall, rate_limited
+from clawtop.demo.puppets import Puppet
+from clawtop.demo.threads import LIGHTHOUSE, SIX, TWO_AND_ONE, Lab, lab
+from clawtop.demo.world import PRIMARY, SECONDARY
+from clawtop.engine.drive.chain import AllModelsFailedError
+from clawtop.engine.drive.driver import Driver, EngineSettings
+from clawtop.engine.providers.errors import ProviderError
+from clawtop.store.own.accounts import AccountNotes, Note
+
+pytestmark = pytest.mark.anyio
+CORAL = ("coral:clawdia", "coral:larry")
+
+
+def asked(reef: Lab) -> list[str]:
+    names = {key: name for name, key in reef.world.keys.items()}
+    return [names[request.key] for request in reef.provider.requests]
+
+
+@asynccontextmanager
+async def drivers(reef: Lab, count: int) -> AsyncIterator[list[Driver]]:
+    """Further engines on the same directory: to each other they are what other processes are, but for the registry."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(Driver(reef.world.state_dir, environ={}, home=reef.world.state_dir.parent))
+            for _ in range(count)
+        ]
+
+
+def limits(reef: Lab, at_once: int) -> None:
+    path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(path.read_text())
+    config["agents"]["defaults"]["maxConcurrent"] = at_once
+    path.write_text(json.dumps(config))
+
+
+async def test_twelve_simultaneous_turns_spread_over_six_accounts(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=SIX) as reef:
+        limits(reef, 20)
+        reef.provider.default = Answer("pong", first_after=0.3)
+        async with drivers(reef, 1) as (driver,):
+            runs = [driver.drive(f"fair-{n}", "hello") for n in range(12)]
+            await asyncio.gather(*(run.result() for run in runs))
+    counts = Counter(asked(reef))
+    assert set(counts.values()) == {2}
+    assert len(counts) == 6
+
+
+async def test_turns_of_other_processes_count_as_well(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+        first = min(CORAL, key=lambda name: used[name])
+        record = reef.world.state_dir / "clawtop" / "holders"
+        async with _process(reef, "other") as ready:
+            await ready()
+            reef.provider.requests.clear()
+            assert list(record.glob("*.json"))
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+            assert asked(reef) == [next(name for name in CORAL if name != first)]
+
+
+@asynccontextmanager
+async def _process(reef: Lab, session: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """`clawtop drive` in a process of its own, whose request stalls until it is over."""
+    begun = asyncio.Event()
+
+    def stall_once(_: Request) -> Act:
+        reef.provider.standing = {}
+        begun.set()
+        return Stall("headers")
+
+    reef.provider.standing = dict.fromkeys(reef.world.keys.values(), stall_once)
+    words = ["--state-dir", str(reef.world.state_dir), "drive", "--session", session, "--message", "hello"]
+    quiet = asyncio.subprocess.DEVNULL
+    home = {"HOME": str(reef.world.state_dir.parent)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "clawtop", *words, stdout=quiet, stderr=quiet, env=home
+    )
+
+    async def ready() -> None:
+        async with asyncio.timeout(30):
+            await begun.wait()
+
+    try:
+        yield ready
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_failing_account_is_known_to_others_at_once_though_the_store_is_locked(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef, drivers(reef, 1) as (other,):
+        used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+        first, second = sorted(CORAL, key=lambda name: used[name])
+        reef.provider.standing[reef.key(first)] = rate_limited()
+        async with Puppet("auth", reef.world.agent_dir()):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+            assert asked(reef) == [first, second]
+            await other.drive("elsewhere", "hello").result()
+            assert asked(reef) == [first, second, second]
+
+
+async def test_the_providers_own_time_is_the_earliest_retry(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(PRIMARY,)) as reef:
+        for name in CORAL:
+            reef.provider.standing[reef.key(name)] = rate_limited(3600)
+        with pytest.raises(ProviderError):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        (end,) = reef.of(EventKind.RUN_END)
+        assert end.data["first_back"] in CORAL
+        assert 3_500_000 < end.data["back_at"] - reef.clock.now_ms() <= 3_600_000
+        notes = AccountNotes(reef.world.state_dir).read().notes
+        assert all(note.told and note.model == PRIMARY.model for note in notes.values())
+        assert {profile for _, profile in notes} == set(CORAL)
+
+
+async def test_a_cleared_account_is_free_again_whatever_was_noted(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        now = reef.clock.now_ms()
+        notes = AccountNotes(reef.world.state_dir)
+        notes.note("main", CORAL[0], Note(now - 60_000, now + 60_000, "rate_limit"))
+        profiles = reef.driver.desk.auth("main").profiles
+        assert reef.driver.desk.noted(profiles, PRIMARY.model) == {}
+        notes.note("main", CORAL[0], Note(now, now + 60_000, "rate_limit", "another-model"))
+        assert reef.driver.desk.noted(profiles, PRIMARY.model) == {}
+        assert reef.driver.desk.noted(profiles, "another-model") == {CORAL[0]: now + 60_000}
+
+
+async def test_an_answer_ends_what_was_noted(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        now = reef.clock.now_ms()
+        notes = AccountNotes(reef.world.state_dir)
+        for name in CORAL:
+            notes.note("main", name, Note(now, now + 60_000, "overloaded", "another-model"))
+        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert {profile for _, profile in notes.read().notes} == set(CORAL) - {answer.profile}
+
+
+async def test_six_drives_while_every_account_cools_are_one_probe_in_all(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(PRIMARY, ModelRef("coral", "small-claw"))) as reef:
+        path = reef.world.agent_dir() / "auth-state.json"
+        state = json.loads(path.read_text())
+        now = reef.clock.now_ms()
+        for name in CORAL:
+            state["usageStats"][name] |= {
+                "cooldownUntil": now + 25_000,
+                "cooldownReason": "rate_limit",
+                "errorCount": 1,
+                "lastFailureAt": now,
+            }
+        path.write_text(json.dumps(state))
+        for name in CORAL:
+            reef.provider.standing[reef.key(name)] = rate_limited()
+        async with drivers(reef, 6) as engines:
+            ends = await asyncio.gather(
+                *(engine.drive(f"probe-{n}", "hello").result() for n, engine in enumerate(engines)),
+                return_exceptions=True,
+            )
+        assert all(isinstance(end, AllModelsFailedError) for end in ends)
+        assert len(asked(reef)) == 1
+
+
+async def test_waiting_for_an_account_ends_with_its_return(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as reef:
+        path = reef.world.agent_dir() / "auth-state.json"
+        state = json.loads(path.read_text())
+        now = reef.clock.now_ms()
+        state["usageStats"].setdefault("kelp:barnaby", {}).update(
+            {"disabledUntil": now + 1200, "disabledReason": "billing", "errorCount": 1, "lastFailureAt": now}
+        )
+        path.write_text(json.dumps(state))
+        reef.driver.desk.accounts.claim_probe(_key(reef, "kelp"), now)
+        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=60).result()
+        assert answer.profile == "kelp:barnaby"
+        assert reef.clock.now_ms() >= now + 1200
+        (wait,) = [event for event in reef.of(EventKind.WAIT) if "until" in event.data]
+        assert (wait.profile, wait.data["until"]) == ("kelp:barnaby", now + 1200)
+
+
+def _key(reef: Lab, provider: str) -> str:
+    from clawtop.core.failover.probing import probe_key
+
+    place = reef.driver.layout.agent("main")
+    return probe_key(provider, str(place.agent_dir) if place is not None else None)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_thirty_of_thirty_turns_are_answered_though_four_in_ten_requests_fail_at_once(
+    tmp_path: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    faults = (Refuse(500), Refuse(502), Refuse(503), Refuse(504), Drop(), Answer(cut=1))
+
+    def flaky(_: Request) -> Act:
+        return chance.choice(faults) if chance.random() < 0.4 else Answer("pong")
+
+    models = (PRIMARY, ModelRef("coral", "small-claw"))
+    async with lab(tmp_path, profiles={"coral": ("clawdia", "larry"), "kelp": ("hermit",)}, models=models) as reef:
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), flaky)
+        settings = EngineSettings(pause_s=0.01)
+        async with Driver(reef.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
+            for turn in range(30):
+                answer = await driver.drive(f"flaky-{turn}", "hello").result()
+                assert answer.text == "pong"
