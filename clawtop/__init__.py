@@ -14,6 +14,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     model             the nouns: Profile, UsageStats, Lock, Session, PromptHolder, Event, Snapshot ...
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
+    settings          what an operator may set once; nearest: the name that a mistyped one was meant to be
     conversation      messages, pictures, tool calls; paired and trimmed for a model
     failure/          what failed: classify (the answer), dialect (whose: as_3_28, as_6_11, as_9_6, else status),
                       record, signal, status, rules, phrase_tables, billing_tables, tables_9_6, provider_json,
@@ -41,7 +42,7 @@ store/  the disk: one module per format, nothing else knows it
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
-                      mark_spool, recording, deltas, bundle
+                      mark_spool, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
     for all           door: the only one who opens a file; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
@@ -50,7 +51,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     gateway/          what a live gateway says: door (where its token may go), client (a question over its WebSocket;
                       wire, answers, errors), http (its health), words (who works where), caller (asked at once), rounds
                       (what is asked next), watch (beside the hub)
-    live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place
+    live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place; hook: the
+                      operator's command at a notice
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, in_flight,
@@ -88,7 +90,8 @@ ui/    Textual and what it draws with
                       drain, recover, drive, leave; reading: pages, run
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
-       process, output, ending: signals, limits, standard streams
+       completion, man and README come from the one parser; config shows and saves settings; process, output, ending:
+       signals, limits, standard streams
 docs/  pages that comments cite: invariants, formats, decisions, changelog
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from

@@ -1,6 +1,7 @@
 """Make the pictures of the dashboard from a frozen state and a frozen clock.
 
     python screenshots/make.py            write them all (SVG, and PNG made from it)
+    python screenshots/make.py --readme   write README's keys and verbs
     python screenshots/make.py --check    exit 1 unless the files are current
 
 The SVG files are the same bytes on every machine. A PNG depends on the fonts of the machine that made it, so it
@@ -24,11 +25,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from clawtop.core.model import Snapshot  # noqa: E402 - the script runs from a checkout
+from clawtop.cli.main import usage_of  # noqa: E402 - the script runs from a checkout
+from clawtop.core.model import Snapshot  # noqa: E402
 from clawtop.core.operations.plan import Plan  # noqa: E402
 from clawtop.core.operations.receipt import Receipt  # noqa: E402
 from clawtop.text import cells  # noqa: E402
 from clawtop.ui.ports import StoreHolder  # noqa: E402
+from clawtop.view.keymap import with_keys  # noqa: E402
 from tests.support.screens import make_app  # noqa: E402
 from tests.support.worlds import INCIDENT, TOLD  # noqa: E402
 
@@ -126,7 +129,12 @@ def write(scene: Scene, svg: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only say whether the files are current")
+    parser.add_argument("--readme", action="store_true", help="write README's keys and verbs instead")
     options = parser.parse_args()
+    if options.readme:
+        readme = Path(__file__).resolve().parent.parent / "README.md"
+        readme.write_text(with_keys(readme.read_text(), usage_of))
+        return 0
     stale = []
     for scene in SCENES:
         svg = asyncio.run(draw(scene))

@@ -19,6 +19,7 @@ SLOW_TIMEOUT_S = 600
 
 def pytest_configure() -> None:
     """Programs under test get the default SIGINT, also where the shell started us with it ignored (`pytest &`)."""
+    os.environ["CLAWTOP_CONFIG"] = "/nonexistent/clawtop.toml"  # the tester's own settings stay out
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

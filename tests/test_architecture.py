@@ -48,6 +48,8 @@ HOMES: dict[str, tuple[str, ...]] = {
 
 ORDER: dict[str, tuple[str, ...]] = {
     "core": (
+        "nearest",
+        "settings",
         "provider_ids",
         "rules",
         "generations",

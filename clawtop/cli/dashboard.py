@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from clawtop.ui.ports import WorkPorts
 
 
-VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the dashboard."""
+    from clawtop.core.settings import VIEWS
+
     group = parser.add_argument_group("dashboard")
     group.add_argument("--read-only", action="store_true", help="operations cannot be armed")
     group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
@@ -62,18 +61,20 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.ui.run import Options, run_dashboard
 
     clock = SystemClock()
-    tape = Tape(clock, __version__)
+    tape = Tape(clock, __version__, getattr(args, "recordings", None))
     reader, feed = live_feed(args, clock, tape)
     options = Options(
         read_only=args.read_only or args.at is not None,
         mouse=not args.no_mouse,
         theme=args.theme,
         agent=args.agent,
+        columns=args.settings["columns"],
         incident=IncidentPorts(
             save=save,
             tape=tape,
             bell=args.bell,
             notify=args.notify,
+            on_notice=_hook(args),
             blocked_minutes=args.blocked_minutes,
             opens=args.view,
         ),
@@ -84,6 +85,15 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         tape.close()
+
+
+def _hook(args: argparse.Namespace) -> Callable[[str], None] | None:
+    command = args.settings["on_notice"]
+    if command is None:
+        return None
+    from clawtop.engine.live.hook import NoticeHook
+
+    return NoticeHook(command).tell
 
 
 def _minutes(text: str) -> float:

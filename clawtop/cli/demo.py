@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections import Counter
@@ -46,10 +47,14 @@ def run(args: argparse.Namespace) -> int:
 
     if not dashboard.has_terminal():
         raise UsageError("there is no terminal here for the dashboard", hint="clawtop demo --headless SECONDS [--json]")
+    from pathlib import Path
+
     from clawtop.demo.stage import Stage
+    from clawtop.store.own.recording import lasting_directory
 
     with Stage(args.scenario, args.seed) as stage:
         args.state_dir = str(stage.state_dir)
+        args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory ends with it
         return dashboard.run(args)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import TYPE_CHECKING
 
 from clawtop.cli.operation_output import print_json, print_lines
@@ -51,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
 def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, ...]:
     from clawtop.core.model import Problem
     from clawtop.engine.prompt import process_title
-    from clawtop.store.place.environment import environment_problems
+    from clawtop.store.place.environment import environment_problems, foreign_commands
 
-    problems = environment_problems(reader.layout, snapshot, len(reader.watch_directories()))
+    problems = (
+        *environment_problems(reader.layout, snapshot, len(reader.watch_directories())),
+        *foreign_commands(os.environ.get("PATH", "")),
+    )
     if process_title.works():
         return problems
     where = "process title"

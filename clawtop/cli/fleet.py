@@ -50,6 +50,7 @@ def host_specs(args: argparse.Namespace) -> tuple[HostSpec, ...]:
     from clawtop.fleet.transport import host_spec
 
     lines = [*args.host, *(_lines_of(args.hosts) if args.hosts is not None else ())]
+    lines = lines or args.settings["fleet.hosts"]
     return tuple(host_spec(line, args.transport) for line in lines)
 
 
@@ -72,7 +73,10 @@ def run(args: argparse.Namespace) -> int:
     """Ask every host once. Exit 0, or the worst host's level with `--check`."""
     specs = host_specs(args)
     if not specs:
-        raise UsageError("no host is named", hint="clawtop fleet status --host HOST, or --hosts FILE")
+        raise UsageError(
+            "no host is named",
+            hint="clawtop fleet status --host HOST, or hosts = [...] under [fleet] in the config",
+        )
     hosts = asyncio.run(_asked(specs, args.wait))
     return _shown(hosts, args)
 

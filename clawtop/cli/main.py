@@ -9,20 +9,23 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clawtop.cli.moment import moment
 from clawtop.cli.output import lasting, left_by_its_reader, silence
 from clawtop.cli.process import said_goodbye
 from clawtop.commands import verbs
 from clawtop.errors import ClawtopError, UsageError
+from clawtop.text import safe
 
 USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
-CHANGING = frozenset({"clear", "rotate", "unlock", "drain", "undo", "drive"})
+CHANGING = frozenset({"clear", "rotate", "order", "unlock", "drain", "undo", "drive"})
 """Verbs whose work counts, whether or not anybody takes the words about it."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
@@ -31,22 +34,20 @@ DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Witho
 class Parser(argparse.ArgumentParser):
     """argparse with the exit code of sysexits for a wrong command line."""
 
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """A word that is none of the choices: the nearest one is named."""
+        if action.choices is not None and value not in action.choices:
+            from clawtop.core.nearest import did_you_mean
+
+            near = did_you_mean(str(value), map(str, action.choices))
+            if near:
+                what = "verb" if action.dest == "verb" else action.dest.replace("_", " ")
+                raise argparse.ArgumentError(None, f"there is no {what} {safe(value, 80)}{near}")
+        super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE_EXIT, f"{self.prog}: {message}\n")
-
-
-class _Version(argparse.Action):
-    """Worked out when it is asked for: a checkout has to ask git."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:  # noqa: A002, ARG002
-        super().__init__(option_strings, dest=argparse.SUPPRESS, default=argparse.SUPPRESS, nargs=0, help=help)
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from clawtop.cli.version import version_line
-
-        print(version_line())
-        parser.exit()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -58,6 +59,8 @@ def run(argv: Sequence[str]) -> int:
         args = _parse(argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE_EXIT
+    if args.version:
+        args.run, args.verb = _print_version, None
     try:
         return _lasting(args) if args.verb in CHANGING else _plain(args)
     except ClawtopError as error:
@@ -68,6 +71,13 @@ def run(argv: Sequence[str]) -> int:
         from clawtop.crash import unexpected
 
         return _failed(unexpected(error, f"running {args.verb or 'the dashboard'}"), args)
+
+
+def _print_version(_args: argparse.Namespace) -> int:
+    from clawtop.cli.version import version_line
+
+    print(version_line())
+    return 0
 
 
 def _plain(args: argparse.Namespace) -> int:
@@ -102,14 +112,53 @@ def _failed(error: ClawtopError, args: argparse.Namespace) -> int:
     return error.exit_code
 
 
+def whole_parser() -> Parser:
+    """The parser with every verb's options: what the man page, completions and README's table are made from."""
+    return make_parser({item.verb for item in verbs() if item.verb})
+
+
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = make_parser(set(argv))
+    _apply_settings(parser)
+    return parser.parse_args(argv)
+
+
+HOW = "how"
+"""The group of options that every verb which changes something has (`operation_output.add_operation_arguments`)."""
+
+
+def usage_of(verb: str) -> str:
+    """The verb with its arguments, as its usage line says it: `[HOW]` stands for the options of that group, and those
+    that every verb has are left out. `usage_of(HOW)` are the options of the group.
+    """
+    shown = "clear" if verb == HOW else verb
+    parser = next(sub for sub in verb_parsers(make_parser({shown})) if sub.prog.rpartition(" ")[2] == shown)
+    how = [action for group in parser._action_groups if group.title == HOW for action in group._group_actions]
+    if verb == HOW:
+        return _usage(how, ())
+    everywhere = {action.dest for action in _shared()._actions} | {"help"}
+    own = [action for action in parser._actions if action.dest not in everywhere and action not in how]
+    return " ".join(
+        part for part in (verb, _usage(own, parser._mutually_exclusive_groups), "[HOW]" if how else "") if part
+    )
+
+
+def _usage(actions: Sequence[argparse.Action], groups: Collection[Any]) -> str:
+    formatter = argparse.HelpFormatter(prog="", width=100_000)
+    formatter.add_usage(None, actions, groups, prefix="")
+    return formatter.format_help().strip()
+
+
+def make_parser(wanted: Collection[str]) -> Parser:
+    """The parser; the options of verbs that are not `wanted` are left out, since each costs an import."""
     parser = Parser(prog="clawtop", description=DESCRIPTION, parents=[_shared()], allow_abbrev=False)
-    parser.add_argument("--version", action=_Version, help="show the version, with the commit of the build, and exit")
+    parser.add_argument(
+        "--version", action="store_true", help="show the version, with the commit of the build, and exit"
+    )
     dashboard = importlib.import_module("clawtop.cli.dashboard")
     dashboard.add_arguments(parser)
     parser.set_defaults(run=dashboard.run, verb=None, state_dir=None, agent=None, at=None, no_gateway=False)
     subparsers = parser.add_subparsers(metavar="VERB", dest="verb", parser_class=Parser)
-    wanted = set(argv)
     for item in verbs():
         assert item.verb is not None  # noqa: S101 - what verbs() promises
         if item.verb not in wanted:
@@ -121,7 +170,45 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         module = verb_module(item.verb)
         module.add_arguments(sub)
         sub.set_defaults(run=module.run)
-    return parser.parse_args(argv)
+    return parser
+
+
+_OPTION_OF_SETTING = {
+    "state_dir": "state_dir",
+    "agent": "agent",
+    "theme": "theme",
+    "view": "view",
+    "read_only": "read_only",
+    "bell": "bell",
+    "notify": "notify",
+    "limits.blocked_minutes": "blocked_minutes",
+    "limits.lock_wait_seconds": "wait",
+    "limits.verify_seconds": "verify",
+}
+"""Setting -> the option whose default it is, in every parser that has that option."""
+
+
+def _apply_settings(parser: argparse.ArgumentParser) -> None:
+    """Make the operator's settings the defaults. What cannot be used is told on stderr, and nothing ends for it."""
+    from clawtop.store.own.settings import load_settings
+
+    reading = load_settings(os.environ, Path.home())
+    for problem in reading.problems:
+        print(f"clawtop: {problem}", file=sys.stderr)
+    changed = {name: reading.values[path] for path, name in _OPTION_OF_SETTING.items()}
+    changed["no_mouse"] = not reading.values["mouse"]
+    chosen = {name: value for name, value in changed.items() if value is not None}
+    parser.set_defaults(settings=reading.values)
+    for one in (parser, *verb_parsers(parser)):
+        known = {action.dest for action in one._actions if action.default is not argparse.SUPPRESS}
+        shared = {"state_dir", "agent"} if one is parser else set()
+        one.set_defaults(**{name: value for name, value in chosen.items() if name in known | shared})
+
+
+def verb_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from action.choices.values()
 
 
 def _shared() -> Parser:

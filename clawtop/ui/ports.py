@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
@@ -146,6 +146,7 @@ class IncidentPorts:
         save: writes the incident file of a snapshot judged at a time (ms since the epoch); returns its path, raises
             ClawtopError. It runs in a thread.
         bell, notify: notices also ring, or are sent to the terminal as OSC 9.
+        on_notice: is told each notice too; it waits for nothing and never fails.
         blocked_minutes: a session that is blocked for so long is worth a notice.
         opens: id of the view to open first; None: the tree when something is blocked, else the overview.
     """
@@ -155,6 +156,7 @@ class IncidentPorts:
     playback: Playback | None = None
     bell: bool = False
     notify: bool = False
+    on_notice: Callable[[str], None] | None = None
     blocked_minutes: float = 5.0
     opens: str | None = "overview"
 
@@ -167,6 +169,7 @@ class Options:
         zone: of the clock times; None is this machine's.
         ascii_glyphs: the terminal's encoding has no glyphs.
         incident: what the incident views are plugged into.
+        columns: table -> the columns to show, in their order.
     """
 
     read_only: bool = False
@@ -176,3 +179,4 @@ class Options:
     zone: tzinfo | None = None
     ascii_glyphs: bool = False
     incident: IncidentPorts = field(default_factory=IncidentPorts)
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -67,3 +67,5 @@ class Vigil:
             app.bell()
         if self._ports.notify:
             app.tell_terminal(text)
+        if self._ports.on_notice is not None:
+            self._ports.on_notice(text)

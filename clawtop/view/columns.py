@@ -115,6 +115,12 @@ def _without_empty_bands(rows: Sequence[Row[T]]) -> tuple[Row[T], ...]:
     return tuple(row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band))
 
 
+def chosen(columns: tuple[Column[T], ...], wanted: Sequence[str]) -> tuple[Column[T], ...]:
+    """The wanted columns, in that order; all of them where none is wanted, or none of the wanted is there."""
+    by_id = {column.id: column for column in columns}
+    return tuple(by_id[name] for name in dict.fromkeys(wanted) if name in by_id) or columns
+
+
 def placed(columns: Sequence[Column[T]], width: int) -> tuple[Placed[T], ...]:
     """The columns that fit into `width` cells, each with its share of it."""
     kept = list(columns)

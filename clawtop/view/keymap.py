@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clawtop.commands import COMMANDS, Group, key_label, verbs
 
 BEGIN = "<!-- keys: generated from clawtop/commands.py -->"
 END = "<!-- end of keys -->"
 
 
-def markdown() -> str:
-    """Two tables: keys by group, then verbs of the shell."""
+def markdown(usage: Callable[[str], str]) -> str:
+    """Two tables: keys by group, then verbs of the shell. `usage` gives a verb's arguments as the parser has them."""
     lines = ["| Key | Command | What it does |", "|---|---|---|"]
     for group in Group:
         for item in COMMANDS:
@@ -19,15 +21,15 @@ def markdown() -> str:
                 lines.append(f"| {keys} | {item.title}{mark} | {item.help} |")
     lines += ["", "⚠ needs ARMED, shows what will change, and asks.", "", "| Verb | What it does |", "|---|---|"]
     for item in verbs():
-        usage = f" {item.usage}".replace("|", "\\|") if item.usage else ""
-        lines.append(f"| `clawtop {item.verb}{usage}` | {item.help} |")
-    return "\n".join(lines)
+        words = usage(item.verb or "").replace("|", "\\|")
+        lines.append(f"| `clawtop {words}` | {item.help} |")
+    return "\n".join([*lines, "", f"HOW: `{usage('how')}`."])
 
 
-def with_keys(readme: str) -> str:
+def with_keys(readme: str, usage: Callable[[str], str]) -> str:
     """`readme` with the key list between its markers replaced. Raises ValueError without the markers."""
     head, _, rest = readme.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not end:
         raise ValueError("README.md has no markers for the key list")
-    return f"{head}{BEGIN}\n{markdown()}\n{END}{tail}"
+    return f"{head}{BEGIN}\n{markdown(usage)}\n{END}{tail}"

@@ -177,7 +177,8 @@ def clawtop(*arguments: str) -> list[str]:
 
 def plain_environment() -> dict[str, str]:
     """An environment as it is over SSH: 256 colours, UTF-8, nothing of the tester's terminal."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH") if name in os.environ}
+    names = ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "CLAWTOP_CONFIG")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
     return {**kept, "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONWARNINGS": "error"}
 
 

@@ -26,6 +26,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
+from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import (
     AuthState,
     Clear,
@@ -62,6 +63,7 @@ class PlanKind(StrEnum):
     CLEAR = "clear"
     ROTATE = "rotate"
     RESET_ORDER = "rotate-reset"
+    ORDER = "order"
     UNLOCK = "unlock"
     UNDO = "undo"
 
@@ -153,6 +155,48 @@ def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Pl
         effects=(
             f"{safe(wanted[0])} is tried first, {safe(order.ids[0])} last: {' > '.join(map(safe, wanted))}",
             *_order_effects(order, provider),
+            *_shared_with(snapshot, part.owner),
+        ),
+        loses=_replaced(part.order.get(key)),
+        warnings=(*plan.warnings, *_pins(snapshot, held.profiles, provider)),
+    )
+
+
+def set_order(
+    snapshot: Snapshot, provider: str, ids: Sequence[str] = (), *, without: Sequence[str] = (), agent: str | None = None
+) -> Plan:
+    """Store a provider's order: `ids` as given (none: as it is tried now), without those of `without`.
+
+    OpenClaw tries only what a stored order lists, so a profile that it leaves out is paused; a session that is pinned
+    to it still uses it.
+    """
+    held = _ordered(snapshot, provider, agent)
+    part, known = held.part, {profile.id for profile in held.profiles}
+    for id_ in (*ids, *without):
+        if id_ not in known:
+            raise RefusedError(
+                f"{safe(provider)} has no profile {safe(id_)}{did_you_mean(id_, known)}", unchanged=UNTOUCHED
+            )
+    key = _order_key(snapshot, held, provider)
+    kept = [id_ for id_ in held.stored.get(key, ()) if id_ not in held.order.ids and id_ in known]
+    wanted = tuple(id_ for id_ in dict.fromkeys(ids or (*held.order.ids, *kept)) if id_ not in without)
+    if not wanted:
+        raise RefusedError(
+            f"an empty order would leave {safe(provider)} without a profile: OpenClaw takes it for none",
+            unchanged=UNTOUCHED,
+            hint=f"clawtop order {safe(provider)} --reset",
+        )
+    title = f"Store the order of {safe(provider)} in {store_name(part.owner)}"
+    plan = _store_plan(
+        snapshot, (_step(part, SetOrder(key, wanted)),), kind=PlanKind.ORDER, title=title, target=provider
+    )
+    paused = [safe(profile.id) for profile in held.profiles if profile.id not in wanted]
+    return replace(
+        plan,
+        effects=(
+            f"tried in this order: {' > '.join(map(safe, wanted))}",
+            *((f"paused, tried no more: {', '.join(paused)}",) if paused else ()),
+            *_order_effects(held.order, provider),
             *_shared_with(snapshot, part.owner),
         ),
         loses=_replaced(part.order.get(key)),

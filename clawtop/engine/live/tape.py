@@ -37,7 +37,9 @@ class Tape:
     the end of `run` waits for the batch that is under way.
     """
 
-    def __init__(self, clock: Clock, clawtop_version: str) -> None:
+    def __init__(self, clock: Clock, clawtop_version: str, directory: Path | None = None) -> None:
+        """`directory`: where recordings go; None: beside what is recorded."""
+        self._directory = directory
         self._clock = clock
         self._version = clawtop_version
         self._latest: Snapshot | None = None
@@ -69,7 +71,7 @@ class Tape:
         if self._latest is None:
             raise OperationFailedError("there is nothing to record yet", unchanged="Nothing was written")
         now = self._clock.now_ms()
-        directory = recordings_dir(self._latest.state_dir)
+        directory = recordings_dir(self._latest.state_dir, self._directory)
         path = directory / f"{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%S}-{now % 1000:03}Z.clawtop"
         self._recorder = Recorder(path, started_at=now, clawtop_version=self._version)
         self._path = path

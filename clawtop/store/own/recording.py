@@ -13,7 +13,7 @@ import json
 import os
 import textwrap
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
@@ -37,10 +37,18 @@ _BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
 _END = "-----END CLAWTOP RECORDING-----"
 
 
-def recordings_dir(state_dir: str | Path) -> Path:
+def lasting_directory(environment: Mapping[str, str], home: Path) -> Path:
+    """Where recordings of a state directory that does not last go: in `XDG_STATE_HOME`, or `~/.local/state`."""
+    base = environment.get("XDG_STATE_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".local" / "state") / "clawtop" / "recordings"
+
+
+def recordings_dir(state_dir: str | Path, elsewhere: Path | None = None) -> Path:
     """Where the dashboard puts its recordings, made if it is not there (0700). Raises OperationFailedError."""
-    directory = Path(state_dir) / "clawtop" / "recordings"
+    directory = elsewhere or Path(state_dir) / "clawtop" / "recordings"
     try:
+        if elsewhere is not None:
+            directory.parent.parent.mkdir(parents=True, exist_ok=True)
         door.own_directory(directory.parent, directory)
     except OSError as error:
         why = error.strerror or type(error).__name__

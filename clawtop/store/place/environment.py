@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clawtop.core.model import GatewayState, Problem, Snapshot
+from clawtop.store import door
 from clawtop.store.place.layout import Layout
 from clawtop.store.place.mounts import filesystem, mount_obstacles
 from clawtop.text import safe
@@ -32,6 +33,23 @@ def environment_problems(
         *_namespace(snapshot),
         *_inotify(watched, proc / "sys/fs/inotify"),
     )
+
+
+def foreign_commands(search_path: str) -> tuple[Problem, ...]:
+    """Each `clawtop` on the search path that is another program: on PyPI the name is that of one.
+
+    A script that an installer made names the module it starts; what does not name ours, or is no script, is foreign.
+    """
+    found: list[Problem] = []
+    for directory in dict.fromkeys(part for part in search_path.split(os.pathsep) if part):
+        path = Path(directory) / "clawtop"
+        if not path.is_file() or not os.access(path, os.X_OK):
+            continue
+        head = door.read_head(path, 4096, follow=door.Follow.OPERATOR)
+        if b"clawtop.__main__" not in head and b"-m clawtop" not in head:
+            what = "is another program of that name; this one is installed as clawtop-tui"
+            found.append(Problem("foreign-clawtop", str(path), what))
+    return tuple(found)
 
 
 def _other_user(state_dir: Path, euid: int) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from clawtop.commands import Target
 from clawtop.ui.messages import FilterChanged
 from clawtop.ui.screens.base import DashboardScreen
+from clawtop.ui.shell import shell
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view.columns import Env, Sorting, Table
 
@@ -43,6 +44,8 @@ class TablesScreen(DashboardScreen):
         return self.current.target
 
     def on_mount(self) -> None:
+        for table in self.tables:
+            table.wanted = shell(self).options.columns.get(table.id or "", ())
         self.tables[0].focus()
 
     # --- what commands ask ---------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from clawtop.ui.messages import CommandRequested, TargetChanged
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
 from clawtop.ui.widgets.strips import changed_region, strip
-from clawtop.view.columns import Env, Placed, Row, Sorting, Table, heading, joined, placed, render_cells
+from clawtop.view.columns import Env, Placed, Row, Sorting, Table, chosen, heading, joined, placed, render_cells
 from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
@@ -42,6 +42,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self.table: Table[Any] | None = None
         self.sorting: Sorting | None = None
         self.filter_text = ""
+        self.wanted: Sequence[str] = ()
         self._rows: tuple[Row[Any], ...] = ()
         self._cursor = 0
         self._now = 0
@@ -160,7 +161,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             return ()
         if self._placed_for != width:
             self._placed_for = width
-            self._columns = placed(table.columns, width - MARGIN)
+            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN)
             self._cells.clear()
         if y == 0:
             title = table_title(table, Tone.ACCENT if self.has_focus else Tone.TITLE)

@@ -1,0 +1,256 @@
+"""What an operator may set once instead of saying it every time: the table, its defaults, and how it is read.
+
+A setting comes from the command line, else from its environment variable, else from the file, else from here. What
+cannot be used is told and left at its default: a typing error must not keep anybody from a dashboard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.core.nearest import did_you_mean
+from clawtop.text import safe
+
+VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
+ENVIRONMENT_PREFIX = "CLAWTOP_"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: as in the file; `section` is its table there, "" for none.
+        default: also tells the kind of value: bool, float, str, a list of strings or a table of them. A setting that
+            is unset by default has `kind` str.
+        allowed: the only values, where there are few.
+        help: one line, for the file and the man page.
+    """
+
+    name: str
+    default: Any
+    help: str
+    section: str = ""
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def variable(self) -> str | None:
+        """The environment variable; a table has none."""
+        return None if isinstance(self.default, dict) else ENVIRONMENT_PREFIX + self.name.upper()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("state_dir", None, "OpenClaw's state directory; unset: as OpenClaw finds it"),
+    Setting("agent", None, "only this agent; unset: all"),
+    Setting("theme", None, "colour theme; unset: what the terminal can do"),
+    Setting("view", None, "what opens first; unset: the tree when something is blocked", allowed=VIEWS),
+    Setting("read_only", False, "operations cannot be armed"),
+    Setting("mouse", True, "false leaves the mouse to the terminal"),
+    Setting("bell", False, "ring the terminal's bell at a notice"),
+    Setting("notify", False, "send notices to the terminal (OSC 9)"),
+    Setting("on_notice", None, "a command that is run at a notice, its text as last argument and as CLAWTOP_NOTICE"),
+    Setting("blocked_minutes", 5.0, "notice a session that is blocked for so long", "limits"),
+    Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
+    Setting("verify_seconds", 10.0, "how long an operation watches what a live gateway makes of it", "limits"),
+    Setting("hosts", [], "hosts that clawtop fleet watches, as ssh knows them", "fleet"),
+    Setting("columns", {}, "table = [columns in their order]: profiles, sessions, locks, warnings"),
+)
+
+Settings = Mapping[str, Any]
+"""Path -> value: `limits.blocked_minutes`, `theme`. Every setting is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Settings, and what in their sources could not be used, for people."""
+
+    values: Settings
+    problems: tuple[str, ...] = ()
+
+
+def defaults() -> dict[str, Any]:
+    return {setting.path: setting.default for setting in SETTINGS}
+
+
+def read_settings(document: Mapping[str, Any], environment: Mapping[str, str], source: str = "the config") -> Reading:
+    """Settings from a parsed file and the environment."""
+    values, problems = defaults(), list[str]()
+    for path, raw in _flat(document):
+        setting = _BY_PATH.get(path)
+        if setting is None:
+            problems.append(f"{source}: {_unknown(path)}; it is ignored")
+        elif (why := _why_not(setting, raw)) is not None:
+            problems.append(f"{source}: {path} {why}; it is ignored")
+        else:
+            values[path] = _as(setting, raw)
+    for setting in SETTINGS:
+        if setting.variable is None or (text := environment.get(setting.variable)) in {None, ""}:
+            continue
+        raw = _from_text(setting, text or "")
+        if (why := _why_not(setting, raw)) is not None:
+            problems.append(f"{setting.variable} {why}; it is ignored")
+        else:
+            values[setting.path] = _as(setting, raw)
+    return Reading(values, tuple(problems))
+
+
+def value_from_text(path: str, text: str) -> Any:
+    """A setting's value from what was typed. Raises ValueError, in words for people."""
+    setting = _BY_PATH.get(path)
+    if setting is None:
+        raise ValueError(_unknown(path))
+    if isinstance(setting.default, dict):
+        raise ValueError(f"{path} is a table: edit the file")  # noqa: TRY004 - what was typed is wrong
+    raw = _from_text(setting, text)
+    if (why := _why_not(setting, raw)) is not None:
+        raise ValueError(f"{path} {why}")
+    return _as(setting, raw)
+
+
+def toml_of(values: Settings) -> str:
+    """The whole file: every setting with its help; what is unset is commented out. Reads back as `values`."""
+    lines: list[str] = []
+    tables = [setting for setting in SETTINGS if isinstance(setting.default, dict)]
+    plain = [setting for setting in SETTINGS if setting not in tables]
+    for section in dict.fromkeys(setting.section for setting in plain):
+        lines += [f"[{section}]"] if section else []
+        lines += [_line(setting, values[setting.path]) for setting in plain if setting.section == section]
+        lines.append("")
+    for setting in tables:
+        lines += [f"[{setting.name}]  # {setting.help}"]
+        lines += [f"{_key(key)} = {_literal(value)}" for key, value in values[setting.path].items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def with_value(text: str, path: str, value: Any) -> str:
+    """The file's text with one setting changed and every other line as it was.
+
+    Raises KeyError where the setting stands in a form that only its writer should change (over several lines, say).
+    """
+    section, _, name = path.rpartition(".")
+    line = f"{name} = {_literal(value)}"
+    lines = text.splitlines()
+    here, last = "", -1 if section else 0
+    for number, old in enumerate(lines):
+        told = old.strip()
+        if told.startswith("["):
+            here = told.partition("]")[0].strip("[ ")
+            last = number if here == section else last
+            continue
+        if here == section:
+            last = number + 1 if told and not told.startswith("#") else last
+            if told.partition("=")[0].strip() == name:
+                if told.endswith(("[", "{", '"""', "'''")):
+                    raise KeyError(path)
+                return "\n".join([*lines[:number], line, *lines[number + 1 :], ""])
+    if section and last < 0:
+        return "\n".join([*lines, *([""] if lines and lines[-1].strip() else []), f"[{section}]", line, ""])
+    at = last if not section or not lines[last].strip().startswith("[") else last + 1
+    return "\n".join([*lines[:at], line, *lines[at:], ""])
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+_BY_PATH = {setting.path: setting for setting in SETTINGS}
+
+
+def _unknown(path: str) -> str:
+    return f"there is no setting {safe(path, 80)}{did_you_mean(path, _BY_PATH)}"
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and path not in _BY_PATH:
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _is_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+
+
+_KINDS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
+    bool: (lambda value: isinstance(value, bool), "true or false"),
+    float: (_is_seconds, "a number from 0 on"),
+    list: (_is_strings, "a list of texts"),
+    type(None): (_is_text, "a text"),
+}
+_OF_TABLES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "columns": (lambda value: all(map(_is_strings, value.values())), "a table of lists of column names"),
+}
+
+
+def _why_not(setting: Setting, value: Any) -> str | None:
+    if isinstance(setting.default, dict):
+        fits, what = _OF_TABLES[setting.name]
+        return None if isinstance(value, dict) and fits(value) else f"has to be {what}"
+    fits, what = _KINDS[type(setting.default)]
+    if not fits(value):
+        return f"has to be {what}, not {safe(json.dumps(value, default=str), 40)}"
+    if setting.allowed and value not in setting.allowed:
+        return f"has to be one of {', '.join(setting.allowed)}{did_you_mean(value, setting.allowed)}"
+    return None
+
+
+def _as(setting: Setting, value: Any) -> Any:
+    return float(value) if isinstance(setting.default, float) else value
+
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _from_text(setting: Setting, text: str) -> Any:
+    if isinstance(setting.default, bool):
+        return _WORDS.get(text.strip().lower(), text)
+    if isinstance(setting.default, float):
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    if isinstance(setting.default, list):
+        return [part for part in text.replace(",", " ").split() if part]
+    return text
+
+
+def _line(setting: Setting, value: Any) -> str:
+    unset = value is None
+    shown = f"{setting.name} = {_literal(setting.allowed[0] if setting.allowed else '') if unset else _literal(value)}"
+    return f"{'# ' if unset else ''}{shown}  # {setting.help}"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return repr(value) if isinstance(value, float) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    """A basic string: TOML's escapes are JSON's; DEL has to be one too, and what no encoding has cannot be written."""
+    clean = text.encode("utf-8", "replace").decode()
+    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(key: str) -> str:
+    bare = key and all(char.isascii() and (char.isalnum() or char in "-_") for char in key)
+    return key if bare else _quoted(key)

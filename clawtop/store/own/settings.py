@@ -1,0 +1,99 @@
+"""The operator's settings on the disk: `~/.config/clawtop/config.toml`. Read by everybody, written by one verb."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.settings import Reading, read_settings, with_value
+from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.store import door
+from clawtop.store.atomic import write_sibling
+from clawtop.text import safe
+
+MAX_BYTES = 256 * 1024
+
+
+def settings_path(environment: Mapping[str, str], home: Path) -> Path:
+    """`CLAWTOP_CONFIG`, else `clawtop/config.toml` in `XDG_CONFIG_HOME` or `~/.config`."""
+    named = environment.get("CLAWTOP_CONFIG")
+    if named:
+        return Path(named)
+    base = environment.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if base.startswith("/") else home / ".config") / "clawtop" / "config.toml"
+
+
+def load_settings(environment: Mapping[str, str], home: Path) -> Reading:
+    """The settings in force. Never raises: a file that cannot be read or parsed is one of the problems."""
+    path = settings_path(environment, home)
+    document: dict[str, Any] = {}
+    problems: tuple[str, ...] = ()
+    try:
+        text = _text(path)
+        if text is not None:
+            document = tomllib.loads(text)
+    except OSError as error:
+        problems = (f"{safe(path)} cannot be read ({error.strerror or type(error).__name__}); it is ignored",)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        problems = (f"{safe(path)} is not TOML ({safe(error, 120)}); it is ignored",)
+    reading = read_settings(document, environment, safe(path))
+    return Reading(reading.values, (*problems, *reading.problems))
+
+
+def save_setting(path: Path, name: str, value: Any) -> None:
+    """Change one setting in the file, made with its directory where it is not there. Every other line stays.
+
+    Raises:
+        RefusedError: the file has something there that only its writer should change, or is not TOML.
+        OperationFailedError: the disk refused.
+    """
+    try:
+        before = _text(path) or ""
+        try:
+            after = with_value(before, name, value)
+        except KeyError as error:
+            raise _by_hand(name) from error
+        _check_only_change(before, after, name, value)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target = path.resolve()
+        temporary = write_sibling(str(target), after.encode())
+        try:
+            os.replace(temporary, target)  # noqa: PTH105 - the seam for faults
+        finally:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise OperationFailedError(f"{safe(path)} cannot be written: {why}", unchanged="nothing was saved") from error
+
+
+def _check_only_change(before: str, after: str, name: str, value: Any) -> None:
+    try:
+        was, becomes = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RefusedError(f"the config is not TOML: {safe(error, 120)}", unchanged="nothing was saved") from error
+    if becomes != {**was, name: value}:
+        raise _by_hand(name)
+
+
+def _by_hand(name: str) -> RefusedError:
+    title = f"{safe(name)} stands there in a form that has to be edited by hand"
+    return RefusedError(title, unchanged="nothing was saved")
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return door.read(path, MAX_BYTES, follow=door.Follow.OPERATOR).data.decode("utf-8")
+    except FileNotFoundError:
+        return None

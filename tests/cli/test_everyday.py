@@ -1,0 +1,252 @@
+"""Settings in force, completion, the manual page, names that were mistyped, and output that has nowhere to go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from clawtop.cli.completion import KINDS, SHELLS, script
+from clawtop.cli.main import run, verb_parsers, whole_parser
+from clawtop.cli.man import page
+from clawtop.commands import verbs
+from clawtop.core.settings import SETTINGS, defaults, toml_of
+from clawtop.store.place.environment import foreign_commands
+from tests.support.samples import sample
+from tests.support.stores import auth_state, make_state_dir
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "etc" / "clawtop.toml"
+    monkeypatch.setenv("CLAWTOP_CONFIG", str(path))
+    return path
+
+
+def state_in(directory: Path) -> Path:
+    directory.mkdir()
+    return make_state_dir(directory, "B")
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def test_config_prints_a_file_that_means_the_same(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config"]) == 0
+    printed = capsys.readouterr().out
+    assert printed == toml_of(defaults())
+    file.parent.mkdir()
+    file.write_text(printed.replace("bell = false", "bell = true"))
+    assert run(["config"]) == 0
+    again = capsys.readouterr().out
+    assert tomllib.loads(again) == {**tomllib.loads(printed), "bell": True}
+
+
+def test_reading_makes_no_file_and_saving_makes_one(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(["config"])
+    assert not file.parent.exists()
+    assert run(["config", "--set", "theme=lobster"]) == 0
+    assert tomllib.loads(file.read_text()) == {"theme": "lobster"}
+    assert run(["config", "--set", "limits.blocked_minutes=3"]) == 0
+    capsys.readouterr()
+    assert run(["config", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["settings"]
+    assert (found["theme"], found["limits.blocked_minutes"]) == ("lobster", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "change", "told"),
+    [
+        ("", "thme=x", (64, "did you mean theme?")),
+        ("", "theme", (64, "NAME=VALUE")),
+        ("theme = [", "theme=x", (1, "edited by hand")),
+        ("a b c\n", "theme=x", (1, "not TOML")),
+    ],
+)
+def test_what_cannot_be_saved_leaves_the_file(
+    file: Path, capsys: pytest.CaptureFixture[str], content: str, change: str, told: tuple[int, str]
+) -> None:
+    code, words = told
+    file.parent.mkdir()
+    file.write_text(content)
+    assert run(["config", "--set", change]) == code
+    assert words in capsys.readouterr().err
+    assert file.read_text() == content
+
+
+def test_a_file_with_mistakes_is_told_and_stops_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.parent.mkdir()
+    file.write_text("theem = 1\n")
+    chosen = sample("2026.5.20", "healthy")
+    assert run(["status", "--state-dir", str(chosen.state_dir)]) == 0
+    assert "did you mean theme?" in capsys.readouterr().err
+    assert run(["config"]) == 64
+
+
+def test_settings_are_defaults_and_the_command_line_beats_them(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.parent.mkdir()
+    file.write_text(f"state_dir = {json.dumps(str(state_in(tmp_path / 'one')))}\n")
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state_dir"] == str(tmp_path / "one" / ".openclaw")
+    other = state_in(tmp_path / "two")
+    assert run(["status", "--json", "--state-dir", str(other)]) == 0
+    assert json.loads(capsys.readouterr().out)["state_dir"] == str(other)
+
+
+# --- one parser: completion, manual, help --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_completion_names_every_verb_and_asks_for_ids(shell: str) -> None:
+    text = script(shell)
+    assert all(item.verb in text for item in verbs() if item.verb)
+    for kind in ("profiles", "sessions", "providers"):
+        assert f"--list {kind}" in text.replace("'\\''", "")
+
+
+@pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_the_shell_itself_loads_it(shell: str, check: list[str], tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"there is no {shell} here")
+    path = tmp_path / f"clawtop.{shell}"
+    path.write_text(script(shell))
+    subprocess.run([program, *check, str(path)], check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes_a_profile_id(tmp_path: Path) -> None:
+    state = make_state_dir(tmp_path, "B")
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "clawtop"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m clawtop "$@"\n')
+    command.chmod(0o755)
+    path = tmp_path / "clawtop.bash"
+    path.write_text(script("bash"))
+    typed = (
+        f". {path}; COMP_WORDS=(clawtop clear fakeai:t); COMP_CWORD=2; COMP_LINE='clawtop clear fakeai:t';"
+        " compopt() { :; }; $(complete -p clawtop | sed 's/.*-F \\([^ ]*\\).*/\\1/') clawtop fakeai:t clear;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "OPENCLAW_STATE_DIR": str(state), "HOME": str(tmp_path)}
+    done = subprocess.run(["bash", "-c", typed], env=environment, capture_output=True, text=True, check=False)
+    assert set(done.stdout.split()) == {"fakeai:two", "fakeai:three"}, done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_are_listed_and_a_state_that_is_missing_is_silence(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = sample("2026.5.20", "healthy").state_dir
+    assert run(["completion", "--list", kind, "--state-dir", str(state)]) == 0
+    assert capsys.readouterr().out.split()
+    assert run(["completion", "--list", kind, "--state-dir", str(tmp_path / "nothing")]) == 0
+    found = capsys.readouterr()
+    assert (found.out.strip(), found.err) == ("", "")
+
+
+def test_the_manual_names_every_option_of_every_verb_and_every_setting() -> None:
+    text = page().replace("\\-", "-").replace("\\&", "")
+    for one in (whole_parser(), *_subparsers()):
+        for action in one._actions:
+            assert all(option in text for option in action.option_strings if option not in {"-h", "--help"})
+    assert all(setting.variable in text for setting in SETTINGS if setting.variable)
+    assert not [
+        line
+        for line in page().splitlines()
+        if line.startswith(".") and line[1:3].upper() != line[1:3] and line[:3] not in {".nf", ".fi"}
+    ]
+
+
+def _subparsers() -> list[argparse.ArgumentParser]:
+    return list(verb_parsers(whole_parser()))
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["statsu"], "there is no verb statsu: did you mean status?"),
+        (["--view", "timelin"], "did you mean timeline?"),
+        (["explain", "eror", "x"], "did you mean error?"),
+    ],
+)
+def test_a_mistyped_word_names_the_nearest(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(argv) == 64
+    assert words in capsys.readouterr().err
+
+
+# --- output that has nowhere to go ----------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["config"], ["man"], ["doctor"], ["--version"]])
+def test_a_full_disk_behind_stdout_is_told_without_a_traceback(words: list[str]) -> None:
+    state = str(sample("2026.5.20", "healthy").state_dir)
+    argv = [sys.executable, "-m", "clawtop", *words, *([] if words[0].startswith("--") else ["--state-dir", state])]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert "No space left" in done.stderr
+    assert done.returncode == 74
+
+
+# --- another program of the name -------------------------------------------------------------------------------------
+
+
+def test_another_clawtop_on_the_path_is_named(tmp_path: Path) -> None:
+    ours, theirs, none = (tmp_path / name for name in ("ours", "theirs", "none"))
+    for directory, text in (
+        (ours, "#!/usr/bin/python3\nfrom clawtop.__main__ import main\n"),
+        (theirs, "#!/bin/sh\nhtop\n"),
+    ):
+        directory.mkdir()
+        (directory / "clawtop").write_text(text)
+        (directory / "clawtop").chmod(0o755)
+    (problem,) = foreign_commands(f"{ours}:{none}:{theirs}:{theirs}")
+    assert (problem.code, problem.where) == ("foreign-clawtop", str(theirs / "clawtop"))
+    assert "clawtop-tui" in problem.text
+
+
+# --- the order --------------------------------------------------------------------------------------------------------
+
+
+def test_an_account_is_paused_and_put_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = make_state_dir(tmp_path, "B")
+    options = ["--state-dir", str(state), "--yes", "--verify", "0"]
+    assert run(["order", "fakeai", "--without", "fakeai:two", "--dry-run", *options]) == 0
+    assert "paused, tried no more: fakeai:two" in capsys.readouterr().out
+    assert "order" not in auth_state(state)
+    assert run(["order", "fakeai", "--without", "fakeai:two", *options]) == 0
+    assert "fakeai:two" not in auth_state(state)["order"]["fakeai"]
+    assert run(["order", "fakeai", "fakeai:two", "fakeai:one", *options]) == 0
+    assert auth_state(state)["order"]["fakeai"] == ["fakeai:two", "fakeai:one"]
+    assert run(["order", "fakeai", "--reset", *options]) == 0
+    assert "order" not in auth_state(state)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["fakeai", "fakeai:tow"], 1, "did you mean fakeai:two?"),
+        (["fakeai"], 64, "name profiles in their order"),
+        (["fakeai", "fakeai:one", "--reset"], 64, "name no profile with it"),
+        (["fakeai", "fakeai:one", "--without", "fakeai:one"], 1, "empty order"),
+        (["nobody", "x"], 1, "there is no profile of nobody"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, told: str
+) -> None:
+    state = make_state_dir(tmp_path, "B")
+    assert run(["order", *words, "--state-dir", str(state), "--yes"]) == code
+    assert told in capsys.readouterr().err
+    assert "order" not in auth_state(state)
