@@ -27,6 +27,7 @@ from clawtop.core.rules import (
     Marking,
     Reading,
     Remote,
+    SameAccountRetries,
     Schedule,
     SessionLockRules,
     WaitHeaders,
@@ -331,6 +332,7 @@ class Semantics:
         cooling: how long failed profiles rest, and who is next.
         reading: how errors are read.
         marking: which failures are marked.
+        retries: how often a failing account is asked again before the run rotates.
         wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
@@ -346,6 +348,7 @@ class Semantics:
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
     remote: Remote
+    retries: SameAccountRetries = field(default_factory=SameAccountRetries)
     wait_headers: WaitHeaders = field(default_factory=WaitHeaders)
 
 
@@ -398,6 +401,9 @@ _8_X = replace(
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
+    retries=SameAccountRetries(
+        frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
+    ),
     remote=_REMOTE_8,
 )
 _9_X = replace(
@@ -407,6 +413,9 @@ _9_X = replace(
     last=(2026, 9, 6),
     cooling=_COOLING_9,
     remote=replace(_REMOTE_8, reload_takes_stats=True),
+    retries=SameAccountRetries(
+        frozenset({"rate_limit", "overloaded", "server_error", "timeout"}), most=8, most_rate_limited=9
+    ),
     wait_headers=WaitHeaders(negative_is_none=True, seconds_too=True),
 )
 

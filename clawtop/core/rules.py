@@ -219,6 +219,27 @@ class Marking:
 
 
 @dataclass(frozen=True, slots=True)
+class SameAccountRetries:
+    """How often the same account is asked again before a run rotates; by default never.
+
+    Attributes:
+        reasons: failures that are retried.
+        most, most_rate_limited: retries in one run; of runs that met a rate limit.
+        first_ms, longest_ms: the first wait, and the longest.
+        doubling: each wait is twice the one before, else longer by the first.
+        within_ms: no retry later than this after the first failure, rate limits apart.
+    """
+
+    reasons: frozenset[str] = frozenset()
+    most: int = 0
+    most_rate_limited: int = 0
+    first_ms: float = 1_000
+    longest_ms: float = 30_000
+    doubling: bool = True
+    within_ms: float = 90_000
+
+
+@dataclass(frozen=True, slots=True)
 class WaitHeaders:
     """How the client library reads how long a provider asks it to wait.
 

@@ -1,0 +1,125 @@
+"""How often OpenClaw asks the same account again before it rotates, and how long that takes.
+
+2026.3 to 2026.7 rotate at once. 2026.8 waits for short rate limits; 2026.9 retries everything that may pass, for up to
+two and a half minutes in which nothing is written and nobody gets an answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit
+from clawtop.core.rules import SameAccountRetries
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One failure of the account that is being asked.
+
+    Attributes:
+        reason: its class.
+        message: the error's words.
+        wait_ms: how long the provider asks to wait; infinite where it names no end.
+        longest_wait_ms: `retry.provider.maxRetryDelayMs`, where the configuration sets it.
+        budget: how many retries the provider's own settings allow; None: the version's number.
+    """
+
+    reason: str
+    message: str = ""
+    wait_ms: float | None = None
+    longest_wait_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """The account is asked again: the `number`-th time of at most `most`, after `delay_ms`."""
+
+    number: int
+    most: int
+    delay_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryState:
+    """What a run remembers. `since`: when the first failure of a passing kind was, ms."""
+
+    count: int = 0
+    rate_limited: bool = False
+    since: float | None = None
+    budget: float | None = None
+
+
+def after_failure(
+    state: RetryState,
+    failed: Failed,
+    now: float,
+    rules: SameAccountRetries,
+    *,
+    fallback_configured: bool,
+    jitter: Callable[[], float] = lambda: 1.0,
+) -> tuple[RetryState, Retried | None]:
+    """Whether the same account is asked again; None: the run goes on to rotation or to the next model.
+
+    Args:
+        now: ms.
+        jitter: the factor of this delay, 0.5 to 1.5.
+    """
+    limited = failed.reason == "rate_limit"
+    if failed.reason not in rules.reasons or (limited and speaks_of_a_long_limit(failed.message)):
+        return state, None
+    longest = failed.longest_wait_ms
+    capped = longest is not None and math.isfinite(longest) and longest > 0
+    if limited and fallback_configured and capped and failed.wait_ms is not None and failed.wait_ms > (longest or 0):
+        return state, None
+    state = replace(state, rate_limited=state.rate_limited or limited)
+    own = rules.most_rate_limited if limited else rules.most
+    most = own if state.budget is None else state.budget
+    most = min(most, rules.most_rate_limited) if state.rate_limited else most
+    if state.count >= most:
+        return state, None
+    since = now if state.since is None else state.since
+    state = replace(state, since=since)
+    delay = _delay(state.count + 1, failed.wait_ms, None if limited else now - since, rules, jitter())
+    if delay is None:
+        return state, None
+    return replace(state, count=state.count + 1), Retried(state.count + 1, int(most), delay)
+
+
+def _delay(
+    number: int, wait_ms: float | None, elapsed: float | None, rules: SameAccountRetries, factor: float
+) -> float | None:
+    left = math.inf if elapsed is None else rules.within_ms - max(0.0, elapsed)
+    if left <= 0 or wait_ms == math.inf:
+        return None
+    grown = rules.first_ms * (2 ** max(0, number - 1) if rules.doubling else number)
+    delay = min(rules.longest_ms, float(round(min(rules.longest_ms, grown) * factor)))
+    delay = max(delay, math.ceil(max(0.0, wait_ms or 0)))
+    return delay if delay <= left else None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an OpenClaw is silent on one account that keeps failing alike: further requests, and their waits in ms."""
+
+    retries: int
+    waits_ms: float
+
+
+def patience(
+    reason: str,
+    message: str,
+    rules: SameAccountRetries,
+    *,
+    wait_ms: float | None = None,
+    fallback_configured: bool = True,
+) -> Patience:
+    """What follows when an account goes on failing in the same way, at once each time."""
+    state, now = RetryState(), 0.0
+    failed = Failed(reason, message, wait_ms)
+    while True:
+        state, again = after_failure(state, failed, now, rules, fallback_configured=fallback_configured)
+        if again is None:
+            return Patience(state.count, now)
+        now += again.delay_ms
