@@ -18,12 +18,14 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     conversation      messages, pictures, tool calls; paired and trimmed for a model
     failure/          what failed: classify (the answer), dialect (whose: as_3_28, as_6_11, as_9_6, else status),
                       record, signal, status, rules, phrase_tables, billing_tables, tables_9_6, provider_json,
-                      provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time;
-                      engine_reason: the engine's own class, reach and mark (engine_tables)
+                      provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time,
+                      retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
+                      local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
     rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
-                      candidate, consequences, compaction
+                      candidate, consequences, compaction; same_account: OpenClaw's retries before it rotates;
+                      explained: one error, twice
     session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
                       (is a run going on), openclaw_runs, gateway_witness (what the gateway's words are worth), log_runs
                       (as the log tells them), exchanges (what followed a message); drain, its proof (who has to say no)

@@ -11,8 +11,10 @@ from clawtop.cli.columns import columns
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
-    from clawtop.core.failover.consequences import Consequence, Consequences
-    from clawtop.core.failure.classify import ErrorExplanation
+    from clawtop.core.failover.consequences import Consequence
+    from clawtop.core.failover.explained import ByEngine, Explained
+    from clawtop.core.failover.same_account import Patience
+    from clawtop.core.generations import Chosen
 
 INPUT_LIMIT = 1_000_000
 _TEXT_CELLS = 400
@@ -40,10 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     error.add_argument("--status", metavar="N", type=int, help="the HTTP status that it came with")
     error.add_argument("--code", metavar="C", help="the error code that it came with")
     error.add_argument(
+        "--openclaw", metavar="VERSION", help="explain it as this OpenClaw, not as that of the state directory"
+    )
+    error.add_argument(
         "--timeouts",
         choices=("terminal", "fallback", "rotate"),
         default="terminal",
-        help="what a timeout does to a run (default: %(default)s)",
+        help="what a timeout does to a run of clawtop (default: %(default)s)",
     )
 
 
@@ -60,24 +65,48 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain_error(args: argparse.Namespace) -> int:
+    from datetime import datetime
+
     from clawtop.cli.operation_output import print_json, print_lines
-    from clawtop.core.failover.consequences import consequences
+    from clawtop.clock import SystemClock
     from clawtop.core.failover.decision import TimeoutPolicy
-    from clawtop.core.failure.classify import explain_error
+    from clawtop.core.failover.explained import explained
     from clawtop.core.failure.pasted import read_error
-    from clawtop.core.generations import semantics_of
 
     text = _given(args.what)
     if not text.strip():
         raise UsageError("there is no error text to explain", hint="pass it as an argument, or on stdin with -")
     record = read_error(text, provider=args.provider, status=args.status, code=args.code)
-    found = explain_error(record, args.provider, semantics_of(None, None).row.marking)
-    follows = consequences(record, args.provider, TimeoutPolicy(args.timeouts))
+    version, chosen = _openclaw(args)
+    now = args.at if args.at is not None else SystemClock().now_ms()
+    zone = datetime.fromtimestamp(now / 1000).astimezone().tzinfo
+    timeouts = TimeoutPolicy(args.timeouts)
+    found = explained(record, args.provider, chosen.row, now=now, timeouts=timeouts, zone=zone)
     if args.json:
-        print_json({"schema": 1, "error": _error_report(found, follows, args.timeouts)})
+        print_json({"schema": 2, "error": _error_report(found, version, chosen, args.timeouts)})
     else:
-        print_lines(_error_lines(found, follows, args.timeouts))
+        print_lines(_error_lines(found, version, chosen, args.timeouts))
     return 0
+
+
+def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
+    """The OpenClaw that is asked about: the named version, else that of the state directory, else nobody's."""
+    import os
+    from pathlib import Path
+
+    from clawtop.core.generations import semantics_of
+    from clawtop.errors import StateUnreadableError
+    from clawtop.store.place.layout import locate
+
+    if args.openclaw is not None:
+        return args.openclaw, semantics_of(args.openclaw, None)
+    try:
+        layout = locate(args.state_dir, env=os.environ, home=Path.home())
+    except StateUnreadableError:
+        if args.state_dir is not None:
+            raise
+        return None, semantics_of(None, None)
+    return layout.version, semantics_of(layout.version, layout.generation)
 
 
 def _given(text: str) -> str:
@@ -86,23 +115,34 @@ def _given(text: str) -> str:
     return sys.stdin.read(INPUT_LIMIT)
 
 
-def _error_report(found: ErrorExplanation, follows: Consequences, timeouts: str) -> dict[str, Any]:
+def _error_report(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> dict[str, Any]:
     from clawtop.text import masked
 
+    theirs, ours = found.openclaw, found.engine
     return {
-        "message": masked(follows.failure.detail),
-        "kind": found.kind,
-        "reason": found.reason,
-        "rule": found.rule,
-        "matched": masked(found.matched),
-        "status": found.status,
-        "coordination": found.coordination,
-        "timeout": found.timeout,
-        "marked": follows.marked,
-        "marked_by_openclaw": found.marked,
-        "timeouts": timeouts,
-        "chain": {"kind": follows.failure.kind, "moves_on": follows.chain_moves_on},
-        "follows": [_side_report(side) for side in follows.sides],
+        "openclaw": {"version": version, "rules": chosen.row.name, "note": chosen.note},
+        "message": masked(ours.follows.failure.detail),
+        "kind": theirs.found.kind,
+        "reason": theirs.found.reason,
+        "rule": theirs.found.rule,
+        "matched": masked(theirs.found.matched),
+        "status": theirs.found.status,
+        "coordination": theirs.found.coordination,
+        "timeout": theirs.found.timeout,
+        "marked": theirs.found.marked,
+        "asked_again": {"requests": theirs.patience.retries, "waits_ms": theirs.patience.waits_ms},
+        "moves_on": theirs.moves_on,
+        "engine": {
+            "reason": ours.reason,
+            "local": ours.local,
+            "reach": ours.reach,
+            "marked": ours.marked,
+            "provider_wait_ms": ours.wait_ms,
+            "timeouts": timeouts,
+            "chain": {"kind": ours.follows.failure.kind, "moves_on": ours.follows.chain_moves_on},
+            "follows": [_side_report(side) for side in ours.follows.sides],
+        },
+        "differences": [{"id": each.id, "text": each.text} for each in found.differences],
     }
 
 
@@ -116,26 +156,50 @@ def _side_report(side: Consequence) -> dict[str, Any]:
     }
 
 
-def _error_lines(found: ErrorExplanation, follows: Consequences, timeouts: str) -> Iterable[str]:
+def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> Iterable[str]:
     from clawtop.text import safe, shown
 
-    matched = f", matched “{shown(found.matched, 60)}”" if found.matched else ""
-    status = f", HTTP {found.status:g}" if found.status is not None else ""
-    facts = [
-        ("error", shown(follows.failure.detail, _TEXT_CELLS)),
-        ("class", safe(found.reason or _CLASSES[found.kind]) + status),
-        ("rule", (safe(found.rule) or "none fits") + matched),
-        ("timeout", "yes" if found.timeout or found.reason == "timeout" else "no"),
-        ("local", _locality(found)),
-        ("mark", _marking(found, follows)),
-        ("chain", "goes on to the next model" if follows.chain_moves_on else "ends with this error"),
-    ]
-    yield from columns(facts)
+    theirs, ours = found.openclaw, found.engine
+    yield from columns([("error", shown(ours.follows.failure.detail, _TEXT_CELLS))])
     yield ""
-    yield f"What follows an attempt (timeouts = {timeouts}):"
-    if found.coordination:
-        yield "  the run ends with this very error: no other profile, no other model, nothing recorded"
-    yield from columns([_side_facts(side) for side in follows.sides], indent="  ")
+    yield f"OpenClaw {safe(version or chosen.row.name, 40)}:"
+    told = theirs.found
+    matched = f", matched “{shown(told.matched, 60)}”" if told.matched else ""
+    status = f", HTTP {told.status:g}" if told.status is not None else ""
+    yield from columns(
+        [
+            *([("note", chosen.note)] if chosen.note else []),
+            ("class", safe(told.reason or _CLASSES[told.kind]) + status),
+            ("rule", (safe(told.rule) or "none fits") + matched),
+            ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
+            ("local", "yes: the run ends with this error" if told.coordination else "no"),
+            ("mark", f"the profile is marked ({safe(told.marked)})" if told.marked else "none"),
+            ("asks again", _patience(theirs.patience) if told.failure else "no"),
+            ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
+        ],
+        indent="  ",
+    )
+    yield ""
+    yield "clawtop's engine:"
+    yield from columns(
+        [
+            ("class", _own_class(ours)),
+            ("local", "yes: the run ends with the true error" if ours.local else "no"),
+            ("mark", _own_mark(ours)),
+            *([("back", f"the provider says: in {_seconds(ours.wait_ms)}")] if ours.wait_ms is not None else []),
+            ("chain", "goes on to the next model" if ours.follows.chain_moves_on else "ends with this error"),
+        ],
+        indent="  ",
+    )
+    if ours.follows.sides:
+        yield f"  What follows an attempt (timeouts = {timeouts}):"
+    else:
+        yield "  The run ends with this very error: no other profile, no other model, nothing recorded."
+    yield from columns([_side_facts(side) for side in ours.follows.sides], indent="    ")
+    if found.differences:
+        yield ""
+        yield "Where clawtop differs on purpose:"
+        yield from columns([(each.id, each.text) for each in found.differences], indent="  ")
 
 
 _CLASSES = {
@@ -145,19 +209,35 @@ _CLASSES = {
 }
 
 
-def _locality(found: ErrorExplanation) -> str:
-    if found.coordination:
-        return "yes: contention on one session, not a failure of the model"
-    return "no"
+def _patience(patience: Patience) -> str:
+    from clawtop.view.humanize import counted
+
+    if patience.retries == 0:
+        return "no: it rotates at once"
+    return (
+        f"the same account up to {counted(patience.retries, 'more time', 'more times')} before it rotates;"
+        f" {_seconds(patience.waits_ms)} of waiting in which nothing is written"
+    )
 
 
-def _marking(found: ErrorExplanation, follows: Consequences) -> str:
+def _seconds(ms: float) -> str:
+    return f"{ms / 1000:.0f} s"
+
+
+def _own_class(ours: ByEngine) -> str:
     from clawtop.text import safe
 
-    if follows.marked is None:
+    if ours.local:
+        return "trouble on this machine, or on one session"
+    return safe(ours.reason) if ours.reason else "not a failure of a provider"
+
+
+def _own_mark(ours: ByEngine) -> str:
+    from clawtop.text import safe
+
+    if ours.marked is None:
         return "none: the profile stays as it is"
-    told = f"the profile is marked ({safe(follows.marked)}), after the rotation and without waiting"
-    return told if found.marked else f"{told}; OpenClaw 2026.5 would not mark it"
+    return f"the profile is marked ({safe(ours.marked)}), after the rotation and without waiting"
 
 
 def _side_facts(side: Consequence) -> tuple[str, str]:

@@ -37,7 +37,7 @@ def reported(capsys: pytest.CaptureFixture[str], *words: str, state: Sample | No
     text = told(capsys, *words, "--json", state=state)
     assert text.isascii()
     report: dict[str, Any] = json.loads(text)
-    assert report.pop("schema") == 1
+    assert report.pop("schema") in {1, 2}
     return report
 
 
@@ -52,6 +52,72 @@ def test_a_rate_limit_is_told_with_rule_mark_and_all_four_sides(capsys: pytest.C
     assert text.count("the next model is asked") == 2
 
 
+@pytest.mark.parametrize(
+    ("version", "requests", "seconds"), [("2026.5.20", 0, 0), ("2026.8.2", 3, 60), ("2026.9.6", 9, 151)]
+)
+def test_how_long_an_openclaw_is_silent_before_it_rotates(
+    capsys: pytest.CaptureFixture[str], version: str, requests: int, seconds: int
+) -> None:
+    error = reported(capsys, "error", RATE_LIMITED, "--openclaw", version)["error"]
+    assert error["openclaw"]["version"] == version
+    assert error["openclaw"]["note"] is None
+    assert error["asked_again"] == {"requests": requests, "waits_ms": seconds * 1000}
+    text = told(capsys, "error", RATE_LIMITED, "--openclaw", version)
+    assert ("rotates at once" in text) is (requests == 0)
+    assert (f"{seconds} s of waiting" in text) is (requests > 0)
+
+
+def test_a_version_that_nobody_looked_at_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "taken to behave as 2026.9.6" in told(capsys, "error", RATE_LIMITED, "--openclaw", "2027.1.1")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "classes", "difference"),
+    [
+        ("400 This organization has been disabled.", (), ("format", "auth_permanent"), "account-sent-as-400"),
+        ("400 Billing hard limit has been reached", (), ("format", "billing"), "account-sent-as-400"),
+        ("400 The model `gpt-4-32k` has been retired", (), ("format", "model_not_found"), "model-sent-as-400"),
+        ("You've hit your session limit", (), (None, "rate_limit"), "subscription-limit"),
+        ("429 Your account is not active", (), ("rate_limit", "billing"), "empty-account"),
+        ("403 Your token was revoked", (), ("auth", "auth_permanent"), "revoked"),
+        ("403 This content was flagged by our safety system", (), ("auth", "moderation"), "good-key"),
+        ("connect ECONNREFUSED 127.0.0.1:1", (), ("timeout", "network"), "failed-at-once"),
+        ("503 upstream connect error", (), ("timeout", "server_error"), "failed-at-once"),
+        ("ENOSPC: no space left on device, write", (), (None, None), "local-trouble"),
+        ("SqliteError: database is locked", (), (None, None), "local-trouble"),
+        ("429 slow down, try again in 30s", (), ("rate_limit", "rate_limit"), "provider-time"),
+        (
+            '{"name":"ThrottlingException","message":"slow","$metadata":{"httpStatusCode":429}}',
+            ("--provider", "amazon-bedrock"),
+            (None, "rate_limit"),
+            "sdk-status",
+        ),
+        (
+            '429 {"error":{"type":"FreeUsageLimitError","message":"try again later"}}',
+            ("--openclaw", "2026.9.6"),
+            ("billing", "rate_limit"),
+            "free-usage",
+        ),
+    ],
+)
+def test_each_deliberate_difference_is_told(
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    options: tuple[str, ...],
+    classes: tuple[str | None, str | None],
+    difference: str,
+) -> None:
+    asked = ("error", text, *(options if "--openclaw" in options else (*options, "--openclaw", "2026.5.20")))
+    error = reported(capsys, *asked)["error"]
+    assert (error["reason"], error["engine"]["reason"]) == classes
+    assert difference in [each["id"] for each in error["differences"]]
+    assert difference in told(capsys, *asked)
+
+
+def test_where_both_agree_nothing_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reported(capsys, "error", RATE_LIMITED, "--openclaw", "2026.5.20")["error"]["differences"] == []
+
+
 def test_json_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     error = reported(capsys, "error", RATE_LIMITED)["error"]
     assert (error["reason"], error["status"], error["marked"], error["coordination"]) == (
@@ -61,8 +127,9 @@ def test_json_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         False,
     )
     assert error["rule"]
-    assert error["chain"] == {"kind": "provider", "moves_on": True}
-    assert error["follows"][0] == {
+    assert error["moves_on"] is True
+    assert error["engine"]["chain"] == {"kind": "provider", "moves_on": True}
+    assert error["engine"]["follows"][0] == {
         "stage": "prompt",
         "fallback_configured": True,
         "action": "rotate_profile",
@@ -75,16 +142,16 @@ def test_contention_is_local_and_ends_the_run(capsys: pytest.CaptureFixture[str]
     lock = "session file locked (timeout 10000ms): pid=1 /s/a.jsonl.lock"
     code = ("--code", "OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT")
     text = told(capsys, "error", lock, *code)
-    assert "yes: contention on one session" in text
+    assert text.count("yes: the run ends with") == 2
     assert "no other profile, no other model, nothing recorded" in text
     error = reported(capsys, "error", lock, *code)["error"]
-    assert (error["coordination"], error["marked"], error["follows"]) == (True, None, [])
+    assert (error["coordination"], error["marked"], error["engine"]["follows"]) == (True, None, [])
 
 
 def test_a_timeout_follows_the_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    ended = reported(capsys, "error", "Request timed out")["error"]
+    ended = reported(capsys, "error", "Request timed out")["error"]["engine"]
     assert {side["action"] for side in ended["follows"]} == {"surface_error"}
-    falling = reported(capsys, "error", "Request timed out", "--timeouts", "rotate")["error"]
+    falling = reported(capsys, "error", "Request timed out", "--timeouts", "rotate")["error"]["engine"]
     assert [side["action"] for side in falling["follows"]] == [
         "fallback_model",
         "surface_error",
@@ -107,10 +174,11 @@ def test_an_unknown_text_has_no_class(capsys: pytest.CaptureFixture[str]) -> Non
     assert "the profile stays as it is" in text
 
 
-def test_where_openclaw_would_not_mark_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "OpenClaw 2026.5 would not mark it" in told(
-        capsys, "error", '{"name":"FailoverError","reason":"server_error","message":"x"}'
-    )
+def test_what_openclaw_marks_and_what_clawtop_marks_stand_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    error = reported(capsys, "error", "503 overloaded", "--openclaw", "2026.9.6")["error"]
+    assert error["marked"] is None
+    old = reported(capsys, "error", "500 internal server error", "--openclaw", "2026.3.28")["error"]
+    assert (old["reason"], old["marked"], old["engine"]["marked"]) == ("timeout", None, None)
 
 
 def test_stdin_is_read_on_a_dash(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,12 @@ from clawtop.core.failure.classify import (
     marked_reason,
     status_for_reason,
 )
-from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS, Dialect
+from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS
 from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
 from clawtop.core.failure.signal import signal_of
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
-from tests.support.rules import semantics
+from tests.support.rules import dialect, semantics
 
 VERSIONS = ("2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
 PLUGGED = "2026.9.6"
@@ -41,11 +41,6 @@ def as_javascript(description: FailoverDescription | None) -> dict[str, Any] | N
     fields = {name: getattr(description, name) for name in description.__dataclass_fields__}
     named = {JAVASCRIPT_NAMES.get(name, name): value for name, value in fields.items() if value is not None}
     return {"name": "FailoverError", **named}
-
-
-def dialect(version: str) -> Dialect:
-    """How this version reads errors; the rows were made with no provider plugin loaded."""
-    return WITHOUT_PLUGINS if version == PLUGGED else DIALECTS[semantics(version).reading]
 
 
 @replay("classification", *VERSIONS)

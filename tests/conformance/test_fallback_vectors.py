@@ -23,11 +23,12 @@ from clawtop.core.failover.fallback import (
     start,
     step,
 )
+from clawtop.core.failure.dialect import CLAWTOP, Dialect
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.model import ModelRef
-from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention
+from tests.conformance.differences import TIMEOUTS_COMPARED_UNDER, calls_before_contention, names_contended
 from tests.conformance.harness import Row, error_from_spec, replay
-from tests.support.rules import schedule
+from tests.support.rules import dialect, schedule
 
 LANE = "main"
 
@@ -40,7 +41,9 @@ def models(names: list[str]) -> tuple[ModelRef, ...]:
 class Replay:
     """A run over a row's candidates; each call takes the next outcome of its script."""
 
-    def __init__(self, given: Any, transient: frozenset[str]) -> None:
+    def __init__(self, given: Any, version: str, read: Dialect | None = None) -> None:
+        self.dialect = dialect(version) if read is None else read
+        transient = schedule(version).transient_reasons
         self.script = list(given["script"])
         self.seen: list[Effect] = []
         self.errors: list[ErrorValue] = []
@@ -57,7 +60,7 @@ class Replay:
         if outcome == "ok":
             return Succeeded()
         self.errors.append(error_from_spec(outcome))
-        return Failed(failure_of(self.errors[-1], question.model))
+        return Failed(failure_of(self.errors[-1], question.model, self.dialect))
 
     def observed(self) -> dict[str, Any]:
         ending = self.seen[-1]
@@ -152,4 +155,9 @@ def expected_of(row: Row) -> Any:
 
 @replay("model-fallback", "2026.5.20")
 def test_model_fallback(row: Row) -> None:
-    assert Replay(row.input, schedule(row.version).transient_reasons).observed() == expected_of(row)
+    assert Replay(row.input, row.version).observed() == row.expected
+
+
+@replay("model-fallback", "2026.5.20", where=lambda raw: any(map(names_contended, raw["input"]["script"])))
+def test_clawtops_chain_ends_with_a_contended_session(row: Row) -> None:
+    assert Replay(row.input, row.version, CLAWTOP).observed() == expected_of(row)

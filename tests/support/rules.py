@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS, Dialect
 from clawtop.core.generations import SEMANTICS, Semantics, semantics_of
 from clawtop.core.rules import Schedule
 
@@ -17,3 +18,9 @@ def semantics(version: str) -> Semantics:
 def schedule(version: str) -> Schedule:
     """How profiles rest under this version, nothing configured."""
     return semantics(version).cooling
+
+
+def dialect(version: str) -> Dialect:
+    """How this version reads errors with no provider's plugin loaded, which is how the vectors were made."""
+    row = semantics(version)
+    return WITHOUT_PLUGINS if row.name == "9.x" else DIALECTS[row.reading]

@@ -19,6 +19,8 @@ from clawtop.core.failure.classify import (
     recorded,
     signal_of,
 )
+from clawtop.core.failure.dialect import CLAWTOP, Dialect
+from clawtop.core.failure.local_trouble import is_local_trouble
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
@@ -37,6 +39,7 @@ class FailureKind(StrEnum):
     LANE_TIMEOUT = "lane-timeout"
     USER_ABORT = "user-abort"
     COORDINATION = "coordination"
+    LOCAL = "local"
     CONTEXT_OVERFLOW = "context-overflow"
     NO_HARNESS = "no-harness"
     REFUSED = "refused"
@@ -50,6 +53,7 @@ RETHROWN = frozenset(
         FailureKind.LANE_TIMEOUT,
         FailureKind.USER_ABORT,
         FailureKind.COORDINATION,
+        FailureKind.LOCAL,
         FailureKind.CONTEXT_OVERFLOW,
         FailureKind.NO_HARNESS,
         FailureKind.REFUSED,
@@ -110,13 +114,14 @@ class FallbackSummary:
         return f"All models failed ({len(self.attempts) or self.total}): {listed}"
 
 
-def failure_of(error: AnyError, model: ModelRef | None = None) -> Failure:
+def failure_of(error: AnyError, model: ModelRef | None = None, dialect: Dialect = CLAWTOP) -> Failure:
     """A failed call as the chain sees it; the kinds are tried in OpenClaw 2026.5.20's order.
 
     An error that is classified, or carries what the provider said, is never taken for an abort or for coordination.
     """
     value = recorded(error)
-    kind = _kind(value, known := coerced(value, CoercionContext(provider=model.provider if model else None)))
+    known = coerced(value, CoercionContext(provider=model.provider if model else None), dialect)
+    kind = _kind(value, known, dialect)
     if known is not None:
         reason = _REASONS.get(known.reason, FailureReason.UNKNOWN)
         return Failure(kind, known.message or "", reason, _whole(known.status), known.code, known.raw_error)
@@ -142,19 +147,25 @@ def _switch_target(value: ErrorValue) -> ModelRef | None:
     return ModelRef(value.provider, model) if isinstance(value.provider, str) and isinstance(model, str) else None
 
 
-def _kind(value: ErrorValue, known: FailoverDescription | None) -> FailureKind:
+def _kind(value: ErrorValue, known: FailoverDescription | None, dialect: Dialect) -> FailureKind:
     name = value.name if isinstance(value, ErrorRecord) else None
     if name == LANE_TIMEOUT_NAME and isinstance(value, ErrorRecord) and value.is_exception:
         return FailureKind.LANE_TIMEOUT
-    if name == ABORT_NAME and known is None and not is_timeout_error(value):
+    if name == ABORT_NAME and known is None and not is_timeout_error(value, dialect):
         return FailureKind.USER_ABORT
-    if is_non_provider_runtime_coordination_error(value):
+    if is_non_provider_runtime_coordination_error(value, dialect):
         return FailureKind.COORDINATION
+    if dialect.ends_local_trouble and not _is_classified(value) and is_local_trouble(value, signal_of(value)):
+        return FailureKind.LOCAL
     if is_likely_context_overflow(" | ".join(_messages(value))):
         return FailureKind.CONTEXT_OVERFLOW
     if known is not None:
         return FailureKind.PROVIDER
     return _KIND_OF_NAME.get(name or "", FailureKind.UNKNOWN)
+
+
+def _is_classified(value: ErrorValue) -> bool:
+    return isinstance(value, ErrorRecord) and value.is_failover
 
 
 def _messages(value: ErrorValue) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from clawtop.core.failover.candidate import Failure, FailureKind, failure_of
 from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide
 from clawtop.core.failover.fallback import Available, Consult, Failed, start, step
+from clawtop.core.failure.engine_reason import Reach, reach_of
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
@@ -53,11 +54,12 @@ def consequences(
     state, _ = start(_TWO_MODELS, TRANSIENT_REASONS, timeouts)
     state, _ = step(state, Available())
     moves_on = isinstance(step(state, Failed(failure))[1][-1], Consult)
-    if failure.kind is FailureKind.COORDINATION:
+    if failure.kind in {FailureKind.COORDINATION, FailureKind.LOCAL}:
         return Consequences(failure, None, moves_on, ())
     signals = Signals(
         reason=failure.reason,
         failover_failure=failure.reason is not None,
+        every_account=reach_of(failure.reason) is not Reach.ACCOUNT,
         aborted=failure.kind is FailureKind.USER_ABORT,
         external_abort=failure.kind is FailureKind.USER_ABORT,
     )

@@ -101,7 +101,7 @@ def _delay(
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an OpenClaw is silent on one account that keeps failing alike: further requests, and their waits in ms."""
+    """How long an OpenClaw is silent on one account that keeps failing alike: more requests, and their waits in ms."""
 
     retries: int
     waits_ms: float

@@ -393,11 +393,16 @@ class ErrorExplanation:
 
 
 def explain_error(
-    error: AnyError, provider_hint: str | None, marking: Marking, *, policy: str | None = None
+    error: AnyError,
+    provider_hint: str | None,
+    marking: Marking,
+    dialect: Dialect = CLAWTOP,
+    *,
+    policy: str | None = None,
 ) -> ErrorExplanation:
     """Everything that classification says of `error`."""
     value = recorded(error)
-    answer = classify_failure(value, provider_hint)
+    answer = classify_failure(value, provider_hint, dialect)
     signal = signal_of(value, provider_hint)
     status = inferred_status(signal.status, signal.message)
     return ErrorExplanation(
@@ -405,8 +410,8 @@ def explain_error(
         reason=answer.reason,
         rule=answer.rule,
         matched=answer.matched,
-        status=status if status is not None else status_for_reason(answer.reason),
-        coordination=is_non_provider_runtime_coordination_error(value),
-        timeout=is_timeout_error(value),
+        status=status if status is not None else status_for_reason(answer.reason, dialect),
+        coordination=is_non_provider_runtime_coordination_error(value, dialect),
+        timeout=is_timeout_error(value, dialect),
         marked=marked_reason(answer.reason, marking, policy),
     )

@@ -38,6 +38,7 @@ class Dialect:
         lock_codes, local_names: codes and names of errors that mean contention on one session.
         local: whether an error is local by other signs as well; None: ask the codes and names.
             takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
+        ends_local_trouble: a full disk or a locked file ends the run instead of walking the models.
         describes_context: a description carries the session, the lane and the provider's own words.
     """
 
@@ -52,6 +53,7 @@ class Dialect:
     local_names: frozenset[str] = frozenset({TAKEOVER})
     local: Callable[[ErrorValue], Local] | None = None
     takeover_wins: bool = False
+    ends_local_trouble: bool = False
     describes_context: bool = True
 
 
@@ -90,7 +92,12 @@ _9_6 = Dialect(
 WITHOUT_PLUGINS = replace(_9_6, of_signal=as_9_6.read_signal)
 """2026.9.6 before any provider's plugin is loaded."""
 
-CLAWTOP = replace(_5_20, lock_codes=_5_20.lock_codes | OWN_LOCK_CODES, local_names=_5_20.local_names | {CONTENDED})
+CLAWTOP = replace(
+    _5_20,
+    lock_codes=_5_20.lock_codes | OWN_LOCK_CODES,
+    local_names=_5_20.local_names | {CONTENDED},
+    ends_local_trouble=True,
+)
 """clawtop's own engine. A contended session is local, as a takeover is (thread 83510)."""
 
 DIALECTS: Mapping[Reading, Dialect] = MappingProxyType(

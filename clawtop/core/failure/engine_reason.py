@@ -7,13 +7,18 @@ and another account or model may well answer. `REACH` says how far each class go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
 from clawtop.core.failure.classify import Kind, classify_failure, marked_reason
 from clawtop.core.failure.engine_tables import CODES, TEXT_LIMIT, WORDS
-from clawtop.core.failure.record import ErrorRecord
+from clawtop.core.failure.record import ErrorRecord, ErrorValue
+from clawtop.core.failure.rules import normalized
+from clawtop.core.failure.signal import signal_of
+from clawtop.core.failure.status import inferred_status
+from clawtop.core.failure.tables_9_6 import CERTIFICATE, CERTIFICATE_CODES
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import Marking
 
@@ -119,6 +124,61 @@ def reason_of_answer(
     if reason is not None:
         return FailureReason.SERVER_ERROR
     return _by_status_alone(status)
+
+
+NETWORK_CODES = frozenset(
+    {
+        *("ECONNRESET", "ECONNREFUSED", "ECONNABORTED", "ENOTFOUND", "EPIPE", "EPROTO", "EAI_AGAIN"),
+        *("ENETDOWN", "ENETUNREACH", "ENETRESET", "EHOSTUNREACH", "EHOSTDOWN", "EADDRNOTAVAIL"),
+        *("UND_ERR_SOCKET", "UND_ERR_CONNECT", "UND_ERR_CLOSED", "UND_ERR_DNS_RESOLVE_FAILED"),
+        "ERR_STREAM_PREMATURE_CLOSE",
+    }
+)
+TIME_CODES = frozenset(
+    {
+        *("ETIMEDOUT", "ESOCKETTIMEDOUT", "UND_ERR_CONNECT_TIMEOUT"),
+        *("UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"),
+    }
+)
+_RAN_OUT = re.compile(r"\btimed? ?out\b|\bdeadline exceeded\b|连接超时|请求超时", re.ASCII)
+_NETWORK = re.compile(
+    r"\b(?:econn(?:reset|refused|aborted)|enotfound|epipe|enet\w{3,8}|ehost\w{4,8}|eai_again)\b|socket hang up"
+    r"|fetch failed|network error|connection (?:error|refused|reset)|other side closed",
+    re.ASCII,
+)
+
+
+def reason_of_error(error: ErrorValue, provider: str | None = None) -> FailureReason:
+    """The class of an error of any origin, as the engine would have raised it.
+
+    The AWS SDK's `$metadata.httpStatusCode` counts as a status, and its exceptions' names as codes.
+    """
+    signal = signal_of(error, provider)
+    status = inferred_status(signal.status if signal.status is not None else sdk_status(error), signal.message)
+    code = (signal.code or (error.name if isinstance(error, ErrorRecord) and sdk_status(error) else None) or "").strip()
+    text = normalized(signal.message or "")
+    if status is None:
+        certificate = code.upper() in CERTIFICATE_CODES or CERTIFICATE.find(text) is not None
+        if certificate:
+            return FailureReason.TLS_CERTIFICATE
+        named = isinstance(error, ErrorRecord) and error.name == "TimeoutError"
+        if named or code.upper() in TIME_CODES or _RAN_OUT.search(text) is not None:
+            return FailureReason.TIMEOUT
+        if code.upper() in NETWORK_CODES or _NETWORK.search(text) is not None:
+            return FailureReason.NETWORK
+    return reason_of_answer(
+        status=int(status) if status is not None else None,
+        code=code or None,
+        message=signal.message or "",
+        provider=signal.provider or "",
+    )
+
+
+def sdk_status(error: ErrorValue) -> int | None:
+    """The status that the AWS SDK keeps in `$metadata.httpStatusCode`, where OpenClaw does not look."""
+    metadata = error.body.get("$metadata") if isinstance(error, ErrorRecord) else None
+    status = metadata.get("httpStatusCode") if isinstance(metadata, Mapping) else None
+    return status if isinstance(status, int) and not isinstance(status, bool) else None
 
 
 def _own_reading(status: int | None, code: str | None, message: str) -> FailureReason | None:

@@ -202,7 +202,7 @@ _MAPPING_DETAILS = (
 )
 
 
-_BODY_PARTS = ("param", "errorBody", "body", "detail", "type", "output", "result")
+_BODY_PARTS = ("param", "errorBody", "body", "detail", "type", "output", "result", "$metadata")
 
 
 def _read_mapping(record: Mapping[str, Any]) -> ErrorRecord:

@@ -1,0 +1,150 @@
+"""One error, explained twice: what this OpenClaw does with it, and what clawtop's engine does, and why it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+
+from clawtop.core.failover.candidate import RETHROWN, FailureKind, failure_of
+from clawtop.core.failover.consequences import Consequences, consequences
+from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.same_account import Patience, patience
+from clawtop.core.failure.classify import ErrorExplanation, explain_error
+from clawtop.core.failure.dialect import DIALECTS
+from clawtop.core.failure.differences import Difference, Readings, differences
+from clawtop.core.failure.engine_reason import Reach, engine_mark, reach_of, reason_of_error, sdk_status
+from clawtop.core.failure.provider_time import provider_wait_ms
+from clawtop.core.failure.record import FAILOVER_NAME, ErrorRecord, ErrorValue
+from clawtop.core.failure.signal import signal_of
+from clawtop.core.generations import Semantics
+from clawtop.core.model import FailureReason, ModelRef
+from clawtop.core.rules import Marking
+
+
+@dataclass(frozen=True, slots=True)
+class ByOpenClaw:
+    """What an OpenClaw makes of an error.
+
+    Attributes:
+        patience: how often it asks the same account again before it rotates.
+        moves_on: its chain of models goes on after this error.
+    """
+
+    found: ErrorExplanation
+    patience: Patience
+    moves_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ByEngine:
+    """What clawtop's engine makes of it.
+
+    Attributes:
+        reason: its class; None for what is no provider's failure.
+        local: trouble on this machine, or on one session: the run ends with the error.
+        reach: who else would meet it.
+        marked: the reason under which the account is marked, None where it is not.
+        wait_ms: how long the provider asks to wait.
+        follows: the decisions of a run.
+    """
+
+    reason: FailureReason | None
+    local: bool
+    reach: Reach
+    marked: FailureReason | None
+    wait_ms: int | None
+    follows: Consequences
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One error, explained twice, with the deliberate differences between both."""
+
+    openclaw: ByOpenClaw
+    engine: ByEngine
+    differences: tuple[Difference, ...]
+
+
+_Moment = tuple[int, tzinfo | None]
+"""Now, in ms since the epoch, and the zone of clock times that name none."""
+
+
+def explained(
+    error: ErrorValue,
+    provider: str | None,
+    semantics: Semantics,
+    *,
+    now: int,
+    timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL,
+    zone: tzinfo | None = None,
+) -> Explained:
+    """Explain `error`.
+
+    Args:
+        provider: that it came from, where the error does not name one.
+        now: ms since the epoch, for times that its text names; `zone`: of clock times without a zone, else UTC.
+    """
+    dialect = DIALECTS[semantics.reading]
+    found = explain_error(error, provider, semantics.marking, dialect)
+    model = ModelRef(provider, "") if provider else None
+    failure = failure_of(error, model, dialect)
+    theirs = ByOpenClaw(
+        found, patience(str(found.reason or ""), failure.detail, semantics.retries), failure.kind not in RETHROWN
+    )
+    ours = _by_engine(error, provider, semantics.marking, timeouts, (now, zone))
+    readings = Readings(
+        openclaw=found.reason if found.reason is not None else _overflow(found),
+        engine=ours.reason,
+        openclaw_local=found.coordination,
+        engine_local=ours.local,
+        names_sdk_status=sdk_status(error) is not None and signal_of(error).status is None,
+        says_when=ours.wait_ms is not None,
+    )
+    return Explained(theirs, ours, differences(readings))
+
+
+def _overflow(found: ErrorExplanation) -> FailureReason | None:
+    return FailureReason.CONTEXT_OVERFLOW if found.kind == "context_overflow" else None
+
+
+def _by_engine(
+    error: ErrorValue,
+    provider: str | None,
+    marking: Marking,
+    timeouts: TimeoutPolicy,
+    moment: tuple[int, tzinfo | None],
+) -> ByEngine:
+    failure = failure_of(error, ModelRef(provider, "") if provider else None)
+    if failure.kind in _OURS:
+        return ByEngine(None, True, Reach.END, None, None, consequences(error, provider, timeouts))
+    if failure.kind is FailureKind.USER_ABORT:
+        return ByEngine(None, False, Reach.END, None, None, consequences(error, provider, timeouts))
+    signal = signal_of(error, provider)
+    reason = reason_of_error(error, provider)
+    told = _as_engine(error, reason)
+    wait = provider_wait_ms({}, _body(error), signal.message or "", *moment)
+    return ByEngine(
+        reason,
+        False,
+        reach_of(reason),
+        engine_mark(reason, marking),
+        wait,
+        consequences(told, provider, timeouts),
+    )
+
+
+_OURS = frozenset({FailureKind.COORDINATION, FailureKind.LOCAL, FailureKind.LANE_TIMEOUT, FailureKind.NO_HARNESS})
+
+
+def _as_engine(error: ErrorValue, reason: FailureReason) -> ErrorRecord:
+    """The error as the engine raises it: classified, so that everything later goes by that class."""
+    record = error if isinstance(error, ErrorRecord) else ErrorRecord(message=None if error is None else str(error))
+    return replace(record, name=FAILOVER_NAME, reason=reason)
+
+
+def _body(error: ErrorValue) -> Mapping[str, object] | None:
+    if not isinstance(error, ErrorRecord):
+        return None
+    found = error.body.get("body")
+    return found if isinstance(found, Mapping) else None

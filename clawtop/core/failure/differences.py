@@ -1,0 +1,135 @@
+"""Where clawtop's engine reads an error otherwise than OpenClaw on purpose: each difference once, as a rule.
+
+A rule compares what both made of the same error. What OpenClaw will do is foretold by its own reading; these rules say
+why clawtop's engine does something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clawtop.core.model import FailureReason
+
+R = FailureReason
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What both make of one error.
+
+    Attributes:
+        openclaw, engine: the classes; None: none.
+        openclaw_local, engine_local: it is trouble on this machine, which ends the run as it is.
+        names_sdk_status: its status stands in `$metadata` alone.
+        says_when: its provider says when it will be usable again.
+    """
+
+    openclaw: FailureReason | str | None
+    engine: FailureReason | None
+    openclaw_local: bool = False
+    engine_local: bool = False
+    names_sdk_status: bool = False
+    says_when: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One deliberate difference: a stable id, when it applies, and what is said of it."""
+
+    id: str
+    applies: Callable[[Readings], bool]
+    text: str
+
+
+def _classes(openclaw: frozenset[str | None], engine: frozenset[str | None]) -> Callable[[Readings], bool]:
+    def applies(readings: Readings) -> bool:
+        compared = not readings.engine_local and not readings.openclaw_local
+        return compared and readings.openclaw in openclaw and readings.engine in engine
+
+    return applies
+
+
+_SILENT: frozenset[str | None] = frozenset({None, R.UNCLASSIFIED, R.UNKNOWN, R.NO_ERROR_DETAILS})
+_ACCOUNT: frozenset[str | None] = frozenset({R.BILLING, R.AUTH, R.AUTH_PERMANENT})
+_AT_ONCE: frozenset[str | None] = frozenset({R.SERVER_ERROR, R.NETWORK})
+
+DIFFERENCES: tuple[Difference, ...] = (
+    Difference(
+        "local-trouble",
+        lambda it: it.engine_local and not it.openclaw_local,
+        "this is trouble on this machine, not the provider's: clawtop ends the run with the true error; OpenClaw walks"
+        " the models",
+    ),
+    Difference(
+        "account-sent-as-400",
+        _classes(frozenset({R.FORMAT}), _ACCOUNT),
+        "OpenClaw takes it for a malformed request: no other account, no mark. Its words are the account's trouble:"
+        " clawtop rotates and marks",
+    ),
+    Difference(
+        "model-sent-as-400",
+        _classes(frozenset({R.FORMAT}), frozenset({R.MODEL_NOT_FOUND})),
+        "OpenClaw takes it for a malformed request; the model is retired or unsupported: clawtop asks the next model",
+    ),
+    Difference(
+        "sdk-status",
+        lambda it: it.names_sdk_status and it.openclaw in _SILENT and it.engine is not None,
+        "its status stands in $metadata, where OpenClaw does not look: clawtop goes by it and by the error's name",
+    ),
+    Difference(
+        "subscription-limit",
+        _classes(_SILENT, frozenset({R.RATE_LIMIT})),
+        "OpenClaw does not know these words and gives them no class; it is a limit of the subscription: clawtop rotates"
+        " at once",
+    ),
+    Difference(
+        "empty-account",
+        _classes(frozenset({R.RATE_LIMIT}), frozenset({R.BILLING})),
+        "it looks like a rate limit, but the account is empty: clawtop takes it for billing",
+    ),
+    Difference(
+        "free-usage",
+        _classes(frozenset({R.BILLING}), frozenset({R.RATE_LIMIT})),
+        "OpenClaw disables the account as unpaid; the words announce a limit that passes: clawtop takes it for a rate"
+        " limit",
+    ),
+    Difference(
+        "revoked",
+        _classes(frozenset({R.AUTH}), frozenset({R.AUTH_PERMANENT})),
+        "the credential was revoked or leaked, and no wait mends it: clawtop disables the account",
+    ),
+    Difference(
+        "good-key",
+        _classes(
+            frozenset({R.AUTH, R.AUTH_PERMANENT}),
+            frozenset({R.BILLING, R.RATE_LIMIT, R.MODERATION, R.NETWORK, R.FORMAT, R.SERVER_ERROR}),
+        ),
+        "OpenClaw cools a good key as if it were wrong; clawtop goes by the words and leaves the key alone",
+    ),
+    Difference(
+        "failed-at-once",
+        _classes(frozenset({R.TIMEOUT, R.SERVER_ERROR}) | _SILENT, _AT_ONCE),
+        "it failed at once, and only time that really ran out is a timeout: clawtop asks another account of another"
+        " endpoint, else the next model",
+    ),
+    Difference(
+        "provider-time",
+        lambda it: it.says_when and not it.engine_local,
+        "the provider says when it will be usable again: the window is written by the schedule, as OpenClaw does, and"
+        " clawtop's engine tries no earlier than the provider says",
+    ),
+)
+
+
+def differences(readings: Readings) -> tuple[Difference, ...]:
+    """The differences that apply, the weightiest first; one that nobody listed is named as such."""
+    found = tuple(difference for difference in DIFFERENCES if difference.applies(readings))
+    told = any(difference.id != "provider-time" for difference in found)
+    alike = readings.openclaw == readings.engine or {readings.openclaw, readings.engine} <= _SILENT
+    if told or alike or readings.engine_local:
+        return found
+    return (_OTHERWISE, *found)
+
+
+_OTHERWISE = Difference("read-otherwise", lambda _: False, "clawtop's engine reads its words otherwise than OpenClaw")
