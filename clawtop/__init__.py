@@ -31,7 +31,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       (as the log tells them), exchanges (what followed a message); drain, its proof (who has to say no)
                       and remedies (what ends a run)
     locks/            staleness (both verdicts), session_rules, limits
-    operations/       plan, target, edit, receipt, outcome (what the journal says became of one)
+    operations/       plan, target, edit, receipt, outcome (what the journal says became of one), loading (what makes a
+                      gateway load it), unloaded (what it has not)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
 

@@ -12,6 +12,7 @@ from clawtop.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
+    from clawtop.engine.gateway.caller import Caller
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.tape import Tape
     from clawtop.store.place.layout import Layout
@@ -43,10 +44,11 @@ def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -
 
 
 def _incident_parts() -> tuple[ExtraPart, ...]:
+    from clawtop.core.operations.unloaded import with_unloaded
     from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 
-    return config_part, IncidentPart()
+    return config_part, IncidentPart(), lambda _layout, snapshot: with_unloaded(snapshot)
 
 
 def live_feed(
@@ -88,6 +90,16 @@ class _LaterParts:
         for part in self._parts or ():
             places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(places)
+
+
+def make_caller(args: argparse.Namespace, reader: SnapshotReader) -> Caller:
+    """Who asks the gateway of this directory, unless that is off."""
+    from clawtop.engine.gateway.caller import Caller
+    from clawtop.engine.gateway.door import Door
+    from clawtop.store.locks.processes import SystemProcesses
+
+    door = Door(lambda: reader.layout, processes=SystemProcesses(), enabled=not args.no_gateway)
+    return Caller(door, SystemClock())
 
 
 def load_snapshot(args: argparse.Namespace) -> Snapshot:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         return run_dashboard(
-            feed, clock, options, operations=lambda: _operations(reader), work=work_ports(args), first=reader.read
+            feed, clock, options, operations=lambda: _operations(args, reader), work=work_ports(args), first=reader.read
         )
     finally:
         tape.close()
@@ -183,11 +183,14 @@ class _Recoveries:
         )
 
 
-def _operations(reader: SnapshotReader) -> Operations:
+def _operations(args: argparse.Namespace, reader: SnapshotReader) -> Operations:
     """Made when the dashboard is armed: late marks of ended clawtops land before anything is planned."""
+    from clawtop.cli.common import make_caller
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.own.journal import Journal
 
     land_leftovers(reader.layout.state_dir)
-    return Operations(lambda: reader.layout, journal=Journal(str(reader.layout.state_dir)))
+    return Operations(
+        lambda: reader.layout, journal=Journal(str(reader.layout.state_dir)), caller=make_caller(args, reader)
+    )

@@ -109,22 +109,19 @@ def make_drainer(
     drain_id: str | None = None,
 ) -> Drainer:
     """A drain with the machine's clock, processes and gateway."""
+    from clawtop.cli.common import make_caller
     from clawtop.clock import SystemClock
     from clawtop.engine.drain.drainer import Drainer, new_drain_id
-    from clawtop.engine.gateway.caller import Caller
-    from clawtop.engine.gateway.door import Door
     from clawtop.store.locks.processes import SystemProcesses
 
-    clock, processes = SystemClock(), SystemProcesses()
-    door = Door(lambda: reader.layout, processes=processes, enabled=not args.no_gateway)
     return Drainer(
         reader,
         target,
         wishes,
         drain_id=drain_id or new_drain_id(),
-        clock=clock,
-        processes=processes,
-        caller=Caller(door, clock),
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        caller=make_caller(args, reader),
         on_step=on_step,
         on_wait=on_wait,
     )

@@ -43,7 +43,7 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--plan", metavar="ID", help="do it only if the plan is still this one (see --dry-run --json)")
     group.add_argument("--operation-id", metavar="ID", help="journal it under this id; never done twice under one id")
-    group.add_argument("--reload", action="store_true", help="have a live gateway load it: openclaw secrets reload")
+    group.add_argument("--reload", action="store_true", help="have a live gateway load it: secrets.reload")
 
 
 def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
@@ -52,7 +52,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     Raises:
         RefusedError: it may not be done, or the operator did not agree.
     """
-    from clawtop.cli.common import open_reader
+    from clawtop.cli.common import make_caller, open_reader
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import Operations, Request
     from clawtop.store.own.journal import Journal
@@ -83,7 +83,9 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         on_wait=_tell_wait,
         operation_id=args.operation_id,
     )
-    receipt = Operations(lambda: reader.layout, journal=journal).execute_now(plan, request)
+    receipt = Operations(lambda: reader.layout, journal=journal, caller=make_caller(args, reader)).execute_now(
+        plan, request
+    )
     _show_receipt(receipt, args)
     return receipt.exit_code
 

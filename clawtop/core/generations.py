@@ -376,7 +376,7 @@ _5_X = Semantics(
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
-    remote=Remote(),
+    remote=Remote(silent_when_out=True),
 )
 _6_11 = replace(
     _5_X,

@@ -282,6 +282,7 @@ class Remote:
         reload_takes_stats: `secrets.reload` makes it take cooldowns from the store.
         keeps_start: it works with the orders and marks of its start until it is restarted.
         rereads_on_write: it takes in what stands in the store whenever it writes a mark of its own.
+        silent_when_out: while every profile is out it tries none, and so writes no mark.
         admission_ms: how long an admitted run may leave no trace on the disk.
         resumes_ms: for how long after its start it may resume runs that a crash interrupted; 0: it does not.
     """
@@ -295,5 +296,6 @@ class Remote:
     reload_takes_stats: bool = True
     keeps_start: bool = False
     rereads_on_write: bool = True
+    silent_when_out: bool = False
     admission_ms: int = 5_000
     resumes_ms: int = MINUTE_MS

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +12,14 @@ from typing import Any
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.generations import SEMANTICS, Chosen
 from clawtop.core.model import EventKind, Gateway, GatewayState, ProcessEvidence, Snapshot
 from clawtop.core.operations.edit import AuthState
 from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo, unlock
 from clawtop.core.operations.receipt import Sight
+from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.engine.operations import execute
 from clawtop.engine.operations import execute as operations_module
-from clawtop.engine.operations import verification
 from clawtop.engine.operations.execute import Operations, Request, machine_for
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
@@ -65,19 +64,20 @@ class World:
             port_probe=None,
         )
         self.journal = Journal(self.directory)
-        self.commands: list[tuple[tuple[str, ...], Mapping[str, str]]] = []
-        self.exit_code = 0
+        self.reloads: list[Gateway] = []
+        self.refusal: GatewayCallError | None = None
 
     @property
     def operations(self) -> Operations:
         def machine(layout: Layout, gateway: Gateway) -> Machine:
             return machine_for(layout, gateway, Machine(processes=self.table))
 
-        return Operations(self.layout, journal=self.journal, machine=machine, run=self.run)
+        return Operations(self.layout, journal=self.journal, machine=machine, caller=self)  # type: ignore[arg-type]
 
-    async def run(self, argv: Sequence[str], env: Mapping[str, str]) -> tuple[int, str]:
-        self.commands.append((tuple(argv), env))
-        return self.exit_code, "warming up\npairing required for sk-fake-one-1111-secret\n"
+    async def reload(self, gateway: Gateway) -> None:
+        self.reloads.append(gateway)
+        if self.refusal is not None:
+            raise self.refusal
 
     def layout(self) -> Layout:
         return locate(self.directory, env={"TMPDIR": str(self.root)}, home=self.root)
@@ -352,11 +352,16 @@ async def test_another_clawtop_is_not_taken_for_the_gateway(world: World, on_pol
     assert receipt.sight is Sight.NOT_YET
 
 
-async def test_no_sign_is_not_yet_seen_and_a_reload_is_offered(both: World) -> None:
+async def test_no_sign_is_not_yet_seen_and_what_loads_it_is_said(both: World) -> None:
     receipt = await watched(both, verify=0)
     assert receipt.sight is Sight.NOT_YET
-    assert receipt.follow_up == ("openclaw", "secrets", "reload")
-    assert both.commands == []
+    assert both.reloads == []
+    if both.generation == "A":
+        assert "live at its next restart" in receipt.sight_how
+        assert receipt.follow_up == ()
+    else:
+        assert "live when it next writes a mark of its own" in receipt.sight_how
+        assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
 async def test_2026_3_publishes_nothing_so_its_writes_prove_nothing(tmp_path: Path, on_poll: list[Any]) -> None:
@@ -365,48 +370,29 @@ async def test_2026_3_publishes_nothing_so_its_writes_prove_nothing(tmp_path: Pa
     assert (await watched(world, verify=0.2)).sight is Sight.NOT_YET
 
 
-async def test_a_reload_is_run_only_when_asked_and_on_this_directory(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+async def test_a_reload_is_asked_for_only_when_the_operator_asks(world: World) -> None:
     receipt = await watched(world, reload=True)
     assert receipt.sight is Sight.SEEN
-    assert "openclaw secrets reload" in receipt.sight_how
-    ((argv, env),) = world.commands
-    assert argv == ("openclaw", "secrets", "reload")
-    assert env == {
-        "OPENCLAW_STATE_DIR": str(world.directory),
-        "OPENCLAW_CONFIG_PATH": str(world.directory / "openclaw.json"),
-    }
+    assert receipt.sight_how == "the gateway was made to load it (secrets.reload)"
+    assert world.reloads == [LIVE]
 
 
-async def test_a_reload_that_fails_is_told_without_secrets(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
-    world.exit_code = 1
+async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offered(world: World) -> None:
+    world.refusal = GatewayCallError(Trouble.SCOPE, "the gateway does not grant operator.admin")
     receipt = await watched(world, reload=True, verify=0)
     assert receipt.sight is Sight.NOT_YET
-    assert "failed with code 1: pairing required" in receipt.notes[0]
-    assert "sk-fake" not in receipt.notes[0]
+    assert receipt.notes == ("it was not reloaded: the gateway does not grant operator.admin",)
+    assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
-async def test_a_reload_without_the_command_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+async def test_2026_8_does_not_load_cooldowns_by_a_reload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Chosen(SEMANTICS["8.x"], None)
+    monkeypatch.setattr(execute, "semantics_of", lambda *_: chosen)
     receipt = await watched(world, reload=True, verify=0)
-    assert receipt.notes == ("the openclaw command is not installed here",)
-    assert world.commands == []
-
-
-async def test_a_command_is_killed_when_we_are_cancelled(tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    script = f"echo $$ > {pid_file}; exec sleep 600"
-    task = asyncio.create_task(verification.run_command(("sh", "-c", script), {}))
-    while not pid_file.exists() or not pid_file.read_text().strip():
-        await asyncio.sleep(0.01)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
+    assert receipt.sight is Sight.NOT_YET
+    assert "live at the next turn that ends, or after a restart" in receipt.sight_how
+    assert receipt.notes == ("the gateway has reloaded its secrets",)
+    assert receipt.follow_up == ()
 
 
 async def test_a_change_that_is_lost_at_once_is_told_as_reverted(
@@ -472,7 +458,7 @@ async def test_an_owner_that_is_seen_alive_at_the_second_look_keeps_its_lock(wor
     def machine(layout: Layout, gateway: Gateway) -> Machine:
         return machine_for(layout, gateway, Machine(processes=Seen(), clock=Between()))
 
-    operations = Operations(world.layout, journal=world.journal, machine=machine, run=world.run)
+    operations = Operations(world.layout, journal=world.journal, machine=machine, caller=world)  # type: ignore[arg-type]
     with pytest.raises(RefusedError, match="was not removed"):
         await operations.execute(plan)
     assert Path(path).exists()

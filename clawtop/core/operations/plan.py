@@ -39,6 +39,7 @@ from clawtop.core.operations.edit import (
     fingerprint,
     moved_on,
 )
+from clawtop.core.operations.loading import all_out, loads
 from clawtop.core.operations.target import (
     UNTOUCHED,
     Owned,
@@ -286,7 +287,7 @@ def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
     for event in events:
         if event.kind is not EventKind.OPERATION:
             continue
-        past = _past(event)
+        past = past_operation(event)
         if past is not None:
             found[past.id] = past
         if isinstance(event.data.get("undoes"), str):
@@ -335,7 +336,7 @@ def _store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKin
     """A plan of those steps that change something; of the last one where none does."""
     steps = tuple(step for step in steps if step.changes) or steps[-1:]
     changes = tuple(change for step in steps for change in step.changes)
-    warnings = _gateway_warnings(snapshot) if changes else ()
+    warnings = _gateway_warnings(snapshot, changes) if changes else ()
     first = steps[0]
     return Plan(
         kind,
@@ -495,18 +496,20 @@ def _unproven_hint(lock: Lock) -> str:
     return "unknown counts as held; look at the file and at who could own it before removing it by hand"
 
 
-def _gateway_warnings(snapshot: Snapshot) -> tuple[str, ...]:
+def _gateway_warnings(snapshot: Snapshot, changes: Sequence[FieldChange]) -> tuple[str, ...]:
     gateway = snapshot.gateway
     if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
         return ()
     who = f"the live gateway (pid {gateway.pid})" if gateway.state is GatewayState.LIVE else "a gateway, if one runs,"
+    live = loads(changes, snapshot.semantics.remote, all_out=all_out(snapshot))
     return (
-        f"{who} does not see this before its own next write of this store, a secrets reload or a restart; "
-        "a success or failure of the same profile in between overwrites it",
+        f"{who} does not see this at once; live {live}",
+        "a success or failure of the same profile before that overwrites it",
     )
 
 
-def _past(event: Event) -> PastOperation | None:
+def past_operation(event: Event) -> PastOperation | None:
+    """The operation that a journal event tells was done, with its changes; None for anything else."""
     recorded: Any = event.data.get("undo")
     if not isinstance(recorded, dict):
         return None

@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from clawtop import threads
+from clawtop.core.generations import semantics_of
 from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
+from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.operations.plan import Plan, StoreStep
 from clawtop.core.operations.receipt import (
     Receipt,
@@ -27,8 +29,11 @@ from clawtop.core.operations.receipt import (
     result_event,
     sight_event,
 )
+from clawtop.engine.gateway.caller import Caller
+from clawtop.engine.gateway.door import Door
+from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.operations.locked import settled, update_store
-from clawtop.engine.operations.verification import RELOAD, Run, Watched, reload_gateway, run_command, watch
+from clawtop.engine.operations.verification import RELOAD, Watched, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine, Waiting
@@ -57,7 +62,7 @@ class Request:
     Attributes:
         reason: the operator's words, for the journal.
         wait_s: for the store's lock. verify_s: how long a live gateway is watched afterwards.
-        reload: run `openclaw secrets reload` if a gateway is live.
+        reload: have a live gateway read its stores again.
         gateway: as the snapshot showed it.
         on_wait: told now and then who has the lock.
         operation_id: the id to journal it under, from a caller who must find it again; None: a new one.
@@ -88,13 +93,13 @@ class Operations:
         *,
         journal: Journal,
         machine: Callable[[Layout, Gateway], Machine] = machine_for,
-        run: Run = run_command,
+        caller: Caller | None = None,
     ) -> None:
-        """`layout` gives the directory as it is now; `run` starts OpenClaw's command line."""
+        """`layout` gives the directory as it is now; `caller` asks its gateway: one that may, unless given."""
         self._layout = layout
         self._journal = journal
         self._machine = machine
-        self._run = run
+        self._caller = caller
         self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
 
     def execute_now(self, plan: Plan, request: Request = Request()) -> Receipt:
@@ -176,21 +181,38 @@ class Operations:
             return replace(receipt, sight=Sight.NO_GATEWAY, sight_how="the next gateway reads it when it starts")
         if state is GatewayState.UNKNOWN:
             return replace(receipt, sight_how="whether a gateway runs is not known")
-        reloaded = None
+        remote = semantics_of(job.layout.version, job.layout.generation).row.remote
+        live = loads(receipt.changes, remote)
+        reloaded = False
         if request.reload:
-            why_not = await reload_gateway(str(job.layout.state_dir), str(job.layout.config_path), self._run)
+            why_not = await self._reload(job, request.gateway)
             reloaded = why_not is None
-            if why_not is not None:
-                receipt = replace(receipt, notes=(*receipt.notes, why_not))
+            note = "the gateway has reloaded its secrets" if reloaded else f"it was not reloaded: {why_not}"
+            receipt = replace(receipt, notes=(*receipt.notes, note))
+        taken_in = reloaded and reload_loads(receipt.changes, remote)
         watched = [
             Watched(part.place, part.step.changes, receipt.at, self._others(receipt.id))
             for part, _ in zip(job.parts, job.written, strict=False)
         ]
-        sight, how = await watch(watched, 0.0 if reloaded else request.verify_s, job.machine.clock)
-        if reloaded and sight is Sight.NOT_YET:
-            sight, how = Sight.SEEN, f"the gateway was made to load it by {' '.join(RELOAD)}"
-        follow_up = RELOAD if sight is Sight.NOT_YET else ()
-        return replace(receipt, sight=sight, sight_how=how, follow_up=follow_up)
+        sight, how = await watch(watched, 0.0 if taken_in else request.verify_s, job.machine.clock)
+        if taken_in and sight is Sight.NOT_YET:
+            sight, how = Sight.SEEN, "the gateway was made to load it (secrets.reload)"
+        if sight is not Sight.NOT_YET:
+            return replace(receipt, sight=sight, sight_how=how)
+        follow_up = RELOAD if reload_loads(receipt.changes, remote) and not reloaded else ()
+        return replace(receipt, sight=sight, sight_how=f"{how}; live {live}", follow_up=follow_up)
+
+    async def _reload(self, job: _StoreChange, gateway: Gateway) -> str | None:
+        """Have the gateway read its stores again; why it did not, or None. Nothing is left behind where it refuses."""
+        caller = self._caller
+        if caller is None:
+            door = Door(lambda: job.layout, processes=job.machine.processes)
+            caller = Caller(door, job.machine.clock)
+        try:
+            await caller.reload(gateway)
+        except GatewayCallError as error:
+            return error.words
+        return None
 
     def _others(self, own_id: str) -> Callable[[int], list[Event]]:
         def since(at: int) -> list[Event]:

@@ -8,26 +8,20 @@ publishes what it then has (docs/formats.md 2.5): a later write of its own that 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from clawtop.clock import Clock, SystemClock
+from clawtop.clock import Clock
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange, moved_on
 from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.port import AuthPlace
-from clawtop.text import safe, shown
+from clawtop.text import safe
 
 POLL_S = 0.2
-RELOAD_TIMEOUT_S = 60.0
-SYSTEM_CLOCK = SystemClock()
 RELOAD = ("openclaw", "secrets", "reload")
-
-Run = Callable[[Sequence[str], Mapping[str, str]], Awaitable[tuple[int, str]]]
-"""Run a command with additions to the environment: exit code and combined output."""
+"""What an operator types where clawtop may not ask the gateway; OpenClaw's command has to be paired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +56,6 @@ async def watch(watched: Sequence[Watched], seconds: float, clock: Clock) -> tup
         if left <= 0:
             return Sight.NOT_YET, f"nothing in the store showed it within {seconds:g} s"
         await clock.sleep(min(POLL_S, left))
-
-
-async def reload_gateway(state_dir: str, config_path: str, run: Run) -> str | None:
-    """Have the gateway read its stores again with OpenClaw's own command. Why it failed, or None."""
-    if shutil.which(RELOAD[0]) is None:
-        return "the openclaw command is not installed here"
-    try:
-        code, output = await run(RELOAD, {"OPENCLAW_STATE_DIR": state_dir, "OPENCLAW_CONFIG_PATH": config_path})
-    except TimeoutError:
-        return f"{' '.join(RELOAD)} did not end within {RELOAD_TIMEOUT_S:.0f} s"
-    except OSError as error:
-        return f"{' '.join(RELOAD)} could not be started: {error.strerror}"
-    if code == 0:
-        return None
-    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no output")
-    return f"{' '.join(RELOAD)} failed with code {code}: {shown(last, 160)}"
-
-
-async def run_command(
-    argv: Sequence[str], additions: Mapping[str, str], *, clock: Clock = SYSTEM_CLOCK
-) -> tuple[int, str]:
-    """Run a command to its end, killed when it takes longer than `RELOAD_TIMEOUT_S` or when we are cancelled."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **additions},
-    )
-    try:
-        async with clock.timeout(RELOAD_TIMEOUT_S):
-            output, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return process.returncode or 0, output.decode("utf-8", "replace")
 
 
 def _look(watched: Watched, written: Hashable) -> tuple[Sight, str] | None:

@@ -1,0 +1,134 @@
+"""What makes a gateway take a change in, and which rows it has not loaded yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from clawtop.core.generations import SEMANTICS
+from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Profile, Snapshot
+from clawtop.core.operations.edit import FieldChange
+from clawtop.core.operations.loading import all_out, loads, reload_loads
+from clawtop.core.operations.plan import clear_profile
+from clawtop.core.operations.unloaded import with_unloaded
+from tests.core.test_plan import QUIET
+from tests.support.worlds import CALM, NOW
+
+STATS = (FieldChange("usageStats", "a:1", "cooldownUntil", 5, None),)
+ORDER = (FieldChange("order", "a", None, None, ["a:1"]),)
+
+
+@pytest.mark.parametrize(
+    ("version", "changes", "out", "words", "reload"),
+    [
+        ("3.28", STATS, False, "at its next restart", False),
+        ("3.28", ORDER, False, "at its next restart", False),
+        ("5.x", STATS, False, "when it next writes a mark", True),
+        ("5.x", STATS, True, "after a reload (--reload) or a restart only", True),
+        ("5.x", ORDER, True, "when it next writes a mark", True),
+        ("6.11", STATS, True, "when it next writes a mark", True),
+        ("8.x", STATS, False, "at the next turn that ends, or after a restart", False),
+        ("8.x", ORDER, False, "when it next writes a mark", True),
+        ("9.x", STATS, False, "when it next writes a mark", True),
+    ],
+)
+def test_what_makes_it_load(
+    version: str, changes: tuple[FieldChange, ...], out: bool, words: str, reload: bool
+) -> None:
+    remote = SEMANTICS[version].remote
+    assert loads(changes, remote, all_out=out).startswith(words)
+    assert reload_loads(changes, remote) is reload
+
+
+def cleared(at: int, *profiles: str, id_: str = "op-1") -> Event:
+    changes = [FieldChange("usageStats", profile, "cooldownUntil", 5, None).to_json() for profile in profiles]
+    data = {
+        "id": id_,
+        "kind": "clear",
+        "title": "clear",
+        "outcome": "done",
+        "undo": {"agent": "main", "changes": changes},
+    }
+    return Event(at, EventKind.OPERATION, "operation", "done", data=data)
+
+
+def profiles_of(snapshot: Snapshot) -> list[Profile]:
+    return [profile for agent in snapshot.agents if agent.store for profile in agent.store.profiles]
+
+
+FIRST = profiles_of(CALM)[0].id
+LIVE = replace(CALM, gateway=Gateway(GatewayState.LIVE, 7, 18789, started_at=NOW - 1_000_000_000))
+AT = NOW + 10_000
+
+
+def marked(snapshot: Snapshot) -> set[str]:
+    return {p.id for p in profiles_of(with_unloaded(snapshot)) if any(x.code == "not-loaded" for x in p.problems)}
+
+
+def test_a_changed_row_says_so_until_a_witness_shows_that_it_is_loaded() -> None:
+    changed = replace(LIVE, events=(cleared(AT, FIRST),))
+    assert marked(changed) == {FIRST}
+    (problem,) = (x for p in profiles_of(with_unloaded(changed)) for x in p.problems if x.code == "not-loaded")
+    assert problem.text.startswith("not loaded by the gateway yet: live ")
+
+    seen = Event(AT + 1, EventKind.GATEWAY, "operation", "seen", data={"id": "op-1"})
+    assert marked(replace(changed, events=(*changed.events, seen))) == set()
+    assert marked(replace(changed, gateway=replace(LIVE.gateway, started_at=AT + 1))) == set()
+    for state in (GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN):
+        assert marked(replace(changed, gateway=Gateway(state))) == set()
+
+
+def used(snapshot: Snapshot, at: int) -> Snapshot:
+    """OpenClaw has used the last profile at that time."""
+    agents = []
+    for agent in snapshot.agents:
+        assert agent.store is not None
+        *rest, last = agent.store.profiles
+        last = replace(last, stats=replace(last.stats, last_used=at))
+        agents.append(replace(agent, store=replace(agent.store, profiles=(*rest, last))))
+    return replace(snapshot, agents=tuple(agents))
+
+
+def test_a_later_mark_of_openclaws_own_shows_it_and_an_earlier_one_does_not() -> None:
+    changed = replace(LIVE, events=(cleared(AT, FIRST),))
+    assert marked(used(changed, AT - 1)) == {FIRST}
+    assert marked(used(changed, AT + 1)) == set()
+    ours = profiles_of(changed)[-1].id
+    mark = Event(AT + 1, EventKind.MARK, "clawtop", "marked", profile=ours)
+    assert marked(used(replace(changed, events=(*changed.events, mark)), AT + 1)) == {FIRST}
+
+
+def test_a_change_of_an_order_stands_at_all_its_profiles() -> None:
+    provider = profiles_of(CALM)[0].provider
+    change = FieldChange("order", provider, None, None, [FIRST]).to_json()
+    data = {
+        "id": "op",
+        "kind": "rotate",
+        "title": "r",
+        "outcome": "done",
+        "undo": {"agent": "main", "changes": [change]},
+    }
+    event = Event(AT, EventKind.OPERATION, "operation", "done", data=data)
+    expected = {profile.id for profile in profiles_of(CALM) if profile.provider == provider}
+    assert marked(replace(LIVE, events=(event,))) == expected
+
+
+def test_hostile_journal_lines_are_passed_over() -> None:
+    bad: tuple[object, ...] = (None, [], {"agent": 1, "changes": 2}, {"agent": "main", "changes": [{"section": "x"}]})
+    for undo in bad:
+        event = replace(cleared(AT, FIRST), data={**cleared(AT, FIRST).data, "undo": undo})
+        assert marked(replace(LIVE, events=(event,))) == set()
+
+
+def test_a_plan_says_before_what_loads_it() -> None:
+    agents = []
+    for agent in QUIET.agents:
+        assert agent.store is not None
+        out = tuple(replace(p, stats=replace(p.stats, cooldown_until=NOW + 60_000)) for p in agent.store.profiles)
+        agents.append(replace(agent, store=replace(agent.store, profiles=out)))
+    world = replace(QUIET, agents=tuple(agents), gateway=LIVE.gateway)
+    assert all_out(world)
+    assert not all_out(QUIET)
+    plan = clear_profile(world, "anthropic:max-reef")
+    assert any("every profile is out" in text for text in plan.warnings)
