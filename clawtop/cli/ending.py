@@ -8,6 +8,9 @@ import sys
 import termios
 from typing import Any, NoReturn
 
+RELEASE_S = 1.0
+"""How long a lock that the disk keeps is waited for; the next one who wants it sees then that its owner died."""
+
 _RESET = (
     b"\x18\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l"
     b"\x1b[<u\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -26,6 +29,9 @@ def remember_terminal() -> None:
 
 def leave(code: int) -> NoReturn:
     """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it."""
+    locks = sys.modules.get("clawtop.store.locks.openclaw")
+    if locks is not None:
+        locks.all_released(RELEASE_S)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # full, closed, or gone
             stream.flush()

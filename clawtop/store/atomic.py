@@ -22,6 +22,7 @@ from clawtop.store import door
 
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
 _LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
+_REMOVALS = 3
 _COPYFILE_ACL_AND_XATTR = 0b101  # copyfile(3) of macOS: COPYFILE_ACL | COPYFILE_XATTR
 
 
@@ -123,9 +124,15 @@ def link_is_impossible(error: OSError) -> bool:
 
 
 def remove(path: str) -> None:
-    """Unlink `path` if it is there; a file that cannot be removed stays."""
-    with contextlib.suppress(OSError):
-        Path(path).unlink()
+    """Unlink `path` if it is there; a file that cannot be removed stays, after it was tried a few times."""
+    for _ in range(_REMOVALS):
+        try:
+            Path(path).unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError:
+            continue
+        return
 
 
 def flush_directory(path: str) -> None:

@@ -47,6 +47,7 @@ from clawtop.core.operations.plan import (
     undoable,
     unlock,
 )
+from clawtop.core.operations.receipt import failure_event, intent_event
 from clawtop.errors import RefusedError
 from tests.support.worlds import INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
 
@@ -392,6 +393,35 @@ def test_what_was_undone_is_not_undone_again_and_undos_do_not_alternate() -> Non
         undo(world, events)
     with pytest.raises(RefusedError, match="no operation 9 can be undone"):
         undo(world, events, "9")
+
+
+def begun(plan: Plan, id_: str) -> Event:
+    event = intent_event(plan, id_, at=NOW, by="me", reason="")
+    return replace(event, data=json.loads(json.dumps(event.data)))
+
+
+def test_what_was_begun_and_never_ended_is_undone_first_where_it_stands() -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    clear, turn = clear_profile(world, "openai:batch"), rotate(world, "openai")
+    events = (begun(clear, "1"), journaled(clear, "1"), begun(turn, "2"))
+    both = with_state(with_state(world, clear), turn)
+    plan = undo(both, events)
+    assert plan.undoes == "2"
+    assert "its end was not recorded" in plan.title
+    assert undo(both, events, "1").undoes == "1"
+    only_clear = with_state(world, clear)
+    assert undo(only_clear, events).undoes == "1"  # killed before it changed anything
+    with pytest.raises(RefusedError, match="2 was begun and never ended"):
+        undo(only_clear, events, "2")
+
+
+def test_what_was_begun_and_failed_is_not_undone() -> None:
+    world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
+    turn = rotate(world, "openai")
+    events = (begun(turn, "2"), failure_event(turn, "2", at=NOW, why="full"))
+    assert undoable(events) == ()
+    back = undo(with_state(world, turn), (begun(turn, "2"),))
+    assert undoable((begun(turn, "2"), begun(back, "3"), journaled(back, "3"))) == ()
 
 
 @pytest.mark.parametrize(

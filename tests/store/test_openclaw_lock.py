@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 
 from clawtop.core.model import LockFile, LockKind, Verdict, VerdictKind
 from clawtop.store import atomic
+from clawtop.store.locks import openclaw
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import (
     BreakOutcome,
     How,
     Proposal,
+    all_released,
     break_stale,
     lock_content,
     publish,
@@ -150,6 +153,71 @@ def test_a_rewritten_lock_is_not_ours(lock: str) -> None:
     Path(lock).write_bytes(ours.content + b" ")
     assert not release(ours)
     assert Path(lock).exists()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EIO])
+def test_a_lock_that_cannot_be_opened_is_given_back_all_the_same(
+    lock: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+
+    def refuse(path: object, *_: object, **__: object) -> int:
+        raise OSError(code, os.strerror(code), path)
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert still_ours(ours)
+    assert release(ours)
+    assert names(lock) == []
+    monkeypatch.undo()
+    Path(lock).touch()
+    monkeypatch.setattr(os, "open", refuse)
+    assert not release(ours)
+    assert names(lock) == ["auth-profiles.json.lock"]
+
+
+@pytest.mark.parametrize("name", ["unlink", "lstat"])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EROFS, errno.EBUSY])
+def test_a_release_that_the_disk_refuses_is_tried_until_it_is_true(
+    lock: str, code: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+    real, refusals = getattr(os, name), [code] * 4
+
+    def refuse(path: object, *arguments: object, **options: object) -> object:
+        if path == lock and refusals:
+            number = refusals.pop()
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(openclaw, "FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(openclaw, "LONGEST_RETRY_S", 0.0)
+    monkeypatch.setattr(os, name, refuse)
+    assert release(ours)
+    assert all_released(10)
+    assert refusals == []
+    assert names(lock) == []
+
+
+def test_a_release_that_is_tried_again_leaves_a_successor_alone(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = publish(lock, PAYLOAD)
+    assert ours is not None
+    real, again = os.unlink, threading.Event()
+
+    def refuse(path: object, *arguments: object, **options: object) -> object:
+        if path == lock and not again.is_set():
+            again.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+        return real(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(openclaw, "FIRST_RETRY_S", 0.05)
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert release(ours)
+    real(lock)
+    Path(lock).write_bytes(lock_content({"pid": 7}))
+    assert all_released(10)
+    assert names(lock) == ["auth-profiles.json.lock"]
 
 
 def test_a_proven_lock_is_removed(lock: str) -> None:

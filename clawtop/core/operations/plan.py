@@ -265,13 +265,17 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
 
 @dataclass(frozen=True, slots=True)
 class PastOperation:
-    """An operation that the journal says was done and that could be taken back: what it changed, by owner."""
+    """An operation that the journal says was done and that could be taken back: what it changed, by owner.
+
+    `unfinished`: it was begun, and how it ended was never written down; what stands in the store tells.
+    """
 
     id: str
     at: int
     title: str
     kind: str
     changes: tuple[tuple[str, tuple[FieldChange, ...]], ...]
+    unfinished: bool = False
 
 
 def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
@@ -285,12 +289,14 @@ def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
     found: dict[str, PastOperation] = {}
     undone: set[str] = set()
     for event in events:
-        if event.kind is not EventKind.OPERATION:
+        if event.kind not in {EventKind.OPERATION, EventKind.INTENT}:
             continue
+        begun = event.kind is EventKind.INTENT
+        found.pop(str(event.data.get("id")), None)
         past = past_operation(event)
         if past is not None:
-            found[past.id] = past
-        if isinstance(event.data.get("undoes"), str):
+            found[past.id] = replace(past, unfinished=begun)
+        if isinstance(event.data.get("undoes"), str) and not begun:
             undone.add(event.data["undoes"])
     return tuple(reversed([past for past in found.values() if past.id not in undone and past.kind != PlanKind.UNDO]))
 
@@ -298,19 +304,20 @@ def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
 def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None = None) -> Plan:
     """Take an operation back: the last one, or the one named. Refused where its values are not what it left."""
     candidates = undoable(events)
+    if operation_id is None:  # of one that never ended nothing may stand there: then it is not the last one
+        candidates = tuple(item for item in candidates if not item.unfinished or _stands(snapshot, item))
     past = next((item for item in candidates if operation_id in {None, item.id}), None)
     if past is None:
         what = (
             "there is nothing to undo" if operation_id is None else f"no operation {safe(operation_id)} can be undone"
         )
         raise RefusedError(what, unchanged=UNTOUCHED)
-    steps: list[StoreStep] = []
-    newer: list[FieldChange] = []
-    for owner, changes in reversed(past.changes):
-        part = part_of(snapshot, owner)
-        back = tuple(change.inverted() for change in reversed(changes))
-        newer += moved_on(state_of(part), back)
-        steps.append(_step(part, Restore(back)))
+    steps, newer = _way_back(snapshot, past)
+    if newer and past.unfinished:
+        raise RefusedError(
+            f"{past.id} was begun and never ended, and what it would have changed does not stand there",
+            unchanged=UNTOUCHED,
+        )
     if newer:
         raise RefusedError(
             f"the state has moved on since {past.id}: "
@@ -318,7 +325,7 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
             unchanged=UNTOUCHED,
             hint="what stands there now is newer than the operation",
         )
-    title = f"Undo {past.id}: {safe(past.title)}"
+    title = f"Undo {past.id}: {safe(past.title)}" + (" (begun; its end was not recorded)" if past.unfinished else "")
     plan = _store_plan(snapshot, steps, kind=PlanKind.UNDO, title=title, target=past.id)
     names = ", ".join(dict.fromkeys(safe(change.key) for change in plan.changes))
     return replace(plan, effects=(f"{names}: as before {_clock(past.at)}",), undoes=past.id)
@@ -330,6 +337,26 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
 def _step(part: AuthPart, edit: Edit) -> StoreStep:
     state = state_of(part)
     return StoreStep(part.owner, part.file, differences(state, state.changed_by(edit)), edit)
+
+
+def _stands(snapshot: Snapshot, past: PastOperation) -> bool:
+    """Whether the store holds what an operation changed."""
+    try:
+        return not _way_back(snapshot, past)[1]
+    except RefusedError:
+        return False
+
+
+def _way_back(snapshot: Snapshot, past: PastOperation) -> tuple[list[StoreStep], list[FieldChange]]:
+    """The steps that take an operation back, and what stands in their way."""
+    steps: list[StoreStep] = []
+    newer: list[FieldChange] = []
+    for owner, changes in reversed(past.changes):
+        part = part_of(snapshot, owner)
+        back = tuple(change.inverted() for change in reversed(changes))
+        newer += moved_on(state_of(part), back)
+        steps.append(_step(part, Restore(back)))
+    return steps, newer
 
 
 def _store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind, title: str, target: str) -> Plan:

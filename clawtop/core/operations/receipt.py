@@ -98,10 +98,20 @@ class Receipt:
 
 
 def intent_event(plan: Plan, operation_id: str, *, at: int, by: str, reason: str) -> Event:
-    """What is about to be done, for the journal."""
-    data = {"id": operation_id, "kind": plan.kind.value, "title": plan.title, "file": plan.file, "by": by}
+    """What is about to be done, for the journal: should nothing be heard of it again, undo knows what it was."""
+    data: dict[str, Any] = {
+        "id": operation_id,
+        "kind": plan.kind.value,
+        "title": plan.title,
+        "file": plan.file,
+        "by": by,
+    }
     if reason:
         data["reason"] = reason
+    if plan.undoes is not None:
+        data["undoes"] = plan.undoes
+    if plan.steps:
+        data["undo"] = undo_record(plan.steps)
     return Event(at, EventKind.INTENT, "operation", f"about to: {plan.title}", agent=plan.agent, data=data)
 
 

@@ -72,7 +72,14 @@ class Hold:
 
     def check(self) -> None:
         """Raise OperationFailedError unless the lock is still ours and young; called right before data is renamed."""
-        if not still_ours(self.published):
+        try:
+            ours = still_ours(self.published)
+        except OSError as error:
+            raise OperationFailedError(
+                f"the lock {safe(self.published.path)} cannot be looked at: {error.strerror}",
+                unchanged="nothing was written",
+            ) from error
+        if not ours:
             raise OperationFailedError(
                 f"the lock {safe(self.published.path)} was taken from us", unchanged="nothing was written"
             )

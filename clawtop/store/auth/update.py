@@ -83,12 +83,14 @@ class Rewrite:
 
     def look_back(self, updated: Updated) -> Landing:
         """Read the file once more, without the lock: is the change there, or something newer than both versions?"""
-        if not updated.changed or identity(updated.path) == self._written:
-            return Landing.LANDED
         try:
+            if not updated.changed or identity(updated.path) == self._written:
+                return Landing.LANDED
             now = self._read().documents.in_force()
         except OperationFailedError:
             return Landing.GONE
+        except OSError:
+            return Landing.LANDED  # it was written; that it cannot be looked at now takes nothing of it back
         return lost_or_landed(updated, now)
 
     def _read(self) -> Reading:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,10 @@ from typing import Any
 from clawtop.core.model import LockFile, Verdict, VerdictKind
 from clawtop.store import atomic, door
 from clawtop.store.locks.lockfile import read_lock
+
+FIRST_RETRY_S = 0.02
+LONGEST_RETRY_S = 1.0
+"""Pauses between two tries to give back a lock that the disk kept."""
 
 
 class How(StrEnum):
@@ -39,6 +44,7 @@ class Published:
     ino: int
     content: bytes
     how: How
+    mtime_ns: int
 
 
 class BreakOutcome(StrEnum):
@@ -79,6 +85,7 @@ class Proposal:
         self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
         facts = Path(self._temporary).stat()
         self._identity = (facts.st_dev, facts.st_ino)
+        self._mtime_ns = facts.st_mtime_ns
 
     def publish(self, *, keep: bool = False) -> Published | None:
         """Take the lock's name now, or None when there is a lock.
@@ -98,7 +105,7 @@ class Proposal:
             return None
         if not keep:
             self.withdraw()
-        return Published(self.path, *self._identity, self.content, how)
+        return Published(self.path, *self._identity, self.content, how, self._mtime_ns)
 
     def withdraw(self) -> None:
         """Remove what waits under the temporary name. Does nothing the second time."""
@@ -120,6 +127,7 @@ class Proposal:
             return None
         facts = Path(self.path).stat()
         self._identity = (facts.st_dev, facts.st_ino)
+        self._mtime_ns = facts.st_mtime_ns
         return How.EXCLUSIVE
 
 
@@ -148,27 +156,108 @@ def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, dura
 
 
 def still_ours(published: Published) -> bool:
-    """Whether the lock on the disk is the very file that we published, content included."""
+    """Whether the lock on the disk is the very file that we published, content included.
+
+    OSError where that cannot be told at this moment.
+    """
     try:
-        descriptor = door.open_file(published.path)
-    except OSError:
+        facts = os.lstat(published.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if (facts.st_dev, facts.st_ino) != (published.dev, published.ino):
         return False
     try:
-        facts = os.fstat(descriptor)
-        same_file = (facts.st_dev, facts.st_ino) == (published.dev, published.ino)
-        return same_file and os.read(descriptor, len(published.content) + 1) == published.content
+        descriptor = door.open_file(published.path)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # No descriptor is left, say. An inode is used again for a lock written later, never for one of the same time.
+        return (facts.st_size, facts.st_mtime_ns) == (len(published.content), published.mtime_ns)
+    try:
+        return os.read(descriptor, len(published.content) + 1) == published.content
     finally:
         os.close(descriptor)
 
 
 def release(published: Published) -> bool:
-    """Remove the lock if it is still ours; False when it was not, and then nothing is touched."""
+    """Remove the lock if it is still ours; False when it was not, and then nothing is touched.
+
+    Never fails: where the disk refuses, it is tried again in the background until it is true.
+    """
+    try:
+        return _removed(published)
+    except OSError:
+        _unreleased.add(published)
+        return True
+
+
+def _removed(published: Published) -> bool:
     if not still_ours(published):
         return False
     with contextlib.suppress(FileNotFoundError):
         os.unlink(published.path)  # noqa: PTH108 - somebody waits for it
         return True
     return False
+
+
+class _Unreleased:
+    """Locks of this process that the disk kept it from giving back: its owner lives, so nobody else may remove them.
+
+    Mutable state: `_locks` and `_thread`, under `_guard`.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: list[Published] = []
+        self._thread: threading.Thread | None = None
+
+    def add(self, published: Published) -> None:
+        """Try again soon, and then again. Never fails."""
+        with self._guard:
+            self._locks.append(published)
+            if self._thread is None:
+                thread = threading.Thread(target=self._work, name="clawtop lock release", daemon=True)
+                with contextlib.suppress(RuntimeError):  # no thread is to be had; the next release tries these too
+                    thread.start()
+                    self._thread = thread
+
+    def _work(self) -> None:
+        pause = FIRST_RETRY_S
+        while True:
+            self._wait(pause)
+            pause = min(pause * 2, LONGEST_RETRY_S)
+            with self._guard:
+                self._locks = [lock for lock in self._locks if not self._is_gone(lock)]
+                if not self._locks:
+                    self._thread = None
+                    return
+
+    @staticmethod
+    def _wait(seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    @staticmethod
+    def _is_gone(published: Published) -> bool:
+        try:
+            _removed(published)
+        except OSError:
+            return False
+        return True
+
+    def settled(self, wait_s: float = 0.0) -> bool:
+        """Whether everything was given back, waited for at most so long."""
+        thread = self._thread
+        if thread is not None:
+            thread.join(wait_s)
+        return self._thread is None
+
+
+_unreleased = _Unreleased()
+
+
+def all_released(wait_s: float = 0.0) -> bool:
+    """Whether this process has given back every lock that it wanted to, after waiting for at most `wait_s` seconds."""
+    return _unreleased.settled(wait_s)
 
 
 def break_stale(path: str, seen: LockFile, prove: Callable[[LockFile], Verdict]) -> BreakResult:
