@@ -27,9 +27,9 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       candidate, consequences, compaction; same_account: OpenClaw's retries before it rotates;
                       explained: one error, twice
     session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
-                      (is a run going on), openclaw_runs, gateway_witness (what the gateway's words are worth), log_runs
-                      (as the log tells them), exchanges (what followed a message); drain, its proof (who has to say no)
-                      and remedies (what ends a run)
+                      (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
+                      the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
+                      message); drain, its proof (who has to say no) and remedies (what ends a run)
     locks/            staleness (both verdicts), session_rules, limits
     operations/       plan, target, edit, receipt, outcome (what the journal says became of one), loading (what makes a
                       gateway load it), unloaded (what it has not)
@@ -39,9 +39,12 @@ core/  decides: pure functions over frozen values; standard library only, no clo
 store/  the disk: one module per format, nothing else knows it
     place/            where it is: layout, copies, generation, databases, mounts, environment
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
-                      json_files, writing: lock, target, update, state, json_edit; databases (C, D); machine
-    sessions/         index (sessions.json), rows, entry, tail, trajectory, transcript_end, transcript_write,
-                      conversation, fingerprint; settings: what a prompt needs of a session
+                      json_files, writing: lock, target, update, state, json_edit; sqlite_backend (C, D):
+                      sqlite_rows, sqlite_update, migration; entries, machine
+    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), trajectory;
+                      tables (2026.8 on), records (claims, tasks, audit), table_rows; entry, tail, transcript_end,
+                      transcript_write, conversation, fingerprint; settings: what a prompt needs of a session
+    sqlite/           pool: each database once; database: read without a trace; schema: known versions; writing; owners
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,

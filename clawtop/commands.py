@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
+from clawtop.core.operations.target import why_not_writable
 
 
 class TargetKind(StrEnum):
@@ -114,11 +115,7 @@ def _arm(context: Context) -> str | None:
 
 def _writable_store(context: Context) -> str | None:
     snapshot = context.snapshot
-    if snapshot is None or snapshot.generation is None:
-        return "the generation of this state directory is not known"
-    if snapshot.storage.auth_in_database:
-        return f"generation {snapshot.generation} keeps its auth profiles in SQLite, which clawtop does not write"
-    return None
+    return "the generation of this state directory is not known" if snapshot is None else why_not_writable(snapshot)
 
 
 def _stale_lock(context: Context) -> str | None:

@@ -70,6 +70,8 @@ ORDER: dict[str, tuple[str, ...]] = {
     "store": (
         "door",
         "json_text",
+        "owners",
+        "sqlite",
         "wire",
         "atomic",
         "config",

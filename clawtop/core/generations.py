@@ -143,6 +143,7 @@ _C = Storage(
     Generation.C,
     seen=((2026, 6, 5), (2026, 7, 1)),
     auth=AuthFormat.AGENT_DATABASE,
+    auth_writable=True,
     locked_throughout=True,
     session_locks=SessionLockRules(
         30_000,
@@ -160,6 +161,7 @@ _D = Storage(
     Generation.D,
     seen=((2026, 8, 2), (9999, 0, 0)),
     auth=AuthFormat.STATE_DATABASE,
+    auth_writable=True,
     session_files=False,
     session_locks=_C.session_locks,
     write_lock=_C.write_lock,
@@ -185,6 +187,12 @@ def generation_of(version: str | None) -> Generation | None:
         return None
     rows = ((generation, row.seen) for generation, row in STORAGE.items() if row.seen is not None)
     return next((generation for generation, (first, last) in rows if first <= number <= last), None)
+
+
+def newest_version(*versions: str | None) -> str | None:
+    """The latest of several versions; what is no version counts only where there is no other."""
+    known = [version for version in versions if version is not None]
+    return max(known, key=lambda version: _numbers(version) or (0, 0, 0), default=None)
 
 
 # --- semantics: a row for each range of versions --------------------------------------------------------------------

@@ -501,10 +501,23 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiter:
+    """Someone who waits for a session: its ticket gives the order."""
+
+    ticket: int
+    pid: int
+    lane: str
+    run_id: str
+    since: int
+    deadline: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """One entry of sessions.json, or a transcript without one.
+    """One entry of sessions.json, one row of a session table, or a transcript without one.
 
     Attributes:
+        file: where its transcript stands: a file's path, or `<database>#<session key>` where it is rows.
         status: as stored: running | done | failed | killed | timeout | None.
         active: whether a run really is going on; None when that cannot be known.
         active_how: how that is known, for people.
@@ -512,6 +525,7 @@ class Session:
         witnesses: all that tell of its runs; `active` is the judgement over them (`core.session.activity`).
         exchanges: its recent messages and what followed them, oldest first.
         turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
+        waiters: turns that wait behind it, as far as the disk shows them.
     """
 
     agent: str
@@ -538,18 +552,7 @@ class Session:
     witnesses: tuple[Witness, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     turns: tuple[Turn, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Waiter:
-    """Someone who waits for a session: its ticket gives the order."""
-
-    ticket: int
-    pid: int
-    lane: str
-    run_id: str
-    since: int
-    deadline: int | None = None
+    waiters: tuple[Waiter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -772,6 +775,8 @@ class Snapshot:
     config: ConfigSummary = ConfigSummary()
     agents: tuple[AgentInfo, ...] = ()
     sessions: tuple[Session, ...] = ()
+    counting: int = 0
+    """Sessions whose details (pins, tokens) are still being read; what is counted of them is not final."""
     locks: tuple[Lock, ...] = ()
     holders: tuple[PromptHolder, ...] = ()
     lanes: tuple[LaneStats, ...] = ()

@@ -65,7 +65,7 @@ class IncidentPart:
         self._before = snapshot
         has_own = _has_own(layout, warnings)
         journal = self._journal(layout, warnings) if has_own else ()
-        self._timeline = self._timeline.extended(sorted(fresh, key=_time), between, journal)
+        self._timeline = self._timeline.extended(sorted((*fresh, *snapshot.events), key=_time), between, journal)
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
         self._log_runs.follow(sorted(fresh, key=_time))

@@ -38,7 +38,9 @@ from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
 from clawtop.store.place.layout import AgentPaths, Layout, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
-from clawtop.store.sessions.rows import SessionRows
+from clawtop.store.sessions.backends import session_backend
+from clawtop.store.sessions.port import SessionBackend
+from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
@@ -98,10 +100,11 @@ class SnapshotReader:
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
+        self._databases = Databases(clock)
         self._auth: AuthReader | None = None
         self._locks: Kept[str, Lock] = Kept()
         self._lock_files = LockFiles()
-        self._session_rows = SessionRows()
+        self._sessions: SessionBackend | None = None
         self._life = LifeWatch(clock)
 
     @property
@@ -112,7 +115,8 @@ class SnapshotReader:
     def watch_directories(self) -> tuple[Path, ...]:
         """The directories whose changes matter, exact, each once; some may not exist."""
         layout = self.layout
-        places: list[Path] = [layout.state_dir, layout.config_path.parent, layout.state_dir / "agents"]
+        places: list[Path] = [layout.state_dir, layout.config_path.parent]
+        places += (layout.state_dir / name for name in ("agents", "state"))
         for agent in layout.agents:
             places += [layout.state_dir / "agents" / agent.id, agent.agent_dir, agent.sessions_dir]
         places += [layout.main_agent_dir, layout.oauth_lock_dir, *layout.lock_dirs]
@@ -134,9 +138,12 @@ class SnapshotReader:
         config = self._config(layout)
         warnings = list(layout.problems)
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
-        self._load_sessions(agents, layout, warnings)
+        warnings += self._auth_reader(layout).problems()
+        stored = self._session_backend(layout)
+        self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
+        sessions = stored.judged(gateway, locks, now)
         self._number += 1
         snapshot = Snapshot(
             number=self._number,
@@ -148,8 +155,11 @@ class SnapshotReader:
             gateway=gateway,
             config=config,
             agents=infos,
-            sessions=self._session_rows.judged(layout.generation, gateway, locks, now),
+            sessions=sessions,
+            counting=stored.counting,
             locks=locks,
+            lanes=stored.lanes(sessions),
+            events=stored.events(),
             warnings=tuple(dict.fromkeys(warnings)),
             judged_at=self._at,
         )
@@ -168,10 +178,12 @@ class SnapshotReader:
             problem = _unexpected(error, snapshot.state_dir)
             return replace(snapshot, warnings=(*snapshot.warnings, problem))
 
-    def _load_sessions(self, agents: tuple[AgentPaths, ...], layout: Layout, warnings: list[Problem]) -> None:
+    def _load_sessions(
+        self, stored: SessionBackend, agents: tuple[AgentPaths, ...], layout: Layout, warnings: list[Problem]
+    ) -> None:
         self.reading = f"the sessions of {layout.state_dir}"
         try:
-            self._session_rows.load(agents, layout, warnings)
+            stored.load(agents, layout, warnings)
         except ClawtopError:
             raise
         except Exception as error:  # noqa: BLE001 - as above: the rows stay as they were
@@ -183,10 +195,14 @@ class SnapshotReader:
         if before is not None and self._stamps == layout_stamps(before):
             return before
         last_config = before.config if before is not None else None
-        layout = locate(self._state_dir, env=self._env, home=self._home, last_config=last_config)
+        layout = locate(
+            self._state_dir, env=self._env, home=self._home, last_config=last_config, databases=self._databases
+        )
         self._layout, self._stamps = layout, layout_stamps(layout)
         if self._auth is not None:
             self._auth.moved(layout)
+        if before is not None and before.storage != layout.storage:
+            self._sessions = None
         self._obstacles = () if self._at is not None else mount_obstacles(layout.state_dir)
         self._uid = layout.state_dir.stat().st_uid
         return layout
@@ -211,8 +227,13 @@ class SnapshotReader:
 
     def _auth_reader(self, layout: Layout) -> AuthReader:
         if self._auth is None:
-            self._auth = AuthReader(layout, self._clock)
+            self._auth = AuthReader(layout, self._clock, self._databases)
         return self._auth
+
+    def _session_backend(self, layout: Layout) -> SessionBackend:
+        if self._sessions is None:
+            self._sessions = session_backend(layout, self._databases)
+        return self._sessions
 
     def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
         self.reading = str(agent.agent_dir)
@@ -266,7 +287,7 @@ class SnapshotReader:
         if any(lock.verdict.kind is VerdictKind.HELD for lock in locks):
             self._life.forget()
             return False
-        files = self._session_rows.growing_files()
+        files = self._sessions.growing_files() if self._sessions is not None else []
         return self._life.shows([*files, config.log_file] if config.log_file is not None else files)
 
 

@@ -97,7 +97,7 @@ def test_rotate_and_reset(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("generation", [Generation.C, Generation.D])
-def test_sqlite_generations_are_refused(
+def test_a_directory_without_its_databases_has_nothing_to_clear(
     generation: Generation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     directory = make_state_dir(tmp_path, generation.value)
@@ -105,7 +105,7 @@ def test_sqlite_generations_are_refused(
         (directory / "agents/main/agent" / name).unlink()
     before = tree(directory)
     assert clawtop(directory, "clear", "fakeai:one", "--yes") == 1
-    assert "SQLite" in capsys.readouterr().err
+    assert "there is no profile fakeai:one" in capsys.readouterr().err
     assert tree(directory) == before
 
 

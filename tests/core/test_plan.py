@@ -197,11 +197,18 @@ def test_providers_that_ignore_cooldowns_are_named() -> None:
     assert "OpenClaw ignores cooldowns of openrouter anyway" in clear_profile(world, "openrouter:x").warnings
 
 
+def only_read(why: str) -> Snapshot:
+    """A world whose store can be read and must not be written."""
+    main = agent("main", MAIN_PROFILES)
+    assert main.store is not None
+    parts = tuple(replace(part, why_not_writable=why) for part in main.store.parts)
+    return replace(INCIDENT, agents=(replace(main, store=replace(main.store, parts=parts)),))
+
+
 @pytest.mark.parametrize(
     ("world", "why"),
     [
-        (replace(INCIDENT, generation=Generation.C), "generation C keeps auth profiles in SQLite"),
-        (replace(INCIDENT, generation=Generation.D), "generation D keeps auth profiles in SQLite"),
+        (only_read("schema version 99 is newer"), "no auth store here is written: schema version 99 is newer"),
         (replace(INCIDENT, generation=None), "generation of this state directory is not known"),
         (replace(INCIDENT, judged_at=NOW), "judged as of another time"),
         (replace(INCIDENT, agents=()), "there is no agent"),

@@ -186,17 +186,6 @@ async def test_two_operators_on_different_profiles_both_succeed(world: World) ->
     assert "cooldownUntil" not in world.stats("fakeai:three")
 
 
-@pytest.mark.parametrize("generation", ["C", "D"])
-async def test_sqlite_generations_are_refused_and_nothing_is_created(tmp_path: Path, generation: str) -> None:
-    world = World(tmp_path, generation)
-    (world.directory / "agents/main/agent/auth-profiles.json").unlink()
-    (world.directory / "agents/main/agent/auth-state.json").unlink()
-    before = tree(world.directory)
-    with pytest.raises(RefusedError, match="SQLite"):
-        clear_profile(world.read(), "fakeai:one")
-    assert tree(world.directory) == before
-
-
 async def test_an_owner_change_is_refused_before_anything_is_created(world: World) -> None:
     plan = clear_profile(world.read(), "fakeai:one")
     before = tree(world.directory)

@@ -121,7 +121,8 @@ def test_a_directory_changes_its_generation(state: StateDir) -> None:
     state.config({"meta": {"lastTouchedVersion": "2026.6.11"}})
     changed = reader.read()
     assert (changed.generation, changed.openclaw_version) == (Generation.C, "2026.6.11")
-    assert store(changed).problem is not None
+    assert [problem.code for problem in changed.warnings] == ["empty-key"]
+    assert store(changed).profiles == ()
 
 
 def test_one_agent(state: StateDir) -> None:

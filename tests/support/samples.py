@@ -1,7 +1,8 @@
 """Real state directories of four OpenClaw versions, with what a correct reader finds in them.
 
-Each holds `MANIFEST.json`, `home/.openclaw` and, up to 2026.6.11, `tmp` (the machine's temporary directory). Pids in
-them are those of the machine they were made on, so liveness is injected from the manifest.
+Each holds `MANIFEST.json`, `home/.openclaw` and, up to 2026.7, `tmp` (the machine's temporary directory). Pids in
+them are those of the machine they were made on, so liveness is injected from the manifest. Those with databases are
+packed, a file each, below `databases`: their newest state stands in write-ahead logs that a reader must not disturb.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,8 +29,11 @@ GENERATIONS = {
     "2026.3.28": Generation.A,
     "2026.5.20": Generation.B,
     "2026.6.11": Generation.C,
+    "2026.7.1-2": Generation.C,
+    "2026.8.2": Generation.D,
     "2026.9.6": Generation.D,
 }
+PACKED = Path(__file__).resolve().parent / "databases"
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Sample:
             known[lock["owner_pid"]] = ProcessEvidence(
                 lock["owner_pid"],
                 alive=True,
-                start_ticks=ticks if lock["owner_starttime_matches"] else None,
+                start_ticks=ticks if lock.get("owner_starttime_matches", True) else None,
                 argv=tuple(lock["owner_argv"].split()),
             )
         return FixedProcesses(known)
@@ -111,7 +116,7 @@ def samples(*generations: Generation) -> list[Sample]:
         Sample(version, directory.name, directory)
         for version, generation in GENERATIONS.items()
         if generation in wanted
-        for directory in sorted((ROOT / version).iterdir())
+        for directory in (sorted((ROOT / version).iterdir()) if (ROOT / version).is_dir() else ())
         if (directory / "MANIFEST.json").is_file()
     ]
 
@@ -125,10 +130,31 @@ def copy(original: Sample, target: Path) -> Sample:
     """A copy that may be changed, with the modes of the manifest and the locks' own times."""
     root = target / original.version / original.scenario
     shutil.copytree(original.root, root)
-    for name, mode in original.manifest["modes"].items():
-        if (root / name).exists():
-            (root / name).chmod(int(mode, 8))
-    for lock in original.expect["locks"]:
+    copied = Sample(original.version, original.scenario, root)
+    _restore(copied)
+    return copied
+
+
+def _restore(sample: Sample) -> None:
+    for name, mode in sample.manifest["modes"].items():
+        if (sample.root / name).exists():
+            (sample.root / name).chmod(int(mode, 8))
+    for lock in sample.expect["locks"]:
         stamp = lock["mtime_ms"] * 1_000_000
-        os.utime(root / lock["path"], ns=(stamp, stamp))
-    return Sample(original.version, original.scenario, root)
+        os.utime(sample.root / lock["path"], ns=(stamp, stamp))
+
+
+def packed() -> list[tuple[str, str]]:
+    """Version and scenario of every packed directory, in order."""
+    return [(path.parent.name, path.name.removesuffix(".tar.xz")) for path in sorted(PACKED.glob("*/*.tar.xz"))]
+
+
+def unpacked(version: str, scenario: str, target: Path) -> Sample:
+    """A packed directory, laid out below `target`, with the modes of the manifest and the locks' own times."""
+    root = target / version / scenario
+    root.mkdir(parents=True)
+    with tarfile.open(PACKED / version / f"{scenario}.tar.xz") as archive:
+        archive.extractall(root, filter="data")
+    found = Sample(version, scenario, root)
+    _restore(found)
+    return found

@@ -133,14 +133,18 @@ def refuse_other_times(snapshot: Snapshot) -> None:
 def refuse_unwritable(snapshot: Snapshot) -> None:
     """Raise RefusedError where no auth store can be written: wrong time, wrong or unknown generation."""
     refuse_other_times(snapshot)
-    if snapshot.storage.auth_in_database:
-        raise RefusedError(
-            f"generation {snapshot.generation} keeps auth profiles in SQLite, which clawtop does not write",
-            unchanged=UNTOUCHED,
-            hint="use OpenClaw's own commands",
-        )
-    if snapshot.generation is None:
-        raise RefusedError("the generation of this state directory is not known", unchanged=UNTOUCHED)
+    why_not = why_not_writable(snapshot)
+    if why_not is not None:
+        raise RefusedError(why_not, unchanged=UNTOUCHED)
+
+
+def why_not_writable(snapshot: Snapshot) -> str | None:
+    """Why no auth store of this state directory may be written; None where one may."""
+    if not snapshot.storage.auth_writable:
+        return "the generation of this state directory is not known"
+    parts = [part for agent in snapshot.agents if agent.store is not None for part in agent.store.parts]
+    reasons = [part.why_not_writable for part in parts]
+    return f"no auth store here is written: {reasons[0]}" if reasons and all(reasons) else None
 
 
 def same_provider(snapshot: Snapshot, provider: str) -> Callable[[str], bool]:

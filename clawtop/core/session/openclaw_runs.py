@@ -52,6 +52,7 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
             since=since,
             pid=lock.pid if lock is not None else own_pid or snapshot.gateway.pid,
             source=_source(session, locked_by=lock is not None),
+            waiters=session.waiters,
             takeover_risk=takeover_risk(session, snapshot.storage, isolated.get(session.agent)),
         )
 

@@ -33,6 +33,7 @@ from clawtop.store.place.layout import Layout, locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.provider.secrets import SecretSources
 from clawtop.store.snapshot import SnapshotReader
+from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
 
@@ -120,6 +121,7 @@ def open_desk(
     """The desk of a driver; nothing is created on the disk. Raises as `Ground.layout`."""
     layout = ground.layout()
     config = ground.config(layout)
+    databases = Databases(ground.clock)
 
     async def land(target: AuthPlace, change: Change, wait: float) -> object:
         machine = Machine(clock=ground.clock, processes=ground.processes, environment=desk.environment)
@@ -131,7 +133,7 @@ def open_desk(
         land=land,
         spool=MarkSpool(layout.state_dir),
         journal=emit,
-        targets=lambda agent: auth_backend(desk.layout).place(agent),
+        targets=lambda agent: auth_backend(desk.layout, databases).place(agent),
     )
     desk = Desk(
         layout=layout,

@@ -38,12 +38,13 @@ from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine, Waiting
 from clawtop.store.auth.port import AuthPlace, Landing, Updated
-from clawtop.store.auth.target import check_owner, user_name
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, break_stale
 from clawtop.store.own.journal import Journal
+from clawtop.store.owners import check_owner, user_name
 from clawtop.store.place.layout import Layout
 from clawtop.store.place.mounts import mount_obstacles
+from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
 DEFAULT_WAIT_S = 15.0
@@ -134,6 +135,13 @@ class Operations:
         if plan.is_empty:
             return replace(receipt, sight_how="nothing had to change", notes=("nothing to do",))
         job = _Unlock(plan, layout, machine) if plan.lock is not None else _StoreChange(plan, layout, machine)
+        try:
+            return await self._carried_out(job, receipt, request)
+        finally:
+            job.close()
+
+    async def _carried_out(self, job: _Unlock | _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+        plan, machine = job.plan, job.machine
         await asyncio.to_thread(job.check)
         intent = intent_event(plan, receipt.id, at=receipt.at, by=self._by, reason=request.reason)
         await self._begin(intent)
@@ -241,7 +249,8 @@ class _StoreChange:
     """A plan that changes auth stores: one place after the other, each under its own lock."""
 
     def __init__(self, plan: Plan, layout: Layout, machine: Machine) -> None:
-        backend = auth_backend(layout)
+        self._databases = Databases(machine.clock)
+        backend = auth_backend(layout, self._databases)
         parts: list[_Part] = []
         for step in plan.steps:
             place = backend.place(step.owner)
@@ -254,6 +263,10 @@ class _StoreChange:
         self.parts = tuple(parts)
         self.written: list[Updated] = []
         self.done: Receipt | None = None
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        self._databases.close()
 
     def check(self) -> None:
         """Raise RefusedError before anything is created or journaled."""
@@ -335,6 +348,9 @@ class _Unlock:
         self.machine = machine
         self.lock: LockFile = plan.lock
         self.done: Receipt | None = None
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def check(self) -> None:
         """Raise RefusedError before anything is created or journaled."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from clawtop.store.auth.databases import UnreadAuth
 from clawtop.store.auth.json_backend import JsonAuth
 from clawtop.store.auth.port import AuthBackend
 from clawtop.store.place.layout import Layout
+from clawtop.store.sqlite.pool import Databases
 
 
-def auth_backend(layout: Layout) -> AuthBackend:
-    """The auth storage of a located state directory."""
-    return UnreadAuth(layout) if layout.storage.auth_in_database else JsonAuth(layout)
+def auth_backend(layout: Layout, databases: Databases) -> AuthBackend:
+    """The auth storage of a located state directory; its databases are read through `databases`."""
+    if not layout.storage.auth_in_database:
+        return JsonAuth(layout)
+    from clawtop.store.auth.sqlite_backend import SqliteAuth  # SQLite takes a while to load
+
+    return SqliteAuth(layout, databases)

@@ -69,6 +69,13 @@ def dump(value: Mapping[str, Any]) -> bytes:
     return "".join(out).encode("utf-8")
 
 
+def dump_compact(value: Mapping[str, Any]) -> bytes:
+    """`value` as OpenClaw writes its rows: without any space."""
+    out: list[str] = []
+    _write_compact(value, out)
+    return "".join(out).encode("utf-8")
+
+
 def plain(value: Any) -> Any:
     """`value` with ordinary ints and floats, for readers that know nothing of `Number`."""
     if isinstance(value, dict):
@@ -132,3 +139,26 @@ def _write_members(members: Any, brackets: str, line: str, out: list[str]) -> No
         _write(item, inner, out)
         separator = ","
     out.append(brackets if separator == brackets[0] else line + brackets[1])
+
+
+def _write_compact(value: Any, out: list[str]) -> None:
+    if isinstance(value, str):
+        out.append(_string(value))
+    elif isinstance(value, Number):
+        out.append(value.digits)
+    elif isinstance(value, Mapping):
+        separator = "{"
+        for key, item in value.items():
+            out += (separator, _string(key), ":")
+            _write_compact(item, out)
+            separator = ","
+        out.append("}" if value else "{}")
+    elif isinstance(value, list | tuple):
+        separator = "["
+        for item in value:
+            out.append(separator)
+            _write_compact(item, out)
+            separator = ","
+        out.append("]" if value else "[]")
+    else:
+        out.append(json.dumps(value, allow_nan=False))

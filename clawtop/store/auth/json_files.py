@@ -7,29 +7,18 @@ under its own.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
-from clawtop.core.model import Credential, Generation, Problem, Profile
+from clawtop.core.model import Generation, Problem
+from clawtop.store.auth.entries import own_auth, repeated_keys
 from clawtop.store.auth.port import OwnAuth
-from clawtop.store.config import orders
 from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, stamp_of
 from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE, STATE_FILE
-from clawtop.store.wire import (
-    PROFILE_TYPES,
-    credential,
-    mapping,
-    secret_values,
-    text,
-    usage_stats,
-)
-from clawtop.text import remember_secrets
 
 RETRY_PAUSES = (0.01, 0.02, 0.04, 0.08)
 """2026.3.28 truncates its file and writes it in place; a reader that meets the gap looks again after these seconds."""
@@ -61,23 +50,7 @@ def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: 
     except UnreadableError as error:
         return OwnAuth(agent, str(path), file, problem=error.problem, stamps=stamps_of(agent_dir, generation))
     credentials, state = documents[0], documents[-1] if state_path is not None else {}
-    stored = credentials.get("profiles")
-    if stored is not None and not isinstance(stored, dict):
-        problem = Problem("wrong-type", str(path), "its profiles are not an object")
-        return OwnAuth(agent, str(path), file, problem=problem, stamps=tuple(stamps))
-    stats = {**mapping(credentials.get("usageStats")), **mapping(state.get("usageStats"))}
-    last_good = {**mapping(credentials.get("lastGood")), **mapping(state.get("lastGood"))}
-    return OwnAuth(
-        owner=agent,
-        path=str(path),
-        file=file,
-        profiles=_profiles(mapping(stored), agent, str(path)),
-        stats={name: usage_stats(entry, name) for name, entry in stats.items()},
-        order={**orders(credentials.get("order")), **orders(state.get("order"))},
-        last_good={provider: name for provider, name in last_good.items() if isinstance(name, str)},
-        warnings=tuple(warnings),
-        stamps=tuple(stamps),
-    )
+    return own_auth(agent, str(path), file, (credentials, state), warnings=warnings, stamps=tuple(stamps))
 
 
 def _document(path: Path, clock: Clock, stamps: list[Stamp | None], warnings: list[Problem]) -> Mapping[str, Any]:
@@ -86,7 +59,7 @@ def _document(path: Path, clock: Clock, stamps: list[Stamp | None], warnings: li
         duplicates: list[str] = []
         try:
             content, stamp = read_bytes(path, MAX_AUTH_BYTES)
-            value = parse(content, str(path), pairs=partial(_object, duplicates))
+            value = parse(content, str(path), pairs=partial(repeated_keys, duplicates))
         except FileNotFoundError:
             stamps.append(None)
             return {}
@@ -104,37 +77,3 @@ def _document(path: Path, clock: Clock, stamps: list[Stamp | None], warnings: li
         stamps.append(stamp)
         return value
     raise AssertionError("the last attempt returns or raises")
-
-
-def _object(duplicates: list[str], members: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(members)
-    if len(result) != len(members):
-        duplicates += (key for key, count in Counter(key for key, _ in members).items() if count > 1)
-    return result
-
-
-def _profiles(entries: Mapping[str, Any], agent: str, path: str) -> tuple[Profile, ...]:
-    remember_secrets(secret for entry in entries.values() for secret in secret_values(mapping(entry)))
-    return tuple(_profile(name, entry, agent, path) for name, entry in entries.items())
-
-
-def _profile(name: str, entry: Any, agent: str, path: str) -> Profile:
-    stored = mapping(entry)
-    found = credential(stored)
-    provider = text(stored.get("provider")) or name.partition(":")[0]
-    why = _malformed(entry, found)
-    if why is None:
-        return Profile(name, provider, found, agent, path)
-    problem = Problem("bad-profile", name, f"{why}; OpenClaw ignores it")
-    return Profile(
-        name, provider, replace(found, has_secret=False, has_refresh=False), agent, path, problems=(problem,)
-    )
-
-
-def _malformed(entry: Any, found: Credential) -> str | None:
-    """Why OpenClaw drops the entry when it loads the store (and loses it with its next write)."""
-    if not isinstance(entry, dict):
-        return "is not an object"
-    if found.type not in PROFILE_TYPES:
-        return "has no known type"
-    return None if text(entry.get("provider")) else "names no provider"

@@ -14,28 +14,31 @@ from clawtop.errors import RefusedError
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.port import AuthBackend, AuthPlace, OwnAuth, seen_by
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
 
 class AuthReader:
     """Reads the auth stores of one state directory. Used by one thread; what it keeps is its own."""
 
-    def __init__(self, layout: Layout, clock: Clock) -> None:
+    def __init__(self, layout: Layout, clock: Clock, databases: Databases | None = None) -> None:
+        """`databases`: to be read through; None: the reader opens its own."""
         self._layout = layout
         self._clock = clock
-        self._backend: AuthBackend = auth_backend(layout)
+        self._databases = databases or Databases(clock)
+        self._backend: AuthBackend = auth_backend(layout, self._databases)
         self._known: dict[tuple[str, str], OwnAuth] = {}
         self._stores: dict[str, tuple[tuple[OwnAuth, ...], AuthStore]] = {}
 
     def moved(self, layout: Layout) -> None:
         """The directory was located again. What was read stays for as long as it is the same."""
         self._layout = layout
-        self._backend = auth_backend(layout)
+        self._backend = auth_backend(layout, self._databases)
 
     def store(self, agent: AgentPaths, warnings: list[Problem]) -> AuthStore:
         """The store of an agent. A place that cannot be read keeps what it said last, with the reason."""
         places = tuple(self._own(place) for place in self._backend.places_of(agent))
-        for place in places[:1]:
+        for place in places:
             warnings += place.warnings
         known = self._stores.get(agent.id)
         if (

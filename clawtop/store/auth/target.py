@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from clawtop.store import door
 from clawtop.store.auth.json_edit import parse
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.state import Documents
+from clawtop.store.owners import check_owner
 from clawtop.text import safe
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -110,7 +110,7 @@ def identity(path: str) -> Identity | None:
 
 def check_writable(target: StoreTarget, machine: Machine) -> None:
     """Raise RefusedError with the reason when this store may not be written by us. Touches nothing."""
-    if not target.storage.auth_writable or not target.proven:
+    if target.storage.auth_in_database or not target.storage.auth_writable or not target.proven:
         raise RefusedError(_why_not(target), unchanged="nothing was written", hint=_generation_hint(target))
     for path, needed in _files(target):
         try:
@@ -149,26 +149,6 @@ def _files(target: StoreTarget) -> tuple[tuple[str, bool], ...]:
     """(path, whether it has to exist), each once."""
     required = ((target.directory, True), (target.credentials_path, True))
     return (*required, (target.state_path, False)) if target.storage.has_state_file else required
-
-
-def check_owner(path: str, euid: int) -> None:
-    """Raise RefusedError, naming the user to become, when `path` belongs to somebody else."""
-    owner = Path(path).stat().st_uid
-    if owner != euid:
-        name = user_name(owner)
-        raise RefusedError(
-            f"{safe(path)} belongs to {name}, and clawtop runs as {user_name(euid)}",
-            unchanged="nothing was written",
-            hint=f"run clawtop as {name}: a file that another user writes would change hands",
-        )
-
-
-def user_name(uid: int) -> str:
-    """Who that is, for people."""
-    try:
-        return safe(pwd.getpwuid(uid).pw_name)
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _why_not(target: StoreTarget) -> str:

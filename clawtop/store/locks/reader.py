@@ -47,9 +47,9 @@ class LockFiles:
         seen: set[str] = set()
         auth_dirs = {agent.agent_dir: agent.id for agent in agents}
         auth_dirs.setdefault(layout.main_agent_dir, layout.main_agent_id)
-        for directory, name in auth_dirs.items():
+        for directory, name in auth_dirs.items() if not layout.storage.auth_in_database else ():
             found.append(self._read(before, f"{directory}/{PROFILES_FILE}.lock", LockKind.AUTH, name))
-        for agent in agents:
+        for agent in agents if layout.storage.session_files else ():
             if f"{agent.sessions_store}.lock" not in seen:
                 found += self._of_sessions(before, agent, warnings)
                 seen.add(f"{agent.sessions_store}.lock")

@@ -1,38 +1,77 @@
-"""Looking at OpenClaw's databases from outside: which of them hold an auth store.
-
-The files are looked at as bytes, never opened by SQLite: opening one whose write-ahead log is there would create or
-change files beside it.
-"""
+"""Which of OpenClaw's databases hold the auth store, and so of which generation a state directory is."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from clawtop.store.json_text import MEGABYTE, read_head
+from clawtop.core.generations import generation_of
+from clawtop.core.javascript import whole
+from clawtop.store.json_text import UnreadableError, parse
+from clawtop.store.sqlite.pool import Databases
+from clawtop.store.sqlite.schema import Role
 
 STATE_DATABASE = Path("state") / "openclaw.sqlite"
 AGENT_DATABASE = "openclaw-agent.sqlite"
-_MAX_BYTES = 32 * MEGABYTE
-_MAGIC = b"SQLite format 3\0"
-# Columns of one row stand side by side in a record, so a key next to its JSON is a row, and not a table's name.
-_SHARED_STORE_ROW = re.compile(rb'auth\.sharedStore\{"location":\s*"state-db"')
-_AUTH_PROFILES_ROW = re.compile(rb'primary\{"version":\s*\d+,\s*"profiles":\s*\{')
+SHARED_AGENT_VERSION = 19
+SHARED_STATE_VERSION = 15
+"""Schema versions from which the auth store is shared by all agents (2026.8.1)."""
 
 
-def has_shared_store(state_dir: Path) -> bool:
-    """D: `config_machine_state` has `auth.sharedStore` = {"location":"state-db"}."""
-    return _holds(state_dir / STATE_DATABASE, _SHARED_STORE_ROW)
-
-
-def has_auth_profiles(agent_dir: Path) -> bool:
-    """C: `auth_profile_store` has a row. Generation B already creates the table, so the table alone says nothing."""
-    return _holds(agent_dir / AGENT_DATABASE, _AUTH_PROFILES_ROW)
-
-
-def _holds(database: Path, row: re.Pattern[bytes]) -> bool:
-    content = read_head(database, _MAX_BYTES)
-    if not content.startswith(_MAGIC):
+def has_shared_store(state_dir: Path, databases: Databases) -> bool:
+    """D: `config_machine_state` has `auth.sharedStore` = {"location":"state-db"}, or the schema is that of 2026.8."""
+    path = state_dir / STATE_DATABASE
+    if not path.exists():
         return False
-    log = read_head(database.with_name(database.name + "-wal"), _MAX_BYTES)
-    return row.search(content) is not None or row.search(log) is not None
+    database = databases.of(path, Role.GLOBAL)
+    try:
+        if database.identity().user_version >= SHARED_STATE_VERSION:
+            return True
+        if "value_json" not in database.columns("config_machine_state"):
+            return False
+        rows = database.rows("SELECT value_json FROM config_machine_state WHERE state_key='auth.sharedStore'")
+        value = parse(str(rows[0][0]).encode(), str(path)) if rows else None
+    except UnreadableError:
+        return False
+    return isinstance(value, dict) and value.get("location") == "state-db"
+
+
+def agent_schema(agent_dir: Path, databases: Databases) -> int | None:
+    """The schema version of an agent's database; None where there is none, or it cannot be read."""
+    path = agent_dir / AGENT_DATABASE
+    if not path.exists():
+        return None
+    try:
+        return whole(databases.of(path, Role.AGENT).identity().user_version)
+    except UnreadableError:
+        return None
+
+
+def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
+    """C: `auth_profile_store` has a row. Generation B already creates the table, so the table alone says nothing."""
+    if agent_schema(agent_dir, databases) is None:
+        return False
+    database = databases.of(agent_dir / AGENT_DATABASE, Role.AGENT)
+    try:
+        if "store_key" not in database.columns("auth_profile_store"):
+            return False
+        return bool(database.rows("SELECT 1 FROM auth_profile_store WHERE store_key='primary'"))
+    except UnreadableError:
+        return False
+
+
+def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str | None:
+    """The version of OpenClaw that wrote one of the databases last, by what that says of itself."""
+    places = [
+        (state_dir / STATE_DATABASE, Role.GLOBAL),
+        *((place / AGENT_DATABASE, Role.AGENT) for place in agent_dirs),
+    ]
+    for path, role in places:
+        if path.exists():
+            try:
+                found = databases.of(path, role).identity().app_version
+            except UnreadableError:
+                continue
+            if found is not None and generation_of(found) is not None:
+                return found
+    return None

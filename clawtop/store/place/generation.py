@@ -12,7 +12,14 @@ from typing import Any
 
 from clawtop.core.generations import Generation, generation_of, storage_of
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes, read_head
-from clawtop.store.place.databases import has_auth_profiles, has_shared_store
+from clawtop.store.place.databases import (
+    SHARED_AGENT_VERSION,
+    agent_schema,
+    has_auth_profiles,
+    has_shared_store,
+    written_by,
+)
+from clawtop.store.sqlite.pool import Databases
 from clawtop.store.wire import mapping, text
 
 MAX_AUTH_BYTES = 16 * MEGABYTE
@@ -31,7 +38,9 @@ class Detected:
     proven: bool
 
 
-def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:
+def detect(
+    state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None, databases: Databases
+) -> Detected:
     """The generation of a state directory.
 
     Args:
@@ -39,11 +48,19 @@ def detect(state_dir: Path, agent_dirs: Sequence[Path], last_touched: str | None
         last_touched: `meta.lastTouchedVersion` of the configuration.
         seen: the version that recorded the newest trajectory.
     """
-    if has_shared_store(state_dir):
+    if has_shared_store(state_dir, databases):
         return Detected(Generation.D, "the state database holds the shared auth store", proven=True)
-    if any(has_auth_profiles(agent_dir) for agent_dir in agent_dirs):
+    if any((agent_schema(agent_dir, databases) or 0) >= SHARED_AGENT_VERSION for agent_dir in agent_dirs):
+        return Detected(Generation.D, "an agent database holds the sessions", proven=True)
+    if any(has_auth_profiles(agent_dir, databases) for agent_dir in agent_dirs):
         return Detected(Generation.C, "an agent database holds the auth store", proven=True)
-    for version, source in ((last_touched, "the configuration was last written by"), (seen, "a trajectory names")):
+    written = written_by(state_dir, agent_dirs, databases)
+    sources = (
+        (written, "a database was last written by"),
+        (last_touched, "the configuration was last written by"),
+        (seen, "a trajectory names"),
+    )
+    for version, source in sources:
         generation = generation_of(version)
         if generation is not None and storage_of(generation).auth_in_database:
             return Detected(generation, f"{source} {version}", proven=True)

@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clawtop.core.generations import Semantics, Storage, semantics_of, storage_of
+from clawtop.clock import SystemClock
+from clawtop.core.generations import Semantics, Storage, newest_version, semantics_of, storage_of
 from clawtop.core.model import Generation, ModelRef, Problem
 from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store import config as config_file
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.place.copies import copied_tmp, directories, foreign_roots
+from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, written_by
 from clawtop.store.place.generation import detect, recorded_version
+from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
 LEGACY_STATE_NAMES = (".clawdbot", ".moldbot")
@@ -175,6 +178,7 @@ def locate(
     home: Path,
     uids: tuple[int, ...] | None = None,
     last_config: ConfigRead | None = None,
+    databases: Databases | None = None,
 ) -> Layout:
     """Find the state directory and what belongs to it.
 
@@ -182,6 +186,7 @@ def locate(
         state_dir: named by the operator; else the environment and OpenClaw's defaults decide.
         env: the environment that OpenClaw is taken to run in.
         last_config: the last reading of the configuration, which stays in force while the file cannot be read.
+        databases: to be looked at through; None: they are opened and closed again.
         uids: users whose gateway may serve the directory; default: the owner of the directory and this user.
 
     Raises:
@@ -207,7 +212,13 @@ def locate(
     main_dir = next((agent.agent_dir for agent in agents if agent.id == MAIN_AGENT), agents_root / MAIN_AGENT / "agent")
     seen = _seen_version(agents)
     agent_dirs = list(dict.fromkeys((main_dir, *(agent.agent_dir for agent in agents))))
-    found = detect(chosen, agent_dirs, config.last_touched_version, seen)
+    pool = Databases(SystemClock()) if databases is None else databases
+    try:
+        found = detect(chosen, agent_dirs, config.last_touched_version, seen, pool)
+        version = newest_version(config.last_touched_version, written_by(chosen, agent_dirs, pool)) or seen
+    finally:
+        if databases is None:
+            pool.close()
     problems = list(config.problems)
     if not agents and not config.exists:
         problems.append(Problem("empty-state-dir", str(chosen), "holds neither openclaw.json nor agents"))
@@ -223,7 +234,7 @@ def locate(
         gateway_lock_names=_lock_names(path, foreign),
         foreign_roots=foreign,
         generation=found.generation,
-        version=config.last_touched_version or seen,
+        version=version,
         generation_how=found.how,
         writable_generation=found.proven,
         problems=tuple(problems),
@@ -234,11 +245,16 @@ def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
     """What has to stay as it is for a layout to stay true."""
     watched: tuple[Path | str, ...] = (layout.state_dir, layout.state_dir / "agents", *layout.config.stamps)
     stamps = {path: stamp_of(path) for path in watched}
-    for agent in layout.agents:
-        for name in ("auth-profiles.json", "auth-state.json", "openclaw-agent.sqlite"):
-            stamp = stamp_of(agent.agent_dir / name)
-            # A proven generation changes with the files that are there, a guessed one with what they hold.
-            stamps[agent.agent_dir / name] = stamp and (_THERE if layout.writable_generation else stamp)
+    stores = [layout.state_dir / STATE_DATABASE]
+    stores += (
+        agent.agent_dir / name
+        for agent in layout.agents
+        for name in ("auth-profiles.json", "auth-state.json", AGENT_DATABASE)
+    )
+    for path in stores:
+        # A proven generation changes with the files that are there, a guessed one with what they hold.
+        stamp = stamp_of(path)
+        stamps[path] = stamp and (_THERE if layout.writable_generation else stamp)
     return stamps
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from clawtop.core.generations import storage_of
-from clawtop.core.model import Exchange, Gateway, Generation, Lock, LockKind, Problem, Session, Witness
+from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, LockKind, Problem, Session, Witness
 from clawtop.core.session.activity import (
     NOT_LOOKED,
     RUNNING,
@@ -18,6 +17,7 @@ from clawtop.core.session.activity import (
     trajectory_witnesses,
     turns_of,
 )
+from clawtop.core.session.turns import Told
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -35,10 +35,16 @@ MOST_TRANSCRIPTS = 100
 """How many transcripts, the most recent ones, are looked at for messages without an answer."""
 
 
-class SessionRows:
+NOTHING_TOLD = Told()
+
+
+class JsonSessions:
     """Reads each sessions.json once per change of it, trajectories and the ends of transcripts when they grow."""
 
+    counting = 0
+
     def __init__(self) -> None:
+        self._locked_throughout = False
         self._reads: dict[str, SessionsRead] = {}
         self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
@@ -48,9 +54,7 @@ class SessionRows:
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. A file that cannot be read keeps its last rows, with a warning that says why."""
-        if not storage_of(layout.generation).session_files:
-            self._reads = {}
-            return
+        self._locked_throughout = layout.storage.locked_throughout
         stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
         self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
         warnings += (read.problem for read in self._reads.values() if read.problem is not None)
@@ -71,19 +75,20 @@ class SessionRows:
 
     def judged(
         self,
-        generation: Generation | None,
         gateway: Gateway,
         locks: Iterable[Lock],
         now: int,
         command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
+        told: Callable[[Session], Told] = lambda _: NOTHING_TOLD,
     ) -> tuple[Session, ...]:
         """Every row with its `active`, and a row for each locked transcript that has no entry.
 
         Args:
             command_line: asked when a run may be one of the command line.
+            told: what records beside the files tell of a row.
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
-        scene = _Scene(gateway, now, storage_of(generation).locked_throughout, command_line)
+        scene = _Scene(gateway, now, self._locked_throughout, command_line, told)
         rows = [row for read in self._reads.values() for row in read.rows]
         looked = self._looked_at(rows, now)
         sessions: list[Session] = []
@@ -96,6 +101,14 @@ class SessionRows:
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
         return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
+
+    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:  # noqa: ARG002 - as every storage
+        """Files say nothing of lanes."""
+        return ()
+
+    def events(self) -> tuple[Event, ...]:
+        """Files tell of no events."""
+        return ()
 
     def _looked_at(self, rows: list[Session], now: int) -> set[int]:
         """The rows whose trajectories this read looks at: those of the last day, and some of the others."""
@@ -159,21 +172,28 @@ class _Scene:
     now: int
     locked_throughout: bool
     command_line: Callable[[], CommandLine]
+    records: Callable[[Session], Told]
 
     def told(self, row: Session, runs: tuple[TrajectoryRun, ...], lock: Lock | None) -> Session:
         """The row with its witnesses and the judgement over them."""
         asks = row.status == RUNNING or any(run.is_open for run in runs)
         others = self.command_line() if asks else NOT_LOOKED
         gateway, now = self.gateway, self.now
-        told: list[Witness] = trajectory_witnesses(runs, gateway, now, others, status=row.status)
+        recorded = self.records(row)
+        told: list[Witness] = [
+            *recorded.witnesses,
+            *trajectory_witnesses(runs, gateway, now, others, status=row.status),
+        ]
         status = status_witness(row, gateway, now, others)
         signs = [w.at for w in (*told, status) if w is not None and w.running is True and w.at is not None]
         held = lock_witness(lock, throughout=self.locked_throughout, now=now, last_sign=max(signs, default=None))
         witnesses = tuple(witness for witness in (held, *told, status) if witness is not None)
         found = judge(row, witnesses, gateway, others)
-        problems = (*row.problems, found.problem) if found.problem is not None else row.problems
+        problems = (*row.problems, *recorded.problems)
+        problems = (*problems, found.problem) if found.problem is not None else problems
         return replace(
             row,
+            waiters=recorded.waiters if found.active is not False else (),
             active=found.active,
             active_how=found.how,
             problems=problems,

@@ -1,0 +1,113 @@
+"""Where the two documents of an auth store stand in OpenClaw's databases, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from clawtop.core.model import Problem
+from clawtop.core.operations.edit import AuthState
+from clawtop.errors import OperationFailedError
+from clawtop.store.auth.json_edit import parse as parse_exactly
+from clawtop.store.auth.state import Documents
+from clawtop.store.json_text import UnreadableError
+from clawtop.store.sqlite.database import Database
+from clawtop.text import safe
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where one document stands: a row of a table."""
+
+    table: str
+    key_column: str
+    key: str
+    value_column: str
+    time_column: str
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({self.key_column, self.value_column, self.time_column})
+
+    @property
+    def select(self) -> str:
+        """Value and time of writing."""
+        return f"SELECT {self.value_column}, {self.time_column} FROM {self.table} WHERE {self.key_column}=?"  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The two documents of a store."""
+
+    credentials: Cell
+    state: Cell
+
+
+OWN_CELLS = Cells(
+    Cell("auth_profile_store", "store_key", "primary", "store_json", "updated_at"),
+    Cell("auth_profile_state", "state_key", "primary", "state_json", "updated_at"),
+)
+SHARED_CELLS = Cells(
+    Cell("config_machine_state", "state_key", "authProfiles.store", "value_json", "updated_at_ms"),
+    Cell("config_machine_state", "state_key", "authProfiles.state", "value_json", "updated_at_ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowStore:
+    """Two documents in one database. Reading raises UnreadableError where nothing else is said."""
+
+    database: Database
+    cells: Cells
+
+    @property
+    def file(self) -> str:
+        return str(self.database.path)
+
+    def content(self, cell: Cell) -> bytes | None:
+        """The exact bytes of a cell; None where there is no row."""
+        if not cell.columns <= self.database.columns(cell.table):
+            raise UnreadableError(Problem("missing-columns", self.file, f"has no table {cell.table} as it is known"))
+        rows = self.database.rows(cell.select, (cell.key,))
+        if not rows:
+            return None
+        value = rows[0][0]
+        return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+    def documents(self, credentials: bytes | None, state: bytes | None) -> Documents:
+        """Both documents, parsed for changing. Raises RefusedError."""
+        return Documents(
+            {} if credentials is None else parse_exactly(credentials, f"{self.file}:{self.cells.credentials.key}"),
+            None if state is None else parse_exactly(state, f"{self.file}:{self.cells.state.key}"),
+            self.file,
+            split=True,
+        )
+
+    def in_force(self) -> AuthState:
+        try:
+            return self.state_of(self.content(self.cells.credentials), self.content(self.cells.state))
+        except UnreadableError as error:
+            raise OperationFailedError(
+                f"{safe(self.file)} {error.problem.text}", unchanged="nothing was written"
+            ) from None
+
+    def state_of(self, credentials: bytes | None, state: bytes | None) -> AuthState:
+        """The values that two documents hold. Statistics may be of profiles that stand elsewhere."""
+        found = self.documents(credentials, state).in_force()
+        return replace(found, profiles=found.profiles | found.stats.keys())
+
+    def is_there(self) -> bool:
+        return self.database.is_there
+
+    def revision(self) -> Hashable:
+        """The state row's content and its time: other rows of the same database are written all the time."""
+        try:
+            cell = self.cells.state
+            rows = (
+                self.database.rows(cell.select, (cell.key,))
+                if cell.columns <= self.database.columns(cell.table)
+                else []
+            )
+        except UnreadableError:
+            return None
+        return rows[0] if rows else ()

@@ -1,0 +1,164 @@
+"""Changing the state document of one place in a database.
+
+What is written is worked out before the transaction and written only where the documents are still the same inside
+it, so that the write lock is held for two short statements however large the documents are. Only the difference is
+changed: every key that is not understood stays, every number keeps its digits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+from clawtop.core.operations.edit import AuthState
+from clawtop.errors import LockNotObtainedError, OperationFailedError
+from clawtop.store.auth.json_edit import dump_compact
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import Change, Landing, OnWritten, Updated, lost_or_landed
+from clawtop.store.auth.sqlite_rows import Cell, RowStore
+from clawtop.store.auth.state import is_empty
+from clawtop.store.json_text import UnreadableError
+from clawtop.store.sqlite.writing import BusyError, ReplacedError, transaction
+from clawtop.text import safe, shown
+
+LONGEST_WAIT_S = 2.0
+"""How long a change waits for another writer. OpenClaw's own writes take milliseconds; longer is stuck."""
+
+PAUSE_S = 0.01
+_TRIES = 20
+HOW = "one transaction"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The documents as they stand: their exact bytes, and when the state was written."""
+
+    credentials: bytes | None
+    state: bytes | None
+    written_at: int
+
+
+class SqliteUpdate:
+    """One change of one place (`clawtop.store.auth.port.PlaceUpdate`)."""
+
+    def __init__(self, place: RowStore, change: Change, machine: Machine, on_written: OnWritten) -> None:
+        self._place = place
+        self._change = change
+        self._clock = machine.clock
+        self._on_written = on_written
+        self._began = self._deadline = 0.0
+        self._tries = 0
+
+    def begin(self, wait: float) -> None:
+        self._began = self._clock.monotonic()
+        self._deadline = self._began + min(wait, LONGEST_WAIT_S)
+        self._tries = 0
+
+    def once(self) -> Updated | float:
+        try:
+            found = self._look()
+            before = self._place.state_of(found.credentials, found.state)
+            after = before.changed_by(self._change)
+            if after == before:
+                return self._updated(before, after, 0.0)
+            return self._write(found, before, after)
+        except BusyError:
+            return self._busy()
+        except ReplacedError:
+            raise OperationFailedError(
+                f"{safe(self._place.file)} was replaced in this moment", unchanged="nothing was written"
+            ) from None
+
+    def end(self) -> None:
+        """Nothing is prepared."""
+
+    def look_back(self, updated: Updated) -> Landing:
+        if not updated.changed:
+            return Landing.LANDED
+        try:
+            return lost_or_landed(updated, self._place.in_force())
+        except OperationFailedError:
+            return Landing.LANDED if self._place.is_there() else Landing.GONE
+
+    def _look(self) -> _Found:
+        """The documents as a reader sees them, outside any transaction."""
+        database, cells = self._place.database, self._place.cells
+        try:
+            rows = [database.rows(cell.select, (cell.key,)) for cell in (cells.credentials, cells.state)]
+        except UnreadableError as error:
+            if error.problem.code == "database-busy":
+                raise BusyError from None
+            raise OperationFailedError(
+                f"{safe(self._place.file)} {error.problem.text}", unchanged="nothing was written"
+            ) from None
+        return _found(rows[0], rows[1])
+
+    def _write(self, found: _Found, before: AuthState, after: AuthState) -> Updated | float:
+        document = self._place.documents(found.credentials, found.state).changed(before, after)
+        cells = self._place.cells
+        both = (cells.credentials, cells.state)
+        with transaction(self._place.database) as connection:
+            taken_at = self._clock.monotonic()
+            try:
+                rows = [connection.execute(cell.select, (cell.key,)).fetchall() for cell in both]
+                if _found(*rows) != found:
+                    return self._again()
+                now = max(self._clock.now_ms(), found.written_at)
+                _store(connection, cells.state, None if is_empty(document) else dump_compact(document), now)
+            except sqlite3.Error as error:
+                raise OperationFailedError(
+                    f"{safe(self._place.file)}: {shown(str(error), 160)}", unchanged="nothing was written"
+                ) from None
+        updated = self._updated(before, after, self._clock.monotonic() - taken_at)
+        self._on_written(updated)
+        return updated
+
+    def _updated(self, before: AuthState, after: AuthState, held: float) -> Updated:
+        waited = self._clock.monotonic() - self._began - held
+        return Updated(self._place.file, before, after, self._clock.now_ms(), waited, held, HOW, None)
+
+    def _again(self) -> float:
+        """Somebody wrote the same documents between our look and our transaction."""
+        self._tries += 1
+        if self._tries >= _TRIES:
+            raise OperationFailedError(
+                f"{safe(self._place.file)} keeps changing", unchanged="nothing was written", hint="try again"
+            )
+        return 0.0
+
+    def _busy(self) -> float:
+        if self._clock.monotonic() < self._deadline:
+            return PAUSE_S
+        waited = self._clock.monotonic() - self._began
+        holder = "another writer; SQLite does not tell which"
+        raise LockNotObtainedError(
+            f"{safe(self._place.file)} was not free within {waited:.1f} s: it is held by {holder}",
+            holder=holder,
+            hint="try again; a gateway, an openclaw command or a backup is writing",
+            unchanged="nothing was written",
+        )
+
+
+def _found(credentials: list[tuple[object, ...]], state: list[tuple[object, ...]]) -> _Found:
+    at = state[0][1] if state else 0
+    return _Found(_bytes(credentials), _bytes(state), at if isinstance(at, int) else 0)
+
+
+def _bytes(rows: list[tuple[object, ...]]) -> bytes | None:
+    if not rows:
+        return None
+    value = rows[0][0]
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+def _store(connection: sqlite3.Connection, cell: Cell, value: bytes | None, now: int) -> None:
+    """Set a cell; without a value its row goes, as OpenClaw lets empty ones go."""
+    if value is None:
+        connection.execute(f"DELETE FROM {cell.table} WHERE {cell.key_column}=?", (cell.key,))  # noqa: S608 - constants
+        return
+    connection.execute(
+        f"INSERT INTO {cell.table}({cell.key_column},{cell.value_column},{cell.time_column}) VALUES(?,?,?)"
+        f" ON CONFLICT({cell.key_column}) DO UPDATE SET {cell.value_column}=excluded.{cell.value_column},"
+        f"{cell.time_column}=excluded.{cell.time_column}",
+        (cell.key, value.decode("utf-8"), now),
+    )

@@ -1,0 +1,29 @@
+"""Whose a file is, and who we would have to be to write it."""
+
+from __future__ import annotations
+
+import pwd
+from pathlib import Path
+
+from clawtop.errors import RefusedError
+from clawtop.text import safe
+
+
+def check_owner(path: str, euid: int) -> None:
+    """Raise RefusedError, naming the user to become, when `path` belongs to somebody else."""
+    owner = Path(path).lstat().st_uid
+    if owner != euid:
+        name = user_name(owner)
+        raise RefusedError(
+            f"{safe(path)} belongs to {name}, and clawtop runs as {user_name(euid)}",
+            unchanged="nothing was written",
+            hint=f"run clawtop as {name}: a file that another user writes would change hands",
+        )
+
+
+def user_name(uid: int) -> str:
+    """Who that is, for people."""
+    try:
+        return safe(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return f"uid {uid}"

@@ -1,0 +1,21 @@
+"""Which session storage a state directory has: the one place that decides it."""
+
+from __future__ import annotations
+
+from clawtop.store.place.layout import Layout
+from clawtop.store.sessions.port import SessionBackend
+from clawtop.store.sessions.rows import JsonSessions
+from clawtop.store.sqlite.pool import Databases
+
+
+def session_backend(layout: Layout, databases: Databases) -> SessionBackend:
+    """The session storage of a located state directory; its databases are read through `databases`."""
+    if not layout.storage.session_files:
+        from clawtop.store.sessions.tables import TableSessions  # SQLite takes a while to load
+
+        return TableSessions(databases)
+    if layout.storage.auth_in_database:
+        from clawtop.store.sessions.records import FileSessionsWithTasks
+
+        return FileSessionsWithTasks(databases)
+    return JsonSessions()

@@ -1,0 +1,41 @@
+"""What a session storage has to offer: every session as a row, judged, with who has it and who waits for it.
+
+`clawtop.store.sessions.backends` chooses the storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from clawtop.core.model import Event, Gateway, LaneStats, Lock, Problem, Session
+from clawtop.core.session.activity import CommandLine
+from clawtop.store.place.layout import AgentPaths, Layout
+
+
+class SessionBackend(Protocol):
+    """The sessions of one state directory. Used by one thread; what it keeps is its own."""
+
+    def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
+        """Bring the rows up to date. What cannot be read keeps its last rows, with a warning that says why."""
+
+    def growing_files(self) -> list[str]:
+        """Files that grow while a run lives."""
+
+    def judged(
+        self, gateway: Gateway, locks: Iterable[Lock], now: int, command_line: Callable[[], CommandLine] = ...
+    ) -> tuple[Session, ...]:
+        """Every row with its witnesses, the judgement over them, and its waiters.
+
+        `command_line` is asked when a run may be one of the command line.
+        """
+
+    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
+        """What the records say of lanes, by judged rows; none where they say nothing."""
+
+    def events(self) -> tuple[Event, ...]:
+        """What was recorded since the last call, oldest first."""
+
+    @property
+    def counting(self) -> int:
+        """How many rows are shown without their details yet (pins, tokens); the next `load` goes on with them."""

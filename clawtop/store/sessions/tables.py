@@ -1,0 +1,324 @@
+"""Sessions as rows of each agent's database (2026.8 on).
+
+A row's `entry_json` is several kilobytes, of which a few fields matter, so the list comes from columns, and the fields
+from one background pass over what is not archived: some hundred rows with each look, running ones first. Afterwards
+only rows are read whose `updated_at` moved; a sum over the index tells when rows went that no such row tells of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
+from clawtop.core.session.activity import (
+    KNOWN_STATUSES,
+    NOT_LOOKED,
+    RUNNING,
+    CommandLine,
+    judge,
+    status_witness,
+)
+from clawtop.core.session.lanes import classify_session_key, session_lane
+from clawtop.core.session.turns import INTERRUPTED, Queued, Records, told_by_claims
+from clawtop.store.json_text import UnreadableError
+from clawtop.store.kept import Kept
+from clawtop.store.place.databases import AGENT_DATABASE
+from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.records import StateDatabase
+from clawtop.store.sqlite.database import Database, Row
+from clawtop.store.sqlite.pool import Databases
+from clawtop.store.sqlite.schema import Role
+from clawtop.store.wire import flag, mapping, milliseconds, session_entry, suspension, text
+
+DETAILS_AT_ONCE = 400
+"""Rows whose details one look reads: some 40 ms."""
+
+MAX_QUEUED = 20_000
+_CHUNK = 200
+_NODE = ("session_key", "current_session_id", "status", "updated_at", "entry_valid")
+_WINDOW = ("started_at", "ended_at", "model_provider", "model")
+_DETAILS = (
+    *("startedAt", "endedAt", "abortedLastRun", "modelProvider", "model", "providerOverride", "modelOverride"),
+    *("authProfileOverride", "authProfileOverrideSource", "totalTokens", "compactionCount"),
+    *("authProfileOverrideCompactionCount", "quotaSuspension", "sessionId"),
+)
+
+
+@dataclass(slots=True)
+class _Table:
+    """What was read of one agent's table.
+
+    Attributes:
+        nodes: session key -> its columns.
+        details: session key -> the fields of its entry; only those that were read.
+        wanted: keys whose details are still to be read, in the order in which they are.
+        newest: the largest `updated_at` seen.
+    """
+
+    version: Hashable = None
+    nodes: dict[str, Row] = field(default_factory=dict)
+    details: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    wanted: dict[str, None] = field(default_factory=dict)
+    newest: int = 0
+    inputs: Mapping[str, tuple[Queued, ...]] = field(default_factory=dict)
+    exchanges: dict[str, tuple[Exchange, ...]] = field(default_factory=dict)
+    rows: dict[str, Session] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+class TableSessions:
+    """`clawtop.store.sessions.port.SessionBackend` of generation D."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._state = StateDatabase(databases)
+        self._tables: dict[str, _Table] = {}
+        self._agents: dict[str, str] = {}
+        self._judged: Kept[tuple[str, str], Session] = Kept()
+
+    def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
+        self._state.load(layout, warnings)
+        places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
+        self._agents = {path: agent.id for path, agent in reversed(places.items())}
+        self._tables = {path: self._tables.get(path) or _Table() for path in self._agents}
+        left = DETAILS_AT_ONCE
+        for path, agent in reversed(places.items()):
+            table = self._tables[path]
+            database = self._databases.of(agent.agent_dir / AGENT_DATABASE, Role.AGENT)
+            try:
+                left -= _load(table, database, agent.id, left)
+                table.problem = None
+            except UnreadableError as error:
+                table.problem = error.problem
+            if table.problem is not None:
+                warnings.append(table.problem)
+
+    @property
+    def counting(self) -> int:
+        return sum(len(table.wanted) for table in self._tables.values())
+
+    def growing_files(self) -> list[str]:
+        return []
+
+    def judged(
+        self,
+        gateway: Gateway,
+        locks: Iterable[Lock],  # noqa: ARG002 - locks beside the old transcripts are leftovers
+        now: int,
+        command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
+    ) -> tuple[Session, ...]:
+        state = self._state.records
+        began = state.gateway_began(gateway)
+        found: list[Session] = []
+        for path, agent in self._agents.items():
+            table = self._tables[path]
+            for key, row in table.rows.items():
+                place = (agent, key)
+                claim, inputs = state.claims.get(place), table.inputs.get(key, ())
+                turns, exchanges = state.turns.get(place, ()), table.exchanges.get(key, ())
+                if claim is None and not inputs and row.active is False:
+                    found.append(replace(row, turns=turns, exchanges=exchanges) if turns or exchanges else row)
+                    continue
+                told = told_by_claims(row, Records(claim, inputs), gateway, began, now)
+                others = command_line() if row.status == RUNNING else NOT_LOOKED
+                status = status_witness(row, gateway, now, others)
+                witnesses = (*told.witnesses, *((status,) if status is not None else ()))
+                judged = judge(row, witnesses, gateway, others)
+                problems = (*row.problems, *told.problems)
+                interrupted = any(problem.code == INTERRUPTED for problem in problems)
+                if judged.problem is not None and not interrupted:
+                    problems = (*problems, judged.problem)
+                found.append(
+                    replace(
+                        row,
+                        active=judged.active,
+                        active_how=judged.how,
+                        problems=problems,
+                        witnesses=witnesses,
+                        waiters=told.waiters,
+                        turns=turns,
+                        exchanges=exchanges,
+                    )
+                )
+        return self._judged.kept(((row.agent, row.key), row) for row in found)
+
+    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
+        """The lanes of sessions that somebody has or waits for: one turn at a time each."""
+        return tuple(
+            LaneStats(
+                session_lane(row.key),
+                row.lane_class,
+                str(WitnessKind.CLAIM),
+                active=1 if row.active else 0,
+                limit=1,
+                queued=len(row.waiters),
+            )
+            for row in sessions
+            if row.active or row.waiters
+        )
+
+    def events(self) -> tuple[Event, ...]:
+        return self._state.events()
+
+
+def _load(table: _Table, database: Database, agent: str, details: int) -> int:
+    """Bring a table up to date; how many entries were read for their details."""
+    if not database.is_there:
+        for kept in (table.nodes, table.details, table.wanted, table.rows):
+            kept.clear()
+        table.version, table.inputs = None, {}
+        return 0
+    identity = database.identity()
+    version = database.version()
+    if version != table.version:
+        if not {*_NODE, "entry_json"} <= database.columns("session_nodes"):
+            words = f"has no table session_nodes as it is known (schema version {identity.user_version})"
+            raise UnreadableError(Problem("missing-columns", str(database.path), words))
+        _read_nodes(table, database)
+        table.inputs = _inputs(database)
+        table.version = version
+    return _read_details(table, database, agent, details)
+
+
+def _select(database: Database, where: str) -> str:
+    """The list from columns: the node, and the window that it is in now."""
+    windows = database.columns("session_windows")
+    joined = "session_id" in windows
+    columns = [f"n.{name}" for name in _NODE]
+    columns += [f"w.{name}" if joined and name in windows else "NULL" for name in _WINDOW]
+    archived = "n.archived_at IS NULL" if "archived_at" in database.columns("session_nodes") else "1"
+    join = " LEFT JOIN session_windows w ON w.session_id = n.current_session_id" if joined else ""
+    return f"SELECT {', '.join(columns)} FROM session_nodes n{join} WHERE {archived} AND {where}"  # noqa: S608
+
+
+def _read_nodes(table: _Table, database: Database) -> None:
+    """What changed; all of it where that does not add up."""
+    if table.nodes:
+        rows = database.rows(_select(database, "n.updated_at >= ?"), (table.newest,))
+        _take(table, rows)
+        if _sums(database) == (len(table.nodes), sum(milliseconds(row[3]) or 0 for row in table.nodes.values())):
+            return
+    rows = database.rows(_select(database, "1"))
+    keys = {row[0] for row in rows}
+    for gone in [key for key in table.nodes if key not in keys]:
+        del table.nodes[gone]
+        for kept in (table.details, table.wanted, table.rows):
+            kept.pop(gone, None)
+    _take(table, rows)
+
+
+def _sums(database: Database) -> tuple[int, int]:
+    archived = "archived_at IS NULL" if "archived_at" in database.columns("session_nodes") else "1"
+    ((count, total),) = database.rows(f"SELECT count(*), total(updated_at) FROM session_nodes WHERE {archived}")  # noqa: S608
+    return int(count), int(total)
+
+
+def _take(table: _Table, rows: Sequence[Row]) -> None:
+    fresh: list[Row] = []
+    for row in rows:
+        key = row[0]
+        if isinstance(key, str) and table.nodes.get(key) != row:
+            table.nodes[key] = row
+            fresh.append(row)
+    table.newest = max((milliseconds(row[3]) or 0 for row in table.nodes.values()), default=0)
+    # Running ones first, then the latest: that is what is looked at.
+    fresh.sort(key=lambda row: (row[2] != RUNNING, -(milliseconds(row[3]) or 0)))
+    for row in fresh:
+        table.wanted[row[0]] = None
+        table.rows.pop(row[0], None)
+
+
+def _read_details(table: _Table, database: Database, agent: str, most: int) -> int:
+    keys = list(table.wanted)[: max(0, most)]
+    paths = ", ".join(f"'$.{name}'" for name in _DETAILS)
+    for start in range(0, len(keys), _CHUNK):
+        chunk = keys[start : start + _CHUNK]
+        marks = ", ".join("?" * len(chunk))
+        rows = database.rows(
+            f"SELECT session_key, CASE WHEN json_valid(entry_json) THEN json_extract(entry_json, {paths}) END"  # noqa: S608
+            f" FROM session_nodes WHERE session_key IN ({marks})",
+            chunk,
+        )
+        for key, values in rows:
+            table.details[key] = _fields(values)
+            table.rows.pop(key, None)
+        for key in chunk:
+            table.wanted.pop(key, None)
+    for key, row in table.nodes.items():
+        if key not in table.rows:
+            table.rows[key] = _session(agent, f"{database.path}#{key}", row, table.details.get(key))
+    return len(keys)
+
+
+_BROKEN: Mapping[str, Any] = {"": None}
+"""The fields of an entry that is no JSON."""
+
+
+def _fields(values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, str):
+        return _BROKEN
+    try:
+        found = json.loads(values)
+    except (ValueError, RecursionError):
+        return _BROKEN
+    return dict(zip(_DETAILS, found, strict=False)) if isinstance(found, list) else _BROKEN
+
+
+def _inputs(database: Database) -> dict[str, tuple[Queued, ...]]:
+    """Inputs that no turn has taken, by session key."""
+    known = database.columns("session_pending_inputs")
+    if not {"session_key", "run_id", "accepted_at", "state"} <= known:
+        return {}
+    consumed = " AND consumed_event_id IS NULL" if "consumed_event_id" in known else ""
+    rows = database.rows(
+        f"SELECT session_key, run_id, accepted_at FROM session_pending_inputs WHERE state='queued'{consumed}"  # noqa: S608
+        " ORDER BY accepted_at LIMIT ?",
+        (MAX_QUEUED,),
+    )
+    found: dict[str, list[Queued]] = {}
+    for key, run, at in rows:
+        session_key, run_id, accepted = text(key), text(run), milliseconds(at)
+        if session_key is not None and accepted is not None:
+            found.setdefault(session_key, []).append(Queued(run_id or "", accepted))
+    return {key: tuple(items) for key, items in found.items()}
+
+
+def _session(agent: str, file: str, row: Row, details: Mapping[str, Any] | None) -> Session:
+    key, session_id, status, updated, valid, started, ended, provider, model = row
+    values, problems = session_entry(key, mapping(details or {}))
+    get = values.get
+    known = text(status)
+    found = list(problems)
+    if details is _BROKEN:
+        found.append(Problem("bad-session", key, "its entry is no JSON"))
+    elif valid not in (1, None):
+        found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
+    if known is not None and known not in KNOWN_STATUSES:
+        found.append(Problem("unknown-status", key, "its status is none that clawtop knows"))
+    settled = known in KNOWN_STATUSES and known != RUNNING
+    return Session(
+        agent=agent,
+        key=key,
+        session_id=text(session_id),
+        file=file,
+        status=known,
+        active=False if settled or known is None else None,
+        active_how=f"stored as {known}" if settled else "no turn of it ever began" if known is None else "",
+        problems=tuple(found),
+        updated_at=milliseconds(updated),
+        started_at=get("startedAt") or milliseconds(started),
+        ended_at=get("endedAt") if details else milliseconds(ended),
+        provider=get("modelProvider") or get("providerOverride") or text(provider),
+        model=get("model") or get("modelOverride") or text(model),
+        profile=get("authProfileOverride"),
+        profile_source=get("authProfileOverrideSource"),
+        compaction_count=get("compactionCount"),
+        profile_compaction_count=get("authProfileOverrideCompactionCount"),
+        lane_class=classify_session_key(key),
+        aborted_last_run=flag(get("abortedLastRun")),
+        suspension=suspension(get("quotaSuspension")),
+        total_tokens=get("totalTokens"),
+    )

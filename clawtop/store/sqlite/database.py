@@ -1,0 +1,375 @@
+"""One database of OpenClaw's, kept open for reading, beside a gateway that writes it.
+
+It is opened so that nothing appears or changes on the disk: read-only, with the shared memory file read-only too
+(`readonly_shm`); a cleanly closed database, which has no write-ahead log, as immutable for as long as it stays so; and
+where a log lies without its shared memory (a copy, a read-only mount) a private copy of both is read. No transaction
+stays open between two statements, so a reader never holds up a checkpoint.
+
+The files are never opened by anything else here: closing any descriptor of a database drops the locks that this
+process's SQLite has on it. A private copy is made only where no connection to the original exists.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote_from_bytes
+from weakref import WeakSet
+
+from clawtop.clock import Clock
+from clawtop.core.model import Problem
+from clawtop.store.json_text import MEGABYTE, UnreadableError
+from clawtop.store.sqlite.schema import Identity, Role
+from clawtop.text import shown
+
+Row = tuple[Any, ...]
+
+READ_BUSY_S = 0.25
+"""How long a read waits for a lock: in WAL only recovery after a crash ever makes it wait."""
+
+READ_SECONDS = 5.0
+"""A statement that takes longer is given up and named."""
+
+MAX_VALUE_BYTES = 64 * MEGABYTE
+MAX_COPIED_BYTES = 1024 * MEGABYTE
+_STEPS = 20_000
+"""Virtual machine steps between two looks at the clock."""
+
+
+class Stat(NamedTuple):
+    """A file as far as `stat` can tell."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+
+
+class Files(NamedTuple):
+    """A database's files: None where there is none."""
+
+    main: Stat | None
+    wal: Stat | None
+    shm: Stat | None
+
+    @property
+    def places(self) -> tuple[tuple[int, int] | None, ...]:
+        """Which files they are, whatever they hold."""
+        return tuple(None if item is None else (item.dev, item.ino) for item in (self.main, self.wal))
+
+
+def files_of(path: str) -> Files:
+    """The files of the database at `path` as they are now, links followed."""
+    return Files(_stat(path), _stat(f"{path}-wal"), _stat(f"{path}-shm"))
+
+
+def _stat(path: str) -> Stat | None:
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - twenty times a second
+    except (OSError, ValueError):
+        return None
+    return Stat(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
+_registry = threading.Lock()
+_guards: dict[str, threading.RLock] = {}  # real path -> held for each statement and each write; under _registry
+_known: defaultdict[str, WeakSet[Database]] = defaultdict(WeakSet)  # real path -> who reads it; each under its guard
+
+
+def _guard_of(real: str) -> threading.RLock:
+    with _registry:
+        return _guards.setdefault(real, threading.RLock())
+
+
+@contextmanager
+def no_readers(real: str) -> Iterator[None]:
+    """A context in which this process has no connection to the database at the real path `real`; readers wait.
+
+    SQLite shares what it knows of a file among all connections of a process: beside a reader that has the shared
+    memory read-only, no connection of the same process could write.
+    """
+    with _guard_of(real):
+        for database in tuple(_known[real]):
+            database.close()
+        yield
+
+
+class Database:
+    """One database. Safe to use from several threads, one statement at a time.
+
+    Every method that reads raises UnreadableError with the reason in words. `problem` is the last one.
+    """
+
+    def __init__(self, path: Path, role: Role, clock: Clock) -> None:
+        self.path = path
+        self.role = role
+        self._name = str(path)
+        self._real = os.path.realpath(path)
+        self._clock = clock
+        self._guard = _guard_of(self._real)
+        _known[self._real].add(self)
+        self._connection: sqlite3.Connection | None = None
+        self._follows_log = False
+        """Whether the connection sees what others write; else the files' stamps tell."""
+        self._counts_itself = False
+        """No writer lives, so each look rebuilds the log's index and counts as a change: stamps tell then."""
+        self._opened: Files | None = None
+        self._identity: Identity | None = None
+        self._columns: dict[str, frozenset[str]] = {}
+        self._deadline = 0.0
+
+    # --- state -------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a file, and it is not empty."""
+        found = _stat(self._name)
+        return found is not None and found.size > 0
+
+    def version(self) -> Hashable:
+        """Changes with every commit by anybody, and when the file is replaced. Cheap: some stats and one pragma."""
+        with self._guard:
+            files = files_of(self._name)
+            if self._connection is None or not self._is_current(files):
+                return files
+            if not self._follows_log or self._counts_itself:
+                return files[:2]
+            try:
+                return (files.places, self._data_version(self._connection))
+            except sqlite3.Error:
+                return files
+
+    def identity(self) -> Identity:
+        """What the database says of itself; checked before anything else is read."""
+        with self._guard:
+            self._ready()
+            assert self._identity is not None  # noqa: S101 - what being ready means
+            return self._identity
+
+    def columns(self, table: str) -> frozenset[str]:
+        """The columns of a table; none where there is no such table."""
+        with self._guard:
+            self._ready()
+            known = self._columns.get(table)
+            if known is None:
+                rows = self._rows("SELECT name FROM pragma_table_info(?)", (table,))
+                known = self._columns[table] = frozenset(str(row[0]) for row in rows)
+            return known
+
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows of one SELECT."""
+        with self._guard:
+            self._ready()
+            try:
+                rows = self._rows(statement, parameters)
+            except UnreadableError:
+                if self._follows_log or files_of(self._name) == self._opened:
+                    raise
+            else:
+                if self._follows_log or files_of(self._name) == self._opened:
+                    return rows
+            # What was immutable or copied has moved on while it was read.
+            self._ready()
+            return self._rows(statement, parameters)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        with self._guard:
+            connection, self._connection = self._connection, None
+            self._identity = None
+            self._columns.clear()
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
+
+    # --- opening -----------------------------------------------------------------------------------------------------
+
+    def _is_current(self, files: Files) -> bool:
+        if self._opened is None:
+            return False
+        return files.places == self._opened.places if self._follows_log else files == self._opened
+
+    def _ready(self) -> None:
+        files = files_of(self._name)
+        if self._connection is not None and self._is_current(files):
+            return
+        self.close()
+        self._check_file(files)
+        self._opened = files
+        try:
+            self._connection = self._connected(files)
+            self._identity = self._identified()
+        except sqlite3.Error as error:
+            self.close()
+            raise UnreadableError(self._problem(error)) from None
+        except UnreadableError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            reason = error.strerror or type(error).__name__
+            raise UnreadableError(Problem("unreadable", self._name, f"cannot be copied ({reason})")) from None
+
+    def _check_file(self, files: Files) -> None:
+        if files.main is None:
+            raise UnreadableError(_absence(self._name))
+        try:
+            facts, link = os.stat(self._name), os.lstat(self._name)  # noqa: PTH116 - as above
+        except OSError as error:
+            raise UnreadableError(Problem("unreadable", self._name, f"cannot be read ({error.strerror})")) from None
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnreadableError(Problem("not-a-file", self._name, "is not a regular file"))
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid(), facts.st_uid}:
+            raise UnreadableError(
+                Problem("foreign-link", self._name, "is a link that another user made to somebody else's file")
+            )
+        if facts.st_size == 0 and not (files.wal is not None and files.wal.size):
+            raise UnreadableError(Problem("empty", self._name, "is empty: no database was ever written to it"))
+
+    def _connected(self, files: Files) -> sqlite3.Connection:
+        self._follows_log = False
+        if files.wal is None or (files.wal.size == 0 and files.shm is None):
+            return self._open(self._real, "mode=ro&immutable=1")
+        if files.shm is not None:
+            try:
+                connection = self._open(self._real, "mode=ro&readonly_shm=1")
+            except sqlite3.OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_CANTOPEN:
+                    raise
+            else:
+                self._follows_log = True
+                before = self._data_version(connection)
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+                self._counts_itself = self._data_version(connection) != before and files_of(self._name) == files
+                return connection
+        return self._copied(files)
+
+    @staticmethod
+    def _data_version(connection: sqlite3.Connection) -> int:
+        ((found,),) = connection.execute("PRAGMA data_version").fetchall()
+        return int(found)
+
+    def _open(self, path: str, how: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote_from_bytes(os.fsencode(path))}?{how}",
+            uri=True,
+            timeout=READ_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
+        )
+        try:
+            connection.text_factory = exact_text
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+            connection.set_progress_handler(self._is_overdue, _STEPS)
+            self._deadline = self._clock.monotonic() + READ_SECONDS
+            connection.execute("PRAGMA query_only=1")
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _copied(self, files: Files) -> sqlite3.Connection:
+        """A connection to a private copy, of which no name is left behind."""
+        total = sum(item.size for item in (files.main, files.wal) if item is not None)
+        if total > MAX_COPIED_BYTES:
+            raise UnreadableError(
+                Problem("too-large", self._name, "needs a private copy to be read, and is too large for one")
+            )
+        directory = tempfile.mkdtemp(prefix="clawtop-")
+        try:
+            copy = f"{directory}/copy.sqlite"
+            shutil.copyfile(self._real, copy)
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{self._real}-wal", f"{copy}-wal")
+            return self._open(copy, "mode=rw")
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _identified(self) -> Identity:
+        ((user_version,),) = self._rows("PRAGMA user_version")
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name='schema_meta'"):
+            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
+        known = {str(row[0]) for row in self._rows("SELECT name FROM pragma_table_info('schema_meta')")}
+        wanted = [name if name in known else "NULL" for name in ("role", "agent_id", "app_version")]
+        rows = (
+            self._rows(f"SELECT meta_key, {', '.join(wanted)} FROM schema_meta LIMIT 100")  # noqa: S608 - names above
+            if {"role", "meta_key"} <= known
+            else []
+        )
+        said = {row[0]: tuple(item if isinstance(item, str) else None for item in row[1:]) for row in rows}
+        if "primary" not in said:
+            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
+        role, agent_id, app_version = said["primary"]
+        if app_version is None:
+            # 2026.6 and 2026.7 note their version with what they migrated at their start, in its first line.
+            app_version = (said.get("startup-migrations", (None,) * 3)[2] or "").partition("\n")[0] or None
+        if role != self.role.value:
+            what = f"is OpenClaw's, but of another kind ({shown(role or 'none', 20)} instead of {self.role.value})"
+            raise UnreadableError(Problem("foreign-database", self._name, what))
+        found = Identity(self.role, user_version if isinstance(user_version, int) else 0, agent_id, app_version)
+        if found.why_not_read:
+            raise UnreadableError(Problem("unreleased-schema", self._name, found.why_not_read))
+        return found
+
+    # --- statements --------------------------------------------------------------------------------------------------
+
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        assert self._connection is not None  # noqa: S101 - callers are ready
+        self._deadline = self._clock.monotonic() + READ_SECONDS
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise UnreadableError(self._problem(error)) from None
+
+    def _is_overdue(self) -> bool:
+        return self._clock.monotonic() > self._deadline
+
+    def _problem(self, error: sqlite3.Error) -> Problem:
+        code, words = _WORDS.get(_code(error) & 0xFF, ("unreadable", ""))
+        return Problem(code, self._name, words or f"cannot be read ({shown(str(error), 120)})")
+
+
+_WORDS: dict[int, tuple[str, str]] = {
+    sqlite3.SQLITE_BUSY: ("database-busy", "is locked by a writer; read again later"),
+    sqlite3.SQLITE_LOCKED: ("database-busy", "is locked by a writer; read again later"),
+    sqlite3.SQLITE_PROTOCOL: ("database-busy", "is locked by a writer; read again later"),
+    sqlite3.SQLITE_NOTADB: ("not-a-database", "is not a database"),
+    sqlite3.SQLITE_CORRUPT: ("corrupt", "is damaged: run openclaw doctor, and keep a copy of the file"),
+    sqlite3.SQLITE_INTERRUPT: ("too-slow", f"did not answer within {READ_SECONDS:.0f} s"),
+    sqlite3.SQLITE_PERM: ("no-permission", "may not be read by this user"),
+    sqlite3.SQLITE_CANTOPEN: ("unreadable", "cannot be opened by this user"),
+    sqlite3.SQLITE_READONLY: ("database-busy", "waits for its gateway to recover it"),
+    sqlite3.SQLITE_IOERR: ("unreadable", "cannot be read: the disk failed, or is a network mount"),
+    sqlite3.SQLITE_TOOBIG: ("too-large", f"holds a value of more than {MAX_VALUE_BYTES // MEGABYTE} MB"),
+}
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's extended result code; 1 where there is none."""
+    return getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR
+
+
+def exact_text(value: bytes) -> str:
+    """What stands in a cell, exactly: what is no UTF-8 comes through as lone surrogates."""
+    return value.decode("utf-8", "surrogateescape")
+
+
+def _absence(name: str) -> Problem:
+    try:
+        os.lstat(name)
+    except PermissionError:
+        return Problem("no-permission", name, "may not be read by this user")
+    except OSError:
+        return Problem("missing", name, "is not there")
+    return Problem("unreadable", name, "is a link that leads nowhere")

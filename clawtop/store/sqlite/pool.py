@@ -1,0 +1,47 @@
+"""The databases of one state directory, each opened once. SQLite itself is loaded with the first of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawtop.clock import Clock
+from clawtop.store.sqlite.schema import Role
+
+if TYPE_CHECKING:
+    from clawtop.store.sqlite.database import Database
+
+
+class Databases:
+    """The open databases of one state directory, each once."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._open: dict[tuple[str, Role], Database] = {}
+
+    def of(self, path: Path, role: Role) -> Database:
+        """The database at `path`; it need not exist."""
+        with self._guard:
+            known = self._open.get((str(path), role))
+            if known is None:
+                from clawtop.store.sqlite.database import Database
+
+                known = self._open[(str(path), role)] = Database(path, role, self._clock)
+            return known
+
+    def versions(self) -> tuple[Hashable, ...]:
+        """The versions of all that were asked for: different after any commit in one of them."""
+        with self._guard:
+            known = tuple(self._open.values())
+        return tuple(database.version() for database in known)
+
+    def close(self) -> None:
+        """Close all of them."""
+        with self._guard:
+            known = tuple(self._open.values())
+            self._open.clear()
+        for database in known:
+            database.close()

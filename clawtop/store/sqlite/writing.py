@@ -1,0 +1,135 @@
+"""One short write to one of OpenClaw's databases, beside a gateway that has it open.
+
+`BEGIN IMMEDIATE` takes the only write lock there is, for milliseconds: a gateway of 2026.6 waits for it with all its
+work. A database is never created, its journal mode and its files are never touched, and what was replaced or is of an
+unknown schema is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.store.json_text import UnreadableError
+from clawtop.store.owners import check_owner
+from clawtop.store.sqlite.database import MAX_VALUE_BYTES, Database, exact_text, no_readers
+from clawtop.text import safe, shown
+
+NOTHING = "nothing was written"
+STEP_S = 0.05
+"""How long one try waits for the write lock. In between, readers of this process and the loop go on."""
+
+
+class BusyError(Exception):
+    """Somebody else is writing; SQLite does not tell who."""
+
+
+class ReplacedError(Exception):
+    """Another file stands there now."""
+
+
+def check_writable(database: Database, state_dir: Path, euid: int) -> None:
+    """Raise RefusedError with the reason when a database may not be written by us. Touches nothing."""
+    path = str(database.path)
+    try:
+        link = os.lstat(path)
+        real = os.path.realpath(path)
+        facts = os.lstat(real)
+    except OSError:
+        raise RefusedError(
+            f"{safe(path)} is not there", unchanged=f"{NOTHING}, and clawtop does not create it"
+        ) from None
+    inside = Path(real).is_relative_to(os.path.realpath(state_dir))
+    if stat.S_ISLNK(link.st_mode) and not inside:
+        raise RefusedError(f"{safe(path)} is a link out of the state directory, to {safe(real)}", unchanged=NOTHING)
+    if not stat.S_ISREG(facts.st_mode):
+        raise RefusedError(f"{safe(path)} is not a regular file", unchanged=NOTHING)
+    for place in (real, os.path.dirname(real), f"{real}-wal", f"{real}-shm"):  # noqa: PTH120 - exact text
+        with contextlib.suppress(FileNotFoundError):
+            check_owner(place, euid)
+    try:
+        why_not = database.identity().why_not_writable
+    except UnreadableError as error:
+        raise RefusedError(f"{safe(path)} {error.problem.text}", unchanged=NOTHING) from None
+    if why_not:
+        raise RefusedError(
+            f"{safe(path)}: {why_not}", unchanged=NOTHING, hint="use OpenClaw's own commands, or a newer clawtop"
+        )
+
+
+@contextlib.contextmanager
+def transaction(database: Database) -> Iterator[sqlite3.Connection]:
+    """A connection inside `BEGIN IMMEDIATE`; committed at the end, rolled back on an exception.
+
+    Raises:
+        BusyError: somebody else writes. ReplacedError: the file is not the one that was looked at.
+        OperationFailedError: the disk refused, or the file is gone; nothing was changed.
+    """
+    path = os.path.realpath(database.path)
+    with no_readers(path):
+        connection = _opened(path)
+        try:
+            before = _identity(path)
+            _execute(connection, "BEGIN IMMEDIATE", path)
+            try:
+                if _identity(path) != before or before is None:
+                    raise ReplacedError
+                yield connection
+                _execute(connection, "COMMIT", path)
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+def _opened(path: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote_from_bytes(os.fsencode(path))}?mode=rw", uri=True, timeout=STEP_S, isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise _failed(path, error) from None
+    connection.text_factory = exact_text
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=0", "trusted_schema=0"):
+        _execute(connection, f"PRAGMA {pragma}", path)
+    return connection
+
+
+def _execute(connection: sqlite3.Connection, statement: str, path: str) -> None:
+    try:
+        connection.execute(statement)
+    except sqlite3.Error as error:
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            raise BusyError from None
+        raise _failed(path, error) from None
+
+
+def _failed(path: str, error: sqlite3.Error) -> OperationFailedError:
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    hint = {
+        sqlite3.SQLITE_FULL: "the disk is full; make room first",
+        sqlite3.SQLITE_READONLY: "the file system or the file is read-only",
+        sqlite3.SQLITE_CANTOPEN: "it vanished, or this user may not write there",
+    }.get(code, "")
+    return OperationFailedError(
+        f"{safe(path)}: {shown(str(error), 160)}", unchanged=f"{safe(path)} was not changed", hint=hint
+    )
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        facts = os.lstat(path)
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino)
