@@ -68,6 +68,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
                       process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
     drain/            drainer, scene, processes: freeing one, stage by stage; recovery: of a stuck one, sends nothing
+    library           for other programs: what `from clawtop.engine import ...` gives
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
         remote: operations on a host, pinned and found again
@@ -98,7 +99,7 @@ ui/    Textual and what it draws with
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
        completion, man and README come from the one parser; config shows and saves settings; process, output, ending:
        signals, limits, standard streams
-docs/  pages that comments cite: invariants, formats, decisions, changelog
+docs/  pages that comments cite: invariants, formats, decisions; library: the engine in other programs; changelog
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from
 """

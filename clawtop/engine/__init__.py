@@ -1,1 +1,49 @@
-"""asyncio: owns every task, and is the only writer of OpenClaw's store. No terminal library."""
+"""asyncio: owns every task, and is the only writer of OpenClaw's store. No terminal library.
+
+What a program of yours needs is here by name, and loaded when it is first asked for; docs/library.md has an example:
+
+    Driver, EngineSettings, OnContention        drive a session: rotation, marks, model fallback
+    Answer, ReplyText, ReplyDiscarded, Phase    what a run gives
+    read_state, watch_state                     the state directory as frozen snapshots
+    open_operations, Request                    carry out plans of `clawtop.core.operations.plan`
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clawtop.core.session.admission import OnContention
+    from clawtop.engine.drive.driver import Answer, Driver, EngineSettings, Phase, ReplyDiscarded, ReplyText
+    from clawtop.engine.library import open_operations, read_state, watch_state
+    from clawtop.engine.operations.execute import Request
+
+__all__ = [
+    "Answer",
+    "Driver",
+    "EngineSettings",
+    "OnContention",
+    "Phase",
+    "ReplyDiscarded",
+    "ReplyText",
+    "Request",
+    "open_operations",
+    "read_state",
+    "watch_state",
+]
+
+_DRIVER = "clawtop.engine.drive.driver"
+_HOMES = {
+    "OnContention": "clawtop.core.session.admission",
+    "Request": "clawtop.engine.operations.execute",
+    **dict.fromkeys(("open_operations", "read_state", "watch_state"), "clawtop.engine.library"),
+    **dict.fromkeys(("Answer", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"), _DRIVER),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)
