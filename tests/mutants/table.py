@@ -54,8 +54,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a run waits for its mark",
-        "self._desk.mark(self._turn, profile, self._model, marked)",
-        "self._desk.mark(self._turn, profile, self._model, marked); await self._desk.marks.drained()",
+        "self._desk.mark(self._turn, profile, self._model, None)",
+        "self._desk.mark(self._turn, profile, self._model, None); await self._desk.marks.drained()",
         ("tests/engine/test_driver.py::test_a_run_ends_while_its_marks_cannot_land",),
     ),
     Mutant(
@@ -75,8 +75,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- coordination is no model failure; a timeout ends the run ----------------------------------------------------
     Mutant(
         "a coordination error walks the chain of models",
-        "        FailureKind.COORDINATION,\n        FailureKind.CONTEXT_OVERFLOW,\n",
-        "        FailureKind.CONTEXT_OVERFLOW,\n",
+        "        FailureKind.USER_ABORT,\n        FailureKind.COORDINATION,\n",
+        "        FailureKind.USER_ABORT,\n",
         ("tests/core/test_fallback.py::test_a_coordination_error_on_the_second_candidate_keeps_the_record_as_it_was",),
     ),
     Mutant(
