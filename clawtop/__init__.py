@@ -79,7 +79,8 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     line, columns     what everything is made of; humanize, words, ordering
     facts             what rows have in common: provider_facts
     rows              the overview's tables: profile_columns, session_columns, lock_columns, warning_columns
-    headline, footer  first line, headline, footer, help; keymap (README's list), replay_words
+    headline, footer  first line, headline, footer, help; tabs (names of screens); keymap (README's list),
+                      replay_words
     detail            of a row: fact_lines, incident_detail
     incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
     fleet             fleet_rows
@@ -94,7 +95,7 @@ ui/    Textual and what it draws with
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
     screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,
-                      drain, recover, drive, leave; reading: pages, run
+                      bulk, drain, recover, drive, leave; reading: pages, run
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
        completion, man and README come from the one parser; config shows and saves settings; process, output, ending:

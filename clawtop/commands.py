@@ -64,6 +64,8 @@ class Context:
     busy: str | None = None
     replaying: bool = False
     view: str = ""
+    marked: frozenset[TargetKind] = frozenset()
+    """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
 
 
 class Group(StrEnum):
@@ -89,6 +91,7 @@ class Command:
         id: stable kebab-case name; the Textual action and the palette use it.
         keys: keys in Textual's notation, the first one is shown.
         targets: kinds of row it acts on; empty: the whole screen.
+        views: views on which it means something; empty: all of them.
         dangerous: changes someone else's state: needs ARMED, a preview and a confirmation.
         footer: shown in the footer line.
         verb: the shell verb that does the same, if any.
@@ -102,6 +105,7 @@ class Command:
     group: Group
     keys: tuple[str, ...] = ()
     targets: frozenset[TargetKind] = frozenset()
+    views: tuple[str, ...] = ()
     dangerous: bool = False
     footer: bool = False
     verb: str | None = None
@@ -153,14 +157,6 @@ def _not_replaying(context: Context) -> str | None:
     return "a recording is being replayed" if context.replaying else None
 
 
-def _not_overview(context: Context) -> str | None:
-    return "this is the overview" if context.view == "overview" else None
-
-
-def _timeline(context: Context) -> str | None:
-    return None if context.view == "timeline" else f"press {key_label(command('timeline').keys[0])} first: the timeline"
-
-
 def _replaying(context: Context) -> str | None:
     return None if context.replaying else "this is live; it steers what clawtop replay plays"
 
@@ -207,7 +203,6 @@ COMMANDS: tuple[Command, ...] = (
         "Who waits for whom, since when, and the key that ends it. Opens by itself when something is blocked.",
         Group.INCIDENT,
         ("2",),
-        footer=True,
     ),
     Command("lanes", "Lanes", "Load and waits of each lane, collisions and takeovers.", Group.INCIDENT, ("3",)),
     Command("timeline", "Timeline", "How it came to this, the newest first.", Group.INCIDENT, ("4",)),
@@ -215,35 +210,41 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "jump",
         "Jump",
-        "To the row of the overview that this is about; in the tree to the cause of this chain first.",
+        "Go to the row of the overview that this is about; in the tree to the cause of this chain first.",
         Group.INCIDENT,
         ("o",),
         _ROW,
-        check=_not_overview,
+        views=("tree", "lanes", "timeline", "forecast"),
+        footer=True,
     ),
     Command(
         "only",
-        "Only this",
-        "Timeline: only what concerns this entry's profile; again: its session, its lane, everything.",
+        "Events",
+        "Show only the events of this row; in the timeline narrow further: its profile, session, lane, all again.",
         Group.INCIDENT,
         ("f",),
-        check=_timeline,
+        frozenset(
+            {TargetKind.PROFILE, TargetKind.SESSION, TargetKind.LOCK, TargetKind.RUN, TargetKind.LANE, TargetKind.EVENT}
+        ),
+        footer=True,
     ),
     Command(
         "kinds",
         "Kinds",
-        "Timeline: only the next group of kinds, such as contention.",
+        "Show only the next group of kinds, such as contention; after the last, all.",
         Group.INCIDENT,
         ("v",),
-        check=_timeline,
+        views=("timeline",),
+        footer=True,
     ),
     Command(
         "background",
-        "Background",
-        "Timeline: show or leave out what happens all the time.",
+        "Routine",
+        "Show or hide routine events.",
         Group.INCIDENT,
         ("B",),
-        check=_timeline,
+        views=("timeline",),
+        footer=True,
     ),
     Command(
         "bundle",
@@ -265,12 +266,32 @@ COMMANDS: tuple[Command, ...] = (
         check=_not_replaying,
     ),
     Command("warnings", "Warnings", "Everything that is wrong and has a name.", Group.LOOK, ("w",)),
-    Command("detail", "Detail", "Open the whole detail of this row.", Group.LOOK, ("enter",), _ROW),
+    Command("detail", "Detail", "Open everything known about this row.", Group.LOOK, ("enter",), _ROW, footer=True),
     Command(
-        "filter", "Filter", "Show only rows that contain a text; Escape clears it.", Group.LOOK, ("slash",), footer=True
+        "filter",
+        "Filter",
+        "Show only rows that contain a text, in what they show or in their ids; Escape clears it.",
+        Group.LOOK,
+        ("slash",),
+        footer=True,
     ),
     Command(
-        "sort", "Sort", "Sort this table by the next column; again after the last: natural order.", Group.LOOK, ("s",)
+        "sort",
+        "Sort",
+        "Sort this table by the next column; after the last: its own order. A click on a heading does the same.",
+        Group.LOOK,
+        ("s",),
+    ),
+    Command("sort-reverse", "Reverse", "Sort the other way round.", Group.LOOK, ("S",)),
+    Command(
+        "mark",
+        "Mark",
+        "Mark this row, or unmark it: unlock and clear then act on all marked rows, with one preview.",
+        Group.LOOK,
+        ("space",),
+        frozenset({TargetKind.PROFILE, TargetKind.LOCK}),
+        views=("overview",),
+        footer=True,
     ),
     Command("pause", "Pause", "Freeze the screen; the state is still read.", Group.LOOK, ("p",), footer=True),
     Command("refresh", "Read now", "Read the whole state directory now.", Group.LOOK, ("f5",)),
@@ -283,7 +304,7 @@ COMMANDS: tuple[Command, ...] = (
         _ROW,
     ),
     Command("theme", "Theme", "Next colour theme.", Group.LOOK, ("t",)),
-    Command("palette", "Palette", "Find any command by name.", Group.LOOK, ("ctrl+p",)),
+    Command("palette", "Palette", "Find any command by name.", Group.LOOK, ("colon", "ctrl+p"), footer=True),
     Command("help", "Help", "Every key and what it does.", Group.LOOK, ("question_mark",), footer=True),
     Command("up", "Up", "One row up.", Group.MOVE, ("k", "up")),
     Command("down", "Down", "One row down.", Group.MOVE, ("j", "down")),
@@ -291,13 +312,23 @@ COMMANDS: tuple[Command, ...] = (
     Command("page-down", "Page down", "One page down.", Group.MOVE, ("pagedown", "ctrl+f")),
     Command("first", "First row", "To the first row.", Group.MOVE, ("g", "home")),
     Command("last", "Last row", "To the last row.", Group.MOVE, ("G", "end")),
-    Command("zoom", "Zoom", "Give this table the whole height; again: share it.", Group.LOOK, ("plus",)),
+    Command(
+        "zoom", "Zoom", "Give this table the whole height; again: share it.", Group.LOOK, ("plus",), views=("overview",)
+    ),
     Command("next-pane", "Next pane", "Move to the next table.", Group.MOVE, ("tab",)),
     Command("previous-pane", "Previous pane", "Move to the table before.", Group.MOVE, ("shift+tab",)),
-    Command("quit", "Quit", "Leave; in a dialog or detail: close it.", Group.MOVE, ("q",), footer=True),
+    Command(
+        "back",
+        "Back",
+        "Go back one step: clear the filter, the marks, the zoom; then leave this screen for the overview.",
+        Group.MOVE,
+        ("escape",),
+        footer=True,
+    ),
+    Command("quit", "Quit", "Leave the dashboard; from another screen: go back.", Group.MOVE, ("q",), footer=True),
     Command(
         "arm",
-        "Arm / disarm",
+        "Arm",
         "Allow operations for some minutes; again: back to read-only.",
         Group.OPERATE,
         ("a",),
@@ -587,6 +618,13 @@ COMMANDS: tuple[Command, ...] = (
 """Every command, in the order in which help lists them."""
 
 
+MOST_KINDS = 3
+"""Kinds of row that a refusal names."""
+
+IN_BULK = frozenset({"clear", "unlock"})
+"""Commands that act on all marked rows at once."""
+
+
 def command(command_id: str) -> Command:
     """The command with this id. Raises KeyError."""
     return _BY_ID[command_id]
@@ -603,11 +641,15 @@ def verbs() -> tuple[Command, ...]:
 
 def why_not(item: Command, context: Context) -> str | None:
     """Why `item` cannot run now, as a sentence fragment for a person; None when it can."""
-    if item.targets and (context.target is None or context.target.kind not in item.targets):
-        kinds = " or ".join(sorted(f"a {kind}" for kind in item.targets)) if item.targets != _ROW else "a row"
-        return f"move to {kinds} first"
+    if item.views and context.view not in item.views:
+        return f"it belongs to {_places(item.views)}"
+    in_bulk = bool(context.marked & item.targets) and item.id in IN_BULK
+    if not in_bulk and item.targets and (context.target is None or context.target.kind not in item.targets):
+        kinds = sorted(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in item.targets)
+        return f"move to {' or '.join(kinds) if len(kinds) <= MOST_KINDS else 'another row'} first"
     if item.dangerous:
-        refusal = _not_replaying(context) or (item.check(context) if item.check else None)
+        checked = item.check(context) if item.check and not in_bulk else None
+        refusal = _not_replaying(context) or checked
         if refusal:
             return refusal
         if context.busy:
@@ -618,7 +660,21 @@ def why_not(item: Command, context: Context) -> str | None:
     return item.check(context) if item.check else None
 
 
+def _places(views: tuple[str, ...]) -> str:
+    """`the timeline (4)`."""
+    return " or ".join(f"the {view} ({key_label(command(view).keys[0])})" for view in views)
+
+
+def meant(command_id: str, *, replaying: bool) -> Command:
+    """The command that a key stands for: in a replay, one that steers it comes first."""
+    item = command(command_id)
+    keys = set(item.keys)
+    steering = (each for each in COMMANDS if each.group is Group.REPLAY and keys & set(each.keys))
+    return next(steering, item) if replaying else item
+
+
 _KEY_LABELS = {
+    "colon": ":",
     "question_mark": "?",
     "slash": "/",
     "enter": "⏎",

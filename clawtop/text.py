@@ -175,3 +175,27 @@ def elided(text: str, width: int) -> str:
     if cells(text) <= width:
         return text
     return headed(text, width - 1) + ELLIPSIS if width > 0 else ""
+
+
+def tailed(text: str, width: int) -> str:
+    """As much of the end as fits into `width` cells."""
+    if len(text) <= width and text.isascii():
+        return text
+    room = width
+    out: list[str] = []
+    for cluster in reversed(list(clusters(text))):
+        room -= cells(cluster)
+        if room < 0:
+            break
+        out.append(cluster)
+    return "".join(reversed(out))
+
+
+def elided_middle(text: str, width: int) -> str:
+    """`text` cut to `width` cells in its middle: of ids that begin alike, the end tells them apart."""
+    if cells(text) <= width:
+        return text
+    if width <= 0:
+        return ""
+    head = (width - 1) // 3
+    return headed(text, head) + ELLIPSIS + tailed(text, width - 1 - head)

@@ -17,6 +17,7 @@ from clawtop.commands import (
     TargetKind,
     command,
     key_label,
+    meant,
     verbs,
     why_not,
 )
@@ -38,8 +39,13 @@ def test_ids_are_unique_and_kebab_case() -> None:
 
 
 def test_no_key_means_two_things() -> None:
-    keys = Counter(key for item in COMMANDS for key in item.keys)
-    assert [key for key, count in keys.items() if count > 1] == []
+    """Outside of a replay; there, what steers it comes first."""
+    for replay in (True, False):
+        keys = Counter(key for item in COMMANDS for key in item.keys if (item.group is Group.REPLAY) == replay)
+        assert [key for key, count in keys.items() if count > 1] == []
+    assert meant("mark", replaying=True).id == "replay-play"
+    assert meant("mark", replaying=False).id == "mark"
+    assert meant("help", replaying=True).id == "help"
 
 
 def test_every_key_reads_well() -> None:
@@ -100,11 +106,12 @@ def test_a_replay_is_steered_only_in_a_replay() -> None:
 
 
 def test_what_narrows_the_timeline_says_where_it_belongs() -> None:
-    for name in ("only", "kinds", "background"):
-        assert why_not(command(name), Context(INCIDENT, view="overview")) == "press 4 first: the timeline"
+    for name in ("kinds", "background"):
+        assert why_not(command(name), Context(INCIDENT, view="overview")) == "it belongs to the timeline (4)"
         assert why_not(command(name), Context(INCIDENT, view="timeline")) is None
     row = Target(TargetKind.PROFILE, "x", "main")
-    assert why_not(command("jump"), Context(INCIDENT, row, view="overview")) == "this is the overview"
+    assert why_not(command("only"), Context(INCIDENT, row, view="overview")) is None
+    assert "it belongs to the tree (2)" in str(why_not(command("jump"), Context(INCIDENT, row, view="overview")))
     assert why_not(command("jump"), Context(INCIDENT, row, view="tree")) is None
 
 

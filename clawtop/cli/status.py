@@ -25,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     parser.add_argument(
+        "-o",
+        "--output",
+        choices=("fit", "wide"),
+        help="fit: as wide as the terminal; wide: every column and id in full (default without a terminal)",
+    )
+    parser.add_argument(
         "--check", action="store_true", help="exit 0 all well, 1 attention, 2 nothing usable, 3 cannot read"
     )
     parser.add_argument("--watch", action="store_true", help="print again at every change, until interrupted")
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_plain(args: argparse.Namespace) -> int:
     """The status as text, for a dashboard without a terminal."""
-    return run(argparse.Namespace(**{**vars(args), "json": False, "check": False, "watch": False}))
+    return run(argparse.Namespace(**{**vars(args), "json": False, "check": False, "watch": False, "output": None}))
 
 
 def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
@@ -58,7 +64,8 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
         from clawtop.view.plain import plain_lines
 
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
-        lines = plain_lines(snapshot, judged_at(snapshot), width)
+        wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
+        lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide)
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
     sys.stdout.flush()

@@ -53,7 +53,7 @@ class ClawtopApp(SurvivingApp, App[None]):
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")
     TITLE = "clawtop"
-    COMMAND_PALETTE_BINDING = command("palette").keys[0]
+    COMMAND_PALETTE_BINDING = command("palette").keys[-1]
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
 
     snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True, repaint=False)
@@ -79,7 +79,7 @@ class ClawtopApp(SurvivingApp, App[None]):
         self.execute = execute
         self.work = work
         if work is not None:
-            work.say = self.say
+            work.say = self.tell
             work.show_receipt = self._show_receipt
         self.vigil = Vigil(options.incident)
         self.paused = self._unseen = False
@@ -166,7 +166,7 @@ class ClawtopApp(SurvivingApp, App[None]):
         if not self._has_view:
             return  # the screens are being put up, or taken down
         if self.arming.expire():
-            self.say("disarmed: nothing was pressed for five minutes", Tone.WARN)
+            self.tell("disarmed: no key for five minutes", Tone.WARN)
         if self.flash.expire():
             self.view.draw_footer()
         if self.paused:
@@ -220,6 +220,7 @@ class ClawtopApp(SurvivingApp, App[None]):
             underway=self.work is not None and bool(self.work.runs or self.work.drain),
             replaying=self.options.incident.playback is not None,
             view=self.view.view_id,
+            marked=frozenset(target.kind for target in self.view.marked),
         )
 
     def set_paused(self, paused: bool) -> None:
@@ -231,8 +232,14 @@ class ClawtopApp(SurvivingApp, App[None]):
         self.view.refresh_time()
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Say something in the footer's place for a few seconds."""
-        self.flash.say(text, tone)
+        """Answer a key in the footer's place, for a few seconds."""
+        self.flash.answer(text, tone)
+        if self._has_view:
+            self.view.draw_footer()
+
+    def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
+        """Tell of something that happened, there too, but never in the place of an answer."""
+        self.flash.notice(text, tone)
         if self._has_view:
             self.view.draw_footer()
 

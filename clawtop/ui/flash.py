@@ -9,21 +9,39 @@ FLASH_SECONDS = 5.0
 
 
 class Flash:
-    """One short message; a later one takes its place. `line` is None while there is none."""
+    """One short message at a time. An answer to a key takes the place of whatever stands there; a notice waits until
+    an answer has been read. `line` is None while there is nothing.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = 0.0
+        self._is_answer = False
+        self._waiting: Line | None = None
         self.line: Line | None = None
 
-    def say(self, text: str, tone: Tone) -> None:
-        """Show this from now on."""
-        self.line = ((text, tone),)
-        self._until = self._clock.monotonic() + FLASH_SECONDS
+    def answer(self, text: str, tone: Tone) -> None:
+        """Show this from now on; a notice that stands there comes again afterwards."""
+        if self.line is not None and not self._is_answer:
+            self._waiting = self.line
+        self._show(((text, tone),), is_answer=True)
+
+    def notice(self, text: str, tone: Tone) -> None:
+        """Show this, as soon as no answer stands there; a later notice takes its place."""
+        if self.line is not None and self._is_answer:
+            self._waiting = ((text, tone),)
+        else:
+            self._show(((text, tone),), is_answer=False)
 
     def expire(self) -> bool:
         """Take the message away when its time is over; whether that happened now."""
         over = self.line is not None and self._clock.monotonic() >= self._until
         if over:
-            self.line = None
+            waiting, self._waiting, self.line = self._waiting, None, None
+            if waiting is not None:
+                self._show(waiting, is_answer=False)
         return over
+
+    def _show(self, line: Line, *, is_answer: bool) -> None:
+        self.line, self._is_answer = line, is_answer
+        self._until = self._clock.monotonic() + FLASH_SECONDS

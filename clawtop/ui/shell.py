@@ -28,12 +28,14 @@ class View(Protocol):
     """A view of the dashboard, as the shell and the commands see it."""
 
     view_id: str
-    is_first: bool
-    """Whether the dashboard opened with it; leaving it then leaves the dashboard."""
 
     @property
     def target(self) -> Target | None:
         """The row under the cursor."""
+
+    @property
+    def marked(self) -> tuple[Target, ...]:
+        """The rows that the operator marked."""
 
     def prepare(self, env: Env) -> None:
         """Work out what drawing will need. It may run in a thread."""
@@ -99,7 +101,10 @@ class Shell(Protocol):
         """Run a command of the table, or say why not."""
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Say something in the footer's place for a few seconds."""
+        """Answer a key in the footer's place, for a few seconds."""
+
+    def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
+        """Tell of something that happened, there too, but never in the place of an answer."""
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9)."""

@@ -7,7 +7,6 @@ from clawtop.core.incident.notices import Standing, next_due, notices, standing
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
-from clawtop.view.line import Tone
 from clawtop.view.replay_words import replay_words
 
 
@@ -57,12 +56,10 @@ class Vigil:
             blocked = app.facts is not None and any(node.severity is not Severity.BUSY for node in app.facts.tree)
             wanted = "tree" if blocked else "overview"
         if wanted != "overview":
-            view = open_view(wanted)
-            view.is_first = True
-            app.open(view)
+            app.open(open_view(wanted))
 
     def _tell(self, app: Shell, text: str) -> None:
-        app.say(text, Tone.ACCENT)
+        app.tell(text)
         if self._ports.bell:
             app.bell()
         if self._ports.notify:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from clawtop.commands import Target
+from clawtop.text import cells
 from clawtop.view.facts import Facts
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of
+from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, text_of, width_of
 
 T = TypeVar("T")
+
+MEASURED = 150
+"""Rows, from the first, whose cells decide how wide a column is."""
 
 GAP = 1
 """Blank cells between two columns."""
@@ -19,20 +24,26 @@ GAP = 1
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """What a cell may look at besides its row: the facts, the present (ms since epoch) and the time zone."""
+    """What a cell may look at besides its row: the facts, the present (ms since epoch) and the time zone.
+
+    Attributes:
+        grouped: rows stand under the heading of their group, so that they need not repeat it.
+    """
 
     facts: Facts
     now: int
     zone: tzinfo | None = None
+    grouped: bool = True
 
 
 class Column(NamedTuple, Generic[T]):
     """One column of a table of `T`.
 
     Attributes:
-        width: cells it needs.
-        grow: cells more that it can use; spare width goes to columns from left to right.
+        width: cells that it has at least, where its rows need them.
+        grow: cells more that it gets before others get all they need; spare width goes from left to right.
         live: whether its cells can change with time alone.
+        middle: what is too long is elided in its middle: ids, whose end tells them apart.
         rank: the higher, the sooner it gives way when the width is short; 0 stays.
         sort: the value rows sort by; None values come last.
     """
@@ -46,6 +57,7 @@ class Column(NamedTuple, Generic[T]):
     rank: int = 0
     right: bool = False
     live: bool = True
+    middle: bool = False
 
 
 class Row(NamedTuple, Generic[T]):
@@ -72,7 +84,8 @@ class Sorting:
 class Table(Generic[T]):
     """A table of one snapshot: rows in natural order, how to draw them, and what to say when there are none.
 
-    `band` draws the heading of a group; `search` gives the text that the filter looks through.
+    `band` draws the heading of a group; `ids` gives the exact ids of a row, which the filter finds too where a cell
+    elides them or names the row otherwise.
     """
 
     id: str
@@ -81,16 +94,19 @@ class Table(Generic[T]):
     rows: tuple[Row[T], ...]
     env: Env
     band: Callable[[T, Env], Line]
-    search: Callable[[T], str]
+    ids: Callable[[T], str]
     empty: Line = EMPTY
     title_note: Line = EMPTY
 
     def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> tuple[Row[T], ...]:
-        """Rows that contain `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups."""
+        """Rows that show `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups.
+
+        A group whose heading shows it is kept whole.
+        """
         rows = self.rows
-        needle = filter_text.casefold().strip()
+        needle = " ".join(filter_text.casefold().split())
         if needle:
-            rows = _without_empty_bands([r for r in rows if r.band or needle in self.search(r.item).casefold()])
+            rows = _without_empty_bands(self._matching(needle))
         column = next((c for c in self.columns if sorting and c.id == sorting.column), None)
         if sorting is None or column is None or column.sort is None:
             return rows
@@ -100,6 +116,37 @@ class Table(Generic[T]):
         if sorting.descending:
             known.reverse()
         return (*(row for _, row in known), *(row for value, row in valued if value is None))
+
+    def _matching(self, needle: str) -> list[Row[T]]:
+        kept: list[Row[T]] = []
+        whole_group = False
+        for row, text in zip(self.rows, self.texts, strict=True):
+            if row.band:
+                whole_group = needle in text
+            if row.band or whole_group or needle in text:
+                kept.append(row)
+        return kept
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """What each row shows, at whatever width, and its ids; in small letters, single blanks."""
+        return tuple(" ".join(self._text(row).casefold().split()) for row in self.rows)
+
+    def _text(self, row: Row[T]) -> str:
+        if row.band:
+            return text_of(self.band(row.item, self.env))
+        cells_of = (text_of(column.render(row.item, self.env)) for column in self.columns)
+        return " ".join((*cells_of, self.ids(row.item)))
+
+    @cached_property
+    def needs(self) -> Mapping[str, int]:
+        """Column id -> the cells that its widest row needs; only of columns that time alone cannot change."""
+        rows, env = self.rows[:MEASURED], self.env
+        return {
+            column.id: max((width_of(column.render(row.item, env)) for row in rows if not row.band), default=0)
+            for column in self.columns
+            if not column.live
+        }
 
     def sortable(self) -> tuple[str, ...]:
         """Ids of the columns that rows can be sorted by."""
@@ -121,27 +168,51 @@ def chosen(columns: tuple[Column[T], ...], wanted: Sequence[str]) -> tuple[Colum
     return tuple(by_id[name] for name in dict.fromkeys(wanted) if name in by_id) or columns
 
 
-def placed(columns: Sequence[Column[T]], width: int) -> tuple[Placed[T], ...]:
-    """The columns that fit into `width` cells, each with its share of it."""
+def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | None = None) -> tuple[Placed[T], ...]:
+    """The columns that fit into `width` cells, each with its share of it.
+
+    Args:
+        needs: column id -> the cells that its rows need; a column gets no more, and spare cells until it has them.
+    """
+    needs = needs or {}
     kept = list(columns)
-    while len(kept) > 1 and _needed(kept) > width:
+    while len(kept) > 1 and _taken(kept, needs) > width:
         weakest = max(kept, key=lambda column: column.rank)
         if weakest.rank == 0:
             break
         kept.remove(weakest)
-    spare = max(0, width - _needed(kept))
-    widths = []
-    for column in kept:
-        more = min(column.grow, spare)
-        spare -= more
-        widths.append(column.width + more)
+    spare = max(0, width - _taken(kept, needs))
+    widths = [_least(column, needs, first=not place) for place, column in enumerate(kept)]
+    for first_round in (True, False):
+        for place, column in enumerate(kept):
+            wanted = needs.get(column.id, column.width + column.grow) - widths[place]
+            more = max(0, min(wanted, spare, column.grow if first_round else spare))
+            if column.grow or not first_round:
+                spare -= more
+                widths[place] += more
     if kept and not any(column.grow for column in kept):
         widths[0] += spare
     return tuple(zip(kept, widths, strict=True))
 
 
-def _needed(columns: Sequence[Column[T]]) -> int:
-    return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+def full(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> tuple[Placed[T], ...]:
+    """Every column as wide as its widest row."""
+    return tuple(
+        (column, max(needs.get(column.id, column.width), column.width if not place else cells(column.title)))
+        for place, column in enumerate(columns)
+    )
+
+
+def _least(column: Column[T], needs: Mapping[str, int], *, first: bool) -> int:
+    """What a column has in any case; the first carries the table's title."""
+    if first or column.id not in needs:
+        return column.width
+    return min(column.width, max(needs[column.id], cells(column.title)))
+
+
+def _taken(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> int:
+    least = sum(_least(column, needs, first=not place) for place, column in enumerate(columns))
+    return least + GAP * (len(columns) - 1)
 
 
 _GAP: Piece = (" " * GAP, Tone.PLAIN)
@@ -165,6 +236,16 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) 
     return tuple(out)
 
 
+def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:
+    """The column whose heading stands at this cell."""
+    place = 0
+    for column, width in columns:
+        if place <= cell < place + width:
+            return column
+        place += width + GAP
+    return None
+
+
 def render_cells(
     row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env, before: Sequence[Line] = ()
 ) -> Sequence[Line]:
@@ -174,10 +255,14 @@ def render_cells(
         return (fitted(table.band(row.item, env), width),)
     if before:
         return [
-            fitted(column.render(row.item, env), cells, right=column.right) if column.live else known
-            for (column, cells), known in zip(columns, before, strict=True)
+            _cell(column, row.item, env, room) if column.live else known
+            for (column, room), known in zip(columns, before, strict=True)
         ]
-    return [fitted(column.render(row.item, env), cells, right=column.right) for column, cells in columns]
+    return [_cell(column, row.item, env, room) for column, room in columns]
+
+
+def _cell(column: Column[T], item: T, env: Env, room: int) -> Line:
+    return fitted(column.render(item, env), room, right=column.right, middle=column.middle)
 
 
 def joined(cells: Sequence[Line]) -> Line:

@@ -302,6 +302,12 @@ def short_key(session: Session) -> str:
     return session.key.removeprefix(f"agent:{session.agent}:")
 
 
+def without_agent(key: str) -> str:
+    """A session key without its agent: `telegram:group:-100` of `agent:main:telegram:group:-100`."""
+    parts = key.split(":", 2)
+    return parts[2] if len(parts) == 3 and parts[0] == "agent" else key
+
+
 def base_name(path: str) -> str:
     """The last part of a path."""
     return os.path.basename(path) or path  # noqa: PTH119 - view has no pathlib objects, these are exact strings

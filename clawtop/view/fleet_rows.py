@@ -128,7 +128,7 @@ def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> 
         rows=rows,
         env=Env(_NO_FACTS, now, zone),
         band=_name,
-        search=fleet_search,
+        ids=fleet_search,
         empty=piece("No host is named: clawtop --host HOST", Tone.DIM),
     )
 

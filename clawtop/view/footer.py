@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from clawtop.commands import COMMANDS, Command, Context, Group, key_label, why_not
 from clawtop.text import cells
-from clawtop.view.line import Line, Piece, Tone, cut, wrapped
+from clawtop.view.line import Line, Piece, Tone, cut, piece, wrapped
+from clawtop.view.words import LEGEND
 
 _CHANGING = frozenset({Group.OPERATE, Group.DRIVE})
 _GAP: Piece = ("  ", Tone.PLAIN)
@@ -24,32 +25,62 @@ def footer_command_at(context: Context, width: int, column: int) -> str | None:
     return next((command_id for start, end, command_id in places if start <= column < end), None)
 
 
+ALWAYS = ("arm", "help", "back", "quit")
+"""What a footer shows at every width, at its end; `back` only where there is somewhere to go back to."""
+
+
 def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, str]]]:
+    items = _footer_commands(context)
+    last = [item for item in items if item.id in ALWAYS]
+    if any(item.id == "back" for item in last):
+        last = [item for item in last if item.id != "quit"]
+    room = width - 1 - sum(_size(item) + 2 for item in last) + 2
     line: list[Piece] = [(" ", Tone.PLAIN)]
     places: list[tuple[int, int, str]] = []
     column = 1
-    for item in _footer_commands(context):
-        key, title = key_label(item.keys[0]), item.title
-        size = cells(key) + 1 + cells(title)
-        if column + size > width:
+    shown: list[Command] = []
+    for item in (item for item in items if item.id not in ALWAYS):
+        if _size(item) + 2 > room:
+            break
+        room -= _size(item) + 2
+        shown.append(item)
+    for item in (*shown, *last):
+        if column + _size(item) > width:
             break
         able = why_not(item, context) is None
         line += [
-            (key, Tone.KEY if able else Tone.FAINT),
-            (f" {title}", Tone.PLAIN if able else Tone.FAINT),
+            (key_label(item.keys[0]), Tone.KEY if able else Tone.FAINT),
+            (f" {item.title}", Tone.PLAIN if able else Tone.FAINT),
             _GAP,
         ]
-        places.append((column, column + size, item.id))
-        column += size + 2
+        places.append((column, column + _size(item), item.id))
+        column += _size(item) + 2
     return cut(tuple(line[:-1]), width), places
 
 
+def _size(item: Command) -> int:
+    return cells(key_label(item.keys[0])) + 1 + cells(item.title)
+
+
 def _footer_commands(context: Context) -> list[Command]:
-    """A replay can change nothing: what steers it stands there first, and in the place of operations."""
-    if not context.replaying:
-        return [item for item in COMMANDS if item.footer and item.keys]
-    steering = [item for item in COMMANDS if item.group is Group.REPLAY]
-    return steering + [item for item in COMMANDS if item.footer and item.keys and item.group not in _CHANGING]
+    """What belongs to this view first, then what the row under the cursor can take, then what goes everywhere.
+
+    A replay can change nothing: what steers it stands first, and in the place of operations.
+    """
+    hinted = [item for item in COMMANDS if item.footer and item.keys and _belongs(item, context)]
+    if context.replaying:
+        steering = [item for item in COMMANDS if item.group is Group.REPLAY]
+        return steering + [item for item in hinted if item.group not in _CHANGING and item.id != "mark"]
+    return sorted(hinted, key=lambda item: 0 if item.views else 1 if item.targets else 2)
+
+
+def _belongs(item: Command, context: Context) -> bool:
+    """Whether a hint means something here: on this view, and for this row where there is one."""
+    if item.views and context.view and context.view not in item.views:
+        return False
+    if item.id == "back" and context.view in ("", "overview"):
+        return False
+    return context.target is None or not item.targets or context.target.kind in item.targets
 
 
 def help_lines(context: Context, width: int) -> tuple[Line, ...]:
@@ -60,7 +91,17 @@ def help_lines(context: Context, width: int) -> tuple[Line, ...]:
         if items:
             lines += [(), ((str(group), Tone.ACCENT),)]
             lines += [line for item in items for line in _help(item, context, width)]
+    lines += [(), piece("Symbols", Tone.ACCENT), *_legend(width)]
     return tuple(lines[1:])
+
+
+def _legend(width: int) -> Iterable[Line]:
+    """Each glyph with what it says, by the table where it stands."""
+    for title, said in LEGEND:
+        words: list[Piece] = [(f"{title:<11} ", Tone.DIM)]
+        for glyph, word, tone in said:
+            words += [(f"{glyph} {word}", tone), _GAP]
+        yield from wrapped(tuple(words[:-1]), width, 12)
 
 
 def _help(item: Command, context: Context, width: int) -> Iterable[Line]:

@@ -75,7 +75,7 @@ def _waves(row: LinkRow, env: Env) -> Line:
 
 
 FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
-    Column("model", "", 34, _model, grow=4),
+    Column("model", "", 34, _model, grow=4, middle=True),
     Column("now", "NOW", 10, _now),
     Column("cost", "NEXT 429", 8, _cost, right=True, rank=1),
     Column("back", "BACK IN", 18, _back),
@@ -105,7 +105,7 @@ def forecast_table(env: Env) -> Table[LinkRow]:
         tuple(rows),
         env,
         band=_agent_band,
-        search=lambda row: f"{row.chain.agent} {row.link.provider if row.link else ''}",
+        ids=lambda row: safe(row.chain.agent),
         empty=(("No agents.", Tone.DIM),),
     )
 
@@ -141,8 +141,8 @@ def _moves(row: Stranded, _env: Env) -> Line:
 
 
 STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
-    Column("session", "SESSION", 30, _session, lambda row, _env: row.session.key, grow=20),
-    Column("pin", "PINNED TO", 26, _pin, lambda row, _env: row.profile, grow=14),
+    Column("session", "SESSION", 30, _session, lambda row, _env: row.session.key, grow=20, middle=True),
+    Column("pin", "PINNED TO", 26, _pin, lambda row, _env: row.profile, grow=14, middle=True),
     Column("state", "WHICH IS", 20, _state, lambda row, _env: row.until),
     Column("moves", "NEXT RUN", 24, _moves, lambda row, _env: row.moves, rank=1),
 )
@@ -165,7 +165,7 @@ def stranded_table(env: Env) -> Table[Stranded]:
         ),
         env,
         band=lambda _item, _env: EMPTY,
-        search=lambda row: f"{row.session.key} {row.profile}",
+        ids=lambda row: safe(f"{row.session.key} {row.profile}"),
         empty=(("Every pinned session has a profile that can serve it.", Tone.OK),),
         title_note=((counted(len(stranded), "session"), Tone.DIM),) if stranded else (),
     )

@@ -14,7 +14,7 @@ from clawtop.core.model import GatewayState, Lock, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, lock_age
-from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near
+from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
 from clawtop.view.words import GATEWAYS
 
@@ -63,6 +63,7 @@ def first_line(
     clock = (
         clock_time(env.now, env.zone) if snapshot.judged_at is None else f"at {time_near(env.now, env.now, env.zone)}"
     )
+    clock = f"{clock} {zone_name(env.now, env.zone)}".rstrip()
     right = join(
         [((state, Tone.BADGE_WARN),) if state else EMPTY, ((clock, Tone.STRONG),), arming_badge(arming, disarms_in_ms)],
         (" ", Tone.PLAIN),

@@ -73,6 +73,12 @@ def clock_time(ms: int, zone: tzinfo | None) -> str:
     return at.strftime("%H:%M:%S") if at else str(ms)
 
 
+def zone_name(ms: int, zone: tzinfo | None) -> str:
+    """The short name of the time zone at that time: `UTC`, `CET`."""
+    at = moment(ms, zone)
+    return at.strftime("%Z") if at else ""
+
+
 def time_near(ms: int, now: int, zone: tzinfo | None) -> str:
     """`03:16:19` within the day of `now`, else with the date, and the year if that differs."""
     at, today = moment(ms, zone), moment(now, zone)

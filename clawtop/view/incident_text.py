@@ -62,7 +62,7 @@ def _lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], mo
 
 def table_lines(table: Table[Any], most_rows: int) -> Iterator[str]:
     """A table as text: its heading and at most so many rows."""
-    columns = placed(table.columns, WIDTH)
+    columns = placed(table.columns, WIDTH, table.needs)
     yield text_of(heading(columns, None, table_title(table))).rstrip()
     if not table.rows:
         yield text_of(table.empty)

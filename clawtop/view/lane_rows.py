@@ -58,7 +58,7 @@ def _source(lane: LaneStats, _env: Env) -> Line:
 
 
 LANE_COLUMNS: tuple[Column[LaneStats], ...] = (
-    Column("lane", "LANE", 30, _lane, lambda lane, _env: lane.lane, grow=40),
+    Column("lane", "LANE", 30, _lane, lambda lane, _env: lane.lane, grow=40, middle=True),
     Column("class", "CLASS", 11, _class, lambda lane, _env: lane.lane_class, rank=3),
     Column("load", "RUNS", 5, _load, lambda lane, _env: lane.active, right=True),
     Column("queued", "QUEUED", 6, _queued, lambda lane, _env: lane.queued, right=True),
@@ -92,7 +92,7 @@ def lane_table(env: Env) -> Table[Any]:
         tuple(rows),
         env,
         band=_note,
-        search=lambda lane: f"{lane.lane} {lane.lane_class} {lane.source}" if isinstance(lane, LaneStats) else "",
+        ids=lambda _lane: "",
         title_note=((f"{len(lanes)}, {queued} queued", Tone.DIM),),
     )
 
@@ -152,7 +152,7 @@ def _worst_session(row: WorstSession, _env: Env) -> Line:
 
 
 WORST_COLUMNS: tuple[Column[WorstSession], ...] = (
-    Column("session", "SESSION", 40, _worst_session, lambda row, _env: row.session, grow=60),
+    Column("session", "SESSION", 40, _worst_session, lambda row, _env: row.session, grow=60, middle=True),
     Column(
         "takeovers",
         "TAKEOVERS",
@@ -193,7 +193,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
         ),
         env,
         band=lambda _item, _env: EMPTY,
-        search=lambda row: row.session,
+        ids=lambda row: safe(row.session),
         empty=(("No lane has collided with another.", Tone.OK),),
         title_note=histogram(counted_events),
     )

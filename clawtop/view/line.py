@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from clawtop.text import ELLIPSIS, cells, clusters, elided, headed
+from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed
 
 
 class Tone(StrEnum):
@@ -139,15 +139,15 @@ def retoned(line: Line, tone: Tone) -> Line:
     return tuple((text, tone) for text, _ in line)
 
 
-def fitted(line: Line, width: int, *, right: bool = False) -> Line:
-    """The line in exactly `width` cells: elided or padded."""
+def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False) -> Line:
+    """The line in exactly `width` cells: elided, at its end or in the middle of its longest piece, or padded."""
     used = width_of(line)
     if used == width:
         return line
     if used < width:
         pad: Piece = (" " * (width - used), Tone.PLAIN)
         return (pad, *line) if right else (*line, pad)
-    return cut(line, width)
+    return fitted(cut_middle(line, width), width, right=right) if middle else cut(line, width)
 
 
 def changed_span(before: Line, after: Line) -> tuple[int, int]:
@@ -192,6 +192,20 @@ def cut(line: Line, width: int) -> Line:
     if room > 0:
         out.append((" " * room, Tone.PLAIN))
     return tuple(out)
+
+
+def cut_middle(line: Line, width: int) -> Line:
+    """The line in at most `width` cells; what is too long gives way in the middle of the longest piece."""
+    over = width_of(line) - width
+    if over <= 0:
+        return line
+    sizes = [cells(text) for text, _ in line]
+    longest = max(range(len(line)), key=sizes.__getitem__)
+    room = sizes[longest] - over
+    if room < 3:
+        return cut(line, width)
+    text, tone = line[longest]
+    return (*line[:longest], (elided_middle(text, room), tone), *line[longest + 1 :])
 
 
 def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:

@@ -73,7 +73,7 @@ def _verdict(lock: Lock, _env: Env) -> Line:
 
 def _proof(lock: Lock, _env: Env) -> Line:
     empty = lock.file.content_problem
-    return piece(shown(f"{empty} file" if empty else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
+    return piece(safe(f"{empty} file" if empty else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
 
 
 def _openclaw(lock: Lock, _env: Env) -> Line:
@@ -86,7 +86,7 @@ def _traffic(lock: Lock, env: Env) -> Line:
 
 
 LOCK_COLUMNS: tuple[Column[Lock], ...] = (
-    Column("lock", "LOCK", 20, _name, lock_name, grow=16, live=False),
+    Column("lock", "LOCK", 20, _name, lock_name, grow=16, live=False, middle=True),
     Column("kind", "KIND", 8, _kind, lambda k, _e: k.file.kind, rank=5, live=False),
     Column("verdict", "VERDICT", 9, _verdict, lambda k, _e: k.verdict.kind, live=False),
     Column("proof", "PROOF", 15, _proof, lambda k, _e: ",".join(k.verdict.reasons), grow=10, live=False),
@@ -99,15 +99,6 @@ LOCK_COLUMNS: tuple[Column[Lock], ...] = (
 """OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock."""
 
 
-def lock_search(lock: Lock) -> str:
-    """What the filter looks through."""
-    words = (
-        lock.file.path,
-        KIND_WORDS[lock.file.kind],
-        lock.verdict.kind,
-        str(lock.pid or ""),
-        lock.file.agent or "",
-        lock.file.session_id or "",
-        *lock.verdict.reasons,
-    )
-    return shown(" ".join(words))
+def lock_ids(lock: Lock) -> str:
+    """The exact path and the session's id."""
+    return safe(f"{lock.file.path} {lock.file.session_id or ''}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from clawtop.commands import Arming
 from clawtop.core.model import Snapshot
-from clawtop.view.columns import Env, Table, heading, placed, render_row
+from clawtop.view.columns import Env, Table, full, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.headline import first_line, headline
 from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
@@ -28,23 +28,25 @@ def plain_lines(
     arming: Arming = Arming.READ_ONLY,
     most_rows: int = MOST_ROWS,
     ascii_glyphs: bool = False,
+    wide: bool = False,
 ) -> list[str]:
     """The overview as lines of at most `width` cells without trailing blanks.
 
     Args:
         now: what countdowns and ages count from (ms since epoch).
+        wide: every column and every id in full, however long the lines get.
         zone: of the clock times; None is this machine's.
         ascii_glyphs: glyphs and foreign characters become ASCII.
     """
-    env = Env(Facts(snapshot, now, agent), now, zone)
+    env = Env(Facts(snapshot, now, agent), now, zone, grouped=not wide)
     tables: list[Table[Any]] = [profile_table(env), session_table(env), lock_table(env)]
     warnings = warning_table(env)
     if warnings.rows:
         tables.append(warnings)
     lines: list[Line] = [first_line(env, width, arming), *headline(env)]
     for table in tables:
-        lines.extend([(), *_table(table, width, most_rows)])
-    texts = (text_of(cut(line, width)).rstrip() for line in lines)
+        lines.extend([(), *_table(table, None if wide else width, most_rows)])
+    texts = (text_of(line if wide else cut(line, width)).rstrip() for line in lines)
     return [ascii_only(text) if ascii_glyphs else text for text in texts]
 
 
@@ -53,8 +55,8 @@ def table_title(table: Table[Any], tone: Tone = Tone.TITLE) -> Line:
     return ((f"{table.title} ", tone), *table.title_note)
 
 
-def _table(table: Table[Any], width: int, most_rows: int) -> Sequence[Line]:
-    columns = placed(table.columns, width)
+def _table(table: Table[Any], width: int | None, most_rows: int) -> Sequence[Line]:
+    columns = full(table.columns, table.needs) if width is None else placed(table.columns, width, table.needs)
     lines: list[Line] = [heading(columns, None, table_title(table))]
     if not table.rows:
         return [*lines, ((" ", Tone.PLAIN), *table.empty)]

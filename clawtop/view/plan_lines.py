@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -17,16 +17,40 @@ LABEL = 9
 
 
 def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
-    """Exactly what would change, what that does, what is lost, and what to know first."""
-    lines: list[Line] = [piece(safe(plan.title), Tone.STRONG), EMPTY, *_fact("file", safe(plan.file), width)]
-    if plan.proof:
-        lines += _fact("proof", shown(", ".join(plan.proof)), width)
-    lines += _fact("pinned by", f"{safe(plan.target)}  {plan.fingerprint}", width, Tone.DIM)
-    if plan.changes:
-        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, zone, width)]
+    """What it does and what is lost, first; then exactly what would change, where, and what to know."""
+    lines: list[Line] = wrapped(piece(safe(plan.title), Tone.STRONG), width, 2)
     lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
     lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
     lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
+    if plan.changes:
+        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, zone, width)]
+    lines += [EMPTY, *_fact("file", safe(plan.file), width)]
+    if plan.proof:
+        lines += _fact("proof", shown(", ".join(plan.proof)), width)
+    lines += _fact("plan id", f"{plan.fingerprint} (of {safe(plan.target)})", width, Tone.DIM)
+    return tuple(lines)
+
+
+def bulk_lines(
+    plans: Sequence[Plan], refused: Sequence[str], now: int, zone: tzinfo | None, width: int
+) -> tuple[Line, ...]:
+    """The same for several plans: what all of them do and lose, then each plan's changes."""
+    effects = dict.fromkeys(text for plan in plans for text in plan.effects)
+    loses = dict.fromkeys(text for plan in plans for text in plan.loses)
+    warnings = dict.fromkeys(text for plan in plans for text in plan.warnings)
+    lines: list[Line] = []
+    for plan in plans:
+        lines += wrapped(piece(f"• {safe(plan.title)}", Tone.STRONG), width, 2)
+    for text in refused:
+        lines += wrapped(piece(f"‖ skipped: {shown(text)}", Tone.WARN), width, 2)
+    lines += _bullets("Effect", effects, "→", Tone.INFO, width)
+    lines += _bullets("Lost", loses, "×", Tone.WARN, width)
+    lines += _bullets("Know first", warnings, "⚠", Tone.WARN, width)
+    for plan in plans:
+        lines += [EMPTY, *wrapped(piece(safe(plan.title), Tone.HEAD), width, 2)]
+        lines += _changes(plan, now, zone, width) if plan.changes else []
+        lines += _fact("file", safe(plan.file), width)
+        lines += _fact("plan id", plan.fingerprint, width, Tone.DIM)
     return tuple(lines)
 
 

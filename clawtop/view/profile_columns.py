@@ -22,12 +22,17 @@ def _entry(item: ProfileRow) -> ProfileFacts:
     return item
 
 
-def _profile(item: ProfileRow, _env: Env) -> Line:
+def short_id(entry: ProfileFacts) -> str:
+    """The profile's id without its provider, which the group's heading names."""
+    return entry.profile.id.removeprefix(f"{entry.profile.provider}:") or entry.profile.id
+
+
+def _profile(item: ProfileRow, env: Env) -> Line:
     entry = _entry(item)
     rank = f"{entry.rank:>2} " if entry.rank is not None else " - "
     marker = ("▸", Tone.ACCENT) if entry.is_next else (" ", Tone.PLAIN)
     tone = Tone.STRONG if entry.is_next else Tone.PLAIN if entry.state is ProfileState.USABLE else Tone.DIM
-    return (marker, (rank, Tone.DIM), (safe(entry.profile.id), tone))
+    return (marker, (rank, Tone.DIM), (safe(short_id(entry) if env.grouped else entry.profile.id), tone))
 
 
 def _state(item: ProfileRow, _env: Env) -> Line:
@@ -112,7 +117,7 @@ def _owner(item: ProfileRow, _env: Env) -> Line:
 
 
 PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
-    Column("profile", "PROFILE", 22, _profile, lambda i, _e: _entry(i).profile.id, grow=12, live=False),
+    Column("profile", "PROFILE", 22, _profile, lambda i, _e: _entry(i).profile.id, grow=12, live=False, middle=True),
     Column("state", "STATE", 10, _state, lambda i, _e: _entry(i).state, live=False),
     Column("window", "WINDOW", BAR_WIDTH, _window, rank=3),
     Column(
@@ -126,7 +131,7 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
         lambda i, e: w.reason if (w := _entry(i).active_window(e.now)) else None,
         grow=5,
     ),
-    Column("model", "MODEL", 10, _model, grow=8, rank=8, live=False),
+    Column("model", "MODEL", 10, _model, grow=8, rank=8, live=False, middle=True),
     Column(
         "errors",
         "ERR",
@@ -145,10 +150,6 @@ PROFILE_COLUMNS: tuple[Column[ProfileRow], ...] = (
 """NEXT ERR is the window that one more failure of the same kind would open."""
 
 
-def profile_search(item: ProfileRow) -> str:
-    """What the filter looks through."""
-    if isinstance(item, ProviderFacts):
-        return safe(item.provider)
-    reasons = " ".join(window.reason or "" for window in (*item.windows, *item.lapsed))
-    problems = " ".join(problem.code for problem in item.problems)
-    return safe(f"{item.profile.id} {item.state} {item.profile.owner_agent} {reasons} {problems}")
+def profile_ids(item: ProfileRow) -> str:
+    """The exact id."""
+    return "" if isinstance(item, ProviderFacts) else safe(item.profile.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import Snapshot
 from clawtop.errors import RefusedError
 
@@ -38,3 +39,20 @@ def overview_row(snapshot: Snapshot, target: Target) -> Target | None:
             return None
         return Target(TargetKind.SESSION, key, agent, session_key=key)
     return target
+
+
+def events_of(snapshot: Snapshot, target: Target) -> Filter | None:
+    """The filter of the timeline that shows what happened to this row, routine included; None where it has none."""
+    match target.kind:
+        case TargetKind.PROFILE:
+            return Filter(profile=target.id, background=True)
+        case TargetKind.LANE:
+            return Filter(lane=target.id, background=True)
+        case TargetKind.SESSION | TargetKind.LOCK | TargetKind.RUN:
+            try:
+                key, _ = session_of(snapshot, target)
+            except RefusedError:
+                return None
+            return Filter(session=key, background=True)
+        case _:
+            return None

@@ -12,11 +12,11 @@ from clawtop.view.columns import Env, Row, Table
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import countdown, counted
 from clawtop.view.line import Line, Piece, Tone, join
-from clawtop.view.lock_columns import LOCK_COLUMNS, lock_search
-from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_search
+from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
+from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProviderFacts
-from clawtop.view.session_columns import SESSION_COLUMNS, session_search
-from clawtop.view.warning_columns import WARNING_COLUMNS, warning_search
+from clawtop.view.session_columns import SESSION_COLUMNS, session_ids
+from clawtop.view.warning_columns import WARNING_COLUMNS
 
 _DOT: Piece = (" · ", Tone.FAINT)
 
@@ -48,7 +48,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
         tuple(rows),
         env,
         band=_provider_band,
-        search=profile_search,
+        ids=profile_ids,
         empty=_why_empty(env),
         title_note=((f"{usable}/{len(seen)}", Tone.DIM),) if seen else (),
     )
@@ -96,7 +96,7 @@ def session_table(env: Env) -> Table[Session]:
         _session_rows(ordered, facts),
         env,
         band=lambda _item, _env: (),
-        search=session_search,
+        ids=session_ids,
         empty=(("No sessions yet: nothing has talked to these agents.", Tone.DIM),),
         title_note=((f"{len(ordered)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
     )
@@ -153,7 +153,7 @@ def lock_table(env: Env) -> Table[Lock]:
         tuple(Row(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
         env,
         band=lambda _item, _env: (),
-        search=lock_search,
+        ids=lock_ids,
         empty=((idle, Tone.DIM),),
         title_note=note,
     )
@@ -186,7 +186,7 @@ def warning_table(env: Env) -> Table[Problem]:
         ),
         env,
         band=lambda _item, _env: (),
-        search=warning_search,
+        ids=lambda _item: "",
         empty=(("Nothing is wrong that clawtop knows a name for.", Tone.DIM),),
         title_note=((f"{len(problems)}", Tone.DIM),),
     )

@@ -111,33 +111,22 @@ def _by_trouble(session: Session, env: Env) -> str | None:
 
 
 SESSION_COLUMNS: tuple[Column[Session], ...] = (
-    Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12, live=False),
-    Column("agent", "AGENT", 5, _agent, lambda s, _e: s.agent, grow=5, rank=2, live=False),
+    Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12, live=False, middle=True),
+    Column("agent", "AGENT", 10, _agent, lambda s, _e: s.agent, grow=6, rank=2, live=False, middle=True),
     Column("status", "STATUS", 11, _status, lambda s, _e: session_words(s)[1], live=False),
     Column("age", "AGE", 6, _age, lambda s, _e: -(since(s) or 0), right=True),
     Column("lane", "LANE", 9, _lane, lambda s, _e: s.lane_class, rank=4, live=False),
     Column("holder", "HELD BY", 12, _holder, grow=4, rank=3, live=False),
     Column("waiters", "WAIT", 4, _waiters, right=True, rank=6, live=False),
     Column("trouble", "TROUBLE", 16, _trouble, _by_trouble, grow=8, live=False),
-    Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7, live=False),
-    Column("model", "MODEL", 12, _model, lambda s, _e: s.model, grow=8, rank=8, live=False),
+    Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7, live=False, middle=True),
+    Column("model", "MODEL", 12, _model, lambda s, _e: s.model, grow=8, rank=8, live=False, middle=True),
     Column("source", "KNOWN FROM", 10, _source, rank=10, live=False),
     Column("traffic", "LK/MIN", 6, _traffic, right=True, rank=9, live=False),
 )
 """LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""
 
 
-def session_search(session: Session) -> str:
-    """What the filter looks through."""
-    problems = " ".join(problem.code for problem in session.problems)
-    words = (
-        session.key,
-        session.agent,
-        session.session_id,
-        session_words(session)[1],
-        session.lane_class,
-        session.profile,
-        session.model,
-        problems,
-    )
-    return safe(" ".join(word for word in words if word))
+def session_ids(session: Session) -> str:
+    """The exact key, the session's id and its pin."""
+    return safe(f"{session.key} {session.session_id or ''} {session.profile or ''}")

@@ -9,7 +9,7 @@ from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table
-from clawtop.view.facts import base_name
+from clawtop.view.facts import base_name, without_agent
 from clawtop.view.humanize import age, span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
@@ -55,7 +55,7 @@ def _text(event: Event, _env: Env) -> Line:
 
 
 def _about(event: Event, _env: Env) -> Line:
-    key = event.session_key.removeprefix(f"agent:{event.agent}:") if event.session_key else None
+    key = without_agent(event.session_key) if event.session_key else None
     file = base_name(event.session_file) if event.session_file else None
     return piece(safe(event.profile or key or event.lane or file or event.agent or ""), Tone.DIM)
 
@@ -65,11 +65,11 @@ def _source(event: Event, _env: Env) -> Line:
 
 
 TIMELINE_COLUMNS: tuple[Column[Event], ...] = (
-    Column("time", "", 13, _time, lambda e, _env: e.at),
+    Column("time", "", 9, _time, lambda e, _env: e.at),
     Column("age", "", 6, _age, right=True, rank=2),
     Column("kind", "", 10, _kind, lambda e, _env: e.kind),
-    Column("text", "", 40, _text, grow=60),
-    Column("about", "ABOUT", 20, _about, lambda e, _env: e.profile or e.session_key, grow=24, rank=1),
+    Column("text", "", 32, _text, grow=60),
+    Column("about", "ABOUT", 20, _about, lambda e, _env: e.profile or e.session_key, grow=24, rank=1, middle=True),
     Column("source", "FROM", 11, _source, lambda e, _env: e.source, rank=3),
 )
 
@@ -87,7 +87,7 @@ def timeline_table(env: Env, chosen: Filter = EVERYTHING) -> Table[Event]:
         rows[::-1],
         env,
         band=lambda _item, _env: EMPTY,
-        search=_search,
+        ids=_ids,
         empty=_nothing(events),
         title_note=_note(len(rows), len(events), chosen),
     )
@@ -121,9 +121,9 @@ def _keyed(events: tuple[Event, ...]) -> Iterator[tuple[str, Event]]:
         yield f"{event.at}:{within}", event
 
 
-def _search(event: Event) -> str:
-    parts = (event.kind, event.text, event.profile, event.session_key, event.lane, event.source, event.run_id)
-    return " ".join(part for part in parts if part)
+def _ids(event: Event) -> str:
+    parts = (event.profile, event.session_key, event.lane, event.run_id)
+    return safe(" ".join(part for part in parts if part))
 
 
 def _nothing(events: tuple[Event, ...]) -> Line:

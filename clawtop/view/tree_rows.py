@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind, command, key_label
 from clawtop.core.incident.blocking import Node, NodeKind, Severity
+from clawtop.text import safe
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, countdown, counted
 from clawtop.view.line import EMPTY, Line, Tone, piece
@@ -62,7 +63,7 @@ def _remedy(row: TreeRow, _env: Env) -> Line:
 
 
 TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
-    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70),
+    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70, middle=True),
     Column("since", "SINCE", 6, _since, right=True),
     Column("ends", "ENDS IN", 7, _ends, right=True),
     Column("remedy", "REMEDY", 17, _remedy),
@@ -83,7 +84,7 @@ def tree_table(env: Env) -> Table[TreeRow]:
         rows,
         env,
         band=lambda _item, _env: EMPTY,
-        search=lambda row: f"{row.node.label} {row.node.id} {row.node.agent or ''}",
+        ids=lambda row: safe(f"{row.node.id} {row.node.agent or ''}"),
         empty=(("Nothing waits for anything.", Tone.OK),),
         title_note=((note, Tone.DIM),) if note else (),
     )

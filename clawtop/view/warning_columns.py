@@ -23,10 +23,5 @@ def _where(problem: Problem, _env: Env) -> Line:
 WARNING_COLUMNS: tuple[Column[Problem], ...] = (
     Column("code", "WARNING", 24, _code, lambda p, _e: p.code, grow=6, live=False),
     Column("text", "WHAT", 40, _text, lambda p, _e: p.text, grow=30, live=False),
-    Column("where", "WHERE", 14, _where, lambda p, _e: p.where, grow=80, rank=1, live=False),
+    Column("where", "WHERE", 14, _where, lambda p, _e: p.where, grow=80, rank=1, live=False, middle=True),
 )
-
-
-def warning_search(problem: Problem) -> str:
-    """What the filter looks through."""
-    return shown(f"{problem.code} {problem.text} {problem.where}")

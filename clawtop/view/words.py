@@ -50,6 +50,24 @@ GATEWAYS: dict[GatewayState, Said] = {
 }
 
 
+MARKS: tuple[Said, ...] = (
+    ("▸", "the next profile to be tried", Tone.ACCENT),
+    ("⊙", "pinned profile (bright: by a user)", Tone.ACCENT),
+    ("◆", "marked row", Tone.ACCENT),
+    ("⚠", "warning", Tone.WARN),
+    ("‖", "blocked, or waiting", Tone.WARN),
+    ("━", "what is left of a window", Tone.WARN),
+)
+LEGEND: tuple[tuple[str, tuple[Said, ...]], ...] = (
+    ("Profiles", (*PROFILE_STATES.values(), UNLISTED, SCOPED)),
+    ("Sessions", (*STATUSES.values(), GHOST, MAYBE, SUSPENDED, IDLE)),
+    ("Locks", tuple(VERDICTS.values())),
+    ("Gateway", tuple(GATEWAYS.values())),
+    ("Everywhere", MARKS),
+)
+"""What the glyphs say, by the table where they stand."""
+
+
 def said(words: Said) -> Line:
     """`● usable` in its tone."""
     glyph, word, tone = words

@@ -115,7 +115,7 @@ async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> Non
         await pilot.press("y")
         await reef.sees(pilot, "✗ NOT released")
         assert reef.work.drain is not None
-        resume = f"go on later: clawtop drain --resume {reef.work.drain.log.drain_id}"
+        resume = f"continue later: clawtop drain --resume {reef.work.drain.log.drain_id}"
         await until(pilot, lambda: reef.shows("aborted, NOT released:") and reef.shows(resume))
         assert not closed(reef)
 
@@ -142,7 +142,7 @@ async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
         await pilot.press("f")
         await reef.sees(pilot, "goes on under a fresh session id")
         await pilot.press("y")
-        await reef.sees(pilot, "go on with: clawtop drive --session")
+        await reef.sees(pilot, "continue with: clawtop drive --session")
     (fresh,) = set(reef.world.sessions_dir("main").glob("*.jsonl")) - before
     assert fresh.stat().st_size > 0
 

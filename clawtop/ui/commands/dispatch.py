@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from clawtop.commands import command, why_not
+from clawtop.commands import meant, why_not
 from clawtop.ui.commands import driving, incident, looking
 from clawtop.ui.commands.looking import on_tables, to_view
 from clawtop.ui.commands.operating import operate, unlock_refused
@@ -29,6 +29,8 @@ HANDLERS: Mapping[str, Handler] = {
     "detail": looking.show_detail,
     "filter": on_tables(lambda view: view.open_filter()),
     "sort": looking.sort,
+    "sort-reverse": looking.sort_reverse,
+    "mark": looking.mark,
     "pause": looking.pause,
     "refresh": looking.read_now,
     "copy": looking.copy,
@@ -44,6 +46,7 @@ HANDLERS: Mapping[str, Handler] = {
     "last": on_tables(lambda view: view.move_to_edge(1)),
     "next-pane": on_tables(lambda view: view.focus_pane(1)),
     "previous-pane": on_tables(lambda view: view.focus_pane(-1)),
+    "back": looking.back,
     "quit": looking.leave,
     "arm": looking.arm,
     "clear": operate("clear"),
@@ -77,11 +80,12 @@ REFUSED: Mapping[str, Handler] = {"unlock": unlock_refused}
 
 def run_command(app: Shell, command_id: str) -> None:
     """Run a command of the table, or say why not."""
-    item = command(command_id)
-    reason = why_not(item, app.context())
+    context = app.context()
+    item = meant(command_id, replaying=context.replaying)
+    reason = why_not(item, context)
     if reason is None:
-        HANDLERS[command_id](app)
+        HANDLERS[item.id](app)
         return
     app.say(f"{item.title}: {reason}", Tone.WARN)
-    if command_id in REFUSED:
-        REFUSED[command_id](app)
+    if item.id in REFUSED:
+        REFUSED[item.id](app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clawtop.commands import Arming, Target, TargetKind
+from clawtop.commands import Arming, Target, TargetKind, command, key_label
 from clawtop.text import safe
 from clawtop.ui.arming import MEANING
 from clawtop.ui.commands.driving import may_leave
@@ -12,8 +12,9 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.ui.shell import Shell
 from clawtop.ui.theme import THEMES
+from clawtop.view.humanize import counted
 from clawtop.view.line import Tone
-from clawtop.view.row_sessions import overview_row
+from clawtop.view.row_sessions import events_of, overview_row
 
 Handler = Callable[[Shell], None]
 
@@ -53,9 +54,20 @@ def arm(app: Shell) -> None:
         app.on_armed()
 
 
+def back(app: Shell) -> None:
+    """One step back: the filter, the marks, the zoom; then this screen."""
+    view = app.view
+    if isinstance(view, TablesScreen) and view.step_back():
+        return
+    if view.view_id != "overview":
+        app.to_overview()
+    else:
+        app.say(f"nothing to go back from; {key_label(command('quit').keys[0])} leaves")
+
+
 def leave(app: Shell) -> None:
-    """Back to the overview; from there, and from the view that opened first, leave."""
-    if app.view.view_id != "overview" and not app.view.is_first:
+    """Leave the dashboard from the overview; from every other screen go back to it."""
+    if app.view.view_id != "overview":
         app.to_overview()
     elif may_leave(app):
         app.leave()
@@ -74,7 +86,7 @@ def copy(app: Shell) -> None:
     target = app.view.target
     if target is not None:
         app.copy_to_clipboard(target.id)
-        app.say(f"copied: {safe(target.id, 80)}")
+        app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.id, 80)}")
 
 
 def next_theme(app: Shell) -> None:
@@ -84,8 +96,26 @@ def next_theme(app: Shell) -> None:
 
 def sort(app: Shell) -> None:
     if isinstance(app.view, TablesScreen):
-        column = app.view.sort_next()
-        app.say(f"sorted by {column}" if column else "natural order")
+        app.view.sort_next()
+        app.say(_order(app.view))
+
+
+def sort_reverse(app: Shell) -> None:
+    if isinstance(app.view, TablesScreen):
+        app.view.sort_reverse()
+        app.say(_order(app.view))
+
+
+def _order(view: TablesScreen) -> str:
+    sorting = view.current.sorting
+    if sorting is None:
+        return "sorted in its own order"
+    return f"sorted by {sorting.column}, {'downwards' if sorting.descending else 'upwards'}"
+
+
+def mark(app: Shell) -> None:
+    if isinstance(app.view, TablesScreen):
+        app.say(f"{counted(app.view.toggle_mark(), 'row')} marked; Escape unmarks all")
 
 
 def zoom(app: Shell) -> None:
@@ -125,7 +155,7 @@ def jump(app: Shell) -> None:
     subject = view.subject if isinstance(view, StackedScreen) else view.target
     target = overview_row(snapshot, subject) if snapshot is not None and subject is not None else None
     if target is None:
-        app.say("this is about nothing that has a row", Tone.WARN)
+        app.say("nothing in the overview matches this entry", Tone.WARN)
     elif target.kind is TargetKind.LANE:
         app.run_command("lanes")
         app.after_refresh(_select_lane, app, target)
@@ -138,24 +168,34 @@ def show_target(app: Shell, target: Target) -> None:
     """Go to the overview and to this row."""
     app.to_overview()
     if isinstance(app.view, OverviewScreen) and not app.view.select(target):
-        app.say(f"{target.kind} {safe(target.id, 60)} is not in the state any more", Tone.WARN)
+        app.say(f"{target.kind} {safe(target.id, 60)} is gone", Tone.WARN)
 
 
 def _select_lane(app: Shell, target: Target) -> None:
     from clawtop.ui.screens.incident import LanesScreen
 
     if isinstance(app.view, LanesScreen) and not app.view.tables[0].select_target(target):
-        app.say(f"no source tells of lane {safe(target.id, 60)} now", Tone.WARN)
+        app.say(f"lane {safe(target.id, 60)} is not reported now", Tone.WARN)
 
 
 # --- the timeline --------------------------------------------------------------------------------------------------
 
 
 def narrow(app: Shell) -> None:
+    """The events of this row; in the timeline narrow by what the entry is about."""
     from clawtop.ui.screens.incident import TimelineScreen
 
-    if isinstance(app.view, TimelineScreen) and not app.view.narrow():
-        app.say("this entry names no profile, session or lane", Tone.WARN)
+    view, target, snapshot = app.view, app.view.target, app.snapshot
+    if isinstance(view, TimelineScreen):
+        if not view.narrow():
+            app.say("this event names no profile, session or lane", Tone.WARN)
+        return
+    chosen = events_of(snapshot, target) if snapshot is not None and target is not None else None
+    if chosen is None:
+        app.say("nothing is known of this row's session", Tone.WARN)
+        return
+    app.to_overview()
+    app.open(TimelineScreen(chosen))
 
 
 def kinds(app: Shell) -> None:

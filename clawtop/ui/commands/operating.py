@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
-from clawtop.commands import Arming, command
+from clawtop.commands import IN_BULK, Arming, Command, Target, command, why_not
+from clawtop.core.model import Snapshot
+from clawtop.core.operations.plan import Plan
 from clawtop.errors import RefusedError
+from clawtop.text import safe
+from clawtop.ui.ports import Executor
 from clawtop.ui.shell import Shell
 from clawtop.view.line import Tone
 
@@ -22,6 +27,10 @@ def operate(command_id: str) -> Callable[[Shell], None]:
         if snapshot is None or execute is None:
             app.say(f"{item.title}: not available in this dashboard", Tone.WARN)
             return
+        marked = app.view.marked
+        if marked and command_id in IN_BULK:
+            _in_bulk(app, item, [each for each in marked if each.kind in item.targets], snapshot, execute)
+            return
         try:
             plan = plan_for(command_id, snapshot, target)
         except RefusedError as error:
@@ -34,6 +43,30 @@ def operate(command_id: str) -> Callable[[Shell], None]:
         app.open(ConfirmScreen(item, target, plan, execute))
 
     return handle
+
+
+def _in_bulk(app: Shell, item: Command, targets: Sequence[Target], snapshot: Snapshot, execute: Executor) -> None:
+    from clawtop.ui.screens.bulk import BulkScreen
+    from clawtop.view.row_plans import plan_for
+
+    plans: list[tuple[Target, Plan]] = []
+    refused: list[str] = []
+    for target in targets:
+        reason = why_not(item, replace(app.context(), target=target, marked=frozenset()))
+        try:
+            plan = plan_for(item.id, snapshot, target)
+        except RefusedError as error:
+            reason = reason or str(error)
+        else:
+            reason = reason or ("nothing would change" if plan.is_empty else None)
+            if reason is None:
+                plans.append((target, plan))
+        if reason is not None:
+            refused.append(f"{safe(target.id)}: {reason}")
+    if plans:
+        app.open(BulkScreen(item, plans, refused, execute))
+    else:
+        app.say(f"{item.title}: none of the marked rows can be changed ({refused[0] if refused else 'none fits'})")
 
 
 def unlock_refused(app: Shell) -> None:

@@ -18,18 +18,21 @@ from clawtop.view.columns import Env
 from clawtop.view.footer import footer_command_at, footer_line
 from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
+from clawtop.view.tabs import tab_at, tabs_line
 
-BAR_LINES = 4
-"""Lines of first line, headline and footer."""
+BAR_LINES = 5
+"""Lines of first line, headline, names of screens and footer."""
 
 
 def command_bindings() -> list[BindingType]:
-    """A binding for each key of the table; none is shown by Textual, the footer is ours."""
-    return [
-        Binding(",".join(item.keys), f"app.command('{item.id}')", item.title, show=False)
-        for item in COMMANDS
-        if item.keys
-    ]
+    """A binding for each key of the table; none is shown by Textual, the footer is ours. What a key means in a replay
+    besides, the dispatch knows.
+    """
+    owner: dict[str, str] = {}
+    for item in COMMANDS:
+        for key in item.keys:
+            owner.setdefault(key, item.id)
+    return [Binding(key, f"app.command('{command_id}')", show=False) for key, command_id in owner.items()]
 
 
 class DashboardScreen(Surviving, Screen[None]):
@@ -37,21 +40,20 @@ class DashboardScreen(Surviving, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: str = ""
-    is_first: bool = False
-    """Whether the dashboard opened with this view; leaving it then leaves the dashboard."""
-
     BARS: ClassVar[int] = BAR_LINES
     _refreshes: bool = False
 
     def __init__(self) -> None:
         super().__init__()
         self._first_line = LineBar(id="first-line", raised=True)
+        self._tabs = LineBar(id="tabs")
         self._headline = LineBar(id="headline")
         self._foot = LineBar(id="footer", raised=True)
 
     def compose(self) -> ComposeResult:
         yield self._first_line
         yield self._headline
+        yield self._tabs
         yield from self.body()
         yield self._foot
 
@@ -75,6 +77,11 @@ class DashboardScreen(Surviving, Screen[None]):
     def target(self) -> Target | None:
         """The row under the cursor."""
         return None
+
+    @property
+    def marked(self) -> tuple[Target, ...]:
+        """The rows that the operator marked."""
+        return ()
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -110,6 +117,7 @@ class DashboardScreen(Surviving, Screen[None]):
         else:
             first = first_line(env, width, app.arming.state, app.arming.left_ms, app.mood)
         self._first_line.show(first)
+        self._tabs.show(tabs_line(self.view_id, env, width))
         lines: tuple[Line, ...] = ()
         if failure is not None:
             lines = unread_lines(failure, app.clock.now_ms(), anything_shown=env is not None)
@@ -138,7 +146,10 @@ class DashboardScreen(Surviving, Screen[None]):
         self.refresh_soon()
 
     def on_click(self, event: events.Click) -> None:
-        if event.widget is self._foot:
+        command_id: str | None = None
+        if event.widget is self._tabs:
+            command_id = tab_at(self.view_id, event.x)
+        elif event.widget is self._foot:
             command_id = footer_command_at(shell(self).context(), self.size.width, event.x)
-            if command_id is not None:
-                self.post_message(CommandRequested(command_id))
+        if command_id is not None:
+            self.post_message(CommandRequested(command_id))

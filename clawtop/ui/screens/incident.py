@@ -115,9 +115,9 @@ class TimelineScreen(StackedScreen):
     view_id = "timeline"
     table_ids = ("timeline",)
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Filter | None = None) -> None:
         super().__init__()
-        self._filter = Filter()
+        self._filter = chosen or Filter()
         self._narrowings: list[tuple[str, str]] = []
 
     @property
@@ -128,6 +128,15 @@ class TimelineScreen(StackedScreen):
     def subject(self) -> Target | None:
         event = self.row.item if self.row is not None else None
         return about(event) if isinstance(event, Event) else None
+
+    def step_back(self) -> bool:
+        if super().step_back():
+            return True
+        if self._filter == Filter():
+            return False
+        self._narrowings = []
+        self._choose(Filter())
+        return True
 
     def toggle_background(self) -> None:
         """Show or leave out what happens all the time."""

@@ -64,6 +64,14 @@ class OverviewScreen(TablesScreen):
             table.focus()
         return table is not None
 
+    def step_back(self) -> bool:
+        if super().step_back():
+            return True
+        if self.zoomed:
+            self.toggle_zoom()
+            return True
+        return False
+
     def toggle_zoom(self) -> None:
         """Give the focused table the whole height; again: share it."""
         self.zoomed = not self.zoomed

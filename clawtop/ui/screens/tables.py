@@ -70,15 +70,44 @@ class TablesScreen(DashboardScreen):
         following.focus()
         self.call_after_refresh(self.refresh_state)
 
-    def sort_next(self) -> str | None:
-        """Sort the focused table by its next column; after the last: natural order. Returns the column."""
+    def sort_next(self) -> None:
+        """Sort the focused table by its next column; after the last: its own order."""
         table = self.current
-        if table.table is None:
-            return None
-        order = table.table.sortable()
-        place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
-        table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
-        return table.sorting.column if table.sorting else None
+        if table.table is not None:
+            order = table.table.sortable()
+            place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
+            table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
+
+    def sort_reverse(self) -> None:
+        """Sort the other way round; what is in its own order, by its first column downwards."""
+        table = self.current
+        if table.table is not None and (order := table.table.sortable()):
+            sorting = table.sorting or Sorting(order[0])
+            table.rearrange(sorting=Sorting(sorting.column, descending=not sorting.descending))
+
+    def toggle_mark(self) -> int:
+        """Mark the row under the cursor, or unmark it, and go on to the next; how many are marked."""
+        table = self.current
+        table.toggle_mark()
+        table.move_by(1)
+        return len(table.marked)
+
+    @property
+    def marked(self) -> tuple[Target, ...]:
+        """The marked rows of the focused table."""
+        return self.current.marked
+
+    def step_back(self) -> bool:
+        """Undo the last thing that narrows the view: filter, then marks; False where nothing does."""
+        filtered = [table for table in self.tables if table.filter_text]
+        for table in filtered:
+            table.rearrange(filter_text="", sorting=table.sorting)
+        if filtered:
+            return True
+        marking = [table for table in self.tables if table.marked]
+        for table in marking:
+            table.unmark()
+        return bool(marking)
 
     def open_filter(self) -> None:
         """Type a filter for every table of the view."""

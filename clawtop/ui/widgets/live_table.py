@@ -18,7 +18,19 @@ from clawtop.ui.messages import CommandRequested, TargetChanged
 from clawtop.ui.shell import shell
 from clawtop.ui.widgets.drawn import Drawn
 from clawtop.ui.widgets.strips import changed_region, strip
-from clawtop.view.columns import Env, Placed, Row, Sorting, Table, chosen, heading, joined, placed, render_cells
+from clawtop.view.columns import (
+    Env,
+    Placed,
+    Row,
+    Sorting,
+    Table,
+    chosen,
+    column_at,
+    heading,
+    joined,
+    placed,
+    render_cells,
+)
 from clawtop.view.line import Line, Piece, Tone, piece
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
@@ -26,6 +38,8 @@ from clawtop.view.plain import table_title
 MARGIN = 1
 _MARGIN: Piece = (" ", Tone.PLAIN)
 _CURSOR: Piece = ("▌", Tone.ACCENT)
+_MARKED: Piece = ("◆", Tone.ACCENT)
+_MARKED_CURSOR: Piece = ("◆", Tone.KEY)
 FREEZE_SECONDS = 4.0
 """After the operator moved, rows keep their places for this long."""
 
@@ -52,6 +66,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self._drawn: dict[int, Line] = {}
         self._cells: dict[int, tuple[Row[Any], Sequence[Line], Line]] = {}
         self._moved_at: float | None = None
+        self._marks: set[str] = set()
 
     # --- content -------------------------------------------------------------------------------------------------
 
@@ -137,15 +152,17 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
 
     def _present(self, table: Table[Any]) -> Env:
         """What cells look at: one and the same for all rows of a moment."""
-        env = self._env
-        if env is None or env.now != self._now or env.facts is not table.env.facts:
-            env = self._env = Env(table.env.facts, self._now, table.env.zone)
+        env, grouped = self._env, self.sorting is None
+        if env is None or env.now != self._now or env.facts is not table.env.facts or env.grouped != grouped:
+            env = self._env = Env(table.env.facts, self._now, table.env.zone, grouped=grouped)
         return env
 
     def _row_line(self, table: Table[Any], index: int) -> Line:
         """The row's line; cells that only a new snapshot can change are kept from before."""
         row = self._rows[index]
-        margin = _CURSOR if index == self._cursor and self.has_focus else _MARGIN
+        here = index == self._cursor and self.has_focus
+        plain, marked = (_CURSOR, _MARKED_CURSOR) if here else (_MARGIN, _MARKED)
+        margin = marked if row.key in self._marks else plain
         known = self._cells.get(index)
         before = known[1] if known is not None and known[0] is row else ()
         cells = render_cells(row, table, self._columns, self._present(table), before)
@@ -161,12 +178,14 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             return ()
         if self._placed_for != width:
             self._placed_for = width
-            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN)
+            self._columns = placed(chosen(table.columns, self.wanted), width - MARGIN, table.needs)
             self._cells.clear()
         if y == 0:
-            title = table_title(table, Tone.ACCENT if self.has_focus else Tone.TITLE)
+            tone = Tone.ACCENT if self.has_focus else Tone.TITLE
+            title = table_title(table, tone)
             if self.filter_text:
-                title = (*title, *piece(f" /{self.filter_text}"))
+                shown = sum(not row.band for row in self._rows)
+                title = ((f"{table.title} ", tone), (f"{shown} of {table.count()} /{self.filter_text}", Tone.WARN))
             return (_MARGIN, *heading(self._columns, self.sorting, title))
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):
@@ -240,6 +259,24 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
                 return self.select(row.key)
         return False
 
+    def toggle_mark(self) -> None:
+        """Mark the row under the cursor, or unmark it."""
+        key = self.cursor_key
+        if key is not None and not self._rows[self._cursor].band:
+            self._marks ^= {key}
+            self._refresh_row(self._cursor)
+
+    def unmark(self) -> None:
+        """Mark nothing."""
+        self._marks.clear()
+        self.redraw(everything=True)
+
+    @property
+    def marked(self) -> tuple[Target, ...]:
+        """What the marked rows stand for that are still there, in the table's order."""
+        rows = self.table.rows if self.table is not None and self._marks else ()
+        return tuple(row.target for row in rows if row.key in self._marks and row.target is not None)
+
     def move_by(self, rows: int) -> None:
         """Move the cursor by so many rows."""
         self.move_to(self._cursor + rows)
@@ -276,7 +313,13 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        if event.y > 0:
+        if event.y == 0 and self.table is not None:
+            column = column_at(self._columns, event.x - MARGIN)
+            if column is not None and column.sort is not None:
+                again = self.sorting is not None and self.sorting.column == column.id
+                descending = again and self.sorting is not None and not self.sorting.descending
+                self.rearrange(sorting=Sorting(column.id, descending=descending))
+        elif event.y > 0:
             self.move_to(round(self.scroll_y) + event.y - 1)
             if event.chain > 1:
                 self.post_message(CommandRequested("detail"))

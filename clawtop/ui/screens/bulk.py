@@ -1,0 +1,111 @@
+"""One command for all marked rows: one preview, one confirmation, one result a row; plans are pinned at the opening."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.worker import Worker
+
+from clawtop.commands import Arming, Command, Target
+from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.receipt import Sight
+from clawtop.errors import ClawtopError, RefusedError
+from clawtop.text import safe, shown
+from clawtop.ui.ports import Executor, StoreHolder
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.shell import shell
+from clawtop.view.humanize import counted
+from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
+from clawtop.view.plan_lines import bulk_lines
+from clawtop.view.row_plans import plan_for
+
+Planned = tuple[Target, Plan]
+
+
+class BulkScreen(DialogScreen):
+    """`y` carries all plans out, one after the other; `n`, `q` and Escape leave, and stop before the next one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", show=False),
+        Binding("n,q,escape", "leave", show=False),
+    ]
+
+    def __init__(self, item: Command, plans: Sequence[Planned], refused: Sequence[str], execute: Executor) -> None:
+        super().__init__()
+        self._item = item
+        self._plans = plans
+        self._refused = refused
+        self._execute = execute
+        self._worker: Worker[None] | None = None
+        self._results: list[Line] = []
+        self._ended = False
+
+    def title_line(self) -> Line:
+        state = "done" if self._ended else "working" if self._worker is not None else "preview"
+        return ((f" {self._item.title}: {counted(len(self._plans), 'row')} ", Tone.ACCENT), (f" {state}", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        if self._ended:
+            return (("leave", "Close (Esc)"),)
+        if self._worker is not None:
+            return (("leave", "Stop (Esc)"),)
+        return (("leave", "No, leave them (n)"), ("confirm", f"Yes, do all {len(self._plans)} (y)"))
+
+    def lines(self, width: int) -> Sequence[Line]:
+        if self._worker is None and not self._ended:
+            app = shell(self)
+            plans = [plan for _, plan in self._plans]
+            return bulk_lines(plans, self._refused, app.now, app.options.zone, width)
+        lines = [part for line in self._results for part in wrapped(line, width, 2)]
+        left = len(self._plans) - len(self._results)
+        return lines if self._ended or not left else [*lines, EMPTY, piece(f"{left} to do", Tone.DIM)]
+
+    def action_confirm(self) -> None:
+        """Carry the plans out."""
+        if self._worker is not None or self._ended:
+            return
+        if shell(self).arming.state is not Arming.ARMED:
+            shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+            self.dismiss()
+            return
+        self._worker = self.run_worker(self._carry_out(), exit_on_error=False)
+        self.refresh_time()
+
+    async def _carry_out(self) -> None:
+        app = shell(self)
+        for target, plan in self._plans:
+            self._results.append(await self._one(target, plan))
+            self.refresh_time()
+        self._ended = True
+        app.source.poke()
+        self.refresh_time()
+
+    async def _one(self, target: Target, plan: Plan) -> Line:
+        app = shell(self)
+        snapshot = app.snapshot
+        name = safe(target.id)
+        if snapshot is None:
+            return piece(f"✗ {name}: no state is shown", Tone.BAD)
+        try:
+            if plan_for(self._item.id, snapshot, target).fingerprint != plan.fingerprint:
+                return piece(f"‖ {name}: skipped, its state has changed since the preview", Tone.WARN)
+            receipt = await self._execute(plan, snapshot, _hears_nothing)
+        except RefusedError as error:
+            return piece(f"‖ {name}: skipped, {shown(str(error))}", Tone.WARN)
+        except ClawtopError as error:
+            return piece(f"✗ {name}: {shown(error.title)}; {shown(error.unchanged)}", Tone.BAD)
+        tone = Tone.BAD if receipt.sight is Sight.REVERTED else Tone.OK
+        return piece(f"✓ {shown(receipt.title)}: {shown(receipt.sight)}", tone)
+
+    def action_leave(self) -> None:
+        """Close; what is under way is stopped before the next row."""
+        if self._worker is not None and not self._ended:
+            self._worker.cancel()
+            shell(self).say(f"{self._item.title}: stopped after {counted(len(self._results), 'row')}", Tone.WARN)
+        self.dismiss()
+
+
+def _hears_nothing(_holder: StoreHolder) -> None:
+    """Whom a row waits for is not told: the next row may wait for somebody else."""

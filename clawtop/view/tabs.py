@@ -1,0 +1,71 @@
+"""The line that names the screens, and how many calls failed lately."""
+
+from __future__ import annotations
+
+from clawtop.commands import command, key_label
+from clawtop.core.model import EventKind, Snapshot
+from clawtop.text import cells
+from clawtop.view.columns import Env
+from clawtop.view.facts import Facts
+from clawtop.view.humanize import sparkline
+from clawtop.view.line import Line, Piece, Tone, cut, fitted, width_of
+
+VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
+MINUTES = 20
+_MINUTE_MS = 60_000
+_GAP: Piece = ("  ", Tone.PLAIN)
+
+
+def tabs_line(view: str, env: Env | None, width: int) -> Line:
+    """`1 Overview  2 Tree ...` with the present screen marked; at the right failures per minute."""
+    tabs: list[Piece] = [(" ", Tone.PLAIN)]
+    for name in VIEWS:
+        item = command(name)
+        here = name == view
+        tabs += [
+            (f"{key_label(item.keys[0])} ", Tone.KEY if here else Tone.DIM),
+            (f"▸{item.title}" if here else item.title, Tone.STRONG if here else Tone.DIM),
+            _GAP,
+        ]
+    line = tuple(tabs[:-1])
+    rate = failure_rate(env) if env is not None else ()
+    room = width - width_of(rate)
+    return (*fitted(line, room), *rate) if width_of(line) + 2 <= room else cut(line, width)
+
+
+def tab_at(view: str, column: int) -> str | None:
+    """The screen whose name stands at this cell."""
+    place = 1
+    for name in VIEWS:
+        item = command(name)
+        size = cells(key_label(item.keys[0])) + 1 + cells(item.title) + (name == view)
+        if place <= column < place + size:
+            return name
+        place += size + 2
+    return None
+
+
+def failure_rate(env: Env) -> Line:
+    """Failed calls of each of the last minutes as a row of bars, and of the present minute as a number."""
+    counts = failures_per_minute(env.facts, env.now)
+    if not any(counts):
+        return (("no failed calls in 20m ", Tone.FAINT),)
+    return (
+        ("failed calls/min ", Tone.DIM),
+        (sparkline(counts, MINUTES), Tone.WARN),
+        (f" {counts[-1]} ", Tone.BAD if counts[-1] else Tone.DIM),
+    )
+
+
+def failures_per_minute(facts: Facts, now: int) -> tuple[int, ...]:
+    """Failed calls in each of the last minutes, the present one last."""
+    counts = [0] * MINUTES
+    for at in facts.once(_failures, facts.snapshot):
+        minute = (now - at) // _MINUTE_MS
+        if 0 <= minute < MINUTES:
+            counts[MINUTES - 1 - minute] += 1
+    return tuple(counts)
+
+
+def _failures(snapshot: Snapshot) -> tuple[int, ...]:
+    return tuple(event.at for event in snapshot.events if event.kind is EventKind.FAILURE)
