@@ -132,6 +132,7 @@ def _error_report(found: Explained, version: str | None, chosen: Chosen, timeout
         "marked": theirs.found.marked,
         "asked_again": {"requests": theirs.patience.retries, "waits_ms": theirs.patience.waits_ms},
         "moves_on": theirs.moves_on,
+        "follows": [_side_report(side) for side in theirs.follows],
         "engine": {
             "reason": ours.reason,
             "local": ours.local,
@@ -179,6 +180,9 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
         ],
         indent="  ",
     )
+    if theirs.follows:
+        yield "  What follows an attempt:"
+    yield from columns([_side_facts(side) for side in theirs.follows], indent="    ")
     yield ""
     yield "clawtop's engine:"
     yield from columns(

@@ -27,6 +27,7 @@ from clawtop.core.rules import (
     Marking,
     Reading,
     Remote,
+    RunPolicy,
     SameAccountRetries,
     Schedule,
     SessionLockRules,
@@ -266,6 +267,7 @@ _COOLING_8 = replace(
     expired_logins_last=True,
     replaced_pins=frozenset({"auto"}),
     pins_stay=True,
+    suspends_session=True,
 )
 _COOLING_9 = replace(
     _COOLING_8,
@@ -340,6 +342,8 @@ class Semantics:
         cooling: how long failed profiles rest, and who is next.
         reading: how errors are read.
         marking: which failures are marked.
+        attention_configurable: `diagnostics.stuckSession*Ms` are read.
+        policy: how a run goes on after an attempt.
         retries: how often a failing account is asked again before the run rotates.
         wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
@@ -356,6 +360,8 @@ class Semantics:
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
     remote: Remote
+    attention_configurable: bool = True
+    policy: RunPolicy = field(default_factory=RunPolicy)
     retries: SameAccountRetries = field(default_factory=SameAccountRetries)
     wait_headers: WaitHeaders = field(default_factory=WaitHeaders)
 
@@ -396,6 +402,7 @@ _6_11 = replace(
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
     remote=Remote(cancels_cron=True),
+    policy=RunPolicy(leaves_timeouts_to_harness=True),
     wait_headers=WaitHeaders(negative_is_none=True),
 )
 _7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
@@ -409,6 +416,7 @@ _8_X = replace(
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
+    attention_configurable=False,
     retries=SameAccountRetries(
         frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
     ),
@@ -423,6 +431,13 @@ _9_X = replace(
     remote=replace(_REMOTE_8, reload_takes_stats=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit", "overloaded", "server_error", "timeout"}), most=8, most_rate_limited=9
+    ),
+    policy=RunPolicy(
+        leaves_timeouts_to_harness=True,
+        budget_ends=True,
+        certificates_skip_accounts=True,
+        escalates_lost_models=True,
+        keeps_first_reason=True,
     ),
     wait_headers=WaitHeaders(negative_is_none=True, seconds_too=True),
 )

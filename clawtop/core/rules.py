@@ -70,7 +70,8 @@ class Schedule:
         pins_go_back: such a pin returns to an earlier profile of a stored or configured order that recovered from a
             rate limit.
         user_pins_outlive_order: a person's pin may name a profile outside the order (2026.5 and later).
-        suspends: a candidate whose profiles all cool suspends the session instead of being skipped only.
+        suspends: a candidate whose profiles all cool suspends the session's lanes instead of being skipped only.
+        suspends_session: it suspends the session itself (2026.8 and later).
         probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
         probes_rate_limits: so is a rate limit whose end no provider announced.
         transient_reasons: reasons for which a fallback model is tried although its provider cools.
@@ -105,6 +106,7 @@ class Schedule:
     pins_go_back: bool = False
     user_pins_outlive_order: bool = True
     suspends: bool = True
+    suspends_session: bool = False
     probes_without_fallback: bool = False
     probes_rate_limits: bool = False
     transient_reasons: frozenset[str] = TRANSIENT_REASONS
@@ -216,6 +218,26 @@ class Marking:
     timeouts_once_started: bool = False
     spared_locally: frozenset[str] = frozenset()
     spared_if_passing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """How a run goes on after an attempt, where that differs from 2026.5.
+
+    Attributes:
+        leaves_timeouts_to_harness: timeouts of a harness that owns its transport rotate nothing (2026.6.11); and a
+            failure that is known outranks a timeout as the reason for the next model.
+        budget_ends: a run whose own time is over, or that a signal ended, neither rotates nor falls back (2026.9).
+        certificates_skip_accounts: a bad certificate goes to the next model at once.
+        escalates_lost_models: a missing model counts at the end of the retries, too.
+        keeps_first_reason: a retry remembers the failure before a mere timeout.
+    """
+
+    leaves_timeouts_to_harness: bool = False
+    budget_ends: bool = False
+    certificates_skip_accounts: bool = False
+    escalates_lost_models: bool = False
+    keeps_first_reason: bool = False
 
 
 @dataclass(frozen=True, slots=True)

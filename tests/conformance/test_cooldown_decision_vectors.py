@@ -12,7 +12,7 @@ from tests.support.openclaw_json import stats_from
 from tests.support.rules import semantics
 
 
-@replay("cooldown-decision", "2026.5.20")
+@replay("cooldown-decision", "2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
 def test_same_decision(row: Row) -> None:
     given = row.input
     candidate = ModelRef(given["candidate"]["provider"], given["candidate"]["model"])
@@ -36,6 +36,8 @@ def as_openclaw_says(decision: CooldownDecision, candidate: ModelRef) -> dict[st
             return {**said, "markProbe": decision.mark_probe}
         case DecisionKind.SKIP:
             return {**said, "error": decision.error}
+        case DecisionKind.SUSPEND_SESSION:
+            return said
         case DecisionKind.SUSPEND_LANES:
             leader = {"provider": candidate.provider, "model": candidate.model}
             return {**said, "leaderCandidate": leader}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clawtop.core.failover.decision import Signals, Stage, TimeoutPolicy, decide, merge_retry_reason
+from clawtop.core.failover.decision import Decision, Signals, Stage, TimeoutPolicy, decide
+from clawtop.core.failover.openclaw_decision import Harness, openclaw_decides, remembered
 from clawtop.core.failover.steps import (
     Backoff,
     Caps,
@@ -30,6 +31,7 @@ from tests.conformance.differences import (
     without_mark_end,
 )
 from tests.conformance.harness import Row, replay
+from tests.support.rules import semantics
 
 TIMEOUTS = TimeoutPolicy(TIMEOUTS_COMPARED_UNDER)
 ABSENT = "<absent>"
@@ -46,6 +48,15 @@ FIELDS = {
     "allowFormatRetry": "format_retry_allowed",
 }
 """A flag of the rows -> a field of `Signals`."""
+
+
+HARNESS = {
+    "harnessOwnsTransport": "owns_transport",
+    "timedOutByRunBudget": "budget_over",
+    "signalOwnedInterruption": "interrupted",
+    "promptTimeoutFallbackSafe": "may_fall_back",
+}
+"""The same for `Harness`."""
 
 
 def failure_reason(name: str | None) -> FailureReason | None:
@@ -68,18 +79,28 @@ def rows_of_table(table: Row) -> Iterator[Row]:
         yield Row(f"{table.raw['stage']}-{bits}-{reason}", table.family, table.version, raw)
 
 
-@replay("failover-decision", "2026.5.20", part="tables", split=rows_of_table)
+def decided(row: Row) -> Decision:
+    flags = row.raw["flags"]
+    harness = Harness(**{HARNESS[name]: value for name, value in flags.items() if name in HARNESS})
+    policy = semantics(row.version).policy
+    return openclaw_decides(Stage(row.raw["stage"]), signals(flags, row.raw["reason"]), policy, harness)
+
+
+@replay("failover-decision", "2026.5.20", "2026.6.11", "2026.9.6", part="tables", split=rows_of_table)
 def test_failover_decision(row: Row) -> None:
-    found = decide(Stage(row.raw["stage"]), signals(row.raw["flags"], row.raw["reason"]), TIMEOUTS)
+    found = decided(row)
     says_why = found.action.value not in {"continue_normal", "return_error_payload"}
     assert [found.action.value, found.reason if says_why else ABSENT] == row.expected
 
 
-@replay("failover-decision", "2026.5.20", part="mergeRetryFailoverReason")
+@replay("failover-decision", "2026.5.20", "2026.6.11", "2026.9.6", part="mergeRetryFailoverReason")
 def test_merge_retry_reason(row: Row) -> None:
     given = row.input
-    merged = merge_retry_reason(
-        failure_reason(given["previous"]), failure_reason(given["failoverReason"]), bool(given["timedOut"])
+    merged = remembered(
+        failure_reason(given["previous"]),
+        failure_reason(given["failoverReason"]),
+        semantics(row.version).policy,
+        timed_out=bool(given["timedOut"]),
     )
     assert merged == row.expected
 

@@ -56,7 +56,7 @@ EVENTS = frozenset({"start", "end", "reject", "snap"})
 END_OF_TIME = 1_000_000
 
 
-@replay("misc", "2026.5.20", where=lambda raw: raw["fn"] in NAMES)
+@replay("misc", "2026.5.20", "2026.6.11", "2026.9.6", where=lambda raw: raw["fn"] in NAMES)
 def test_lane_names(row: Row) -> None:
     assert NAMES[row.raw["fn"]](row.input) == row.expected
 
@@ -190,7 +190,7 @@ def enqueue(operation: str, name: str, rest: list[Any]) -> Enqueue:
     return Enqueue(name, Priority[rest[0].upper()] if rest else Priority.NORMAL)
 
 
-@replay("command-queue", "2026.5.20")
+@replay("command-queue", "2026.5.20", "2026.6.11")
 def test_command_queue(row: Row) -> None:
     lane = VirtualLane(row.input["lane"])
     for operation in row.input["ops"]:

@@ -16,6 +16,7 @@ from clawtop.core.session.recovery import (
     outcome_after_abort,
 )
 from tests.conformance.harness import Row, replay
+from tests.support.rules import semantics
 
 ABORTS = {
     "ends": AbortResult(aborted=True, drained=True),
@@ -26,9 +27,10 @@ LANES = {"none": (0, 0), "active": (1, 0), "queued": (1, 1)}
 """`sessionLane` of a row -> tasks active and queued in the session's lane."""
 
 
-@replay("session-attention", "2026.5.20", part="meta.thresholds")
+@replay("session-attention", "2026.5.20", "2026.6.11", "2026.9.6", part="meta.thresholds")
 def test_thresholds(row: Row) -> None:
-    found = thresholds((row.input or {}).get("diagnostics"))
+    read = semantics(row.version).attention_configurable
+    found = thresholds((row.input or {}).get("diagnostics") if read else None)
     assert {"warnMs": found.warn_ms, "abortMs": found.abort_ms} == row.expected
 
 

@@ -163,7 +163,7 @@ def _telling(stats: UsageStats, now: int, schedule: Schedule) -> list[tuple[str,
     known = schedule.reasons
     if is_active(stats.disabled_until, now, schedule) and stats.disabled_reason in known:
         return [(stats.disabled_reason, _CERTAIN)]
-    if is_active(stats.blocked_until, now, schedule):
+    if schedule.knows_blocks and is_active(stats.blocked_until, now, schedule):
         return [("rate_limit", _CERTAIN)]
     if not is_active(stats.cooldown_until, now, schedule):
         return []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import tzinfo
 
-from clawtop.core.failover.candidate import RETHROWN, FailureKind, failure_of
-from clawtop.core.failover.consequences import Consequences, consequences
-from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.failover.candidate import RETHROWN, Failure, FailureKind, failure_of
+from clawtop.core.failover.consequences import Consequence, Consequences, consequences
+from clawtop.core.failover.decision import Action, Signals, Stage, TimeoutPolicy
+from clawtop.core.failover.openclaw_decision import openclaw_decides
 from clawtop.core.failover.same_account import Patience, patience
 from clawtop.core.failure.classify import ErrorExplanation, explain_error
 from clawtop.core.failure.dialect import DIALECTS
@@ -29,11 +30,13 @@ class ByOpenClaw:
     Attributes:
         patience: how often it asks the same account again before it rotates.
         moves_on: its chain of models goes on after this error.
+        follows: what a run does next, on both sides, with and without another model.
     """
 
     found: ErrorExplanation
     patience: Patience
     moves_on: bool
+    follows: tuple[Consequence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,10 @@ def explained(
     model = ModelRef(provider, "") if provider else None
     failure = failure_of(error, model, dialect)
     theirs = ByOpenClaw(
-        found, patience(str(found.reason or ""), failure.detail, semantics.retries), failure.kind not in RETHROWN
+        found,
+        patience(str(found.reason or ""), failure.detail, semantics.retries),
+        failure.kind not in RETHROWN,
+        () if found.coordination else tuple(_openclaw_sides(failure, semantics)),
     )
     ours = _by_engine(error, provider, semantics.marking, timeouts, (now, zone))
     readings = Readings(
@@ -102,6 +108,23 @@ def explained(
         says_when=ours.wait_ms is not None,
     )
     return Explained(theirs, ours, differences(readings))
+
+
+def _openclaw_sides(failure: Failure, semantics: Semantics) -> Iterator[Consequence]:
+    stopped = failure.kind is FailureKind.USER_ABORT
+    for stage in (Stage.PROMPT, Stage.ASSISTANT):
+        for fallback in (True, False):
+            signals = Signals(
+                reason=failure.reason,
+                failover_failure=failure.reason is not None,
+                fallback_configured=fallback,
+                aborted=stopped,
+                external_abort=stopped,
+            )
+            first = last = openclaw_decides(stage, signals, semantics.policy)
+            if first.action is Action.ROTATE_PROFILE:
+                last = openclaw_decides(stage, replace(signals, profile_rotated=True), semantics.policy)
+            yield Consequence(stage, fallback, first, last)
 
 
 def _overflow(found: ErrorExplanation) -> FailureReason | None:

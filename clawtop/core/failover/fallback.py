@@ -254,7 +254,7 @@ def _call(state: ChainState, *, probe: bool = False) -> Call:
 
 def _on_cooling(state: ChainState, decision: CooldownDecision) -> Step:
     provider, reason = state.model.provider, decision.reason
-    if decision.kind is DecisionKind.SUSPEND_LANES:
+    if decision.kind in {DecisionKind.SUSPEND_LANES, DecisionKind.SUSPEND_SESSION}:
         skipped = _skip(state, reason, f"Provider {provider} is in cooldown (suspending lanes)")
         return skipped[0], (SuspendLane(state.model, reason), *skipped[1])
     if decision.kind is DecisionKind.SKIP:

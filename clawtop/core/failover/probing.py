@@ -27,6 +27,7 @@ class DecisionKind(StrEnum):
     ATTEMPT = "attempt"
     SKIP = "skip"
     SUSPEND_LANES = "suspend_lanes"
+    SUSPEND_SESSION = "suspend_session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def resolve_cooldown_decision(
 
 def _left(candidate: ModelRef, reason: FailureReason, schedule: Schedule) -> CooldownDecision:
     if schedule.suspends:
-        return CooldownDecision(DecisionKind.SUSPEND_LANES, reason)
+        whole = schedule.suspends_session
+        return CooldownDecision(DecisionKind.SUSPEND_SESSION if whole else DecisionKind.SUSPEND_LANES, reason)
     if reason is FailureReason.BILLING:
         return _skipped(candidate, reason)
     error = f"Provider {candidate.provider} is in cooldown (all profiles unavailable)"
