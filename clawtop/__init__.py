@@ -65,8 +65,10 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       marks, leftovers
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
                       anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
-    prompt/           registry: one prompt holder per session, kept in records; holder, fork, foreign, session_lock,
-                      process_title, lane_scheduler: session lane, then global lane; recoverer: stuck sessions
+    prompt/           registry: one prompt holder per session, kept in records (choice); holder, fork, foreign,
+                      session_lock, process_title; lane_scheduler: session lane, then global lane; recoverer: stuck
+                      sessions
+    etcd/             the same registry for several hosts: client, records, names
     drain/            drainer, scene, processes: freeing one, stage by stage; recovery: of a stuck one, sends nothing
     library           for other programs: what `from clawtop.engine import ...` gives
 

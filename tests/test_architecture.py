@@ -88,7 +88,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "snapshot",
         "watch",
     ),
-    "engine": ("providers", "gateway", "live", "operations", "prompt", "drive", "drain", "library"),
+    "engine": ("providers", "gateway", "live", "operations", "prompt", "etcd", "drive", "drain", "library"),
 }
 """Room -> its groups, from what stands below to what stands above. A group imports itself and the groups before it."""
 

@@ -13,21 +13,26 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawtop.clock import SystemClock
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.core.model import Generation, LockLimits
 from clawtop.core.session.admission import OnContention
+from clawtop.engine.etcd.records import etcd_records
+from clawtop.engine.prompt.choice import registry_choice
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
-from clawtop.errors import CoordinationError
+from clawtop.errors import CoordinationError, RefusedError
 from clawtop.store.locks.processes import SystemProcesses
 
 LANES = {"heartbeat": "main", "channel": "main", "direct": "main", "cron": "cron-nested"}
 LIMITS = LockLimits(acquire_ms=30_000, stale_ms=1_800_000, max_hold_ms=300_000)
+LIMITS_ACROSS_HOSTS = replace(LIMITS, acquire_ms=1_000)
+"""A lock of a host that died proves nothing on another host: who meets it is refused, and need not wait long for it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Job:
     at_once: int = 24
     refusing: float = 0.1
     call_s: float = 0.001
+    registry: str = ""
 
 
 class Worker:
@@ -58,7 +64,10 @@ class Worker:
         os.write(self.log, json.dumps(fact).encode() + b"\n")
 
     async def run(self) -> None:
-        async with PromptRegistry(self.root / "state", clock=self.clock) as self.registry:
+        records = None
+        if self.job.registry:
+            records = etcd_records(registry_choice(self.job.registry, f"{self.root}=arena"), self.clock)
+        async with PromptRegistry(self.root / "state", clock=self.clock, records=records) as self.registry:
             await asyncio.gather(*(self._turns() for _ in range(self.job.at_once)))
 
     async def _turns(self) -> None:
@@ -71,6 +80,9 @@ class Worker:
                 await self._turn(turn, session, lane)
             except CoordinationError as error:
                 self.say(turn=turn, session=session.name, lane=lane, outcome=type(error).__name__)
+            except RefusedError:  # the registry cannot be asked, or our lease is gone: the next run enters anew
+                self.left += 1
+                await self.clock.sleep(0.2)
             else:
                 self.say(turn=turn, session=session.name, lane=lane, outcome="answered")
 
@@ -85,17 +97,26 @@ class Worker:
 
     async def _prompt(self, turn: str, holder: Holder) -> None:
         controller = await SessionLockController.open(
-            holder.session_file, generation=Generation.B, limits=LIMITS, clock=self.clock, processes=SystemProcesses()
+            holder.session_file,
+            generation=Generation.B,
+            limits=LIMITS_ACROSS_HOSTS if self.job.registry else LIMITS,
+            clock=self.clock,
+            processes=SystemProcesses(),
+            environment=NamespaceEvidence(("network-mount",)) if self.job.registry else HERE,
         )
         async with controller:
+            await holder.assert_held()
             append(holder.session_file, f"{turn}-q", "user")
+            await holder.assert_held()
             await controller.release_for_prompt()
             holder.set_phase("streaming")
             self.say(call=turn, session=holder.session_file.name, start=time.monotonic_ns())
             await self.clock.sleep(self.random.random() * self.job.call_s)
             self.say(call=turn, session=holder.session_file.name, end=time.monotonic_ns())
             async with controller.write():
+                await holder.assert_held()
                 append(holder.session_file, f"{turn}-a", "assistant")
+                await holder.assert_held()
 
 
 def append(session: Path, line_id: str, role: str) -> None:

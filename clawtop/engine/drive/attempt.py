@@ -25,6 +25,7 @@ from clawtop.errors import SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, header
+from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
@@ -101,7 +102,9 @@ class Attempt:
             async with lock.write() as window:
                 if window.accepted:
                     conversation = await _conversation(turn.session_file)
-                self._append(endpoint, text, end, conversation, sent_at)
+                await holder.assert_held()
+                written = self._append(endpoint, text, end, conversation, sent_at)
+                await self._assert_still_held(holder, written)
         return Answer(
             text=text,
             model=self.model,
@@ -153,8 +156,8 @@ class Attempt:
             turn.teller.tell(EventKind.NOTICE, f"not sent: {words}", model=model, data=data)
         return prepared.prompt
 
-    def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation, sent_at: int) -> None:
-        """Write the turn; the session's lock is held and nobody else has written."""
+    def _append(self, endpoint: Endpoint, text: str, end: Finished, conversation: Conversation, sent_at: int) -> str:
+        """Write the turn, in one append; the session's lock is held. The id of its last line."""
         turn, model = self.turn, self.model
         begun = conversation.session_id is not None or conversation.leaf is not None
         entries = [] if begun else [header(turn.session_id, turn.asked.cwd, sent_at)]
@@ -175,6 +178,17 @@ class Attempt:
         )
         entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
         append(turn.session_file, entries, after_half_line=conversation.unfinished)
+        return str(entries[-1]["id"])
+
+    async def _assert_still_held(self, holder: Holder, written: str) -> None:
+        """Between the check before an append and its end lies one system call: was the session ours throughout?"""
+        try:
+            await holder.assert_held()
+        except SessionTakeoverError as error:
+            raise SessionTakeoverError(
+                f"{error.title}; line {written} of {safe(self.turn.session_file)} was written without it",
+                hint="the turn is not acknowledged: compare the transcript before you ask again",
+            ) from error
 
     def _endpoint(self) -> Endpoint:
         try:

@@ -37,6 +37,7 @@ from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session
 from clawtop.engine.drive.turn import Answer, Asked, Turn
+from clawtop.engine.prompt.choice import registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError, UsageError
@@ -96,12 +97,13 @@ class Driver:
             RefusedError: its generation keeps sessions or credentials where clawtop does not write.
         """
         self._clock: Clock = clock or SystemClock()
-        self._settings = settings or EngineSettings()
+        given = dict(os.environ) if environ is None else environ
+        self._settings = _with_registry(settings or EngineSettings(), given)
         self._ground = Ground(
             state_dir,
             self._clock,
             processes or SystemProcesses(),
-            dict(os.environ) if environ is None else environ,
+            given,
             home or Path.home(),
         )
         self._listen = listen
@@ -420,6 +422,14 @@ def _may_pass(turn: Turn, error: ClawtopError) -> bool:
         return False
     reasons = set(turn.reasons)
     return bool(reasons & ENDPOINT_REASONS) and reasons <= ENDPOINT_REASONS | COOLED_REASONS
+
+
+def _with_registry(settings: EngineSettings, environ: Mapping[str, str]) -> EngineSettings:
+    """`settings` with the registry that the environment names, where they name none. Raises UsageError."""
+    url = environ.get("CLAWTOP_REGISTRY", "")
+    if settings.registry is not None or not url:
+        return settings
+    return replace(settings, registry=registry_choice(url, environ.get("CLAWTOP_REGISTRY_MOUNTS", "")))
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str]:

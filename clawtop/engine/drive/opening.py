@@ -16,8 +16,10 @@ from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.operations.locked import update_store
+from clawtop.engine.prompt.choice import RegistryChoice
 from clawtop.engine.prompt.foreign import ForeignRuns
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
+from clawtop.engine.prompt.records import PromptRecords
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import RefusedError
@@ -49,12 +51,14 @@ class EngineSettings:
         pause_s: before an endpoint that has just failed is asked again, in seconds; doubles with each failure.
         rounds: how often a turn goes over its models when nothing but their endpoints failed.
         max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
+        registry: where prompt holders of several hosts are coordinated; None: on this host alone, in files.
     """
 
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
     call: Timeouts = field(default_factory=Timeouts)
     drain_s: float = 2.0
     max_wait_s: float = 300.0
+    registry: RegistryChoice | None = None
     turn_s: float = 600.0
     rounds: int = 3
     pause_s: float = 0.2
@@ -112,6 +116,24 @@ def evidence(layout: Layout, gateway: Gateway) -> NamespaceEvidence:
     return NamespaceEvidence((*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ())))
 
 
+def _records(choice: RegistryChoice | None, layout: Layout, clock: Clock) -> PromptRecords | None:
+    """The registry that hosts share; None: files, which only processes of one host can share.
+
+    Raises RefusedError where other hosts may drive the same sessions and nothing would keep them apart.
+    """
+    if choice is not None:
+        from clawtop.engine.etcd.records import etcd_records  # only where several hosts share a registry
+
+        return etcd_records(choice, clock)
+    if "network-mount" in mount_obstacles(layout.state_dir):
+        raise RefusedError(
+            f"{safe(layout.state_dir)} is on a network file system: other hosts may drive its sessions too",
+            hint="name a registry that all of them use: CLAWTOP_REGISTRY=etcd://HOST:2379",
+            unchanged="nothing was sent and nothing was written",
+        )
+    return None
+
+
 def open_desk(
     ground: Ground,
     settings: EngineSettings,
@@ -144,7 +166,13 @@ def open_desk(
         call_timeouts=settings.call,
         clock=ground.clock,
         processes=ground.processes,
-        registry=PromptRegistry(layout.state_dir, clock=ground.clock, journal=emit, max_wait_s=settings.max_wait_s),
+        registry=PromptRegistry(
+            layout.state_dir,
+            clock=ground.clock,
+            journal=emit,
+            max_wait_s=settings.max_wait_s,
+            records=_records(settings.registry, layout, ground.clock),
+        ),
         lanes=LaneScheduler(clock=ground.clock, limits=config.lane_limits, journal=emit),
         marks=marks,
         pause_s=settings.pause_s,

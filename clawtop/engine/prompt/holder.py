@@ -43,6 +43,7 @@ class Holder:
         forked_from: the contended session's file, when this is a fork.
         waited_ms: how long the acquisition took.
         stop_asked: a drain asked the run to stop.
+        lost: the registry no longer vouches for this holder; nothing more may be written.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Holder:
         self.waited_ms = waited_ms
         self.released = False
         self.stop_asked = False
+        self.lost = False
         self._stop = stop
         self._said = Describe(holding.who.token)
         self._speaking = False
@@ -122,6 +124,19 @@ class Holder:
             self.stop_asked = True
             self._stop()
 
+    def lose(self) -> None:
+        """The registry no longer vouches for this holder: stop the run, once."""
+        self.lost = True
+        self.ask_to_stop()
+
+    def takeover(self, unchanged: str) -> SessionTakeoverError:
+        """What a run that lost its session ends with."""
+        return SessionTakeoverError(
+            f"the registry no longer vouches for run {self.run_id}: its lease ran out",
+            hint="the turn is not acknowledged; ask again",
+            unchanged=unchanged,
+        )
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -129,6 +144,10 @@ class Holder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.release(how_of(error))
+        task = asyncio.current_task()
+        if self.lost and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() <= 1:
+            task.uncancel()
+            raise self.takeover("nothing of the reply was written") from error
 
 
 def how_of(error: BaseException | None) -> str:

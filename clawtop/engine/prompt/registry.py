@@ -331,6 +331,8 @@ class PromptRegistry:
     def _hear(self, word: Word, token: str) -> None:
         if word is Word.STOP and token in self._out:
             self._out[token].ask_to_stop()
+        elif word is Word.LOST and token in self._out:
+            self._out[token].lose()
         elif word is Word.WAKE and token in self._waiting:
             self._waiting[token].set()
 

@@ -20,11 +20,20 @@ _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 def load(path: Path) -> Admission:
     """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
-    content = door.read(path, _MAX_RECORD_BYTES).data
+    return parsed(door.read(path, _MAX_RECORD_BYTES).data)
+
+
+def parsed(content: bytes) -> Admission:
+    """The state that a record says. ValueError when it cannot be understood."""
     try:
         return _parsed(loads(content))
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a holder record") from error
+
+
+def dumped(state: Admission) -> bytes:
+    """`state` as a record."""
+    return _text_of(_written(state))
 
 
 def save(path: Path, state: Admission, author: str) -> None:
@@ -36,7 +45,7 @@ def save(path: Path, state: Admission, author: str) -> None:
         path.unlink(missing_ok=True)
         return
     temporary = f"{path}.{author}.tmp"
-    content = _text_of(_written(state))
+    content = dumped(state)
     try:
         with door.closing(_fresh(temporary)) as descriptor:
             door.write_all(descriptor, content)

@@ -183,6 +183,8 @@ class Word(StrEnum):
     """Your turn may have come: ask again."""
     STOP = "stop"
     """A drain wants the session: stop the run."""
+    LOST = "lost"
+    """The registry no longer vouches for the holder: stop the run, and write nothing more."""
 
 
 class WakeChannel:

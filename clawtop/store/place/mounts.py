@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+
+from clawtop.store import door
 
 _NETWORK = frozenset(
     {
@@ -39,21 +42,60 @@ def mount_obstacles(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) 
 
 def filesystem(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
     """The type of the file system that holds `path`; empty where that cannot be told."""
+    mount = _mount_of(path, mountinfo)
+    if mount is None:
+        return "" if mountinfo.parent.exists() else _from_psutil(path)
+    return mount.kind
+
+
+def mount_source(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> tuple[str, str] | None:
+    """What a network mount that holds `path` was mounted from, such as `server:/export`, and where it is mounted.
+
+    None for other file systems: their names mean nothing on another host.
+    """
+    mount = _mount_of(path, mountinfo)
+    return (mount.source, mount.point) if mount is not None and mount.kind in _NETWORK else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    point: str
+    kind: str
+    source: str
+
+
+def _mount_of(path: Path, mountinfo: Path) -> _Mount | None:
     real = os.fsencode(os.path.realpath(path))
-    best, kind = -1, ""
+    best: _Mount | None = None
+    longest = -1
     try:
         lines = mountinfo.read_bytes().splitlines()
     except OSError:
-        return _from_psutil(path) if not mountinfo.parent.exists() else ""
+        return None
     for line in lines:
         before, separator, after = line.partition(b" - ")
-        fields = before.split(b" ")
+        fields, facts = before.split(b" "), after.split(b" ")
         if not separator or len(fields) < 5:
             continue
-        point = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), fields[4])
-        if (real == point or real.startswith(point.rstrip(b"/") + b"/")) and len(point) >= best:
-            best, kind = len(point), after.split(b" ")[0].decode("ascii", "replace")
-    return kind
+        point = _unescaped(fields[4])
+        if (real == point or real.startswith(point.rstrip(b"/") + b"/")) and len(point) >= longest:
+            longest = len(point)
+            source = os.fsdecode(_unescaped(facts[1])) if len(facts) > 1 else ""
+            best = _Mount(os.fsdecode(point), facts[0].decode("ascii", "replace"), source)
+    return best
+
+
+def _unescaped(field: bytes) -> bytes:
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field)
+
+
+def machine_identity() -> str:
+    """What tells this machine from others: systemd's machine id, else its host name."""
+    try:
+        told = door.read("/etc/machine-id", 256, follow=door.Follow.OPERATOR).data.decode("ascii", "ignore").strip()
+    except OSError:
+        told = ""
+    return told or os.uname().nodename
 
 
 def _from_psutil(path: Path) -> str:

@@ -1,0 +1,74 @@
+"""A real etcd on loopback, for tests; Debian: etcd-server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+ETCD = shutil.which("etcd")
+
+
+class EtcdServer:
+    """One member with its data in a directory; it can be stopped, frozen and started again on the same port."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port, self._peer = _free_port(), _free_port()
+        self.url = f"etcd://127.0.0.1:{self._port}/test"
+        self.endpoint = f"http://127.0.0.1:{self._port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start and wait until it answers."""
+        assert ETCD is not None
+        client, peer = self.endpoint, f"http://127.0.0.1:{self._peer}"
+        self._process = subprocess.Popen(
+            [
+                *(ETCD, "--name", "one", "--data-dir", str(self._directory)),
+                *("--listen-client-urls", client, "--advertise-client-urls", client),
+                *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+                *("--initial-cluster", f"one={peer}", "--unsafe-no-fsync"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "ETCD_UNSUPPORTED_ARCH": os.uname().machine},
+        )
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{client}/health", timeout=1) as answer:
+                    if b"true" in answer.read():
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("etcd does not answer")
+
+    def stop(self) -> None:
+        """Kill it: what it has acknowledged stays."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def freeze(self) -> None:
+        """It accepts connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
