@@ -23,7 +23,7 @@ from clawtop.core.session.admission import OnContention
 from clawtop.core.session.drain import Stage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
-from clawtop.engine.drain.drainer import Drainer, DrainStep, DrainWishes, new_drain_id, resumable
+from clawtop.engine.drain.drainer import LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
 from clawtop.engine.drain.scene import DrainTarget
 from clawtop.engine.gateway.answers import Abort, AbortSaid
 from clawtop.engine.prompt.registry import PromptRegistry
@@ -33,6 +33,7 @@ from clawtop.store.own.holders import read_admissions
 from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from tests.engine.other_process import other_process
+from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -78,8 +79,8 @@ def drainer(state: Path, wishes: DrainWishes = QUICK, *, gateway_answers: bool =
         port_probe=lambda _port: gateway_answers,
     )
     target = DrainTarget("main", KEY, transcript(state))
-    more = {"drain_id": new_drain_id(), **more}
-    return Drainer(reader, target, wishes, clock=SystemClock(), processes=SystemProcesses(), **more)  # type: ignore[arg-type]
+    more = {"drain_id": new_drain_id(), "clock": SystemClock(), **more}
+    return Drainer(reader, target, wishes, processes=SystemProcesses(), **more)  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager
@@ -290,15 +291,25 @@ async def test_the_gateways_yes_counts_although_the_disk_says_done(state: Path) 
     assert outcome.words == ("an OpenClaw run: the gateway says that a run is active in it",)
 
 
-@pytest.mark.slow
 async def test_a_writer_restarts_the_proof(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=20, still_s=1.5), Stage.PROVE) as drain:
-        for _ in range(4):
-            await asyncio.sleep(0.3)
-            assert not drain.done()
-            with transcript(state).open("a") as file:
-                file.write('{"type":"custom"}\n')
-        assert (await drain).released  # type: ignore[attr-defined]
+    """The clock is the test's, and moves by one look after each look."""
+    clock, lefts = ManualClock(), asyncio.Queue[float]()
+    wishes = DrainWishes(deadline_s=60, still_s=1.5)
+    drain = asyncio.create_task(
+        drainer(state, wishes, clock=clock, on_wait=lambda _, left: lefts.put_nowait(left)).drain()
+    )
+    for _ in range(3):
+        while await lefts.get() > 0.5:
+            await clock.advance(LOOK_S)
+        with transcript(state).open("a") as file:
+            file.write('{"type":"custom"}\n')
+        await clock.advance(LOOK_S)
+        assert await lefts.get() == pytest.approx(1.5, abs=0.01), "the proof began anew"
+        await clock.advance(LOOK_S)
+    while not drain.done():
+        await clock.advance(LOOK_S)
+        await asyncio.sleep(0.001)
+    assert (await drain).released
 
 
 async def test_fresh_carries_the_conversation_over(state: Path) -> None:
