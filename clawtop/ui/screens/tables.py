@@ -33,11 +33,12 @@ class TablesScreen(DashboardScreen):
     def __init__(self) -> None:
         super().__init__()
         self.tables: tuple[LiveTable, ...] = tuple(LiveTable(id=table_id) for table_id in self.table_ids)
+        self._last = self.tables[0]
 
     @property
     def current(self) -> LiveTable:
-        """The focused table, else the first."""
-        return self.focused if isinstance(self.focused, LiveTable) else self.tables[0]
+        """The focused table; while a filter is typed, the one that was; else the first."""
+        return self.focused if isinstance(self.focused, LiveTable) else self._last
 
     @property
     def target(self) -> Target | None:
@@ -114,6 +115,7 @@ class TablesScreen(DashboardScreen):
         from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
 
         if not self.query(FilterLine):
+            self._last = self.current
             self.mount(FilterLine(self.current.filter_text), before=self._foot)
 
     def on_filter_changed(self, message: FilterChanged) -> None:
@@ -123,3 +125,4 @@ class TablesScreen(DashboardScreen):
         self.refresh_time()
         if message.done:
             self.current.focus()
+            self.query("FilterLine").remove()

@@ -11,7 +11,7 @@ from clawtop.ui.messages import FilterChanged
 
 
 class FilterLine(Input):
-    """Filters while it is typed into; Enter keeps the filter, Escape clears it."""
+    """Filters while it is typed into; Enter keeps the filter, Escape clears it. Its screen takes it away."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "clear_filter", "Clear the filter", show=False)]
 
@@ -34,5 +34,4 @@ class FilterLine(Input):
         self._close("")
 
     def _close(self, text: str) -> None:
-        self.screen.post_message(FilterChanged(text, done=True))
-        self.remove()
+        self.post_message(FilterChanged(text, done=True))
