@@ -236,11 +236,12 @@ def _read_details(table: _Table, database: Database, agent: str, most: int) -> i
     paths = ", ".join(f"'$.{name}'" for name in _DETAILS)
     for start in range(0, len(keys), _CHUNK):
         chunk = keys[start : start + _CHUNK]
-        marks = ", ".join("?" * len(chunk))
+        asked = [key for key in chunk if _can_be_asked_for(key)]
+        marks = ", ".join("?" * len(asked))
         rows = database.rows(
             f"SELECT session_key, CASE WHEN json_valid(entry_json) THEN json_extract(entry_json, {paths}) END"  # noqa: S608
             f" FROM session_nodes WHERE session_key IN ({marks})",
-            chunk,
+            asked,
         )
         for key, values in rows:
             table.details[key] = _fields(values)
@@ -251,6 +252,15 @@ def _read_details(table: _Table, database: Database, agent: str, most: int) -> i
         if key not in table.rows:
             table.rows[key] = _session(agent, f"{database.path}#{key}", row, table.details.get(key))
     return len(keys)
+
+
+def _can_be_asked_for(key: str) -> bool:
+    """Whether a key is the Unicode text that it should be; a row with another one is shown as its columns are."""
+    try:
+        key.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _BROKEN: Mapping[str, Any] = {"": None}

@@ -131,9 +131,8 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is such a file, and it is not empty."""
-        found = _stat(self._name)
-        return found is not None and found.size > 0
+        """Whether anything stands there."""
+        return os.path.lexists(self._name)
 
     def version(self) -> Hashable:
         """Changes with every commit by anybody, and when the file is replaced. Cheap: some stats and one pragma."""

@@ -1,0 +1,32 @@
+"""Counts up one profile's errors through clawtop's own writer: STATE_DIR OWNER PROFILE TIMES."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from clawtop.clock import SystemClock
+from clawtop.core.model import UsageStats
+from clawtop.store.auth.backends import auth_backend
+from clawtop.store.auth.machine import Machine
+from clawtop.store.auth.port import profile_change, update
+from clawtop.store.place.layout import locate
+from clawtop.store.sqlite.pool import Databases
+
+
+def counted(stats: UsageStats) -> UsageStats:
+    return replace(stats, error_count=(stats.error_count or 0) + 1)
+
+
+def main() -> None:
+    directory, owner, profile, times = sys.argv[1:]
+    place = auth_backend(locate(directory, env={}, home=Path(directory)), Databases(SystemClock())).place(owner)
+    assert place is not None
+    for _ in range(int(times)):
+        update(place, profile_change(profile, counted), Machine(), wait=2)
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Beside the real OpenClaw of each database generation: both say the same, writers lose nothing, a gateway goes on.
+
+Some minutes a version: its own `doctor --fix` imports the store that each begins with.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.core.generations import generation_of, storage_of
+from clawtop.core.model import SHARED
+from tests.interop.fake_provider import FakeProvider
+from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.test_gateway import ROOT, Lab, free_port, unusable_by_clawtop, unusable_by_openclaw
+from tests.support.databases import OWN_STATE, SHARED_STATE, Cell, agent_database, state_database
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(1_200)]
+
+VERSIONS = ("2026.6.11", "2026.8.2", "2026.9.6")
+NODE_WRITERS = PYTHON_WRITERS = 4
+WRITES = 40
+CLEARS = 100
+COOLING = ("fakeai:one", "backupai:default")
+
+
+class DatabaseLab(Lab):
+    """A home whose store was imported into OpenClaw's databases by its own doctor."""
+
+    @property
+    def shares(self) -> bool:
+        return not storage_of(generation_of(self.openclaw.version)).session_files
+
+    @property
+    def database(self) -> Path:
+        return state_database(self.directory) if self.shares else agent_database(self.directory)
+
+    @property
+    def cell(self) -> Cell:
+        return SHARED_STATE if self.shares else OWN_STATE
+
+    @property
+    def owner(self) -> str:
+        return SHARED if self.shares else "main"
+
+    def import_store(self) -> None:
+        command = self.openclaw.command("doctor", "--fix", "--non-interactive", "--yes")
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+    def error_count(self, profile: str) -> int:
+        found = next(p for p in self.clawtop("status")["agents"][0]["profiles"] if p["id"] == profile)
+        return int(found["error_count"] or 0)
+
+    def log_errors(self) -> list[str]:
+        """Lines of the gateway's output in which a database is complained of."""
+        words = ("sqlite", "database", "sidecar", "SQLITE_")
+        lines = (self.home / "gateway.log").read_text(errors="replace").splitlines()
+        return [
+            line
+            for line in lines
+            if any(word in line for word in words) and ("rror" in line or "mismatch" in line or "locked" in line)
+        ]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseLab]:
+    reason = why_skipped()
+    if reason:
+        pytest.skip(reason)
+    with FakeProvider() as provider:
+        made = DatabaseLab(installed(request.param), tmp_path_factory.mktemp("lab"), provider, free_port())
+        made.prepare(COOLING)
+        made.import_store()
+        yield made
+        made.stop()
+
+
+def test_both_say_the_same_before_and_after_a_clear_and_its_undo(lab: DatabaseLab) -> None:
+    assert unusable_by_clawtop(lab) == unusable_by_openclaw(lab)
+    assert set(unusable_by_clawtop(lab)) == set(COOLING)
+    lab.clawtop("clear", "fakeai:one", "--yes")
+    assert unusable_by_clawtop(lab) == unusable_by_openclaw(lab)
+    assert set(unusable_by_clawtop(lab)) == {"backupai:default"}
+    lab.clawtop("undo", "--yes")
+    assert unusable_by_clawtop(lab) == unusable_by_openclaw(lab)
+    assert set(unusable_by_clawtop(lab)) == set(COOLING)
+
+
+def test_a_stored_order_is_read_by_openclaw_as_it_was_meant(lab: DatabaseLab) -> None:
+    get = ("models", "auth", "order", "get", "--provider", "fakeai", "--agent", "main", "--json")
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] == ["fakeai:two", "fakeai:three", "fakeai:one"]
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--reset", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] is None
+
+
+def test_node_and_python_writers_lose_nothing_beside_a_gateway_that_works(lab: DatabaseLab) -> None:
+    lab.start()
+    before = {id_: lab.error_count(id_) for id_ in ("fakeai:two", "fakeai:three")}
+    node = lab.openclaw.script("database-writer.mjs", str(lab.database), *lab.cell, "fakeai:two", str(WRITES))
+    python = [
+        sys.executable, "-m", "tests.interop.database_writer",
+        str(lab.directory), lab.owner, "fakeai:three", str(WRITES),
+    ]  # fmt: skip
+    writers = [_begun(node) for _ in range(NODE_WRITERS)] + [_begun(python) for _ in range(PYTHON_WRITERS)]
+    for writer in writers:
+        out, err = writer.communicate(timeout=300)
+        assert (writer.returncode, out.strip().splitlines()[-1:]) == (0, ["done"]), err
+    assert lab.error_count("fakeai:two") - before["fakeai:two"] == NODE_WRITERS * WRITES
+    assert lab.error_count("fakeai:three") - before["fakeai:three"] == PYTHON_WRITERS * WRITES
+
+    lab.clawtop("clear", "--provider", "fakeai", "--yes", "--verify", "0")
+    clears = [
+        sys.executable, "-m", "tests.interop.database_writer",
+        str(lab.directory), lab.owner, "backupai:default", str(CLEARS),
+    ]  # fmt: skip
+    clearing = _begun(clears)
+    assert lab.turn("t1")
+    out, err = clearing.communicate(timeout=300)
+    assert clearing.returncode == 0, err
+    assert lab.log_errors() == []
+    assert lab.process is not None
+    assert lab.process.poll() is None
+    assert any(lab.health)
+
+
+def test_what_the_gateway_wrote_is_what_clawtop_shows(lab: DatabaseLab) -> None:
+    assert lab.process is not None, "the gateway of the test before"
+    status = lab.clawtop("status")
+    sessions = [session for session in status["sessions"] if session["status"] is not None]
+    assert {session["status"] for session in sessions} <= {"done", "running"}
+    assert status["gateway"]["state"] == "live"
+    assert status["gateway"]["pid"] == lab.process.pid
+    lab.stop()
+    assert unusable_by_clawtop(lab) == unusable_by_openclaw(lab)
+
+
+def _begun(command: list[str]) -> subprocess.Popen[str]:
+    options: dict[str, Any] = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **options)

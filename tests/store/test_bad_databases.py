@@ -1,0 +1,305 @@
+"""Databases that are not what they should be: each is named, nothing raises, the rest of the directory goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.model import Problem, Snapshot
+from clawtop.store.sessions import tables
+from clawtop.store.snapshot import SnapshotReader
+from tests.support.databases import Other, agent_database, run, state_database
+from tests.support.samples import Sample, unpacked
+
+Break = Callable[[Path], object]
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Sample:
+    return unpacked("2026.9.6", "running", tmp_path)
+
+
+def codes(snapshot: Snapshot) -> dict[str, set[str]]:
+    """File name -> codes of the problems that name it."""
+    found: dict[str, set[str]] = {}
+    for problem in snapshot.warnings:
+        found.setdefault(Path(problem.where.partition(":")[0]).name, set()).add(problem.code)
+    return found
+
+
+def bare(path: Path) -> None:
+    """Only the main file."""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def rewritten(path: Path, content: bytes) -> None:
+    bare(path)
+    path.write_bytes(content)
+
+
+def damaged(path: Path) -> None:
+    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[1024:] = b"\xa5" * (len(content) - 1024)
+    rewritten(path, bytes(content))
+
+
+def truncated(path: Path) -> None:
+    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    rewritten(path, path.read_bytes()[:9_000])
+
+
+def foreign(path: Path) -> None:
+    rewritten(path, b"")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE moz_places(id INTEGER PRIMARY KEY)")
+        connection.commit()
+
+
+def piped(path: Path) -> None:
+    bare(path)
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_directory(path: Path) -> None:
+    bare(path)
+    path.unlink()
+    path.mkdir()
+
+
+BROKEN: list[tuple[str, Break, set[str]]] = [
+    ("damaged", damaged, {"corrupt", "foreign-database", "not-a-database"}),
+    ("truncated", truncated, {"corrupt"}),
+    ("no database", lambda path: rewritten(path, b"{}" * 2_000), {"not-a-database"}),
+    ("another program's", foreign, {"foreign-database"}),
+    ("unreleased schema", lambda path: run(path, "PRAGMA user_version=7"), {"unreleased-schema"}),
+    ("newer schema", lambda path: run(path, "PRAGMA user_version=77"), {"schema-not-known"}),
+    ("no schema row", lambda path: run(path, "DELETE FROM schema_meta"), {"foreign-database"}),
+    ("another role", lambda path: run(path, "UPDATE schema_meta SET role='clerk'"), {"foreign-database"}),
+    ("a pipe", piped, {"not-a-file"}),
+    ("a directory", a_directory, {"not-a-file"}),
+]
+
+
+@pytest.mark.parametrize(("what", "spoil", "wanted"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_an_agents_database(sample: Sample, what: str, spoil: Break, wanted: set[str]) -> None:
+    path = agent_database(sample.state_dir)
+    spoil(path)
+    snapshot = sample.reader().read()
+    assert codes(snapshot)[path.name] & wanted
+    assert {session.agent for session in snapshot.sessions} >= {"ops"}
+    ops = next(agent.store for agent in snapshot.agents if agent.id == "ops")
+    assert ops is not None
+    assert (len(ops.profiles), ops.problem) == (4, None)
+
+
+@pytest.mark.parametrize(("what", "spoil", "wanted"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_the_state_database(sample: Sample, what: str, spoil: Break, wanted: set[str]) -> None:
+    path = state_database(sample.state_dir)
+    spoil(path)
+    snapshot = sample.reader().read()
+    assert snapshot.generation is sample.generation
+    assert codes(snapshot)[path.name] & wanted
+    assert {session.key for session in snapshot.sessions} == {"agent:main:main", "agent:ops:main"}
+
+
+@pytest.mark.parametrize("place", [agent_database, state_database], ids=["agent", "state"])
+def test_zero_bytes_are_an_empty_store_that_is_named(sample: Sample, place: Callable[[Path], Path]) -> None:
+    path = place(sample.state_dir)
+    rewritten(path, b"")
+    assert codes(sample.reader().read())[path.name] == {"empty"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "where"),
+    [
+        ("ALTER TABLE session_nodes RENAME COLUMN updated_at TO moved_at", "agent"),
+        ("ALTER TABLE auth_profile_state RENAME COLUMN state_json TO other", "agent"),
+        ("DROP TABLE auth_profile_store", "agent"),
+        ("ALTER TABLE config_machine_state RENAME COLUMN value_json TO other", "state"),
+    ],
+)
+def test_tables_that_changed_are_named(sample: Sample, statement: str, where: str) -> None:
+    path = agent_database(sample.state_dir) if where == "agent" else state_database(sample.state_dir)
+    for view in ("SELECT name FROM sqlite_master WHERE type IN ('trigger', 'view')",):
+        for (name,) in run(path, view):
+            run(path, f"DROP TRIGGER IF EXISTS {name}")
+    for (name,) in run(path, "SELECT name FROM sqlite_master WHERE type='index' AND sql IS NOT NULL"):
+        run(path, f"DROP INDEX IF EXISTS {name}")
+    run(path, statement)
+    assert "missing-columns" in codes(sample.reader().read())[path.name]
+
+
+@pytest.mark.parametrize(
+    "column", ["turn_claim_run_id", "updated_at_ms"], ids=["claims without a run", "claims without a time"]
+)
+def test_a_missing_table_of_records_only_says_less(sample: Sample, column: str) -> None:
+    path = state_database(sample.state_dir)
+    for table in ("worker_session_placements", "task_runs", "audit_events", "gateway_boot_lifecycle"):
+        run(path, f"ALTER TABLE {table} RENAME TO old_{table}_{column}")
+    snapshot = sample.reader().read()
+    assert snapshot.warnings == ()
+    assert [session.key for session in snapshot.sessions] == ["agent:main:main", "agent:ops:main"]
+
+
+def test_a_locked_database_is_named_and_keeps_its_last_rows(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    reader = sample.reader()
+    before = reader.read()
+    moved = path.with_name("moved.sqlite")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{moved}{suffix}")
+    holder = Other(moved)
+    holder.run("PRAGMA locking_mode=EXCLUSIVE")
+    holder.run("UPDATE session_nodes SET label='mine'")
+    Path(f"{moved}-shm").touch()
+    for suffix in ("-shm", "-wal", ""):
+        Path(f"{moved}{suffix}").replace(f"{path}{suffix}")
+    try:
+        snapshot = reader.read()
+        assert codes(snapshot) == {path.name: {"database-busy"}}
+        assert [session.key for session in snapshot.sessions] == [session.key for session in before.sessions]
+        assert [len(agent.store.profiles) for agent in snapshot.agents if agent.store] == [4, 4]
+    finally:
+        holder.kill()
+
+
+def test_a_database_that_is_swapped_is_opened_again(sample: Sample, tmp_path: Path) -> None:
+    path = state_database(sample.state_dir)
+    reader = sample.reader()
+    assert reader.read().warnings == ()
+    other = unpacked("2026.9.6", "billing", tmp_path / "other")
+    for suffix in ("-shm", "-wal", ""):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+        source = Path(f"{state_database(other.state_dir)}{suffix}")
+        if source.exists():
+            shutil.copy(source, f"{path}{suffix}")
+    store = reader.read().agents[0].store
+    assert store is not None
+    assert next(p for p in store.profiles if p.id == "fakeai:one").stats.disabled_reason == "billing"
+
+
+def test_a_database_that_is_deleted_while_it_is_watched(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    reader = sample.reader()
+    reader.read()
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    sessions = reader.read().sessions
+    assert [session.key for session in sessions] == ["agent:ops:main"], (
+        "no database: no sessions, as before its first use"
+    )
+
+
+def test_a_log_that_is_lost_leaves_what_was_checkpointed(sample: Sample) -> None:
+    """The newest state stood in the log; without it the older one is all there is."""
+    for path in (agent_database(sample.state_dir), state_database(sample.state_dir)):
+        bare(path)
+    snapshot = sample.reader().read()
+    assert snapshot.warnings == ()
+    assert {session.status for session in snapshot.sessions} == {"done"}
+
+
+def test_a_commit_of_another_process_is_seen_at_the_next_look(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    writer = Other(path)
+    try:
+        writer.run("UPDATE session_nodes SET label='warm'")
+        reader = sample.reader()
+        reader.read()
+        for number in range(5):
+            writer.run("UPDATE session_nodes SET status=?, updated_at=updated_at+1", (("done", "failed")[number % 2],))
+            assert {s.status for s in reader.read().sessions if s.agent == "main"} == {("done", "failed")[number % 2]}
+        writer.run("DELETE FROM session_nodes WHERE session_key='agent:main:main'")
+        assert [session.key for session in reader.read().sessions] == ["agent:ops:main"]
+    finally:
+        writer.close()
+
+
+# --- hostile content ----------------------------------------------------------------------------------------------
+
+
+def add_sessions(path: Path, count: int, entry: str = "{}") -> None:
+    """Rows as OpenClaw has them, made by copying the first."""
+    columns = [row[1] for row in run(path, "PRAGMA table_info(session_nodes)")]
+    rest = ", ".join(name for name in columns if name not in {"session_key", "entry_json"})
+    run(
+        path,
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?)"
+        f" INSERT INTO session_nodes(session_key, entry_json, {rest})"
+        f" SELECT 'agent:main:made-' || i, ?, {rest} FROM n, (SELECT * FROM session_nodes LIMIT 1)",
+        (count, entry),
+    )
+
+
+def test_hostile_cells_cost_their_own_row(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    nasty = json.dumps({"sessionId": 7, "startedAt": "soon", "authProfileOverride": "\x1b[31mred", "model": ["x"]})
+    add_sessions(path, 3, nasty)
+    run(path, "UPDATE session_nodes SET entry_json='{not json' WHERE session_key='agent:main:made-2'")
+    run(path, "UPDATE session_nodes SET session_key=CAST(x'61ff1b5d30' AS TEXT) WHERE session_key='agent:main:made-3'")
+    run(path, "UPDATE session_nodes SET entry_valid=0 WHERE session_key='agent:main:made-1'")
+    found = {session.key: session for session in sample.reader().read().sessions if session.agent == "main"}
+    assert found["agent:main:made-1"].profile == "\x1b[31mred", "ids stay exact; whoever shows them makes them safe"
+    assert {problem.code for problem in found["agent:main:made-1"].problems} >= {"unchecked", "absurd-value"}
+    assert "bad-session" in {problem.code for problem in found["agent:main:made-2"].problems}
+    assert "a\udcff\x1b]0" in found
+    assert found["agent:main:main"].active
+
+
+def test_a_giant_entry_is_never_taken_into_memory(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    entry = json.dumps({"authProfileOverride": "fakeai:two", "skillsSnapshot": {"prompt": "x" * 4_000_000}})
+    add_sessions(path, 2, entry)
+    found = {session.key: session for session in sample.reader().read().sessions}
+    assert found["agent:main:made-1"].profile == "fakeai:two"
+
+
+def counting(reader: SnapshotReader) -> list[int]:
+    """What is still being counted, look by look."""
+    found = [reader.read().counting]
+    while found[-1]:
+        found.append(reader.read().counting)
+    return found
+
+
+def test_details_of_many_sessions_come_bit_by_bit(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "DETAILS_AT_ONCE", 50)
+    path = agent_database(sample.state_dir)
+    add_sessions(path, 180, json.dumps({"authProfileOverride": "fakeai:two", "authProfileOverrideSource": "user"}))
+    reader = sample.reader()
+    first = reader.read()
+    assert len(first.sessions) == 182
+    assert next(s for s in first.sessions if s.key == "agent:main:main").active, "running ones first"
+    assert [first.counting, *counting(reader)] == [132, 82, 32, 0]
+    last = reader.read()
+    assert sum(session.profile == "fakeai:two" for session in last.sessions) == 180
+    run(path, "UPDATE session_nodes SET updated_at=updated_at+5, entry_json='{}' WHERE session_key='agent:main:made-9'")
+    assert counting(reader) == [0]
+    assert sum(session.profile == "fakeai:two" for session in reader.read().sessions) == 179
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_sessions(sample: Sample) -> None:
+    add_sessions(agent_database(sample.state_dir), 100_000)
+    reader = sample.reader()
+    first = reader.read()
+    assert len(first.sessions) == 100_002
+    assert first.counting > 0
+    assert first.warnings == ()
+
+
+def test_the_problem_names_the_file(sample: Sample) -> None:
+    path = state_database(sample.state_dir)
+    rewritten(path, b"{}" * 2_000)
+    problems = [problem for problem in sample.reader().read().warnings if problem.code == "not-a-database"]
+    assert problems == [Problem("not-a-database", str(path), "is not a database")]
