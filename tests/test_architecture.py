@@ -62,6 +62,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "failover",
         "rotation",
         "operations",
+        "health",
         "incident",
         "fleet",
         "config_checks",

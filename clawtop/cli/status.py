@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="fit: as wide as the terminal; wide: every column and id in full (default without a terminal)",
     )
     parser.add_argument(
-        "--check", action="store_true", help="exit 0 all well, 1 attention, 2 nothing usable, 3 cannot read"
+        "--check", action="store_true", help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read"
     )
     parser.add_argument("--watch", action="store_true", help="print again at every change, until interrupted")
 
@@ -55,7 +55,8 @@ def print_plain(args: argparse.Namespace) -> int:
 
 
 def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
-    from clawtop.view.report import report, standing
+    from clawtop.core.health.judgement import judge
+    from clawtop.view.report import check_line, report, standing
 
     if args.json:
         sys.stdout.write(json.dumps(report(snapshot), separators=(",", ":"), check_circular=False) + "\n")
@@ -66,6 +67,8 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
         wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
         lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide)
+        if args.check:
+            lines.insert(0, check_line(judge(snapshot, judged_at(snapshot))))
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
     sys.stdout.flush()

@@ -262,7 +262,10 @@ class AgentInfo:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSummary:
-    """What the rest of the program needs to know of openclaw.json. No secrets, no raw text."""
+    """What the rest of the program needs to know of openclaw.json. No secrets, no raw text.
+
+    `gateway_wanted`: it configures a gateway that runs on this machine.
+    """
 
     path: str = ""
     last_touched_version: str | None = None
@@ -272,6 +275,7 @@ class ConfigSummary:
     attention: Attention = Attention()
     lane_limits: Mapping[str, int] = field(default_factory=dict)
     log_file: str | None = None
+    gateway_wanted: bool = False
 
 
 # --- processes, locks --------------------------------------------------------------------------------------------
@@ -370,7 +374,11 @@ class OpenClawVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock file with its owner and both verdicts."""
+    """A lock file with its owner and both verdicts.
+
+    Attributes:
+        leaked: why it is a leftover although its owner lives: the owner's former life took it; None where it is not.
+    """
 
     file: LockFile
     pid: int | None
@@ -380,6 +388,7 @@ class Lock:
     owner: ProcessEvidence | None
     verdict: Verdict
     openclaw: OpenClawVerdict
+    leaked: str | None = None
 
 
 # --- sessions, lanes, holders ------------------------------------------------------------------------------------
@@ -629,6 +638,35 @@ class GatewayHealth:
     problem: str | None = None
 
 
+class Serving(StrEnum):
+    """What becomes of a question to a gateway's port.
+
+    ANSWERS: OpenClaw answers. SILENT: it connects, and nothing is answered: the gateway is frozen. REFUSES: nothing
+    listens. OTHER: something answers that is no OpenClaw. UNKNOWN: nobody asked.
+    """
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    REFUSES = "refuses"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """What a process takes of the machine: bytes of memory and of swap, its share of one core, and its limit.
+
+    Attributes:
+        cpu: of one core since the last look, 0..n; None at the first look.
+        limit: bytes that its control group or its JavaScript heap may take, where one is set.
+    """
+
+    memory: int
+    swap: int = 0
+    cpu: float | None = None
+    limit: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RunSight:
     """What a gateway says of the runs of one session (`sessions.list`, 2026.5.18 and later).
@@ -690,7 +728,12 @@ class GatewayWords:
 class Gateway:
     """The gateway of this state directory, and how its state is known.
 
-    `words` is None where it was never asked: no live gateway, or nobody looks at it live.
+    Attributes:
+        serving: what becomes of a question to its port.
+        distrust: why it is not believed, although it may live: it belongs to another user than the state directory.
+        usage: of its process, where it can be seen.
+        children: processes that it started, such as command-line backends; with what they take.
+        words: None where it was never asked: no live gateway, or nobody looks at it live.
     """
 
     state: GatewayState = GatewayState.UNKNOWN
@@ -700,6 +743,10 @@ class Gateway:
     how: str = ""
     health: GatewayHealth | None = None
     words: GatewayWords | None = None
+    serving: Serving = Serving.UNKNOWN
+    distrust: str | None = None
+    usage: ProcessUsage | None = None
+    children: tuple[tuple[ProcessEvidence, ProcessUsage | None], ...] = ()
 
 
 class EventKind(StrEnum):

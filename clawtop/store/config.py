@@ -223,6 +223,7 @@ def summarise(
         attention=thresholds(mapping(raw.get("diagnostics")) if semantics.attention_configurable else None),
         lane_limits={**semantics.lane_limits, **lanes},
         log_file=_path_text(mapping(raw.get("logging")).get("file")),
+        gateway_wanted=_wants_gateway(mapping(raw.get("gateway"))),
     )
 
 
@@ -265,6 +266,10 @@ def _cooldowns(raw: Mapping[str, Any]) -> CooldownConfig:
 
 def _is_amount(value: Any) -> bool:
     return milliseconds(value) is not None and value >= 0
+
+
+def _wants_gateway(section: Mapping[str, Any]) -> bool:
+    return bool(section) and section.get("mode", "local") != "remote"
 
 
 _PORT_TEXT = re.compile(r"(?:[^:]+:|\[[^\]]+\]:)?(\d+)")

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os.path
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from clawtop.core.cooldown.stats import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
+from clawtop.core.cooldown.stats import FailureCost, Schedules, bypasses_cooldown, next_failure_cost
+from clawtop.core.health.judgement import Health, judge
 from clawtop.core.incident import blocking
 from clawtop.core.incident.blocking import Node, blocking_tree
 from clawtop.core.locks.staleness import AUTH_STALE_MS, OAUTH_REFRESH_STALE_MS
@@ -159,7 +161,12 @@ class Facts:
     @cached_property
     def changes_at(self) -> int | None:
         """The next moment at which the judgement differs without any change on disk."""
-        ends = (blocking.changes_at(self.snapshot, self.now), *(changes_at(view, self.now) for view in self.providers))
+        judged = self.health.changes_at
+        ends = (
+            blocking.changes_at(self.snapshot, self.now),
+            judged,
+            *(changes_at(view, self.now) for view in self.providers),
+        )
         return min((end for end in ends if end is not None), default=None)
 
     @cached_property
@@ -219,21 +226,7 @@ class Facts:
 
     def blocked_by(self, session: Session) -> str | None:
         """What keeps this session from going on, as a short phrase; None when nothing is known to."""
-        if session.suspension is not None and session.suspension.state == "suspended":
-            return "quota"
-        lock = self.lock_of(session)
-        if lock is not None and lock.verdict.kind is VerdictKind.STALE:
-            return "stale lock"
-        report, holder = self.attention(session), self.holder_of(session)
-        words = ["stuck"] if report is not None and report.abortable else []
-        words += [f"{len(holder.waiters)} waiting"] if holder is not None and holder.waiters else []
-        if words:
-            return ", ".join(words)
-        if session.profile is not None:
-            entry = self.profile(session.profile, session.agent)
-            if entry is not None and entry.state is not ProfileState.USABLE:
-                return f"pinned: {entry.state}"
-        return None
+        return self.blocked.get((session.agent, session.key))
 
     def attention(self, session: Session) -> AttentionReport | None:
         """What is the matter with a session's work; None where it is well."""
@@ -248,21 +241,17 @@ class Facts:
         return frozenset((*self._session_locks, *self._holders))
 
     @cached_property
+    def health(self) -> Health:
+        """Whether turns succeed: the one judgement that all views share; of the chosen agents."""
+        if self.agent is None:
+            return judge(self.snapshot, self.now)
+        mine = replace(self.snapshot, agents=self.agents, sessions=self.sessions, locks=self.locks)
+        return judge(mine, self.now)
+
+    @cached_property
     def blocked(self) -> Mapping[tuple[str, str], str]:
         """Blocked sessions by agent and key, in the snapshot's order, with what keeps each from going on."""
-        stale = {file for file, lock in self._session_locks.items() if lock.verdict.kind is VerdictKind.STALE}
-        contended = {file for file, holder in self._holders.items() if holder.waiters}
-        suspects = (
-            s
-            for s in self.sessions
-            if s.file in stale
-            or s.file in contended
-            or s.status == "running"
-            or s.profile is not None
-            or s.suspension is not None
-        )
-        found = (((s.agent, s.key), self.blocked_by(s)) for s in suspects)
-        return {key: why for key, why in found if why is not None}
+        return {key: found.why for key, found in self.health.blocked.items()}
 
     @cached_property
     def undoable(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
+from clawtop.core.model import GatewayState, Serving
 from clawtop.core.rotation.forecast import (
     ChainRecovery,
     Recovery,
@@ -85,7 +86,7 @@ FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
 
 def forecast_table(env: Env) -> Table[LinkRow]:
     """Each agent's chain of candidate models."""
-    snapshot = env.facts.snapshot
+    snapshot = env.facts.health.view.snapshot
     rows: list[Row[LinkRow]] = []
     for agent in snapshot.agents:
         chain = chain_recovery(snapshot, agent, env.now)
@@ -113,6 +114,22 @@ def forecast_table(env: Env) -> Table[LinkRow]:
 def _agent_band(row: LinkRow, env: Env) -> Line:
     chain = row.chain
     name: Piece = (safe(chain.agent), Tone.BAND)
+    gateway = env.facts.snapshot.gateway
+    gone = _GONE.get(gateway.state)
+    if gone is None and gateway.serving is Serving.SILENT:
+        gone = "the gateway is frozen"
+    if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is GatewayState.DEAD):
+        return (name, (f" answers nothing: {gone}", Tone.BAD))
+    pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
+    if pending is not None:
+        return (*_answers(chain, env, name), (f"; a {pending.kind} is not loaded by the gateway yet", Tone.WARN))
+    return _answers(chain, env, name)
+
+
+_GONE = {GatewayState.DEAD: "the gateway is dead", GatewayState.ABSENT: "no gateway runs"}
+
+
+def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
     if any(link.usable for link in chain.links):
         with_model = f" answers now with {safe(str(chain.model))}" if chain.model else " can answer now"
         return (name, (with_model, Tone.OK))
@@ -151,6 +168,8 @@ STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
 def stranded_table(env: Env) -> Table[Stranded]:
     """Sessions pinned to a profile that cannot serve them."""
     stranded = stranded_sessions(env.facts.snapshot, env.now)
+    blocked = sum(env.facts.blocked.get((s.session.agent, s.session.key), "").startswith("pinned") for s in stranded)
+    note = f"{counted(len(stranded), 'session')}, {blocked or 'none'} blocked"
     return Table(
         "stranded",
         "PINNED TO WHAT CANNOT SERVE",
@@ -167,5 +186,5 @@ def stranded_table(env: Env) -> Table[Stranded]:
         band=lambda _item, _env: EMPTY,
         ids=lambda row: safe(f"{row.session.key} {row.profile}"),
         empty=(("Every pinned session has a profile that can serve it.", Tone.OK),),
-        title_note=((counted(len(stranded), "session"), Tone.DIM),) if stranded else (),
+        title_note=((note, Tone.DIM),) if stranded else (),
     )

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
-from clawtop.core.model import GatewayState, Lock, LockKind, VerdictKind
+from clawtop.core.health.judgement import Cause, Health, Level
+from clawtop.core.model import GatewayState, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
-from clawtop.view.facts import Facts, lock_age
+from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
 from clawtop.view.words import GATEWAYS
@@ -22,8 +23,6 @@ _DOT: Piece = (" · ", Tone.FAINT)
 _BLANKS: Piece = ("  ", Tone.PLAIN)
 _MARGIN: Line = ((" ", Tone.PLAIN),)
 _CALM: Line = (("Nothing is blocked and nothing needs a hand.", Tone.DIM),)
-_EMPTY: Line = ((" EMPTY ", Tone.BADGE_WARN), (" No auth profiles here.", Tone.PLAIN))
-WRITING_MS = 2_000
 DISARM_WARNING_MS = 60_000
 """The last minute of being armed is counted down."""
 
@@ -101,9 +100,63 @@ def _directory(path: str, room: int) -> Line:
 
 
 def headline(env: Env) -> tuple[Line, Line]:
-    """Two lines: what can be used, and what is in the way."""
-    standing = env.facts.once(_standing, env.facts)
-    return _usable(standing, env), standing.trouble
+    """Two lines: whether turns succeed and what can be used, and what is in the way."""
+    facts = env.facts
+    trouble = facts.once(_trouble, facts)
+    return (*_badge(facts.health), *join(_said(env), _DOT)), trouble
+
+
+_BADGE_TONES = {
+    Level.WELL: Tone.BADGE_OK,
+    Level.ATTENTION: Tone.BADGE_WARN,
+    Level.SILENT: Tone.BADGE_BAD,
+    Level.UNREADABLE: Tone.BADGE_BAD,
+}
+_GOES_WITHOUT_SAYING = frozenset({"profiles-resting", "provider-out"})
+"""Causes that the counts and the providers' own words tell."""
+
+
+def _badge(health: Health) -> Line:
+    """The one word for the state, and the only place that colours it."""
+    calm = all(cause.code == "profiles-resting" for cause in health.causes)
+    tone = Tone.BADGE_OK if calm else _BADGE_TONES[health.level]
+    return ((f" {health.badge} ", tone), (" ", Tone.PLAIN))
+
+
+def _said(env: Env) -> list[Line]:
+    """The parts of the first line: the worst cause, counts, providers that are out, lost replies, who is next."""
+    facts, health = env.facts, env.facts.health
+    worst = health.causes[0] if health.causes else None
+    parts: list[Line] = []
+    if worst is not None and worst.code not in _GOES_WITHOUT_SAYING:
+        tone = Tone.BAD if worst.level >= Level.SILENT else Tone.WARN
+        parts.append(((worst.text, tone),))
+    if worst is not None and worst.code == "models-out":
+        parts.append(((_back(env, worst), Tone.STRONG),))
+    usable, total = facts.once(_usable, facts)
+    if total:
+        parts.append(((f"{usable} of {total} profiles usable", Tone.STRONG),))
+    if worst is None or worst.code != "models-out":
+        parts += [_provider_out(outage, env) for outage in facts.once(_out, facts)[:3]]
+    dropped = next((cause for cause in health.causes if cause.code == "turns-dropped"), None)
+    if dropped is not None and dropped is not worst:
+        parts.append(((dropped.text, Tone.WARN),))
+    serves = worst is None or worst.level < Level.SILENT
+    return [*parts, *(_next(facts) if serves else _not_loaded(facts))]
+
+
+def _usable(facts: Facts) -> tuple[int, int]:
+    """How many profiles there are and how many can be tried, each once however many agents see it."""
+    entries = {(e.profile.owner_agent, e.profile.id): e for view in facts.providers for e in view.profiles}
+    refused = {name for pending in facts.health.view.pending for name in pending.profiles}
+    usable = sum(e.state is ProfileState.USABLE and e.profile.id not in refused for e in entries.values())
+    return usable, len(entries)
+
+
+def _back(env: Env, cause: Cause) -> str:
+    if cause.until is None:
+        return "nothing comes back by itself"
+    return f"first back {time_near(cause.until, env.now, env.zone)} (in {countdown(cause.until, env.now)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,92 +168,29 @@ class _Outage:
     back_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
-    """What the headline says of a state, whatever the time.
-
-    Attributes:
-        badge: the one word; the line ends with it where `counts` is empty.
-        counts: how many profiles are usable.
-        stranded: agents that have no usable profile.
-        out: providers of which some agents can use none.
-        trouble: the whole second line.
-    """
-
-    badge: Line
-    counts: Line
-    stranded: tuple[str, ...]
-    out: tuple[_Outage, ...]
-    trouble: Line
-
-
-def _standing(facts: Facts) -> _Standing:
-    trouble = join([*_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _CALM
-    entries = {(e.profile.owner_agent, e.profile.id): e for view in facts.providers for e in view.profiles}
-    if not entries:
-        problem = next((a.store.problem for a in facts.agents if a.store and a.store.problem), None)
-        blind = (
-            ((" BLIND ", Tone.BADGE_BAD), (f" No auth profile can be read: {safe(problem.text)}", Tone.PLAIN))
-            if problem
-            else None
-        )
-        return _Standing(blind or _EMPTY, (), (), (), trouble)
-    usable = sum(entry.state is ProfileState.USABLE for entry in entries.values())
-    stranded = tuple(agent.id for agent in facts.agents if _stranded(facts, agent.id))
-    out = tuple(_out(facts))
-    if stranded:
-        badge: Piece = (" OUT ", Tone.BADGE_BAD)
-    elif out:
-        badge = (" DEGRADED ", Tone.BADGE_WARN)
-    else:
-        badge = (" OK " if usable == len(entries) else " SERVING ", Tone.BADGE_OK)
-    counts: Line = ((f"{usable} of {len(entries)} profiles usable", Tone.STRONG),)
-    return _Standing((badge, (" ", Tone.PLAIN)), counts, stranded, out, trouble)
-
-
-def _usable(standing: _Standing, env: Env) -> Line:
-    facts = env.facts
-    if not standing.counts:
-        return standing.badge
-    if standing.stranded:
-        everyone = len(standing.stranded) == len(facts.agents)
-        agents = "any agent" if everyone else ", ".join(safe(agent, 20) for agent in standing.stranded)
-        nothing: Line = ((f"nothing is usable for {agents}", Tone.BAD),)
-        back: Line = ((_back(env, standing.stranded), Tone.STRONG),)
-        parts = [nothing, back, standing.counts]
-    elif standing.out:
-        parts = [standing.counts, *(_provider_out(outage, env) for outage in standing.out[:3])]
-    else:
-        parts = [standing.counts, *_next(facts)]
-    return (*standing.badge, *join(parts, _DOT))
-
-
 def _next(facts: Facts) -> list[Line]:
-    """Which profile each provider's next run starts with."""
+    """Which profile each provider's next run starts with; a change that the gateway has not loaded is said."""
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
-    shown = ", ".join(safe(first, 28) for first in dict.fromkeys(firsts[:3]))
-    return [(("next: ", Tone.DIM), (shown, Tone.PLAIN))] if shown else []
+    gateways = {item.on_disk: item.profile for item in facts.health.next if item.pending is not None}
+    names = [gateways.get(first, first) for first in dict.fromkeys(firsts[:3])]
+    shown = ", ".join(safe(name, 28) for name in names if name is not None)
+    lines: list[Line] = [(("next: ", Tone.DIM), (shown, Tone.PLAIN))] if shown else []
+    return [*lines, *_not_loaded(facts)]
 
 
-def _stranded(facts: Facts, agent: str) -> bool:
-    """Whether the agent has profiles, and none is usable."""
-    mine = [view for view in facts.providers if agent in view.agents]
-    return bool(mine) and all(view.usable == 0 for view in mine)
-
-
-def _back(env: Env, agents: tuple[str, ...]) -> str:
-    views = env.facts.providers
-    ends = [view.back_at for view in views if view.back_at is not None and set(view.agents) & set(agents)]
-    if not ends:
-        return "nothing comes back by itself"
-    first = min(ends)
-    return f"first back {time_near(first, env.now, env.zone)} (in {countdown(first, env.now)})"
+def _not_loaded(facts: Facts) -> list[Line]:
+    pending = facts.health.view.pending
+    worst = facts.health.causes[0] if facts.health.causes else None
+    if not pending or (worst is not None and worst.code == "not-loaded"):
+        return []
+    return [((f"{counted(len(pending), 'change')} not loaded by the gateway yet", Tone.WARN),)]
 
 
 def _out(facts: Facts) -> list[_Outage]:
     outages: dict[str, _Outage] = {}
+    refused = {name for pending in facts.health.view.pending for name in pending.profiles}
     for view in facts.providers:
-        if view.usable:
+        if any(entry.serves and entry.profile.id not in refused for entry in view.profiles):
             continue
         known = outages.get(view.provider, _Outage(view.provider, (), None))
         ends = [end for end in (known.back_at, view.back_at) if end is not None]
@@ -215,6 +205,25 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
     if outage.back_at is None:
         return ((f"{name}not back by itself", Tone.WARN),)
     return ((f"{name}back in {countdown(outage.back_at, env.now)}", Tone.WARN),)
+
+
+def _trouble(facts: Facts) -> Line:
+    return join([*_others(facts.health), *_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _CALM
+
+
+_TOLD_APART = frozenset(
+    {
+        *("profiles-resting", "provider-out", "turns-dropped", "blocked", "stale-lock", "store-jammed"),
+        *("credentials", "problems", "not-loaded", "no-profiles", "unreadable"),
+    }
+)
+"""Causes that the rest of the two lines tells in words of its own."""
+
+
+def _others(health: Health) -> list[Line]:
+    """What is wrong besides the worst."""
+    told = [cause for cause in health.causes[1:] if cause.code not in _TOLD_APART]
+    return [((cause.text, Tone.BAD if cause.level >= Level.SILENT else Tone.WARN),) for cause in told[:3]]
 
 
 def _blocked(facts: Facts) -> list[Line]:
@@ -237,20 +246,17 @@ def _blocked_names(facts: Facts) -> list[Line]:
 def _hand(facts: Facts) -> list[Line]:
     """What will not go away by itself."""
     lines: list[Line] = []
+    stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
     if facts.snapshot.gateway.state is GatewayState.DEAD:
-        lines.append((("✗ the gateway is dead", Tone.BAD),))
-    stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE]
+        stale = [lock for lock in stale if lock.file.kind is not LockKind.GATEWAY]
     keeps = [lock for lock in stale if lock.openclaw.would_remove is False and lock.file.kind is not LockKind.GATEWAY]
     if stale:
         lines.append(((f"✗ {counted(len(stale), 'stale lock')}", Tone.BAD),))
     if keeps:
         lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
-    jammed = [lock for lock in facts.locks if _jams(lock, facts.now)]
+    jammed = [cause for cause in facts.health.causes[1:] if cause.code == "store-jammed"]
     if jammed:
         lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed", Tone.BAD),))
-    ghosts = sum(session.status == "running" and session.active is False for session in facts.sessions)
-    if ghosts:
-        lines.append(((f"○ {counted(ghosts, 'ghost')}", Tone.BAD),))
     broken = {
         entry.profile.id
         for view in facts.providers
@@ -263,13 +269,6 @@ def _hand(facts: Facts) -> list[Line]:
     if warnings:
         lines.append(((f"⚠ {counted(warnings, 'warning')}", Tone.WARN),))
     return lines
-
-
-def _jams(lock: Lock, now: int) -> bool:
-    """Whether a store lock names no owner and is too old to be in the middle of its writing."""
-    return (
-        lock.file.kind is LockKind.AUTH and lock.file.content_problem is not None and lock_age(lock, now) > WRITING_MS
-    )
 
 
 class Unread(NamedTuple):

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from clawtop.core.cooldown.profile_state import ANY_OTHER_MODEL, state_for_models
 from clawtop.core.cooldown.stats import (
     ProfileState,
+    Schedule,
     Schedules,
     Window,
     active_windows,
@@ -26,7 +28,8 @@ from clawtop.core.rotation.order import resolve_order
 class ProfileFacts:
     """A profile as one or more agents see it.
 
-    A cooldown of one model leaves the profile `usable`, with a window that names the model.
+    A cooldown of one model leaves the profile `usable`, with a window that names the model, where its provider is asked
+    another one too.
 
     Attributes:
         agents: the agents with exactly this view of the provider, in the snapshot's order.
@@ -90,9 +93,6 @@ class ProviderFacts:
         return min(ends, default=None)
 
 
-ANY_OTHER_MODEL = "\0"
-"""Asks for a model that no window names, so that only windows of all models count."""
-
 Place = tuple[int | None, str]
 _NO_PLACE: Place = (None, "")
 _WAITING = frozenset({ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED})
@@ -119,13 +119,8 @@ def judged_provider(
         key=lambda profile: places.get(profile.id, _NO_PLACE)[0] or len(places) + 1,
     )
     by_id = {profile.id: profile for profile in mine}
-    model = next((ref.model for ref in agents[0].models if ref.provider == provider), ANY_OTHER_MODEL)
-    ready = (
-        id_
-        for id_ in order.ids
-        if id_ in by_id and profile_state(by_id[id_], judge.now, schedule, model)[0] is ProfileState.USABLE
-    )
-    first = next(ready, None)
+    models = [ref.model for ref in agents[0].models if ref.provider == provider]
+    first = _first_ready(order.ids, by_id, judge.now, schedule, models)
     return ProviderFacts(
         provider=provider,
         agents=ids,
@@ -133,6 +128,17 @@ def judged_provider(
         order_source=order.explicit_source,
         profiles=tuple(_seen(profile, ids, places, profile.id == first, judge.standing(profile)) for profile in mine),
     )
+
+
+def _first_ready(
+    ids: Sequence[str], by_id: Mapping[str, Profile], now: int, schedule: Schedule, models: Sequence[str]
+) -> str | None:
+    """The profile that the next run starts with: the first that can serve the model asked first, else the next one."""
+    for model in models or (ANY_OTHER_MODEL,):
+        for id_ in ids:
+            if id_ in by_id and profile_state(by_id[id_], now, schedule, model)[0] is ProfileState.USABLE:
+                return id_
+    return None
 
 
 def _seen(
@@ -163,6 +169,10 @@ class Judge:
         self._known: dict[tuple[str, str], tuple[Profile, Standing]] = {}
         self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}
+        self._models: dict[str, list[str]] = {}
+        for agent in snapshot.agents:
+            for ref in agent.models:
+                self._models.setdefault(ref.provider, []).append(ref.model)
 
     def serving(self, group: Group) -> tuple[Profile, ...]:
         """The profiles that can serve the group's provider: its own, and those that lend it their key."""
@@ -191,7 +201,7 @@ class Judge:
 
     def _judged(self, profile: Profile) -> Standing:
         schedule, now = self.schedules[profile.provider], self.now
-        state, until = profile_state(profile, now, schedule, ANY_OTHER_MODEL)
+        state, until = state_for_models(profile, now, schedule, self._models.get(profile.provider, ()))
         open_windows = active_windows(profile.stats, now, schedule)
         others = tuple(window for window in windows(profile.stats) if window not in open_windows)
         problems = (*profile.problems, *stat_problems(profile, now, schedule))
@@ -245,12 +255,13 @@ class ProviderMemory:
         judge = Judge(snapshot, now, agent_count)
         auth = snapshot.config.auth
         common = (auth, snapshot.openclaw_version, snapshot.generation, agent_count)
+        models = tuple(agent.models for agent in snapshot.agents)
         made: dict[tuple[str, tuple[str, ...]], _Made] = {}
         for group in groups:
             key = (group.provider, tuple(agent.id for agent in group.agents))
             serving = judge.serving(group)
             first = group.agents[0]
-            inputs = (serving, _store(first).order, first.models, common)
+            inputs = (serving, _store(first).order, first.models, models, common)
             known = self._made.get(key)
             if known is None or known.inputs != inputs or not _holds(known, now):
                 view = judged_provider(group.provider, group.agents, serving, auth, judge)

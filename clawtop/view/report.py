@@ -5,24 +5,17 @@ Ids are exact; times are ms since epoch; unknown is None. The encoder writes ASC
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import IntEnum
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
-from clawtop.core.cooldown.stats import ProfileState, Schedules, active_windows, profile_state, stat_problems
-from clawtop.core.model import (
-    AgentInfo,
-    Lock,
-    LockKind,
-    Problem,
-    Profile,
-    PromptHolder,
-    Session,
-    Snapshot,
-    VerdictKind,
-)
-from clawtop.core.rotation.forecast import chain_recovery
+from clawtop.core.cooldown.profile_state import state_for_models
+from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
+from clawtop.core.health.judgement import Health, Level, Next, TurnCounts, judge
+from clawtop.core.model import AgentInfo, Lock, Problem, Profile, PromptHolder, Session, Snapshot
 from clawtop.core.rotation.order import resolve_order
+from clawtop.core.session.activity import running_since
 from clawtop.text import masked
 
 SCHEMA = 1
@@ -30,8 +23,9 @@ SCHEMA = 1
 
 def report(snapshot: Snapshot) -> dict[str, Any]:
     """The whole status object."""
-    now = snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
+    now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
+    health = judge(snapshot, now)
     return {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
@@ -42,8 +36,17 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             "state": snapshot.gateway.state,
             "pid": snapshot.gateway.pid,
             "port": snapshot.gateway.port,
+            "how": snapshot.gateway.how,
+            "serving": snapshot.gateway.serving,
         },
-        "agents": [_agent(agent, snapshot, schedules, now) for agent in snapshot.agents],
+        "health": _health(health),
+        "next": [_next(item) for item in health.next],
+        "usable_again_at": health.usable_again_at,
+        "blocked": [
+            {"agent": agent, "key": key, "why": found.why, "since": found.since, "until": found.until}
+            for (agent, key), found in health.blocked.items()
+        ],
+        "agents": [_agent(agent, snapshot, schedules, health, now) for agent in snapshot.agents],
         "sessions": [_session(session) for session in snapshot.sessions],
         "locks": [_lock(lock, now) for lock in snapshot.locks],
         "holders": [_holder(holder) for holder in snapshot.holders],
@@ -64,8 +67,68 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, now: int) -> dict[str, Any]:
+def _health(health: Health) -> dict[str, Any]:
+    return {
+        "level": int(health.level),
+        "badge": health.badge,
+        "text": check_line(health),
+        "causes": [
+            {
+                "code": cause.code,
+                "level": int(cause.level),
+                "text": cause.text,
+                "evidence": list(cause.evidence),
+                "remedy": cause.remedy,
+                "command": cause.command,
+                "since": cause.since,
+                "until": cause.until,
+                "agents": list(cause.agents),
+                "sessions": list(cause.sessions),
+            }
+            for cause in health.causes
+        ],
+        "turns": {"last_10_min": _counts(health.recent), "last_24_h": _counts(health.counted)},
+        "unanswered": [
+            {
+                "agent": one.agent,
+                "key": one.session,
+                "since": one.since,
+                "length": one.length,
+                "outcome": one.outcome,
+            }
+            for one in health.waiting.unanswered
+        ],
+        "silent_by_design": health.waiting.silent,
+        "cannot_be_told": health.waiting.untold,
+    }
+
+
+def _counts(counts: TurnCounts) -> dict[str, Any]:
+    return {item.name: getattr(counts, item.name) for item in fields(TurnCounts)} | {
+        "share_dropped": counts.share_dropped
+    }
+
+
+def _next(item: Next) -> dict[str, Any]:
+    """What the agent's next turn starts with, as the gateway knows it; `loaded`: the store says the same."""
+    pending = item.pending
+    return {
+        "agent": item.agent,
+        "profile": item.profile,
+        "provider": item.provider,
+        "model": item.model,
+        "on_disk": item.on_disk,
+        "loaded": pending is None,
+        "loads": pending.loads if pending is not None else None,
+    }
+
+
+def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: Health, now: int) -> dict[str, Any]:
     store = agent.store
+    models: dict[str, list[str]] = defaultdict(list)
+    for other in snapshot.agents:
+        for ref in other.models:
+            models[ref.provider].append(ref.model)
     ranks = profile_ranks(agent, snapshot, now, schedules)
     return {
         "id": agent.id,
@@ -73,7 +136,11 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, now: int)
             "path": store.path if store else None,
             "problem": str(store.problem) if store and store.problem else None,
         },
-        "profiles": [_profile(profile, schedules, ranks, now) for profile in (store.profiles if store else ())],
+        "profiles": [
+            _profile(profile, schedules, ranks, models.get(profile.provider, ()), now)
+            | {"loaded": health.view.concerns(profile.owner_agent, profile.id) is None}
+            for profile in (store.profiles if store else ())
+        ],
     }
 
 
@@ -95,13 +162,12 @@ def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int, schedules: Sch
     return ranks
 
 
-ANY_MODEL = ""
-"""No window names this model, so that only windows of all models count: a cooldown of one model leaves `usable`."""
-
-
-def _profile(profile: Profile, schedules: Schedules, ranks: Mapping[str, int], now: int) -> dict[str, Any]:
+def _profile(
+    profile: Profile, schedules: Schedules, ranks: Mapping[str, int], models: Sequence[str], now: int
+) -> dict[str, Any]:
+    """`state` is for the models that are configured for its provider: a cooldown of all of them is a cooldown."""
     schedule = schedules[profile.provider]
-    state, until = profile_state(profile, now, schedule, ANY_MODEL)
+    state, until = state_for_models(profile, now, schedule, models)
     stats = profile.stats
     return {
         "id": profile.id,
@@ -131,6 +197,13 @@ def _session(session: Session) -> dict[str, Any]:
         "file": session.file,
         "status": session.status,
         "active": session.active,
+        "active_how": session.active_how,
+        "active_since": running_since(session) if session.active else None,
+        "witnesses": [
+            {"kind": w.kind, "running": w.running, "what": w.what, "at": w.at, "since": w.since, "run_id": w.run_id}
+            for w in session.witnesses
+            if session.active is not False
+        ],
         "problems": _texts(session.problems),
         "updated_at": session.updated_at,
         "started_at": session.started_at,
@@ -154,6 +227,7 @@ def _lock(lock: Lock, now: int) -> dict[str, Any]:
         "age_ms": max(0, now - since),
         "verdict": lock.verdict.kind,
         "reasons": list(lock.verdict.reasons),
+        "leaked": lock.leaked,
         "openclaw_would_remove": lock.openclaw.would_remove,
         "owner": {
             "alive": lock.owner.alive if lock.owner else None,
@@ -181,41 +255,20 @@ def _texts(problems: Iterable[Problem]) -> list[str]:
     return [str(problem) for problem in problems]
 
 
-class Standing(IntEnum):
-    """Exit codes of `status --check`."""
-
-    WELL = 0
-    ATTENTION = 1
-    NOTHING_USABLE = 2
-    UNREADABLE = 3
+def standing(snapshot: Snapshot) -> Level:
+    """How the state stands, as the exit code of `status --check`."""
+    return judge(snapshot, _judged_at(snapshot)).level
 
 
-def standing(snapshot: Snapshot) -> Standing:
-    """How the state stands: an agent that no model of its chain can answer; anything that needs a hand; well."""
-    now = snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
-    stores = [agent.store for agent in snapshot.agents if agent.store is not None]
-    if stores and all(store.problem is not None and not store.profiles for store in stores):
-        return Standing.UNREADABLE
-    if not any(store.profiles for store in stores):
-        return Standing.NOTHING_USABLE
-    chains = [chain_recovery(snapshot, agent, now) for agent in snapshot.agents]
-    if any(chain.links and not any(link.usable for link in chain.links) for chain in chains):
-        return Standing.NOTHING_USABLE
-    profiles = [profile for store in stores for profile in store.profiles]
-    schedules = Schedules(snapshot)
-    attention = (
-        any(
-            profile_state(profile, now, schedules[profile.provider])[0] is not ProfileState.USABLE
-            for profile in profiles
-        )
-        or any(store.problem for store in stores)
-        or any(session.problems for session in snapshot.sessions)
-        or any(_needs_a_hand(lock) for lock in snapshot.locks)
-        or bool(snapshot.warnings)
-    )
-    return Standing.ATTENTION if attention else Standing.WELL
+def check_line(health: Health) -> str:
+    """Why `--check` exits as it does, in one line of plain text."""
+    if not health.causes:
+        return f"{int(health.level)} OK: turns succeed, and nothing needs a hand"
+    worst, *others = health.causes
+    more = "; ".join(cause.text for cause in others[:2])
+    hidden = f"; and {len(others) - 2} more" if len(others) > 2 else ""
+    return f"{int(health.level)} {worst.badge}: {worst.text}" + (f"; {more}{hidden}" if more else "")
 
 
-def _needs_a_hand(lock: Lock) -> bool:
-    jammed = lock.file.content_problem is not None and lock.file.kind is LockKind.AUTH
-    return lock.verdict.kind is VerdictKind.STALE or jammed
+def _judged_at(snapshot: Snapshot) -> int:
+    return snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at

@@ -57,7 +57,7 @@ def _how(row: TreeRow, _env: Env) -> Line:
 
 def _remedy(row: TreeRow, _env: Env) -> Line:
     if row.node.remedy is None:
-        return EMPTY
+        return piece(row.node.advice, Tone.PLAIN) if row.node.advice is not None else EMPTY
     item = command(row.node.remedy)
     return ((key_label(item.keys[0]), Tone.KEY), (f" {item.title.lower()}", Tone.PLAIN))
 
@@ -76,7 +76,11 @@ def tree_table(env: Env) -> Table[TreeRow]:
     trees = env.facts.tree
     rows = tuple(row for tree in trees for row in _rows(tree, "", "", ""))
     stuck = sum(tree.severity is Severity.STUCK for tree in trees)
-    note = counted(len(trees), "chain") + (f", {stuck} need a hand" if stuck else "") if trees else ""
+    blocked = len(env.facts.blocked)
+    parts = [counted(len(trees), "chain")] if trees else []
+    parts += [f"{counted(blocked, 'session')} blocked"] if blocked else []
+    parts += [f"{stuck} need a hand"] if stuck else []
+    note = ", ".join(parts)
     return Table(
         "tree",
         "BLOCKED",

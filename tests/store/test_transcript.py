@@ -52,9 +52,10 @@ def test_a_run_has_one_start_for_each_attempt(tmp_path: Path) -> None:
 
 
 def test_an_id_that_is_used_again_is_a_new_run(tmp_path: Path) -> None:
-    (run,) = trajectory_runs(
+    before, run = trajectory_runs(
         written(tmp_path / "x", STARTED, EVENT | {"runId": "r"}, STARTED | {"ts": "2026-11-20T22:35:57.000Z"})
     )
+    assert before.status == "success"
     assert (run.is_open, run.attempts, run.since) == (True, 1, AT + 61_218)
 
 

@@ -122,7 +122,7 @@ async def test_a_second_later_only_what_counts_is_drawn(monkeypatch: pytest.Monk
 
 
 async def test_a_window_ends_on_the_screen_without_a_new_snapshot() -> None:
-    app, _, clock = make_app(INCIDENT)
+    app, _, clock = make_app(replace(INCIDENT, locks=()))
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
         assert "anthropic out, back in 22s" in screen_lines(app)[1]

@@ -10,7 +10,7 @@ import pytest
 
 from clawtop.clock import Clock
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Event, EventKind, LaneStats, Snapshot
+from clawtop.core.model import Event, EventKind, LaneStats, LockKind, Snapshot
 from clawtop.engine.live.player import Player, PlayerClock
 from clawtop.engine.live.tape import Tape
 from clawtop.errors import OperationFailedError
@@ -90,8 +90,11 @@ async def test_a_view_can_be_named() -> None:
 # --- tree --------------------------------------------------------------------------------------------------------
 
 
+UNJAMMED = replace(INCIDENT, locks=tuple(lock for lock in INCIDENT.locks if lock.file.kind is not LockKind.AUTH))
+
+
 async def test_the_tree_opens_on_a_root_cause_one_key_from_its_remedy() -> None:
-    app, _, _ = make_app(INCIDENT)
+    app, _, _ = make_app(UNJAMMED)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("2", "a", "u")
         await pilot.pause()
@@ -102,7 +105,7 @@ async def test_the_tree_opens_on_a_root_cause_one_key_from_its_remedy() -> None:
 
 
 async def test_jump_goes_to_the_cause_and_then_to_its_row() -> None:
-    app, _, _ = make_app(INCIDENT)
+    app, _, _ = make_app(UNJAMMED)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("2", "home")
         assert app.view.target is not None

@@ -61,10 +61,13 @@ def test_a_judged_state_shows_the_time_it_is_judged_by() -> None:
 
 def test_the_incident() -> None:
     usable, trouble = words(INCIDENT)
-    assert usable == " DEGRADED  5 of 10 profiles usable · anthropic out, back in 22s"
-    assert trouble.startswith(
-        "‖ 4 sessions blocked · 2 waiting · ✗ 1 stale lock · ✗ 1 auth store jammed"
-        " · ○ 1 ghost · ⊘ 1 credential to renew · ⚠ 2 warnings · blocked: telegram:group:-100238841, "
+    assert usable == (
+        " JAMMED  the auth store of coder is jammed: its lock names no owner · 4 of 10 profiles usable"
+        " · anthropic out, back in 22s · next: openai:legacy, openai:prod, google:vertex"
+    )
+    assert trouble == (
+        "1 turn of main failed lately · ‖ 2 sessions blocked · 2 waiting · ✗ 1 stale lock"
+        " · ⊘ 1 credential to renew · ⚠ 2 warnings · blocked: telegram:group:-100238841, slack:channel:C03REVIEWS"
     )
 
 
@@ -77,9 +80,14 @@ def test_calm() -> None:
 
 def test_out() -> None:
     assert words(OUT) == [
-        " OUT  nothing is usable for any agent · first back 03:12:29 (in 22s) · 0 of 3 profiles usable",
-        "✗ the gateway is dead",
+        " DEAD  the gateway is dead (process 4711 is gone): nothing is answered · 0 of 3 profiles usable"
+        " · anthropic out, back in 22s",
+        "nothing is usable for any agent",
     ]
+    alive = replace(OUT, gateway=CALM.gateway)
+    assert words(alive)[0] == (
+        " OUT  nothing is usable for any agent · first back 03:12:29 (in 22s) · 0 of 3 profiles usable"
+    )
 
 
 def test_a_profile_that_the_order_leaves_out_does_not_serve() -> None:
@@ -110,9 +118,9 @@ def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
         store=AuthStore("main", "/x", problem=Problem("not-json", "/x", "auth-profiles.json is cut short")),
     )
     assert words(replace(CALM, agents=(blind,)))[0] == (
-        " BLIND  No auth profile can be read: auth-profiles.json is cut short"
+        " BLIND  no auth profile can be read: auth-profiles.json is cut short"
     )
-    assert words(EMPTY)[0] == " EMPTY  No auth profiles here."
+    assert words(EMPTY)[0] == " EMPTY  there are no auth profiles: no model can be asked"
 
 
 def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:

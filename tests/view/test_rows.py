@@ -46,7 +46,7 @@ def one(stats: UsageStats, **facts: Any) -> Table[Any]:
         ),
         (
             cooling(17 * SECOND, model="gpt-5.2"),
-            {"state": "◐ scoped", "left": "17s", "reason": "rate_limit", "model": "gpt-5.2"},
+            {"state": "◐ cooling", "left": "17s", "reason": "rate_limit", "model": "gpt-5.2"},
         ),
         (
             UsageStats(disabled_until=NOW + 7 * HOUR, disabled_reason="billing", error_count=2),
@@ -80,7 +80,7 @@ def test_countdowns_move_without_a_new_snapshot() -> None:
 
 
 def test_facts_say_when_they_must_be_judged_anew() -> None:
-    snapshot = replace(CALM, agents=(agent("main", (profile("openai:x", cooling(22 * SECOND)),)),))
+    snapshot = replace(CALM, sessions=(), agents=(agent("main", (profile("openai:x", cooling(22 * SECOND)),)),))
     facts = Facts(snapshot, NOW)
     assert facts.changes_at == NOW + 22 * SECOND
     after = Facts(snapshot, NOW + 22 * SECOND)
@@ -103,11 +103,18 @@ def test_profiles_stand_in_the_order_of_trying_below_their_provider() -> None:
 def test_a_provider_whose_only_usable_profile_cools_for_the_model_asked_first_says_so() -> None:
     scoped = profile("openai:a", cooling(17 * SECOND, model="gpt-5.2"))
     out = profile("openai:b", cooling(90 * SECOND))
+    models = (ModelRef("openai", "gpt-5.2"), ModelRef("openai", "gpt-5.2-mini"))
+    both = replace(agent("main", (scoped, out)), models=models)
+    assert text_of(row_line(replace(CALM, agents=(both,)), "openai@main")).rstrip() == "openai · 1 of 2 usable"
+    assert cells(profile_table(env_of(replace(CALM, agents=(both,)))), "openai:a@main")["state"] == "◐ scoped"
+
+
+def test_a_provider_whose_only_model_cools_is_out() -> None:
+    scoped = profile("openai:a", cooling(17 * SECOND, model="gpt-5.2"))
+    out = profile("openai:b", cooling(90 * SECOND))
     only = replace(agent("main", (scoped, out)), models=(ModelRef("openai", "gpt-5.2"),))
     snapshot = replace(CALM, agents=(only,))
-    assert text_of(row_line(snapshot, "openai@main")).rstrip() == (
-        "openai · 1 usable for other models, first back in 17s"
-    )
+    assert text_of(row_line(snapshot, "openai@main")).rstrip() == "openai · none usable, first back in 17s"
 
 
 def test_agents_that_see_a_provider_alike_share_its_rows() -> None:
@@ -154,12 +161,12 @@ def test_targets_carry_exact_ids() -> None:
                 "age": "12m",
                 "holder": "4711 prompt",
                 "waiters": "2",
-                "trouble": "stuck, 2 waiting",
+                "trouble": "long turn, 2 waiting",
             },
         ),
         (1, {"status": "▶ running", "age": "51s", "holder": "", "trouble": ""}),
-        (2, {"status": "○ ghost", "age": "42m", "holder": "lock 3120", "trouble": "stale lock"}),
-        (3, {"status": "✗ failed", "trouble": "pinned: cooling", "profile": "⊙anthropic:max-reef"}),
+        (2, {"status": "○ ghost", "age": "42m", "holder": "lock 3120", "trouble": ""}),
+        (3, {"status": "✗ failed", "trouble": "", "profile": "⊙anthropic:max-reef"}),
         (6, {"status": "‖ suspended", "trouble": "quota"}),
         (7, {"status": "⧗ timeout", "age": "17m"}),
         (8, {"status": "⊘ killed", "lane": "subagent"}),
@@ -176,7 +183,7 @@ def test_a_session(number: int, expected: dict[str, str]) -> None:
 
 def test_sessions_that_need_a_hand_come_first_then_running_ones_then_recent_ones() -> None:
     items: list[Session] = [row.item for row in session_table(env_of(INCIDENT)).rows]
-    assert [INCIDENT.sessions.index(item) for item in items] == [0, 3, 6, 2, 5, 1, 9, 4, 7, 8, 10, 11, 13, 12]
+    assert [INCIDENT.sessions.index(item) for item in items] == [0, 6, 2, 5, 1, 9, 3, 4, 7, 8, 10, 11, 13, 12]
 
 
 @pytest.mark.parametrize(

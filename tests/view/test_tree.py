@@ -217,15 +217,21 @@ def test_row_keys_are_unique_and_stable() -> None:
         assert [row.key for row in later.rows] == keys
 
 
-def test_many_sessions_with_one_cause_are_one_tree() -> None:
+def test_auto_pins_that_the_gateway_moves_away_from_block_nothing() -> None:
     tide = profile("anthropic:max-tide", cooling(4 * MINUTE))
     pinned = tuple(
-        session("main", f"direct:{number}", number, "failed", pinned="anthropic:max-tide") for number in range(30)
+        session("main", f"direct:{number}", number, "failed", pinned="anthropic:max-tide") for number in range(17)
     )
-    trees = blocking_tree(replace(world(*pinned), agents=(agent("main", (HEALTHY[0], tide)),)), NOW)
+    assert blocking_tree(replace(world(*pinned), agents=(agent("main", (HEALTHY[0], tide)),)), NOW) == ()
+
+
+def test_many_sessions_with_one_cause_are_one_tree() -> None:
+    paused = Suspension("quota_exhausted", "suspended", NOW - 6 * MINUTE, NOW + 24 * MINUTE, "main")
+    sessions = tuple(session("main", f"direct:{n}", n, suspension=paused) for n in range(30))
+    trees = blocking_tree(world(*sessions), NOW)
     assert len(trees) == 1
     assert trees[0].label.startswith("30 sessions (")
-    assert trees[0].cause().id == "anthropic:max-tide"
+    assert trees[0].cause().id == "main"
 
 
 def test_the_stuck_come_first() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -90,6 +90,23 @@ def profile_state(
     active = active_windows(profile.stats, now, schedule)
     concerning = [window for window in active if for_model is None or window.model in {None, for_model}]
     return _STATE_OF_WINDOW[(concerning or active)[0].kind], until
+
+
+ANY_OTHER_MODEL = "\0"
+"""Asks for a model that no window names, so that only windows of all models count."""
+
+
+def state_for_models(
+    profile: Profile, now: int, schedule: Schedule, models: Iterable[str]
+) -> tuple[ProfileState, int | None]:
+    """The state of a profile for whoever asks these models of its provider: usable if it serves one of them.
+
+    Without models, only windows that concern every model count. Else of several that it cannot serve the one that
+    comes back first gives word and time.
+    """
+    found = [profile_state(profile, now, schedule, model) for model in dict.fromkeys(models) or (ANY_OTHER_MODEL,)]
+    usable = next((state for state in found if state[0] is ProfileState.USABLE), None)
+    return usable or min(found, key=lambda state: (state[1] is None, state[1] or 0))
 
 
 def stat_problems(profile: Profile, now: int, schedule: Schedule) -> tuple[Problem, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, World
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import Event, LockKind, Snapshot
+from clawtop.core.session.activity import running_since
 from clawtop.text import safe
 
 __all__ = ["GROUP_FROM", "Node", "NodeKind", "Severity", "blocking_tree", "changes_at"]
@@ -23,7 +24,14 @@ GROUP_FROM = 4
 def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
     """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
     world = World(snapshot, now, events)
-    trees = [*world.store_locks(), *world.agents_without_profiles(), *world.sessions(), *world.orphan_locks()]
+    trees = [
+        *world.gateway(),
+        *world.unloaded(),
+        *world.store_locks(),
+        *world.agents_without_profiles(),
+        *world.sessions(),
+        *world.orphan_locks(),
+    ]
     trees.sort(key=lambda tree: (-WEIGHT[tree.severity], tree.since if tree.since is not None else now, tree.id))
     return tuple(_grouped(trees))
 
@@ -36,8 +44,13 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
         for lock in snapshot.locks
         if lock.file.kind is LockKind.AUTH
     )
-    limit = snapshot.config.attention.abort_ms
-    turns = (s.started_at + limit for s in snapshot.sessions if s.active and s.started_at is not None)
+    limits = snapshot.config.attention
+    turns = (
+        began + limit
+        for session in snapshot.sessions
+        if session.active and (began := running_since(session)) is not None
+        for limit in (limits.warn_ms + 1, limits.abort_ms)
+    )
     return min((moment for moment in (*waits, *holds, *turns) if moment > now), default=None)
 
 

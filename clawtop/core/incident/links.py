@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
+from clawtop.core.health.blocked import Blockage, blocked_sessions
+from clawtop.core.health.loaded import as_gateway_knows
+from clawtop.core.health.waiting import complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import (
     AgentInfo,
     Event,
     EventKind,
+    GatewayState,
     Lock,
     LockKind,
     Profile,
     PromptHolder,
+    Serving,
     Session,
     Snapshot,
     VerdictKind,
 )
+from clawtop.core.session.activity import last_sign, running_since
 from clawtop.text import safe, shown
 
 RECENT_TAKEOVER_MS = 10 * 60_000
-RECENT_COMPLAINT_MS = 5 * 60_000
-"""OpenClaw repeats its complaints ever more rarely; after this long the turn's own age decides."""
-
 LONG_WAIT_MS = 2_000
 """OpenClaw warns about a wait from here on; shorter ones are daily life."""
 
@@ -32,8 +36,11 @@ class World:
     """The snapshot, indexed for lookups from every side."""
 
     def __init__(self, snapshot: Snapshot, now: int, events: tuple[Event, ...]) -> None:
-        self.snapshot = snapshot
+        snapshot = snapshot if snapshot.events is events else replace(snapshot, events=events)
+        self.view = as_gateway_knows(snapshot, now)
+        self.snapshot = snapshot = self.view.snapshot
         self.now = now
+        self.blocked = blocked_sessions(snapshot, now)
         self.locks_by_session = {
             (lock.file.agent, lock.file.session_id): lock
             for lock in snapshot.locks
@@ -51,13 +58,8 @@ class World:
         self.schedules = Schedules(snapshot)
         self.states: dict[tuple[str, str, str | None], tuple[ProfileState, int | None]] = {}
         self.pins: dict[tuple[str, str, str | None, str | None], Node | None] = {}
-        self.ghosts: dict[str, str] = {}
         self.lanes = {lane.lane: lane for lane in snapshot.lanes}
-        self.complaints = {
-            event.session_key: event
-            for event in events
-            if event.kind is EventKind.STUCK and now - event.at <= RECENT_COMPLAINT_MS and _matters(event)
-        }
+        self.complaints = complaints(events, now)
         self.takeovers = {
             name: event
             for event in events
@@ -66,6 +68,53 @@ class World:
         }
 
     # --- roots ---------------------------------------------------------------------------------------------------
+
+    def gateway(self) -> Iterator[Node]:
+        """A gateway that is gone, with the turns that died with it."""
+        gateway = self.snapshot.gateway
+        stopped = gateway.state is GatewayState.ABSENT and self.snapshot.config.gateway_wanted
+        frozen = gateway.state is GatewayState.LIVE and gateway.serving is Serving.SILENT
+        if gateway.state is not GatewayState.DEAD and not stopped and not frozen:
+            return
+        left = [session for session in self.snapshot.sessions if _died(session)]
+        what = "is dead" if gateway.state is GatewayState.DEAD else "does not answer" if frozen else "does not run"
+        yield Node(
+            NodeKind.GATEWAY,
+            "gateway",
+            f"the gateway {what}: nothing is answered",
+            "process table" if gateway.pid is not None else "port",
+            Severity.STUCK,
+            since=min((s.started_at for s in left if s.started_at is not None), default=None),
+            children=tuple(
+                Node(
+                    NodeKind.SESSION,
+                    session.key,
+                    f"{safe(session.key, 80)} died with it",
+                    "sessions.json",
+                    Severity.BLOCKED,
+                    session.agent,
+                    since=session.started_at,
+                )
+                for session in left
+            ),
+            advice="start it" if stopped else "restart it",
+        )
+
+    def unloaded(self) -> Iterator[Node]:
+        """What was written and the gateway works without."""
+        for pending in self.view.pending:
+            what = "a change" if pending.kind == "store" else f"the {pending.kind}"
+            names = ", ".join(safe(name, 40) for name in pending.providers[:3])
+            yield Node(
+                NodeKind.AGENT,
+                f"pending:{pending.agent}:{pending.at}",
+                f"{what} of {names} is not loaded by the gateway: {pending.why}",
+                "journal" if pending.at is not None else "gateway-log",
+                Severity.BLOCKED if pending.by_itself else Severity.STUCK,
+                pending.agent,
+                since=pending.at,
+                advice="secrets reload" if pending.reload else "restart",
+            )
 
     def store_locks(self) -> Iterator[Node]:
         """Auth store locks that stop every agent's marks, and with them its turns (threads 1 and 2)."""
@@ -111,70 +160,48 @@ class World:
             )
 
     def sessions(self) -> Iterator[Node]:
+        """The blocked ones, and those that lost a reply lately."""
         for session in self.snapshot.sessions:
-            if not self._is_quiet(session) and (tree := self._session(session)) is not None:
-                yield tree
-
-    def _is_quiet(self, session: Session) -> bool:
-        """Whether nothing is known that could be in the session's way. Most are, of thousands."""
-        return (
-            session.profile is None
-            and session.suspension is None
-            and not session.active
-            and not session.problems
-            and (session.agent, session.session_id) not in self.locks_by_session
-            and (session.file or "") not in self.holders_by_file
-            and session.key not in self.takeovers
-            and session.file not in self.takeovers
-        )
+            lost = session.key in self.takeovers or session.file in self.takeovers
+            if lost or (session.agent, session.key) in self.blocked:
+                yield self._session(session)
 
     def orphan_locks(self) -> Iterator[Node]:
-        """Locks that need a hand although no listed session waits for them."""
-        known = {(session.agent, session.session_id) for session in self.snapshot.sessions}
+        """Locks that were left although no session waits for them; those that OpenClaw removes itself weigh less."""
+        blocked = {s.session_id for s in self.snapshot.sessions if (s.agent, s.key) in self.blocked}
         for lock in self.snapshot.locks:
             kind = lock.file.kind
-            orphan = kind is LockKind.SESSION and (lock.file.agent, lock.file.session_id) not in known
+            orphan = kind is LockKind.SESSION and lock.file.session_id not in blocked
             if orphan or kind in (LockKind.SESSIONS_STORE, LockKind.OAUTH_REFRESH):
                 chain = self._lock(lock)
                 if chain.severity is Severity.STUCK:
-                    yield chain
+                    goes = orphan and lock.openclaw.would_remove is True
+                    yield chain._replace(severity=Severity.BLOCKED) if goes else chain
 
     # --- links ---------------------------------------------------------------------------------------------------
 
-    def _session(self, session: Session) -> Node | None:
-        children = tuple(self._waits(session)) or self._slow(session)
-        ghost = next((problem for problem in session.problems if problem.code == "ghost"), None)
+    def _session(self, session: Session) -> Node:
+        blockage = self.blocked.get((session.agent, session.key))
+        children = (tuple(self._waits(session)) or self._slow(session)) if blockage is not None else ()
         takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file or "")
-        if ghost is None and takeover is None and not children:
-            return None
-        if all(child.severity is Severity.BUSY for child in children) and not (ghost or takeover):
-            return None
         words = [f"{safe(session.key, 80)}"]
-        if ghost is not None:
-            words.append(f"running, but {self._ghost(session.active_how)}")
+        if blockage is not None and session.status == "running":
+            words.append("running")
         elif takeover is not None:
             words.append("lost a reply to a takeover")
-        elif session.status == "running":
-            words.append("running")
         severity = max((child.severity for child in children), key=WEIGHT.__getitem__, default=Severity.BLOCKED)
+        lost = blockage is None and takeover is not None
         return Node(
             NodeKind.SESSION,
             session.key,
             " ".join(words),
-            "journal" if takeover is not None and ghost is None else "sessions.json",
-            Severity.STUCK if ghost is not None else severity,
+            "journal" if lost else "sessions.json",
+            Severity.BUSY if lost else severity if severity is not Severity.BUSY else Severity.BLOCKED,
             session.agent,
-            since=_blocked_since(session, children, ghost=ghost is not None)
-            if children or takeover is None
-            else takeover.at,
-            remedy="drain" if ghost is not None and not children else None,
+            since=takeover.at if lost and takeover is not None else _blocked_since(session, children, blockage),
+            until=blockage.until if blockage is not None else None,
             children=children,
         )
-
-    def _ghost(self, how: str) -> str:
-        if how not in self.ghosts:
-            self.ghosts[how] = shown(how, 60) or "nothing is at work"
-        return self.ghosts[how]
 
     def _waits(self, session: Session) -> Iterator[Node]:
         holder = self.holders_by_file.get(session.file or "")
@@ -183,25 +210,32 @@ class World:
         lock = self.locks_by_session.get((session.agent, session.session_id))
         if lock is not None:
             chain = self._lock(lock)
-            if chain.severity is not Severity.BUSY or holder is None:
+            if chain.severity is not Severity.BUSY or (holder is None and not session.active):
                 yield chain
         if session.suspension is not None and session.suspension.state == "suspended":
             yield self._suspension(session)
-        if session.profile is not None:
+        blockage = self.blocked.get((session.agent, session.key))
+        if session.profile is not None and blockage is not None and blockage.why.startswith("pinned"):
             pinned = self.profiles.get((session.agent, session.profile))
             if pinned is not None and (node := self._pin(pinned, session.model, session.profile_source)) is not None:
                 yield node
 
     def _slow(self, session: Session) -> tuple[Node, ...]:
-        """A turn of OpenClaw that its gateway complains about, or that lasts longer than it lets one last."""
+        """A turn of OpenClaw without a sign of life, or that its gateway complains about."""
         if session.active is not True or session.file is None:
             return ()
         told = self.complaints.get(session.key)
-        limit = self.snapshot.config.attention.abort_ms
-        began = session.started_at if session.status == "running" else None
-        if told is None and (began is None or self.now - began < limit):
-            return ()
-        what = shown(told.text, 80) if told is not None else f"one turn for more than {limit // 60_000} min"
+        began = running_since(session)
+        signs = (last_sign(session), began, session.updated_at if session.status == "running" else None, 0)
+        quiet = self.now - max(moment for moment in signs if moment is not None)
+        limits = self.snapshot.config.attention
+        silent = quiet > limits.warn_ms
+        long = (
+            f"no sign of life for {quiet // 1000} s"
+            if silent
+            else f"one turn for more than {limits.abort_ms // 60_000} min"
+        )
+        what = shown(told.text, 80) if told is not None else long
         node = Node(
             NodeKind.HOLDER,
             session.file,
@@ -270,7 +304,9 @@ class World:
         since = lock.created_at if lock.created_at is not None else lock.file.mtime
         label = f"{lock.file.kind.replace('_', ' ')} lock"
         severity = Severity.BUSY
-        if verdict.kind is VerdictKind.STALE:
+        if lock.leaked is not None:
+            severity, label = Severity.STUCK, f"{label} is left over: {safe(lock.leaked, 100)}"
+        elif verdict.kind is VerdictKind.STALE:
             severity, label = Severity.STUCK, f"{label} of a dead owner ({proof})"
         elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
             severity, label = Severity.STUCK, f"{label} that names no owner ({lock.file.content_problem or proof})"
@@ -388,19 +424,18 @@ def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
     return tuple((provider, None) for provider in dict.fromkeys(profile.provider for profile in profiles))
 
 
-def _blocked_since(session: Session, children: tuple[Node, ...], *, ghost: bool) -> int | None:
+def _blocked_since(session: Session, children: tuple[Node, ...], blockage: Blockage | None) -> int | None:
     """Since when a session cannot go on: since its run began, but not before what is in its way was there."""
-    if ghost:
-        return session.started_at
     obstacles = [child.since for child in children if child.since is not None]
     began = session.started_at if session.status == "running" else None
     since = min(obstacles, default=None)
-    return max(began, since) if began is not None and since is not None else began if since is None else since
+    found = max(began, since) if began is not None and since is not None else began if since is None else since
+    return found if found is not None or blockage is None else blockage.since
 
 
-def _matters(event: Event) -> bool:
-    """A long-running session with nobody behind it is no complaint yet."""
-    return not event.text.startswith("long-running") or "queued" in event.text
+def _died(session: Session) -> bool:
+    """Whether a run of it died with its gateway."""
+    return any(problem.code == "ghost" for problem in session.problems)
 
 
 def _short(run: str) -> str:

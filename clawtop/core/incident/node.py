@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 
 class NodeKind(StrEnum):
+    GATEWAY = "gateway"
     AGENT = "agent"
     SESSION = "session"
     GROUP = "group"
@@ -35,7 +36,8 @@ class Node(NamedTuple):
         label: what it is and does, safe for a screen.
         how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
         since, until: ms since the epoch, where known.
-        remedy: id of the command that deals with it; only where it is a root cause.
+        remedy: id of the command that deals with it; only where it is a root cause. advice: what does where no command
+            of clawtop can.
     """
 
     kind: NodeKind
@@ -48,6 +50,7 @@ class Node(NamedTuple):
     until: int | None = None
     remedy: str | None = None
     children: tuple[Node, ...] = ()
+    advice: str | None = None
 
     def cause(self) -> Node:
         """The end of the weightiest branch: what everything above waits for."""

@@ -268,8 +268,13 @@ def judge(
         return Activity(None, doubt.what)
     if not ends:
         return Activity(None, "no status is stored" if session.status != RUNNING else "nobody can tell")
-    end = ends[0] if session.status != RUNNING else max(ends, key=lambda witness: (witness.at or 0, witness.what))
+    end = ends[0] if session.status != RUNNING else max(ends, key=_tells_of_an_end)
     return Activity(False, end.what, _left_running(session, end, gateway))
+
+
+def _tells_of_an_end(end: Witness) -> tuple[bool, int, bool]:
+    """Which proof tells most of how a run came to be left: a gateway that is gone, else the last with a time."""
+    return end.kind is WitnessKind.STATUS and end.at is None, end.at or 0, end.kind is WitnessKind.LOG
 
 
 def _is_over(sign: Witness, ends: Iterable[Witness], command_line: CommandLine) -> bool:

@@ -31,7 +31,7 @@ def trajectory_path(session_file: str) -> str:
 
 def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
     """The last runs of a trajectory, by their last event; none where there is no such file or nothing to read."""
-    runs: dict[str | None, TrajectoryRun] = {}
+    runs: dict[object, TrajectoryRun] = {}
     for line in last_lines(path, least=LOOKED_AT_LINES):
         event = _event(line, path)
         at = parse_date(event["ts"]) if event is not None and isinstance(event.get("ts"), str) else None
@@ -39,6 +39,9 @@ def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
             continue
         run_id = text(event.get("runId"))
         known = runs.pop(run_id, None)
+        if known is not None and known.status == "success" and event.get("type") == "session.started":
+            runs[run_id, known.at] = known  # an id that is used again, as --session-id does
+            known = None
         runs[run_id] = _continued(known, event, at, run_id)
     return tuple(runs.values())
 
@@ -57,10 +60,7 @@ def _continued(known: TrajectoryRun | None, event: Mapping[str, Any], at: int, r
     kind = text(event.get("type")) or ""
     data = mapping(event.get("data"))
     if kind == "session.started":
-        follows = known is not None
         started = known if known is not None else TrajectoryRun(at, kind, run_id=run_id, since=at, attempts=0)
-        if follows and started.type == "session.ended" and started.status == "success":
-            started = TrajectoryRun(at, kind, run_id=run_id, since=at, attempts=0)  # an id that is used again
         return replace(
             started,
             at=at,

@@ -1,0 +1,98 @@
+"""Which sessions are blocked: somebody waits for one, or its next message would. Everything that counts them asks here.
+
+A pin that the gateway moves away from blocks nothing, nor does a lock that OpenClaw removes as soon as it wants it. An
+agent without a usable model, and a gateway that is gone, are no matter of single sessions: health names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from clawtop.core.health.waiting import Hung, hung
+from clawtop.core.model import Lock, LockKind, Session, Snapshot, VerdictKind
+from clawtop.core.rotation.forecast import chain_recovery, schedule_of, stranded_sessions
+
+QUOTA = "quota"
+STALE_LOCK = "stale lock"
+NO_OWNER = "lock without owner"
+LEAKED_LOCK = "leaked lock"
+HUNG = "hung"
+LONG = "long turn"
+
+
+@dataclass(frozen=True, slots=True)
+class Blockage:
+    """What is in a session's way. `why` is a short phrase; since and until are ms since the epoch, where known."""
+
+    why: str
+    since: int | None = None
+    until: int | None = None
+
+
+def blocked_sessions(snapshot: Snapshot, now: int) -> Mapping[tuple[str, str], Blockage]:
+    """By agent and session key, in the snapshot's order."""
+    locks = {
+        lock.file.path.removesuffix(".lock"): lock
+        for lock in snapshot.locks
+        if lock.file.kind is LockKind.SESSION and _may_block(lock)
+    }
+    waited = {holder.session_file: holder for holder in snapshot.holders if holder.waiters}
+    hangs = {(one.agent, one.session): one for one in hung(snapshot, now)}
+    pins = dict(_pinned(snapshot, now))
+    found: dict[tuple[str, str], Blockage] = {}
+    for session in snapshot.sessions:
+        key = (session.agent, session.key)
+        file = session.file or ""
+        if session.suspension is not None and session.suspension.state == "suspended":
+            found[key] = Blockage(QUOTA, session.suspension.suspended_at, session.suspension.expected_resume_by)
+        elif file in locks and (why := lock_blocks(locks[file], session)) is not None:
+            since = locks[file].created_at
+            found[key] = Blockage(why, since if since is not None else locks[file].file.mtime)
+        elif file in waited:
+            waiters = waited[file].waiters
+            words = [_slow(hangs[key])] if key in hangs else []
+            why = ", ".join([*words, f"{len(waiters)} waiting"])
+            found[key] = Blockage(why, min(waiter.since for waiter in waiters))
+        elif key in hangs:
+            found[key] = Blockage(_slow(hangs[key]), hangs[key].since)
+        elif key in pins:
+            found[key] = pins[key]
+    return found
+
+
+def _slow(run: Hung) -> str:
+    return LONG if run.only_long else HUNG
+
+
+def _may_block(lock: Lock) -> bool:
+    return lock.verdict.kind is not VerdictKind.HELD or lock.leaked is not None
+
+
+def lock_blocks(lock: Lock, session: Session | None = None) -> str | None:
+    """Why a session lock stops the next turn; None where OpenClaw takes it away itself, or a run holds it."""
+    if lock.leaked is not None:
+        return LEAKED_LOCK
+    if lock.openclaw.would_remove is True or (session is not None and session.active):
+        return None
+    if lock.verdict.kind is VerdictKind.STALE:
+        return STALE_LOCK
+    return NO_OWNER if lock.verdict.kind is VerdictKind.UNKNOWN and lock.pid is None else None
+
+
+def _pinned(snapshot: Snapshot, now: int) -> Iterator[tuple[tuple[str, str], Blockage]]:
+    """Sessions that stay with a profile that cannot serve them, while others could, and no other model takes over."""
+    by_people = tuple(s for s in snapshot.sessions if s.profile is not None and s.profile_source == "user")
+    if not by_people or "user" in schedule_of(snapshot).replaced_pins:
+        return
+    stranded = stranded_sessions(replace(snapshot, sessions=by_people), now)
+    stranded = tuple(entry for entry in stranded if not entry.moves and entry.state is not None)
+    chains = {agent.id: chain_recovery(snapshot, agent, now) for agent in snapshot.agents}
+    for entry in stranded:
+        links = chains[entry.session.agent].links
+        provider = entry.session.profile.partition(":")[0] if entry.session.profile else ""
+        own = any(link.usable for link in links if link.provider == provider)
+        other = any(link.usable for link in links if link.provider != provider)
+        if own and not other:
+            key = (entry.session.agent, entry.session.key)
+            yield key, Blockage(f"pinned: {entry.state}", None, entry.until)

@@ -1,0 +1,179 @@
+"""The nouns of the judgement: levels, causes with their badges, and the scene that every cause is looked for in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from clawtop.core.health.blocked import Blockage
+from clawtop.core.health.loaded import GatewaysView, Pending
+from clawtop.core.health.turns import RecentTurn
+from clawtop.core.health.waiting import Hung, Waiting
+from clawtop.core.model import Snapshot
+from clawtop.core.rotation.forecast import ChainRecovery
+
+
+class Level(IntEnum):
+    """How bad it is, as the exit code of `status --check`."""
+
+    WELL = 0
+    ATTENTION = 1
+    SILENT = 2
+    UNREADABLE = 3
+
+
+RECENT_MS = 10 * 60_000
+"""Turns that ended within this time tell whether turns succeed."""
+
+JUST_NOW_MS = 60_000
+COUNTED_MS = 24 * 3_600_000
+"""Turns that the share of dropped ones is taken of."""
+
+FAILING_FROM = 2
+"""This many failures in a row, with no success since, are no accident."""
+
+PATIENCE_MS = 60_000
+"""A message may stand without an answer for this long: a run takes a while to begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Something that is wrong.
+
+    Attributes:
+        code: a key of `CAUSES`. text: one plain sentence without a full stop, safe for a screen.
+        evidence: what shows it, one sentence each.
+        remedy: what deals with it, in words; `command` is the id of the command that does it, where there is one.
+        since, until: ms since the epoch, where known; `until`: it ends by itself then.
+    """
+
+    code: str
+    text: str
+    level: Level
+    evidence: tuple[str, ...] = ()
+    remedy: str | None = None
+    command: str | None = None
+    since: int | None = None
+    until: int | None = None
+    agents: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+
+    @property
+    def badge(self) -> str:
+        return CAUSES[self.code]
+
+
+CAUSES: Final[Mapping[str, str]] = {
+    "unreadable": "BLIND",
+    "gateway-dead": "DEAD",
+    "gateway-stopped": "STOPPED",
+    "gateway-frozen": "FROZEN",
+    "no-profiles": "EMPTY",
+    "models-out": "OUT",
+    "turns-failing": "FAILING",
+    "unanswered": "SILENT",
+    "hung": "HUNG",
+    "out-of-memory": "MEMORY",
+    "gateway-half-started": "STARTING",
+    "gateway-distrusted": "UNKNOWN",
+    "gateway-unknown": "UNKNOWN",
+    "store-unreadable": "BLIND",
+    "store-jammed": "JAMMED",
+    "not-loaded": "NOT LOADED",
+    "turn-failed": "FAILING",
+    "turns-dropped": "DROPPING",
+    "provider-out": "DEGRADED",
+    "blocked": "BLOCKED",
+    "queue-grows": "QUEUING",
+    "leaked-lock": "LEAKED",
+    "stale-lock": "ATTENTION",
+    "gateway-degraded": "DEGRADED",
+    "credentials": "ATTENTION",
+    "profiles-resting": "SERVING",
+    "untold": "ATTENTION",
+    "problems": "ATTENTION",
+}
+"""Code -> the badge's word. Of causes of one level the one that stands first here decides."""
+
+ORDER: Final = {code: place for place, code in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCounts:
+    """How the turns of a time ended. `share_dropped` is of all of them, 0..1; None without turns."""
+
+    answered: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    hung: int = 0
+    dropped: int = 0
+    stopped: int = 0
+
+    @property
+    def share_dropped(self) -> float | None:
+        total = self.answered + self.failed + self.timed_out + self.hung + self.dropped
+        return self.dropped / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """The account that an agent's next turn starts with, as the gateway knows it.
+
+    Attributes:
+        profile, provider, model: None where nothing can serve it.
+        on_disk: the profile that the store would give; another one, where `pending` is not loaded.
+    """
+
+    agent: str
+    profile: str | None
+    provider: str | None
+    model: str | None
+    on_disk: str | None
+    pending: Pending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The judgement.
+
+    Attributes:
+        causes: the worst first; none: all is well.
+        recent, counted: turns of the last ten minutes and of the last day.
+        usable_again_at: when the first agent that is out can answer again; None where none is, or nothing comes back.
+        changes_at: the next moment at which the judgement may differ though nothing happens.
+    """
+
+    level: Level
+    causes: tuple[Cause, ...]
+    next: tuple[Next, ...]
+    blocked: Mapping[tuple[str, str], Blockage]
+    waiting: Waiting
+    recent: TurnCounts
+    counted: TurnCounts
+    usable_again_at: int | None
+    view: GatewaysView
+    changes_at: int | None
+
+    @property
+    def badge(self) -> str:
+        return self.causes[0].badge if self.causes else "OK"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What every cause is looked for in."""
+
+    snapshot: Snapshot
+    now: int
+    view: GatewaysView
+    chains: Mapping[str, ChainRecovery]
+    turns: tuple[RecentTurn, ...]
+    waiting: Waiting
+    hung: tuple[Hung, ...]
+    blocked: Mapping[tuple[str, str], Blockage]
+    counted: TurnCounts
+
+
+Finder = Callable[[Scene], Iterable[Cause]]

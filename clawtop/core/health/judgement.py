@@ -1,0 +1,117 @@
+"""Do turns succeed: the one judgement that headline, exit code, JSON, title, notices and metrics share.
+
+Each thing that can be wrong is a cause, with a level and a badge of its own (`CAUSES`); the worst decides. The levels
+are the exit codes of `status --check`: 0 all well, 1 attention, 2 bots are silent or about to be, 3 cannot read.
+Unknown is never rounded to good. States are judged as the live gateway knows them, not as they stand on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from clawtop.core.health.blocked import blocked_sessions
+from clawtop.core.health.cause import (
+    COUNTED_MS,
+    JUST_NOW_MS,
+    ORDER,
+    PATIENCE_MS,
+    RECENT_MS,
+    Cause,
+    Health,
+    Level,
+    Next,
+    Scene,
+    TurnCounts,
+)
+from clawtop.core.health.causes import FINDERS
+from clawtop.core.health.loaded import GatewaysView, as_gateway_knows
+from clawtop.core.health.turns import RecentTurn, recent_turns
+from clawtop.core.health.waiting import hung, waiting
+from clawtop.core.model import AgentInfo, Outcome, Profile, Snapshot
+from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
+
+__all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
+
+
+def judge(snapshot: Snapshot, now: int) -> Health:
+    """Judge a state as of `now` (ms since the epoch)."""
+    view = as_gateway_knows(snapshot, now)
+    day = recent_turns(snapshot, now, COUNTED_MS)
+    scene = Scene(
+        snapshot,
+        now,
+        view,
+        {agent.id: chain_recovery(view.snapshot, agent, now) for agent in view.snapshot.agents},
+        tuple(turn for turn in day if now - turn.turn.at <= RECENT_MS),
+        waiting(snapshot, now),
+        tuple(hung(snapshot, now)),
+        blocked_sessions(snapshot, now),
+        _counts(day),
+    )
+    found = [cause for find in FINDERS for cause in find(scene)]
+    found.sort(key=lambda cause: (-cause.level, ORDER[cause.code]))
+    out = [c.until for c in found if c.code == "models-out" and c.until is not None]
+    return Health(
+        level=max((cause.level for cause in found), default=Level.WELL),
+        causes=tuple(found),
+        next=tuple(_nexts(snapshot, view, now)),
+        blocked=scene.blocked,
+        waiting=scene.waiting,
+        recent=_counts(scene.turns),
+        counted=scene.counted,
+        usable_again_at=min(out, default=None),
+        view=view,
+        changes_at=_changes_at(scene),
+    )
+
+
+def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
+    number = dict.fromkeys(Outcome, 0)
+    for recent in turns:
+        number[recent.turn.outcome] += 1
+    return TurnCounts(
+        number[Outcome.ANSWERED] + number[Outcome.SILENT],
+        number[Outcome.FAILED],
+        number[Outcome.TIMED_OUT],
+        number[Outcome.HUNG],
+        number[Outcome.DROPPED],
+        number[Outcome.STOPPED],
+    )
+
+
+def _nexts(snapshot: Snapshot, view: GatewaysView, now: int) -> Iterator[Next]:
+    disk = {agent.id: agent for agent in snapshot.agents}
+    for agent in view.snapshot.agents:
+        profile, provider, model = _first(view.snapshot, agent, now)
+        own = disk[agent.id]
+        on_disk = profile if own is agent else _first(snapshot, own, now)[0]
+        providers = {ref.provider for ref in agent.models} or {p.provider for p in _profiles(agent)}
+        pending = next((p for p in view.pending if providers & set(p.providers)), None)
+        yield Next(agent.id, profile, provider, model, on_disk, pending)
+
+
+def _profiles(agent: AgentInfo) -> tuple[Profile, ...]:
+    return agent.store.profiles if agent.store is not None else ()
+
+
+def _first(snapshot: Snapshot, agent: AgentInfo, now: int) -> tuple[str | None, str | None, str | None]:
+    asked: list[tuple[str, str | None]] = [(ref.provider, ref.model) for ref in agent.models]
+    if not asked:
+        asked = [(name, None) for name in dict.fromkeys(p.provider for p in _profiles(agent))]
+    for provider, model in asked:
+        usable = provider_recovery(snapshot, agent, provider, now, model=model).usable
+        if usable:
+            return usable[0], provider, model
+    return None, None, None
+
+
+def _changes_at(scene: Scene) -> int | None:
+    warn_ms = scene.snapshot.config.attention.warn_ms
+    moments = [turn.turn.at + span for turn in scene.turns for span in (JUST_NOW_MS, RECENT_MS)]
+    moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
+    for session in scene.snapshot.sessions:
+        if session.active:
+            signs = [w.at for w in session.witnesses if w.running and w.at is not None]
+            moments += [sign + warn_ms for sign in signs]
+        moments += [e.asked_at + PATIENCE_MS for e in session.exchanges[-1:] if e.outcome is Outcome.OPEN]
+    return min((moment + 1 for moment in moments if moment + 1 > scene.now), default=None)

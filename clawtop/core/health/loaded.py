@@ -1,0 +1,279 @@
+"""What was written to the auth store and the live gateway has not loaded, and the state as the gateway knows it.
+
+A gateway works from its memory (formats.md 2.5). From 2026.5.18 on it re-reads the store with its own next write; when
+every profile is out it never writes, so a clear is not loaded without a reload or a restart. 2026.3.28 keeps what it
+read at its start. What a change made is taken back here, from the journal, until a witness shows that the gateway has
+it: its own later write, or a start after the change. A refusal in its log after the change shows that it has not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.model import AgentInfo, AuthStore, Event, EventKind, GatewayState, Profile, Snapshot, UsageStats
+from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, field_change, moved_on
+from clawtop.core.operations.loading import loads, reload_loads
+from clawtop.core.rotation.forecast import schedule_of
+
+LOG = "gateway-log"
+KEPT_MS = 24 * 3_600_000
+"""A change older than this is taken to have been loaded: nothing of it is in the way of anything."""
+
+WRITE_SLACK_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A change on the disk that the gateway works without.
+
+    Attributes:
+        kind: "clear", "rotate", "undo", or "store" for one that nobody journaled.
+        at: when it was written; None where it shows only by what the gateway refuses.
+        agent: the owner of the store. `profiles` and `providers` are those that it concerns.
+        certain: a witness shows that it is not loaded; else nothing shows that it is.
+        why: how that is known. loads: what makes the gateway take it in, as it follows "live".
+        by_itself: the gateway loads it without anybody's help. reload: a secrets reload makes it.
+    """
+
+    kind: str
+    at: int | None
+    agent: str
+    profiles: tuple[str, ...]
+    providers: tuple[str, ...]
+    certain: bool
+    why: str
+    loads: str = ""
+    by_itself: bool = True
+    reload: bool = True
+    changes: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaysView:
+    """The state as the gateway knows it, and what it has not loaded. `snapshot` is the given one where that is all."""
+
+    snapshot: Snapshot
+    pending: tuple[Pending, ...] = ()
+
+    def concerns(self, agent: str, profile_id: str) -> Pending | None:
+        """What is not loaded of a profile that this agent owns."""
+        return next((p for p in self.pending if p.agent == agent and profile_id in p.profiles), None)
+
+
+def as_gateway_knows(snapshot: Snapshot, now: int) -> GatewaysView:
+    """Take back what the live gateway has not loaded. Without one the disk counts: a gateway reads it at its start."""
+    if snapshot.gateway.state not in _HAS_MEMORY or snapshot.judged_at is not None:
+        return GatewaysView(snapshot)
+    pending = list(_journaled(snapshot, now))
+    view = _taken_back(snapshot, pending)
+    refused = tuple(_refusals(view, now))
+    pending = [_with_way(p, view, now) for p in pending]
+    return GatewaysView(view, (*pending, *refused))
+
+
+_HAS_MEMORY = frozenset({GatewayState.LIVE})
+
+
+# --- changes of ours ---------------------------------------------------------------------------------------------
+
+
+def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
+    remote = snapshot.semantics.remote
+    seen_ids = {e.data.get("id") for e in snapshot.events if e.source == "operation" and e.text.startswith("seen")}
+    started = snapshot.gateway.started_at
+    for event in snapshot.events:
+        if event.kind is not EventKind.OPERATION or event.data.get("outcome") != "done" or now - event.at > KEPT_MS:
+            continue
+        if event.data.get("id") in seen_ids or (started is not None and started > event.at):
+            continue
+        for owner, changes in _changes(event.data.get("undo")):
+            names = dict.fromkeys(change.key for change in changes if change.section == "usageStats")
+            providers = dict.fromkeys(
+                (*(name.partition(":")[0] for name in names), *(c.key for c in changes if c.section == "order"))
+            )
+            refusal = _refused_since(snapshot, tuple(providers), event.at)
+            if refusal is None and remote.rereads_on_write and _written_since(snapshot, owner, event.at):
+                continue
+            if refusal is not None:
+                seen = f"after it the gateway still refused {refusal.data.get('provider')} ({refusal.reason})"
+            else:
+                seen = "nothing shows that the gateway has read it"
+            yield Pending(
+                str(event.data.get("kind", "store")),
+                event.at,
+                owner,
+                tuple(names),
+                tuple(providers),
+                refusal is not None or not remote.rereads_on_write,
+                seen,
+                changes=changes,
+            )
+
+
+def _changes(recorded: Any) -> Iterator[tuple[str, tuple[FieldChange, ...]]]:
+    if not isinstance(recorded, Mapping):
+        return
+    more = recorded.get("more")
+    for part in (recorded, *(more if isinstance(more, list) else ())):
+        raw = part.get("changes") if isinstance(part, Mapping) else None
+        owner = part.get("agent") if isinstance(part, Mapping) else None
+        if isinstance(owner, str) and isinstance(raw, list):
+            changes = tuple(change for item in raw if (change := field_change(item)) is not None)
+            if changes:
+                yield owner, changes
+
+
+def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
+    """Whether the gateway itself wrote the owner's store after `at`.
+
+    Its log tells of marks; a success tells only by a last use that nobody else can have written: none of clawtop's
+    engines, and no process of the command line that is known.
+    """
+    mine = {p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.owner_agent == owner}
+    marks = (e for e in snapshot.events if e.kind is EventKind.MARK and e.at > at)
+    if any(event.source == LOG and (event.profile in mine or event.profile is None) for event in marks):
+        return True
+    driven = any(event.at > at and event.source == "engine" for event in snapshot.events)
+    if driven or snapshot.command_line:
+        return False
+    used = (
+        profile.stats.last_used
+        for agent in snapshot.agents
+        if agent.store
+        for profile in agent.store.profiles
+        if profile.owner_agent == owner
+    )
+    return any(last is not None and last > at + WRITE_SLACK_MS for last in used)
+
+
+def _refused_since(snapshot: Snapshot, providers: tuple[str, ...], at: int) -> Event | None:
+    """The last time after `at` that the gateway skipped a model for its provider's windows."""
+    found = [e for e in _refusing(snapshot.events) if e.at > at and e.data.get("provider") in providers]
+    if not found:
+        return None
+    last = found[-1]
+    answered = (e for e in snapshot.events if e.kind is EventKind.REPLY and e.source == LOG and e.at > last.at)
+    return None if any(event.provider in providers for event in answered) else last
+
+
+def _refusing(events: Iterable[Event]) -> Iterator[Event]:
+    return (
+        e
+        for e in events
+        if e.kind is EventKind.FALLBACK and e.source == LOG and e.data.get("decision") == "skip_candidate"
+    )
+
+
+def _taken_back(snapshot: Snapshot, pending: Iterable[Pending]) -> Snapshot:
+    """The snapshot without these changes; the newest goes first. A value that has moved on since stays."""
+    agents = snapshot.agents
+    for change in sorted(pending, key=lambda p: -(p.at or 0)):
+        back = tuple(item.inverted() for item in reversed(change.changes))
+        agents = tuple(_without(agent, change.agent, back) for agent in agents)
+    return snapshot if agents is snapshot.agents else replace(snapshot, agents=agents)
+
+
+def _without(agent: AgentInfo, owner: str, back: tuple[FieldChange, ...]) -> AgentInfo:
+    store = agent.store
+    if store is None:
+        return agent
+    mine = {profile.id: profile for profile in store.profiles if profile.owner_agent == owner}
+    ids = {change.key for change in back if change.section == STATS}
+    # Statistics are merged by id (2026.5.20): an agent's own profile without an entry of its own shows the owner's.
+    mine |= {p.id: p for p in store.profiles if p.id in ids and p.id not in mine and p.stats != UsageStats()}
+    orders = {p: o for p, o in store.order.items() if store.order_owner.get(p, store.agent) == owner}
+    if not mine and not orders:
+        return agent
+    state = AuthState({key: profile.stats for key, profile in mine.items()}, orders, profiles=frozenset(mine))
+    moved = {(change.section, change.key, change.field) for change in moved_on(state, back)}
+    kept = tuple(change for change in back if (change.section, change.key, change.field) not in moved)
+    before = Restore(kept)(state)
+    profiles = tuple(_with_stats(profile, before) for profile in store.profiles)
+    others = {p: o for p, o in store.order.items() if p not in orders}
+    return replace(agent, store=_with(store, profiles, {**others, **before.order}))
+
+
+def _with_stats(profile: Profile, state: AuthState) -> Profile:
+    stats = state.stats.get(profile.id)
+    return profile if stats is None or stats == profile.stats else replace(profile, stats=stats)
+
+
+def _with(store: AuthStore, profiles: tuple[Profile, ...], order: Mapping[str, tuple[str, ...]]) -> AuthStore:
+    return replace(store, profiles=profiles, order=order)
+
+
+def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
+    """What makes it load: where the gateway has nothing left to use, it writes nothing by itself."""
+    remote = view.semantics.remote
+    out = not _anything_usable(view, pending.agent, now)
+    return replace(
+        pending,
+        loads=loads(pending.changes, remote, all_out=out),
+        by_itself=remote.rereads_on_write and not (out and remote.silent_when_out),
+        reload=reload_loads(pending.changes, remote),
+    )
+
+
+def _anything_usable(view: Snapshot, owner: str, now: int) -> bool:
+    for agent in view.agents:
+        for profile in agent.store.profiles if agent.store is not None else ():
+            if profile.owner_agent == owner and _usable(profile, view, agent, now):
+                return True
+    return False
+
+
+def _usable(profile: Profile, view: Snapshot, agent: AgentInfo, now: int) -> bool:
+    schedule = schedule_of(view, profile.provider)
+    models: list[str | None] = [ref.model for ref in agent.models if ref.provider == profile.provider]
+    return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
+
+
+# --- what nobody journaled -----------------------------------------------------------------------------------------
+
+REFUSAL_COUNTS_MS = 10 * 60_000
+
+
+def _refusals(view: Snapshot, now: int) -> Iterator[Pending]:
+    """Providers that the gateway refused from memory just now, although no window stands in the store."""
+    last: dict[str, Event] = {}
+    for event in _refusing(view.events):
+        provider = event.data.get("provider")
+        if isinstance(provider, str) and now - event.at <= REFUSAL_COUNTS_MS:
+            last[provider] = event
+    for provider, event in last.items():
+        model = event.data.get("model")
+        owners: dict[str, list[str]] = {}
+        for agent in view.agents:
+            for profile in agent.store.profiles if agent.store is not None else ():
+                if profile.provider == provider:
+                    owners.setdefault(profile.owner_agent, []).append(profile.id)
+        served = any(e.kind is EventKind.REPLY and e.provider == provider and e.at > event.at for e in view.events)
+        if not owners or served or not _free_then_and_now(view, provider, model, event.at, now):
+            continue
+        owner, names = next(iter(owners.items()))
+        yield Pending(
+            "store",
+            None,
+            owner,
+            tuple(dict.fromkeys(names)),
+            (provider,),
+            certain=True,
+            why=f"the gateway refused {provider} ({event.reason}), and no window of it stands in the store",
+            loads=loads((), view.semantics.remote, all_out=True),
+            by_itself=False,
+        )
+
+
+def _free_then_and_now(view: Snapshot, provider: str, model: object, then: int, now: int) -> bool:
+    schedule = schedule_of(view, provider)
+    asked = model if isinstance(model, str) else None
+    mine = [p for a in view.agents if a.store is not None for p in a.store.profiles if p.provider == provider]
+    return any(
+        profile_state(profile, then, schedule, asked)[0] is ProfileState.USABLE
+        and profile_state(profile, now, schedule, asked)[0] is ProfileState.USABLE
+        and (profile.stats.last_used or 0) <= then
+        for profile in mine
+    )

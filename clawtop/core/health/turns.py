@@ -1,0 +1,151 @@
+"""The recent turns of each session and how they ended, from every source that tells, each turn once.
+
+A trajectory tells attempts, under the id of their run; the log tells a chain of models that failed to its end, a
+takeover and a run that the gateway gave up; a transcript tells what followed a message; a row tells its last run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from clawtop.core.model import EventKind, Outcome, Session, Snapshot, Turn
+
+TOGETHER_MS = 20_000
+"""Two sources that tell of an end within this time tell of the same one."""
+
+FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.DROPPED})
+SUCCESSES = frozenset({Outcome.ANSWERED, Outcome.SILENT})
+
+_RANK = {
+    Outcome.DROPPED: 7,
+    Outcome.HUNG: 6,
+    Outcome.TIMED_OUT: 5,
+    Outcome.STOPPED: 4,
+    Outcome.SILENT: 3,
+    Outcome.ANSWERED: 2,
+    Outcome.FAILED: 2,
+    Outcome.TOLD: 1,
+    Outcome.OPEN: 0,
+    Outcome.UNTOLD: 0,
+}
+"""Of two words for one end the more special one."""
+
+_STATUS_OUTCOMES = {
+    "done": Outcome.ANSWERED,
+    "failed": Outcome.FAILED,
+    "timeout": Outcome.TIMED_OUT,
+    "killed": Outcome.STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecentTurn:
+    """A turn that is over, and whose it was."""
+
+    agent: str
+    session: str
+    lane: str
+    turn: Turn
+
+    @property
+    def failed(self) -> bool:
+        return self.turn.outcome in FAILURES
+
+    @property
+    def succeeded(self) -> bool:
+        return self.turn.outcome in SUCCESSES
+
+
+def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTurn, ...]:
+    """Every turn that ended within the last `within_ms`, oldest first."""
+    since = now - within_ms
+    ours = _engines(snapshot, since)
+    found = [
+        RecentTurn(session.agent, session.key, session.lane_class, turn)
+        for session in snapshot.sessions
+        if session.turns or session.exchanges or session.status in _STATUS_OUTCOMES or session.key in ours
+        for turn in _once(_told(session, ours.get(session.key, ())))
+        if since < turn.at <= now
+    ]
+    return tuple(sorted(found, key=lambda recent: recent.turn.at))
+
+
+def _told(session: Session, ours: Iterable[Turn]) -> Iterator[Turn]:
+    yield from session.turns
+    yield from ours
+    for exchange in session.exchanges:
+        if exchange.ended_at is not None:
+            yield Turn(
+                exchange.ended_at,
+                exchange.outcome,
+                exchange.run_id,
+                exchange.asked_at,
+                exchange.by,
+                exchange.error,
+                "transcript",
+            )
+    outcome = _STATUS_OUTCOMES.get(session.status or "")
+    started, ended = session.started_at, session.ended_at
+    if outcome is not None and ended is not None and (started is None or ended >= started):
+        yield Turn(ended, outcome, None, started, None, None, "status")
+
+
+def _once(told: Iterable[Turn]) -> Iterator[Turn]:
+    """Each turn once: by its run id, else by when it ended."""
+    runs: dict[str, Turn] = {}
+    merged: list[Turn] = []
+    others: list[Turn] = []
+    for turn in sorted(told, key=lambda turn: turn.at):
+        if turn.run_id is None:
+            others.append(turn)
+            continue
+        known = runs.get(turn.run_id)
+        if known is not None and known.outcome in SUCCESSES and (turn.since or 0) >= known.at:
+            merged.append(known)  # the id of a run that is over is used again
+            known = None
+        runs[turn.run_id] = turn if known is None else _continued(known, turn)
+    merged = sorted((*merged, *runs.values()), key=lambda turn: turn.at)
+    for turn in others:
+        same = [n for n, known in enumerate(merged) if _is_same(known, turn)]
+        if same:
+            nearest = min(same, key=lambda n: abs(merged[n].at - turn.at))
+            merged[nearest] = _joined(merged[nearest], turn)
+        else:
+            merged.append(turn)
+    yield from merged
+
+
+def _continued(known: Turn, later: Turn) -> Turn:
+    """The same run, told again: its last word counts, unless an earlier one is more special."""
+    keeps = _RANK[known.outcome] > _RANK[later.outcome] and later.at - known.at <= TOGETHER_MS
+    since = known.since if known.since is not None else later.since
+    last = replace(known, at=later.at) if keeps else later
+    return replace(last, since=since, reason=last.reason or known.reason, trigger=last.trigger or known.trigger)
+
+
+def _is_same(known: Turn, other: Turn) -> bool:
+    if abs(known.at - other.at) <= TOGETHER_MS:
+        return True
+    return known.since is not None and known.since <= other.at <= known.at
+
+
+def _joined(known: Turn, other: Turn) -> Turn:
+    better = other.outcome if _RANK[other.outcome] > _RANK[known.outcome] else known.outcome
+    return replace(known, outcome=better, reason=known.reason or other.reason)
+
+
+_ENGINE_OUTCOMES = {"reply": Outcome.ANSWERED, "failed": Outcome.FAILED, "coordination": Outcome.FAILED}
+
+
+def _engines(snapshot: Snapshot, since: int) -> dict[str, list[Turn]]:
+    """Turns that clawtop's own engines ran, from the journal."""
+    found: dict[str, list[Turn]] = {}
+    for event in snapshot.events:
+        if event.kind is EventKind.RUN_END and event.source == "engine" and event.session_key and event.at > since:
+            outcome = _ENGINE_OUTCOMES.get(str(event.data.get("outcome")), Outcome.STOPPED)
+            if outcome is Outcome.FAILED and event.reason == "timeout":
+                outcome = Outcome.TIMED_OUT
+            turn = Turn(event.at, outcome, event.run_id, None, "clawtop", event.reason, "journal")
+            found.setdefault(event.session_key, []).append(turn)
+    return found

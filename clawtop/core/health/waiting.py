@@ -1,0 +1,171 @@
+"""Messages without an answer, and runs without a sign of life: the plainest witnesses that a bot is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Outcome, Session, Snapshot, WitnessKind
+from clawtop.core.session.activity import last_sign, running_since
+
+HORIZON_MS = 24 * 3_600_000
+"""Whoever has waited for longer than a day waits no more."""
+
+TOGETHER_MS = 20_000
+
+_PEOPLE = frozenset({"user", "group"})
+_BACKGROUND = frozenset({"cron", "cron-nested", "heartbeat", "subagent", "nested"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A person's message that no answer, queued turn or running turn covers.
+
+    Attributes:
+        since: when it came. length: in characters; 0 where its text never reached the transcript.
+        outcome: what became of its turn: open (none ran), failed, timed out, dropped.
+    """
+
+    agent: str
+    session: str
+    since: int
+    length: int
+    outcome: Outcome
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """All messages without an answer; those that are silent on purpose; those of which it cannot be told."""
+
+    unanswered: tuple[Unanswered, ...] = ()
+    silent: int = 0
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hung:
+    """A run that goes on without a sign of life, that the gateway complains of, or that lasts for very long.
+
+    Attributes:
+        since: when it began. quiet_ms: since its last sign of life.
+        complaint: what the gateway says of it. background: nobody waits for it in person.
+        only_long: it shows signs of life, and lasts longer than the gateway lets one last without.
+    """
+
+    agent: str
+    session: str
+    since: int | None
+    quiet_ms: int
+    complaint: str | None
+    background: bool
+    only_long: bool = False
+
+
+def waiting(snapshot: Snapshot, now: int) -> Waiting:
+    """Look at the last message of each session, and at the inputs that a dead gateway has left."""
+    found: list[Unanswered] = []
+    silent = untold = 0
+    for session in snapshot.sessions:
+        verdict = _last_message(session, snapshot, now)
+        if isinstance(verdict, Unanswered):
+            found.append(verdict)
+        elif verdict is Outcome.SILENT:
+            silent += 1
+        elif verdict is Outcome.UNTOLD:
+            untold += 1
+    found.sort(key=lambda item: item.since)
+    return Waiting(tuple(found), silent, untold)
+
+
+def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | Outcome | None:
+    """None: nobody waits. SILENT: nobody is meant to be answered. UNTOLD: it cannot be told."""
+    left = _left_input(session, snapshot)
+    if left is not None and now - left <= HORIZON_MS:
+        return Unanswered(session.agent, session.key, left, 0, Outcome.OPEN)
+    last = next((e for e in reversed(session.exchanges) if e.by in _PEOPLE or e.by == "unaddressed"), None)
+    if last is None or now - last.asked_at > HORIZON_MS:
+        return None
+    if last.outcome in (Outcome.ANSWERED, Outcome.TOLD):
+        return None
+    if last.outcome is Outcome.SILENT or last.by == "unaddressed":
+        return Outcome.SILENT
+    outcome = _outcome(last, session)
+    if outcome is Outcome.ANSWERED or session.active is True:
+        return None
+    if outcome is Outcome.STOPPED:
+        return Outcome.SILENT if _was_stopped(session) else Outcome.UNTOLD
+    if session.active is None and outcome is Outcome.OPEN:
+        return Outcome.UNTOLD
+    if last.by == "group" and outcome is Outcome.OPEN:
+        return Outcome.UNTOLD
+    return Unanswered(session.agent, session.key, last.asked_at, last.length, outcome, last.error)
+
+
+def _outcome(last: Exchange, session: Session) -> Outcome:
+    """What became of the message, by the run that took it."""
+    end = last.ended_at if last.ended_at is not None else last.asked_at
+    for turn in reversed(session.turns):
+        if abs(turn.at - end) <= TOGETHER_MS or (turn.since is not None and turn.since <= end <= turn.at):
+            if turn.outcome is Outcome.ANSWERED and last.outcome is Outcome.OPEN and turn.at < last.asked_at:
+                continue
+            return turn.outcome if last.outcome is not Outcome.FAILED else last.outcome
+    if last.outcome is Outcome.STOPPED and session.status == "timeout":
+        return Outcome.TIMED_OUT
+    return last.outcome
+
+
+def _was_stopped(session: Session) -> bool:
+    """Whether a person ended the run: OpenClaw stores "killed" for an abort that was asked for."""
+    return session.status == "killed" or session.aborted_last_run is True
+
+
+def _left_input(session: Session, snapshot: Snapshot) -> int | None:
+    """Since when a message stands in the queue of a gateway that is gone."""
+    if snapshot.gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN}:
+        return None
+    inputs = (w.at for w in session.witnesses if w.kind is WitnessKind.INPUT and w.at is not None)
+    return min(inputs, default=None)
+
+
+def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
+    """Runs without a sign of life for longer than the warn limit, of which the gateway complains, or beyond the limit
+    at which it aborts what stands still. Runs of clawtop's engines have limits of their own.
+    """
+    limits = snapshot.config.attention
+    ours = {holder.session_file for holder in snapshot.holders if holder.source == "clawtop"}
+    told = complaints(snapshot.events, now)
+    for session in snapshot.sessions:
+        if session.active is not True or session.file in ours:
+            continue
+        since = running_since(session)
+        signs = (last_sign(session), session.updated_at if session.status == "running" else None, since)
+        last = max((moment for moment in signs if moment is not None), default=None)
+        complaint = told.get(session.key)
+        quiet = now - last if last is not None else 0
+        long = since is not None and now - since >= limits.abort_ms
+        if complaint is None and quiet <= limits.warn_ms and not long:
+            continue
+        yield Hung(
+            session.agent,
+            session.key,
+            since,
+            quiet,
+            complaint.text if complaint is not None else None,
+            session.lane_class in _BACKGROUND,
+            only_long=complaint is None and quiet <= limits.warn_ms,
+        )
+
+
+RECENT_COMPLAINT_MS = 5 * 60_000
+"""OpenClaw repeats its complaints ever more rarely; after this long the turn's own age decides."""
+
+
+def complaints(events: Iterable[Event], now: int) -> Mapping[str, Event]:
+    """What gateways complain of lately, by session key. A long turn with nobody behind it is no complaint yet."""
+    return {
+        event.session_key: event
+        for event in events
+        if event.kind is EventKind.STUCK and event.session_key is not None and now - event.at <= RECENT_COMPLAINT_MS
+        if not event.text.startswith("long-running") or "queued" in event.text
+    }
