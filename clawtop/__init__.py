@@ -29,7 +29,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
                       (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
-                      message); drain, its proof (who has to say no) and remedies (what ends a run)
+                      message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
     locks/            staleness (both verdicts), session_rules, limits
     operations/       plan, target, edit, receipt, outcome (what the journal says became of one), loading (what makes a
                       gateway load it), unloaded (what it has not)
@@ -57,8 +57,8 @@ store/  the disk: one module per format, nothing else knows it
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library
     gateway/          what a live gateway says: door (where its token may go), client (a question over its WebSocket;
-                      wire, answers, errors), http (its health), words (who works where), caller (asked at once), rounds
-                      (what is asked next), watch (beside the hub)
+                      wire, answers, errors), http (its health), words (who works where), caller (asked at once), turn
+                      (one that it runs), rounds (what is asked next), watch (beside the hub)
     live/             hub: dirty sources -> snapshots; feed, tape; player: a recording in the hub's place; hook: the
                       operator's command at a notice
     operations/       execute: plans -> receipts; locked, verification

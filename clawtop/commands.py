@@ -450,8 +450,16 @@ COMMANDS: tuple[Command, ...] = (
         dangerous=True,
         footer=True,
         verb="drive",
-        usage="--session KEY|FILE [--message TEXT] [--on-contention wait|raise|fork] [--timeout S] [--json]",
+        usage="--session KEY|FILE [--message TEXT] [--through engine|gateway] [--timeout S] [--json]",
         check=_drivable,
+    ),
+    Command(
+        "unpin",
+        "Unpin",
+        "Take an auth profile's pin off a session, by the chat command that OpenClaw has for it.",
+        Group.SHELL,
+        verb="unpin",
+        usage="SESSION [--dry-run] [--yes] [--json]",
     ),
     Command(
         "run-rotate",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
+from clawtop.cli import drive_gateway
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe, whole_words
 
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for the whole turn, waiting included")
     parser.add_argument("--json", action="store_true", help="typed events, one JSON object a line")
+    drive_gateway.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -72,6 +74,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("a session cannot be driven in the past", hint="leave --at away")
     model = _model(args.model)
     message = sys.stdin.read() if args.message == "-" else args.message
+    through_gateway = drive_gateway.run_if_wanted(args, message)
+    if through_gateway is not None:
+        return through_gateway
     output: _Output = _JsonOutput() if args.json else _TextOutput()
     signalled: list[int] = []
     try:

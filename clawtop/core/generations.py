@@ -390,7 +390,7 @@ _5_X = Semantics(
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
-    remote=Remote(silent_when_out=True),
+    remote=Remote(silent_when_out=True, model_clears_pin=True),
 )
 _6_11 = replace(
     _5_X,
@@ -401,7 +401,7 @@ _6_11 = replace(
     reading=Reading.V6_11,
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
-    remote=Remote(cancels_cron=True),
+    remote=Remote(cancels_cron=True, model_clears_pin=True),
     policy=RunPolicy(leaves_timeouts_to_harness=True),
     wait_headers=WaitHeaders(negative_is_none=True),
 )

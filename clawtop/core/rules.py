@@ -305,6 +305,7 @@ class Remote:
         keeps_start: it works with the orders and marks of its start until it is restarted.
         rereads_on_write: it takes in what stands in the store whenever it writes a mark of its own.
         silent_when_out: while every profile is out it tries none, and so writes no mark.
+        model_clears_pin: any choice of a model by `/model` takes an auth profile's pin off the session.
         admission_ms: how long an admitted run may leave no trace on the disk.
         resumes_ms: for how long after its start it may resume runs that a crash interrupted; 0: it does not.
     """
@@ -319,5 +320,6 @@ class Remote:
     keeps_start: bool = False
     rereads_on_write: bool = True
     silent_when_out: bool = False
+    model_clears_pin: bool = False
     admission_ms: int = 5_000
     resumes_ms: int = MINUTE_MS

@@ -24,6 +24,7 @@ class FakeGateway:
     Attributes:
         answers: by method, from its parameters to a payload, an exception's text (a refusal), or a string sent raw.
         connects: the parameters of every `connect`. asked: the method and parameters of every question.
+        after: frames that follow each answer but the one to `connect`.
         hello: added to the hello. starting: how many connections it turns away first.
     """
 
@@ -34,6 +35,7 @@ class FakeGateway:
     token: str = TOKEN
     starting: int = 0
     first: str | None = None
+    after: tuple[str, ...] = ()
     port: int = 0
     connects: list[Mapping[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -55,6 +57,8 @@ class FakeGateway:
             event = {"type": "event", "event": "tick", "payload": {}}
             await socket.send(json.dumps(event, separators=(",", ":")))
             await socket.send(json.dumps({"type": "res", "id": request["id"], **reply}))
+            for more in self.after if request["method"] != "connect" else ():
+                await socket.send(more)
 
     async def _reply(self, method: str, params: Mapping[str, Any]) -> dict[str, Any] | str:
         if method == "connect":

@@ -1,0 +1,141 @@
+"""`clawtop drive --through gateway`: the gateway itself runs the turn, and its reply is streamed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from clawtop import threads
+from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.text import masked, safe, whole_words
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
+    from clawtop.engine.gateway.turn import TurnTold
+    from clawtop.store.snapshot import SnapshotReader
+
+SCHEMA = 1
+NO_ANSWER, TIMED_OUT, STOPPED = 5, 6, 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses who runs the turn."""
+    parser.add_argument(
+        "--through",
+        choices=("engine", "gateway"),
+        help="who runs the turn: clawtop's engine, or the gateway (default where clawtop cannot write sessions)",
+    )
+
+
+def run_if_wanted(args: argparse.Namespace, message: str) -> int | None:
+    """Run the turn through the gateway, if that is asked for or the only way; its exit code, else None.
+
+    Raises:
+        RefusedError: the gateway cannot be asked; it took nothing.
+        OperationFailedError: it stopped telling; the turn may go on.
+    """
+    if args.through == "engine":
+        return None
+    from clawtop.cli.common import open_reader
+
+    reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
+    if args.through is None and reader.layout.generation is None:
+        return None
+    snapshot = reader.read()
+    if args.through is None and snapshot.storage.drivable:
+        return None
+    return threads.run(_turn(args, reader, snapshot, message))
+
+
+async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snapshot, message: str) -> int:
+    from clawtop.clock import SystemClock
+    from clawtop.engine.gateway.door import Door
+    from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+    from clawtop.engine.gateway.turn import Told, send_turn
+    from clawtop.store.locks.processes import SystemProcesses
+
+    clock = SystemClock()
+    door = Door(lambda: reader.layout, processes=SystemProcesses(), enabled=not args.no_gateway)
+    key = session_key(reader, snapshot, args.session, args.agent)
+    run_id = f"clawtop-{uuid.uuid4().hex[:16]}"
+    output = _Output(as_json=args.json, key=key, run_id=run_id)
+    taken = False
+    try:
+        async with clock.timeout(args.timeout):
+            async for told in send_turn(door, snapshot.gateway, key, message, run_id=run_id, clock=clock):
+                taken = True
+                output.told(told)
+                if told.kind in {Told.FAILED, Told.ABORTED}:
+                    return NO_ANSWER if told.kind is Told.FAILED else STOPPED
+    except TimeoutError:
+        output.failed("the time is over; the gateway goes on with the turn", TIMED_OUT)
+        return TIMED_OUT
+    except GatewayCallError as error:
+        if not taken:
+            hint = "openclaw agent does the same" if error.trouble in {Trouble.CLOSED, Trouble.SCOPE} else ""
+            raise RefusedError(error.words, unchanged="nothing was sent", hint=hint) from error
+        raise OperationFailedError(error.words, hint="the turn may go on in the gateway; clawtop status") from error
+    return 0
+
+
+def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: str | None) -> str:
+    """The session key that a name means: as listed, or the short form of `agent:<agent>:<name>`."""
+    if name.startswith("agent:"):
+        return name
+    listed = next((row for row in snapshot.sessions if name in {row.key, row.session_id, row.file}), None)
+    if listed is not None:
+        return listed.key
+    default = next((item.id for item in reader.layout.agents if item.is_default), "main")
+    return f"agent:{agent or default}:{name}"
+
+
+class _Output:
+    """The reply on stdout as text, or each thing told as a JSON line."""
+
+    def __init__(self, *, as_json: bool, key: str, run_id: str) -> None:
+        self._as_json = as_json
+        self._key = key
+        self._run_id = run_id
+        self._held = ""
+
+    def told(self, told: TurnTold) -> None:
+        from clawtop.engine.gateway.turn import Told
+
+        ready = ""
+        if told.kind is Told.DELTA:
+            self._held += told.text
+            cut = whole_words(self._held)
+            ready, self._held = self._held[:cut], self._held[cut:]
+        if self._as_json:
+            if told.kind is not Told.DELTA or ready:
+                self._line(told.kind, {"text": masked(ready or told.text)})
+            return
+        match told.kind:
+            case Told.DELTA:
+                self._show(ready)
+            case Told.FINAL:
+                self._show(self._held + "\n")
+            case Told.PHASE | Told.STARTED:
+                print(f"clawtop: {told.kind}: {safe(told.text, 100)}", file=sys.stderr)
+            case Told.FAILED | Told.ABORTED:
+                self._show(self._held + ("\n" if self._held else ""))
+                print(f"clawtop: {told.kind}: {safe(told.text, 400)}", file=sys.stderr)
+
+    def failed(self, words: str, code: int) -> None:
+        if self._as_json:
+            self._line("error", {"title": words, "exit_code": code})
+        else:
+            self._show(self._held + "\n")
+            print(f"clawtop: {words}", file=sys.stderr)
+
+    def _line(self, kind: str, facts: dict[str, Any]) -> None:
+        line = {"schema": SCHEMA, "type": kind, "through": "gateway", "session_key": self._key, "run_id": self._run_id}
+        print(json.dumps(line | facts), flush=True)
+
+    @staticmethod
+    def _show(words: str) -> None:
+        lines = masked(words).replace("\t", "    ").split("\n")
+        print("\n".join(safe(line) for line in lines), end="", flush=True)

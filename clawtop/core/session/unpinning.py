@@ -1,0 +1,38 @@
+"""Taking an auth profile's pin off a session: what its gateway has to be told, and where nothing does it.
+
+A pin is made, moved and taken off by the chat command `/model`, and by nothing else that keeps the session. 2026.5 and
+2026.6 take it off with any choice of a model; from 2026.8 on it stays while the model's provider stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clawtop.core.model import ModelRef, Session
+from clawtop.core.rules import Remote
+
+TO_DEFAULT = "/model default"
+
+
+def unpin_messages(session: Session, models: Iterable[ModelRef], remote: Remote) -> tuple[str, ...]:
+    """What to send to the session, in order; empty where no message takes the pin off.
+
+    Args:
+        models: what its agent may ask.
+    """
+    if session.profile is None:
+        return ()
+    if remote.model_clears_pin:
+        return (TO_DEFAULT,)
+    own = session.profile.partition(":")[0]
+    other = next((model for model in models if model.provider not in {own, session.provider}), None)
+    return () if other is None else (f"/model {other}", TO_DEFAULT)
+
+
+def words_to_type(session: Session, models: Iterable[ModelRef], remote: Remote) -> str:
+    """What an operator can do in the session's own chat."""
+    messages = unpin_messages(session, models, remote)
+    if messages:
+        return f"in the session's chat: {', then '.join(messages)}"
+    model = f"{session.provider}/{session.model}" if session.provider and session.model else "PROVIDER/MODEL"
+    return f"it can only be moved, in the session's chat: /model {model}@OTHER-PROFILE"

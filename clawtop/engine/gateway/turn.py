@@ -1,0 +1,110 @@
+"""A turn that the gateway itself runs: `chat.send`, with its events streamed (2026.5.18 to 2026.9.6).
+
+The gateway answers with its own models, profiles and queue. What is said here is what it says; ending the wait does not
+end the turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.model import Gateway
+from clawtop.engine.gateway.client import connected
+from clawtop.engine.gateway.door import Door
+from clawtop.engine.gateway.errors import GatewayCallError, Trouble
+from clawtop.engine.gateway.wire import WRITE, part, text
+from clawtop.text import shown
+
+LONGEST_TEXT = 4 * 1024 * 1024
+"""Characters of a reply; what is beyond is left out."""
+
+
+class Told(StrEnum):
+    """STARTED: the gateway took the message (`text`: what it says of it). PHASE: what it is at. DELTA: more of the
+    reply. FINAL: the whole reply. FAILED, ABORTED: how else it ended (`text`: why).
+    """
+
+    STARTED = "started"
+    PHASE = "phase"
+    DELTA = "delta"
+    FINAL = "final"
+    FAILED = "failed"
+    ABORTED = "aborted"
+
+
+ENDS = frozenset({Told.FINAL, Told.FAILED, Told.ABORTED})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTold:
+    """One thing told of the turn. `text` of DELTA and FINAL are the model's own words: not yet safe."""
+
+    kind: Told
+    text: str
+    run_id: str
+
+
+async def send_turn(
+    door: Door, gateway: Gateway, key: str, message: str, *, run_id: str, clock: Clock
+) -> AsyncIterator[TurnTold]:
+    """Send a message to a session and tell what becomes of it, until it ended.
+
+    Args:
+        run_id: names the turn; a message that is sent twice under one name is taken once.
+
+    Raises:
+        GatewayCallError: it was not taken, or the gateway said no more.
+    """
+    params = {"sessionKey": key, "message": message, "idempotencyKey": run_id}
+    so_far = ""
+    async with connected(door, door.knock(gateway), (WRITE,), clock=clock) as link:
+        async for frame in link.listen("chat.send", params):
+            told = _answer(frame, run_id) if frame.get("type") == "res" else _event(frame, run_id, so_far)
+            if told is None:
+                continue
+            if told.kind is Told.DELTA:
+                so_far = (so_far + told.text)[:LONGEST_TEXT]
+            yield told
+            if told.kind in ENDS:
+                return
+    raise GatewayCallError(Trouble.MUTE, "the gateway said no more of the turn")
+
+
+def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
+    if frame.get("ok") is not True:
+        error = part(frame, "error")
+        raise GatewayCallError(Trouble.REFUSED, f"chat.send: {shown(error.get('message') or error.get('code'), 200)}")
+    return TurnTold(Told.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
+
+
+def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | None:
+    payload = part(frame, "payload")
+    if frame.get("event") != "chat" or payload.get("runId") != run_id:
+        return None
+    match payload.get("state"):
+        case "status":
+            return TurnTold(Told.PHASE, text(payload.get("phase")) or "", run_id)
+        case "delta":
+            delta = payload.get("deltaText")
+            more = delta if isinstance(delta, str) else _message_text(payload).removeprefix(so_far)
+            return TurnTold(Told.DELTA, more[:LONGEST_TEXT], run_id)
+        case "final":
+            return TurnTold(Told.FINAL, _message_text(payload) or so_far, run_id)
+        case "error":
+            return TurnTold(Told.FAILED, shown(payload.get("errorMessage") or "it does not say why", 400), run_id)
+        case "aborted":
+            return TurnTold(Told.ABORTED, shown(payload.get("stopReason") or "aborted", 100), run_id)
+    return None
+
+
+def _message_text(payload: Mapping[str, Any]) -> str:
+    content = part(payload, "message").get("content")
+    if isinstance(content, str):
+        return content[:LONGEST_TEXT]
+    parts = content if isinstance(content, list) else []
+    texts = (item.get("text") for item in parts[:1000] if isinstance(item, dict) and item.get("type") == "text")
+    return "".join(piece for piece in texts if isinstance(piece, str))[:LONGEST_TEXT]

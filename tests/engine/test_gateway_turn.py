@@ -1,0 +1,94 @@
+"""A turn that the gateway runs, told as it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.clock import SystemClock
+from clawtop.engine.gateway.errors import GatewayCallError
+from clawtop.engine.gateway.turn import Told, TurnTold, send_turn
+from clawtop.engine.gateway.wire import WRITE
+from tests.engine.test_gateway_client import KEY, door, live
+from tests.support.gateways import FakeGateway, RefusingError, serving
+
+pytestmark = pytest.mark.anyio
+
+RUN = "run-1"
+
+
+def chat(state: str, run_id: str = RUN, **more: Any) -> str:
+    return json.dumps({"type": "event", "event": "chat", "payload": {"runId": run_id, "state": state, **more}})
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text}, {"type": "image"}, 7]}
+
+
+async def told(tmp_path: Path, *frames: str, refusal: str | None = None) -> list[TurnTold]:
+    """What is told of a turn whose gateway sends these frames after its answer."""
+
+    def answer(params: Mapping[str, Any]) -> Any:
+        if refusal is not None:
+            raise RefusingError(refusal)
+        return {"runId": params["idempotencyKey"], "status": "started"}
+
+    fake = FakeGateway({"chat.send": answer}, methods=("chat.send",), after=frames)
+    entry = door(tmp_path)
+    async with serving(fake):
+        turn = send_turn(entry, live(fake.port), KEY, "hi", run_id=RUN, clock=SystemClock())
+        found = [item async for item in turn]
+    (params,) = (params for method, params in fake.asked if method == "chat.send")
+    assert params == {"sessionKey": KEY, "message": "hi", "idempotencyKey": RUN}
+    assert fake.connects[0]["scopes"] == [WRITE]
+    return found
+
+
+async def test_a_reply_is_streamed_to_its_end(tmp_path: Path) -> None:
+    found = await told(
+        tmp_path,
+        chat("status", phase="starting_model"),
+        chat("delta", "another-run", deltaText="not ours"),
+        chat("delta", deltaText="po"),
+        chat("delta", message=message("pong")),
+        chat("final", message=message("pong")),
+        chat("delta", deltaText="after the end"),
+    )
+    assert [(item.kind, item.text) for item in found] == [
+        (Told.STARTED, "started"),
+        (Told.PHASE, "starting_model"),
+        (Told.DELTA, "po"),
+        (Told.DELTA, "ng"),
+        (Told.FINAL, "pong"),
+    ]
+
+
+async def test_an_end_without_its_text_has_what_was_streamed(tmp_path: Path) -> None:
+    found = await told(tmp_path, chat("delta", deltaText="pong"), chat("final"))
+    assert found[-1] == TurnTold(Told.FINAL, "pong", RUN)
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "text"),
+    [
+        (chat("error", errorMessage="All models failed\x1b[1m"), Told.FAILED, "All models failed\\x1b[1m"),
+        (chat("error"), Told.FAILED, "it does not say why"),
+        (chat("aborted", stopReason="rpc"), Told.ABORTED, "rpc"),
+    ],
+)
+async def test_other_ends_are_told(tmp_path: Path, frame: str, kind: Told, text: str) -> None:
+    assert (await told(tmp_path, frame))[-1] == TurnTold(kind, text, RUN)
+
+
+async def test_a_refusal_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(GatewayCallError, match="no such agent"):
+        await told(tmp_path, refusal="no such agent")
+
+
+async def test_a_frame_that_is_none_ends_it_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(GatewayCallError, match="no JSON object"):
+        await told(tmp_path, "{ not json")
