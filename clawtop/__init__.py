@@ -50,7 +50,7 @@ store/  the disk: one module per format, nothing else knows it
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
-                      mark_spool, recording, deltas, settings, bundle
+                      mark_spool, spool_writer, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
     for all           door: the only one who opens a file; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again

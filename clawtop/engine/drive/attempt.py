@@ -93,6 +93,7 @@ class Attempt:
         turn = self.turn
         async with await self.desk.open_lock(turn) as lock:
             conversation = await _conversation(turn.session_file)
+            await holder.assert_held()
             await lock.release_for_prompt()
             turn.enter("prompting")
             holder.set_phase("prompting", self.profile.id if self.profile else None)
@@ -100,6 +101,7 @@ class Attempt:
             text, end = await self._ask(client, endpoint, conversation, holder)
             turn.enter("appending")
             async with lock.write() as window:
+                await holder.assert_held()
                 if window.accepted:
                     conversation = await _conversation(turn.session_file)
                 await holder.assert_held()

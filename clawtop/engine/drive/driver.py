@@ -37,6 +37,7 @@ from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session
 from clawtop.engine.drive.turn import Answer, Asked, Turn
+from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
 from clawtop.engine.providers.errors import ProviderError
@@ -345,7 +346,8 @@ class Driver:
             ended = self._clock.now_ms()
             entry = entry_for(answer.session_id, answer.session_file, answer.model, began_ms, ended)
             try:
-                add_entry(choice.agent.sessions_store, choice.key, entry)
+                store = choice.agent.sessions_store
+                await settled(asyncio.to_thread(add_entry, store, choice.key, entry, self.layout.state_dir))
                 return
             except ClawtopError as error:
                 why = error.title

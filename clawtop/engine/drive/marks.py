@@ -1,8 +1,9 @@
 """Marks behind the run's back: what a run learned about a profile counts at once and lands when the store allows it.
 
 No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2). `note` returns at once; from then on
-`overlay` shows the mark, a task per store lands it under the store's lock, and a mark that meets contention is written
-to the spool as well, so that it outlives this process. Whatever becomes of a mark is told as an event.
+`overlay` shows the mark, and a task per store lands it under the store's lock. A failure is also written to the spool
+by a thread of its own, so that it outlives this process: for that a run waits a millisecond at most. Whatever becomes
+of a mark is told as an event.
 
 Mutable state: `_pending` and `_landers`, both touched by the loop's own thread only.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from clawtop.clock import Clock, settled_within
 from clawtop.core.cooldown.marking import Mark, Merged, merge
@@ -22,6 +22,7 @@ from clawtop.core.operations.edit import AuthState
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.own.spool_writer import Note, SpoolWriter
 from clawtop.text import safe
 
 Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
@@ -29,6 +30,9 @@ Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
 
 FIRST_WAIT_S = 0.25
 """A mark that has to wait longer than this for the lock is written to the spool."""
+NOTE_WAIT_S = 0.001
+"""How long a run waits until a failure of its is written down, before it goes on with the next profile."""
+CLOSE_WAIT_S = 1.0
 LATER_WAIT_S = 10.0
 PAUSE_S = 0.5
 """Between two tries at a store that is contended or that the disk refused."""
@@ -40,13 +44,13 @@ class _Pending:
     """A mark on its way.
 
     Attributes:
-        spooled: its file, once it has one.
+        spooled: its way to the spool, once that has begun.
         told: its waiting was reported.
         landing: it is in the batch that is being landed now.
     """
 
     mark: Mark
-    spooled: Path | None = None
+    spooled: Note | None = None
     told: bool = False
     landing: bool = False
 
@@ -74,6 +78,7 @@ class Marks:
         self._schedule = schedule
         self._land = land
         self._spool = spool
+        self._writer = SpoolWriter(spool)
         self._journal = journal
         self._targets = targets
         self._pending: dict[str, list[_Pending]] = {}
@@ -81,8 +86,14 @@ class Marks:
         self._closed = False
 
     def note(self, mark: Mark) -> None:
-        """Have `mark` landed. Never waits, never fails."""
-        self._enqueue(_Pending(mark))
+        """Have `mark` landed. Never fails; waits for `NOTE_WAIT_S` at most, until a failure is written down.
+
+        A process that is killed right after a failure, while the store's lock is somebody else's, so leaves it behind.
+        """
+        item = _Pending(mark)
+        self._enqueue(item)
+        if not mark.success and not self._spooled(item, NOTE_WAIT_S):
+            self._clock.call_later(FIRST_WAIT_S, lambda: self._tell_unwritten(item))
 
     def pending(self, profile: str | None = None) -> tuple[Mark, ...]:
         """Marks that have not landed, oldest first; those of one profile if named."""
@@ -107,7 +118,7 @@ class Marks:
                 self._spool.drop(path)
                 self._tell_text(EventKind.MARK_LOST, "a spooled mark could not be read", None, {"file": path.name})
             else:
-                self._enqueue(_Pending(mark, spooled=path, told=True))
+                self._enqueue(_Pending(mark, spooled=self._writer.adopted(mark, path), told=True))
         return count
 
     async def drained(self) -> None:
@@ -122,7 +133,10 @@ class Marks:
             if self._landers:
                 await settled_within(self._clock, drain_s, set(self._landers.values()))
         finally:
-            lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))
+            left = [item for items in self._pending.values() for item in items]
+            for item in left:
+                self._spooled(item, 0.0)  # all of them are on their way before one is waited for
+            lost = tuple(item.mark for item in left if not self._spooled(item, CLOSE_WAIT_S))
             for lander in (remaining := tuple(self._landers.values())):
                 lander.cancel()
             for mark in lost:
@@ -191,7 +205,7 @@ class Marks:
     def _wait_on(self, batch: tuple[_Pending, ...], why: str) -> None:
         """The batch stays pending: write it down, so that it survives this process, and say so once."""
         for item in batch:
-            self._spooled(item)
+            self._spooled(item, 0.0)
             if not item.told:
                 item.told = True
                 self._tell(EventKind.MARK, item.mark, f"pending: {safe(why, 200)}", state="pending")
@@ -209,15 +223,20 @@ class Marks:
             self._pending.pop(agent, None)
         for item in batch:
             if item.spooled is not None:
-                self._spool.drop(item.spooled)
+                item.spooled.settle()
 
-    def _spooled(self, item: _Pending) -> bool:
-        if item.spooled is None:
-            try:
-                item.spooled = self._spool.put(item.mark)
-            except (OSError, ClawtopError):
-                return False
-        return True
+    def _tell_unwritten(self, item: _Pending) -> None:
+        note = item.spooled
+        waits = not self._closed and item in self._pending.get(item.mark.agent, ())
+        if waits and note is not None and not note.within(0.0):
+            why = f": {safe(note.why, 200)}" if note.why else ""
+            self._tell(EventKind.MARK, item.mark, f"neither landed nor written down yet{why}", state="unwritten")
+
+    def _spooled(self, item: _Pending, wait_s: float) -> bool:
+        """Whether it is written down, `wait_s` after it was given to be."""
+        if item.spooled is None or item.spooled.why is not None:
+            item.spooled = self._writer.put(item.mark)
+        return item.spooled.within(wait_s)
 
     def _tell(self, kind: EventKind, mark: Mark, what: str, **data: object) -> None:
         outcome = "success" if mark.success else mark.reason

@@ -6,17 +6,26 @@ sessions.json has no lock between processes from 2026.5.18 on, so it is written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from clawtop.clock import SystemClock
 from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError
-from clawtop.store import atomic
+from clawtop.store import atomic, door
 from clawtop.store.auth.json_edit import dump, parse
-from clawtop.store.json_text import read_bytes
+from clawtop.store.json_text import UnreadableError, read_bytes
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.text import safe
+
+LOCK_WAIT_S = 5.0
+LOCK_POLL_S = 0.002
+REPAIRS = 3
 
 
 def entry_for(session_id: str, file: Path, model: ModelRef, started_at: int, ended_at: int) -> dict[str, Any]:
@@ -47,13 +56,67 @@ def make_sessions_dir(directory: Path) -> None:
         ) from error
 
 
-def add_entry(store: Path, key: str, entry: Mapping[str, Any]) -> bool:
+def add_entry(store: Path, key: str, entry: Mapping[str, Any], state_dir: Path | None = None) -> bool:
     """Add `entry` under `key` to the sessions.json at `store`; False if the key is there already.
+
+    With `state_dir`, clawtop's processes do this one after the other, by a lock of their own. Whoever else writes the
+    file may still do so in between: afterwards it is read once more, and the entry added again if it was lost.
 
     Raises:
         RefusedError: the file is not what can be changed without loss, or a lock of 2026.3 lies beside it.
-        OperationFailedError: the disk refused; the file is as it was.
+        OperationFailedError: the disk refused, or our lock stayed taken; the file is as it was.
     """
+    with contextlib.nullcontext() if state_dir is None else _one_at_a_time(state_dir):
+        added = _add(store, key, entry)
+        for _ in range(REPAIRS):
+            if not added or key in _read(store):
+                break
+            _add(store, key, entry)
+        return added
+
+
+@contextlib.contextmanager
+def _one_at_a_time(state_dir: Path) -> Iterator[None]:
+    path = state_dir / "clawtop" / "sessions.lock"
+    try:
+        door.own_directory(path.parent)
+        door.own_lock(path)
+        descriptor = door.open_file(path, os.O_RDWR)
+    except OSError as error:
+        raise OperationFailedError(
+            f"{safe(error.filename or path)}: {error.strerror}", unchanged="the session list is as it was"
+        ) from error
+    with door.closing(descriptor):
+        _lock(descriptor, path)
+        yield
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    """Take the lock, which ends with its descriptor; an entry is written in milliseconds."""
+    clock = SystemClock()
+    until = clock.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if clock.monotonic() >= until or error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise OperationFailedError(
+                    f"{safe(path)} stayed taken", unchanged="the session list is as it was"
+                ) from error
+        else:
+            return
+        clock.pause(LOCK_POLL_S)
+
+
+def _read(store: Path) -> Mapping[str, Any]:
+    """What stands in the list; nothing where it cannot be told."""
+    try:
+        return parse(read_bytes(store.resolve(), MAX_SESSIONS_BYTES)[0], str(store))
+    except (OSError, UnreadableError, RefusedError):
+        return {}
+
+
+def _add(store: Path, key: str, entry: Mapping[str, Any]) -> bool:
     if Path(f"{store}.lock").exists():
         raise RefusedError(f"{safe(store)} is locked", unchanged="the session list is as it was")
     try:

@@ -1,0 +1,90 @@
+"""Marks are written down by a thread of its own: whoever notes one goes on after a moment, whatever the disk does."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from clawtop.core.cooldown.marking import Mark
+from clawtop.errors import ClawtopError
+from clawtop.store.own.mark_spool import MarkSpool
+
+
+class Note:
+    """A mark on its way to the spool. Mutable state under `_guard`: written by one thread, settled by another.
+
+    Attributes:
+        path: where it stands; None while it does not.
+        why: why it could not be written down; None otherwise.
+    """
+
+    def __init__(self, spool: MarkSpool, mark: Mark, path: Path | None = None) -> None:
+        self._spool = spool
+        self._mark = mark
+        self._guard = threading.Lock()
+        self._done = threading.Event()
+        self._settled = False
+        self.path = path
+        self.why: str | None = None
+        if path is not None:
+            self._done.set()
+
+    def within(self, seconds: float) -> bool:
+        """Whether the mark is on the disk, after waiting for at most so long."""
+        self._done.wait(seconds)
+        return self.path is not None
+
+    def settle(self) -> None:
+        """The mark has landed, or its loss was told: it need not stand there, now or later."""
+        with self._guard:
+            self._settled = True
+            path, self.path = self.path, None
+        if path is not None:
+            self._spool.drop(path)
+
+    def write(self) -> None:
+        """Write it down, unless that is needless already. For the writer's thread."""
+        try:
+            if not self._settled:
+                self._written(self._spool.put(self._mark))
+        except (OSError, ClawtopError) as error:
+            self.why = str(getattr(error, "strerror", None) or error)
+        finally:
+            self._done.set()
+
+    def _written(self, path: Path) -> None:
+        with self._guard:
+            if not self._settled:
+                self.path = path
+                return
+        self._spool.drop(path)
+
+
+class SpoolWriter:
+    """Writes notes down in the order in which they come."""
+
+    def __init__(self, spool: MarkSpool) -> None:
+        self._spool = spool
+        self._notes: queue.SimpleQueue[Note] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def put(self, mark: Mark) -> Note:
+        """Have `mark` written down. Never waits, never fails: see `Note.within`."""
+        note = Note(self._spool, mark)
+        self._notes.put(note)
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="clawtop spool", daemon=True)
+            with suppress(RuntimeError):  # no thread is to be had: the next one is tried again
+                thread.start()
+                self._thread = thread
+        return note
+
+    def adopted(self, mark: Mark, path: Path) -> Note:
+        """The note of a mark that stands in the spool already."""
+        return Note(self._spool, mark, path)
+
+    def _work(self) -> None:
+        while True:
+            self._notes.get().write()
