@@ -118,20 +118,21 @@ def test_the_model_and_its_profiles_can_be_chosen(reef: Reef) -> None:
 
 
 @pytest.mark.parametrize(
-    ("act", "options", "code", "error"),
+    ("act", "options", "code", "errors"),
     [
-        (rate_limited(), (), 5, "AllModelsFailedError"),
-        (Stall(), ("--timeout", "0.5"), 6, "ProviderError"),
-        (Refuse(400, "invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"), (), 5, "ProviderError"),
+        (rate_limited(), (), 5, {"AllModelsFailedError"}),
+        (Stall(), ("--timeout", "0.5"), 6, {"ProviderError", "TurnTimeoutError"}),  # or before it was asked
+        (Refuse(400, "invalid_request_error", "prompt is too long: 2 tokens > 1 maximum"), (), 5, {"ProviderError"}),
     ],
 )
 def test_each_kind_of_failure_has_its_exit_code(
-    reef: Reef, act: Act, options: tuple[str, ...], code: int, error: str
+    reef: Reef, act: Act, options: tuple[str, ...], code: int, errors: set[str]
 ) -> None:
     reef.misbehave(act)
     done = reef.drive("--session", LIGHTHOUSE.key, "--json", *options)
     failure = next(line for line in typed(done) if line["type"] == "error")
-    assert (done.returncode, failure["exit_code"], failure["error"]) == (code, code, error)
+    assert (done.returncode, failure["exit_code"]) == (code, code)
+    assert failure["error"] in errors
 
 
 def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(reef: Reef) -> None:

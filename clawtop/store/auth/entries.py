@@ -1,6 +1,6 @@
 """The two documents of an auth store, credentials and state, as profiles, statistics and orders.
 
-They are the same JSON in every generation, in files or in rows (formats.md 2.1, 2.2).
+They are the same JSON in every generation, in files or in rows (docs/formats.md 2.1, 2.2).
 """
 
 from __future__ import annotations
