@@ -64,6 +64,16 @@ def live_feed(
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
 
+def notice_hook(args: argparse.Namespace) -> Callable[[str], None] | None:
+    """What is told each notice: the operator's `on_notice` command; None without one. Raises UsageError."""
+    command = args.settings["on_notice"]
+    if command is None:
+        return None
+    from clawtop.engine.live.hook import NoticeHook
+
+    return NoticeHook(command).tell
+
+
 class _LaterParts:
     """Parts that are loaded after the first snapshot, so that the first frame does not wait for them."""
 

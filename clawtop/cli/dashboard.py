@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()  # until the first frame: collecting while everything is loaded only costs time
     from clawtop import __version__
     from clawtop.cli.bundle import save
-    from clawtop.cli.common import live_feed
+    from clawtop.cli.common import live_feed, notice_hook
     from clawtop.clock import SystemClock
     from clawtop.engine.live.tape import Tape
     from clawtop.ui.ports import IncidentPorts
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
             tape=tape,
             bell=args.bell,
             notify=args.notify,
-            on_notice=_hook(args),
+            on_notice=notice_hook(args),
             blocked_minutes=args.blocked_minutes,
             opens=args.view,
         ),
@@ -85,15 +85,6 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         tape.close()
-
-
-def _hook(args: argparse.Namespace) -> Callable[[str], None] | None:
-    command = args.settings["on_notice"]
-    if command is None:
-        return None
-    from clawtop.engine.live.hook import NoticeHook
-
-    return NoticeHook(command).tell
 
 
 def _minutes(text: str) -> float:

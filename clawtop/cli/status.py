@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from clawtop.errors import StateUnreadableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from clawtop.clock import Clock
+    from clawtop.core.incident.notices import Standing
     from clawtop.core.model import Snapshot
     from clawtop.store.snapshot import SnapshotReader
 
@@ -33,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read"
     )
-    parser.add_argument("--watch", action="store_true", help="print again at every change, until interrupted")
+    parser.add_argument(
+        "--watch", action="store_true", help="print again at every change, until interrupted; runs on_notice too"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,14 +83,16 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
-    from clawtop.cli.common import open_incident_reader
+    from clawtop.cli.common import notice_hook, open_incident_reader
     from clawtop.clock import SystemClock
 
     clock = SystemClock()
-    return _follow(open_incident_reader(args, clock), clock, args)
+    tell = notice_hook(args)
+    alarm = None if tell is None else _Alarm(tell, args.settings["limits.blocked_minutes"])
+    return _follow(open_incident_reader(args, clock), clock, args, alarm)
 
 
-def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace) -> int:
+def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alarm: _Alarm | None = None) -> int:
     from clawtop.core.diff import same_content
 
     before: Snapshot | None = None
@@ -94,4 +101,26 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace) -> i
         if not same_content(before, after):
             _show(after, args)
             before = after
+        if alarm is not None:
+            alarm.look(after, clock.now_ms())
         clock.pause(WATCH_SECONDS)
+
+
+class _Alarm:
+    """Tells notices without a dashboard: how things stood at the last look is its state."""
+
+    def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
+        self._tell = tell
+        self._blocked_ms = round(blocked_minutes * 60_000)
+        self._before: Standing | None = None
+
+    def look(self, snapshot: Snapshot, now: int) -> None:
+        """Compare with the last look; `now` in ms since the epoch."""
+        from clawtop.core.incident.blocking import blocking_tree
+        from clawtop.core.incident.notices import notices, standing
+
+        after = standing(snapshot, now, blocking_tree(snapshot, now, snapshot.events))
+        told = notices(self._before, after, self._blocked_ms)
+        self._before = after
+        if told:
+            self._tell(" · ".join(told))

@@ -15,6 +15,7 @@ import pytest
 from clawtop.cli.completion import KINDS, SHELLS, script
 from clawtop.cli.main import run, verb_parsers, whole_parser
 from clawtop.cli.man import page
+from clawtop.clock import SystemClock
 from clawtop.commands import verbs
 from clawtop.core.settings import SETTINGS, defaults, toml_of
 from clawtop.store.place.environment import foreign_commands
@@ -250,3 +251,37 @@ def test_an_order_that_makes_no_sense_is_refused(
     assert run(["order", *words, "--state-dir", str(state), "--yes"]) == code
     assert told in capsys.readouterr().err
     assert "order" not in auth_state(state)
+
+
+# --- notices without a dashboard --------------------------------------------------------------------------------------
+
+
+def test_an_outage_reaches_the_command_while_status_watches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every account goes out between two looks; the command is told once, and again when they are back."""
+    state = make_state_dir(tmp_path, "B")
+    told: list[str] = []
+    monkeypatch.setattr("clawtop.engine.live.hook.NoticeHook.tell", lambda _, text: told.append(text))
+    monkeypatch.setenv("CLAWTOP_ON_NOTICE", "send-to-phone")
+    path = state / "agents/main/agent/auth-state.json"
+    usable = json.loads(path.read_text()) | {"usageStats": {}}
+    far = SystemClock().now_ms() + 3_600_000
+    names = ("fakeai:one", "fakeai:two", "fakeai:three", "backupai:default")
+    out = usable | {"usageStats": {name: {"disabledUntil": far, "disabledReason": "billing"} for name in names}}
+    looks = iter([usable, out, out, usable])
+
+    def pause(_self: SystemClock, _seconds: float) -> None:
+        following = next(looks, None)
+        if following is None:
+            raise KeyboardInterrupt
+        path.write_text(json.dumps(following))
+
+    monkeypatch.setattr(SystemClock, "pause", pause)
+    run(["status", "--watch", "--json", "--no-gateway", "--state-dir", str(state)])
+    capsys.readouterr()
+    assert [text.partition(":")[0] for text in told] == [
+        "usable again",
+        "nothing is usable for main, ops",
+        "usable again",
+    ]
