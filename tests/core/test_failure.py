@@ -6,11 +6,13 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clawtop.core.failure import as_3_28, as_6_11, billing_tables, phrase_tables, provider_plugins, tables_9_6
 from clawtop.core.failure.classify import (
     Classification,
     CoercionContext,
@@ -26,6 +28,7 @@ from clawtop.core.failure.classify import (
     signal_of,
     status_for_reason,
 )
+from clawtop.core.failure.phrases import Phrases
 from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
 from clawtop.core.generations import SEMANTICS
@@ -440,3 +443,20 @@ def test_a_default_status_leads_back_to_its_reason_unless_the_status_is_ambiguou
     for reason, status in DEFAULT_STATUS.items():
         assert classify_failure({"status": status}).reason == ambiguous.get(reason, FailureReason(reason))
         assert status_for_reason(reason) == status
+
+
+TABLES = (phrase_tables, billing_tables, tables_9_6, as_3_28, as_6_11, provider_plugins)
+
+
+@pytest.mark.parametrize("module", TABLES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_no_phrase_rescans_a_text_from_each_of_its_beginnings(module: ModuleType) -> None:
+    expressions = [
+        expression.pattern
+        for table in vars(module).values()
+        if isinstance(table, Phrases)
+        for each in table.patterns
+        for expression in each.expressions
+    ]
+    assert expressions
+    open_ended = [text for text in expressions if re.search(r"(?<!\[)(?:\.|\[\\s\\S\]|\[\^\\n\])[*+]", text)]
+    assert [text for text in open_ended if not text.startswith((r"\A", "^"))] == []

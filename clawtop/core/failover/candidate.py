@@ -21,6 +21,7 @@ from clawtop.core.failure.classify import (
 )
 from clawtop.core.failure.dialect import CLAWTOP, Dialect
 from clawtop.core.failure.local_trouble import is_local_trouble
+from clawtop.core.failure.phrases import Phrases, ordered
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
@@ -179,24 +180,27 @@ def _messages(value: ErrorValue) -> Iterator[str]:
         yield value
 
 
-_OVERFLOW_HINT = re.compile(
-    r"context.*overflow"
-    r"|(?:context window|prompt).*(?:too (?:large|long)|exceed|over|limit|max)"
-    r"|context window.*(?:requested|sent|tokens)"
-    r"|(?:request|input).*(?:context|window|length|token).*(?:too (?:large|long)|exceed|over|limit|max)"
+_TOO_MUCH = r"too (?:large|long)|exceed|over|limit|max"
+_OVERFLOW_HINT = Phrases(
+    patterns=(
+        ordered("context", r"context", r"overflow"),
+        ordered("", r"context window|prompt", _TOO_MUCH),
+        ordered("context window", r"context window", r"requested|sent|tokens"),
+        ordered("", r"request|input", r"context|window|length|token", _TOO_MUCH),
+    )
 )
 _NO_OVERFLOW_HINT = re.compile(
     r"rate limit|too many requests|requests per (?:minute|hour|day)|quota|throttl|429\b|tokens per day"
 )
-_WINDOW_TOO_SMALL = re.compile(r"context window.*(?:too small|minimum is)")
+_WINDOW_TOO_SMALL = Phrases(patterns=(ordered("context window", r"context window", r"too small|minimum is"),))
 
 
 def is_likely_context_overflow(message: str) -> bool:
     """Whether a text says that the conversation is too long for the model: another model is no cure, compaction is."""
     text = normalized(message)
-    others = (phrases.NOT_CONTEXT_OVERFLOW.find(text), _WINDOW_TOO_SMALL.search(text), phrases.RATE_LIMIT.find(text))
+    others = (phrases.NOT_CONTEXT_OVERFLOW.find(text), _WINDOW_TOO_SMALL.find(text), phrases.RATE_LIMIT.find(text))
     if any(others) or billing_text(text):
         return False
     if phrases.CONTEXT_OVERFLOW.find(text):
         return True
-    return _OVERFLOW_HINT.search(text) is not None and _NO_OVERFLOW_HINT.search(text) is None
+    return _OVERFLOW_HINT.find(text) is not None and _NO_OVERFLOW_HINT.search(text) is None

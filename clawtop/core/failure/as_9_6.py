@@ -34,7 +34,9 @@ Reason = FailureReason
 _LEADING = re.compile(r"(?:http\s*)?(\d{3})(?:(?:\s*:\s*|\s+)[\s\S]|\Z)", re.ASCII)
 _ERROR_PREFIX = re.compile(r"error:\s*", re.ASCII)
 _STATUS_INTERNAL = re.compile(tables.STATUS_INTERNAL, re.ASCII)
-_STATED_SIZES = re.compile(tables.STATED_SIZES, re.ASCII)
+_PER_MINUTE = re.compile(r"\btpm\b|tokens per minute", re.ASCII)
+_LIMIT = re.compile(r"\blimit\s+([\d,]{1,24})", re.ASCII)
+_REQUESTED = re.compile(r"\brequested\s+([\d,]{1,24})", re.ASCII)
 _HEADING = re.compile(r"(?:\A|\n)##\s+\S", re.ASCII)
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
@@ -99,11 +101,17 @@ def leading_status(text: str) -> int | None:
 
 def exceeds_request_ceiling(text: str) -> bool:
     """The request asks for more tokens at once than the limit ever lets through: no wait helps."""
-    match = _STATED_SIZES.search(text)
-    if match is None:
-        return False
-    limit, wanted = (int(figure.replace(",", "") or "0") for figure in match.groups())
-    return 0 < limit < wanted
+    for part in re.split(r"[.\n]", text):
+        rate = _PER_MINUTE.search(part)
+        limit = _LIMIT.search(part, rate.end()) if rate is not None else None
+        wanted = _REQUESTED.search(part, limit.end()) if limit is not None else None
+        if limit is not None and wanted is not None:
+            return 0 < _tokens(limit.group(1)) < _tokens(wanted.group(1))
+    return False
+
+
+def _tokens(figure: str) -> int:
+    return int(figure.replace(",", "") or "0")
 
 
 def speaks_of_sizes(text: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from clawtop.core.failure.phrases import Phrases, pattern
+from clawtop.core.failure.phrases import Phrases, ordered, pattern
 
 IMAGE = Phrases(
     literals=("image dimensions exceed max allowed size",),
@@ -67,7 +67,7 @@ CONTEXT_OVERFLOW = Phrases(
         pattern("request size exceeds", r"request size exceeds", r"context (?:window|length)"),
         pattern("413", r"413", r"too large"),
         pattern("exceed", r"max_tokens|input length", r"exceed", r"context"),
-        pattern("total token", r"\btotal tokens?\b.*\bexceeds? (?:the )?(?:model )?(?:max|limit)"),
+        ordered("total token", r"\btotal tokens?\b", r"\bexceeds? (?:the )?(?:model )?(?:max|limit)"),
         pattern("available context", r"\brequest \([\d,]+\s?tokens?\) exceeds (?:the )?available context size\b"),
         pattern("input token count", r"\binput token count exceeds the maximum number of input tokens\b"),
         pattern("invalid_argument", r"maximum number of tokens", r"invalid_argument"),
@@ -123,7 +123,7 @@ PERIODIC_LIMIT = Phrases(
 PROVIDER_LIMIT = Phrases(
     patterns=(
         pattern("concurrency", r"\bconcurrency limit (?:has been )?reached\b"),
-        pattern("workers_ai", r"\bworkers_ai\b.*\bquota (?:limit )?exceeded\b"),
+        ordered("workers_ai", r"\bworkers_ai\b", r"\bquota (?:limit )?exceeded\b"),
     ),
 )
 """Limits in the words of one provider (Cloudflare Workers AI among them); everything else is asked before."""
@@ -132,11 +132,8 @@ OVERLOADED = Phrases(
     literals=("overloaded", "high demand", "high load", "当前负载过高", "服务过载"),
     patterns=(
         pattern("at capacity", r"\bmodel\s+(?:is\s+)?at capacity\b"),
-        pattern(
-            "service unavailable|service_unavailable",
-            r"service[ _]unavailable.*(?:overload|capacity|high_demand)"
-            r"|(?:overload|capacity|high_demand).*service[ _]unavailable",
-        ),
+        ordered("unavailable", r"service[ _]unavailable", r"overload|capacity|high_demand"),
+        ordered("unavailable", r"overload|capacity|high_demand", r"service[ _]unavailable"),
     ),
 )
 
@@ -256,8 +253,8 @@ AUTH = Phrases(
     patterns=(
         pattern("invalid", r"invalid[ _]?api[ _]?key"),
         pattern("401|403", r"\b40[13]\b"),
-        pattern("could not", r"could not (?:authenticate|validate).*(?:api[ _]?key|credentials)"),
-        pattern("failed to", r"\bfailed to (?:extract|parse|decode|validate)\b.*\btoken\b"),
+        ordered("could not", r"could not (?:authenticate|validate)", r"api[ _]?key|credentials"),
+        ordered("failed to", r"\bfailed to (?:extract|parse|decode|validate)\b", r"\btoken\b"),
         *ZAI_BAD_TOKEN.patterns,
     ),
 )

@@ -434,7 +434,6 @@ SIZE_WORDS = Phrases(
 """The text speaks of sizes and their bounds."""
 
 TPM = Phrases(literals=("tokens per minute",), patterns=(pattern("tpm", r"\btpm\b"),))
-STATED_SIZES = r"(?:\btpm\b|tokens per minute)[^.\n]*?\blimit\s+([\d,]+)[^.\n]*?\brequested\s+([\d,]+)"
 REASONING = Phrases(
     literals=("reasoning is mandatory", "reasoning is required", "requires reasoning"),
     patterns=(pattern("reasoning", r"reasoning", r"cannot be disabled"),),
