@@ -9,7 +9,7 @@ it: its own later write, or a start after the change. A refusal in its log after
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
@@ -48,7 +48,7 @@ class Pending:
     loads: str = ""
     by_itself: bool = True
     reload: bool = True
-    changes: tuple[FieldChange, ...] = ()
+    changes: tuple[FieldChange, ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True)
