@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         RefusedError: there is no such session or drain, or the operator did not agree.
     """
     from clawtop.cli.common import open_incident_reader
+    from clawtop.core.generations import storage_of
     from clawtop.engine.drain.drainer import DrainWishes, resumable
 
     if (args.session is None) == (args.resume is None):
@@ -90,6 +91,10 @@ def run(args: argparse.Namespace) -> int:
         on_step=_quiet if args.json else _tell_step,
         on_wait=_Countdown() if sys.stderr.isatty() and not args.json else _quiet,
     )
+    if args.fresh and not storage_of(reader.layout.generation).session_files:
+        raise RefusedError(
+            "only OpenClaw can begin a session of its own database", unchanged="nothing was done", hint="leave --fresh"
+        )
     if args.dry_run:
         _show_preview(drainer, args)
         return 0
@@ -129,19 +134,39 @@ def make_drainer(
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
     """The session that is named by its key or its transcript. Raises RefusedError when there is none."""
+    from clawtop.core.generations import storage_of
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.engine.drive.session_choice import choose_session
     from clawtop.store.own.holders import holders_dir, read_admission
 
+    if not storage_of(reader.layout.generation).session_files:
+        return _row_target(reader, session, agent)
     choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists()
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
         raise RefusedError(
             f"there is no session {safe(session, 120)}",
-            hint="`clawtop status` lists them; sessions of 2026.8.2 and later are the gateway's own",
+            hint="`clawtop status` lists them",
             unchanged="nothing was done",
         )
     return DrainTarget(choice.agent.id, choice.key, choice.file)
+
+
+def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
+    """As `target_of`, where sessions are rows of a database."""
+    from pathlib import Path
+
+    from clawtop.cli.drive_gateway import session_key
+    from clawtop.engine.drain.scene import DrainTarget
+
+    snapshot = reader.read()
+    key = session_key(reader, snapshot, session, agent)
+    row = next((row for row in snapshot.sessions if row.key == key), None)
+    if row is None or row.file is None:
+        raise RefusedError(
+            f"there is no session {safe(key, 120)}", hint="`clawtop status` lists them", unchanged="nothing was done"
+        )
+    return DrainTarget(row.agent, row.key, Path(row.file))
 
 
 def _show_preview(drainer: Drainer, args: argparse.Namespace) -> None:

@@ -40,7 +40,8 @@ from clawtop.core.session.proof import (
 KEY = "agent:main:main"
 ROWS = {Generation.A: "3.28", Generation.B: "5.x", Generation.C: "6.11", Generation.D: "9.x"}
 LIVE, UNKNOWN, DEAD, ABSENT = GatewayState.LIVE, GatewayState.UNKNOWN, GatewayState.DEAD, GatewayState.ABSENT
-IDLE = Session("main", KEY, "s", "/s.jsonl", status="done", active=False, active_how="stored as done")
+UNREAD = Session("main", KEY, "s", "/s.jsonl", status="done", active=False, active_how="stored as done")
+IDLE = replace(UNREAD, witnesses=(Witness(WitnessKind.CLAIM, False, "no turn of it is claimed"),))
 NO = GatewayWords(1, "v", {KEY: RunSight(KEY, False)}, complete=True, tasks=())
 YES = replace(NO, sessions={KEY: RunSight(KEY, True)})
 MUTE = GatewayWords(1, problem="the gateway did not answer")
@@ -97,14 +98,24 @@ def finding(  # noqa: PLR0917 - the columns of a table
 
 
 def seen_by(kind: WitnessKind, running: bool | None, **more: object) -> Session:
-    return replace(IDLE, witnesses=(Witness(kind, running, f"the {kind} says so", **more),))  # type: ignore[arg-type]
+    witness = Witness(kind, running, f"the {kind} says so", **more)  # type: ignore[arg-type]
+    return replace(IDLE, witnesses=(*(w for w in IDLE.witnesses if w.kind is not kind), witness))
 
 
 @pytest.mark.parametrize("generation", Generation)
 def test_all_say_no(generation: Generation) -> None:
     words = None if generation is Generation.A else NO
     assert finding(generation, words=words).is_free
-    assert finding(generation, None, words).is_free
+    assert finding(generation, UNREAD, words).is_free
+    assert finding(generation, None, words).is_free is (generation is not Generation.D)
+
+
+def test_databases_that_were_not_read_prove_nothing() -> None:
+    told = statements_of(IDLE, None, NO, KEY, unread="openclaw.sqlite is locked")
+    missing = find(told, table(Generation.D, LIVE)).missing
+    assert missing is not None
+    assert missing.source is Source.CLAIM
+    assert find(told, table(Generation.C, LIVE)).is_free
 
 
 @pytest.mark.parametrize("generation", [Generation.B, Generation.C, Generation.D])

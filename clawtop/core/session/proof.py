@@ -142,10 +142,20 @@ def _outweighed(heard: Mapping[Source, Statement], table: Mapping[Source, Role])
 
 
 def statements_of(
-    session: Session | None, lock: Lock | None, words: GatewayWords | None, key: str | None
+    session: Session | None,
+    lock: Lock | None,
+    words: GatewayWords | None,
+    key: str | None,
+    *,
+    unread: str | None = None,
 ) -> tuple[Statement, ...]:
-    """What is known of one session now. `words`: asked for this look; None where the gateway was not asked."""
-    found = [_lock(lock), _claim(session), _queue(session), _process(session), _disk(session)]
+    """What is known of one session now.
+
+    Args:
+        words: asked for this look; None where the gateway was not asked.
+        unread: why the databases that hold claims were not read whole, where they were not.
+    """
+    found = [_lock(lock), _claim(session, unread), _queue(session), _process(session), _disk(session)]
     if words is not None:
         found += [_answer(words, key), _tasks(words, key)]
     return tuple(found)
@@ -160,7 +170,12 @@ def _lock(lock: Lock | None) -> Statement:
     return Statement(Source.LOCK, Says.UNKNOWN, f"a {lock.verdict.kind} write lock stands ({why})")
 
 
-def _claim(session: Session | None) -> Statement:
+def _claim(session: Session | None, unread: str | None) -> Statement:
+    """Where sessions are rows, one that was read and has no witness of a claim has none."""
+    if unread is not None:
+        return Statement(Source.CLAIM, Says.UNKNOWN, f"whether a turn of it is claimed is not known: {unread}")
+    if session is None:
+        return Statement(Source.CLAIM, Says.UNKNOWN, "it is not among the sessions that were read")
     return _of_kind(session, Source.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
 
 

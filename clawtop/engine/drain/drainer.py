@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
+from clawtop.core.generations import storage_of
 from clawtop.core.model import Event, EventKind, GatewayState
 from clawtop.core.session.admission import Close, Closed, Closing, Effect, Reopen, Request, Wake
 from clawtop.core.session.drain import (
@@ -112,7 +113,9 @@ class Drainer:
             RefusedError: the target's file is no transcript of this state directory.
         """
         self.drain_id = drain_id
-        target = self.target = replace(target, file=reader.layout.transcript(target.file))
+        if storage_of(reader.layout.generation).session_files:
+            target = replace(target, file=reader.layout.transcript(target.file))
+        self.target = target
         self._wishes = wishes
         self._clock = clock
         self._caller = caller or Caller(Door(lambda: reader.layout, processes=processes), clock)

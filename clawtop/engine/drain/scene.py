@@ -26,6 +26,7 @@ from clawtop.core.session.activity import last_sign
 from clawtop.core.session.admission import Admission
 from clawtop.core.session.drain import FoundLock, Scene
 from clawtop.core.session.gateway_witness import CRON, QUEUED, tasks_in
+from clawtop.core.session.openclaw_runs import OURS
 from clawtop.core.session.proof import Access, Role, Source, find, quiet_ms, resumed_until, roles, statements_of
 from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
 from clawtop.engine.gateway.watch import with_words
@@ -35,6 +36,8 @@ from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
+
+DATABASE_SUFFIX = ".sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,14 @@ class Watcher:
         now = round(self._clock.monotonic() * 1000)
         resumed = resumed_until(session, remote, snapshot.gateway)
         must_ask = table[Source.ANSWER] is Role.REQUIRED
-        waiting = self._waiting(session, asked.words)
+        waiting = self._waiting(snapshot, session, asked.words)
         scene = Scene(
             now=now,
             closed=closing is not None and closing.drain_id == self._drain_id,
             holder=holder,
             lock=None if lock is None else FoundLock(lock.file, lock.verdict, lock.pid),
             fingerprint=fingerprint(self._target.file),
-            openclaw=find(statements_of(session, theirs, asked.words, key), table),
+            openclaw=find(statements_of(session, theirs, asked.words, key, unread=_unread(snapshot)), table),
             quiet_ms=quiet_ms(table, remote, snapshot.gateway.state, 0),
             not_before=None if resumed is None else now + resumed - self._clock.now_ms(),
             asked_at=asked.at if must_ask else None,
@@ -148,7 +151,7 @@ class Watcher:
         )
         return remedies(run, remote, snapshot.gateway.state, asked.access, abort_ms=snapshot.config.attention.abort_ms)
 
-    def _waiting(self, session: Session | None, words: GatewayWords | None) -> tuple[str, ...]:
+    def _waiting(self, snapshot: Snapshot, session: Session | None, words: GatewayWords | None) -> tuple[str, ...]:
         """Who waits behind the run, by the names of their runs."""
         key = self._target.key
         tasks = tasks_in(key, words.tasks or ()) if words is not None and key is not None else []
@@ -157,13 +160,20 @@ class Watcher:
         by_ids = list((sight.run_ids or ())[1:]) if sight is not None else []
         witnesses = session.witnesses if session is not None else ()
         by_input = [w.run_id or "an input" for w in witnesses if w.kind is WitnessKind.INPUT and w.running is not False]
-        best = max((by_task, by_ids, by_input), key=len)
+        theirs = [holder for holder in snapshot.holders if holder.session_key == key and holder.source != OURS]
+        by_row = [waiter.run_id for holder in theirs for waiter in holder.waiters]
+        best = max((by_row, by_task, by_ids, by_input), key=len)
         return tuple(safe(name, 40) for name in best)
 
     def _is_target(self, row: Session) -> bool:
         if self._target.key is not None:
             return (row.agent, row.key) == (self._target.agent, self._target.key)
         return row.file is not None and canonical(row.file) == str(self._target.file)
+
+
+def _unread(snapshot: Snapshot) -> str | None:
+    """What keeps the databases from being read whole."""
+    return next((problem.text for problem in snapshot.warnings if problem.where.endswith(DATABASE_SUFFIX)), None)
 
 
 def _real(path: str) -> str:
