@@ -31,8 +31,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
     locks/            staleness (both verdicts), session_rules, limits
-    operations/       plan, target, edit, receipt, outcome (what the journal says became of one), loading (what makes a
-                      gateway load it), unloaded (what it has not)
+    operations/       plan, target, edit, verb, receipt, outcome (what the journal says became of one), loading (what
+                      makes a gateway load it), unloaded (what it has not)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table), turns, waiting (messages
                       without an answer, hung runs), blocked, loaded (the state as the gateway knows it)
@@ -75,7 +75,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     library           for other programs: what `from clawtop.engine import ...` gives
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
-        remote: operations on a host, pinned and found again
+        remote, executor: operations on a host, pinned and found again
 
 export/  metrics for Prometheus: metrics (THE table), families, gauges, counts, exposition, dashboard; rules.yml
 
@@ -96,6 +96,7 @@ ui/    Textual and what it draws with
     ports, shell      what it is plugged into; what screens, widgets and commands may ask of the app
     app, run          the app: state, screens, clock; its start. preparation: snapshots -> facts; vigil: notices
     arming, flash, messages, theme, terminal, terminal_output; surviving: what breaks ends nothing else
+    fleet, fleet_run  several hosts, and the dashboard of one in their place
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
     screens/          base, tables: what views share; views opens them: overview, incident, warnings. dialog: confirm,

@@ -581,7 +581,7 @@ COMMANDS: tuple[Command, ...] = (
         "Several hosts at once: how each stands, which accounts they share, who can still answer.",
         Group.SHELL,
         verb="fleet",
-        usage="status --host H [--host H ...] [--hosts FILE] [--json] [--check]",
+        usage="[status] --host H [--host H ...] [--hosts FILE] [--json] [--check]",
     ),
     Command(
         "stream",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,3 +142,8 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
 def judged_at(snapshot: Snapshot) -> int:
     """The time that a snapshot is judged by: `--at`, else when it was read (ms since epoch)."""
     return snapshot.judged_at if snapshot.judged_at is not None else snapshot.taken_at
+
+
+def has_terminal() -> bool:
+    """Whether a full-screen program can be shown."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")

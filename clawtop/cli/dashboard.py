@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--view", choices=VIEWS, help="what to open first (default: the tree when something is blocked, else overview)"
     )
+    from clawtop.cli.fleet import add_host_arguments
+
+    add_host_arguments(group)
     group.add_argument("--bell", action="store_true", help="ring the terminal's bell at a notice")
     group.add_argument("--notify", action="store_true", help="send notices to the terminal (OSC 9)")
     group.add_argument(
@@ -40,13 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def has_terminal() -> bool:
-    """Whether a full-screen program can be shown."""
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
-
-
 def run(args: argparse.Namespace) -> int:
-    """Open the dashboard. Without a terminal: print the status once."""
+    """Open the dashboard, or the fleet's where hosts are named. Without a terminal: print the status once."""
+    if args.host or args.hosts is not None:
+        from clawtop.cli.fleet import host_specs, watch
+
+        return watch(args, host_specs(args))
+    from clawtop.cli.common import has_terminal
+
     if not has_terminal():
         from clawtop.cli.status import print_plain
 

@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         raise UsageError("--json is for --headless")
     from clawtop.cli import dashboard
+    from clawtop.cli.common import has_terminal
 
-    if not dashboard.has_terminal():
+    if not has_terminal():
         raise UsageError("there is no terminal here for the dashboard", hint="clawtop demo --headless SECONDS [--json]")
     from pathlib import Path
 

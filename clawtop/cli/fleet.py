@@ -17,7 +17,9 @@ from clawtop.text import safe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from clawtop.clock import Clock
     from clawtop.core.fleet.hosts import Host
+    from clawtop.fleet.fleet import Fleet
     from clawtop.fleet.transport import HostSpec
 
 PIPE_WIDTH = 160
@@ -27,7 +29,7 @@ MAX_HOSTS_FILE = 256 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("what", choices=("status",), help="print how every host stands")
+    parser.add_argument("what", choices=("status",), nargs="?", help="print how every host stands; without: watch them")
     add_host_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     parser.add_argument("--check", action="store_true", help="exit with the worst host's level, as status --check")
@@ -77,17 +79,45 @@ def run(args: argparse.Namespace) -> int:
             "no host is named",
             hint="clawtop fleet status --host HOST, or hosts = [...] under [fleet] in the config",
         )
+    if args.what is None and not (args.json or args.check):
+        return watch(args, specs)
     hosts = asyncio.run(_asked(specs, args.wait))
     return _shown(hosts, args)
 
 
-async def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
+def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
+    """Open the fleet's screen; without a terminal print how the hosts stand."""
+    from clawtop.cli.common import has_terminal
+
+    if not has_terminal():
+        return _shown(asyncio.run(_asked(specs, getattr(args, "wait", WAIT_S))), args)
     from clawtop.clock import SystemClock
+    from clawtop.ui.fleet_run import run_fleet
+    from clawtop.ui.ports import Options
+
+    options = Options(
+        read_only=getattr(args, "read_only", False),
+        mouse=not getattr(args, "no_mouse", False),
+        theme=getattr(args, "theme", None),
+    )
+    clock = SystemClock()
+    return run_fleet(_fleet(specs, clock), clock, options)
+
+
+def _fleet(specs: tuple[HostSpec, ...], clock: Clock) -> Fleet:
+    import getpass
+
     from clawtop.fleet.fleet import Fleet
     from clawtop.fleet.transport import CommandTransport, control_directory
 
-    clock = SystemClock()
-    return await Fleet(specs, CommandTransport(control_directory(os.environ), clock), clock).settled(wait_s)
+    who = f"{getpass.getuser()}@{os.uname().nodename}"
+    return Fleet(specs, CommandTransport(control_directory(os.environ), clock), clock, who=who)
+
+
+async def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
+    from clawtop.clock import SystemClock
+
+    return await _fleet(specs, SystemClock()).settled(wait_s)
 
 
 def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
@@ -97,7 +127,7 @@ def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
     from clawtop.view.line import cut, text_of
 
     now = SystemClock().now_ms()
-    if args.json:
+    if getattr(args, "json", False):
         sys.stdout.write(json.dumps(report(hosts, now), separators=(",", ":")) + "\n")
     else:
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
@@ -106,4 +136,4 @@ def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
             text = text_of(cut(line, width)).rstrip()
             sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
-    return exit_code(hosts) if args.check else 0
+    return exit_code(hosts) if getattr(args, "check", False) else 0

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         player.seek(args.at)
     while player.speed != args.speed:
         player.faster(1 if player.speed < args.speed else -1)
-    from clawtop.cli.dashboard import has_terminal
+    from clawtop.cli.common import has_terminal
 
     if args.plain or not has_terminal():
         return _print(player, args)

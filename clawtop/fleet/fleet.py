@@ -6,11 +6,14 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host, Link
 from clawtop.errors import UsageError
-from clawtop.fleet.near import NearHost
+from clawtop.fleet.executor import RemoteExecutor
+from clawtop.fleet.near import NearHost, RemoteSource, SkewedClock
+from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import safe
 
@@ -18,6 +21,15 @@ AT_ONCE = 16
 """Hosts that are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
 
 MIN_INTERVAL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedHost:
+    """A host that is opened: its snapshots, its clock, and what carries plans out there."""
+
+    source: RemoteSource
+    clock: SkewedClock
+    execute: RemoteExecutor
 
 
 class Fleet:
@@ -29,15 +41,19 @@ class Fleet:
         connect: Connect,
         clock: Clock,
         *,
+        who: str = "",
         at_once: int = AT_ONCE,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """Raises UsageError when a host is named twice: one name is one row, one connection and one receipt."""
+        """`who`: user and machine, for the journals of the hosts.
+
+        Raises UsageError when a host is named twice: one name is one row, one connection and one receipt."""
         names = [spec.name for spec in specs]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise UsageError(f"named twice: {', '.join(safe(name, 60) for name in twice[:5])}")
         salt = secrets.token_hex(16)
+        self._connect, self._who = connect, who
         self._clock = clock
         self._changed = asyncio.Event()
         self._at_once = at_once
@@ -62,6 +78,18 @@ class Fleet:
                 deliver(self.hosts)
                 await self._changed.wait()
                 await self._clock.sleep(MIN_INTERVAL_S)
+
+    def retry_now(self) -> None:
+        """Try hosts that are not reached at once."""
+        for near in self.near.values():
+            if near.host.link is Link.UNREACHABLE:
+                near.retry_now()
+
+    def open(self, name: str) -> OpenedHost:
+        """What the dashboard of a host is plugged into."""
+        near = self.near[name]
+        operations = RemoteOperations(near.spec, self._connect, self._clock, who=self._who)
+        return OpenedHost(RemoteSource(near), SkewedClock(self._clock, near), RemoteExecutor(operations, name))
 
     async def settled(self, deadline_s: float) -> tuple[Host, ...]:
         """Run until every host has told its summary or why not, for `deadline_s` seconds at most; then stop."""

@@ -16,7 +16,7 @@ from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Options, Source, WorkPorts
+from clawtop.ui.ports import Executor, Options, Source, WorkPorts
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
 from clawtop.ui.work import Work
@@ -65,30 +65,45 @@ def run_dashboard(
         source: Source = Hub(reader, clock)  # type: ignore[arg-type]
     else:
         source = reader
+    app = make_app(source, clock, options, operations=operations, work=work, first=first)
+    threads.run(show(app, mouse=options.mouse))
+    return app.return_code or 0
+
+
+def make_app(
+    source: Source,
+    clock: Clock,
+    options: Options,
+    *,
+    operations: Callable[[], Operations] | None = None,
+    execute: Executor | None = None,
+    work: WorkPorts | None = None,
+    first: Callable[[], Snapshot] | None = None,
+) -> ClawtopApp:
+    """The dashboard as an app, not yet shown. `operations`, or `execute`: who carries plans out."""
     options = replace(
         options,
-        read_only=options.read_only or operations is None,
+        read_only=options.read_only or (operations is None and execute is None),
         ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()),
     )
-    execute = LazyExecutor(operations) if operations is not None else None
+    lazy = LazyExecutor(operations) if operations is not None else None
     app = ClawtopApp(
         source,
         clock,
         options,
         theme=choose(options.theme, os.environ),
-        execute=execute,
+        execute=lazy or execute,
         work=Work(work, clock) if work is not None else None,
         first=_first(first),
     )
     sys.setswitchinterval(SWITCH_SECONDS)
     app.on_first_paint = settle_memory
-    if execute is not None:
-        app.make_ready = execute.make_ready
-    threads.run(_show(app, mouse=options.mouse))
-    return app.return_code or 0
+    if lazy is not None:
+        app.make_ready = lazy.make_ready
+    return app
 
 
-async def _show(app: ClawtopApp, *, mouse: bool) -> None:
+async def show(app: ClawtopApp, *, mouse: bool) -> None:
     """Run the app; whatever ends it, what it drives and drains is given back afterwards."""
     try:
         await app.run_async(mouse=mouse)

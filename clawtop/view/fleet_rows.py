@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from clawtop.commands import Target, TargetKind
+from clawtop.commands import Command, Target, TargetKind, key_label
 from clawtop.core.fleet.hosts import (
     Answering,
     Host,
@@ -24,7 +24,7 @@ from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Row, Table, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import age, clock_time, countdown, counted, duration
-from clawtop.view.line import EMPTY, Line, Piece, Tone, join, piece
+from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of
 
 STATES: dict[int, tuple[str, str, Tone]] = {
     0: ("●", "well", Tone.OK),
@@ -131,6 +131,22 @@ def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> 
         ids=fleet_search,
         empty=piece("No host is named: clawtop --host HOST", Tone.DIM),
     )
+
+
+def first_line(hosts: Sequence[Host], now: int, width: int, zone: tzinfo | None = None) -> Line:
+    """What this screen is, and the clock; exactly `width` cells."""
+    left: Line = ((" clawtop  ", Tone.ACCENT), ("fleet  ", Tone.STRONG), (counted(len(hosts), "host"), Tone.DIM))
+    right: Line = ((f"{clock_time(now, zone)} ", Tone.STRONG),)
+    return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+
+
+def hints(commands: Iterable[Command], width: int) -> Line:
+    """The footer: what the keys do here."""
+    words = {"detail": "Open host", "next-pane": "Below", "refresh": "Try again"}
+    parts: list[Line] = [
+        ((key_label(item.keys[0]), Tone.KEY), (f" {words.get(item.id, item.title)}", Tone.PLAIN)) for item in commands
+    ]
+    return cut(((" ", Tone.PLAIN), *join(parts, ("  ", Tone.PLAIN))), width)
 
 
 def fleet_search(host: Host) -> str:

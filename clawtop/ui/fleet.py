@@ -1,0 +1,245 @@
+"""The fleet on one screen: a row a host, worst first; below, the accounts they share, who can answer, one timeline.
+
+Enter opens a host's whole dashboard in this one's place; leaving that one comes back here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from clawtop.clock import Clock
+from clawtop.commands import command
+from clawtop.core.fleet.hosts import Host, in_frozen_order, shared_accounts, timeline, who_can_answer, worst_first
+from clawtop.ui.flash import Flash
+from clawtop.ui.messages import FilterChanged
+from clawtop.ui.ports import Options
+from clawtop.ui.surviving import Survival, SurvivingApp
+from clawtop.ui.terminal import on_ending_signals
+from clawtop.ui.terminal_output import TerminalDriver
+from clawtop.ui.theme import THEMES, Look, textual_theme
+from clawtop.ui.widgets.filter_line import FilterLine
+from clawtop.ui.widgets.line_bar import LineBar
+from clawtop.ui.widgets.line_scroll import LineScroll
+from clawtop.ui.widgets.live_table import LiveTable
+from clawtop.view import fleet_rows
+from clawtop.view.columns import Sorting
+from clawtop.view.line import Line, Tone
+
+TICK_SECONDS = 1.0
+FROZEN_SECONDS = 6.0
+"""After the operator moved, hosts keep their places for this long."""
+
+Lower = Callable[[Sequence[Host], int], Iterator[Line]]
+PANES: tuple[tuple[str, Lower], ...] = (
+    ("Accounts on several hosts", lambda hosts, now: fleet_rows.shared_lines(shared_accounts(hosts), now)),
+    ("Who can answer", lambda hosts, now: fleet_rows.answering_lines(who_can_answer(hosts), now)),
+    ("Timeline", lambda hosts, _now: fleet_rows.timeline_lines(timeline(hosts), None)),
+)
+"""What stands below the hosts; Tab shows the next."""
+
+ACTIONS: dict[str, str] = {
+    "detail": "open_host",
+    "quit": "leave",
+    "back": "back",
+    "up": "move(-1)",
+    "down": "move(1)",
+    "page-up": "page(-1)",
+    "page-down": "page(1)",
+    "first": "edge(-1)",
+    "last": "edge(1)",
+    "next-pane": "pane(1)",
+    "previous-pane": "pane(-1)",
+    "filter": "filter",
+    "sort": "sort",
+    "refresh": "retry",
+}
+"""Command of the table -> what it does here. Keys are the table's own."""
+
+HINTS = ("detail", "filter", "sort", "next-pane", "refresh", "quit")
+
+
+class FleetScreen(Screen[None]):
+    """The rows, and the pane below them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, f"screen.{action}", show=False)
+        for command_id, action in ACTIONS.items()
+        for key in command(command_id).keys
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = LiveTable(id="fleet")
+        self._first_line = LineBar(id="first-line", raised=True)
+        self._headline = LineBar(id="headline")
+        self._lower = LineScroll(id="lower")
+        self._foot = LineBar(id="footer", raised=True)
+        self._pane = 0
+        self._order: tuple[str, ...] = ()
+        self._moved_at = float("-inf")
+
+    def compose(self) -> ComposeResult:
+        yield self._first_line
+        yield self._headline
+        yield self.table
+        yield self._lower
+        yield self._foot
+
+    def on_mount(self) -> None:
+        self.table.focus()
+
+    @property
+    def fleet_app(self) -> FleetApp:
+        app = self.app
+        assert isinstance(app, FleetApp)  # noqa: S101 - this screen belongs to it alone
+        return app
+
+    def show_hosts(self, hosts: Sequence[Host], now: int) -> None:
+        """Draw everything. `now`: ms since the epoch, ours."""
+        frozen = self.fleet_app.clock.monotonic() - self._moved_at < FROZEN_SECONDS
+        ordered = in_frozen_order(hosts, self._order) if frozen else worst_first(hosts)
+        self._order = tuple(host.name for host in ordered)
+        self.table.show(fleet_rows.fleet_table(ordered, now), now)
+        if self._moved_at < 0:
+            self.table.move_to(0)  # the worst, as long as nobody chose another
+        self.draw(ordered, now)
+
+    def draw(self, hosts: Sequence[Host], now: int) -> None:
+        """The lines around the table."""
+        width = self.size.width
+        self._first_line.show(fleet_rows.first_line(hosts, now, width))
+        self._headline.show(fleet_rows.headline(hosts), ())
+        title, lines = PANES[self._pane]
+        body = list(lines(hosts, now)) or [((f"{title}: nothing to say", Tone.DIM),)]
+        self._lower.show([((title, Tone.TITLE), ("   Tab: next", Tone.FAINT)), *body])
+        said = self.fleet_app.flash.line
+        self._foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
+
+    def _touch(self) -> None:
+        self._moved_at = self.fleet_app.clock.monotonic()
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor."""
+        self._touch()
+        self.table.move_by(rows)
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by pages."""
+        self._touch()
+        self.table.move_by(pages * self.table.page)
+
+    def action_edge(self, direction: int) -> None:
+        """To the first host or the last."""
+        self._touch()
+        self.table.move_to(0 if direction < 0 else self.table.last)
+
+    def action_pane(self, step: int) -> None:
+        """Show the next pane."""
+        self._pane = (self._pane + step) % len(PANES)
+        self.fleet_app.redraw()
+
+    def action_filter(self) -> None:
+        """Type a filter."""
+        if not self.query(FilterLine):
+            self.mount(FilterLine(self.table.filter_text), before=self._foot)
+
+    def on_filter_changed(self, message: FilterChanged) -> None:
+        """Filter while the operator types."""
+        self.table.rearrange(filter_text=message.text, sorting=self.table.sorting)
+        if message.done:
+            self.table.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column; after the last: worst first."""
+        if self.table.table is not None:
+            order = self.table.table.sortable()
+            at = order.index(self.table.sorting.column) + 1 if self.table.sorting is not None else 0
+            self.table.rearrange(sorting=Sorting(order[at]) if at < len(order) else None)
+
+    def action_retry(self) -> None:
+        """Try hosts that are not reached at once."""
+        self.fleet_app.retry()
+        self.fleet_app.say("hosts that are not reached are tried again")
+
+    def action_back(self) -> None:
+        """Clear the filter; there is nothing else to go back to."""
+        if self.table.filter_text:
+            self.table.rearrange(filter_text="", sorting=self.table.sorting)
+
+    def action_leave(self) -> None:
+        """End."""
+        self.app.exit(None)
+
+    def action_open_host(self) -> None:
+        """Open the host under the cursor."""
+        target = self.table.target
+        if target is not None:
+            self.app.exit(target.id)
+
+
+class FleetApp(SurvivingApp, App[str | None]):
+    """The fleet. Its result is the host to open; None: the operator leaves."""
+
+    CSS_PATH = Path(__file__).with_name("clawtop.tcss")
+    TITLE = "clawtop"
+    ENABLE_COMMAND_PALETTE = False
+
+    def __init__(
+        self,
+        clock: Clock,
+        options: Options,
+        *,
+        theme: str,
+        hosts: Callable[[], Sequence[Host]],
+        retry: Callable[[], None],
+        chosen: str | None = None,
+    ) -> None:
+        """`hosts` gives them as they stand; `chosen`: where the cursor was."""
+        self.look = Look(theme)
+        self.clock, self.survival = clock, Survival(self)
+        super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
+        self.options = options
+        self.ascii_glyphs = options.ascii_glyphs
+        self.flash = Flash(clock)
+        self.retry = retry
+        self._hosts = hosts
+        self._chosen = chosen
+        self._screen = FleetScreen()
+        for name in THEMES:
+            self.register_theme(textual_theme(name))
+        self.theme = theme
+
+    def get_default_screen(self) -> Screen[None]:
+        return self._screen
+
+    def on_mount(self) -> None:
+        self.set_class(self.ascii_glyphs, "-ascii")
+        on_ending_signals(lambda code: self.exit(None, return_code=code))
+        self.set_interval(TICK_SECONDS, self.redraw)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.redraw()
+        if self._chosen is not None:
+            self._screen.table.select(self._chosen)
+
+    def redraw(self) -> None:
+        """Draw the hosts as they stand."""
+        self.flash.expire()
+        if self._screen.is_mounted:
+            self._screen.show_hosts(self._hosts(), self.clock.now_ms())
+
+    def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
+        """Answer a key in the footer's place."""
+        self.flash.answer(text, tone)
+        self.redraw()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something beside the screen."""
+        self.run_worker(work, name=name, exit_on_error=False)

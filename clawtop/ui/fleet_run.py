@@ -1,0 +1,78 @@
+"""Show a fleet, and the dashboard of one host in its place, for as long as the operator stays."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from clawtop import threads
+from clawtop.clock import Clock
+from clawtop.core.fleet.hosts import Host
+from clawtop.ui.fleet import FleetApp
+from clawtop.ui.ports import Executor, IncidentPorts, Options, Source
+from clawtop.ui.run import make_app, show
+from clawtop.ui.terminal import given_environment, speaks_unicode
+from clawtop.ui.theme import choose
+
+
+class Opened(Protocol):
+    """A host that is opened: `source` its snapshots, `clock` its clock, `execute` what carries plans out there."""
+
+    @property
+    def source(self) -> Source: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def execute(self) -> Executor: ...
+
+
+class Hosts(Protocol):
+    """The fleet: `fleet.fleet.Fleet` behind what the screen needs of it."""
+
+    @property
+    def hosts(self) -> Sequence[Host]: ...
+
+    def retry_now(self) -> None:
+        """Try hosts that are not reached at once."""
+
+    async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
+        """Keep them connected until cancelled."""
+
+    def open(self, name: str) -> Opened:
+        """What the dashboard of a host is plugged into."""
+
+
+def run_fleet(fleet: Hosts, clock: Clock, options: Options) -> int:
+    """Show the fleet until the operator leaves. Returns the exit code: 0 after `q`, 128+n after signal n."""
+    return threads.run(_run(fleet, clock, options))
+
+
+async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
+    options = replace(options, ascii_glyphs=options.ascii_glyphs or not speaks_unicode(given_environment()))
+    theme, shown, chosen = choose(options.theme, os.environ), list[FleetApp](), None
+
+    def deliver(_hosts: tuple[Host, ...]) -> None:
+        for app in shown:
+            app.call_later(app.redraw)
+
+    keeping = asyncio.create_task(fleet.run(deliver), name="fleet")
+    try:
+        while True:
+            app = FleetApp(clock, options, theme=theme, hosts=lambda: fleet.hosts, retry=fleet.retry_now, chosen=chosen)
+            shown.append(app)
+            chosen = await app.run_async(mouse=options.mouse)
+            shown.clear()
+            if chosen is None:
+                return app.return_code or 0
+            opened = fleet.open(chosen)
+            of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None)
+            host = make_app(opened.source, opened.clock, of_host, execute=opened.execute)
+            await show(host, mouse=options.mouse)
+            if host.return_code:
+                return host.return_code
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)

@@ -1,0 +1,146 @@
+"""The fleet's screen: worst first, a pane below, Enter opens a host, q leaves; remote plans become the far verb."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from clawtop.core.fleet.hosts import Host, Link
+from clawtop.core.fleet.summary import Account, AgentOutlook, HostSummary, Moment
+from clawtop.core.operations.plan import clear_profile, clear_provider, rotate
+from clawtop.core.operations.verb import verb_words
+from clawtop.errors import RefusedError
+from clawtop.fleet.executor import RemoteExecutor
+from clawtop.fleet.remote import FarPlan, FarReceipt
+from clawtop.ui.fleet import FleetApp
+from clawtop.ui.ports import Options
+from clawtop.view.line import text_of
+from tests.support import worlds
+from tests.support.clocks import ManualClock
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_795_000_000_000
+
+
+def _hosts() -> list[Host]:
+    account = Account("acme", "acme:one", "main", "cooling", NOW + 60_000, fingerprint="f1")
+    well = HostSummary(
+        NOW, 0, "all is well", "2026.9.6", "D", "live", 2, 2, accounts=(replace(account, state="usable"),),
+        agents=(AgentOutlook("main", 0),), events=(Moment(NOW - 5_000, "rotate", "rotate to acme:two"),),
+    )  # fmt: skip
+    silent = replace(well, level=2, why="every account is cooling", usable=0, next_at=NOW + 60_000, accounts=(account,))
+    return [
+        Host("calm", Link.LIVE, NOW, summary=well, heard_at=NOW),
+        Host("mute\x1b[31m", Link.UNREACHABLE, NOW - 90_000, why="the connection is refused", hint="ssh mute"),
+        Host("loud", Link.LIVE, NOW, summary=silent, heard_at=NOW),
+    ]
+
+
+def _app(hosts: list[Host], retried: Callable[[], None] = lambda: None) -> FleetApp:
+    return FleetApp(ManualClock(NOW), Options(), theme="plain", hosts=lambda: hosts, retry=retried)
+
+
+def _rows(app: FleetApp) -> list[str]:
+    table = app._screen.table
+    return [text_of(table._line(y, table.size.width)).strip() for y in range(len(table._rows) + 1)]
+
+
+async def test_the_worst_host_is_on_top_and_nothing_foreign_reaches_the_screen() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        rows = _rows(app)
+        assert [row.split()[0].strip("▌") for row in rows[1:]] == ["loud", "mute\\x1b[31m", "calm"]
+        assert "■ silent" in rows[1]
+        assert "every account is cooling" in rows[1]
+        assert "the connection is refused for 1m30s" in rows[2]
+        assert not any("\x1b" in row for row in rows)
+
+
+async def test_the_pane_below_goes_on_with_tab() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 30)) as pilot:
+        seen = []
+        for _ in range(3):
+            await pilot.pause()
+            seen.append(" ".join(text_of(line) for line in app._screen._lower._lines))
+            await pilot.press("tab")
+        assert "cools on loud 1m00s; still tried on calm" in seen[0]
+        assert "calm main  can answer now" in seen[1]
+        assert "rotate to acme:two" in seen[2]
+
+
+async def test_the_filter_keeps_enter_to_itself_and_then_enter_opens_the_host() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("slash", *"calm", "enter")
+        await pilot.pause()
+        assert app.return_value is None
+        assert app._screen.table.target is not None
+        assert app._screen.table.target.id == "calm"
+        await pilot.press("enter")
+    assert app.return_value == "calm"
+
+
+async def test_q_leaves_and_f5_tries_again() -> None:
+    tries: list[bool] = []
+    app = _app(_hosts(), lambda: tries.append(True))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("f5")
+        await pilot.press("q")
+    assert tries == [True]
+    assert app.return_value is None
+
+
+async def test_hosts_keep_their_places_while_the_operator_moves() -> None:
+    hosts = _hosts()
+    app = _app(hosts)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("j")
+        summary = hosts[0].summary
+        assert summary is not None
+        hosts[0] = replace(hosts[0], summary=replace(summary, level=2, oldest_since=1))
+        app.redraw()
+        await pilot.pause()
+        assert [row.split()[0].strip("▌") for row in _rows(app)[1:]] == ["loud", "mute\\x1b[31m", "calm"]
+
+
+@dataclass
+class FarSide:
+    """A host that plans and does what it is told to."""
+
+    fingerprint: str
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    async def plan(self, words: tuple[str, ...]) -> FarPlan:
+        self.asked.append(tuple(words))
+        return FarPlan(tuple(words), {"fingerprint": self.fingerprint})
+
+    async def execute(self, plan: FarPlan) -> FarReceipt:
+        return FarReceipt("fleet-1", {"at": 7, "gateway": {"state": "seen", "how": "x"}, "undo": "u-1"}, 0, found=True)
+
+
+async def test_a_plan_is_carried_out_there_only_as_it_was_shown() -> None:
+    snapshot = worlds.INCIDENT
+    profile = snapshot.agents[0].store.profiles[0].id if snapshot.agents[0].store else ""
+    plan = clear_profile(snapshot, profile)
+    same: Any = FarSide(plan.fingerprint)
+    receipt = await RemoteExecutor(same, "web")(plan, snapshot, lambda _waiting: None)
+    assert same.asked == [("clear", profile, "--agent", str(plan.agent))]
+    assert (receipt.sight.value, receipt.undo, receipt.title[:5]) == ("seen", "u-1", "web: ")
+    assert any("connection was lost" in note for note in receipt.notes)
+    moved: Any = FarSide("another")
+    with pytest.raises(RefusedError, match="moved on"):
+        await RemoteExecutor(moved, "web")(plan, snapshot, lambda _waiting: None)
+
+
+def test_every_plan_has_its_words() -> None:
+    snapshot = worlds.INCIDENT
+    provider = snapshot.agents[0].store.profiles[0].provider if snapshot.agents[0].store else ""
+    agent = ("--agent", "main")
+    assert verb_words(clear_provider(snapshot, provider, agent="main")) == ("clear", "--provider", provider, *agent)
+    assert verb_words(rotate(snapshot, provider, agent="main")) == ("rotate", provider, *agent)
