@@ -43,8 +43,8 @@ store/  the disk: one module per format, nothing else knows it
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
                       json_files, writing: lock, target, update, state, json_edit; sqlite_backend (C, D):
                       sqlite_rows, sqlite_update, migration; entries, machine
-    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), trajectory;
-                      tables (2026.8 on), records (claims, tasks, audit), table_rows; entry, tail, transcript_end,
+    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), piecemeal,
+                      trajectory; tables (2026.8 on), records (claims, tasks, audit); entry, tail, transcript_end,
                       transcript_write, conversation, fingerprint; settings: what a prompt needs of a session
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; writing; owners
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life

@@ -93,14 +93,6 @@ def test_both_say_the_same_before_and_after_a_clear_and_its_undo(lab: DatabaseLa
     assert set(unusable_by_clawtop(lab)) == set(COOLING)
 
 
-def test_a_stored_order_is_read_by_openclaw_as_it_was_meant(lab: DatabaseLab) -> None:
-    get = ("models", "auth", "order", "get", "--provider", "fakeai", "--agent", "main", "--json")
-    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes")
-    assert json.loads(lab.openclaw.run(get, lab.env))["order"] == ["fakeai:two", "fakeai:three", "fakeai:one"]
-    lab.clawtop("rotate", "fakeai", "--agent", "main", "--reset", "--yes")
-    assert json.loads(lab.openclaw.run(get, lab.env))["order"] is None
-
-
 def test_node_and_python_writers_lose_nothing_beside_a_gateway_that_works(lab: DatabaseLab) -> None:
     lab.start()
     before = {id_: lab.error_count(id_) for id_ in ("fakeai:two", "fakeai:three")}
@@ -129,6 +121,15 @@ def test_node_and_python_writers_lose_nothing_beside_a_gateway_that_works(lab: D
     assert lab.process is not None
     assert lab.process.poll() is None
     assert any(lab.health)
+
+
+def test_a_stored_order_is_read_by_openclaw_as_it_was_meant(lab: DatabaseLab) -> None:
+    """The agent's database is there from its first turn on (2026.9.6)."""
+    get = ("models", "auth", "order", "get", "--provider", "fakeai", "--agent", "main", "--json")
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] == ["fakeai:two", "fakeai:three", "fakeai:one"]
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--reset", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] is None
 
 
 def test_what_the_gateway_wrote_is_what_clawtop_shows(lab: DatabaseLab) -> None:

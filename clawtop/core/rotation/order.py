@@ -216,6 +216,7 @@ def _resolve(
         kept, faulty = eligible(stored_ids(asked), asked)
         rejected += faulty
         keeps_order = keeps_order and not schedule.repairs_stored_order
+        source = None  # an order of which no id exists is none
     available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
     if not keeps_order:
         available.sort(key=_by_type_and_use(asked.now, schedule, in_flight))
@@ -265,6 +266,8 @@ def _why_here(id_: str, found: _Resolved, asked: Asked, preferred: str | None, p
     if id_ in found.cooling:
         mark = "cooling, mark pending" if pending.get(id_, 0) > asked.now else "cooling"
         return f"{mark}: behind the usable ones, by the end of the window"
+    if found.keeps_order and found.source is None:
+        return "no profile of the written order exists: the stored ones are tried in their own order"
     if found.keeps_order:
         return "its place in the stored order" if found.source == "store" else "its place in the order of openclaw.json"
     profile = asked.by_id[id_]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic_core import ValidationError
@@ -19,9 +19,19 @@ from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
 
+TRAJECTORY = ".trajectory.jsonl"
+
 MAX_SESSIONS_BYTES = 64 * MEGABYTE
+"""What is read into memory at once, and so what may be changed."""
+
+MAX_READ_BYTES = 2_048 * MEGABYTE
+PIECEMEAL_BYTES = 8 * MEGABYTE
+"""Larger lists are read an entry at a time: neither memory nor other threads feel it."""
+
+LARGE_BYTES = 32 * MEGABYTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +41,61 @@ class SessionsRead:
     rows: tuple[Session, ...] = ()
     problem: Problem | None = None
     stamp: Stamp | None = None
+    oddity: Problem | None = None
+    """What is odd about a list that could be read."""
 
 
 def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
     """The rows of an agent's sessions.json; none if there is no file."""
     where = str(agent.sessions_store)
     try:
-        content, stamp = read_bytes(where, MAX_SESSIONS_BYTES)
-        entries = _entries(content, where)
-    except FileNotFoundError:
+        size = agent.sessions_store.stat().st_size
+        if size > PIECEMEAL_BYTES:
+            entries, stamp = read_piecemeal(where, MAX_READ_BYTES, _essence)
+        else:
+            content, stamp = read_bytes(where, MAX_SESSIONS_BYTES)
+            entries = _entries(content, where)
+    except (FileNotFoundError, NotADirectoryError):
         return SessionsRead()
+    except PermissionError:
+        return SessionsRead(problem=Problem("no-permission", where, "may not be read by this user"))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        return SessionsRead(problem=Problem("unreadable", where, f"cannot be read ({why})"))
     except UnreadableError as error:
-        return SessionsRead(problem=error.problem)
+        return SessionsRead(problem=_beside_transcripts(error.problem, agent))
     files = _Files(agent, layout)
     sharing = {other.id for other in layout.agents if other.sessions_store == agent.sessions_store}
     owners = {f"agent:{name}": name for name in sharing}
-    return SessionsRead(
-        tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items()), None, stamp
-    )
+    rows = tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items())
+    return SessionsRead(rows, None, stamp, _large(where, size))
+
+
+def _large(where: str, size: int) -> Problem | None:
+    if size <= LARGE_BYTES:
+        return None
+    text = f"is {size // 1_000_000} MB: OpenClaw reads and writes it whole for every turn, and its locks time out"
+    return Problem("large-session-list", where, text)
+
+
+def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
+    """An empty list beside transcripts is a list that was lost: say how many they are."""
+    if problem.code != "empty":
+        return problem
+    try:
+        with os.scandir(agent.sessions_dir) as found:
+            count = sum(entry.name.endswith(".jsonl") and not entry.name.endswith(TRAJECTORY) for entry in found)
+    except OSError:
+        count = 0
+    return replace(problem, text=f"is empty, and {count} transcripts lie beside it") if count else problem
+
+
+def _essence(key: str, entry: Any) -> Any:
+    """The few fields of an entry that are used; whatever stands there instead of an object."""
+    try:
+        return SESSIONS.validate_python({key: entry})[key]
+    except ValidationError:
+        return entry if isinstance(entry, dict) else None
 
 
 def _owner(key: str, owners: Mapping[str, str], default: str) -> str:

@@ -57,7 +57,8 @@ class JsonSessions:
         self._locked_throughout = layout.storage.locked_throughout
         stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
         self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
-        warnings += (read.problem for read in self._reads.values() if read.problem is not None)
+        for read in self._reads.values():
+            warnings += (problem for problem in (read.problem, read.oddity) if problem is not None)
 
     def _load(self, store: str, agent: AgentPaths, layout: Layout) -> SessionsRead:
         known = self._reads.get(store)

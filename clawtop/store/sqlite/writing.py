@@ -43,7 +43,9 @@ def check_writable(database: Database, state_dir: Path, euid: int) -> None:
         facts = os.lstat(real)
     except OSError:
         raise RefusedError(
-            f"{safe(path)} is not there", unchanged=f"{NOTHING}, and clawtop does not create it"
+            f"{safe(path)} is not there",
+            unchanged=f"{NOTHING}, and clawtop does not create it",
+            hint="OpenClaw makes it itself: an agent's with its first turn, the shared one when its gateway starts",
         ) from None
     inside = Path(real).is_relative_to(os.path.realpath(state_dir))
     if stat.S_ISLNK(link.st_mode) and not inside:
