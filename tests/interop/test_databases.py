@@ -123,15 +123,6 @@ def test_node_and_python_writers_lose_nothing_beside_a_gateway_that_works(lab: D
     assert any(lab.health)
 
 
-def test_a_stored_order_is_read_by_openclaw_as_it_was_meant(lab: DatabaseLab) -> None:
-    """The agent's database is there from its first turn on (2026.9.6)."""
-    get = ("models", "auth", "order", "get", "--provider", "fakeai", "--agent", "main", "--json")
-    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes")
-    assert json.loads(lab.openclaw.run(get, lab.env))["order"] == ["fakeai:two", "fakeai:three", "fakeai:one"]
-    lab.clawtop("rotate", "fakeai", "--agent", "main", "--reset", "--yes")
-    assert json.loads(lab.openclaw.run(get, lab.env))["order"] is None
-
-
 def test_what_the_gateway_wrote_is_what_clawtop_shows(lab: DatabaseLab) -> None:
     assert lab.process is not None, "the gateway of the test before"
     status = lab.clawtop("status")
@@ -141,6 +132,16 @@ def test_what_the_gateway_wrote_is_what_clawtop_shows(lab: DatabaseLab) -> None:
     assert status["gateway"]["pid"] == lab.process.pid
     lab.stop()
     assert unusable_by_clawtop(lab) == unusable_by_openclaw(lab)
+
+
+def test_a_stored_order_is_read_by_openclaw_as_it_was_meant(lab: DatabaseLab) -> None:
+    """The agent's database is there from its first turn on (2026.9.6). A gateway that runs answers from memory."""
+    lab.stop()
+    get = ("models", "auth", "order", "get", "--provider", "fakeai", "--agent", "main", "--json")
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] == ["fakeai:two", "fakeai:three", "fakeai:one"]
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--reset", "--yes")
+    assert json.loads(lab.openclaw.run(get, lab.env))["order"] is None
 
 
 def _begun(command: list[str]) -> subprocess.Popen[str]:
