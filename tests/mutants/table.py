@@ -65,12 +65,10 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/engine/test_marks.py::test_noting_does_not_wait_and_counts_at_once",),
     ),
     Mutant(
-        "marks that could not land in time are forgotten",
-        "lost = tuple(item.mark for items in self._pending.values() for item in items if not self._spooled(item))",
-        "lost = tuple(item.mark for items in self._pending.values() for item in items if item.landing)",
-        (
-            "tests/engine/test_marks.py::test_closing_drains_for_a_bounded_time_and_spools_the_rest_for_the_next_clawtop",
-        ),
+        "a mark that can neither land nor be written down is lost in silence",
+        "lost = tuple(item.mark for item in left if not self._spooled(item, CLOSE_WAIT_S))",
+        "lost = tuple(item.mark for item in left if item.landing and item.mark.success)",
+        ("tests/engine/test_marks.py::test_a_mark_that_can_neither_land_nor_be_written_down_is_returned_and_told",),
     ),
     # --- coordination is no model failure; a timeout ends the run ----------------------------------------------------
     Mutant(

@@ -1,9 +1,10 @@
 """What was written to the auth store and the live gateway has not loaded, and the state as the gateway knows it.
 
-A gateway works from its memory (formats.md 2.5). From 2026.5.18 on it re-reads the store with its own next write; when
-every profile is out it never writes, so a clear is not loaded without a reload or a restart. 2026.3.28 keeps what it
-read at its start. What a change made is taken back here, from the journal, until a witness shows that the gateway has
-it: its own later write, or a start after the change. A refusal in its log after the change shows that it has not.
+A gateway works from its memory (docs/formats.md 2.5). From 2026.5.18 on it re-reads the store with its own next
+write; when every profile is out it never writes, so a clear is not loaded without a reload or a restart. 2026.3.28
+keeps what it read at its start. What a change made is taken back here, from the journal, until a witness shows that
+the gateway has it: its own later write, or a start after the change. A refusal in its log after the change shows that
+it has not.
 """
 
 from __future__ import annotations
