@@ -64,7 +64,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, in_flight,
-                      marks, leftovers
+                      marks, leftovers, probe (of accounts)
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
                       anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records (choice); holder, fork, foreign,

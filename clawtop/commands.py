@@ -450,7 +450,7 @@ COMMANDS: tuple[Command, ...] = (
         dangerous=True,
         footer=True,
         verb="drive",
-        usage="--session KEY|FILE [--message TEXT] [--through engine|gateway] [--timeout S] [--json]",
+        usage="--session KEY|FILE [--message TEXT] [--new] [--batch FILE|-] [--list] [--through engine|gateway]",
         check=_drivable,
     ),
     Command(
@@ -589,6 +589,14 @@ COMMANDS: tuple[Command, ...] = (
         "This host's state as a stream, for a fleet that is watched elsewhere.",
         Group.SHELL,
         verb="stream",
+    ),
+    Command(
+        "probe",
+        "Probe",
+        "Ask each account of a provider one small question: usable, limited until when, or dead and why.",
+        Group.SHELL,
+        verb="probe",
+        usage="[PROFILE ...] [--provider P | --all] [--mark] [--json]",
     ),
     Command(
         "selftest",

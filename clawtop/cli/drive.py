@@ -1,53 +1,56 @@
-"""`clawtop drive`: send one message to a session and stream the reply."""
+"""`clawtop drive`: send one message to a session and stream the reply, or a batch of messages."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import contextlib
-import json
-import signal
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.cli import drive_gateway
+from clawtop.cli.drive_output import JsonOutput, Output, TextOutput, stop_exit
+from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
 from clawtop.errors import ClawtopError, UsageError
-from clawtop.text import masked, safe, whole_words
+from clawtop.text import masked, safe
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, ModelRef
+    from clawtop.core.model import ModelRef
     from clawtop.engine.drive.driver import Driver
-    from clawtop.engine.drive.events import RunItem
-    from clawtop.engine.drive.turn import Answer
 
-SCHEMA = 1
+DEFAULT_PATIENCE_S = 6 * 3600.0
 EXIT_CODES = """\
 exit codes:
   0  the reply was written to the session
   1  refused, or the session is contended (--on-contention raise, or the wait was over)
   2  local coordination: the session's lock stayed taken, or somebody else took the session over
-  3  the state cannot be read, or the reply could not be written
+  3  the state cannot be read, or the reply could not be written (it is given back on standard output)
   5  no model answered
   6  timeout: of a provider call, or of the whole turn
-  64 wrong command line
+  10 the reply was written, but it was cut at its token limit
+  11 the provider's filter cut the reply, or the content was refused
+  12 the model asked for tools, which clawtop does not run; what it said beside that was written
+  64 wrong command line, or no such session (--new makes one)
   130 cancelled (128+n after signal n)
 
-The message and the reply are written together, after the reply: a turn that fails leaves the session as it was."""
-
-TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
-"""Events that a person at a shell sees on stderr while the reply streams."""
+The message and the reply are written together, after the reply: a turn that fails leaves the session as it was.
+A batch ends with 0 when every line was answered, else with the code of the first line that was not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("--session", required=True, metavar="KEY|FILE", help="a session key, or a transcript's file")
+    parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or a transcript's file")
+    parser.add_argument("--list", action="store_true", help="list the session keys, the latest first, and end")
+    parser.add_argument("--new", action="store_true", help="make the session if no session has this key")
     parser.add_argument("--message", default="-", metavar="TEXT", help="what to say; - (the default) reads stdin")
+    parser.add_argument("--system", metavar="FILE", help="a system prompt in place of the session's own")
     parser.add_argument("--lane", metavar="L", help="whose turn it is: main, heartbeat, channel, cron, ...")
-    parser.add_argument("--model", metavar="P/M", help="the model to ask first (default: the agent's)")
+    parser.add_argument("--model", metavar="P/M", help="the model to ask first (default: the session's, the agent's)")
     parser.add_argument(
         "--on-contention",
         choices=("wait", "raise", "fork"),
@@ -60,59 +63,102 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="terminal",
         help="what a provider's timeout does: end the run (default), ask the next model, or the next profile",
     )
-    parser.add_argument("--timeout", type=_seconds, metavar="S", help="seconds for the whole turn, waiting included")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="S",
+        help="seconds for the whole turn, waiting included (default: agents.defaults.timeoutSeconds, else 600)",
+    )
+    parser.add_argument(
+        "--wait-for-account",
+        nargs="?",
+        type=_seconds,
+        const=DEFAULT_PATIENCE_S,
+        metavar="S",
+        help="when every account cools: wait for the first one to return, S seconds at most (default: 6 hours)",
+    )
+    parser.add_argument("--out", metavar="FILE", help="write the reply, or a batch's results, to FILE as well")
     parser.add_argument("--json", action="store_true", help="typed events, one JSON object a line")
     drive_gateway.add_arguments(parser)
+    batch = parser.add_argument_group(
+        "batch", "JSON lines in, each {message, session?, id?, model?, system?, new?}, and JSON lines out"
+    )
+    batch.add_argument("--batch", metavar="FILE|-", help="read the turns from FILE, or from standard input")
+    batch.add_argument("--jobs", type=_count, default=4, metavar="N", help="turns at once (default: 4)")
+    batch.add_argument("--rate", type=_seconds, metavar="N", help="turns that begin in a minute, at most")
+    batch.add_argument("--budget", type=_seconds, metavar="USD", help="begin no more turns once so much was spent")
+    batch.add_argument("--max-tokens-total", type=_count, metavar="N", help="the same for tokens")
+    batch.add_argument("--resume", action="store_true", help="leave out what --out FILE has an answer for already")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Drive one turn."""
-    from clawtop.core.failover.decision import TimeoutPolicy
-    from clawtop.engine.drive.driver import Driver, EngineSettings
-
+    """Drive one turn, or a batch."""
     if args.at is not None:
         raise UsageError("a session cannot be driven in the past", hint="leave --at away")
-    model = _model(args.model)
+    model = model_named(args.model)
+    if args.list:
+        return _list(args)
+    if args.batch is not None:
+        from clawtop.cli.drive_batch import run_batch
+
+        return run_batch(args, model)
+    if args.session is None:
+        raise UsageError("name a session with --session", hint="clawtop drive --list shows their keys")
     message = sys.stdin.read() if args.message == "-" else args.message
     through_gateway = drive_gateway.run_if_wanted(args, message)
     if through_gateway is not None:
         return through_gateway
-    output: _Output = _JsonOutput() if args.json else _TextOutput()
+    return _one(args, model, message)
+
+
+def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
+    output: Output = JsonOutput() if args.json else TextOutput(streams=sys.stdout.isatty())
     signalled: list[int] = []
+    unstored: list[str] = []
+    system = read_system(args.system)
     try:
-        settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout))
-        driver = Driver(args.state_dir, settings=settings, listen=output.event)
-        threads.run(_drive(driver, args, model, message, output, signalled.append))
+        driver = open_driver(args, output)
+        return threads.run(_drive(driver, args, _Turn(model, message, system), output, signalled.append, unstored))
     except ClawtopError as error:
         code = exit_code(error)
-        output.failed(error, code)
+        output.failed(error, code, "".join(unstored))
         return code
     except asyncio.CancelledError:
+        print("clawtop: cancelled: everything is given back, nothing was written", file=sys.stderr)
         return 128 + signalled[0] if signalled else 130
-    return 0
+
+
+class _Turn:
+    """What one turn says, beside the options."""
+
+    def __init__(self, model: ModelRef | None, message: str, system: str | None) -> None:
+        self.model, self.message, self.system = model, message, system
 
 
 async def _drive(  # noqa: PLR0917 - one call, from run
     driver: Driver,
     args: argparse.Namespace,
-    model: ModelRef | None,
-    message: str,
-    output: _Output,
+    turn: _Turn,
+    output: Output,
     signalled: Callable[[int], None],
-) -> None:
+    unstored: list[str],
+) -> int:
     from clawtop.core.model import Event, EventKind
     from clawtop.core.session.admission import OnContention
 
-    _cancel_on_signals(signalled)
+    cancel_on_signals(signalled)
     async with driver:
         run = driver.drive(
             args.session,
-            message,
+            turn.message,
             agent=args.agent,
             lane=args.lane,
-            model=model,
+            model=turn.model,
             on_contention=OnContention(args.on_contention),
             timeout=args.timeout,
+            system=turn.system,
+            wait_for_account=args.wait_for_account,
+            may_create=args.new,
         )
         asked = False
         async for item in run:
@@ -122,9 +168,32 @@ async def _drive(  # noqa: PLR0917 - one call, from run
                 stuck = await asyncio.to_thread(_stuck, args)
                 if stuck is not None:
                     output.stuck(stuck, args.session)
-        output.answer(await run.result())
+        unstored.append(run.unstored)
+        answer = await run.result()
+        output.answer(answer)
     if driver.journal_problem is not None:
         output.problem(driver.journal_problem)
+    if args.out is not None:
+        write_out(args.out, masked(answer.text) + "\n")
+    return stop_exit(answer)
+
+
+def _list(args: argparse.Namespace) -> int:
+    import os
+
+    from clawtop.engine.drive.session_choice import session_keys
+    from clawtop.store.place.layout import locate
+
+    layout = locate(args.state_dir, env=dict(os.environ), home=Path.home())
+    keys = session_keys(layout, args.agent)
+    if args.json:
+        import json
+
+        print(json.dumps({"schema": 1, "type": "sessions", "keys": list(keys)}))
+    else:
+        for key in keys:
+            print(safe(key, 400))
+    return 0
 
 
 def _stuck(args: argparse.Namespace) -> str | None:
@@ -142,199 +211,15 @@ def _stuck(args: argparse.Namespace) -> str | None:
     return None
 
 
-def exit_code(error: ClawtopError) -> int:
-    """The exit code for what ended a turn; the table in the help."""
-    from clawtop.engine.providers.errors import ProviderError
-    from clawtop.errors import CoordinationError, SessionContendedError
-
-    if isinstance(error, ProviderError):
-        return 6 if error.timed_out else 5
-    if isinstance(error, SessionContendedError):
-        return 1
-    return 2 if isinstance(error, CoordinationError) else error.exit_code
-
-
-def failure_facts(error: ClawtopError) -> dict[str, Any]:
-    """What a failed turn says beyond its title: each model's failure, and when something is usable again."""
-    from clawtop.engine.drive.chain import AllModelsFailedError
-    from clawtop.engine.providers.errors import ProviderError
-
-    if isinstance(error, ProviderError):
-        return {"provider": error.provider, **error.facts()}
-    if not isinstance(error, AllModelsFailedError):
-        return {}
-    attempts = [
-        {
-            "model": str(one.model),
-            "reason": one.reason,
-            "status": one.status,
-            "code": one.code,
-            "error": masked(one.error),
-        }
-        for one in error.summary.attempts
-    ]
-    return {"attempts": attempts, "soonest_recovery": error.summary.soonest_recovery}
-
-
-def _cancel_on_signals(signalled: Callable[[int], None]) -> None:
-    """SIGTERM and SIGHUP end the turn as Ctrl-C does: everything is given back, marks land or are spooled."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel(number: int) -> None:
-        signalled(number)
-        if task is not None:
-            task.cancel()
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, cancel, number)
-
-
-def _model(text: str | None) -> ModelRef | None:
-    from clawtop.core.model import ModelRef
-
-    if text is None:
-        return None
-    provider, slash, model = text.partition("/")
-    if not (provider and slash and model):
-        raise UsageError(f"--model {safe(text, 80)} is not PROVIDER/MODEL")
-    return ModelRef(provider, model)
-
-
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError("seconds must be more than 0")
+        raise argparse.ArgumentTypeError("it must be more than 0")
     return seconds
 
 
-class Words:
-    """Cuts a stream between words, so that a secret split over two pieces is still recognised and masked."""
-
-    def __init__(self) -> None:
-        self._held = ""
-
-    def add(self, text: str) -> str:
-        """What can be shown now: everything but the last run of characters that secrets are made of."""
-        self._held += text
-        cut = whole_words(self._held)
-        ready, self._held = self._held[:cut], self._held[cut:]
-        return masked(ready)
-
-    def rest(self) -> str:
-        ready, self._held = self._held, ""
-        return masked(ready)
-
-
-class _Output:
-    """Where a turn is shown. `event` gets every event of the engine, `item` what the run itself tells."""
-
-    def __init__(self) -> None:
-        self._words = Words()
-
-    def event(self, event: Event) -> None:
-        raise NotImplementedError
-
-    def item(self, item: RunItem) -> None:
-        raise NotImplementedError
-
-    def answer(self, answer: Answer) -> None:
-        raise NotImplementedError
-
-    def failed(self, error: ClawtopError, code: int) -> None:
-        raise NotImplementedError
-
-    def problem(self, error: ClawtopError) -> None:
-        print(f"clawtop: {error}", file=sys.stderr)
-
-    def stuck(self, why: str, session: str) -> None:
-        """The session that is waited for is stuck."""
-        print(f"clawtop: the session is stuck: {why}; clawtop recover {safe(session)}", file=sys.stderr)
-
-
-class _TextOutput(_Output):
-    """The reply on stdout, what happens on the way on stderr."""
-
-    def event(self, event: Event) -> None:
-        if event.kind.value in TOLD:
-            print(f"clawtop: {event.kind.value}: {event.text}", file=sys.stderr)
-
-    def item(self, item: RunItem) -> None:
-        from clawtop.engine.drive.events import ReplyDiscarded, ReplyText
-
-        if isinstance(item, ReplyText):
-            self._show(self._words.add(item.text))
-        elif isinstance(item, ReplyDiscarded):
-            self._show(self._words.rest())
-            print("\nclawtop: what was shown so far is void; the next attempt begins anew", file=sys.stderr)
-
-    def answer(self, answer: Answer) -> None:
-        self._show(self._words.rest() + "\n")
-        if answer.forked_from is not None:
-            print(f"clawtop: the session was busy; this turn is in {safe(answer.session_file)}", file=sys.stderr)
-
-    def failed(self, error: ClawtopError, code: int) -> None:  # noqa: ARG002 - the shell shows the code
-        from clawtop.clock import SystemClock
-
-        self._show(self._words.rest())
-        print(f"clawtop: {error}", file=sys.stderr)
-        soonest = failure_facts(error).get("soonest_recovery")
-        if soonest is not None:
-            left = max(0, soonest - SystemClock().now_ms()) / 1000
-            print(f"clawtop: the first profile is usable again in {left:.0f} s", file=sys.stderr)
-
-    @staticmethod
-    def _show(text: str) -> None:
-        print("\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n")), end="", flush=True)
-
-
-class _JsonOutput(_Output):
-    """One JSON object a line: ASCII-escaped, ids exact, prose redacted."""
-
-    def event(self, event: Event) -> None:
-        from dataclasses import asdict
-
-        facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
-        self._line("event", facts | {"kind": event.kind.value})
-
-    def item(self, item: RunItem) -> None:
-        from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
-
-        match item:
-            case ReplyText(text):
-                self._text(self._words.add(text))
-            case ReplyDiscarded(chars):
-                self._words.rest()
-                self._line("discarded", {"chars": chars})
-            case Phase(name, at):
-                self._line("phase", {"phase": name, "at": at})
-
-    def answer(self, answer: Answer) -> None:
-        self._text(self._words.rest())
-        facts = {
-            "text": masked(answer.text),
-            "model": str(answer.model),
-            "profile": answer.profile,
-            "session_file": str(answer.session_file),
-            "session_id": answer.session_id,
-            "forked_from": None if answer.forked_from is None else str(answer.forked_from),
-            "stop_reason": answer.stop_reason,
-            "requests": answer.attempts,
-            "duration_ms": answer.duration_ms,
-            "tokens": {"input": answer.usage.input, "output": answer.usage.output, "total": answer.usage.total},
-        }
-        self._line("answer", facts)
-
-    def stuck(self, why: str, session: str) -> None:
-        self._line("stuck", {"why": why, "session": session})
-
-    def failed(self, error: ClawtopError, code: int) -> None:
-        facts = {"error": type(error).__name__, "title": error.title, "hint": error.hint, "unchanged": error.unchanged}
-        self._line("error", facts | failure_facts(error) | {"exit_code": code})
-
-    def _text(self, text: str) -> None:
-        if text:
-            self._line("text", {"text": text})
-
-    @staticmethod
-    def _line(kind: str, facts: Mapping[str, Any]) -> None:
-        print(json.dumps({"schema": SCHEMA, "type": kind, **facts}), flush=True)
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 < count < 10**12:
+        raise argparse.ArgumentTypeError("it must be more than 0")
+    return count

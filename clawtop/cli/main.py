@@ -25,7 +25,7 @@ from clawtop.text import safe
 
 USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
-CHANGING = frozenset({"clear", "rotate", "order", "unlock", "drain", "undo", "drive"})
+CHANGING = frozenset({"clear", "rotate", "order", "unlock", "drain", "undo", "drive", "probe"})
 """Verbs whose work counts, whether or not anybody takes the words about it."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."

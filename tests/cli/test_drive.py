@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.cli.drive import Words
+from clawtop.cli.drive_output import Words
 from clawtop.clock import SystemClock
-from clawtop.demo.provider import Act, Answer, BreakStream, Refuse, ScriptedProvider, Stall, rate_limited
+from clawtop.demo.provider import Act, Answer, BreakStream, Raw, Refuse, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE
 from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
 from clawtop.text import remember_secrets
@@ -215,3 +215,210 @@ def test_the_selftest_prints_both_sides_and_exits_0() -> None:
     assert report["holds"] is True
     assert [thread["thread"] for thread in report["threads"]] == [1, 2, 3, 4, 5]
     assert all("2026." in thread["openclaw"] for thread in report["threads"])
+
+
+# --- sessions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_typo_makes_no_session_and_says_what_was_meant(reef: Reef) -> None:
+    typo = LIGHTHOUSE.key[:-1]
+    before = sorted(reef.world.sessions_dir("main").iterdir())
+    done = reef.drive("--session", typo, "--json")
+    (line,) = [line for line in typed(done) if line["type"] == "error"]
+    assert (done.returncode, line["error"], line["exit_code"]) == (64, "UnknownSessionError", 64)
+    assert LIGHTHOUSE.key in line["near"]
+    assert reef.provider.requests == []
+    assert sorted(reef.world.sessions_dir("main").iterdir()) == before
+    assert reef.drive("--session", "brand-new", "--new").returncode == 0
+
+
+def test_the_session_keys_can_be_listed(reef: Reef) -> None:
+    done = reef.drive("--list", message=None)
+    assert done.returncode == 0
+    assert LIGHTHOUSE.key in done.stdout.splitlines()
+    assert typed(reef.drive("--list", "--json", message=None))[0]["keys"] == done.stdout.splitlines()
+
+
+# --- what came of a turn -------------------------------------------------------------------------------------------
+
+
+def completion(finish: str, content: str = "pong", **delta: object) -> Raw:
+    first = {"choices": [{"index": 0, "delta": {"content": content, **delta}}]}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
+    return Raw("".join(f"data: {json.dumps(event)}\n\n" for event in (first, last)) + "data: [DONE]\n\n")
+
+
+CALL = [{"index": 0, "id": "t1", "function": {"name": "read", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize(
+    ("act", "code", "words", "out"),
+    [
+        (completion("length"), 10, "token limit", "pong\n"),
+        (completion("content_filter"), 11, "filter cut the reply", "pong\n"),
+        (completion("tool_calls", tool_calls=CALL), 12, "dropped: read", "pong\n"),
+        (completion("content_filter", ""), 11, "refused the content", ""),
+        (completion("tool_calls", "", tool_calls=CALL), 12, "only asked for tools (read)", ""),
+    ],
+)
+def test_a_reply_that_is_not_all_that_was_meant_is_named(reef: Reef, act: Act, code: int, words: str, out: str) -> None:
+    reef.misbehave(act)
+    done = reef.drive("--session", LIGHTHOUSE.key, "--model", str(SECONDARY))
+    assert (done.returncode, done.stdout) == (code, out)
+    assert words in done.stderr
+
+
+def test_tokens_and_cost_are_told_and_written(reef: Reef) -> None:
+    path = reef.world.state_dir / "openclaw.json"
+    config = json.loads(path.read_text())
+    provider = config["models"]["providers"][SECONDARY.provider]
+    for model in provider["models"]:
+        model["cost"] = {"input": 1.0, "output": 10.0, "cacheRead": 0.1, "cacheWrite": 0}
+    path.write_text(json.dumps(config))
+    usage = {"prompt_tokens": 2000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 1000}}
+    act = completion("stop")
+    reef.misbehave(
+        Raw(act.body.replace("data: [DONE]", f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]"))
+    )
+    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json", "--model", str(SECONDARY)))
+    answer = next(line for line in lines if line["type"] == "answer")
+    assert answer["tokens"] == {"input": 1000, "output": 100, "cache_read": 1000, "cache_write": 0, "total": 2100}
+    assert answer["cost_usd"] == pytest.approx(0.0021)
+    last = json.loads(reef.world.transcript(LIGHTHOUSE).read_bytes().splitlines()[-1])["message"]
+    assert last["usage"]["cost"]["total"] == pytest.approx(0.0021)
+    assert last["usage"]["cacheRead"] == 1000
+
+
+def test_the_reply_can_go_to_a_file(reef: Reef, tmp_path: Path) -> None:
+    out = tmp_path / "reply.txt"
+    assert reef.drive("--session", LIGHTHOUSE.key, "--out", str(out)).returncode == 0
+    assert out.read_text() == "Snip snap, all claws present.\n"
+
+
+def test_what_is_not_sent_is_said_before_the_turn(reef: Reef) -> None:
+    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
+    notice = next(line for line in lines if line.get("kind") == "notice" and "not_sent" in line.get("data", {}))
+    assert "system prompt" in notice["data"]["not_sent"][0]
+    attempts = [at for at, line in enumerate(lines) if line.get("kind") == "attempt"]
+    assert lines.index(notice) < attempts[0]
+
+
+def test_a_system_prompt_from_a_file_is_sent(reef: Reef, tmp_path: Path) -> None:
+    prompt = tmp_path / "system.txt"
+    prompt.write_text("be a crab")
+    assert reef.drive("--session", LIGHTHOUSE.key, "--system", str(prompt)).returncode == 0
+    assert reef.provider.requests[-1].body["system"] == "be a crab"
+    assert reef.drive("--session", LIGHTHOUSE.key, "--system", str(tmp_path / "none")).returncode == 64
+
+
+# --- batches -------------------------------------------------------------------------------------------------------
+
+
+def results(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [line for line in typed(done) if line["type"] == "result"]
+
+
+def test_a_batch_answers_each_line_and_goes_on_where_it_ended(reef: Reef, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [{"id": f"q{n}", "session": f"batch-{n}", "message": f"question {n}", "new": True} for n in range(4)]
+    rows.append({"id": "typo", "session": "no-such", "message": "hello"})
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = reef.drive("--batch", str(source), "--out", str(out), "--jobs", "3", message=None)
+    found = {row["id"]: row for row in results(done)}
+    assert done.returncode == 64
+    assert {name: row["ok"] for name, row in found.items()} == {
+        "q0": True,
+        "q1": True,
+        "q2": True,
+        "q3": True,
+        "typo": False,
+    }
+    assert {json.loads(line)["id"] for line in out.read_text().splitlines()} == set(found)
+    assert "4 answered, 1 failed" in done.stderr
+    again = reef.drive("--batch", str(source), "--out", str(out), "--resume", "--new", message=None)
+    assert [row["id"] for row in results(again)] == ["typo"]
+    assert again.returncode == 0
+    assert "4 had an answer already" in again.stderr
+
+
+def test_a_batch_stops_at_its_budget(reef: Reef, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("".join(json.dumps({"session": f"b{n}", "message": "hi"}) + "\n" for n in range(5)))
+    done = reef.drive("--batch", str(source), "--new", "--jobs", "1", "--max-tokens-total", "30", message=None)
+    assert done.returncode == 5
+    assert len(results(done)) == len(reef.provider.requests) == 2
+    assert "3 not begun" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("not json\n", "line 1"),
+        ('{"message": "x"}\n', "names no session"),
+        ('{"session": "a", "message": ""}\n', "no message"),
+        ('{"session": "a", "message": "x", "mesage": 1}\n', "unknown member"),
+        ('{"id": "1", "session": "a", "message": "x"}\n\n{"id": 1, "session": "a", "message": "y"}\n', "id of line 1"),
+    ],
+)
+def test_a_bad_batch_sends_nothing(reef: Reef, tmp_path: Path, text: str, words: str) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text(text)
+    done = reef.drive("--batch", str(source), "--new", message=None)
+    assert done.returncode == 64
+    assert words in done.stderr
+    assert reef.provider.requests == []
+
+
+# --- probe ---------------------------------------------------------------------------------------------------------
+
+
+def probe(reef: Reef, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "clawtop", "--state-dir", str(reef.world.state_dir), "probe", *words],
+        cwd=ROOT,
+        env={**os.environ, "HOME": str(reef.world.state_dir.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_probe_tells_usable_limited_and_dead_apart_and_marks_nothing(reef: Reef) -> None:
+    reef.provider.standing = {
+        reef.world.keys["coral:clawdia"]: rate_limited(120),
+        reef.world.keys["coral:larry"]: Refuse(401, "authentication_error", "invalid x-api-key"),
+    }
+    state = reef.world.agent_dir() / "auth-state.json"
+    before = state.read_bytes()
+    done = probe(reef, "--all", "--json")
+    found = {row["profile"]: row for row in json.loads(done.stdout)["accounts"]}
+    assert done.returncode == 1
+    assert {name: row["state"] for name, row in found.items()} == {
+        "coral:clawdia": "limited",
+        "coral:larry": "dead",
+        "kelp:barnaby": "usable",
+    }
+    assert found["coral:clawdia"]["until"] is not None
+    assert found["kelp:barnaby"]["latency_ms"] >= 0
+    assert len(reef.provider.requests) == 3
+    assert state.read_bytes() == before
+    text = probe(reef, "--provider", "coral")
+    assert text.returncode == 5
+    assert "limited (for 1" in text.stdout
+    assert "auth: " in text.stdout
+
+
+def test_a_probe_marks_when_it_is_told_to(reef: Reef) -> None:
+    reef.provider.standing = {reef.world.keys["coral:clawdia"]: rate_limited()}
+    assert probe(reef, "coral:clawdia", "--mark").returncode == 5
+    stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
+    assert stats["cooldownReason"] == "rate_limit"
+
+
+def test_a_probe_of_nobody_says_whom_it_could_ask(reef: Reef) -> None:
+    assert probe(reef).returncode == 64
+    done = probe(reef, "coral:clawdi")
+    assert done.returncode == 64
+    assert "coral:clawdia" in done.stderr
+    assert reef.provider.requests == []

@@ -86,7 +86,7 @@ async def _process(reef: Lab, session: str) -> AsyncIterator[Callable[[], Awaita
         return Stall("headers")
 
     reef.provider.standing = dict.fromkeys(reef.world.keys.values(), stall_once)
-    words = ["--state-dir", str(reef.world.state_dir), "drive", "--session", session, "--message", "hello"]
+    words = ["--state-dir", str(reef.world.state_dir), "drive", "--new", "--session", session, "--message", "hello"]
     quiet = asyncio.subprocess.DEVNULL
     home = {"HOME": str(reef.world.state_dir.parent)}
     process = await asyncio.create_subprocess_exec(

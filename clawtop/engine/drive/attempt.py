@@ -21,7 +21,7 @@ from clawtop.engine.drive.turn import Answer, Turn
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.providers.base import Endpoint, Finished, Progress, Prompt
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
-from clawtop.errors import SessionTakeoverError
+from clawtop.errors import ClawtopError, SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, header
@@ -100,13 +100,17 @@ class Attempt:
             sent_at = self.desk.clock.now_ms()
             text, end = await self._ask(client, endpoint, conversation, holder)
             turn.enter("appending")
-            async with lock.write() as window:
-                await holder.assert_held()
-                if window.accepted:
-                    conversation = await _conversation(turn.session_file)
-                await holder.assert_held()
-                written = self._append(endpoint, text, end, conversation, sent_at)
-                await self._assert_still_held(holder, written)
+            try:
+                async with lock.write() as window:
+                    await holder.assert_held()
+                    if window.accepted:
+                        conversation = await _conversation(turn.session_file)
+                    await holder.assert_held()
+                    written = self._append(endpoint, text, end, conversation, sent_at)
+                    await self._assert_still_held(holder, written)
+            except ClawtopError:
+                turn.unstored = text
+                raise
         return Answer(
             text=text,
             model=self.model,
@@ -115,6 +119,7 @@ class Attempt:
             stop_reason=end.stop_reason,
             tool_calls=end.tool_calls,
             filtered=end.filtered,
+            cost=self._cost(end),
             session_file=turn.session_file,
             session_id=turn.session_id,
             forked_from=turn.forked_from,
@@ -177,6 +182,7 @@ class Attempt:
             cache_read=end.usage.cache_read,
             cache_write=end.usage.cache_write,
             response_id=end.response_id,
+            cost=self._cost(end),
         )
         entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
         append(turn.session_file, entries, after_half_line=conversation.unfinished)
@@ -191,6 +197,16 @@ class Attempt:
                 f"{error.title}; line {written} of {safe(self.turn.session_file)} was written without it",
                 hint="the turn is not acknowledged: compare the transcript before you ask again",
             ) from error
+
+    def _cost(self, end: Finished) -> dict[str, float]:
+        usage = end.usage
+        counts = {
+            "input": usage.input,
+            "output": usage.output,
+            "cacheRead": usage.cache_read,
+            "cacheWrite": usage.cache_write,
+        }
+        return self.desk.provider(self.turn.asked.agent, self.model.provider).cost_of(self.model.model, counts)
 
     def _endpoint(self) -> Endpoint:
         try:

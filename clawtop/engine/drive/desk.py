@@ -128,6 +128,18 @@ class Desk:
         reason: FailureReason | None,
         retry_after_ms: int | None = None,
     ) -> None:
+        """Have a failure, or (reason None) a success, of a turn marked; see `mark_account`."""
+        self.mark_account(profile, model, reason, retry_after_ms, run_id=turn.asked.run_id)
+
+    def mark_account(
+        self,
+        profile: Profile,
+        model: ModelRef,
+        reason: FailureReason | None,
+        retry_after_ms: int | None = None,
+        *,
+        run_id: str | None = None,
+    ) -> None:
         """Have a failure, or (reason None) a success, marked in the store that owns the profile; never waits.
 
         Every clawtop of this directory knows of it at once, and of the provider's own time if it gave one.
@@ -143,7 +155,7 @@ class Desk:
                 at=now,
                 reason=None if reason is None else reason.value,
                 model=model.model,
-                run_id=turn.asked.run_id,
+                run_id=run_id,
             )
         )
         if reason is None:

@@ -35,7 +35,7 @@ from clawtop.engine.drive.handle import Drive
 from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_desk
 from clawtop.engine.drive.runner import ModelRun
-from clawtop.engine.drive.session_choice import SessionChoice, choose_session
+from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
 from clawtop.engine.drive.turn import Answer, Asked, Turn
 from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import registry_choice
@@ -70,6 +70,7 @@ class _Wishes:
     timeout_s: float | None
     system: str | None
     wait_for_account_s: float | None
+    may_create: bool
 
 
 class Driver:
@@ -175,6 +176,7 @@ class Driver:
         timeout: float | None = None,
         system: str | None = None,
         wait_for_account: float | None = None,
+        may_create: bool = True,
     ) -> Drive:
         """Begin a turn; needs a running event loop.
 
@@ -183,13 +185,14 @@ class Driver:
             lane: whose turn it is ("heartbeat", "channel", "cron" ...), for the lanes and for people.
             model: the model to ask first; default: the agent's.
             timeout: seconds for the whole turn, waiting included; default: `agents.defaults.timeoutSeconds`, else 600.
+            may_create: a key that is not listed makes a session; else it is an error.
             wait_for_account: seconds to wait for the first account to return, where all of them cool; beside `timeout`.
             system: a system prompt, in place of the one that OpenClaw sent in the session's last run.
         """
         self.adopt_marks()
         run = Drive(uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
-        wishes = _Wishes(agent, lane, model, on_contention, timeout, system, wait_for_account)
+        wishes = _Wishes(agent, lane, model, on_contention, timeout, system, wait_for_account, may_create)
         work = self._turn(run, session, message, wishes)
         task = asyncio.get_running_loop().create_task(work, name=f"clawtop run {run.run_id}")
         task.add_done_callback(lambda _: self._drives.pop(run.run_id, None))
@@ -202,6 +205,8 @@ class Driver:
         choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
         if not message.strip():
             raise UsageError("the message is empty")
+        if choice.row is None and not wishes.may_create and not choice.file.exists():
+            raise await asyncio.to_thread(unknown_session, self.layout, session, wishes.agent)
         settings, context = await asyncio.to_thread(_kept_about, choice)
         asked = replace(self._asked(run.run_id, choice, message, wishes, settings), settings=settings, context=context)
         if choice.row is None:

@@ -42,6 +42,11 @@ class Drive:
         return tuple((step.name, step.at) for step in self.turn.phases) if self.turn is not None else ()
 
     @property
+    def unstored(self) -> str:
+        """A complete reply that could not be written to the transcript; empty where there is none."""
+        return self.turn.unstored if self.turn is not None else ""
+
+    @property
     def done(self) -> bool:
         return self._task is not None and self._task.done()
 

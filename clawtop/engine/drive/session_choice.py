@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from clawtop.core.model import Session
 from clawtop.core.session.lanes import classify_session_key
+from clawtop.engine.drive.turn import UnknownSessionError
 from clawtop.errors import RefusedError, UsageError
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import read_sessions
@@ -54,6 +56,29 @@ def choose_session(layout: Layout, session: str, agent: str | None = None) -> Se
     if "/" in session or session.endswith(SUFFIX):
         return _by_file(layout, session, agent)
     return _by_key(layout, session, agent)
+
+
+def session_keys(layout: Layout, agent: str | None = None) -> tuple[str, ...]:
+    """The keys that OpenClaw lists, of one agent or all, the latest first. Lists that cannot be read are left out."""
+    agents = layout.agents if agent is None else (_agent(layout, agent),)
+    rows = [row for owner in agents for row in read_sessions(owner, layout).rows]
+    rows.sort(key=lambda row: row.updated_at or 0, reverse=True)
+    return tuple(dict.fromkeys(row.key for row in rows))
+
+
+def unknown_session(layout: Layout, name: str, agent: str | None) -> UnknownSessionError:
+    """The error for a name that no listed session has, with the names that look like it."""
+    keys = session_keys(layout, agent)
+    short = {key.split(":", 2)[-1]: key for key in keys}
+    near = dict.fromkeys(
+        (*get_close_matches(name, keys, 3, 0.6), *(short[key] for key in get_close_matches(name, short, 3, 0.6)))
+    )
+    hint = f"did you mean {', '.join(safe(key, 120) for key in near)}? " if near else ""
+    return UnknownSessionError(
+        f"no session is called {safe(name, 120)}",
+        near=tuple(near),
+        hint=f"{hint}clawtop drive --list shows them all; --new makes one",
+    )
 
 
 def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,19 @@ from clawtop.core.rotation.pins import Pin
 from clawtop.core.session.admission import OnContention
 from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem, Teller
 from clawtop.engine.providers.base import Usage
-from clawtop.errors import ClawtopError
+from clawtop.errors import ClawtopError, UsageError
 from clawtop.store.sessions.settings import RunContext, SessionSettings
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
 """Phases in which the reply is complete already: there is nothing left to rotate away from."""
+
+
+class UnknownSessionError(UsageError):
+    """No session of this name is listed, and none was to be made (exit 64). `near`: names that look like it."""
+
+    def __init__(self, title: str, *, near: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(title, hint=hint)
+        self.near = near
 
 
 class TurnTimeoutError(ClawtopError):
@@ -68,6 +76,7 @@ class Answer:
         stop_reason: stop, length, toolUse, filter or refusal.
         tool_calls: tools that the model asked for beside its words; they were dropped.
         filtered: what the provider's filter found, where it cut the reply.
+        cost: USD for input, output, cacheRead, cacheWrite and total; empty where the config names no prices.
     """
 
     text: str
@@ -82,6 +91,7 @@ class Answer:
     duration_ms: int
     tool_calls: tuple[str, ...] = ()
     filtered: str | None = None
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,6 +105,7 @@ class Turn:
         streamed: characters of the reply that the running attempt has given out.
         endpoint_failures: origin -> failures in a row that were the endpoint's; one answer of it ends the row.
         left_out: what was not sent, by model, as it was told.
+        unstored: a complete reply that could not be written to the transcript.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
@@ -117,6 +128,7 @@ class Turn:
     endpoint_failures: dict[str, int] = field(default_factory=dict)
     reasons: list[FailureReason] = field(default_factory=list)
     overflowed: int = 0
+    unstored: str = ""
     left_out: list[tuple[ModelRef, tuple[str, ...]]] = field(default_factory=list)
 
     def enter(self, phase: str) -> None:

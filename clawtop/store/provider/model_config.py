@@ -103,6 +103,14 @@ class ProviderConfig:
         entry = self.models.get(model)
         return (entry and entry.max_tokens) or self.max_tokens
 
+    def cost_of(self, model: str, tokens: Mapping[str, int]) -> dict[str, float]:
+        """What tokens (input, output, cacheRead, cacheWrite) cost, in USD, with `total`; empty without prices."""
+        prices = self.model(model).cost
+        if not any(prices.values()):
+            return {}
+        cost = {name: count * prices.get(name, 0.0) / 1_000_000 for name, count in tokens.items()}
+        return {**cost, "total": sum(cost.values())}
+
     def secret(self, sources: SecretSources) -> Secret | None:
         """The provider's own key, the config's or the environment's, for runs without an auth profile; None without.
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ NO_COST: Mapping[str, int] = {"input": 0, "output": 0, "cacheRead": 0, "cacheWri
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer as the transcript keeps it. Token counts are OpenClaw's four."""
+    """An answer as the transcript keeps it. Token counts are OpenClaw's four; `cost` in USD, by the same names."""
 
     text: str
     api: str
@@ -39,6 +39,7 @@ class Reply:
     cache_read: int = 0
     cache_write: int = 0
     response_id: str | None = None
+    cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Reply:
             "cacheRead": self.cache_read,
             "cacheWrite": self.cache_write,
         }
-        return {**counts, "totalTokens": sum(counts.values()), "cost": dict(NO_COST)}
+        return {**counts, "totalTokens": sum(counts.values()), "cost": {**NO_COST, **self.cost}}
 
 
 class EntryChain:

@@ -1,0 +1,245 @@
+"""What `clawtop drive` prints: the reply and the way to it as text, or typed events as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from clawtop.errors import ClawtopError
+from clawtop.text import masked, safe, whole_words
+
+if TYPE_CHECKING:
+    from clawtop.core.model import Event
+    from clawtop.engine.drive.events import RunItem
+    from clawtop.engine.drive.turn import Answer
+
+SCHEMA = 1
+TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
+"""Events that a person at a shell sees on stderr while the reply streams."""
+
+LENGTH_EXIT, REFUSED_EXIT, TOOLS_EXIT = 10, 11, 12
+STOP_EXITS: Mapping[str, int] = {"length": LENGTH_EXIT, "filter": REFUSED_EXIT, "refusal": REFUSED_EXIT}
+
+
+def stop_exit(answer: Answer) -> int:
+    """The exit code of a reply that was written: 0, or why it is not all that was meant."""
+    if answer.tool_calls:
+        return TOOLS_EXIT
+    return STOP_EXITS.get(answer.stop_reason, 0)
+
+
+def stop_words(answer: Answer) -> str | None:
+    """Why a reply is not all that was meant, for people; None where it is."""
+    if answer.tool_calls:
+        return f"the model also asked for tools, which were dropped: {', '.join(map(safe, answer.tool_calls[:8]))}"
+    match answer.stop_reason:
+        case "length":
+            return "the reply was cut at its token limit"
+        case "filter":
+            return f"the provider's filter cut the reply ({safe(answer.filtered or 'content filter', 80)})"
+        case "refusal":
+            return "the model refused"
+    return None
+
+
+def failure_facts(error: ClawtopError) -> dict[str, Any]:
+    """What a failed turn says beyond its title: each model's failure, and when something is usable again."""
+    from clawtop.engine.drive.chain import AllModelsFailedError
+    from clawtop.engine.drive.turn import UnknownSessionError
+    from clawtop.engine.providers.errors import ProviderError
+
+    if isinstance(error, ProviderError):
+        return {"provider": error.provider, **error.facts()}
+    if isinstance(error, UnknownSessionError):
+        return {"near": list(error.near)}
+    if not isinstance(error, AllModelsFailedError):
+        return {}
+    attempts = [
+        {
+            "model": str(one.model),
+            "reason": one.reason,
+            "status": one.status,
+            "code": one.code,
+            "error": masked(one.error),
+        }
+        for one in error.summary.attempts
+    ]
+    return {"attempts": attempts, "soonest_recovery": error.summary.soonest_recovery}
+
+
+def answer_facts(answer: Answer) -> dict[str, Any]:
+    """An answer, JSON-ready: ids exact, prose masked."""
+    usage = answer.usage
+    return {
+        "text": masked(answer.text),
+        "model": str(answer.model),
+        "profile": answer.profile,
+        "session_file": str(answer.session_file),
+        "session_id": answer.session_id,
+        "forked_from": None if answer.forked_from is None else str(answer.forked_from),
+        "stop_reason": answer.stop_reason,
+        "dropped_tool_calls": list(answer.tool_calls),
+        "filtered": answer.filtered,
+        "requests": answer.attempts,
+        "duration_ms": answer.duration_ms,
+        "tokens": {
+            "input": usage.input,
+            "output": usage.output,
+            "cache_read": usage.cache_read,
+            "cache_write": usage.cache_write,
+            "total": usage.total,
+        },
+        "cost_usd": answer.cost.get("total"),
+    }
+
+
+class Words:
+    """Cuts a stream between words, so that a secret split over two pieces is still recognised and masked."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def add(self, text: str) -> str:
+        """What can be shown now: everything but the last run of characters that secrets are made of."""
+        self._held += text
+        cut = whole_words(self._held)
+        ready, self._held = self._held[:cut], self._held[cut:]
+        return masked(ready)
+
+    def rest(self) -> str:
+        ready, self._held = self._held, ""
+        return masked(ready)
+
+
+class Output:
+    """Where a turn is shown. `event` gets every event of the engine, `item` what the run itself tells."""
+
+    def __init__(self) -> None:
+        self._words = Words()
+
+    def event(self, event: Event) -> None:
+        raise NotImplementedError
+
+    def item(self, item: RunItem) -> None:
+        raise NotImplementedError
+
+    def answer(self, answer: Answer) -> None:
+        raise NotImplementedError
+
+    def failed(self, error: ClawtopError, code: int, unstored: str) -> None:
+        """The turn failed; `unstored` is a complete reply that could not be written down."""
+        raise NotImplementedError
+
+    def problem(self, error: ClawtopError) -> None:
+        print(f"clawtop: {error}", file=sys.stderr)
+
+    def stuck(self, why: str, session: str) -> None:
+        raise NotImplementedError
+
+
+class TextOutput(Output):
+    """The reply on stdout, what happens on the way on stderr.
+
+    On a terminal the reply streams; elsewhere it is written once it is whole, so that nothing of an attempt that
+    failed stands in it.
+    """
+
+    def __init__(self, *, streams: bool) -> None:
+        super().__init__()
+        self._streams = streams
+        self._pieces: list[str] = []
+        self._back_at: int | None = None
+
+    def event(self, event: Event) -> None:
+        if event.kind.value in TOLD:
+            print(f"clawtop: {event.kind.value}: {event.text}", file=sys.stderr)
+        if "back_at" in event.data:
+            self._back_at = event.data["back_at"]
+
+    def item(self, item: RunItem) -> None:
+        from clawtop.engine.drive.events import ReplyDiscarded, ReplyText
+
+        if isinstance(item, ReplyText):
+            self._add(self._words.add(item.text))
+        elif isinstance(item, ReplyDiscarded):
+            self._add(self._words.rest())
+            self._pieces.clear()
+            print("\nclawtop: what was shown so far is void; the next attempt begins anew", file=sys.stderr)
+
+    def answer(self, answer: Answer) -> None:
+        self._add(self._words.rest())
+        self._show("".join(self._pieces) + "\n")
+        if answer.forked_from is not None:
+            print(f"clawtop: the session was busy; this turn is in {safe(answer.session_file)}", file=sys.stderr)
+        words = stop_words(answer)
+        if words is not None:
+            print(f"clawtop: {words}", file=sys.stderr)
+
+    def failed(self, error: ClawtopError, code: int, unstored: str) -> None:  # noqa: ARG002 - the shell shows the code
+        from clawtop.clock import SystemClock
+
+        self._add(self._words.rest())
+        print(f"clawtop: {error}", file=sys.stderr)
+        if unstored:
+            print("clawtop: the reply could not be stored; it is given back on standard output", file=sys.stderr)
+            self._show(("" if self._streams else masked(unstored)) + "\n")
+        if self._back_at is not None:
+            left = max(0, self._back_at - SystemClock().now_ms()) / 1000
+            print(f"clawtop: the first profile is usable again in {left:.0f} s", file=sys.stderr)
+
+    def stuck(self, why: str, session: str) -> None:
+        print(f"clawtop: the session is stuck ({why}); clawtop recover {safe(session, 120)} frees it", file=sys.stderr)
+
+    def _add(self, text: str) -> None:
+        if self._streams:
+            self._show(text)
+        else:
+            self._pieces.append(text)
+
+    @staticmethod
+    def _show(text: str) -> None:
+        print("\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n")), end="", flush=True)
+
+
+class JsonOutput(Output):
+    """One JSON object a line: ASCII-escaped, ids exact, prose redacted."""
+
+    def event(self, event: Event) -> None:
+        from dataclasses import asdict
+
+        facts = {name: value for name, value in asdict(event).items() if value is not None and value != {}}
+        self._line("event", facts | {"kind": event.kind.value})
+
+    def item(self, item: RunItem) -> None:
+        from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
+
+        match item:
+            case ReplyText(text):
+                self._text(self._words.add(text))
+            case ReplyDiscarded(chars):
+                self._words.rest()
+                self._line("discarded", {"chars": chars})
+            case Phase(name, at):
+                self._line("phase", {"phase": name, "at": at})
+
+    def answer(self, answer: Answer) -> None:
+        self._text(self._words.rest())
+        self._line("answer", answer_facts(answer))
+
+    def failed(self, error: ClawtopError, code: int, unstored: str) -> None:
+        facts = {"error": type(error).__name__, "title": error.title, "hint": error.hint, "unchanged": error.unchanged}
+        kept = {"unstored_text": masked(unstored)} if unstored else {}
+        self._line("error", facts | failure_facts(error) | kept | {"exit_code": code})
+
+    def stuck(self, why: str, session: str) -> None:
+        self._line("stuck", {"session": session, "why": why})
+
+    def _text(self, text: str) -> None:
+        if text:
+            self._line("text", {"text": text})
+
+    @staticmethod
+    def _line(kind: str, facts: Mapping[str, Any]) -> None:
+        print(json.dumps({"schema": SCHEMA, "type": kind, **facts}), flush=True)

@@ -1,0 +1,99 @@
+"""What the verbs that ask providers share: the engine of their options, exit codes, files of the operator."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clawtop.cli.drive_output import Output
+from clawtop.errors import ClawtopError, OperationFailedError, UsageError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.model import ModelRef
+    from clawtop.engine.drive.driver import Driver
+
+
+def open_driver(args: argparse.Namespace, output: Output) -> Driver:
+    """The engine for these options."""
+    from clawtop.core.failover.decision import TimeoutPolicy
+    from clawtop.engine.drive.driver import Driver, EngineSettings
+
+    settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout))
+    return Driver(args.state_dir, settings=settings, listen=output.event)
+
+
+def exit_code(error: ClawtopError) -> int:
+    """The exit code for what ended a turn; the table in the help."""
+    from clawtop.cli.drive_output import REFUSED_EXIT, TOOLS_EXIT
+    from clawtop.core.model import FailureReason
+    from clawtop.engine.providers.errors import ErrorKind, ProviderError
+    from clawtop.errors import CoordinationError, SessionContendedError
+
+    if isinstance(error, ProviderError):
+        if error.kind is ErrorKind.TOOLS:
+            return TOOLS_EXIT
+        if error.reason is FailureReason.MODERATION:
+            return REFUSED_EXIT
+        return 6 if error.timed_out else 5
+    if isinstance(error, SessionContendedError):
+        return 1
+    return 2 if isinstance(error, CoordinationError) else error.exit_code
+
+
+def cancel_on_signals(signalled: Callable[[int], None]) -> None:
+    """SIGTERM and SIGHUP end the turn as Ctrl-C does: everything is given back, marks land or are spooled."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel(number: int) -> None:
+        signalled(number)
+        if task is not None:
+            task.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, cancel, number)
+
+
+def read_system(path: str | None) -> str | None:
+    """The system prompt in a file that the operator named."""
+    if path is None:
+        return None
+    from clawtop.store import door
+
+    try:
+        return door.read(path, 4 * 1024 * 1024, follow=door.Follow.OPERATOR).data.decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"the system prompt {safe(path)} cannot be read: {error.strerror or error}") from None
+
+
+def write_out(path: str, text: str) -> None:
+    """The reply in a file of the operator's choice; a file that is there is replaced when the new one is whole.
+
+    Raises OperationFailedError.
+    """
+    from clawtop.store.atomic import write_sibling
+
+    try:
+        Path(write_sibling(str(Path(path).absolute()), text.encode("utf-8", "replace"), 0o600)).replace(path)
+    except OSError as error:
+        raise OperationFailedError(
+            f"{safe(path)} cannot be written: {error.strerror or error}",
+            hint="the reply is in the session",
+            unchanged="what was in the file before",
+        ) from None
+
+
+def model_named(text: object) -> ModelRef | None:
+    """The model that an option or a batch line names."""
+    from clawtop.core.model import ModelRef
+
+    if text is None:
+        return None
+    provider, slash, model = text.partition("/") if isinstance(text, str) else ("", "", "")
+    if not (provider and slash and model):
+        raise UsageError(f"--model {safe(text, 80)} is not PROVIDER/MODEL")
+    return ModelRef(provider, model)

@@ -1,0 +1,122 @@
+"""`clawtop probe`: ask accounts one small question each, and say which of them are usable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from clawtop import threads
+from clawtop.cli.driving import model_named
+from clawtop.errors import UsageError
+from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.core.model import ModelRef, Profile
+    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.probe import Probed
+
+SCHEMA = 1
+EXIT_CODES = """\
+exit codes:
+  0  every account that was asked is usable
+  1  some are not
+  3  the state cannot be read
+  5  none is
+  64 wrong command line
+
+Each account costs its provider one request of a few tokens. Nothing is written, unless --mark is given: then what is
+learned is marked in OpenClaw's store as a turn would mark it."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the verb."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EXIT_CODES
+    parser.add_argument("profile", nargs="*", metavar="PROFILE", help="accounts to ask, by their profile ids")
+    parser.add_argument("--provider", metavar="P", help="every account of this provider")
+    parser.add_argument("--all", action="store_true", help="every account")
+    parser.add_argument("--model", metavar="P/M", help="the model to ask (default: the first that the agent uses)")
+    parser.add_argument("--mark", action="store_true", help="mark what is learned in OpenClaw's store")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Probe."""
+    if args.at is not None:
+        raise UsageError("an account cannot be asked in the past", hint="leave --at away")
+    if not args.profile and args.provider is None and not args.all:
+        raise UsageError("name accounts, a provider with --provider, or --all")
+    found = threads.run(_probe(args, model_named(args.model)))
+    if args.json:
+        print(json.dumps({"schema": SCHEMA, "type": "probe", "accounts": [_facts(one) for one in found]}))
+    else:
+        _print(found)
+    usable = sum(one.is_usable for one in found)
+    return 0 if usable == len(found) else 1 if usable else 5
+
+
+async def _probe(args: argparse.Namespace, model: ModelRef | None) -> list[Probed]:
+    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.probe import probe
+
+    async with Driver(args.state_dir) as driver:
+        agent = args.agent or _default_agent(driver)
+        profiles = _chosen(args, driver, agent)
+        return await probe(driver.desk, agent, profiles, mark=args.mark, model=model)
+
+
+def _default_agent(driver: Driver) -> str:
+    agents = driver.layout.agents
+    found = next((agent for agent in agents if agent.is_default), agents[0] if agents else None)
+    if found is None:
+        raise UsageError("there is no agent whose accounts could be asked")
+    return found.id
+
+
+def _chosen(args: argparse.Namespace, driver: Driver, agent: str) -> list[Profile]:
+    stored = driver.desk.auth(agent).profiles
+    by_id = {profile.id: profile for profile in stored}
+    unknown = [name for name in args.profile if name not in by_id]
+    if unknown:
+        from difflib import get_close_matches
+
+        near = ", ".join(safe(name, 80) for name in get_close_matches(unknown[0], by_id, 3, 0.5))
+        raise UsageError(
+            f"there is no profile {safe(unknown[0], 80)}", hint=f"did you mean {near}?" if near else "clawtop status"
+        )
+    chosen = [by_id[name] for name in dict.fromkeys(args.profile)]
+    chosen += [profile for profile in stored if args.all or profile.provider == args.provider]
+    if not chosen:
+        raise UsageError(f"no account of {safe(args.provider, 60)} is stored")
+    return list({profile.id: profile for profile in chosen}.values())
+
+
+def _facts(one: Probed) -> dict[str, Any]:
+    return {
+        "profile": one.profile,
+        "provider": one.provider,
+        "model": one.model,
+        "state": one.state,
+        "reason": one.reason,
+        "until": one.until,
+        "latency_ms": one.latency_ms,
+        "why": one.why,
+    }
+
+
+def _print(found: list[Probed]) -> None:
+    from clawtop.clock import SystemClock
+
+    now = SystemClock().now_ms()
+    width = max(len(safe(one.profile, 60)) for one in found)
+    for one in found:
+        words = one.state if one.state != "limited" else f"limited ({_until(one.until, now)})"
+        latency = "" if one.latency_ms is None else f"{one.latency_ms} ms"
+        reason = f"{one.reason}: " if one.reason and not one.is_usable else ""
+        line = f"{safe(one.profile, 60):{width}}  {words:24}  {latency:>8}  {reason}{safe(one.why, 300)}"
+        print(line.rstrip())
+
+
+def _until(until: int | None, now: int) -> str:
+    return "for an unknown time" if until is None else f"for {max(0, until - now) / 1000:.0f} s"

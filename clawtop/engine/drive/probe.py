@@ -1,0 +1,142 @@
+"""One small question to an account, to learn whether it is usable. Nothing is written unless marks are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, engine_mark
+from clawtop.core.model import FailureReason, ModelRef, Profile
+from clawtop.engine.drive.desk import Desk
+from clawtop.engine.providers.base import Finished, Message, Prompt, Timeouts
+from clawtop.engine.providers.errors import ErrorKind, ProviderError
+from clawtop.errors import ClawtopError
+from clawtop.store.provider.secrets import SecretUnavailableError
+
+QUESTION = "Reply with: ok"
+MAX_TOKENS = 16
+LIMITS = Timeouts(connect=10, first_byte=30, idle=30, total=45)
+AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What one account said.
+
+    Attributes:
+        state: usable, limited, dead (its key or its money), unreachable (its endpoint), or unknown.
+        until: ms since the epoch at which the provider says that it is usable again; None: it does not say.
+        latency_ms: from the request to the first words, or to the refusal; None: nothing was sent.
+        why: one line in the provider's words, redacted; empty when usable.
+    """
+
+    profile: str
+    provider: str
+    model: str | None
+    state: str
+    reason: str | None = None
+    until: int | None = None
+    latency_ms: int | None = None
+    why: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        return self.state == "usable"
+
+
+async def probe(
+    desk: Desk, agent: str, profiles: Sequence[Profile], *, mark: bool, model: ModelRef | None
+) -> list[Probed]:
+    """Ask each account, several at once; the answers in the order of `profiles`.
+
+    Args:
+        mark: what is learned is marked in OpenClaw's store, as a turn would mark it.
+        model: whom to ask; None: the first model that the agent uses of the account's provider.
+    """
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def one(profile: Profile) -> Probed:
+        async with slots:
+            return await _one(desk, agent, profile, mark=mark, model=model)
+
+    return list(await asyncio.gather(*(one(profile) for profile in profiles)))
+
+
+async def _one(desk: Desk, agent: str, profile: Profile, *, mark: bool, model: ModelRef | None) -> Probed:
+    asked = model or _model_for(desk, agent, profile.provider)
+    if asked is None:
+        why = "no model of this provider is configured; name one with --model"
+        return Probed(profile.id, profile.provider, None, "unknown", why=why)
+    began = desk.clock.monotonic()
+    sent = False
+    try:
+        endpoint = desk.endpoint(agent, asked, profile)
+        client = await desk.client()
+        endpoint = await desk.ready(endpoint, client)
+        sent, began = True, desk.clock.monotonic()
+        prompt = Prompt(asked.model, (Message("user", QUESTION),), max_tokens=MAX_TOKENS)
+        first: float | None = None
+        async for part in client.stream(endpoint, prompt, LIMITS):
+            if not isinstance(part, Finished) and first is None:
+                first = desk.clock.monotonic()
+        latency = (first or desk.clock.monotonic()) - began
+    except ProviderError as error:
+        took = desk.clock.monotonic() - began
+        return _failed(desk, profile, asked, error, took if sent else None, mark=mark)
+    except (SecretUnavailableError, ClawtopError) as error:
+        expired = isinstance(error, SecretUnavailableError) and error.expired
+        state = "dead" if expired else "unknown"
+        return Probed(profile.id, profile.provider, asked.model, state, why=error.title)
+    if mark:
+        desk.mark_account(profile, asked, None)
+    return Probed(profile.id, profile.provider, asked.model, "usable", latency_ms=round(latency * 1000))
+
+
+def _failed(
+    desk: Desk, profile: Profile, model: ModelRef, error: ProviderError, took: float | None, *, mark: bool
+) -> Probed:
+    reason = error.reason
+    now = desk.clock.now_ms()
+    if mark and (marked := engine_mark(reason, desk.layout.semantics.marking)) is not None:
+        desk.mark_account(profile, model, marked, error.retry_after_ms)
+    until = None if error.retry_after_ms is None else now + error.retry_after_ms
+    return Probed(
+        profile.id,
+        profile.provider,
+        model.model,
+        _state(error),
+        reason.value,
+        until,
+        None if took is None else round(took * 1000),
+        error.message,
+    )
+
+
+def _state(error: ProviderError) -> str:
+    if error.kind in {ErrorKind.EMPTY, ErrorKind.TOOLS}:
+        return "usable"  # the account was served; what it said does not matter here
+    match error.reason:
+        case FailureReason.RATE_LIMIT | FailureReason.OVERLOADED:
+            return "limited"
+        case FailureReason.AUTH | FailureReason.AUTH_PERMANENT | FailureReason.BILLING:
+            return "dead" if error.kind is not ErrorKind.CREDENTIAL else "unknown"
+        case FailureReason.TIMEOUT:
+            return "unreachable"
+        case reason if reason in ENDPOINT_REASONS:
+            return "unreachable"
+    return "unknown"
+
+
+def _model_for(desk: Desk, agent: str, provider: str) -> ModelRef | None:
+    """The first model that the agent uses of a provider, else the first that the configuration describes."""
+    places = [place for place in desk.layout.agents if place.id == agent] + list(desk.layout.agents)
+    for place in places:
+        for model in place.models:
+            if model.provider == provider:
+                return model
+    try:
+        described = desk.provider(agent, provider).models
+    except ClawtopError:
+        return None
+    return next((ModelRef(provider, name) for name in described), None)
