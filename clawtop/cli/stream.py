@@ -53,13 +53,11 @@ async def _stream(args: argparse.Namespace) -> int:
 
 
 def summary(snapshot: Snapshot, fingerprint: Fingerprint) -> HostSummary:
-    """A snapshot in short, with its health."""
+    """A snapshot in short."""
     from clawtop.cli.common import judged_at
     from clawtop.core.fleet.summary import summarise
-    from clawtop.view.report import standing
 
-    level = standing(snapshot)
-    return summarise(snapshot, judged_at(snapshot), int(level), level.name.lower().replace("_", " "), fingerprint)
+    return summarise(snapshot, judged_at(snapshot), fingerprint)
 
 
 def _secrets(reader: SnapshotReader, now: Callable[[], int]) -> Callable[[Profile], str | None]:

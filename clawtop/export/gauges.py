@@ -10,15 +10,13 @@ from clawtop import __version__
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
-from clawtop.core.incident.blocking import blocking_tree
-from clawtop.core.incident.node import NodeKind, Severity
+from clawtop.core.health.judgement import judge
 from clawtop.core.model import GatewayState, LockKind, Profile, Snapshot
 from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.core.session.lanes import LaneClass, classify_lane
 from clawtop.export import metrics
 from clawtop.export.families import Sample
 
-_BLOCKED = (NodeKind.SESSION, NodeKind.GROUP)
 _ACTIVE = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -35,6 +33,16 @@ def providers_of(snapshot: Snapshot) -> frozenset[str]:
     """The providers that the configuration and the auth stores name."""
     stored = (p.provider for agent in snapshot.agents if agent.store for p in agent.store.profiles)
     return frozenset((*stored, *(model.provider for agent in snapshot.agents for model in agent.models)))
+
+
+def _health(snapshot: Snapshot, now: int) -> Iterator[Sample]:
+    health = judge(snapshot, now)
+    yield Sample(metrics.HEALTH, (), int(health.level))
+    worst: dict[str, int] = {}
+    for cause in health.causes:
+        worst[cause.code] = max(int(cause.level), worst.get(cause.code, 0))
+    for code, level in sorted(worst.items()):
+        yield Sample(metrics.HEALTH_CAUSE, (code,), level)
 
 
 def _gateway(snapshot: Snapshot, _now: int) -> Iterator[Sample]:
@@ -85,9 +93,8 @@ def _sessions(snapshot: Snapshot, now: int) -> Iterator[Sample]:
     for labels, count in sorted(counts.items()):
         yield Sample(metrics.SESSIONS, labels, count)
     blocked: dict[str, list[int]] = defaultdict(list)
-    for node in blocking_tree(snapshot, now, snapshot.events):
-        if node.kind in _BLOCKED and node.severity is not Severity.BUSY:
-            blocked[node.agent or ""].append(now if node.since is None else node.since)
+    for (agent_id, _key), blockage in judge(snapshot, now).blocked.items():
+        blocked[agent_id].append(now if blockage.since is None else blockage.since)
     for agent in snapshot.agents:
         since = blocked.get(agent.id, [])
         yield Sample(metrics.BLOCKED, (agent.id,), len(since))
@@ -139,6 +146,7 @@ def _bounded(lane: str) -> str:
 
 
 _PARTS: tuple[Callable[[Snapshot, int], Iterator[Sample]], ...] = (
+    _health,
     _gateway,
     _profiles,
     _agents,

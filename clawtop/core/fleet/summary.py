@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
-from clawtop.core.incident.blocking import blocking_tree
-from clawtop.core.incident.node import NodeKind, Severity
-from clawtop.core.model import Event, EventKind, GatewayState, Profile, Snapshot, VerdictKind
+from clawtop.core.health.judgement import judge
+from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery
 
 MAX_ACCOUNTS = 500
@@ -107,32 +106,27 @@ class HostSummary:
 Fingerprint = Callable[[Profile], str | None]
 
 
-def summarise(
-    snapshot: Snapshot, now: int, level: int, why: str, fingerprint: Fingerprint = lambda _profile: None
-) -> HostSummary:
-    """`snapshot` in short at `now` (ms since the epoch). `level`, `why`: its health, judged elsewhere."""
+def summarise(snapshot: Snapshot, now: int, fingerprint: Fingerprint = lambda _profile: None) -> HostSummary:
+    """`snapshot` in short at `now` (ms since the epoch)."""
+    health = judge(snapshot, now)
     accounts = tuple(_accounts(snapshot, now, fingerprint))
     agents = tuple(AgentOutlook(a.id, _outlook(chain_recovery(snapshot, a, now).at, now)) for a in snapshot.agents)
-    blocked = [
-        now if node.since is None else node.since
-        for node in blocking_tree(snapshot, now, snapshot.events)
-        if node.kind in (NodeKind.SESSION, NodeKind.GROUP) and node.severity is not Severity.BUSY
-    ]
+    since = [blockage.since for blockage in health.blocked.values() if blockage.since is not None]
     told = [event for event in snapshot.events if event.kind in _TOLD]
     recent = [event for event in snapshot.events if event.at > now - RECENT_MS]
     waits = [account.until for account in accounts if account.until is not None and account.until > now]
     return HostSummary(
         at=now,
-        level=level,
-        why=why,
+        level=int(health.level),
+        why=health.causes[0].text if health.causes else "all is well",
         version=snapshot.openclaw_version,
         generation=snapshot.generation,
         gateway=snapshot.gateway.state.value,
         usable=sum(account.state == ProfileState.USABLE for account in accounts),
         known=len(accounts),
         next_at=min(waits, default=None),
-        blocked=len(blocked),
-        oldest_since=min(blocked, default=None),
+        blocked=len(health.blocked),
+        oldest_since=min(since, default=None),
         stale_locks=sum(lock.verdict.kind is VerdictKind.STALE for lock in snapshot.locks),
         takeovers=sum(event.kind is EventKind.TAKEOVER for event in recent),
         agents=agents[:MAX_AGENTS],
@@ -174,6 +168,3 @@ def _outlook(at: int | None, now: int) -> int | None:
 
 def _moment(event: Event) -> Moment:
     return Moment(event.at, event.kind.value, event.text[:400], event.agent, event.profile)
-
-
-GATEWAY_GONE = frozenset({GatewayState.DEAD.value, GatewayState.ABSENT.value})
