@@ -48,7 +48,7 @@ store/  the disk: one module per format, nothing else knows it
                       transcript_write, conversation, fingerprint; settings: what a prompt needs of a session
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; writing; owners
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
-    gateway/          liveness, token, log, log_lines, log_words
+    gateway/          liveness, kernel_lock (2026.8 on), token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
                       mark_spool, spool_writer, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)

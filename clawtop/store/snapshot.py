@@ -30,6 +30,7 @@ from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
+from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
@@ -269,6 +270,8 @@ class SnapshotReader:
         here = NamespaceEvidence(self._obstacles)
         doors = tuple(judge(file, here) for file in gateway_locks(layout))
         gateway = judge_gateway(doors, config.gateway_port, self._probe)
+        if self._at is None and self._uid is not None and not self._obstacles:
+            gateway = heard(gateway, gateway_kernel_lock(layout, self._uid))
         files = self._lock_files.read_all(agents, layout, warnings)
         locks = (*doors, *(judge(file, here) for file in files))
         if self._at is None and self._lives_unseen(gateway, locks, config):

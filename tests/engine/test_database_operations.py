@@ -26,7 +26,9 @@ from clawtop.store.sqlite import writing
 from clawtop.store.sqlite.pool import Databases
 from tests.support.clocks import ManualClock
 from tests.support.databases import (
+    NO_CREDENTIALS,
     OWN_STATE,
+    OWN_STORE,
     SHARED_STATE,
     agent_database,
     other,
@@ -168,6 +170,7 @@ async def test_an_own_entry_hides_the_shared_one_so_both_are_cleared(newest: Wor
     """An agent's own entry of an inherited profile wins as a whole: clearing the shared one alone would do nothing."""
     own = agent_database(newest.sample.state_dir)
     blocked = {"errorCount": 3, "disabledUntil": newest.sample.captured_at + 9_000_000, "disabledReason": "billing"}
+    store(own, OWN_STORE, NO_CREDENTIALS, newest.sample.captured_at)
     store(own, OWN_STATE, {"version": 1, "usageStats": {"fakeai:one": blocked}}, newest.sample.captured_at)
     plan = clear_profile(newest.read(), "fakeai:one")
     assert [(step.owner, step.file) for step in plan.steps] == [("main", str(own)), (SHARED, str(newest.database))]
@@ -183,6 +186,7 @@ async def test_an_own_entry_hides_the_shared_one_so_both_are_cleared(newest: Wor
 async def test_a_half_that_fails_says_which_and_the_other_half_can_be_undone(newest: World) -> None:
     own = agent_database(newest.sample.state_dir)
     blocked = {"errorCount": 3, "disabledUntil": newest.sample.captured_at + 9_000_000, "disabledReason": "billing"}
+    store(own, OWN_STORE, NO_CREDENTIALS, newest.sample.captured_at)
     store(own, OWN_STATE, {"version": 1, "usageStats": {"fakeai:one": blocked}}, newest.sample.captured_at)
     plan = clear_profile(newest.read(), "fakeai:one")
     state = newest.state()
@@ -213,6 +217,7 @@ async def test_an_order_is_kept_with_the_agent(version: str, tmp_path: Path) -> 
         "version": 1,
         "order": {"fakeai": ["fakeai:two", "fakeai:three", "fakeai:one"]},
     }
+    assert stored(own, OWN_STORE) == NO_CREDENTIALS, "OpenClaw reads an agent's order only beside a credentials row"
     assert others(world.database, SHARED_STATE) == rest
     seen = next(agent.store for agent in world.read().agents if agent.id == "main")
     assert seen is not None
@@ -226,6 +231,21 @@ async def test_c_keeps_orders_where_its_profiles_are(tmp_path: Path) -> None:
     await world.execute(rotate(world.read(), "fakeai"))
     assert world.state()["order"] == {"fakeai": ["fakeai:two", "fakeai:three", "fakeai:one"]}
     assert world.state()["lastGood"] == {"fakeai": "fakeai:one"}
+
+
+async def test_a_state_that_openclaw_does_not_read_counts_for_nothing(newest: World) -> None:
+    """Without a credentials row of its own, an agent's own state row is not looked at (2026.8.2, 2026.9.6)."""
+    own = agent_database(newest.sample.state_dir)
+    blocked = {"errorCount": 3, "disabledUntil": newest.sample.captured_at + 9_000_000, "disabledReason": "billing"}
+    store(own, OWN_STATE, {"version": 1, "usageStats": {"fakeai:two": blocked}}, newest.sample.captured_at)
+    snapshot = newest.read()
+    assert "unread-state" in {problem.code for problem in snapshot.warnings}
+    seen = next(agent.store for agent in snapshot.agents if agent.id == "main")
+    assert seen is not None
+    assert next(profile for profile in seen.profiles if profile.id == "fakeai:two").stats.disabled_until is None
+    assert clear_profile(snapshot, "fakeai:two").is_empty or [
+        step.owner for step in clear_profile(snapshot, "fakeai:two").steps
+    ] == [SHARED]
 
 
 # --- refused ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,9 @@ Cell = tuple[str, str, str, str, str]
 SHARED_STATE: Cell = ("config_machine_state", "state_key", "authProfiles.state", "value_json", "updated_at_ms")
 OWN_STATE: Cell = ("auth_profile_state", "state_key", "primary", "state_json", "updated_at")
 
+OWN_STORE: Cell = ("auth_profile_store", "store_key", "primary", "store_json", "updated_at")
+NO_CREDENTIALS = {"version": 1, "profiles": {}}
+
 _OTHER_PROCESS = """
 import json, sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
@@ -42,6 +45,10 @@ class Other:
         self._process = subprocess.Popen(
             [sys.executable, "-c", _OTHER_PROCESS, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[list[Any]]:
         """The rows of one statement; text of a blob is its Python representation."""

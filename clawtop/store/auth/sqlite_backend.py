@@ -37,8 +37,8 @@ from clawtop.text import safe
 class SqlitePlace(RowStore):
     """The documents of one owner (`clawtop.store.auth.port.AuthPlace`)."""
 
-    owner: str
-    state_dir: Path
+    owner: str = ""
+    state_dir: Path = Path()
     takes_orders: bool = True
     proven: bool = True
     publishes: bool = field(default=True)
@@ -60,6 +60,10 @@ class SqlitePlace(RowStore):
                     self._document(self.cells.credentials, warnings),
                     self._document(self.cells.state, warnings),
                 )
+                if self.needs_credentials and documents[1] and self.content(self.cells.credentials) is None:
+                    text = "OpenClaw does not read it: no credentials row stands beside it"
+                    warnings.append(Problem("unread-state", f"{self.file}:{self.cells.state.table}", text))
+                    documents = ({}, {})
                 if schema:
                     warnings.append(Problem("schema-not-known", self.file, f"{schema}: read, never written"))
                     why_not = schema
@@ -125,15 +129,22 @@ class SqliteAuth:
 
     def _own(self, owner: str, directory: Path) -> SqlitePlace:
         database = self._databases.of(directory / AGENT_DATABASE, Role.AGENT)
-        return SqlitePlace(database, OWN_CELLS, owner, self._layout.state_dir, proven=self._layout.writable_generation)
+        return SqlitePlace(
+            database,
+            OWN_CELLS,
+            needs_credentials=self._shared,
+            owner=owner,
+            state_dir=self._layout.state_dir,
+            proven=self._layout.writable_generation,
+        )
 
     def _shared_place(self) -> SqlitePlace:
         database = self._databases.of(self._layout.state_dir / STATE_DATABASE, Role.GLOBAL)
         return SqlitePlace(
             database,
             SHARED_CELLS,
-            SHARED,
-            self._layout.state_dir,
+            owner=SHARED,
+            state_dir=self._layout.state_dir,
             takes_orders=False,
             proven=self._layout.writable_generation,
         )

@@ -53,12 +53,18 @@ SHARED_CELLS = Cells(
 )
 
 
+NO_CREDENTIALS = b'{"version":1,"profiles":{}}'
+"""What OpenClaw itself writes for an agent that has an order or statistics of its own, and no profile."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowStore:
     """Two documents in one database. Reading raises UnreadableError where nothing else is said."""
 
     database: Database
     cells: Cells
+    needs_credentials: bool = False
+    """The state counts only beside a credentials row, an empty one too: an agent's own, from 2026.8 on."""
 
     @property
     def file(self) -> str:
@@ -93,6 +99,8 @@ class RowStore:
 
     def state_of(self, credentials: bytes | None, state: bytes | None) -> AuthState:
         """The values that two documents hold. Statistics may be of profiles that stand elsewhere."""
+        if self.needs_credentials and credentials is None:
+            state = None
         found = self.documents(credentials, state).in_force()
         return replace(found, profiles=found.profiles | found.stats.keys())
 

@@ -15,7 +15,7 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.json_edit import dump_compact
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Change, Landing, OnWritten, Updated, lost_or_landed
-from clawtop.store.auth.sqlite_rows import Cell, RowStore
+from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, Cell, RowStore
 from clawtop.store.auth.state import is_empty
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.writing import BusyError, ReplacedError, transaction
@@ -104,7 +104,10 @@ class SqliteUpdate:
                 if _found(*rows) != found:
                     return self._again()
                 now = max(self._clock.now_ms(), found.written_at)
-                _store(connection, cells.state, None if is_empty(document) else dump_compact(document), now)
+                content = None if is_empty(document) else dump_compact(document)
+                _store(connection, cells.state, content, now)
+                if content is not None and self._place.needs_credentials and found.credentials is None:
+                    _store(connection, cells.credentials, NO_CREDENTIALS, now)
             except sqlite3.Error as error:
                 raise OperationFailedError(
                     f"{safe(self._place.file)}: {shown(str(error), 160)}", unchanged="nothing was written"

@@ -1,0 +1,86 @@
+"""Who holds a gateway's kernel lock (2026.8 on): the one witness that no crash, clock or reused pid can fool.
+
+A gateway keeps an exclusive SQLite transaction on an empty `*.lock.sqlite` for as long as it lives, which is a record
+lock of the kernel: free at the moment of its death. `F_GETLK` on a descriptor opened for reading tells who has it and
+takes nothing. The file is never opened by SQLite here, so closing it drops no lock of ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clawtop.core.model import Gateway, GatewayState
+from clawtop.store import door
+from clawtop.store.place.databases import STATE_DATABASE
+from clawtop.store.place.layout import Layout
+
+STATE_LOCK = "gateway.state.lock.sqlite"
+LIFECYCLE_ROOT = Path("/tmp")  # noqa: S108 - OpenClaw's own place, whatever TMPDIR says
+_LINUX, _DARWIN = "@hhqqixxxx", "@qqihh"
+
+
+@dataclass(frozen=True, slots=True)
+class KernelLock:
+    """A lock file: whether somebody has it, and who. `pid` is None where it is in another pid namespace."""
+
+    path: str
+    held: bool
+    pid: int | None = None
+
+
+def kernel_lock(path: Path, owner: int | None = None) -> KernelLock | None:
+    """The lock on the file at `path`; None where there is none, or it cannot be looked at."""
+    try:
+        descriptor = door.open_file(path, owner=owner)
+    except (OSError, ValueError):
+        return None
+    with door.closing(descriptor):
+        try:
+            held, pid = _asked(descriptor)
+        except OSError:
+            return None
+    return KernelLock(str(path), held, pid if pid > 0 else None)
+
+
+def _asked(descriptor: int) -> tuple[bool, int]:
+    if sys.platform == "darwin":
+        question = struct.pack(_DARWIN, 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        _, _, pid, kind, _ = struct.unpack(_DARWIN, fcntl.fcntl(descriptor, fcntl.F_GETLK, question))
+    else:
+        question = struct.pack(_LINUX, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack(_LINUX, fcntl.fcntl(descriptor, fcntl.F_GETLK, question))
+    return kind != fcntl.F_UNLCK, pid
+
+
+def gateway_kernel_lock(layout: Layout, uid: int) -> KernelLock | None:
+    """The lock of this directory's gateway: a held one first. None in a copy, and where no gateway ever took one."""
+    if layout.is_copy:
+        return None
+    found = [lock for path in _places(layout, uid) if (lock := kernel_lock(path, owner=uid)) is not None]
+    return next((lock for lock in found if lock.held), found[0] if found else None)
+
+
+def _places(layout: Layout, uid: int) -> Iterator[Path]:
+    yield layout.state_dir / "tmp" / f"openclaw-{uid}" / STATE_LOCK
+    database = os.fsencode(os.path.realpath(layout.state_dir / STATE_DATABASE))
+    name = f"gateway-lifecycle.{hashlib.sha256(database).hexdigest()[:8]}.lock.sqlite"
+    yield LIFECYCLE_ROOT / f"openclaw-state-locks-{uid}" / name
+
+
+def heard(gateway: Gateway, lock: KernelLock | None) -> Gateway:
+    """The gateway with what the kernel says: held is alive; free is gone, where nobody else could tell."""
+    if lock is None:
+        return gateway
+    if lock.held and gateway.state is not GatewayState.LIVE:
+        return replace(gateway, state=GatewayState.LIVE, pid=lock.pid, how="the kernel says that its lock is held")
+    if not lock.held and gateway.state is GatewayState.UNKNOWN:
+        state = GatewayState.DEAD if gateway.pid is not None else GatewayState.ABSENT
+        return replace(gateway, state=state, how="the kernel says that its lock is free")
+    return gateway
