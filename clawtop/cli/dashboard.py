@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
         theme=args.theme,
         agent=args.agent,
         columns=args.settings["columns"],
+        labels=args.settings["labels"],
+        save_label=_save_label,
         incident=IncidentPorts(
             save=save,
             tape=tape,
@@ -87,6 +89,14 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         tape.close()
+
+
+def _save_label(key: str, label: str) -> None:
+    from pathlib import Path
+
+    from clawtop.store.own.settings import save_label, settings_path
+
+    save_label(settings_path(os.environ, Path.home()), key, label)
 
 
 def _minutes(text: str) -> float:

@@ -258,6 +258,7 @@ class AgentInfo:
     models: tuple[ModelRef, ...] = ()
     heartbeat_isolated: bool | None = None
     store: AuthStore | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,6 +535,7 @@ class Session:
         witnesses: all that tell of its runs; `active` is the judgement over them (`core.session.activity`).
         exchanges: its recent messages and what followed them, oldest first.
         turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
+        name: what OpenClaw calls it: its label, else the chat's or channel's own name.
         waiters: turns that wait behind it, as far as the disk shows them.
     """
 
@@ -561,6 +563,7 @@ class Session:
     witnesses: tuple[Witness, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
     turns: tuple[Turn, ...] = ()
+    name: str | None = None
     waiters: tuple[Waiter, ...] = ()
 
 

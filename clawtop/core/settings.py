@@ -60,6 +60,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
     Setting("verify_seconds", 10.0, "how long an operation watches what a live gateway makes of it", "limits"),
     Setting("hosts", [], "hosts that clawtop fleet watches, as ssh knows them", "fleet"),
+    Setting("labels", {}, "session key = what you call it"),
     Setting("columns", {}, "table = [columns in their order]: profiles, sessions, locks, warnings"),
 )
 
@@ -136,6 +137,15 @@ def with_value(text: str, path: str, value: Any) -> str:
     Raises KeyError where the setting stands in a form that only its writer should change (over several lines, say).
     """
     section, _, name = path.rpartition(".")
+    return _with_line(text, section, name, value)
+
+
+def with_label(text: str, key: str, label: str) -> str:
+    """The same with one session's label."""
+    return _with_line(text, "labels", _key(key), label)
+
+
+def _with_line(text: str, section: str, name: str, value: Any) -> str:
     line = f"{name} = {_literal(value)}"
     lines = text.splitlines()
     here, last = "", -1 if section else 0
@@ -147,9 +157,9 @@ def with_value(text: str, path: str, value: Any) -> str:
             continue
         if here == section:
             last = number + 1 if told and not told.startswith("#") else last
-            if told.partition("=")[0].strip() == name:
+            if told.startswith(name) and told[len(name) :].lstrip().startswith("="):
                 if told.endswith(("[", "{", '"""', "'''")):
-                    raise KeyError(path)
+                    raise KeyError(name)
                 return "\n".join([*lines[:number], line, *lines[number + 1 :], ""])
     if section and last < 0:
         return "\n".join([*lines, *([""] if lines and lines[-1].strip() else []), f"[{section}]", line, ""])
@@ -195,6 +205,7 @@ _KINDS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
     type(None): (_is_text, "a text"),
 }
 _OF_TABLES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "labels": (lambda value: all(map(_is_text, value.values())), "a table of texts"),
     "columns": (lambda value: all(map(_is_strings, value.values())), "a table of lists of column names"),
 }
 

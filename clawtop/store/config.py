@@ -49,6 +49,7 @@ class AgentConfig:
     is_default: bool
     models: tuple[ModelRef, ...]
     heartbeat_isolated: bool | None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +325,7 @@ def _agent(name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any], is_
         is_default=is_default,
         models=_models(entry.get("model"), defaults.get("model")),
         heartbeat_isolated=isolated,
+        name=text(entry.get("name")) or text(mapping(entry.get("identity")).get("name")),
     )
 
 

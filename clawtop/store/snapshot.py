@@ -255,6 +255,7 @@ class SnapshotReader:
             is_default=agent.is_default,
             models=agent.models,
             heartbeat_isolated=agent.heartbeat_isolated,
+            name=agent.name,
             store=store,
         )
 

@@ -22,6 +22,7 @@ from clawtop.core.model import NO_COUNTS, Credential, Problem, Suspension, Usage
 _SESSION_TEXTS = (
     *("sessionId", "sessionFile", "status", "modelProvider", "model", "providerOverride", "modelOverride"),
     *("authProfileOverride", "authProfileOverrideSource"),
+    *("label", "displayName", "subject", "groupChannel"),
 )
 _SESSION_NUMBERS = (
     *("updatedAt", "startedAt", "endedAt", "totalTokens", "compactionCount", "authProfileOverrideCompactionCount"),
@@ -194,6 +195,12 @@ def session_entry(key: str, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any]
                 code, words = _TOLD_IF_WRONG[name]
                 problems.append(Problem(code, key, f"{name} {words}"))
     return values, tuple(problems)
+
+
+def session_name(values: Mapping[str, Any]) -> str | None:
+    """What OpenClaw itself calls a session: the operator's label, else the chat's or channel's own name."""
+    names = (values.get(name) for name in ("label", "displayName", "subject", "groupChannel"))
+    return next((name.strip() for name in names if isinstance(name, str) and name.strip()), None)
 
 
 def suspension(raw: Any) -> Suspension | None:

@@ -83,6 +83,7 @@ class ClawtopApp(SurvivingApp, App[None]):
             work.show_receipt = self._show_receipt
         self.vigil = Vigil(options.incident)
         self.paused = self._unseen = False
+        self.labels: dict[str, str] = dict(options.labels)
         self.facts: Facts | None = None
         self._preparation = Preparation(judge=self._judge, prepare=self._prepare, adopt=self._adopt)
         self.on_first_paint: Callable[[], None] = lambda: None
@@ -135,7 +136,7 @@ class ClawtopApp(SurvivingApp, App[None]):
 
     def _judge(self, snapshot: Snapshot, memory: Memory) -> Facts:
         now = snapshot.judged_at if snapshot.judged_at is not None else self.clock.now_ms()
-        return Facts(snapshot, now, self.options.agent, memory=memory)
+        return Facts(snapshot, now, self.options.agent, memory=memory, labels=dict(self.labels))
 
     def _prepare(self, facts: Facts) -> None:
         self.view.prepare(Env(facts, facts.now, self.options.zone))
@@ -222,6 +223,12 @@ class ClawtopApp(SurvivingApp, App[None]):
             view=self.view.view_id,
             marked=frozenset(target.kind for target in self.view.marked),
         )
+
+    def set_label(self, key: str, label: str) -> None:
+        """Call a session something from now on."""
+        self.labels[key] = label
+        if self.snapshot is not None:
+            self._preparation.offer(self.snapshot)
 
     def set_paused(self, paused: bool) -> None:
         """Freeze the screen, or show what came in meanwhile."""

@@ -167,6 +167,8 @@ class Options:
 
     Attributes:
         zone: of the clock times; None is this machine's.
+        labels: session key -> what the operator calls it. save_label: keeps one; it runs in a thread and raises
+            ClawtopError.
         ascii_glyphs: the terminal's encoding has no glyphs.
         incident: what the incident views are plugged into.
         columns: table -> the columns to show, in their order.
@@ -178,5 +180,7 @@ class Options:
     agent: str | None = None
     zone: tzinfo | None = None
     ascii_glyphs: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    save_label: Callable[[str, str], None] | None = None
     incident: IncidentPorts = field(default_factory=IncidentPorts)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -58,6 +58,7 @@ class Shell(Protocol):
         execute: carries plans out; None where nothing can be changed.
         work: what this dashboard drives and drains; None where it does neither.
         paused: the screen stands still.
+        labels: session key -> what the operator calls it.
     """
 
     clock: Clock
@@ -73,6 +74,7 @@ class Shell(Protocol):
     execute: Executor | None
     work: Work | None
     paused: bool
+    labels: dict[str, str]
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -108,6 +110,9 @@ class Shell(Protocol):
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9)."""
+
+    def set_label(self, key: str, label: str) -> None:
+        """Call a session something from now on."""
 
     def set_paused(self, paused: bool) -> None:
         """Freeze the screen, or show what came in meanwhile."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Lock, LockKind, Session, WindowKind
+from clawtop.core.model import EventKind, Lock, LockKind, Session, WindowKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
 from clawtop.view.humanize import ago, bar, countdown, counted, duration, span, time_near
-from clawtop.view.incident_detail import INCIDENT_MAKERS
+from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
+from clawtop.view.session_columns import last_answered, last_asked
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words
 
 
@@ -182,15 +183,18 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     stored = f" (stored: {safe(session.status)})" if session.status and session.status != word else ""
     facts: list[Fact] = [
         ("", piece(safe(session.key), Tone.STRONG)),
+        ("label", piece(safe(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
+        ("name", piece(safe(session.name)) if session.name else EMPTY),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
         ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *problem_facts(session.problems),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("lane", piece(safe(session.lane_class))),
-        ("agent", piece(safe(session.agent))),
+        ("agent", _agent(session, env)),
         ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),
         ("profile", _pin(session, env)),
         *_suspension(session, env),
+        *_exchanges(session, env),
         *section("Times"),
         ("started", time_line(session.started_at, env)),
         ("updated", time_line(session.updated_at, env)),
@@ -205,10 +209,41 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     elif session.active:
         facts += section("Its write lock")
         facts.append(("", piece(_no_lock(env), Tone.DIM)))
+    facts += happened_to(session.key, env)
     facts += section("Transcript")
     facts.append(("", piece(safe(session.file or "none"), Tone.DIM)))
     facts.append(("session id", piece(safe(session.session_id or "none"), Tone.DIM)))
     return known(facts)
+
+
+def _agent(session: Session, env: Env) -> Line:
+    name = next((agent.name for agent in env.facts.snapshot.agents if agent.id == session.agent), None)
+    return piece(f"{safe(name)} ({safe(session.agent)})" if name else safe(session.agent))
+
+
+def _exchanges(session: Session, env: Env) -> list[Fact]:
+    """When somebody last asked, when it was last answered, and what last went wrong."""
+    failed = next((each for each in reversed(session.exchanges) if each.error), None)
+    told = next(
+        (
+            event
+            for event in reversed(env.facts.snapshot.events)
+            if event.kind is EventKind.FAILURE and event.session_key == session.key
+        ),
+        None,
+    )
+    error: Line = EMPTY
+    if told is not None and (failed is None or (failed.ended_at or failed.asked_at) <= told.at):
+        error = ((shown(told.text), Tone.BAD), (f"  {ago(told.at, env.now)}", Tone.DIM))
+    elif failed is not None:
+        when = failed.ended_at or failed.asked_at
+        error = ((shown(failed.error), Tone.BAD), (f"  {ago(when, env.now)}", Tone.DIM))
+    asked, answered = last_asked(session), last_answered(session)
+    return [
+        ("asked", time_line(asked, env) if asked is not None else EMPTY),
+        ("answered", time_line(answered, env) if answered is not None or asked is not None else EMPTY),
+        ("last error", error),
+    ]
 
 
 def _no_lock(env: Env) -> str:

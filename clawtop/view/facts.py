@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from clawtop.core.cooldown.stats import FailureCost, Schedules, bypasses_cooldown, next_failure_cost
@@ -38,6 +39,9 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
+
+
 class Memory:
     """What one screen keeps from snapshot to snapshot, so that only what changed is made anew.
 
@@ -60,7 +64,17 @@ class Facts:
         memory: what earlier snapshots have left that may still hold.
     """
 
-    def __init__(self, snapshot: Snapshot, now: int, agent: str | None = None, *, memory: Memory | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        now: int,
+        agent: str | None = None,
+        *,
+        memory: Memory | None = None,
+        labels: Mapping[str, str] = NO_LABELS,
+    ) -> None:
+        """`labels`: session key -> what the operator calls it."""
+        self.labels = labels
         self.memory = memory or Memory()
         self._made: dict[Callable[..., Any], Any] = {}
         self._explained: dict[tuple[str, str], ProfileExplanation | None] = {}
@@ -220,6 +234,12 @@ class Facts:
         """The session with this key."""
         return next((s for s in self.snapshot.sessions if s.key == key and (agent is None or s.agent == agent)), None)
 
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Session key -> what people call it; of those that have more than a key."""
+        named = {s.key: called(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
+        return {**named, **{key: label for key, label in self.labels.items() if label}}
+
     def lock(self, path: str) -> Lock | None:
         """The lock with this path."""
         return next((lock for lock in self.snapshot.locks if lock.file.path == path), None)
@@ -289,6 +309,12 @@ def lock_age(lock: Lock, now: int) -> int:
 def short_key(session: Session) -> str:
     """The session key without the agent, which has its own column."""
     return session.key.removeprefix(f"agent:{session.agent}:")
+
+
+def called(session: Session, labels: Mapping[str, str]) -> str:
+    """What people call a session: the operator's label, else OpenClaw's own name for it, else its key."""
+    label = labels.get(session.key) or session.name
+    return label or short_key(session)
 
 
 def without_agent(key: str) -> str:

@@ -65,6 +65,12 @@ def _events(title: str, events: list[Event], env: Env) -> list[Fact]:
     return [*section(title), *lines]
 
 
+def happened_to(session_key: str, env: Env) -> list[Fact]:
+    """The last things that happened to a session."""
+    events = [event for event in env.facts.snapshot.events if event.session_key == session_key]
+    return _events(f"Its last events: {len(events)}", events, env)
+
+
 def _lane(target: Target, env: Env) -> list[Fact] | None:
     snapshot = env.facts.snapshot
     lanes = [lane for lane in snapshot.lanes if lane.lane == target.id]

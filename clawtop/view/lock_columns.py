@@ -5,7 +5,7 @@ from __future__ import annotations
 from clawtop.core.model import Lock, LockKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import base_name, lock_age, short_key
+from clawtop.view.facts import base_name, called, lock_age
 from clawtop.view.humanize import bar, duration, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import VERDICTS, openclaw_words, proof_words, said
@@ -24,7 +24,7 @@ def lock_name(lock: Lock, env: Env) -> str:
     """What the lock stands on, as people call it."""
     session = env.facts.session_of(lock)
     if session is not None:
-        return safe(short_key(session))
+        return safe(called(session, env.facts.labels))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
         return safe(f"{lock.file.agent}: {KIND_WORDS[lock.file.kind]} store")
     return safe(base_name(lock.file.path))

@@ -193,6 +193,7 @@ def _session(session: Session) -> dict[str, Any]:
     return {
         "agent": session.agent,
         "key": session.key,
+        "name": session.name,
         "session_id": session.session_id,
         "file": session.file,
         "status": session.status,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clawtop.core.model import Session
+from clawtop.core.model import Outcome, Session
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import short_key
+from clawtop.view.facts import called
 from clawtop.view.humanize import age
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import said, session_words
@@ -15,11 +15,35 @@ from clawtop.view.words import said, session_words
 
 def _key(session: Session, env: Env) -> Line:
     quiet = not session.active and (session.agent, session.key) not in env.facts.blocked
-    return piece(safe(short_key(session)), Tone.DIM if quiet else Tone.PLAIN)
+    return piece(safe(called(session, env.facts.labels)), Tone.DIM if quiet else Tone.PLAIN)
 
 
 def _agent(session: Session, _env: Env) -> Line:
     return piece(safe(session.agent), Tone.DIM)
+
+
+def last_asked(session: Session) -> int | None:
+    """When the last message of a person came (ms since the epoch)."""
+    return max((each.asked_at for each in session.exchanges if each.by == "user"), default=None)
+
+
+def last_answered(session: Session) -> int | None:
+    """When the last answer was given (ms since the epoch)."""
+    answered = (each.ended_at for each in session.exchanges if each.outcome is Outcome.ANSWERED)
+    return max((at for at in answered if at is not None), default=None)
+
+
+def _asked(session: Session, env: Env) -> Line:
+    at = last_asked(session)
+    return piece(age(at, env.now), Tone.DIM) if at is not None else EMPTY
+
+
+def _answered(session: Session, env: Env) -> Line:
+    at, asked = last_answered(session), last_asked(session)
+    late = asked is not None and (at is None or at < asked)
+    if at is None:
+        return piece("never", Tone.WARN) if late else EMPTY
+    return piece(age(at, env.now), Tone.WARN if late else Tone.DIM)
 
 
 def _lane(session: Session, _env: Env) -> Line:
@@ -119,12 +143,15 @@ SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("holder", "HELD BY", 12, _holder, grow=4, rank=3, live=False),
     Column("waiters", "WAIT", 4, _waiters, right=True, rank=6, live=False),
     Column("trouble", "TROUBLE", 16, _trouble, _by_trouble, grow=8, live=False),
+    Column("asked", "ASKED", 6, _asked, lambda s, _e: -(last_asked(s) or 0), right=True, rank=5),
+    Column("answered", "ANSWERED", 8, _answered, lambda s, _e: -(last_answered(s) or 0), right=True, rank=5),
     Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7, live=False, middle=True),
     Column("model", "MODEL", 12, _model, lambda s, _e: s.model, grow=8, rank=8, live=False, middle=True),
     Column("source", "KNOWN FROM", 10, _source, rank=10, live=False),
     Column("traffic", "LK/MIN", 6, _traffic, right=True, rank=9, live=False),
 )
-"""LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""
+"""ASKED, ANSWERED: the age of a person's last message and of the last answer.
+LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""
 
 
 def session_ids(session: Session) -> str:

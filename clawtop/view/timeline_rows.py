@@ -54,8 +54,8 @@ def _text(event: Event, _env: Env) -> Line:
     return ((shown(event.text), Tone.PLAIN), *took)
 
 
-def _about(event: Event, _env: Env) -> Line:
-    key = without_agent(event.session_key) if event.session_key else None
+def _about(event: Event, env: Env) -> Line:
+    key = env.facts.names.get(event.session_key) or without_agent(event.session_key) if event.session_key else None
     file = base_name(event.session_file) if event.session_file else None
     return piece(safe(event.profile or key or event.lane or file or event.agent or ""), Tone.DIM)
 

@@ -248,3 +248,14 @@ def test_profiles_of_ten_thousand_characters_stay_on_their_line() -> None:
     table = profile_table(env_of(replace(worlds.CALM, agents=(agent("main", (item,)),))))
     line = text_of(render_row(table.rows[1], table, placed(table.columns, 78), table.env))
     assert len(line) == 78
+
+
+def test_a_session_is_called_by_its_label_else_its_own_name_else_its_key() -> None:
+    plain = INCIDENT.sessions[0]
+    named = replace(plain, name="Tide talk")
+    world = replace(INCIDENT, sessions=(named, *INCIDENT.sessions[1:]))
+    key = f"{plain.agent}|{plain.key}"
+    assert cells(session_table(env_of(INCIDENT)), key)["session"] == "telegram:group:-100238841"
+    assert cells(session_table(env_of(world)), key)["session"] == "Tide talk"
+    labelled = Env(Facts(world, NOW, labels={plain.key: "the family"}), NOW, UTC)
+    assert cells(session_table(labelled), key)["session"] == "the family"

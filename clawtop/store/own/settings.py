@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clawtop.core.settings import Reading, read_settings, with_value
+from clawtop.core.settings import Reading, read_settings, with_label, with_value
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
@@ -51,10 +51,19 @@ def save_setting(path: Path, name: str, value: Any) -> None:
         RefusedError: the file has something there that only its writer should change, or is not TOML.
         OperationFailedError: the disk refused.
     """
+    _save(path, name, value, lambda text: with_value(text, name, value))
+
+
+def save_label(path: Path, key: str, label: str) -> None:
+    """Change one session's label in the file, as `save_setting`; the same is raised."""
+    _save(path, f"labels.{key}", label, lambda text: with_label(text, key, label))
+
+
+def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> None:
     try:
         before = _text(path) or ""
         try:
-            after = with_value(before, name, value)
+            after = change(before)
         except KeyError as error:
             raise _by_hand(name) from error
         _check_only_change(before, after, name, value)

@@ -40,6 +40,7 @@ class AgentPaths:
     configured: bool = True
     models: tuple[ModelRef, ...] = ()
     heartbeat_isolated: bool | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +341,7 @@ def _agents(
             is_default=agent.is_default,
             models=agent.models,
             heartbeat_isolated=agent.heartbeat_isolated,
+            name=agent.name,
         )
         for agent in configured
     ]

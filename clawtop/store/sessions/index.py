@@ -20,7 +20,7 @@ from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.piecemeal import read_piecemeal
-from clawtop.store.wire import SESSIONS, flag, session_entry, suspension
+from clawtop.store.wire import SESSIONS, flag, session_entry, session_name, suspension
 
 TRAJECTORY = ".trajectory.jsonl"
 
@@ -174,6 +174,7 @@ def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
         aborted_last_run=flag(get("abortedLastRun")),
         suspension=suspension(get("quotaSuspension")),
         total_tokens=get("totalTokens"),
+        name=session_name(values),
     )
 
 

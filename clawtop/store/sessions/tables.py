@@ -31,7 +31,7 @@ from clawtop.store.sessions.records import StateDatabase
 from clawtop.store.sqlite.database import Database, Row
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
-from clawtop.store.wire import flag, mapping, milliseconds, session_entry, suspension, text
+from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 DETAILS_AT_ONCE = 400
 """Rows whose details one look reads: some 40 ms."""
@@ -331,4 +331,5 @@ def _session(agent: str, file: str, row: Row, details: Mapping[str, Any] | None)
         aborted_last_run=flag(get("abortedLastRun")),
         suspension=suspension(get("quotaSuspension")),
         total_tokens=get("totalTokens"),
+        name=session_name(values),
     )

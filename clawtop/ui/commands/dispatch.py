@@ -34,6 +34,7 @@ HANDLERS: Mapping[str, Handler] = {
     "pause": looking.pause,
     "refresh": looking.read_now,
     "copy": looking.copy,
+    "label": looking.label,
     "theme": looking.next_theme,
     "palette": looking.open_palette,
     "help": looking.show_help,

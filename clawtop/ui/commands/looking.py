@@ -89,6 +89,17 @@ def copy(app: Shell) -> None:
         app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.id, 80)}")
 
 
+def label(app: Shell) -> None:
+    """Name the session under the cursor."""
+    from clawtop.ui.screens.label import LabelScreen
+
+    target, save = app.view.target, app.options.save_label
+    if target is None or save is None:
+        app.say("labels cannot be saved from here", Tone.WARN)
+    else:
+        app.open(LabelScreen(target.id, app.labels.get(target.id, ""), save))
+
+
 def next_theme(app: Shell) -> None:
     app.theme = THEMES[(THEMES.index(app.theme) + 1) % len(THEMES)]
     app.say(f"theme: {app.theme}")

@@ -1,0 +1,73 @@
+"""Naming a session: what the operator calls it, kept in the config file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from clawtop.errors import ClawtopError
+from clawtop.text import safe
+from clawtop.ui.screens.dialog import DialogScreen
+from clawtop.ui.shell import shell
+from clawtop.view.error_lines import error_lines
+from clawtop.view.line import Line, Tone, piece, wrapped
+
+MOST = 60
+"""Characters of a label."""
+
+
+class LabelScreen(DialogScreen):
+    """Enter keeps the label, Escape leaves it as it was; an empty one takes it away."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
+
+    def __init__(self, key: str, label: str, save: Callable[[str, str], None]) -> None:
+        super().__init__()
+        self._key = key
+        self._save = save
+        self._input = Input(label, max_length=MOST, compact=True, classes="dialog-extra")
+        self._problem: tuple[Line, ...] = ()
+
+    def extra(self) -> Iterable[Widget]:
+        yield self._input
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._input.focus()
+
+    def title_line(self) -> Line:
+        return ((" Label ", Tone.ACCENT), (" kept in clawtop's config file", Tone.DIM))
+
+    def buttons(self) -> Sequence[tuple[str, str]]:
+        return (("leave", "Leave (Esc)"), ("keep", "Keep (Enter)"))
+
+    def lines(self, width: int) -> Sequence[Line]:
+        lines = wrapped(piece(safe(self._key), Tone.STRONG), width, 2)
+        return [*lines, *(part for line in self._problem for part in wrapped(line, width, 2))]
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_keep()
+
+    def action_keep(self) -> None:
+        """Save the label."""
+        self.run_worker(self._keep(safe(self._input.value.strip())), exclusive=True, exit_on_error=False)
+
+    async def _keep(self, label: str) -> None:
+        try:
+            await asyncio.to_thread(self._save, self._key, label)
+        except ClawtopError as error:
+            self._problem = error_lines(error)
+            self.refresh_time()
+            return
+        shell(self).set_label(self._key, label)
+        self.dismiss()
+
+    def action_leave(self) -> None:
+        """Keep nothing."""
+        self.dismiss()
