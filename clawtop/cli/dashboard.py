@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _save_label(key: str, label: str) -> None:
+    import os
     from pathlib import Path
 
     from clawtop.store.own.settings import save_label, settings_path
