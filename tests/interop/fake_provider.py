@@ -46,7 +46,7 @@ class FakeProvider:
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
                 self.end_headers()
-                for chunk in _chunks(body["model"]):
+                for chunk in chunks(body["model"]):
                     self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
                 self.wfile.write(b"data: [DONE]\n\n")
                 self.close_connection = True
@@ -54,7 +54,7 @@ class FakeProvider:
         return Handler
 
 
-def _chunks(model: str) -> list[dict[str, object]]:
+def chunks(model: str) -> list[dict[str, object]]:
     head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model}
     said = {"index": 0, "delta": {"role": "assistant", "content": "pong"}, "finish_reason": None}
     end = {"index": 0, "delta": {}, "finish_reason": "stop"}

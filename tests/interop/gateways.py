@@ -1,0 +1,243 @@
+"""A gateway of any version with a provider that hangs until it is told to go on; the provider's log is the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from clawtop.clock import SystemClock
+from clawtop.core.model import GatewayWords, Snapshot
+from clawtop.engine.gateway.caller import Caller
+from clawtop.engine.gateway.door import Door
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.snapshot import SnapshotReader
+from tests.interop.fake_provider import FakeProvider, chunks
+from tests.interop.openclaw_install import OpenClaw
+from tests.interop.test_gateway import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "interop-gateway-token"
+KEY = "agent:main:main"
+START_S = 180.0
+LOOK_S = 0.1
+
+
+class Holding(FakeProvider):
+    """Answers once it is let go; until then each request stays open. `log`: (ms since the epoch, "open" or "close")."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[int, str]] = []
+        self.go = threading.Event()
+        super().__init__()
+
+    @property
+    def open(self) -> int:
+        """Requests that are open now."""
+        said = [what for _, what in list(self.log)]
+        return said.count("open") - said.count("close")
+
+    def open_at(self, at: int) -> int:
+        """Requests that were open at that time (ms since the epoch)."""
+        said = [what for when, what in list(self.log) if when <= at]
+        return said.count("open") - said.count("close")
+
+    def _note(self, what: str) -> None:
+        self.log.append((time.time_ns() // 1_000_000, what))
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+                provider._note("open")
+                try:
+                    self._answer(body["model"])
+                except OSError:
+                    pass
+                finally:
+                    provider._note("close")
+                self.close_connection = True
+
+            def _answer(self, model: str) -> None:
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.connection.settimeout(LOOK_S)
+                while not provider.go.is_set():
+                    try:
+                        if self.connection.recv(1) == b"":
+                            return
+                    except TimeoutError:
+                        continue
+                for chunk in chunks(model):
+                    self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+                self.wfile.write(b"data: [DONE]\n\n")
+
+        return Handler
+
+
+@dataclass
+class GatewayLab:
+    """A gateway that runs, and what can be done beside it."""
+
+    openclaw: OpenClaw
+    home: Path
+    provider: Holding
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Path:
+        return self.home / ".openclaw"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return self.openclaw.environment(self.home, self.directory)
+
+    def prepare(self) -> None:
+        """Its configuration; the provider's key stands in it, so that no store is needed."""
+        (self.directory / "agents/main/agent").mkdir(parents=True)
+        (self.directory / "agents/main/sessions").mkdir()
+        cost = {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0}
+        sizes = {"contextWindow": 64_000, "maxTokens": 2_048}
+        model = {"id": "fake-model", "name": "fake", "input": ["text"], "reasoning": False, "cost": cost, **sizes}
+        base = {"baseUrl": f"http://127.0.0.1:{self.provider.port}/v1", "api": "openai-completions"}
+        auth = {"mode": "token", "token": TOKEN}
+        defaults = {
+            "model": {"primary": "fakeai/fake-model"},
+            "workspace": str(self.home / "workspace"),
+            "skipBootstrap": True,
+            "heartbeat": {"every": "0m"},
+        }
+        config = {
+            "meta": {"lastTouchedVersion": self.openclaw.version},
+            "gateway": {"mode": "local", "port": self.port, "bind": "loopback", "auth": auth},
+            "models": {
+                "mode": "merge",
+                "providers": {"fakeai": {**base, "apiKey": "sk-fake-interop-key", "models": [model]}},
+            },
+            "agents": {"defaults": defaults},
+            "update": {"checkOnStart": False},
+        }
+        (self.directory / "openclaw.json").write_text(json.dumps(config))
+
+    def start(self) -> None:
+        """Start it and wait until it serves."""
+        with (self.home / "gateway.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.openclaw.command("gateway", "run"), env=self.env, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.wait(self._ready, START_S)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.provider.go.set()
+        for child in self.children:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdout, child.stderr):
+                if pipe is not None:
+                    pipe.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def clawtop(self, *words: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
+        """A verb of ours with --json, to its end."""
+        out, err = self.begin(*words).communicate(timeout=300)
+        code = self.children.pop().returncode
+        assert code in codes, f"{words}: {code}\n{out}\n{err}"
+        found: dict[str, Any] = json.loads(out)
+        return found
+
+    def begin(self, *words: str) -> subprocess.Popen[str]:
+        """A verb of ours with --json, begun."""
+        command = [sys.executable, "-m", "clawtop", *words, "--json"]
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.children.append(child)
+        return child
+
+    def hang(self, message: str = "ping") -> subprocess.Popen[str]:
+        """A turn that the gateway runs and that its provider does not answer."""
+        before = len(self.provider.log)
+        turn = self.begin("drive", "--session", KEY, "--message", message, "--through", "gateway")
+        self.wait(lambda: len(self.provider.log) > before, START_S)
+        return turn
+
+    def queue(self, message: str = "second") -> subprocess.Popen[str]:
+        """A turn that the gateway takes and that waits."""
+        turn = self.begin("drive", "--session", KEY, "--message", message, "--through", "gateway")
+        assert turn.stdout is not None
+        assert json.loads(turn.stdout.readline())["type"] == "started"
+        return turn
+
+    def reader(self) -> SnapshotReader:
+        env = {name: self.env[name] for name in ("TMPDIR", "OPENCLAW_STATE_DIR", "OPENCLAW_CONFIG_PATH")}
+        return SnapshotReader(state_dir=None, env=env, home=self.home, clock=SystemClock(), processes=SystemProcesses())
+
+    def words(self) -> GatewayWords:
+        """What the gateway says now."""
+        reader = self.reader()
+        snapshot: Snapshot = reader.read()
+        caller = Caller(Door(lambda: reader.layout, processes=SystemProcesses(), env={}), SystemClock())
+        return asyncio.run(caller.words(snapshot.gateway, KEY))
+
+    def wait(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait until something holds."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            log = self.home / "gateway.log"
+            assert time.monotonic() < deadline, log.read_text()[-4_000:] if log.exists() else "no log"
+            assert self.process is None or self.process.poll() is None, log.read_text()[-4_000:]
+            time.sleep(LOOK_S)
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@contextmanager
+def gateway_lab(openclaw: OpenClaw, home: Path) -> Iterator[GatewayLab]:
+    """A lab with its gateway running, stopped at the end."""
+
+    with Holding() as provider:
+        lab = GatewayLab(openclaw, home, provider, free_port())
+        lab.prepare()
+        lab.start()
+        try:
+            yield lab
+        finally:
+            lab.stop()
