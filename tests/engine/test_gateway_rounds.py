@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from clawtop.core.model import Gateway, GatewayState
 from clawtop.engine.gateway import client
 from clawtop.engine.gateway.http import METRICS_PATH, HttpProbe
 from clawtop.engine.gateway.rounds import HEALTH_EVERY, SILENT_ROUNDS, Rounds
+from clawtop.store.locks.processes import listens
 from tests.engine.test_gateway_client import KEY, Processes, door, live
 from tests.support.gateways import HANG, FakeGateway, listing, serving, session_row
 
@@ -25,7 +27,14 @@ READY = httpx.Response(200, json={"ready": True})
 class World:
     """Rounds with a fake gateway: what was asked over HTTP, and over the WebSocket."""
 
-    def __init__(self, tmp_path: Path, *, metrics: httpx.Response | None = None, **more: Any) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        *,
+        metrics: httpx.Response | None = None,
+        listens: Callable[[int, int], bool] = listens,
+        **more: Any,
+    ) -> None:
         self.http: list[tuple[str, str | None]] = []
         self.metrics = metrics or httpx.Response(404)
         self.fake = FakeGateway(
@@ -33,7 +42,7 @@ class World:
         )
         self.door = door(tmp_path, Processes(tmp_path.stat().st_uid), **more)
         http = HttpProbe(SystemClock(), transport=httpx.MockTransport(self.answer))
-        self.rounds = Rounds(SystemClock(), self.door, http)
+        self.rounds = Rounds(SystemClock(), self.door, http, listens)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.http.append((request.url.path, request.headers.get("authorization")))
@@ -77,6 +86,14 @@ async def test_a_token_that_the_metrics_refuse_is_sent_nowhere_again(tmp_path: P
     assert "refuses its token" in (report.health.problem or "")
     assert report.words is not None
     assert "is not sent again" in (report.words.problem or "")
+
+
+async def test_the_metrics_token_does_not_go_to_a_port_that_another_process_listens_on(tmp_path: Path) -> None:
+    world = World(tmp_path, metrics=httpx.Response(200, text=""), listens=lambda pid, port: False)
+    async with serving(world.fake):
+        for _ in range(20):
+            await world.rounds.look(live(world.fake.port))
+    assert {(path, token) for path, token in world.http} == {("/readyz", None)}
 
 
 async def test_without_leave_only_health_is_asked_for(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Mutable state is `Rounds`'s alone and is touched only on the event loop.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,6 +16,7 @@ from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
 from clawtop.engine.gateway.words import Said, ask_words
+from clawtop.store.locks.processes import listens
 
 HEALTH_EVERY = 5
 """Rounds from one question for health to the next, where the gateway can be asked for words."""
@@ -45,7 +48,15 @@ class GatewayReport:
 class Rounds:
     """Asks the gateway of one state directory, one question at each `look`."""
 
-    def __init__(self, clock: Clock, door: Door, http: HttpProbe | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        door: Door,
+        http: HttpProbe | None = None,
+        listens: Callable[[int, int], bool] = listens,
+    ) -> None:
+        """`listens`: whether a process listens on a port of this machine."""
+        self._listens = listens
         self._clock = clock
         self._door = door
         self._http = http or HttpProbe(clock)
@@ -128,9 +139,12 @@ class Rounds:
         self._keep(words=said.words)
 
     async def _ask_metrics(self, gateway: Gateway, port: int) -> bool:
+        """Whether a question was sent for it. Whose port it is, is looked at right before the token goes there."""
         try:
             leave = self._door.knock(gateway)
         except GatewayCallError:
+            return False
+        if not await asyncio.to_thread(self._listens, leave.listener.pid, port):
             return False
         try:
             self._metrics = await self._http.metrics(port, leave.token)
