@@ -20,20 +20,25 @@ import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from clawtop.cli.main import usage_of  # noqa: E402 - the script runs from a checkout
+from clawtop.core.fleet.hosts import Host  # noqa: E402
 from clawtop.core.model import Snapshot  # noqa: E402
 from clawtop.core.operations.plan import Plan  # noqa: E402
 from clawtop.core.operations.receipt import Receipt  # noqa: E402
 from clawtop.text import cells  # noqa: E402
-from clawtop.ui.ports import StoreHolder  # noqa: E402
+from clawtop.ui.fleet import FleetApp  # noqa: E402
+from clawtop.ui.ports import Options, StoreHolder  # noqa: E402
 from clawtop.view.keymap import with_keys  # noqa: E402
+from tests.support.clocks import ManualClock  # noqa: E402
+from tests.support.fleets import HOSTS  # noqa: E402
 from tests.support.screens import make_app  # noqa: E402
-from tests.support.worlds import INCIDENT, TOLD  # noqa: E402
+from tests.support.worlds import INCIDENT, NOW, TOLD  # noqa: E402
 
 FONTS = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
@@ -48,13 +53,14 @@ DIGEST_KEY = b"svg-sha256"
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture: the state, the terminal's size, the keys that lead there."""
+    """A picture: the state, or the hosts of a fleet; the terminal's size, the keys that lead there."""
 
     name: str
     size: tuple[int, int] = (120, 30)
     keys: tuple[str, ...] = ()
     theme: str = "lobster"
     snapshot: Snapshot = INCIDENT
+    hosts: tuple[Host, ...] = ()
 
 
 SCENES = (
@@ -65,6 +71,7 @@ SCENES = (
     Scene("tree", keys=("2",)),
     Scene("timeline", keys=("4",), snapshot=TOLD),
     Scene("help", keys=("question_mark",)),
+    Scene("fleet", size=(120, 22), hosts=HOSTS),
     Scene("light", keys=("tab", "tab"), theme="paper"),
 )
 
@@ -73,9 +80,15 @@ async def _never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder]
     raise NotImplementedError("a picture confirms nothing")
 
 
+def fleet_app(scene: Scene) -> FleetApp:
+    """The fleet's screen over a frozen clock."""
+    options = Options(zone=UTC)
+    return FleetApp(ManualClock(NOW), options, theme=scene.theme, hosts=lambda: scene.hosts, retry=lambda: None)
+
+
 async def draw(scene: Scene) -> str:
     """The scene as SVG."""
-    app, _, _ = make_app(scene.snapshot, theme=scene.theme, execute=_never)
+    app = fleet_app(scene) if scene.hosts else make_app(scene.snapshot, theme=scene.theme, execute=_never)[0]
     async with app.run_test(size=scene.size) as pilot:
         await pilot.pause()
         for key in scene.keys:

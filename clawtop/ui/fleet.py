@@ -6,6 +6,7 @@ Enter opens a host's whole dashboard in this one's place; leaving that one comes
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,11 +36,11 @@ TICK_SECONDS = 1.0
 FROZEN_SECONDS = 6.0
 """After the operator moved, hosts keep their places for this long."""
 
-Lower = Callable[[Sequence[Host], int], Iterator[Line]]
+Lower = Callable[[Sequence[Host], int, "tzinfo | None"], Iterator[Line]]
 PANES: tuple[tuple[str, Lower], ...] = (
-    ("Accounts on several hosts", lambda hosts, now: fleet_rows.shared_lines(shared_accounts(hosts), now)),
-    ("Who can answer", lambda hosts, now: fleet_rows.answering_lines(who_can_answer(hosts), now)),
-    ("Timeline", lambda hosts, _now: fleet_rows.timeline_lines(timeline(hosts), None)),
+    ("Accounts on several hosts", lambda hosts, now, _zone: fleet_rows.shared_lines(shared_accounts(hosts), now)),
+    ("Who can answer", lambda hosts, now, _zone: fleet_rows.answering_lines(who_can_answer(hosts), now)),
+    ("Timeline", lambda hosts, _now, zone: fleet_rows.timeline_lines(timeline(hosts), zone)),
 )
 """What stands below the hosts; Tab shows the next."""
 
@@ -105,18 +106,20 @@ class FleetScreen(Screen[None]):
         frozen = self.fleet_app.clock.monotonic() - self._moved_at < FROZEN_SECONDS
         ordered = in_frozen_order(hosts, self._order) if frozen else worst_first(hosts)
         self._order = tuple(host.name for host in ordered)
-        self.table.show(fleet_rows.fleet_table(ordered, now), now)
+        self.table.show(fleet_rows.fleet_table(ordered, now, self.fleet_app.options.zone), now)
         if self._moved_at < 0:
             self.table.move_to(0)  # the worst, as long as nobody chose another
         self.draw(ordered, now)
 
     def draw(self, hosts: Sequence[Host], now: int) -> None:
         """The lines around the table."""
-        width = self.size.width
-        self._first_line.show(fleet_rows.first_line(hosts, now, width))
-        self._headline.show(fleet_rows.headline(hosts), ())
+        width, zone = self.size.width, self.fleet_app.options.zone
+        self._first_line.show(fleet_rows.first_line(hosts, now, width, zone))
+        under = self.table.target.id if self.table.target is not None else ""
+        chosen = next((host for host in hosts if host.name == under), None)
+        self._headline.show(fleet_rows.headline(hosts), fleet_rows.about_line(chosen, now))
         title, lines = PANES[self._pane]
-        body = list(lines(hosts, now)) or [((f"{title}: nothing to say", Tone.DIM),)]
+        body = list(lines(hosts, now, zone)) or [((f"{title}: nothing to say", Tone.DIM),)]
         self._lower.show([((title, Tone.TITLE), ("   Tab: next", Tone.FAINT)), *body])
         said = self.fleet_app.flash.line
         self._foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))

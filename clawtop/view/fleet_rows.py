@@ -168,6 +168,11 @@ def about(host: Host, now: int) -> str:
     return f"{safe(host.why, 200) or str(host.link)}{since}{heard}{hint}"
 
 
+def about_line(host: Host | None, now: int) -> Line:
+    """What the row under the cursor may have no room for."""
+    return () if host is None else ((f" {safe(host.name, 40)}: ", Tone.DIM), (about(host, now), Tone.PLAIN))
+
+
 def headline(hosts: Iterable[Host]) -> Line:
     """How many hosts stand how."""
     listed = tuple(hosts)
@@ -184,7 +189,7 @@ def headline(hosts: Iterable[Host]) -> Line:
     usable = sum(host.summary.usable for host in live if host.summary)
     known = sum(host.summary.known for host in live if host.summary)
     parts.append(((f"{usable} of {known} accounts usable", Tone.PLAIN),))
-    return (*((f"{counted(len(listed), 'host')}: ", Tone.PLAIN),), *join(parts, (" · ", Tone.FAINT)))
+    return (*((f" {counted(len(listed), 'host')}: ", Tone.PLAIN),), *join(parts, (" · ", Tone.FAINT)))
 
 
 def shared_lines(accounts: Iterable[SharedAccount], now: int) -> Iterator[Line]:
