@@ -46,7 +46,8 @@ store/  the disk: one module per format, nothing else knows it
     sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), piecemeal,
                       trajectory; tables (2026.8 on), records (claims, tasks, audit); entry, tail, transcript_end,
                       transcript_write, conversation, fingerprint; settings: what a prompt needs of a session
-    sqlite/           pool: each database once; database: read without a trace; schema: known versions; writing; owners
+    sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
+                      owners
     locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, kernel_lock (2026.8 on), token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,

@@ -8,7 +8,7 @@ one thread at a time; its caches are its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -102,6 +102,7 @@ class SnapshotReader:
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
         self._databases = Databases(clock)
+        self._versions: tuple[Hashable, ...] = ()
         self._auth: AuthReader | None = None
         self._locks: Kept[str, Lock] = Kept()
         self._lock_files = LockFiles()
@@ -125,6 +126,10 @@ class SnapshotReader:
             places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(dict.fromkeys(places))
 
+    def has_changed(self) -> bool:
+        """Whether a database was committed to, or replaced, since the last read."""
+        return self._databases.versions() != self._versions
+
     def read(self) -> Snapshot:
         """Read what changed and judge everything anew.
 
@@ -132,6 +137,7 @@ class SnapshotReader:
             StateUnreadableError: the state directory is not there or not readable, or has no such agent.
         """
         self.reading = str(self._state_dir or "the state directory")
+        self._versions = self._databases.versions()
         layout = self._located()
         agents = self._wanted_agents(layout)
         taken_at = self._clock.now_ms()

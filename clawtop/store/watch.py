@@ -37,7 +37,7 @@ class Changed(NamedTuple):
 
 def interesting(name: str) -> bool:
     """Whether a change of this file can change a snapshot."""
-    if name.endswith(".tmp") or name.startswith(".fs-safe-replace."):
+    if name.endswith((".tmp", "-shm", ".lock.sqlite-journal")) or name.startswith(".fs-safe-replace."):
         return False
     return not name.endswith(".jsonl") or name == "journal.jsonl"
 

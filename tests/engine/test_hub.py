@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -319,3 +319,64 @@ async def test_what_nobody_expected_of_a_reader_is_told_and_the_next_read_delive
     hub.poke()
     await asyncio.wait_for(came.wait(), 10)
     task.cancel()
+
+
+@dataclass
+class GlancingReader(FakeReader):
+    """Counts glances; `news` says what the next ones find."""
+
+    glances: int = 0
+    news: list[bool] = field(default_factory=list)
+
+    def has_changed(self) -> bool:
+        self.glances += 1
+        return self.news.pop(0) if self.news else False
+
+
+async def glanced(reader: GlancingReader, count: int) -> None:
+    while reader.glances < count:
+        await asyncio.sleep(0.001)
+
+
+async def test_databases_are_glanced_at_every_second_and_more_often_after_news() -> None:
+    clock = ManualClock()
+    reader = GlancingReader()
+    hub = Hub(reader, clock, native=False)
+    task = asyncio.create_task(hub.run(lambda _snapshot: None))
+    await clock.advance(0.5)
+    assert reader.glances == 0
+    reader.news = [False, True]
+    await clock.advance(0.5)
+    await glanced(reader, 1)
+    before = reader.reads
+    await clock.advance(1.0)
+    await glanced(reader, 2)
+    for number in range(20):
+        await clock.advance(0.05)
+        await glanced(reader, 3 + number)
+    assert reader.reads > before, "news is read"
+    seen = reader.glances
+    await clock.advance(0.5)
+    assert reader.glances <= seen + 1, "after a second without news it is every second again"
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_is_still_counted_is_read_on_without_a_change() -> None:
+    left = [3, 2, 1, 0]
+
+    class Counting(FakeReader):
+        def read(self) -> Snapshot:
+            return replace(super().read(), counting=left.pop(0) if left else 0)
+
+    reader = Counting()
+    screen = Screen()
+    hub = Hub(reader, SystemClock(), native=False, poll_seconds=60.0)
+    task = asyncio.create_task(hub.run(screen.deliver, screen.failed))
+    while left:
+        await asyncio.sleep(0.005)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert reader.reads >= 4

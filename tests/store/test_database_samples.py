@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from clawtop.core.model import SHARED, AuthStore, EventKind, GatewayState, LockK
 from clawtop.core.session.openclaw_runs import openclaw_holders
 from clawtop.store.auth.migration import DOCTOR_PENDING, EMPTY_KEY, leftovers
 from clawtop.store.locks.processes import UncheckedProcesses
+from clawtop.store.provider.credentials import load_credential
+from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
 from tests.support.samples import Sample, packed, unpacked
 
 KINDS = {"gateway": LockKind.GATEWAY, "session": LockKind.SESSION}
@@ -240,6 +243,24 @@ def test_no_secret_gets_into_a_snapshot(sample: Sample) -> None:
     text = repr(read(sample))
     assert "sk-fake" not in text
     assert "tok-fake" not in text
+
+
+def test_a_credential_is_read_from_the_row_that_holds_it(tmp_path: Path) -> None:
+    sources = SecretSources.of({}, {})
+    for version, scenario in (("2026.6.11", "multi-agent"), ("2026.8.2", "multi-agent")):
+        sample = unpacked(version, scenario, tmp_path)
+        snapshot = read(sample)
+        secrets = {
+            (agent, profile.id): load_credential(profile, sources, sample.captured_at).secret.reveal()
+            for agent in ("main", "ops")
+            for profile in store(snapshot, agent).profiles
+        }
+        assert secrets["main", "fakeai:one"] == "sk-fake-one-1111"
+        assert secrets["ops", "fakeai:one"] != secrets["main", "fakeai:one"], "its own key of the same id"
+        assert secrets["ops", "fakeai:two"] == secrets["main", "fakeai:two"], "inherited"
+        gone = replace(store(snapshot, "main").profiles[0], id="fakeai:gone")
+        with pytest.raises(SecretUnavailableError, match="no longer in"):
+            load_credential(gone, sources, sample.captured_at)
 
 
 def test_a_copy_without_side_files_is_read_through_a_private_copy(sample: Sample) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock, settled_within
 from clawtop.core.diff import same_content
@@ -37,6 +37,11 @@ READ_DEADLINE = 5.0
 
 TRAFFIC_WINDOW_MS = 60_000
 
+GLANCE_SECONDS = 1.0
+LIVELY_GLANCE_SECONDS = 0.05
+LIVELY_SECONDS = 1.0
+"""Databases are glanced at every second, and twenty times a second for a second after anything happened."""
+
 
 class Reader(Protocol):
     """What the hub reads from: `store.snapshot.SnapshotReader`, or a recording."""
@@ -46,6 +51,14 @@ class Reader(Protocol):
 
     def watch_directories(self) -> tuple[Path, ...]:
         """The exact directories whose changes matter, as of the last read."""
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """A reader that can tell cheaply whether databases have changed: their logs tell no watcher everything."""
+
+    def has_changed(self) -> bool:
+        """Whether one was committed to, or replaced, since the last read. Takes microseconds."""
 
 
 def _no_answer(reader: Reader, seconds: float) -> StateUnreadableError:
@@ -86,6 +99,7 @@ class Hub:
         self._failing = False
         self._degraded: Problem | None = None
         self._comings: dict[str, deque[int]] = {}
+        self._lively_until = 0.0
         self._watched: tuple[Path, ...] = ()
         self._directories_moved = asyncio.Event()
 
@@ -117,6 +131,20 @@ class Hub:
             tasks.create_task(self._polling())
             if self._native:
                 tasks.create_task(self._watching())
+            if isinstance(self._reader, Glancing):
+                tasks.create_task(self._glancing(self._reader))
+
+    async def _glancing(self, reader: Glancing) -> None:
+        while True:
+            lively = self._clock.monotonic() < self._lively_until
+            await self._clock.sleep(LIVELY_GLANCE_SECONDS if lively else GLANCE_SECONDS)
+            if await asyncio.to_thread(reader.has_changed):
+                self._stir()
+
+    def _stir(self) -> None:
+        """Something happened: read, and look more often for a while."""
+        self._lively_until = self._clock.monotonic() + LIVELY_SECONDS
+        self._dirty.set()
 
     async def _reading(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
         recheck = 0.0
@@ -143,6 +171,8 @@ class Hub:
                     self._latest = snapshot
                     interval = MIN_INTERVAL
                     deliver(snapshot)
+                if snapshot.counting:
+                    self._dirty.set()
             spent = self._clock.monotonic() - started
             recheck = RECHECK_SECONDS if self._failing else max(RECHECK_SECONDS, spent * RECHECK_FACTOR)
             await self._clock.sleep(max(0.0, interval - spent))
@@ -202,7 +232,7 @@ class Hub:
             try:
                 async for batch in watch.changes(self._watched, self._directories_moved):
                     self._count(change.path for change in batch if change.appeared and change.path.endswith(".lock"))
-                    self._dirty.set()
+                    self._stir()
                 self._degraded = None
             except watch.WatchFailedError as error:
                 self._degraded = Problem(

@@ -22,11 +22,12 @@ from clawtop.store.auth.entries import own_auth, repeated_keys
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.migration import migration_problems
 from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAuth
-from clawtop.store.auth.sqlite_rows import OWN_CELLS, SHARED_CELLS, Cell, RowStore
+from clawtop.store.auth.sqlite_rows import RowStore
 from clawtop.store.auth.sqlite_update import SqliteUpdate
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sqlite.cells import OWN_CELLS, SHARED_CELLS, Cell
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
 from clawtop.store.sqlite.writing import check_writable

@@ -11,47 +11,9 @@ from clawtop.errors import OperationFailedError
 from clawtop.store.auth.json_edit import parse as parse_exactly
 from clawtop.store.auth.state import Documents
 from clawtop.store.json_text import UnreadableError
+from clawtop.store.sqlite.cells import Cell, Cells
 from clawtop.store.sqlite.database import Database
 from clawtop.text import safe
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Where one document stands: a row of a table."""
-
-    table: str
-    key_column: str
-    key: str
-    value_column: str
-    time_column: str
-
-    @property
-    def columns(self) -> frozenset[str]:
-        return frozenset({self.key_column, self.value_column, self.time_column})
-
-    @property
-    def select(self) -> str:
-        """Value and time of writing."""
-        return f"SELECT {self.value_column}, {self.time_column} FROM {self.table} WHERE {self.key_column}=?"  # noqa: S608
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """The two documents of a store."""
-
-    credentials: Cell
-    state: Cell
-
-
-OWN_CELLS = Cells(
-    Cell("auth_profile_store", "store_key", "primary", "store_json", "updated_at"),
-    Cell("auth_profile_state", "state_key", "primary", "state_json", "updated_at"),
-)
-SHARED_CELLS = Cells(
-    Cell("config_machine_state", "state_key", "authProfiles.store", "value_json", "updated_at_ms"),
-    Cell("config_machine_state", "state_key", "authProfiles.state", "value_json", "updated_at_ms"),
-)
-
 
 NO_CREDENTIALS = b'{"version":1,"profiles":{}}'
 """What OpenClaw itself writes for an agent that has an order or statistics of its own, and no profile."""

@@ -15,9 +15,10 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.json_edit import dump_compact
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Change, Landing, OnWritten, Updated, lost_or_landed
-from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, Cell, RowStore
+from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, RowStore
 from clawtop.store.auth.state import is_empty
 from clawtop.store.json_text import UnreadableError
+from clawtop.store.sqlite.cells import Cell
 from clawtop.store.sqlite.writing import BusyError, ReplacedError, transaction
 from clawtop.text import safe, shown
 
