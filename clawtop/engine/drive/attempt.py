@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop.clock import Timer
 from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.prompting import prepare
@@ -29,6 +30,9 @@ from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
+
+STREAMING_TOLD_S = 0.1
+"""A reply that is over sooner is not written into the registry's record as streaming: each write costs."""
 
 STORED_STOPS = {"toolUse": "stop", "filter": "stop", "refusal": "stop"}
 """A transcript knows no refusals, and a `toolUse` without its calls would be taken for an unfinished turn."""
@@ -139,17 +143,22 @@ class Attempt:
         number = {"number": turn.requests}
         turn.teller.tell(EventKind.ATTEMPT, f"asks {model}{how}", model=model, profile=name, data=number)
         pieces: list[str] = []
-        async with aclosing(client.stream(endpoint, prompt, timeouts)) as parts:
-            async for part in parts:
-                if isinstance(part, Finished):
-                    return "".join(pieces), part
-                if turn.phase != "streaming":
-                    turn.enter("streaming")
-                    holder.set_phase("streaming")
-                if isinstance(part, Progress):
-                    continue
-                pieces.append(part.text)
-                turn.said(part.text)
+        written: Timer | None = None
+        try:
+            async with aclosing(client.stream(endpoint, prompt, timeouts)) as parts:
+                async for part in parts:
+                    if isinstance(part, Finished):
+                        return "".join(pieces), part
+                    if turn.phase != "streaming":
+                        turn.enter("streaming")
+                        written = desk.clock.call_later(STREAMING_TOLD_S, lambda: holder.set_phase("streaming"))
+                    if isinstance(part, Progress):
+                        continue
+                    pieces.append(part.text)
+                    turn.said(part.text)
+        finally:
+            if written is not None:
+                written.cancel()
         raise not_the_protocol(model.provider, "the reply has no end")
 
     def _prompt(self, conversation: Conversation) -> Prompt:

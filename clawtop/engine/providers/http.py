@@ -73,7 +73,7 @@ APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
 }
 FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
-DRAIN_SECONDS = 0.1
+DRAIN_SECONDS = 0.02
 CLOSING_SECONDS = 0.5
 """How long a reply that has its end is waited for to say the rest: its usage, the end marker."""
 KEEPALIVE_SECONDS = 2.0
@@ -205,10 +205,10 @@ class ProviderClient:
             end = decoder.finish()
             if end is None:
                 raise broke_off(provider)
-            _judge(provider, end, said_something=said_something)
-            yield end
             if decoder.done:
                 await limits.drain(events)
+            _judge(provider, end, said_something=said_something)
+            yield end
 
 
 def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
