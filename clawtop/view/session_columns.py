@@ -142,7 +142,7 @@ SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("lane", "LANE", 9, _lane, lambda s, _e: s.lane_class, rank=4, live=False),
     Column("holder", "HELD BY", 12, _holder, grow=4, rank=3, live=False),
     Column("waiters", "WAIT", 4, _waiters, right=True, rank=6, live=False),
-    Column("trouble", "TROUBLE", 16, _trouble, _by_trouble, grow=8, live=False),
+    Column("trouble", "TROUBLE", 20, _trouble, _by_trouble, grow=8, live=False),
     Column("asked", "ASKED", 6, _asked, lambda s, _e: -(last_asked(s) or 0), right=True, rank=5),
     Column("answered", "ANSWERED", 8, _answered, lambda s, _e: -(last_answered(s) or 0), right=True, rank=5),
     Column("profile", "PROFILE", 16, _profile, lambda s, _e: s.profile, grow=8, rank=7, live=False, middle=True),

@@ -1,0 +1,287 @@
+"""Rules that hold on every screen: Escape, q, the footer's hints, the filter, elided ids, colour, mounting."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from clawtop.commands import COMMANDS, command, key_label
+from clawtop.core.model import Snapshot
+from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.receipt import Receipt
+from clawtop.store.locks.processes import UncheckedProcesses
+from clawtop.store.snapshot import SnapshotReader
+from clawtop.text import ELLIPSIS
+from clawtop.ui.ports import StoreHolder
+from clawtop.ui.screens.overview import OverviewScreen
+from clawtop.ui.screens.tables import TablesScreen
+from clawtop.view.line import text_of
+from clawtop.view.tabs import VIEWS
+from tests.support.big_state import NOW as BIG_NOW
+from tests.support.big_state import make as make_big
+from tests.support.clocks import ManualClock
+from tests.support.golden import assert_golden
+from tests.support.screens import make_app, screen_lines, screen_text
+from tests.support.worlds import INCIDENT, TOLD
+
+pytestmark = pytest.mark.anyio
+GOLDEN = Path(__file__).parent / "golden"
+SIZES = [(60, 20), (80, 24), (120, 30), (200, 50)]
+KEYS = {view: command(view).keys[0] for view in VIEWS}
+
+
+async def never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
+    raise AssertionError("nothing is confirmed here")
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """200 profiles, 2,000 sessions, 500 locks; its directory named alike on every machine."""
+    state = make_big(tmp_path_factory.mktemp("large"))
+    clock = ManualClock(BIG_NOW)
+    reader = SnapshotReader(
+        state_dir=state.state_dir, env={}, home=Path("/"), clock=clock, processes=UncheckedProcesses(), at=BIG_NOW
+    )
+    return replace(reader.read(), host="reef-01", state_dir="/home/claw/.openclaw")
+
+
+async def on(pilot: Pilot[None], view: str) -> TablesScreen:
+    if view != "overview":
+        await pilot.press(KEYS[view])
+    await pilot.pause()
+    screen = pilot.app.view  # type: ignore[attr-defined]
+    assert isinstance(screen, TablesScreen)
+    assert screen.view_id == view
+    return screen
+
+
+# --- Escape and q ------------------------------------------------------------------------------------------------
+
+OVER = {
+    "help": ["question_mark"],
+    "detail": ["enter"],
+    "filter": ["slash", "x"],
+    "palette": ["colon"],
+    "preview": ["a", "c"],
+}
+"""What opens over the overview, by its keys."""
+
+
+@pytest.mark.parametrize("over", OVER)
+async def test_escape_closes_what_lies_over_the_overview(over: str) -> None:
+    app, _, _ = make_app(INCIDENT, execute=never)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press(*OVER[over])
+        await pilot.pause()
+        await pilot.press("escape")
+        await pilot.pause()
+        assert isinstance(app.screen, OverviewScreen)
+        assert not any(table.filter_text for table in app.screen.tables)
+        assert app.is_running
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "overview"])
+@pytest.mark.parametrize("key", ["escape", "q"])
+async def test_escape_and_q_lead_from_every_view_to_the_overview_and_no_further(view: str, key: str) -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await on(pilot, view)
+        await pilot.press(key)
+        await pilot.pause()
+        assert isinstance(app.screen, OverviewScreen)
+        assert app.return_code is None
+
+
+async def test_escape_never_leaves_the_dashboard() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.press("escape", "escape")
+        await pilot.pause()
+        assert app.return_code is None
+        assert "q leaves" in screen_lines(app)[-1]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_escape_takes_the_last_narrowing_back_first(view: str) -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        screen = await on(pilot, view)
+        await pilot.press("slash", "z", "z", "enter")
+        await pilot.pause()
+        assert [table.filter_text for table in screen.tables] == ["zz"] * len(screen.tables)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.view.view_id == view
+        assert not any(table.filter_text for table in screen.tables)
+
+
+# --- the footer --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("view", VIEWS)
+async def test_every_hint_of_a_footer_works_on_its_screen(view: str, size: tuple[int, int]) -> None:
+    app, _, _ = make_app(TOLD, execute=never)
+    async with app.run_test(size=size) as pilot:
+        screen = await on(pilot, view)
+        foot = screen_lines(app)[-1]
+        hinted = [
+            item
+            for item in COMMANDS
+            if item.footer and item.keys and f" {key_label(item.keys[0])} {item.title} " in f"{foot} "
+        ]
+        assert {"arm", "help"} <= {item.id for item in hinted}
+        context = app.context()
+        for item in hinted:
+            assert not item.views or view in item.views, item.id
+            kinds = {
+                row.target.kind for table in screen.tables if table.table for row in table.table.rows if row.target
+            }
+            assert not item.targets or context.target is None or kinds & item.targets, item.id
+
+
+# --- finding -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_the_filter_finds_every_row_by_every_word_it_shows(view: str) -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(200, 50)) as pilot:
+        screen = await on(pilot, view)
+        for table in screen.tables:
+            assert table.table is not None
+            for row in table.table.rows:
+                if row.band:
+                    continue
+                for column in table.table.columns:
+                    for word in text_of(column.render(row.item, table.table.env)).split():
+                        found = table.table.arranged(word.upper())
+                        assert row.key in {each.key for each in found}, (word, column.id)
+            assert table.table.arranged("no row shows this") == ()
+
+
+async def test_a_filter_says_how_many_of_how_many() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("slash", *"telegram", "enter")
+        await pilot.pause()
+        text = screen_text(app)
+        assert "SESSIONS 2 of 14 /te" in text
+        assert "LOCKS 1 of 5" in text
+
+
+# --- ids ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_no_id_is_cut_at_its_distinguishing_end(large: Snapshot, size: tuple[int, int]) -> None:
+    """Whatever is elided of an id, its last characters stand on the screen."""
+    app, _, _ = make_app(large)
+    async with app.run_test(size=size) as pilot:
+        screen = await on(pilot, "overview")
+        await pilot.pause()
+        lines = screen_lines(app)
+        for table in screen.tables:
+            assert table.table is not None
+            top = table.region.y + 1
+            for row, line in zip(table._rows[: table.page], lines[top : table.region.bottom], strict=False):
+                if row.band or row.target is None:
+                    continue
+                first = table.table.columns[0]
+                shown = text_of(first.render(row.item, table.table.env)).split()[-1]
+                assert shown[-4:] in line, (shown, line)
+                assert f"{ELLIPSIS} " not in line[: table._columns[0][1] + 2], line
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_a_large_state(large: Snapshot, size: tuple[int, int]) -> None:
+    app, _, _ = make_app(large)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "shift+tab")
+        await pilot.pause()
+        assert_golden(GOLDEN / f"large-{size[0]}x{size[1]}.txt", screen_text(app))
+
+
+# --- colour ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", VIEWS)
+async def test_nothing_is_said_by_colour_alone(view: str) -> None:
+    """Without any colour the text is the same, and the row under the cursor still stands out."""
+    texts = []
+    for theme in ("lobster", "plain"):
+        app, _, _ = make_app(TOLD, theme=theme)
+        async with app.run_test(size=(120, 30)) as pilot:
+            screen = await on(pilot, view)
+            await pilot.pause()
+            texts.append(screen_text(app))
+            if theme == "plain" and screen.current.target is not None:
+                line = screen.current.render_line(1 + screen.current._cursor)
+                assert any(segment.style and segment.style.reverse for segment in line)
+    assert texts[0] == texts[1]
+
+
+# --- questions ---------------------------------------------------------------------------------------------------
+
+QUESTIONS: tuple[tuple[str, list[str], str], ...] = (
+    ("which account works", ["5"], "answers now with openai"),
+    ("when is the next back", [], "first back in 22s"),
+    ("why is this chat silent", ["tab"], "2 waiting"),
+    ("who holds the lock, since when", [], "3120"),
+    ("who waits", ["2"], "waits"),
+    ("what did the last operator do", ["4"], "done: clear openai:spare"),
+    ("what do I press", ["2"], "REMEDY"),
+)
+"""What an operator asks at three in the morning, the keys until the answer stands on the screen, a part of it."""
+
+
+@pytest.mark.parametrize(("question", "keys", "answer"), QUESTIONS, ids=[question for question, _, _ in QUESTIONS])
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)], ids=["80x24", "120x30"])
+async def test_each_question_is_answered_within_one_key(
+    question: str, keys: list[str], answer: str, size: tuple[int, int]
+) -> None:
+    assert len(keys) <= 1, question
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press(*keys)
+        await pilot.pause()
+        assert answer in screen_text(app)
+
+
+# --- mounting ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seed", "steps"), [(1, 40), (2, 40), pytest.param(3, 500, marks=pytest.mark.slow)])
+async def test_screens_open_and_close_under_ticks_snapshots_and_resizes(seed: int, steps: int) -> None:
+    """Nothing waits for a screen to be composed: whatever comes between finds it as it is."""
+    app, source, _ = make_app(TOLD, execute=never)
+    chance = random.Random(seed)
+    keys = [*KEYS.values(), "q", "escape", "question_mark", "enter", "slash", "colon", "a", "c", "u", "n", "f", "plus"]
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        for number in range(steps):
+            key = chance.choice(keys)
+            if key == "q" and isinstance(app.screen, OverviewScreen):
+                continue
+            pressed = asyncio.create_task(pilot.press(key))
+            for _ in range(chance.randrange(4)):
+                match chance.choice((0, 0, 0, 1, 1, 1, 2)):
+                    case 0:
+                        app._tick()
+                    case 1:
+                        source.tell(replace(TOLD, number=100 + number, warnings=TOLD.warnings[: number % 2]))
+                    case _:
+                        await pilot.resize_terminal(chance.randrange(50, 200), chance.randrange(16, 50))
+                await asyncio.sleep(0)
+            await pressed
+        await pilot.pause()
+        assert app.return_code is None
+        assert app._exception is None
