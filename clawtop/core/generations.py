@@ -22,7 +22,9 @@ from clawtop.core.rules import (
     MINUTE_MS,
     TRANSIENT_REASONS,
     Accepts,
+    AttentionRules,
     Backoff,
+    ChainEnd,
     ConfigKeys,
     Marking,
     Reading,
@@ -322,6 +324,19 @@ _KEYS_8 = ConfigKeys(
     refuses_unknown=True,
 )
 
+_ATTENTION_6 = AttentionRules(
+    silence_aborts=True, models_may_think=True, orphans_are_stuck=True, aborts_free_lane=True, reclaims_silent=True
+)
+_ATTENTION_8 = replace(
+    _ATTENTION_6,
+    configurable=False,
+    sees_requests=True,
+    least_tool_ms=15 * MINUTE_MS,
+    lone_calls_abort=True,
+    lane_task_ms=5 * MINUTE_MS,
+    clears_idle=True,
+)
+
 _REMOTE_8 = Remote(
     sees_all=True,
     aborts_all=True,
@@ -342,8 +357,9 @@ class Semantics:
         cooling: how long failed profiles rest, and who is next.
         reading: how errors are read.
         marking: which failures are marked.
-        attention_configurable: `diagnostics.stuckSession*Ms` are read.
+        attention: how its watcher judges sessions that do not move, and what it does about them.
         policy: how a run goes on after an attempt.
+        chain_end: what a run over several models tells, and how it ends without an answer.
         retries: how often a failing account is asked again before the run rotates.
         wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
@@ -360,8 +376,9 @@ class Semantics:
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
     remote: Remote
-    attention_configurable: bool = True
+    attention: AttentionRules
     policy: RunPolicy = field(default_factory=RunPolicy)
+    chain_end: ChainEnd = field(default_factory=ChainEnd)
     retries: SameAccountRetries = field(default_factory=SameAccountRetries)
     wait_headers: WaitHeaders = field(default_factory=WaitHeaders)
 
@@ -379,6 +396,8 @@ _3_28 = Semantics(
     marking=Marking(never=frozenset({"timeout"})),
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
+    chain_end=ChainEnd(tells_steps=False),
+    attention=AttentionRules(recovers=False),
     remote=Remote(grants=False, aborts_stuck=False, keeps_start=True, rereads_on_write=False, resumes_ms=0),
 )
 _5_X = Semantics(
@@ -390,6 +409,7 @@ _5_X = Semantics(
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
+    attention=AttentionRules(),
     remote=Remote(silent_when_out=True, model_clears_pin=True),
 )
 _6_11 = replace(
@@ -401,8 +421,10 @@ _6_11 = replace(
     reading=Reading.V6_11,
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
+    attention=_ATTENTION_6,
     remote=Remote(cancels_cron=True, model_clears_pin=True),
     policy=RunPolicy(leaves_timeouts_to_harness=True),
+    chain_end=ChainEnd(names_login=True, wraps_objects=True),
     wait_headers=WaitHeaders(negative_is_none=True),
 )
 _7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
@@ -416,7 +438,8 @@ _8_X = replace(
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,
-    attention_configurable=False,
+    attention=_ATTENTION_8,
+    chain_end=ChainEnd(is_failure=True, names_login=True, wraps_objects=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit"}), most_rate_limited=3, first_ms=10_000, longest_ms=60_000, doubling=False
     ),
@@ -428,6 +451,7 @@ _9_X = replace(
     first=(2026, 9, 6),
     last=(2026, 9, 6),
     cooling=_COOLING_9,
+    attention=replace(_ATTENTION_8, sees_deadlines=True),
     remote=replace(_REMOTE_8, reload_takes_stats=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit", "overloaded", "server_error", "timeout"}), most=8, most_rate_limited=9

@@ -200,6 +200,44 @@ class Reading(StrEnum):
     V9_6 = "9.6"
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionRules:
+    """How a gateway's watcher judges a session that does not move, and what it does about it.
+
+    Attributes:
+        configurable: `diagnostics.stuckSession*Ms` are read.
+        recovers: it does something; else it only logs (2026.3).
+        silence_aborts: a run is aborted once it gave no sign of life for the abort threshold; else once the session
+            has not changed for so long, whatever the run did meanwhile.
+        models_may_think: the silent model call of a run is merely long until the abort threshold.
+        orphans_are_stuck: work without a run, on a session at rest with messages that wait, is nobody's.
+        sees_requests: requests that repeat without progress count, and so does the time that a model call may take.
+        sees_deadlines: so do waits for a provider, and the ends that tools and backends were given (2026.9).
+        least_tool_ms: a tool call without such an end is not aborted before.
+        lone_calls_abort: a model call without a run can be aborted, too.
+        aborts_free_lane: an abort frees the session's lane also where messages wait; else only where the run did not
+            end by itself.
+        reclaims_silent: a run that has been silent for the abort threshold while messages wait is aborted although
+            the watcher did not ask for that.
+        lane_task_ms: a task that nothing else accounts for keeps its lane for at most this long.
+        clears_idle: a session that is marked as at work, without any work, is set to rest.
+    """
+
+    configurable: bool = True
+    recovers: bool = True
+    silence_aborts: bool = False
+    models_may_think: bool = False
+    orphans_are_stuck: bool = False
+    sees_requests: bool = False
+    sees_deadlines: bool = False
+    least_tool_ms: float = 0
+    lone_calls_abort: bool = False
+    aborts_free_lane: bool = False
+    reclaims_silent: bool = False
+    lane_task_ms: float = math.inf
+    clears_idle: bool = False
+
+
 # --- what a version makes of a failure ------------------------------------------------------------------------------
 
 
@@ -238,6 +276,23 @@ class RunPolicy:
     certificates_skip_accounts: bool = False
     escalates_lost_models: bool = False
     keeps_first_reason: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEnd:
+    """What a run over several models tells of itself, and how it ends where none of them answered.
+
+    Attributes:
+        tells_steps: every step from one model to the next is reported (not in 2026.3).
+        is_failure: it ends with the class and status of the last attempt; else with a summary that has neither.
+        names_login: the text ends with the command that logs in anew, where the last failure was one of credentials.
+        wraps_objects: what was thrown without being an error becomes the cause of one.
+    """
+
+    tells_steps: bool = True
+    is_failure: bool = False
+    names_login: bool = False
+    wraps_objects: bool = False
 
 
 @dataclass(frozen=True, slots=True)

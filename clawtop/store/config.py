@@ -221,7 +221,7 @@ def summarise(
         lock_limits=lock_limits(
             storage_of(generation).write_lock, mapping(mapping(raw.get("session")).get("writeLock")), env
         ),
-        attention=thresholds(mapping(raw.get("diagnostics")) if semantics.attention_configurable else None),
+        attention=thresholds(mapping(raw.get("diagnostics")) if semantics.attention.configurable else None),
         lane_limits={**semantics.lane_limits, **lanes},
         log_file=_path_text(mapping(raw.get("logging")).get("file")),
         gateway_wanted=_wants_gateway(mapping(raw.get("gateway"))),

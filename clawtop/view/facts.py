@@ -253,7 +253,8 @@ class Facts:
         lock = self.lock_of(session)
         stale = lock is not None and lock.verdict.kind is VerdictKind.STALE
         limits = self.snapshot.config.attention
-        return attention_of(session, self.holder_of(session), self.now, limits, stale_lock=stale)
+        rules = self.snapshot.semantics.attention
+        return attention_of(session, self.holder_of(session), self.now, rules, limits, stale_lock=stale)
 
     @cached_property
     def held_files(self) -> frozenset[str]:

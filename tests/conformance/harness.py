@@ -94,9 +94,10 @@ def rows(family: str, version: str, *, part: str = "vectors", where: Callable[[A
         part: dotted path to the list inside the file, such as `meta.thresholds` or `tables`.
         where: keeps some of the rows, for files that serve several functions (`lambda raw: raw["fn"] == ...`).
 
+    A missing file, part or function is an empty list.
+
     Raises:
-        NoVectorsError: there are none. From an external directory only the family as a whole must have rows: a
-            missing file, part or function is an empty list.
+        NoVectorsError: the whole family has none.
     """
     parsed = document(family, version)
     if parsed is None:
@@ -107,8 +108,6 @@ def rows(family: str, version: str, *, part: str = "vectors", where: Callable[[A
     for name in part.split("."):
         node = node.get(name, []) if isinstance(node, Mapping) else []
     found = [raw for raw in node if where is None or where(raw)]
-    if not found and not is_external():
-        raise NoVectorsError(f"{family} of {version} has no rows of this kind ({part})")
     return [Row(_identity(raw, part, number), family, version, raw) for number, raw in enumerate(found)]
 
 
@@ -122,26 +121,44 @@ def _identity(raw: Any, part: str, number: int) -> str:
     return f"{part}-{number}"
 
 
+def versions(family: str) -> tuple[str, ...]:
+    """Every version whose directory holds the family, in order of their names.
+
+    Raises:
+        NoVectorsError: none does, among the bundled vectors; or an external directory holds no family at all.
+    """
+    root = directory()
+    found = tuple(sorted(path.parent.name for path in root.glob(f"*/{family}.json")))
+    if found or (is_external() and any(root.glob("*/*.json"))):
+        return found
+    raise NoVectorsError(f"no vectors for {family} in {root}")
+
+
 def replay(
     family: str,
-    *versions: str,
+    *,
     part: str = "vectors",
+    of: Callable[[str], bool] | None = None,
     where: Callable[[Any], bool] | None = None,
     split: Callable[[Row], Iterable[Row]] | None = None,
 ) -> pytest.MarkDecorator:
-    """Parametrise a test over `row`, one test per row of the given versions.
+    """Parametrise a test over `row`, one test per row of every version that has the family.
 
-    `split` turns a file's row into several (the tables of failover-decision hold a list of rows each). Where an
-    external directory has nothing of the kind, the test is one skip that says so.
+    `of` keeps some of the versions. `split` turns a file's row into several (the tables of failover-decision hold a
+    list of rows each). Where an external directory has nothing of the kind, the test is one skip that says so. A part
+    that a version's own bundled file lacks is no row of that version; some version must have it.
     """
     parameters: list[Any] = []
-    for version in versions:
-        found = list(_split(rows(family, version, part=part, where=where), split))
-        parameters += [pytest.param(row, id=f"{version}-{row.id}") for row in found]
-        if not found:
-            absent = Row("absent", family, version, None)
-            reason = f"{directory()} has no {family} ({part}) of {version}"
-            parameters.append(pytest.param(absent, id=f"{version}-absent", marks=pytest.mark.skip(reason=reason)))
+    for version in versions(family):
+        if of is None or of(version):
+            found = list(_split(rows(family, version, part=part, where=where), split))
+            parameters += [pytest.param(row, id=f"{version}-{row.id}") for row in found]
+    if not parameters:
+        if not is_external():
+            raise NoVectorsError(f"no version of {family} has rows of this kind ({part})")
+        absent = Row("absent", family, "none", None)
+        reason = f"{directory()} has no {family} ({part})"
+        parameters.append(pytest.param(absent, id="absent", marks=pytest.mark.skip(reason=reason)))
     return pytest.mark.parametrize("row", parameters)
 
 

@@ -12,7 +12,7 @@ from tests.support.openclaw_json import stats_from
 from tests.support.rules import semantics
 
 
-@replay("cooldown-decision", "2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
+@replay("cooldown-decision")
 def test_same_decision(row: Row) -> None:
     given = row.input
     candidate = ModelRef(given["candidate"]["provider"], given["candidate"]["model"])

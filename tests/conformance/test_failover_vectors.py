@@ -31,7 +31,7 @@ from tests.conformance.differences import (
     without_mark_end,
 )
 from tests.conformance.harness import Row, replay
-from tests.support.rules import semantics
+from tests.support.rules import reads_as_the_engine, semantics
 
 TIMEOUTS = TimeoutPolicy(TIMEOUTS_COMPARED_UNDER)
 ABSENT = "<absent>"
@@ -86,14 +86,14 @@ def decided(row: Row) -> Decision:
     return openclaw_decides(Stage(row.raw["stage"]), signals(flags, row.raw["reason"]), policy, harness)
 
 
-@replay("failover-decision", "2026.5.20", "2026.6.11", "2026.9.6", part="tables", split=rows_of_table)
+@replay("failover-decision", part="tables", split=rows_of_table)
 def test_failover_decision(row: Row) -> None:
     found = decided(row)
     says_why = found.action.value not in {"continue_normal", "return_error_payload"}
     assert [found.action.value, found.reason if says_why else ABSENT] == row.expected
 
 
-@replay("failover-decision", "2026.5.20", "2026.6.11", "2026.9.6", part="mergeRetryFailoverReason")
+@replay("failover-decision", part="mergeRetryFailoverReason")
 def test_merge_retry_reason(row: Row) -> None:
     given = row.input
     merged = remembered(
@@ -161,7 +161,7 @@ def error(ending: Fallback | Surface, given: Mapping[str, Any]) -> dict[str, Any
     return {name: value for name, value in fields.items() if value is not None}
 
 
-@replay("assistant-failover", "2026.5.20")
+@replay("assistant-failover", of=reads_as_the_engine)
 def test_assistant_failover(row: Row) -> None:
     given, expected = row.input, row.expected
     flags = {name: value for name, value in given.items() if name in FIELDS}

@@ -21,10 +21,7 @@ from clawtop.core.failure.retry_after import should_bypass_long_sdk_retry
 from clawtop.core.failure.signal import signal_of
 from tests.conformance.differences import coordination_expected
 from tests.conformance.harness import Row, error_from_spec, replay
-from tests.support.rules import dialect, semantics
-
-VERSIONS = ("2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
-PLUGGED = "2026.9.6"
+from tests.support.rules import dialect, reads_as_the_engine, semantics
 
 JAVASCRIPT_NAMES = {
     "profile_id": "profileId",
@@ -43,7 +40,7 @@ def as_javascript(description: FailoverDescription | None) -> dict[str, Any] | N
     return {"name": "FailoverError", **named}
 
 
-@replay("classification", *VERSIONS)
+@replay("classification")
 def test_an_error_is_classified_as_openclaw_does(row: Row) -> None:
     error, read = error_from_spec(row.input), dialect(row.version)
     hint = row.raw.get("providerHint")
@@ -61,7 +58,7 @@ def test_an_error_is_classified_as_openclaw_does(row: Row) -> None:
     assert as_javascript(coerced(error, context, read)) == expected["failoverError"]
 
 
-@replay("coordination-predicate", *VERSIONS[1:])
+@replay("coordination-predicate")
 def test_local_contention_is_told_from_model_failures(row: Row) -> None:
     error, read = error_from_spec(row.input), dialect(row.version)
     assert classify_failure(error, None, read).reason == row.expected["reason"]
@@ -69,7 +66,7 @@ def test_local_contention_is_told_from_model_failures(row: Row) -> None:
     assert is_non_provider_runtime_coordination_error(error, read) == local
 
 
-@replay("coordination-predicate", "2026.5.20")
+@replay("coordination-predicate", of=reads_as_the_engine)
 def test_clawtop_takes_a_contended_session_for_local_too(row: Row) -> None:
     error = error_from_spec(row.input)
     reason = classify_failure(error).reason
@@ -78,13 +75,13 @@ def test_clawtop_takes_a_contended_session_for_local_too(row: Row) -> None:
     )
 
 
-@replay("classify-message", *VERSIONS)
+@replay("classify-message")
 def test_a_bare_text_is_classified_as_openclaw_does(row: Row) -> None:
     read = dialect(row.version)
     assert classify_message(row.input["raw"], row.input["provider"], read).reason == row.expected["reason"]
 
 
-@replay("classification-plugins", PLUGGED)
+@replay("classification-plugins")
 def test_a_providers_plugin_is_asked_first(row: Row) -> None:
     signal, hint = signal_of(error_from_spec(row.input), row.raw["providerHint"]), row.raw["providerHint"]
     plugged = DIALECTS[semantics(row.version).reading]
@@ -94,7 +91,7 @@ def test_a_providers_plugin_is_asked_first(row: Row) -> None:
         assert classify_message(row.raw["raw"], hint, plugged).reason == row.expected["messageReason"]
 
 
-@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
+@replay("misc", where=lambda raw: raw["fn"] == "resolveAuthProfileFailureReason")
 def test_the_reason_that_is_marked(row: Row) -> None:
     given = row.input
     marked = marked_reason(
@@ -107,12 +104,12 @@ def test_the_reason_that_is_marked(row: Row) -> None:
     assert marked == row.expected
 
 
-@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "resolveFailoverStatus")
+@replay("misc", where=lambda raw: raw["fn"] == "resolveFailoverStatus")
 def test_the_status_that_stands_for_a_reason(row: Row) -> None:
     assert status_for_reason(row.input["reason"], dialect(row.version)) == row.expected
 
 
-@replay("misc", *VERSIONS[1:], where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
+@replay("misc", where=lambda raw: raw["fn"] == "shouldBypassLongSdkRetry")
 def test_long_retries_inside_the_client_library_are_bypassed(row: Row) -> None:
     headers, environment = row.input["headers"], row.input["env"] or {}
     reading = semantics(row.version).wait_headers

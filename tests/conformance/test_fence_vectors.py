@@ -155,7 +155,7 @@ def expected_with_rule(world: World, op: list[str], step: dict[str, Any], taken_
     return step["result"], taken_over
 
 
-@replay("session-fence", "2026.5.20")
+@replay("session-fence")
 async def test_row(row: Row, tmp_path: Path, stranger: int) -> None:
     world = World(tmp_path, row.input["initial"], stranger)
     await world.start()

@@ -1,4 +1,4 @@
-"""Session attention, its thresholds, and stuck-session recovery of OpenClaw 2026.5.20, row by row."""
+"""Session attention, its thresholds, and stuck-session recovery, row by row."""
 
 from __future__ import annotations
 
@@ -27,22 +27,24 @@ LANES = {"none": (0, 0), "active": (1, 0), "queued": (1, 1)}
 """`sessionLane` of a row -> tasks active and queued in the session's lane."""
 
 
-@replay("session-attention", "2026.5.20", "2026.6.11", "2026.9.6", part="meta.thresholds")
+@replay("session-attention", part="meta.thresholds")
 def test_thresholds(row: Row) -> None:
-    read = semantics(row.version).attention_configurable
+    read = semantics(row.version).attention.configurable
     found = thresholds((row.input or {}).get("diagnostics") if read else None)
     assert {"warnMs": found.warn_ms, "abortMs": found.abort_ms} == row.expected
 
 
-@replay("session-attention", "2026.5.20")
+@replay("session-attention")
 def test_session_attention(row: Row) -> None:
     given = row.input
     limits = Attention(warn_ms=given["staleMs"], abort_ms=given["stuckSessionAbortMs"])
-    found = classify_attention(activity(given["activity"]), given["queueDepth"], given["ageMs"], limits)
+    rules = semantics(row.version).attention
+    found = classify_attention(activity(given), given["queueDepth"], given["ageMs"], rules, limits)
     assert {"classification": classification(found), "activeAbortEligible": found.abortable} == row.expected
 
 
 def activity(given: Mapping[str, Any]) -> Activity:
+    state, given, now = given.get("state"), {**given["activity"], **given}, given.get("now", 0)
     kind = given.get("activeWorkKind")
     return Activity(
         work=WorkKind(kind) if kind else None,
@@ -50,7 +52,18 @@ def activity(given: Mapping[str, Any]) -> Activity:
         progress_age_ms=given.get("lastProgressAgeMs"),
         tool_age_ms=given.get("activeToolAgeMs"),
         has_run=given.get("hasActiveEmbeddedRun") is True,
+        at_rest=state == "idle",
+        repeating_ms=given.get("repeatedRequestNoProgressAgeMs"),
+        may_take_ms=given.get("activeModelCallRequestTimeoutMs"),
+        retry_left_ms=left(given.get("activeRetryWaitDeadlineAtMs"), now),
+        tool_left_ms=left(given.get("activeToolDeadlineAtMs"), now),
+        backend_left_ms=left(given.get("activeBackendLivenessDeadlineAtMs"), now),
+        waits_in_runtime=given.get("runtimeOwnsLiveness") is True,
     )
+
+
+def left(deadline: float | None, now: float) -> float | None:
+    return None if deadline is None else deadline - now
 
 
 def classification(report: AttentionReport) -> dict[str, Any]:
@@ -63,7 +76,7 @@ def classification(report: AttentionReport) -> dict[str, Any]:
     return {**shown, "activeWorkKind": report.work.value} if report.work else shown
 
 
-@replay("stuck-recovery", "2026.5.20")
+@replay("stuck-recovery")
 def test_stuck_recovery(row: Row) -> None:
     given = row.input
     has_run = given["activeRun"] != "none"
@@ -76,10 +89,13 @@ def test_stuck_recovery(row: Row) -> None:
         lane_active=active,
         lane_queued=queued,
         queue_depth=given["queueDepth"],
+        age_ms=given.get("ageMs", 0),
+        compaction_ms=given.get("compactionSafetyTimeoutMs"),
     )
-    outcome = openclaw_recovery(stuck)
+    rules = semantics(row.version).attention
+    outcome = openclaw_recovery(stuck, rules)
     if isinstance(outcome, AbortRun):
-        outcome = outcome_after_abort(stuck, outcome.session_id, ABORTS[given["abortBehaviour"]])
+        outcome = outcome_after_abort(stuck, outcome.session_id, ABORTS[given["abortBehaviour"]], rules)
     assert printed(stuck, outcome) == row.expected
 
 

@@ -20,7 +20,7 @@ from tests.conformance.harness import Row, replay
 from tests.support.rules import semantics
 
 
-@replay("transient-retry", "2026.9.6")
+@replay("transient-retry")
 def test_the_same_account_is_asked_again(row: Row) -> None:
     rules = semantics(row.version).retries
     state, now = RetryState(), 0.0
@@ -55,7 +55,7 @@ def figure(value: Any) -> float | None:
     return math.inf if value == "Infinity" else value
 
 
-@replay("rate-limit-window", "2026.9.6")
+@replay("rate-limit-window")
 def test_how_long_a_limit_lasts(row: Row) -> None:
     text, now = row.input["message"], row.input["nowMs"]
     found = limit_window(text, now)

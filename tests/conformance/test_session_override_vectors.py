@@ -19,7 +19,7 @@ NO_MODEL = ""
 """No window is scoped to it, so what cools for it cools for all."""
 
 
-@replay("session-override", "2026.3.28", "2026.5.20", "2026.6.11", "2026.9.6")
+@replay("session-override")
 def test_same_pin(row: Row) -> None:
     given = row.input
     entry = given["sessionEntry"]

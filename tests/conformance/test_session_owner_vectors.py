@@ -88,7 +88,7 @@ def expected_line(line: str, directory: Path) -> str:
     )
 
 
-@replay("session-file-owner", "2026.6.11")
+@replay("session-file-owner")
 async def test_row(row: Row, tmp_path: Path) -> None:
     root = tmp_path.resolve()
     (root / "real").mkdir()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import Attention, PromptHolder
 from clawtop.core.session.attention import (
     Activity,
@@ -41,9 +42,10 @@ HOLDER = PromptHolder(
     pid=17,
     source="clawtop",
 )
-STUCK = classify_attention(Activity(), 2, 200_000)
-STALLED = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True), 2, 400_000)
-BUSY = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True), 2, 400_000)
+RULES = SEMANTICS["5.x"].attention
+STUCK = classify_attention(Activity(), 2, 200_000, RULES)
+STALLED = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True), 2, 400_000, RULES)
+BUSY = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True), 2, 400_000, RULES)
 
 
 def plan(report: AttentionReport, holder: PromptHolder | None, *, waited: int = 0) -> RecoveryMove:
@@ -83,7 +85,7 @@ activities = st.builds(
 def test_nothing_is_ever_started_onto_a_held_session(
     activity: Activity, depth: int, age: int, waited: int, max_wait: int
 ) -> None:
-    report = classify_attention(activity, depth, age)
+    report = classify_attention(activity, depth, age, RULES)
     found = plan_recovery(report, HOLDER, NOW + waited, first_seen=NOW, max_wait_ms=max_wait)
     assert found.plan is not RecoveryMove.RELEASE
     if found.plan is RecoveryMove.WAIT:
@@ -95,7 +97,7 @@ def test_nothing_is_ever_started_onto_a_held_session(
 def test_only_stalled_work_is_aborted_and_only_idle_sessions_recovered(
     activity: Activity, depth: int, age: int
 ) -> None:
-    report = classify_attention(activity, depth, age)
+    report = classify_attention(activity, depth, age, RULES)
     assert report.recoverable == (report.kind is AttentionKind.STUCK) == (activity.work is None)
     assert not report.abortable or report.kind is AttentionKind.STALLED
 
@@ -163,13 +165,13 @@ def test_the_watcher_looks_at_long_work_and_at_idle_sessions_with_a_silent_run()
     ],
 )
 def test_openclaw_leaves_these_alone(stuck: StuckSession, action: RecoveryAction, reason: str) -> None:
-    found = openclaw_recovery(stuck)
+    found = openclaw_recovery(stuck, RULES)
     assert isinstance(found, RecoveryOutcome)
     assert (found.action, found.reason) == (action, reason)
 
 
 def test_openclaw_aborts_reply_work_when_it_may() -> None:
-    assert openclaw_recovery(StuckSession("s", "k", reply_session_id="s2", allow_abort=True)) == AbortRun("s2")
+    assert openclaw_recovery(StuckSession("s", "k", reply_session_id="s2", allow_abort=True), RULES) == AbortRun("s2")
 
 
 def test_the_lane_is_that_of_the_key_else_of_the_id() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import Attention, Event, EventKind
 from clawtop.core.session.admission import Close, Closing, ForeignHolder
 from clawtop.core.session.attention import Activity, WorkKind
@@ -24,6 +25,7 @@ from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio
 
+RULES = SEMANTICS["5.x"].attention
 LIMITS = Attention(warn_ms=1_000, abort_ms=3_000)
 STALLED = Activity(WorkKind.EMBEDDED_RUN, progress="stream:chunk", progress_age_ms=10_000, has_run=True)
 PHASES = ["locking", "prompting", "streaming", "appending", "compacting", "releasing"]
@@ -44,7 +46,7 @@ async def registry(tmp_path: Path) -> AsyncIterator[PromptRegistry]:
 
 
 def recoverer(registry: PromptRegistry, max_wait_ms: int = 30_000, **wishes: object) -> Recoverer:
-    return Recoverer(registry, clock=SystemClock(), limits=LIMITS, max_wait_ms=max_wait_ms, **wishes)  # type: ignore[arg-type]
+    return Recoverer(registry, clock=SystemClock(), rules=RULES, limits=LIMITS, max_wait_ms=max_wait_ms, **wishes)  # type: ignore[arg-type]
 
 
 def work(session: Path, activity: Activity = STALLED) -> SessionWork:
@@ -206,7 +208,7 @@ async def test_the_watcher_restarts_stuck_work_under_its_holder(tmp_path: Path, 
             restarted.append(f"{found.run_id} under {holder.run_id}")
 
     async with PromptRegistry(tmp_path, clock=SystemClock()) as registry:
-        watcher = Recoverer(registry, clock=clock, limits=LIMITS)
+        watcher = Recoverer(registry, clock=clock, rules=RULES, limits=LIMITS)
         watching = asyncio.create_task(watcher.watch(lambda: looks.pop(0) if looks else [], restart))
         for _ in range(3):
             await clock.advance(30)

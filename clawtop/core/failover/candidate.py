@@ -25,6 +25,7 @@ from clawtop.core.failure.phrases import Phrases, ordered
 from clawtop.core.failure.record import ErrorRecord, ErrorValue
 from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
+from clawtop.core.rules import ChainEnd
 from clawtop.text import shown
 
 DETAIL_CELLS = 400
@@ -114,6 +115,20 @@ class FallbackSummary:
         listed = " | ".join(str(attempt) for attempt in self.attempts) or "unknown"
         return f"All models failed ({len(self.attempts) or self.total}): {listed}"
 
+    def openclaw_text(self, end: ChainEnd) -> str:
+        """The text under which an OpenClaw ends the run."""
+        last = self.attempts[-1] if self.attempts else None
+        lost = last is not None and last.reason in {FailureReason.AUTH, FailureReason.AUTH_PERMANENT}
+        if not end.names_login or last is None or not lost:
+            return self.text
+        return f"{self.text}. Re-authenticate with: {login_command(last.model.provider)}"
+
+
+def login_command(provider: str) -> str:
+    """The command that logs in to a provider anew, quoted for a shell."""
+    quoted = provider.replace("'", "'\\''")
+    return f"openclaw models auth login --provider '{quoted}' --force"
+
 
 def failure_of(error: AnyError, model: ModelRef | None = None, dialect: Dialect = CLAWTOP) -> Failure:
     """A failed call as the chain sees it; the kinds are tried in OpenClaw 2026.5.20's order.
@@ -152,7 +167,7 @@ def _kind(value: ErrorValue, known: FailoverDescription | None, dialect: Dialect
     name = value.name if isinstance(value, ErrorRecord) else None
     if name == LANE_TIMEOUT_NAME and isinstance(value, ErrorRecord) and value.is_exception:
         return FailureKind.LANE_TIMEOUT
-    if name == ABORT_NAME and known is None and not is_timeout_error(value, dialect):
+    if _is_abort(value, dialect) and (known is None or dialect.aborted is not None):
         return FailureKind.USER_ABORT
     if is_non_provider_runtime_coordination_error(value, dialect):
         return FailureKind.COORDINATION
@@ -163,6 +178,12 @@ def _kind(value: ErrorValue, known: FailoverDescription | None, dialect: Dialect
     if known is not None:
         return FailureKind.PROVIDER
     return _KIND_OF_NAME.get(name or "", FailureKind.UNKNOWN)
+
+
+def _is_abort(value: ErrorValue, dialect: Dialect) -> bool:
+    if dialect.aborted is not None:
+        return dialect.aborted(value)
+    return isinstance(value, ErrorRecord) and value.name == ABORT_NAME and not is_timeout_error(value, dialect)
 
 
 def _is_classified(value: ErrorValue) -> bool:

@@ -1,6 +1,6 @@
 """The run over candidate models, as a state machine: `start`, then `step(state, event)` -> new state and effects.
 
-As OpenClaw 2026.5.20 (`model-fallback.ts`): the requested model, then the fallbacks; a candidate whose profiles all
+As OpenClaw (`model-fallback.ts`): the requested model, then the fallbacks; a candidate whose profiles all
 cool is skipped or probed; a failure moves on to the next candidate. What does not: an abort by the user, and a
 coordination error, which is rethrown on the first candidate and recorded nowhere (thread 83510). A timeout ends the
 chain unless `TimeoutPolicy` says otherwise (thread 62351).
@@ -179,6 +179,7 @@ class ChainState:
         failure: the last one that was recorded.
         probed: providers that had their one cooldown probe of this run.
         probing: the provider whose probe the running call is.
+        left: providers whose further models are not asked: each would meet what this one met.
         ended: nothing follows any more.
         transient: reasons of cooldowns that may be over early (`Schedule.transient_reasons`).
     """
@@ -191,6 +192,7 @@ class ChainState:
     failure: Failure | None = None
     probed: frozenset[str] = frozenset()
     probing: str | None = None
+    left: frozenset[str] = frozenset()
     ended: bool = False
 
     @property
@@ -198,9 +200,14 @@ class ChainState:
         return self.candidates[self.index]
 
     @property
+    def next_index(self) -> int | None:
+        """The next candidate whose provider is not left; None where there is none."""
+        later = range(self.index + 1, len(self.candidates))
+        return next((index for index in later if self.candidates[index].provider not in self.left), None)
+
+    @property
     def next_model(self) -> ModelRef | None:
-        following = self.index + 1
-        return self.candidates[following] if following < len(self.candidates) else None
+        return None if self.next_index is None else self.candidates[self.next_index]
 
 
 Step = tuple[ChainState, tuple[Effect, ...]]
@@ -212,9 +219,13 @@ _PROBE_NOT_USED_UP = frozenset(
         FailureReason.AUTH,
         FailureReason.AUTH_PERMANENT,
         FailureReason.SESSION_EXPIRED,
+        FailureReason.TLS_CERTIFICATE,
     }
 )
 """A probe that failed like this says nothing of the provider's limits: another of its models may probe again."""
+
+_PROVIDER_WIDE = frozenset({FailureReason.TLS_CERTIFICATE})
+"""Every model of the provider would meet the same (OpenClaw 2026.8 on, whose classes these are)."""
 
 
 def start(
@@ -291,6 +302,8 @@ def _on_failure(state: ChainState, failure: Failure) -> Step:
         return _switched(state, failure)
     if failure.kind is FailureKind.UNKNOWN and state.next_model is None:
         return replace(state, ended=True), (Rethrow(),)
+    if failure.reason in _PROVIDER_WIDE:
+        state = replace(state, left=state.left | {state.model.provider})
     moved = _moved(state, failure.reason, body_of(failure.detail).message or failure.detail)
     failed = CandidateFailed(state.model, failure, state.index + 1, len(state.candidates))
     state = replace(_recorded(state, _attempt(state, failure)), failure=failure)
@@ -339,8 +352,8 @@ def _moved(state: ChainState, reason: FailureReason | None, error: str) -> Moved
 
 
 def _advance(state: ChainState, *effects: Effect) -> Step:
-    if state.next_model is not None:
-        state, consult = _consult(replace(state, index=state.index + 1))
+    if state.next_index is not None:
+        state, consult = _consult(replace(state, index=state.next_index))
         return state, (*effects, *consult)
     state = replace(state, ended=True)
     if len(state.attempts) <= 1 and state.failure is not None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from clawtop.core.failure import as_3_28, as_6_11, as_9_6
 from clawtop.core.failure import rules as common
-from clawtop.core.failure.local_9_6 import Local, local_9_6
+from clawtop.core.failure.local_9_6 import Local, aborted_9_6, local_9_6
 from clawtop.core.failure.provider_plugins import plugin_of
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.failure.rules import Classification
@@ -36,6 +36,7 @@ class Dialect:
         failover_by_name: an object that is called FailoverError is one.
         outside_in: causes are asked before the words are, and only causes (2026.3.28).
         lock_codes, local_names: codes and names of errors that mean contention on one session.
+        aborted: whether an error says by its code that somebody ended the run; None: an AbortError says so by its name.
         local: whether an error is local by other signs as well; None: ask the codes and names.
             takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
         ends_local_trouble: a full disk or a locked file ends the run instead of walking the models.
@@ -55,6 +56,7 @@ class Dialect:
     takeover_wins: bool = False
     ends_local_trouble: bool = False
     describes_context: bool = True
+    aborted: Callable[[ErrorValue], bool] | None = None
 
 
 def _with_plugin(signal: Signal) -> Classification:
@@ -88,6 +90,7 @@ _9_6 = Dialect(
     local_names=frozenset(),
     code_reason=as_9_6.code_reason,
     local=local_9_6,
+    aborted=aborted_9_6,
 )
 WITHOUT_PLUGINS = replace(_9_6, of_signal=as_9_6.read_signal)
 """2026.9.6 before any provider's plugin is loaded."""

@@ -1,9 +1,12 @@
-"""Which errors OpenClaw 2026.9 takes for local trouble of a run: no session lock any more, but claims and workers."""
+"""Which errors OpenClaw 2026.9 takes for local trouble of a run: no session lock any more, but claims and workers.
+
+And which it takes for somebody's wish to end the run: the name AbortError alone says nothing any more.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from enum import StrEnum
 
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
@@ -45,6 +48,26 @@ def local_9_6(value: ErrorValue) -> Local:
     if any(isinstance(each, ErrorRecord) and each.name == CLAIM_LOST for each in walk(value, reasons=True)):
         return Local.ALWAYS
     return Local.UNLESS_CLASSIFIED if stale or any(_lacks_tool_result(each) for each in within) else Local.NO
+
+
+_ENDED = frozenset({"OPENCLAW_DIRECT_ABORT", "OPENCLAW_RESTART_ABORT"})
+_RESTART = "OPENCLAW_RESTART_ABORT"
+_REPLACED = frozenset({"AGENT_RUN_SUPERSEDED_ABORT", "SESSION_PLACEMENT_TURN_SETTLEMENT_CLOSED"})
+
+
+def aborted_9_6(value: ErrorValue) -> bool:
+    """Whether the run was ended: by its user, for a restart, or because another run took its place."""
+    if any(_has_code(each, _REPLACED) for each in walk(value, reasons=True, aside=True)):
+        return True
+    if not isinstance(value, ErrorRecord):
+        return False
+    wrapped = value.cause if value.is_exception and value.name == "AbortError" else None
+    inner = wrapped.cause if isinstance(wrapped, ErrorRecord) and wrapped.is_exception else None
+    return _has_code(value, _ENDED) or any(_has_code(each, {_RESTART}) for each in (wrapped, inner))
+
+
+def _has_code(value: ErrorValue, codes: Set[str]) -> bool:
+    return isinstance(value, ErrorRecord) and value.is_exception and value.code in codes
 
 
 def _names_a_provider(value: ErrorRecord) -> bool:

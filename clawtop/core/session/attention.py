@@ -1,6 +1,7 @@
 """Which sessions need attention: long-running, stalled or stuck.
 
-As OpenClaw's watcher (2026.5.20, `logging/diagnostic.ts`), which looks every 30 s and warns ever more rarely.
+As OpenClaw's watcher (`logging/diagnostic.ts`), which looks every 30 s and warns ever more rarely. What differs between
+versions are its `AttentionRules`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from clawtop.core.model import Attention, PromptHolder, Session
+from clawtop.core.rules import AttentionRules
 
 TICK_MS = 30_000
 DEFAULT_LIMITS = Attention()
@@ -37,9 +39,16 @@ class WorkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What is going on in a session. Ages are ms; None is unknown.
+    """What is going on in a session. Ages and times left are ms; None is unknown.
 
-    `progress` names the last sign of life, such as "run:completed".
+    Attributes:
+        progress: the last sign of life, such as "run:completed".
+        at_rest: the session itself is marked as idle.
+        repeating_ms: for how long the same request has been sent again without progress.
+        may_take_ms: how long the model call may take.
+        retry_left_ms: until the run asks the same account again.
+        tool_left_ms, backend_left_ms: until the end that the tool call, or the backend of the run, was given.
+        waits_in_runtime: the runtime itself watches over what it waits for.
     """
 
     work: WorkKind | None = None
@@ -47,6 +56,13 @@ class Activity:
     progress_age_ms: float | None = None
     tool_age_ms: float | None = None
     has_run: bool = False
+    at_rest: bool = False
+    repeating_ms: float | None = None
+    may_take_ms: float | None = None
+    retry_left_ms: float | None = None
+    tool_left_ms: float | None = None
+    backend_left_ms: float | None = None
+    waits_in_runtime: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +102,58 @@ def _whole_ms(value: Any) -> int | None:
 
 
 def classify_attention(
-    activity: Activity, queue_depth: int, age_ms: float, limits: Attention = DEFAULT_LIMITS
+    activity: Activity,
+    queue_depth: int,
+    age_ms: float,
+    rules: AttentionRules,
+    limits: Attention = DEFAULT_LIMITS,
 ) -> AttentionReport:
     """What is the matter with a session whose state has not changed for `age_ms`."""
-    report = _classified(activity, queue_depth, limits)
-    return replace(report, abortable=_is_abortable(report, activity, age_ms, limits.abort_ms))
+    activity = _as_seen(activity, rules)
+    report = _classified(activity, queue_depth, rules, limits)
+    return replace(report, abortable=_is_abortable(report, activity, age_ms, rules, limits.abort_ms))
 
 
-def _classified(activity: Activity, queue_depth: int, limits: Attention) -> AttentionReport:
+def _as_seen(activity: Activity, rules: AttentionRules) -> Activity:
+    """What of it this watcher looks at."""
+    if not rules.sees_requests:
+        activity = replace(activity, repeating_ms=None, may_take_ms=None)
+    if not rules.sees_deadlines:
+        activity = replace(
+            activity, retry_left_ms=None, tool_left_ms=None, backend_left_ms=None, waits_in_runtime=False
+        )
+    return activity
+
+
+def _classified(activity: Activity, queue_depth: int, rules: AttentionRules, limits: Attention) -> AttentionReport:
     work, queued = activity.work, queue_depth > 0
+    if (activity.retry_left_ms or 0) > 0:
+        return _long("provider_retry_wait", work)
+    if activity.waits_in_runtime:
+        return _long("runtime_owned_wait", work)
     if work is None:
         reason = "queued_work_without_active_run" if queued else "stale_session_state"
         return AttentionReport(AttentionKind.STUCK, reason, "stale_session_state", None, True, False)
-    silent = (activity.progress_age_ms or 0) > limits.warn_ms
+    silence = activity.progress_age_ms or 0
+    silent = silence > limits.warn_ms
+    if activity.has_run and (activity.repeating_ms or -1) >= limits.abort_ms:
+        return _stalled("repeated_model_requests_without_progress", "stalled_agent_run", work)
+    if rules.orphans_are_stuck and activity.at_rest and queued and silent and not activity.has_run:
+        reason = "queued_work_without_active_run"
+        return AttentionReport(AttentionKind.STUCK, reason, "stale_session_state", None, True, False)
     if work is WorkKind.TOOL_CALL and silent and (activity.tool_age_ms or 0) > limits.warn_ms:
         return _stalled("blocked_tool_call", "blocked_tool_call", work)
     if queued and work is WorkKind.EMBEDDED_RUN and is_terminal_progress(activity.progress):
         return _stalled("queued_behind_terminal_active_work", "stalled_agent_run", work)
+    thinks = rules.models_may_think and work is WorkKind.MODEL_CALL and activity.has_run
+    if silent and thinks and silence < limits.abort_ms:
+        return _long("active_model_call_without_progress", work)
     if silent:
         return _stalled("active_work_without_progress", "stalled_agent_run", work)
-    reason = "queued_behind_active_work" if queued else "active_work"
+    return _long("queued_behind_active_work" if queued else "active_work", work)
+
+
+def _long(reason: str, work: WorkKind | None) -> AttentionReport:
     return AttentionReport(AttentionKind.LONG_RUNNING, reason, "long_running", work, False, False)
 
 
@@ -129,18 +177,40 @@ def is_terminal_progress(progress: str | None) -> bool:
     return progress in _TERMINAL_NAMES or any(part in progress for part in _TERMINAL_PARTS)
 
 
-def _is_abortable(report: AttentionReport, activity: Activity, age_ms: float, abort_ms: int) -> bool:
+def _is_abortable(
+    report: AttentionReport, activity: Activity, age_ms: float, rules: AttentionRules, abort_ms: int
+) -> bool:
     if report.kind is not AttentionKind.STALLED:
         return False
-    if report.work is WorkKind.EMBEDDED_RUN:
+    if report.work is WorkKind.EMBEDDED_RUN and not rules.silence_aborts:
         return age_ms >= abort_ms
-    silent_for = activity.progress_age_ms
-    if silent_for is None or silent_for < abort_ms:
+    silence = activity.progress_age_ms
+    if silence is None:
         return False
-    if report.work is WorkKind.MODEL_CALL:
-        return activity.has_run
-    blocked = report.classification == "blocked_tool_call"
-    return blocked and activity.tool_age_ms is not None and activity.tool_age_ms >= abort_ms
+    least = _least_silence(activity, silence, rules, abort_ms)
+    if report.classification == "blocked_tool_call":
+        tool = activity.tool_age_ms
+        return tool is not None and silence >= least and (activity.tool_left_ms is not None or tool >= least)
+    may_take = activity.may_take_ms or 0
+    repeats = activity.has_run and (activity.repeating_ms or 0) >= max(abort_ms, may_take)
+    if activity.repeating_ms is not None and repeats and silence >= may_take:
+        return True
+    if report.work is WorkKind.TOOL_CALL:
+        return False
+    if report.work is WorkKind.MODEL_CALL and not (activity.has_run or rules.lone_calls_abort):
+        return False
+    return silence >= max(least, may_take)
+
+
+def _least_silence(activity: Activity, silence: float, rules: AttentionRules, abort_ms: int) -> float:
+    """For how long a session must have been silent before its work is aborted; an end that was given outranks it."""
+    retry = silence + activity.retry_left_ms if activity.retry_left_ms is not None else 0
+    if activity.tool_left_ms is not None:
+        return max(0, silence + activity.tool_left_ms, retry)
+    if activity.work is WorkKind.TOOL_CALL:
+        return max(abort_ms, rules.least_tool_ms, retry)
+    backend = silence + activity.backend_left_ms if activity.backend_left_ms is not None else 0
+    return max(abort_ms, activity.may_take_ms or 0, backend, retry)
 
 
 def needs_attention(*, processing: bool, age_ms: float, queue_depth: int, activity: Activity, warn_ms: int) -> bool:
@@ -190,10 +260,16 @@ def standing_of(session: Session | None, holder: PromptHolder | None, now: int, 
 
 
 def attention_of(
-    session: Session | None, holder: PromptHolder | None, now: int, limits: Attention, *, stale_lock: bool = False
+    session: Session | None,
+    holder: PromptHolder | None,
+    now: int,
+    rules: AttentionRules,
+    limits: Attention,
+    *,
+    stale_lock: bool = False,
 ) -> AttentionReport | None:
     """What is the matter with a session, None where it is well: at rest, or at work within its limits."""
     standing = standing_of(session, holder, now, stale_lock=stale_lock)
     if standing is None or not (stale_lock or standing.age_ms > limits.warn_ms):
         return None
-    return classify_attention(standing.activity, standing.queue_depth, standing.age_ms, limits)
+    return classify_attention(standing.activity, standing.queue_depth, standing.age_ms, rules, limits)

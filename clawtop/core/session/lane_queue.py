@@ -66,6 +66,11 @@ class LaneState:
     generation: int = 0
     draining: bool = False
 
+    @property
+    def is_full(self) -> bool:
+        """No further task starts before one ends, or the limit is raised."""
+        return len(self.active) >= self.limit
+
 
 # --- events ------------------------------------------------------------------------------------------------------
 
@@ -246,7 +251,7 @@ def _timeout(ms: float | None) -> int | None:
 
 def _start_next(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
     effects: list[Effect] = []
-    while state.queue and len(state.active) < state.limit:
+    while state.queue and not state.is_full:
         entry, *rest = state.queue
         waited = now - entry.enqueued_at
         if waited >= entry.warn_after_ms:

@@ -1,8 +1,8 @@
 """What recovery may do about a stuck session.
 
-OpenClaw (2026.5.20) aborts a run or releases a lane. It never starts a run itself, but the work that waits in a
-released lane proceeds - onto a session that may still have a holder. `plan_recovery` is clawtop's rule against that
-(thread 83510 B): with a live holder it waits, bounded, or moves to a fresh session id.
+OpenClaw aborts a run or releases a lane, by its `AttentionRules` (2026.3 does nothing). It never starts a run itself,
+but the work that waits in a released lane proceeds - onto a session that may still have a holder. `plan_recovery` is
+clawtop's rule against that (thread 83510 B): with a live holder it waits, bounded, or moves to a fresh session id.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clawtop.core.model import PromptHolder
+from clawtop.core.rules import AttentionRules
 from clawtop.core.session.attention import AttentionReport
 from clawtop.core.session.lanes import session_lane
+
+STALE_MS = 300_000
+"""For how long a run may be silent where no abort threshold is given."""
 
 ABORT_SETTLE_MS = 15_000
 """How long an aborted run may take to end before OpenClaw clears it by force."""
@@ -44,6 +48,9 @@ class StuckSession:
         reply_session_id: the session id of reply work without a run.
         lane_active, lane_queued: the tasks of the session's lane.
         queue_depth: what the session itself counts as waiting.
+        age_ms: for how long the session has not changed.
+        silence_ms: for how long its run gave no sign of life; None: it gave one just now.
+        compaction_ms: how long a compaction may take, where the configuration says.
         in_flight: another recovery of this session is under way.
         state_changed: the session moved on since it was found stuck.
     """
@@ -56,6 +63,9 @@ class StuckSession:
     lane_active: int = 0
     lane_queued: int = 0
     queue_depth: int = 0
+    age_ms: float = 0
+    silence_ms: float | None = None
+    compaction_ms: float | None = None
     in_flight: bool = False
     state_changed: bool = False
 
@@ -100,8 +110,12 @@ class AbortRun:
     session_id: str
 
 
-def openclaw_recovery(stuck: StuckSession) -> RecoveryOutcome | AbortRun:
-    """What OpenClaw 2026.5.20's recovery does with a stuck session."""
+def openclaw_recovery(
+    stuck: StuckSession, rules: AttentionRules, abort_ms: float = STALE_MS
+) -> RecoveryOutcome | AbortRun:
+    """What this OpenClaw's recovery does with a stuck session. `abort_ms`: the abort threshold."""
+    if not rules.recovers:
+        return _skipped(RecoveryAction.OBSERVE_ONLY, "no_recovery")
     if stuck.lane is None:
         return _skipped(RecoveryAction.OBSERVE_ONLY, "missing_session_ref")
     if stuck.in_flight:
@@ -109,29 +123,48 @@ def openclaw_recovery(stuck: StuckSession) -> RecoveryOutcome | AbortRun:
     if stuck.state_changed:
         return _skipped(RecoveryAction.OBSERVE_ONLY, "stale_session_state")
     owner = stuck.run_session_id or stuck.reply_session_id
-    if owner and stuck.allow_abort:
+    if owner and (stuck.allow_abort or _is_reclaimed(stuck, rules, abort_ms)):
         return AbortRun(owner)
     if stuck.run_session_id:
         return _skipped(RecoveryAction.OBSERVE_ONLY, "active_embedded_run", active_session_id=stuck.run_session_id)
     if stuck.reply_session_id:
         return _skipped(RecoveryAction.KEEP_LANE, "active_reply_work", active_session_id=stuck.reply_session_id)
+    if stuck.lane_active > 0 and stuck.age_ms >= _lane_task_ms(stuck, rules):
+        freed = RecoveryOutcome(RecoveryStatus.RELEASED, RecoveryAction.RELEASE_LANE, "stale_lane_task", stuck.lane)
+        return replace(freed, released=stuck.lane_active, queued_count=stuck.lane_queued)
     if stuck.lane_active > 0:
         kept = _skipped(RecoveryAction.KEEP_LANE, "active_lane_task")
         return replace(kept, lane=stuck.lane, active_count=stuck.lane_active, queued_count=stuck.lane_queued)
-    if stuck.queue_depth > 0:
-        return RecoveryOutcome(RecoveryStatus.RELEASED, RecoveryAction.RELEASE_LANE, lane=stuck.lane, released=0)
+    if stuck.queue_depth > 0 or rules.clears_idle:
+        reason = "no_active_work" if rules.clears_idle else None
+        return RecoveryOutcome(RecoveryStatus.RELEASED, RecoveryAction.RELEASE_LANE, reason, stuck.lane, released=0)
     return RecoveryOutcome(RecoveryStatus.NOOP, RecoveryAction.NONE, "no_active_work", lane=stuck.lane)
 
 
-def outcome_after_abort(stuck: StuckSession, run_session_id: str, result: AbortResult) -> RecoveryOutcome:
-    """The outcome once the run was aborted: the lane is reset unless the run ended by itself."""
+def _is_reclaimed(stuck: StuckSession, rules: AttentionRules, abort_ms: float) -> bool:
+    """The run is aborted unasked: it has been silent for too long, and messages wait behind it."""
+    return rules.reclaims_silent and stuck.queue_depth > 0 and (stuck.silence_ms or 0) >= abort_ms
+
+
+def _lane_task_ms(stuck: StuckSession, rules: AttentionRules) -> float:
+    """How long a task may keep its lane without a run; a compaction gets its own time, and the time to settle."""
+    compaction = stuck.compaction_ms + ABORT_SETTLE_MS if stuck.compaction_ms else 0
+    return max(rules.lane_task_ms, compaction)
+
+
+def outcome_after_abort(
+    stuck: StuckSession, run_session_id: str, result: AbortResult, rules: AttentionRules
+) -> RecoveryOutcome:
+    """The outcome once the run was aborted: the lane is reset unless the run ended by itself and nothing waits."""
+    waits = stuck.lane_queued > 0 or stuck.queue_depth > 0
+    reset = result.force_cleared or (rules.aborts_free_lane and waits)
     return RecoveryOutcome(
         RecoveryStatus.ABORTED,
         RecoveryAction.ABORT_RUN,
         lane=stuck.lane,
         active_session_id=run_session_id,
         abort=result,
-        released=stuck.lane_active if result.force_cleared else 0,
+        released=stuck.lane_active if reset else 0,
         queued_count=stuck.lane_queued or None,
     )
 

@@ -66,6 +66,7 @@ async def recover(
     recoverer = Recoverer(
         desk.registry,
         clock=clock,
+        rules=snapshot.semantics.attention,
         limits=snapshot.config.attention,
         max_wait_ms=round(wait_s * 1000),
         foreign=desk.foreign.holder,
@@ -107,7 +108,8 @@ def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None 
     """What is the matter with a session; None where it is well. `holder`: as the registry knows it."""
     session, stale = _row(snapshot, target), _stale_lock(snapshot, target)
     holder = holder or _holder(snapshot, target)
-    return attention_of(session, holder, snapshot.taken_at, snapshot.config.attention, stale_lock=stale)
+    rules, limits = snapshot.semantics.attention, snapshot.config.attention
+    return attention_of(session, holder, snapshot.taken_at, rules, limits, stale_lock=stale)
 
 
 def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> Standing | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.model import Attention, Event, EventKind, PromptHolder
+from clawtop.core.rules import AttentionRules
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.attention import (
     DEFAULT_LIMITS,
@@ -79,18 +80,21 @@ class Recoverer:
         registry: PromptRegistry,
         *,
         clock: Clock,
+        rules: AttentionRules,
         limits: Attention = DEFAULT_LIMITS,
         max_wait_ms: int = 300_000,
         foreign: Foreign | None = None,
         journal: Journal | None = None,
     ) -> None:
         """Args:
+        rules: how sessions are judged: as this OpenClaw judges them.
         limits: the thresholds of the config (`core.attention.thresholds`).
         max_wait_ms: how long a holder is waited for before the work moves to a fresh session id.
         foreign: says which OpenClaw run, if any, holds a session; it counts as a holder.
         """
         self._registry = registry
         self._clock = clock
+        self._rules = rules
         self._limits = limits
         self._max_wait_ms = max_wait_ms
         self._foreign = foreign
@@ -121,7 +125,7 @@ class Recoverer:
         ):
             self._warned.pop(work.session_file, None)
             return None
-        report = classify_attention(activity, depth, work.age_ms, self._limits)
+        report = classify_attention(activity, depth, work.age_ms, self._rules, self._limits)
         if work.age_ms >= next_warning_age(self._warned.get(work.session_file), self._limits.warn_ms):
             self._warned[work.session_file] = work.age_ms
             self._tell(EventKind.STUCK, work, f"{report.classification}: {report.reason}", report.reason)
@@ -141,7 +145,7 @@ class Recoverer:
             self._in_flight.discard(work.session_file)
 
     async def _recover(self, work: SessionWork) -> Recovered:
-        report = classify_attention(work.activity, work.queue_depth, work.age_ms, self._limits)
+        report = classify_attention(work.activity, work.queue_depth, work.age_ms, self._rules, self._limits)
         first_seen = self._clock.now_ms()
         deadline = self._clock.monotonic() + self._max_wait_ms / 1000
         while True:
