@@ -6,11 +6,15 @@ by `masked`. JSON output does not use `safe`: ids there are exact and ASCII-esca
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import quote
 
 ELLIPSIS = "…"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -23,44 +27,120 @@ _MAX_COMBINING = 2
 
 _SECRET_PATTERNS = re.compile(
     r"""
-      \b(?:sk|pk|rk|xai|gsk|ghp|gho|ghs|pplx|hf|tok|key)[-_][A-Za-z0-9_\-]{8,}
-    | \bAIza[0-9A-Za-z_\-]{20,}
-    | \bAKIA[0-9A-Z]{12,}
-    | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}(?:\.[A-Za-z0-9_\-]*)?
-    | (?<=[Bb]earer\ )\s*[A-Za-z0-9._~+/\-]{6,}=*
-    | (?<=[Bb]asic\ )\s*[A-Za-z0-9+/]{8,}=*
+      (?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|glpat|glrt|gldt|glptt|xox[abeoprs]|xapp|pplx|hf|tok|key
+          |whsec|shpat|dop_v1|npm|nvapi|r8|tvly|AIza|ya29)[-_.]?(?<=[-_.za9])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
+    | (?<![A-Za-z0-9])A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
+    | (?:(?<=/bot)|(?<![A-Za-z0-9]))[0-9]{8,10}:[A-Za-z0-9_\-]{30,}
+    | (?<![A-Za-z0-9_\-.])[A-Za-z0-9_\-]{20,30}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{25,}
+    | (?<=[Aa]uthorization:\ )(?:[A-Za-z]{2,12}\ {1,4})?[^\s"',;]{6,}
+    | (?<=[Bb]earer\ )\ {0,8}[A-Za-z0-9._~+/\-]{6,}=*
+    | (?<=[Bb]asic\ )\ {0,8}[A-Za-z0-9+/]{8,}=*
+    | (?<=\ [Bb]ot\ )[A-Za-z0-9._\-]{20,}
+    | (?<=/services/)T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{8,}
+    | (?<=/api/webhooks/)[0-9]{6,}/[A-Za-z0-9_\-]{16,}
     | (?<=://)[^/\s:@]+:[^/\s@]+(?=@)
     """,
     re.VERBOSE,
 )
 _SECRET_FIELDS = re.compile(
-    r"""(?P<name>(?<![A-Za-z0-9_])["']?(?:x-api-key|api[-_]?key|access[-_]?token|refresh[-_]?token|id[-_]?token|authorization|password|secret)["']?
-        \s*[:=]\s*["']?)(?!Bearer\b|Basic\b)(?P<value>[^\s"',;&}]{4,})""",
+    r"""(?P<name>(?<![A-Za-z0-9])["']?(?:
+            x-api-key|x-goog-api-key|api[-_]?key|apikey|access[-_]?key(?:[-_]?id)?|access[-_]?token|refresh[-_]?token
+            |id[-_]?token|auth[-_]?token|bot[-_]?token|session[-_]?token|client[-_]?secret|secret[-_]?access[-_]?key
+            |signing[-_]?secret|app[-_]?secret|private[-_]?key|authorization|passphrase|passwd|password|pwd|secret|token
+            |(?<=[?&])(?:key|sig|signature|auth|code|x-amz-signature|x-amz-security-token|x-amz-credential)
+        )["']?\s{0,4}[:=]\s{0,4}["']?)
+        (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
     re.VERBOSE | re.IGNORECASE,
 )
+_WORDS = re.compile(r"[A-Za-z0-9_\-.]+")
+_JWT_HEAD = "eyJ"
+_PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
 
-_IN_SECRETS = re.compile(r"[A-Za-z0-9._~+/=:@%-]*\Z")
+_HELD_BACK = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=:@%-"
+LONGEST_SECRET = 16 * 1024
+"""So much of a text that grows is held back at most; nothing that is longer is anybody's key."""
+
+_SHORTEST = 6
+_PLACEHOLDERS = frozenset(
+    {
+        *("ollama", "dummy", "nokey", "no-key", "placeholder", "changeme", "change-me", "not-needed", "notneeded"),
+        *("unused", "example", "default", "secret", "password", "token", "apikey", "api-key", "api_key", "local"),
+        *("localhost", "lm-studio", "lmstudio", "anything", "whatever", "sample", "openai", "anthropic", "google"),
+        *("unknown", "undefined", "required", "optional", "disabled", "enabled"),
+    }
+)
+"""What people write where a key is wanted and none is needed: words of every log, and no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What must never be shown, in every form in which it may stand in a text.
+
+    Attributes:
+        forms: as they were loaded, and encoded.
+        by_head: the forms by their first characters.
+    """
+
+    forms: tuple[str, ...] = ()
+    by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
 
 _known_secrets: tuple[str, ...] = ()  # longest first; replaced whole, under _known_lock, so readers need no lock
 _known_lock = threading.Lock()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Take every loaded secret value into the redaction of `masked`. Values under 6 characters are ignored."""
+    """Take every loaded secret value into the redaction of `masked`, percent- and base64-encoded too.
+
+    Values under 6 characters and placeholders ("ollama", "none") are ignored.
+    """
     global _known_secrets  # noqa: PLW0603 - what the process must never show
     with _known_lock:
         known = set(_known_secrets)
-        fresh = {value for value in values if len(value) >= 6} - known
+        fresh = {value for value in values if _is_secret(value)} - known
         if fresh:
             _known_secrets = tuple(sorted(known | fresh, key=lambda value: (-len(value), value)))
 
 
+@lru_cache(maxsize=4)
+def _known_of(values: tuple[str, ...]) -> _Known:
+    forms = {form for value in values for form in _forms(value)}
+    by_head: dict[str, list[str]] = {}
+    for form in forms:
+        by_head.setdefault(form[:_SHORTEST], []).append(form)
+    return _Known(tuple(forms), {head: tuple(found) for head, found in by_head.items()})
+
+
+def _is_secret(value: str) -> bool:
+    word = value.strip().lower()
+    return len(word) >= _SHORTEST and word not in _PLACEHOLDERS
+
+
+def _forms(value: str) -> Iterator[str]:
+    """A secret as it is, in a URL, in JSON, and in base64 wherever it stands in what was encoded."""
+    yield value
+    raw = value.encode("utf-8", "surrogatepass")
+    for kept in ("", "/", "/:+=@"):
+        yield quote(raw, safe=kept)
+    yield json.dumps(value)[1:-1]
+    if len(raw) < 2 * _SHORTEST:
+        return
+    for before in range(3):
+        text = base64.b64encode(b"\0" * before + raw + b"\0\0").decode("ascii")
+        inner = text[(0, 2, 3)[before] : (before + len(raw)) * 8 // 6]  # what depends on nothing beside it
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")
+
+
 def whole_words(text: str) -> int:
     """How much of a text that still grows may be masked and shown: all but the last run of characters that secrets are
-    made of, of which only a part may be there yet.
+    made of, of which only a part may be there yet, and but a key block whose end is still to come.
     """
-    tail = _IN_SECRETS.search(text)
-    return tail.start() if tail is not None else len(text)
+    end = len(text.rstrip(_HELD_BACK))
+    begun = text.rfind(_PEM_BEGIN)
+    if begun >= 0 and text.find(_PEM_END, begun) < 0:
+        end = min(end, begun)
+    return max(end, len(text) - LONGEST_SECRET)
 
 
 def masked(text: str) -> str:
@@ -68,9 +148,11 @@ def masked(text: str) -> str:
 
     All of them are looked for in the text as it is, so that a short secret inside a long one cannot uncover the rest.
     """
-    spans = [(at, at + len(secret)) for secret in _known_secrets for at in _places(secret, text)]
+    spans = _known_spans(text)
     spans += [match.span("value") for match in _SECRET_FIELDS.finditer(text)]
     spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
+    spans += _jwts(text)
+    spans += _key_blocks(text)
     if not spans:
         return text
     out: list[str] = []
@@ -83,11 +165,59 @@ def masked(text: str) -> str:
     return "".join((*out, text[shown_to:]))
 
 
-def _places(part: str, text: str) -> Iterator[int]:
-    at = text.find(part)
+def _known_spans(text: str) -> list[tuple[int, int]]:
+    """Where loaded secrets stand, also where a line break or blanks divide them."""
+    known = _known_of(_known_secrets)
+    if not known.forms or len(text) < _SHORTEST:
+        return []
+    spans = list(_places(known, text))
+    compact = "".join(text.split())
+    if len(compact) != len(text) and len(compact) >= _SHORTEST:
+        divided = list(_places(known, compact))
+        if divided:
+            at = [index for index, char in enumerate(text) if not char.isspace()]
+            spans += [(at[start], at[end - 1] + 1) for start, end in divided]
+    return spans
+
+
+def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
+    """(start, end) of every known form; by the form where they are few, by the text where it is short."""
+    if len(known.forms) <= max(64, len(text) // 4):
+        for form in known.forms:
+            at = text.find(form)
+            while at >= 0:
+                yield at, at + len(form)
+                at = text.find(form, at + 1)
+        return
+    heads = known.by_head
+    for at in range(len(text) - _SHORTEST + 1):
+        for form in heads.get(text[at : at + _SHORTEST], ()):
+            if text.startswith(form, at):
+                yield at, at + len(form)
+
+
+def _jwts(text: str) -> Iterator[tuple[int, int]]:
+    """JSON Web Tokens: two parts or three, the first of which begins as every JSON object does in base64."""
+    if _JWT_HEAD not in text:
+        return
+    for word in _WORDS.finditer(text):
+        start = word[0].find(_JWT_HEAD)
+        parts = word[0][start:].split(".") if start >= 0 else []
+        if len(parts) > 1 and len(parts[0]) >= 11 and len(parts[1]) >= 4:
+            yield word.start() + start, word.end()
+
+
+def _key_blocks(text: str) -> Iterator[tuple[int, int]]:
+    """PEM blocks of private keys, to their end or, cut off, to the end of the text."""
+    at = text.find(_PEM_BEGIN)
     while at >= 0:
-        yield at
-        at = text.find(part, at + 1)
+        head_end = text.find("-----", at + len(_PEM_BEGIN))
+        if head_end < 0:
+            return
+        end = text.find(_PEM_END, head_end)
+        if "KEY" in text[at:head_end] and head_end - at < 100:
+            yield head_end + 5, len(text) if end < 0 else end
+        at = text.find(_PEM_BEGIN, head_end)
 
 
 def safe(text: object, limit: int | None = None) -> str:

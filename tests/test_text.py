@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -156,3 +159,117 @@ def test_the_short_way_of_counting_agrees_with_the_tables() -> None:
     quick = [chr(point) for point in range(0x3000) if text._NARROW.fullmatch(chr(point))]
     assert len(quick) > 900
     assert [char for char in quick if wcwidth.wcwidth(char) != 1] == []
+
+
+# --- shapes, and forms of what was loaded ------------------------------------------------------------------------
+
+PLANTED = "correct-horse/battery+staple=42 é"
+SHAPES = {
+    "telegram": "123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc",
+    "telegram url": "https://api.telegram.org/bot123456789:AAEhBOweik6ad9r_QXMENQjcrGbqCr4K-bc/getMe",
+    "slack bot": "xoxb-123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
+    "slack app": "xapp-1-A0123456789-1234567890123-abcdef0123456789",
+    "slack hook": "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+    "discord": "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs",
+    "discord hook": "https://discord.com/api/webhooks/123456789012345678/abcdefghij_KLMNOPQRST-uvwxyz",
+    "github": "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "github fine": "github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz0123456789",
+    "gitlab": "glpat-AbCdEf_0123456789xyz",
+    "aws id": "AKIAIOSFODNN7EXAMPLE",
+    "aws session": "ASIAIOSFODNN7EXAMPLE",
+    "aws key": "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "google": "AIzaSyA-1234567890abcdefghijklmnopqrstu",
+    "client": "client_secret=abcd1234efgh",
+    "json": '"clientSecret": "x", "client_secret": "abcd1234efgh"',
+    "authorization": "Authorization: Token abcd1234efgh",
+    "bearer": "Authorization: Bearer abcd1234efgh",
+    "query": "GET /v1/x?key=abcd1234efgh&alt=sse",
+    "signature": "https://x/y?X-Amz-Signature=abcd1234efgh&a=b",
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "jwt within": "token_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3",
+    "pem": "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA\nabcd1234efgh\n-----END RSA PRIVATE KEY-----",
+    "pem cut off": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nabcd1234efgh",
+    "userinfo": "https://me:abcd1234efgh@host/x",
+}
+PARTS = (
+    "abcd1234efgh",
+    "AAEhBOweik6",
+    "AbCdEfGh",
+    "XXXXXXXXXX",
+    "ZnCjm1XV",
+    "7Cq4se7",
+    "abcdefghij",
+    "16C7e42F",
+    "IOSFODNN",
+    "wJalrXUt",
+    "SyA-1234",
+    "dozjgNry",
+    "abcdef0123456789",
+    "mnopqrst",
+)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_of_a_secret_is_masked(name: str) -> None:
+    for around in ("", "before ", "(", "x=1 "):
+        hidden = text.masked(f"{around}{SHAPES[name]} after")
+        assert text.MASK in hidden
+        assert [part for part in PARTS if part in hidden] == []
+        assert hidden.endswith((" after", text.MASK))
+
+
+@pytest.mark.parametrize("cut", [3, 9, 17])
+@pytest.mark.parametrize("between", ["\n", "\n    ", " ", "\r\n\t"])
+def test_a_loaded_secret_is_masked_where_something_divides_it(cut: int, between: str) -> None:
+    value = "correct-horse-battery-staple-42"
+    with forgotten_afterwards():
+        text.remember_secrets([value])
+        hidden = text.masked(f"say {value[:cut]}{between}{value[cut:]} twice")
+        assert hidden == f"say {text.MASK} twice"
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.integers(0, 2))
+def test_a_loaded_secret_is_masked_in_every_encoding(before: str, after: str, shift: int) -> None:
+    with forgotten_afterwards():
+        text.remember_secrets([PLANTED])
+        raw = PLANTED.encode()
+        whole = b"\x01" * shift + raw + after.encode("utf-8", "replace")
+        for encoded in (
+            quote(PLANTED),
+            quote(PLANTED, safe=""),
+            json.dumps(PLANTED),
+            base64.b64encode(whole).decode(),
+            base64.urlsafe_b64encode(whole).decode(),
+        ):
+            hidden = text.masked(f"{before} {encoded}")
+            core = base64.b64encode(raw[3:18]).decode().rstrip("=")
+            assert "battery" not in hidden
+            assert core not in hidden
+
+
+@pytest.mark.parametrize("value", ["x", "none", "ollama", "OLLAMA", " changeme ", "api-key", "token"])
+def test_a_placeholder_masks_nothing_else(value: str) -> None:
+    with forgotten_afterwards():
+        text.remember_secrets([value])
+        said = f"the {value} of every log, x and none and ollama"
+        assert text.masked(said) == said
+
+
+def test_many_loaded_secrets_are_found_in_short_texts_too() -> None:
+    with forgotten_afterwards():
+        values = [f"value-{number:05}-{number * 7919}" for number in range(3_000)]
+        text.remember_secrets(values)
+        assert text.masked(f"say {values[1234]} now") == f"say {text.MASK} now"
+        assert text.masked("say nothing of it now") == "say nothing of it now"
+
+
+@given(st.lists(st.text(st.sampled_from("ab-\n "), max_size=30), max_size=8))
+def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
+    held, shown = "", ""
+    for piece in pieces:
+        held += piece
+        cut = text.whole_words(held)
+        assert 0 <= cut <= len(held)
+        shown, held = shown + held[:cut], held[cut:]
+        assert len(held) <= text.LONGEST_SECRET
+    assert shown + held == "".join(pieces)

@@ -22,7 +22,7 @@ from clawtop.text import safe
 SHARED_BY_DEFAULT = "main"
 """`session.dmScope`: direct messages of all channels go to the main session, where heartbeats run too."""
 
-_NO_INTERVAL = re.compile(r"\s*0*(?:\.0*)?\s*[a-z]*\s*")
+_NO_INTERVAL = re.compile(r"\s*+0*+(?:\.0*+)?\s*+[a-z]*+\s*+")
 _NOT_CHANNELS = frozenset({"defaults", "modelByChannel"})
 
 

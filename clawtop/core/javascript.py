@@ -11,7 +11,7 @@ from typing import Any
 MAX_SAFE_INTEGER = 2**53 - 1
 _LONGEST_DATE = 64
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)", re.ASCII)
 _RADIX = {"0x": 16, "0o": 8, "0b": 2}
 _DATE_TIME = re.compile(
     r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)"

@@ -37,6 +37,12 @@ _SECRET_NAMES = re.compile(
     r"(?<!main)(?<!session)(?<!public)(?:key|token|secret|password|passphrase|credential|authorization)s?$",
     re.IGNORECASE,
 )
+_HEADERS, _SECRET_HEADER = "headers", "header-secret"
+_PLAIN_HEADERS = frozenset(
+    {"accept", "accept-encoding", "accept-language", "content-type", "user-agent", "anthropic-version"}
+    | {"anthropic-beta", "http-referer", "x-title", "openai-organization", "openai-project"}
+)
+"""What a configured header says in these is no secret; in any other it may be one."""
 _REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 
@@ -182,7 +188,7 @@ def _secrets(node: Any, name: str = "") -> Iterator[str]:
     """Texts that stand under a name which means a secret."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _secrets(value, key)
+            yield from _secrets(value, key if name != _HEADERS or key.lower() in _PLAIN_HEADERS else _SECRET_HEADER)
     elif isinstance(node, list):
         for item in node:
             yield from _secrets(item, name)

@@ -68,7 +68,7 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (FailureReason.AUTH, r"api key not valid|api_key_invalid|(?:invalid|incorrect|missing) api[_ -]?key"),
         (
             FailureReason.RATE_LIMIT,
-            r"hit your (?:\w+ ){0,2}limit|\d+[- ]hour limit reached|(?:usage|session|weekly) limit reached"
+            r"hit your (?:\w+ ){0,2}limit|(?<!\d)\d{1,9}[- ]hour limit reached|(?:usage|session|weekly) limit reached"
             r"|limit reached[^\n]{0,40}resets|freeusagelimiterror|usage_limit_reached",
         ),
         (

@@ -12,7 +12,7 @@ from clawtop.core.session.lanes import classify_lane
 SOURCE = "gateway-metrics"
 
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>\S+)")
-_LABEL = re.compile(r'(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*)"')
+_LABEL = re.compile(r'(?<!\w)(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)')
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from clawtop.core.model import Event, EventKind
 from clawtop.core.session.lanes import base_session_key
 from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
 from clawtop.store.json_text import loads
-from clawtop.text import elided, shown
+from clawtop.text import shown
 
 SOURCE = "gateway-log"
 TEXT_LIMIT = 300
@@ -26,7 +26,7 @@ TEXT_LIMIT = 300
 _CONSOLE = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))\s+(?:\[(?P<subsystem>[^\]]+)\]\s+)?(?P<text>.*)"
 )
-_PAIR = re.compile(r'(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s"]\S*))')
+_PAIR = re.compile(r'(?<!\w)(?P<key>[A-Za-z]\w*)=(?:"(?P<quoted>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)|(?P<plain>[^\s"]\S*))')
 _COLLISIONS = (
     ("session file changed while embedded prompt lock was released", EventKind.TAKEOVER),
     ("session file locked (timeout", EventKind.CONTENDED),
@@ -70,7 +70,7 @@ def parse_line(line: str, names: Names) -> Event | None:
             found = Told(collision, None if found is None else found.words, None if found is None else found.step)
     if found is None:
         return None
-    words = elided(found.words(record.facts, record.text), TEXT_LIMIT) if found.words is not None else None
+    words = found.words(record.facts, record.text) if found.words is not None else None
     return _event(record, names, found.kind, words, {"step": found.step} if found.step is not None else None)
 
 
@@ -168,7 +168,7 @@ def _event(
         at=record.at,
         kind=kind,
         source=SOURCE,
-        text=shown(text if text is not None else elided(record.text, TEXT_LIMIT), TEXT_LIMIT),
+        text=shown(text if text is not None else record.text, TEXT_LIMIT),  # masked before it is cut
         session_key=base_session_key(session_key) if session_key is not None else None,
         session_file=session_file,
         lane=lane,
@@ -186,13 +186,17 @@ def _event(
     )
 
 
-_SESSION_FILE = re.compile(r"(?P<path>/[^\s\"]{1,1000}\.jsonl)")
+_TRANSCRIPT = ".jsonl"
+_SPACES_AND_QUOTES = re.compile(r'[\s"]+')
 
 
 def _session_file(text: str) -> str | None:
     """The transcript that an error names."""
-    match = _SESSION_FILE.search(text)
-    return match["path"] if match else None
+    for word in _SPACES_AND_QUOTES.split(text) if _TRANSCRIPT in text else ():
+        start, end = word.find("/"), word.rfind(_TRANSCRIPT)
+        if 0 <= start < end - 1:
+            return word[start : end + len(_TRANSCRIPT)]
+    return None
 
 
 def _session_id(path: str) -> str:
@@ -258,7 +262,7 @@ def _agent_end(record: _Record, names: Names) -> Event | None:
     if record.facts.get("isError") is not True:
         return None
     said = _string(record.facts.get("rawErrorPreview")) or _string(record.facts.get("error")) or "error"
-    return _event(record, names, EventKind.FAILURE, elided(said, TEXT_LIMIT))
+    return _event(record, names, EventKind.FAILURE, said)
 
 
 def _fallback(record: _Record, names: Names) -> Event:

@@ -7,15 +7,19 @@ Dead is said only with proof: the kernel answers ESRCH, or the process is a zomb
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clawtop.core.model import ProcessEvidence
+from clawtop.text import MASK, masked
 
 if TYPE_CHECKING:
     import psutil
 
+_SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
 _START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
 _MAX_ARGV_BYTES = 64 * 1024
@@ -127,7 +131,7 @@ class SystemProcesses:
         if zombie:
             return ProcessEvidence(pid, alive=False, started_at=started_at, boot_at=self.boot_at(), zombie=True)
         try:
-            argv = tuple(process.cmdline())
+            argv = without_secrets(process.cmdline())
             uid = process.uids().real
         except psutil.Error:
             argv, uid = (), None
@@ -148,7 +152,16 @@ def _argv(path: str) -> tuple[str, ...]:
     except OSError:
         return ()
     words = raw.rstrip(b"\0").split(b"\0") if raw.strip(b"\0") else []
-    return tuple(word.decode("utf-8", "surrogateescape") for word in words)
+    return without_secrets([word.decode("utf-8", "surrogateescape") for word in words])
+
+
+def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
+    """A command line as it may be kept: what looks like a secret, or stands behind an option for one, is masked."""
+    shown: list[str] = []
+    for at, word in enumerate(argv):
+        behind = at > 0 and _SECRET_OPTION.fullmatch(argv[at - 1]) is not None and not word.startswith("-")
+        shown.append(MASK if behind else masked(word))
+    return tuple(shown)
 
 
 def listens(pid: int, port: int) -> bool:
