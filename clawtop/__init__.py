@@ -22,7 +22,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
                       local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
-    rotation/         who is next: order, eligibility, pins, explanation; when it is back: forecast
+    rotation/         who is next: order, eligibility, pins, explanation, written (orders that do not fit); when it is
+                      back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction; same_account: OpenClaw's retries before it rotates;
                       openclaw_decision: what it decides, by version; explained: one error, twice
@@ -42,7 +43,7 @@ store/  the disk: one module per format, nothing else knows it
     place/            where it is: layout, copies, generation, databases, mounts, environment
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
                       json_files, writing: lock, target, update, state, json_edit; sqlite_backend (C, D):
-                      sqlite_rows, sqlite_update, migration; entries, machine
+                      sqlite_rows, sqlite_update, migration; accounts, entries, machine
     sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), piecemeal,
                       trajectory; tables (2026.8 on), records (claims, tasks, audit); entry, tail, transcript_end,
                       transcript_write, conversation, fingerprint; settings: what a prompt needs of a session

@@ -105,6 +105,7 @@ class Credential:
         has_secret: a key or token (or a reference to one) or an OAuth access token is present.
         has_refresh: an OAuth refresh token is present.
         expires: when the secret itself expires; never for most API keys.
+        account: the same for credentials of one account, within one process; says nothing of the secret.
     """
 
     type: str
@@ -112,6 +113,7 @@ class Credential:
     has_refresh: bool = False
     expires: int | None = None
     email: str | None = None
+    account: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

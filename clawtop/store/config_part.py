@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from clawtop.core.config_checks import config_problems
 from clawtop.core.model import Snapshot
+from clawtop.core.rotation.written import order_problems
 from clawtop.store.place.layout import Layout
 
 
 def config_part(layout: Layout, snapshot: Snapshot) -> Snapshot:
-    """`snapshot` with what `core.config_checks` finds in openclaw.json; an extra part of `SnapshotReader`."""
+    """`snapshot` with what openclaw.json and written orders have wrong; an extra part of `SnapshotReader`."""
     if layout.config.raw is None:
         return snapshot
     now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
-    found = config_problems(layout.config.raw, snapshot, now)
+    found = (*config_problems(layout.config.raw, snapshot, now), *order_problems(snapshot, now))
     return replace(snapshot, warnings=tuple(dict.fromkeys((*snapshot.warnings, *found))))

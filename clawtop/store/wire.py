@@ -10,7 +10,9 @@ never become Python objects that way. The core alone, without models, keeps 80 m
 
 from __future__ import annotations
 
+import hashlib
 import math
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -165,7 +167,27 @@ def credential(stored: Mapping[str, Any]) -> Credential:
         has_refresh=text(stored.get("refresh")) is not None,
         expires=None if expires is None or kind == "api_key" else max(0, milliseconds(expires) or 0),
         email=text(stored.get("email")),
+        account=_account(stored, kind),
     )
+
+
+_ACCOUNT_FIELDS = {
+    "api_key": ("key", "apiKey", "keyRef"),
+    "token": ("token", "tokenRef"),
+    "oauth": ("accountId", "refresh", "access"),
+}
+_ACCOUNT_SALT = secrets.token_bytes(32)
+"""New in each process: what is made with it can be compared here, and is worth nothing elsewhere."""
+
+
+def _account(stored: Mapping[str, Any], kind: str) -> str | None:
+    """By which account a credential is: a salted digest of its account id, else of its secret."""
+    for name in _ACCOUNT_FIELDS.get(kind, ()):
+        value = stored.get(name)
+        if _is_secret(value):
+            content = repr((text(stored.get("provider")), name, value)).encode("utf-8", "surrogatepass")
+            return hashlib.blake2b(content, key=_ACCOUNT_SALT, digest_size=12).hexdigest()
+    return None
 
 
 def _is_secret(value: Any) -> bool:

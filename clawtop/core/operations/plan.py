@@ -6,6 +6,7 @@ changes, or refuses because the state has moved on. Whoever cannot be planned fo
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -139,9 +140,11 @@ def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Pl
     held = _ordered(snapshot, provider, agent)
     order, part = held.order, held.part
     if len(order.ids) < 2:
+        others = [safe(item.id, 60) for item in order.rejected if item.code == "not-listed"]
         raise RefusedError(
             f"{safe(provider)} has {len(order.ids)} usable profiles, so there is nothing to rotate to",
             unchanged=UNTOUCHED,
+            hint=f"the order leaves out {', '.join(others[:6])}" if others else "",
         )
     key = _order_key(snapshot, held, provider)
     known = {profile.id for profile in held.profiles}
@@ -249,7 +252,7 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
     effect = never or by_itself[lock.openclaw.would_remove]
     return Plan(
         PlanKind.UNLOCK,
-        f"Remove the stale {file.kind} lock of pid {lock.pid}",
+        f"Remove the stale {file.kind} lock of pid {lock.pid}{_login_of(snapshot, file)}",
         file.path,
         file.agent,
         file.path,
@@ -261,6 +264,21 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
         lock=file,
         proof=proof,
     )
+
+
+def _login_of(snapshot: Snapshot, file: LockFile) -> str:
+    """Whose login a refresh lock is for: its name is a hash of provider and profile."""
+    if file.kind is not LockKind.OAUTH_REFRESH:
+        return ""
+    name = file.path.rpartition("/")[2].removesuffix(".lock")
+    known = (p for agent in snapshot.agents if agent.store is not None for p in agent.store.profiles)
+    owner = next((p for p in known if name == oauth_lock_name(p.provider, p.id)), None)
+    return f", for the login of {safe(owner.id)}" if owner is not None else ""
+
+
+def oauth_lock_name(provider: str, profile_id: str) -> str:
+    """How OpenClaw names the lock of a login's refresh (2026.5.20), without its suffix."""
+    return "sha256-" + hashlib.sha256(f"{provider}\0{profile_id}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,7 +329,10 @@ class _StoreChange:
             held_ms=round(sum(updated.held_s for updated in self.written) * 1000),
             broke="; ".join(broke) or None,
             undo=receipt.id,
-            notes=("it was lost once and written again",) if any(u.tries > 1 for u in self.written) else (),
+            notes=(
+                *(("it was lost once and written again",) if any(u.tries > 1 for u in self.written) else ()),
+                *(updated.danger for updated in self.written if updated.danger is not None),
+            ),
         )
         landings = {updated.landing for updated in self.written}
         if landings == {Landing.LANDED}:

@@ -5,7 +5,8 @@ An agent sees the main agent's store under its own (docs/formats.md 2.1).
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import os
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAuth
 from clawtop.store.auth.target import StoreTarget, check_writable, identity, read
 from clawtop.store.auth.update import JsonUpdate
+from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
 
 
@@ -64,16 +66,22 @@ class JsonAuth:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._sharing = _sharing(layout)
 
     def places_of(self, agent: AgentPaths) -> tuple[AuthPlace, ...]:
-        own = self._place(agent.id, agent.agent_dir)
-        main = self._layout.main_agent_dir
-        return (own,) if agent.agent_dir == main else (own, self._place(self._layout.main_agent_id, main))
+        own = self._place(*self._owner(agent.id, agent.agent_dir))
+        main = self._place(*self._owner(self._layout.main_agent_id, self._layout.main_agent_dir))
+        return (own,) if own == main else (own, main)
+
+    def _owner(self, agent: str, directory: Path) -> tuple[str, Path]:
+        """The first of the agents whose store is one and the same file."""
+        sharing = self._sharing.get(str(directory))
+        return (agent, directory) if sharing is None else (sharing[0].id, sharing[0].agent_dir)
 
     def place(self, owner: str) -> AuthPlace | None:
         paths = self._layout.agent(owner)
         if paths is not None:
-            return self._place(owner, paths.agent_dir)
+            return self._place(*self._owner(owner, paths.agent_dir))
         is_main = owner == self._layout.main_agent_id
         return self._place(owner, self._layout.main_agent_dir) if is_main else None
 
@@ -81,4 +89,15 @@ class JsonAuth:
         return ()
 
     def _place(self, owner: str, directory: Path) -> JsonPlace:
-        return JsonPlace(owner, str(directory), self._layout.generation, self._layout.writable_generation)
+        sharing = self._sharing.get(str(directory), ())
+        others = tuple(str(agent.agent_dir) for agent in sharing if agent.agent_dir != directory)
+        return JsonPlace(owner, str(directory), self._layout.generation, self._layout.writable_generation, others)
+
+
+def _sharing(layout: Layout) -> Mapping[str, tuple[AgentPaths, ...]]:
+    """Directory -> the agents whose credentials are the same file behind links, the main agent first."""
+    by_file: dict[str, list[AgentPaths]] = {}
+    for agent in sorted(layout.agents, key=lambda one: one.id != layout.main_agent_id):
+        by_file.setdefault(os.path.realpath(agent.agent_dir / PROFILES_FILE), []).append(agent)
+    shared = (tuple(agents) for agents in by_file.values() if len({agent.agent_dir for agent in agents}) > 1)
+    return {str(agent.agent_dir): agents for agents in shared for agent in agents}

@@ -86,6 +86,7 @@ class Updated:
         broke: a stale lock that had to be removed first, with its proof; for people.
         landing: what the store said when it was read once more after the release.
         tries: 2 where the first version was lost and written again.
+        danger: who may put the old values back, where somebody works on the same store by another lock.
     """
 
     path: str
@@ -98,6 +99,7 @@ class Updated:
     broke: str | None
     landing: Landing = Landing.LANDED
     tries: int = 1
+    danger: str | None = None
 
     @property
     def changed(self) -> bool:

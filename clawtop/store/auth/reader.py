@@ -11,6 +11,7 @@ from dataclasses import replace
 from clawtop.clock import Clock
 from clawtop.core.model import AuthStore, Problem
 from clawtop.errors import RefusedError
+from clawtop.store.auth.accounts import same_accounts
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.port import AuthBackend, AuthPlace, OwnAuth, seen_by
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -50,8 +51,8 @@ class AuthReader:
         return known[1]
 
     def problems(self) -> tuple[Problem, ...]:
-        """What is odd about the storage as a whole."""
-        return self._backend.warnings()
+        """What is odd about the storage as a whole, and about stores beside each other."""
+        return (*self._backend.warnings(), *same_accounts(self._known.values()))
 
     def seen_by(self, agent_id: str) -> AuthStore:
         """The store of an agent, to be used at once.

@@ -41,6 +41,7 @@ class StoreTarget:
 
     Attributes:
         directory: the agent's directory, which holds auth-profiles.json.
+        shared_with: directories of other agents whose store is this one, behind links; each has a lock of its own.
         proven: the generation is known from the config or from the files, not assumed.
     """
 
@@ -48,6 +49,7 @@ class StoreTarget:
     directory: str
     generation: Generation | None
     proven: bool = True
+    shared_with: tuple[str, ...] = ()
 
     @property
     def storage(self) -> Storage:

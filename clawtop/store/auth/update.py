@@ -9,8 +9,10 @@ read once more, because 2026.3's lock can lose an update (docs/formats.md 3).
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
+from clawtop.core.model import VerdictKind
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.json_edit import dump
@@ -31,6 +33,7 @@ from clawtop.store.auth.target import (
 from clawtop.text import safe
 
 _REREADS = 3
+_ELSEWHERE_PAUSE_S = 0.05
 _UNSETTLED_READS = 5
 _UNSETTLED_PAUSE_S = 0.01
 
@@ -129,7 +132,11 @@ class JsonUpdate:
         with translated(target):
             self._rewrite = Rewrite(target, change, machine)
         self._target = target
+        self._machine = machine
         self._lock = self._rewrite.lock(on_wait)
+        self._others = tuple(AuthStoreLock(directory, target.generation, machine) for directory in target.shared_with)
+        self._deadline = 0.0
+        self._danger: str | None = None
         self._on_written = on_written
         self._stack = contextlib.ExitStack()
         self._attempt: Attempt[Updated] | None = None
@@ -137,12 +144,32 @@ class JsonUpdate:
     def begin(self, wait: float) -> None:
         self._stack.enter_context(self._lock.entered())
         self._attempt = Attempt(self._lock, self._work, wait)
+        self._deadline = self._machine.clock.monotonic() + wait
 
     def once(self) -> Updated | float:
         assert self._attempt is not None  # noqa: S101 - begin comes first
         with translated(self._target):
+            pause = self._held_elsewhere()
+            if pause is not None:
+                return pause
             result = self._attempt.once()
         return result.value if isinstance(result, Done) else result
+
+    def _held_elsewhere(self) -> float | None:
+        """How long to pause while another agent's run has the same store locked by its own path; None for no longer.
+
+        OpenClaw locks a store that agents share behind links by each agent's own path, so no one lock covers it. Who
+        is not done within the wait is told, and not waited for: its run would not wait for ours either.
+        """
+        held = next((found for lock in self._others if (found := lock.look()) is not None), None)
+        if held is None or held.verdict.kind is VerdictKind.STALE:
+            return None
+        if self._machine.clock.monotonic() < self._deadline:
+            return _ELSEWHERE_PAUSE_S
+        self._danger = (
+            f"{safe(held.lock.path)}, another lock of the same store, is held by {held.text}: it may undo this"
+        )
+        return None
 
     def end(self) -> None:
         attempt, self._attempt = self._attempt, None
@@ -157,7 +184,7 @@ class JsonUpdate:
             return self._rewrite.look_back(updated)
 
     def _work(self, hold: Hold) -> Updated:
-        updated = self._rewrite.work(hold)
+        updated = replace(self._rewrite.work(hold), danger=self._danger)
         self._on_written(updated)
         return updated
 

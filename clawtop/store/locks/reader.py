@@ -63,9 +63,10 @@ class LockFiles:
         self, before: dict[str, tuple[Stamp, LockFile]], agent: AgentPaths, warnings: list[Problem]
     ) -> Iterator[LockFile | None]:
         yield self._read(before, f"{agent.sessions_store}.lock", LockKind.SESSIONS_STORE, agent.id)
-        for name in _names(agent.sessions_dir, SESSION_LOCK_SUFFIX, warnings):
-            session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
-            yield self._read(before, f"{agent.sessions_dir}/{name}", LockKind.SESSION, agent.id, session_id)
+        for directory in (agent.sessions_dir, *agent.older_sessions):
+            for name in _names(directory, SESSION_LOCK_SUFFIX, warnings):
+                session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
+                yield self._read(before, f"{directory}/{name}", LockKind.SESSION, agent.id, session_id)
 
     def _read(
         self,

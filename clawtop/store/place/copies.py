@@ -17,11 +17,25 @@ _STATE_NAME = re.compile(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
 
 def foreign_roots(state_dir: Path, config_path: Path, agent_names: tuple[str, ...]) -> tuple[str, ...]:
     """State directories that the files here speak of as their own; none if any of them speaks of this one."""
-    roots = dict.fromkeys(_spoken_roots(state_dir, str(config_path), agent_names))
+    former = {str(state_dir.parent / name) for name in former_names(state_dir)}
+    roots = {root: None for root in _spoken_roots(state_dir, str(config_path), agent_names) if root not in former}
     here = os.path.realpath(state_dir)
     if any(root == str(state_dir) or os.path.realpath(root) == here for root in roots):
         return ()
     return tuple(roots)
+
+
+FORMER_NAMES = (".clawdbot", ".moldbot")
+
+
+def former_names(state_dir: Path) -> tuple[str, ...]:
+    """What the state directory was called before, in the same home: after the move files still speak of that place.
+
+    OpenClaw then uses the place that they speak of, whether it is there or not. A link to the new name is none.
+    """
+    if state_dir.name in FORMER_NAMES:
+        return ()
+    return tuple(name for name in FORMER_NAMES if not (state_dir.parent / name).is_symlink())
 
 
 def directories(root: Path) -> tuple[str, ...]:

@@ -17,13 +17,12 @@ from clawtop.errors import RefusedError, StateUnreadableError
 from clawtop.store import config as config_file
 from clawtop.store.config import ConfigRead, read_config
 from clawtop.store.json_text import Stamp, stamp_of
-from clawtop.store.place.copies import copied_tmp, directories, foreign_roots
+from clawtop.store.place.copies import FORMER_NAMES, copied_tmp, directories, foreign_roots, former_names
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE, written_by
 from clawtop.store.place.generation import detect, recorded_version
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
-LEGACY_STATE_NAMES = (".clawdbot", ".moldbot")
 CONFIG_NAMES = ("openclaw.json", "clawdbot.json", "moldbot.json")
 MAIN_AGENT = "main"
 
@@ -40,6 +39,8 @@ class AgentPaths:
     configured: bool = True
     models: tuple[ModelRef, ...] = ()
     heartbeat_isolated: bool | None = None
+    older_sessions: tuple[Path, ...] = ()
+    """Its sessions directories under the state directory's former names: OpenClaw goes on writing transcripts there."""
     name: str | None = None
 
 
@@ -287,7 +288,7 @@ def _automatic(env: Mapping[str, str], home: Path) -> Path:
     if profile and profile.lower() != "default":
         return home / f".openclaw-{profile}"
     usual = home / ".openclaw"
-    legacy = next((home / name for name in LEGACY_STATE_NAMES if _is_there(home / name)), None)
+    legacy = next((home / name for name in FORMER_NAMES if _is_there(home / name)), None)
     return legacy if legacy is not None and not _is_there(usual) else usual
 
 
@@ -371,7 +372,10 @@ def _placed(
     if draft.config.session_store is not None:
         wanted = _user_path(draft.config.session_store.replace("{agentId}", agent), home)
         store = draft.map_path(str(wanted)) or store
-    return AgentPaths(agent, agent_dir, store.parent, store)
+    older = tuple(
+        draft.state_dir.parent / name / "agents" / agent / "sessions" for name in former_names(draft.state_dir)
+    )
+    return AgentPaths(agent, agent_dir, store.parent, store, older_sessions=older)
 
 
 def _seen_version(agents: tuple[AgentPaths, ...]) -> str | None:

@@ -21,6 +21,7 @@ from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, rea
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import SESSIONS, flag, session_entry, session_name, suspension
+from clawtop.text import safe
 
 TRAJECTORY = ".trajectory.jsonl"
 
@@ -125,12 +126,20 @@ class _Files:
         tail = f"/agents/{agent.id}/sessions/"
         known = [self._directory, os.path.realpath(agent.sessions_dir) + "/"]
         self._prefixes = tuple(dict.fromkeys([*known, *(root + tail for root in layout.foreign_roots)]))
+        self._older = tuple(f"{place}/" for place in agent.older_sessions)
 
     def of(self, stored: str | None, session_id: str | None) -> str | None:
+        older = next((place for place in self._older if stored is not None and stored.startswith(place)), None)
+        if stored is not None and older is not None and _is_name(stored.removeprefix(older)):
+            return stored
         for name in self._candidates(stored, session_id):
-            if name not in {"", ".", ".."} and "/" not in name and is_path(name):
+            if _is_name(name):
                 return self._directory + name
         return None
+
+    def is_older(self, file: str) -> bool:
+        """Whether a transcript stands where the state directory was before it got its name."""
+        return file.startswith(self._older)
 
     def _candidates(self, stored: str | None, session_id: str | None) -> Iterator[str]:
         if stored is not None:
@@ -140,6 +149,10 @@ class _Files:
                 yield parts[-1]
         if session_id is not None:
             yield f"{session_id}.jsonl"
+
+
+def _is_name(name: str) -> bool:
+    return name not in {"", ".", ".."} and "/" not in name and is_path(name)
 
 
 def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
@@ -152,11 +165,15 @@ def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
     settled = status in SETTLED
     if status is not None and status not in KNOWN_STATUSES:
         problems = (*problems, Problem("unknown-status", key, "its status is none that clawtop knows"))
+    file = files.of(get("sessionFile"), session_id)
+    if file is not None and files.is_older(file):
+        where = safe(os.path.dirname(file), 200)  # noqa: PTH120 - text of the entry
+        problems = (*problems, Problem("former-place", key, f"its transcript stands in {where}, and OpenClaw uses it"))
     return Session(
         agent=agent,
         key=key,
         session_id=session_id,
-        file=files.of(get("sessionFile"), session_id),
+        file=file,
         status=_shared(status),
         active=False if settled else None,
         active_how=sys.intern(f"stored as {status}") if settled else "",
