@@ -147,6 +147,7 @@ _C = Storage(
     seen=((2026, 6, 5), (2026, 7, 1)),
     auth=AuthFormat.AGENT_DATABASE,
     auth_writable=True,
+    drivable=True,
     locked_throughout=True,
     session_locks=SessionLockRules(
         30_000,

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 COPILOT = "github-copilot"
 BEDROCK = "bedrock-converse-stream"
 LANDING_MS = 15_000
+HOLD_MARGIN_MS = 30_000
+"""What a lock that is held for the whole attempt names beside the time that the turn has left."""
 MODELS_FILE = "models.json"
 MAX_TURN_S = 7 * 24 * 3600.0
 MAX_MODELS_BYTES = 4 * 1024 * 1024
@@ -318,6 +320,9 @@ class Desk:
         left = turn.left_s()
         if left is not None:
             limits = replace(limits, acquire_ms=max(1, min(limits.acquire_ms, round(left * 1000), NEVER_MS)))
+            if self.layout.storage.lock_names_hold:
+                hold_ms = min(round(left * 1000) + HOLD_MARGIN_MS, NEVER_MS)
+                limits = replace(limits, max_hold_ms=max(limits.max_hold_ms, hold_ms))
         return await SessionLockController.open(
             turn.session_file,
             generation=self.generation,

@@ -86,7 +86,7 @@ class Ground:
             what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
             raise RefusedError(
                 f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
-                hint="2026.3 to 2026.6.1 are driven; later versions keep credentials, then sessions too, in SQLite",
+                hint="2026.3 to 2026.7 are driven; later versions keep sessions in SQLite: drive --through gateway",
                 unchanged="nothing was sent and nothing was written",
             )
         if not layout.writable_generation:

@@ -175,10 +175,15 @@ class SessionLockController:
     # --- release and retake --------------------------------------------------------------------------------------
 
     async def release_for_prompt(self) -> None:
-        """Remember the file's fingerprint and give the lock back. Does nothing while it is not held."""
+        """Remember the file's fingerprint and give the lock back. Does nothing while it is not held.
+
+        Where OpenClaw keeps the lock for the whole attempt and says in it for how long, so do we; what somebody writes
+        meanwhile in spite of it is a takeover all the same.
+        """
         if self._held is not None:
             self._fence = self._mark()
-            self._let_go()
+            if not self._storage.lock_names_hold:
+                self._let_go()
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[WriteWindow]:
