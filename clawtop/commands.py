@@ -164,7 +164,7 @@ def _replaying(context: Context) -> str | None:
 def _drivable(context: Context) -> str | None:
     snapshot = context.snapshot
     if snapshot is not None and not snapshot.storage.drivable:
-        return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of generations A and B"
+        return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of 2026.3 to 2026.7"
     return _not_replaying(context)
 
 

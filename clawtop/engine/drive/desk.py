@@ -325,7 +325,7 @@ class Desk:
                 limits = replace(limits, max_hold_ms=max(limits.max_hold_ms, hold_ms))
         return await SessionLockController.open(
             turn.session_file,
-            generation=self.generation,
+            generation=self.generation if self.layout.storage.session_files else None,
             limits=limits,
             clock=self.clock,
             processes=self.processes,

@@ -41,7 +41,8 @@ from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
 from clawtop.engine.providers.errors import ProviderError
-from clawtop.errors import ClawtopError, CoordinationError, UsageError
+from clawtop.errors import ClawtopError, CoordinationError, OperationFailedError, UsageError
+from clawtop.store import door
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
@@ -209,7 +210,9 @@ class Driver:
             raise await asyncio.to_thread(unknown_session, self.layout, session, wishes.agent)
         settings, context = await asyncio.to_thread(_kept_about, choice)
         asked = replace(self._asked(run.run_id, choice, message, wishes, settings), settings=settings, context=context)
-        if choice.row is None:
+        if not self.layout.storage.session_files:
+            self._make_own_place(choice)
+        elif choice.row is None:
             make_sessions_dir(choice.agent.sessions_dir)
         teller = Teller(
             self._clock, self.emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
@@ -339,11 +342,23 @@ class Driver:
             system=wishes.system,
         )
 
+    def _make_own_place(self, choice: SessionChoice) -> None:
+        """The directory of clawtop's own transcripts. Raises OperationFailedError."""
+        directory = choice.file.parent
+        try:
+            door.own_directory(directory.parent.parent, directory.parent, directory)
+        except OSError as error:
+            raise OperationFailedError(
+                f"{safe(directory)} cannot be made: {error.strerror or error}", unchanged="nothing was sent"
+            ) from error
+
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     async def _list(self, turn: Turn, choice: SessionChoice, answer: Answer, began_ms: int) -> None:
         """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
-        if answer.forked_from is not None or choice.key is None:
+        if not self.layout.storage.session_files:
+            why = "it keeps its sessions in a database, which is the gateway's to write"
+        elif answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
         elif (await self.desk.foreign.gateway()).state not in NO_GATEWAY:
             why = "a gateway runs, or may run, and only it may write the session list"

@@ -82,11 +82,12 @@ class Ground:
             RefusedError: its generation keeps sessions or credentials where clawtop does not write, or is a guess.
         """
         layout = locate(self.state_dir, env=self.environ, home=self.home)
-        if not layout.storage.drivable:
+        storage = layout.storage
+        if not storage.drivable and (storage.session_files or not storage.auth_writable):
             what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
             raise RefusedError(
                 f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
-                hint="2026.3 to 2026.7 are driven; later versions keep sessions in SQLite: drive --through gateway",
+                hint="OpenClaw notes its version in openclaw.json when it starts",
                 unchanged="nothing was sent and nothing was written",
             )
         if not layout.writable_generation:

@@ -53,6 +53,8 @@ def choose_session(layout: Layout, session: str, agent: str | None = None) -> Se
     """
     if not session:
         raise UsageError("name a session: its key, or its transcript's file")
+    if not layout.storage.session_files:
+        return _own(layout, session, agent)
     if "/" in session or session.endswith(SUFFIX):
         return _by_file(layout, session, agent)
     return _by_key(layout, session, agent)
@@ -81,6 +83,36 @@ def unknown_session(layout: Layout, name: str, agent: str | None) -> UnknownSess
     )
 
 
+def own_transcripts(layout: Layout, agent: str) -> Path:
+    """Where an agent's driven turns are kept where OpenClaw keeps its sessions in tables: a place of clawtop's own."""
+    return Path(os.path.realpath(layout.state_dir)) / "clawtop" / "transcripts" / agent
+
+
+def _own(layout: Layout, name: str, agent: str | None) -> SessionChoice:
+    """A transcript of clawtop's own, by the key of the session beside which it stands."""
+    if "/" in name or name.endswith(SUFFIX):
+        raise RefusedError(
+            f"{safe(name)} is no session key",
+            hint="this OpenClaw keeps its sessions in a database; name a session by its key",
+            unchanged="nothing was touched",
+        )
+    owner, key = _owner_and_key(layout, name, agent)
+    if "/" in owner.id or owner.id in {".", ".."}:
+        raise RefusedError(f"agent {safe(owner.id, 60)} has no name for a directory", unchanged="nothing was touched")
+    directory = own_transcripts(layout, owner.id)
+    session_id = session_id_for(directory, key)
+    return SessionChoice(owner, key, session_id, directory / f"{session_id}{SUFFIX}", None)
+
+
+def _owner_and_key(layout: Layout, name: str, agent: str | None) -> tuple[AgentPaths, str]:
+    words = name.split(":")
+    named = words[1] if words[0] == "agent" and len(words) > 2 else None
+    if named is not None and agent is not None and named != agent:
+        raise UsageError(f"the session key names agent {safe(named, 60)}, --agent {safe(agent, 60)}")
+    owner = _agent(layout, named or agent)
+    return owner, name if named else f"agent:{owner.id}:{name}"
+
+
 def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
     path = Path(name).expanduser()
     if "/" not in name:
@@ -95,12 +127,7 @@ def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
 
 
 def _by_key(layout: Layout, name: str, agent: str | None) -> SessionChoice:
-    words = name.split(":")
-    named = words[1] if words[0] == "agent" and len(words) > 2 else None
-    if named is not None and agent is not None and named != agent:
-        raise UsageError(f"the session key names agent {safe(named, 60)}, --agent {safe(agent, 60)}")
-    owner = _agent(layout, named or agent)
-    key = name if named else f"agent:{owner.id}:{name}"
+    owner, key = _owner_and_key(layout, name, agent)
     for row in _rows(layout, owner):
         if row.key in {name, key} or row.session_id == name:
             if row.file is None or row.session_id is None:
