@@ -209,12 +209,13 @@ def test_a_gateway_serves_through_it_all_and_sees_what_it_is_said_to_see(lab: La
     lab.prepare(("fakeai:one", "fakeai:two"))
     lab.start()
 
-    # The first call of a command line that was never paired may reload; afterwards it is refused (docs/formats.md 8).
+    # Over its WebSocket, which needs no pairing and leaves none behind.
     receipt = lab.clawtop("clear", "fakeai:two", "--yes", "--reload", "--verify", "0")["receipt"]
     assert receipt["gateway"] == {
         "state": "seen",
-        "how": "the gateway was made to load it by openclaw secrets reload",
+        "how": "the gateway was made to load it (secrets.reload)",
     }
+    assert not (lab.directory / "devices").exists()
     assert lab.turn("t1") == credentials()["fakeai:two"]["token"]
 
     # Without a sign nothing is claimed.
