@@ -31,7 +31,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
-    locks/            staleness (both verdicts), session_rules, limits
+    locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
     operations/       plan, target, edit, verb, receipt, outcome (what the journal says became of one), loading (what
                       makes a gateway load it), unloaded (what it has not)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
@@ -49,7 +49,7 @@ store/  the disk: one module per format, nothing else knows it
                       transcript_write, conversation, fingerprint; settings: what a prompt needs of a session
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
                       owners
-    locks/            lockfile, reader, openclaw (OpenClaw's protocol), processes, life
+    locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, life
     gateway/          liveness, kernel_lock (2026.8 on), token, log, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
                       mark_spool, spool_writer, recording, deltas, settings, bundle

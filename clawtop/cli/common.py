@@ -21,9 +21,17 @@ if TYPE_CHECKING:
 
 
 def open_reader(
-    args: argparse.Namespace, clock: Clock | None = None, extra_parts: Sequence[ExtraPart] = ()
+    args: argparse.Namespace,
+    clock: Clock | None = None,
+    extra_parts: Sequence[ExtraPart] = (),
+    *,
+    asks_live: bool = True,
 ) -> SnapshotReader:
-    """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError."""
+    """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError.
+
+    `asks_live`: it asks a gateway that is known to live whether it answers; else somebody else does.
+    """
+    from clawtop.store.gateway.liveness import ask_patiently
     from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
     from clawtop.store.snapshot import SnapshotReader
 
@@ -35,6 +43,7 @@ def open_reader(
         processes=SystemProcesses() if args.at is None else UncheckedProcesses(),
         agent=args.agent,
         at=args.at,
+        live_probe=ask_patiently if asks_live and not getattr(args, "no_gateway", False) else None,
         extra_parts=extra_parts,
     )
 
@@ -61,7 +70,8 @@ def live_feed(
     from clawtop.engine.live.hub import Hub
 
     watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
-    reader = open_reader(args, clock, (_LaterParts(_incident_parts), *((watch,) if watch is not None else ())))
+    parts = (_LaterParts(_incident_parts), *((watch,) if watch is not None else ()))
+    reader = open_reader(args, clock, parts, asks_live=False)
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
 

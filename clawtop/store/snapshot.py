@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock
+from clawtop.core.locks.leaks import with_leak
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     AgentInfo,
@@ -23,6 +24,7 @@ from clawtop.core.model import (
     GatewayState,
     Lock,
     Problem,
+    Serving,
     Snapshot,
     VerdictKind,
 )
@@ -31,7 +33,15 @@ from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
-from clawtop.store.gateway.liveness import PortProbe, ThrottledProbe, gateway_locks, healthz_answers, judge_gateway
+from clawtop.store.gateway.liveness import (
+    PortProbe,
+    ThrottledProbe,
+    ask_healthz,
+    ask_patiently,
+    gateway_locks,
+    judge_gateway,
+    process_places,
+)
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
 from clawtop.store.locks.life import LifeWatch
@@ -66,6 +76,7 @@ class SnapshotReader:
         agent: only this agent's parts; None: all.
         at: judge the state as of then (ms since epoch); neither processes nor the port are asked.
         port_probe: None: the port is not tried.
+        live_probe: asks a gateway that is known to live; None: somebody else does.
         extra_parts: applied to each snapshot in turn.
 
     Attributes:
@@ -82,7 +93,8 @@ class SnapshotReader:
         processes: ProcessTable,
         agent: str | None = None,
         at: int | None = None,
-        port_probe: PortProbe | None = healthz_answers,
+        port_probe: PortProbe | None = ask_healthz,
+        live_probe: PortProbe | None = ask_patiently,
         extra_parts: Sequence[ExtraPart] = (),
     ) -> None:
         self._state_dir = state_dir
@@ -93,6 +105,8 @@ class SnapshotReader:
         self._agent = agent
         self._at = at
         self._probe = None if port_probe is None or at is not None else ThrottledProbe(port_probe, clock)
+        asks = live_probe is not None and at is None and port_probe in {ask_healthz, None}
+        self._live_probe = ThrottledProbe(live_probe, clock) if asks and live_probe is not None else None
         self._extra_parts = tuple(extra_parts)
         self._number = 0
         self._stores: dict[str, AuthStore] = {}  # as they were last, by agent
@@ -276,9 +290,13 @@ class SnapshotReader:
         """The gateway and every lock. Where it lives unseen, no pid proves anything (docs/invariants.md 7)."""
         here = NamespaceEvidence(self._obstacles)
         doors = tuple(judge(file, here) for file in gateway_locks(layout))
+        if not doors and self._at is None and not layout.is_copy:
+            places = process_places(self._processes, self._uid)
+            doors = tuple(judge(file, here) for file in gateway_locks(layout, places))
         gateway = judge_gateway(doors, config.gateway_port, self._probe)
         if self._at is None and self._uid is not None and not self._obstacles:
             gateway = heard(gateway, gateway_kernel_lock(layout, self._uid))
+        gateway = self._served(gateway)
         files = self._lock_files.read_all(agents, layout, warnings)
         locks = (*doors, *(judge(file, here) for file in files))
         if self._at is None and self._lives_unseen(gateway, locks, config):
@@ -288,7 +306,15 @@ class SnapshotReader:
                 gateway = replace(
                     gateway, state=GatewayState.UNKNOWN, how="its files grow, but no process seen here owns it"
                 )
+        locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
+
+    def _served(self, gateway: Gateway) -> Gateway:
+        """With what becomes of a question to its port, where its process is seen to live."""
+        if gateway.state is not GatewayState.LIVE or gateway.pid is None or gateway.port is None:
+            return gateway
+        found = self._live_probe(gateway.port) if self._live_probe is not None else Serving.UNKNOWN
+        return replace(gateway, serving=found) if isinstance(found, Serving) else gateway
 
     def _lives_unseen(self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary) -> bool:
         if gateway.state is GatewayState.LIVE:

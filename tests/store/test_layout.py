@@ -152,7 +152,8 @@ def test_gateway_locks_are_looked_for_by_the_hash_of_the_configurations_path(tmp
     layout = locate(state, env={"TMPDIR": "/var/tmp/"}, home=tmp_path, uids=(1000,))
     name = f"gateway.{sha256(str(state / 'openclaw.json').encode()).hexdigest()[:8]}.lock"
     assert name in layout.gateway_lock_names
-    assert layout.lock_dirs == (Path("/var/tmp/openclaw-1000"), state / "tmp" / "openclaw-1000")
+    places = (Path("/var/tmp/openclaw-1000"), state / "tmp" / "openclaw-1000", Path("/tmp/openclaw-1000"))
+    assert layout.lock_dirs == places
 
 
 # --- copies ------------------------------------------------------------------------------------------------------

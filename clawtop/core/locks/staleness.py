@@ -26,6 +26,9 @@ from clawtop.core.model import (
 CLOCK_SLACK_MS = 2_000
 """Boot time is known to a second; a proof by comparing times has to be clearer than that."""
 
+FIRST_OPENCLAW_MS = 1_735_689_600_000
+"""2025-01-01: an earlier time was written before the clock was set, perhaps in this very boot, and proves nothing."""
+
 AUTH_STALE_MS = 30_000
 OAUTH_REFRESH_STALE_MS = 180_000
 GATEWAY_STALE_MS = 30_000
@@ -63,11 +66,12 @@ def max_hold_ms(file: LockFile) -> int | None:
 class NamespaceEvidence:
     """Why the pids in a state directory may not be pids of ours; empty when they are.
 
-    `obstacles` are reasons: "network-mount", "fuse-mount", "other-namespace" (the gateway shows life while no visible
-    process owns it).
+    `boot_at`: when this machine booted (ms since the epoch), where known. `obstacles` are reasons: "network-mount",
+    "fuse-mount", "other-namespace" (the gateway shows life while no visible process owns it).
     """
 
     obstacles: tuple[str, ...] = ()
+    boot_at: int | None = None
 
 
 HERE = NamespaceEvidence()
@@ -80,10 +84,10 @@ def verdict(
     environment: NamespaceEvidence = HERE,
 ) -> Verdict:
     """Held, Stale with its proof, or Unknown with its reason (docs/invariants.md 7). Unknown counts as held."""
-    if file.payload is None:
-        return Verdict(VerdictKind.UNKNOWN, ("unparsable",))
-    if owner_pid(file) is None:
-        return Verdict(VerdictKind.UNKNOWN, ("missing-pid",))
+    if file.payload is None or owner_pid(file) is None:
+        if _is_of_an_earlier_boot(file, now, environment):
+            return _stale("older-than-boot")
+        return Verdict(VerdictKind.UNKNOWN, ("unparsable" if file.payload is None else "missing-pid",))
     if owner is None:
         return Verdict(VerdictKind.UNKNOWN, ("not-checked",))
     if owner.alive is None:
@@ -105,6 +109,14 @@ def verdict(
     if written <= now and owner.started_at is not None and written + CLOCK_SLACK_MS < owner.started_at:
         return _stale("started-after-lock")
     return Verdict(VerdictKind.HELD, ("alive",))
+
+
+def _is_of_an_earlier_boot(file: LockFile, now: int, environment: NamespaceEvidence) -> bool:
+    """Whether nobody who wrote the lock can live: on this host, and written before it booted."""
+    if environment.obstacles or environment.boot_at is None:
+        return False
+    written = max(file.mtime, created_at(file) or file.mtime)
+    return FIRST_OPENCLAW_MS <= written <= now and written + CLOCK_SLACK_MS < environment.boot_at
 
 
 def _stale(proof: str) -> Verdict:

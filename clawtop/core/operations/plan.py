@@ -536,6 +536,8 @@ def _verdict_words(lock: Lock) -> str:
 
 
 def _unproven_hint(lock: Lock) -> str:
+    if lock.leaked is not None:
+        return f"a leftover: {lock.leaked}"
     if lock.verdict.kind is VerdictKind.HELD:
         return f"pid {lock.pid} works; wait for it, or drain its session"
     return "unknown counts as held; look at the file and at who could own it before removing it by hand"

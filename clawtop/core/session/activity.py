@@ -124,6 +124,8 @@ def lock_witness(lock: Lock | None, *, throughout: bool, now: int, last_sign: in
             missing lock means that none is going on, once the run had time to take it.
         last_sign: of a run that is said to go on.
     """
+    if lock is not None and lock.leaked is not None:
+        return None  # it tells of a former life of its owner
     if lock is not None and lock.verdict.kind is VerdictKind.HELD:
         what = f"its write lock is held by process {lock.pid}"
         return Witness(WitnessKind.LOCK, True, what, since=lock.created_at, pid=lock.pid)

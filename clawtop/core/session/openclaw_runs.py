@@ -29,7 +29,7 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
     locked = {
         (lock.file.agent, lock.file.session_id): lock
         for lock in snapshot.locks
-        if lock.file.kind is LockKind.SESSION and lock.verdict.kind is VerdictKind.HELD
+        if lock.file.kind is LockKind.SESSION and lock.verdict.kind is VerdictKind.HELD and lock.leaked is None
     }
     isolated = {agent.id: agent.heartbeat_isolated for agent in snapshot.agents}
     for session in snapshot.sessions:

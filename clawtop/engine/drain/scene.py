@@ -8,7 +8,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
-from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
+from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     Gateway,
     GatewayState,
@@ -30,6 +30,7 @@ from clawtop.core.session.openclaw_runs import OURS
 from clawtop.core.session.proof import Access, Role, Source, find, quiet_ms, resumed_until, roles, statements_of
 from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
 from clawtop.engine.gateway.watch import with_words
+from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, read_admission
 from clawtop.store.place.mounts import mount_obstacles
@@ -123,11 +124,9 @@ class Watcher:
 
     def judge(self, lock: LockFile, gateway: Gateway) -> Verdict:
         """Our verdict on a lock at the moment of its removal."""
-        pid = owner_pid(lock)
-        owner = None if pid is None else self._processes.look(pid)
         unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
         obstacles = mount_obstacles(self._target.file.parent) + (("other-namespace",) if unseen else ())
-        return verdict(lock, owner, self._clock.now_ms(), NamespaceEvidence(obstacles))
+        return lock_verdict(lock, self._processes, self._clock.now_ms(), NamespaceEvidence(obstacles))
 
     def _lock(self, snapshot: Snapshot) -> Lock | None:
         wanted = f"{self._target.file}.lock"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of
-from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Session, Snapshot
+from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Serving, Session, Snapshot
 from clawtop.core.session.gateway_witness import witnesses_of
 from clawtop.core.session.openclaw_runs import heard
+from clawtop.store.gateway.liveness import ask_healthz
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
 
@@ -53,6 +54,7 @@ class GatewayWatch:
         self._asker: Asker | None = None
         self._gateway = Gateway()
         self._layout: Layout | None = None
+        self._served: tuple[GatewayHealth, Serving] | None = None
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0
@@ -69,7 +71,7 @@ class GatewayWatch:
         believed = is_same and self.clock.now_ms() - self._heard_at <= STALE_MS
         snapshot = replace(
             snapshot,
-            gateway=replace(snapshot.gateway, health=report.health),
+            gateway=replace(snapshot.gateway, health=report.health, serving=self._serving(report.health)),
             lanes=(*snapshot.lanes, *report.lanes),
             warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
         )
@@ -78,6 +80,15 @@ class GatewayWatch:
         snapshot = with_words(snapshot, report.words)
         kept = self._sessions.kept(((row.agent, row.key, row.file), row) for row in snapshot.sessions)
         return replace(snapshot, sessions=kept)
+
+    def _serving(self, health: GatewayHealth) -> Serving:
+        """Whether it answers; one that did not is asked once more, by a request that tells silence from refusal."""
+        port = self._gateway.port
+        if health.live or port is None:
+            return Serving.ANSWERS if health.live else Serving.UNKNOWN
+        if self._served is None or self._served[0] != health:
+            self._served = (health, ask_healthz(port))
+        return self._served[1]
 
     @property
     def layout(self) -> Layout | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from clawtop import threads
 from clawtop.core.generations import semantics_of
-from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, verdict
+from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
 from clawtop.core.operations.loading import loads, reload_loads
@@ -40,6 +40,7 @@ from clawtop.store.auth.machine import Machine, Waiting
 from clawtop.store.auth.port import AuthPlace, Landing, Updated
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, break_stale
+from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.own.journal import Journal
 from clawtop.store.owners import check_owner, user_name
 from clawtop.store.place.layout import Layout
@@ -393,9 +394,7 @@ class _Unlock:
         return self.done
 
     def _judge(self, found: LockFile) -> Verdict:
-        pid = owner_pid(found)
-        owner = self.machine.processes.look(pid) if pid is not None else None
-        return verdict(found, owner, self.machine.clock.now_ms(), self.machine.environment)
+        return lock_verdict(found, self.machine.processes, self.machine.clock.now_ms(), self.machine.environment)
 
 
 def _by_place(changes: tuple[FieldChange, ...]) -> dict[tuple[str, str, str | None], FieldChange]:

@@ -20,7 +20,7 @@ from typing import Self
 
 from clawtop.clock import Clock, Timer
 from clawtop.core.generations import Generation, storage_of
-from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid, verdict
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid
 from clawtop.core.model import LockFile, LockKind, LockLimits, Verdict, VerdictKind
 from clawtop.core.rules import Accepts
 from clawtop.core.session.fence import Change, Fingerprint, accepts_append, change
@@ -28,6 +28,7 @@ from clawtop.engine.prompt import process_title
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import Proposal, Published, break_stale, release, timestamp
+from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.sessions.fingerprint import digest, fingerprint, read_range
 from clawtop.text import safe
@@ -375,9 +376,7 @@ class SessionLockController:
         return True
 
     def _judge(self, lock: LockFile) -> Verdict:
-        pid = owner_pid(lock)
-        evidence = None if pid is None else self._processes.look(pid)
-        return verdict(lock, evidence, self._clock.now_ms(), self._environment)
+        return lock_verdict(lock, self._processes, self._clock.now_ms(), self._environment)
 
     def _timeout(self, owner: _Owner) -> SessionWriteLockTimeoutError:
         words = f"{owner.words} " if owner.words else ""

@@ -25,6 +25,7 @@ from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
+from clawtop.store.locks.owners import owner_of, with_boot
 from clawtop.text import safe, shown
 
 T = TypeVar("T")
@@ -190,9 +191,8 @@ class AuthStoreLock:
 
     def _judge(self, found: LockFile) -> Holder:
         machine = self.machine
-        pid = owner_pid(found)
-        owner = machine.processes.look(pid) if pid is not None else None
-        judged = verdict(found, owner, machine.clock.now_ms(), machine.environment)
+        owner = owner_of(found, machine.processes)
+        judged = verdict(found, owner, machine.clock.now_ms(), with_boot(machine.environment, machine.processes))
         return Holder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
 
     def remove_stale(self, holder: Holder) -> BreakOutcome:

@@ -10,37 +10,59 @@ from clawtop.clock import Clock
 from clawtop.core.javascript import whole
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.locks.staleness import owner_pid
-from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, VerdictKind
+from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, Serving, VerdictKind
 from clawtop.store.door import is_path
 from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.processes import Census, ProcessTable
 from clawtop.store.place.layout import Layout
 
 PROBE_TIMEOUT_SECONDS = 0.3
+PATIENT_SECONDS = 2.0
+"""A gateway whose lock's owner lives is asked once more, for this long, before it is called frozen."""
+
 PROBE_EVERY_SECONDS = 5.0
 STATE_LOCK_NAME = "gateway.state.lock"
 MAX_LOCKS = 200
 """A temporary directory may hold the leftovers of many gateways."""
 
-PortProbe = Callable[[int], bool]
-"""Whether an OpenClaw gateway answers on this loopback port."""
+PortProbe = Callable[[int], "bool | Serving"]
+"""What becomes of a question to this loopback port. A plain True: OpenClaw answers; False: it does not."""
 
 
 def healthz_answers(port: int) -> bool:
+    """Whether OpenClaw itself answers on loopback."""
+    return ask_healthz(port) is Serving.ANSWERS
+
+
+def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
     """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
     import socket  # after the locks have failed to tell
 
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    connected = False
     try:
-        with socket.create_connection(("127.0.0.1", port), PROBE_TIMEOUT_SECONDS) as connection:
-            connection.settimeout(PROBE_TIMEOUT_SECONDS)
+        with socket.create_connection(("127.0.0.1", port), seconds) as connection:
+            connected = True
+            connection.settimeout(seconds)
             connection.sendall(request)
             answer = b""
             while len(answer) < 4096 and (part := connection.recv(4096)):
                 answer += part
+    except TimeoutError:
+        return Serving.SILENT if connected else Serving.UNKNOWN
+    except ConnectionRefusedError:
+        return Serving.REFUSES
     except OSError:
-        return False
+        return Serving.OTHER if connected else Serving.UNKNOWN
     head, _, body = answer.partition(b"\r\n\r\n")
-    return b" 200 " in head.split(b"\r\n", 1)[0] and b'"ok"' in body and b'"status"' in body
+    is_openclaw = b" 200 " in head.split(b"\r\n", 1)[0] and b'"ok"' in body and b'"status"' in body
+    return Serving.ANSWERS if is_openclaw else Serving.OTHER
+
+
+def ask_patiently(port: int) -> Serving:
+    """As `ask_healthz`, for a gateway that is known to live: a busy one gets a second chance before it is frozen."""
+    found = ask_healthz(port)
+    return ask_healthz(port, PATIENT_SECONDS) if found is Serving.SILENT else found
 
 
 class ThrottledProbe:
@@ -49,9 +71,9 @@ class ThrottledProbe:
     def __init__(self, probe: PortProbe, clock: Clock) -> None:
         self._probe = probe
         self._clock = clock
-        self._answers: dict[int, tuple[float, bool]] = {}
+        self._answers: dict[int, tuple[float, bool | Serving]] = {}
 
-    def __call__(self, port: int) -> bool:
+    def __call__(self, port: int) -> bool | Serving:
         now = self._clock.monotonic()
         asked, answer = self._answers.get(port, (-PROBE_EVERY_SECONDS, False))
         if port not in self._answers or now - asked >= PROBE_EVERY_SECONDS:
@@ -60,10 +82,27 @@ class ThrottledProbe:
         return answer
 
 
-def gateway_locks(layout: Layout) -> Iterator[LockFile]:
-    """Every gateway lock of this directory. In a copy, the lock that was copied along comes first."""
+def process_places(processes: ProcessTable, uid: int | None) -> tuple[Path, ...]:
+    """Where OpenClaw processes of this user keep their locks: their own TMPDIR, and /tmp as they see it."""
+    if not isinstance(processes, Census) or uid is None:
+        return ()
+    places: list[Path] = []
+    for process in processes.openclaws():
+        if process.uid == uid:
+            own = processes.environment(process.pid).get("TMPDIR") or "/tmp"  # noqa: S108 - Node's default
+            places += [Path(own) / f"openclaw-{uid}", Path(f"/proc/{process.pid}/root{own}") / f"openclaw-{uid}"]
+    return tuple(dict.fromkeys(places))
+
+
+def gateway_locks(layout: Layout, places: tuple[Path, ...] | None = None) -> Iterator[LockFile]:
+    """Every gateway lock of this directory. In a copy, the lock that was copied along comes first.
+
+    Args:
+        places: directories to look into; None: those of the layout.
+    """
     seen: set[tuple[int, int]] = set()
-    for directory in reversed(layout.lock_dirs) if layout.is_copy else layout.lock_dirs:
+    directories = layout.lock_dirs if places is None else places
+    for directory in reversed(directories) if layout.is_copy else directories:
         for name in _lock_names(directory):
             lock = read_lock(directory / name, LockKind.GATEWAY)
             if lock is None or (lock.identity.dev, lock.identity.ino) in seen or not _is_ours(lock, name, layout):
@@ -92,7 +131,9 @@ def _is_ours(lock: LockFile, name: str, layout: Layout) -> bool:
     return os.path.realpath(stored) == os.path.realpath(layout.config_path)
 
 
-def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None) -> Gateway:
+def judge_gateway(
+    locks: tuple[Lock, ...], port: int | None, probe: PortProbe | None, *, listener_is_ours: bool = False
+) -> Gateway:
     """What the locks and the port prove.
 
     LIVE needs the lock's owner alive with its recorded start, or an answer on the port; DEAD a lock whose owner is
@@ -102,6 +143,7 @@ def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | 
         locks: the gateway locks, judged.
         port: the configured port; a lock's own wins (2026.9.6 writes it).
         probe: None: the port is not tried.
+        listener_is_ours: a gateway of this configuration was seen on this port, so silence there is its own.
     """
     stale: Lock | None = None
     for lock in locks:
@@ -112,12 +154,16 @@ def judge_gateway(locks: tuple[Lock, ...], port: int | None, probe: PortProbe | 
     first = locks[0] if locks else None
     port = _port(first, port)
     pid = owner_pid(first.file) if first is not None else None
-    answers = probe(port) if probe is not None and port is not None else None
-    if answers:
-        return Gateway(GatewayState.LIVE, None, port, None, "its port answers, but no process seen here owns it")
+    found = probe(port) if probe is not None and port is not None else Serving.UNKNOWN
+    if found is True or found is Serving.ANSWERS:
+        how = "its port answers, but no process seen here owns it"
+        return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.ANSWERS)
+    if found is Serving.SILENT and (first is not None or listener_is_ours):
+        how = "its port connects, and nothing is answered"
+        return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.SILENT)
     if stale is not None:
         return Gateway(GatewayState.DEAD, stale.pid, port, stale.created_at, f"its lock is stale ({_why(stale)})")
-    if first is None and answers is False:
+    if first is None and (found is False or found in {Serving.REFUSES, Serving.OTHER}):
         return Gateway(GatewayState.ABSENT, None, port, None, "no lock, and nothing answers on its port")
     if first is None:
         return Gateway(GatewayState.UNKNOWN, None, port, None, "no lock; the port was not tried")

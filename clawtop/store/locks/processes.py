@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.model import ProcessEvidence
 from clawtop.text import MASK, masked
 
@@ -30,6 +31,22 @@ class ProcessTable(Protocol):
 
     def look(self, pid: int) -> ProcessEvidence:
         """Evidence on `pid`. Never raises."""
+
+
+@runtime_checkable
+class Census(Protocol):
+    """A process table that can also be searched; `store.locks.processes.SystemProcesses` can."""
+
+    def boot_at(self) -> int | None: ...
+
+    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
+        """The processes that have this pid in a pid namespace of their own, below ours."""
+
+    def openclaws(self) -> tuple[ProcessEvidence, ...]:
+        """The processes of this machine that call themselves OpenClaw."""
+
+    def environment(self, pid: int) -> Mapping[str, str]:
+        """The environment that a process was started with; empty where it may not be seen."""
 
 
 class UncheckedProcesses:
@@ -70,6 +87,52 @@ class SystemProcesses:
         if self._boot_at is None:
             self._boot_at = self._read_boot()
         return self._boot_at
+
+    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
+        """As `Census`: by the last number of `NSpid` in /proc/*/status (Linux)."""
+        if not self._linux:
+            return ()
+        found = []
+        for outer in self._pids():
+            numbers = self._namespace_pids(outer)
+            if len(numbers) > 1 and numbers[-1] == pid:
+                found.append(self._look_linux(outer, foreign=False))
+        return tuple(found)
+
+    def openclaws(self) -> tuple[ProcessEvidence, ...]:
+        """As `Census`; at most once in two seconds the table is searched."""
+        if not self._linux:
+            return ()
+        found = []
+        for pid in self._pids():
+            words = _argv(f"{self._proc}/{pid}/cmdline")
+            if words and (looks_like_openclaw(words) or words[0].startswith("openclaw-")):
+                found.append(self._look_linux(pid, foreign=False))
+        return tuple(evidence for evidence in found if evidence.alive)
+
+    def environment(self, pid: int) -> Mapping[str, str]:
+        """As `Census`."""
+        try:
+            raw = _bytes(f"{self._proc}/{pid}/environ", _MAX_ARGV_BYTES)
+        except OSError:
+            return {}
+        pairs = (entry.decode("utf-8", "surrogateescape").partition("=") for entry in raw.split(b"\0") if b"=" in entry)
+        return {name: value for name, _, value in pairs}
+
+    def _pids(self) -> Iterator[int]:
+        try:
+            names = os.listdir(self._proc)  # noqa: PTH208 - thousands of names
+        except OSError:
+            return
+        yield from (int(name) for name in names if name.isdigit())
+
+    def _namespace_pids(self, pid: int) -> list[int]:
+        try:
+            status = _bytes(f"{self._proc}/{pid}/status", 4096)
+        except OSError:
+            return []
+        line = next((line for line in status.split(b"\n") if line.startswith(b"NSpid:")), b"")
+        return [int(word) for word in line.split()[1:] if word.isdigit()]
 
     def _read_boot(self) -> int | None:
         if not self._linux:

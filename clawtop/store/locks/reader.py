@@ -27,6 +27,7 @@ from clawtop.core.model import (
 )
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.owners import beyond, with_boot
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -127,6 +128,8 @@ class LockJudge:
         """The lock with its owner and both verdicts."""
         pid = owner_pid(file)
         owner = self._owner(pid) if pid is not None else None
+        if pid is not None and owner is not None:
+            owner = beyond(pid, owner_start_ticks(file), owner, self._processes)
         return Lock(
             file=file,
             pid=pid,
@@ -134,7 +137,7 @@ class LockJudge:
             start_ticks=owner_start_ticks(file),
             max_hold_ms=max_hold_ms(file),
             owner=owner,
-            verdict=verdict(file, owner, self._now, environment),
+            verdict=verdict(file, owner, self._now, with_boot(environment, self._processes)),
             openclaw=openclaw_verdict(
                 file, owner, self._now, self._storage, self._limits, gateway_uid=self._gateway_uid
             ),

@@ -408,7 +408,8 @@ def _lock_dirs(
         except OSError:
             uids = (os.getuid(),)
     temporary = next((env[name] for name in ("TMPDIR", "TMP", "TEMP") if env.get(name)), "/tmp")  # noqa: S108
-    roots = [Path(temporary.rstrip("/") or "/"), state_dir / "tmp"]
+    # The service may have no TMPDIR of its own where the operator's shell has one, and the other way round.
+    roots = [Path(temporary.rstrip("/") or "/"), state_dir / "tmp", Path("/tmp")]  # noqa: S108
     places = [root / f"openclaw-{uid}" for root in roots for uid in uids]
     if foreign:
         for root in (state_dir / "tmp", copied_tmp(state_dir)):

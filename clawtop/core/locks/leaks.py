@@ -1,0 +1,35 @@
+"""Locks that a living gateway holds without knowing: its former life, before a restart inside the process, took them.
+
+SIGUSR1 and config.patch restart a gateway within its process. The pid, and with it every proof of life, stays; what its
+former life held is held for ever (thread 3's deadlock without an outage).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from clawtop.core.generations import Storage
+from clawtop.core.locks.staleness import CLOCK_SLACK_MS
+from clawtop.core.model import Gateway, GatewayState, Lock, LockKind, LockLimits, VerdictKind
+
+
+def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage) -> Lock:
+    """The lock, with the reason where it is left over from a former life of the live gateway."""
+    if lock.file.kind not in {LockKind.SESSION, LockKind.SESSIONS_STORE} or lock.verdict.kind is not VerdictKind.HELD:
+        return lock
+    started, taken = gateway.started_at, lock.created_at
+    if gateway.state is not GatewayState.LIVE or lock.pid is None or lock.pid != gateway.pid:
+        return lock
+    if started is None or taken is None or taken + CLOCK_SLACK_MS >= started:
+        return lock
+    ends = "a restart of the process ends it"
+    if storage.stale_lock_effect is not None and "too-old" not in storage.session_locks.report_only:
+        ends += f", or OpenClaw itself, which takes it for stale at {_clock(taken + limits.stale_ms)}"
+    return replace(
+        lock, leaked=f"process {lock.pid} took it before the gateway restarted inside it at {_clock(started)}; {ends}"
+    )
+
+
+def _clock(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%H:%M:%S} UTC"

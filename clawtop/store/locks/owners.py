@@ -1,0 +1,51 @@
+"""Who owns a lock: looked up here, and in the pid namespaces below ours; and our verdict on it.
+
+Everything that judges a lock asks here, so that what is shown and what is removed rest on the same proof.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clawtop.core.locks.session_rules import looks_like_openclaw
+from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, owner_start_ticks, verdict
+from clawtop.core.model import LockFile, ProcessEvidence, Verdict
+from clawtop.store.locks.processes import Census, ProcessTable
+
+
+def owner_of(file: LockFile, processes: ProcessTable) -> ProcessEvidence | None:
+    """What is known of the process that a lock names; None where it names none."""
+    pid = owner_pid(file)
+    return None if pid is None else beyond(pid, owner_start_ticks(file), processes.look(pid), processes)
+
+
+def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, processes: ProcessTable) -> ProcessEvidence:
+    """The owner, found in another pid namespace where the process of this number here is not it.
+
+    Equal start ticks make it the owner. Without ticks in the lock, a process with that pid in a container may be it:
+    then nothing is known.
+    """
+    is_it = owner.alive is True and (recorded is None or owner.start_ticks == recorded)
+    if is_it and (recorded is not None or looks_like_openclaw(owner.argv)):
+        return owner
+    if owner.alive is None or not isinstance(processes, Census):
+        return owner
+    living = [evidence for evidence in processes.contained(pid) if evidence.alive is not False]
+    same = next((e for e in living if recorded is not None and e.start_ticks == recorded), None)
+    if same is not None:
+        return same
+    if recorded is None and living and not owner.alive:
+        return ProcessEvidence(pid, alive=None, boot_at=owner.boot_at, why_unknown="other-namespace")
+    return owner
+
+
+def with_boot(environment: NamespaceEvidence, processes: ProcessTable) -> NamespaceEvidence:
+    """The evidence with the boot of this machine, which a lock without an owner may be older than."""
+    if environment.boot_at is not None or not isinstance(processes, Census):
+        return environment
+    return replace(environment, boot_at=processes.boot_at())
+
+
+def lock_verdict(file: LockFile, processes: ProcessTable, now: int, environment: NamespaceEvidence) -> Verdict:
+    """Our verdict on a lock at this moment (ms since the epoch)."""
+    return verdict(file, owner_of(file, processes), now, with_boot(environment, processes))
