@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -224,3 +225,30 @@ def test_names_that_no_encoding_has_and_numbers_beyond_all_bounds_come_back(tmp_
     loaded = load_recording(tmp_path / "tape")
     assert loaded.frames[0].snapshot == replace(value, events=())
     assert loaded.events == value.events
+
+
+def test_a_small_file_that_promises_a_lot_is_read_as_far_as_there_is_memory(tmp_path: Path) -> None:
+    """Thousands of records, each of which has a long list made anew."""
+    header = json.dumps({"clawtop_recording": 1, "clawtop": "0", "started_at": 1})
+    first = Encoder(started_at=1, clawtop_version="0")
+    lines = gzip.decompress(first.add(world(1)) + first.finished()).decode().splitlines()
+    begin = next(line for line in lines if '"set"' in line)
+    record = json.loads(begin)
+    warning = {"code": "x", "where": "y", "text": "z"}
+    record["set"]["warnings"] = {"is": [warning] * 20_000}
+    again = json.dumps({"at": 2, "set": {"warnings": {"differs": {"0": warning}}}})
+    path = tmp_path / "bomb"
+    path.write_bytes(gzip.compress("\n".join([header, json.dumps(record), *[again] * 5_000, ""]).encode()))
+    assert path.stat().st_size < 50_000
+    loaded = load_recording(path)
+    assert "more than clawtop reads" in (loaded.problem or "")
+    assert 10 < len(loaded.frames) < 100
+
+
+@pytest.mark.parametrize("content", [b"\0" * (600 * 1024 * 1024), b"[" * 20_000_000])
+def test_what_unpacks_beyond_all_bounds_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bomb"
+    header = json.dumps({"clawtop_recording": 1, "clawtop": "0", "started_at": 1}).encode()
+    path.write_bytes(gzip.compress(header + b"\n" + content, 1))
+    with pytest.raises(StateUnreadableError):
+        load_recording(path)

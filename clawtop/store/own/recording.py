@@ -29,8 +29,10 @@ from clawtop.text import safe
 FORMAT = 1
 FLUSH_EVERY = 20
 MAX_BYTES = 64 * 1024 * 1024
-MAX_UNPACKED = 2 * 1024 * 1024 * 1024
-LINE_LIMIT = 32 * 1024 * 1024
+MAX_UNPACKED = 512 * 1024 * 1024
+LINE_LIMIT = 16 * 1024 * 1024
+MAX_ELEMENTS = 1_000_000
+"""So many values of snapshots are made of one recording at most: some 500 MB, whatever the bytes promise."""
 _GZIP = 31
 _CHUNK = 64 * 1024
 _BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
@@ -185,12 +187,36 @@ class _Loading:
     frames: list[Frame] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
+    elements: int = 0
+
     def take(self, record: dict[str, Any]) -> None:
+        self.elements += 1 + sum(_size(self.assembly.parts.get(name), delta) for name, delta in _changes(record))
+        if self.elements > MAX_ELEMENTS:
+            raise _TooMuchError
         value = self.assembly.take(record)
         if isinstance(value, Event):
             self.events.append(value)
         else:
             self.frames.append(Frame(record["at"], value))
+
+
+class _TooMuchError(Exception):
+    """A recording makes more of a few bytes than anybody has memory for."""
+
+
+def _changes(record: dict[str, Any]) -> list[tuple[str, Any]]:
+    changed = record.get("set") if isinstance(record, dict) else None
+    return list(changed.items()) if isinstance(changed, dict) else []
+
+
+def _size(before: Any, delta: Any) -> int:
+    """How many values a part has after a change, about: each is made anew for each snapshot that changes it."""
+    known = len(before) if isinstance(before, list) else 1
+    fresh = delta.get("is", delta.get("splice")) if isinstance(delta, dict) else None
+    if isinstance(fresh, list):
+        last = fresh[-1] if fresh and isinstance(fresh[-1], list) else fresh
+        return known + len(last)
+    return known
 
 
 def load_recording(path: Path) -> Recording:
@@ -223,6 +249,8 @@ def decoded(content: bytes, name: str) -> Recording:
             loading.take(loads(line))
     except EOFError:
         problem = "the recording is cut short; it is shown as far as it goes"
+    except (_TooMuchError, MemoryError):
+        problem = f"the recording holds more than clawtop reads; it is shown up to snapshot {len(loading.frames)}"
     except (zlib.error, *SENSELESS):
         problem = f"the recording is damaged after {len(loading.frames)} snapshots; it is shown up to there"
     if not loading.frames:
