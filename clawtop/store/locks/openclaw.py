@@ -83,7 +83,11 @@ class Proposal:
         self.path = path
         self.content = lock_content(payload, newline=newline)
         self._temporary: str | None = atomic.write_sibling(path, self.content, 0o666, durable=durable)
-        facts = Path(self._temporary).stat()
+        try:
+            facts = Path(self._temporary).stat()
+        except BaseException:
+            self.withdraw()
+            raise
         self._identity = (facts.st_dev, facts.st_ino)
         self._mtime_ns = facts.st_mtime_ns
 

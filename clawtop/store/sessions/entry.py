@@ -132,6 +132,10 @@ def _add(store: Path, key: str, entry: Mapping[str, Any]) -> bool:
         document[key] = dict(entry)
         atomic.replace(str(target), dump(document), atomic.attributes_of(str(target)), last_check=lambda: None)
         return True
+    except UnreadableError as error:
+        raise OperationFailedError(
+            f"{safe(store)} {error.problem.text}", unchanged="the session list is as it was"
+        ) from error
     except OSError as error:
         raise OperationFailedError(
             f"{safe(store)} cannot be written: {error.strerror or error}", unchanged="the session list is as it was"

@@ -1,0 +1,1 @@
+"""Faults at every file system call of what clawtop writes: `python -m tests.faults [--long]`."""
