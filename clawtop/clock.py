@@ -91,6 +91,12 @@ class SystemClock(Clock):
         return asyncio.timeout_at(when)
 
 
+def machine_began_ms() -> int:
+    """When this machine booted by its clock as it is set now, in ms since the epoch: setting the clock moves it."""
+    running = time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return (time.time_ns() - running) // 1_000_000
+
+
 async def settled_within(clock: Clock, seconds: float, tasks: Collection[asyncio.Task[Any]]) -> None:
     """Wait until all these tasks are done, `seconds` at most; those that are not go on."""
     import asyncio

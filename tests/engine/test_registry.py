@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -16,8 +17,9 @@ from clawtop.core.session.admission import Close, Closing, ForeignHolder, OnCont
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
-from clawtop.store.own.holders import Word, read_admissions, read_holders, tell
+from clawtop.store.own.holders import HolderRecords, Word, read_admissions, read_holders, tell
 from tests.engine.other_process import other_process
+from tests.support.clocks import ManualClock
 from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio
@@ -386,3 +388,26 @@ async def test_a_run_may_stop_in_its_own_way_once(registry: PromptRegistry, sess
         assert holder.stop_asked
     holder.ask_to_stop()
     assert asked == ["stop"]
+
+
+async def test_a_release_that_the_disk_refuses_does_not_spin(
+    tmp_path: Path, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock()
+    tries = 0
+    async with PromptRegistry(tmp_path, clock=clock) as registry:
+        holder = await take(registry, session)
+
+        def refuses(*_request: object) -> None:
+            nonlocal tries
+            tries += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as full:
+            full.setattr(HolderRecords, "apply", refuses)
+            leaving = asyncio.create_task(holder.release())
+            await clock.advance(10.0)
+        assert 50 < tries < 300
+        await clock.advance(1.0)
+        await leaving
+        assert read_holders(tmp_path) == ()

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clawtop.core.locks.staleness import verdict
+from clawtop.core.model import LockFile, LockIdentity, LockKind, VerdictKind
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="procfs")
@@ -105,3 +107,20 @@ def fake_proc(root: Path, stat: str) -> Path:
     (directory / "cmdline").write_bytes(b"node\0openclaw.mjs\0gateway\0\0\0")
     (root / "stat").write_text("cpu 1 2 3\nbtime 1000\n")
     return root
+
+
+@LINUX
+@pytest.mark.parametrize("set_by_ms", [-3_600_000, 3_600_000])
+def test_a_clock_that_was_set_makes_no_living_owner_younger_than_his_lock(tmp_path: Path, set_by_ms: int) -> None:
+    fields = " ".join(["S", *["0"] * 18, "429440", *["0"] * 30])
+    proc = fake_proc(tmp_path, f"{os.getpid()} (node) {fields}")
+    began = 1_000_000
+    table = SystemProcesses(proc=proc, began=lambda: began)
+    started = table.look(os.getpid()).started_at
+    assert started is not None
+    began += set_by_ms
+    now = started + 10_000 + set_by_ms
+    written = started + 5_000 + min(set_by_ms, 0)  # set back: after it was; set forward: before
+    payload = {"pid": os.getpid()}
+    lock = LockFile("auth-profiles.json.lock", LockKind.AUTH, LockIdentity(1, 1, "x"), written, payload)
+    assert verdict(lock, table.look(os.getpid()), now).kind is VerdictKind.HELD

@@ -24,7 +24,7 @@ class Registry(Protocol):
     async def assert_held(self, path: str, token: str) -> None:
         """Raises SessionTakeoverError when the session is no longer held for certain."""
 
-    async def busy_pause(self) -> None:
+    async def busy_pause(self, tries: int = 0) -> None:
         """Wait a moment for a busy record."""
 
     def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
@@ -97,10 +97,12 @@ class Holder:
 
     async def _say_later(self) -> None:
         """Write the latest words as soon as the record is free."""
+        tries = 0
         while not self.released:
             said = self._said
             if not await self._registry.describe_later(self.record, said):
-                await self._registry.busy_pause()
+                await self._registry.busy_pause(tries)
+                tries += 1
             elif said is self._said:
                 break
         self._speaking = False

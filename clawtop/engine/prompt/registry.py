@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import os
 import uuid
@@ -46,7 +47,10 @@ from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
 
 BUSY_PAUSE_S = 0.001
-"""Pause after an attempt on a record that another process is changing."""
+"""First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""
+
+LONGEST_BUSY_PAUSE_S = 0.05
+"""The disk may stay full, and a process may be stopped with the record in its hand: nobody spins for so long."""
 
 LOOK_S = 0.2
 """How often a waiter looks by itself, for wake-ups that were lost and holders that were killed."""
@@ -254,9 +258,9 @@ class PromptRegistry:
         """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
         await self._records.assert_held(path, token)
 
-    async def busy_pause(self) -> None:
-        """Wait a moment for a record that another process is changing."""
-        await self._clock.sleep(BUSY_PAUSE_S)
+    async def busy_pause(self, tries: int = 0) -> None:
+        """Wait a moment for a record that another process is changing; longer after so many tries in a row."""
+        await self._clock.sleep(min(BUSY_PAUSE_S * 2 ** min(tries, 10), LONGEST_BUSY_PAUSE_S))
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:
         """Release or stop waiting: at once where the record is free, else behind the caller's back.
@@ -269,8 +273,10 @@ class PromptRegistry:
             await settled_within(self._clock, LEAVE_S, {leaving})
 
     async def _leave_later(self, path: str, request: Leave, who: Claimant) -> None:
+        tries = 0
         while not await self._leave_once(path, request, who, at_once=False):
-            await self.busy_pause()
+            await self.busy_pause(tries)
+            tries += 1
 
     async def _leave_once(self, path: str, request: Leave, who: Claimant, *, at_once: bool) -> bool:
         """Whether the claimant is gone from the record, after one try."""
@@ -300,7 +306,7 @@ class PromptRegistry:
     # --- one step ------------------------------------------------------------------------------------------------
 
     async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
-        while True:
+        for tries in itertools.count():
             try:
                 effects = await self._records.step(path, request, self._clock.now_ms())
             except OSError as error:
@@ -313,7 +319,8 @@ class PromptRegistry:
                 return effects
             if deadline is not None and self._clock.monotonic() >= deadline:
                 raise self._contended(path, "another clawtop process, which is changing the record")
-            await self.busy_pause()
+            await self.busy_pause(tries)
+        raise AssertionError("unreachable")
 
     async def holder_of(self, session_file: Path) -> PromptHolder | None:
         """Who has the prompt of a session now, in any process."""

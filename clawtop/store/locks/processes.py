@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from clawtop.clock import machine_began_ms
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.model import ProcessEvidence
 from clawtop.text import MASK, masked
@@ -59,12 +60,24 @@ class UncheckedProcesses:
 class SystemProcesses:
     """The machine's own table: /proc on Linux, psutil elsewhere.
 
-    `proc` is the mount point of procfs (a seam for tests).
+    Whoever sets the clock moves the boot's time, and with it the start of every process: what is told is the earliest
+    that any setting since our first look gave, so that no living owner looks younger than a lock that he wrote under
+    another setting.
     """
 
-    def __init__(self, *, proc: Path = Path("/proc"), platform: str = sys.platform) -> None:
+    def __init__(
+        self,
+        *,
+        proc: Path = Path("/proc"),
+        platform: str = sys.platform,
+        began: Callable[[], int] = machine_began_ms,
+    ) -> None:
+        """Seams for tests: `proc` is the mount point of procfs, `began` the boot by the clock as it is set now."""
         self._proc = proc
         self._linux = platform == "linux"
+        self._began = began
+        self._first_began = 0
+        self._earlier_by = 0
         self._boot_at: int | None = None
 
     def look(self, pid: int) -> ProcessEvidence:
@@ -85,8 +98,11 @@ class SystemProcesses:
     def boot_at(self) -> int | None:
         """When this machine booted, in ms since the epoch."""
         if self._boot_at is None:
-            self._boot_at = self._read_boot()
-        return self._boot_at
+            self._first_began, self._boot_at = self._began(), self._read_boot()
+        if self._boot_at is None:
+            return None
+        self._earlier_by = max(self._earlier_by, self._first_began - self._began())
+        return self._boot_at - self._earlier_by
 
     def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
         """As `Census`: by the last number of `NSpid` in /proc/*/status (Linux)."""

@@ -1,0 +1,46 @@
+"""Simulate the whole engine: many seeds (`python -m tests.sim --seeds N`), or one with its course (`--seed S`).
+
+A seed replays exactly. One that breaks a promise is shrunk to the acts that it takes, and its course is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.sim.whole.history import Act, Outcome, drawn, play, shrunk
+from tests.sim.whole.many import simulate
+
+
+def show(seed: int, acts: tuple[Act, ...], outcome: Outcome) -> None:
+    """Print one history."""
+    print(f"seed {seed}: {outcome.broken or 'every promise kept'} ({len(acts)} acts, {outcome.steps} steps)")
+    print(*(f"  {line}" for line in outcome.trace), sep="\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20_000, help="how many (default: 20000)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seconds", type=float, help="begin no more seeds after so long")
+    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
+    parser.add_argument("--seed", type=int, help="play this one alone and print its course")
+    wishes = parser.parse_args()
+    if wishes.seed is not None:
+        outcome = play(wishes.seed, traced=True)
+        show(wishes.seed, drawn(wishes.seed), outcome)
+        if outcome.broken:
+            print("shrunk:")
+            show(wishes.seed, *shrunk(wishes.seed))
+        return 1 if outcome.broken else 0
+    report = simulate(wishes.first, wishes.seeds, seconds=wishes.seconds, workers=wishes.workers)
+    print(*report.lines(), sep="\n")
+    for outcome in report.broken[:20]:
+        print(f"seed {outcome.seed}: {outcome.broken}")
+    for outcome in report.broken[:1]:
+        show(outcome.seed, *shrunk(outcome.seed))
+    return 1 if report.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The engine itself over many histories: no promise (docs/invariants.md 1-8) breaks, and broken engines are noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import FailureReason, Verdict, VerdictKind
+from clawtop.core.session.admission import Admission, Ask, Granted, Holding, Request, Step, step
+from clawtop.engine.drive.runner import ModelRun
+from clawtop.engine.prompt import session_lock
+from clawtop.engine.providers.errors import ProviderError
+from clawtop.store.own import holders
+from tests.sim.whole import history
+from tests.sim.whole.history import Act, drawn, play, shrunk
+from tests.sim.whole.many import simulate
+
+SEEDS = 1_000
+SECONDS = 100.0
+"""A loaded machine plays fewer."""
+
+ENOUGH = 60
+
+pytestmark = pytest.mark.sim
+
+
+@pytest.mark.slow
+def test_no_history_breaks_a_promise() -> None:
+    report = simulate(0, SEEDS, seconds=SECONDS)
+    print(*report.lines(), sep="\n")
+    assert [outcome.broken for outcome in report.broken] == []
+    assert report.seeds >= ENOUGH
+    for kind in history.WEIGHTS:
+        assert report.counts[kind], f"{kind} never happens: the simulation proves nothing about it"
+
+
+def test_a_few_histories_keep_every_promise() -> None:
+    assert [(seed, broken) for seed in range(5_000, 5_012) if (broken := play(seed).broken)] == []
+
+
+def test_a_seed_replays_exactly() -> None:
+    first, second = play(11, traced=True), play(11, traced=True)
+    assert first == second
+    assert len(first.trace) > 5
+    assert play(12, traced=True).trace != first.trace
+
+
+# --- broken engines are noticed -----------------------------------------------------------------------------------
+
+
+def grants_to_all(state: Admission, request: Request, now: int) -> Step:
+    """A registry without a memory of its holder."""
+    if isinstance(request, Ask):
+        holding = Holding(request.who, now)
+        return Admission(state.session_file, holder=holding), (Granted(holding),)
+    return step(state, request, now)
+
+
+def always_stale(*_case: object) -> Verdict:
+    """A lock rule that takes everybody for dead."""
+    return Verdict(VerdictKind.STALE, ("dead-pid",))
+
+
+CROWD = tuple(Act(0.01 * number, "drive", pick) for number, pick in enumerate((1, 2, 3, 5, 8, 13, 21, 34)))
+WRITERS = tuple(Act(0.3 * number, "openclaw writes", pick) for number, pick in enumerate(range(12)))
+LIMITED = (Act(0.0, "mood", 4), Act(0.0, "mood", 9), Act(0.0, "mood", 23))
+
+
+def first_broken(acts: tuple[Act, ...], seeds: int) -> int:
+    return next((outcome.rule for seed in range(seeds) if (outcome := play(seed, acts)).broken), -1)
+
+
+def test_a_registry_that_grants_to_all_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holders, "step", grants_to_all)
+    assert first_broken(CROWD, 5) == 1
+
+
+def test_a_lock_rule_that_believes_no_owner_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_lock, "verdict", always_stale)
+    assert first_broken(tuple(sorted((*WRITERS, *CROWD), key=lambda act: act.at)), 10) == 7
+
+
+def test_a_run_that_waits_for_its_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed: Callable[..., Any] = ModelRun._failed
+
+    async def marks_first(run: ModelRun, profile: Any, error: Any) -> None:
+        if profile is not None and error.reason is FailureReason.RATE_LIMIT:
+            run._desk.mark(run._turn, profile, run._model, error.reason)
+            await run._desk.marks.drained()
+        await failed(run, profile, error)
+
+    monkeypatch.setattr(ModelRun, "_failed", marks_first)
+    assert first_broken((*LIMITED, *CROWD), 20) == 2
+
+
+def test_a_mark_that_is_forgotten_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawtop.engine.drive.marks.Marks._enqueue", lambda _marks, _item: None)
+    assert first_broken((*LIMITED, *CROWD), 20) == 2
+
+
+def test_a_limited_account_that_is_asked_again_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt: Callable[..., Any] = ModelRun._attempt
+
+    async def twice(run: ModelRun, profile: Any) -> Any:
+        try:
+            return await attempt(run, profile)
+        except ProviderError:
+            return await attempt(run, profile)
+
+    monkeypatch.setattr(ModelRun, "_attempt", twice)
+    assert first_broken((*LIMITED, *CROWD), 20) in {4, 5}
+
+
+def test_what_broke_is_shrunk_to_few_acts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holders, "step", grants_to_all)
+    seed = next(seed for seed in range(40) if play(seed).rule == 1)
+    acts, outcome = shrunk(seed)
+    assert len(acts) < len(drawn(seed))
+    assert outcome.rule == 1

@@ -1,0 +1,76 @@
+"""Many histories, in several processes, and what they came to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.sim.whole.history import Outcome, play
+
+CHUNK = 10
+
+
+@dataclass
+class Report:
+    """What many histories came to."""
+
+    seeds: int = 0
+    steps: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: list[Outcome] = field(default_factory=list)
+
+    @property
+    def turns(self) -> int:
+        return sum(number for what, number in self.counts.items() if what.startswith("turn: "))
+
+    def add(self, outcome: Outcome) -> None:
+        self.seeds += 1
+        self.steps += outcome.steps
+        self.calls += outcome.calls
+        self.counts.update(outcome.counts)
+        if outcome.broken:
+            self.broken.append(outcome)
+
+    def lines(self) -> Iterator[str]:
+        per = max(self.seconds, 0.001)
+        yield (
+            f"{self.seeds} seeds, {self.steps} steps, {self.calls} system calls and {self.turns} turns in {per:.1f} s: "
+            f"{self.seeds / per:.1f} seeds, {self.steps / per:.0f} steps and {self.turns / per:.1f} turns a second"
+        )
+        for what, number in sorted(self.counts.items()):
+            yield f"  {number:>8} {what}"
+        yield f"{len(self.broken)} seeds broke a promise"
+
+
+def simulate(first: int, number: int, *, seconds: float | None = None, workers: int | None = None) -> Report:
+    """Play `number` seeds from `first` on, in processes of their own; no new ones once `seconds` are over."""
+    report, began = Report(), time.monotonic()
+    context = multiprocessing.get_context("spawn")
+    chunks = iter(range(first, first + number, CHUNK))
+    workers = workers or os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        pending = []
+        for start in chunks:
+            pending.append(pool.submit(play_some, start, min(start + CHUNK, first + number)))
+            if len(pending) > workers:
+                for outcome in pending.pop(0).result():
+                    report.add(outcome)
+            if seconds is not None and time.monotonic() - began > seconds:
+                break
+        for one in pending:
+            for outcome in one.result():
+                report.add(outcome)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def play_some(first: int, end: int) -> list[Outcome]:
+    """The seeds from `first` to before `end`, in this process."""
+    return [play(seed) for seed in range(first, end)]

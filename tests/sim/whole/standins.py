@@ -1,0 +1,66 @@
+"""What stands in for the engine's own threads: the same work on the loop's time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from clawtop.core.cooldown.marking import Mark
+from clawtop.errors import ClawtopError
+from clawtop.store.locks import openclaw
+from clawtop.store.own.journal import Journal
+from clawtop.store.own.spool_writer import Note
+
+
+class Spool:
+    """`engine.drive.marks.SpoolWriter` without a thread: a note is written as soon as it is given."""
+
+    def __init__(self, spool: Any) -> None:
+        self._spool = spool
+
+    def put(self, mark: Mark) -> Note:
+        note = Note(self._spool, mark)
+        note.write()
+        return note
+
+    def adopted(self, mark: Mark, path: Path) -> Note:
+        return Note(self._spool, mark, path)
+
+
+class Journals:
+    """`engine.drive.journal_writer.JournalWriter` without a thread: what was put stands a moment later."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._events: list[Any] = []
+        self.problem: ClawtopError | None = None
+
+    def put(self, event: Any) -> None:
+        if not self._events:
+            asyncio.get_running_loop().call_later(0.005, self.close)
+        self._events.append(event)
+
+    def close(self, _wait_s: float = 5.0) -> None:
+        batch, self._events = self._events, []
+        try:
+            if batch:
+                self._journal.append(*batch)
+        except ClawtopError as error:
+            self.problem = self.problem or error
+
+
+class Unreleased:
+    """The locks that the disk kept from being given back, tried again on the loop's time."""
+
+    def add(self, published: openclaw.Published) -> None:
+        asyncio.get_running_loop().call_later(0.05, self._again, published)
+
+    def _again(self, published: openclaw.Published) -> None:
+        try:
+            openclaw._removed(published)
+        except OSError:
+            self.add(published)
+
+    def settled(self, _wait_s: float = 0.0) -> bool:
+        return True
