@@ -26,7 +26,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
                       candidate, consequences, compaction; same_account: OpenClaw's retries before it rotates;
-                      openclaw_decision: what it decides, by version; explained: one error, twice
+                      openclaw_decision: what it decides, openclaw_steps: what it does then, by version; explained: one
+                      error, twice
     session/          who may prompt: admission (the registry), fence, recovery, attention, lanes, lane_queue, activity
                       (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a

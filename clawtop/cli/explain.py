@@ -12,7 +12,7 @@ from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
     from clawtop.core.failover.consequences import Consequence
-    from clawtop.core.failover.explained import ByEngine, Explained
+    from clawtop.core.failover.explained import ByEngine, ByOpenClaw, Explained
     from clawtop.core.failover.same_account import Patience
     from clawtop.core.generations import Chosen
 
@@ -131,6 +131,7 @@ def _error_report(found: Explained, version: str | None, chosen: Chosen, timeout
         "timeout": theirs.found.timeout,
         "marked": theirs.found.marked,
         "asked_again": {"requests": theirs.patience.retries, "waits_ms": theirs.patience.waits_ms},
+        "replayable": theirs.replayable,
         "moves_on": theirs.moves_on,
         "follows": [_side_report(side) for side in theirs.follows],
         "engine": {
@@ -153,7 +154,11 @@ def _side_report(side: Consequence) -> dict[str, Any]:
         "fallback_configured": side.fallback_configured,
         "action": side.first.action,
         "reason": side.first.reason,
-        "without_profile": {"action": side.last.action, "reason": side.last.reason},
+        "without_profile": {
+            "action": side.last.action,
+            "reason": side.last.reason,
+            "waits_for_mark": side.waits_for_mark,
+        },
     }
 
 
@@ -174,8 +179,9 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
             ("rule", (safe(told.rule) or "none fits") + matched),
             ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
             ("local", "yes: the run ends with this error" if told.coordination else "no"),
-            ("mark", f"the profile is marked ({safe(told.marked)})" if told.marked else "none"),
+            ("mark", _openclaw_mark(theirs)),
             ("asks again", _patience(theirs.patience) if told.failure else "no"),
+            *([("words", "say that the very same request may pass")] if theirs.replayable else []),
             ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
         ],
         indent="  ",
@@ -222,6 +228,15 @@ def _patience(patience: Patience) -> str:
         f"the same account up to {counted(patience.retries, 'more time', 'more times')} before it rotates;"
         f" {_seconds(patience.waits_ms)} of waiting in which nothing is written"
     )
+
+
+def _openclaw_mark(theirs: ByOpenClaw) -> str:
+    from clawtop.text import safe
+
+    if not theirs.found.marked:
+        return "none"
+    when = ", before it rotates: the run waits for the auth store" if theirs.marks_first else ""
+    return f"the profile is marked ({safe(theirs.found.marked)}){when}"
 
 
 def _seconds(ms: float) -> str:

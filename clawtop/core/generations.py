@@ -397,6 +397,7 @@ _3_28 = Semantics(
     marking=Marking(never=frozenset({"timeout"})),
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
+    policy=RunPolicy(marks_first=True, capped=False),
     chain_end=ChainEnd(tells_steps=False),
     attention=AttentionRules(recovers=False),
     remote=Remote(grants=False, aborts_stuck=False, keeps_start=True, rereads_on_write=False, resumes_ms=0),
@@ -455,7 +456,10 @@ _9_X = replace(
     attention=replace(_ATTENTION_8, sees_deadlines=True),
     remote=replace(_REMOTE_8, reload_takes_stats=True),
     retries=SameAccountRetries(
-        frozenset({"rate_limit", "overloaded", "server_error", "timeout"}), most=8, most_rate_limited=9
+        frozenset({"rate_limit", "overloaded", "server_error", "timeout"}),
+        most=8,
+        most_rate_limited=9,
+        reads_words=True,
     ),
     policy=RunPolicy(
         leaves_timeouts_to_harness=True,
@@ -463,6 +467,12 @@ _9_X = replace(
         certificates_skip_accounts=True,
         escalates_lost_models=True,
         keeps_first_reason=True,
+        pauses=False,
+        logs_continuing=True,
+        needs_replay=True,
+        refreshes_logins=True,
+        empty_retries=3,
+        final_codes=frozenset({"cli_max_turns", "cli_turn_stopped"}),
     ),
     wait_headers=WaitHeaders(negative_is_none=True, seconds_too=True),
 )

@@ -269,6 +269,14 @@ class RunPolicy:
         certificates_skip_accounts: a bad certificate goes to the next model at once.
         escalates_lost_models: a missing model counts at the end of the retries, too.
         keeps_first_reason: a retry remembers the failure before a mere timeout.
+        marks_first: it marks the account before it rotates, and waits for that (2026.3).
+        capped: a run rotates only so often before it asks the next model (`steps.OPENCLAW_CAPS`; not in 2026.3).
+        pauses: it pauses before a retry or the next model where that is configured (up to 2026.7).
+        logs_continuing: it logs also that a run goes on as if nothing had failed.
+        needs_replay: an attempt that had effects is not made again, by no account and no model.
+        refreshes_logins: a failure of credentials is met with a refreshed login first.
+        empty_retries: how often an answer without words is asked for again.
+        final_codes: codes under which a harness ends a run for good.
     """
 
     leaves_timeouts_to_harness: bool = False
@@ -276,6 +284,14 @@ class RunPolicy:
     certificates_skip_accounts: bool = False
     escalates_lost_models: bool = False
     keeps_first_reason: bool = False
+    marks_first: bool = False
+    capped: bool = True
+    pauses: bool = True
+    logs_continuing: bool = False
+    needs_replay: bool = False
+    refreshes_logins: bool = False
+    empty_retries: int = 0
+    final_codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +321,7 @@ class SameAccountRetries:
         first_ms, longest_ms: the first wait, and the longest.
         doubling: each wait is twice the one before, else longer by the first.
         within_ms: no retry later than this after the first failure, rate limits apart.
+        reads_words: an error's words are read for evidence that the same request may pass.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -314,6 +331,7 @@ class SameAccountRetries:
     longest_ms: float = 30_000
     doubling: bool = True
     within_ms: float = 90_000
+    reads_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

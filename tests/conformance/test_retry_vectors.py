@@ -68,5 +68,5 @@ def test_how_long_a_limit_lasts(row: Row) -> None:
         "window": window,
         "longWindowEvidence": speaks_of_a_long_limit(text),
         "retryAfterMs": "Infinity" if wait == math.inf else wait,
-        "retryInAttempt": may_be_replayed(text, classified, now),
+        "retryInAttempt": may_be_replayed(text, classified.reason, now),
     } == row.expected

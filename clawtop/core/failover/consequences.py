@@ -22,12 +22,14 @@ class Consequence:
     Attributes:
         first: the decision while the provider has another usable profile.
         last: the decision once rotation has found none; the same as `first` where nothing rotates.
+        waits_for_mark: where rotation has found none, nothing goes on before the account is marked.
     """
 
     stage: Stage
     fallback_configured: bool
     first: Decision
     last: Decision
+    waits_for_mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)

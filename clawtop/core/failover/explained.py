@@ -9,7 +9,7 @@ from datetime import tzinfo
 from clawtop.core.failover.candidate import RETHROWN, Failure, FailureKind, failure_of
 from clawtop.core.failover.consequences import Consequence, Consequences, consequences
 from clawtop.core.failover.decision import Action, Signals, Stage, TimeoutPolicy
-from clawtop.core.failover.openclaw_decision import openclaw_decides
+from clawtop.core.failover.openclaw_steps import Answers, Counts, Ended, openclaw_course
 from clawtop.core.failover.same_account import Patience, patience
 from clawtop.core.failure.classify import ErrorExplanation, explain_error
 from clawtop.core.failure.dialect import DIALECTS
@@ -17,6 +17,7 @@ from clawtop.core.failure.differences import Difference, Readings, differences
 from clawtop.core.failure.engine_reason import Reach, engine_mark, reach_of, reason_of_error, sdk_status
 from clawtop.core.failure.provider_time import provider_wait_ms
 from clawtop.core.failure.record import FAILOVER_NAME, ErrorRecord, ErrorValue
+from clawtop.core.failure.retry_evidence import asked_wait_ms, may_be_replayed
 from clawtop.core.failure.signal import signal_of
 from clawtop.core.generations import Semantics
 from clawtop.core.model import FailureReason, ModelRef
@@ -29,14 +30,18 @@ class ByOpenClaw:
 
     Attributes:
         patience: how often it asks the same account again before it rotates.
+        replayable: its text is evidence, to this version, that the very same request may pass.
         moves_on: its chain of models goes on after this error.
+        marks_first: it marks the account before it rotates, and waits for the auth store.
         follows: what a run does next, on both sides, with and without another model.
     """
 
     found: ErrorExplanation
     patience: Patience
+    replayable: bool
     moves_on: bool
     follows: tuple[Consequence, ...]
+    marks_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,9 @@ class Explained:
     differences: tuple[Difference, ...]
 
 
+ONCE_EMPTY = Counts(empty=3)
+"""A run whose answers without words were asked for again as often as any version does."""
+
 _Moment = tuple[int, tzinfo | None]
 """Now, in ms since the epoch, and the zone of clock times that name none."""
 
@@ -92,11 +100,14 @@ def explained(
     found = explain_error(error, provider, semantics.marking, dialect)
     model = ModelRef(provider, "") if provider else None
     failure = failure_of(error, model, dialect)
+    wait = asked_wait_ms(failure.detail, now)
     theirs = ByOpenClaw(
         found,
-        patience(str(found.reason or ""), failure.detail, semantics.retries),
+        patience(str(found.reason or ""), failure.detail, semantics.retries, wait_ms=wait),
+        semantics.retries.reads_words and may_be_replayed(failure.detail, found.reason, now, code=failure.code),
         failure.kind not in RETHROWN,
-        () if found.coordination else tuple(_openclaw_sides(failure, semantics)),
+        () if found.coordination else tuple(_openclaw_sides(failure, semantics, marked=found.marked is not None)),
+        semantics.policy.marks_first,
     )
     ours = _by_engine(error, provider, semantics.marking, timeouts, (now, zone))
     readings = Readings(
@@ -110,7 +121,7 @@ def explained(
     return Explained(theirs, ours, differences(readings))
 
 
-def _openclaw_sides(failure: Failure, semantics: Semantics) -> Iterator[Consequence]:
+def _openclaw_sides(failure: Failure, semantics: Semantics, *, marked: bool) -> Iterator[Consequence]:
     stopped = failure.kind is FailureKind.USER_ABORT
     for stage in (Stage.PROMPT, Stage.ASSISTANT):
         for fallback in (True, False):
@@ -121,10 +132,10 @@ def _openclaw_sides(failure: Failure, semantics: Semantics) -> Iterator[Conseque
                 aborted=stopped,
                 external_abort=stopped,
             )
-            first = last = openclaw_decides(stage, signals, semantics.policy)
-            if first.action is Action.ROTATE_PROFILE:
-                last = openclaw_decides(stage, replace(signals, profile_rotated=True), semantics.policy)
-            yield Consequence(stage, fallback, first, last)
+            ended = Ended(signals, mark=failure.reason if marked else None, words=failure.detail, status=failure.status)
+            spent = openclaw_course(stage, ended, ONCE_EMPTY, Answers(rotated=False), semantics)
+            last = spent.last if spent.first.action is Action.ROTATE_PROFILE else spent.first
+            yield Consequence(stage, fallback, spent.first, last, waits_for_mark=spent.waits_for_mark)
 
 
 def _overflow(found: ErrorExplanation) -> FailureReason | None:

@@ -22,12 +22,14 @@ class Harness:
         budget_over: the run's own time was over.
         interrupted: a signal from outside ended it.
         may_fall_back: the harness says that another model may take a prompt that timed out.
+        code: the code under which it failed.
     """
 
     owns_transport: bool = False
     budget_over: bool = False
     interrupted: bool = False
     may_fall_back: bool = False
+    code: str | None = None
 
 
 NO_HARNESS = Harness()
@@ -53,7 +55,7 @@ def _at_retry_limit(signals: Signals, policy: RunPolicy) -> Decision:
 
 def _after_prompt(signals: Signals, policy: RunPolicy, harness: Harness) -> Decision:
     surfaced = Decision(Action.SURFACE_ERROR, signals.reason)
-    if signals.external_abort or (harness.budget_over and policy.budget_ends):
+    if signals.external_abort or harness.code in policy.final_codes or (harness.budget_over and policy.budget_ends):
         return surfaced
     if harness.owns_transport and signals.reason is FailureReason.TIMEOUT:
         if policy.budget_ends and harness.may_fall_back and signals.fallback_configured:

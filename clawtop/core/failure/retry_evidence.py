@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from clawtop.core.failure.as_9_6 import CODES_9, leading_status
 from clawtop.core.failure.provider_json import body_of
-from clawtop.core.failure.rules import TEXT_LIMIT, Classification, normalized
+from clawtop.core.failure.rules import TEXT_LIMIT, normalized
 from clawtop.core.model import FailureReason
 
 SHORT_WINDOW_S = 60.0
@@ -113,8 +113,8 @@ def speaks_of_a_long_limit(text: str) -> bool:
     return _LONG.search(lowered) is not None and _PER_MINUTE.search(lowered) is None
 
 
-def limit_window(text: str, now_ms: int) -> LimitWindow:
-    """How long the limit of a text lasts."""
+def limit_window(text: str, now_ms: int, *, status_is_short: bool = True) -> LimitWindow:
+    """How long the limit of a text lasts. `status_is_short`: a leading 429 alone says that it passes soon (2026.9)."""
     lowered = normalized(text)
     if not lowered:
         return LimitWindow(Span.UNKNOWN)
@@ -125,12 +125,12 @@ def limit_window(text: str, now_ms: int) -> LimitWindow:
         return LimitWindow(Span.LONG)
     if speaks_of_a_long_limit(lowered):
         return LimitWindow(Span.LONG)
-    if _SHORT.search(lowered) is not None or leading_status(lowered) == 429:
+    if _SHORT.search(lowered) is not None or (status_is_short and leading_status(lowered) == 429):
         return LimitWindow(Span.SHORT)
     return LimitWindow(Span.UNKNOWN)
 
 
-def may_be_replayed(text: str, found: Classification, now_ms: int, *, code: str | None = None) -> bool:
+def may_be_replayed(text: str, reason: str | None, now_ms: int, *, code: str | None = None) -> bool:
     """Whether the very same request is sent again within the attempt, on the evidence of its text."""
     lowered = normalized(text[:TEXT_LIMIT])
     wrapped = _WRAPPED_STATUS.match(lowered)
@@ -138,10 +138,10 @@ def may_be_replayed(text: str, found: Classification, now_ms: int, *, code: str 
     named = CODES_9.get((code or "").strip().upper())
     if not (status in _REPLAYED_STATUSES or _TRANSIENT.search(lowered) or named is FailureReason.TIMEOUT):
         return False
-    if found.reason == FailureReason.FORMAT:
+    if reason == FailureReason.FORMAT:
         coded = named or CODES_9.get((body_of(text).code or "").strip().upper())
         if status is None or 500 <= status < 600 or coded is FailureReason.FORMAT:
             return False
-    limited = found.reason in (FailureReason.BILLING, FailureReason.RATE_LIMIT)
+    limited = reason in (FailureReason.BILLING, FailureReason.RATE_LIMIT)
     limited = limited or status == 429 or _LIMITED.search(lowered) is not None
     return not (limited and limit_window(lowered, now_ms).span is Span.LONG)
