@@ -51,7 +51,7 @@ store/  the disk: one module per format, nothing else knows it
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
                       owners
     locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, life
-    gateway/          liveness, kernel_lock (2026.8 on), token, log, log_lines, log_words
+    gateway/          liveness, kernel_lock (2026.8 on), token, log, log_place, log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
                       mark_spool, spool_writer, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)

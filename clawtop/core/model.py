@@ -836,6 +836,9 @@ class Snapshot:
     warnings: tuple[Problem, ...] = ()
     lock_traffic: Mapping[str, int] = field(default_factory=dict)
     """Lock path -> how often it was seen to appear within the last minute; a lower bound."""
+    log_paths: tuple[str, ...] = ()
+    log_how: str = ""
+    """Which files of the gateway's log are followed, and by which rule; or why none is."""
     command_line: tuple[ProcessEvidence, ...] | None = None
     """OpenClaw processes of this state directory that are no gateway; None where nobody had to look."""
     judged_at: int | None = None

@@ -29,8 +29,9 @@ from clawtop.core.session.log_runs import LogRuns
 from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders, own_takeover_risk
 from clawtop.errors import ClawtopError
 from clawtop.store import door
-from clawtop.store.gateway.log import DEFAULT_DIRECTORIES, LogTail, find_log
+from clawtop.store.gateway.log import LogTail
 from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
+from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
@@ -43,7 +44,7 @@ class IncidentPart:
     """Adds holders, lanes and events. Its state: the log's position, the journal's stamp, the timeline so far."""
 
     def __init__(self) -> None:
-        self._log = LogTail()
+        self._tails: dict[Path, LogTail] = {}
         self._log_lanes: tuple[LaneStats, ...] = ()
         self._log_runs = LogRuns()
         self._told: Kept[tuple[str, str, str | None], Session] = Kept()
@@ -56,11 +57,9 @@ class IncidentPart:
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         warnings = list(snapshot.warnings)
-        log = self._log_path(layout, snapshot)
-        self._directories = _watched(layout, log)
-        fresh = self._log.read(log, _names(snapshot))
-        if self._log.problem is not None and self._log.problem.code != "log-missing":
-            warnings.append(self._log.problem)
+        place = log_place(layout, snapshot.config.log_file, snapshot.gateway, layout.state_dir.stat().st_uid)
+        self._directories = _watched(layout, place.paths)
+        fresh = self._follow(place, _names(snapshot), warnings)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
         has_own = _has_own(layout, warnings)
@@ -73,14 +72,31 @@ class IncidentPart:
         holders = self._holders(layout, snapshot, warnings, has_own=has_own)
         limits = snapshot.config.lane_limits
         if fresh:
-            self._log_lanes = lanes_of((e for e in self._log.events if upto is None or e.at <= upto), limits, SOURCE)
+            seen = sorted((e for tail in self._tails.values() for e in tail.events), key=_time)
+            self._log_lanes = lanes_of((e for e in seen if upto is None or e.at <= upto), limits, SOURCE)
         return replace(
             snapshot,
             holders=holders,
             lanes=(*snapshot.lanes, *lanes_of_engines(holders, events, limits), *self._log_lanes_of(snapshot.gateway)),
             events=events[-SHOWN_EVENTS:],
             warnings=tuple(warnings),
+            log_paths=tuple(str(path) for path in place.paths),
+            log_how=place.how,
         )
+
+    def _follow(self, place: LogPlace, names: Names, warnings: list[Problem]) -> list[Event]:
+        """What is new in the log's files, each followed by a tail of its own until it is written no more."""
+        before = self._tails
+        if len(place.paths) == 1 and len(before) == 1:  # the next day's file follows the last one
+            self._tails = {place.paths[0]: next(iter(before.values()))}
+        else:
+            self._tails = {path: before.get(path) or LogTail() for path in place.paths}
+        fresh: list[Event] = []
+        for path, tail in self._tails.items():
+            fresh += tail.read(path, names)
+            if tail.problem is not None and tail.problem.code != "log-missing":
+                warnings.append(tail.problem)
+        return fresh
 
     def _told_by_log(self, snapshot: Snapshot) -> Snapshot:
         """What the log tells of runs and turns, for the gateway that lives or lived last."""
@@ -106,15 +122,6 @@ class IncidentPart:
     def watch_directories(self) -> tuple[Path, ...]:
         """clawtop's own, and the log's where nothing but gateways writes. A log elsewhere is read every few seconds."""
         return self._directories
-
-    @staticmethod
-    def _log_path(layout: Layout, snapshot: Snapshot) -> Path | None:
-        """The configured log. The default one is shared by all gateways of a machine: only beside a gateway of ours."""
-        configured = snapshot.config.log_file
-        if configured:
-            return layout.map_path(configured) or (None if layout.foreign_roots else Path(configured))
-        beside_ours = snapshot.gateway.pid is not None and not layout.foreign_roots
-        return find_log(DEFAULT_DIRECTORIES, layout.state_dir.stat().st_uid) if beside_ours else None
 
     def _journal(self, layout: Layout, warnings: list[Problem]) -> tuple[Event, ...]:
         """The journal's events that were not read before, and those around the last of them."""
@@ -175,9 +182,9 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
     return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
 
 
-def _watched(layout: Layout, log: Path | None) -> tuple[Path, ...]:
+def _watched(layout: Layout, paths: tuple[Path, ...]) -> tuple[Path, ...]:
     own = _own_directory(layout)
-    logs = (log.parent,) if log is not None and log.parent in DEFAULT_DIRECTORIES else ()
+    logs = {path.parent: None for path in paths if path.parent == SHARED or path.parent in layout.lock_dirs}
     return tuple(place for place in (own, own / "holders", *logs) if place.is_dir())
 
 

@@ -47,7 +47,7 @@ from clawtop.store.kept import Kept
 from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
-from clawtop.store.place.layout import AgentPaths, Layout, layout_stamps, locate
+from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
@@ -243,7 +243,7 @@ class SnapshotReader:
         config = summarise(layout.config, layout.generation, layout.version, self._env)
         if config.log_file is None:
             return config
-        mapped = layout.map_path(config.log_file)
+        mapped = layout.map_path(expanded(config.log_file, self._env, self._home))
         return replace(config, log_file=None if mapped is None else str(mapped))
 
     def _auth_reader(self, layout: Layout) -> AuthReader:

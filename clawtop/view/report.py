@@ -39,6 +39,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             "how": snapshot.gateway.how,
             "serving": snapshot.gateway.serving,
         },
+        "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
         "health": _health(health),
         "next": [_next(item) for item in health.next],
         "usable_again_at": health.usable_again_at,

@@ -20,7 +20,7 @@ from tests.support.samples import Sample, copy, sample, samples
 KEYS: dict[str, set[str]] = {
     "": {
         "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions", "locks",
-        "holders", "lanes", "warnings", "health", "next", "usable_again_at", "blocked",
+        "holders", "lanes", "warnings", "health", "next", "usable_again_at", "blocked", "log",
     },
     "gateway": {"state", "pid", "port", "how", "serving"},
     "health": {
@@ -29,6 +29,7 @@ KEYS: dict[str, set[str]] = {
     "causes": {
         "code", "level", "text", "evidence", "remedy", "command", "since", "until", "agents", "sessions",
     },
+    "log": {"paths", "how"},
     "turns": {"last_10_min", "last_24_h"},
     "unanswered": {"agent", "key", "since", "length", "outcome"},
     "next": {"agent", "profile", "provider", "model", "on_disk", "loaded", "loads"},
@@ -42,7 +43,7 @@ KEYS: dict[str, set[str]] = {
     "sessions": {
         "agent", "key", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses",
         "problems", "updated_at", "started_at", "provider",
-        "model", "profile", "profile_source", "lane_class",
+        "model", "profile", "profile_source", "lane_class", "name",
     },
     "locks": {
         "path", "kind", "agent", "session_id", "pid", "created_at", "age_ms", "verdict", "reasons",

@@ -98,16 +98,20 @@ def test_a_crash_leaves_a_ghost_and_empty_lanes(tmp_path: Path) -> None:
     assert snapshot.gateway.state is GatewayState.DEAD
     assert {(lane.active, lane.queued) for lane in snapshot.lanes} == {(0, 0)}
     assert snapshot.holders == ()
-    (ghost,) = tree(here, snapshot)
-    assert (ghost.kind, ghost.id, ghost.severity, ghost.remedy) == (NodeKind.SESSION, MAIN, Severity.STUCK, "drain")
-    assert ghost.label == "agent:main:main running, but its gateway is gone"
+    (gateway,) = tree(here, snapshot)
+    assert (gateway.kind, gateway.severity, gateway.advice) == (NodeKind.GATEWAY, Severity.STUCK, "restart it")
+    (ghost,) = gateway.children
+    assert (ghost.kind, ghost.id, ghost.label) == (NodeKind.SESSION, MAIN, "agent:main:main died with it")
 
 
 def test_an_old_gateways_crash_leaves_two_locks_of_the_dead(tmp_path: Path) -> None:
     """2026.3.28 leaves sessions.json.lock behind too, which no restart removes."""
     here, snapshot = told("2026.3.28", "crash", tmp_path)
-    session, store = tree(here, snapshot)
-    assert (session.kind, session.severity) == (NodeKind.SESSION, Severity.STUCK)
+    trees = {node.kind: node for node in tree(here, snapshot)}
+    assert trees[NodeKind.GATEWAY].severity is Severity.STUCK
+    store, session = sorted(
+        (node for node in tree(here, snapshot) if node.kind is NodeKind.LOCK), key=lambda node: node.label, reverse=True
+    )
     assert (session.cause().kind, session.cause().remedy) == (NodeKind.PROCESS, "unlock")
     assert session.cause().id.endswith(".jsonl.lock")
     assert store.label == "sessions store lock of a dead owner (dead-pid)"

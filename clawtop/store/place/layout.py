@@ -273,6 +273,11 @@ def _home(env: Mapping[str, str], home: Path) -> Path:
     return _user_path(explicit, home)
 
 
+def expanded(path: str, env: Mapping[str, str], home: Path) -> str:
+    """A path of the configuration with `~` as OpenClaw reads it."""
+    return str(_user_path(path, _home(env, home))) if path.startswith("~") else path
+
+
 def _user_path(value: str, home: Path) -> Path:
     word = value.strip()
     if word == "~" or word.startswith("~/"):

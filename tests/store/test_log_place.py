@@ -1,0 +1,87 @@
+"""Which of the files that lie about is the gateway's log."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.model import Gateway, GatewayState
+from clawtop.store.config import ConfigRead
+from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place
+from clawtop.store.place.layout import Layout, expanded
+
+UID = os.getuid()
+LIVE = Gateway(GatewayState.LIVE, 7, 18789)
+NOW = 1_795_214_000
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    state = tmp_path / "home" / ".openclaw"
+    config = state / "openclaw.json"
+    return Layout(state, config, ConfigRead(config), lock_dirs=(tmp_path / "tmp" / f"openclaw-{UID}",))
+
+
+def written(directory: Path, *names: str, age: float = 0.0) -> list[Path]:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (directory / name).write_text("")
+        os.utime(directory / name, (NOW - age, NOW - age))
+    return [directory / name for name in names]
+
+
+def names(layout: Layout, shared: Path, configured: str | None = None, gateway: Gateway = LIVE) -> list[str]:
+    return [path.name for path in log_place(layout, configured, gateway, UID, shared).paths]
+
+
+def test_yesterdays_file_is_followed_while_it_is_written(layout: Layout, tmp_path: Path) -> None:
+    shared = tmp_path / "openclaw"
+    written(shared, "openclaw-2026-11-20.log", "openclaw-2026-11-21.log")
+    written(shared, "openclaw-2026-11-18.log", "openclaw-notes.log")
+    assert names(layout, shared) == ["openclaw-2026-11-20.log", "openclaw-2026-11-21.log"]
+    written(shared, "openclaw-2026-11-20.log", age=STILL_WRITTEN_S + 1)
+    assert names(layout, shared) == ["openclaw-2026-11-21.log"]
+
+
+def test_a_shared_directory_of_another_user_is_left_for_the_users_own(layout: Layout, tmp_path: Path) -> None:
+    written(layout.lock_dirs[0], "openclaw-2026-11-21.log")
+    stranger = tmp_path / "link"
+    stranger.symlink_to(tmp_path)
+    assert names(layout, stranger) == ["openclaw-2026-11-21.log"]
+    assert names(layout, tmp_path / "missing") == []
+
+
+def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    asked = str(logs / "openclaw-2026-02-01.log")
+    assert names(layout, tmp_path, asked) == ["openclaw-2026-02-01.log"]
+    written(logs, "openclaw-2026-11-21.log")
+    assert names(layout, tmp_path, asked) == ["openclaw-2026-11-21.log"]
+    assert names(layout, tmp_path, str(logs / "gateway.log")) == ["gateway.log"]
+
+
+def test_a_profile_has_files_of_its_own(layout: Layout, tmp_path: Path) -> None:
+    shared = tmp_path / "openclaw"
+    written(shared, "openclaw-2026-11-21.log", "openclaw-night--shift-2026-11-21.log")
+    named = replace(layout, state_dir=layout.state_dir.with_name(".openclaw-night-shift"))
+    assert names(named, shared) == ["openclaw-night--shift-2026-11-21.log"]
+    assert names(layout, shared) == ["openclaw-2026-11-21.log"]
+
+
+def test_the_shared_log_is_read_only_beside_a_gateway_of_ours(layout: Layout, tmp_path: Path) -> None:
+    shared = tmp_path / "openclaw"
+    written(shared, "openclaw-2026-11-21.log")
+    place = log_place(layout, None, Gateway(), UID, shared)
+    assert (place.paths, "no gateway of this directory is seen" in place.how) == ((), True)
+    copy = log_place(replace(layout, foreign_roots=("/home/op/.openclaw",)), None, LIVE, UID, shared)
+    assert (copy.paths, "copy" in copy.how) == ((), True)
+
+
+def test_a_tilde_is_the_home_that_openclaw_takes() -> None:
+    home = Path("/home/op")
+    assert expanded("~/logs/x.log", {}, home) == "/home/op/logs/x.log"
+    assert expanded("~/logs/x.log", {"OPENCLAW_HOME": "/srv/claw"}, home) == "/srv/claw/logs/x.log"
+    assert expanded("/var/log/x.log", {}, home) == "/var/log/x.log"
