@@ -38,7 +38,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table), turns, waiting (messages
                       without an answer, hung runs), blocked, loaded (the state as the gateway knows it)
-    incident/         blocking, links, node, lane_stats, metrics, timeline, happenings, notices
+    incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it
     place/            where it is: layout, copies, generation, databases, mounts, environment

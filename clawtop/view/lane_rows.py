@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, contention
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GatewayState, LaneStats, Snapshot
@@ -107,7 +109,7 @@ class SourceNote:
 
 
 def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
-    """A note for each of the three sources, in the words of an operator."""
+    """A note for each source, in the words of an operator; for the gateway's own words once it was asked."""
     counts = Counter(lane.source for lane in snapshot.lanes)
     return (
         SourceNote(
@@ -115,7 +117,19 @@ def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
         ),
         SourceNote(LOG, counts[LOG], _log_text(snapshot, counts[LOG])),
         SourceNote(METRICS, counts[METRICS], _metrics_text(snapshot)),
+        *_words_notes(snapshot, counts),
     )
+
+
+def _words_notes(snapshot: Snapshot, counts: Mapping[str, int]) -> tuple[SourceNote, ...]:
+    words = snapshot.gateway.words
+    if words is None:
+        return ()
+    if words.problem is not None:
+        return (SourceNote(WORDS, 0, safe(words.problem, 200)),)
+    load = "load of its global lanes, from 2026.8 on; before, it has no such question"
+    waits = "its last events of queues, by lane; a lane that is idle since is not among them"
+    return (SourceNote(WORDS, counts[WORDS], load), SourceNote(WORD_EVENTS, counts[WORD_EVENTS], waits))
 
 
 def _log_text(snapshot: Snapshot, lanes: int) -> str:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.javascript import whole
 from clawtop.core.model import LaneStats, RunSight, TaskSight
 from clawtop.core.session.lanes import classify_lane
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import part, text
-
-LANES_SOURCE = "gateway"
-WAITS_SOURCE = "gateway-events"
 
 MAX_ROWS = 2_000
 MAX_LANES = 500
@@ -103,7 +101,7 @@ def _lanes(rows: Iterable[Any]) -> Iterator[LaneStats]:
             yield LaneStats(
                 lane=name,
                 lane_class=classify_lane(name),
-                source=LANES_SOURCE,
+                source=WORDS,
                 active=whole(row.get("activeCount")),
                 limit=whole(row.get("maxConcurrent")),
                 queued=whole(row.get("queuedCount")),
@@ -139,7 +137,7 @@ def _waiting(name: str, queued: int | None, waits: list[int] | tuple[int, ...]) 
     return LaneStats(
         lane=name,
         lane_class=classify_lane(name),
-        source=WAITS_SOURCE,
+        source=WORD_EVENTS,
         queued=queued,
         wait_p50_ms=_share(ordered, 0.5),
         wait_p95_ms=_share(ordered, 0.95),
