@@ -114,17 +114,21 @@ def test_without_the_gateway_a_natural_release_is_proven_by_the_disk(lab: Gatewa
 def test_2026_3_grants_nothing_and_is_judged_by_its_lock(lab: GatewayLab) -> None:
     lab.wait(lambda: "operator.read" in (lab.words().problem or ""), START_S)
     talk = ("agent", "--session-id", "stuck", "--message", "ping", "--json", "--timeout", "110")
+    lab.provider.go.set()
+    lab.openclaw.run(talk, lab.env)  # its transcript is there only after its first turn, and no list names it
+    lab.provider.go.clear()
     turn = subprocess.Popen(
         lab.openclaw.command(*talk), env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         lab.wait(lambda: lab.provider.open > 0, START_S)
-        key = next(row["key"] for row in lab.clawtop("status")["sessions"] if row["active"])
-        left = lab.clawtop("drain", key, *ABORT[:-1], "4", codes=(2,))
+        row = next(row for row in lab.clawtop("status")["sessions"] if row["active"])
+        name = row["key"] or row["file"]
+        left = lab.clawtop("drain", name, *ABORT[:-1], "4", codes=(2,))
         assert "write lock is held by process" in left["held_by"][0]
-        assert left["offer"].startswith("openclaw gateway call sessions.abort --params ")
+        assert lab.provider.open == 1
         lab.provider.go.set()
-        drained = lab.clawtop("drain", key, "--yes", "--deadline", "60")
+        drained = lab.clawtop("drain", name, "--yes", "--deadline", "60")
         told_true(lab, drained)
         assert drained["outcome"] == "drained"
     finally:
