@@ -9,6 +9,10 @@ from clawtop.core.model import Event
 from clawtop.errors import ClawtopError
 from clawtop.store.own.journal import Journal
 
+GATHER_S = 0.02
+MOST = 200
+"""Events that follow each other this closely are appended together: taking the journal's lock is the greater part."""
+
 
 class JournalWriter:
     """Appends events in the order in which they were put.
@@ -45,13 +49,15 @@ class JournalWriter:
                 self.problem = self.problem or error
 
     def _batch(self) -> list[Event]:
-        """Everything that waits, the first of it waited for; nothing at the end."""
+        """What comes one upon the other, the first of it waited for; nothing at the end."""
         event = self._events.get()
         batch: list[Event] = []
         while event is not None:
             batch.append(event)
+            if len(batch) >= MOST:
+                return batch
             try:
-                event = self._events.get_nowait()
+                event = self._events.get(timeout=GATHER_S)
             except queue.Empty:
                 return batch
         if batch:
