@@ -108,7 +108,8 @@ ui/    Textual and what it draws with
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
        completion, man and README come from the one parser; config shows and saves settings; process, output, ending:
        signals, limits, standard streams
-docs/  pages that comments cite: invariants, formats, decisions; library: the engine in other programs; changelog
+docs/  pages that comments cite: invariants, formats, decisions; hardening; library: the engine in other programs;
+       changelog
 demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
        incidents that clawtop was built from
 """

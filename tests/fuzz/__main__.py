@@ -1,0 +1,195 @@
+"""Every reader on files that a stranger wrote: nothing breaks, nothing hangs, nothing raw comes out.
+
+python -m tests.fuzz                   60 s, another seed each time
+python -m tests.fuzz --seconds 3600    for an hour
+python -m tests.fuzz --seed N          one history again
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import resource
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from clawtop.clock import SystemClock
+from clawtop.core.cooldown.marking import Mark
+from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.errors import ClawtopError
+from clawtop.store.config_part import config_part
+from clawtop.store.incident import IncidentPart
+from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.own.journal import Journal
+from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.own.recording import Recorder, load_recording
+from clawtop.store.sessions.conversation import read_conversation
+from clawtop.store.snapshot import SnapshotReader
+from clawtop.view.plain import plain_lines
+from clawtop.view.report import report
+from tests.faults.work import hold
+from tests.fuzz.mutate import mutated, replaced
+from tests.support.stores import make_state_dir
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]")
+MOST_SECONDS = 10.0
+MOST_MB = 600
+"""No stranger's directory takes more memory than this."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, help="one history again")
+    args = parser.parse_args()
+    first = args.seed if args.seed is not None else secrets.randbelow(1 << 32)
+    began, kinds, bad = time.monotonic(), Counter[str](), []
+    count = 0
+    with tempfile.TemporaryDirectory() as folder:
+        seed_dir = _made(Path(folder))
+        while (args.seed is None and time.monotonic() - began < args.seconds) or count == 0:
+            seed = first + count
+            count += 1
+            wrong = _one(seed_dir, Path(folder) / "case", Random(seed), kinds)
+            bad += [f"seed {seed}: {why}" for why in wrong]
+            if len(bad) >= 20:
+                break
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(
+        f"directories: {count} {dict(kinds)} in {time.monotonic() - began:.0f} s, {peak} MB at most; wrong: {len(bad)}"
+    )
+    if peak > MOST_MB:
+        bad.append(f"{peak} MB were taken")
+    print("\n".join(bad))
+    return 1 if bad else 0
+
+
+def _made(folder: Path) -> Path:
+    """A state directory with something in every file that is read."""
+    state = make_state_dir(folder, "B")
+    log = state / "gateway.log"
+    config = json.loads((state / "openclaw.json").read_text())
+    config |= {
+        "logging": {"file": str(log)},
+        "$include": ["./part.json"],
+        "auth": {"order": {"fakeai": ["fakeai:one"]}},
+    }
+    (state / "openclaw.json").write_text(json.dumps(config))
+    provider = {"baseUrl": "http://x", "headers": {"a": "b"}}
+    (state / "part.json").write_text(json.dumps({"models": {"providers": {"fakeai": provider}}}))
+    sessions = state / "agents/main/sessions"
+    row = {"status": "running", "updatedAt": 5}
+    rows = {
+        f"agent:main:{name}": {**row, "sessionId": name, "sessionFile": str(sessions / f"{name}.jsonl")}
+        for name in ("main", "x")
+    }
+    (sessions / "sessions.json").write_text(json.dumps(rows))
+    said = {"type": "message", "id": "1", "parentId": None, "message": {"role": "user", "content": "hi"}}
+    (sessions / "main.jsonl").write_text(_lines({"type": "session", "id": "main"}, said))
+    started = {"ts": "2026-11-20T00:00:00.000Z", "type": "session.started", "data": {}}
+    (sessions / "main.trajectory.jsonl").write_text(_lines(started))
+    lock = {"pid": os.getpid(), "createdAt": "2026-11-20T00:00:00.000Z", "starttime": 5, "maxHoldMs": 5}
+    for path in (sessions / "main.jsonl.lock", state / "agents/main/agent/auth-profiles.json.lock"):
+        path.write_text(json.dumps(lock))
+    decision = {"event": "embedded_run_failover_decision", "decision": "rotate_profile", "runId": "r"}
+    line = {"0": '{"subsystem":"agent/embedded"}', "1": decision}
+    line2 = {"0": '{"subsystem":"diag"}', "1": 'lane enqueue: lane=main queueSize=1 error="a \\" b"'}
+    stamp = {"time": "2026-11-20T00:00:00.000+00:00", "_meta": {"logLevelName": "INFO"}}
+    log.write_text(_lines({**line, **stamp}, {**line2, **stamp}))
+    (state / "logs").mkdir()
+    (state / "logs/config-health.json").write_text(json.dumps({"entries": {str(state / "openclaw.json"): {}}}))
+    Journal(state).append(Event(1, EventKind.NOTICE, "fuzz", "said", data={"id": "1", "undo": {"agent": "main"}}))
+    MarkSpool(state).put(Mark("main", "fakeai:one", "fakeai", 7, "rate_limit"))
+    hold(state)
+    recorder = Recorder(state / "x.clawtop", started_at=1, clawtop_version="0")
+    recorder.add(Snapshot(1, 5, "host", str(state), None, None))
+    recorder.close()
+    return state
+
+
+def _lines(*values: object) -> str:
+    return "".join(json.dumps(value) + "\n" for value in values)
+
+
+def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> list[str]:
+    state = root / seed_dir.name
+    shutil.copytree(seed_dir, state, symlinks=True)
+    for path in sorted(path for path in state.rglob("*") if path.is_file()):
+        content = path.read_bytes().replace(os.fsencode(seed_dir), os.fsencode(state))
+        chance = random.random()
+        if chance < 0.05:
+            replaced(path, random)
+            kinds["not a file"] += 1
+            continue
+        if chance < 0.35:
+            content = mutated(content, random)
+            kinds["mutated"] += 1
+        path.write_bytes(content)
+    wrong: list[str] = []
+    began = time.monotonic()
+    for name, work in _readers(state).items():
+        try:
+            wrong += [f"{name}: {why}" for why in work()]
+        except (ClawtopError, OSError):
+            pass
+        except BaseException as error:  # noqa: BLE001 - that is what is looked for
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            wrong.append(f"{name}: {type(error).__name__}: {str(error)[:200]!r} at {last.filename}:{last.lineno}")
+    if time.monotonic() - began > MOST_SECONDS:
+        wrong.append(f"took {time.monotonic() - began:.1f} s")
+    for path in state.rglob("*"):
+        if not path.is_symlink() and path.is_file():
+            path.chmod(0o600)
+    shutil.rmtree(root)
+    return wrong
+
+
+def _readers(state: Path) -> dict[str, Callable[[], list[str]]]:
+    clock = SystemClock()
+    reader = SnapshotReader(
+        state_dir=state,
+        env={},
+        home=state.parent,
+        clock=clock,
+        processes=SystemProcesses(),
+        port_probe=None,
+        extra_parts=(config_part, IncidentPart()),
+    )
+
+    def snapshot() -> list[str]:
+        found = reader.read()
+        wrong = [f"unexpected: {one.text}" for one in found.warnings if one.code == "unexpected"]
+        lines = plain_lines(found, found.taken_at, 120)
+        wrong += [f"a control character is shown: {line!r}" for line in lines if CONTROL.search(line)]
+        text = json.dumps(report(found))
+        return wrong if text.isascii() else [*wrong, "JSON is not ASCII"]
+
+    def quiet(work: Callable[[], object]) -> Callable[[], list[str]]:
+        def done() -> list[str]:
+            work()
+            return []
+
+        return done
+
+    return {
+        "snapshot": snapshot,
+        "again": snapshot,
+        "journal": quiet(Journal(state).tail),
+        "spool": quiet(lambda: list(MarkSpool(state).adopt())),
+        "recording": quiet(lambda: load_recording(state / "x.clawtop")),
+        "transcript": quiet(lambda: read_conversation(state / "agents/main/sessions/main.jsonl")),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
