@@ -47,6 +47,7 @@ from clawtop.store.kept import Kept
 from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
+from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.backends import session_backend
@@ -157,7 +158,7 @@ class SnapshotReader:
         taken_at = self._clock.now_ms()
         now = taken_at if self._at is None else self._at
         config = self._config(layout)
-        warnings = list(layout.problems)
+        warnings = [*layout.problems, *other_owners(layout)]
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
         warnings += self._auth_reader(layout).problems()
         stored = self._session_backend(layout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ def environment_problems(
     """
     return (
         *_other_user(layout.state_dir, os.geteuid() if euid is None else euid),
+        *other_owners(layout),
         *_mount(layout.state_dir),
         *_links(layout),
         *_namespace(snapshot),
@@ -43,7 +45,7 @@ def foreign_commands(search_path: str) -> tuple[Problem, ...]:
     found: list[Problem] = []
     for directory in dict.fromkeys(part for part in search_path.split(os.pathsep) if part):
         path = Path(directory) / "clawtop"
-        if not path.is_file() or not os.access(path, os.X_OK):
+        if not os.path.isfile(path) or not os.access(path, os.X_OK):  # noqa: PTH113 - False where it may not be looked at
             continue
         head = door.read_head(path, 4096, follow=door.Follow.OPERATOR)
         if b"clawtop.__main__" not in head and b"-m clawtop" not in head:
@@ -61,6 +63,29 @@ def _other_user(state_dir: Path, euid: int) -> Iterator[Problem]:
             f"belongs to {_user(owner)}, and this is {_user(euid)}: nothing is written, and OpenClaw takes locks of"
             " another user for dead",
         )
+
+
+def other_owners(layout: Layout) -> Iterator[Problem]:
+    """Files of the state that belong to another user than the directory: what `sudo openclaw` leaves behind."""
+    owner = layout.state_dir.stat().st_uid
+    names = ("auth-profiles.json", "auth-state.json", "openclaw-agent.sqlite")
+    paths = [layout.config_path]
+    for agent in layout.agents:
+        paths += [*(agent.agent_dir / name for name in names), agent.sessions_store]
+    for path in dict.fromkeys(paths):
+        try:
+            facts = path.lstat()
+        except OSError:
+            continue
+        if facts.st_uid != owner and not stat.S_ISLNK(facts.st_mode):
+            may_read = bool(facts.st_mode & stat.S_IROTH)
+            effect = "its gateway cannot change it in place" if may_read else "its gateway cannot read it"
+            yield Problem(
+                "other-owner",
+                str(path),
+                f"belongs to {_user(facts.st_uid)}, while the directory is {_user(owner)}'s: {effect};"
+                f" chown {owner} puts it right",
+            )
 
 
 def _user(uid: int) -> str:
