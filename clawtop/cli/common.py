@@ -26,10 +26,12 @@ def open_reader(
     extra_parts: Sequence[ExtraPart] = (),
     *,
     asks_live: bool = True,
+    progressive: bool = False,
 ) -> SnapshotReader:
     """The reader for `--state-dir`, `--agent` and `--at`. Raises StateUnreadableError.
 
-    `asks_live`: it asks a gateway that is known to live whether it answers; else somebody else does.
+    `asks_live`: it asks a gateway that is known to live whether it answers; else somebody else does. `progressive`: it
+    reads again and again, so that details of many sessions may come later.
     """
     from clawtop.store.gateway.liveness import ask_patiently
     from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
@@ -45,6 +47,7 @@ def open_reader(
         at=args.at,
         live_probe=ask_patiently if asks_live and not getattr(args, "no_gateway", False) else None,
         extra_parts=extra_parts,
+        progressive=progressive,
     )
 
 
@@ -71,7 +74,7 @@ def live_feed(
 
     watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
     parts = (_LaterParts(_incident_parts), *((watch,) if watch is not None else ()))
-    reader = open_reader(args, clock, parts, asks_live=False)
+    reader = open_reader(args, clock, parts, asks_live=False, progressive=True)
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
 

@@ -52,11 +52,13 @@ def run(args: argparse.Namespace) -> int:
 def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, ...]:
     from clawtop.core.model import Problem
     from clawtop.engine.prompt import process_title
+    from clawtop.store.auth.migration import leftovers
     from clawtop.store.place.environment import environment_problems, foreign_commands
 
     problems = (
         *environment_problems(reader.layout, snapshot, len(reader.watch_directories())),
         *foreign_commands(os.environ.get("PATH", "")),
+        *(leftovers(reader.layout) if reader.layout.storage.auth_in_database else ()),
     )
     if process_title.works():
         return problems

@@ -79,3 +79,8 @@ NAMES_2026_9 = ProviderNames(auth_aliases=MappingProxyType({**_MINIMAX, "x-ai": 
 def bypasses_cooldown(provider: str) -> bool:
     """Whether OpenClaw ignores cooldowns of this provider's profiles (all generations)."""
     return provider.strip().lower() in BYPASSING
+
+
+INLINE_KEY = "inline-api-key:"
+"""How OpenClaw 2026.9 names, in its statistics, the key that openclaw.json itself holds for a provider: it cools like a
+profile, and stands in no order."""

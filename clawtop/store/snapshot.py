@@ -79,6 +79,8 @@ class SnapshotReader:
         port_probe: None: the port is not tried.
         live_probe: asks a gateway that is known to live; None: somebody else does.
         extra_parts: applied to each snapshot in turn.
+        progressive: read again and again: details of thousands of sessions may come with the next reads
+            (`Snapshot.counting` says how many are missing); else the first read has them.
 
     Attributes:
         reading: what is being read at this moment, for whoever waits for it; empty between two reads.
@@ -97,6 +99,7 @@ class SnapshotReader:
         port_probe: PortProbe | None = ask_healthz,
         live_probe: PortProbe | None = ask_patiently,
         extra_parts: Sequence[ExtraPart] = (),
+        progressive: bool = False,
     ) -> None:
         self._state_dir = state_dir
         self._env = env
@@ -109,6 +112,7 @@ class SnapshotReader:
         asks = live_probe is not None and at is None and port_probe in {ask_healthz, None}
         self._live_probe = ThrottledProbe(live_probe, clock) if asks and live_probe is not None else None
         self._extra_parts = tuple(extra_parts)
+        self._progressive = progressive
         self._number = 0
         self._stores: dict[str, AuthStore] = {}  # as they were last, by agent
         self.reading = ""
@@ -254,7 +258,7 @@ class SnapshotReader:
 
     def _session_backend(self, layout: Layout) -> SessionBackend:
         if self._sessions is None:
-            self._sessions = session_backend(layout, self._databases)
+            self._sessions = session_backend(layout, self._databases, progressive=self._progressive)
         return self._sessions
 
     def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:

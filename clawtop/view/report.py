@@ -49,6 +49,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "agents": [_agent(agent, snapshot, schedules, health, now) for agent in snapshot.agents],
         "sessions": [_session(session) for session in snapshot.sessions],
+        "counting": snapshot.counting,
         "locks": [_lock(lock, now) for lock in snapshot.locks],
         "holders": [_holder(holder) for holder in snapshot.holders],
         "lanes": [

@@ -19,8 +19,8 @@ from tests.support.samples import Sample, copy, sample, samples
 
 KEYS: dict[str, set[str]] = {
     "": {
-        "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions", "locks",
-        "holders", "lanes", "warnings", "health", "next", "usable_again_at", "blocked", "log",
+        "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions",
+        "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at", "blocked", "log",
     },
     "gateway": {"state", "pid", "port", "how", "serving"},
     "health": {

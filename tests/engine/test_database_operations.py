@@ -13,9 +13,10 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.generations import Generation
-from clawtop.core.model import SHARED, Event, Gateway, GatewayState, Snapshot, UsageStats
+from clawtop.core.model import SHARED, AuthConfig, Event, Gateway, GatewayState, Snapshot, UsageStats
 from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo
 from clawtop.core.operations.receipt import Receipt, Sight
+from clawtop.core.rotation.order import resolve_order
 from clawtop.engine.operations.execute import Operations, Request
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend
@@ -246,6 +247,27 @@ async def test_a_state_that_openclaw_does_not_read_counts_for_nothing(newest: Wo
     assert clear_profile(snapshot, "fakeai:two").is_empty or [
         step.owner for step in clear_profile(snapshot, "fakeai:two").steps
     ] == [SHARED]
+
+
+async def test_a_key_of_the_configuration_is_shown_and_cleared_like_a_profile_and_is_in_no_order(newest: World) -> None:
+    state = newest.state()
+    name = "inline-api-key:fakeai"
+    state["usageStats"][name] = {
+        "errorCount": 1,
+        "disabledUntil": newest.sample.captured_at + 600_000,
+        "disabledReason": "billing",
+        "failureCounts": {"billing": 1},
+    }
+    store(newest.database, SHARED_STATE, state, newest.sample.captured_at)
+    snapshot = newest.read()
+    seen = next(agent.store for agent in snapshot.agents if agent.id == "main")
+    assert seen is not None
+    row = next(profile for profile in seen.profiles if profile.id == name)
+    assert (row.provider, row.owner_agent, row.stats.disabled_reason) == ("fakeai", SHARED, "billing")
+    order = resolve_order("fakeai", seen.profiles, {}, AuthConfig(), snapshot.taken_at, snapshot.semantics.cooling)
+    assert name not in order.ids
+    await newest.execute(clear_profile(snapshot, name))
+    assert newest.state()["usageStats"][name] == {"errorCount": 0}
 
 
 # --- refused ------------------------------------------------------------------------------------------------------

@@ -276,13 +276,15 @@ def test_details_of_many_sessions_come_bit_by_bit(sample: Sample, monkeypatch: p
     monkeypatch.setattr(tables, "DETAILS_AT_ONCE", 50)
     path = agent_database(sample.state_dir)
     add_sessions(path, 180, json.dumps({"authProfileOverride": "fakeai:two", "authProfileOverrideSource": "user"}))
-    reader = sample.reader()
+    reader = sample.reader(progressive=True)
     first = reader.read()
     assert len(first.sessions) == 182
     assert next(s for s in first.sessions if s.key == "agent:main:main").active, "running ones first"
     assert [first.counting, *counting(reader)] == [132, 82, 32, 0]
     last = reader.read()
     assert sum(session.profile == "fakeai:two" for session in last.sessions) == 180
+    once = sample.reader().read()
+    assert (once.counting, once.sessions) == (0, last.sessions), "who looks once has all of it at once"
     run(path, "UPDATE session_nodes SET updated_at=updated_at+5, entry_json='{}' WHERE session_key='agent:main:made-9'")
     assert counting(reader) == [0]
     assert sum(session.profile == "fakeai:two" for session in reader.read().sessions) == 179
@@ -291,7 +293,7 @@ def test_details_of_many_sessions_come_bit_by_bit(sample: Sample, monkeypatch: p
 @pytest.mark.slow
 def test_a_hundred_thousand_sessions(sample: Sample) -> None:
     add_sessions(agent_database(sample.state_dir), 100_000)
-    reader = sample.reader()
+    reader = sample.reader(progressive=True)
     first = reader.read()
     assert len(first.sessions) == 100_002
     assert first.counting > 0

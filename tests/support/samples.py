@@ -94,6 +94,7 @@ class Sample:
         clock: Clock | None = None,
         env: Mapping[str, str] | None = None,
         extra_parts: Sequence[ExtraPart] = (),
+        progressive: bool = False,
     ) -> SnapshotReader:
         """A reader of it with the clock at capture, liveness injected, and no port tried."""
         return SnapshotReader(
@@ -106,6 +107,7 @@ class Sample:
             at=at,
             port_probe=None,
             extra_parts=extra_parts,
+            progressive=progressive,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from clawtop.core.cooldown.profile_state import credential_fault
 from clawtop.core.model import AuthConfig, ConfigProfile, Profile
-from clawtop.core.provider_ids import ProviderNames
+from clawtop.core.provider_ids import INLINE_KEY, ProviderNames
 from clawtop.core.rules import Schedule
 
 REJECTIONS: Final[Mapping[str, str]] = {
@@ -77,7 +77,7 @@ def configured_ids(asked: Asked) -> Sequence[str]:
 
 def stored_ids(asked: Asked) -> Sequence[str]:
     """The stored profiles whose credentials can authenticate the provider, in the store's order."""
-    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked)]
+    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked) and not id_.startswith(INLINE_KEY)]
 
 
 def eligible(ids: Sequence[str], asked: Asked) -> tuple[list[Profile], list[tuple[str, str]]]:

@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from clawtop.clock import Clock
-from clawtop.core.model import AuthPart, AuthStore, Problem, Profile, UsageStats
+from clawtop.core.model import AuthPart, AuthStore, Credential, Problem, Profile, UsageStats
 from clawtop.core.operations.edit import AuthState, Edit
+from clawtop.core.provider_ids import INLINE_KEY
 from clawtop.store.auth.machine import Machine, Waiting
 from clawtop.store.place.layout import AgentPaths
 
@@ -191,6 +192,8 @@ def seen_by(agent: str, own: OwnAuth, *inherited: OwnAuth) -> AuthStore:
     """The store as an agent sees it: its own entries over those it inherits, each entry as a whole."""
     base = inherited[0] if inherited else OwnAuth("", "")
     rows = {profile.id: profile for profile in (*base.profiles, *own.profiles)}
+    for place in (base, own):
+        rows.update((name, _inline(name, place)) for name in place.stats if name.startswith(INLINE_KEY))
     order = {**base.order, **own.order}
     return AuthStore(
         agent=agent,
@@ -203,6 +206,11 @@ def seen_by(agent: str, own: OwnAuth, *inherited: OwnAuth) -> AuthStore:
         parts=tuple(place.part for place in (own, *inherited)),
         fingerprint=repr(tuple(place.stamps for place in (own, *inherited))),
     )
+
+
+def _inline(name: str, place: OwnAuth) -> Profile:
+    """A row for statistics of a key that openclaw.json itself holds."""
+    return Profile(name, name.removeprefix(INLINE_KEY), Credential("api_key"), place.owner, place.path)
 
 
 def _with_stats(row: Profile, own: OwnAuth, base: OwnAuth) -> Profile:

@@ -8,12 +8,15 @@ from clawtop.store.sessions.rows import JsonSessions
 from clawtop.store.sqlite.pool import Databases
 
 
-def session_backend(layout: Layout, databases: Databases) -> SessionBackend:
-    """The session storage of a located state directory; its databases are read through `databases`."""
+def session_backend(layout: Layout, databases: Databases, *, progressive: bool = False) -> SessionBackend:
+    """The session storage of a located state directory; its databases are read through `databases`.
+
+    `progressive`: thousands of sessions come at once by what columns tell, their details with the next looks.
+    """
     if not layout.storage.session_files:
         from clawtop.store.sessions.tables import TableSessions  # SQLite takes a while to load
 
-        return TableSessions(databases)
+        return TableSessions(databases, progressive=progressive)
     if layout.storage.auth_in_database:
         from clawtop.store.sessions.records import FileSessionsWithTasks
 

@@ -21,6 +21,7 @@ from clawtop.core.session.activity import (
     judge,
     status_witness,
 )
+from clawtop.core.session.exchanges import exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
 from clawtop.core.session.turns import INTERRUPTED, Queued, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
@@ -28,14 +29,24 @@ from clawtop.store.kept import Kept
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase
+from clawtop.store.sessions.tail import entry_of
 from clawtop.store.sqlite.database import Database, Row
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 DETAILS_AT_ONCE = 400
-"""Rows whose details one look reads: some 40 ms."""
+"""Rows whose details one look of many reads: some 40 ms."""
 
+DETAILS_OF_ONE_LOOK = 20_000
+"""The same for one who looks once: a second or two. What is left is counted."""
+
+MOST_TRANSCRIPTS = 100
+RECENT_MS = 24 * 3_600_000
+"""Of how many sessions, those touched last within a day of the newest, the ends of transcripts are read."""
+
+LAST_EVENTS = 24
+MAX_EVENT_CHARS = 64 * 1024
 MAX_QUEUED = 20_000
 _CHUNK = 200
 _NODE = ("session_key", "current_session_id", "status", "updated_at", "entry_valid")
@@ -72,7 +83,9 @@ class _Table:
 class TableSessions:
     """`clawtop.store.sessions.port.SessionBackend` of generation D."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, *, progressive: bool = False) -> None:
+        """`progressive`: details come with the next looks, so that none takes long; else with the first."""
+        self._at_once = DETAILS_AT_ONCE if progressive else DETAILS_OF_ONE_LOOK
         self._databases = databases
         self._state = StateDatabase(databases)
         self._tables: dict[str, _Table] = {}
@@ -84,7 +97,7 @@ class TableSessions:
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
         self._tables = {path: self._tables.get(path) or _Table() for path in self._agents}
-        left = DETAILS_AT_ONCE
+        left = self._at_once
         for path, agent in reversed(places.items()):
             table = self._tables[path]
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, Role.AGENT)
@@ -248,6 +261,7 @@ def _read_details(table: _Table, database: Database, agent: str, most: int) -> i
             table.rows.pop(key, None)
         for key in chunk:
             table.wanted.pop(key, None)
+    _read_exchanges(table, database, keys)
     for key, row in table.nodes.items():
         if key not in table.rows:
             table.rows[key] = _session(agent, f"{database.path}#{key}", row, table.details.get(key))
@@ -261,6 +275,29 @@ def _can_be_asked_for(key: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _read_exchanges(table: _Table, database: Database, keys: Sequence[str]) -> None:
+    """The last messages of those sessions among `keys` that were touched last. Compressed events are not read."""
+    if not {"session_id", "seq", "event_json"} <= database.columns("transcript_events"):
+        return
+    touched = {key: milliseconds(row[3]) or 0 for key, row in table.nodes.items()}
+    latest = sorted(touched, key=lambda key: -touched[key])[:MOST_TRANSCRIPTS]
+    recent = {key for key in latest if touched[key] >= table.newest - RECENT_MS}
+    for key in (key for key in keys if key in recent):
+        rows = database.rows(
+            "SELECT CASE WHEN length(event_json) <= ? THEN event_json END FROM transcript_events"
+            " WHERE session_id=? ORDER BY seq DESC LIMIT ?",
+            (MAX_EVENT_CHARS, table.nodes[key][1], LAST_EVENTS),
+        )
+        entries = (entry_of(row[0].encode("utf-8", "surrogateescape"), key) for row in reversed(rows) if _is_text(row))
+        table.exchanges[key] = exchanges(entry for entry in entries if entry is not None)
+    for gone in [key for key in table.exchanges if key not in recent]:
+        del table.exchanges[gone]
+
+
+def _is_text(row: Row) -> bool:
+    return isinstance(row[0], str)
 
 
 _BROKEN: Mapping[str, Any] = {"": None}
