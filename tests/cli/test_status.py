@@ -41,7 +41,7 @@ KEYS: dict[str, set[str]] = {
     },
     "windows": {"kind", "until", "reason", "model"},
     "sessions": {
-        "agent", "key", "name", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses",
+        "agent", "key", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses",
         "problems", "updated_at", "started_at", "provider",
         "model", "profile", "profile_source", "lane_class", "name",
     },
