@@ -208,7 +208,17 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
 
 
 def _trouble(facts: Facts) -> Line:
-    return join([*_others(facts.health), *_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _CALM
+    return join([*_others(facts.health), *_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _remedy(
+        facts.health
+    )
+
+
+def _remedy(health: Health) -> Line:
+    """Calm is said only of what is well; else what deals with the worst stands here."""
+    if not health.causes:
+        return _CALM
+    worst = health.causes[0]
+    return ((f"→ {worst.remedy or 'nothing else needs a hand'}", Tone.DIM),)
 
 
 _TOLD_APART = frozenset(

@@ -175,6 +175,10 @@ def clawtop(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "clawtop", *arguments]
 
 
+OVERVIEW = ("--view", "overview")
+"""What a state shows first depends on how it stands; tests of the terminal look at the overview."""
+
+
 def plain_environment() -> dict[str, str]:
     """An environment as it is over SSH: 256 colours, UTF-8, nothing of the tester's terminal."""
     names = ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "CLAWTOP_CONFIG")

@@ -16,7 +16,7 @@ import pytest
 
 from clawtop.ui.terminal_output import BUFFER_BYTES, CANCEL, TerminalOutput
 from tests.support.samples import copy, sample
-from tests.support.terminals import LEAVE_ALTERNATE, Terminal, clawtop, open_terminal
+from tests.support.terminals import LEAVE_ALTERNATE, OVERVIEW, Terminal, clawtop, open_terminal
 
 MORE_THAN_A_TERMINAL_HOLDS = "x" * 200_000
 FIRST = "fakeai:one"
@@ -151,7 +151,7 @@ def without_numbers(terminal: Terminal) -> str:
 
 
 def test_a_signal_ends_a_dashboard_whose_terminal_stopped_reading(state_dir: Path) -> None:
-    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
         for _ in range(400):  # far more than a terminal takes unread: every page paints the whole window
             terminal.send("?")
@@ -166,7 +166,7 @@ def test_a_signal_ends_a_dashboard_whose_terminal_stopped_reading(state_dir: Pat
 
 @pytest.mark.slow
 def test_the_screen_comes_back_whole_after_a_stall(state_dir: Path) -> None:
-    with open_terminal(clawtop("--state-dir", str(state_dir))) as terminal:
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
         terminal.wait_for(FIRST)
         terminal.drain(2.0)
         whole = without_numbers(terminal)
