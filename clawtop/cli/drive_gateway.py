@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import uuid
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
@@ -64,8 +65,9 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
     output = _Output(as_json=args.json, key=key, run_id=run_id)
     taken = False
     try:
-        async with clock.timeout(args.timeout):
-            async for told in send_turn(door, snapshot.gateway, key, message, run_id=run_id, clock=clock):
+        turn = send_turn(door, snapshot.gateway, key, message, run_id=run_id, clock=clock)
+        async with clock.timeout(args.timeout), aclosing(turn):
+            async for told in turn:
                 taken = True
                 output.told(told)
                 if told.kind in {Told.FAILED, Told.ABORTED}:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from clawtop import threads
@@ -87,16 +88,16 @@ async def _send(
 ) -> None:
     from clawtop.clock import SystemClock
     from clawtop.engine.gateway.errors import GatewayCallError
-    from clawtop.engine.gateway.turn import ENDS, send_turn
+    from clawtop.engine.gateway.turn import send_turn
 
     clock = SystemClock()
     try:
         for message in messages:
             run_id = f"clawtop-{uuid.uuid4().hex[:16]}"
-            async with clock.timeout(MESSAGE_SECONDS):
-                async for told in send_turn(door, snapshot.gateway, session.key, message, run_id=run_id, clock=clock):
-                    if told.kind in ENDS:
-                        break
+            turn = send_turn(door, snapshot.gateway, session.key, message, run_id=run_id, clock=clock)
+            async with clock.timeout(MESSAGE_SECONDS), aclosing(turn):
+                async for _ in turn:
+                    pass
     except TimeoutError:
         raise OperationFailedError("the gateway did not answer the command in time", hint="clawtop status") from None
     except GatewayCallError as error:

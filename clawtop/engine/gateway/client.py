@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -63,7 +63,7 @@ class Link:
             async with self._clock.timeout(seconds):
                 return await _asked(self._socket, str(next(self._ids)), method, params)
 
-    async def listen(self, method: str, params: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+    async def listen(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         """Ask, then give every frame that comes, the answer among them. Raises GatewayCallError; no deadline."""
         with _named(method):
             await _send(self._socket, str(next(self._ids)), method, params)

@@ -6,7 +6,8 @@ end the turn.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -50,7 +51,7 @@ class TurnTold:
 
 async def send_turn(
     door: Door, gateway: Gateway, key: str, message: str, *, run_id: str, clock: Clock
-) -> AsyncIterator[TurnTold]:
+) -> AsyncGenerator[TurnTold, None]:
     """Send a message to a session and tell what becomes of it, until it ended.
 
     Args:
@@ -61,8 +62,11 @@ async def send_turn(
     """
     params = {"sessionKey": key, "message": message, "idempotencyKey": run_id}
     so_far = ""
-    async with connected(door, door.knock(gateway), (WRITE,), clock=clock) as link:
-        async for frame in link.listen("chat.send", params):
+    async with (
+        connected(door, door.knock(gateway), (WRITE,), clock=clock) as link,
+        aclosing(link.listen("chat.send", params)) as frames,
+    ):
+        async for frame in frames:
             told = _answer(frame, run_id) if frame.get("type") == "res" else _event(frame, run_id, so_far)
             if told is None:
                 continue
