@@ -13,7 +13,6 @@ from clawtop.errors import UsageError
 if TYPE_CHECKING:
     from clawtop.core.failover.consequences import Consequence
     from clawtop.core.failover.explained import ByEngine, ByOpenClaw, Explained
-    from clawtop.core.failover.same_account import Patience
     from clawtop.core.generations import Chosen
 
 INPUT_LIMIT = 1_000_000
@@ -164,6 +163,7 @@ def _side_report(side: Consequence) -> dict[str, Any]:
 
 def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> Iterable[str]:
     from clawtop.text import safe, shown
+    from clawtop.view.words import silence_words
 
     theirs, ours = found.openclaw, found.engine
     yield from columns([("error", shown(ours.follows.failure.detail, _TEXT_CELLS))])
@@ -180,7 +180,7 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
             ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
             ("local", "yes: the run ends with this error" if told.coordination else "no"),
             ("mark", _openclaw_mark(theirs)),
-            ("asks again", _patience(theirs.patience) if told.failure else "no"),
+            ("asks again", silence_words(theirs.patience) if told.failure else "no"),
             *([("words", "say that the very same request may pass")] if theirs.replayable else []),
             ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
         ],
@@ -217,17 +217,6 @@ _CLASSES = {
     "context_overflow": "the conversation is too long for the model",
     "reason": "unclassified",
 }
-
-
-def _patience(patience: Patience) -> str:
-    from clawtop.view.humanize import counted
-
-    if patience.retries == 0:
-        return "no: it rotates at once"
-    return (
-        f"the same account up to {counted(patience.retries, 'more time', 'more times')} before it rotates;"
-        f" {_seconds(patience.waits_ms)} of waiting in which nothing is written"
-    )
 
 
 def _openclaw_mark(theirs: ByOpenClaw) -> str:

@@ -429,6 +429,23 @@ class WitnessKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRetry:
+    """A run that asks the account that just failed again: the `number`-th time of at most `most`.
+
+    `due`: when it asks, ms since the epoch. `reason`: the failure.
+    """
+
+    number: int
+    most: int
+    due: int
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        why = f" after {self.reason}" if self.reason else ""
+        return f"retrying the same account, {self.number} of {self.most}{why}"
+
+
+@dataclass(frozen=True, slots=True)
 class Witness:
     """What one source tells of the runs of one session, whatever the others say.
 
@@ -440,6 +457,7 @@ class Witness:
         waiting: turns that wait behind it, where the source knows.
         provider, model, profile: what the run was asked to use last, where the source knows.
         memory: bytes that the run's own process takes, where it has one.
+        retry: the run waits to ask the same account again.
     """
 
     kind: WitnessKind
@@ -455,6 +473,7 @@ class Witness:
     profile: str | None = None
     pid: int | None = None
     memory: int | None = None
+    retry: AccountRetry | None = None
 
 
 class Outcome(StrEnum):

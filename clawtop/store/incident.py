@@ -47,6 +47,7 @@ class IncidentPart:
         self._tails: dict[Path, LogTail] = {}
         self._log_lanes: tuple[LaneStats, ...] = ()
         self._log_runs = LogRuns()
+        self._traces: dict[str, str] = {}
         self._told: Kept[tuple[str, str, str | None], Session] = Kept()
         self._journal_stamp: Stamp | None = None
         self._journal_problem: str | None = None
@@ -59,7 +60,7 @@ class IncidentPart:
         warnings = list(snapshot.warnings)
         place = log_place(layout, snapshot.config.log_file, snapshot.gateway, layout.state_dir.stat().st_uid)
         self._directories = _watched(layout, place.paths)
-        fresh = self._follow(place, _names(snapshot), warnings)
+        fresh = self._follow(place, _names(snapshot, self._traces), warnings)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
         has_own = _has_own(layout, warnings)
@@ -214,8 +215,9 @@ def _time(event: Event) -> int:
     return event.at
 
 
-def _names(snapshot: Snapshot) -> Names:
+def _names(snapshot: Snapshot, traces: dict[str, str]) -> Names:
     return Names(
+        traces=traces,
         profiles={
             hashed_profile(profile.id): profile.id
             for agent in snapshot.agents

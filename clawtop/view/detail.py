@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.failover.same_account import silences_of
 from clawtop.core.model import EventKind, Lock, LockKind, Session, WindowKind
+from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
@@ -16,7 +18,7 @@ from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.session_columns import last_answered, last_asked
-from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words
+from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words, silence_words
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
@@ -116,6 +118,11 @@ def _costs(entry: ProfileFacts, env: Env) -> list[Fact]:
     new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
     if new:
         lines.append(("would cost", piece(", ".join(new))))
+    silences = silences_of(env.facts.snapshot.semantics.retries)
+    lines += [
+        ("asks again", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
+        for reason, silence in silences.items()
+    ]
     if found.counters_reset_at is not None:
         lines.append(("forgotten", _time_to(found.counters_reset_at, env)))
     return lines
@@ -189,6 +196,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *problem_facts(session.problems),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
+        ("retries", _retries(session, env)),
         ("lane", piece(safe(session.lane_class))),
         ("agent", _agent(session, env)),
         ("model", piece(f"{safe(session.provider or '?')}/{safe(session.model or '?')}")),
@@ -214,6 +222,14 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     facts.append(("", piece(safe(session.file or "none"), Tone.DIM)))
     facts.append(("session id", piece(safe(session.session_id or "none"), Tone.DIM)))
     return known(facts)
+
+
+def _retries(session: Session, env: Env) -> Line:
+    retry = retry_of(session) if session.active is not False else None
+    if retry is None:
+        return EMPTY
+    when = f"; it asks again in {duration(retry.due - env.now)}" if retry.due > env.now else ""
+    return piece(f"{safe(str(retry))}{when}", Tone.WARN)
 
 
 def _agent(session: Session, env: Env) -> Line:

@@ -16,8 +16,12 @@ REASONS = {
     "active_work_without_progress": "its run has made no progress",
     "queued_behind_active_work": "messages wait behind a long run",
     "active_work": "its run is long, and still at work",
+    "active_model_call_without_progress": "its model has not answered for long",
+    "provider_retry_wait": "its run waits to ask the same account again",
+    "runtime_owned_wait": "its run waits, and its runtime watches over that",
+    "repeated_model_requests_without_progress": "its run sends the same request again and again",
 }
-"""OpenClaw's reasons (2026.5.20, `logging/diagnostic.ts`) in words."""
+"""OpenClaw's reasons (`logging/diagnostic.ts`) in words."""
 
 
 def reason_words(report: AttentionReport) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 
 from clawtop.core.cooldown.profile_state import state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
+from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.judgement import Health, Level, Next, TurnCounts, judge
 from clawtop.core.model import AgentInfo, Lock, Problem, Profile, PromptHolder, Session, Snapshot
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
+from clawtop.core.session.attention import retry_of
 from clawtop.text import masked
 
 SCHEMA = 1
@@ -32,6 +34,10 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
         "state_dir": snapshot.state_dir,
         "generation": snapshot.generation,
         "openclaw_version": snapshot.openclaw_version,
+        "asks_again": {
+            reason: {"requests": silence.retries, "waits_ms": silence.waits_ms}
+            for reason, silence in silences_of(snapshot.semantics.retries).items()
+        },
         "gateway": {
             "state": snapshot.gateway.state,
             "pid": snapshot.gateway.pid,
@@ -191,6 +197,14 @@ def _profile(
     }
 
 
+def _retry(session: Session) -> dict[str, Any] | None:
+    """That its run is asking the same account again."""
+    retry = retry_of(session) if session.active is not False else None
+    if retry is None:
+        return None
+    return {"number": retry.number, "most": retry.most, "due": retry.due, "reason": retry.reason}
+
+
 def _session(session: Session) -> dict[str, Any]:
     return {
         "agent": session.agent,
@@ -207,6 +221,7 @@ def _session(session: Session) -> dict[str, Any]:
             for w in session.witnesses
             if session.active is not False
         ],
+        "retry": _retry(session),
         "problems": _texts(session.problems),
         "updated_at": session.updated_at,
         "started_at": session.started_at,

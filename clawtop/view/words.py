@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.core.cooldown.stats import ProfileState
+from clawtop.core.failover.same_account import Patience
 from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
+from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.provider_facts import ProfileFacts
 
@@ -138,3 +140,13 @@ OPENCLAW_LONG: dict[bool | None, str] = {
 def openclaw_words(lock: Lock) -> Line:
     """What OpenClaw will do with the lock, in short."""
     return (OPENCLAW_SHORT[lock.openclaw.would_remove],)
+
+
+def silence_words(silence: Patience) -> str:
+    """How long an OpenClaw keeps asking one account that fails."""
+    if silence.retries == 0:
+        return "no: it rotates at once"
+    return (
+        f"the same account up to {counted(silence.retries, 'more time', 'more times')} before it rotates;"
+        f" {silence.waits_ms / 1000:.0f} s of waiting in which nothing is written"
+    )

@@ -20,7 +20,8 @@ from tests.support.samples import Sample, copy, sample, samples
 KEYS: dict[str, set[str]] = {
     "": {
         "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions",
-        "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at", "blocked", "log",
+        "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
+        "asks_again", "blocked", "log",
     },
     "gateway": {"state", "pid", "port", "how", "serving"},
     "health": {
@@ -41,7 +42,7 @@ KEYS: dict[str, set[str]] = {
     },
     "windows": {"kind", "until", "reason", "model"},
     "sessions": {
-        "agent", "key", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses",
+        "agent", "key", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses", "retry",
         "problems", "updated_at", "started_at", "provider",
         "model", "profile", "profile_source", "lane_class", "name",
     },

@@ -177,3 +177,10 @@ def test_openclaw_aborts_reply_work_when_it_may() -> None:
 def test_the_lane_is_that_of_the_key_else_of_the_id() -> None:
     assert StuckSession("s", " ").lane == "session:s"
     assert StuckSession("s", "agent:a:main").lane == "session:agent:a:main"
+
+
+def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_that() -> None:
+    waits = Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True, retry_left_ms=8_000)
+    patient = classify_attention(waits, 2, 400_000, SEMANTICS["9.x"].attention)
+    assert (patient.reason, patient.abortable) == ("provider_retry_wait", False)
+    assert classify_attention(waits, 2, 400_000, RULES).abortable

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from clawtop.core.incident.lane_stats import contention, lanes_of
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import EventKind
+from clawtop.core.model import AccountRetry, Event, EventKind
+from clawtop.core.session.log_runs import LogRuns
 from clawtop.store.gateway import log as gateway_log
 from clawtop.store.gateway.log import LINE_BYTES, LogTail, find_log
 from clawtop.store.gateway.log_lines import BadLineError, Names, hashed_profile, parse_line
@@ -365,7 +366,11 @@ LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
             EventKind.LOCK,
             "stale session lock a b.jsonl.lock (dead-pid)",
         ),
-        ("transient same-model retry 3/9 for p/m reason=rate_limit: delayMs=685", EventKind.ATTEMPT, "retry 3/9"),
+        (
+            "transient same-model retry 3/9 for p/m reason=rate_limit: delayMs=685",
+            EventKind.ATTEMPT,
+            "again in 685 ms, 3 of 9",
+        ),
         ("gateway ready", EventKind.GATEWAY, "gateway ready"),
         (
             "⇄ res ✗ agent errorCode=UNAVAILABLE errorMessage=All models failed (2)",
@@ -437,3 +442,35 @@ def test_real_logs_are_understood_line_by_line(version: str) -> None:
 )
 def test_spans_are_rough(ms: int, said: str) -> None:
     assert rough(ms) == said
+
+
+def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> None:
+    names = Names({}, {"s-1": "agent:main:main"})
+    started = json.dumps(
+        {
+            "0": '{"subsystem":"diagnostic"}',
+            "1": "session state: sessionId=s-1 sessionKey=agent:main:main prev=idle new=processing queueDepth=0",
+            "time": "2026-11-20T22:44:37.000+00:00",
+            "traceId": "t1",
+        }
+    )
+    again = "transient same-model retry 3/9 for fakeai/fake-model reason=rate_limit: delayMs=5935"
+
+    def retry(trace: str) -> Event | None:
+        return parse_line(json.dumps({"1": again, "time": "2026-11-20T22:44:40.000+00:00", "traceId": trace}), names)
+
+    state = parse_line(started, names)
+    told = retry("t1")
+    assert state is not None
+    assert told is not None
+    assert told.session_key == "agent:main:main"
+    assert (told.provider, told.model, told.reason) == ("fakeai", "fake-model", "rate_limit")
+    assert told.text == "asks the same account again in 5.9 s, 3 of 9: rate_limit"
+    stranger = retry("t2")
+    assert stranger is not None
+    assert stranger.session_key is None
+    runs = LogRuns()
+    runs.follow([state, told])
+    (witness,) = (run.witness() for run in runs.runs.values())
+    assert witness.retry == AccountRetry(3, 9, told.at + 5_935, "rate_limit")
+    assert witness.running is True

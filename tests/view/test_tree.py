@@ -9,6 +9,7 @@ import pytest
 
 from clawtop.core.incident.blocking import Severity, blocking_tree, changes_at
 from clawtop.core.model import (
+    AccountRetry,
     Event,
     EventKind,
     LaneStats,
@@ -23,6 +24,8 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
     Waiter,
+    Witness,
+    WitnessKind,
 )
 from clawtop.view.columns import Env, heading, placed, plain_row
 from clawtop.view.facts import Facts
@@ -294,3 +297,15 @@ def test_when_time_alone_changes_the_tree() -> None:
     )
     assert changes_at(waits, NOW) == NOW + SECOND
     assert changes_at(world(), NOW) is None
+
+
+def test_a_run_that_asks_one_account_again_and_again_is_shown_and_forgotten_when_it_goes_on() -> None:
+    told = Witness(WitnessKind.LOG, True, "", at=NOW - SECOND, retry=AccountRetry(3, 9, NOW + 6 * SECOND, "rate_limit"))
+    silent = replace(OTHER, witnesses=(told,))
+    ((node,),) = (tree.children for tree in blocking_tree(world(silent), NOW))
+    assert node.label == "OpenClaw is retrying the same account, 3 of 9 after rate_limit"
+    assert node.until == NOW + 6 * SECOND
+    assert changes_at(world(silent), NOW) == NOW + 6 * SECOND
+    assert blocking_tree(world(OTHER), NOW) == ()
+    assert blocking_tree(world(silent), NOW + 10 * MINUTE) == ()
+    assert blocking_tree(world(replace(silent, active=False, status="done")), NOW) == ()

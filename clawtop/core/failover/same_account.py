@@ -7,7 +7,7 @@ two and a half minutes in which nothing is written and nobody gets an answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit
@@ -123,3 +123,9 @@ def patience(
         if again is None:
             return Patience(state.count, now)
         now += again.delay_ms
+
+
+def silences_of(rules: SameAccountRetries) -> Mapping[str, Patience]:
+    """How long an OpenClaw is silent over each failure that it retries, where the provider names no wait of its own."""
+    found = {reason: patience(reason, "", rules) for reason in sorted(rules.reasons)}
+    return {reason: silence for reason, silence in found.items() if silence.retries}

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, World
+from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, RETRY_ANSWERS_MS, World
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import Event, LockKind, Snapshot
 from clawtop.core.session.activity import running_since
+from clawtop.core.session.attention import retry_of
 from clawtop.text import safe
 
 __all__ = ["GROUP_FROM", "Node", "NodeKind", "Severity", "blocking_tree", "changes_at"]
@@ -51,7 +52,13 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
         if session.active and (began := running_since(session)) is not None
         for limit in (limits.warn_ms + 1, limits.abort_ms)
     )
-    return min((moment for moment in (*waits, *holds, *turns) if moment > now), default=None)
+    retries = (
+        retry.due + after
+        for session in snapshot.sessions
+        if session.active is not False and (retry := retry_of(session)) is not None
+        for after in (0, RETRY_ANSWERS_MS + 1)
+    )
+    return min((moment for moment in (*waits, *holds, *turns, *retries) if moment > now), default=None)
 
 
 def _grouped(trees: list[Node]) -> Iterator[Node]:

@@ -25,9 +25,13 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.session.activity import last_sign, running_since
+from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 
 RECENT_TAKEOVER_MS = 10 * 60_000
+RETRY_ANSWERS_MS = 5 * 60_000
+"""For how long after its time a retry may still be waiting for the provider's answer."""
+
 LONG_WAIT_MS = 2_000
 """OpenClaw warns about a wait from here on; shorter ones are daily life."""
 
@@ -163,7 +167,7 @@ class World:
         """The blocked ones, and those that lost a reply lately."""
         for session in self.snapshot.sessions:
             lost = session.key in self.takeovers or session.file in self.takeovers
-            if lost or (session.agent, session.key) in self.blocked:
+            if lost or (session.agent, session.key) in self.blocked or self._retries(session):
                 yield self._session(session)
 
     def orphan_locks(self) -> Iterator[Node]:
@@ -183,9 +187,10 @@ class World:
     def _session(self, session: Session) -> Node:
         blockage = self.blocked.get((session.agent, session.key))
         children = (tuple(self._waits(session)) or self._slow(session)) if blockage is not None else ()
+        children = children or self._retries(session)
         takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file or "")
         words = [f"{safe(session.key, 80)}"]
-        if blockage is not None and session.status == "running":
+        if (blockage is not None or self._retries(session)) and session.status == "running":
             words.append("running")
         elif takeover is not None:
             words.append("lost a reply to a takeover")
@@ -219,6 +224,23 @@ class World:
             pinned = self.profiles.get((session.agent, session.profile))
             if pinned is not None and (node := self._pin(pinned, session.model, session.profile_source)) is not None:
                 yield node
+
+    def _retries(self, session: Session) -> tuple[Node, ...]:
+        """A run that asks the account that failed again and again, and is silent meanwhile."""
+        retry = retry_of(session) if session.active is not False else None
+        if retry is None or retry.due < self.now - RETRY_ANSWERS_MS:
+            return ()
+        node = Node(
+            NodeKind.HOLDER,
+            session.file or session.key,
+            f"OpenClaw is {retry}",
+            "gateway log",
+            Severity.BLOCKED,
+            session.agent,
+            since=running_since(session),
+            until=retry.due if retry.due > self.now else None,
+        )
+        return (node,)
 
     def _slow(self, session: Session) -> tuple[Node, ...]:
         """A turn of OpenClaw without a sign of life, or that its gateway complains about."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from clawtop.core.model import Attention, PromptHolder, Session
+from clawtop.core.model import AccountRetry, Attention, PromptHolder, Session
 from clawtop.core.rules import AttentionRules
 
 TICK_MS = 30_000
@@ -256,7 +256,16 @@ def standing_of(session: Session | None, holder: PromptHolder | None, now: int, 
     signs = [witness.at for witness in witnesses if witness.running and witness.at is not None]
     silent = max(0, now - max(signs)) if signs else age
     waiting = max([waiting, *(witness.waiting or 0 for witness in witnesses)])
-    return Standing(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True), age, waiting)
+    retry = retry_of(session) if session is not None else None
+    left = retry.due - now if retry is not None else None
+    activity = Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True, retry_left_ms=left)
+    return Standing(activity, age, waiting)
+
+
+def retry_of(session: Session) -> AccountRetry | None:
+    """That its run waits to ask the same account again, where a witness tells it."""
+    found = (witness.retry for witness in session.witnesses if witness.running and witness.retry is not None)
+    return max(found, key=lambda retry: retry.due, default=None)
 
 
 def attention_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import Event, EventKind, Outcome, Turn, Witness, WitnessKind
+from clawtop.core.model import AccountRetry, Event, EventKind, Outcome, Turn, Witness, WitnessKind
 from clawtop.core.session.lanes import session_lane
 
 KEPT_TURNS = 400
@@ -23,6 +23,7 @@ class LoggedRun:
         running: yes, no, or None while an attempt is over and the next one, if any, is not told yet.
         at: of the line that told it; `since` is the first of the run.
         provider, model, profile: asked last; None where a rotation made them unknown.
+        retry: the run waits to ask the same account again.
     """
 
     at: int
@@ -34,6 +35,7 @@ class LoggedRun:
     provider: str | None = None
     model: str | None = None
     profile: str | None = None
+    retry: AccountRetry | None = None
 
     def witness(self) -> Witness:
         return Witness(
@@ -47,6 +49,7 @@ class LoggedRun:
             provider=self.provider,
             model=self.model,
             profile=self.profile,
+            retry=self.retry,
         )
 
 
@@ -103,6 +106,9 @@ def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
         return _ended(known, event, "its last model failed, as the log says")
     if event.kind is EventKind.RUN_START:
         return _going_on(known, event, "its run was registered, as the log says")
+    if event.kind is EventKind.ATTEMPT and data.get("step") == "retry":
+        retry = AccountRetry(data["number"], data["most"], data["due"], event.reason)
+        return replace(_going_on(known, event, f"it is {retry}, as the log says"), retry=retry)
     if event.kind is EventKind.ATTEMPT and event.provider is not None:
         run = _going_on(known, event, "its model is asked, as the log says")
         return replace(run, provider=event.provider, model=event.model, profile=event.profile)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,10 @@ class BadLineError(ValueError):
     """A line that is neither JSON nor a console line, or whose time cannot be read."""
 
 
+TRACES = 2_000
+"""Traces that are remembered at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What clawtop knows by name and the log only by hash or id.
@@ -46,10 +50,24 @@ class Names:
     Attributes:
         profiles: "sha256:<12 hex>" -> profile id.
         sessions: session id -> session key.
+        traces: trace id -> session key, as the lines so far told it; lines about a run that name no session do name
+            its trace (2026.9).
     """
 
     profiles: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, str] = field(default_factory=dict)
+    traces: dict[str, str] = field(default_factory=dict)
+
+    def by_trace(self, trace: str | None, session_key: str | None) -> str | None:
+        """The session of a line, that of its trace where it names none; remembers what the line tells."""
+        if trace is None:
+            return session_key
+        if session_key is None:
+            return self.traces.get(trace)
+        if len(self.traces) >= TRACES:
+            self.traces.clear()
+        self.traces[trace] = session_key
+        return session_key
 
 
 def hashed_profile(profile_id: str) -> str:
@@ -70,6 +88,8 @@ def parse_line(line: str, names: Names) -> Event | None:
             found = Told(collision, None if found is None else found.words, None if found is None else found.step)
     if found is None:
         return None
+    if found.step == "retry":
+        return _retry(record, names)
     words = found.words(record.facts, record.text) if found.words is not None else None
     return _event(record, names, found.kind, words, {"step": found.step} if found.step is not None else None)
 
@@ -80,6 +100,7 @@ class _Record:
     subsystem: str
     text: str
     facts: Mapping[str, Any]
+    trace: str | None = None
 
 
 def _json_record(line: str) -> _Record:
@@ -96,7 +117,7 @@ def _json_record(line: str) -> _Record:
     first = raw.get("0")
     subsystem = _subsystem(first)
     text = next((part for part in (raw.get("2"), body, raw.get("message"), first) if isinstance(part, str)), "")
-    return _Record(_milliseconds(stamp), subsystem, text, facts or _pairs(text))
+    return _Record(_milliseconds(stamp), subsystem, text, facts or _pairs(text), _string(raw.get("traceId")))
 
 
 def _subsystem(first: object) -> str:
@@ -162,6 +183,7 @@ def _event(
     session_file = _session_file(record.text) if kind is EventKind.TAKEOVER else None
     if session_key is None and session_file is not None:
         session_key = names.sessions.get(_session_id(session_file))
+    session_key = names.by_trace(record.trace, session_key)
     duration = _number(facts.get("durationMs"))
     waited = _number(facts.get("waitMs"))
     return Event(
@@ -238,6 +260,28 @@ def _mark(record: _Record, names: Names) -> Event:
         EventKind.MARK,
         f"marked {window}{for_long}: {reason}{reused}",
         {"until": until, "window": window},
+    )
+
+
+_RETRY = re.compile(
+    r"transient same-model retry (?P<number>\d{1,4})/(?P<most>\d{1,4}) for "
+    r"(?P<provider>[^\s/]{1,200})/(?P<model>\S{1,200}) reason=(?P<reason>\w{1,40}): delayMs=(?P<delay>\d{1,10})\b"
+)
+
+
+def _retry(record: _Record, names: Names) -> Event | None:
+    """The run asks the same account again (2026.9)."""
+    match = _RETRY.match(record.text)
+    if match is None:
+        return None
+    number, most, delay = int(match["number"]), int(match["most"]), int(match["delay"])
+    asked = {"provider": match["provider"], "model": match["model"], "reason": match["reason"]}
+    return _event(
+        replace(record, facts=asked),
+        names,
+        EventKind.ATTEMPT,
+        f"asks the same account again in {rough(delay)}, {number} of {most}: {match['reason']}",
+        {"step": "retry", "number": number, "most": most, "due": record.at + delay},
     )
 
 

@@ -129,7 +129,7 @@ _TOLD: tuple[tuple[str, Told], ...] = (
     ("liveness warning:", Told(EventKind.GATEWAY)),
     ("embedded run start:", Told(EventKind.ATTEMPT, _asks)),
     ("embedded run done:", Told(EventKind.REPLY, _replied)),
-    ("transient same-model retry", Told(EventKind.ATTEMPT)),
+    ("transient same-model retry", Told(EventKind.ATTEMPT, step="retry")),
     ("rate-limit profile rotation cap reached", Told(EventKind.FALLBACK)),
     ("⇄ res ✗ agent", Told(EventKind.FAILURE)),
     ("removed stale session lock:", Told(EventKind.LOCK, _removed)),
