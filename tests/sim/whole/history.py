@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import hashlib
+import itertools
 import json
 import os
 import random
@@ -36,15 +38,17 @@ from clawtop.engine.drive import marks as marks_module
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.handle import Drive
+from clawtop.engine.operations import execute
 from clawtop.engine.operations.execute import Operations, Request
-from clawtop.engine.prompt import process_title
+from clawtop.engine.prompt import process_title, records
 from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, CoordinationError
+from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks import openclaw
-from clawtop.store.own import holders
+from clawtop.store.own import holders, mark_spool
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import locate
 from clawtop.store.snapshot import SnapshotReader
@@ -613,6 +617,10 @@ class History:
 
     # --- seams
 
+    def _record_key(self, session_file: str) -> str:
+        """As the real one, whatever the history's directory is called."""
+        return hashlib.sha256(os.fsencode(os.path.relpath(session_file, self.root))).hexdigest()[:32]
+
     def _uuid(self) -> uuid.UUID:
         return uuid.UUID(int=self.ids.getrandbits(128), version=4)
 
@@ -646,6 +654,10 @@ class History:
             enter(mock.patch.object(openclaw, "_unreleased", Unreleased()))
             enter(mock.patch.object(holders.HolderRecords, "apply", busy))
             enter(mock.patch("clawtop.engine.prompt.records.tell", deaf))
+            for module in (holders, records):
+                enter(mock.patch.object(module, "record_key", self._record_key))
+            for module in (holders, atomic, execute, mark_spool):
+                enter(mock.patch.object(module, "_serial", itertools.count(1)))
             state = random.getstate()
             stack.callback(random.setstate, state)
             random.seed(f"engine {self.seed}")
