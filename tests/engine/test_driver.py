@@ -787,3 +787,14 @@ async def test_leftover_marks_of_a_clawtop_that_is_gone_land_before_other_writes
     assert not has_leftovers(state_dir)
     state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
     assert state["usageStats"][CORAL_1]["disabledReason"] == "billing"
+
+
+async def test_a_limited_account_is_not_probed_by_the_next_round_of_the_same_run(reef: Lab) -> None:
+    """Every coral account is limited, kelp's endpoint drops: the run goes over its models again, but not over coral."""
+    misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
+    misbehave(reef, Drop(), KELP)
+    with pytest.raises((AllModelsFailedError, ProviderError)):
+        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    names = asked(reef)
+    assert (names.count(CORAL_1), names.count(CORAL_2)) == (1, 1)
+    assert names.count(KELP) > 2

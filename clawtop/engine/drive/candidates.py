@@ -60,6 +60,11 @@ class Candidates:
             has_fallbacks=question.has_fallbacks,
             throttle_open=self.probes.throttle.is_open(self._key(model.provider), now),
         )
+        if decision.kind is DecisionKind.ATTEMPT and any(
+            (one.id, model.model) in self.turn.limited for one in profiles
+        ):
+            error = f"Provider {model.provider} is in cooldown, and this run has asked it"
+            return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))
         if decision.kind is DecisionKind.ATTEMPT and not self._may_try(model, now):
             error = f"Provider {model.provider} is in cooldown, and somebody has just probed it"
             return Cooling(CooldownDecision(DecisionKind.SKIP, decision.reason, error=error))

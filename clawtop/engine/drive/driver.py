@@ -274,6 +274,7 @@ class Driver:
             if turn.deadline is not None:
                 turn.deadline += seconds
             await self._clock.sleep(seconds)
+            turn.limited.clear()
 
     async def _in_lane(self, turn: Turn) -> Answer:
         asked = turn.asked

@@ -161,6 +161,8 @@ class ModelRun:
         """Carry out what follows; returns when there is another attempt to make, else raises the error."""
         reason = error.reason
         self._turn.reasons.append(reason)
+        if profile is not None and reason is FailureReason.RATE_LIMIT:
+            self._turn.limited.add((profile.id, self._model.model))
         endpoint_down = self._count_endpoint(error)
         self._turn.teller.tell(
             EventKind.FAILURE,
@@ -323,16 +325,20 @@ class ModelRun:
         return next_profile(self._choice.ids, self._current, self._cooling(), locked=self._choice.locked)
 
     def _cooling(self) -> Callable[[str], bool]:
-        """Which profiles cool at this moment: the store as it is now, and the marks of every run of this engine."""
+        """Which profiles cool at this moment: the store as it is now, the marks of every run of this engine, and what
+        this run was told itself, whatever became of that since (docs/invariants.md 5).
+        """
         desk, model = self._desk, self._model
         profiles = desk.auth(self._turn.asked.agent).profiles
-        return cooling_check(
+        cools = cooling_check(
             profiles,
             desk.clock.now_ms(),
             desk.schedule_of(model.provider),
             for_model=model.model,
             pending=desk.noted(profiles, model.model),
         )
+        limited = self._turn.limited
+        return lambda profile: (profile, model.model) in limited or cools(profile)
 
 
 def _is_the_providers(error: ProviderError) -> bool:

@@ -108,6 +108,7 @@ class Turn:
         unstored: a complete reply that could not be written to the transcript.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.
+        limited: (profile, model) that answered this run with a rate limit: they are not asked again by it.
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
     """
 
@@ -127,6 +128,7 @@ class Turn:
     advance: Callable[[], str | None] | None = None
     endpoint_failures: dict[str, int] = field(default_factory=dict)
     reasons: list[FailureReason] = field(default_factory=list)
+    limited: set[tuple[str, str]] = field(default_factory=set)
     overflowed: int = 0
     unstored: str = ""
     left_out: list[tuple[ModelRef, tuple[str, ...]]] = field(default_factory=list)

@@ -16,6 +16,7 @@ from clawtop.engine.drive.turn import Answer
 from tests.sim.whole.process import Host, Process
 from tests.sim.whole.provider import Provider
 
+WENT_ON = {EventKind.ROTATE, EventKind.FALLBACK, EventKind.RUN_END, EventKind.ATTEMPT, EventKind.REPLY}
 PLANTED = "xLeftByAFutureVersion"
 STORES = ("auth-profiles.json", "auth-state.json")
 AT_ONCE_S = 0.05
@@ -139,7 +140,7 @@ class Checks:
         elif event.kind is EventKind.ROTATE:
             self._rotated(run, process, event)
 
-        if event.kind in {EventKind.ROTATE, EventKind.FALLBACK, EventKind.RUN_END, EventKind.ATTEMPT, EventKind.REPLY}:
+        if event.kind in WENT_ON or "decision" in event.data:
             run.waiting_rotation.clear()
             run.failed_at = None
 
