@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.pilot import Pilot
 
 from clawtop.commands import COMMANDS, command, key_label
@@ -285,3 +287,16 @@ async def test_screens_open_and_close_under_ticks_snapshots_and_resizes(seed: in
         await pilot.pause()
         assert app.return_code is None
         assert app._exception is None
+
+
+async def test_screens_that_were_left_are_forgotten() -> None:
+    """The library's cache would keep a screenful of lines for each of the last thousand widgets."""
+    app, _, _ = make_app(TOLD, execute=never)
+    async with app.run_test(size=(120, 30)) as pilot:
+        for _ in range(3):
+            await pilot.press("4", "escape")
+        await pilot.pause()
+        gc.collect()
+        caches = [each for each in gc.get_objects() if isinstance(each, StylesCache)]
+        shown = sum(1 for _ in app.screen.walk_children(with_self=True))
+        assert len(caches) <= shown + 20

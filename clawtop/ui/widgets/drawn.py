@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual._styles_cache import StylesCache
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.widget import Widget
 
@@ -18,3 +19,9 @@ class Drawn(Surviving, Widget):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The app's, without that for named colours."""
         return [each for each in super().get_line_filters() if not isinstance(each, ANSIToTruecolor)]
+
+    def on_unmount(self) -> None:
+        """Let go of what was drawn. The library remembers two colours for each of the last thousand widgets, and with
+        them the widgets' caches, a screenful of lines each.
+        """
+        StylesCache.get_inner_outer.cache_clear()
