@@ -1,0 +1,48 @@
+"""Soak: `python -m tests.soak` (ten minutes of real time, a simulated day of 10,000 snapshots), `--short` for CI.
+
+Memory, descriptors, threads and tasks have to be flat: a straight line through what was sampled may not rise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+
+from tests.soak.day import live_a_day
+from tests.soak.samples import Verdict, judged
+from tests.soak.screen import watch_the_reef
+
+LONG, SHORT = (600.0, 60.0, 10_000), (25.0, 6.0, 1_000)
+"""Seconds before the screen, how many of them it is not read, snapshots of the day."""
+
+
+def soak(seconds: float, stuck_s: float, snapshots: int) -> list[Verdict]:
+    """Run both, print what was found, and give all verdicts."""
+    began = time.monotonic()
+    samples, delivered = asyncio.run(live_a_day(snapshots))
+    day = judged(samples)
+    print(f"a simulated day, {delivered} snapshots delivered in {time.monotonic() - began:.0f} s")
+    print(*(verdict.line() for verdict in day), sep="\n")
+    seen, draws = watch_the_reef(seconds, stuck_s)
+    screen = judged(seen, rss_kb=8192)
+    print(f"the dashboard on the demo's world, {seconds:.0f} s, {stuck_s:.0f} s of them unread; draws on: {draws}")
+    print(*(verdict.line() for verdict in screen), sep="\n")
+    drawn = Verdict("still draws", 0, 0, 0.0 if draws else 1.0, 0.0)
+    return [*day, *screen, drawn]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="about a minute")
+    parser.add_argument("--seconds", type=float, help="of real time before the screen")
+    parser.add_argument("--snapshots", type=int, help="of the simulated day")
+    wishes = parser.parse_args()
+    seconds, stuck, snapshots = SHORT if wishes.short else LONG
+    verdicts = soak(wishes.seconds or seconds, stuck, wishes.snapshots or snapshots)
+    return 0 if all(verdict.flat for verdict in verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

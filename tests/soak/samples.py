@@ -1,0 +1,69 @@
+"""What a process takes, sampled over time, and whether that grows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WARM_UP = 0.4
+"""This part of the samples, the first ones, is not judged: caches fill."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process has at one moment. `tasks`: of its event loop, where that is ours to see."""
+
+    rss_kb: int
+    descriptors: int
+    threads: int
+    tasks: int = 0
+
+
+def sample(pid: int, tasks: int = 0) -> Sample:
+    """Of a living process (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    descriptors = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names only
+    return Sample(int(facts["VmRSS"].split()[0]), descriptors, int(facts["Threads"]), tasks)
+
+
+def growth(values: Sequence[float]) -> float:
+    """How much a straight line through the values, warm-up left out, rises from its beginning to its end."""
+    judged = values[round(len(values) * WARM_UP) :]
+    count = len(judged)
+    if count < 2:
+        return 0.0
+    middle, mean = (count - 1) / 2, sum(judged) / count
+    slope = sum((at - middle) * (value - mean) for at, value in enumerate(judged))
+    return slope / sum((at - middle) ** 2 for at in range(count)) * (count - 1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How much something rose, and how much it may."""
+
+    what: str
+    first: float
+    last: float
+    grew: float
+    allowed: float
+
+    @property
+    def flat(self) -> bool:
+        return self.grew <= self.allowed
+
+    def line(self) -> str:
+        word = "flat" if self.flat else "GROWS"
+        return f"  {self.what:<12} {self.first:>10.0f} -> {self.last:>10.0f}   slope {self.grew:+9.1f}   {word}"
+
+
+def judged(samples: Sequence[Sample], rss_kb: float = 4096) -> list[Verdict]:
+    """The verdict on everything that was sampled. `rss_kb`: how much memory may rise over the judged part."""
+    allowed = {"rss_kb": rss_kb, "descriptors": 2.0, "threads": 2.0, "tasks": 2.0}
+    found = []
+    for what, most in allowed.items():
+        values = [float(getattr(one, what)) for one in samples]
+        found.append(Verdict(what, values[0], values[-1], growth(values), most))
+    return found

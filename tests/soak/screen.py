@@ -1,0 +1,43 @@
+"""The dashboard on the demo's world in a terminal, for so long, which now and then does not read what is drawn."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from clawtop.demo.stage import Stage
+from tests.soak.samples import Sample, sample
+from tests.support.terminals import clawtop, open_terminal
+
+KEYS = ("2", "3", "4", "5", "w", "\x1b", "j", "j", "\r", "\x1b", "?", "\x1b", "t", "s")
+
+
+def watch_the_reef(seconds: float, stuck_s: float) -> tuple[list[Sample], bool]:
+    """Samples of the dashboard's process, and whether it still draws after the terminal stopped reading."""
+    samples: list[Sample] = []
+    with (
+        Stage("reef", 3) as stage,
+        open_terminal(clawtop("--state-dir", str(stage.state_dir)), emulate=False) as terminal,
+    ):
+        pid = terminal.process.pid
+        terminal.wait_for_bytes(b"READ-ONLY", 0, 30.0)
+        began, number = time.monotonic(), 0
+        stuck_at = began + seconds / 2
+        while time.monotonic() - began < seconds:
+            if stuck_at and time.monotonic() >= stuck_at:
+                stuck_at = 0.0
+                until = time.monotonic() + stuck_s
+                while time.monotonic() < until:
+                    time.sleep(1.0)
+                    samples.append(sample(pid))
+            terminal.send(KEYS[number % len(KEYS)])
+            number += 1
+            terminal.drain(1.0)
+            del terminal.raw[:-4096]
+            samples.append(sample(pid))
+        del terminal.raw[:]
+        terminal.send("?")
+        terminal.drain(3.0)
+        draws = len(terminal.raw) > 0
+        assert os.path.exists(f"/proc/{pid}")  # noqa: PTH110 - procfs
+        return samples, draws
