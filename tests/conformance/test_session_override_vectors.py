@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from clawtop.core.cooldown.stats import schedule_for
 from clawtop.core.model import AuthConfig, Credential, Profile, UsageStats
-from clawtop.core.rotation.order import cooling_check, order_ids
-from clawtop.core.rotation.pins import Pin, resolve_override
+from clawtop.core.rotation.order import NO_MODEL, cooling_check, is_ordered, order_ids
+from clawtop.core.rotation.pins import Pin, recovered_check, resolve_override
 from tests.conformance.harness import Row, replay
 from tests.support.openclaw_json import stats_from
 from tests.support.rules import semantics
 
 NOW = 1_750_000_000_000
 PROVIDER = "anthropic"
-NO_MODEL = ""
-"""No window is scoped to it, so what cools for it cools for all."""
 
 
 @replay("session-override")
@@ -43,7 +40,9 @@ def test_same_pin(row: Row) -> None:
         compaction_count=entry.get("compactionCount", 0),
         is_new_session=given["isNewSession"],
         cools_for_all=cooling_check(profiles, NOW, schedule, for_model=NO_MODEL),
-        recovered=recovered(profiles, explicit=bool(orders)),
+        recovered=recovered_check(
+            profiles, ordered=is_ordered(PROVIDER, {} if in_config else orders, config, schedule)
+        ),
         stored=entry.get("authProfileOverride") in {profile.id for profile in profiles},
     )
     assert resolved.profile == row.expected["profile"]
@@ -64,12 +63,6 @@ def profiles_of(given: dict[str, Any]) -> list[Profile]:
         Profile(id_, PROVIDER, Credential("api_key"), "main", stats=stored.get(id_, UsageStats()))
         for id_ in sorted(named)
     ]
-
-
-def recovered(profiles: list[Profile], *, explicit: bool) -> Callable[[str], bool]:
-    """Profiles of an explicit order that count rate limits."""
-    limited = {profile.id for profile in profiles if profile.stats.failure_counts.get("rate_limit")}
-    return lambda id_: explicit and id_ in limited
 
 
 def absolute(raw: dict[str, Any]) -> dict[str, Any]:

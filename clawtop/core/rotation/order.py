@@ -156,6 +156,18 @@ def next_profile(
     return next((id_ for id_ in ids[place:] if not is_cooling(id_)), None)
 
 
+def is_ordered(
+    provider: str, stored_order: Mapping[str, Sequence[str]], config: AuthConfig, schedule: Schedule
+) -> bool:
+    """Whether the provider's order is written down, in the store or in the configuration."""
+    asked = Asked(provider, schedule.names.auth_key(provider), {}, stored_order, config, 0, schedule)
+    return written_order(asked)[0] is not None
+
+
+NO_MODEL = ""
+"""No window is scoped to it, so what cools for it cools for every model."""
+
+
 def cooling_check(
     profiles: Iterable[Profile],
     now: int,

@@ -7,9 +7,10 @@ move only where the generation lets them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from clawtop.core.model import Profile
 from clawtop.core.rules import Schedule
 
 
@@ -115,6 +116,16 @@ class _Asked:
     recovered: Callable[[str], bool]
     cools_for_all: Callable[[str], bool]
     stored: bool
+
+
+def recovered_check(profiles: Iterable[Profile], *, ordered: bool) -> Callable[[str], bool]:
+    """Whether a profile counts rate limits although it may be asked again; of a written order only.
+
+    Args:
+        ordered: the provider's order is stored or configured.
+    """
+    limited = {profile.id for profile in profiles if profile.stats.failure_counts.get("rate_limit")}
+    return lambda id_: ordered and id_ in limited
 
 
 def _staying(pin: Pin, asked: _Asked) -> Override:

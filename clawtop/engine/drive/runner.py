@@ -31,8 +31,15 @@ from clawtop.core.failover.steps import (
 )
 from clawtop.core.failure.engine_reason import ENDPOINT_REASONS, Reach, engine_mark, reach_of
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
-from clawtop.core.rotation.order import cooling_check, first_profile, next_profile, order_ids
-from clawtop.core.rotation.pins import resolve_override
+from clawtop.core.rotation.order import (
+    NO_MODEL,
+    cooling_check,
+    first_profile,
+    is_ordered,
+    next_profile,
+    order_ids,
+)
+from clawtop.core.rotation.pins import recovered_check, resolve_override
 from clawtop.engine.drive.attempt import Attempt
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import NOT_ROTATABLE, Answer, Turn
@@ -290,16 +297,24 @@ class ModelRun:
         by_id = {profile.id: profile for profile in store.profiles}
         if asked.pin.profile is None:
             return _Choice(ids, by_id, locked=False)
+        noted = desk.noted(store.profiles, self._model.model)
+
+        def cools(model: str | None) -> Callable[[str], bool]:
+            return cooling_check(store.profiles, now, schedule, for_model=model, pending=noted)
+
         override = resolve_override(
             asked.pin,
             ids,
             serves=lambda id_: id_ in by_id and by_id[id_].provider == provider,
-            is_cooling=cooling_check(
-                store.profiles, now, schedule, pending=desk.noted(store.profiles, self._model.model)
-            ),
+            is_cooling=cools(self._model.model if schedule.order_by_model else None),
             schedule=schedule,
             compaction_count=asked.compaction_count,
             is_new_session=asked.new_session,
+            cools_for_all=cools(NO_MODEL),
+            recovered=recovered_check(
+                store.profiles, ordered=is_ordered(provider, store.order, desk.config.auth, schedule)
+            ),
+            stored=asked.pin.profile in by_id,
         )
         if override.profile is None:
             return _Choice(ids, by_id, locked=False)
