@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     """Recover. Exit codes as in the help. Raises UsageError, RefusedError, StateUnreadableError."""
     from clawtop.cli.common import open_incident_reader
     from clawtop.cli.drain import target_of
-    from clawtop.engine.drain.recovery import assess
+    from clawtop.engine.drain.recovery import assess, openclaw_would
     from clawtop.view.line import text_of
     from clawtop.view.recovery_lines import recovery_preview
 
@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = target_of(reader, args.session, args.agent)
     name = target.key or str(target.file)
-    preview = [text_of(line) for line in recovery_preview(name, assess(reader.read(), target), args.wait)]
+    snapshot = reader.read()
+    lines = recovery_preview(name, assess(snapshot, target), args.wait, openclaw_would(snapshot, target))
+    preview = [text_of(line) for line in lines]
     if args.dry_run:
         if args.json:
             print_json({"schema": SCHEMA, "dry_run": True, "session": name, "preview": preview})

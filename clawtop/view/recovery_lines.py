@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.session.attention import AttentionReport
-from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
+from clawtop.core.session.recovery import AbortRun, RecoveryAction, RecoveryMove, RecoveryOutcome, SessionRecovery
 from clawtop.text import safe, shown
 from clawtop.view.humanize import duration
 from clawtop.view.line import Line, Tone, piece
@@ -34,8 +34,24 @@ def is_stuck(report: AttentionReport | None) -> bool:
     return report is not None and (report.recoverable or report.abortable)
 
 
-def recovery_preview(session: str, report: AttentionReport | None, wait_s: float) -> tuple[Line, ...]:
-    """What would be done, before it is confirmed."""
+def openclaw_words(would: RecoveryOutcome | AbortRun) -> str:
+    """What OpenClaw's own watcher does about a stuck session."""
+    if isinstance(would, AbortRun):
+        return "OpenClaw itself aborts this run: it looks every 30 s"
+    if would.action is RecoveryAction.RELEASE_LANE:
+        return "OpenClaw itself frees the lane, and what waits in it goes on: it looks every 30 s"
+    if would.reason == "no_recovery":
+        return "OpenClaw itself only logs it"
+    return "OpenClaw itself leaves it alone"
+
+
+def recovery_preview(
+    session: str,
+    report: AttentionReport | None,
+    wait_s: float,
+    would: RecoveryOutcome | AbortRun | None = None,
+) -> tuple[Line, ...]:
+    """What would be done, before it is confirmed. `would`: what OpenClaw's own watcher does."""
     head = piece(f"recover {safe(session)}", Tone.STRONG)
     if report is None:
         return (head, piece("Not stuck: it is idle, or at work within its limits. Nothing would be done.", Tone.OK))
@@ -48,6 +64,7 @@ def recovery_preview(session: str, report: AttentionReport | None, wait_s: float
     return (
         head,
         piece(f"stuck: {reason_words(report)}", Tone.WARN),
+        *((piece(openclaw_words(would), Tone.INFO),) if would is not None else ()),
         piece(f"1. wait up to {wait} for whoever holds the session", Tone.PLAIN),
         piece("2. once it is free: drain it, and remove its lock if the owner is proven dead", Tone.PLAIN),
         piece("3. if the holder stays: copy the conversation to a fresh session id, and leave the old one", Tone.PLAIN),

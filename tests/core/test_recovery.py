@@ -28,6 +28,7 @@ from clawtop.core.session.recovery import (
     openclaw_recovery,
     plan_recovery,
 )
+from clawtop.view.recovery_lines import openclaw_words
 
 NOW = 1_750_000_000_000
 HOLDER = PromptHolder(
@@ -42,6 +43,7 @@ HOLDER = PromptHolder(
     pid=17,
     source="clawtop",
 )
+
 RULES = SEMANTICS["5.x"].attention
 STUCK = classify_attention(Activity(), 2, 200_000, RULES)
 STALLED = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True), 2, 400_000, RULES)
@@ -184,3 +186,16 @@ def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_tha
     patient = classify_attention(waits, 2, 400_000, SEMANTICS["9.x"].attention)
     assert (patient.reason, patient.abortable) == ("provider_retry_wait", False)
     assert classify_attention(waits, 2, 400_000, RULES).abortable
+
+
+@pytest.mark.parametrize(
+    ("name", "would"),
+    [
+        ("3.28", "OpenClaw itself only logs it"),
+        ("5.x", "OpenClaw itself aborts this run: it looks every 30 s"),
+        ("9.x", "OpenClaw itself aborts this run: it looks every 30 s"),
+    ],
+)
+def test_what_openclaw_itself_does_is_said(name: str, would: str) -> None:
+    stuck = StuckSession("s", "k", run_session_id="s", allow_abort=True)
+    assert openclaw_words(openclaw_recovery(stuck, SEMANTICS[name].attention)) == would

@@ -15,7 +15,14 @@ from clawtop.clock import Clock
 from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
 from clawtop.core.session.attention import AttentionReport, Standing, attention_of, standing_of
 from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
-from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
+from clawtop.core.session.recovery import (
+    AbortRun,
+    RecoveryMove,
+    RecoveryOutcome,
+    SessionRecovery,
+    StuckSession,
+    openclaw_recovery,
+)
 from clawtop.engine.drain.drainer import Drainer, new_drain_id
 from clawtop.engine.drain.scene import DrainTarget
 from clawtop.engine.drive.driver import Driver
@@ -110,6 +117,25 @@ def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None 
     holder = holder or _holder(snapshot, target)
     rules, limits = snapshot.semantics.attention, snapshot.config.attention
     return attention_of(session, holder, snapshot.taken_at, rules, limits, stale_lock=stale)
+
+
+def openclaw_would(snapshot: Snapshot, target: DrainTarget) -> RecoveryOutcome | AbortRun | None:
+    """What this OpenClaw's own watcher does about a session; None where it does not look at it."""
+    report, standing = assess(snapshot, target), _standing(snapshot, target, None)
+    if report is None or standing is None or not (report.recoverable or report.abortable):
+        return None
+    row = _row(snapshot, target)
+    session_id = row.session_id if row is not None else target.file.stem
+    stuck = StuckSession(
+        session_id=session_id,
+        session_key=target.key,
+        run_session_id=session_id if standing.activity.has_run else None,
+        allow_abort=report.abortable,
+        queue_depth=standing.queue_depth,
+        age_ms=standing.age_ms,
+        silence_ms=standing.activity.progress_age_ms,
+    )
+    return openclaw_recovery(stuck, snapshot.semantics.attention, snapshot.config.attention.abort_ms)
 
 
 def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> Standing | None:
