@@ -1,7 +1,7 @@
 """After an attempt: next profile, next model, stop, or carry on.
 
 The rules are OpenClaw 2026.5.18-2026.5.20's (`failover-policy.ts`), under one setting of our own: what a timeout does
-(`TimeoutPolicy`; thread 62351 makes it terminal). The steps that follow a decision are in `failover_steps`.
+(`TimeoutPolicy`; thread 62351 makes it terminal). The steps that follow a decision are in `steps`.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _after_assistant(signals: Signals, policy: RunPolicy, harness: Harness) -> D
 
 
 def _turns(signals: Signals, policy: RunPolicy, harness: Harness) -> bool:
-    """Whether another account or model is to answer instead."""
+    """Whether another account or model is asked instead."""
     if harness.budget_over and policy.budget_ends:
         return False
     timed_out = signals.model_timeout

@@ -65,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look: the scene for `core.drain.decide`, and what carrying its decision out needs."""
+    """One look: the scene for `core.session.drain.decide`, and what carrying its decision out needs."""
 
     scene: Scene
     admission: Admission | None

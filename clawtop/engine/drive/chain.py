@@ -1,4 +1,4 @@
-"""The run over candidate models: carries out what `core.fallback` decides.
+"""The run over candidate models: carries out what `core.failover.fallback` decides.
 
 A coordination error is rethrown on the first candidate and recorded nowhere: the run was called once and the caller
 sees the true error (thread 83510) - unless the provider said something explicit, which always wins.

@@ -2,7 +2,7 @@
 
 Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
 is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say
-otherwise (thread 62351). What follows a failure is decided by `core.failover_steps`; this
+otherwise (thread 62351). What follows a failure is decided by `core.failover.steps`; this
 module carries its effects out, in their order.
 """
 

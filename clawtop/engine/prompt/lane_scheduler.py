@@ -1,8 +1,8 @@
 """Lanes: how many turns run at once in this process, and who goes first.
 
 A turn takes the lane of its session first and a global lane second, so that turns which wait for their own session
-never occupy a place that another session could use. The discipline is `core.lane_queue`; across processes a session is
-kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
+never occupy a place that another session could use. The discipline is `core.session.lane_queue`; across processes a
+session is kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class LaneScheduler:
         self, *, clock: Clock, limits: Mapping[str, int] | None = None, journal: Journal | None = None
     ) -> None:
         """Args:
-        limits: places by global lane (`core.lanes.lane_limits`); a lane without one has a single place.
+        limits: places by global lane (`core.session.lanes.lane_limits`); a lane without one has a single place.
         journal: gets an event for each wait over the warning threshold.
         """
         self._clock = clock

@@ -1,8 +1,8 @@
 """Recovery of stuck sessions, which never starts anything onto a session that has a holder (thread 83510 B).
 
-`core.attention` says what is the matter, `core.recovery` what may be done about it, and the prompt registry has the
-last word: work is started again only under a `Holder` that recovery got from it, on the same session where nobody has
-it, or on a fresh one where the holder stays too long.
+`core.session.attention` says what is the matter, `core.session.recovery` what may be done about it, and the prompt
+registry has the last word: work is started again only under a `Holder` that recovery got from it, on the same session
+where nobody has it, or on a fresh one where the holder stays too long.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Recoverer:
     ) -> None:
         """Args:
         rules: how sessions are judged: as this OpenClaw judges them.
-        limits: the thresholds of the config (`core.attention.thresholds`).
+        limits: the thresholds of the config (`core.session.attention.thresholds`).
         max_wait_ms: how long a holder is waited for before the work moves to a fresh session id.
         foreign: says which OpenClaw run, if any, holds a session; it counts as a holder.
         """

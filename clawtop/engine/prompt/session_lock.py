@@ -131,7 +131,7 @@ class SessionLockController:
         """Take the session's lock.
 
         Args:
-            limits: how long to wait for the lock and how long one hold may last (`core.lock_limits`).
+            limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
             environment: why pids may prove nothing here; a lock is then never removed.
             accepts: which foreign changes are no takeover; None: what the generation's OpenClaw accepts.
 

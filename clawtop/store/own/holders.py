@@ -1,9 +1,9 @@
 """clawtop's registry of prompt holders on disk, shared by its processes (`<state>/clawtop/holders/`, 0700).
 
 One readable JSON record per session that somebody holds, awaits or drains; a session at rest has none. A record is
-changed by one `core.admission.step` at a time, under a lock that lasts for that step. What is said of a process counts
-only while its liveness lock is held: `processes/<member>.lock`, an OS lock that dies with the process, so that a killed
-process is never a holder. Records are not flushed to the disk: nothing in them outlives the processes they name.
+changed by one `core.session.admission.step` at a time, under a lock that lasts for that step. What is said of a process
+counts only while its liveness lock is held: `processes/<member>.lock`, an OS lock that dies with the process, so that a
+killed process is never a holder. Records are not flushed to the disk: nothing in them outlives the processes they name.
 
 Mutable state of this module: `_presences`, one per process and directory, guarded by `_presences_lock`.
 """
