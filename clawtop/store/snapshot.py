@@ -24,10 +24,12 @@ from clawtop.core.model import (
     GatewayState,
     Lock,
     Problem,
+    ProcessEvidence,
     Serving,
     Snapshot,
     VerdictKind,
 )
+from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.store.auth.reader import AuthReader
@@ -44,6 +46,7 @@ from clawtop.store.gateway.liveness import (
 )
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
+from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
@@ -127,6 +130,8 @@ class SnapshotReader:
         self._lock_files = LockFiles()
         self._sessions: SessionBackend | None = None
         self._life = LifeWatch(clock)
+        self._command_lines = CommandLineWatch(processes, clock)
+        self._others: tuple[ProcessEvidence, ...] | None = None  # as somebody had to look for them in this read
 
     @property
     def layout(self) -> Layout:
@@ -169,7 +174,8 @@ class SnapshotReader:
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
-        sessions = stored.judged(gateway, locks, now)
+        command_line = self._command_line(layout, gateway)
+        sessions = stored.judged(gateway, locks, now, command_line)
         self._number += 1
         snapshot = Snapshot(
             number=self._number,
@@ -187,6 +193,7 @@ class SnapshotReader:
             lanes=stored.lanes(sessions),
             events=stored.events(),
             warnings=tuple(dict.fromkeys(warnings)),
+            command_line=self._others,
             judged_at=self._at,
         )
         for part in self._extra_parts:
@@ -313,6 +320,25 @@ class SnapshotReader:
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
+
+    def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
+        """Who works beside the gateway, searched when it is asked for.
+
+        Not asked where a process of this directory may be out of sight: in a copy, on a shared mount, and where the
+        gateway lives unseen.
+        """
+        self._others = None
+        unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
+        if self._at is not None or self._uid is None or layout.is_copy or self._obstacles or unseen:
+            return lambda: NOT_LOOKED
+        state_dir, owner = layout.state_dir, self._uid
+
+        def look() -> CommandLine:
+            found = self._command_lines.look(state_dir, owner)
+            self._others = found.seen
+            return found
+
+        return look
 
     def _served(self, gateway: Gateway) -> Gateway:
         """With what becomes of a question to its port, where its process is seen to live."""

@@ -38,6 +38,9 @@ SILENT_RUN_MS = 30 * 60_000
 START_SLACK_MS = 2_000
 """A process's start is known to a second at best."""
 
+CENSUS_EVERY_MS = 2_000
+"""The process table is searched at most this often."""
+
 RUNNING = "running"
 SETTLED = frozenset({"done", "failed", "killed", "timeout"})
 KNOWN_STATUSES = SETTLED | {RUNNING}
@@ -90,13 +93,19 @@ class TrajectoryRun:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The OpenClaw processes of this state directory that are no gateway; `seen` is None where nobody looked."""
+    """The OpenClaw processes of this state directory that are no gateway.
+
+    Attributes:
+        seen: None where nobody looked.
+        searched_at: when they were searched (ms since the epoch); None: now. A run that began later is unknown.
+    """
 
     seen: tuple[ProcessEvidence, ...] | None = None
+    searched_at: int | None = None
 
     def may_run(self, since: int | None) -> bool | None:
         """Whether one of them may be at work in a run that began then."""
-        if self.seen is None:
+        if self.seen is None or (since is not None and self.searched_at is not None and since > self.searched_at):
             return None
         return any(since is None or p.started_at is None or p.started_at <= since + START_SLACK_MS for p in self.seen)
 

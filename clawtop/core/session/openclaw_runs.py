@@ -17,7 +17,7 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.core.session.activity import CommandLine, judge, running_since, running_witness
+from clawtop.core.session.activity import CENSUS_EVERY_MS, CommandLine, judge, running_since, running_witness
 from clawtop.core.session.lanes import session_lane
 
 OURS = "clawtop"
@@ -113,7 +113,7 @@ def heard_sessions(
 ) -> tuple[Session, ...]:
     """The sessions of a snapshot with more witnesses, judged anew; as `heard`."""
     turns = turns or {}
-    command_line = CommandLine(snapshot.command_line)
+    command_line = CommandLine(snapshot.command_line, snapshot.taken_at - CENSUS_EVERY_MS)
     return tuple(
         _heard(session, told.get(session.key, ()), turns.get(session.key, ()), snapshot, command_line)
         for session in snapshot.sessions

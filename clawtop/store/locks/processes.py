@@ -116,13 +116,16 @@ class SystemProcesses:
         return tuple(found)
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
-        """As `Census`; at most once in two seconds the table is searched."""
+        """As `Census`."""
         if not self._linux:
-            return ()
+            import psutil
+
+            looked = (self._look_psutil(pid, foreign=False) for pid in psutil.pids())
+            return tuple(evidence for evidence in looked if evidence.alive and _calls_itself_openclaw(evidence.argv))
         found = []
         for pid in self._pids():
             words = _argv(f"{self._proc}/{pid}/cmdline")
-            if words and (looks_like_openclaw(words) or words[0].startswith("openclaw-")):
+            if _calls_itself_openclaw(words):
                 found.append(self._look_linux(pid, foreign=False))
         return tuple(evidence for evidence in found if evidence.alive)
 
@@ -215,6 +218,10 @@ class SystemProcesses:
         except psutil.Error:
             argv, uid = (), None
         return ProcessEvidence(pid, alive=True, started_at=started_at, boot_at=self.boot_at(), argv=argv, uid=uid)
+
+
+def _calls_itself_openclaw(argv: tuple[str, ...]) -> bool:
+    return bool(argv) and (looks_like_openclaw(argv) or argv[0].startswith("openclaw-"))
 
 
 def _bytes(path: str, limit: int) -> bytes:

@@ -1,0 +1,89 @@
+"""The OpenClaw processes of a state directory that are no gateway: whoever runs `openclaw agent --local` and the like.
+
+A process is left out only with proof that it is another directory's, another user's or a gateway. What it was started
+with may not be seen, and `--profile` leaves no trace in its environment, so whoever may serve the directory counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from clawtop.clock import Clock
+from clawtop.core.model import ProcessEvidence
+from clawtop.core.session.activity import CENSUS_EVERY_MS, NOT_LOOKED, CommandLine
+from clawtop.store.locks.processes import Census, ProcessTable
+from clawtop.store.place.copies import FORMER_NAMES
+
+_ENTRY = re.compile(r"(?:.*/)?openclaw(?:\.mjs)?")
+_GATEWAY_TITLE = re.compile(r"(?:.*/)?openclaw-gateway")
+
+
+class CommandLineWatch:
+    """Searches the process table when somebody asks, at most once in two seconds. One thread uses it."""
+
+    def __init__(self, processes: ProcessTable, clock: Clock, *, proc: Path = Path("/proc")) -> None:
+        """`proc` is the mount point of procfs, for the directories as other processes see them."""
+        self._processes = processes
+        self._clock = clock
+        self._proc = proc
+        self._found: tuple[ProcessEvidence, ...] = ()
+        self._searched: tuple[Path, float, int] | None = None
+
+    def look(self, state_dir: Path, owner: int, *, euid: int | None = None) -> CommandLine:
+        """Those that may be at work in `state_dir`, which belongs to the user `owner`.
+
+        Nothing is known where the table cannot be searched, or where `euid` (None: this process's) is neither root
+        nor the owner, whose processes it may then not see.
+        """
+        own = os.geteuid() if euid is None else euid
+        if not isinstance(self._processes, Census) or own not in {0, owner}:
+            return NOT_LOOKED
+        now = self._clock.monotonic()
+        known = self._searched
+        if known is None or known[0] != state_dir or (now - known[1]) * 1000 >= CENSUS_EVERY_MS:
+            known = self._searched = (state_dir, now, self._clock.now_ms())
+            self._found = tuple(p for p in self._processes.openclaws() if self._may_serve(p, state_dir, owner))
+        return CommandLine(self._found, known[2])
+
+    def _may_serve(self, process: ProcessEvidence, state_dir: Path, owner: int) -> bool:
+        if process.pid == os.getpid() or _is_gateway(process.argv):
+            return False
+        try:
+            facts = state_dir.stat()
+        except OSError:
+            return True
+        if process.uid not in {None, 0, owner} and not facts.st_mode & 0o022:
+            return False
+        assert isinstance(self._processes, Census)  # noqa: S101 - look has seen it
+        env = self._processes.environment(process.pid)
+        root = f"{self._proc}/{process.pid}/root"
+        try:
+            return any((s.st_dev, s.st_ino) == (facts.st_dev, facts.st_ino) for s in _its_directories(env, root))
+        except OSError:
+            return True
+
+
+def _its_directories(env: Mapping[str, str], root: str) -> list[os.stat_result]:
+    """The state directories that a process with this environment may serve, as it sees them below its root.
+
+    Raises OSError where that cannot be told.
+    """
+    named = env.get("OPENCLAW_STATE_DIR", "").strip()
+    home = env.get("OPENCLAW_HOME", "").strip() or env.get("HOME", "").strip()
+    if named.startswith("/"):
+        return [os.stat(root + named)]  # noqa: PTH116 - a path of another process
+    if named or not home.startswith("/"):
+        raise OSError("its environment names no absolute directory")
+    names = [n for n in os.listdir(root + home) if n.startswith(".openclaw") or n in FORMER_NAMES]  # noqa: PTH208
+    return [os.stat(f"{root}{home}/{name}") for name in names]  # noqa: PTH116
+
+
+def _is_gateway(argv: tuple[str, ...]) -> bool:
+    """By its title, or by the word behind the entry point."""
+    if argv and _GATEWAY_TITLE.fullmatch(argv[0]):
+        return True
+    entry = next((n for n, word in enumerate(argv) if _ENTRY.fullmatch(word)), None)
+    return entry is not None and argv[entry + 1 : entry + 2] == ("gateway",)
