@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
 from clawtop.core.operations.target import why_not_writable
+from clawtop.text import safe
 
 
 class TargetKind(StrEnum):
@@ -130,7 +131,7 @@ def _stale_lock(context: Context) -> str | None:
         return "a gateway's own lock is never removed"
     if lock.verdict.kind is VerdictKind.STALE:
         return None
-    return f"its owner is not proven dead ({', '.join(lock.verdict.reasons) or lock.verdict.kind})"
+    return f"its owner is not proven dead ({safe(', '.join(lock.verdict.reasons) or lock.verdict.kind)})"
 
 
 def _locks(context: Context) -> Iterable[Lock]:

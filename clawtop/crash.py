@@ -92,7 +92,8 @@ def report_text(error: BaseException, doing: str) -> str:
     ]
     for part in told.format():
         lines += part[:_LONGEST_MESSAGE].splitlines()
-    return "".join(safe(masked(line), _LONGEST_LINE) + "\n" for line in lines)
+    whole = masked("\n".join(lines))  # a line break may divide a secret
+    return "".join(safe(line, _LONGEST_LINE) + "\n" for line in whole.split("\n"))
 
 
 def _shorten(told: traceback.TracebackException) -> None:

@@ -61,6 +61,9 @@ LONGEST_SECRET = 16 * 1024
 """So much of a text that grows is held back at most; nothing that is longer is anybody's key."""
 
 _SHORTEST = 6
+_TELLING = 12
+"""So many characters of a longer secret are not shown either: what quotes one may have cut it off."""
+
 _PLACEHOLDERS = frozenset(
     {
         *("ollama", "dummy", "nokey", "no-key", "placeholder", "changeme", "change-me", "not-needed", "notneeded"),
@@ -181,19 +184,39 @@ def _known_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
-    """(start, end) of every known form; by the form where they are few, by the text where it is short."""
+    """(start, end) of every known form, and of its beginning where the rest was cut off.
+
+    By the form where they are few, by the text where it is short.
+    """
     if len(known.forms) <= max(64, len(text) // 4):
         for form in known.forms:
-            at = text.find(form)
+            beginning = _beginning(form)
+            at = text.find(beginning)
             while at >= 0:
-                yield at, at + len(form)
-                at = text.find(form, at + 1)
+                yield at, _end_of(form, text, at)
+                at = text.find(beginning, at + 1)
         return
     heads = known.by_head
     for at in range(len(text) - _SHORTEST + 1):
         for form in heads.get(text[at : at + _SHORTEST], ()):
-            if text.startswith(form, at):
-                yield at, at + len(form)
+            if text.startswith(_beginning(form), at):
+                yield at, _end_of(form, text, at)
+
+
+def _beginning(form: str) -> str:
+    """What gives a secret away although its end is missing; an address is known by all of it only."""
+    beginning = form[:_TELLING]
+    return form if "://" in beginning or "%3A%2F" in beginning else beginning
+
+
+def _end_of(form: str, text: str, at: int) -> int:
+    """Where the part of `form` ends that stands in `text` at `at`."""
+    if text.startswith(form, at):
+        return at + len(form)
+    end = at + _TELLING
+    while end < len(text) and text[end] == form[end - at]:
+        end += 1
+    return end
 
 
 def _jwts(text: str) -> Iterator[tuple[int, int]]:

@@ -71,7 +71,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             }
             for lane in snapshot.lanes
         ],
-        "warnings": [{"code": item.code, "where": item.where, "text": item.text} for item in snapshot.warnings],
+        "warnings": [{"code": item.code, "where": item.where, "text": masked(item.text)} for item in snapshot.warnings],
     }
 
 
@@ -79,13 +79,13 @@ def _health(health: Health) -> dict[str, Any]:
     return {
         "level": int(health.level),
         "badge": health.badge,
-        "text": check_line(health),
+        "text": masked(check_line(health)),
         "causes": [
             {
                 "code": cause.code,
                 "level": int(cause.level),
-                "text": cause.text,
-                "evidence": list(cause.evidence),
+                "text": masked(cause.text),
+                "evidence": [masked(text) for text in cause.evidence],
                 "remedy": cause.remedy,
                 "command": cause.command,
                 "since": cause.since,
@@ -142,7 +142,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: H
         "id": agent.id,
         "store": {
             "path": store.path if store else None,
-            "problem": str(store.problem) if store and store.problem else None,
+            "problem": masked(str(store.problem)) if store and store.problem else None,
         },
         "profiles": [
             _profile(profile, schedules, ranks, models.get(profile.provider, ()), now)
@@ -270,7 +270,7 @@ def _holder(holder: PromptHolder) -> dict[str, Any]:
 
 
 def _texts(problems: Iterable[Problem]) -> list[str]:
-    return [str(problem) for problem in problems]
+    return [masked(str(problem)) for problem in problems]
 
 
 def standing(snapshot: Snapshot) -> Level:

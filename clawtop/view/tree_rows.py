@@ -40,7 +40,7 @@ def _what(row: TreeRow, _env: Env) -> Line:
     node = row.node
     tone = _TONES[node.severity]
     label = Tone.STRONG if not row.branch else Tone.PLAIN
-    return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (node.label, label))
+    return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(node.label), label))
 
 
 def _since(row: TreeRow, env: Env) -> Line:
@@ -52,12 +52,12 @@ def _ends(row: TreeRow, env: Env) -> Line:
 
 
 def _how(row: TreeRow, _env: Env) -> Line:
-    return piece(row.node.how, Tone.DIM)
+    return piece(safe(row.node.how), Tone.DIM)
 
 
 def _remedy(row: TreeRow, _env: Env) -> Line:
     if row.node.remedy is None:
-        return piece(row.node.advice, Tone.PLAIN) if row.node.advice is not None else EMPTY
+        return piece(safe(row.node.advice), Tone.PLAIN) if row.node.advice is not None else EMPTY
     item = command(row.node.remedy)
     return ((key_label(item.keys[0]), Tone.KEY), (f" {item.title.lower()}", Tone.PLAIN))
 

@@ -10,6 +10,7 @@ from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery
+from clawtop.text import shown
 
 MAX_ACCOUNTS = 500
 MAX_AGENTS = 200
@@ -118,7 +119,7 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: Fingerprint = lambda _p
     return HostSummary(
         at=now,
         level=int(health.level),
-        why=health.causes[0].text if health.causes else "all is well",
+        why=shown(health.causes[0].text) if health.causes else "all is well",
         version=snapshot.openclaw_version,
         generation=snapshot.generation,
         gateway=snapshot.gateway.state.value,
@@ -167,4 +168,4 @@ def _outlook(at: int | None, now: int) -> int | None:
 
 
 def _moment(event: Event) -> Moment:
-    return Moment(event.at, event.kind.value, event.text[:400], event.agent, event.profile)
+    return Moment(event.at, event.kind.value, shown(event.text)[:400], event.agent, event.profile)

@@ -23,7 +23,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 _SHOWN = 3
 WRITING_MS = 2_000
@@ -37,8 +37,8 @@ MEMORY_SHARE = 0.9
 
 def _names(names: Iterable[str], room: int = 40) -> str:
     listed = list(dict.fromkeys(names))
-    shown = ", ".join(safe(name, room) for name in listed[:_SHOWN])
-    return f"{shown} and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else shown
+    some = ", ".join(safe(name, room) for name in listed[:_SHOWN])
+    return f"{some} and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else some
 
 
 def _count(number: int, what: str) -> str:
@@ -90,7 +90,7 @@ def _gateway(scene: Scene) -> Iterator[Cause]:
     elif gateway.state is GatewayState.UNKNOWN and snapshot.judged_at is None:
         code = "gateway-distrusted" if gateway.distrust is not None else "gateway-unknown"
         why = gateway.distrust or gateway.how or "nothing tells"
-        yield Cause(code, f"whether the gateway lives is not known: {safe(why, 120)}", Level.ATTENTION, evidence)
+        yield Cause(code, f"whether the gateway lives is not known: {shown(why, 120)}", Level.ATTENTION, evidence)
     if gateway.state is GatewayState.LIVE:
         yield from _serving(scene)
         yield from _memory(scene)
@@ -155,11 +155,11 @@ def _stores(scene: Scene) -> Iterator[Cause]:
     if stores and len(unread) == len(stores) and not any(store.profiles for _, store in stores):
         problem = unread[0][1].problem
         text = problem.text if problem is not None else "unreadable"
-        yield Cause("unreadable", f"no auth profile can be read: {safe(text, 200)}", Level.UNREADABLE)
+        yield Cause("unreadable", f"no auth profile can be read: {shown(text, 200)}", Level.UNREADABLE)
         return
     for agent, store in unread:
         assert store.problem is not None  # noqa: S101 - as they were chosen
-        text = f"the auth store of {safe(agent.id, 40)} cannot be read: {safe(store.problem.text, 160)}"
+        text = f"the auth store of {safe(agent.id, 40)} cannot be read: {shown(store.problem.text, 160)}"
         yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
     if not any(store.profiles for _, store in stores):
         text = "there are no auth profiles: no model can be asked"
@@ -535,15 +535,15 @@ def _problems(scene: Scene) -> Iterator[Cause]:
     told = [p for p in scene.snapshot.warnings if p.code not in ADVICE]
     told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in ADVICE]
     if told:
-        text = f"{_count(len(told), 'finding')}: {safe(told[0].text, 120)}"
-        evidence = tuple(f"{safe(p.where, 100)}: {safe(p.text, 160)}" for p in told[:_SHOWN])
+        text = f"{_count(len(told), 'finding')}: {shown(told[0].text, 120)}"
+        evidence = tuple(f"{safe(p.where, 100)}: {shown(p.text, 160)}" for p in told[:_SHOWN])
         yield Cause("problems", text, Level.ATTENTION, evidence)
 
 
 def _reverted(scene: Scene) -> Iterator[Cause]:
     for event in scene.snapshot.events:
         if event.kind is EventKind.REVERTED and scene.now - event.at <= JUST_NOW_MS * 10:
-            yield Cause("not-loaded", safe(event.text, 160), Level.ATTENTION, since=event.at)
+            yield Cause("not-loaded", shown(event.text, 160), Level.ATTENTION, since=event.at)
 
 
 FINDERS: Final[tuple[Finder, ...]] = (

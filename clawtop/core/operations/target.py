@@ -144,7 +144,7 @@ def why_not_writable(snapshot: Snapshot) -> str | None:
         return "the generation of this state directory is not known"
     parts = [part for agent in snapshot.agents if agent.store is not None for part in agent.store.parts]
     reasons = [part.why_not_writable for part in parts]
-    return f"no auth store here is written: {reasons[0]}" if reasons and all(reasons) else None
+    return f"no auth store here is written: {safe(reasons[0])}" if reasons and all(reasons) else None
 
 
 def same_provider(snapshot: Snapshot, provider: str) -> Callable[[str], bool]:

@@ -1,0 +1,104 @@
+"""Every string of a state in everything that is written: text, JSON, metrics, the fleet's stream, the journal, the
+spool, a recording, a bundle, a crash report. No control byte, no planted secret.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clawtop.core.cooldown.marking import Mark
+from clawtop.core.fleet.summary import summarise
+from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.crash import report_text
+from clawtop.export.exposition import Exporter
+from clawtop.fleet.protocol import SummaryWriter, encode
+from clawtop.store.own.bundle import bundle_text, versions
+from clawtop.store.own.journal import Journal
+from clawtop.store.own.mark_spool import MarkSpool
+from clawtop.store.own.recording import decoded, embedded
+from clawtop.text import remember_secrets, shown
+from clawtop.view.incident_text import incident_text
+from clawtop.view.plain import plain_lines
+from clawtop.view.report import report
+from tests.support.clocks import ManualClock
+from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, secret_forms, strings
+from tests.support.worlds import NOW, TOLD
+
+remember_secrets([SECRET])
+
+TEXTS = st.lists(st.sampled_from([*"ab [", *CONTROLS, *MARKUP]), max_size=6).map("".join) | st.text(max_size=8)
+
+
+def written(snapshot: Snapshot) -> dict[str, str]:
+    """Everything that is made of a snapshot, as text."""
+    exporter = Exporter(ManualClock(NOW))
+    exporter.take(snapshot)
+    stream = SummaryWriter().changed(summarise(snapshot, NOW))
+    assert stream is not None
+    told = incident_text(snapshot, NOW, versions(snapshot, "1"))
+    bundle = bundle_text(told, snapshot, "1").encode(errors="backslashreplace")
+    recording = embedded(bundle)
+    assert recording is not None
+    decoded(recording, "here")
+    return {
+        "plain": "\n".join(plain_lines(snapshot, NOW, 120, zone=UTC)),
+        "wide": "\n".join(plain_lines(snapshot, NOW, 120, zone=UTC, wide=True)),
+        "json": json.dumps(report(snapshot)),
+        "metrics": exporter.text().decode(),
+        "fleet": encode(stream).decode(),
+        "incident": told,
+        "bundle": bundle.decode(),
+    }
+
+
+@settings(max_examples=25)
+@given(st.lists(TEXTS, min_size=3, max_size=3))
+def test_no_string_of_a_state_is_more_than_text(parts: list[str]) -> None:
+    hostile = everywhere(TOLD, lambda text: parts[len(text) % 3] + text + parts[(len(text) + 1) % 3])
+    for where, text in written(hostile).items():
+        assert [char for char in hidden_in(text) if char != "\t"] == [], where
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+def test_no_form_of_a_secret_in_prose_is_written(form: str) -> None:
+    prose = f"the provider says: {secret_forms()[form]} is no key"
+    events = tuple(replace(event, text=f"{event.text} {prose}", data={"message": prose}) for event in TOLD.events)
+    warnings = tuple(replace(problem, text=prose) for problem in TOLD.warnings)
+    for where, text in written(replace(TOLD, events=events, warnings=warnings)).items():
+        assert not gives_away(text), where
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+def test_no_form_of_a_secret_is_written_by_the_engine(form: str, tmp_path: Path) -> None:
+    prose = f"it said {secret_forms()[form]} and more"
+    Journal(tmp_path).append(Event(NOW, EventKind.FAILURE, "engine", prose, data={"message": prose, "list": [prose]}))
+    MarkSpool(tmp_path).put(Mark("main", "acme:one", "acme", NOW, "rate_limit", model="m", run_id="r"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    for path in files:
+        content = path.read_bytes().decode()
+        assert not gives_away(content), path.name
+        for line in content.splitlines():
+            if line.startswith("{"):
+                assert not any(gives_away(text) for text in strings(json.loads(line)))
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+def test_no_form_of_a_secret_is_in_a_crash_report(form: str) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError(f"it said {secret_forms()[form]}")
+    assert not gives_away(report_text(caught.value, "testing"))
+
+
+@given(
+    st.integers(12, len(SECRET)), st.sampled_from(["", "x ", "key=", "'"]), st.sampled_from(["", " y", "...", "…", "'"])
+)
+def test_the_beginning_of_a_secret_gives_nothing_away(length: int, before: str, after: str) -> None:
+    assert not gives_away(shown(f"{before}{SECRET[:length]}{after}"))

@@ -1,0 +1,85 @@
+"""Every string of a state in every screen: no control character, no markup, no frame that breaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from clawtop.commands import COMMANDS
+from clawtop.core.model import Snapshot
+from clawtop.text import remember_secrets
+from clawtop.ui.app import ClawtopApp
+from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, secret_forms
+from tests.support.screens import make_app, screen_text
+from tests.support.worlds import TOLD
+
+pytestmark = pytest.mark.anyio
+
+LEAVES = {"quit", "copy", "palette"}
+"""Commands that end the app, write to the terminal by its own protocol, or are Textual's own screen."""
+
+WAYS = [
+    (*path, key)
+    for path in ((), ("down", "down"), ("tab", "down"), ("tab", "tab", "down"), ("a",))
+    for key in dict.fromkeys(command.keys[0] for command in COMMANDS if command.keys and command.id not in LEAVES)
+]
+CHUNKS = 6
+
+
+def clean(app: ClawtopApp, where: object) -> None:
+    """No hidden character and no secret in the frame, nor in its picture."""
+    frame = screen_text(app)
+    assert hidden_in(frame) == [], where
+    assert not gives_away(frame), where
+    for strip in app.screen._compositor.render_strips():
+        assert all(segment.control is None and "\n" not in segment.text for segment in strip), where
+    picture = app.export_screenshot()
+    assert [char for char in hidden_in(picture) if char != "\t"] == [], where
+    assert not gives_away(picture), where
+    ElementTree.fromstring(picture)
+
+
+async def walk(snapshot: Snapshot, ways: list[tuple[str, ...]], size: tuple[int, int]) -> None:
+    for way in ways:
+        app, _, _ = make_app(snapshot)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await pilot.pause()
+            for key in way:
+                await pilot.press(key)
+                clean(app, way)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_no_key_leads_to_a_screen_that_lets_a_string_out(chunk: int) -> None:
+    hostile = everywhere(TOLD, lambda text: f"{text}{CONTROLS[len(text) % len(CONTROLS)]}{MARKUP[len(text) % 5]}")
+    await walk(hostile, WAYS[chunk::CHUNKS], (120, 30))
+
+
+@pytest.mark.parametrize("payload", [*CONTROLS, *MARKUP])
+async def test_each_payload_in_every_string_of_each_view(payload: str) -> None:
+    hostile = everywhere(TOLD, lambda text: payload + text[:40] + payload)
+    app, _, _ = make_app(hostile)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await pilot.pause()
+        clean(app, payload)
+        for key in ("enter", "escape", "2", "3", "4", "5", "w", "escape", "question_mark"):
+            await pilot.press(key)
+            clean(app, (payload, key))
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+async def test_no_form_of_a_secret_in_prose_reaches_a_screen(form: str) -> None:
+    remember_secrets([SECRET])
+    prose = f"the provider says: {secret_forms()[form]} is no key"
+    events = tuple(replace(event, text=f"{event.text} {prose}") for event in TOLD.events)
+    warnings = tuple(replace(problem, text=prose) for problem in TOLD.warnings)
+    app, _, _ = make_app(replace(TOLD, events=events, warnings=warnings))
+    async with app.run_test(size=(200, 40)) as pilot:
+        await pilot.pause()
+        clean(app, form)
+        for key in ("4", "enter", "escape", "w", "escape"):
+            await pilot.press(key)
+            clean(app, (form, key))
