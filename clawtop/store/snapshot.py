@@ -44,6 +44,7 @@ from clawtop.store.gateway.liveness import (
     judge_gateway,
     process_places,
 )
+from clawtop.store.gateway.trust import believed, foreign
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
 from clawtop.store.locks.command_line import CommandLineWatch
@@ -305,10 +306,7 @@ class SnapshotReader:
         if not doors and self._at is None and not layout.is_copy:
             places = process_places(self._processes, self._uid)
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places))
-        gateway = judge_gateway(doors, config.gateway_port, self._probe)
-        if self._at is None and self._uid is not None and not self._obstacles:
-            gateway = heard(gateway, gateway_kernel_lock(layout, self._uid))
-        gateway = self._served(gateway)
+        gateway = self._served(self._gateway(doors, layout, config, judge))
         files = self._lock_files.read_all(agents, layout, warnings)
         locks = (*doors, *(judge(file, here) for file in files))
         if self._at is None and self._lives_unseen(gateway, locks, config):
@@ -320,6 +318,21 @@ class SnapshotReader:
                 )
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
+
+    def _gateway(self, doors: tuple[Lock, ...], layout: Layout, config: ConfigSummary, judge: LockJudge) -> Gateway:
+        """What its locks prove, of those that belong to the state directory's owner; a copy may be anybody's."""
+        uid = self._uid
+        whose = [None if uid is None or layout.is_copy else foreign(lock, uid) for lock in doors]
+        own = tuple(lock for lock, other in zip(doors, whose, strict=True) if other is None)
+        doubts = [
+            other
+            for lock, other in zip(doors, whose, strict=True)
+            if other is not None and lock.verdict.kind is not VerdictKind.STALE
+        ]
+        gateway = judge_gateway(own, config.gateway_port, None if doubts else self._probe)
+        if self._at is None and uid is not None and not self._obstacles:
+            gateway = heard(gateway, gateway_kernel_lock(layout, uid))
+        return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
         """Who works beside the gateway, searched when it is asked for.

@@ -127,7 +127,7 @@ class LockJudge:
     def __call__(self, file: LockFile, environment: NamespaceEvidence) -> Lock:
         """The lock with its owner and both verdicts."""
         pid = owner_pid(file)
-        owner = self._owner(pid) if pid is not None else None
+        owner = self.owner(pid) if pid is not None else None
         if pid is not None and owner is not None:
             owner = beyond(pid, owner_start_ticks(file), owner, self._processes)
         return Lock(
@@ -143,7 +143,8 @@ class LockJudge:
             ),
         )
 
-    def _owner(self, pid: int) -> ProcessEvidence:
+    def owner(self, pid: int) -> ProcessEvidence:
+        """What is known of a process of this machine, looked up once."""
         evidence = self._owners.get(pid)
         if evidence is None:
             evidence = self._owners[pid] = self._processes.look(pid)

@@ -1,0 +1,66 @@
+"""Whose a gateway is: one that belongs to another user than the state directory is not believed.
+
+What another user's lock or process tells proves nothing, and nothing is sent to it: the directory of locks stands in a
+temporary directory where everybody may make it first (docs/invariants.md 12).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+
+from clawtop.core.model import Gateway, GatewayState, Lock, ProcessEvidence, VerdictKind
+from clawtop.store.owners import user_name
+
+
+def uid_of(path: str) -> int | None:
+    """Whose a file or directory is, links not followed; None where that cannot be seen."""
+    try:
+        return os.lstat(path).st_uid
+    except (OSError, ValueError):
+        return None
+
+
+def foreign(lock: Lock, owner: int, uid: Callable[[str], int | None] = uid_of) -> str | None:
+    """What of a gateway's lock belongs to another user than `owner`, and to whom; None: nothing that can be seen.
+
+    The process of a stale lock is not looked at: its number may be anybody's by now.
+    """
+    process = lock.owner if lock.verdict.kind is not VerdictKind.STALE else None
+    parts = (
+        ("its lock", uid(lock.file.path)),
+        ("the directory of its lock", uid(os.path.dirname(lock.file.path))),  # noqa: PTH120 - as OpenClaw spells it
+        (f"process {lock.pid}", process.uid if process is not None and process.alive else None),
+    )
+    return next((_words(what, whose, owner) for what, whose in parts if whose is not None and whose != owner), None)
+
+
+def believed(
+    gateway: Gateway, locks: Iterable[Lock], doubts: Iterable[str], owner: int, look: Callable[[int], ProcessEvidence]
+) -> Gateway:
+    """The gateway, if it is the owner's; else unknown, with whose it is.
+
+    Args:
+        gateway: as what belongs to `owner` tells.
+        locks: those of its locks that are `owner`'s, with their process.
+        doubts: what of locks that are not stale belongs to others, as `foreign`.
+        look: asked of a process that no lock names.
+    """
+    if gateway.state is GatewayState.LIVE and gateway.pid is not None:
+        if any(lock.pid == gateway.pid for lock in locks):
+            return gateway
+        process = look(gateway.pid)
+        if not process.alive or process.uid is None or process.uid == owner:
+            return gateway
+        return _distrusted(_words(f"process {gateway.pid}", process.uid, owner))
+    doubt = next(iter(doubts), None)
+    return gateway if doubt is None else _distrusted(doubt)
+
+
+def _distrusted(why: str) -> Gateway:
+    how = "it belongs to another user than the state directory"
+    return Gateway(GatewayState.UNKNOWN, how=how, distrust=why)
+
+
+def _words(what: str, whose: int, owner: int) -> str:
+    return f"{what} belongs to {user_name(whose)}, and the state directory to {user_name(owner)}"
