@@ -78,7 +78,7 @@ def test_a_registry_that_grants_to_all_is_noticed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_lock_rule_that_believes_no_owner_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_lock, "verdict", always_stale)
+    monkeypatch.setattr(session_lock, "lock_verdict", always_stale)
     assert first_broken(tuple(sorted((*WRITERS, *CROWD), key=lambda act: act.at)), 10) == 7
 
 
