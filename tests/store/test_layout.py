@@ -46,18 +46,18 @@ def test_a_legacy_directory_serves_where_there_is_no_other(tmp_path: Path, name:
 
 def test_environment_variables(tmp_path: Path) -> None:
     here = made(tmp_path / "somewhere" / "state", {})
-    made(tmp_path / ".openclaw-work", {})
     made(tmp_path / "other" / ".openclaw", {})
     assert found(tmp_path, OPENCLAW_STATE_DIR=str(here)).state_dir == here
     assert found(tmp_path, OPENCLAW_STATE_DIR="~/somewhere/state").state_dir == here
-    assert found(tmp_path, OPENCLAW_PROFILE="work").state_dir == tmp_path / ".openclaw-work"
     assert found(tmp_path, OPENCLAW_HOME=str(tmp_path / "other")).state_dir == tmp_path / "other" / ".openclaw"
     assert found(tmp_path, OPENCLAW_HOME="~/other").state_dir == tmp_path / "other" / ".openclaw"
 
 
-def test_the_default_profile_is_the_usual_directory(tmp_path: Path) -> None:
-    made(tmp_path / ".openclaw", {})
-    assert found(tmp_path, OPENCLAW_PROFILE="default").state_dir == tmp_path / ".openclaw"
+@pytest.mark.parametrize("profile", ["default", "work"])
+def test_a_profile_in_the_environment_alone_moves_no_directory(tmp_path: Path, profile: str) -> None:
+    usual, here = made(tmp_path / ".openclaw", {}), made(tmp_path / ".openclaw-work", {})
+    assert found(tmp_path, OPENCLAW_PROFILE=profile).state_dir == usual
+    assert found(tmp_path, OPENCLAW_PROFILE=profile, OPENCLAW_STATE_DIR="~/.openclaw-work").state_dir == here
 
 
 def test_a_named_directory_beats_the_environment(tmp_path: Path) -> None:

@@ -286,12 +286,12 @@ def _user_path(value: str, home: Path) -> Path:
 
 
 def _automatic(env: Mapping[str, str], home: Path) -> Path:
+    """The directory that OpenClaw takes. `OPENCLAW_PROFILE` alone moves none (2026.3.28 to 2026.9.6): its `--profile`
+    option does, by setting `OPENCLAW_STATE_DIR`.
+    """
     override = env.get("OPENCLAW_STATE_DIR", "").strip()
     if override:
         return _user_path(override, home)
-    profile = env.get("OPENCLAW_PROFILE", "").strip()
-    if profile and profile.lower() != "default":
-        return home / f".openclaw-{profile}"
     usual = home / ".openclaw"
     legacy = next((home / name for name in FORMER_NAMES if _is_there(home / name)), None)
     return legacy if legacy is not None and not _is_there(usual) else usual
@@ -314,7 +314,7 @@ def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a usable path"
         title = f"the state directory {safe(state_dir)} cannot be read ({reason})"
-    tried = "tried OPENCLAW_STATE_DIR, OPENCLAW_PROFILE, ~/.openclaw, ~/.clawdbot and ~/.moldbot; " if automatic else ""
+    tried = "tried OPENCLAW_STATE_DIR, ~/.openclaw, ~/.clawdbot and ~/.moldbot; " if automatic else ""
     raise StateUnreadableError(title, hint=f"{tried}name one with --state-dir")
 
 
