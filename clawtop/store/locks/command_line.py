@@ -69,16 +69,23 @@ class CommandLineWatch:
 def _its_directories(env: Mapping[str, str], root: str) -> list[os.stat_result]:
     """The state directories that a process with this environment may serve, as it sees them below its root.
 
-    Raises OSError where that cannot be told.
+    One that it names is left for that of a profile where it is a profile's own (`--profile` of 2026.9.6), so then, as
+    where it names none, each of its home counts. Raises OSError where that cannot be told.
     """
     named = env.get("OPENCLAW_STATE_DIR", "").strip()
     home = env.get("OPENCLAW_HOME", "").strip() or env.get("HOME", "").strip()
-    if named.startswith("/"):
-        return [os.stat(root + named)]  # noqa: PTH116 - a path of another process
-    if named or not home.startswith("/"):
+    if (named and not named.startswith("/")) or not home.startswith("/"):
         raise OSError("its environment names no absolute directory")
-    names = [n for n in os.listdir(root + home) if n.startswith(".openclaw") or n in FORMER_NAMES]  # noqa: PTH208
-    return [os.stat(f"{root}{home}/{name}") for name in names]  # noqa: PTH116
+    named = os.path.normpath(named) if named else ""
+    names = [name for name in os.listdir(root + home) if _is_a_profiles(name)]  # noqa: PTH208 - names only
+    paths = [f"{home}/{name}" for name in names]
+    if named and not (os.path.dirname(named) == os.path.normpath(home) and _is_a_profiles(Path(named).name)):  # noqa: PTH120
+        paths = [named]
+    return [os.stat(root + path) for path in paths]  # noqa: PTH116 - of another process
+
+
+def _is_a_profiles(name: str) -> bool:
+    return name.startswith(".openclaw") or name in FORMER_NAMES
 
 
 def _is_gateway(argv: tuple[str, ...]) -> bool:
