@@ -34,17 +34,24 @@ def run(args: argparse.Namespace) -> int:
     """Check and report; changes nothing. Exit codes as in the help. Raises StateUnreadableError."""
     from clawtop.cli.common import open_reader
     from clawtop.store.config_part import config_part
+    from clawtop.store.gateway.log_place import log_place
+    from clawtop.view.words import log_words
 
     reader = open_reader(args, extra_parts=(config_part,))
     snapshot = reader.read()
     problems = (*snapshot.warnings, *_environment(reader, snapshot))
+    owner = reader.layout.state_dir.stat().st_uid
+    log = log_place(reader.layout, snapshot.config.log_file, snapshot.gateway, owner)
+    paths = [str(path) for path in log.paths]
     code = WARNINGS if problems else 0
     if args.json:
         found = [{"code": item.code, "where": item.where, "text": item.text} for item in problems]
-        facts = {"state_dir": snapshot.state_dir, "generation": snapshot.generation, "warnings": found}
-        print_json({"schema": SCHEMA, **facts, "exit_code": code})
+        facts = {"state_dir": snapshot.state_dir, "generation": snapshot.generation}
+        followed = {"paths": paths, "how": log.how}
+        print_json({"schema": SCHEMA, **facts, "log": followed, "warnings": found, "exit_code": code})
         return code
-    print_lines([f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}", *map(_line, problems)])
+    about = f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}"
+    print_lines([about, log_words(paths, log.how), *map(_line, problems)])
     print_lines([f"{len(problems)} warnings" if problems else "all is well"])
     return code
 

@@ -13,6 +13,7 @@ from clawtop.view.facts import Facts
 from clawtop.view.headline import first_line, headline
 from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from clawtop.view.words import log_words
 
 MOST_ROWS = 40
 """Rows shown of each table; the rest is counted."""
@@ -46,6 +47,8 @@ def plain_lines(
     lines: list[Line] = [first_line(env, width, arming), *headline(env)]
     for table in tables:
         lines.extend([(), *_table(table, None if wide else width, most_rows)])
+    if snapshot.log_how:
+        lines.extend([(), ((f" {log_words(snapshot.log_paths, snapshot.log_how)}", Tone.DIM),)])
     texts = (text_of(line if wide else cut(line, width)).rstrip() for line in lines)
     return [ascii_only(text) if ascii_glyphs else text for text in texts]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.failover.same_account import Patience
 from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
+from clawtop.text import safe
 from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.provider_facts import ProfileFacts
@@ -150,3 +151,9 @@ def silence_words(silence: Patience) -> str:
         f"the same account up to {counted(silence.retries, 'more time', 'more times')} before it rotates;"
         f" {silence.waits_ms / 1000:.0f} s of waiting in which nothing is written"
     )
+
+
+def log_words(paths: Iterable[str], how: str) -> str:
+    """Which files of the gateway's log are followed and by which rule, or why none is."""
+    names = ", ".join(safe(path) for path in paths)
+    return f"log: {names} ({safe(how)})" if names else f"log: none is followed: {safe(how)}"

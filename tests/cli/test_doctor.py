@@ -50,6 +50,18 @@ def test_all_is_well_and_nothing_is_created(state: Path, capsys: pytest.CaptureF
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*")) == before
 
 
+def test_which_log_is_followed_or_why_none_is(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out = doctor(state, capsys)
+    assert out.splitlines()[1].startswith("log: none is followed: the configuration names no log"), out
+    log = state / "gateway.log"
+    log.write_text("")
+    configure(state, {**QUIET, "logging": {"file": str(log)}})
+    _, out = doctor(state, capsys)
+    assert out.splitlines()[1] == f"log: {log} (logging.file)"
+    _, out = doctor(state, capsys, "--json")
+    assert json.loads(out)["log"] == {"paths": [str(log)], "how": "logging.file"}
+
+
 def test_a_shared_heartbeat_is_named_with_its_path(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configure(state, {**QUIET, "agents": {}})
     code, out = doctor(state, capsys, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def test_no_line_is_wider_than_asked_and_none_moves_the_cursor(snapshot: Snapsho
     for line in plain_lines(snapshot, NOW, width, zone=UTC):
         assert cells(line) <= width
         assert line.isprintable()
+
+
+def test_the_last_line_tells_which_log_is_followed_or_why_none_is() -> None:
+    followed = replace(CALM, log_paths=("/tmp/openclaw/a.log", "/tmp/b\x1b.log"), log_how="logging.file")
+    assert plain_lines(followed, NOW, 120)[-1] == " log: /tmp/openclaw/a.log, /tmp/b\\x1b.log (logging.file)"
+    none = replace(CALM, log_how="no daily file in /tmp/openclaw")
+    assert plain_lines(none, NOW, 120)[-1] == " log: none is followed: no daily file in /tmp/openclaw"
 
 
 def test_long_tables_are_counted_not_listed() -> None:
