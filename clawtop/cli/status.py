@@ -116,10 +116,10 @@ class _Alarm:
 
     def look(self, snapshot: Snapshot, now: int) -> None:
         """Compare with the last look; `now` in ms since the epoch."""
-        from clawtop.core.incident.blocking import blocking_tree
+        from clawtop.core.health.judgement import judge
         from clawtop.core.incident.notices import notices, standing
 
-        after = standing(snapshot, now, blocking_tree(snapshot, now, snapshot.events))
+        after = standing(snapshot, now, judge(snapshot, now))
         told = notices(self._before, after, self._blocked_ms)
         self._before = after
         if told:

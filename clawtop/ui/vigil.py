@@ -29,7 +29,7 @@ class Vigil:
         if self._ports.playback is not None or app.facts is None:
             return
         blocked_ms = round(self._ports.blocked_minutes * 60_000)
-        now = standing(snapshot, app.now, app.facts.passing_tree())
+        now = standing(snapshot, app.now, app.facts.health)
         told = notices(self._before, now, blocked_ms)
         self._before, self._due = now, next_due(now, blocked_ms)
         if told:

@@ -168,10 +168,6 @@ class Facts:
         """Who waits for whom, of all agents."""
         return blocking_tree(self.snapshot, self.now, self.snapshot.events)
 
-    def passing_tree(self) -> tuple[Node, ...]:
-        """The same for a single look: it is not kept unless a view has it already."""
-        return self.tree if "tree" in self.__dict__ else blocking_tree(self.snapshot, self.now, self.snapshot.events)
-
     @cached_property
     def changes_at(self) -> int | None:
         """The next moment at which the judgement differs without any change on disk."""

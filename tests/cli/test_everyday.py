@@ -282,6 +282,6 @@ def test_an_outage_reaches_the_command_while_status_watches(
     capsys.readouterr()
     assert [text.partition(":")[0] for text in told] == [
         "usable again",
-        "nothing is usable for main, ops",
+        "nothing is usable for any agent",
         "usable again",
     ]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clawtop.core.incident.blocking import Node, NodeKind, Severity, blocking_tree
+from clawtop.core.health.judgement import judge
 from clawtop.core.incident.notices import Standing, next_due, notices, standing
-from clawtop.core.model import Event, EventKind, Snapshot
+from clawtop.core.model import Event, EventKind, GatewayState, Snapshot
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
 
 LIMIT = 5 * MINUTE
 
 
 def stands(snapshot: Snapshot, now: int = NOW) -> Standing:
-    return standing(snapshot, now, blocking_tree(snapshot, now, snapshot.events))
+    return standing(snapshot, now, judge(snapshot, now))
 
 
 def blocked(key: str, since: int, at: int = NOW) -> Standing:
@@ -25,7 +25,8 @@ def test_at_the_start_everything_is_on_the_screen_already() -> None:
 
 
 def test_nothing_is_usable() -> None:
-    assert notices(stands(CALM), stands(OUT), LIMIT) == ("nothing is usable for main",)
+    world = replace(OUT, gateway=CALM.gateway)
+    assert notices(stands(CALM), stands(world), LIMIT) == ("nothing is usable for any agent",)
     assert notices(stands(OUT), stands(OUT), LIMIT) == ()
 
 
@@ -75,11 +76,11 @@ def test_the_weightiest_comes_first_and_many_names_are_counted() -> None:
     after = Standing(
         NOW,
         usable=frozenset({("m", "p")}),
-        silent=frozenset({"a1", "a2", "a3", "a4", "a5"}),
+        silent={("models-out", f"a{n}"): "nothing is usable for any agent" for n in range(5)},
         blocked={f"s{n}": NOW - LIMIT for n in range(2)},
     )
     assert notices(before, after, LIMIT) == (
-        "nothing is usable for a1, a2, a3 and 2 more",
+        "nothing is usable for any agent",
         "blocked for 5 min: s0, s1",
         "usable again: p",
     )
@@ -90,6 +91,22 @@ def test_names_are_safe() -> None:
     assert text.isprintable()
 
 
-def test_normal_work_is_not_blocked() -> None:
-    busy = Node(NodeKind.SESSION, "s", "s", "x", Severity.BUSY, since=NOW - LIMIT)
-    assert standing(INCIDENT, NOW, (busy,)).blocked == {}
+def test_a_gateway_that_dies_is_told_once_and_again_when_it_dies_again() -> None:
+    dead = replace(CALM, gateway=replace(CALM.gateway, state=GatewayState.DEAD, pid=7))
+    (text,) = notices(stands(CALM), stands(dead), LIMIT)
+    assert text.startswith("the gateway is dead (process 7 is gone)")
+    assert notices(stands(dead), stands(dead, NOW + MINUTE), LIMIT) == ()
+
+
+def test_a_cause_is_told_again_only_where_it_reaches_others() -> None:
+    few = Standing(NOW - 1, silent={("models-out", "a"): "nothing is usable for a"})
+    more = Standing(NOW, silent={("models-out", who): "nothing is usable for a, b" for who in "ab"})
+    assert notices(few, more, LIMIT) == ("nothing is usable for a, b",)
+    assert notices(more, few, LIMIT) == ()
+
+
+def test_what_is_blocked_is_what_all_views_count() -> None:
+    health = judge(INCIDENT, NOW)
+    assert health.blocked
+    dated = {key for (_, key), found in health.blocked.items() if found.since is not None}
+    assert set(standing(INCIDENT, NOW, health).blocked) == dated

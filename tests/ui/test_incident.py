@@ -247,12 +247,12 @@ async def test_a_notice_is_said_rung_and_sent(monkeypatch: pytest.MonkeyPatch) -
         await pilot.pause()
         assert app._driver is not None
         monkeypatch.setattr(app._driver, "write", written.append)
-        source.tell(replace(OUT, number=8))
+        source.tell(replace(OUT, number=8, gateway=CALM.gateway))
         await pilot.pause()
         app._tick()
-        assert screen_lines(app)[-1].strip() == "nothing is usable for main"
+        assert screen_lines(app)[-1].strip() == "nothing is usable for any agent"
     assert rung == ["bell"]
-    assert "\x1b]9;clawtop: nothing is usable for main\x07" in written
+    assert "\x1b]9;clawtop: nothing is usable for any agent\x07" in written
 
 
 async def test_a_session_that_stays_blocked_is_noticed_without_any_news() -> None:
@@ -264,7 +264,8 @@ async def test_a_session_that_stays_blocked_is_noticed_without_any_news() -> Non
         app._tick()
         app._tick()
         await pilot.pause()
-        assert "blocked for 15 min" in screen_lines(app)[-1]
+        assert "without a sign of life" in screen_lines(app)[-1]
+        assert "blocked for 15" in screen_lines(app)[-1]
 
 
 # --- incident file and recording ---------------------------------------------------------------------------------

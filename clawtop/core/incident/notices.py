@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
-from clawtop.core.incident.blocking import Node, NodeKind, Severity
+from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.model import EventKind, Profile, Snapshot
 from clawtop.text import safe
 
 _SHOWN = 3
 """Names in one notice; the rest is counted."""
-
-_BLOCKED = (NodeKind.SESSION, NodeKind.GROUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class Standing:
     Attributes:
         usable: owner and id of each profile that can be used.
         known: the same of each profile there is.
-        silent: agents that have no usable profile for any of their models.
+        silent: what makes bots silent, as health judges it: a cause's code and whom it is about -> its words.
         blocked: session key -> since when (ms since the epoch).
         reverted: writes that a gateway has undone, each by time and words.
     """
@@ -31,16 +29,15 @@ class Standing:
     at: int
     usable: frozenset[tuple[str, str]] = frozenset()
     known: frozenset[tuple[str, str]] = frozenset()
-    silent: frozenset[str] = frozenset()
+    silent: Mapping[tuple[str, str], str] = field(default_factory=dict)
     blocked: Mapping[str, int] = field(default_factory=dict)
     reverted: frozenset[tuple[int, str]] = frozenset()
 
 
-def standing(snapshot: Snapshot, now: int, tree: Iterable[Node]) -> Standing:
-    """How things stand in `snapshot` at `now`. `tree`: its blocking tree."""
-    owned = tuple(_owned(snapshot))
-    schedules = Schedules(snapshot)
-    nodes = tuple(tree)
+def standing(snapshot: Snapshot, now: int, health: Health) -> Standing:
+    """How things stand in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
+    owned = tuple(_owned(health.view.snapshot))
+    schedules = Schedules(health.view.snapshot)
     return Standing(
         at=now,
         usable=frozenset(
@@ -49,14 +46,20 @@ def standing(snapshot: Snapshot, now: int, tree: Iterable[Node]) -> Standing:
             if profile_state(profile, now, schedules[profile.provider])[0] is ProfileState.USABLE
         ),
         known=frozenset((profile.owner_agent, profile.id) for profile in owned),
-        silent=frozenset(node.id for node in nodes if node.kind is NodeKind.AGENT and node.id == node.agent),
-        blocked={
-            node.id: node.since
-            for node in nodes
-            if node.kind in _BLOCKED and node.since is not None and node.severity is not Severity.BUSY
+        silent={
+            (cause.code, whom): cause.text
+            for cause in health.causes
+            if cause.level is Level.SILENT
+            for whom in _whom(cause)
         },
+        blocked={key: found.since for (_, key), found in health.blocked.items() if found.since is not None},
         reverted=frozenset((event.at, event.text) for event in snapshot.events if event.kind is EventKind.REVERTED),
     )
+
+
+def _whom(cause: Cause) -> Iterator[str]:
+    """Whom a cause is about; the whole where it names nobody."""
+    yield from (*cause.agents, *cause.sessions) or ("",)
 
 
 def notices(before: Standing | None, now: Standing, blocked_ms: int) -> tuple[str, ...]:
@@ -69,9 +72,7 @@ def notices(before: Standing | None, now: Standing, blocked_ms: int) -> tuple[st
     if before is None:
         return ()
     told: list[str] = []
-    silent = sorted(now.silent - before.silent)
-    if silent:
-        told.append(f"nothing is usable for {_names(silent)}")
+    told += dict.fromkeys(safe(text, 120) for key, text in now.silent.items() if key not in before.silent)
     overdue = [
         key
         for key, since in sorted(now.blocked.items())
