@@ -134,7 +134,7 @@ def test_json_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         "fallback_configured": True,
         "action": "rotate_profile",
         "reason": "rate_limit",
-        "without_profile": {"action": "fallback_model", "reason": "rate_limit"},
+        "without_profile": {"action": "fallback_model", "reason": "rate_limit", "waits_for_mark": False},
     }
 
 

@@ -20,9 +20,11 @@ def test_the_printed_defaults_read_back_as_the_defaults() -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-def _values(default: Any, allowed: tuple[str, ...]) -> st.SearchStrategy[Any]:
+def _values(path: str, default: Any, allowed: tuple[str, ...]) -> st.SearchStrategy[Any]:
     if allowed:
         return st.none() | st.sampled_from(allowed)
+    if path == "labels":
+        return st.dictionaries(TEXTS, TEXTS, max_size=3)
     kinds: dict[type, st.SearchStrategy[Any]] = {
         bool: st.booleans(),
         float: st.floats(0, 99_999),
@@ -32,7 +34,11 @@ def _values(default: Any, allowed: tuple[str, ...]) -> st.SearchStrategy[Any]:
     return kinds.get(type(default), st.none() | TEXTS)
 
 
-@given(st.fixed_dictionaries({setting.path: _values(setting.default, setting.allowed) for setting in SETTINGS}))
+@given(
+    st.fixed_dictionaries(
+        {setting.path: _values(setting.path, setting.default, setting.allowed) for setting in SETTINGS}
+    )
+)
 def test_whatever_is_set_comes_back_from_the_file(values: dict[str, Any]) -> None:
     reading = read_settings(tomllib.loads(toml_of(values)), {})
     assert (dict(reading.values), reading.problems) == (values, ())
