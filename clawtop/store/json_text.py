@@ -63,7 +63,7 @@ def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(where) from None
     except (OSError, ValueError) as error:
-        raise UnreadableError(_open_problem(where, error)) from None
+        raise UnreadableError(open_problem(where, error)) from None
     return content, Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
 
 
@@ -72,7 +72,8 @@ def read_head(path: str | Path, limit: int) -> bytes:
     return door.read_head(path, limit, follow=Follow.ITS_OWNER)
 
 
-def _open_problem(where: str, error: OSError | ValueError) -> Problem:
+def open_problem(where: str, error: OSError | ValueError) -> Problem:
+    """Why a file could not be opened or read, with its name."""
     if isinstance(error, door.NotAllowedError):
         code = "not-a-file" if error.errno in {errno.EINVAL, errno.ENXIO, errno.EISDIR} else "not-allowed"
         return Problem(code, where, error.strerror or "may not be used")

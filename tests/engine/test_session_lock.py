@@ -157,7 +157,7 @@ async def test_a_foreign_write_ends_the_run(session: Path, generation: Generatio
                 async with controller.write():
                     pytest.fail("the window must not open")
         assert controller.taken_over
-        assert not lock_of(session).exists()
+        assert lock_of(session).exists() is (generation is Generation.C), "2026.6.11 holds it for the whole attempt"
         assert await controller.cleanup() is False
 
 

@@ -284,10 +284,10 @@ def test_files_of_ten_megabytes(state: StateDir) -> None:
     assert snapshot.locks[0].file.content_problem == "too large"
 
 
-def test_what_is_larger_than_clawtop_reads_has_a_name(state: StateDir) -> None:
+def test_what_is_large_and_no_list_of_sessions_has_a_name(state: StateDir) -> None:
     with state.sessions_json.open("wb") as file:
         file.truncate(65 * json_text.MEGABYTE)
-    assert codes(state.read()) == ["too-large"]
+    assert codes(state.read()) == ["wrong-type"]
 
 
 def test_symlink_loops(state: StateDir) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from tests.support.samples import copy, sample
-from tests.support.terminals import LEAVE_ALTERNATE, open_terminal
+from tests.support.terminals import LEAVE_ALTERNATE, OVERVIEW, open_terminal
 
 FIRST = "fakeai:one"
 SECRET = "planted-credential-112233"
@@ -92,7 +92,7 @@ def test_the_dashboard_outlives_what_breaks_in_it(name: str, state_dir: Path, tm
     reports = tmp_path / "reports"
     reports.mkdir()
     environment = {"FLAG": str(flag), "TMPDIR": str(reports)}
-    argv = [sys.executable, "-c", code, "--state-dir", str(state_dir)]
+    argv = [sys.executable, "-c", code, *OVERVIEW, "--state-dir", str(state_dir)]
     with open_terminal(argv, environment=environment) as terminal:
         terminal.wait_for(FIRST)
         flag.touch()
@@ -131,7 +131,7 @@ main()
 """
     )
     flag = tmp_path / "flag"
-    argv = [sys.executable, "-c", code, "--state-dir", str(state_dir)]
+    argv = [sys.executable, "-c", code, *OVERVIEW, "--state-dir", str(state_dir)]
     with open_terminal(argv, environment={"FLAG": str(flag)}) as terminal:
         terminal.wait_for(FIRST)
         flag.touch()

@@ -17,7 +17,7 @@ from clawtop.core.model import Problem, Session
 from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
-from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes
+from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import SESSIONS, flag, session_entry, session_name, suspension
@@ -58,11 +58,8 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
             entries = _entries(content, where)
     except (FileNotFoundError, NotADirectoryError):
         return SessionsRead()
-    except PermissionError:
-        return SessionsRead(problem=Problem("no-permission", where, "may not be read by this user"))
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        return SessionsRead(problem=Problem("unreadable", where, f"cannot be read ({why})"))
+        return SessionsRead(problem=open_problem(where, error))
     except UnreadableError as error:
         return SessionsRead(problem=_beside_transcripts(error.problem, agent))
     files = _Files(agent, layout)
