@@ -44,6 +44,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             "port": snapshot.gateway.port,
             "how": snapshot.gateway.how,
             "serving": snapshot.gateway.serving,
+            "distrust": snapshot.gateway.distrust,
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
         "health": _health(health),

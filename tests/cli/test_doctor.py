@@ -116,6 +116,8 @@ def test_each_obstacle_of_the_machine_is_found(
     assert codes(layout, state, euid=os.geteuid() + 1) == ["other-user"]
     unseen = Gateway(GatewayState.LIVE, pid=None, port=9)
     assert codes(layout, state, gateway=unseen) == ["other-namespace"]
+    foreign = Gateway(GatewayState.UNKNOWN, distrust="process 7 belongs to bob, and the state directory to alice")
+    assert codes(layout, state, gateway=foreign) == ["gateway-distrusted"]
     limits = tmp_path / "proc/sys/fs/inotify"
     limits.mkdir(parents=True)
     (limits / "max_user_watches").write_text("9\n")

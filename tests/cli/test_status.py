@@ -23,7 +23,7 @@ KEYS: dict[str, set[str]] = {
         "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
         "asks_again", "blocked", "log",
     },
-    "gateway": {"state", "pid", "port", "how", "serving"},
+    "gateway": {"state", "pid", "port", "how", "serving", "distrust"},
     "health": {
         "level", "badge", "text", "causes", "turns", "unanswered", "silent_by_design", "cannot_be_told",
     },

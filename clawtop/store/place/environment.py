@@ -33,6 +33,7 @@ def environment_problems(
         *_mount(layout.state_dir),
         *_links(layout),
         *_namespace(snapshot),
+        *_distrust(snapshot),
         *_inotify(watched, proc / "sys/fs/inotify"),
     )
 
@@ -128,6 +129,13 @@ def _namespace(snapshot: Snapshot) -> Iterator[Problem]:
             snapshot.state_dir,
             "its gateway answers, but no process seen here owns it: no lock is ever proven stale from here",
         )
+
+
+def _distrust(snapshot: Snapshot) -> Iterator[Problem]:
+    why = snapshot.gateway.distrust
+    if why is not None:
+        text = f"its gateway is not believed, and nothing is sent to it: {why}"
+        yield Problem("gateway-distrusted", snapshot.state_dir, text)
 
 
 def _inotify(watched: int, limits: Path) -> Iterator[Problem]:
