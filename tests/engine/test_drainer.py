@@ -192,14 +192,41 @@ async def test_a_lock_without_proof_stays_and_is_reported(state: Path, stranger:
     assert lock(state).read_text() == text
 
 
-async def test_a_session_left_running_without_a_gateway_is_waited_for_until_its_status_moves(state: Path) -> None:
-    store(state, status="running", startedAt=SystemClock().now_ms())
-    async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
-        await asyncio.sleep(0.3)
-        assert not drain.done()
-        store(state, status="done")
-        outcome = await drain
-        assert outcome.released  # type: ignore[attr-defined]
+@contextlib.contextmanager
+def command_line(state: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that calls itself a run of the command line of this state directory."""
+    code = "import setproctitle, sys; setproctitle.setproctitle('openclaw-agent'); print(flush=True); sys.stdin.read()"
+    env = {"HOME": str(state), "OPENCLAW_STATE_DIR": str(state)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
+
+
+async def test_a_run_without_a_gateway_is_waited_for_until_its_status_moves(state: Path) -> None:
+    with command_line(state):
+        store(state, status="running", startedAt=SystemClock().now_ms())
+        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
+            await asyncio.sleep(0.3)
+            assert not drain.done()
+            store(state, status="done")
+            outcome = await drain
+            assert outcome.released  # type: ignore[attr-defined]
+
+
+async def test_a_run_without_a_gateway_ends_with_its_process(state: Path) -> None:
+    with command_line(state) as process:
+        store(state, status="running", startedAt=SystemClock().now_ms())
+        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
+            assert not drain.done()
+            process.kill()
+            process.wait()
+            outcome = await drain
+            assert outcome.released  # type: ignore[attr-defined]
 
 
 class FakeCaller:
