@@ -208,7 +208,9 @@ async def test_a_large_state(large: Snapshot, size: tuple[int, int]) -> None:
         await pilot.pause()
         await pilot.press("tab", "shift+tab")
         await pilot.pause()
-        assert_golden(GOLDEN / f"large-{size[0]}x{size[1]}.txt", screen_text(app))
+        beside = 44 if size[0] >= 120 else 0  # the detail names the file, whose directory is another one each time
+        text = "\n".join(line[: size[0] - beside].rstrip() for line in screen_text(app).splitlines())
+        assert_golden(GOLDEN / f"large-{size[0]}x{size[1]}.txt", text + "\n")
 
 
 # --- colour ------------------------------------------------------------------------------------------------------
@@ -291,12 +293,14 @@ async def test_screens_open_and_close_under_ticks_snapshots_and_resizes(seed: in
 
 async def test_screens_that_were_left_are_forgotten() -> None:
     """The library's cache would keep a screenful of lines for each of the last thousand widgets."""
+    gc.collect()
+    others = {id(each) for each in gc.get_objects() if isinstance(each, StylesCache)}
     app, _, _ = make_app(TOLD, execute=never)
     async with app.run_test(size=(120, 30)) as pilot:
         for _ in range(3):
             await pilot.press("4", "escape")
         await pilot.pause()
         gc.collect()
-        caches = [each for each in gc.get_objects() if isinstance(each, StylesCache)]
+        caches = [each for each in gc.get_objects() if isinstance(each, StylesCache) and id(each) not in others]
         shown = sum(1 for _ in app.screen.walk_children(with_self=True))
         assert len(caches) <= shown + 20
