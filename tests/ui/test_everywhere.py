@@ -126,6 +126,7 @@ async def test_escape_takes_the_last_narrowing_back_first(view: str) -> None:
 # --- the footer --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("view", VIEWS)
 async def test_every_hint_of_a_footer_works_on_its_screen(view: str, size: tuple[int, int]) -> None:
