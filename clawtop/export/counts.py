@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from clawtop.core.incident.lane_stats import class_of_event
 from clawtop.core.model import Event, EventKind, FailureReason
-from clawtop.core.session.lanes import LaneClass, classify_lane, classify_session_key
 from clawtop.export import metrics
 from clawtop.export.families import Distribution, Metric, Sample
 
@@ -16,7 +16,6 @@ WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds in seconds; OpenClaw warns of waits over 2 s."""
 
 OTHER = "other"
-_CLASSES = frozenset(map(str, LaneClass))
 _REASONS = frozenset(map(str, FailureReason))
 _HOW = frozenset({"reply", "failed", "timeout", "cancelled", "coordination"})
 _MARK_STATES = frozenset({"landed", "overtaken", "pending"})
@@ -62,7 +61,7 @@ class Counts:
 
     def _count(self, event: Event, providers: frozenset[str]) -> None:
         provider = event.provider if event.provider in providers else OTHER
-        lane = _lane_class(event)
+        lane = class_of_event(event)
         match event.kind:
             case EventKind.TAKEOVER:
                 self._series[metrics.TAKEOVERS, (lane,)] += 1
@@ -99,12 +98,6 @@ def _cumulative(counts: list[int]) -> Mapping[float, int]:
         upto += count
         found[bound] = upto
     return found
-
-
-def _lane_class(event: Event) -> str:
-    if event.lane in _CLASSES and event.lane != LaneClass.MAIN:
-        return event.lane
-    return str(classify_session_key(event.session_key) if event.session_key else classify_lane(event.lane or ""))
 
 
 def _identity(event: Event) -> tuple[object, ...]:

@@ -134,11 +134,6 @@ def join(lines: Iterable[Line], separator: Piece) -> Line:
     return tuple(out)
 
 
-def retoned(line: Line, tone: Tone) -> Line:
-    """The same text in one tone."""
-    return tuple((text, tone) for text, _ in line)
-
-
 def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False) -> Line:
     """The line in exactly `width` cells: elided, at its end or in the middle of its longest piece, or padded."""
     used = width_of(line)

@@ -109,7 +109,7 @@ def lanes_of_engines(
     )
 
 
-def _class_of(event: Event) -> str:
+def class_of_event(event: Event) -> str:
     """The class of the lane that an event happened to. The global main lane carries turns of every class."""
     if event.lane in _CLASSES and event.lane != LaneClass.MAIN:
         return event.lane
@@ -164,7 +164,7 @@ def contention(events: Iterable[Event], worst: int = 10) -> Contention:
         if event.kind is not EventKind.TAKEOVER and event.kind not in COLLISIONS:
             continue
         session = event.session_key or event.session_file
-        (takeovers if event.kind is EventKind.TAKEOVER else collisions)[_class_of(event)] += 1
+        (takeovers if event.kind is EventKind.TAKEOVER else collisions)[class_of_event(event)] += 1
         if session:
             by_session.setdefault(session, []).append(event)
     ranked = [
