@@ -62,6 +62,7 @@ class Bench:
             spool=MarkSpool(root),
             journal=self.events.append,
             targets=lambda agent: None if self.gone else JsonPlace(agent, str(root), Generation.B),
+            note_wait_s=30.0,  # the clock of these tests moves faster than the spool's thread
         )
 
     def failed(self, profile: str = PROFILE, reason: str = "rate_limit", at: int | None = None) -> Mark:

@@ -72,8 +72,12 @@ class Marks:
         spool: MarkSpool,
         journal: Callable[[Event], None],
         targets: Callable[[str], AuthPlace | None],
+        note_wait_s: float = NOTE_WAIT_S,
     ) -> None:
-        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more)."""
+        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more).
+
+        `note_wait_s` bounds in real seconds how long `note` waits for the thread that writes to the spool.
+        """
         self._clock = clock
         self._schedule = schedule
         self._land = land
@@ -81,18 +85,19 @@ class Marks:
         self._writer = SpoolWriter(spool)
         self._journal = journal
         self._targets = targets
+        self._note_wait_s = note_wait_s
         self._pending: dict[str, list[_Pending]] = {}
         self._landers: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
     def note(self, mark: Mark) -> None:
-        """Have `mark` landed. Never fails; waits for `NOTE_WAIT_S` at most, until a failure is written down.
+        """Have `mark` landed. Never fails; waits for a moment at most (`NOTE_WAIT_S`), until a failure is written down.
 
         A process that is killed right after a failure, while the store's lock is somebody else's, so leaves it behind.
         """
         item = _Pending(mark)
         self._enqueue(item)
-        if not mark.success and not self._spooled(item, NOTE_WAIT_S):
+        if not mark.success and not self._spooled(item, self._note_wait_s):
             self._clock.call_later(FIRST_WAIT_S, lambda: self._tell_unwritten(item))
 
     def pending(self, profile: str | None = None) -> tuple[Mark, ...]:
