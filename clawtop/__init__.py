@@ -11,7 +11,8 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
-    model             the nouns: Profile, UsageStats, Lock, Session, PromptHolder, Event, Snapshot ...
+    model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who tells of a run),
+                      prompts (holders, waiters, lanes), gateway, events, problem, snapshot
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
     settings          what an operator may set once; nearest: the name that a mistyped one was meant to be

@@ -1,0 +1,107 @@
+"""The nouns. Frozen values that cross from the disk to decisions and to the screen.
+
+Times are integer milliseconds since the epoch unless a name says otherwise; `None` means unknown or absent. No
+value here holds a secret. Ids and paths are exact; whoever shows them passes them through `clawtop.text.safe`.
+"""
+
+from clawtop.core.generations import Generation
+from clawtop.core.model.auth import (
+    NO_COUNTS,
+    SHARED,
+    AuthPart,
+    AuthStore,
+    Credential,
+    CredentialState,
+    Profile,
+    UsageStats,
+    WindowKind,
+)
+from clawtop.core.model.config import (
+    AgentInfo,
+    Attention,
+    AuthConfig,
+    ConfigProfile,
+    ConfigSummary,
+    CooldownConfig,
+    LockLimits,
+    ModelRef,
+)
+from clawtop.core.model.events import Event, EventKind
+from clawtop.core.model.gateway import (
+    Gateway,
+    GatewayHealth,
+    GatewayState,
+    GatewayWords,
+    ProcessUsage,
+    RunSight,
+    Serving,
+    TaskSight,
+)
+from clawtop.core.model.locks import (
+    Lock,
+    LockFile,
+    LockIdentity,
+    LockKind,
+    OpenClawVerdict,
+    ProcessEvidence,
+    Verdict,
+    VerdictKind,
+)
+from clawtop.core.model.problem import FailureReason, Problem
+from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
+from clawtop.core.model.sessions import Exchange, Outcome, Session, Suspension, Turn
+from clawtop.core.model.snapshot import Snapshot
+from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
+
+__all__ = [
+    "NO_COUNTS",
+    "SHARED",
+    "AccountRetry",
+    "AgentInfo",
+    "Attention",
+    "AuthConfig",
+    "AuthPart",
+    "AuthStore",
+    "ConfigProfile",
+    "ConfigSummary",
+    "CooldownConfig",
+    "Credential",
+    "CredentialState",
+    "Event",
+    "EventKind",
+    "Exchange",
+    "FailureReason",
+    "Gateway",
+    "GatewayHealth",
+    "GatewayState",
+    "GatewayWords",
+    "Generation",
+    "LaneStats",
+    "Lock",
+    "LockFile",
+    "LockIdentity",
+    "LockKind",
+    "LockLimits",
+    "ModelRef",
+    "OpenClawVerdict",
+    "Outcome",
+    "Problem",
+    "ProcessEvidence",
+    "ProcessUsage",
+    "Profile",
+    "PromptHolder",
+    "RunSight",
+    "Serving",
+    "Session",
+    "Snapshot",
+    "Suspension",
+    "TaskSight",
+    "Turn",
+    "UsageStats",
+    "Verdict",
+    "VerdictKind",
+    "Waiter",
+    "WindowKind",
+    "Witness",
+    "WitnessKind",
+]

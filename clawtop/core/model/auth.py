@@ -1,0 +1,138 @@
+"""Auth profiles and the stores that they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from clawtop.core.model.problem import Problem
+
+NO_COUNTS: Mapping[str, int] = MappingProxyType({})
+
+
+class WindowKind(StrEnum):
+    COOLDOWN = "cooldown"
+    DISABLED = "disabled"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, slots=True)
+class UsageStats:
+    """One entry of OpenClaw's `usageStats`. Reasons are plain strings: the disk may hold any.
+
+    Equality is by value, so `UsageStats()` is "nothing recorded".
+    """
+
+    last_used: int | None = None
+    error_count: int | None = None
+    failure_counts: Mapping[str, int] = field(default_factory=dict)
+    last_failure_at: int | None = None
+    cooldown_until: int | None = None
+    cooldown_reason: str | None = None
+    cooldown_model: str | None = None
+    disabled_until: int | None = None
+    disabled_reason: str | None = None
+    blocked_until: int | None = None
+    blocked_reason: str | None = None
+    blocked_source: str | None = None
+    blocked_model: str | None = None
+    blocked_scope: str | None = None
+    cooldown_classification: str | None = None
+    last_probe_at: int | None = None
+
+
+class CredentialState(StrEnum):
+    USABLE = "usable"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What is known of a credential without its secret.
+
+    Attributes:
+        type: "api_key", "token", "oauth", or whatever stands on disk.
+        has_secret: a key or token (or a reference to one) or an OAuth access token is present.
+        has_refresh: an OAuth refresh token is present.
+        expires: when the secret itself expires; never for most API keys.
+        account: the same for credentials of one account, within one process; says nothing of the secret.
+    """
+
+    type: str
+    has_secret: bool = True
+    has_refresh: bool = False
+    expires: int | None = None
+    email: str | None = None
+    account: str | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An auth profile: one account or key of a provider.
+
+    `owner_agent` is the agent whose store owns it, or `SHARED`; inherited profiles keep the owner's id. `path` is the
+    file of that store. `stats_owner` is whose entry `stats` is; None: the owner's, or nobody's.
+    """
+
+    id: str
+    provider: str
+    credential: Credential
+    owner_agent: str
+    path: str = ""
+    stats: UsageStats = UsageStats()
+    problems: tuple[Problem, ...] = ()
+    stats_owner: str | None = None
+
+
+SHARED: Final = "(shared)"
+"""Owner of what stands in no agent's store but in one for all of them (2026.8 and later). No agent can be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthPart:
+    """What one place holds by itself, before inheritance: what a change of it acts on.
+
+    Attributes:
+        owner: an agent's id, or `SHARED`.
+        file: what a change is written to.
+        profiles: ids of the credentials that stand there.
+        stats: usage statistics that stand there, also of profiles that stand elsewhere.
+        order: stored order per provider.
+        takes_orders: whether OpenClaw keeps orders here (2026.8 and later keep them with each agent alone).
+        why_not_writable: why it must not be written; empty where it may be.
+    """
+
+    owner: str
+    file: str
+    profiles: frozenset[str] = frozenset()
+    stats: Mapping[str, UsageStats] = field(default_factory=dict)
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    takes_orders: bool = True
+    why_not_writable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStore:
+    """The auth profiles that one agent sees: its own, and those inherited from the main agent or the shared store.
+
+    Attributes:
+        path: the agent's own credentials file (it may be absent).
+        order: stored order per provider (`models auth order set`); own entries over inherited ones.
+        parts: where all this stands: the agent's own entries first, then what it inherits.
+        problem: why it could not be read; `profiles` are then the last good ones, or none.
+        fingerprint: changes whenever the files behind it change; opaque.
+    """
+
+    agent: str
+    path: str
+    profiles: tuple[Profile, ...] = ()
+    order: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    order_owner: Mapping[str, str] = field(default_factory=dict)
+    last_good: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    parts: tuple[AuthPart, ...] = ()
+    fingerprint: str = ""

@@ -1,0 +1,64 @@
+"""What happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class EventKind(StrEnum):
+    """What can happen, in one vocabulary for the journal, the gateway's log and the differences of snapshots."""
+
+    RUN_START = "run-start"
+    ATTEMPT = "attempt"
+    FAILURE = "failure"
+    ROTATE = "rotate"
+    MARK = "mark"
+    MARK_LOST = "mark-lost"
+    FALLBACK = "fallback"
+    REPLY = "reply"
+    RUN_END = "run-end"
+    TAKEOVER = "takeover"
+    CONTENDED = "contended"
+    WAIT = "wait"
+    ACQUIRE = "acquire"
+    RELEASE = "release"
+    RECOVERY = "recovery"
+    STUCK = "stuck"
+    INTENT = "intent"
+    OPERATION = "operation"
+    REVERTED = "reverted"
+    DRAIN = "drain"
+    LANE = "lane"
+    GATEWAY = "gateway"
+    PROFILE = "profile"
+    LOCK = "lock"
+    SESSION = "session"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, from the journal, the gateway's log, our engine or the difference of two snapshots.
+
+    `text` is one safe line for people. `data` holds JSON-ready facts of the kind; never a secret.
+    """
+
+    at: int
+    kind: EventKind
+    source: str
+    text: str
+    agent: str | None = None
+    session_key: str | None = None
+    session_file: str | None = None
+    lane: str | None = None
+    run_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    reason: str | None = None
+    duration_ms: int | None = None
+    pid: int | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,146 @@
+"""The gateway, and what it says of itself and of its runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from clawtop.core.model.locks import ProcessEvidence
+
+
+class GatewayState(StrEnum):
+    """UNKNOWN, never ABSENT, until the configured port was tried."""
+
+    LIVE = "live"
+    DEAD = "dead"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayHealth:
+    """What a live gateway said over HTTP on loopback (/healthz, /readyz; 2026.5.18 and later).
+
+    `degraded` is its own word on its event loop; `problem` is why it said nothing, or not all.
+    """
+
+    at: int
+    live: bool | None = None
+    ready: bool | None = None
+    failing: tuple[str, ...] = ()
+    uptime_ms: int | None = None
+    degraded: bool | None = None
+    metrics: bool = False
+    problem: str | None = None
+
+
+class Serving(StrEnum):
+    """What becomes of a question to a gateway's port.
+
+    ANSWERS: OpenClaw answers. SILENT: it connects, and nothing is answered: the gateway is frozen. REFUSES: nothing
+    listens. OTHER: something answers that is no OpenClaw. UNKNOWN: nobody asked.
+    """
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    REFUSES = "refuses"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """What a process takes of the machine: bytes of memory and of swap, its share of one core, and its limit.
+
+    Attributes:
+        cpu: of one core since the last look, 0..n; None at the first look.
+        limit: bytes that its control group or its JavaScript heap may take, where one is set.
+    """
+
+    memory: int
+    swap: int = 0
+    cpu: float | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSight:
+    """What a gateway says of the runs of one session (`sessions.list`, 2026.5.18 and later).
+
+    Before 2026.8 it counts only the runs that were asked for over its own API: no cron, heartbeat or channel run.
+
+    Attributes:
+        active: `hasActiveRun`; None where it said nothing.
+        run_ids: `activeRunIds`; None where it gave none (it leaves them out while a run goes on).
+        status: as the gateway has it.
+    """
+
+    key: str
+    active: bool | None
+    run_ids: tuple[str, ...] | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSight:
+    """A task that a gateway has not ended (`tasks.list`).
+
+    Attributes:
+        key: the session that it works in; None where the gateway does not say and it cannot be told.
+        runtime: "cli", "cron", "subagent", "acp".
+        execution: running | queued, where the gateway tells one from the other (2026.9.6).
+    """
+
+    id: str
+    key: str | None
+    runtime: str
+    status: str
+    execution: str | None = None
+    run_id: str | None = None
+    started_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWords:
+    """What a live gateway says over its WebSocket. Old words are taken out of a snapshot, not shown.
+
+    Attributes:
+        at: since when it has been saying so.
+        sessions: by key, without those that it did not name.
+        complete: it named every session that it has.
+        tasks: None where it was not asked or has no such question.
+        problem: why it was not asked or did not answer; nothing else is known then.
+    """
+
+    at: int
+    version: str | None = None
+    sessions: Mapping[str, RunSight] = field(default_factory=dict)
+    complete: bool = False
+    tasks: tuple[TaskSight, ...] | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The gateway of this state directory, and how its state is known.
+
+    Attributes:
+        serving: what becomes of a question to its port.
+        distrust: why it is not believed, although it may live: it belongs to another user than the state directory.
+        usage: of its process, where it can be seen.
+        children: processes that it started, such as command-line backends; with what they take.
+        words: None where it was never asked: no live gateway, or nobody looks at it live.
+    """
+
+    state: GatewayState = GatewayState.UNKNOWN
+    pid: int | None = None
+    port: int | None = None
+    started_at: int | None = None
+    how: str = ""
+    health: GatewayHealth | None = None
+    words: GatewayWords | None = None
+    serving: Serving = Serving.UNKNOWN
+    distrust: str | None = None
+    usage: ProcessUsage | None = None
+    children: tuple[tuple[ProcessEvidence, ProcessUsage | None], ...] = ()

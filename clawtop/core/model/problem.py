@@ -1,0 +1,44 @@
+"""Why something failed or is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureReason(StrEnum):
+    """Why an attempt failed, in OpenClaw's words (2026.5.20; TLS_CERTIFICATE and CONTEXT_OVERFLOW are 2026.9.6's).
+
+    NETWORK and MODERATION are clawtop's own: no connection or a broken one, and a refusal of the content.
+    """
+
+    AUTH = "auth"
+    AUTH_PERMANENT = "auth_permanent"
+    FORMAT = "format"
+    RATE_LIMIT = "rate_limit"
+    OVERLOADED = "overloaded"
+    BILLING = "billing"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    MODEL_NOT_FOUND = "model_not_found"
+    SESSION_EXPIRED = "session_expired"
+    EMPTY_RESPONSE = "empty_response"
+    NO_ERROR_DETAILS = "no_error_details"
+    UNCLASSIFIED = "unclassified"
+    UNKNOWN = "unknown"
+    TLS_CERTIFICATE = "tls_certificate"
+    CONTEXT_OVERFLOW = "context_overflow"
+    NETWORK = "network"
+    MODERATION = "moderation"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong that has a name: `code` is stable kebab-case, `where` a path or id, `text` a sentence."""
+
+    code: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"

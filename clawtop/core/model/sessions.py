@@ -1,0 +1,121 @@
+"""Sessions, their messages and their turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from clawtop.core.model.problem import Problem
+from clawtop.core.model.prompts import Waiter
+from clawtop.core.model.witness import Witness
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """`quotaSuspension` of a session entry: a lane that OpenClaw stopped on purpose."""
+
+    reason: str
+    state: str
+    suspended_at: int | None
+    expected_resume_by: int | None
+    lane_id: str | None
+
+
+class Outcome(StrEnum):
+    """How a turn ended, or that it has not.
+
+    Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: somebody answered who
+    is no model, such as the gateway's own words about an error. Dropped: the reply was made and lost (a takeover).
+    Stopped: ended by a user or an operator. Open: nothing followed yet. Untold: it cannot be told.
+    """
+
+    ANSWERED = "answered"
+    SILENT = "silent"
+    TOLD = "told"
+    FAILED = "failed"
+    TIMED_OUT = "timed-out"
+    HUNG = "hung"
+    DROPPED = "dropped"
+    STOPPED = "stopped"
+    OPEN = "open"
+    UNTOLD = "untold"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A message to a session and what followed it, from its transcript. Never its text.
+
+    Attributes:
+        asked_at: when it came.
+        length: of the message, in characters.
+        by: "user", "heartbeat", "cron", "agent" (another agent or a sub-agent) or "unaddressed" (a group message that
+            is not meant for the bot).
+        ended_at: when the outcome came about.
+        error: a short reason of a failure.
+    """
+
+    asked_at: int
+    length: int
+    by: str
+    outcome: Outcome
+    ended_at: int | None = None
+    error: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that is over, as one source tells it. `at`: when it ended; `trigger`: user, cron, heartbeat ..."""
+
+    at: int
+    outcome: Outcome
+    run_id: str | None = None
+    since: int | None = None
+    trigger: str | None = None
+    reason: str | None = None
+    source: str = "trajectory"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One entry of sessions.json, one row of a session table, or a transcript without one.
+
+    Attributes:
+        file: where its transcript stands: a file's path, or `<database>#<session key>` where it is rows.
+        status: as stored: running | done | failed | killed | timeout | None.
+        active: whether a run really is going on; None when that cannot be known.
+        active_how: how that is known, for people.
+        profile, profile_source: the pinned auth profile and who pinned it ("user" or "auto").
+        witnesses: all that tell of its runs; `active` is the judgement over them (`core.session.activity`).
+        exchanges: its recent messages and what followed them, oldest first.
+        turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
+        name: what OpenClaw calls it: its label, else the chat's or channel's own name.
+        waiters: turns that wait behind it, as far as the disk shows them.
+    """
+
+    agent: str
+    key: str
+    session_id: str | None
+    file: str | None
+    status: str | None = None
+    active: bool | None = None
+    active_how: str = ""
+    problems: tuple[Problem, ...] = ()
+    updated_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    profile_source: str | None = None
+    compaction_count: int | None = None
+    profile_compaction_count: int | None = None
+    lane_class: str = "other"
+    aborted_last_run: bool | None = None
+    suspension: Suspension | None = None
+    total_tokens: int | None = None
+    witnesses: tuple[Witness, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    name: str | None = None
+    waiters: tuple[Waiter, ...] = ()

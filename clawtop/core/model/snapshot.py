@@ -1,0 +1,62 @@
+"""All of it, as it was read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clawtop.core.generations import Generation, Semantics, Storage, semantics_of, storage_of
+from clawtop.core.model.config import AgentInfo, ConfigSummary
+from clawtop.core.model.events import Event
+from clawtop.core.model.gateway import Gateway
+from clawtop.core.model.locks import Lock, ProcessEvidence
+from clawtop.core.model.problem import Problem
+from clawtop.core.model.prompts import LaneStats, PromptHolder
+from clawtop.core.model.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was read, once. `number` rises by one with each read of one hub."""
+
+    number: int
+    taken_at: int
+    host: str
+    state_dir: str
+    generation: Generation | None
+    openclaw_version: str | None
+    gateway: Gateway = field(default_factory=Gateway)
+    config: ConfigSummary = field(default_factory=ConfigSummary)
+    agents: tuple[AgentInfo, ...] = ()
+    sessions: tuple[Session, ...] = ()
+    counting: int = 0
+    """Sessions whose details (pins, tokens) are still being read; what is counted of them is not final."""
+    locks: tuple[Lock, ...] = ()
+    holders: tuple[PromptHolder, ...] = ()
+    lanes: tuple[LaneStats, ...] = ()
+    events: tuple[Event, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+    lock_traffic: Mapping[str, int] = field(default_factory=dict)
+    """Lock path -> how often it was seen to appear within the last minute; a lower bound."""
+    log_paths: tuple[str, ...] = ()
+    log_how: str = ""
+    """Which files of the gateway's log are followed, and by which rule; or why none is."""
+    command_line: tuple[ProcessEvidence, ...] | None = None
+    """OpenClaw processes of this state directory that are no gateway; None where nobody had to look."""
+    judged_at: int | None = None
+    """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
+
+    @property
+    def storage(self) -> Storage:
+        """How this generation keeps its files."""
+        return storage_of(self.generation)
+
+    @property
+    def semantics(self) -> Semantics:
+        """What this OpenClaw does with failures, profiles and lanes."""
+        return semantics_of(self.openclaw_version, self.generation).row
+
+    @property
+    def semantics_note(self) -> str | None:
+        """What has to be said with it: the version was not looked at, or is not known."""
+        return semantics_of(self.openclaw_version, self.generation).note
