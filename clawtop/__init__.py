@@ -37,8 +37,9 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     operations/       plan, target, edit, verb, receipt, outcome (what the journal says became of one), loading (what
                       makes a gateway load it), unloaded (what it has not)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
-    health/           do turns succeed, judged once: judgement, cause, causes (the table), turns, waiting (messages
-                      without an answer, hung runs), blocked, loaded (the state as the gateway knows it)
+    health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
+                      account_causes, turn_causes and their wording; turns, waiting (messages without an answer, hung
+                      runs), blocked, loaded (the state as the gateway knows it)
     incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it

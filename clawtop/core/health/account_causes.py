@@ -1,0 +1,199 @@
+"""Causes in what can be read and asked: auth stores, their locks, models, accounts at rest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.health.cause import Cause, Level, Scene
+from clawtop.core.health.loaded import Pending
+from clawtop.core.health.wording import counted, some_names
+from clawtop.core.model import (
+    AgentInfo,
+    LockKind,
+    Profile,
+    Snapshot,
+    VerdictKind,
+)
+from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
+from clawtop.text import safe, shown
+
+WRITING_MS = 2_000
+"""A store lock without an owner that is younger may be in the middle of its writing."""
+
+
+def unreadable_stores(scene: Scene) -> Iterator[Cause]:
+    stores = [(agent, agent.store) for agent in scene.snapshot.agents if agent.store is not None]
+    unread = [(agent, store) for agent, store in stores if store.problem is not None]
+    if stores and len(unread) == len(stores) and not any(store.profiles for _, store in stores):
+        problem = unread[0][1].problem
+        text = problem.text if problem is not None else "unreadable"
+        yield Cause("unreadable", f"no auth profile can be read: {shown(text, 200)}", Level.UNREADABLE)
+        return
+    for agent, store in unread:
+        assert store.problem is not None  # noqa: S101 - as they were chosen
+        text = f"the auth store of {safe(agent.id, 40)} cannot be read: {shown(store.problem.text, 160)}"
+        yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
+    if not any(store.profiles for _, store in stores):
+        text = "there are no auth profiles: no model can be asked"
+        yield Cause("no-profiles", text, Level.SILENT, remedy="openclaw models auth paste-token")
+
+
+def jammed_stores(scene: Scene) -> Iterator[Cause]:
+    for lock in scene.snapshot.locks:
+        if lock.file.kind is not LockKind.AUTH:
+            continue
+        since = lock.created_at if lock.created_at is not None else lock.file.mtime
+        if scene.now - since <= WRITING_MS or lock.openclaw.would_remove is True:
+            continue
+        agent = safe(lock.file.agent or "?", 40)
+        if lock.file.content_problem is not None or lock.pid is None:
+            what = "its lock names no owner"
+        elif lock.verdict.kind is VerdictKind.STALE:
+            what = "the owner of its lock is dead"
+        else:
+            continue
+        yield Cause(
+            "store-jammed",
+            f"the auth store of {agent} is jammed: {what}",
+            Level.ATTENTION,
+            (lock.file.path, "every mark of a failure waits for it, and turns with it"),
+            "remove the lock" if lock.verdict.kind is VerdictKind.STALE else "look at the lock, and remove it by hand",
+            "unlock",
+            since,
+            agents=(lock.file.agent,) if lock.file.agent else (),
+        )
+
+
+def models_out(scene: Scene) -> Iterator[Cause]:
+    """Agents of whose models none can be asked, by what would help; and providers that are out for some."""
+    silent: dict[tuple[int | None, Pending | None], list[ChainRecovery]] = defaultdict(list)
+    for agent in scene.view.snapshot.agents:
+        chain = scene.chains[agent.id]
+        if not _has_profiles(agent) or _can_answer(scene.view.snapshot, agent, chain, scene.now):
+            continue
+        stale = next(
+            (p for p in scene.view.pending if {link.provider for link in chain.links} & set(p.providers)), None
+        )
+        silent[_back(scene.view.snapshot, agent, chain, scene.now), stale].append(chain)
+    everyone = len(scene.snapshot.agents)
+    for (until, pending), chains in sorted(silent.items(), key=lambda item: (item[0][0] is None, item[0][0] or 0)):
+        names = [chain.agent for chain in chains]
+        whom = "any agent" if len(names) == everyone else some_names(names)
+        if pending is not None:
+            text = f"the gateway has nothing usable for {whom}: what was written is not loaded"
+            yield Cause(
+                "models-out",
+                text,
+                Level.SILENT,
+                (f"live {pending.loads}",),
+                _reload(pending),
+                None,
+                None,
+                until,
+                tuple(names),
+            )
+            continue
+        hint = "wait, or clear the windows" if until is not None else "renew or add a credential, or clear the windows"
+        text = f"nothing is usable for {whom}"
+        yield Cause("models-out", text, Level.SILENT, (), hint, "clear", None, until, tuple(names))
+    yield from _providers_out(scene, {chain.agent for chains in silent.values() for chain in chains})
+
+
+def _reload(pending: Pending) -> str:
+    return "make the gateway load it: openclaw secrets reload" if pending.reload else "restart the gateway"
+
+
+def _has_profiles(agent: AgentInfo) -> bool:
+    return agent.store is not None and bool(agent.store.profiles)
+
+
+def _can_answer(snapshot: Snapshot, agent: AgentInfo, chain: ChainRecovery, now: int) -> bool:
+    if chain.links:
+        return any(link.usable for link in chain.links)
+    return any(_usable(snapshot, agent, profile, now) for profile in (agent.store.profiles if agent.store else ()))
+
+
+def _back(snapshot: Snapshot, agent: AgentInfo, chain: ChainRecovery, now: int) -> int | None:
+    if chain.links:
+        return chain.at
+    ends = (
+        (profile_state(p, now, schedule_of(snapshot, p.provider))[1] for p in agent.store.profiles)
+        if agent.store
+        else ()
+    )
+    return min((end for end in ends if end is not None), default=None)
+
+
+def _usable(snapshot: Snapshot, agent: AgentInfo, profile: Profile, now: int) -> bool:
+    models: list[str | None] = [ref.model for ref in agent.models if ref.provider == profile.provider]
+    schedule = schedule_of(snapshot, profile.provider)
+    return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
+
+
+def _providers_out(scene: Scene, silent: set[str]) -> Iterator[Cause]:
+    out: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
+    for agent in scene.view.snapshot.agents:
+        if agent.id in silent:
+            continue
+        for link in scene.chains[agent.id].links:
+            has_any = agent.store is not None and any(p.provider == link.provider for p in agent.store.profiles)
+            if (
+                has_any
+                and not link.usable
+                and not any(other.usable for other in scene.chains[agent.id].links if other.provider == link.provider)
+            ):
+                out[link.provider].append((agent.id, link.at))
+    for provider, found in out.items():
+        agents = list(dict.fromkeys(name for name, _ in found))
+        ends = [at for _, at in found if at is not None]
+        whom = "" if len(agents) == len(scene.snapshot.agents) else f" for {some_names(agents)}"
+        text = f"{safe(provider, 40)} is out{whom}; other models still answer"
+        yield Cause(
+            "provider-out", text, Level.ATTENTION, (), "wait, or clear the windows", "clear", None,
+            min(ends, default=None), tuple(agents),
+        )  # fmt: skip
+
+
+def not_loaded(scene: Scene) -> Iterator[Cause]:
+    for pending in scene.view.pending:
+        what = "a change of the auth store" if pending.kind == "store" else f"a {pending.kind}"
+        whom = some_names(pending.providers or pending.profiles)
+        yield Cause(
+            "not-loaded",
+            f"{what} of {whom} is written, but not loaded by the gateway yet",
+            Level.SILENT if pending.certain and _all_out(scene) else Level.ATTENTION,
+            (pending.why, f"live {pending.loads}"),
+            _reload(pending),
+            since=pending.at,
+            agents=(pending.agent,),
+        )
+
+
+def _all_out(scene: Scene) -> bool:
+    agents = [agent for agent in scene.view.snapshot.agents if _has_profiles(agent)]
+    answers = (_can_answer(scene.view.snapshot, agent, scene.chains[agent.id], scene.now) for agent in agents)
+    return bool(agents) and not any(answers)
+
+
+def resting_profiles(scene: Scene) -> Iterator[Cause]:
+    """Profiles that rest while others serve, and credentials that do not come back by themselves."""
+    resting: dict[str, int | None] = {}
+    broken: list[str] = []
+    for agent in scene.view.snapshot.agents:
+        for profile in agent.store.profiles if agent.store is not None else ():
+            if profile.owner_agent != agent.id:
+                continue
+            state, until = profile_state(profile, scene.now, schedule_of(scene.view.snapshot, profile.provider))
+            if state in (ProfileState.EXPIRED, ProfileState.INVALID):
+                broken.append(profile.id)
+            elif state is not ProfileState.USABLE:
+                resting[profile.id] = until
+    if broken:
+        text = f"{counted(len(broken), 'credential')} to renew: {some_names(broken)}"
+        yield Cause("credentials", text, Level.ATTENTION, remedy="openclaw models auth paste-token")
+    if resting:
+        ends = [end for end in resting.values() if end is not None]
+        text = f"{counted(len(resting), 'profile')} at rest: {some_names(resting)}"
+        yield Cause("profiles-resting", text, Level.ATTENTION, (), None, "clear", None, min(ends, default=None))

@@ -1,0 +1,147 @@
+"""Causes in the turns themselves: failed, dropped, hung, and messages without an answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from clawtop.core.health.cause import FAILING_FROM, JUST_NOW_MS, PATIENCE_MS, Cause, Level, Scene
+from clawtop.core.health.turns import RecentTurn
+from clawtop.core.health.waiting import Unanswered
+from clawtop.core.health.wording import SHOWN, counted, short_key, some_names, span
+from clawtop.core.model import (
+    GatewayState,
+    Outcome,
+)
+from clawtop.text import safe
+
+
+def failing_turns(scene: Scene) -> Iterator[Cause]:
+    """Agents whose last turns all failed; and single failures of just now."""
+    by_agent: dict[str, list[RecentTurn]] = defaultdict(list)
+    for turn in scene.turns:
+        by_agent[turn.agent].append(turn)
+    for agent, turns in by_agent.items():
+        row: list[RecentTurn] = []
+        for turn in reversed(turns):
+            if turn.succeeded:
+                break
+            if turn.failed:
+                row.append(turn)
+        if len(row) >= FAILING_FROM:
+            first = row[-1]
+            why = _reasons(row)
+            yield Cause(
+                "turns-failing",
+                f"the last {len(row)} turns of {safe(agent, 40)} failed{why}",
+                Level.SILENT,
+                tuple(_told(turn, scene.now) for turn in row[:SHOWN]),
+                "see the timeline for why",
+                since=first.turn.at,
+                agents=(agent,),
+                sessions=tuple(dict.fromkeys(turn.session for turn in row)),
+            )
+            continue
+        fresh = [turn for turn in turns if turn.failed and (turn in row or scene.now - turn.turn.at <= JUST_NOW_MS)]
+        if fresh:
+            yield Cause(
+                "turn-failed",
+                f"{counted(len(fresh), 'turn')} of {safe(agent, 40)} failed lately{_reasons(fresh)}",
+                Level.ATTENTION,
+                tuple(_told(turn, scene.now) for turn in fresh[:SHOWN]),
+                since=fresh[0].turn.at,
+                agents=(agent,),
+                sessions=tuple(dict.fromkeys(turn.session for turn in fresh)),
+            )
+
+
+def _reasons(turns: Iterable[RecentTurn]) -> str:
+    reasons = [turn.turn.reason or _WORDS.get(turn.turn.outcome, "") for turn in turns]
+    named = [safe(reason, 40) for reason in dict.fromkeys(reasons) if reason]
+    return f" ({', '.join(named[:2])})" if named else ""
+
+
+_WORDS = {Outcome.TIMED_OUT: "timeout", Outcome.DROPPED: "takeover", Outcome.HUNG: "hung"}
+
+
+def _told(turn: RecentTurn, now: int) -> str:
+    what = turn.turn.reason or _WORDS.get(turn.turn.outcome, str(turn.turn.outcome))
+    return f"{safe(short_key(turn.session), 60)}: {safe(what, 80)}, {span(now - turn.turn.at)} ago"
+
+
+def dropped_turns(scene: Scene) -> Iterator[Cause]:
+    share, dropped = scene.counted.share_dropped, scene.counted.dropped
+    if share is None or not dropped:
+        return
+    percent = f"{100 * share:.0f} %" if share >= 0.01 else "under 1 %"
+    yield Cause(
+        "turns-dropped",
+        f"{percent} of turns lost their reply to another lane ({dropped} in a day)",
+        Level.ATTENTION,
+        remedy="give heartbeats a session of their own: isolatedSession: true",
+    )
+
+
+def unanswered_messages(scene: Scene) -> Iterator[Cause]:
+    warn_ms = scene.snapshot.config.attention.warn_ms
+    gone = scene.snapshot.gateway.state in (GatewayState.DEAD, GatewayState.ABSENT)
+    overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > PATIENCE_MS]
+    if overdue:
+        oldest = overdue[0]
+        bad = any(_is_silence(one, scene, warn_ms) for one in overdue)
+        text = f"{counted(len(overdue), 'message')} without an answer, the oldest for {span(scene.now - oldest.since)}"
+        yield Cause(
+            "unanswered",
+            text,
+            Level.SILENT if bad else Level.ATTENTION,
+            tuple(_waits(one, scene.now) for one in overdue[:SHOWN]),
+            since=oldest.since,
+            agents=tuple(dict.fromkeys(one.agent for one in overdue)),
+            sessions=tuple(one.session for one in overdue),
+        )
+
+
+def _is_silence(one: Unanswered, scene: Scene, warn_ms: int) -> bool:
+    """Whether nothing of the agent was answered since: an old message that was lost is no silent bot."""
+    if scene.now - one.since <= warn_ms:
+        return False
+    return not any(t.agent == one.agent and t.succeeded and t.turn.at > one.since for t in scene.turns)
+
+
+def _waits(one: Unanswered, now: int) -> str:
+    size = f", {one.length} characters" if one.length else ""
+    return f"{safe(short_key(one.session), 60)} waits for {span(now - one.since)}{size}: {_BECAME[one.outcome]}"
+
+
+_BECAME = defaultdict(
+    lambda: "its turn failed",
+    {
+        Outcome.OPEN: "nothing runs for it",
+        Outcome.TIMED_OUT: "its turn timed out",
+        Outcome.DROPPED: "its reply was lost",
+        Outcome.HUNG: "its turn hung",
+    },
+)
+
+
+def hung_runs(scene: Scene) -> Iterator[Cause]:
+    abort_ms = scene.snapshot.config.attention.abort_ms
+    for background in (False, True):
+        found = [one for one in scene.hung if one.background is background and not one.only_long]
+        if not found:
+            continue
+        bad = not background and any(one.complaint is not None or one.quiet_ms > abort_ms for one in found)
+        oldest = min((one.since for one in found if one.since is not None), default=None)
+        where = some_names(short_key(one.session) for one in found)
+        long = f" for {span(scene.now - oldest)}" if oldest is not None else ""
+        yield Cause(
+            "hung",
+            f"{counted(len(found), 'run')} without a sign of life{long}: {where}",
+            Level.SILENT if bad else Level.ATTENTION,
+            tuple(safe(one.complaint, 160) for one in found[:SHOWN] if one.complaint),
+            "drain the session",
+            "drain",
+            oldest,
+            agents=tuple(dict.fromkeys(one.agent for one in found)),
+            sessions=tuple(one.session for one in found),
+        )

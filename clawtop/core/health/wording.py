@@ -1,0 +1,34 @@
+"""What causes are told with: counts, spans, some of many names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clawtop.text import safe
+
+SHOWN = 3
+"""Of a list this many are named."""
+
+
+def some_names(names: Iterable[str], room: int = 40) -> str:
+    listed = list(dict.fromkeys(names))
+    some = ", ".join(safe(name, room) for name in listed[:SHOWN])
+    return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def span(ms: int) -> str:
+    seconds = max(0, ms) // 1000
+    if seconds < 120:
+        return f"{seconds} s"
+    minutes = seconds // 60
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
+def short_key(key: str) -> str:
+    """A session key without `agent:<id>:`."""
+    parts = key.split(":", 2)
+    return parts[2] if len(parts) == 3 and parts[0] == "agent" else key
