@@ -89,12 +89,28 @@ def _version_in(directory: Path) -> str | None:
 
 
 def _install(directory: Path, version: str) -> None:
+    _npm_install(directory, f"openclaw@{version}", f"node@{NODE}")
+    assert _version_in(directory) == version
+
+
+def npm_program(name: str, package: str) -> tuple[Path, Path]:
+    """(Node, the program `name`) of another package from npm, installed first where it is not there yet."""
+    home = Path(os.environ.get("CLAWTOP_INTEROP_CACHE") or Path.home() / ".cache/clawtop-interop")
+    home.mkdir(parents=True, exist_ok=True)
+    directory = home / package.strip("@").replace("/", "-")
+    program = directory / "node_modules/.bin" / name
+    with (home / f"{directory.name}.installing").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not program.exists():
+            _npm_install(directory, package, f"node@{NODE}")
+    return directory / "node_modules/.bin/node", program
+
+
+def _npm_install(directory: Path, *packages: str) -> None:
     npm = shutil.which("npm")
-    assert npm, "npm is needed to install OpenClaw for the interop tests (or set CLAWTOP_SKIP_INTEROP=1)"
+    assert npm, "npm is needed to install the peers of the interop tests (or set CLAWTOP_SKIP_INTEROP=1)"
     directory.mkdir(exist_ok=True)
     (directory / "package.json").write_text('{"private": true}\n')
-    packages = [f"openclaw@{version}", f"node@{NODE}"]
     print(f"installing {' and '.join(packages)} into {directory}", flush=True)
     command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
     subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S)
-    assert _version_in(directory) == version

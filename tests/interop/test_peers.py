@@ -2,12 +2,13 @@
 
     pip install -e '.[peers]' && pytest tests/interop/test_peers.py
 
-Each server that is not installed is a skip that is counted.
+Each server that is not installed is a skip that is counted. aimock comes from npm, as OpenClaw does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -19,15 +20,19 @@ import httpx
 import pytest
 
 from clawtop.clock import SystemClock
+from clawtop.core.model import FailureReason
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.driver import Driver, EngineSettings
-from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, TextDelta, Timeouts
+from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
+from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import ProviderClient
 from clawtop.store.provider.secrets import Secret
+from tests.interop.openclaw_install import npm_program, why_skipped
 
 pytestmark = [pytest.mark.anyio, pytest.mark.interop]
 UP_S = 30.0
+AIMOCK = "@copilotkit/aimock@1.43.0"
 BIN = Path(sys.executable).parent
 
 
@@ -41,15 +46,20 @@ def _command(server: str) -> Path:
 @asynccontextmanager
 async def serving(server: str, directory: Path, *options: str) -> AsyncIterator[str]:
     """The address of a peer's server, once it answers."""
-    command = _command(server)
+    async with running(directory, [str(_command(server)), "serve", *options]) as url:
+        yield url
+
+
+@asynccontextmanager
+async def running(directory: Path, command: list[str]) -> AsyncIterator[str]:
+    """The address of a server that takes `--host` and `--port`, once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
-        str(command), "serve", "--host", "127.0.0.1", "--port", str(port), *options,
-        cwd=directory, stdout=quiet, stderr=quiet,
-    )  # fmt: skip
+        *command, "--host", "127.0.0.1", "--port", str(port), cwd=directory, stdout=quiet, stderr=quiet
+    )
     try:
         async with asyncio.timeout(UP_S), httpx.AsyncClient() as client:
             while True:
@@ -126,4 +136,55 @@ async def test_fakellms_streams_are_read(tmp_path: Path) -> None:
             prompt = Prompt("gpt-4o", (Message("user", "hello"),), max_tokens=64)
             parts = [part async for part in client.stream(where, prompt, Timeouts())]
             assert "".join(part.text for part in parts if isinstance(part, TextDelta)) == "Hi from the fake."
+        await client.aclose()
+
+
+AIMOCK_FIXTURES = {
+    "fixtures": [
+        {"match": {"userMessage": "hello"}, "response": {"content": "Hi from aimock."}},
+        {
+            "match": {"userMessage": "weather"},
+            "response": {"toolCalls": [{"name": "get_weather", "arguments": '{"city": "Bremen"}'}]},
+        },
+        {
+            "match": {"userMessage": "limit"},
+            "response": {"error": {"message": "Rate limited", "type": "rate_limit_error"}, "status": 429},
+        },
+    ]
+}
+AIMOCK_APIS = [
+    ("openai-completions", "/v1", "gpt-4o"),
+    ("openai-responses", "/v1", "gpt-4o"),
+    ("azure-openai-responses", "/openai/v1", "gpt-4o"),
+    ("anthropic-messages", "", "claude-sonnet-4"),
+    ("google-generative-ai", "/v1beta", "gemini-2.0-flash"),
+    ("ollama", "", "llama3"),
+    ("bedrock-converse-stream", "", "anthropic.claude-3"),
+]
+
+
+async def test_aimocks_streams_tools_and_limits_are_read_in_seven_apis(tmp_path: Path) -> None:
+    if reason := why_skipped():
+        pytest.skip(reason)
+    node, program = await asyncio.to_thread(npm_program, "llmock", AIMOCK)
+    (tmp_path / "fixtures").mkdir()
+    (tmp_path / "fixtures/all.json").write_text(json.dumps(AIMOCK_FIXTURES))
+    async with running(tmp_path, [str(node), str(program), "--log-level", "silent"]) as url:
+        client = ProviderClient(SystemClock())
+        for api, path, model in AIMOCK_APIS:
+            where = Endpoint("peer", api, url + path, Secret("sk-peer-1234567"))
+
+            async def parts(word: str, where: Endpoint = where, model: str = model) -> list[ReplyPart]:
+                prompt = Prompt(model, (Message("user", word),), max_tokens=64)
+                return [part async for part in client.stream(where, prompt, Timeouts())]
+
+            said = await parts("hello")
+            assert "".join(part.text for part in said if isinstance(part, TextDelta)) == "Hi from aimock.", api
+            assert isinstance(said[-1], Finished), api
+            with pytest.raises(ProviderError) as tools:
+                await parts("weather")
+            assert (tools.value.kind, "get_weather" in str(tools.value)) == (ErrorKind.TOOLS, True), api
+            with pytest.raises(ProviderError) as limit:
+                await parts("limit")
+            assert (limit.value.status, limit.value.reason) == (429, FailureReason.RATE_LIMIT), api
         await client.aclose()

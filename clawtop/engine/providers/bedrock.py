@@ -215,7 +215,7 @@ class SigV4:
                 ErrorKind.CREDENTIAL,
                 "requests without a bearer key are signed with botocore, which is not installed",
                 provider=provider,
-                hint="pip install 'clawtop[bedrock]', or set AWS_BEARER_TOKEN_BEDROCK",
+                hint="install the extra `bedrock` of clawtop-tui, or set AWS_BEARER_TOKEN_BEDROCK",
             ) from None
         credentials = Session().get_credentials()
         if credentials is None:
