@@ -315,6 +315,31 @@ async def test_errors_inside_of_a_reply_have_their_true_class(
     assert error.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("item", "tool"),
+    [
+        ({"type": "apply_patch_call"}, "apply_patch_call"),
+        ({"type": "local_shell_call", "action": {"type": "exec"}}, "local_shell_call"),
+        ({"type": "mcp_approval_request", "name": "create_short_url"}, "create_short_url"),
+        ({"type": "custom_tool_call", "name": "write_sql"}, "write_sql"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_a_response_that_waits_for_the_client_asked_for_tools(item: dict[str, object], tool: str) -> None:
+    done = {"type": "response.completed", "response": {"status": "completed", "output": [item]}}
+    error = await refused("openai-responses", Wire(sse({"type": "response.output_item.added", "item": item}, done)))
+    assert (error.kind, tool in str(error)) == (ErrorKind.TOOLS, True)
+
+
+@pytest.mark.parametrize("kind", ["shell_call", "web_search_call", "code_interpreter_call"])
+async def test_a_call_that_the_server_ran_leaves_an_answer_that_ends(kind: str) -> None:
+    message = {"type": "message", "content": [{"type": "output_text", "text": "pong"}]}
+    done = {"type": "response.completed", "response": {"status": "completed", "output": [{"type": kind}, message]}}
+    added = {"type": "response.output_item.added", "item": {"type": kind}}
+    text, end, _ = await asked("openai-responses", Wire(sse(added, done)))
+    assert (text, end.stop_reason, end.tool_calls) == ("pong", "stop", ())
+
+
 async def test_an_incomplete_response_says_why() -> None:
     body = sse(
         {"type": "response.output_text.delta", "delta": "po"},

@@ -175,6 +175,12 @@ def _input(messages: Iterable[Message]) -> list[dict[str, object]]:
     return items
 
 
+CLIENTS_CALLS = frozenset(
+    {"apply_patch_call", "computer_call", "local_shell_call", "mcp_approval_request", "shell_call"}
+)
+"""Output items that wait for the client when nothing follows them: an item after one shows that the server ran it."""
+
+
 class ResponsesDecoder(Reply):
     """A reply ends with `response.completed`, `response.incomplete` or `response.failed`."""
 
@@ -223,9 +229,13 @@ class ResponsesDecoder(Reply):
             cache_read=cached,
         )
         parts: list[ReplyPart] = []
-        for item in reading.items(response.get("output")):
-            if "call" in reading.text(item.get("type")):
-                self.tool(item.get("name"))
+        output = tuple(reading.items(response.get("output")))
+        last = output[-1] if output else None
+        for item in output:
+            kind = reading.text(item.get("type"))
+            if "call" in kind or kind in CLIENTS_CALLS:
+                waiting = kind if kind in CLIENTS_CALLS and item is last else None
+                self.tool(item.get("name") or waiting)
             elif item.get("type") == "message" and (whole or not self._said):
                 parts += self.parts(item.get("content"))
         reason = reading.text(reading.obj(response.get("incomplete_details")).get("reason"))
