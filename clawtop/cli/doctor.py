@@ -18,7 +18,7 @@ SCHEMA = 1
 WARNINGS = 1
 EXIT_CODES = f"""\
 exit codes:
-  0  all is well
+  0  nothing found
   {WARNINGS}  there are warnings
   {StateUnreadableError.exit_code}  the state cannot be read"""
 
@@ -33,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check and report; changes nothing. Exit codes as in the help. Raises StateUnreadableError."""
     from clawtop.cli.common import open_reader
+    from clawtop.core.health.judgement import judge
     from clawtop.store.config_part import config_part
     from clawtop.store.gateway.log_place import log_place
+    from clawtop.view.humanize import counted
+    from clawtop.view.report import check_line
     from clawtop.view.words import log_words
 
     reader = open_reader(args, extra_parts=(config_part,))
@@ -52,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         return code
     about = f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}"
     print_lines([about, log_words(paths, log.how), *map(_line, problems)])
-    print_lines([f"{len(problems)} warnings" if problems else "all is well"])
+    total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
+    print_lines([total, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
     return code
 
 

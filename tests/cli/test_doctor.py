@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,14 @@ def doctor(state: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tu
     return code, capsys.readouterr().out
 
 
-def test_all_is_well_and_nothing_is_created(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_found_is_said_beside_the_health_and_nothing_is_created(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*"))
     code, out = doctor(state, capsys)
-    assert (code, out.splitlines()[-1]) == (0, "all is well"), out
+    *_, found, health = out.splitlines()
+    assert (code, found) == (0, "no problem in the configuration or on this machine"), out
+    assert health.startswith("health now: "), out
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*")) == before
 
 
@@ -73,7 +78,7 @@ def test_a_shared_heartbeat_is_named_with_its_path(state: Path, capsys: pytest.C
         "agents.defaults.heartbeat.isolatedSession",
     )
     code, out = doctor(state, capsys)
-    assert (code, out.splitlines()[-1]) == (1, "1 warnings")
+    assert (code, out.splitlines()[-2]) == (1, "1 warning")
     run(["status", "--json", "--state-dir", str(state)])
     shown = json.loads(capsys.readouterr().out)
     assert "heartbeat-shares-session" in {item["code"] for item in shown["warnings"]}
@@ -129,3 +134,16 @@ def test_each_obstacle_of_the_machine_is_found(
         assert codes(layout, state) == ["network-mount"]
     monkeypatch.setattr(os, "pathconf", lambda _path, _name: 1)
     assert codes(layout, state) == ["no-hard-links", "no-hard-links"]
+
+
+def test_a_setup_without_a_problem_does_not_hide_an_outage(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile = {"type": "api_key", "provider": "coral", "key": "sk-coral-1234567890"}
+    store = {"version": 1, "profiles": {"coral:larry": profile}}
+    (state / "agents/main/agent/auth-profiles.json").write_text(json.dumps(store))
+    ends = (int(time.time()) + 3600) * 1000
+    usage = {"usageStats": {"coral:larry": {"disabledUntil": ends, "disabledReason": "billing", "errorCount": 1}}}
+    (state / "agents/main/agent/auth-state.json").write_text(json.dumps({"version": 1, **usage}))
+    models = {"defaults": {"model": {"primary": "coral/crab-1"}}}
+    configure(state, {**QUIET, "agents": models})
+    _, out = doctor(state, capsys)
+    assert out.splitlines()[-1].startswith("health now: 2 "), out
