@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class Machine(FixedProcesses):
     def boot_at(self) -> int | None:
         return None
 
-    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
-        return ()
+    def contained(self) -> Mapping[int, Sequence[int]]:
+        return {}
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
         self.searches += 1

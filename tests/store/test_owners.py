@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clawtop.core.generations import storage_of
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
-from clawtop.core.model import LockFile, LockIdentity, LockKind, ProcessEvidence, VerdictKind
+from clawtop.core.model import Generation, LockFile, LockIdentity, LockKind, LockLimits, ProcessEvidence, VerdictKind
 from clawtop.store.locks.owners import lock_verdict, owner_of
 from clawtop.store.locks.processes import SystemProcesses
+from clawtop.store.locks.reader import LockJudge
 
 NOW = 1_795_214_000_000
 BOOT = NOW - 3_600_000
@@ -26,17 +28,17 @@ OTHER = ProcessEvidence(12, True, start_ticks=99, started_at=NOW - 60_000, boot_
 class Table:
     here: ProcessEvidence = GONE
     inside: tuple[ProcessEvidence, ...] = ()
-    found: list[int] = field(default_factory=list)
+    searches: int = 0
 
     def look(self, pid: int) -> ProcessEvidence:
-        return self.here
+        return next((process for process in self.inside if process.pid == pid), self.here)
 
     def boot_at(self) -> int | None:
         return BOOT
 
-    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
-        self.found.append(pid)
-        return self.inside
+    def contained(self) -> Mapping[int, Sequence[int]]:
+        self.searches += 1
+        return {12: [process.pid for process in self.inside]}
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
         return ()
@@ -72,7 +74,7 @@ def test_containers_are_searched_only_where_the_owner_is_not_seen() -> None:
     found = owner_of(lock(NAMED | {"starttime": 555}), seen)
     assert found is not None
     assert found.alive
-    assert seen.found == []
+    assert seen.searches == 0
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,14 @@ def test_a_lock_without_an_owner(mtime: int, environment: NamespaceEvidence, kin
     assert lock_verdict(lock({"createdAt": "never"}, mtime), Table(), NOW, environment).kind is kind
 
 
+def test_containers_are_searched_once_for_all_the_locks_of_a_snapshot() -> None:
+    table = Table(GONE, (INSIDE,))
+    judge = LockJudge(table, NOW, storage_of(Generation.B), LockLimits(10_000, 1_800_000, 300_000), None)
+    kinds = {judge(lock(NAMED | {"starttime": ticks}), HERE).verdict.kind for ticks in (555, 777, 778)}
+    assert kinds == {VerdictKind.HELD, VerdictKind.STALE}
+    assert table.searches == 1
+
+
 def test_the_pids_of_namespaces_below_ours_come_from_procfs(tmp_path: Path) -> None:
     for pid, numbers in (("41", "41"), ("42", "42\t7"), ("43", "43\t7\t3"), ("x", "1\t3")):
         (tmp_path / pid).mkdir()
@@ -98,7 +108,5 @@ def test_the_pids_of_namespaces_below_ours_come_from_procfs(tmp_path: Path) -> N
         (tmp_path / pid / "stat").write_text(f"{pid} (no) {' '.join(fields)} 0\n")
         (tmp_path / pid / "cmdline").write_bytes(b"openclaw-gateway\0")
     table = SystemProcesses(proc=tmp_path, platform="linux")
-    assert [(e.pid, e.start_ticks) for e in table.contained(7)] == [(42, 555)]
-    assert [e.pid for e in table.contained(3)] == [43]
-    assert table.contained(41) == ()
+    assert table.contained() == {7: [42], 3: [43]}
     assert json.dumps(sorted(e.pid for e in table.openclaws())) == "[41, 42, 43]"

@@ -5,6 +5,7 @@ Everything that judges a lock asks here, so that what is shown and what is remov
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from clawtop.core.locks.session_rules import looks_like_openclaw
@@ -13,13 +14,28 @@ from clawtop.core.model import LockFile, ProcessEvidence, Verdict
 from clawtop.store.locks.processes import Census, ProcessTable
 
 
+class Insides:
+    """The processes of the pid namespaces below ours; searched once, when the first is asked for."""
+
+    def __init__(self, processes: ProcessTable) -> None:
+        self._processes = processes
+        self._pids: Mapping[int, Sequence[int]] | None = None
+
+    def numbered(self, pid: int) -> list[ProcessEvidence]:
+        """Those that have this pid in a namespace of their own and are not known to be dead."""
+        if self._pids is None:
+            self._pids = self._processes.contained() if isinstance(self._processes, Census) else {}
+        looked = (self._processes.look(outer) for outer in self._pids.get(pid, ()))
+        return [evidence for evidence in looked if evidence.alive is not False]
+
+
 def owner_of(file: LockFile, processes: ProcessTable) -> ProcessEvidence | None:
     """What is known of the process that a lock names; None where it names none."""
     pid = owner_pid(file)
-    return None if pid is None else beyond(pid, owner_start_ticks(file), processes.look(pid), processes)
+    return None if pid is None else beyond(pid, owner_start_ticks(file), processes.look(pid), Insides(processes))
 
 
-def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, processes: ProcessTable) -> ProcessEvidence:
+def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insides) -> ProcessEvidence:
     """The owner, found in another pid namespace where the process of this number here is not it.
 
     Equal start ticks make it the owner. Without ticks in the lock, a process with that pid in a container may be it:
@@ -28,9 +44,9 @@ def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, processes: Pr
     is_it = owner.alive is True and (recorded is None or owner.start_ticks == recorded)
     if is_it and (recorded is not None or looks_like_openclaw(owner.argv)):
         return owner
-    if owner.alive is None or not isinstance(processes, Census):
+    if owner.alive is None:
         return owner
-    living = [evidence for evidence in processes.contained(pid) if evidence.alive is not False]
+    living = insides.numbered(pid)
     same = next((e for e in living if recorded is not None and e.start_ticks == recorded), None)
     if same is not None:
         return same

@@ -40,8 +40,8 @@ class Census(Protocol):
 
     def boot_at(self) -> int | None: ...
 
-    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
-        """The processes that have this pid in a pid namespace of their own, below ours."""
+    def contained(self) -> Mapping[int, Sequence[int]]:
+        """The processes of the pid namespaces below ours: by the number they have there, the numbers they have here."""
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
         """The processes of this machine that call themselves OpenClaw."""
@@ -104,16 +104,19 @@ class SystemProcesses:
         self._earlier_by = max(self._earlier_by, self._first_began - self._began())
         return self._boot_at - self._earlier_by
 
-    def contained(self, pid: int) -> tuple[ProcessEvidence, ...]:
+    def contained(self) -> Mapping[int, Sequence[int]]:
         """As `Census`: by the last number of `NSpid` in /proc/*/status (Linux)."""
+        found: dict[int, list[int]] = {}
         if not self._linux:
-            return ()
-        found = []
+            return found
+        ours = self._own_namespace()
         for outer in self._pids():
+            if ours is not None and self._namespace(outer) == ours:
+                continue  # the kernel writes a whole status for the one line
             numbers = self._namespace_pids(outer)
-            if len(numbers) > 1 and numbers[-1] == pid:
-                found.append(self._look_linux(outer, foreign=False))
-        return tuple(found)
+            if len(numbers) > 1:
+                found.setdefault(numbers[-1], []).append(outer)
+        return found
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
         """As `Census`."""
@@ -144,6 +147,19 @@ class SystemProcesses:
         except OSError:
             return
         yield from (int(name) for name in names if name.isdigit())
+
+    def _own_namespace(self) -> int | None:
+        """Our pid namespace, where procfs shows our processes by the numbers that they have in it."""
+        try:
+            return self._namespace(os.getpid()) if os.readlink(f"{self._proc}/self") == str(os.getpid()) else None  # noqa: PTH115
+        except OSError:
+            return None
+
+    def _namespace(self, pid: int) -> int | None:
+        try:
+            return os.stat(f"{self._proc}/{pid}/ns/pid").st_ino  # noqa: PTH116 - every process of the machine
+        except OSError:
+            return None
 
     def _namespace_pids(self, pid: int) -> list[int]:
         try:

@@ -27,7 +27,7 @@ from clawtop.core.model import (
 )
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.owners import beyond, with_boot
+from clawtop.store.locks.owners import Insides, beyond, with_boot
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -103,7 +103,7 @@ def _names(directory: Path, suffix: str, warnings: list[Problem]) -> list[str]:
 
 
 class LockJudge:
-    """Judges locks for one snapshot: each owner is looked up once.
+    """Judges locks for one snapshot: each owner is looked up once, and containers are searched once.
 
     Args:
         gateway_uid: the user that OpenClaw runs as here; None where not known.
@@ -123,13 +123,14 @@ class LockJudge:
         self._limits = limits
         self._gateway_uid = gateway_uid
         self._owners: dict[int, ProcessEvidence] = {}
+        self._insides = Insides(processes)
 
     def __call__(self, file: LockFile, environment: NamespaceEvidence) -> Lock:
         """The lock with its owner and both verdicts."""
         pid = owner_pid(file)
         owner = self.owner(pid) if pid is not None else None
         if pid is not None and owner is not None:
-            owner = beyond(pid, owner_start_ticks(file), owner, self._processes)
+            owner = beyond(pid, owner_start_ticks(file), owner, self._insides)
         return Lock(
             file=file,
             pid=pid,
