@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads"}
+LEAVES = {"errors", "text", "clock", "crash", "threads", "values"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "text": set(),
+    "text": {"values"},
     "clock": set(),
     "crash": {"errors", "text"},
     "threads": set(),
-    "core": {"core", "errors", "text"},
-    "commands": {"core", "text", "errors"},
-    "view": {"view", "core", "text", "errors", "commands"},
+    "values": set(),
+    "core": {"core", "errors", "text", "values"},
+    "commands": {"core", "text", "errors", "values"},
+    "view": {"view", "core", "text", "errors", "commands", "values"},
     "store": {"store", "core", *LEAVES},
     "engine": {"engine", "core", "store", *LEAVES},
     "export": {"export", "core", *LEAVES},

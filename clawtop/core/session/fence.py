@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
+
+from clawtop.values import dataclass
 
 _LINE_ENDS = re.compile(r"\r?\n")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -37,6 +36,7 @@ from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
+from clawtop.values import dataclass
 
 DATABASE_SUFFIX = ".sqlite"
 
