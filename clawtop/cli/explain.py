@@ -163,6 +163,7 @@ def _side_report(side: Consequence) -> dict[str, Any]:
 
 def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> Iterable[str]:
     from clawtop.text import safe, shown
+    from clawtop.view.humanize import duration
     from clawtop.view.words import silence_words
 
     theirs, ours = found.openclaw, found.engine
@@ -178,7 +179,7 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
             ("class", safe(told.reason or _CLASSES[told.kind]) + status),
             ("rule", (safe(told.rule) or "none fits") + matched),
             ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
-            ("local", "yes: the run ends with this error" if told.coordination else "no"),
+            ("local fault", "yes: the run ends with this error" if told.coordination else "no"),
             ("mark", _openclaw_mark(theirs)),
             ("asks again", silence_words(theirs.patience) if told.failure else "no"),
             *([("words", "say that the very same request may pass")] if theirs.replayable else []),
@@ -194,9 +195,13 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
     yield from columns(
         [
             ("class", _own_class(ours)),
-            ("local", "yes: the run ends with the true error" if ours.local else "no"),
+            ("local fault", "yes: the run ends with the true error" if ours.local else "no"),
             ("mark", _own_mark(ours)),
-            *([("back", f"the provider says: in {_seconds(ours.wait_ms)}")] if ours.wait_ms is not None else []),
+            *(
+                [("back", f"in {duration(round(ours.wait_ms))}, as the provider says")]
+                if ours.wait_ms is not None
+                else []
+            ),
             ("chain", "goes on to the next model" if ours.follows.chain_moves_on else "ends with this error"),
         ],
         indent="  ",
@@ -226,10 +231,6 @@ def _openclaw_mark(theirs: ByOpenClaw) -> str:
         return "none"
     when = ", before it rotates: the run waits for the auth store" if theirs.marks_first else ""
     return f"the profile is marked ({safe(theirs.found.marked)}){when}"
-
-
-def _seconds(ms: float) -> str:
-    return f"{ms / 1000:.0f} s"
 
 
 def _own_class(ours: ByEngine) -> str:

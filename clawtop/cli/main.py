@@ -120,7 +120,20 @@ def whole_parser() -> Parser:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = make_parser(set(argv))
     _apply_settings(parser)
-    return parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(parser, args.verb, unknown)
+    return args
+
+
+def _refuse(parser: argparse.ArgumentParser, verb: str | None, unknown: Sequence[str]) -> NoReturn:
+    """Words that no option takes: said with the usage of the verb they were given to, and what was probably meant."""
+    from clawtop.core.nearest import did_you_mean
+
+    asked = next((each for each in verb_parsers(parser) if verb and each.prog.endswith(f" {verb}")), parser)
+    options = [name for action in asked._actions for name in action.option_strings]
+    near = did_you_mean(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
+    asked.error(f"{'no such option' if near else 'unknown'}: {' '.join(safe(word, 80) for word in unknown)}{near}")
 
 
 HOW = "how"

@@ -177,6 +177,10 @@ def _subparsers() -> list[argparse.ArgumentParser]:
         (["statsu"], "there is no verb statsu: did you mean status?"),
         (["--view", "timelin"], "did you mean timeline?"),
         (["explain", "eror", "x"], "did you mean error?"),
+        (["status", "--chekc"], "clawtop status: no such option: --chekc: did you mean --check?"),
+        (["clear", "--dyr-run=x", "a:b"], "did you mean --dry-run?"),
+        (["--raed-only"], "clawtop: no such option: --raed-only: did you mean --read-only?"),
+        (["status", "now\x1b[2J", "please"], "clawtop status: unknown: now\\x1b[2J please"),
     ],
 )
 def test_a_mistyped_word_names_the_nearest(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
