@@ -34,6 +34,8 @@ def _run() -> int:
     except KeyboardInterrupt as error:
         return process.said_goodbye(error)
     except Exception as error:  # noqa: BLE001 - as above
+        if (interrupt := process.interruption(error)) is not None:
+            return process.said_goodbye(interrupt)
         from clawtop.crash import unexpected
 
         found = unexpected(error, "starting")

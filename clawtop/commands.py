@@ -94,6 +94,7 @@ class Command:
         targets: kinds of row it acts on; empty: the whole screen.
         views: views on which it means something; empty: all of them.
         dangerous: changes someone else's state: needs ARMED, a preview and a confirmation.
+        lasting: the verb's work counts, whether or not anybody takes the words about it; so of every dangerous one.
         footer: shown in the footer line.
         verb: the shell verb that does the same, if any.
         usage: the verb's arguments, for README and help.
@@ -108,6 +109,7 @@ class Command:
     targets: frozenset[TargetKind] = frozenset()
     views: tuple[str, ...] = ()
     dangerous: bool = False
+    lasting: bool = False
     footer: bool = False
     verb: str | None = None
     usage: str = ""
@@ -467,6 +469,7 @@ COMMANDS: tuple[Command, ...] = (
         "Unpin",
         "Take an auth profile's pin off a session, by the chat command that OpenClaw has for it.",
         Group.SHELL,
+        lasting=True,
         verb="unpin",
         usage="SESSION [--dry-run] [--yes] [--json]",
     ),
@@ -557,6 +560,7 @@ COMMANDS: tuple[Command, ...] = (
         "Order",
         "Store the order in which a provider's profiles are tried; without one of them, that account is paused.",
         Group.SHELL,
+        lasting=True,
         verb="order",
         usage="PROVIDER [ID ...] [--without ID] [--reset]",
     ),
@@ -604,6 +608,7 @@ COMMANDS: tuple[Command, ...] = (
         "Probe",
         "Ask each account of a provider one small question: usable, limited until when, or dead and why.",
         Group.SHELL,
+        lasting=True,
         verb="probe",
         usage="[PROFILE ...] [--provider P | --all] [--mark] [--json]",
     ),

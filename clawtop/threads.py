@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -57,8 +58,47 @@ class DaemonThreads(ThreadPoolExecutor):
         """Wait for nothing; the threads end with the process."""
 
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, whose end waits for no thread."""
-    with asyncio.Runner() as runner:
-        runner.get_loop().set_default_executor(DaemonThreads())
-        return runner.run(main)
+    """`asyncio.run`, whose end waits for no thread.
+
+    Signals whose handlers unwind (an attribute of that name; they raise) end `main` as if it was cancelled; what they
+    raise is raised here, once everything is given back.
+    """
+    before = _unwinding() if threading.current_thread() is threading.main_thread() else {}
+    try:
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_default_executor(DaemonThreads())
+            return runner.run(_ended_in_order(main, before))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # a loop that is closed leaves the system's own
+
+
+def _unwinding() -> dict[int, Callable[..., Any]]:
+    found = ((number, signal.getsignal(number)) for number in ENDING)
+    return {number: handler for number, handler in found if callable(handler) and getattr(handler, "unwinds", False)}
+
+
+async def _ended_in_order(main: Coroutine[Any, Any, T], handlers: Mapping[int, Callable[..., Any]]) -> T:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    raised: list[BaseException] = []
+
+    def end(number: int) -> None:
+        try:
+            handlers[number](number, None)
+        except BaseException as error:  # noqa: BLE001 - raised below, once everything is given back
+            raised.append(error)
+            if task is not None:
+                task.cancel()
+
+    for number in handlers:
+        loop.add_signal_handler(number, end, number)
+    try:
+        return await main
+    except asyncio.CancelledError:
+        if raised:
+            raise raised[0] from None
+        raise

@@ -27,22 +27,28 @@ def remember_terminal() -> None:
         _given = termios.tcgetattr(0)
 
 
-def leave(code: int) -> NoReturn:
-    """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it."""
-    locks = sys.modules.get("clawtop.store.locks.openclaw")
-    if locks is not None:
-        locks.all_released(RELEASE_S)
+def leave(code: int, last_words: str = "") -> NoReturn:
+    """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it.
+
+    `last_words` go to standard error once the terminal is given back. May be called by a signal handler.
+    """
+    all_released = getattr(sys.modules.get("clawtop.store.locks.openclaw"), "all_released", None)
+    if all_released is not None:
+        all_released(RELEASE_S)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # full, closed, or gone
             stream.flush()
     with contextlib.suppress(Exception):
         _give_back_terminal()
+    with contextlib.suppress(OSError):
+        os.write(2, last_words.encode())
     os._exit(code)
 
 
 def _give_back_terminal() -> None:
     """What a dashboard that ended in order has done itself."""
-    if _given is not None and termios.tcgetattr(0) != _given:
+    drawn_on = getattr(sys.modules.get("clawtop.ui.terminal_output"), "drawn_on", None)
+    if _given is not None and (termios.tcgetattr(0) != _given or (drawn_on is not None and drawn_on())):
         termios.tcsetattr(0, termios.TCSANOW, _given)
         os.set_blocking(2, False)
         os.write(2 if os.isatty(2) else 1, _RESET)

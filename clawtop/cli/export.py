@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.clock import Clock, SystemClock
 from clawtop.errors import ClawtopError, UsageError
 
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     exporter = exporter_type(clock)
     if args.once:
         return _once(args, exporter)
-    return asyncio.run(_export(args, exporter, clock, address, port))
+    return threads.run(_export(args, exporter, clock, address, port))
 
 
 def _exporter() -> type[Exporter]:

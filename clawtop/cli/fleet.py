@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.text import safe
 
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.what is None and not (args.json or args.check):
         return watch(args, specs)
-    hosts = asyncio.run(_asked(specs, args.wait))
+    hosts = threads.run(_asked(specs, args.wait))
     return _shown(hosts, args)
 
 
@@ -90,7 +90,7 @@ def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
     from clawtop.cli.common import has_terminal
 
     if not has_terminal():
-        return _shown(asyncio.run(_asked(specs, getattr(args, "wait", WAIT_S))), args)
+        return _shown(threads.run(_asked(specs, getattr(args, "wait", WAIT_S))), args)
     from clawtop.clock import SystemClock
     from clawtop.ui.fleet_run import run_fleet
     from clawtop.ui.ports import Options

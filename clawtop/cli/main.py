@@ -18,14 +18,14 @@ from typing import Any, NoReturn
 
 from clawtop.cli.moment import moment
 from clawtop.cli.output import lasting, left_by_its_reader, silence
-from clawtop.cli.process import said_goodbye
+from clawtop.cli.process import interruption, said_goodbye, unwind_on_signals
 from clawtop.commands import verbs
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import safe
 
 USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
-CHANGING = frozenset({"clear", "rotate", "order", "unlock", "drain", "undo", "drive", "probe"})
+CHANGING = frozenset(item.verb for item in verbs() if item.dangerous or item.lasting)
 """Verbs whose work counts, whether or not anybody takes the words about it."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
@@ -61,6 +61,8 @@ def run(argv: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else USAGE_EXIT
     if args.version:
         args.run, args.verb = _print_version, None
+    if args.verb is not None:
+        unwind_on_signals()  # the dashboard takes nothing before it handles them itself
     try:
         return _lasting(args) if args.verb in CHANGING else _plain(args)
     except ClawtopError as error:
@@ -68,6 +70,8 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt as error:
         return said_goodbye(error)
     except Exception as error:  # noqa: BLE001 - the end of the line
+        if (interrupt := interruption(error)) is not None:
+            return said_goodbye(interrupt)
         from clawtop.crash import unexpected
 
         return _failed(unexpected(error, f"running {args.verb or 'the dashboard'}"), args)

@@ -7,9 +7,10 @@ import resource
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clawtop.cli.ending import leave, remember_terminal
+from clawtop.cli.output import Output
 
 GRACE_S = 8
 """How long giving everything back may take after a signal: marks have 2 s, the journal 5 s."""
@@ -17,7 +18,6 @@ GRACE_S = 8
 FEW_DESCRIPTORS = 24
 WANTED_DESCRIPTORS = 256
 TOO_LITTLE_EXIT = 71  # sysexits EX_OSERR
-INTERRUPTED_EXIT = 128 + signal.SIGINT
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -36,31 +36,75 @@ def prepared() -> int | None:
     if lack is not None:
         sys.stderr.write(f"clawtop: {lack}\n")
         return TOO_LITTLE_EXIT
+    sys.stderr = _words(sys.stderr)
     remember_terminal()
     end_on_signals()
     return None
 
 
+def _words(stream: Any) -> Any:
+    """Standard error whose reader may leave: what is said there never changes what the process does."""
+    return stream if isinstance(stream, Output) else Output(stream)
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """The signal that `error` comes from, where it comes from one: whatever is interrupted may make another
+    exception of it (a class body: RuntimeError from KeyboardInterrupt).
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        if isinstance(found, KeyboardInterrupt):
+            return found
+        seen.add(id(found))
+        found = found.__cause__ or found.__context__
+    return None
+
+
 def said_goodbye(error: KeyboardInterrupt) -> int:
     """Say which signal it was. Returns the exit code."""
-    if not isinstance(error, EndedError):
-        sys.stderr.write("clawtop: interrupted\n")
-        return INTERRUPTED_EXIT
-    sys.stderr.write(f"clawtop: ended by {signal.Signals(error.number).name}\n")
-    return 128 + error.number
+    number = error.number if isinstance(error, EndedError) else signal.SIGINT
+    sys.stderr.write(_last_words(number))
+    return 128 + number
+
+
+def _last_words(number: int) -> str:
+    what = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+    return f"clawtop: {what}\n"
 
 
 def end_on_signals() -> None:
-    """From now on a signal ends the process in order. One that whoever started it has ignored stays ignored."""
+    """From now on a signal ends the process at once: nothing was taken yet that would have to be given back.
+
+    One that whoever started it has ignored stays ignored.
+    """
+    for number in (*ENDING_SIGNALS, signal.SIGINT):
+        if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
+            signal.signal(number, _end_at_once)
+
+
+def unwind_on_signals() -> None:
+    """From now on a signal passes everything that is at work, which gives back what it has taken."""
     for number in ENDING_SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
+        if signal.getsignal(number) is _end_at_once:
+            signal.signal(number, _Ending())
+    if signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGALRM, lambda *_: leave(128 + number))
-    signal.alarm(GRACE_S)  # whatever a disk does
-    raise EndedError(number)
+def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
+    leave(128 + number, _last_words(number))
+
+
+class _Ending:
+    """The handler that has everything given back, within `GRACE_S`."""
+
+    unwinds = True  # for `clawtop.threads.run`
+
+    def __call__(self, number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGALRM, lambda *_: leave(128 + number))
+        signal.alarm(GRACE_S)  # whatever a disk does
+        raise EndedError(number)
 
 
 def _too_few_descriptors() -> str | None:

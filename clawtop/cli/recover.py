@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, UsageError
 from clawtop.text import safe
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.yes:
         confirm(preview)
-    return _show(name, asyncio.run(_recover(args, reader, target)), args)
+    return _show(name, threads.run(_recover(args, reader, target)), args)
 
 
 async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: DrainTarget) -> SessionRecovery:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from clawtop import threads
 
 if TYPE_CHECKING:
     from clawtop.demo.threads import Finding
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay, print, and say whether everything holds."""
-    findings = asyncio.run(_replay(as_json=args.json))
+    findings = threads.run(_replay(as_json=args.json))
     holds = all(finding.holds for finding in findings)
     if args.json:
         print(

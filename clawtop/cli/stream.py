@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Stream until stdin ends. Exit 0; 3 when there is no state directory."""
-    return asyncio.run(_stream(args))
+    return threads.run(_stream(args))
 
 
 async def _stream(args: argparse.Namespace) -> int:

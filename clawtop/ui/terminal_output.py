@@ -150,6 +150,14 @@ def _writable(descriptor: int, seconds: float) -> bool:
     return any(events & select.POLLOUT for _, events in poll.poll(seconds * 1000))
 
 
+_drivers: set[LinuxDriver] = set()  # that have taken a terminal; touched by the loop's thread
+
+
+def drawn_on() -> bool:
+    """Whether the terminal is taken, or half taken: for whoever ends the process in the middle of that."""
+    return bool(_drivers)
+
+
 class TerminalDriver(LinuxDriver):
     """Textual's driver, writing through `TerminalOutput`; after a stall everything is painted anew."""
 
@@ -165,6 +173,16 @@ class TerminalDriver(LinuxDriver):
         rest = self._output.write_now(data)
         if rest is not None:
             super().write(rest)
+
+    def start_application_mode(self) -> None:
+        """Take the terminal."""
+        _drivers.add(self)
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def stop_application_mode(self) -> None:
+        """Give it back."""
+        super().stop_application_mode()
+        _drivers.discard(self)
 
     def _repaint_soon(self) -> None:
         self._loop.call_soon_threadsafe(lambda: self._app.refresh(layout=True))

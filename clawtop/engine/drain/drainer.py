@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
 from clawtop.core.model import Event, EventKind, GatewayState
@@ -132,7 +133,7 @@ class Drainer:
 
     def preview(self) -> tuple[str, ...]:
         """What is held, what waits, what would be lost and what would be done. Changes nothing."""
-        look = asyncio.run(self._look())
+        look = threads.run(self._look())
         live = {GatewayState.LIVE: True, GatewayState.UNKNOWN: None}.get(look.gateway.state, False)
         return survey(look.scene, self._terms(), gateway_live=live)
 
