@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.cli.process import FEW_DESCRIPTORS, TOO_LITTLE_EXIT
+from clawtop.cli.main import CHANGING, verb_parsers, whole_parser
+from clawtop.cli.process import FEW_DESCRIPTORS, TOO_LITTLE_EXIT, EndedError, interruption
 from tests.support.samples import copy, sample
 from tests.support.terminals import ENTER_ALTERNATE, LEAVE_ALTERNATE, clawtop, open_terminal, plain_environment
 
@@ -60,6 +61,39 @@ def test_a_change_that_was_made_is_not_called_a_failure(
     assert "Traceback" not in done.stderr
     if streams == ">/dev/full":
         assert done.stderr.startswith("clawtop: done, but the report of it could not be written")
+
+
+@pytest.mark.parametrize("arguments", [("clear", PROFILE, "--yes"), ("clear", "no:such", "--yes"), ("nonsense",)])
+def test_a_reader_of_errors_who_leaves_changes_nothing(state_dir: Path, arguments: tuple[str, ...]) -> None:
+    heard = subprocess.run(
+        clawtop(*arguments, "--state-dir", str(state_dir)),
+        env=plain_environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert heard.returncode not in {70, 120}
+    read, written = os.pipe()
+    os.close(read)
+    unheard = subprocess.run(
+        clawtop(*arguments, "--state-dir", str(state_dir)),
+        env=plain_environment(),
+        stdout=written,
+        stderr=written,
+        timeout=60,
+        check=False,
+    )
+    os.close(written)
+    assert unheard.returncode == (heard.returncode if arguments != ("clear", PROFILE, "--yes") else 0)
+
+
+def test_every_verb_that_asks_before_it_acts_goes_on_without_a_reader() -> None:
+    asking = {
+        parser.prog.rpartition(" ")[2]
+        for parser in verb_parsers(whole_parser())
+        if any("--yes" in action.option_strings for action in parser._actions)
+    }
+    assert {"clear", "recover", "unpin"} <= asking <= CHANGING
 
 
 def test_what_only_tells_and_cannot_be_written_fails(state_dir: Path) -> None:
@@ -174,3 +208,48 @@ def test_a_signal_gives_the_stores_lock_back(state_dir: Path, number: signal.Sig
     finally:
         holder.kill()
         holder.wait()
+
+
+def test_what_a_signal_became_on_its_way_is_still_a_signal() -> None:
+    """Python makes a RuntimeError of what interrupts the body of a class."""
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError("Error calling __set_name__") from EndedError(signal.SIGHUP)
+    found = interruption(caught.value)
+    assert isinstance(found, EndedError)
+    assert found.number == signal.SIGHUP
+    assert interruption(ValueError("nothing of the kind")) is None
+
+
+UNWINDING = """
+import asyncio, os, signal, sys
+from clawtop import threads
+from clawtop.cli.process import end_on_signals, unwind_on_signals, said_goodbye
+end_on_signals()
+unwind_on_signals()
+async def work():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        await asyncio.sleep(60)
+    finally:
+        await asyncio.sleep(0)
+        print("given back", flush=True)
+try:
+    threads.run(work())
+except KeyboardInterrupt as error:
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    sys.exit(said_goodbye(error))
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_what_a_loop_has_taken_is_given_back_before_a_signal_ends_it(number: signal.Signals) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNWINDING, str(int(number))],
+        env=plain_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (128 + number, "given back\n")
+    assert done.stderr == f"clawtop: {'interrupted' if number == signal.SIGINT else f'ended by {number.name}'}\n"
