@@ -7,13 +7,13 @@ can run. Titles are verbs; `help` is one sentence for an operator.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
 from clawtop.core.operations.target import why_not_writable
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 
 class TargetKind(StrEnum):

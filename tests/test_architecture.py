@@ -11,18 +11,17 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads", "values"}
+LEAVES = {"errors", "text", "clock", "crash", "threads"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
-    "text": {"values"},
+    "text": set(),
     "clock": set(),
     "crash": {"errors", "text"},
     "threads": set(),
-    "values": set(),
-    "core": {"core", "errors", "text", "values"},
-    "commands": {"core", "text", "errors", "values"},
-    "view": {"view", "core", "text", "errors", "commands", "values"},
+    "core": {"core", "errors", "text"},
+    "commands": {"core", "text", "errors"},
+    "view": {"view", "core", "text", "errors", "commands"},
     "store": {"store", "core", *LEAVES},
     "engine": {"engine", "core", "store", *LEAVES},
     "export": {"export", "core", *LEAVES},

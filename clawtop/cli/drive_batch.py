@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
@@ -15,7 +15,6 @@ from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_f
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
-from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, ModelRef

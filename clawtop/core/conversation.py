@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from clawtop.values import dataclass
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 1200

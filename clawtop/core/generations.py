@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -36,7 +36,6 @@ from clawtop.core.rules import (
     WaitHeaders,
     WriteLockSettings,
 )
-from clawtop.values import dataclass
 
 # --- storage: a row for each generation ---------------------------------------------------------------------------
 

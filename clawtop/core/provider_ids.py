@@ -8,10 +8,8 @@ trimmed and lower-cased, and what is left of the table comes from the manifests 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-from clawtop.values import dataclass
 
 BYPASSING = frozenset({"openrouter", "kilocode"})
 """Providers that manage their own limits: OpenClaw neither marks their profiles nor heeds their windows."""

@@ -10,6 +10,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from clawtop.core.model import ModelRef
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.entry import entry_for
 from clawtop.store.sessions.transcript_write import EntryChain, Reply, encoded, header
-from clawtop.values import dataclass
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9

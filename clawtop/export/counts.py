@@ -5,13 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.core.incident.lane_stats import class_of_event
 from clawtop.core.model import Event, EventKind, FailureReason
 from clawtop.export import metrics
 from clawtop.export.families import Distribution, Metric, Sample
-from clawtop.values import dataclass
 
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds in seconds; OpenClaw warns of waits over 2 s."""

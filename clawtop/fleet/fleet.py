@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host, Link
@@ -15,7 +16,6 @@ from clawtop.fleet.near import NearHost, RemoteSource, SkewedClock
 from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 AT_ONCE = 16
 """Hosts that are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop.core.fleet.summary import HostSummary
-from clawtop.values import dataclass
 
 STREAM = 1
 """Version of the stream; a clawtop that speaks another one is named, not guessed at."""

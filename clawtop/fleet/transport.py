@@ -15,6 +15,7 @@ import signal
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,6 @@ from clawtop.clock import Clock
 from clawtop.errors import RefusedError, UsageError
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 PLACEHOLDER = "{host}"
 MAX_STDERR = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse_json5, read_bytes, stamp_of
 from clawtop.store.wire import mapping, milliseconds, text
 from clawtop.text import remember_secrets
-from clawtop.values import dataclass
 
 MAX_CONFIG_BYTES = 8 * MEGABYTE
 MAX_INCLUDE_BYTES = 2 * MEGABYTE

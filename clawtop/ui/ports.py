@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
-from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Stage
 from clawtop.text import safe, shown
-from clawtop.values import dataclass
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 

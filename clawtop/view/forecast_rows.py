@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
 from clawtop.core.model import GatewayState, Serving
@@ -14,7 +16,6 @@ from clawtop.core.rotation.forecast import (
     stranded_sessions,
 )
 from clawtop.text import safe
-from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import countdown, counted, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece

@@ -4,6 +4,7 @@ a hand.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.model import GatewayState, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
-from clawtop.values import dataclass
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near, zone_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from clawtop.commands import Target, TargetKind
@@ -12,7 +13,6 @@ from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, 
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GatewayState, LaneStats, Snapshot
 from clawtop.text import safe, shown
-from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, counted, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece

@@ -6,6 +6,7 @@ Judging every profile of every agent costs milliseconds; `ProviderMemory` keeps 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from clawtop.core.cooldown.profile_state import ANY_OTHER_MODEL, state_for_models
@@ -21,7 +22,6 @@ from clawtop.core.cooldown.stats import (
 )
 from clawtop.core.model import AgentInfo, AuthConfig, AuthStore, Problem, Profile, Snapshot
 from clawtop.core.rotation.order import resolve_order
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

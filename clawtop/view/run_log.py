@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 
 from clawtop.core.model import Event, EventKind, ModelRef
-from clawtop.values import dataclass
 from clawtop.view.line import Line, Tone
 
 HOLDER, LOCK = "holder", "lock"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind, command, key_label
 from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.text import safe
-from clawtop.values import dataclass
 from clawtop.view.columns import Column, Env, Row, Table
 from clawtop.view.humanize import age, countdown, counted
 from clawtop.view.line import EMPTY, Line, Tone, piece

@@ -7,7 +7,7 @@ the caller's to leave out (`bypasses_cooldown`), as they are in OpenClaw.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, credential_state, profile_state, stat_problems
@@ -27,7 +27,6 @@ from clawtop.core.cooldown.windows import (
 from clawtop.core.model import UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Backoff, Schedule
-from clawtop.values import dataclass
 
 __all__ = [
     "Backoff",

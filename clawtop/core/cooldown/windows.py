@@ -8,11 +8,11 @@ that no window holds, such as the empty one, leaves the windows that concern all
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from clawtop.core.model import Profile, UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
-from clawtop.values import dataclass
 
 _CERTAIN = 1_000
 """What a window's own reason weighs beside failure counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -26,7 +27,6 @@ from clawtop.core.failure.rules import billing_text, normalized
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import ChainEnd
 from clawtop.text import shown
-from clawtop.values import dataclass
 
 DETAIL_CELLS = 400
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from clawtop.core.failover.decision import Signals
 from clawtop.core.model import FailureReason
-from clawtop.values import dataclass
 
 COMPACTION_TIMEOUT_MS = 900_000
 """How long one compaction may take."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.failover.candidate import Failure, FailureKind, failure_of
 from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide
@@ -11,7 +11,6 @@ from clawtop.core.failure.engine_reason import Reach, reach_of
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
-from clawtop.values import dataclass
 
 _TWO_MODELS = (ModelRef("this", "model"), ModelRef("next", "model"))
 

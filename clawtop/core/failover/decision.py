@@ -6,10 +6,10 @@ The rules are OpenClaw 2026.5.18-2026.5.20's (`failover-policy.ts`), under one s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.model import FailureReason
-from clawtop.values import dataclass
 
 
 class TimeoutPolicy(StrEnum):

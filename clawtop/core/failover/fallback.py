@@ -9,7 +9,7 @@ chain unless `TimeoutPolicy` says otherwise (thread 62351).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from clawtop.core.failover.candidate import DETAIL_CELLS, RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
@@ -18,7 +18,6 @@ from clawtop.core.failover.probing import CooldownDecision, DecisionKind
 from clawtop.core.failure.provider_json import body_of
 from clawtop.core.model import FailureReason, ModelRef
 from clawtop.text import shown
-from clawtop.values import dataclass
 
 
 def candidates(

@@ -6,12 +6,11 @@ leave timeouts of a harness to the harness (2026.6.11), and end a run whose budg
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import RunPolicy
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

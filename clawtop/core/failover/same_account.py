@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit
 from clawtop.core.rules import SameAccountRetries
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

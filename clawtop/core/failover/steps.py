@@ -9,13 +9,12 @@ The order is OpenClaw 2026.5.20's (`assistant-failover.ts`, and the prompt side 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide, merge_retry_reason
 from clawtop.core.failure.classify import SUSPENDING, status_for_reason
 from clawtop.core.model import CooldownConfig, FailureReason
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +48,6 @@ class FailoverRules:
 
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
     caps: Caps = Caps()
-
-
-STANDARD_RULES = FailoverRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +130,7 @@ Effect = Rotate | Mark | Backoff | Log | Retry | Fallback | Surface | Continue
 Step = tuple[RunState, tuple[Effect, ...]]
 
 
-def after_failure(stage: Stage, state: RunState, signals: Signals, rules: FailoverRules = STANDARD_RULES) -> Step:
+def after_failure(stage: Stage, state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
     """What to do now that an attempt ended; `profile_rotated` of the signals must be False.
 
     When the effects hold `Rotate`, the engine rotates, carries out the effects after it, and then asks
@@ -158,17 +154,17 @@ def after_failure(stage: Stage, state: RunState, signals: Signals, rules: Failov
     return counted, (Rotate(), *marks)
 
 
-def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = STANDARD_RULES) -> Step:
+def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
     """`after_failure` of an error of the prompt call."""
     return after_failure(Stage.PROMPT, state, signals, rules)
 
 
-def after_assistant_failure(state: RunState, signals: Signals, rules: FailoverRules = STANDARD_RULES) -> Step:
+def after_assistant_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
     """`after_failure` of an error in the assistant's answer."""
     return after_failure(Stage.ASSISTANT, state, signals, rules)
 
 
-def after_advance(state: RunState, rotated: bool, rules: FailoverRules = STANDARD_RULES) -> Step:
+def after_advance(state: RunState, rotated: bool, rules: FailoverRules = FailoverRules()) -> Step:
     """What follows `Rotate`: another attempt when there was a profile, else the decision without rotation.
 
     The mark is already on its way. Raises ValueError when no rotation is pending.

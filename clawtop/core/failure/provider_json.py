@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from clawtop.core.failure.record import ErrorRecord
-from clawtop.values import dataclass
 
 TEXT_LIMIT = 16_384
 MAX_DEPTH = 60

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from clawtop.core.model import FailureReason
-from clawtop.values import dataclass
 
 FAILOVER_NAME = "FailoverError"
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from clawtop.core.failure import billing_tables as money
@@ -22,7 +23,6 @@ from clawtop.core.failure.rules import (
     quoted_402,
 )
 from clawtop.core.model import FailureReason
-from clawtop.values import dataclass
 
 Reason = FailureReason
 

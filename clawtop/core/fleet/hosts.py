@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from clawtop.core.fleet.summary import HostSummary, Moment
-from clawtop.values import dataclass
 
 UNREADABLE = 3
 STALE_MS = 15_000

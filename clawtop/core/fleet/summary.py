@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
@@ -10,7 +11,6 @@ from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.text import shown
-from clawtop.values import dataclass
 
 MAX_ACCOUNTS = 500
 MAX_AGENTS = 200

@@ -7,12 +7,11 @@ agent without a usable model, and a gateway that is gone, are no matter of singl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.health.waiting import Hung, hung
 from clawtop.core.model import Lock, LockKind, Session, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery, schedule_of, stranded_sessions
-from clawtop.values import dataclass
 
 QUOTA = "quota"
 STALE_LOCK = "stale lock"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -12,7 +13,6 @@ from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Hung, Waiting
 from clawtop.core.model import Snapshot
 from clawtop.core.rotation.forecast import ChainRecovery
-from clawtop.values import dataclass
 
 
 class Level(IntEnum):

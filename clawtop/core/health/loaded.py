@@ -10,7 +10,7 @@ it has not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
@@ -18,7 +18,6 @@ from clawtop.core.model import AgentInfo, AuthStore, Event, EventKind, GatewaySt
 from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, field_change, moved_on
 from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.rotation.forecast import schedule_of
-from clawtop.values import dataclass
 
 LOG = "gateway-log"
 KEPT_MS = 24 * 3_600_000

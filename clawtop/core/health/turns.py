@@ -7,10 +7,9 @@ takeover and a run that the gateway gave up; a transcript tells what followed a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.model import EventKind, Outcome, Session, Snapshot, Turn
-from clawtop.values import dataclass
 
 TOGETHER_MS = 20_000
 """Two sources that tell of an end within this time tell of the same one."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.core.model import LaneStats
 from clawtop.core.session.lanes import classify_lane
-from clawtop.values import dataclass
 
 SOURCE = "gateway-metrics"
 

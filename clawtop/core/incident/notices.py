@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.model import EventKind, Profile, Snapshot
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 _SHOWN = 3
 """Names in one notice; the rest is counted."""

@@ -7,6 +7,7 @@ locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.generations import Storage
@@ -21,7 +22,6 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.values import dataclass
 
 CLOCK_SLACK_MS = 2_000
 """Boot time is known to a second; a proof by comparing times has to be clearer than that."""

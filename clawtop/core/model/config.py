@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.core.model.auth import AuthStore
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

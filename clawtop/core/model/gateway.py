@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from clawtop.core.model.locks import ProcessEvidence
-from clawtop.values import dataclass
 
 
 class GatewayState(StrEnum):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
-
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-
-from clawtop.values import dataclass
 
 
 class FailureReason(StrEnum):

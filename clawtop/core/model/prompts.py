@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clawtop.values import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)

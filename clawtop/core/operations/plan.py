@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -59,7 +59,6 @@ from clawtop.core.rotation.order import Order, moved_to_end, resolve_order
 from clawtop.core.rules import Schedule
 from clawtop.errors import RefusedError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 
 class PlanKind(StrEnum):

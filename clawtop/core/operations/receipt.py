@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.plan import Plan, PlanKind, StoreStep, undo_record
-from clawtop.values import dataclass
 
 REVERTED_EXIT = 4
 

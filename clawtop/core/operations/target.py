@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 UNTOUCHED = "nothing was changed"
 

@@ -6,6 +6,7 @@ For `clawtop explain profile ID` and the dashboard's detail pane.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state, stat_problems
 from clawtop.core.cooldown.stats import (
@@ -19,7 +20,6 @@ from clawtop.core.cooldown.stats import (
 from clawtop.core.model import AgentInfo, Problem, Profile, Session, Snapshot
 from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, provider_recovery, schedule_of
 from clawtop.core.rotation.order import NOTHING_PENDING, Ranked, Rejected
-from clawtop.values import dataclass
 
 COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
 """The reasons whose next cost is told."""

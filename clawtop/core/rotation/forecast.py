@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import schedule_for
@@ -10,7 +11,6 @@ from clawtop.core.cooldown.windows import back_at
 from clawtop.core.model import AgentInfo, ModelRef, Profile, Session, Snapshot
 from clawtop.core.rotation.order import NOTHING_PENDING, Order, resolve_order
 from clawtop.core.rules import Schedule
-from clawtop.values import dataclass
 
 TOGETHER_MS = 1_000
 """Windows that end within a second of each other end together: all their runs come back at once."""

@@ -7,6 +7,7 @@ reason for every place and every rejection; and the choice of a profile within a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from clawtop.core.cooldown.profile_state import is_past_expiry
@@ -14,7 +15,6 @@ from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.model import AuthConfig, Profile
 from clawtop.core.rotation.eligibility import REJECTIONS, Asked, configured_ids, eligible, stored_ids, written_order
 from clawtop.core.rules import Schedule
-from clawtop.values import dataclass
 
 NOTHING_PENDING: Final[Mapping[str, int]] = {}
 

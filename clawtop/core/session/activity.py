@@ -10,6 +10,7 @@ held (docs/invariants.md 1), so "no" is only said with a reason.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from clawtop.core.model import (
     Gateway,
@@ -24,7 +25,6 @@ from clawtop.core.model import (
     Witness,
     WitnessKind,
 )
-from clawtop.values import dataclass
 
 SETTLING_MS = 60_000
 """Longest quiet time between two attempts of one run: nothing of it for longer means that it is over."""

@@ -9,14 +9,13 @@ milliseconds of a monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
 from clawtop.core.session.fence import Fingerprint
 from clawtop.core.session.proof import Finding
 from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
-from clawtop.values import dataclass
 
 SEEN_AGAIN_MS = 1_000
 """A stale lock is removed when it is the same at two looks, this far apart."""

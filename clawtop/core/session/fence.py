@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
-
-from clawtop.values import dataclass
 
 _LINE_ENDS = re.compile(r"\r?\n")
 

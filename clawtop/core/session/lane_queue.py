@@ -7,11 +7,10 @@ timeout gives its place up although it may still be unwinding. Times are millise
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from clawtop.core.session.lanes import DEFAULT_LIMIT, MAIN
-from clawtop.values import dataclass
 
 WARN_AFTER_MS = 2_000
 _PROBE_LANES = ("auth-probe:", "session:probe-")

@@ -7,11 +7,10 @@ only with `logging.level` debug; a turn that failed for good is told at every le
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.model import AccountRetry, Event, EventKind, Outcome, Turn, Witness, WitnessKind
 from clawtop.core.session.lanes import session_lane
-from clawtop.values import dataclass
 
 KEPT_TURNS = 400
 

@@ -7,13 +7,13 @@ saying so for a while. One that should exist and cannot be heard leaves it unpro
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from clawtop.core.generations import Storage
 from clawtop.core.model import Gateway, GatewayState, GatewayWords, Lock, Session, VerdictKind, WitnessKind
 from clawtop.core.rules import Remote
 from clawtop.core.session.gateway_witness import tasks_in
-from clawtop.values import dataclass
 
 
 class Source(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -36,7 +37,6 @@ from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 DATABASE_SUFFIX = ".sqlite"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,6 @@ from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, header
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient

@@ -6,7 +6,7 @@ Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.fallback import Available, Consult, Cooling, Moved, SuspendLane
@@ -22,7 +22,6 @@ from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import Turn
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 
 @dataclass(slots=True)

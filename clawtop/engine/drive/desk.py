@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,7 +38,6 @@ from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.model_config import ProviderConfig, provider_named, read_providers
 from clawtop.store.provider.network_config import auth_header, network_for
 from clawtop.store.provider.secrets import SecretSources
-from clawtop.values import dataclass
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.copilot import CopilotToken

@@ -15,7 +15,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -49,7 +49,6 @@ from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
 from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context, session_settings
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 __all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
 

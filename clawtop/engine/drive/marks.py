@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.clock import Clock, settled_within
 from clawtop.core.cooldown.marking import Mark, Merged, merge
@@ -24,7 +24,6 @@ from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.own.spool_writer import Note, SpoolWriter
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
 """Apply a change to a store under its lock, waiting for it for so many seconds; raises as `port.update`."""

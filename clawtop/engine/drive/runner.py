@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
 from clawtop.core.failover.decision import Signals, Stage, run_iteration_limit
@@ -45,7 +45,6 @@ from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.turn import NOT_ROTATABLE, Answer, Turn
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 ENDPOINT_TRIES = 2
 LONGEST_PAUSE_S = 2.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import read_sessions
 from clawtop.store.sessions.transcript_write import session_id_for
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 SUFFIX = ".jsonl"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -14,7 +14,6 @@ from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunIte
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.store.sessions.settings import RunContext, SessionSettings
-from clawtop.values import dataclass
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
 """Phases in which the reply is complete already: there is nothing left to rotate away from."""

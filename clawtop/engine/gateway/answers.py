@@ -6,6 +6,7 @@ A field that is not of its kind is left out; a session without a key is no sessi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +16,6 @@ from clawtop.core.model import LaneStats, RunSight, TaskSight
 from clawtop.core.session.lanes import classify_lane
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import part, text
-from clawtop.values import dataclass
 
 MAX_ROWS = 2_000
 MAX_LANES = 500

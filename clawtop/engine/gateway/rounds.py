@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from clawtop.clock import Clock
@@ -17,7 +17,6 @@ from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
 from clawtop.engine.gateway.words import Said, ask_words
 from clawtop.store.locks.processes import listens
-from clawtop.values import dataclass
 
 HEALTH_EVERY = 5
 """Rounds from one question for health to the next, where the gateway can be asked for words."""

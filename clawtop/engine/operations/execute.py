@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +47,6 @@ from clawtop.store.place.layout import Layout
 from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 DEFAULT_WAIT_S = 15.0
 DEFAULT_VERIFY_S = 10.0
@@ -80,9 +79,6 @@ class Request:
     operation_id: str | None = None
 
 
-NOTHING_ASKED = Request()
-
-
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
     """The seams for this state directory: whether its pids can be ours is part of them (docs/invariants.md 7)."""
     unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
@@ -108,11 +104,11 @@ class Operations:
         self._caller = caller
         self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
 
-    def execute_now(self, plan: Plan, request: Request = NOTHING_ASKED) -> Receipt:
+    def execute_now(self, plan: Plan, request: Request = Request()) -> Receipt:
         """`execute` for a caller without a loop."""
         return threads.run(self.execute(plan, request))
 
-    async def execute(self, plan: Plan, request: Request = NOTHING_ASKED) -> Receipt:
+    async def execute(self, plan: Plan, request: Request = Request()) -> Receipt:
         """Do what the plan showed.
 
         Cancelling is safe at any moment: before the change nothing happens; a change that reached the disk is

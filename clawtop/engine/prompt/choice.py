@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.errors import UsageError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 DEFAULT_PREFIX = "clawtop"
 _SCHEMES = {"etcd": "http", "etcds": "https"}

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from clawtop.clock import Clock
 from clawtop.core.incident.lane_stats import KEPT_WAITS, percentile
@@ -39,7 +39,6 @@ from clawtop.core.session.lane_queue import Event as LaneEvent
 from clawtop.core.session.lanes import DEFAULT_LIMIT, classify_lane
 from clawtop.errors import CoordinationError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 Journal = Callable[[Event], None]
 

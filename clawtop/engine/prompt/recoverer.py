@@ -8,6 +8,7 @@ where nobody has it, or on a fresh one where the holder stays too long.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -28,7 +29,6 @@ from clawtop.engine.prompt.holder import Holder
 from clawtop.engine.prompt.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 Journal = Callable[[Event], None]
 

@@ -17,6 +17,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -44,7 +45,6 @@ from clawtop.engine.prompt.records import FileRecords, PromptRecords
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 BUSY_PAUSE_S = 0.001
 """First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""

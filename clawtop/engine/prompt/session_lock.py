@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,7 +32,6 @@ from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.sessions.fingerprint import digest, fingerprint, read_range
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05

@@ -7,13 +7,12 @@ modules (`anthropic.py`, `openai.py`, `responses.py`, ...) know what the wires l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult, merged
 from clawtop.store.provider.network_config import DIRECT, Network
 from clawtop.store.provider.secrets import Secret
-from clawtop.values import dataclass
 
 __all__ = ["Block", "Image", "Message", "Network", "Text", "ToolCall", "ToolResult", "merged"]
 

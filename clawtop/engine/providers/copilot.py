@@ -6,14 +6,13 @@ The exchange goes to one fixed address; the short-lived token goes to the host t
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import Endpoint
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_status
 from clawtop.store.provider.secrets import Secret
-from clawtop.values import dataclass
 
 PROVIDER = "github-copilot"
 EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"

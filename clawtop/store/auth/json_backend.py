@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -20,7 +21,6 @@ from clawtop.store.auth.target import StoreTarget, check_writable, identity, rea
 from clawtop.store.auth.update import JsonUpdate
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

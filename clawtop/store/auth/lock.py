@@ -14,6 +14,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
@@ -26,7 +27,6 @@ from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
 from clawtop.store.locks.owners import owner_of, with_boot
 from clawtop.text import safe, shown
-from clawtop.values import dataclass
 
 T = TypeVar("T")
 

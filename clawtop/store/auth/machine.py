@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
-from clawtop.values import dataclass
 
 
 class Waiting(Protocol):

@@ -8,7 +8,7 @@ places; paths, lock files and transactions stay behind them. `clawtop.store.auth
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from clawtop.core.operations.edit import AuthState, Edit
 from clawtop.core.provider_ids import INLINE_KEY
 from clawtop.store.auth.machine import Machine, Waiting
 from clawtop.store.place.layout import AgentPaths
-from clawtop.values import dataclass
 
 Change = Edit
 OnWait = Callable[[Waiting], None]

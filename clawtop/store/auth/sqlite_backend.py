@@ -9,7 +9,7 @@ provider. Statistics of an inherited profile that fails are written to the share
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
 from clawtop.store.sqlite.writing import check_writable
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.model import Problem
 from clawtop.core.operations.edit import AuthState
@@ -14,7 +14,6 @@ from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.cells import Cell, Cells
 from clawtop.store.sqlite.database import Database
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 NO_CREDENTIALS = b'{"version":1,"profiles":{}}'
 """What OpenClaw itself writes for an agent that has an order or statistics of its own, and no profile."""

@@ -7,6 +7,7 @@ entries win, each as a whole, over what an older generation left embedded in aut
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from clawtop.core.model import UsageStats
@@ -15,7 +16,6 @@ from clawtop.errors import RefusedError
 from clawtop.store.auth.json_edit import plain
 from clawtop.store.wire import usage_stats
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

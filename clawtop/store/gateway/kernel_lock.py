@@ -13,14 +13,13 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clawtop.core.model import Gateway, GatewayState
 from clawtop.store import door
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import Layout
-from clawtop.values import dataclass
 
 STATE_LOCK = "gateway.state.lock.sqlite"
 LIFECYCLE_ROOT = Path("/tmp")  # noqa: S108 - OpenClaw's own place, whatever TMPDIR says

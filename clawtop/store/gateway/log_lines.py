@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,6 @@ from clawtop.core.session.lanes import base_session_key
 from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
 from clawtop.store.json_text import loads
 from clawtop.text import shown
-from clawtop.values import dataclass
 
 SOURCE = "gateway-log"
 TEXT_LIMIT = 300

@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.core.model import Gateway
 from clawtop.store.place.layout import Layout
-from clawtop.values import dataclass
 
 SHARED = Path("/tmp/openclaw")  # noqa: S108 - OpenClaw's own fixed path
 STILL_WRITTEN_S = 15 * 60

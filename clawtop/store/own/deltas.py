@@ -9,14 +9,13 @@ ValidationError from one that makes no sense.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.text import masked
-from clawtop.values import dataclass
 
 _SNAPSHOT = TypeAdapter(Snapshot)
 _PARTS = tuple(part.name for part in fields(Snapshot) if part.name != "events")

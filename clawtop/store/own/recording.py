@@ -14,7 +14,7 @@ import os
 import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from clawtop.store import door
 from clawtop.store.json_text import loads
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 FORMAT = 1
 FLUSH_EVERY = 20

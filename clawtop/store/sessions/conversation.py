@@ -6,6 +6,7 @@ Entries form a tree by `parentId`; the one that ends in the file's last entry co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from clawtop.core.model import Problem
 from clawtop.store import door
 from clawtop.store.json_text import loads
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
 COMPACTED = "Summary of the conversation so far:\n\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic_core import ValidationError
@@ -22,7 +22,6 @@ from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.piecemeal import read_piecemeal
 from clawtop.store.wire import SESSIONS, flag, session_entry, session_name, suspension
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 TRAJECTORY = ".trajectory.jsonl"
 

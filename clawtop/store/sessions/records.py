@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from clawtop.core.model import (
@@ -33,7 +33,6 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
 from clawtop.store.wire import milliseconds, text
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 MAX_ROWS = 5_000
 """More open tasks or claims than this are not looked at: a gateway has at most some hundred at a time."""

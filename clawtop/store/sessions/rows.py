@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, LockKind, Problem, Session, Witness
 from clawtop.core.session.activity import (
@@ -24,7 +24,6 @@ from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges
-from clawtop.values import dataclass
 
 RECENT_MS = 24 * 3_600_000
 """Sessions that were touched within a day are looked at with every read; the others by turns."""

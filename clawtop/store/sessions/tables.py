@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
@@ -34,7 +34,6 @@ from clawtop.store.sqlite.database import Database, Row
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import Role
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
-from clawtop.values import dataclass
 
 DETAILS_AT_ONCE = 400
 """Rows whose details one look of many reads: some 40 ms."""

@@ -11,7 +11,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from clawtop.errors import OperationFailedError, UsageError
 from clawtop.store import door
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.text import safe
-from clawtop.values import dataclass
 
 VERSION = 3
 NO_COST: Mapping[str, int] = {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0, "total": 0}
