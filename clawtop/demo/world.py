@@ -22,7 +22,7 @@ from clawtop.store.sessions.transcript_write import EntryChain, Reply, encoded, 
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9
-"""The discard port: a gateway of this world would answer there, and none does."""
+"""The discard port: nobody looks for the gateway of this machine. `remote` says that none is expected here."""
 
 APIS: Mapping[str, str] = {"coral": "anthropic-messages", "kelp": "openai-completions"}
 MODELS: Mapping[str, str] = {"coral": "great-claw-1", "kelp": "hermit-mini"}
@@ -155,7 +155,7 @@ def _config(world: World, base_url: Callable[[str], str]) -> dict[str, Any]:
     ]
     return {
         "meta": {"lastTouchedVersion": OPENCLAW_VERSION},
-        "gateway": {"mode": "local", "port": NOBODY_LISTENS, "bind": "loopback"},
+        "gateway": {"mode": "remote", "port": NOBODY_LISTENS},
         "models": {"mode": "merge", "providers": providers},
         "auth": {"profiles": profiles},
         "agents": {"defaults": defaults, "list": agents},

@@ -31,8 +31,9 @@ def _pumps(app: App[object]) -> Iterator[MessagePump]:
 
 
 def _queued(app: App[object]) -> bool:
-    return any(pump.message_queue_size for pump in _pumps(app)) or any(
-        screen._dirty_widgets or screen._layout_required or screen._callbacks for screen in app.screen_stack
+    top = app.screen  # nothing is drawn or called back below a full screen until it is on top again
+    return any(pump.message_queue_size for pump in _pumps(app)) or bool(
+        top._dirty_widgets or top._layout_required or top._callbacks
     )
 
 

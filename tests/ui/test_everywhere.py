@@ -126,7 +126,21 @@ async def test_escape_takes_the_last_narrowing_back_first(view: str) -> None:
 # --- the footer --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
+async def test_a_pause_ends_while_something_waits_on_a_screen_that_is_covered() -> None:
+    """Nobody draws it or calls back until it is on top again: it must not keep a test waiting for ever."""
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        covered = await on(pilot, "overview")
+        await on(pilot, "lanes")
+        covered._dirty_widgets.add(covered.current)
+        covered._callbacks.append((covered.refresh_bindings, covered))
+        await asyncio.wait_for(pilot.pause(), 20)
+        await pilot.press("1")
+        await pilot.pause()
+        assert not covered._dirty_widgets
+        assert not covered._callbacks
+
+
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("view", VIEWS)
 async def test_every_hint_of_a_footer_works_on_its_screen(view: str, size: tuple[int, int]) -> None:
