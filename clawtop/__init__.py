@@ -15,6 +15,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       prompts (holders, waiters, lanes), gateway, events, problem, snapshot
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
+    source            where snapshots come from, as a port
     settings          what an operator may set once; nearest: the name that a mistyped one was meant to be
     conversation      messages, pictures, tool calls; paired and trimmed for a model
     failure/          what failed: classify (the answer), dialect (whose: as_3_28, as_6_11, as_9_6, else status),

@@ -54,6 +54,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "rules",
         "generations",
         "model",
+        "source",
         "javascript",
         "failure",
         "cooldown",
@@ -92,6 +93,24 @@ ORDER: dict[str, tuple[str, ...]] = {
     "engine": ("providers", "gateway", "live", "operations", "prompt", "etcd", "drive", "drain", "library"),
 }
 """Room -> its groups, from what stands below to what stands above. A group imports itself and the groups before it."""
+
+
+def test_one_name_stands_for_one_class() -> None:
+    """Classes, private ones too, and the names of unions and shapes. Equal definitions of a shape are one thing."""
+    found: dict[str, set[str]] = {}
+    for path in modules():
+        where = path.relative_to(PACKAGE).as_posix()
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name.lstrip("_"), set()).add(where)
+        for node in tree.body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                if isinstance(target, ast.Name) and re.fullmatch(r"_?[A-Z]\w*[a-z]\w*", target.id):
+                    found.setdefault(target.id.lstrip("_"), set()).add(ast.unparse(node.value))
+    assert {name: sorted(places) for name, places in found.items() if len(places) > 1} == {}
+
 
 WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 

@@ -12,7 +12,7 @@ from clawtop.commands import (
     Arming,
     Command,
     Context,
-    Group,
+    Section,
     Target,
     TargetKind,
     command,
@@ -41,7 +41,7 @@ def test_ids_are_unique_and_kebab_case() -> None:
 def test_no_key_means_two_things() -> None:
     """Outside of a replay; there, what steers it comes first."""
     for replay in (True, False):
-        keys = Counter(key for item in COMMANDS for key in item.keys if (item.group is Group.REPLAY) == replay)
+        keys = Counter(key for item in COMMANDS for key in item.keys if (item.group is Section.REPLAY) == replay)
         assert [key for key, count in keys.items() if count > 1] == []
     assert meant("mark", replaying=True).id == "replay-play"
     assert meant("mark", replaying=False).id == "mark"
@@ -95,12 +95,12 @@ def test_nothing_that_changes_anything_runs_in_a_replay() -> None:
                 own_runs=frozenset({"x"}),
                 replaying=True,
             )
-            if item.dangerous or item.group is Group.DRIVE or item.id == "record":
+            if item.dangerous or item.group is Section.DRIVE or item.id == "record":
                 assert why_not(item, context) == "a recording is being replayed", item.id
 
 
 def test_a_replay_is_steered_only_in_a_replay() -> None:
-    for item in (item for item in COMMANDS if item.group is Group.REPLAY):
+    for item in (item for item in COMMANDS if item.group is Section.REPLAY):
         assert why_not(item, Context(INCIDENT)) is not None
         assert why_not(item, Context(INCIDENT, replaying=True)) is None
 

@@ -111,7 +111,7 @@ def work_ports(args: argparse.Namespace) -> WorkPorts:
     """What drains and drives; everything that it needs is loaded when it is asked for."""
     from clawtop.ui.ports import WorkPorts
 
-    return WorkPorts(_Drains(args), lambda: _driver(args), _Recoveries(args))
+    return WorkPorts(_CommandDrains(args), lambda: _driver(args), _CommandRecoveries(args))
 
 
 def _driver(args: argparse.Namespace) -> Driver:
@@ -120,7 +120,7 @@ def _driver(args: argparse.Namespace) -> Driver:
     return Driver(args.state_dir)
 
 
-class _Drains:
+class _CommandDrains:
     """Prepares drains of the directory that the options name, each with a reader of its own."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -146,7 +146,7 @@ class _Drains:
         return make_drainer(self._args, reader, target, wishes, on_step=on_step, on_wait=on_wait)
 
 
-class _Recoveries:
+class _CommandRecoveries:
     """Recovers sessions of the directory that the options name."""
 
     def __init__(self, args: argparse.Namespace) -> None:

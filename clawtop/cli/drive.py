@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from clawtop import threads
 from clawtop.cli import drive_gateway
-from clawtop.cli.drive_output import JsonOutput, Output, TextOutput, stop_exit
+from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
@@ -112,13 +112,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
-    output: Output = JsonOutput() if args.json else TextOutput(streams=sys.stdout.isatty())
+    output: TurnOutput = JsonOutput() if args.json else TextOutput(streams=sys.stdout.isatty())
     signalled: list[int] = []
     unstored: list[str] = []
     system = read_system(args.system)
     try:
         driver = open_driver(args, output)
-        return threads.run(_drive(driver, args, _Turn(model, message, system), output, signalled.append, unstored))
+        return threads.run(
+            _drive(driver, args, _TurnMessage(model, message, system), output, signalled.append, unstored)
+        )
     except ClawtopError as error:
         code = exit_code(error)
         output.failed(error, code, "".join(unstored))
@@ -128,7 +130,7 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
         return 128 + signalled[0] if signalled else 130
 
 
-class _Turn:
+class _TurnMessage:
     """What one turn says, beside the options."""
 
     def __init__(self, model: ModelRef | None, message: str, system: str | None) -> None:
@@ -138,8 +140,8 @@ class _Turn:
 async def _drive(  # noqa: PLR0917 - one call, from run
     driver: Driver,
     args: argparse.Namespace,
-    turn: _Turn,
-    output: Output,
+    turn: _TurnMessage,
+    output: TurnOutput,
     signalled: Callable[[int], None],
     unstored: list[str],
 ) -> int:

@@ -55,14 +55,14 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
     from clawtop.clock import SystemClock
     from clawtop.engine.gateway.door import Door
     from clawtop.engine.gateway.errors import GatewayCallError, Trouble
-    from clawtop.engine.gateway.turn import Told, send_turn
+    from clawtop.engine.gateway.turn import TurnPhase, send_turn
     from clawtop.store.locks.processes import SystemProcesses
 
     clock = SystemClock()
     door = Door(lambda: reader.layout, processes=SystemProcesses(), enabled=not args.no_gateway)
     key = session_key(reader, snapshot, args.session, args.agent)
     run_id = f"clawtop-{uuid.uuid4().hex[:16]}"
-    output = _Output(as_json=args.json, key=key, run_id=run_id)
+    output = _GatewayOutput(as_json=args.json, key=key, run_id=run_id)
     taken = False
     try:
         turn = send_turn(door, snapshot.gateway, key, message, run_id=run_id, clock=clock)
@@ -70,8 +70,8 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
             async for told in turn:
                 taken = True
                 output.told(told)
-                if told.kind in {Told.FAILED, Told.ABORTED}:
-                    return NO_ANSWER if told.kind is Told.FAILED else STOPPED
+                if told.kind in {TurnPhase.FAILED, TurnPhase.ABORTED}:
+                    return NO_ANSWER if told.kind is TurnPhase.FAILED else STOPPED
     except TimeoutError:
         output.failed("the time is over; the gateway goes on with the turn", TIMED_OUT)
         return TIMED_OUT
@@ -94,7 +94,7 @@ def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: st
     return f"agent:{agent or default}:{name}"
 
 
-class _Output:
+class _GatewayOutput:
     """The reply on stdout as text, or each thing told as a JSON line."""
 
     def __init__(self, *, as_json: bool, key: str, run_id: str) -> None:
@@ -104,25 +104,25 @@ class _Output:
         self._held = ""
 
     def told(self, told: TurnTold) -> None:
-        from clawtop.engine.gateway.turn import Told
+        from clawtop.engine.gateway.turn import TurnPhase
 
         ready = ""
-        if told.kind is Told.DELTA:
+        if told.kind is TurnPhase.DELTA:
             self._held += told.text
             cut = whole_words(self._held)
             ready, self._held = self._held[:cut], self._held[cut:]
         if self._as_json:
-            if told.kind is not Told.DELTA or ready:
+            if told.kind is not TurnPhase.DELTA or ready:
                 self._line(told.kind, {"text": masked(ready or told.text)})
             return
         match told.kind:
-            case Told.DELTA:
+            case TurnPhase.DELTA:
                 self._show(ready)
-            case Told.FINAL:
+            case TurnPhase.FINAL:
                 self._show(self._held + "\n")
-            case Told.PHASE | Told.STARTED:
+            case TurnPhase.PHASE | TurnPhase.STARTED:
                 print(f"clawtop: {told.kind}: {safe(told.text, 100)}", file=sys.stderr)
-            case Told.FAILED | Told.ABORTED:
+            case TurnPhase.FAILED | TurnPhase.ABORTED:
                 self._show(self._held + ("\n" if self._held else ""))
                 print(f"clawtop: {told.kind}: {safe(told.text, 400)}", file=sys.stderr)
 

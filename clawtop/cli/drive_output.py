@@ -13,7 +13,7 @@ from clawtop.text import masked, safe, whole_words
 if TYPE_CHECKING:
     from clawtop.core.model import Event
     from clawtop.engine.drive.events import RunItem
-    from clawtop.engine.drive.turn import Answer
+    from clawtop.engine.drive.turn import TurnAnswer
 
 SCHEMA = 1
 TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
@@ -23,14 +23,14 @@ LENGTH_EXIT, REFUSED_EXIT, TOOLS_EXIT = 10, 11, 12
 STOP_EXITS: Mapping[str, int] = {"length": LENGTH_EXIT, "filter": REFUSED_EXIT, "refusal": REFUSED_EXIT}
 
 
-def stop_exit(answer: Answer) -> int:
+def stop_exit(answer: TurnAnswer) -> int:
     """The exit code of a reply that was written: 0, or why it is not all that was meant."""
     if answer.tool_calls:
         return TOOLS_EXIT
     return STOP_EXITS.get(answer.stop_reason, 0)
 
 
-def stop_words(answer: Answer) -> str | None:
+def stop_words(answer: TurnAnswer) -> str | None:
     """Why a reply is not all that was meant, for people; None where it is."""
     if answer.tool_calls:
         return f"the model also asked for tools, which were dropped: {', '.join(map(safe, answer.tool_calls[:8]))}"
@@ -69,7 +69,7 @@ def failure_facts(error: ClawtopError) -> dict[str, Any]:
     return {"attempts": attempts, "soonest_recovery": error.summary.soonest_recovery}
 
 
-def answer_facts(answer: Answer) -> dict[str, Any]:
+def answer_facts(answer: TurnAnswer) -> dict[str, Any]:
     """An answer, JSON-ready: ids exact, prose masked."""
     usage = answer.usage
     return {
@@ -113,7 +113,7 @@ class Words:
         return masked(ready)
 
 
-class Output:
+class TurnOutput:
     """Where a turn is shown. `event` gets every event of the engine, `item` what the run itself tells."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class Output:
     def item(self, item: RunItem) -> None:
         raise NotImplementedError
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: TurnAnswer) -> None:
         raise NotImplementedError
 
     def failed(self, error: ClawtopError, code: int, unstored: str) -> None:
@@ -139,7 +139,7 @@ class Output:
         raise NotImplementedError
 
 
-class TextOutput(Output):
+class TextOutput(TurnOutput):
     """The reply on stdout, what happens on the way on stderr.
 
     On a terminal the reply streams; elsewhere it is written once it is whole, so that nothing of an attempt that
@@ -168,7 +168,7 @@ class TextOutput(Output):
             self._pieces.clear()
             print("\nclawtop: what was shown so far is void; the next attempt begins anew", file=sys.stderr)
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: TurnAnswer) -> None:
         self._add(self._words.rest())
         self._show("".join(self._pieces) + "\n")
         if answer.forked_from is not None:
@@ -203,7 +203,7 @@ class TextOutput(Output):
         print("\n".join(safe(line.replace("\t", "    ")) for line in text.split("\n")), end="", flush=True)
 
 
-class JsonOutput(Output):
+class JsonOutput(TurnOutput):
     """One JSON object a line: ASCII-escaped, ids exact, prose redacted."""
 
     def event(self, event: Event) -> None:
@@ -224,7 +224,7 @@ class JsonOutput(Output):
             case Phase(name, at):
                 self._line("phase", {"phase": name, "at": at})
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: TurnAnswer) -> None:
         self._text(self._words.rest())
         self._line("answer", answer_facts(answer))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawtop.cli.drive_output import Output
+from clawtop.cli.drive_output import TurnOutput
 from clawtop.errors import ClawtopError, OperationFailedError, UsageError
 from clawtop.text import safe
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.driver import Driver
 
 
-def open_driver(args: argparse.Namespace, output: Output) -> Driver:
+def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
     """The engine for these options."""
     from clawtop.core.failover.decision import TimeoutPolicy
     from clawtop.engine.drive.driver import Driver, EngineSettings

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from clawtop.core.cooldown.stats import Window
     from clawtop.core.rotation.explanation import ProfileExplanation
 
-Facts = list[tuple[str, str]]
+FactRows = list[tuple[str, str]]
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -117,7 +117,7 @@ def _window(window: Window, now: int) -> str:
     return f"{_when(window.until, now)}, {safe(window.reason or 'no reason recorded')}, {scope}"
 
 
-def _cost_facts(found: ProfileExplanation) -> Facts:
+def _cost_facts(found: ProfileExplanation) -> FactRows:
     from clawtop.view.humanize import duration
 
     if found.bypasses:

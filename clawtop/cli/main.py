@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from clawtop.cli.moment import moment
+from clawtop.cli.moment import parse_moment
 from clawtop.cli.output import lasting, left_by_its_reader, silence
 from clawtop.cli.process import interruption, said_goodbye, unwind_on_signals
 from clawtop.commands import verbs
@@ -236,7 +236,7 @@ def _shared() -> Parser:
     group.add_argument(
         "--at",
         metavar="TIME",
-        type=moment,
+        type=parse_moment,
         help="judge the state as of TIME (epoch ms or ISO); the process table is then not consulted",
     )
     group.add_argument(

@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 
 
-def moment(text: str) -> int:
+def parse_moment(text: str) -> int:
     """Epoch milliseconds from digits, or from an ISO 8601 time (UTC when it names no zone).
 
     Raises argparse.ArgumentTypeError.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clawtop.core.operations.edit import FieldChange
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
-    from clawtop.store.auth.machine import Waiting
+    from clawtop.store.auth.machine import LockOwner
     from clawtop.store.snapshot import SnapshotReader
 
 SCHEMA = 1
@@ -54,7 +54,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     """
     from clawtop.cli.common import make_caller, open_reader
     from clawtop.engine.drive.leftovers import land_leftovers
-    from clawtop.engine.operations.execute import Operations, Request
+    from clawtop.engine.operations.execute import OperationRequest, Operations
     from clawtop.store.own.journal import Journal
 
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
@@ -74,7 +74,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         return 0
     if not args.yes:
         _ask(plan)
-    request = Request(
+    request = OperationRequest(
         reason=args.reason,
         wait_s=args.wait,
         verify_s=args.verify,
@@ -178,7 +178,7 @@ def confirm(lines: Iterable[str]) -> None:
         raise RefusedError("not confirmed", unchanged="nothing was changed")
 
 
-def _tell_wait(holder: Waiting) -> None:
+def _tell_wait(holder: LockOwner) -> None:
     print_lines([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
 
 

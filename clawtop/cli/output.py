@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 
-class Output:
+class VerbOutput:
     """Standard output of a verb that changes something: what cannot be written is remembered and does not stop it.
 
     Attributes:
@@ -47,10 +47,10 @@ class Output:
 
 
 @contextlib.contextmanager
-def lasting() -> Iterator[Output]:
+def lasting() -> Iterator[VerbOutput]:
     """A context in which printing never fails; standard output as it was afterwards."""
     before = sys.stdout
-    output = Output(before)
+    output = VerbOutput(before)
     sys.stdout = output
     try:
         yield output

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from clawtop.cli.ending import leave, remember_terminal
-from clawtop.cli.output import Output
+from clawtop.cli.output import VerbOutput
 
 GRACE_S = 8
 """How long giving everything back may take after a signal: marks have 2 s, the journal 5 s."""
@@ -44,7 +44,7 @@ def prepared() -> int | None:
 
 def _words(stream: Any) -> Any:
     """Standard error whose reader may leave: what is said there never changes what the process does."""
-    return stream if isinstance(stream, Output) else Output(stream)
+    return stream if isinstance(stream, VerbOutput) else VerbOutput(stream)
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:

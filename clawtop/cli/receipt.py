@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Look it up. Exit 0 done or certainly not done, 1 no such operation, 3 begun without a result."""
     from clawtop.cli.common import open_reader
     from clawtop.cli.operation_output import PAST_EVENTS, SCHEMA, print_json, print_lines
-    from clawtop.core.operations.outcome import Outcome, outcome_of, withdrawal
+    from clawtop.core.operations.outcome import OperationOutcome, outcome_of, withdrawal
     from clawtop.store.own.journal import Journal
 
     journal = Journal(open_reader(args).layout.state_dir)
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(facts)
     else:
         print_lines([f"{outcome.value}: {safe(event.text if event else args.id, 400)}"])
-    return {Outcome.UNKNOWN: UNKNOWN_EXIT, Outcome.BEGUN: BEGUN_EXIT}.get(outcome, 0)
+    return {OperationOutcome.UNKNOWN: UNKNOWN_EXIT, OperationOutcome.BEGUN: BEGUN_EXIT}.get(outcome, 0)
 
 
 def _facts(event: Event | None) -> dict[str, object] | None:

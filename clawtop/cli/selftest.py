@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clawtop import threads
 
 if TYPE_CHECKING:
-    from clawtop.demo.threads import Finding
+    from clawtop.demo.threads import ThreadReplay
 
 SCHEMA = 1
 FAILED_EXIT = 3
@@ -37,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
     return 0 if holds else FAILED_EXIT
 
 
-async def _replay(*, as_json: bool) -> list[Finding]:
+async def _replay(*, as_json: bool) -> list[ThreadReplay]:
     from clawtop.demo.threads import replay_all
 
-    findings: list[Finding] = []
+    findings: list[ThreadReplay] = []
     async for finding in replay_all():
         findings.append(finding)
         if not as_json:
@@ -48,7 +48,7 @@ async def _replay(*, as_json: bool) -> list[Finding]:
     return findings
 
 
-def _print(finding: Finding) -> None:
+def _print(finding: ThreadReplay) -> None:
     print(f"{finding.thread}. {finding.name}: {'holds' if finding.holds else 'DOES NOT HOLD'}")
     print(f"   OpenClaw  {finding.openclaw}")
     print(f"   here      {finding.here}\n")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clawtop.clock import Clock
-    from clawtop.core.incident.notices import Standing
+    from clawtop.core.incident.notices import NoticeState
     from clawtop.core.model import Snapshot
     from clawtop.store.snapshot import SnapshotReader
 
@@ -61,7 +61,7 @@ def print_plain(args: argparse.Namespace) -> int:
 
 def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
     from clawtop.core.health.judgement import judge
-    from clawtop.view.report import check_line, report, standing
+    from clawtop.view.report import check_line, exit_level, report
 
     if args.json:
         sys.stdout.write(json.dumps(report(snapshot), separators=(",", ":"), check_circular=False) + "\n")
@@ -79,7 +79,7 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
     sys.stdout.flush()
     if snapshot.generation is None and not snapshot.agents:
         return CANNOT_READ
-    return int(standing(snapshot)) if args.check else 0
+    return int(exit_level(snapshot)) if args.check else 0
 
 
 def _watch(args: argparse.Namespace) -> int:
@@ -112,14 +112,14 @@ class _Alarm:
     def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
         self._tell = tell
         self._blocked_ms = round(blocked_minutes * 60_000)
-        self._before: Standing | None = None
+        self._before: NoticeState | None = None
 
     def look(self, snapshot: Snapshot, now: int) -> None:
         """Compare with the last look; `now` in ms since the epoch."""
         from clawtop.core.health.judgement import judge
-        from clawtop.core.incident.notices import notices, standing
+        from clawtop.core.incident.notices import notice_state, notices
 
-        after = standing(snapshot, now, judge(snapshot, now))
+        after = notice_state(snapshot, now, judge(snapshot, now))
         told = notices(self._before, after, self._blocked_ms)
         self._before = after
         if told:

@@ -15,7 +15,7 @@ from clawtop.clock import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from clawtop.core.fleet.summary import Fingerprint, HostSummary
+    from clawtop.core.fleet.summary import HostSummary, SecretFingerprint
     from clawtop.core.model import Profile, Snapshot
     from clawtop.store.snapshot import SnapshotReader
 
@@ -53,7 +53,7 @@ async def _stream(args: argparse.Namespace) -> int:
     return 0
 
 
-def summary(snapshot: Snapshot, fingerprint: Fingerprint) -> HostSummary:
+def summary(snapshot: Snapshot, fingerprint: SecretFingerprint) -> HostSummary:
     """A snapshot in short."""
     from clawtop.cli.common import judged_at
     from clawtop.core.fleet.summary import summarise

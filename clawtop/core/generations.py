@@ -23,11 +23,11 @@ from clawtop.core.rules import (
     TRANSIENT_REASONS,
     Accepts,
     AttentionRules,
-    Backoff,
     ChainEnd,
     ConfigKeys,
+    DoublingWindow,
+    ErrorDialect,
     Marking,
-    Reading,
     Remote,
     RunPolicy,
     SameAccountRetries,
@@ -220,8 +220,8 @@ _COOLING_3_28 = Schedule(
     name="3.28",
     names=NAMES_2026_3,
     reasons=_REASONS_3_28,
-    billing=Backoff(5 * HOUR_MS, DAY_MS),
-    auth_permanent=Backoff(5 * HOUR_MS, DAY_MS),
+    billing=DoublingWindow(5 * HOUR_MS, DAY_MS),
+    auth_permanent=DoublingWindow(5 * HOUR_MS, DAY_MS),
     permanent_as_billing=True,
     knows_blocks=False,
     blocks_yield_to_scope=True,
@@ -237,7 +237,7 @@ _COOLING_5 = replace(
     name="5.x",
     names=NAMES_2026_5,
     reasons=_REASONS_5,
-    auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS),
+    auth_permanent=DoublingWindow(10 * MINUTE_MS, HOUR_MS),
     permanent_as_billing=False,
     knows_blocks=True,
     soonest_joins_model=True,
@@ -275,9 +275,9 @@ _COOLING_8 = replace(
 _COOLING_9 = replace(
     _COOLING_8,
     name="9.x",
-    billing=Backoff(10 * MINUTE_MS, DAY_MS, least_base_ms=1),
-    auth_permanent=Backoff(10 * MINUTE_MS, HOUR_MS, least_base_ms=1),
-    rate_limit=Backoff(30_000, DAY_MS, least_base_ms=1, doublings=12),
+    billing=DoublingWindow(10 * MINUTE_MS, DAY_MS, least_base_ms=1),
+    auth_permanent=DoublingWindow(10 * MINUTE_MS, HOUR_MS, least_base_ms=1),
+    rate_limit=DoublingWindow(30_000, DAY_MS, least_base_ms=1, doublings=12),
     surviving_counts=frozenset({"rate_limit"}),
     provider_blocks_win=True,
     success_is_probe=True,
@@ -372,7 +372,7 @@ class Semantics:
     first: tuple[int, int, int]
     last: tuple[int, int, int]
     cooling: Schedule
-    reading: Reading
+    reading: ErrorDialect
     marking: Marking
     lane_limits: Mapping[str, int]
     config_keys: ConfigKeys
@@ -393,7 +393,7 @@ _3_28 = Semantics(
     first=(2026, 3, 28),
     last=(2026, 3, 28),
     cooling=_COOLING_3_28,
-    reading=Reading.V3_28,
+    reading=ErrorDialect.V3_28,
     marking=Marking(never=frozenset({"timeout"})),
     lane_limits=_lanes(main=4, subagent=8, cron=1),
     config_keys=_KEYS_3_28,
@@ -407,7 +407,7 @@ _5_X = Semantics(
     first=(2026, 5, 18),
     last=(2026, 6, 1),
     cooling=_COOLING_5,
-    reading=Reading.V5_20,
+    reading=ErrorDialect.V5_20,
     marking=_MARKED_5,
     lane_limits=_lanes(main=4, subagent=8, cron=1, cron_nested=1),
     config_keys=_KEYS_5,
@@ -420,7 +420,7 @@ _6_11 = replace(
     first=(2026, 6, 5),
     last=(2026, 6, 11),
     cooling=_COOLING_6,
-    reading=Reading.V6_11,
+    reading=ErrorDialect.V6_11,
     marking=_MARKED_6,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8),
     attention=_ATTENTION_6,
@@ -436,7 +436,7 @@ _8_X = replace(
     first=(2026, 8, 2),
     last=(2026, 8, 2),
     cooling=_COOLING_8,
-    reading=Reading.V9_6,
+    reading=ErrorDialect.V9_6,
     marking=_MARKED_8,
     lane_limits=_lanes(main=4, subagent=8, cron=8, cron_nested=8, nested=1),
     config_keys=_KEYS_8,

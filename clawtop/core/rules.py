@@ -23,7 +23,7 @@ TRANSIENT_REASONS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class DoublingWindow:
     """A window that doubles with each failure: `base_ms`, twice that, and so on up to `max_ms`."""
 
     base_ms: float
@@ -83,9 +83,9 @@ class Schedule:
     name: str
     names: ProviderNames
     reasons: tuple[str, ...]
-    billing: Backoff
-    auth_permanent: Backoff
-    rate_limit: Backoff | None = None
+    billing: DoublingWindow
+    auth_permanent: DoublingWindow
+    rate_limit: DoublingWindow | None = None
     steps_ms: tuple[int, ...] = (30_000, 60_000, 300_000)
     failure_window_ms: float = DAY_MS
     surviving_counts: frozenset[str] = frozenset()
@@ -128,7 +128,7 @@ class Schedule:
         backoff = self.disabling(reason) or (self.rate_limit if reason == "rate_limit" else None)
         return self.cooldown_ms(errors) if backoff is None else backoff.after(failures)
 
-    def disabling(self, reason: str) -> Backoff | None:
+    def disabling(self, reason: str) -> DoublingWindow | None:
         """The backoff of a reason that disables a profile instead of cooling it."""
         return {"billing": self.billing, "auth_permanent": self.auth_permanent}.get(reason)
 
@@ -191,7 +191,7 @@ class WriteLockSettings:
     whole_numbers: bool = False
 
 
-class Reading(StrEnum):
+class ErrorDialect(StrEnum):
     """How errors are read: the version whose tables and order are followed (`core.failure.dialect`)."""
 
     V3_28 = "3.28"

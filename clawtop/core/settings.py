@@ -69,7 +69,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LoadedSettings:
     """Settings, and what in their sources could not be used, for people."""
 
     values: Settings
@@ -80,7 +80,9 @@ def defaults() -> dict[str, Any]:
     return {setting.path: setting.default for setting in SETTINGS}
 
 
-def read_settings(document: Mapping[str, Any], environment: Mapping[str, str], source: str = "the config") -> Reading:
+def read_settings(
+    document: Mapping[str, Any], environment: Mapping[str, str], source: str = "the config"
+) -> LoadedSettings:
     """Settings from a parsed file and the environment."""
     values, problems = defaults(), list[str]()
     for path, raw in _flat(document):
@@ -99,7 +101,7 @@ def read_settings(document: Mapping[str, Any], environment: Mapping[str, str], s
             problems.append(f"{setting.variable} {why}; it is ignored")
         else:
             values[setting.path] = _as(setting, raw)
-    return Reading(values, tuple(problems))
+    return LoadedSettings(values, tuple(problems))
 
 
 def value_from_text(path: str, text: str) -> Any:

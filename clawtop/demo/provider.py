@@ -25,7 +25,7 @@ KEY_PLACEHOLDER = "{key}"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Respond:
     """A good reply: `text` in pieces, `first_after` seconds to the first byte, `pause` seconds between pieces.
 
     `bytewise` sends the stream one byte per pause; `cut` stops after that many pieces without an end; `close` leaves
@@ -83,7 +83,7 @@ class Drop:
     where: str = "headers"
 
 
-Act = Answer | Refuse | BreakStream | Raw | Stall | Drop
+Act = Respond | Refuse | BreakStream | Raw | Stall | Drop
 
 
 def rate_limited(retry_after: float | None = None, *, date: str | None = None) -> Refuse:
@@ -112,7 +112,7 @@ def unavailable_page() -> Refuse:
 
 
 @dataclass(slots=True)
-class Request:
+class ReceivedRequest:
     """One request as it arrived. Times are the clock's monotonic seconds; `ended` is set when the answer is out."""
 
     number: int
@@ -149,9 +149,9 @@ class ScriptedProvider:
         self._let_go = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._queues: dict[str, deque[Act]] = {}
-        self.requests: list[Request] = []
-        self.default: Act | Callable[[Request], Act] = default or Answer()
-        self.standing: dict[str, Act | Callable[[Request], Act]] = {}
+        self.requests: list[ReceivedRequest] = []
+        self.default: Act | Callable[[ReceivedRequest], Act] = default or Respond()
+        self.standing: dict[str, Act | Callable[[ReceivedRequest], Act]] = {}
 
     async def __aenter__(self) -> ScriptedProvider:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
@@ -184,10 +184,10 @@ class ScriptedProvider:
         self._let_go.set()
         self._let_go = asyncio.Event()
 
-    def with_key(self, key: str) -> list[Request]:
+    def with_key(self, key: str) -> list[ReceivedRequest]:
         return [request for request in self.requests if request.key == key]
 
-    async def until(self, condition: Callable[[list[Request]], bool]) -> None:
+    async def until(self, condition: Callable[[list[ReceivedRequest]], bool]) -> None:
         """Wait until `condition(requests)` holds; looked at whenever a request begins or ends."""
         while not condition(self.requests):
             self._changed.clear()
@@ -219,7 +219,7 @@ class ScriptedProvider:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _read(self, ahead: bytes, reader: asyncio.StreamReader) -> Request | None:
+    async def _read(self, ahead: bytes, reader: asyncio.StreamReader) -> ReceivedRequest | None:
         try:
             head = ahead + await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError:
@@ -231,7 +231,7 @@ class ScriptedProvider:
         if length > REQUEST_LIMIT:
             raise ValueError("request too large")
         body = json.loads(await reader.readexactly(length) or b"{}")
-        request = Request(
+        request = ReceivedRequest(
             number=len(self.requests) + 1,
             key=headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer "),
             path=first.split(" ")[1],
@@ -239,24 +239,24 @@ class ScriptedProvider:
             body=body,
             headers=headers,
             began=self._clock.monotonic(),
-            act=Answer(),
+            act=Respond(),
         )
         request.act = self._act_for(request)
         return request
 
-    def _act_for(self, request: Request) -> Act:
+    def _act_for(self, request: ReceivedRequest) -> Act:
         queued = self._queues.get(request.key)
         if queued:
             return queued.popleft()
         act = self.standing.get(request.key, self.default)
         return act if isinstance(act, Act) else act(request)
 
-    async def _perform(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+    async def _perform(self, request: ReceivedRequest, writer: asyncio.StreamWriter) -> bool:
         """Play the act; True if the connection can serve another request."""
         act = request.act
         wire = _Wire(writer, request, self._clock)
         match act:
-            case Answer():
+            case Respond():
                 return await wire.answer(act)
             case Refuse():
                 await wire.whole(act.status, act.content_type, wire.error_body(act), act.headers)
@@ -270,13 +270,13 @@ class ScriptedProvider:
                 if act.where != "headers":
                     await wire.begin()
                 if act.where == "stream":
-                    await wire.pieces(Answer(cut=1))
+                    await wire.pieces(Respond(cut=1))
                 await self._let_go.wait()
                 return False
             case Drop():
                 if act.where == "stream":
                     await wire.begin()
-                    await wire.pieces(Answer(cut=1))
+                    await wire.pieces(Respond(cut=1))
                 _reset(writer)
                 return False
 
@@ -315,7 +315,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 class _Wire:
     """The bytes of one answer, in the api of the request's path."""
 
-    def __init__(self, writer: asyncio.StreamWriter, request: Request, clock: Clock) -> None:
+    def __init__(self, writer: asyncio.StreamWriter, request: ReceivedRequest, clock: Clock) -> None:
         self._writer = writer
         self._request = request
         self._clock = clock
@@ -342,7 +342,7 @@ class _Wire:
         )
         await self._writer.drain()
 
-    async def answer(self, act: Answer) -> bool:
+    async def answer(self, act: Respond) -> bool:
         await self._wait(act.first_after)
         await self.begin()
         await self.pieces(act)
@@ -355,14 +355,14 @@ class _Wire:
 
     async def break_stream(self, act: BreakStream) -> bool:
         await self.begin()
-        await self.pieces(Answer(cut=act.after))
+        await self.pieces(Respond(cut=act.after))
         error = self._error(act.code, act.message)
         await self._event("error" if self._anthropic else None, error)
         self._writer.write(b"0\r\n\r\n")
         await self._writer.drain()
         return True
 
-    async def pieces(self, act: Answer) -> None:
+    async def pieces(self, act: Respond) -> None:
         number = self._request.number
         if self._anthropic:
             usage = {"input_tokens": 12, "output_tokens": 1}
@@ -380,7 +380,7 @@ class _Wire:
             else:
                 await self._event(None, self._chunk({"delta": {"content": piece}}), act)
 
-    async def _end(self, act: Answer) -> None:
+    async def _end(self, act: Respond) -> None:
         if self._anthropic:
             usage = {"output_tokens": 7}
             delta = {"stop_reason": "end_turn"}
@@ -404,16 +404,16 @@ class _Wire:
             return {"type": "error", "error": {"type": code, "message": words}}
         return {"error": {"type": code, "code": code, "message": words}}
 
-    async def _event(self, name: str | None, data: Mapping[str, Any], act: Answer | None = None) -> None:
+    async def _event(self, name: str | None, data: Mapping[str, Any], act: Respond | None = None) -> None:
         head = f"event: {name}\n" if name else ""
         await self._send(f"{head}data: {json.dumps(data)}\n\n".encode(), act)
 
-    async def _send(self, data: bytes, act: Answer | None) -> None:
+    async def _send(self, data: bytes, act: Respond | None) -> None:
         async for piece in self._paced(data, act):
             self._writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             await self._writer.drain()
 
-    async def _paced(self, data: bytes, act: Answer | None) -> AsyncIterator[bytes]:
+    async def _paced(self, data: bytes, act: Respond | None) -> AsyncIterator[bytes]:
         if act is None or not act.bytewise:
             yield data
             return

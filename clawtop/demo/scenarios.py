@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clawtop.demo.provider import Act, Answer, Drop, Stall, out_of_credit, overloaded, rate_limited
+from clawtop.demo.provider import Act, Drop, Respond, Stall, out_of_credit, overloaded, rate_limited
 from clawtop.demo.world import CAST, PROFILES, Character
 
 LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
 CORAL = tuple(f"coral:{name}" for name in PROFILES["coral"])
 KELP = tuple(f"kelp:{name}" for name in PROFILES["kelp"])
-SLOW = Answer("One... claw... at... a... time...", first_after=0.5, pause=0.9, pieces=7)
+SLOW = Respond("One... claw... at... a... time...", first_after=0.5, pause=0.9, pieces=7)
 
 
 @dataclass(frozen=True, slots=True)

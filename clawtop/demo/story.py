@@ -19,7 +19,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
-from clawtop.demo.provider import Act, Answer, Request, ScriptedProvider
+from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Crash, Doing, HoldLock, Scenario, Talk
 from clawtop.demo.world import CAST, Character, World, build_world
@@ -164,11 +164,11 @@ class _Play:
         with suppress(ClawtopError):
             await run.result()
 
-    def _answer(self, request: Request) -> Act:
+    def _answer(self, request: ReceivedRequest) -> Act:
         if request.prompt.endswith(tuple(self._slow)):
             return SLOW
         chance = random.Random(f"{request.number}{request.model}")  # noqa: S311 - a story, not a secret
-        return Answer(
+        return Respond(
             chance.choice(ANSWERS), first_after=chance.uniform(0.2, 0.9), pause=chance.uniform(0.05, 0.25), pieces=8
         )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
-from clawtop.demo.provider import Answer, ScriptedProvider, Stall, rate_limited
+from clawtop.demo.provider import Respond, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY, Character, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
@@ -32,7 +32,7 @@ LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ThreadReplay:
     """What one replay found.
 
     Attributes:
@@ -76,9 +76,9 @@ BASELINES: Mapping[int, tuple[str, str]] = {
 """Thread -> what went wrong, and what the released programs measured (loopback, 2 cores, 2026-11-20)."""
 
 
-def _finding(thread: int, here: str, holds: bool, facts: dict[str, float | int | str]) -> Finding:
+def _finding(thread: int, here: str, holds: bool, facts: dict[str, float | int | str]) -> ThreadReplay:
     name, openclaw = BASELINES[thread]
-    return Finding(thread, name, openclaw, here, holds, facts)
+    return ThreadReplay(thread, name, openclaw, here, holds, facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ async def lab(
         yield Lab(world, provider, driver, clock, events)
 
 
-async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> Finding:
+async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadReplay:
     """Thread 1 (57281): another process has the auth store's lock while a profile answers 429."""
     async with lab(root, profiles=TWO_AND_ONE) as reef:
         limited = reef.key("coral:clawdia")
@@ -150,7 +150,7 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> Finding
         )
 
 
-async def six_accounts(root: Path) -> Finding:
+async def six_accounts(root: Path) -> ThreadReplay:
     """Thread 2 (342): accounts take turns, a 429 is one request, and statistics of other sessions survive."""
     async with lab(root, profiles=SIX) as reef:
         names = [f"coral:{name}" for name in SIX["coral"]]
@@ -181,7 +181,7 @@ async def six_accounts(root: Path) -> Finding:
         )
 
 
-async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> Finding:
+async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
     """Thread 3 (62351): an outage times out four agents at once, and their sessions are asked again meanwhile."""
     call = Timeouts(connect=2, first_byte=limit_s, idle=limit_s)
     async with lab(root, profiles=TWO_AND_ONE, call=call) as reef:
@@ -211,12 +211,12 @@ async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> Finding:
         )
 
 
-async def coordination_is_no_model_failure(root: Path) -> Finding:
+async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
     """Thread 4 (83510): the session changes during the call, and three models are configured."""
     models = (PRIMARY, SECONDARY, ModelRef("kelp", "last-crab"))
     async with lab(root, profiles=TWO_AND_ONE, models=models) as reef:
         file = reef.world.transcript(LIGHTHOUSE)
-        slow = Answer("late", first_after=0.3)
+        slow = Respond("late", first_after=0.3)
         reef.provider.standing = dict.fromkeys(reef.world.keys.values(), slow)
         run = reef.driver.drive(LIGHTHOUSE.key, "mine!")
         await reef.provider.until(lambda requests: len(requests) == 1)
@@ -240,10 +240,10 @@ async def coordination_is_no_model_failure(root: Path) -> Finding:
         )
 
 
-async def two_lanes_one_session(root: Path, turns: int = 10) -> Finding:
+async def two_lanes_one_session(root: Path, turns: int = 10) -> ThreadReplay:
     """Thread 5 (83510): heartbeat and channel share a session, and every pair of turns overlaps."""
     async with lab(root, profiles=TWO_AND_ONE) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Answer("aye", first_after=0.02))
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Respond("aye", first_after=0.02))
         file = reef.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
         lanes = ("heartbeat", "channel")
@@ -263,7 +263,7 @@ async def two_lanes_one_session(root: Path, turns: int = 10) -> Finding:
         )
 
 
-Replay = Callable[[Path], Awaitable[Finding]]
+Replay = Callable[[Path], Awaitable[ThreadReplay]]
 REPLAYS: tuple[Replay, ...] = (
     rotation_under_a_held_lock,
     six_accounts,
@@ -273,7 +273,7 @@ REPLAYS: tuple[Replay, ...] = (
 )
 
 
-async def replay_all() -> AsyncIterator[Finding]:
+async def replay_all() -> AsyncIterator[ThreadReplay]:
     """Every thread, one after the other, each in a temporary directory that is gone afterwards."""
     for replay in REPLAYS:
         with tempfile.TemporaryDirectory(prefix="clawtop-selftest-") as root:

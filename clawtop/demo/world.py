@@ -18,7 +18,7 @@ from clawtop.clock import Clock
 from clawtop.core.model import ModelRef
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.entry import entry_for
-from clawtop.store.sessions.transcript_write import EntryChain, Reply, encoded, header
+from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, encoded, header
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9
@@ -186,7 +186,7 @@ def _sessions(world: World, agent: str, now: int, chance: random.Random) -> dict
 def _talk(world: World, character: Character, at: int) -> bytes:
     ids = random.Random(f"{world.seed}{character.key}")  # noqa: S311 - a story, not a secret
     chain = EntryChain(Conversation(), new_id=lambda: f"{ids.getrandbits(32):08x}")
-    reply = Reply(character.answer, APIS["coral"], PRIMARY.provider, PRIMARY.model, input=12, output=7)
+    reply = TranscriptReply(character.answer, APIS["coral"], PRIMARY.provider, PRIMARY.model, input=12, output=7)
     return encoded(
         [
             header(_session_id(world.seed, character), str(world.state_dir / "workspace"), at),

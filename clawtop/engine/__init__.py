@@ -2,10 +2,10 @@
 
 What a program of yours needs is here by name, and loaded when it is first asked for; docs/library.md has an example:
 
-    Driver, EngineSettings, OnContention        drive a session: rotation, marks, model fallback
-    Answer, ReplyText, ReplyDiscarded, Phase    what a run gives
-    read_state, watch_state                     the state directory as frozen snapshots
-    open_operations, Request                    carry out plans of `clawtop.core.operations.plan`
+    Driver, EngineSettings, OnContention          drive a session: rotation, marks, model fallback
+    TurnAnswer, ReplyText, ReplyDiscarded, Phase  what a run gives
+    read_state, watch_state                       the state directory as frozen snapshots
+    open_operations, OperationRequest             carry out plans of `clawtop.core.operations.plan`
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clawtop.core.session.admission import OnContention
-    from clawtop.engine.drive.driver import Answer, Driver, EngineSettings, Phase, ReplyDiscarded, ReplyText
+    from clawtop.engine.drive.driver import Driver, EngineSettings, Phase, ReplyDiscarded, ReplyText, TurnAnswer
     from clawtop.engine.library import open_operations, read_state, watch_state
-    from clawtop.engine.operations.execute import Request
+    from clawtop.engine.operations.execute import OperationRequest
 
 __all__ = [
-    "Answer",
     "Driver",
     "EngineSettings",
     "OnContention",
+    "OperationRequest",
     "Phase",
     "ReplyDiscarded",
     "ReplyText",
-    "Request",
+    "TurnAnswer",
     "open_operations",
     "read_state",
     "watch_state",
@@ -35,9 +35,9 @@ __all__ = [
 _DRIVER = "clawtop.engine.drive.driver"
 _HOMES = {
     "OnContention": "clawtop.core.session.admission",
-    "Request": "clawtop.engine.operations.execute",
+    "OperationRequest": "clawtop.engine.operations.execute",
     **dict.fromkeys(("open_operations", "read_state", "watch_state"), "clawtop.engine.library"),
-    **dict.fromkeys(("Answer", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"), _DRIVER),
+    **dict.fromkeys(("TurnAnswer", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"), _DRIVER),
 }
 
 

@@ -24,7 +24,7 @@ _CONTENDED = frozenset({EventKind.CONTENDED, EventKind.WAIT})
 
 
 @dataclass(slots=True)
-class Counts:
+class EventCounts:
     """What was counted so far. `take` is called with the events of each snapshot, by one thread at a time.
 
     Providers that the configuration does not know are counted as "other", so that no label follows traffic.

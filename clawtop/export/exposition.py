@@ -18,7 +18,7 @@ from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
 from clawtop.errors import OperationFailedError
 from clawtop.export import families, metrics
-from clawtop.export.counts import Counts
+from clawtop.export.counts import EventCounts
 from clawtop.export.families import Distribution, MetricType, Sample
 from clawtop.export.gauges import gauges, providers_of
 from clawtop.text import masked, safe
@@ -39,7 +39,7 @@ class Exporter(Collector):
         self._snapshot: Snapshot | None = None
         self._spooled = 0
         self._read_at: float | None = None
-        self._counts = Counts()
+        self._counts = EventCounts()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 

@@ -6,29 +6,20 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from clawtop import __version__
 from clawtop.clock import Clock
-from clawtop.core.fleet.summary import Fingerprint, HostSummary
+from clawtop.core.fleet.summary import HostSummary, SecretFingerprint
 from clawtop.core.model import Profile, Snapshot
+from clawtop.core.source import SnapshotSource
 from clawtop.errors import ClawtopError
 from clawtop.fleet.protocol import HEARTBEAT_S, STREAM, ProtocolError, SummaryWriter, decode, encode, is_whole
 from clawtop.store.own.deltas import Changes
 from clawtop.text import shown
 
-Summarise = Callable[[Snapshot, Fingerprint], HostSummary]
+Summarise = Callable[[Snapshot, SecretFingerprint], HostSummary]
 SecretOf = Callable[[Profile], str | None]
-
-
-class Source(Protocol):
-    """Where snapshots come from: `engine.live.feed.Feed`."""
-
-    def poke(self) -> None:
-        """Read now."""
-
-    async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
-        """Deliver until cancelled."""
 
 
 class Far:
@@ -36,7 +27,7 @@ class Far:
 
     def __init__(
         self,
-        source: Source,
+        source: SnapshotSource,
         clock: Clock,
         summarise: Summarise,
         secret_of: SecretOf,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clawtop.clock import Clock
-from clawtop.core.fleet.hosts import Host, Link
+from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.errors import UsageError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.near import NearHost, RemoteSource, SkewedClock
@@ -82,7 +82,7 @@ class Fleet:
     def retry_now(self) -> None:
         """Try hosts that are not reached at once."""
         for near in self.near.values():
-            if near.host.link is Link.UNREACHABLE:
+            if near.host.link is HostLink.UNREACHABLE:
                 near.retry_now()
 
     def open(self, name: str) -> OpenedHost:
@@ -96,7 +96,7 @@ class Fleet:
         done = asyncio.Event()
 
         def look(hosts: tuple[Host, ...]) -> None:
-            if all(host.summary is not None or host.link is Link.UNREACHABLE for host in hosts):
+            if all(host.summary is not None or host.link is HostLink.UNREACHABLE for host in hosts):
                 done.set()
 
         running = asyncio.create_task(self.run(look))

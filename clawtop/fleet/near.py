@@ -12,9 +12,10 @@ from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.fleet.diagnosis import Diagnosis, not_a_stream, why_ended, wrong_version
-from clawtop.core.fleet.hosts import Host, Link
-from clawtop.core.model import Event, Snapshot
-from clawtop.errors import ClawtopError, StateUnreadableError
+from clawtop.core.fleet.hosts import Host, HostLink
+from clawtop.core.model import Event
+from clawtop.core.source import Deliver, Failed
+from clawtop.errors import StateUnreadableError
 from clawtop.fleet.protocol import (
     HEARTBEAT_S,
     MAX_GREETING,
@@ -46,9 +47,6 @@ STEADY_S = 30.0
 """A connection that lasted this long was good: the next retry is quick again."""
 
 KEPT_EVENTS = 1_000
-
-Deliver = Callable[[Snapshot], None]
-Failed = Callable[[ClawtopError], None]
 
 
 class NearHost:
@@ -109,7 +107,7 @@ class NearHost:
         self._say({"open": True})
 
     def _say(self, message: dict[str, Any]) -> None:
-        if self._pipe is not None and self.host.link in {Link.LIVE, Link.STALE}:
+        if self._pipe is not None and self.host.link in {HostLink.LIVE, HostLink.STALE}:
             self._pipe.write(encode(message))
 
     # --- supervision ---------------------------------------------------------------------------------------------
@@ -125,8 +123,8 @@ class NearHost:
             wait = pause * (0.5 + self._chance())
             now = self._clock.now_ms()
             self._move(
-                link=Link.UNREACHABLE,
-                since=now if self.host.link is not Link.UNREACHABLE else self.host.since,
+                link=HostLink.UNREACHABLE,
+                since=now if self.host.link is not HostLink.UNREACHABLE else self.host.since,
                 why=trouble.why,
                 hint=trouble.hint,
                 retry_at=now + round(wait * 1000),
@@ -152,8 +150,8 @@ class NearHost:
         pipe: Pipe | None = None
         try:
             async with gate:
-                if self.host.link is not Link.UNREACHABLE:
-                    self._move(link=Link.CONNECTING)
+                if self.host.link is not HostLink.UNREACHABLE:
+                    self._move(link=HostLink.CONNECTING)
                 pipe = await self._connect(self.spec, ("stream",))
                 async with self._clock.timeout(GREETING_S):
                     trouble = await self._greet(pipe)
@@ -200,7 +198,7 @@ class NearHost:
             self._pings.clear()
             self._summaries = SummaryReader()
             self._move(
-                link=Link.LIVE,
+                link=HostLink.LIVE,
                 since=now,
                 why="",
                 hint="",
@@ -234,8 +232,8 @@ class NearHost:
             silent = self._clock.monotonic() - self._heard_at
             if silent >= DEAD_S:
                 return Diagnosis(f"nothing was heard for {round(silent)} s")
-            if silent >= STALE_S and self.host.link is Link.LIVE:
-                self._move(link=Link.STALE, since=self._clock.now_ms(), why="nothing is heard")
+            if silent >= STALE_S and self.host.link is HostLink.LIVE:
+                self._move(link=HostLink.STALE, since=self._clock.now_ms(), why="nothing is heard")
             await self._clock.sleep(max(0.5, min(STALE_S, DEAD_S) - silent if silent < STALE_S else HEARTBEAT_S))
 
     async def _ping(self) -> None:
@@ -258,8 +256,8 @@ class NearHost:
         """One message. Raises ProtocolError."""
         now = self._clock.now_ms()
         changes: dict[str, Any] = {}
-        if self.host.link is Link.STALE:
-            changes |= {"link": Link.LIVE, "since": now, "why": ""}
+        if self.host.link is HostLink.STALE:
+            changes |= {"link": HostLink.LIVE, "since": now, "why": ""}
         if "summary" in message:
             changes["summary"] = self._summaries.take(message["summary"])
             changes["why"] = ""

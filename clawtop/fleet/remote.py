@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clawtop.clock import Clock
-from clawtop.core.operations.outcome import Outcome
+from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.fleet.protocol import MAX_LINE, ProtocolError, decode
 from clawtop.fleet.transport import Connect, HostSpec
@@ -106,14 +106,14 @@ class RemoteOperations:
                 outcome = answer.get("outcome")
             facts = answer.get("operation") if outcome is not None else None
             data = facts.get("data", {}) if isinstance(facts, dict) else {}
-            if outcome == Outcome.DONE:
+            if outcome == OperationOutcome.DONE:
                 return FarReceipt(operation_id, {**data, "at": facts.get("at") if facts else None}, 0, found=True)
-            if outcome == Outcome.FAILED:
+            if outcome == OperationOutcome.FAILED:
                 raise OperationFailedError(
                     f"{name}: not done: {shown(data.get('why', ''), 200)}", unchanged="nothing was changed"
                 )
             if self._clock.monotonic() + pause > until:
-                words = "it began, and its end is not known" if outcome == Outcome.BEGUN else str(lost)
+                words = "it began, and its end is not known" if outcome == OperationOutcome.BEGUN else str(lost)
                 raise OperationFailedError(
                     f"the connection to {name} was lost: {shown(words, 200)}",
                     unchanged="whether it was done is not known",

@@ -14,6 +14,7 @@ from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
 from clawtop.core.model import (
+    EndedTurn,
     Event,
     Gateway,
     GatewayState,
@@ -22,7 +23,6 @@ from clawtop.core.model import (
     PromptHolder,
     Session,
     Snapshot,
-    Turn,
     Witness,
 )
 from clawtop.core.session.log_runs import LogRuns
@@ -103,7 +103,7 @@ class IncidentPart:
         """What the log tells of runs and turns, for the gateway that lives or lived last."""
         upto = snapshot.judged_at
         told = {key: (run.witness(),) for key, run in self._log_runs.runs.items() if upto is None or run.at <= upto}
-        turns: dict[str, list[Turn]] = {}
+        turns: dict[str, list[EndedTurn]] = {}
         for key, turn in self._log_runs.turns:
             if upto is None or turn.at <= upto:
                 turns.setdefault(key, []).append(turn)

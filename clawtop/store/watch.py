@@ -20,7 +20,7 @@ from clawtop.text import shown
 STEP_MS = 50
 DEBOUNCE_MS = 100
 
-Stamp = tuple[int, int, int]
+FileStamp = tuple[int, int, int]
 
 
 class WatchFailedError(ClawtopError):
@@ -68,13 +68,13 @@ class Poll:
     """
 
     def __init__(self) -> None:
-        self._directories: dict[Path, tuple[Stamp | None, tuple[str, ...]]] = {}
-        self._stamps: dict[str, Stamp | None] = {}
+        self._directories: dict[Path, tuple[FileStamp | None, tuple[str, ...]]] = {}
+        self._stamps: dict[str, FileStamp | None] = {}
 
     def changed(self, directories: Iterable[Path]) -> bool:
         """Whether anything moved since the last call; the first call only remembers and answers False."""
         first = not self._directories
-        stamps: dict[str, Stamp | None] = {}
+        stamps: dict[str, FileStamp | None] = {}
         for directory in directories:
             stamp = _stamp(directory)
             known, names = self._directories.get(directory, (None, ()))
@@ -94,7 +94,7 @@ def _names(directory: Path) -> tuple[str, ...]:
     return ()
 
 
-def _stamp(path: str | Path) -> Stamp | None:
+def _stamp(path: str | Path) -> FileStamp | None:
     try:
         status = os.stat(path)  # noqa: PTH116 - thousands of plain strings
     except (OSError, ValueError):

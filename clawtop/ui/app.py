@@ -19,19 +19,20 @@ from textual.screen import Screen
 from clawtop.clock import Clock
 from clawtop.commands import Context, command
 from clawtop.core.model import Snapshot
+from clawtop.core.source import SnapshotSource
 from clawtop.errors import ClawtopError
 from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commands.dispatch import run_command
 from clawtop.ui.flash import Flash
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
-from clawtop.ui.ports import Executor, Options, Source
+from clawtop.ui.ports import Executor, Options
 from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import TerminalDriver
-from clawtop.ui.theme import THEMES, Look, textual_theme
+from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
 from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, Memory
@@ -60,7 +61,7 @@ class ClawtopApp(SurvivingApp, App[None]):
 
     def __init__(
         self,
-        source: Source,
+        source: SnapshotSource,
         clock: Clock,
         options: Options,
         *,
@@ -69,7 +70,7 @@ class ClawtopApp(SurvivingApp, App[None]):
         work: Work | None = None,
         first: Snapshot | None = None,
     ) -> None:
-        self.look = Look(theme)
+        self.look = ThemeStyles(theme)
         self.clock, self.survival = clock, Survival(self)
         super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
         self.source = source
@@ -318,7 +319,7 @@ class ClawtopApp(SurvivingApp, App[None]):
         self.exit(return_code=130)
 
     def watch_theme(self, theme: str) -> None:
-        self.look = Look(theme)
+        self.look = ThemeStyles(theme)
         self.ansi_color = True if self.no_color else None
         if self.is_running:
             self.refresh(layout=True)

@@ -6,7 +6,7 @@ import asyncio
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event
-from clawtop.engine.drive.driver import Answer, Drive, Phase, ReplyDiscarded, ReplyText
+from clawtop.engine.drive.driver import Drive, Phase, ReplyDiscarded, ReplyText, TurnAnswer
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.view.error_lines import error_lines
@@ -81,7 +81,7 @@ class DrivenRun:
         return _answered(answer), True
 
 
-def _answered(answer: Answer) -> tuple[Line, ...]:
+def _answered(answer: TurnAnswer) -> tuple[Line, ...]:
     profile = f" with {safe(answer.profile)}" if answer.profile else ""
     tokens = f"{counted(answer.attempts, 'request')}, {answer.usage.total} tokens"
     fork = f"the session was busy: this turn is in {safe(answer.session_file)}" if answer.forked_from else ""

@@ -23,7 +23,7 @@ from clawtop.ui.ports import Options
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import on_ending_signals
 from clawtop.ui.terminal_output import TerminalDriver
-from clawtop.ui.theme import THEMES, Look, textual_theme
+from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
 from clawtop.ui.widgets.filter_line import FilterLine
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
@@ -204,7 +204,7 @@ class FleetApp(SurvivingApp, App[str | None]):
         chosen: str | None = None,
     ) -> None:
         """`hosts` gives them as they stand; `chosen`: where the cursor was."""
-        self.look = Look(theme)
+        self.look = ThemeStyles(theme)
         self.clock, self.survival = clock, Survival(self)
         super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
         self.options = options

@@ -11,8 +11,9 @@ from typing import Protocol
 from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host
+from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
-from clawtop.ui.ports import Executor, IncidentPorts, Options, Source
+from clawtop.ui.ports import Executor, IncidentPorts, Options
 from clawtop.ui.run import make_app, show
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
@@ -22,7 +23,7 @@ class Opened(Protocol):
     """A host that is opened: `source` its snapshots, `clock` its clock, `execute` what carries plans out there."""
 
     @property
-    def source(self) -> Source: ...
+    def source(self) -> SnapshotSource: ...
     @property
     def clock(self) -> Clock: ...
     @property

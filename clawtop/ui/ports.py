@@ -8,7 +8,6 @@ from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Event, Snapshot
-from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan
@@ -19,18 +18,8 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.driver import Driver
 
 
-class Source(Protocol):
-    """Where snapshots come from: `engine.live.hub.Hub`, or a recording."""
-
-    async def run(self, deliver: Callable[[Snapshot], None], failed: Callable[[ClawtopError], None]) -> None:
-        """Deliver until cancelled."""
-
-    def poke(self) -> None:
-        """Read now."""
-
-
 class StoreHolder(Protocol):
-    """Who has the store's lock while an operation waits for it: `store.auth.machine.Waiting`."""
+    """Who has the store's lock while an operation waits for it: `store.auth.machine.LockOwner`."""
 
     @property
     def text(self) -> str: ...
@@ -98,7 +87,7 @@ class WorkPorts:
     recoveries: Recoveries
 
 
-class Tape(Protocol):
+class TapeControl(Protocol):
     """Records what the screen gets, while it is on: `engine.live.tape.Tape`."""
 
     @property
@@ -152,7 +141,7 @@ class IncidentPorts:
     """
 
     save: Callable[[Snapshot, int], str] | None = None
-    tape: Tape | None = None
+    tape: TapeControl | None = None
     playback: Playback | None = None
     bell: bool = False
     notify: bool = False

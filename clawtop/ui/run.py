@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.model import Snapshot
+from clawtop.core.source import SnapshotSource
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.ports import Executor, Options, Source, WorkPorts
+from clawtop.ui.ports import Executor, Options, WorkPorts
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
 from clawtop.ui.work import Work
@@ -24,7 +25,7 @@ from clawtop.ui.work import Work
 if TYPE_CHECKING:
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
-    from clawtop.engine.live.hub import Reader
+    from clawtop.engine.live.hub import StateReader
     from clawtop.engine.operations.execute import Operations
     from clawtop.ui.ports import StoreHolder
 
@@ -39,7 +40,7 @@ SWITCH_SECONDS = 0.001
 
 
 def run_dashboard(
-    reader: Reader | Source,
+    reader: StateReader | SnapshotSource,
     clock: Clock,
     options: Options,
     *,
@@ -62,7 +63,7 @@ def run_dashboard(
     if hasattr(reader, "read"):
         from clawtop.engine.live.hub import Hub
 
-        source: Source = Hub(reader, clock)  # type: ignore[arg-type]
+        source: SnapshotSource = Hub(reader, clock)  # type: ignore[arg-type]
     else:
         source = reader
     app = make_app(source, clock, options, operations=operations, work=work, first=first)
@@ -71,7 +72,7 @@ def run_dashboard(
 
 
 def make_app(
-    source: Source,
+    source: SnapshotSource,
     clock: Clock,
     options: Options,
     *,
@@ -154,7 +155,7 @@ class LazyExecutor:
         return making
 
     async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
-        from clawtop.engine.operations.execute import Request
+        from clawtop.engine.operations.execute import OperationRequest
 
         operations = await asyncio.shield(self._making or self.make_ready())
-        return await operations.execute(plan, Request(gateway=snapshot.gateway, on_wait=on_wait))
+        return await operations.execute(plan, OperationRequest(gateway=snapshot.gateway, on_wait=on_wait))

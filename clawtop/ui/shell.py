@@ -11,10 +11,11 @@ from textual.screen import Screen
 from clawtop.clock import Clock
 from clawtop.commands import Context, Target
 from clawtop.core.model import Snapshot
+from clawtop.core.source import SnapshotSource
 from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.flash import Flash
-from clawtop.ui.ports import Executor, Options, Source
-from clawtop.ui.theme import Look
+from clawtop.ui.ports import Executor, Options
+from clawtop.ui.theme import ThemeStyles
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.headline import Unread
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from clawtop.ui.work import Work
 
 
-class View(Protocol):
+class ScreenView(Protocol):
     """A view of the dashboard, as the shell and the commands see it."""
 
     view_id: str
@@ -63,10 +64,10 @@ class Shell(Protocol):
 
     clock: Clock
     options: Options
-    look: Look
+    look: ThemeStyles
     ascii_glyphs: bool
     theme: str
-    source: Source
+    source: SnapshotSource
     arming: ArmingSwitch
     flash: Flash
     facts: Facts | None
@@ -93,7 +94,7 @@ class Shell(Protocol):
         """Words about the dashboard itself, for the first line."""
 
     @property
-    def view(self) -> View:
+    def view(self) -> ScreenView:
         """The view on top, under any dialog."""
 
     def context(self) -> Context:

@@ -38,7 +38,7 @@ class Surviving(MessagePump):
             self.app._handle_exception(error)
 
 
-class _Host(Protocol):
+class _AppHost(Protocol):
     """What is asked of the app."""
 
     clock: Clock
@@ -61,7 +61,7 @@ class Survival:
         wanted: False in Textual's own test harness, where an exception is to end the test; None: by the app.
     """
 
-    def __init__(self, app: _Host) -> None:
+    def __init__(self, app: _AppHost) -> None:
         self._app = app
         self._times: deque[float] = deque(maxlen=MOST)
         self.last: UnexpectedError | None = None

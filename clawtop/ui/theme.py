@@ -195,7 +195,7 @@ def textual_theme(name: str) -> Theme:
     )
 
 
-class Surface(dict[Tone, RichStyle]):
+class ToneStyles(dict[Tone, RichStyle]):
     """What each tone looks like on one background; worked out when a tone is first drawn there.
 
     Args:
@@ -228,7 +228,7 @@ BADGES = frozenset({Tone.BADGE_OK, Tone.BADGE_WARN, Tone.BADGE_BAD, Tone.BADGE_C
 """Tones with a background of their own."""
 
 
-class Look:
+class ThemeStyles:
     """The surfaces of one theme, each for whole lines."""
 
     def __init__(self, name: str) -> None:
@@ -256,13 +256,13 @@ class Look:
             Tone.BADGE_BAD: _badge(palette, palette.bad),
             Tone.BADGE_CALM: _badge(palette, palette.calm_badge),
         }
-        self.base = Surface(tones, base)
-        self.raised = Surface(tones, _style(palette.text, palette.raised))
-        self.head = Surface(tones, _style(palette.dim, palette.raised, bold=palette.reverse_cursor))
-        self.head_focused = Surface(tones, _style(palette.accent, palette.raised, bold=True))
+        self.base = ToneStyles(tones, base)
+        self.raised = ToneStyles(tones, _style(palette.text, palette.raised))
+        self.head = ToneStyles(tones, _style(palette.dim, palette.raised, bold=palette.reverse_cursor))
+        self.head_focused = ToneStyles(tones, _style(palette.accent, palette.raised, bold=True))
         reverse = palette.reverse_cursor
-        self.cursor = Surface(tones, base, Style(reverse=True) if reverse else Style(background=cursor))
-        self.cursor_idle = Surface(tones, base, Style(bold=True) if reverse else Style(background=idle))
+        self.cursor = ToneStyles(tones, base, Style(reverse=True) if reverse else Style(background=cursor))
+        self.cursor_idle = ToneStyles(tones, base, Style(bold=True) if reverse else Style(background=idle))
 
 
 def _style(foreground: str, background: str | None = None, *, bold: bool = False, dim: bool | None = None) -> Style:

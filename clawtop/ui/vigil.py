@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.incident.blocking import Severity
-from clawtop.core.incident.notices import Standing, next_due, notices, standing
+from clawtop.core.incident.notices import NoticeState, next_due, notice_state, notices
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
@@ -17,7 +17,7 @@ class Vigil:
 
     def __init__(self, ports: IncidentPorts) -> None:
         self._ports = ports
-        self._before: Standing | None = None
+        self._before: NoticeState | None = None
         self._due: int | None = None
         self.opened = False
 
@@ -29,7 +29,7 @@ class Vigil:
         if self._ports.playback is not None or app.facts is None:
             return
         blocked_ms = round(self._ports.blocked_minutes * 60_000)
-        now = standing(snapshot, app.now, app.facts.health)
+        now = notice_state(snapshot, app.now, app.facts.health)
         told = notices(self._before, now, blocked_ms)
         self._before, self._due = now, next_due(now, blocked_ms)
         if told:

@@ -60,7 +60,7 @@ class Column(NamedTuple, Generic[T]):
     middle: bool = False
 
 
-class Row(NamedTuple, Generic[T]):
+class TableRow(NamedTuple, Generic[T]):
     """A row: `key` is stable across snapshots; `band` marks the heading of a group."""
 
     key: str
@@ -91,14 +91,14 @@ class Table(Generic[T]):
     id: str
     title: str
     columns: tuple[Column[T], ...]
-    rows: tuple[Row[T], ...]
+    rows: tuple[TableRow[T], ...]
     env: Env
     band: Callable[[T, Env], Line]
     ids: Callable[[T], str]
     empty: Line = EMPTY
     title_note: Line = EMPTY
 
-    def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> tuple[Row[T], ...]:
+    def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> tuple[TableRow[T], ...]:
         """Rows that show `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups.
 
         A group whose heading shows it is kept whole.
@@ -117,8 +117,8 @@ class Table(Generic[T]):
             known.reverse()
         return (*(row for _, row in known), *(row for value, row in valued if value is None))
 
-    def _matching(self, needle: str) -> list[Row[T]]:
-        kept: list[Row[T]] = []
+    def _matching(self, needle: str) -> list[TableRow[T]]:
+        kept: list[TableRow[T]] = []
         whole_group = False
         for row, text in zip(self.rows, self.texts, strict=True):
             if row.band:
@@ -132,7 +132,7 @@ class Table(Generic[T]):
         """What each row shows, at whatever width, and its ids; in small letters, single blanks."""
         return tuple(" ".join(self._text(row).casefold().split()) for row in self.rows)
 
-    def _text(self, row: Row[T]) -> str:
+    def _text(self, row: TableRow[T]) -> str:
         if row.band:
             return text_of(self.band(row.item, self.env))
         cells_of = (text_of(column.render(row.item, self.env)) for column in self.columns)
@@ -157,7 +157,7 @@ class Table(Generic[T]):
         return sum(not row.band for row in self.rows)
 
 
-def _without_empty_bands(rows: Sequence[Row[T]]) -> tuple[Row[T], ...]:
+def _without_empty_bands(rows: Sequence[TableRow[T]]) -> tuple[TableRow[T], ...]:
     following = (*rows[1:], None)
     return tuple(row for row, after in zip(rows, following, strict=False) if not row.band or (after and not after.band))
 
@@ -247,7 +247,7 @@ def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:
 
 
 def render_cells(
-    row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env, before: Sequence[Line] = ()
+    row: TableRow[T], table: Table[T], columns: Sequence[Placed[T]], env: Env, before: Sequence[Line] = ()
 ) -> Sequence[Line]:
     """The cells of a row, each in its column's width; of `before`, what time alone cannot change is kept."""
     if row.band:
@@ -275,11 +275,11 @@ def joined(cells: Sequence[Line]) -> Line:
     return tuple(out)
 
 
-def render_row(row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> Line:
+def render_row(row: TableRow[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> Line:
     """One row as a line of the columns' width."""
     return joined(render_cells(row, table, columns, env))
 
 
-def plain_row(row: Row[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> str:
+def plain_row(row: TableRow[T], table: Table[T], columns: Sequence[Placed[T]], env: Env) -> str:
     """The same as text without trailing blanks."""
     return text_of(render_row(row, table, columns, env)).rstrip()

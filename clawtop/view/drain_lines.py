@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Stage
+from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes
 from clawtop.text import safe, shown
 from clawtop.view.humanize import clock_time, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 
-STAGES = (Stage.SURVEY, Stage.CLOSE, Stage.WAIT, Stage.STOP, Stage.UNLOCK, Stage.PROVE)
+STAGES = (DrainStage.SURVEY, DrainStage.CLOSE, DrainStage.WAIT, DrainStage.STOP, DrainStage.UNLOCK, DrainStage.PROVE)
 _GAP: Piece = ("  ", Tone.PLAIN)
-_STEP_TONES = {Stage.DRAINED: Tone.OK, Stage.NOT_RELEASED: Tone.BAD}
+_STEP_TONES = {DrainStage.DRAINED: Tone.OK, DrainStage.NOT_RELEASED: Tone.BAD}
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class DrainWait:
     """What the drain waits for, and until when at most (monotonic seconds). The last step mostly says the same."""
 
     why: str
@@ -38,13 +38,13 @@ class DrainLog:
     drain_id: str
     began: float
     steps: list[DrainStep] = field(default_factory=list)
-    waiting: Waiting | None = None
+    waiting: DrainWait | None = None
     released: bool | None = None
     receipt: tuple[Line, ...] = ()
 
     @property
-    def stage(self) -> Stage:
-        return self.steps[-1].stage if self.steps else Stage.SURVEY
+    def stage(self) -> DrainStage:
+        return self.steps[-1].stage if self.steps else DrainStage.SURVEY
 
     def stepped(self, step: DrainStep) -> None:
         """It did or found something."""
@@ -53,7 +53,7 @@ class DrainLog:
 
     def waits(self, why: str, until: float) -> None:
         """It looks on."""
-        self.waiting = Waiting(why, until)
+        self.waiting = DrainWait(why, until)
 
     def ended(self, released: bool, *lines: Line) -> None:
         """It is over."""
@@ -146,7 +146,7 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
     rows: list[Line] = []
     if log.waiting is not None and log.steps and log.steps[-1].text != safe(log.waiting.why):
         rows.append(piece(f"‖ {shown(log.waiting.why)}", Tone.WARN))
-    if log.stage is Stage.PROVE and log.waiting is not None:
+    if log.stage is DrainStage.PROVE and log.waiting is not None:
         rows.append(piece(f"still for another {max(0.0, log.waiting.until - now):.0f} s and it is proven", Tone.OK))
     elif stop_in > 0:
         rows.append(piece(f"a run of ours is asked to stop in {stop_in:.0f} s", Tone.PLAIN))

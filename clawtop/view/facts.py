@@ -33,7 +33,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
 from clawtop.core.session.attention import AttentionReport, attention_of
-from clawtop.view.provider_facts import Group, ProfileFacts, ProviderFacts, ProviderMemory, changes_at
+from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -119,7 +119,7 @@ class Facts:
                     alike.append(agent)
         preference = self._provider_preference
         names = sorted(views, key=lambda name: (preference.get(name, len(preference)), name))
-        groups = [Group(name, agents, profiles) for name in names for _, agents, profiles in views[name]]
+        groups = [ProviderGroup(name, agents, profiles) for name in names for _, agents, profiles in views[name]]
         return self.memory.providers.judged(groups, self.snapshot, self.now, len(self.agents))
 
     @cached_property

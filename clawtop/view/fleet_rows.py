@@ -10,8 +10,8 @@ from clawtop.commands import Command, Target, TargetKind, key_label
 from clawtop.core.fleet.hosts import (
     Answering,
     Host,
-    HostMoment,
-    Link,
+    HostEvent,
+    HostLink,
     SharedAccount,
     exit_code,
     shared_accounts,
@@ -21,7 +21,7 @@ from clawtop.core.fleet.hosts import (
 )
 from clawtop.core.model import Snapshot
 from clawtop.text import safe, shown
-from clawtop.view.columns import Column, Env, Row, Table, heading, placed, render_row
+from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import age, clock_time, countdown, counted, duration
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of
@@ -34,17 +34,17 @@ STATES: dict[int, tuple[str, str, Tone]] = {
 }
 """Level -> glyph, word and tone; never colour alone."""
 
-LINKS: dict[Link, tuple[str, str, Tone]] = {
-    Link.CONNECTING: ("…", "connecting", Tone.DIM),
-    Link.STALE: ("?", "stale", Tone.WARN),
-    Link.UNREACHABLE: ("✗", "unreachable", Tone.BAD),
+LINKS: dict[HostLink, tuple[str, str, Tone]] = {
+    HostLink.CONNECTING: ("…", "connecting", Tone.DIM),
+    HostLink.STALE: ("?", "stale", Tone.WARN),
+    HostLink.UNREACHABLE: ("✗", "unreachable", Tone.BAD),
 }
 
 
 def state_of(host: Host) -> Piece:
     """The state in a word."""
-    glyph, word, tone = LINKS[host.link] if host.link is not Link.LIVE else STATES[host.level]
-    if host.link is Link.LIVE and host.summary is None:
+    glyph, word, tone = LINKS[host.link] if host.link is not HostLink.LIVE else STATES[host.level]
+    if host.link is HostLink.LIVE and host.summary is None:
         glyph, word, tone = "…", "reading", Tone.DIM
     return f"{glyph} {word}", tone
 
@@ -120,7 +120,7 @@ _NO_FACTS = Facts(Snapshot(0, 0, "", "", None, None), 0, None)
 
 def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> Table[Host]:
     """The hosts in the order given. `now`: ms since the epoch, ours."""
-    rows = tuple(Row(host.name, host, Target(TargetKind.HOST, host.name)) for host in hosts)
+    rows = tuple(TableRow(host.name, host, Target(TargetKind.HOST, host.name)) for host in hosts)
     return Table(
         id="fleet",
         title="Fleet",
@@ -158,7 +158,7 @@ def fleet_search(host: Host) -> str:
 
 def about(host: Host, now: int) -> str:
     """What an operator has to know of this host, in one sentence."""
-    if host.link is Link.LIVE:
+    if host.link is HostLink.LIVE:
         skew = host.skew or 0
         drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
         return f"{safe(host.why or (host.summary.why if host.summary else ''), 200)}{drift}".removeprefix("; ")
@@ -176,7 +176,7 @@ def about_line(host: Host | None, now: int) -> Line:
 def headline(hosts: Iterable[Host]) -> Line:
     """How many hosts stand how."""
     listed = tuple(hosts)
-    live = [host for host in listed if host.link is Link.LIVE]
+    live = [host for host in listed if host.link is HostLink.LIVE]
     by_level = {level: sum(host.level == level for host in live) for level in (2, 3, 1, 0)}
     parts: list[Line] = [
         ((f"{STATES[level][0]} {count} {STATES[level][1]}", STATES[level][2]),)
@@ -220,7 +220,7 @@ def answering_lines(answers: Iterable[Answering], now: int) -> Iterator[Line]:
             yield (name, Tone.STRONG), (f"in {countdown(answer.at, now)}", Tone.WARN)
 
 
-def timeline_lines(moments: Iterable[HostMoment], zone: tzinfo | None) -> Iterator[Line]:
+def timeline_lines(moments: Iterable[HostEvent], zone: tzinfo | None) -> Iterator[Line]:
     """What happened on all hosts, by our clock, the newest first."""
     for item in moments:
         yield (

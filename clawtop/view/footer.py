@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.commands import COMMANDS, Command, Context, Group, key_label, why_not
+from clawtop.commands import COMMANDS, Command, Context, Section, key_label, why_not
 from clawtop.text import cells
 from clawtop.view.line import Line, Piece, Tone, cut, piece, wrapped
 from clawtop.view.words import LEGEND
 
-_CHANGING = frozenset({Group.OPERATE, Group.DRIVE})
+_CHANGING = frozenset({Section.OPERATE, Section.DRIVE})
 _GAP: Piece = ("  ", Tone.PLAIN)
 
 
@@ -69,7 +69,7 @@ def _footer_commands(context: Context) -> list[Command]:
     """
     hinted = [item for item in COMMANDS if item.footer and item.keys and _belongs(item, context)]
     if context.replaying:
-        steering = [item for item in COMMANDS if item.group is Group.REPLAY]
+        steering = [item for item in COMMANDS if item.group is Section.REPLAY]
         return steering + [item for item in hinted if item.group not in _CHANGING and item.id != "mark"]
     return sorted(hinted, key=lambda item: 0 if item.views else 1 if item.targets else 2)
 
@@ -86,7 +86,7 @@ def _belongs(item: Command, context: Context) -> bool:
 def help_lines(context: Context, width: int) -> tuple[Line, ...]:
     """Every command by group: key, title, what it does, and why it cannot run now."""
     lines: list[Line] = []
-    for group in Group:
+    for group in Section:
         items = [item for item in COMMANDS if item.group is group]
         if items:
             lines += [(), ((str(group), Tone.ACCENT),)]

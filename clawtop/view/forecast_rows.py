@@ -16,7 +16,7 @@ from clawtop.core.rotation.forecast import (
     stranded_sessions,
 )
 from clawtop.text import safe
-from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import countdown, counted, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
@@ -87,12 +87,12 @@ FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (
 def forecast_table(env: Env) -> Table[LinkRow]:
     """Each agent's chain of candidate models."""
     snapshot = env.facts.health.view.snapshot
-    rows: list[Row[LinkRow]] = []
+    rows: list[TableRow[LinkRow]] = []
     for agent in snapshot.agents:
         chain = chain_recovery(snapshot, agent, env.now)
-        rows.append(Row(agent.id, LinkRow(chain, None), band=True))
+        rows.append(TableRow(agent.id, LinkRow(chain, None), band=True))
         rows.extend(
-            Row(
+            TableRow(
                 f"{agent.id}:{link.provider}/{link.model}",
                 LinkRow(chain, link),
                 Target(TargetKind.PROVIDER, link.provider, agent.id, link.provider),
@@ -175,7 +175,7 @@ def stranded_table(env: Env) -> Table[Stranded]:
         "PINNED TO WHAT CANNOT SERVE",
         STRANDED_COLUMNS,
         tuple(
-            Row(
+            TableRow(
                 f"{row.session.agent}:{row.session.key}",
                 row,
                 Target(TargetKind.SESSION, row.session.key, row.session.agent, session_key=row.session.key),

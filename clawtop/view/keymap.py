@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clawtop.commands import COMMANDS, Group, key_label, verbs
+from clawtop.commands import COMMANDS, Section, key_label, verbs
 
 BEGIN = "<!-- keys: generated from clawtop/commands.py -->"
 END = "<!-- end of keys -->"
@@ -13,7 +13,7 @@ END = "<!-- end of keys -->"
 def markdown(usage: Callable[[str], str]) -> str:
     """Two tables: keys by group, then verbs of the shell. `usage` gives a verb's arguments as the parser has them."""
     lines = ["| Key | Command | What it does |", "|---|---|---|"]
-    for group in Group:
+    for group in Section:
         for item in COMMANDS:
             if item.group is group and item.keys:
                 keys = " ".join(f"`{key_label(key)}`" for key in item.keys)

@@ -13,7 +13,7 @@ from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, 
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.model import GatewayState, LaneStats, Snapshot
 from clawtop.text import safe, shown
-from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import age, counted, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
@@ -83,10 +83,10 @@ def lane_table(env: Env) -> Table[Any]:
     snapshot = env.facts.snapshot
     lanes = snapshot.lanes
     queued = sum(lane.queued or 0 for lane in lanes)
-    rows: list[Row[Any]] = [
-        Row(f"{lane.source}:{lane.lane}", lane, Target(TargetKind.LANE, lane.lane)) for lane in lanes
+    rows: list[TableRow[Any]] = [
+        TableRow(f"{lane.source}:{lane.lane}", lane, Target(TargetKind.LANE, lane.lane)) for lane in lanes
     ]
-    rows += [Row(f"note:{note.source}", note, band=True) for note in source_notes(snapshot)]
+    rows += [TableRow(f"note:{note.source}", note, band=True) for note in source_notes(snapshot)]
     return Table(
         "lanes",
         "LANES",
@@ -202,7 +202,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
         "WORST SESSIONS",
         WORST_COLUMNS,
         tuple(
-            Row(row.session, row, Target(TargetKind.SESSION, row.session, session_key=row.session))
+            TableRow(row.session, row, Target(TargetKind.SESSION, row.session, session_key=row.session))
             for row in counted_events.worst
         ),
         env,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clawtop.view.columns import Row
+from clawtop.view.columns import TableRow
 
 
-def keep_order(before: Sequence[Row[Any]], after: Sequence[Row[Any]]) -> tuple[Row[Any], ...]:
+def keep_order(before: Sequence[TableRow[Any]], after: Sequence[TableRow[Any]]) -> tuple[TableRow[Any], ...]:
     """`after` in the order of `before`; rows that are new follow the row they now stand behind."""
     fresh = {row.key: row for row in after}
     kept = [fresh[row.key] for row in before if row.key in fresh]
@@ -16,7 +16,7 @@ def keep_order(before: Sequence[Row[Any]], after: Sequence[Row[Any]]) -> tuple[R
         return tuple(kept)
     known = {row.key for row in kept}
     places = {row.key: place for place, row in enumerate(kept)}
-    followers: dict[int, list[Row[Any]]] = {}
+    followers: dict[int, list[TableRow[Any]]] = {}
     place = -1
     for row in after:
         if row.key in known:

@@ -142,14 +142,14 @@ def _first_ready(
 
 
 def _seen(
-    profile: Profile, agents: tuple[str, ...], places: Mapping[str, Place], is_next: bool, standing: Standing
+    profile: Profile, agents: tuple[str, ...], places: Mapping[str, Place], is_next: bool, standing: ProfileStanding
 ) -> ProfileFacts:
     rank, why = places.get(profile.id, _NO_PLACE)
     state, until, open_windows, others, problems = standing
     return ProfileFacts(profile, agents, rank, why, is_next, state, until, open_windows, others, problems)
 
 
-class Standing(NamedTuple):
+class ProfileStanding(NamedTuple):
     """How a profile stands, whoever sees it; as in `ProfileFacts`."""
 
     state: ProfileState
@@ -166,7 +166,7 @@ class Judge:
         self.schedules = Schedules(snapshot)
         self.agent_count = agent_count
         self.now = now
-        self._known: dict[tuple[str, str], tuple[Profile, Standing]] = {}
+        self._known: dict[tuple[str, str], tuple[Profile, ProfileStanding]] = {}
         self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}
         self._models: dict[str, list[str]] = {}
@@ -174,7 +174,7 @@ class Judge:
             for ref in agent.models:
                 self._models.setdefault(ref.provider, []).append(ref.model)
 
-    def serving(self, group: Group) -> tuple[Profile, ...]:
+    def serving(self, group: ProviderGroup) -> tuple[Profile, ...]:
         """The profiles that can serve the group's provider: its own, and those that lend it their key."""
         own, lender = self._key(group.provider)
         names = {name for name in group.profiles if self._key(name)[0] in (own, lender)}
@@ -191,7 +191,7 @@ class Judge:
             known = self._keys[provider] = (own, self._names.key_lenders.get(own))
         return known
 
-    def standing(self, profile: Profile) -> Standing:
+    def standing(self, profile: Profile) -> ProfileStanding:
         """How a profile stands, whoever sees it."""
         key = (profile.owner_agent, profile.id)
         known = self._known.get(key)
@@ -199,13 +199,13 @@ class Judge:
             known = self._known[key] = (profile, self._judged(profile))
         return known[1]
 
-    def _judged(self, profile: Profile) -> Standing:
+    def _judged(self, profile: Profile) -> ProfileStanding:
         schedule, now = self.schedules[profile.provider], self.now
         state, until = state_for_models(profile, now, schedule, self._models.get(profile.provider, ()))
         open_windows = active_windows(profile.stats, now, schedule)
         others = tuple(window for window in windows(profile.stats) if window not in open_windows)
         problems = (*profile.problems, *stat_problems(profile, now, schedule))
-        return Standing(state, until, open_windows, others, problems)
+        return ProfileStanding(state, until, open_windows, others, problems)
 
 
 def changes_at(view: ProviderFacts, now: int) -> int | None:
@@ -234,7 +234,7 @@ class _Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ProviderGroup:
     """Agents that see a provider alike, with the profiles they see, by provider."""
 
     provider: str
@@ -249,7 +249,7 @@ class ProviderMemory:
         self._made: Mapping[tuple[str, tuple[str, ...]], _Made] = {}
 
     def judged(
-        self, groups: Sequence[Group], snapshot: Snapshot, now: int, agent_count: int
+        self, groups: Sequence[ProviderGroup], snapshot: Snapshot, now: int, agent_count: int
     ) -> tuple[ProviderFacts, ...]:
         """One judgement for each group."""
         judge = Judge(snapshot, now, agent_count)

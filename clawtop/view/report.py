@@ -274,7 +274,7 @@ def _texts(problems: Iterable[Problem]) -> list[str]:
     return [masked(str(problem)) for problem in problems]
 
 
-def standing(snapshot: Snapshot) -> Level:
+def exit_level(snapshot: Snapshot) -> Level:
     """How the state stands, as the exit code of `status --check`."""
     return judge(snapshot, _judged_at(snapshot)).level
 

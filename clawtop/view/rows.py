@@ -8,7 +8,7 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
 from clawtop.text import safe, shown
-from clawtop.view.columns import Env, Row, Table
+from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import countdown, counted
 from clawtop.view.line import Line, Piece, Tone, join
@@ -23,14 +23,14 @@ _DOT: Piece = (" · ", Tone.FAINT)
 
 def profile_table(env: Env) -> Table[ProfileRow]:
     """Profiles in groups: a provider as a set of agents sees it, then its profiles in the order of trying."""
-    rows: list[Row[ProfileRow]] = []
+    rows: list[TableRow[ProfileRow]] = []
     facts = env.facts
     for view in facts.providers:
         agent = view.agents[0]
         where = f"{view.provider}@{agent}"
-        rows.append(Row(where, view, Target(TargetKind.PROVIDER, view.provider, agent, view.provider), band=True))
+        rows.append(TableRow(where, view, Target(TargetKind.PROVIDER, view.provider, agent, view.provider), band=True))
         rows.extend(
-            Row(
+            TableRow(
                 f"{entry.profile.id}@{agent}",
                 entry,
                 Target(TargetKind.PROFILE, entry.profile.id, agent, view.provider),
@@ -117,15 +117,15 @@ def _ordered_sessions(facts: Facts) -> list[Session]:
     return [facts.sessions[place] for _, _, place in ranked]
 
 
-def _session_rows(sessions: Iterable[Session], facts: Facts) -> tuple[Row[Session], ...]:
+def _session_rows(sessions: Iterable[Session], facts: Facts) -> tuple[TableRow[Session], ...]:
     """The rows; that of a session which has not been read anew is the one from before."""
     known = facts.memory.session_rows
-    rows: dict[int, Row[Session]] = {}
+    rows: dict[int, TableRow[Session]] = {}
     for session in sessions:
         row = known.get(id(session))
         if row is None or row.item is not session:
             target = Target(TargetKind.SESSION, session.key, session.agent, session.provider)
-            row = Row(f"{session.agent}|{session.key}", session, target)
+            row = TableRow(f"{session.agent}|{session.key}", session, target)
         rows[id(session)] = row
     facts.memory.session_rows = rows
     return tuple(rows.values())
@@ -150,7 +150,7 @@ def lock_table(env: Env) -> Table[Lock]:
         "locks",
         "LOCKS",
         LOCK_COLUMNS,
-        tuple(Row(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
+        tuple(TableRow(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
         env,
         band=lambda _item, _env: (),
         ids=lock_ids,
@@ -181,7 +181,7 @@ def warning_table(env: Env) -> Table[Problem]:
         "WARNINGS",
         WARNING_COLUMNS,
         tuple(
-            Row(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, f"{p.code}: {p.where}: {p.text}"))
+            TableRow(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, f"{p.code}: {p.where}: {p.text}"))
             for p in problems
         ),
         env,

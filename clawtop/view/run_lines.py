@@ -10,7 +10,7 @@ from clawtop.core.model import Event, EventKind, PromptHolder, Session
 from clawtop.text import masked, safe, shown, whole_words
 from clawtop.view.humanize import clock_time, countdown, span
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
-from clawtop.view.run_log import HOLDER, STEPS, Attempt, RunLog
+from clawtop.view.run_log import HOLDER, STEPS, RequestLine, RunLog
 
 EVENTS_SHOWN = 6
 _GAP: Piece = ("  ", Tone.PLAIN)
@@ -117,7 +117,7 @@ def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None
     return piece(f"‖ {shown(log.waits_for)}", Tone.WARN) if log.waits_for else EMPTY
 
 
-def _attempt(attempt: Attempt, now: int) -> Line:
+def _attempt(attempt: RequestLine, now: int) -> Line:
     took = span(max(0, (attempt.ended or now) - attempt.began))
     if attempt.ended is None:
         state: Piece = (f"▶ {took}", Tone.INFO)

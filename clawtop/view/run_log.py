@@ -36,7 +36,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class RequestLine:
     """One request of the run. `verdict` is empty while it is under way."""
 
     number: int
@@ -64,7 +64,7 @@ class RunLog:
     step: str = "lane"
     step_since: int = 0
     passed: set[str] = field(default_factory=set)
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[RequestLine] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     text: str = ""
     voided: int = 0
@@ -96,7 +96,7 @@ class RunLog:
             case EventKind.ATTEMPT:
                 self._close(event.at, "given up")
                 model = f"{event.provider}/{event.model}"
-                self.attempts.append(Attempt(len(self.attempts) + 1, model, event.profile, event.at))
+                self.attempts.append(RequestLine(len(self.attempts) + 1, model, event.profile, event.at))
             case EventKind.FAILURE:
                 self._close(event.at, f"{event.reason or 'failed'}: {event.text}")
             case EventKind.ROTATE if event.data.get("forced"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clawtop.core.model import Outcome, Session
+from clawtop.core.model import Session, TurnOutcome
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import called
@@ -29,7 +29,7 @@ def last_asked(session: Session) -> int | None:
 
 def last_answered(session: Session) -> int | None:
     """When the last answer was given (ms since the epoch)."""
-    answered = (each.ended_at for each in session.exchanges if each.outcome is Outcome.ANSWERED)
+    answered = (each.ended_at for each in session.exchanges if each.outcome is TurnOutcome.ANSWERED)
     return max((at for at in answered if at is not None), default=None)
 
 

@@ -8,7 +8,7 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
-from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.facts import base_name, without_agent
 from clawtop.view.humanize import age, span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
@@ -78,7 +78,7 @@ def timeline_table(env: Env, chosen: Filter = EVERYTHING) -> Table[Event]:
     """The events of the snapshot that `chosen` admits, newest first."""
     events = env.facts.snapshot.events
     rows = tuple(
-        Row(key, event, Target(TargetKind.EVENT, key)) for key, event in _keyed(events) if chosen.admits(event)
+        TableRow(key, event, Target(TargetKind.EVENT, key)) for key, event in _keyed(events) if chosen.admits(event)
     )
     return Table(
         "timeline",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clawtop.commands import Target, TargetKind, command, key_label
 from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.text import safe
-from clawtop.view.columns import Column, Env, Row, Table
+from clawtop.view.columns import Column, Env, Table, TableRow
 from clawtop.view.humanize import age, countdown, counted
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
@@ -94,15 +94,15 @@ def tree_table(env: Env) -> Table[TreeRow]:
     )
 
 
-def _rows(node: Node, path: str, branch: str, below: str) -> Iterator[Row[TreeRow]]:
+def _rows(node: Node, path: str, branch: str, below: str) -> Iterator[TableRow[TreeRow]]:
     key = _key(path, node)
-    yield Row(key, TreeRow(node, branch), _target(node))
+    yield TableRow(key, TreeRow(node, branch), _target(node))
     for position, child in enumerate(node.children):
         last = position == len(node.children) - 1
         yield from _rows(child, key, below + ("└ " if last else "├ "), below + ("  " if last else "│ "))
 
 
-def cause_key(row: Row[TreeRow]) -> str:
+def cause_key(row: TableRow[TreeRow]) -> str:
     """The key of the row that holds the root cause of this row; its own when it is one."""
     key, node = row.key, row.item.node
     while (heavier := node.heaviest()) is not None:

@@ -12,10 +12,10 @@ from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.provider_facts import ProfileFacts
 
-Said = tuple[str, str, Tone]
+StateWords = tuple[str, str, Tone]
 """Glyph, word, tone."""
 
-PROFILE_STATES: dict[ProfileState, Said] = {
+PROFILE_STATES: dict[ProfileState, StateWords] = {
     ProfileState.USABLE: ("●", "usable", Tone.OK),
     ProfileState.COOLING: ("◐", "cooling", Tone.WARN),
     ProfileState.DISABLED: ("✗", "disabled", Tone.BAD),
@@ -24,28 +24,28 @@ PROFILE_STATES: dict[ProfileState, Said] = {
     ProfileState.INVALID: ("⚠", "invalid", Tone.BAD),
 }
 
-UNLISTED: Said = ("○", "unlisted", Tone.DIM)
-SCOPED: Said = ("◐", "scoped", Tone.WARN)
+UNLISTED: StateWords = ("○", "unlisted", Tone.DIM)
+SCOPED: StateWords = ("◐", "scoped", Tone.WARN)
 
-STATUSES: dict[str, Said] = {
+STATUSES: dict[str, StateWords] = {
     "running": ("▶", "running", Tone.OK),
     "done": ("✓", "done", Tone.DIM),
     "failed": ("✗", "failed", Tone.BAD),
     "killed": ("⊘", "killed", Tone.WARN),
     "timeout": ("⧗", "timeout", Tone.WARN),
 }
-GHOST: Said = ("○", "ghost", Tone.BAD)
-MAYBE: Said = ("◌", "running?", Tone.WARN)
-SUSPENDED: Said = ("‖", "suspended", Tone.NOTE)
-IDLE: Said = ("·", "idle", Tone.FAINT)
+GHOST: StateWords = ("○", "ghost", Tone.BAD)
+MAYBE: StateWords = ("◌", "running?", Tone.WARN)
+SUSPENDED: StateWords = ("‖", "suspended", Tone.NOTE)
+IDLE: StateWords = ("·", "idle", Tone.FAINT)
 
-VERDICTS: dict[VerdictKind, Said] = {
+VERDICTS: dict[VerdictKind, StateWords] = {
     VerdictKind.HELD: ("●", "held", Tone.INFO),
     VerdictKind.STALE: ("✗", "stale", Tone.BAD),
     VerdictKind.UNKNOWN: ("◌", "unknown", Tone.WARN),
 }
 
-GATEWAYS: dict[GatewayState, Said] = {
+GATEWAYS: dict[GatewayState, StateWords] = {
     GatewayState.LIVE: ("●", "gateway live", Tone.OK),
     GatewayState.DEAD: ("✗", "gateway dead", Tone.BAD),
     GatewayState.ABSENT: ("○", "no gateway", Tone.WARN),
@@ -53,7 +53,7 @@ GATEWAYS: dict[GatewayState, Said] = {
 }
 
 
-MARKS: tuple[Said, ...] = (
+MARKS: tuple[StateWords, ...] = (
     ("▸", "the next profile to be tried", Tone.ACCENT),
     ("⊙", "pinned profile (bright: by a user)", Tone.ACCENT),
     ("◆", "marked row", Tone.ACCENT),
@@ -61,7 +61,7 @@ MARKS: tuple[Said, ...] = (
     ("‖", "blocked, or waiting", Tone.WARN),
     ("━", "what is left of a window", Tone.WARN),
 )
-LEGEND: tuple[tuple[str, tuple[Said, ...]], ...] = (
+LEGEND: tuple[tuple[str, tuple[StateWords, ...]], ...] = (
     ("Profiles", (*PROFILE_STATES.values(), UNLISTED, SCOPED)),
     ("Sessions", (*STATUSES.values(), GHOST, MAYBE, SUSPENDED, IDLE)),
     ("Locks", tuple(VERDICTS.values())),
@@ -71,13 +71,13 @@ LEGEND: tuple[tuple[str, tuple[Said, ...]], ...] = (
 """What the glyphs say, by the table where they stand."""
 
 
-def said(words: Said) -> Line:
+def said(words: StateWords) -> Line:
     """`● usable` in its tone."""
     glyph, word, tone = words
     return ((f"{glyph} {word}", tone),)
 
 
-def profile_words(entry: ProfileFacts) -> Said:
+def profile_words(entry: ProfileFacts) -> StateWords:
     """The state of a profile.
 
     `scoped` is usable, but not for the model that its window names; `unlisted` is usable, but not in the order.
@@ -89,7 +89,7 @@ def profile_words(entry: ProfileFacts) -> Said:
     return PROFILE_STATES[entry.state]
 
 
-def session_words(session: Session) -> Said:
+def session_words(session: Session) -> StateWords:
     """The state of a session: what really goes on, over what is stored."""
     if session.suspension is not None and session.suspension.state == "suspended":
         return SUSPENDED

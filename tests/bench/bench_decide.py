@@ -11,8 +11,8 @@ import time
 from typing import NamedTuple
 
 from clawtop.core.cooldown.stats import on_failure
-from clawtop.core.failover.decision import Signals, Stage
-from clawtop.core.failover.steps import Effect, Mark, Rotate, RunState, after_failure
+from clawtop.core.failover.decision import AttemptStage, Signals
+from clawtop.core.failover.steps import MarkFailure, Rotate, RunEffect, RunState, after_failure
 from clawtop.core.failure.classify import classify_failure
 from clawtop.core.failure.record import ErrorRecord
 from clawtop.core.model import AuthConfig, Credential, FailureReason, Profile, UsageStats
@@ -35,7 +35,7 @@ class Decided(NamedTuple):
     reason: FailureReason | str | None
     stats: UsageStats
     order: tuple[str, ...]
-    effects: tuple[Effect, ...]
+    effects: tuple[RunEffect, ...]
 
 
 def accounts() -> tuple[Profile, ...]:
@@ -68,7 +68,7 @@ def decide_one(number: int, profiles: tuple[Profile, ...], config: AuthConfig) -
     signals = Signals(
         reason=FailureReason(reason) if reason else None, failover_failure=reason is not None, fallback_configured=True
     )
-    _, effects = after_failure(Stage.ASSISTANT, RunState(), signals)
+    _, effects = after_failure(AttemptStage.ASSISTANT, RunState(), signals)
     return Decided(reason, stats, order, effects)
 
 
@@ -77,7 +77,7 @@ def test_the_work_is_real() -> None:
     for number in range(PROFILES):
         decided = decide_one(number, profiles, config)
         assert decided.reason is not None
-        assert decided.effects == (Rotate(), Mark(FailureReason(decided.reason)))
+        assert decided.effects == (Rotate(), MarkFailure(FailureReason(decided.reason)))
         assert sorted(decided.order) == sorted(profile.id for profile in profiles)
         assert decided.stats.last_failure_at == NOW + number
         assert profiles[number].id in decided.order[-8:], "it went behind the usable ones"

@@ -33,7 +33,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import ModelRef
-from clawtop.demo.provider import Answer, ScriptedProvider, rate_limited
+from clawtop.demo.provider import Respond, ScriptedProvider, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.demo.world import PRIMARY, SECONDARY, build_world
@@ -111,7 +111,7 @@ def serve(pipe: Connection) -> None:
     """A provider in a process of its own, so that its CPU is not counted."""
 
     async def run() -> None:
-        async with ScriptedProvider(default=Answer("Aye aye, captain.", first_after=0.05, pieces=8)) as provider:
+        async with ScriptedProvider(default=Respond("Aye aye, captain.", first_after=0.05, pieces=8)) as provider:
             pipe.send(provider.port)
             await asyncio.to_thread(pipe.recv)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from clawtop.cli.drive_output import Words
 from clawtop.clock import SystemClock
-from clawtop.demo.provider import Act, Answer, BreakStream, Raw, Refuse, ScriptedProvider, Stall, rate_limited
+from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE
 from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
 from clawtop.text import remember_secrets
@@ -84,7 +84,7 @@ def typed(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 def test_the_reply_is_on_stdout_and_the_way_on_stderr(reef: Reef) -> None:
     reef.provider.queue(reef.world.keys["coral:clawdia"], rate_limited())
     reef.provider.queue(reef.world.keys["coral:larry"], rate_limited())
-    reef.provider.default = Answer("Bien sûr 🦞\nand \x1b[2Jmore")
+    reef.provider.default = Respond("Bien sûr 🦞\nand \x1b[2Jmore")
     done = reef.drive("--session", LIGHTHOUSE.key)
     assert done.returncode == 0
     assert done.stdout == "Bien sûr 🦞\nand \\x1b[2Jmore\n"
@@ -173,7 +173,7 @@ def test_what_cannot_be_asked_sends_nothing(reef: Reef, words: tuple[str, ...], 
 @pytest.mark.slow
 def test_a_key_that_a_provider_speaks_or_echoes_is_masked(reef: Reef) -> None:
     key = reef.world.keys["coral:clawdia"]
-    reef.provider.default = Answer(f"your key is {key} and that is {key}", pieces=len(key))
+    reef.provider.default = Respond(f"your key is {key} and that is {key}", pieces=len(key))
     for options in (("--json",), ()):
         done = reef.drive("--session", LIGHTHOUSE.key, *options)
         assert done.returncode == 0

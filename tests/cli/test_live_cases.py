@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.health.judgement import Level, judge
-from clawtop.core.model import Outcome, Session, Snapshot
+from clawtop.core.model import Session, Snapshot, TurnOutcome
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.forecast_rows import forecast_table, stranded_table
@@ -116,7 +116,7 @@ def test_one_takeover_is_counted_once_and_blames_one_session(tmp_path: Path) -> 
         (session.key, turn.at)
         for session in snapshot.sessions
         for turn in session.turns
-        if turn.outcome is Outcome.DROPPED
+        if turn.outcome is TurnOutcome.DROPPED
     ]
     assert [key for key, _ in dropped] == ["agent:main:explicit:99999999-2222-4333-8444-555555555555"]
     assert causes(snapshot, here.at)["turn-failed"].sessions == (dropped[0][0],)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clawtop.core.failover.decision import Signals, Stage
+from clawtop.core.failover.decision import AttemptStage, Signals
 from clawtop.core.failover.openclaw_decision import Harness, openclaw_decides
 from clawtop.core.failover.openclaw_steps import (
     Answers,
     AwaitMark,
     CheckCap,
-    Counts,
     Course,
     End,
     Ended,
     EndKind,
     RefreshLogin,
+    RotationCounts,
     SameAccount,
     openclaw_course,
 )
-from clawtop.core.failover.steps import Backoff, Log, Mark, Rotate
+from clawtop.core.failover.steps import Backoff, Log, MarkFailure, Rotate
 from clawtop.core.failure.as_9_6 import leading_status
 from clawtop.core.failure.classify import SUSPENDING, classify_failure, marked_reason
 from clawtop.core.failure.record import ErrorRecord
@@ -57,9 +57,9 @@ def harness(given: Mapping[str, Any], **more: Any) -> Harness:
     )
 
 
-def counts(given: Mapping[str, Any]) -> Counts:
+def counts(given: Mapping[str, Any]) -> RotationCounts:
     last = given["previousRetryFailoverReason"]
-    return Counts(
+    return RotationCounts(
         overloads=given.get("overloadProfileRotations", 0),
         rate_limits=given.get("rateLimitProfileRotations", 0),
         empty=given.get("emptyErrorRetries", 0),
@@ -115,7 +115,7 @@ def calls(course: Course, *, names_cap: bool, settled: bool) -> list[str]:
                 named.append(f"same-model:{'-' if wait_s is None else f'{wait_s:g}'}")
             case Rotate():
                 named.append("advance")
-            case Mark(reason):
+            case MarkFailure(reason):
                 named.append(f"mark-start:{reason}")
                 pending.append(f"mark-end:{reason}")
             case AwaitMark():
@@ -148,7 +148,7 @@ def test_after_an_answer_that_is_an_error(row: Row) -> None:
         same_model=given.get("allowSameModelRateLimitRetry", False),
         same_idle=given.get("allowSameModelIdleTimeoutRetry", False),
     )
-    course = openclaw_course(Stage.ASSISTANT, ended, counts(given), answers(given), rules)
+    course = openclaw_course(AttemptStage.ASSISTANT, ended, counts(given), answers(given), rules)
     if "initialDecision" in expected:
         assert course.first.action == expected["initialDecision"]["action"]
         assert course.first.reason == expected["initialDecision"].get("reason")
@@ -205,7 +205,7 @@ def test_after_a_prompt_call_that_failed(row: Row) -> None:
         None if signal.status is None else int(signal.status),
         classified=isinstance(error, ErrorRecord) and error.is_failover,
     )
-    course = openclaw_course(Stage.PROMPT, ended, counts(given), answers(given), rules)
+    course = openclaw_course(AttemptStage.PROMPT, ended, counts(given), answers(given), rules)
     assert calls(course, names_cap=False, settled=False) == expected["callsAtReturn"]
     assert calls(course, names_cap=False, settled=True) == expected["callsAfterSettle"]
     outcome = expected["outcome"]
@@ -233,6 +233,6 @@ def test_a_code_under_which_a_harness_fails(row: Row) -> None:
         external_abort=given["externalAbort"],
     )
     found = openclaw_decides(
-        Stage(given["stage"]), known, semantics(row.version).policy, Harness(code=given["failoverCode"])
+        AttemptStage(given["stage"]), known, semantics(row.version).policy, Harness(code=given["failoverCode"])
     )
     assert {"action": found.action, "reason": found.reason} == row.expected

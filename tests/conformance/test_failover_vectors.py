@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clawtop.core.failover.decision import Decision, Signals, Stage, TimeoutPolicy, decide
+from clawtop.core.failover.decision import AttemptStage, Decision, Signals, TimeoutPolicy, decide
 from clawtop.core.failover.openclaw_decision import Harness, openclaw_decides, remembered
 from clawtop.core.failover.steps import (
     Backoff,
     Caps,
     Continue,
-    Effect,
     FailoverRules,
     Fallback,
     Log,
-    Mark,
+    MarkFailure,
     Retry,
     Rotate,
+    RunEffect,
     RunState,
-    Surface,
+    SurfaceError,
     after_advance,
     after_assistant_failure,
     failure_message,
@@ -83,7 +83,7 @@ def decided(row: Row) -> Decision:
     flags = row.raw["flags"]
     harness = Harness(**{HARNESS[name]: value for name, value in flags.items() if name in HARNESS})
     policy = semantics(row.version).policy
-    return openclaw_decides(Stage(row.raw["stage"]), signals(flags, row.raw["reason"]), policy, harness)
+    return openclaw_decides(AttemptStage(row.raw["stage"]), signals(flags, row.raw["reason"]), policy, harness)
 
 
 @replay("failover-decision", part="tables", split=rows_of_table)
@@ -105,7 +105,7 @@ def test_merge_retry_reason(row: Row) -> None:
     assert merged == row.expected
 
 
-def steps(given: Mapping[str, Any], rules: FailoverRules) -> tuple[RunState, list[Effect]]:
+def steps(given: Mapping[str, Any], rules: FailoverRules) -> tuple[RunState, list[RunEffect]]:
     """Every effect of a row's failure, with the rotation answered as the row says."""
     flags = {name: value for name, value in given.items() if name in FIELDS}
     state = RunState(
@@ -119,14 +119,14 @@ def steps(given: Mapping[str, Any], rules: FailoverRules) -> tuple[RunState, lis
     return state, [*effects, *following]
 
 
-def calls(state: RunState, effects: list[Effect]) -> list[str]:
+def calls(state: RunState, effects: list[RunEffect]) -> list[str]:
     """The effects as the callbacks that OpenClaw's function makes; it checks the rate-limit cap before it rotates."""
     named = ["escalate-check"] if state.rate_limit_rotations else []
     for effect in effects:
         match effect:
             case Rotate():
                 named.append("advance")
-            case Mark(reason=reason):
+            case MarkFailure(reason=reason):
                 named.append(f"mark-start:{reason}")
             case Backoff():
                 named.append("backoff")
@@ -135,19 +135,19 @@ def calls(state: RunState, effects: list[Effect]) -> list[str]:
     return named
 
 
-def outcome(state: RunState, ending: Effect, given: Mapping[str, Any]) -> dict[str, Any]:
+def outcome(state: RunState, ending: RunEffect, given: Mapping[str, Any]) -> dict[str, Any]:
     counted = {"overloadProfileRotations": state.overload_rotations}
     match ending:
         case Retry():
             return {"action": "retry", **counted, "lastRetryFailoverReason": state.last_retry_reason}
-        case Fallback() | Surface(as_failure=True):
+        case Fallback() | SurfaceError(as_failure=True):
             return {"action": "throw", **counted, "error": error(ending, given)}
         case _:
-            assert isinstance(ending, Continue | Surface)
+            assert isinstance(ending, Continue | SurfaceError)
             return {"action": "continue_normal", **counted}
 
 
-def error(ending: Fallback | Surface, given: Mapping[str, Any]) -> dict[str, Any]:
+def error(ending: Fallback | SurfaceError, given: Mapping[str, Any]) -> dict[str, Any]:
     failed_with = given["failoverReason"]
     answer = {None: None, "timeout": "request timed out"}.get(failed_with, f"E:{failed_with}")
     timed_out = given["timedOut"] or given["idleTimedOut"]
@@ -165,7 +165,7 @@ def error(ending: Fallback | Surface, given: Mapping[str, Any]) -> dict[str, Any
 def test_assistant_failover(row: Row) -> None:
     given, expected = row.input, row.expected
     flags = {name: value for name, value in given.items() if name in FIELDS}
-    initial = decide(Stage.ASSISTANT, signals(flags, given["failoverReason"]), TIMEOUTS)
+    initial = decide(AttemptStage.ASSISTANT, signals(flags, given["failoverReason"]), TIMEOUTS)
     assert initial.action == expected["initialDecision"]["action"]
     assert initial.reason == expected["initialDecision"].get("reason")
 

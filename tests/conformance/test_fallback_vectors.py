@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from clawtop.core.failover.candidate import Attempt, FallbackSummary, failure_of
+from clawtop.core.failover.candidate import FallbackAttempt, FallbackSummary, failure_of
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.fallback import (
     Available,
     Call,
+    CallFailed,
     CandidateFailed,
+    ChainEffect,
+    ChainEvent,
     Consult,
-    Effect,
-    Event,
-    Failed,
-    Finish,
+    FinishRun,
     Moved,
     RaiseFailure,
     RaiseSummary,
@@ -46,7 +46,7 @@ class Replay:
         self.end = semantics(version).chain_end
         transient = schedule(version).transient_reasons
         self.script = list(given["script"])
-        self.seen: list[Effect] = []
+        self.seen: list[ChainEffect] = []
         self.errors: list[ErrorValue] = []
         state, effects = start(models(given["candidates"]), transient, TimeoutPolicy(TIMEOUTS_COMPARED_UNDER))
         self.seen += effects
@@ -54,14 +54,14 @@ class Replay:
             state, effects = step(state, self.answer(effects[-1]))
             self.seen += effects
 
-    def answer(self, question: Consult | Call) -> Event:
+    def answer(self, question: Consult | Call) -> ChainEvent:
         if isinstance(question, Consult):
             return Available()
         outcome = self.script.pop(0) if self.script else "ok"
         if outcome == "ok":
             return Succeeded()
         self.errors.append(error_from_spec(outcome))
-        return Failed(failure_of(self.errors[-1], question.model, self.dialect))
+        return CallFailed(failure_of(self.errors[-1], question.model, self.dialect))
 
     def observed(self) -> dict[str, Any]:
         ending = self.seen[-1]
@@ -72,12 +72,12 @@ class Replay:
                 moved(effect) for effect in self.seen if isinstance(effect, Moved) and self.end.tells_steps
             ],
         }
-        if isinstance(ending, Finish):
+        if isinstance(ending, FinishRun):
             answer = {"result": "OK", "provider": ending.model.provider, "model": ending.model.model}
             return {**shown, "ok": {**answer, "attempts": [attempt(each) for each in ending.attempts]}}
         return {**shown, "error": self.error(ending)}
 
-    def error(self, ending: Effect) -> dict[str, Any]:
+    def error(self, ending: ChainEffect) -> dict[str, Any]:
         last = self.errors[-1]
         match ending:
             case RaiseSummary(summary):
@@ -154,7 +154,7 @@ def moved(effect: Moved) -> dict[str, Any]:
     return {f"fallbackStep{name}": value for name, value in present(fields).items()}
 
 
-def attempt(made: Attempt) -> dict[str, Any]:
+def attempt(made: FallbackAttempt) -> dict[str, Any]:
     where = {"provider": made.model.provider, "model": made.model.model}
     return present({**where, "error": made.error, "reason": made.reason, "status": made.status, "code": made.code})
 

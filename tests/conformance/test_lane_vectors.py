@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 
 from clawtop.core.session.lane_queue import (
-    Clear,
     Cleared,
-    Drain,
-    Effect,
+    ClearLane,
+    DrainLane,
     Enqueue,
-    Event,
-    Finish,
+    LaneEffect,
+    LaneEvent,
     LaneState,
     Priority,
-    Refused,
     Reset,
     SetLimit,
-    Start,
+    StartTask,
+    TaskEnded,
+    TaskRefused,
     Tick,
     TimedOut,
     WaitExceeded,
@@ -83,12 +83,12 @@ class VirtualLane:
         self.known = False
         self.log: list[str] = []
         self.durations: dict[str, float | None] = {}
-        self.deferred: deque[Effect | Failed] = deque()
-        self.ends: list[tuple[float, int, Start]] = []
+        self.deferred: deque[LaneEffect | Failed] = deque()
+        self.ends: list[tuple[float, int, StartTask]] = []
         self.tie = itertools.count()
         self.blocked: list[str | None] = []
 
-    def send(self, event: Event) -> None:
+    def send(self, event: LaneEvent) -> None:
         """Warnings are given at once, everything else when the code that caused it gives way."""
         self.known = True
         self.state, effects = apply(self.state, event, self.now)
@@ -102,14 +102,14 @@ class VirtualLane:
         while self.deferred:
             self.carry_out(self.deferred.popleft())
 
-    def carry_out(self, effect: Effect | Failed) -> None:
+    def carry_out(self, effect: LaneEffect | Failed) -> None:
         lane = self.state.lane
         match effect:
-            case Start(task=task):
+            case StartTask(task=task):
                 self.log.append(f"start:{task}")
                 duration = self.durations[task]
                 if duration is None:
-                    self.send(Finish(task, effect.generation))
+                    self.send(TaskEnded(task, effect.generation))
                     self.deferred.append(Failed(task))
                 else:
                     heapq.heappush(self.ends, (self.now + duration, next(self.tie), effect))
@@ -120,7 +120,7 @@ class VirtualLane:
             case TimedOut(task=task, timeout_ms=limit):
                 text = f'Command lane "{lane}" task timed out: {limit}ms'
                 self.log.append(f"reject:{task}:CommandLaneTaskTimeoutError:{text}")
-            case Refused(task=task):
+            case TaskRefused(task=task):
                 text = "Gateway is draining for restart; new tasks are not accepted"
                 self.log.append(f"reject:{task}:GatewayDrainingError:{text}")
 
@@ -134,7 +134,7 @@ class VirtualLane:
             while self.ends and self.ends[0][0] <= moment:
                 ended = heapq.heappop(self.ends)[2]
                 self.log.append(f"end:{ended.task}")
-                self.send(Finish(ended.task, ended.generation))
+                self.send(TaskEnded(ended.task, ended.generation))
                 self.settle()
         self.now = int(until)
 
@@ -170,14 +170,14 @@ class VirtualLane:
                 self.send(SetLimit(limit))
             case ["clear"]:
                 self.log.append(f"cleared:{len(self.state.queue)}")
-                self.send(Clear())
+                self.send(ClearLane())
             case ["reset"]:
                 released = len(self.state.active)
                 if self.known:
                     self.send(Reset())
                 self.log.append(f"reset:{released}")
             case ["drain"]:
-                self.send(Drain())
+                self.send(DrainLane())
             case ["snap"]:
                 self.settle()
                 self.log.append(self.snapshot())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clawtop.core.model import Attention
-from clawtop.core.session.attention import Activity, AttentionReport, WorkKind, classify_attention, thresholds
+from clawtop.core.session.attention import AttentionReport, SessionActivity, WorkKind, classify_attention, thresholds
 from clawtop.core.session.recovery import (
     AbortResult,
     AbortRun,
@@ -43,10 +43,10 @@ def test_session_attention(row: Row) -> None:
     assert {"classification": classification(found), "activeAbortEligible": found.abortable} == row.expected
 
 
-def activity(given: Mapping[str, Any]) -> Activity:
+def activity(given: Mapping[str, Any]) -> SessionActivity:
     state, given, now = given.get("state"), {**given["activity"], **given}, given.get("now", 0)
     kind = given.get("activeWorkKind")
-    return Activity(
+    return SessionActivity(
         work=WorkKind(kind) if kind else None,
         progress=given.get("lastProgressReason"),
         progress_age_ms=given.get("lastProgressAgeMs"),

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from clawtop.core.failover.same_account import Failed, RetryState, after_failure
+from clawtop.core.failover.same_account import AccountFailure, RetryState, after_failure
 from clawtop.core.failure.classify import classify_message
 from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.retry_evidence import (
@@ -28,7 +28,7 @@ def test_the_same_account_is_asked_again(row: Row) -> None:
     for given in row.input["failures"]:
         now += given.get("afterMs", 0)
         state = observed(state, given.get("observe"))
-        failed = Failed(
+        failed = AccountFailure(
             given["reason"],
             given.get("message", ""),
             figure(given.get("retryAfterMs")),

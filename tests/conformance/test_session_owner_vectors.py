@@ -13,7 +13,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.session.admission import OnContention
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 from tests.conformance.harness import Row, replay
@@ -31,7 +31,7 @@ class Stage:
         self.registry = registry
         self.log: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.holders: dict[str, Holder] = {}
+        self.holders: dict[str, HeldPrompt] = {}
 
     async def play(self, op: list[object]) -> None:
         match op:

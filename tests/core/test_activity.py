@@ -15,9 +15,9 @@ from clawtop.core.model import (
     LockIdentity,
     LockKind,
     OpenClawVerdict,
-    Outcome,
     ProcessEvidence,
     Session,
+    TurnOutcome,
     Verdict,
     VerdictKind,
     Witness,
@@ -28,8 +28,8 @@ from clawtop.core.session.activity import (
     NOT_LOOKED,
     SETTLING_MS,
     SILENT_RUN_MS,
-    Activity,
     CommandLine,
+    RunActivity,
     TrajectoryRun,
     judge,
     lock_witness,
@@ -80,7 +80,7 @@ def judged(
     more: tuple[Witness, ...] = (),
     command_line: CommandLine = NOT_LOOKED,
     throughout: bool = False,
-) -> Activity:
+) -> RunActivity:
     told = trajectory_witnesses(runs, gateway, NOW, command_line, status=row.status)
     status = status_witness(row, gateway, NOW, command_line)
     signs = [w.at for w in (*told, status) if w is not None and w.running and w.at is not None]
@@ -213,4 +213,4 @@ def test_turns_of_a_trajectory() -> None:
         begun(1_000),
     )
     outcomes = [turn.outcome for turn in turns_of(runs)]
-    assert outcomes == [Outcome.FAILED, Outcome.TIMED_OUT, Outcome.STOPPED, Outcome.ANSWERED]
+    assert outcomes == [TurnOutcome.FAILED, TurnOutcome.TIMED_OUT, TurnOutcome.STOPPED, TurnOutcome.ANSWERED]

@@ -8,24 +8,24 @@ from hypothesis import strategies as st
 from clawtop.core.session.admission import (
     TURN_MS,
     Admission,
+    AdmissionEffect,
+    AdmissionRequest,
     Ask,
     Bury,
     Claimant,
+    ClaimQueued,
+    ClaimRefused,
     Close,
     Closed,
     Closing,
     Describe,
-    Effect,
     Granted,
     Leave,
     Left,
     OnContention,
-    Queued,
-    Refused,
     Released,
     Reopen,
     Reopened,
-    Request,
     Wake,
     step,
 )
@@ -37,10 +37,12 @@ def claimant(token: str, member: str = "p1") -> Claimant:
     return Claimant(token, member, pid=1, lane="main", run_id=f"run-{token}", since=0)
 
 
-def play(*requests: Request, state: Admission | None = None, now: int = 100) -> tuple[Admission, list[Effect]]:
+def play(
+    *requests: AdmissionRequest, state: Admission | None = None, now: int = 100
+) -> tuple[Admission, list[AdmissionEffect]]:
     """The state after the requests, and the effects of the last one."""
     state = state or Admission(FILE)
-    effects: tuple[Effect, ...] = ()
+    effects: tuple[AdmissionEffect, ...] = ()
     for request in requests:
         state, effects = step(state, request, now)
     return state, list(effects)
@@ -61,7 +63,7 @@ def test_a_free_session_is_granted_and_asking_again_changes_nothing() -> None:
 def test_waiters_queue_in_order_and_the_first_is_woken() -> None:
     state, effects = play(Ask(A), Ask(B), Ask(C))
     assert [waiter.ticket for waiter in state.waiters] == [1, 2]
-    assert effects == [Queued(state.waiters[1], ahead=1)]
+    assert effects == [ClaimQueued(state.waiters[1], ahead=1)]
     state, effects = play(Leave("a", "error"), state=state)
     assert [type(effect) for effect in effects] == [Released, Wake]
     assert effects[1] == Wake(state.waiters[0])
@@ -70,9 +72,9 @@ def test_waiters_queue_in_order_and_the_first_is_woken() -> None:
 def test_a_free_session_belongs_to_its_first_waiter() -> None:
     state, _ = play(Ask(A), Ask(B), Ask(C), Leave("a"))
     state, effects = play(Ask(C), state=state)
-    assert effects == [Queued(state.waiters[1], ahead=1)]
+    assert effects == [ClaimQueued(state.waiters[1], ahead=1)]
     _, effects = play(Ask(claimant("d"), OnContention.RAISE), state=state)
-    assert effects == [Refused(claimant("d"), None, None)]
+    assert effects == [ClaimRefused(claimant("d"), None, None)]
     state, effects = play(Ask(B), state=state)
     assert isinstance(effects[0], Granted)
     assert [waiter.token for waiter in state.waiters] == ["c"]
@@ -81,7 +83,7 @@ def test_a_free_session_belongs_to_its_first_waiter() -> None:
 def test_a_first_waiter_that_sleeps_through_its_turn_loses_it() -> None:
     state, _ = play(Ask(A), Ask(B), Ask(C), Leave("a"), now=100)
     _, effects = play(Ask(C), state=state, now=100 + TURN_MS)
-    assert isinstance(effects[0], Queued)
+    assert isinstance(effects[0], ClaimQueued)
     state, effects = play(Ask(C), state=state, now=101 + TURN_MS)
     assert isinstance(effects[0], Granted)
     assert [waiter.token for waiter in state.waiters] == ["b"]
@@ -92,7 +94,7 @@ def test_who_does_not_want_to_wait_is_told_who_holds() -> None:
     for wish in (OnContention.RAISE, OnContention.FORK):
         same, effects = play(Ask(B, wish), state=state)
         assert same == state
-        assert effects == [Refused(B, state.holder, None)]
+        assert effects == [ClaimRefused(B, state.holder, None)]
 
 
 def test_a_waiter_that_leaves_wakes_the_next_only_when_the_session_is_free() -> None:
@@ -129,9 +131,9 @@ def test_a_closed_session_grants_nothing_until_it_opens_or_expires() -> None:
     state, effects = play(Close(closing))
     assert effects == [Closed(closing)]
     _, effects = play(Ask(A, OnContention.RAISE), state=state)
-    assert effects == [Refused(A, None, closing)]
+    assert effects == [ClaimRefused(A, None, closing)]
     state, effects = play(Ask(A), state=state)
-    assert isinstance(effects[0], Queued)
+    assert isinstance(effects[0], ClaimQueued)
     _, effects = play(Reopen("another"), state=state)
     assert effects == []
     _, effects = play(Reopen("d1"), state=state)
@@ -175,7 +177,7 @@ _requests = st.one_of(
 
 @given(st.lists(st.tuples(_requests, st.integers(0, 1000)), max_size=40))
 def test_whatever_happens_there_is_one_holder_and_everyone_else_waits_once(
-    story: list[tuple[Request, int]],
+    story: list[tuple[AdmissionRequest, int]],
 ) -> None:
     state = Admission(FILE)
     for request, now in story:

@@ -20,32 +20,32 @@ from clawtop.core.session.drain import (
     ACT_AGAIN_MS,
     ASK_AGAIN_MS,
     SEEN_AGAIN_MS,
-    Action,
     AskToStop,
     CloseAdmission,
+    DrainAction,
     Drained,
+    DrainProgress,
+    DrainScene,
+    DrainStage,
     EndRun,
     FoundLock,
     NotReleased,
-    Progress,
     RemoveLock,
-    Scene,
-    Stage,
     Terms,
     Wait,
     decide,
     survey,
 )
-from clawtop.core.session.fence import Fingerprint
-from clawtop.core.session.proof import Finding, Says, Source, Statement
+from clawtop.core.session.fence import FileFingerprint
+from clawtop.core.session.proof import Proof, ProofSource, Says, Statement
 from clawtop.core.session.remedies import Means, Remedy
 
-SEEN, LONGER = Fingerprint(True, size=1), Fingerprint(True, size=2)
+SEEN, LONGER = FileFingerprint(True, size=1), FileFingerprint(True, size=2)
 TERMS = Terms(deadline=60_000, stop_at=30_000, still_ms=3_000)
-QUIET = Scene(now=0, closed=True, holder=None, lock=None, fingerprint=SEEN)
+QUIET = DrainScene(now=0, closed=True, holder=None, lock=None, fingerprint=SEEN)
 HOLDER = PromptHolder("/s.jsonl", "k", "main", "main", "run-1", None, "streaming", 1, 77, "clawtop")
-GATEWAY_RUN = Finding(held=Statement(Source.DISK, Says.YES, "stored as running, and its gateway lives"))
-UNHEARD = Finding(missing=Statement(Source.ANSWER, Says.UNKNOWN, "the gateway did not answer"))
+GATEWAY_RUN = Proof(held=Statement(ProofSource.DISK, Says.YES, "stored as running, and its gateway lives"))
+UNHEARD = Proof(missing=Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not answer"))
 ABORT = Remedy(Means.ABORT, "the gateway aborts it")
 STOP = Remedy(Means.STOP, "its process is stopped", pid=5)
 
@@ -55,16 +55,16 @@ def lock(kind: VerdictKind, ino: int = 1) -> FoundLock:
     return FoundLock(file, Verdict(kind, ("dead-pid",) if kind is VerdictKind.STALE else ("alive",)), 9)
 
 
-def story(*scenes: Scene, terms: Terms = TERMS) -> list[Action]:
+def story(*scenes: DrainScene, terms: Terms = TERMS) -> list[DrainAction]:
     """The decisions over a sequence of looks."""
-    progress, actions = Progress(), []
+    progress, actions = DrainProgress(), []
     for scene in scenes:
         progress, action = decide(progress, scene, terms)
         actions.append(action)
     return actions
 
 
-def at(scene: Scene, *times: int) -> list[Scene]:
+def at(scene: DrainScene, *times: int) -> list[DrainScene]:
     return [replace(scene, now=now) for now in times]
 
 
@@ -89,7 +89,7 @@ def test_any_sign_of_life_starts_the_proof_anew() -> None:
         actions = story(
             *at(QUIET, 0, 2_000),
             replace(sign, now=2_500),
-            *at(replace(sign, holder=None, openclaw=Finding()), 3_000, 5_400),
+            *at(replace(sign, holder=None, openclaw=Proof()), 3_000, 5_400),
         )
         assert not any(isinstance(action, Drained) for action in actions)
 
@@ -113,7 +113,7 @@ def test_at_the_deadline_it_says_not_released_and_by_whom() -> None:
 
 
 def test_a_transcript_that_never_rests_is_not_released() -> None:
-    scenes = [replace(QUIET, now=now, fingerprint=Fingerprint(True, size=now)) for now in range(0, 61_000, 1_000)]
+    scenes = [replace(QUIET, now=now, fingerprint=FileFingerprint(True, size=now)) for now in range(0, 61_000, 1_000)]
     assert isinstance(story(*scenes)[-1], NotReleased)
 
 
@@ -189,11 +189,11 @@ def test_what_an_abort_costs_is_said_before() -> None:
 
 
 _scenes = st.builds(
-    Scene,
+    DrainScene,
     now=st.integers(0, 70_000),
     closed=st.just(True),
     holder=st.sampled_from([None, HOLDER]),
-    openclaw=st.sampled_from([Finding(), GATEWAY_RUN, UNHEARD]),
+    openclaw=st.sampled_from([Proof(), GATEWAY_RUN, UNHEARD]),
     remedies=st.sampled_from([(), (ABORT, STOP)]),
     lock=st.sampled_from([None, *(lock(kind) for kind in VerdictKind)]),
     fingerprint=st.sampled_from([SEEN, LONGER]),
@@ -201,15 +201,15 @@ _scenes = st.builds(
 
 
 @given(st.lists(_scenes, max_size=30))
-def test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof(scenes: list[Scene]) -> None:
+def test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof(scenes: list[DrainScene]) -> None:
     scenes = sorted(scenes, key=lambda scene: scene.now)
-    progress = Progress()
+    progress = DrainProgress()
     for number, scene in enumerate(scenes):
         progress, action = decide(progress, scene, TERMS)
         if isinstance(action, RemoveLock):
             assert action.lock.verdict.kind is VerdictKind.STALE
         if isinstance(action, Drained):
-            assert progress.stage is Stage.DRAINED
+            assert progress.stage is DrainStage.DRAINED
             since = [look for look in scenes[: number + 1] if look.now > scene.now - TERMS.still_ms]
             assert all(
                 (look.holder, look.openclaw.is_free, look.lock, look.fingerprint)

@@ -8,7 +8,7 @@ import pytest
 
 from clawtop.core.failover.candidate import FailureKind
 from clawtop.core.failover.consequences import consequences
-from clawtop.core.failover.decision import Action, Stage, TimeoutPolicy
+from clawtop.core.failover.decision import Action, AttemptStage, TimeoutPolicy
 from clawtop.core.failure.classify import classify_failure, is_non_provider_runtime_coordination_error, signal_of
 from clawtop.core.failure.pasted import read_error
 from clawtop.core.failure.record import ErrorRecord
@@ -90,10 +90,10 @@ def test_a_rate_limit_rotates_and_then_falls_back() -> None:
         last = Action.FALLBACK_MODEL if side.fallback_configured else Action.SURFACE_ERROR
         assert (side.first.action, side.last.action) == (Action.ROTATE_PROFILE, last)
     assert [(side.stage, side.fallback_configured) for side in found.sides] == [
-        (Stage.PROMPT, True),
-        (Stage.PROMPT, False),
-        (Stage.ASSISTANT, True),
-        (Stage.ASSISTANT, False),
+        (AttemptStage.PROMPT, True),
+        (AttemptStage.PROMPT, False),
+        (AttemptStage.ASSISTANT, True),
+        (AttemptStage.ASSISTANT, False),
     ]
 
 

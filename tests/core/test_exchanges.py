@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import Outcome
+from clawtop.core.model import TurnOutcome
 from clawtop.core.session.exchanges import AGAIN_MS, exchanges
 
 T0 = 1_795_214_000_000
@@ -26,7 +26,7 @@ def bot(text: str = "hi", second: int = 5, stop: str = "stop", **more: Any) -> d
     return said("assistant", text, second, stopReason=stop, **more)
 
 
-def outcomes(*entries: dict[str, Any]) -> list[Outcome]:
+def outcomes(*entries: dict[str, Any]) -> list[TurnOutcome]:
     return [exchange.outcome for exchange in exchanges(entries)]
 
 
@@ -37,30 +37,30 @@ TOLD = bot("⚠️ API provider returned a billing error", provider="openclaw", 
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ((user(),), [Outcome.OPEN]),
-        ((user(), bot()), [Outcome.ANSWERED]),
-        ((user(), bot(stop="toolUse")), [Outcome.OPEN]),
-        ((user(), bot(stop="toolUse"), bot("done")), [Outcome.ANSWERED]),
-        ((user(), FAILED), [Outcome.FAILED]),
-        ((user(), FAILED, user(second=7), FAILED), [Outcome.FAILED]),
-        ((user(), FAILED, user(second=7), bot()), [Outcome.ANSWERED]),
-        ((user(), FAILED, user("another", 7)), [Outcome.FAILED, Outcome.OPEN]),
-        ((user(), bot(), user(second=9)), [Outcome.ANSWERED, Outcome.OPEN]),
-        ((user(), bot("NO_REPLY")), [Outcome.SILENT]),
-        ((user(), bot(' {"action": "NO_REPLY"} ')), [Outcome.SILENT]),
-        ((user(), bot("NO_REPLY is what I say")), [Outcome.ANSWERED]),
-        ((user("[OpenClaw heartbeat poll]"), bot("HEARTBEAT_OK")), [Outcome.SILENT]),
-        ((user(), bot("HEARTBEAT_OK")), [Outcome.ANSWERED]),
-        ((user(), bot("", stop="aborted")), [Outcome.STOPPED]),
-        ((user(), bot("")), [Outcome.FAILED]),
-        ((user(), TOLD), [Outcome.FAILED]),
-        ((user(), bot(), TOLD, TOLD), [Outcome.ANSWERED, Outcome.FAILED, Outcome.FAILED]),
-        ((TOLD,), [Outcome.FAILED]),
+        ((user(),), [TurnOutcome.OPEN]),
+        ((user(), bot()), [TurnOutcome.ANSWERED]),
+        ((user(), bot(stop="toolUse")), [TurnOutcome.OPEN]),
+        ((user(), bot(stop="toolUse"), bot("done")), [TurnOutcome.ANSWERED]),
+        ((user(), FAILED), [TurnOutcome.FAILED]),
+        ((user(), FAILED, user(second=7), FAILED), [TurnOutcome.FAILED]),
+        ((user(), FAILED, user(second=7), bot()), [TurnOutcome.ANSWERED]),
+        ((user(), FAILED, user("another", 7)), [TurnOutcome.FAILED, TurnOutcome.OPEN]),
+        ((user(), bot(), user(second=9)), [TurnOutcome.ANSWERED, TurnOutcome.OPEN]),
+        ((user(), bot("NO_REPLY")), [TurnOutcome.SILENT]),
+        ((user(), bot(' {"action": "NO_REPLY"} ')), [TurnOutcome.SILENT]),
+        ((user(), bot("NO_REPLY is what I say")), [TurnOutcome.ANSWERED]),
+        ((user("[OpenClaw heartbeat poll]"), bot("HEARTBEAT_OK")), [TurnOutcome.SILENT]),
+        ((user(), bot("HEARTBEAT_OK")), [TurnOutcome.ANSWERED]),
+        ((user(), bot("", stop="aborted")), [TurnOutcome.STOPPED]),
+        ((user(), bot("")), [TurnOutcome.FAILED]),
+        ((user(), TOLD), [TurnOutcome.FAILED]),
+        ((user(), bot(), TOLD, TOLD), [TurnOutcome.ANSWERED, TurnOutcome.FAILED, TurnOutcome.FAILED]),
+        ((TOLD,), [TurnOutcome.FAILED]),
         ((bot("Model set to x", provider="openclaw", model="gateway-injected"),), []),
-        (({"type": "custom"}, {"type": "message", "message": 5}, user()), [Outcome.OPEN]),
+        (({"type": "custom"}, {"type": "message", "message": 5}, user()), [TurnOutcome.OPEN]),
     ],
 )
-def test_outcomes(entries: tuple[dict[str, Any], ...], expected: list[Outcome]) -> None:
+def test_outcomes(entries: tuple[dict[str, Any], ...], expected: list[TurnOutcome]) -> None:
     assert outcomes(*entries) == expected
 
 
@@ -91,4 +91,4 @@ def test_the_time_is_when_it_was_asked_and_the_text_is_not_kept() -> None:
 def test_the_same_words_much_later_are_a_new_message() -> None:
     first = user(timestamp=T0)
     again = user(timestamp=T0 + AGAIN_MS + 1)
-    assert outcomes(first, FAILED, again) == [Outcome.FAILED, Outcome.OPEN]
+    assert outcomes(first, FAILED, again) == [TurnOutcome.FAILED, TurnOutcome.OPEN]

@@ -17,9 +17,9 @@ from clawtop.core.failover.compaction import (
 )
 from clawtop.core.failover.decision import (
     Action,
+    AttemptStage,
     Decision,
     Signals,
-    Stage,
     TimeoutPolicy,
     decide,
     merge_retry_reason,
@@ -30,15 +30,15 @@ from clawtop.core.failover.steps import (
     Backoff,
     Caps,
     Continue,
-    Effect,
     FailoverRules,
     Fallback,
     Log,
-    Mark,
+    MarkFailure,
     Retry,
     Rotate,
+    RunEffect,
     RunState,
-    Surface,
+    SurfaceError,
     after_advance,
     after_assistant_failure,
     after_failure,
@@ -64,7 +64,7 @@ TRUTH_TABLE = [
     for bits in product((False, True), repeat=len(FLAGS))
     for reason in (None, FailureReason.TIMEOUT, FailureReason.RATE_LIMIT, FailureReason.FORMAT)
 ]
-SIDES = (Stage.PROMPT, Stage.ASSISTANT)
+SIDES = (AttemptStage.PROMPT, AttemptStage.ASSISTANT)
 MOVES_ON = {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}
 
 
@@ -74,7 +74,7 @@ def says_timeout(signals: Signals) -> bool:
 
 
 @pytest.mark.parametrize("stage", SIDES)
-def test_a_timeout_is_terminal_over_the_whole_truth_table(stage: Stage) -> None:
+def test_a_timeout_is_terminal_over_the_whole_truth_table(stage: AttemptStage) -> None:
     timeouts = [signals for signals in TRUTH_TABLE if says_timeout(signals)]
     assert len(timeouts) == 1_664
     for signals in timeouts:
@@ -82,7 +82,7 @@ def test_a_timeout_is_terminal_over_the_whole_truth_table(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", SIDES)
-def test_what_is_no_timeout_is_decided_as_openclaw_does(stage: Stage) -> None:
+def test_what_is_no_timeout_is_decided_as_openclaw_does(stage: AttemptStage) -> None:
     for signals in TRUTH_TABLE:
         if not says_timeout(signals):
             rotating = decide(stage, signals, TimeoutPolicy.ROTATE)
@@ -98,7 +98,7 @@ def test_without_timeouts_an_assistant_failure_rotates_exactly_when_the_descript
             and signals.failover_failure
             and signals.reason is not FailureReason.FORMAT
         )
-        rotates = decide(Stage.ASSISTANT, signals).action is Action.ROTATE_PROFILE
+        rotates = decide(AttemptStage.ASSISTANT, signals).action is Action.ROTATE_PROFILE
         assert rotates == (described and not signals.profile_rotated), signals
 
 
@@ -111,7 +111,7 @@ def test_a_timeout_that_ends_the_run_says_so() -> None:
 def test_a_compaction_timeout_is_apart() -> None:
     compaction = Signals(timed_out=True, timed_out_during_compaction=True, fallback_configured=True)
     for timeouts in TimeoutPolicy:
-        assert decide(Stage.ASSISTANT, compaction, timeouts) == Decision(Action.CONTINUE_NORMAL)
+        assert decide(AttemptStage.ASSISTANT, compaction, timeouts) == Decision(Action.CONTINUE_NORMAL)
 
 
 def test_falling_back_on_a_timeout_never_rotates() -> None:
@@ -150,7 +150,7 @@ OVERLOADED = Signals(reason=FailureReason.OVERLOADED, failover_failure=True, fal
 def test_rotation_comes_before_the_mark_on_both_sides(after: object) -> None:
     assert callable(after)
     state, effects = after(RunState(), RATE_LIMITED)
-    assert effects == (Rotate(), Mark(FailureReason.RATE_LIMIT))
+    assert effects == (Rotate(), MarkFailure(FailureReason.RATE_LIMIT))
     state, effects = after_advance(state, True)
     assert effects == (Log(Action.ROTATE_PROFILE, FailureReason.RATE_LIMIT), Backoff(0), Retry())
     assert state == RunState(rate_limit_rotations=1, last_retry_reason=FailureReason.RATE_LIMIT)
@@ -161,20 +161,20 @@ def test_the_last_profile_is_marked_before_the_model_fallback() -> None:
     _, ending = after_advance(state, False)
     assert [*effects, *ending] == [
         Rotate(),
-        Mark(FailureReason.RATE_LIMIT),
+        MarkFailure(FailureReason.RATE_LIMIT),
         Backoff(0),
         Log(Action.FALLBACK_MODEL, FailureReason.RATE_LIMIT),
         Fallback(FailureReason.RATE_LIMIT, 429, suspend=True),
     ]
 
 
-def rotations(signals: Signals, rules: FailoverRules, stage: Stage = Stage.ASSISTANT) -> int:
+def rotations(signals: Signals, rules: FailoverRules, stage: AttemptStage = AttemptStage.ASSISTANT) -> int:
     """How many of 20 profiles are rotated to before the run asks another model."""
     state = RunState()
     for count in range(20):
         state, effects = after_failure(stage, state, signals, rules)
         if Rotate() not in effects:
-            assert effects[0] == Mark(signals.reason or FailureReason.UNKNOWN)
+            assert effects[0] == MarkFailure(signals.reason or FailureReason.UNKNOWN)
             assert isinstance(effects[-1], Fallback)
             return count
         state, _ = after_advance(state, True, rules)
@@ -184,7 +184,7 @@ def rotations(signals: Signals, rules: FailoverRules, stage: Stage = Stage.ASSIS
 def test_every_profile_is_tried_unless_the_config_caps_rotation() -> None:
     assert rotations(RATE_LIMITED, FailoverRules()) == 20
     assert rotations(RATE_LIMITED, FailoverRules(caps=OPENCLAW_CAPS)) == 1
-    assert rotations(RATE_LIMITED, FailoverRules(caps=OPENCLAW_CAPS), Stage.PROMPT) == 1
+    assert rotations(RATE_LIMITED, FailoverRules(caps=OPENCLAW_CAPS), AttemptStage.PROMPT) == 1
     assert rotations(OVERLOADED, FailoverRules(caps=Caps(overloaded=3))) == 3
     assert rotations(OVERLOADED, FailoverRules(caps=Caps(overloaded=0))) == 0
     auth = Signals(reason=FailureReason.AUTH, failover_failure=True, fallback_configured=True)
@@ -230,7 +230,7 @@ rules_of_any_kind = st.builds(
 )
 
 
-def all_effects(stage: Stage, signals: Signals, rules: FailoverRules, rotated: bool) -> list[Effect]:
+def all_effects(stage: AttemptStage, signals: Signals, rules: FailoverRules, rotated: bool) -> list[RunEffect]:
     state, effects = after_failure(stage, RunState(), signals, rules)
     if Rotate() not in effects:
         return list(effects)
@@ -239,10 +239,10 @@ def all_effects(stage: Stage, signals: Signals, rules: FailoverRules, rotated: b
 
 @given(st.sampled_from(SIDES), signals_of_any_kind, rules_of_any_kind, st.booleans())
 def test_a_classified_failure_is_marked_once_and_before_any_escalation(
-    stage: Stage, signals: Signals, rules: FailoverRules, rotated: bool
+    stage: AttemptStage, signals: Signals, rules: FailoverRules, rotated: bool
 ) -> None:
     effects = all_effects(stage, signals, rules, rotated)
-    places = [index for index, effect in enumerate(effects) if isinstance(effect, Mark)]
+    places = [index for index, effect in enumerate(effects) if isinstance(effect, MarkFailure)]
     classified = signals.failover_failure and signals.reason is not None and not says_timeout(signals)
     assert len(places) == int(classified)
     if places:
@@ -251,14 +251,14 @@ def test_a_classified_failure_is_marked_once_and_before_any_escalation(
 
 @given(st.sampled_from(SIDES), signals_of_any_kind, rules_of_any_kind, st.booleans())
 def test_every_sequence_ends_once_and_timeouts_leave_no_mark(
-    stage: Stage, signals: Signals, rules: FailoverRules, rotated: bool
+    stage: AttemptStage, signals: Signals, rules: FailoverRules, rotated: bool
 ) -> None:
     effects = all_effects(stage, signals, rules, rotated)
-    endings = [effect for effect in effects if isinstance(effect, Retry | Fallback | Surface | Continue)]
+    endings = [effect for effect in effects if isinstance(effect, Retry | Fallback | SurfaceError | Continue)]
     assert endings == effects[-1:]
     assert isinstance(endings[0], Retry) == (rotated and Rotate() in effects)
     if rules.timeouts is TimeoutPolicy.TERMINAL and says_timeout(signals):
-        assert not any(isinstance(effect, Rotate | Mark | Fallback) for effect in effects)
+        assert not any(isinstance(effect, Rotate | MarkFailure | Fallback) for effect in effects)
 
 
 def test_a_message_is_a_sentence_or_the_answer() -> None:
@@ -302,6 +302,6 @@ def test_the_transcript_before_the_compaction_is_used_where_there_is_one() -> No
 )
 def test_an_abort_in_the_compaction_wait_follows_the_timeout_setting(timeouts: TimeoutPolicy, action: Action) -> None:
     timed_out = abort_in_compaction_wait(user_aborted=False, fallback_configured=True)
-    assert decide(Stage.PROMPT, timed_out, timeouts).action is action
+    assert decide(AttemptStage.PROMPT, timed_out, timeouts).action is action
     by_user = abort_in_compaction_wait(user_aborted=True, fallback_configured=True)
-    assert decide(Stage.PROMPT, by_user, timeouts) == Decision(Action.SURFACE_ERROR, None)
+    assert decide(AttemptStage.PROMPT, by_user, timeouts) == Decision(Action.SURFACE_ERROR, None)

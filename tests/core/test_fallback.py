@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from clawtop.core.failover.candidate import (
     RETHROWN,
-    Attempt,
     Failure,
     FailureKind,
+    FallbackAttempt,
     FallbackSummary,
     failure_of,
     is_likely_context_overflow,
@@ -21,14 +21,14 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.fallback import (
     Available,
     Call,
+    CallFailed,
     CandidateFailed,
+    ChainEffect,
+    ChainEvent,
     ChainState,
     Consult,
     Cooling,
-    Effect,
-    Event,
-    Failed,
-    Finish,
+    FinishRun,
     MarkProbe,
     Moved,
     RaiseFailure,
@@ -57,8 +57,8 @@ SKIP = Cooling(CooldownDecision(DecisionKind.SKIP, FailureReason.AUTH, error="no
 
 
 def play(
-    models: tuple[ModelRef, ...], *events: Event, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
-) -> tuple[ChainState, list[Effect]]:
+    models: tuple[ModelRef, ...], *events: ChainEvent, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
+) -> tuple[ChainState, list[ChainEffect]]:
     state, effects = start(models, TRANSIENT_REASONS, timeouts)
     seen = list(effects)
     for event in events:
@@ -67,7 +67,7 @@ def play(
     return state, seen
 
 
-def calls(effects: list[Effect]) -> list[ModelRef]:
+def calls(effects: list[ChainEffect]) -> list[ModelRef]:
     return [effect.model for effect in effects if isinstance(effect, Call)]
 
 
@@ -96,42 +96,42 @@ def test_the_same_model_is_asked_once_however_it_is_written() -> None:
 
 def test_the_first_answer_ends_the_run() -> None:
     state, effects = play((A, B), Available(), Succeeded())
-    assert effects == [Consult(A, True, True, True), Call(A, 1, 2), Finish(A, ())]
+    assert effects == [Consult(A, True, True, True), Call(A, 1, 2), FinishRun(A, ())]
     assert state.ended
 
 
 def test_a_failure_moves_on_and_is_told() -> None:
-    _, effects = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Succeeded())
-    attempt = Attempt(A, "slow down", FailureReason.RATE_LIMIT, 429)
+    _, effects = play((A, B), Available(), CallFailed(RATE_LIMIT), Available(), Succeeded())
+    attempt = FallbackAttempt(A, "slow down", FailureReason.RATE_LIMIT, 429)
     assert effects[2:] == [
         Moved(A, B, FailureReason.RATE_LIMIT, "slow down", 1, "next_fallback"),
         CandidateFailed(A, RATE_LIMIT, 1, 2),
         Consult(B, False, False, True),
         Call(B, 2, 2),
         Moved(A, B, FailureReason.RATE_LIMIT, "slow down", 2, "succeeded"),
-        Finish(B, (attempt,)),
+        FinishRun(B, (attempt,)),
     ]
 
 
 def test_one_failure_is_raised_as_itself_and_several_as_a_summary() -> None:
-    _, alone = play((A,), Available(), Failed(RATE_LIMIT))
+    _, alone = play((A,), Available(), CallFailed(RATE_LIMIT))
     assert alone[-1] == RaiseFailure(RATE_LIMIT)
-    _, both = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Failed(RATE_LIMIT))
+    _, both = play((A, B), Available(), CallFailed(RATE_LIMIT), Available(), CallFailed(RATE_LIMIT))
     assert isinstance(both[-1], RaiseSummary)
     expected = "All models failed (2): alpha/m1: slow down (rate_limit) | beta/m2: slow down (rate_limit)"
     assert both[-1].summary.text == expected
 
 
 def test_an_unknown_error_of_the_last_candidate_is_shown_as_it_is() -> None:
-    state, effects = play((A, B), Available(), Failed(MYSTERY), Available(), Failed(MYSTERY))
+    state, effects = play((A, B), Available(), CallFailed(MYSTERY), Available(), CallFailed(MYSTERY))
     assert effects[-1] == Rethrow()
-    assert state.attempts == (Attempt(A, "mystery", FailureReason.UNKNOWN),)
+    assert state.attempts == (FallbackAttempt(A, "mystery", FailureReason.UNKNOWN),)
 
 
 @pytest.mark.parametrize("kind", sorted(RETHROWN))
 def test_some_failures_end_the_run_at_once_and_are_recorded_nowhere(kind: FailureKind) -> None:
     before, _ = play((A, B, C), PROBE)
-    after, effects = step(before, Failed(Failure(kind, "x")))
+    after, effects = step(before, CallFailed(Failure(kind, "x")))
     assert effects == (Rethrow(),)
     assert (after.attempts, after.probed, after.failure) == ((), frozenset(), None)
     assert after.ended
@@ -139,34 +139,34 @@ def test_some_failures_end_the_run_at_once_and_are_recorded_nowhere(kind: Failur
 
 def test_a_conversation_too_long_that_was_classified_is_raised_as_classified() -> None:
     too_long = Failure(FailureKind.CONTEXT_OVERFLOW, "prompt is too long", FailureReason.RATE_LIMIT, 429)
-    assert play((A, B), Available(), Failed(too_long))[1][-1] == RaiseFailure(too_long)
+    assert play((A, B), Available(), CallFailed(too_long))[1][-1] == RaiseFailure(too_long)
 
 
 def test_a_coordination_error_on_the_second_candidate_keeps_the_record_as_it_was() -> None:
-    contended = Failed(Failure(FailureKind.COORDINATION, "session has a holder"))
-    state, effects = play((A, B, C), Available(), Failed(RATE_LIMIT), Available(), contended)
+    contended = CallFailed(Failure(FailureKind.COORDINATION, "session has a holder"))
+    state, effects = play((A, B, C), Available(), CallFailed(RATE_LIMIT), Available(), contended)
     assert calls(effects) == [A, B]
     assert effects[-1] == Rethrow()
     assert [attempt.model for attempt in state.attempts] == [A]
 
 
 def test_a_timeout_ends_the_run_unless_the_operator_chose_otherwise() -> None:
-    state, effects = play((A, B), Available(), Failed(TIMEOUT))
+    state, effects = play((A, B), Available(), CallFailed(TIMEOUT))
     assert effects[-1] == RaiseFailure(TIMEOUT)
     assert [effect.outcome for effect in effects if isinstance(effect, Moved)] == ["chain_exhausted"]
     assert state.ended
     for timeouts in (TimeoutPolicy.FALLBACK, TimeoutPolicy.ROTATE):
-        _, effects = play((A, B), Available(), Failed(TIMEOUT), timeouts=timeouts)
+        _, effects = play((A, B), Available(), CallFailed(TIMEOUT), timeouts=timeouts)
         assert effects[-1] == Consult(B, False, False, True)
 
 
 def test_a_switched_model_is_gone_on_with_where_it_is_still_to_come() -> None:
     switched = Failure(FailureKind.MODEL_SWITCH, "switch", switch_to=C)
-    _, effects = play((A, B, C), Available(), Failed(switched), Available(), Succeeded())
+    _, effects = play((A, B, C), Available(), CallFailed(switched), Available(), Succeeded())
     assert calls(effects) == [A, C]
-    assert effects[-1] == Finish(C, ())
+    assert effects[-1] == FinishRun(C, ())
     back = Failure(FailureKind.MODEL_SWITCH, "switch", switch_to=A)
-    state, effects = play((A, B), Available(), Failed(RATE_LIMIT), Available(), Failed(back))
+    state, effects = play((A, B), Available(), CallFailed(RATE_LIMIT), Available(), CallFailed(back))
     assert isinstance(effects[-1], RaiseSummary)
     assert [attempt.reason for attempt in state.attempts] == [FailureReason.RATE_LIMIT, FailureReason.UNKNOWN]
 
@@ -192,11 +192,11 @@ def test_an_exhausted_provider_is_skipped_without_a_call() -> None:
 
 def test_a_single_skipped_candidate_is_still_a_summary() -> None:
     _, effects = play((A,), SKIP)
-    assert effects[-1] == RaiseSummary(FallbackSummary((Attempt(A, "no way in", FailureReason.AUTH),), 1))
+    assert effects[-1] == RaiseSummary(FallbackSummary((FallbackAttempt(A, "no way in", FailureReason.AUTH),), 1))
 
 
 def test_a_provider_is_probed_once_in_a_run() -> None:
-    state, effects = play((A, B, A2), PROBE, Failed(RATE_LIMIT), Available(), Failed(RATE_LIMIT), TRY)
+    state, effects = play((A, B, A2), PROBE, CallFailed(RATE_LIMIT), Available(), CallFailed(RATE_LIMIT), TRY)
     assert calls(effects) == [A, B]
     assert "probe already attempted" in state.attempts[-1].error
 
@@ -212,14 +212,14 @@ def test_a_provider_is_probed_once_in_a_run() -> None:
     ],
 )
 def test_a_probe_that_says_nothing_of_the_limits_leaves_the_slot(reason: FailureReason) -> None:
-    failed = Failed(Failure(FailureKind.PROVIDER, "x", reason))
+    failed = CallFailed(Failure(FailureKind.PROVIDER, "x", reason))
     _, effects = play((A, A2), PROBE, failed, TRY)
     assert effects[-1] == Call(A2, 2, 2, probe=True)
 
 
 def test_a_billing_probe_takes_no_slot() -> None:
     billing = Cooling(CooldownDecision(DecisionKind.ATTEMPT, FailureReason.BILLING, mark_probe=True))
-    state, effects = play((A, A2), billing, Failed(RATE_LIMIT))
+    state, effects = play((A, A2), billing, CallFailed(RATE_LIMIT))
     assert Call(A, 1, 2, probe=True) in effects
     assert state.probed == frozenset()
 
@@ -297,7 +297,7 @@ def test_overflow_texts(text: str, expected: bool) -> None:
 
 
 def test_the_summary_shows_no_secret_and_no_control_character() -> None:
-    attempt = Attempt(A, "bad key sk-abcdefghijklmnop \x1b[31m", FailureReason.AUTH)
+    attempt = FallbackAttempt(A, "bad key sk-abcdefghijklmnop \x1b[31m", FailureReason.AUTH)
     text = FallbackSummary((attempt,), 1).text
     assert "sk-abc" not in text
     assert "\x1b" not in text
@@ -332,15 +332,15 @@ def test_every_run_ends_after_at_most_one_call_of_each_candidate(
     for _ in range(2 * len(models)):
         last = effects[-1]
         if isinstance(last, Consult):
-            event: Event = data.draw(st.just(Available()) | st.builds(Cooling, decisions))
+            event: ChainEvent = data.draw(st.just(Available()) | st.builds(Cooling, decisions))
         elif isinstance(last, Call):
             seen.append(last.model)
-            event = data.draw(st.just(Succeeded()) | st.builds(Failed, failures))
+            event = data.draw(st.just(Succeeded()) | st.builds(CallFailed, failures))
         else:
             break
         state, effects = step(state, event)
     assert state.ended
-    assert isinstance(effects[-1], Finish | Rethrow | RaiseFailure | RaiseSummary)
+    assert isinstance(effects[-1], FinishRun | Rethrow | RaiseFailure | RaiseSummary)
     assert seen == [model for model in models if model in seen]
     with pytest.raises(ValueError, match="ended"):
         step(state, Succeeded())

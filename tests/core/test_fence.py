@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.session.fence import MISSING, Change, Fingerprint, accepts_append, change
+from clawtop.core.session.fence import MISSING, FileChange, FileFingerprint, accepts_append, change
 
-SEEN = Fingerprint(True, dev=1, ino=2, size=100, mtime_ns=5, ctime_ns=7)
+SEEN = FileFingerprint(True, dev=1, ino=2, size=100, mtime_ns=5, ctime_ns=7)
 
 
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        (SEEN, SEEN, Change.NONE),
-        (MISSING, MISSING, Change.NONE),
-        (MISSING, SEEN, Change.REPLACED),
-        (SEEN, MISSING, Change.REPLACED),
-        (SEEN, replace(SEEN, ino=3), Change.REPLACED),
-        (SEEN, replace(SEEN, dev=3), Change.REPLACED),
-        (SEEN, replace(SEEN, size=101, mtime_ns=6, ctime_ns=8), Change.GROWN),
-        (SEEN, replace(SEEN, size=101), Change.GROWN),
-        (SEEN, replace(SEEN, size=99), Change.REPLACED),
-        (SEEN, replace(SEEN, mtime_ns=6), Change.REPLACED),
-        (SEEN, replace(SEEN, ctime_ns=8), Change.TOUCHED),
-        (SEEN, replace(SEEN, mtime_ns=6, ctime_ns=8), Change.REPLACED),
+        (SEEN, SEEN, FileChange.NONE),
+        (MISSING, MISSING, FileChange.NONE),
+        (MISSING, SEEN, FileChange.REPLACED),
+        (SEEN, MISSING, FileChange.REPLACED),
+        (SEEN, replace(SEEN, ino=3), FileChange.REPLACED),
+        (SEEN, replace(SEEN, dev=3), FileChange.REPLACED),
+        (SEEN, replace(SEEN, size=101, mtime_ns=6, ctime_ns=8), FileChange.GROWN),
+        (SEEN, replace(SEEN, size=101), FileChange.GROWN),
+        (SEEN, replace(SEEN, size=99), FileChange.REPLACED),
+        (SEEN, replace(SEEN, mtime_ns=6), FileChange.REPLACED),
+        (SEEN, replace(SEEN, ctime_ns=8), FileChange.TOUCHED),
+        (SEEN, replace(SEEN, mtime_ns=6, ctime_ns=8), FileChange.REPLACED),
     ],
 )
-def test_change(before: Fingerprint, now: Fingerprint, expected: Change) -> None:
+def test_change(before: FileFingerprint, now: FileFingerprint, expected: FileChange) -> None:
     assert change(before, now) is expected
 
 

@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from clawtop.core.session.lane_queue import (
     Cancel,
-    Clear,
     Cleared,
-    Drain,
-    Effect,
+    ClearLane,
+    DrainLane,
     Enqueue,
-    Event,
-    Finish,
+    LaneEffect,
+    LaneEvent,
     LaneState,
     Priority,
-    Progress,
-    Refused,
     Reset,
     SetLimit,
-    Start,
+    StartTask,
+    TaskEnded,
+    TaskProgress,
+    TaskRefused,
     Tick,
     TimedOut,
     WaitExceeded,
@@ -131,8 +131,8 @@ def test_heartbeat_suffixes_collapse(key: str, configured: str, stored: str | No
 # --- the queue ---------------------------------------------------------------------------------------------------
 
 
-def run(state: LaneState, *events: tuple[int, Event]) -> tuple[LaneState, list[Effect]]:
-    effects: list[Effect] = []
+def run(state: LaneState, *events: tuple[int, LaneEvent]) -> tuple[LaneState, list[LaneEffect]]:
+    effects: list[LaneEffect] = []
     for now, event in events:
         state, more = apply(state, event, now)
         effects += more
@@ -148,12 +148,12 @@ def test_priorities_go_first_and_arrival_decides_within() -> None:
 
 def test_a_lane_runs_as_many_as_its_limit() -> None:
     state, effects = run(LaneState(limit=2), *[(0, Enqueue(task)) for task in "abc"])
-    assert effects == [Start("a", 0, 0), Start("b", 0, 0)]
-    state, effects = run(state, (7, Finish("a", 0)))
-    assert effects == [Start("c", 0, 7)]
-    state, effects = run(state, (8, SetLimit(0)), (9, Enqueue("d")), (10, Finish("b", 0)), (11, Finish("c", 0)))
+    assert effects == [StartTask("a", 0, 0), StartTask("b", 0, 0)]
+    state, effects = run(state, (7, TaskEnded("a", 0)))
+    assert effects == [StartTask("c", 0, 7)]
+    state, effects = run(state, (8, SetLimit(0)), (9, Enqueue("d")), (10, TaskEnded("b", 0)), (11, TaskEnded("c", 0)))
     assert effects == []
-    assert run(state, (20, SetLimit(1.9)))[1] == [Start("d", 0, 11)]
+    assert run(state, (20, SetLimit(1.9)))[1] == [StartTask("d", 0, 11)]
 
 
 def test_probe_lanes_cannot_be_suspended() -> None:
@@ -165,8 +165,8 @@ def test_probe_lanes_cannot_be_suspended() -> None:
 def test_a_reset_lets_the_next_in_and_ignores_late_ends() -> None:
     state, _ = run(LaneState(), (0, Enqueue("a")), (0, Enqueue("b")), (0, Enqueue("c")))
     state, effects = run(state, (5, Reset()))
-    assert effects == [Start("b", 1, 5)]
-    state, effects = run(state, (6, Finish("a", 0)))
+    assert effects == [StartTask("b", 1, 5)]
+    state, effects = run(state, (6, TaskEnded("a", 0)))
     assert effects == []
     assert [active.task for active in state.active] == ["b"]
 
@@ -174,13 +174,13 @@ def test_a_reset_lets_the_next_in_and_ignores_late_ends() -> None:
 def test_the_caller_of_an_abandoned_task_still_hears_of_its_timeout() -> None:
     state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=50)), (0, Enqueue("b", timeout_ms=60)), (5, Reset()))
     assert next_deadline(state) == 50
-    state, effects = run(state, (20, Progress("a")), (50, Tick()), (70, Tick()))
+    state, effects = run(state, (20, TaskProgress("a")), (50, Tick()), (70, Tick()))
     assert effects == [TimedOut("a", 50), TimedOut("b", 60)]
     assert state.active == state.abandoned == ()
 
 
 def test_an_abandoned_task_that_ends_in_time_is_forgotten() -> None:
-    state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=50)), (5, Reset()), (10, Finish("a", 0)))
+    state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=50)), (5, Reset()), (10, TaskEnded("a", 0)))
     assert next_deadline(state) is None
     assert run(state, (60, Tick()))[1] == []
 
@@ -188,25 +188,25 @@ def test_an_abandoned_task_that_ends_in_time_is_forgotten() -> None:
 def test_clear_refuses_what_waits_and_cancel_withdraws_one() -> None:
     state, _ = run(LaneState(), *[(0, Enqueue(task)) for task in "abcd"])
     state, _ = run(state, (1, Cancel("c")))
-    state, effects = run(state, (1, Clear()))
+    state, effects = run(state, (1, ClearLane()))
     assert effects == [Cleared("b"), Cleared("d")]
     assert [active.task for active in state.active] == ["a"]
 
 
 def test_a_draining_lane_serves_what_it_has() -> None:
-    state, _ = run(LaneState(), (0, Enqueue("a")), (0, Enqueue("b")), (0, Drain()))
-    state, effects = run(state, (1, Enqueue("c")), (2, Finish("a", 0)))
-    assert effects == [Refused("c"), Start("b", 0, 2)]
+    state, _ = run(LaneState(), (0, Enqueue("a")), (0, Enqueue("b")), (0, DrainLane()))
+    state, effects = run(state, (1, Enqueue("c")), (2, TaskEnded("a", 0)))
+    assert effects == [TaskRefused("c"), StartTask("b", 0, 2)]
 
 
 def test_a_timeout_frees_the_place_first_and_progress_puts_it_off() -> None:
     state, _ = run(LaneState(), (0, Enqueue("a", timeout_ms=100)), (0, Enqueue("b")))
     assert next_deadline(state) == 100
-    state, effects = run(state, (90, Progress("a")), (100, Tick()))
+    state, effects = run(state, (90, TaskProgress("a")), (100, Tick()))
     assert effects == []
     assert next_deadline(state) == 190
-    state, effects = run(state, (190, Tick()), (200, Finish("a", 0)))
-    assert effects == [Start("b", 0, 190), TimedOut("a", 100)]
+    state, effects = run(state, (190, Tick()), (200, TaskEnded("a", 0)))
+    assert effects == [StartTask("b", 0, 190), TimedOut("a", 100)]
     assert [active.task for active in state.active] == ["b"]
 
 
@@ -217,38 +217,38 @@ def test_only_positive_finite_timeouts_count(given: float | None, expected: int 
 
 def test_a_long_wait_is_reported_with_what_was_ahead() -> None:
     state, _ = run(LaneState(), (0, Enqueue("a")), (0, Enqueue("b")), (0, Enqueue("c")))
-    state, effects = run(state, (1_999, Finish("a", 0)))
-    assert effects == [Start("b", 0, 1_999)]
-    _, effects = run(state, (2_000, Finish("b", 0)))
-    assert effects == [WaitExceeded("c", 2_000, 1, 1, 0, 0), Start("c", 0, 2_000)]
+    state, effects = run(state, (1_999, TaskEnded("a", 0)))
+    assert effects == [StartTask("b", 0, 1_999)]
+    _, effects = run(state, (2_000, TaskEnded("b", 0)))
+    assert effects == [WaitExceeded("c", 2_000, 1, 1, 0, 0), StartTask("c", 0, 2_000)]
 
 
 events = st.one_of(
     st.builds(Enqueue, st.uuids().map(str), st.sampled_from(Priority), timeout_ms=st.none() | st.integers(1, 50)),
-    st.builds(Finish, st.just("oldest"), st.just(0)),
+    st.builds(TaskEnded, st.just("oldest"), st.just(0)),
     st.builds(SetLimit, st.integers(-1, 4)),
-    st.sampled_from([Clear(), Reset(), Tick(), Drain()]),
+    st.sampled_from([ClearLane(), Reset(), Tick(), DrainLane()]),
 )
 
 
 @given(st.lists(events, max_size=60))
-def test_every_task_is_answered_once_and_the_limit_holds(script: list[Event]) -> None:
+def test_every_task_is_answered_once_and_the_limit_holds(script: list[LaneEvent]) -> None:
     state = LaneState()
     answered: list[str] = []
     asked: list[str] = []
     for now, scripted in enumerate(script):
         event = scripted
-        if isinstance(event, Finish):
+        if isinstance(event, TaskEnded):
             if not state.active:
                 continue
-            event = Finish(state.active[0].task, state.generation)
+            event = TaskEnded(state.active[0].task, state.generation)
         if isinstance(event, Enqueue):
             asked.append(event.task)
         before = len(state.active)
         state, effects = apply(state, event, now)
         assert len(state.active) <= max(before, state.limit)
         assert not state.queue or len(state.active) >= state.limit
-        answered += [e.task for e in effects if isinstance(e, Start | Cleared | Refused)]
+        answered += [e.task for e in effects if isinstance(e, StartTask | Cleared | TaskRefused)]
     waiting = [entry.task for entry in state.queue]
     assert sorted(answered + waiting) == sorted(asked)
     assert [entry.priority for entry in state.queue] == sorted((e.priority for e in state.queue), reverse=True)

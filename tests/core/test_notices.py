@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clawtop.core.health.judgement import judge
-from clawtop.core.incident.notices import Standing, next_due, notices, standing
+from clawtop.core.incident.notices import NoticeState, next_due, notice_state, notices
 from clawtop.core.model import Event, EventKind, GatewayState, Snapshot
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
 
 LIMIT = 5 * MINUTE
 
 
-def stands(snapshot: Snapshot, now: int = NOW) -> Standing:
-    return standing(snapshot, now, judge(snapshot, now))
+def stands(snapshot: Snapshot, now: int = NOW) -> NoticeState:
+    return notice_state(snapshot, now, judge(snapshot, now))
 
 
-def blocked(key: str, since: int, at: int = NOW) -> Standing:
-    return Standing(at, blocked={key: since})
+def blocked(key: str, since: int, at: int = NOW) -> NoticeState:
+    return NoticeState(at, blocked={key: since})
 
 
 def test_at_the_start_everything_is_on_the_screen_already() -> None:
@@ -57,13 +57,13 @@ def test_a_session_blocked_for_too_long_is_told_once_when_its_time_is_over() -> 
 
 
 def test_a_block_that_is_found_late_is_told_at_once() -> None:
-    assert notices(Standing(NOW - SECOND), blocked("s", NOW - 2 * LIMIT), LIMIT) == ("blocked for 5 min: s",)
+    assert notices(NoticeState(NOW - SECOND), blocked("s", NOW - 2 * LIMIT), LIMIT) == ("blocked for 5 min: s",)
 
 
 def test_when_to_look_again() -> None:
-    several = Standing(NOW, blocked={"a": NOW - LIMIT, "b": NOW - 60_000, "c": NOW - 10_000})
+    several = NoticeState(NOW, blocked={"a": NOW - LIMIT, "b": NOW - 60_000, "c": NOW - 10_000})
     assert next_due(several, LIMIT) == NOW - 60_000 + LIMIT
-    assert next_due(Standing(NOW), LIMIT) is None
+    assert next_due(NoticeState(NOW), LIMIT) is None
 
 
 def test_a_reverted_write_is_told() -> None:
@@ -72,8 +72,8 @@ def test_a_reverted_write_is_told() -> None:
 
 
 def test_the_weightiest_comes_first_and_many_names_are_counted() -> None:
-    before = Standing(NOW - 1, known=frozenset({("m", "p")}))
-    after = Standing(
+    before = NoticeState(NOW - 1, known=frozenset({("m", "p")}))
+    after = NoticeState(
         NOW,
         usable=frozenset({("m", "p")}),
         silent={("models-out", f"a{n}"): "nothing is usable for any agent" for n in range(5)},
@@ -87,7 +87,7 @@ def test_the_weightiest_comes_first_and_many_names_are_counted() -> None:
 
 
 def test_names_are_safe() -> None:
-    (text,) = notices(Standing(NOW - 1), blocked("evil\x1b]0;x\x07", NOW - 2 * LIMIT), LIMIT)
+    (text,) = notices(NoticeState(NOW - 1), blocked("evil\x1b]0;x\x07", NOW - 2 * LIMIT), LIMIT)
     assert text.isprintable()
 
 
@@ -99,8 +99,8 @@ def test_a_gateway_that_dies_is_told_once_and_again_when_it_dies_again() -> None
 
 
 def test_a_cause_is_told_again_only_where_it_reaches_others() -> None:
-    few = Standing(NOW - 1, silent={("models-out", "a"): "nothing is usable for a"})
-    more = Standing(NOW, silent={("models-out", who): "nothing is usable for a, b" for who in "ab"})
+    few = NoticeState(NOW - 1, silent={("models-out", "a"): "nothing is usable for a"})
+    more = NoticeState(NOW, silent={("models-out", who): "nothing is usable for a, b" for who in "ab"})
     assert notices(few, more, LIMIT) == ("nothing is usable for a, b",)
     assert notices(more, few, LIMIT) == ()
 
@@ -109,4 +109,4 @@ def test_what_is_blocked_is_what_all_views_count() -> None:
     health = judge(INCIDENT, NOW)
     assert health.blocked
     dated = {key for (_, key), found in health.blocked.items() if found.since is not None}
-    assert set(standing(INCIDENT, NOW, health).blocked) == dated
+    assert set(notice_state(INCIDENT, NOW, health).blocked) == dated

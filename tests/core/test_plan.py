@@ -26,7 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.edit import (
     AuthState,
-    Clear,
+    ClearWindows,
     FieldChange,
     Restore,
     SetOrder,
@@ -450,7 +450,7 @@ def test_garbage_in_the_journal_offers_nothing(data: dict[str, Any]) -> None:
 
 def test_differences_and_restore_are_inverse() -> None:
     before = AuthState({"a": UsageStats(error_count=2, failure_counts={"auth": 2})}, {"p": ("a",)}, {"p": "a"})
-    after = SetOrder("q", ("a", "b"))(SetOrder("p", None)(Clear(("a",))(before)))
+    after = SetOrder("q", ("a", "b"))(SetOrder("p", None)(ClearWindows(("a",))(before)))
     changes = differences(before, after)
     assert {change.where for change in changes} == {
         "usageStats.a.errorCount",

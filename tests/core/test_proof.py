@@ -27,9 +27,9 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.proof import (
     Access,
-    Finding,
-    Role,
-    Source,
+    Proof,
+    ProofRole,
+    ProofSource,
     find,
     quiet_ms,
     resumed_until,
@@ -47,15 +47,15 @@ YES = replace(NO, sessions={KEY: RunSight(KEY, True)})
 MUTE = GatewayWords(1, problem="the gateway did not answer")
 
 
-def table(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> dict[Source, Role]:
+def table(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> dict[ProofSource, ProofRole]:
     return dict(roles(storage_of(generation), SEMANTICS[ROWS[generation]].remote, gateway, access))
 
 
 def required(generation: Generation, gateway: GatewayState, access: Access = Access.OPEN) -> str:
     """The table's row in letters: D decides, R required, - cannot; lock claim answer tasks queue process disk."""
-    letters = {Role.DECIDES: "D", Role.REQUIRED: "R", Role.CANNOT: "-"}
+    letters = {ProofRole.DECIDES: "D", ProofRole.REQUIRED: "R", ProofRole.CANNOT: "-"}
     row = table(generation, gateway, access)
-    return "".join(letters[row[source]] for source in Source)
+    return "".join(letters[row[source]] for source in ProofSource)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def finding(  # noqa: PLR0917 - the columns of a table
     found: Lock | None = None,
     gateway: GatewayState = LIVE,
     access: Access = Access.OPEN,
-) -> Finding:
+) -> Proof:
     return find(statements_of(session, found, words, KEY), table(generation, gateway, access))
 
 
@@ -114,7 +114,7 @@ def test_databases_that_were_not_read_prove_nothing() -> None:
     told = statements_of(IDLE, None, NO, KEY, unread="openclaw.sqlite is locked")
     missing = find(told, table(Generation.D, LIVE)).missing
     assert missing is not None
-    assert missing.source is Source.CLAIM
+    assert missing.source is ProofSource.CLAIM
     assert find(told, table(Generation.C, LIVE)).is_free
 
 
@@ -122,11 +122,11 @@ def test_databases_that_were_not_read_prove_nothing() -> None:
 def test_the_gateway_is_heard(generation: Generation) -> None:
     held = finding(generation, words=YES).held
     assert held is not None
-    assert held.source is Source.ANSWER
+    assert held.source is ProofSource.ANSWER
     for words in (MUTE, None, replace(NO, sessions={}, complete=False)):
         missing = finding(generation, words=words).missing
         assert missing is not None
-        assert missing.source is Source.ANSWER
+        assert missing.source is ProofSource.ANSWER
     assert finding(generation, words=None, gateway=DEAD).is_free
     assert finding(generation, words=None, access=Access.NO_TOKEN).is_free
 
@@ -135,7 +135,7 @@ def test_a_cron_task_holds_it_although_the_gateway_says_no() -> None:
     cron = replace(NO, tasks=(TaskSight("t", KEY, "cron", "running"),))
     held = finding(Generation.B, words=cron).held
     assert held is not None
-    assert held.source is Source.TASKS
+    assert held.source is ProofSource.TASKS
 
 
 RUNNING = replace(IDLE, status="running", active=True, active_how="stored as running, and its gateway lives")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import Attention, PromptHolder
 from clawtop.core.session.attention import (
-    Activity,
     AttentionKind,
     AttentionReport,
+    SessionActivity,
     WorkKind,
     classify_attention,
     is_terminal_progress,
@@ -45,9 +45,11 @@ HOLDER = PromptHolder(
 )
 
 RULES = SEMANTICS["5.x"].attention
-STUCK = classify_attention(Activity(), 2, 200_000, RULES)
-STALLED = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True), 2, 400_000, RULES)
-BUSY = classify_attention(Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True), 2, 400_000, RULES)
+STUCK = classify_attention(SessionActivity(), 2, 200_000, RULES)
+STALLED = classify_attention(
+    SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True), 2, 400_000, RULES
+)
+BUSY = classify_attention(SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True), 2, 400_000, RULES)
 
 
 def plan(report: AttentionReport, holder: PromptHolder | None, *, waited: int = 0) -> RecoveryMove:
@@ -74,7 +76,7 @@ def test_work_without_a_holder_is_not_released_under_its_feet() -> None:
 
 
 activities = st.builds(
-    Activity,
+    SessionActivity,
     work=st.none() | st.sampled_from(WorkKind),
     progress=st.none() | st.sampled_from(["run:completed", "stream:chunk", "x response.completed"]),
     progress_age_ms=st.none() | st.integers(0, 1_000_000),
@@ -85,7 +87,7 @@ activities = st.builds(
 
 @given(activities, st.integers(0, 5), st.integers(0, 1_000_000), st.integers(-10, 10**6), st.integers(0, 10**6))
 def test_nothing_is_ever_started_onto_a_held_session(
-    activity: Activity, depth: int, age: int, waited: int, max_wait: int
+    activity: SessionActivity, depth: int, age: int, waited: int, max_wait: int
 ) -> None:
     report = classify_attention(activity, depth, age, RULES)
     found = plan_recovery(report, HOLDER, NOW + waited, first_seen=NOW, max_wait_ms=max_wait)
@@ -97,7 +99,7 @@ def test_nothing_is_ever_started_onto_a_held_session(
 
 @given(activities, st.integers(0, 5), st.integers(0, 1_000_000))
 def test_only_stalled_work_is_aborted_and_only_idle_sessions_recovered(
-    activity: Activity, depth: int, age: int
+    activity: SessionActivity, depth: int, age: int
 ) -> None:
     report = classify_attention(activity, depth, age, RULES)
     assert report.recoverable == (report.kind is AttentionKind.STUCK) == (activity.work is None)
@@ -145,9 +147,9 @@ def test_warnings_come_ever_more_rarely() -> None:
 
 
 def test_the_watcher_looks_at_long_work_and_at_idle_sessions_with_a_silent_run() -> None:
-    quiet, silent = Activity(), Activity(has_run=True, progress_age_ms=120_001)
+    quiet, silent = SessionActivity(), SessionActivity(has_run=True, progress_age_ms=120_001)
 
-    def looks(processing: bool, age: int, depth: int, activity: Activity) -> bool:
+    def looks(processing: bool, age: int, depth: int, activity: SessionActivity) -> bool:
         return needs_attention(processing=processing, age_ms=age, queue_depth=depth, activity=activity, warn_ms=120_000)
 
     assert not looks(True, 120_000, 0, quiet)
@@ -182,7 +184,7 @@ def test_the_lane_is_that_of_the_key_else_of_the_id() -> None:
 
 
 def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_that() -> None:
-    waits = Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True, retry_left_ms=8_000)
+    waits = SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True, retry_left_ms=8_000)
     patient = classify_attention(waits, 2, 400_000, SEMANTICS["9.x"].attention)
     assert (patient.reason, patient.abortable) == ("provider_retry_wait", False)
     assert classify_attention(waits, 2, 400_000, RULES).abortable

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clawtop.demo.provider import Act, Answer, Drop, Raw, Refuse
+from clawtop.demo.provider import Act, Drop, Raw, Refuse, Respond
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
@@ -108,7 +108,7 @@ STATUSES = (
     Row("500 that says timeout", error(500, "upstream request timeout"), "server_error", "account", None, "timeout"),
     Row("a reset connection", Drop(), "network", "account", None, "ECONNRESET"),
     Row("a reset stream", Drop("stream"), "network", "account", None, "ECONNRESET"),
-    Row("a stream that breaks off", Answer("pong", cut=1), "network", "account", None, "ECONNRESET"),
+    Row("a stream that breaks off", Respond("pong", cut=1), "network", "account", None, "ECONNRESET"),
     Row("407 of a proxy", error(407, "Proxy Authentication Required"), "network", "account", None, "407"),
     Row(
         "a block page of Cloudflare",
@@ -529,7 +529,7 @@ COMPLETIONS = (
     ),
     reply("a filter behind the text", sse(PONG, chunk(None, "content_filter"), DONE)),
     reply("a refusal in words", sse(delta(refusal="I cannot"), STOP, DONE), "I cannot"),
-    reply("a reply piece by piece", Answer("pong", pieces=4, bytewise=True)),
+    reply("a reply piece by piece", Respond("pong", pieces=4, bytewise=True)),
     # failures inside of a reply, in every place that servers use
     Row(
         "error beside empty choices",

@@ -22,7 +22,7 @@ from clawtop.core.model import Generation, LockLimits
 from clawtop.core.session.admission import OnContention
 from clawtop.engine.etcd.records import etcd_records
 from clawtop.engine.prompt.choice import registry_choice
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
@@ -95,7 +95,7 @@ class Worker:
             async with holder:
                 await self._prompt(turn, holder)
 
-    async def _prompt(self, turn: str, holder: Holder) -> None:
+    async def _prompt(self, turn: str, holder: HeldPrompt) -> None:
         controller = await SessionLockController.open(
             holder.session_file,
             generation=Generation.B,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.core.session.admission import OnContention
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
 
@@ -76,7 +76,7 @@ async def other_process(state_dir: Path) -> AsyncIterator[OtherProcess]:
 
 
 async def _serve(state_dir: Path) -> None:
-    holder: Holder | None = None
+    holder: HeldPrompt | None = None
     clock = SystemClock()
     async with PromptRegistry(state_dir, clock=clock) as registry:
         print("ready", flush=True)

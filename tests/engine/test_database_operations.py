@@ -17,7 +17,7 @@ from clawtop.core.model import SHARED, AuthConfig, Event, Gateway, GatewayState,
 from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.core.rotation.order import resolve_order
-from clawtop.engine.operations.execute import Operations, Request
+from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
@@ -90,7 +90,7 @@ class World:
             journal=self.journal,
             machine=lambda _layout, _gateway: Machine(clock=self.clock),
         )
-        return await operations.execute(plan, Request(gateway=DEAD))
+        return await operations.execute(plan, OperationRequest(gateway=DEAD))
 
     def events(self) -> tuple[Event, ...]:
         return tuple(self.journal.tail())
@@ -351,7 +351,7 @@ async def test_a_writer_that_stays_is_waited_for_two_seconds(newest: World) -> N
             machine=lambda _layout, _gateway: Machine(clock=clock),
         )
         with pytest.raises(LockNotObtainedError, match="another writer"):
-            await operations.execute(plan, Request(gateway=DEAD, wait_s=15.0))
+            await operations.execute(plan, OperationRequest(gateway=DEAD, wait_s=15.0))
         assert 2.0 <= clock.monotonic() - 1_000.0 < 3.0
     assert WINDOWS & newest.state()["usageStats"]["fakeai:one"].keys()
 

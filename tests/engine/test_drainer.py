@@ -20,7 +20,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS, Chosen
 from clawtop.core.model import EventKind, Gateway, GatewayWords, RunSight
 from clawtop.core.session.admission import OnContention
-from clawtop.core.session.drain import Stage
+from clawtop.core.session.drain import DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import LOOK_S, Drainer, DrainStep, DrainWishes, new_drain_id, resumable
@@ -84,7 +84,7 @@ def drainer(state: Path, wishes: DrainWishes = QUICK, *, gateway_answers: bool =
 
 
 @contextlib.asynccontextmanager
-async def draining(state: Path, wishes: DrainWishes, until: Stage) -> AsyncIterator[asyncio.Task[object]]:
+async def draining(state: Path, wishes: DrainWishes, until: DrainStage) -> AsyncIterator[asyncio.Task[object]]:
     """A drain under way that has reached a stage."""
     reached = asyncio.Event()
 
@@ -142,7 +142,7 @@ async def test_a_run_in_another_process_is_asked_to_stop_and_new_ones_are_kept_o
         while not read_admissions(state):
             await asyncio.sleep(0.001)
         wishes = DrainWishes(deadline_s=20.0, still_s=0.6, stop_after_s=0.4)
-        async with other_process(state) as other, draining(state, wishes, Stage.CLOSE) as drain:
+        async with other_process(state) as other, draining(state, wishes, DrainStage.CLOSE) as drain:
             while not (states := read_admissions(state)) or states[0].closing is None:
                 await asyncio.sleep(0.001)
             answer = await other.ask(f"acquire {transcript(state)} raise")
@@ -210,7 +210,7 @@ def command_line(state: Path) -> Iterator[subprocess.Popen[bytes]]:
 async def test_a_run_without_a_gateway_is_waited_for_until_its_status_moves(state: Path) -> None:
     with command_line(state):
         store(state, status="running", startedAt=SystemClock().now_ms())
-        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
+        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), DrainStage.WAIT) as drain:
             await asyncio.sleep(0.3)
             assert not drain.done()
             store(state, status="done")
@@ -221,7 +221,7 @@ async def test_a_run_without_a_gateway_is_waited_for_until_its_status_moves(stat
 async def test_a_run_without_a_gateway_ends_with_its_process(state: Path) -> None:
     with command_line(state) as process:
         store(state, status="running", startedAt=SystemClock().now_ms())
-        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), Stage.WAIT) as drain:
+        async with draining(state, DrainWishes(deadline_s=20, still_s=0.2), DrainStage.WAIT) as drain:
             assert not drain.done()
             process.kill()
             process.wait()
@@ -348,7 +348,7 @@ async def test_fresh_carries_the_conversation_over(state: Path) -> None:
 
 
 async def test_stopping_a_drain_opens_the_session_and_says_not_released(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.PROVE) as drain:
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), DrainStage.PROVE) as drain:
         drain.cancel()
         with pytest.raises(asyncio.CancelledError):
             await drain
@@ -357,7 +357,7 @@ async def test_stopping_a_drain_opens_the_session_and_says_not_released(state: P
 
 
 async def test_two_drains_of_one_session_do_not_mix(state: Path) -> None:
-    async with draining(state, DrainWishes(deadline_s=60, still_s=30), Stage.PROVE):
+    async with draining(state, DrainWishes(deadline_s=60, still_s=30), DrainStage.PROVE):
         for drain_id in ("first", "second"):
             with pytest.raises(RefusedError, match="under way"):
                 await asyncio.to_thread(drain_elsewhere, state, drain_id)
@@ -413,7 +413,7 @@ async def test_a_drain_whose_terminal_went_away_leaves_the_session_open_and_can_
 
 async def test_while_it_drains_even_our_own_engine_is_kept_out(state: Path) -> None:
     wishes = DrainWishes(deadline_s=60, still_s=30)
-    async with draining(state, wishes, Stage.PROVE), PromptRegistry(state, clock=SystemClock()) as registry:
+    async with draining(state, wishes, DrainStage.PROVE), PromptRegistry(state, clock=SystemClock()) as registry:
         with pytest.raises(SessionContendedError, match="drain first"):
             await registry.acquire(transcript(state), lane="main", run_id="next", on_contention=OnContention.RAISE)
 

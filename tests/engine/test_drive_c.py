@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Event, EventKind
-from clawtop.demo.provider import Answer, Request, ScriptedProvider, rate_limited
+from clawtop.demo.provider import ReceivedRequest, Respond, ScriptedProvider, rate_limited
 from clawtop.engine.drive.driver import Driver
 from clawtop.errors import SessionTakeoverError
 from tests.support import samples
@@ -53,9 +53,9 @@ async def test_a_turn_is_answered_written_and_marked_and_its_lock_is_held_throug
     lock = Path(f"{world.transcript}.lock")
     seen: list[dict[str, Any]] = []
 
-    def answer(_: Request) -> Answer:
+    def answer(_: ReceivedRequest) -> Respond:
         seen.append(json.loads(lock.read_text()))
-        return Answer("pong", first_after=0.05)
+        return Respond("pong", first_after=0.05)
 
     world.provider.default = answer
     found = await world.driver.drive(KEY, "hello", timeout=100).result()
@@ -76,9 +76,9 @@ async def test_a_turn_is_answered_written_and_marked_and_its_lock_is_held_throug
 async def test_a_rate_limit_rotates_and_lands_in_the_database(world: World) -> None:
     asked: list[str] = []
 
-    def act(request: Request) -> object:
+    def act(request: ReceivedRequest) -> object:
         asked.append(request.key)
-        return rate_limited() if len(asked) == 1 else Answer("pong")
+        return rate_limited() if len(asked) == 1 else Respond("pong")
 
     world.provider.default = act  # type: ignore[assignment]
     found = await world.driver.drive(KEY, "hello").result()
@@ -89,10 +89,10 @@ async def test_a_rate_limit_rotates_and_lands_in_the_database(world: World) -> N
 
 
 async def test_what_somebody_writes_under_our_lock_is_a_takeover_and_nothing_is_added(world: World) -> None:
-    def answer(_: Request) -> Answer:
+    def answer(_: ReceivedRequest) -> Respond:
         with world.transcript.open("ab") as file:
             file.write(b'{"type":"custom","id":"zz","parentId":null,"customType":"x","data":{}}\n')
-        return Answer("pong")
+        return Respond("pong")
 
     world.provider.default = answer
     run = world.driver.drive(KEY, "hello")
@@ -104,7 +104,7 @@ async def test_what_somebody_writes_under_our_lock_is_a_takeover_and_nothing_is_
 
 
 async def test_a_second_turn_waits_for_the_first(world: World) -> None:
-    world.provider.default = Answer("pong", first_after=0.1)
+    world.provider.default = Respond("pong", first_after=0.1)
     answers = await asyncio.gather(*(world.driver.drive(KEY, f"hello {n}").result() for n in range(3)))
     assert [answer.text for answer in answers] == ["pong"] * 3
     assert world.transcript.read_bytes().count(b'"pong"') == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Event, EventKind
-from clawtop.demo.provider import Answer, ScriptedProvider
+from clawtop.demo.provider import Respond, ScriptedProvider
 from clawtop.engine.drive.driver import Driver
 from clawtop.errors import RefusedError
 from clawtop.store.sessions.conversation import read_conversation
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def provider() -> AsyncIterator[ScriptedProvider]:
-    async with ScriptedProvider(default=Answer("pong")) as made:
+    async with ScriptedProvider(default=Respond("pong")) as made:
         yield made
 
 

@@ -13,7 +13,17 @@ from clawtop.core.cooldown.marking import Mark
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef
 from clawtop.core.session.admission import OnContention
-from clawtop.demo.provider import Answer, BreakStream, Drop, Raw, Refuse, Stall, out_of_credit, overloaded, rate_limited
+from clawtop.demo.provider import (
+    BreakStream,
+    Drop,
+    Raw,
+    Refuse,
+    Respond,
+    Stall,
+    out_of_credit,
+    overloaded,
+    rate_limited,
+)
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
@@ -85,7 +95,7 @@ async def first_in_order(reef: Lab) -> tuple[str, str]:
 
 
 async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(reef: Lab) -> None:
-    misbehave(reef, Answer("Two claws up.", pieces=3))
+    misbehave(reef, Respond("Two claws up.", pieces=3))
     run = reef.driver.drive(LIGHTHOUSE.key, "how are you?")
     items = [item async for item in run]
     answer = await run.result()
@@ -374,7 +384,9 @@ async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path
         assert left_behind(reef) == []
 
 
-@pytest.mark.parametrize("act", [Drop("headers"), Drop("stream"), Refuse(500), Refuse(502), Refuse(524), Answer(cut=1)])
+@pytest.mark.parametrize(
+    "act", [Drop("headers"), Drop("stream"), Refuse(500), Refuse(502), Refuse(524), Respond(cut=1)]
+)
 async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without_a_mark(reef: Lab, act: object) -> None:
     first, second = await first_in_order(reef)
     misbehave(reef, act, first)
@@ -396,7 +408,7 @@ async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model
 
 
 async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(reef: Lab) -> None:
-    misbehave(reef, Answer("", pieces=1), CORAL_1, CORAL_2)
+    misbehave(reef, Respond("", pieces=1), CORAL_1, CORAL_2)
     answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
     await reef.driver.desk.marks.drained()
     assert answer.model == SECONDARY
@@ -538,13 +550,13 @@ async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(reef: L
     await heard(run, lambda item: isinstance(item, ReplyText))
     with path.open("a") as file:
         file.write('{"type":"message","id":"z","message":{"role":"user","content":"mine"}}\n')
-    misbehave(reef, Answer("late"))
+    misbehave(reef, Respond("late"))
     assert run.rotate() is None
     assert (await run.result()).text == "late"
     await reef.driver.desk.marks.drained()
     reef.events.clear()
     run = reef.driver.drive(LIGHTHOUSE.key, "hello")
-    misbehave(reef, Answer("late", first_after=0.2))
+    misbehave(reef, Respond("late", first_after=0.2))
     await reef.provider.until(lambda requests: len(requests) == 3)
     with path.open("a") as file:
         file.write('{"type":"message","id":"y","message":{"role":"user","content":"mine"}}\n')
@@ -580,7 +592,7 @@ async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(reef: Lab) -
 
 
 async def test_contention_waits_raises_or_forks(reef: Lab) -> None:
-    misbehave(reef, Answer("slow", first_after=0.4))
+    misbehave(reef, Respond("slow", first_after=0.4))
     first = reef.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
     await reef.provider.until(lambda requests: len(requests) == 1)
     with pytest.raises(SessionContendedError) as caught:
@@ -623,7 +635,7 @@ async def healthy_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab) -> None:
-    misbehave(reef, Answer("ours", first_after=0.2))
+    misbehave(reef, Respond("ours", first_after=0.2))
     path = reef.world.transcript(LIGHTHOUSE)
     run = reef.driver.drive(LIGHTHOUSE.key, "hello")
     await reef.provider.until(lambda requests: len(requests) == 1)
@@ -641,7 +653,7 @@ async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab)
 
 @pytest.mark.parametrize("phase", ["waiting-lane", "locking", "prompting", "streaming", "appending", "releasing"])
 async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(reef: Lab, phase: str) -> None:
-    misbehave(reef, Answer("Two claws up.", pieces=3, pause=0.01))
+    misbehave(reef, Respond("Two claws up.", pieces=3, pause=0.01))
     before = lines_of(reef)
     run = reef.driver.drive(LIGHTHOUSE.key, "hello")
     await heard(run, lambda item: isinstance(item, Phase) and item.name == phase)
@@ -696,7 +708,7 @@ async def test_the_backoff_after_overload_holds_nothing(reef: Lab) -> None:
         run = driver.drive(LIGHTHOUSE.key, "hello")
         await heard(run, lambda item: isinstance(item, Event) and item.kind is EventKind.ROTATE)
         assert left_behind(reef) == []
-        misbehave(reef, Answer("quick"))
+        misbehave(reef, Respond("quick"))
         between = await reef.driver.drive(LIGHTHOUSE.key, "me first").result()
         assert between.text == "quick"
         await run.result()

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import EventKind, ModelRef
-from clawtop.demo.provider import Act, Answer, Drop, Refuse, Request, Stall, rate_limited
+from clawtop.demo.provider import Act, Drop, ReceivedRequest, Refuse, Respond, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import LIGHTHOUSE, SIX, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.errors import ProviderError
-from clawtop.store.own.accounts import AccountNotes, Note
+from clawtop.store.own.accounts import AccountNote, AccountNotes
 
 pytestmark = pytest.mark.anyio
 CORAL = ("coral:clawdia", "coral:larry")
@@ -53,7 +53,7 @@ def limits(reef: Lab, at_once: int) -> None:
 async def test_twelve_simultaneous_turns_spread_over_six_accounts(tmp_path: Path) -> None:
     async with lab(tmp_path, profiles=SIX) as reef:
         limits(reef, 20)
-        reef.provider.default = Answer("pong", first_after=0.3)
+        reef.provider.default = Respond("pong", first_after=0.3)
         async with drivers(reef, 1) as (driver,):
             runs = [driver.drive(f"fair-{n}", "hello") for n in range(12)]
             await asyncio.gather(*(run.result() for run in runs))
@@ -80,7 +80,7 @@ async def _process(reef: Lab, session: str) -> AsyncIterator[Callable[[], Awaita
     """`clawtop drive` in a process of its own, whose request stalls until it is over."""
     begun = asyncio.Event()
 
-    def stall_once(_: Request) -> Act:
+    def stall_once(_: ReceivedRequest) -> Act:
         reef.provider.standing = {}
         begun.set()
         return Stall("headers")
@@ -134,10 +134,10 @@ async def test_a_cleared_account_is_free_again_whatever_was_noted(tmp_path: Path
     async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
         now = reef.clock.now_ms()
         notes = AccountNotes(reef.world.state_dir)
-        notes.note("main", CORAL[0], Note(now - 60_000, now + 60_000, "rate_limit"))
+        notes.note("main", CORAL[0], AccountNote(now - 60_000, now + 60_000, "rate_limit"))
         profiles = reef.driver.desk.auth("main").profiles
         assert reef.driver.desk.noted(profiles, PRIMARY.model) == {}
-        notes.note("main", CORAL[0], Note(now, now + 60_000, "rate_limit", "another-model"))
+        notes.note("main", CORAL[0], AccountNote(now, now + 60_000, "rate_limit", "another-model"))
         assert reef.driver.desk.noted(profiles, PRIMARY.model) == {}
         assert reef.driver.desk.noted(profiles, "another-model") == {CORAL[0]: now + 60_000}
 
@@ -147,7 +147,7 @@ async def test_an_answer_ends_what_was_noted(tmp_path: Path) -> None:
         now = reef.clock.now_ms()
         notes = AccountNotes(reef.world.state_dir)
         for name in CORAL:
-            notes.note("main", name, Note(now, now + 60_000, "overloaded", "another-model"))
+            notes.note("main", name, AccountNote(now, now + 60_000, "overloaded", "another-model"))
         answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert {profile for _, profile in notes.read().notes} == set(CORAL) - {answer.profile}
 
@@ -205,10 +205,10 @@ async def test_thirty_of_thirty_turns_are_answered_though_four_in_ten_requests_f
     tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    faults = (Refuse(500), Refuse(502), Refuse(503), Refuse(504), Drop(), Answer(cut=1))
+    faults = (Refuse(500), Refuse(502), Refuse(503), Refuse(504), Drop(), Respond(cut=1))
 
-    def flaky(_: Request) -> Act:
-        return chance.choice(faults) if chance.random() < 0.4 else Answer("pong")
+    def flaky(_: ReceivedRequest) -> Act:
+        return chance.choice(faults) if chance.random() < 0.4 else Respond("pong")
 
     models = (PRIMARY, ModelRef("coral", "small-claw"))
     async with lab(tmp_path, profiles={"coral": ("clawdia", "larry"), "kelp": ("hermit",)}, models=models) as reef:

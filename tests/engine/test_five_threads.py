@@ -21,7 +21,7 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
-from clawtop.demo.provider import Answer, Request, Stall, rate_limited
+from clawtop.demo.provider import ReceivedRequest, Respond, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import (
     HEARTBEAT,
@@ -59,9 +59,9 @@ async def test_the_selftest_holds(replay: Replay, tmp_path: Path) -> None:
     assert finding.holds, finding
 
 
-def said_by(requests: list[Request]) -> dict[str, list[Request]]:
+def said_by(requests: list[ReceivedRequest]) -> dict[str, list[ReceivedRequest]]:
     """The requests of each run, by the message that it sends."""
-    runs: dict[str, list[Request]] = {}
+    runs: dict[str, list[ReceivedRequest]] = {}
     for request in requests:
         runs.setdefault(request.prompt, []).append(request)
     return runs
@@ -359,7 +359,7 @@ async def test_a_lock_timeout_within_a_chain_of_three_models_is_one_run_and_the_
 @pytest.mark.slow
 async def test_heartbeat_and_channel_of_two_processes_share_a_session_without_a_takeover(tmp_path: Path) -> None:
     async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Answer("aye", first_after=0.05))
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Respond("aye", first_after=0.05))
         file = reef.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
         ours = [reef.driver.drive(HEARTBEAT.key, f"beat {n}", lane="heartbeat") for n in range(5)]

@@ -113,7 +113,7 @@ async def test_one_that_gives_no_words_is_left_alone_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(client.Link.ask, "__kwdefaults__", {"seconds": 0.05})
+    monkeypatch.setattr(client.GatewayConnection.ask, "__kwdefaults__", {"seconds": 0.05})
     world = World(tmp_path)
     world.fake.answers["sessions.list"] = lambda _: HANG
     async with serving(world.fake):

@@ -11,7 +11,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.engine.gateway.errors import GatewayCallError
-from clawtop.engine.gateway.turn import Told, TurnTold, send_turn
+from clawtop.engine.gateway.turn import TurnPhase, TurnTold, send_turn
 from clawtop.engine.gateway.wire import WRITE
 from tests.engine.test_gateway_client import KEY, door, live
 from tests.support.gateways import FakeGateway, RefusingError, serving
@@ -59,28 +59,28 @@ async def test_a_reply_is_streamed_to_its_end(tmp_path: Path) -> None:
         chat("delta", deltaText="after the end"),
     )
     assert [(item.kind, item.text) for item in found] == [
-        (Told.STARTED, "started"),
-        (Told.PHASE, "starting_model"),
-        (Told.DELTA, "po"),
-        (Told.DELTA, "ng"),
-        (Told.FINAL, "pong"),
+        (TurnPhase.STARTED, "started"),
+        (TurnPhase.PHASE, "starting_model"),
+        (TurnPhase.DELTA, "po"),
+        (TurnPhase.DELTA, "ng"),
+        (TurnPhase.FINAL, "pong"),
     ]
 
 
 async def test_an_end_without_its_text_has_what_was_streamed(tmp_path: Path) -> None:
     found = await told(tmp_path, chat("delta", deltaText="pong"), chat("final"))
-    assert found[-1] == TurnTold(Told.FINAL, "pong", RUN)
+    assert found[-1] == TurnTold(TurnPhase.FINAL, "pong", RUN)
 
 
 @pytest.mark.parametrize(
     ("frame", "kind", "text"),
     [
-        (chat("error", errorMessage="All models failed\x1b[1m"), Told.FAILED, "All models failed\\x1b[1m"),
-        (chat("error"), Told.FAILED, "it does not say why"),
-        (chat("aborted", stopReason="rpc"), Told.ABORTED, "rpc"),
+        (chat("error", errorMessage="All models failed\x1b[1m"), TurnPhase.FAILED, "All models failed\\x1b[1m"),
+        (chat("error"), TurnPhase.FAILED, "it does not say why"),
+        (chat("aborted", stopReason="rpc"), TurnPhase.ABORTED, "rpc"),
     ],
 )
-async def test_other_ends_are_told(tmp_path: Path, frame: str, kind: Told, text: str) -> None:
+async def test_other_ends_are_told(tmp_path: Path, frame: str, kind: TurnPhase, text: str) -> None:
     assert (await told(tmp_path, frame))[-1] == TurnTold(kind, text, RUN)
 
 

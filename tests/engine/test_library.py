@@ -13,7 +13,7 @@ import pytest
 import clawtop
 import clawtop.engine
 from clawtop.core.model import EventKind
-from clawtop.demo.provider import Answer, rate_limited
+from clawtop.demo.provider import Respond, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.engine import read_state
 from clawtop.errors import StateUnreadableError
@@ -33,7 +33,7 @@ async def test_the_example_drives_watches_plans_and_executes(tmp_path: Path) -> 
         reef.provider.standing[reef.key(limited)] = rate_limited()
         for name in used:
             if name != limited:
-                reef.provider.standing[reef.key(name)] = Answer("High.", pieces=2)
+                reef.provider.standing[reef.key(name)] = Respond("High.", pieces=2)
         streamed, answer, cooling, receipt, state = await names["main"](reef.world.state_dir, LIGHTHOUSE.key, limited)
     assert streamed == answer.text == "High."
     assert answer.profile != limited

@@ -20,7 +20,7 @@ from clawtop.core.operations.receipt import Sight
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.operations import execute
 from clawtop.engine.operations import execute as operations_module
-from clawtop.engine.operations.execute import Operations, Request, machine_for
+from clawtop.engine.operations.execute import OperationRequest, Operations, machine_for
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine
@@ -102,7 +102,9 @@ def world(tmp_path: Path) -> World:
 
 async def test_a_clear_is_done_journaled_and_can_be_undone(both: World) -> None:
     before = auth_state(both.directory, generation=both.generation)
-    receipt = await both.operations.execute(clear_profile(both.read(), "fakeai:one"), Request(reason="it is 3 am"))
+    receipt = await both.operations.execute(
+        clear_profile(both.read(), "fakeai:one"), OperationRequest(reason="it is 3 am")
+    )
     assert both.stats() == {"lastUsed": COOLING["lastUsed"], "errorCount": 0, "lastFailureAt": COOLING["lastFailureAt"]}
     assert receipt.exit_code == 0
     assert receipt.undo == receipt.id
@@ -205,7 +207,7 @@ async def test_a_held_lock_names_its_holder_and_the_refusal_is_journaled(tmp_pat
     path = str(world.directory / "agents/main/agent/auth-profiles.json.lock")
     assert publish(path, {"pid": 77, "createdAt": "2026-05-20T12:00:00.000Z"})
     with pytest.raises(LockNotObtainedError, match=r"pid 77 \(node openclaw\)"):
-        await world.operations.execute(plan, Request(wait_s=0.05))
+        await world.operations.execute(plan, OperationRequest(wait_s=0.05))
     assert world.stats() == COOLING
     assert "pid 77" in world.journal.tail()[-1].data["why"]
 
@@ -247,7 +249,7 @@ async def test_cancelled_while_waiting_nothing_happens(tmp_path: Path) -> None:
     path = str(world.directory / "agents/main/agent/auth-profiles.json.lock")
     theirs = publish(path, {"pid": 77, "createdAt": "2026-05-20T12:00:00.000Z"})
     told = asyncio.Event()
-    task = asyncio.create_task(world.operations.execute(plan, Request(on_wait=lambda _: told.set())))
+    task = asyncio.create_task(world.operations.execute(plan, OperationRequest(on_wait=lambda _: told.set())))
     await told.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -290,13 +292,13 @@ def on_poll(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 async def watched(world: World, *, verify: float = 5.0, **request: Any) -> Any:
     plan = clear_profile(world.read(), "fakeai:one")
-    return await world.operations.execute(plan, Request(verify_s=verify, gateway=LIVE, **request))
+    return await world.operations.execute(plan, OperationRequest(verify_s=verify, gateway=LIVE, **request))
 
 
 async def test_without_a_gateway_nothing_is_waited_for(world: World, on_poll: list[Any]) -> None:
     on_poll.append(pytest.fail)
     plan = clear_profile(world.read(), "fakeai:one")
-    receipt = await world.operations.execute(plan, Request(gateway=Gateway(GatewayState.DEAD)))
+    receipt = await world.operations.execute(plan, OperationRequest(gateway=Gateway(GatewayState.DEAD)))
     assert receipt.sight is Sight.NO_GATEWAY
     assert len(on_poll) == 1
 
@@ -397,7 +399,7 @@ async def test_a_change_that_is_lost_at_once_is_told_as_reverted(
 
     plan = clear_profile(world.read(), "fakeai:one")
     monkeypatch.setattr(atomic, "flush_directory", flush_and_lose)
-    receipt = await world.operations.execute(plan, Request(gateway=LIVE, verify_s=0))
+    receipt = await world.operations.execute(plan, OperationRequest(gateway=LIVE, verify_s=0))
     assert receipt.sight is Sight.REVERTED
     assert receipt.exit_code == 4
     assert "twice" in receipt.sight_how

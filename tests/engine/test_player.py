@@ -10,7 +10,7 @@ import pytest
 
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Snapshot
 from clawtop.engine.live.player import SPEEDS, Player, PlayerClock
-from clawtop.store.own.recording import Frame, Recording
+from clawtop.store.own.recording import RecordedState, Recording
 from tests.support.clocks import ManualClock
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 START = 1_795_214_000_000
 
 
-def frame(seconds: int, host: str, state: GatewayState = GatewayState.LIVE) -> Frame:
+def frame(seconds: int, host: str, state: GatewayState = GatewayState.LIVE) -> RecordedState:
     at = START + seconds * 1000
-    return Frame(at, Snapshot(seconds, at, host, "/s", None, None, gateway=Gateway(state)))
+    return RecordedState(at, Snapshot(seconds, at, host, "/s", None, None, gateway=Gateway(state)))
 
 
 def event(seconds: float, kind: EventKind = EventKind.MARK) -> Event:

@@ -12,7 +12,7 @@ from clawtop.core.conversation import Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import ModelRef
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
-from clawtop.engine.drive.prompting import Prepared, PromptSources, prepare
+from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
 from clawtop.store.provider.model_config import provider_named, read_providers
 from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context
 
@@ -26,7 +26,7 @@ def prepared(
     history: tuple[Message, ...] = (),
     agents: dict[str, Any] | None = None,
     **more: Any,
-) -> Prepared:
+) -> PreparedPrompt:
     entry = {"id": "crab-1", **(model or {})}
     config: dict[str, Any] = {
         "models": {"providers": {"reef": {"baseUrl": "http://127.0.0.1:9", "models": [entry]}}},

@@ -15,11 +15,11 @@ import pytest
 from clawtop.clock import Clock, SystemClock
 from clawtop.demo.provider import (
     Act,
-    Answer,
     BreakStream,
     Drop,
     Raw,
     Refuse,
+    Respond,
     ScriptedProvider,
     Stall,
     out_of_credit,
@@ -80,7 +80,7 @@ async def failure(act: Act, api: str, timeouts: Timeouts = QUICK) -> tuple[Provi
 
 @BOTH
 async def test_a_reply_streams_in_pieces_and_ends_with_its_usage(api: str) -> None:
-    async with provider_and_client(Answer("Snip, snap, snout.", pieces=5)) as (provider, client):
+    async with provider_and_client(Respond("Snip, snap, snout.", pieces=5)) as (provider, client):
         text, parts = await collect(client, endpoint(provider, api))
     assert text == "Snip, snap, snout."
     assert len(parts) == 6
@@ -94,7 +94,7 @@ async def test_a_reply_streams_in_pieces_and_ends_with_its_usage(api: str) -> No
 @BOTH
 async def test_bytes_that_trickle_one_by_one_are_the_same_reply(api: str) -> None:
     text = "Ünïcode 🦞 claws"
-    async with provider_and_client(Answer(text, bytewise=True, pieces=3)) as (provider, client):
+    async with provider_and_client(Respond(text, bytewise=True, pieces=3)) as (provider, client):
         said, _ = await collect(client, endpoint(provider, api))
     assert said == text
 
@@ -213,7 +213,7 @@ async def test_a_numeric_code_in_a_stream_is_a_status(number: object) -> None:
 
 @BOTH
 async def test_a_reply_that_breaks_off_is_not_a_reply(api: str) -> None:
-    error, _ = await failure(Answer(cut=2), api)
+    error, _ = await failure(Respond(cut=2), api)
     assert (error.kind, error.code) == (ErrorKind.TRANSPORT, "ECONNRESET")
 
 
@@ -246,7 +246,7 @@ async def test_an_error_object_with_status_200_is_still_the_providers_error(api:
 @BOTH
 @pytest.mark.parametrize("text", ["", "  \n "])
 async def test_a_complete_reply_without_content_is_empty(api: str, text: str) -> None:
-    error, _ = await failure(Answer(text, pieces=1), api)
+    error, _ = await failure(Respond(text, pieces=1), api)
     assert error.kind is ErrorKind.EMPTY
     assert error.reason == "empty_response"
 
@@ -265,7 +265,7 @@ async def test_a_reset_connection_is_a_transport_error(api: str, where: str) -> 
         (Stall("body"), Timeouts(first_byte=0.05, idle=9), "first-byte"),
         (Stall("stream"), Timeouts(first_byte=9, idle=0.05), "idle"),
         (Stall("stream"), Timeouts(first_byte=9, idle=9, total=0.1), "total"),
-        (Answer(pause=0.01, bytewise=True), Timeouts(first_byte=9, idle=9, total=0.1), "total"),
+        (Respond(pause=0.01, bytewise=True), Timeouts(first_byte=9, idle=9, total=0.1), "total"),
         (Stall("headers"), Timeouts(first_byte=9, total=0.05), "total"),
     ],
 )
@@ -350,7 +350,7 @@ async def test_no_proxy_of_the_environment_sees_a_call(api: str, monkeypatch: py
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    async with provider_and_client(Answer("direct")) as (provider, client):
+    async with provider_and_client(Respond("direct")) as (provider, client):
         assert (await collect(client, endpoint(provider, api)))[0] == "direct"
 
 

@@ -13,9 +13,9 @@ from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS
 from clawtop.core.model import Attention, Event, EventKind
 from clawtop.core.session.admission import Close, Closing, ForeignHolder
-from clawtop.core.session.attention import Activity, WorkKind
+from clawtop.core.session.attention import SessionActivity, WorkKind
 from clawtop.core.session.recovery import RecoveryMove
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.store.own.holders import read_holders
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 RULES = SEMANTICS["5.x"].attention
 LIMITS = Attention(warn_ms=1_000, abort_ms=3_000)
-STALLED = Activity(WorkKind.EMBEDDED_RUN, progress="stream:chunk", progress_age_ms=10_000, has_run=True)
+STALLED = SessionActivity(WorkKind.EMBEDDED_RUN, progress="stream:chunk", progress_age_ms=10_000, has_run=True)
 PHASES = ["locking", "prompting", "streaming", "appending", "compacting", "releasing"]
 
 
@@ -49,11 +49,11 @@ def recoverer(registry: PromptRegistry, max_wait_ms: int = 30_000, **wishes: obj
     return Recoverer(registry, clock=SystemClock(), rules=RULES, limits=LIMITS, max_wait_ms=max_wait_ms, **wishes)  # type: ignore[arg-type]
 
 
-def work(session: Path, activity: Activity = STALLED) -> SessionWork:
+def work(session: Path, activity: SessionActivity = STALLED) -> SessionWork:
     return SessionWork(session, run_id="again", lane="channel", age_ms=10_000, activity=activity, queue_depth=1)
 
 
-async def run_until(registry: PromptRegistry, session: Path, phase: str) -> Holder:
+async def run_until(registry: PromptRegistry, session: Path, phase: str) -> HeldPrompt:
     holder = await registry.acquire(session, lane="main", run_id="stuck")
     for passed in PHASES[: PHASES.index(phase) + 1]:
         holder.set_phase(passed)
@@ -117,7 +117,7 @@ async def test_an_openclaw_run_counts(registry: PromptRegistry, session: Path) -
 
 
 async def test_without_a_holder_the_stuck_work_may_go_on_at_once(registry: PromptRegistry, session: Path) -> None:
-    recovered = await recoverer(registry).recover(work(session, Activity()))
+    recovered = await recoverer(registry).recover(work(session, SessionActivity()))
     assert recovered.plan.plan is RecoveryMove.RELEASE
     assert recovered.holder is not None
     assert recovered.holder.session_file == session.resolve()
@@ -128,7 +128,7 @@ async def test_a_session_that_a_drain_keeps_closed_is_not_entered(registry: Prom
     now = SystemClock().now_ms()
     closing = Closing("d1", holder_records(registry).presence.member, 1, now, now + 600_000)
     holder_records(registry).apply(str(session.resolve()), Close(closing), now)
-    recovered = await recoverer(registry, max_wait_ms=20).recover(work(session, Activity()))
+    recovered = await recoverer(registry, max_wait_ms=20).recover(work(session, SessionActivity()))
     assert recovered.plan.plan is RecoveryMove.FORK
     assert recovered.holder is not None
     await recovered.holder.release()
@@ -136,11 +136,11 @@ async def test_a_session_that_a_drain_keeps_closed_is_not_entered(registry: Prom
 
 @pytest.mark.parametrize(
     ("held", "activity"),
-    [(True, Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True)), (False, STALLED)],
+    [(True, SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=10, has_run=True)), (False, STALLED)],
     ids=["a run within its thresholds", "work that has no holder yet"],
 )
 async def test_what_is_not_stuck_is_left_alone(
-    registry: PromptRegistry, session: Path, held: bool, activity: Activity
+    registry: PromptRegistry, session: Path, held: bool, activity: SessionActivity
 ) -> None:
     stuck = await run_until(registry, session, "streaming") if held else None
     recovered = await recoverer(registry).recover(work(session, activity))
@@ -164,7 +164,7 @@ async def test_one_recovery_of_a_session_at_a_time(registry: PromptRegistry, ses
 async def test_many_recoverers_and_runs_at_once_never_share_a_session(registry: PromptRegistry, session: Path) -> None:
     inside = dict[Path, int]()
 
-    async def use(holder: Holder) -> None:
+    async def use(holder: HeldPrompt) -> None:
         async with holder:
             inside[holder.session_file] = inside.get(holder.session_file, 0) + 1
             assert inside[holder.session_file] == 1
@@ -175,7 +175,7 @@ async def test_many_recoverers_and_runs_at_once_never_share_a_session(registry: 
         await use(await registry.acquire(session, lane="main", run_id=f"run-{number}"))
 
     async def recover(number: int) -> None:
-        activity = STALLED if number % 2 else Activity()
+        activity = STALLED if number % 2 else SessionActivity()
         recovered = await recoverer(registry, max_wait_ms=5 * number).recover(work(session, activity))
         if recovered.holder is not None:
             await use(recovered.holder)
@@ -201,9 +201,9 @@ async def test_warnings_come_ever_more_rarely_and_stop_with_the_trouble(tmp_path
 
 async def test_the_watcher_restarts_stuck_work_under_its_holder(tmp_path: Path, session: Path) -> None:
     clock, restarted = ManualClock(), list[str]()
-    looks = [[], [work(session, Activity())], []]
+    looks = [[], [work(session, SessionActivity())], []]
 
-    async def restart(found: SessionWork, holder: Holder) -> None:
+    async def restart(found: SessionWork, holder: HeldPrompt) -> None:
         async with holder:
             restarted.append(f"{found.run_id} under {holder.run_id}")
 

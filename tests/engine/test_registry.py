@@ -14,7 +14,7 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.core.session.admission import Close, Closing, ForeignHolder, OnContention, Reopen
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
 from clawtop.store.own.holders import HolderRecords, Word, read_admissions, read_holders, tell
@@ -43,7 +43,7 @@ def session(tmp_path: Path) -> Path:
     return path
 
 
-async def take(registry: PromptRegistry, session: Path, run_id: str = "run", **wishes: object) -> Holder:
+async def take(registry: PromptRegistry, session: Path, run_id: str = "run", **wishes: object) -> HeldPrompt:
     return await registry.acquire(session, lane="main", run_id=run_id, **wishes)  # type: ignore[arg-type]
 
 

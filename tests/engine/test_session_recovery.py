@@ -17,7 +17,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
 from clawtop.engine.drain.recovery import Telling, assess, recover
 from clawtop.engine.drive.driver import Driver
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.holders import read_admissions
 from tests.engine.test_drainer import KEY, store, transcript
@@ -50,7 +50,7 @@ def leave_running(state: Path) -> None:
 
 
 @asynccontextmanager
-async def held_for_hours(state: Path) -> AsyncIterator[tuple[Driver, Holder]]:
+async def held_for_hours(state: Path) -> AsyncIterator[tuple[Driver, HeldPrompt]]:
     """Another clawtop has the prompt, and has had it for too long."""
     async with driver(state) as other:
         holder = await other.desk.registry.acquire(

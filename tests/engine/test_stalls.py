@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import EventKind
-from clawtop.demo.provider import Answer, Stall, rate_limited
+from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
@@ -270,7 +270,7 @@ async def test_a_full_disk_gives_the_reply_back_and_frees_the_session(
             return real(descriptor, data)
 
         monkeypatch.setattr(os, "write", full)
-        reef.provider.default = Answer("worth keeping")
+        reef.provider.default = Respond("worth keeping")
         run = reef.driver.drive(LIGHTHOUSE.key, "hello")
         async with asyncio.timeout(20):
             with pytest.raises(OperationFailedError):

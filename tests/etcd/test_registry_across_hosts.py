@@ -15,7 +15,7 @@ from clawtop.engine.etcd.client import Created, Etcd, Put, Range, Revision
 from clawtop.engine.etcd.names import shared_name
 from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.prompt.choice import endpoints_of, registry_choice
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import RefusedError, SessionContendedError, SessionTakeoverError, UsageError
 from tests.etcd.server import ETCD, EtcdServer
@@ -69,7 +69,7 @@ def session(tmp_path: Path, host: str, name: str = "s1") -> Path:
     return path
 
 
-async def take(registry: PromptRegistry, path: Path, run: str, on: OnContention = OnContention.RAISE) -> Holder:
+async def take(registry: PromptRegistry, path: Path, run: str, on: OnContention = OnContention.RAISE) -> HeldPrompt:
     return await registry.acquire(path, lane="main", run_id=run, on_contention=on)
 
 

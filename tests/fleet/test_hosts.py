@@ -9,7 +9,7 @@ import pytest
 from clawtop.core.fleet.diagnosis import not_a_stream, why_ended, wrong_version
 from clawtop.core.fleet.hosts import (
     Host,
-    Link,
+    HostLink,
     exit_code,
     in_frozen_order,
     shared_accounts,
@@ -17,12 +17,12 @@ from clawtop.core.fleet.hosts import (
     who_can_answer,
     worst_first,
 )
-from clawtop.core.fleet.summary import Account, AgentOutlook, HostSummary, Moment
+from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
 
 NOW = 1_795_000_000_000
 
 
-def host(name: str, level: int = 0, link: Link = Link.LIVE, skew: int = 0, **summary: object) -> Host:
+def host(name: str, level: int = 0, link: HostLink = HostLink.LIVE, skew: int = 0, **summary: object) -> Host:
     told = replace(HostSummary(at=NOW + skew, level=level, why="as told"), **summary)  # type: ignore[arg-type]
     return Host(name, link, since=NOW, skew=skew, summary=told, heard_at=NOW)
 
@@ -31,9 +31,9 @@ def test_silent_bots_come_before_hosts_that_are_not_reached() -> None:
     hosts = [
         host("well"),
         host("attention", 1),
-        host("gone", 0, Link.UNREACHABLE),
+        host("gone", 0, HostLink.UNREACHABLE),
         host("silent", 2),
-        host("stale", 0, Link.STALE),
+        host("stale", 0, HostLink.STALE),
     ]
     assert [one.name for one in worst_first(hosts)] == ["silent", "gone", "stale", "attention", "well"]
     assert exit_code(hosts) == 2
@@ -45,9 +45,9 @@ def test_silent_bots_come_before_hosts_that_are_not_reached() -> None:
         ([], 3),
         ([host("a")], 0),
         ([host("a"), host("b", 1)], 1),
-        ([host("a"), host("b", 0, Link.UNREACHABLE)], 3),
-        ([host("a", 1), host("b", 0, Link.CONNECTING)], 3),
-        ([host("a", 2), host("b", 0, Link.UNREACHABLE)], 2),
+        ([host("a"), host("b", 0, HostLink.UNREACHABLE)], 3),
+        ([host("a", 1), host("b", 0, HostLink.CONNECTING)], 3),
+        ([host("a", 2), host("b", 0, HostLink.UNREACHABLE)], 2),
     ],
 )
 def test_the_exit_code_is_the_worst_hosts(hosts: list[Host], code: int) -> None:
@@ -55,7 +55,7 @@ def test_the_exit_code_is_the_worst_hosts(hosts: list[Host], code: int) -> None:
 
 
 def test_what_a_host_said_last_does_not_make_it_well() -> None:
-    assert host("a", 0, Link.STALE).level == 3
+    assert host("a", 0, HostLink.STALE).level == 3
     assert Host("new").level == 3
 
 
@@ -89,14 +89,14 @@ def test_one_host_with_the_same_credential_twice_shares_with_nobody() -> None:
 def test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out() -> None:
     late = host("late", skew=5_000, agents=(AgentOutlook("main", NOW + 65_000), AgentOutlook("never", None)))
     now = host("now", agents=(AgentOutlook("main", 0),))
-    gone = host("gone", 0, Link.UNREACHABLE, agents=(AgentOutlook("main", 0),))
+    gone = host("gone", 0, HostLink.UNREACHABLE, agents=(AgentOutlook("main", 0),))
     found = [(item.host, item.agent, item.at) for item in who_can_answer([late, now, gone])]
     assert found == [("now", "main", 0), ("late", "main", NOW + 60_000), ("late", "never", None)]
 
 
 def test_the_timeline_is_by_our_clock() -> None:
-    ahead = host("ahead", skew=10_000, events=(Moment(NOW + 11_000, "rotate", "second"),))
-    right = host("right", events=(Moment(NOW, "failure", "first"), Moment(NOW + 2_000, "fallback", "third")))
+    ahead = host("ahead", skew=10_000, events=(EventBrief(NOW + 11_000, "rotate", "second"),))
+    right = host("right", events=(EventBrief(NOW, "failure", "first"), EventBrief(NOW + 2_000, "fallback", "third")))
     assert [item.moment.text for item in timeline([ahead, right])] == ["third", "second", "first"]
 
 

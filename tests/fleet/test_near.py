@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from clawtop.core.fleet.hosts import Host, Link
+from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.fleet.fleet import Fleet
@@ -100,9 +100,9 @@ async def _world() -> AsyncIterator[World]:
 
 async def test_a_host_is_live_after_its_greeting_and_gets_the_salt() -> None:
     async with _world() as world:
-        assert world.host.link is Link.CONNECTING
+        assert world.host.link is HostLink.CONNECTING
         await world.greeted()
-        assert (world.host.link, world.host.clawtop, world.host.state_dir) == (Link.LIVE, "0.2.0", "/s")
+        assert (world.host.link, world.host.clawtop, world.host.state_dir) == (HostLink.LIVE, "0.2.0", "/s")
         assert world.pipe.heard[0] == {"hello": 1, "salt": "ab12"}
         assert world.host.level == 3, "nothing is known of it yet"
         world.pipe.say({"summary": SUMMARY})
@@ -119,7 +119,7 @@ async def test_banners_before_the_greeting_are_passed_over() -> None:
         world.pipe.say(b"Welcome to far!")
         world.pipe.say(b"{not json")
         await world.greeted()
-        assert world.host.link is Link.LIVE
+        assert world.host.link is HostLink.LIVE
 
 
 async def test_a_banner_without_end_is_not_a_stream() -> None:
@@ -127,14 +127,14 @@ async def test_a_banner_without_end_is_not_a_stream() -> None:
         for _ in range(100):
             world.pipe.say(b"y" * 1000)
         await settle()
-        assert world.host.link is Link.UNREACHABLE
+        assert world.host.link is HostLink.UNREACHABLE
         assert "something else" in world.host.why
 
 
 async def test_a_host_that_never_greets_is_given_up_in_time() -> None:
     async with _world() as world:
         await world.clock.advance(GREETING_S + 0.1)
-        assert world.host.link is Link.UNREACHABLE
+        assert world.host.link is HostLink.UNREACHABLE
         assert "in time" in world.host.why
         assert world.pipe.closed
 
@@ -145,12 +145,12 @@ async def test_silence_makes_it_stale_then_unreachable_and_a_line_brings_it_back
         world.pipe.say({"summary": SUMMARY})
         await settle()
         await world.clock.advance(STALE_S + HEARTBEAT_S)
-        assert (world.host.link, world.host.level) == (Link.STALE, 3)
+        assert (world.host.link, world.host.level) == (HostLink.STALE, 3)
         world.pipe.say({"beat": 1})
         await settle()
-        assert (world.host.link, world.host.level) == (Link.LIVE, 1)
+        assert (world.host.link, world.host.level) == (HostLink.LIVE, 1)
         await world.clock.advance(DEAD_S + 2 * HEARTBEAT_S)
-        assert len(world.pipes) == 2 or world.host.link is Link.UNREACHABLE
+        assert len(world.pipes) == 2 or world.host.link is HostLink.UNREACHABLE
         assert world.pipes[0].closed
         assert world.host.summary is not None, "what was last known stays to be seen"
 
@@ -160,7 +160,7 @@ async def test_retries_wait_longer_each_time_and_start_anew_after_a_steady_while
         for tries in range(1, 5):
             world.pipe.hang_up(255, "ssh: connect to host far port 22: Connection refused")
             await settle()
-            assert world.host.link is Link.UNREACHABLE
+            assert world.host.link is HostLink.UNREACHABLE
             assert "refused" in world.host.why
             assert world.host.retry_at is not None
             assert world.host.retry_at - world.clock.now_ms() == 2**tries * 1000
@@ -193,7 +193,7 @@ async def test_garbage_ends_the_connection_and_nothing_of_it_is_shown_raw(line: 
         await world.greeted()
         world.pipe.say(line)
         await settle()
-        assert world.host.link is Link.UNREACHABLE
+        assert world.host.link is HostLink.UNREACHABLE
         assert world.pipes[0].closed
         assert world.host.why.isprintable()
 
@@ -204,7 +204,7 @@ async def test_what_is_not_known_is_ignored(message: dict[str, object]) -> None:
         await world.greeted()
         world.pipe.say(message)
         await settle()
-        assert world.host.link is Link.LIVE
+        assert world.host.link is HostLink.LIVE
 
 
 async def test_the_other_clock_is_measured_by_the_quickest_round_trip() -> None:
@@ -257,7 +257,7 @@ async def test_a_snapshot_that_makes_no_sense_ends_the_connection() -> None:
         world.near.open(lambda _s: None, lambda _e: None)
         world.pipe.say({"records": [{"at": 1, "set": {"sessions": {"splice": [5, 9, []]}}}]})
         await settle()
-        assert world.host.link is Link.UNREACHABLE
+        assert world.host.link is HostLink.UNREACHABLE
 
 
 async def test_a_command_that_is_missing_here_is_said() -> None:
@@ -286,7 +286,7 @@ async def test_one_host_that_hangs_delays_no_other() -> None:
     pipes["good"].say({"summary": SUMMARY})
     await settle()
     await clock.advance(0.3)
-    assert [(host.name, host.link) for host in seen[-1]] == [("hangs", Link.CONNECTING), ("good", Link.LIVE)]
+    assert [(host.name, host.link) for host in seen[-1]] == [("hangs", HostLink.CONNECTING), ("good", HostLink.LIVE)]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

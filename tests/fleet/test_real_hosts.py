@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import SystemClock
-from clawtop.core.fleet.hosts import Link, shared_accounts
+from clawtop.core.fleet.hosts import HostLink, shared_accounts
 from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError, OperationFailedError
 from clawtop.fleet.fleet import Fleet
@@ -171,7 +171,7 @@ async def test_an_opened_host_follows_its_state_and_comes_back_after_a_cut(
             os.killpg(process.pid, signal.SIGKILL)
         await _until(lambda: len(connect.processes) > before and bool(errors))
         count = len(got)
-        await _until(lambda: len(got) > count and fleet.near["pinned"].host.link is Link.LIVE)
+        await _until(lambda: len(got) > count and fleet.near["pinned"].host.link is HostLink.LIVE)
         for task in (shown, running):
             task.cancel()
         await asyncio.gather(shown, running, return_exceptions=True)

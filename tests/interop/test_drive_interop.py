@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import EventKind
-from clawtop.demo.provider import Answer, rate_limited
+from clawtop.demo.provider import Respond, rate_limited
 from clawtop.demo.threads import TWO_AND_ONE, Lab, lab
 from clawtop.store.sessions.conversation import read_conversation
 from tests.interop.openclaw_install import OpenClaw
@@ -42,13 +42,13 @@ def is_one_chain(path: Path) -> bool:
 
 
 async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(openclaw: OpenClaw, reef: Lab) -> None:
-    reef.provider.default = Answer("first answer")
+    reef.provider.default = Respond("first answer")
     begun = await reef.driver.drive("agent:main:tide-table", "high tide?").result()
     listed = json.loads(await openclaw_says(openclaw, reef, "sessions", "--json"))
     rows = {row["key"]: row for row in listed["sessions"]}
     assert rows["agent:main:tide-table"]["sessionId"] == begun.session_id
 
-    reef.provider.default = Answer("second answer")
+    reef.provider.default = Respond("second answer")
     reef.provider.requests.clear()
     said = await openclaw_says(
         openclaw, reef, "agent", "--local", "--session-id", begun.session_id, "--message", "and low tide?", "--json"
@@ -58,7 +58,7 @@ async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(opencla
     assert "high tide?" in asked
     assert "first answer" in asked
 
-    reef.provider.default = Answer("third answer")
+    reef.provider.default = Respond("third answer")
     reef.provider.requests.clear()
     again = await reef.driver.drive("agent:main:tide-table", "thank you").result()
     asked = json.dumps(reef.provider.requests[-1].body)
@@ -73,7 +73,7 @@ async def test_openclaw_lists_and_continues_a_session_that_clawtop_began(opencla
 
 
 async def test_both_drive_neighbouring_sessions_of_one_directory_at_once(openclaw: OpenClaw, reef: Lab) -> None:
-    reef.provider.default = Answer("aye", first_after=0.1)
+    reef.provider.default = Respond("aye", first_after=0.1)
     theirs = await reef.driver.drive("agent:main:theirs", "begin").result()
     ours = [reef.driver.drive("agent:main:ours", f"turn {n}") for n in range(6)]
     their_turn = asyncio.create_task(

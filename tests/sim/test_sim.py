@@ -16,7 +16,17 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import LockFile, ProcessEvidence, Verdict, VerdictKind
-from clawtop.core.session.admission import Admission, Ask, Bury, Granted, Holding, OnContention, Request, Step, step
+from clawtop.core.session.admission import (
+    Admission,
+    AdmissionRequest,
+    AdmissionStep,
+    Ask,
+    Bury,
+    Granted,
+    Holding,
+    OnContention,
+    step,
+)
 from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan
 from tests.sim import actors
 from tests.sim.world import BrokenInvariantError, Process, Rules, Run, World
@@ -97,7 +107,7 @@ def test_a_seed_replays_exactly() -> None:
 # --- broken rules are noticed ------------------------------------------------------------------------------------
 
 
-def grants_to_all(state: Admission, request: Request, now: int) -> Step:
+def grants_to_all(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     """A registry without a memory of its holder."""
     if isinstance(request, Ask):
         holding = Holding(request.who, now)
@@ -105,7 +115,7 @@ def grants_to_all(state: Admission, request: Request, now: int) -> Step:
     return step(state, request, now)
 
 
-def ignores_death(state: Admission, request: Request, now: int) -> Step:
+def ignores_death(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     """A registry that leaves a session to its dead holder."""
     return (state, ()) if isinstance(request, Bury) else step(state, request, now)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import FailureReason, Verdict, VerdictKind
-from clawtop.core.session.admission import Admission, Ask, Granted, Holding, Request, Step, step
+from clawtop.core.session.admission import Admission, AdmissionRequest, AdmissionStep, Ask, Granted, Holding, step
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.prompt import session_lock
 from clawtop.engine.providers.errors import ProviderError
@@ -50,7 +50,7 @@ def test_a_seed_replays_exactly() -> None:
 # --- broken engines are noticed -----------------------------------------------------------------------------------
 
 
-def grants_to_all(state: Admission, request: Request, now: int) -> Step:
+def grants_to_all(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     """A registry without a memory of its holder."""
     if isinstance(request, Ask):
         holding = Holding(request.who, now)

@@ -22,7 +22,7 @@ from clawtop.core.model import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.session.admission import Admission, Bury, Effect, Request, Step, Wake, step
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, AdmissionStep, Bury, Wake, step
 from clawtop.core.session.recovery import RecoveryPlan, plan_recovery
 
 BOOT = 1_700_000_000_000
@@ -40,7 +40,7 @@ class BrokenInvariantError(AssertionError):
 class Rules:
     """The decisions under test."""
 
-    step: Callable[[Admission, Request, int], Step] = step
+    step: Callable[[Admission, AdmissionRequest, int], AdmissionStep] = step
     verdict: Callable[[LockFile, ProcessEvidence | None, int], Verdict] = verdict
     plan: Callable[..., RecoveryPlan] = plan_recovery
 
@@ -163,12 +163,12 @@ class World:
 
     # --- the records
 
-    def apply(self, process: Process, session: str, request: Request) -> tuple[Effect, ...]:
+    def apply(self, process: Process, session: str, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
         """One step on a record, as `store.holders` does it; bells may be lost."""
         before = self.records.get(session, Admission(session))
         living = {other.member for other in self.processes if other.alive}
         dead = before.members - living
-        effects: tuple[Effect, ...] = ()
+        effects: tuple[AdmissionEffect, ...] = ()
         state = before
         if dead:
             state, effects = self.rules.step(state, Bury(dead), self.wall(process))

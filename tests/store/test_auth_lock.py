@@ -13,7 +13,7 @@ import pytest
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Generation, LockKind, ProcessEvidence
 from clawtop.errors import LockNotObtainedError, OperationFailedError
-from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, Holder
+from clawtop.store.auth.lock import MAX_HOLD_S, AuthStoreLock, Hold, LockHolder
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import publish, timestamp
@@ -84,7 +84,7 @@ def test_it_is_released_when_the_work_fails(tmp_path: Path, clock: ManualClock) 
 def test_a_live_holder_is_waited_for_and_named(tmp_path: Path, clock: ManualClock) -> None:
     table = Table(p77=("node", "/usr/bin/openclaw", "gateway"))
     path = held_by(tmp_path, 77)
-    told: list[Holder] = []
+    told: list[LockHolder] = []
     lock = AuthStoreLock(str(tmp_path), Generation.B, machine(clock, table), on_wait=told.append)
     with pytest.raises(LockNotObtainedError) as caught:
         lock.run(lambda _: None, wait=15)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clawtop.core.model import UsageStats
-from clawtop.core.operations.edit import AuthState, Clear, SetOrder, differences
+from clawtop.core.operations.edit import AuthState, ClearWindows, SetOrder, differences
 from clawtop.errors import RefusedError
 from clawtop.store.auth.state import Documents, is_empty
 
@@ -64,7 +64,7 @@ def test_clearing_one_profile_changes_its_entry_alone(state: dict[str, Any], pro
     untouched = copy.deepcopy(state)
     documents = split({"version": 1, **state})
     before = documents.in_force()
-    after = before.changed_by(Clear((profile,)))
+    after = before.changed_by(ClearWindows((profile,)))
     document = documents.changed(before, after)
     shown = {change.field for change in differences(before, after)}
 
@@ -85,7 +85,7 @@ def test_what_is_in_force_afterwards_is_what_was_meant(
 ) -> None:
     documents = split({"version": 1, **state}, embedded)
     before = documents.in_force()
-    after = before.changed_by(SetOrder("p", ("p:two", "p:one"))).changed_by(Clear((profile,)))
+    after = before.changed_by(SetOrder("p", ("p:two", "p:one"))).changed_by(ClearWindows((profile,)))
     if before == after:
         return
     document = documents.changed(before, after)

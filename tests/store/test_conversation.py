@@ -17,7 +17,15 @@ from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError, UsageError
 from clawtop.store.sessions.conversation import parse_conversation, read_conversation
 from clawtop.store.sessions.entry import add_entry, entry_for
-from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, encoded, header, iso, session_id_for
+from clawtop.store.sessions.transcript_write import (
+    EntryChain,
+    TranscriptReply,
+    append,
+    encoded,
+    header,
+    iso,
+    session_id_for,
+)
 
 AT = 1_795_214_036_308
 SAMPLES = Path(__file__).parent.parent / "support" / "states"
@@ -122,7 +130,7 @@ def test_a_turn_reads_back_as_it_was_written_in_one_parent_chain(tmp_path: Path)
         conversation = read_conversation(path)
         chain = EntryChain(conversation)
         start = [header("s1", "/w", AT)] if number == 0 else []
-        reply = Reply(
+        reply = TranscriptReply(
             "answer " + text, "openai-completions", "kelp", "m", input=3, cache_read=2, output=1, response_id="r"
         )
         append(path, [*start, chain.user(text, AT), chain.assistant(reply, AT)])

@@ -10,7 +10,7 @@ import pytest
 
 from clawtop.core.cooldown.profile_state import profile_state
 from clawtop.core.generations import Generation
-from clawtop.core.model import SHARED, AuthStore, EventKind, GatewayState, LockKind, Outcome, Snapshot, VerdictKind
+from clawtop.core.model import SHARED, AuthStore, EventKind, GatewayState, LockKind, Snapshot, TurnOutcome, VerdictKind
 from clawtop.core.session.openclaw_runs import openclaw_holders
 from clawtop.store.auth.migration import DOCTOR_PENDING, EMPTY_KEY, leftovers
 from clawtop.store.locks.processes import UncheckedProcesses
@@ -164,10 +164,10 @@ def test_messages_and_what_followed_them(sample: Sample) -> None:
     for session in snapshot.sessions:
         if session.status == "done":
             assert session.exchanges, session.key
-            assert session.exchanges[-1].outcome in {Outcome.ANSWERED, Outcome.SILENT}
+            assert session.exchanges[-1].outcome in {TurnOutcome.ANSWERED, TurnOutcome.SILENT}
     if sample.scenario in {"running", "queued"}:
         active = next(session for session in snapshot.sessions if session.active)
-        assert active.exchanges[-1].outcome is Outcome.OPEN
+        assert active.exchanges[-1].outcome is TurnOutcome.OPEN
 
 
 def test_inputs_that_no_turn_will_take_are_told(sample: Sample) -> None:

@@ -18,13 +18,13 @@ from clawtop.core.model import Waiter
 from clawtop.core.session.admission import (
     Ask,
     Claimant,
+    ClaimQueued,
     Close,
     Closing,
     Describe,
     Granted,
     Leave,
     OnContention,
-    Queued,
     Wake,
 )
 from clawtop.errors import RefusedError
@@ -151,7 +151,7 @@ def test_a_killed_process_holds_nothing(records: HolderRecords, tmp_path: Path) 
         member = other.stdout.readline().strip()
         assert is_alive(records.directory, member)
         assert records.apply(FILE, Ask(claimant(records, "a")), 5) == (
-            Queued(read_admissions(tmp_path)[0].waiters[0], ahead=0),
+            ClaimQueued(read_admissions(tmp_path)[0].waiters[0], ahead=0),
         )
         other.send_signal(signal.SIGKILL)
         other.wait()

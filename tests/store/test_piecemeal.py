@@ -28,7 +28,7 @@ VALUES = st.recursive(
 def read(content: bytes, part: int) -> dict[str, Any]:
     """The object in `content`, read in parts of so many bytes."""
     stream = io.BytesIO(content)
-    reader = piecemeal._Reader(lambda _size: stream.read(part), "/s/sessions.json")
+    reader = piecemeal._TextWindow(lambda _size: stream.read(part), "/s/sessions.json")
     return reader.entries(lambda _key, value: value)
 
 

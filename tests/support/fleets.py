@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clawtop.core.fleet.hosts import Host, Link
-from clawtop.core.fleet.summary import Account, AgentOutlook, HostSummary, Moment
+from clawtop.core.fleet.hosts import Host, HostLink
+from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
 from tests.support.worlds import MINUTE, NOW, SECOND
 
 _SHARED = Account("anthropic", "anthropic:team-key", "main", "usable", fingerprint="5f0c")
@@ -24,10 +24,10 @@ _WELL = HostSummary(
 )
 
 HOSTS = (
-    Host("atoll", Link.LIVE, NOW - 90 * MINUTE, skew=0, lag=9, summary=_WELL, heard_at=NOW),
+    Host("atoll", HostLink.LIVE, NOW - 90 * MINUTE, skew=0, lag=9, summary=_WELL, heard_at=NOW),
     Host(
         "reef",
-        Link.LIVE,
+        HostLink.LIVE,
         NOW - 90 * MINUTE,
         skew=0,
         lag=12,
@@ -45,14 +45,14 @@ HOSTS = (
             agents=(AgentOutlook("main", NOW + 22 * SECOND),),
             accounts=(_COOLING,),
             events=(
-                Moment(NOW - 40 * SECOND, "failure", "anthropic:team-key: 429 rate_limit", "main"),
-                Moment(NOW - 39 * SECOND, "rotate", "rotate to the next profile", "main"),
+                EventBrief(NOW - 40 * SECOND, "failure", "anthropic:team-key: 429 rate_limit", "main"),
+                EventBrief(NOW - 39 * SECOND, "rotate", "rotate to the next profile", "main"),
             ),
         ),
     ),
     Host(
         "lagoon",
-        Link.UNREACHABLE,
+        HostLink.UNREACHABLE,
         NOW - 3 * MINUTE,
         why="it does not answer",
         summary=replace(_WELL, version="2026.5.20", generation="B"),
@@ -60,7 +60,7 @@ HOSTS = (
     ),
     Host(
         "kelp",
-        Link.LIVE,
+        HostLink.LIVE,
         NOW - 90 * MINUTE,
         skew=41 * SECOND,
         lag=180,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clawtop.core.failure.dialect import DIALECTS, WITHOUT_PLUGINS, Dialect
 from clawtop.core.generations import SEMANTICS, Semantics, semantics_of
-from clawtop.core.rules import Reading, Schedule
+from clawtop.core.rules import ErrorDialect, Schedule
 
 OLD, B, C, D8, D = (SEMANTICS[name].cooling for name in ("3.28", "5.x", "6.11", "8.x", "9.x"))
 SCHEDULES = {name: row.cooling for name, row in SEMANTICS.items()}
@@ -28,4 +28,4 @@ def dialect(version: str) -> Dialect:
 
 def reads_as_the_engine(version: str) -> bool:
     """Whether clawtop's own engine reads errors as this version does, its deliberate differences aside."""
-    return semantics(version).reading is Reading.V5_20
+    return semantics(version).reading is ErrorDialect.V5_20

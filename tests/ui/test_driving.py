@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from clawtop.demo.provider import Answer, Stall, rate_limited
+from clawtop.demo.provider import Respond, Stall, rate_limited
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
 from clawtop.store.sessions.conversation import read_conversation
@@ -59,7 +59,7 @@ async def test_driving_needs_arming(reef: Reef) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=["120x30", "80x24"])
 async def test_a_message_is_sent_and_the_reply_streams(reef: Reef, size: tuple[int, int]) -> None:
-    reef.behave(Answer("Two claws up, and one for luck.", pieces=4))
+    reef.behave(Respond("Two claws up, and one for luck.", pieces=4))
     said = len(read_conversation(reef.world.transcript(LIGHTHOUSE)).said)
     async with reef.app.run_test(size=size) as pilot:
         await reef.open_on(pilot, LIGHTHOUSE)
@@ -85,7 +85,7 @@ async def test_a_message_is_sent_and_the_reply_streams(reef: Reef, size: tuple[i
 
 async def test_a_limit_is_rotated_away_from_before_the_eyes_of_the_operator(reef: Reef) -> None:
     reef.behave(rate_limited(), "coral:clawdia")
-    reef.behave(Answer("From another account."), "coral:larry")
+    reef.behave(Respond("From another account."), "coral:larry")
     async with reef.app.run_test(size=WIDE) as pilot:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
@@ -106,7 +106,7 @@ async def test_f_takes_the_next_profile_without_a_mark(reef: Reef) -> None:
         await until(pilot, lambda: len(reef.work.runs[0].log.attempts) == 1)
         first = reef.work.runs[0].log.attempts[0].profile
         other = next(name for name in ("coral:clawdia", "coral:larry") if name != first)
-        reef.behave(Answer("The other account answers."), other)
+        reef.behave(Respond("The other account answers."), other)
         await reef.sees(pilot, "▶ prompt")
         await pilot.press("F")
         await until(pilot, lambda: not reef.work.running)
@@ -184,7 +184,7 @@ async def test_our_run_is_steered_from_the_tree(reef: Reef) -> None:
 
 
 async def test_the_queue_is_named_and_moves_on(reef: Reef) -> None:
-    reef.behave(Answer("At last."))
+    reef.behave(Respond("At last."))
     async with (
         reef.app.run_test(size=WIDE) as pilot,
         other_process(reef.world.state_dir) as other,
@@ -201,7 +201,7 @@ async def test_the_queue_is_named_and_moves_on(reef: Reef) -> None:
 
 
 async def test_a_held_session_can_be_refused_or_copied(reef: Reef) -> None:
-    reef.behave(Answer("In a copy."))
+    reef.behave(Respond("In a copy."))
     async with reef.app.run_test(size=WIDE) as pilot, other_process(reef.world.state_dir) as other:
         await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
         for presses, words in ((1, "the session is held by run other"), (2, "the session was busy: this turn is in")):

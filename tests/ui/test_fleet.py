@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.fleet.hosts import Host, Link
-from clawtop.core.fleet.summary import Account, AgentOutlook, HostSummary, Moment
+from clawtop.core.fleet.hosts import Host, HostLink
+from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
 from clawtop.core.operations.plan import clear_profile, clear_provider, rotate
 from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
@@ -30,13 +30,13 @@ def _hosts() -> list[Host]:
     account = Account("acme", "acme:one", "main", "cooling", NOW + 60_000, fingerprint="f1")
     well = HostSummary(
         NOW, 0, "all is well", "2026.9.6", "D", "live", 2, 2, accounts=(replace(account, state="usable"),),
-        agents=(AgentOutlook("main", 0),), events=(Moment(NOW - 5_000, "rotate", "rotate to acme:two"),),
+        agents=(AgentOutlook("main", 0),), events=(EventBrief(NOW - 5_000, "rotate", "rotate to acme:two"),),
     )  # fmt: skip
     silent = replace(well, level=2, why="every account is cooling", usable=0, next_at=NOW + 60_000, accounts=(account,))
     return [
-        Host("calm", Link.LIVE, NOW, summary=well, heard_at=NOW),
-        Host("mute\x1b[31m", Link.UNREACHABLE, NOW - 90_000, why="the connection is refused", hint="ssh mute"),
-        Host("loud", Link.LIVE, NOW, summary=silent, heard_at=NOW),
+        Host("calm", HostLink.LIVE, NOW, summary=well, heard_at=NOW),
+        Host("mute\x1b[31m", HostLink.UNREACHABLE, NOW - 90_000, why="the connection is refused", hint="ssh mute"),
+        Host("loud", HostLink.LIVE, NOW, summary=silent, heard_at=NOW),
     ]
 
 

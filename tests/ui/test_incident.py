@@ -14,7 +14,7 @@ from clawtop.core.model import Event, EventKind, LaneStats, LockKind, Snapshot
 from clawtop.engine.live.player import Player, PlayerClock
 from clawtop.engine.live.tape import Tape
 from clawtop.errors import OperationFailedError
-from clawtop.store.own.recording import Frame, Recording, load_recording
+from clawtop.store.own.recording import RecordedState, Recording, load_recording
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.screens.incident import ForecastScreen, LanesScreen, TimelineScreen, TreeScreen
@@ -324,7 +324,11 @@ async def test_recording_is_a_key_and_stands_on_the_first_line(tmp_path: Path) -
 
 def replayed(wall: Clock) -> tuple[ClawtopApp, Player]:
     later = replace(INCIDENT, number=8, taken_at=NOW + 2 * MINUTE)
-    recording = Recording(NOW, (Frame(NOW, CALM), Frame(NOW + MINUTE, INCIDENT), Frame(NOW + 2 * MINUTE, later)), STORY)
+    recording = Recording(
+        NOW,
+        (RecordedState(NOW, CALM), RecordedState(NOW + MINUTE, INCIDENT), RecordedState(NOW + 2 * MINUTE, later)),
+        STORY,
+    )
     player = Player(recording, wall)
     player.pause()
     options = Options(read_only=True, incident=IncidentPorts(playback=player))

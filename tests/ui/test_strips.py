@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.ui.theme import BADGES, THEMES, Look
+from clawtop.ui.theme import BADGES, THEMES, ThemeStyles
 from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.line import Line, Tone
 
 LINES = st.lists(
     st.tuples(st.sampled_from(["a", "  ", "left", " ", "●"]), st.sampled_from(Tone)), min_size=1, max_size=8
 ).map(tuple)
-LOOKS = {name: Look(name) for name in THEMES}
+LOOKS = {name: ThemeStyles(name) for name in THEMES}
 SURFACES = ("base", "raised", "head", "head_focused", "cursor", "cursor_idle")
 
 

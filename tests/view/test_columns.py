@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.view.columns import Column, Env, Row, Sorting, Table, heading, placed, render_row
+from clawtop.view.columns import Column, Env, Sorting, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import piece, text_of, width_of
 from clawtop.view.ordering import keep_order, shared_heights
@@ -47,7 +47,7 @@ def test_spare_width_goes_to_columns_that_can_use_it() -> None:
     assert [w for _, w in placed((NAME, EXTRA, LAST), 99)] == [10, 5, 4]
 
 
-def table(rows: Sequence[Row[str]]) -> Table[str]:
+def table(rows: Sequence[TableRow[str]]) -> Table[str]:
     columns: tuple[Column[str], ...] = (
         Column("name", "NAME", 6, lambda item, _env: piece(item), lambda item, _env: item or None),
         Column("size", "SIZE", 4, lambda item, _env: piece(str(len(item))), lambda item, _env: len(item), right=True),
@@ -55,11 +55,11 @@ def table(rows: Sequence[Row[str]]) -> Table[str]:
     return Table("t", "THINGS", columns, tuple(rows), ENV, lambda item, _env: piece(f"== {item}"), lambda item: item)
 
 
-BAND_A, BAND_B = Row("a", "group a", band=True), Row("b", "group b", band=True)
-ROWS = (BAND_A, Row("1", "pear"), Row("2", "Fig"), BAND_B, Row("3", "kiwi"))
+BAND_A, BAND_B = TableRow("a", "group a", band=True), TableRow("b", "group b", band=True)
+ROWS = (BAND_A, TableRow("1", "pear"), TableRow("2", "Fig"), BAND_B, TableRow("3", "kiwi"))
 
 
-def keys(rows: Sequence[Row[str]]) -> list[str]:
+def keys(rows: Sequence[TableRow[str]]) -> list[str]:
     return [row.key for row in rows]
 
 
@@ -76,7 +76,7 @@ def test_a_filter_keeps_every_hit_the_last_row_too() -> None:
 
 
 def test_sorting_dissolves_groups_and_puts_unknown_values_last() -> None:
-    rows = (*ROWS, Row("4", ""))
+    rows = (*ROWS, TableRow("4", ""))
     assert keys(table(rows).arranged(sorting=Sorting("name"))) == ["2", "3", "1", "4"]
     assert keys(table(rows).arranged(sorting=Sorting("name", descending=True))) == ["1", "3", "2", "4"]
     assert keys(table(rows).arranged(sorting=Sorting("no such column"))) == keys(rows)
@@ -91,8 +91,8 @@ def test_a_row_and_its_heading_are_as_wide_as_the_columns() -> None:
     assert {width_of(render_row(row, things, columns, ENV)) for row in ROWS} == {20}
 
 
-def rows_of(names: Sequence[str]) -> list[Row[str]]:
-    return [Row(name, name) for name in names]
+def rows_of(names: Sequence[str]) -> list[TableRow[str]]:
+    return [TableRow(name, name) for name in names]
 
 
 @pytest.mark.parametrize(

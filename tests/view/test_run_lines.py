@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import Event, EventKind, PromptHolder, Session, Waiter
-from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Stage
+from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes
 from clawtop.text import cells
 from clawtop.view.drain_lines import DrainLog, option_lines, outcome_lines, preview_lines, progress_lines
 from clawtop.view.line import Tone, text_of
@@ -138,7 +138,7 @@ def test_no_line_is_wider_than_its_place(width: int) -> None:
     run.said("word " * 80)
     assert all(cells(text_of(line).rstrip()) <= width for line in run_lines(run, T0 + 1_000, UTC, width))
     drain = DrainLog("agent:main:" + "k" * 60, DrainWishes(), "abc", 0.0)
-    drain.stepped(DrainStep(T0, Stage.WAIT, "w" * 120))
+    drain.stepped(DrainStep(T0, DrainStage.WAIT, "w" * 120))
     drain.waits("y" * 120, 40.0)
     assert all(cells(text_of(line).rstrip()) <= width for line in progress_lines(drain, 1.0, UTC, width))
 
@@ -152,15 +152,15 @@ def words(lines: object) -> str:
 
 def test_a_drain_counts_its_deadlines_down() -> None:
     drain = DrainLog("agent:main:main", DrainWishes(deadline_s=60.0, stop_after_s=30.0), "abc", 100.0)
-    drain.stepped(DrainStep(T0, Stage.SURVEY, "a run holds it"))
-    drain.stepped(DrainStep(T0, Stage.CLOSE, "closed"))
-    drain.stepped(DrainStep(T0, Stage.WAIT, "a run holds it"))
+    drain.stepped(DrainStep(T0, DrainStage.SURVEY, "a run holds it"))
+    drain.stepped(DrainStep(T0, DrainStage.CLOSE, "closed"))
+    drain.stepped(DrainStep(T0, DrainStage.WAIT, "a run holds it"))
     drain.waits("a run holds it", 160.0)
     text = words(progress_lines(drain, 110.0, UTC, 100))
     assert "✓ survey  ✓ close  ▶ wait 50s  · stop  · unlock  · prove" in text
     assert "a run of ours is asked to stop in 20 s" in text
     assert "running for 10s, given up in 50 s · drain abc" in text
-    drain.stepped(DrainStep(T0, Stage.PROVE, "watched"))
+    drain.stepped(DrainStep(T0, DrainStage.PROVE, "watched"))
     drain.waits("watched", 163.0)
     assert "still for another 3 s and it is proven" in words(progress_lines(drain, 160.0, UTC, 100))
     drain.ended(True, *outcome_lines(DrainOutcome("abc", released=True, words=("nothing holds it",))))

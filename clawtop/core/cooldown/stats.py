@@ -26,10 +26,9 @@ from clawtop.core.cooldown.windows import (
 )
 from clawtop.core.model import UsageStats, WindowKind
 from clawtop.core.provider_ids import bypasses_cooldown
-from clawtop.core.rules import Backoff, Schedule
+from clawtop.core.rules import Schedule
 
 __all__ = [
-    "Backoff",
     "FailureCost",
     "ProfileState",
     "Schedule",

@@ -88,7 +88,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class FallbackAttempt:
     """A candidate that gave no answer: it failed, or was skipped while it cooled."""
 
     model: ModelRef
@@ -106,7 +106,7 @@ class Attempt:
 class FallbackSummary:
     """No candidate answered. `soonest_recovery`: when a profile of any of them is usable again (ms since the epoch)."""
 
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[FallbackAttempt, ...]
     total: int
     soonest_recovery: int | None = None
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from clawtop.core.failover.candidate import Failure, FailureKind, failure_of
-from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide
-from clawtop.core.failover.fallback import Available, Consult, Failed, start, step
+from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
+from clawtop.core.failover.fallback import Available, CallFailed, Consult, start, step
 from clawtop.core.failure.engine_reason import Reach, reach_of
 from clawtop.core.failure.record import ErrorValue
 from clawtop.core.model import FailureReason, ModelRef
@@ -25,7 +25,7 @@ class Consequence:
         waits_for_mark: where rotation has found none, nothing goes on before the account is marked.
     """
 
-    stage: Stage
+    stage: AttemptStage
     fallback_configured: bool
     first: Decision
     last: Decision
@@ -55,7 +55,7 @@ def consequences(
     failure = failure_of(error, ModelRef(provider, "") if provider else None)
     state, _ = start(_TWO_MODELS, TRANSIENT_REASONS, timeouts)
     state, _ = step(state, Available())
-    moves_on = isinstance(step(state, Failed(failure))[1][-1], Consult)
+    moves_on = isinstance(step(state, CallFailed(failure))[1][-1], Consult)
     if failure.kind in {FailureKind.COORDINATION, FailureKind.LOCAL}:
         return Consequences(failure, None, moves_on, ())
     signals = Signals(
@@ -67,13 +67,13 @@ def consequences(
     )
     sides = tuple(
         _side(stage, fallback, signals, timeouts)
-        for stage in (Stage.PROMPT, Stage.ASSISTANT)
+        for stage in (AttemptStage.PROMPT, AttemptStage.ASSISTANT)
         for fallback in (True, False)
     )
     return Consequences(failure, signals.reason if signals.markable else None, moves_on, sides)
 
 
-def _side(stage: Stage, fallback: bool, signals: Signals, timeouts: TimeoutPolicy) -> Consequence:
+def _side(stage: AttemptStage, fallback: bool, signals: Signals, timeouts: TimeoutPolicy) -> Consequence:
     fresh = replace(signals, fallback_configured=fallback)
     first = decide(stage, fresh, timeouts)
     if first.action is not Action.ROTATE_PROFILE:

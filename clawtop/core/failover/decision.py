@@ -25,7 +25,7 @@ class TimeoutPolicy(StrEnum):
     ROTATE = "rotate"
 
 
-class Stage(StrEnum):
+class AttemptStage(StrEnum):
     """Where an attempt ended: the prompt call itself, the assistant's answer, or the run's iteration limit."""
 
     PROMPT = "prompt"
@@ -110,13 +110,13 @@ _NOT_ESCALATED_AT_LIMIT = frozenset(
 )
 
 
-def decide(stage: Stage, signals: Signals, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL) -> Decision:
+def decide(stage: AttemptStage, signals: Signals, timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL) -> Decision:
     """What follows an attempt.
 
     A user's abort always surfaces. `timeouts` is consulted before everything else that could rotate or fall back;
     under `ROTATE` the answer is OpenClaw 2026.5.20's, row by row.
     """
-    if stage is Stage.RETRY_LIMIT:
+    if stage is AttemptStage.RETRY_LIMIT:
         return _at_retry_limit(signals)
     if signals.external_abort:
         return Decision(Action.SURFACE_ERROR, signals.reason)
@@ -124,7 +124,7 @@ def decide(stage: Stage, signals: Signals, timeouts: TimeoutPolicy = TimeoutPoli
         return _ended_by_timeout(stage, signals)
     if timeouts is TimeoutPolicy.FALLBACK and _falls_back_on_timeout(stage, signals):
         return _without_rotation(FailureReason.TIMEOUT, signals)
-    if stage is Stage.PROMPT:
+    if stage is AttemptStage.PROMPT:
         return _after_prompt(signals)
     return _after_assistant(signals)
 
@@ -135,10 +135,10 @@ def _at_retry_limit(signals: Signals) -> Decision:
     return Decision(Action.RETURN_ERROR_PAYLOAD)
 
 
-def _ended_by_timeout(stage: Stage, signals: Signals) -> Decision:
+def _ended_by_timeout(stage: AttemptStage, signals: Signals) -> Decision:
     """A compaction that ran out of time is apart: the run goes on with the transcript as it was before it."""
     only_compaction = (
-        stage is Stage.ASSISTANT
+        stage is AttemptStage.ASSISTANT
         and signals.timed_out_during_compaction
         and not signals.idle_timed_out
         and not signals.failover_failure
@@ -148,8 +148,8 @@ def _ended_by_timeout(stage: Stage, signals: Signals) -> Decision:
     return Decision(Action.SURFACE_ERROR, FailureReason.TIMEOUT)
 
 
-def _falls_back_on_timeout(stage: Stage, signals: Signals) -> bool:
-    if signals.model_timeout or (stage is Stage.PROMPT and signals.timed_out):
+def _falls_back_on_timeout(stage: AttemptStage, signals: Signals) -> bool:
+    if signals.model_timeout or (stage is AttemptStage.PROMPT and signals.timed_out):
         return True
     return signals.reason is FailureReason.TIMEOUT and signals.failover_failure and not signals.aborted
 

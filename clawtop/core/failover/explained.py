@@ -8,8 +8,8 @@ from datetime import tzinfo
 
 from clawtop.core.failover.candidate import RETHROWN, Failure, FailureKind, failure_of
 from clawtop.core.failover.consequences import Consequence, Consequences, consequences
-from clawtop.core.failover.decision import Action, Signals, Stage, TimeoutPolicy
-from clawtop.core.failover.openclaw_steps import Answers, Counts, Ended, openclaw_course
+from clawtop.core.failover.decision import Action, AttemptStage, Signals, TimeoutPolicy
+from clawtop.core.failover.openclaw_steps import Answers, Ended, RotationCounts, openclaw_course
 from clawtop.core.failover.same_account import Patience, patience
 from clawtop.core.failure.classify import ErrorExplanation, explain_error
 from clawtop.core.failure.dialect import DIALECTS
@@ -74,10 +74,10 @@ class Explained:
     differences: tuple[Difference, ...]
 
 
-ONCE_EMPTY = Counts(empty=3)
+ONCE_EMPTY = RotationCounts(empty=3)
 """A run whose answers without words were asked for again as often as any version does."""
 
-_Moment = tuple[int, tzinfo | None]
+_TimeAndZone = tuple[int, tzinfo | None]
 """Now, in ms since the epoch, and the zone of clock times that name none."""
 
 
@@ -123,7 +123,7 @@ def explained(
 
 def _openclaw_sides(failure: Failure, semantics: Semantics, *, marked: bool) -> Iterator[Consequence]:
     stopped = failure.kind is FailureKind.USER_ABORT
-    for stage in (Stage.PROMPT, Stage.ASSISTANT):
+    for stage in (AttemptStage.PROMPT, AttemptStage.ASSISTANT):
         for fallback in (True, False):
             signals = Signals(
                 reason=failure.reason,

@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from clawtop.core.failover.candidate import DETAIL_CELLS, RETHROWN, Attempt, Failure, FailureKind, FallbackSummary
+from clawtop.core.failover.candidate import (
+    DETAIL_CELLS,
+    RETHROWN,
+    Failure,
+    FailureKind,
+    FallbackAttempt,
+    FallbackSummary,
+)
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.probing import CooldownDecision, DecisionKind
 from clawtop.core.failure.provider_json import body_of
@@ -69,13 +76,13 @@ class Succeeded:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class CallFailed:
     """The call of the candidate failed."""
 
     failure: Failure
 
 
-Event = Available | Cooling | Succeeded | Failed
+ChainEvent = Available | Cooling | Succeeded | CallFailed
 
 
 # --- effects -----------------------------------------------------------------------------------------------------
@@ -139,11 +146,11 @@ class CandidateFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class FinishRun:
     """The run has its answer."""
 
     model: ModelRef
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[FallbackAttempt, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +172,17 @@ class RaiseSummary:
     summary: FallbackSummary
 
 
-Effect = (
-    Consult | MarkProbe | Call | SuspendLane | Moved | CandidateFailed | Finish | Rethrow | RaiseFailure | RaiseSummary
+ChainEffect = (
+    Consult
+    | MarkProbe
+    | Call
+    | SuspendLane
+    | Moved
+    | CandidateFailed
+    | FinishRun
+    | Rethrow
+    | RaiseFailure
+    | RaiseSummary
 )
 
 
@@ -188,7 +204,7 @@ class ChainState:
     transient: frozenset[str]
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL
     index: int = 0
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[FallbackAttempt, ...] = ()
     failure: Failure | None = None
     probed: frozenset[str] = frozenset()
     probing: str | None = None
@@ -210,7 +226,7 @@ class ChainState:
         return None if self.next_index is None else self.candidates[self.next_index]
 
 
-Step = tuple[ChainState, tuple[Effect, ...]]
+ChainStep = tuple[ChainState, tuple[ChainEffect, ...]]
 
 _PROBE_NOT_USED_UP = frozenset(
     {
@@ -232,14 +248,14 @@ def start(
     models: Sequence[ModelRef],
     transient: frozenset[str],
     timeouts: TimeoutPolicy = TimeoutPolicy.TERMINAL,
-) -> Step:
+) -> ChainStep:
     """Begin a run over `models` (see `candidates`). Raises ValueError when there are none."""
     if not models:
         raise ValueError("a run needs at least one model")
     return _consult(ChainState(tuple(models), transient, timeouts))
 
 
-def step(state: ChainState, event: Event) -> Step:
+def step(state: ChainState, event: ChainEvent) -> ChainStep:
     """The chain after an event, and what is to be done, in order. Raises ValueError once the chain has ended."""
     if state.ended:
         raise ValueError("the chain has ended")
@@ -250,11 +266,11 @@ def step(state: ChainState, event: Event) -> Step:
             return _on_cooling(state, decision)
         case Succeeded():
             return _on_success(state)
-        case Failed(failure):
+        case CallFailed(failure):
             return _on_failure(state, failure)
 
 
-def _consult(state: ChainState) -> Step:
+def _consult(state: ChainState) -> ChainStep:
     requested = state.model == state.candidates[0]
     return state, (Consult(state.model, state.index == 0, requested, len(state.candidates) > 1),)
 
@@ -263,7 +279,7 @@ def _call(state: ChainState, *, probe: bool = False) -> Call:
     return Call(state.model, state.index + 1, len(state.candidates), probe)
 
 
-def _on_cooling(state: ChainState, decision: CooldownDecision) -> Step:
+def _on_cooling(state: ChainState, decision: CooldownDecision) -> ChainStep:
     provider, reason = state.model.provider, decision.reason
     if decision.kind in {DecisionKind.SUSPEND_LANES, DecisionKind.SUSPEND_SESSION}:
         skipped = _skip(state, reason, f"Provider {provider} is in cooldown (suspending lanes)")
@@ -279,13 +295,13 @@ def _on_cooling(state: ChainState, decision: CooldownDecision) -> Step:
     return replace(state, probing=provider if transient else None), (*mark, _call(state, probe=probe))
 
 
-def _skip(state: ChainState, reason: FailureReason, error: str) -> Step:
+def _skip(state: ChainState, reason: FailureReason, error: str) -> ChainStep:
     moved = _moved(state, reason, error)
-    return _advance(_recorded(state, Attempt(state.model, error, reason)), moved)
+    return _advance(_recorded(state, FallbackAttempt(state.model, error, reason)), moved)
 
 
-def _on_success(state: ChainState) -> Step:
-    finish = Finish(state.model, state.attempts)
+def _on_success(state: ChainState) -> ChainStep:
+    finish = FinishRun(state.model, state.attempts)
     state = replace(state, ended=True)
     if not state.attempts:
         return state, (finish,)
@@ -294,7 +310,7 @@ def _on_success(state: ChainState) -> Step:
     return state, (Moved(last.model, state.model, last.reason, detail, state.index + 1, "succeeded"), finish)
 
 
-def _on_failure(state: ChainState, failure: Failure) -> Step:
+def _on_failure(state: ChainState, failure: Failure) -> ChainStep:
     if failure.kind in RETHROWN:
         return replace(state, ended=True), (RaiseFailure(failure) if _is_classified(failure) else Rethrow(),)
     state = _after_probe(state, failure)
@@ -318,7 +334,7 @@ def _is_classified(failure: Failure) -> bool:
     return failure.kind is FailureKind.CONTEXT_OVERFLOW and failure.reason is not None
 
 
-def _switched(state: ChainState, failure: Failure) -> Step:
+def _switched(state: ChainState, failure: Failure) -> ChainStep:
     """The session was switched to another model: go on there if it is still to come, else count it as a failure."""
     if failure.switch_to is not None:
         wanted = _key(failure.switch_to)
@@ -337,12 +353,12 @@ def _after_probe(state: ChainState, failure: Failure) -> ChainState:
     return replace(state, probing=None, probed=state.probed | {state.probing} if used_up else state.probed)
 
 
-def _attempt(state: ChainState, failure: Failure) -> Attempt:
+def _attempt(state: ChainState, failure: Failure) -> FallbackAttempt:
     reason = failure.reason or FailureReason.UNKNOWN
-    return Attempt(state.model, failure.detail, reason, failure.status, failure.code)
+    return FallbackAttempt(state.model, failure.detail, reason, failure.status, failure.code)
 
 
-def _recorded(state: ChainState, attempt: Attempt) -> ChainState:
+def _recorded(state: ChainState, attempt: FallbackAttempt) -> ChainState:
     return replace(state, attempts=(*state.attempts, attempt))
 
 
@@ -351,7 +367,7 @@ def _moved(state: ChainState, reason: FailureReason | None, error: str) -> Moved
     return Moved(state.model, state.next_model, reason, shown(error, DETAIL_CELLS), state.index + 1, outcome)
 
 
-def _advance(state: ChainState, *effects: Effect) -> Step:
+def _advance(state: ChainState, *effects: ChainEffect) -> ChainStep:
     if state.next_index is not None:
         state, consult = _consult(replace(state, index=state.next_index))
         return state, (*effects, *consult)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide
+from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
 from clawtop.core.model import FailureReason
 from clawtop.core.rules import RunPolicy
 
@@ -35,13 +35,15 @@ class Harness:
 NO_HARNESS = Harness()
 
 
-def openclaw_decides(stage: Stage, signals: Signals, policy: RunPolicy, harness: Harness = NO_HARNESS) -> Decision:
+def openclaw_decides(
+    stage: AttemptStage, signals: Signals, policy: RunPolicy, harness: Harness = NO_HARNESS
+) -> Decision:
     """What follows an attempt under this version's rules."""
     if not policy.leaves_timeouts_to_harness:
         return decide(stage, signals, TimeoutPolicy.ROTATE)
-    if stage is Stage.RETRY_LIMIT:
+    if stage is AttemptStage.RETRY_LIMIT:
         return _at_retry_limit(signals, policy)
-    if stage is Stage.PROMPT:
+    if stage is AttemptStage.PROMPT:
         return _after_prompt(signals, policy, harness)
     return _after_assistant(signals, policy, harness)
 
@@ -50,7 +52,7 @@ def _at_retry_limit(signals: Signals, policy: RunPolicy) -> Decision:
     lost = signals.reason is FailureReason.MODEL_NOT_FOUND and policy.escalates_lost_models
     if lost and signals.fallback_configured:
         return Decision(Action.FALLBACK_MODEL, signals.reason)
-    return decide(Stage.RETRY_LIMIT, signals, TimeoutPolicy.ROTATE)
+    return decide(AttemptStage.RETRY_LIMIT, signals, TimeoutPolicy.ROTATE)
 
 
 def _after_prompt(signals: Signals, policy: RunPolicy, harness: Harness) -> Decision:
@@ -63,7 +65,7 @@ def _after_prompt(signals: Signals, policy: RunPolicy, harness: Harness) -> Deci
         return surfaced
     if policy.certificates_skip_accounts and signals.reason is FailureReason.TLS_CERTIFICATE:
         signals = replace(signals, profile_rotated=True)
-    return decide(Stage.PROMPT, signals, TimeoutPolicy.ROTATE)
+    return decide(AttemptStage.PROMPT, signals, TimeoutPolicy.ROTATE)
 
 
 def _after_assistant(signals: Signals, policy: RunPolicy, harness: Harness) -> Decision:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from clawtop.core.failover.decision import Action, Decision, Signals, Stage
+from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals
 from clawtop.core.failover.openclaw_decision import NO_HARNESS, Harness, openclaw_decides, remembered
-from clawtop.core.failover.steps import OPENCLAW_CAPS, Backoff, Log, Mark, Rotate
+from clawtop.core.failover.steps import OPENCLAW_CAPS, Backoff, Log, MarkFailure, Rotate
 from clawtop.core.failure.classify import SUSPENDING
 from clawtop.core.failure.dialect import DIALECTS
 from clawtop.core.failure.retry_evidence import Span, limit_window
@@ -49,7 +49,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RotationCounts:
     """What a run remembers: accounts that it rotated away from, answers without words, and the last failure."""
 
     overloads: int = 0
@@ -88,7 +88,7 @@ class AwaitMark:
     """Nothing goes on before the mark stands in the auth store."""
 
 
-Step = RefreshLogin | CheckCap | SameAccount | Rotate | Mark | AwaitMark | Backoff | Log
+OpenClawStep = RefreshLogin | CheckCap | SameAccount | Rotate | MarkFailure | AwaitMark | Backoff | Log
 
 
 class EndKind(StrEnum):
@@ -125,9 +125,9 @@ class End:
 class Course:
     """The steps after an attempt, how they end, and what the run remembers then."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[OpenClawStep, ...]
     end: End
-    counts: Counts
+    counts: RotationCounts
     first: Decision
 
     @property
@@ -142,25 +142,27 @@ class Course:
         return any(isinstance(step, AwaitMark) for step in self.steps)
 
 
-def openclaw_course(stage: Stage, ended: Ended, counts: Counts, answers: Answers, rules: Semantics) -> Course:
+def openclaw_course(
+    stage: AttemptStage, ended: Ended, counts: RotationCounts, answers: Answers, rules: Semantics
+) -> Course:
     """What this version does after the prompt call failed, or after an answer that is an error."""
     walk = _Walk(ended, counts, answers, rules)
-    return walk.prompt() if stage is Stage.PROMPT else walk.assistant()
+    return walk.prompt() if stage is AttemptStage.PROMPT else walk.assistant()
 
 
 class _Walk:
     """One course in the making: `_steps` grows, `_counts` follows."""
 
-    def __init__(self, ended: Ended, counts: Counts, answers: Answers, rules: Semantics) -> None:
+    def __init__(self, ended: Ended, counts: RotationCounts, answers: Answers, rules: Semantics) -> None:
         self._ended, self._signals, self._answers = ended, ended.signals, answers
         self._policy, self._dialect = rules.policy, DIALECTS[rules.reading]
         self._counts = counts
-        self._steps: list[Step] = []
+        self._steps: list[OpenClawStep] = []
 
     # --- an answer that is an error ------------------------------------------------------------------------------
 
     def assistant(self) -> Course:
-        first = self._decide(Stage.ASSISTANT)
+        first = self._decide(AttemptStage.ASSISTANT)
         if not self._ended.replayable and self._policy.needs_replay:
             return self._course(End(EndKind.PROCEED), first)
         silent = self._is_silent()
@@ -178,7 +180,7 @@ class _Walk:
             if end is not None:
                 return self._course(end, first)
             self._steps += [AwaitMark()] if self._ended.mark else []
-            decision = self._decide(Stage.ASSISTANT, spent=True)
+            decision = self._decide(AttemptStage.ASSISTANT, spent=True)
         return self._course(self._ended_as(decision, first), first)
 
     def _is_silent(self) -> bool:
@@ -197,7 +199,7 @@ class _Walk:
             self._counts = replace(self._counts, overloads=self._counts.overloads + 1)
             past = self._policy.capped and self._counts.overloads > (OPENCLAW_CAPS.overloaded or 0)
             if past and signals.fallback_configured:
-                self._steps += [Mark(self._ended.mark), AwaitMark()] if self._ended.mark else []
+                self._steps += [MarkFailure(self._ended.mark), AwaitMark()] if self._ended.mark else []
                 self._steps.append(Log(Action.FALLBACK_MODEL, reason))
                 return End(EndKind.FAIL, reason, self._status(reason), None, trace=self._trace("error"))
         capped = self._capped() if reason is FailureReason.RATE_LIMIT else None
@@ -233,7 +235,7 @@ class _Walk:
         return End(EndKind.FAIL, FailureReason.RATE_LIMIT, self._default_status(FailureReason.RATE_LIMIT))
 
     def _advance(self) -> None:
-        mark = [Mark(self._ended.mark)] if self._ended.mark else []
+        mark = [MarkFailure(self._ended.mark)] if self._ended.mark else []
         if mark and self._policy.marks_first:
             self._steps += [*mark, AwaitMark(), Rotate()]
         else:
@@ -261,7 +263,7 @@ class _Walk:
     # --- a prompt call that failed -------------------------------------------------------------------------------
 
     def prompt(self) -> Course:
-        first = decision = self._decide(Stage.PROMPT)
+        first = decision = self._decide(AttemptStage.PROMPT)
         signals, reason = self._signals, self._signals.reason
         suspend = reason in SUSPENDING
         if self._policy.refreshes_logins and self._ended.harness.code not in self._policy.final_codes:
@@ -275,9 +277,9 @@ class _Walk:
                 self._remember(timed_out=False)
                 self._steps.append(Log(Action.ROTATE_PROFILE, reason))
                 return self._course(End(EndKind.RETRY, trace=self._trace("rotate_profile")), first)
-            decision = self._decide(Stage.PROMPT, spent=True)
+            decision = self._decide(AttemptStage.PROMPT, spent=True)
         elif self._ended.mark:
-            self._steps.append(Mark(self._ended.mark))
+            self._steps.append(MarkFailure(self._ended.mark))
         self._steps += [AwaitMark()] if self._ended.mark else []
         self._steps.append(Log(decision.action, decision.reason))
         trace = self._trace(decision.action.value)
@@ -293,7 +295,7 @@ class _Walk:
 
     # --- both ----------------------------------------------------------------------------------------------------
 
-    def _decide(self, stage: Stage, *, spent: bool = False) -> Decision:
+    def _decide(self, stage: AttemptStage, *, spent: bool = False) -> Decision:
         signals = replace(self._signals, profile_rotated=True) if spent else self._signals
         return openclaw_decides(stage, signals, self._policy, self._ended.harness)
 

@@ -15,7 +15,7 @@ from clawtop.core.rules import SameAccountRetries
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class AccountFailure:
     """One failure of the account that is being asked.
 
     Attributes:
@@ -53,7 +53,7 @@ class RetryState:
 
 def after_failure(
     state: RetryState,
-    failed: Failed,
+    failed: AccountFailure,
     now: float,
     rules: SameAccountRetries,
     *,
@@ -117,7 +117,7 @@ def patience(
 ) -> Patience:
     """What follows when an account goes on failing in the same way, at once each time."""
     state, now = RetryState(), 0.0
-    failed = Failed(reason, message, wait_ms)
+    failed = AccountFailure(reason, message, wait_ms)
     while True:
         state, again = after_failure(state, failed, now, rules, fallback_configured=fallback_configured)
         if again is None:

@@ -12,7 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from clawtop.core.failover.decision import Action, Decision, Signals, Stage, TimeoutPolicy, decide, merge_retry_reason
+from clawtop.core.failover.decision import (
+    Action,
+    AttemptStage,
+    Decision,
+    Signals,
+    TimeoutPolicy,
+    decide,
+    merge_retry_reason,
+)
 from clawtop.core.failure.classify import SUSPENDING, status_for_reason
 from clawtop.core.model import CooldownConfig, FailureReason
 
@@ -62,7 +70,7 @@ class RunState:
     rate_limit_rotations: int = 0
     last_retry_reason: FailureReason | None = None
     empty_replies: int = 0
-    pending: tuple[Stage, Signals] | None = None
+    pending: tuple[AttemptStage, Signals] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ class Rotate:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class MarkFailure:
     """Have the failed profile marked, in the background: nothing of the run waits for it."""
 
     reason: FailureReason
@@ -110,7 +118,7 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
-class Surface:
+class SurfaceError:
     """End the run with its error. `as_failure`: raised as a classified failure (a chain may still move on from it);
     otherwise shown as it is, and the chain stops.
     """
@@ -126,17 +134,19 @@ class Continue:
     """There is nothing to fail over from; the attempt's result stands."""
 
 
-Effect = Rotate | Mark | Backoff | Log | Retry | Fallback | Surface | Continue
-Step = tuple[RunState, tuple[Effect, ...]]
+RunEffect = Rotate | MarkFailure | Backoff | Log | Retry | Fallback | SurfaceError | Continue
+RunStep = tuple[RunState, tuple[RunEffect, ...]]
 
 
-def after_failure(stage: Stage, state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
+def after_failure(
+    stage: AttemptStage, state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()
+) -> RunStep:
     """What to do now that an attempt ended; `profile_rotated` of the signals must be False.
 
     When the effects hold `Rotate`, the engine rotates, carries out the effects after it, and then asks
     `after_advance`. Otherwise the last effect is the end of the attempt: Fallback, Surface or Continue.
     """
-    marks = (Mark(signals.reason),) if signals.markable and signals.reason else ()
+    marks = (MarkFailure(signals.reason),) if signals.markable and signals.reason else ()
     if signals.external_abort or signals.any_timeout:
         pass
     elif _stays_with_model(state, signals):
@@ -154,17 +164,17 @@ def after_failure(stage: Stage, state: RunState, signals: Signals, rules: Failov
     return counted, (Rotate(), *marks)
 
 
-def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
+def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> RunStep:
     """`after_failure` of an error of the prompt call."""
-    return after_failure(Stage.PROMPT, state, signals, rules)
+    return after_failure(AttemptStage.PROMPT, state, signals, rules)
 
 
-def after_assistant_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> Step:
+def after_assistant_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> RunStep:
     """`after_failure` of an error in the assistant's answer."""
-    return after_failure(Stage.ASSISTANT, state, signals, rules)
+    return after_failure(AttemptStage.ASSISTANT, state, signals, rules)
 
 
-def after_advance(state: RunState, rotated: bool, rules: FailoverRules = FailoverRules()) -> Step:
+def after_advance(state: RunState, rotated: bool, rules: FailoverRules = FailoverRules()) -> RunStep:
     """What follows `Rotate`: another attempt when there was a profile, else the decision without rotation.
 
     The mark is already on its way. Raises ValueError when no rotation is pending.
@@ -183,13 +193,13 @@ def after_advance(state: RunState, rotated: bool, rules: FailoverRules = Failove
     return replace(state, last_retry_reason=remembered), effects
 
 
-def _count_rotation(stage: Stage, state: RunState, signals: Signals, caps: Caps) -> tuple[RunState, bool]:
+def _count_rotation(stage: AttemptStage, state: RunState, signals: Signals, caps: Caps) -> tuple[RunState, bool]:
     """The state with this rotation counted and pending - unless its cap sends the run to another model instead.
 
     OpenClaw counts `overloaded` on the assistant side only, `rate_limit` on both.
     """
     overloads, limits, over = state.overload_rotations, state.rate_limit_rotations, False
-    if signals.reason is FailureReason.OVERLOADED and stage is Stage.ASSISTANT:
+    if signals.reason is FailureReason.OVERLOADED and stage is AttemptStage.ASSISTANT:
         overloads += 1
         over = caps.overloaded is not None and overloads > caps.overloaded
     elif signals.reason is FailureReason.RATE_LIMIT:
@@ -221,7 +231,7 @@ def _backoff(signals: Signals, rules: FailoverRules) -> Backoff:
     return Backoff(rules.caps.overloaded_backoff_ms if signals.reason is FailureReason.OVERLOADED else 0)
 
 
-def _ending(decision: Decision, signals: Signals, rules: FailoverRules) -> tuple[Effect, ...]:
+def _ending(decision: Decision, signals: Signals, rules: FailoverRules) -> tuple[RunEffect, ...]:
     if decision.action is Action.CONTINUE_NORMAL:
         return (Continue(),)
     log = Log(decision.action, decision.reason)
@@ -229,9 +239,9 @@ def _ending(decision: Decision, signals: Signals, rules: FailoverRules) -> tuple
         reason = decision.reason or FailureReason.UNKNOWN
         return (_backoff(signals, rules), log, Fallback(reason, _status(reason, signals), reason in SUSPENDING))
     if signals.external_abort or signals.timed_out or not signals.failover_failure:
-        return (log, Surface(decision.reason))
+        return (log, SurfaceError(decision.reason))
     reason = decision.reason or FailureReason.UNKNOWN
-    return (log, Surface(reason, _status(reason, signals), reason in SUSPENDING, as_failure=True))
+    return (log, SurfaceError(reason, _status(reason, signals), reason in SUSPENDING, as_failure=True))
 
 
 def _status(reason: FailureReason, signals: Signals) -> int | None:

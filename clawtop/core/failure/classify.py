@@ -75,7 +75,7 @@ def classify_failure(error: AnyError, provider_hint: str | None = None, dialect:
     value = recorded(error)
     if dialect.outside_in:
         return _outside_in(value, dialect)
-    return _Reading(dialect, provider_hint).classified(value, 0)
+    return _Classifying(dialect, provider_hint).classified(value, 0)
 
 
 def classify_message(text: str, provider: str | None = None, dialect: Dialect = CLAWTOP) -> Classification:
@@ -98,7 +98,7 @@ def _is_failover(value: ErrorValue, dialect: Dialect) -> bool:
     return dialect.failover_by_name or value.is_ours
 
 
-class _Reading:
+class _Classifying:
     """One classification: which records were asked already."""
 
     def __init__(self, dialect: Dialect, hint: str | None) -> None:

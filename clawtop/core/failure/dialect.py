@@ -14,7 +14,7 @@ from clawtop.core.failure.record import ErrorValue
 from clawtop.core.failure.rules import Classification
 from clawtop.core.failure.status import DEFAULT_STATUS, Signal, code_reason, read_signal
 from clawtop.core.model import FailureReason
-from clawtop.core.rules import Reading
+from clawtop.core.rules import ErrorDialect
 
 LOCK_TIMEOUT = "OPENCLAW_SESSION_WRITE_LOCK_TIMEOUT"
 LOCK_STALE = "OPENCLAW_SESSION_WRITE_LOCK_STALE"
@@ -103,6 +103,6 @@ CLAWTOP = replace(
 )
 """clawtop's own engine. A contended session is local, as a takeover is (thread 83510)."""
 
-DIALECTS: Mapping[Reading, Dialect] = MappingProxyType(
-    {Reading.V3_28: _3_28, Reading.V5_20: _5_20, Reading.V6_11: _6_11, Reading.V9_6: _9_6}
+DIALECTS: Mapping[ErrorDialect, Dialect] = MappingProxyType(
+    {ErrorDialect.V3_28: _3_28, ErrorDialect.V5_20: _5_20, ErrorDialect.V6_11: _6_11, ErrorDialect.V9_6: _9_6}
 )

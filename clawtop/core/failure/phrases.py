@@ -22,7 +22,7 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class OrderedPhrase:
     """Expressions of which each must follow the one before: on the same line, or anywhere after it.
 
     What `a.*b` would find, in a time that grows with the text alone: the first match leaves most room for the next.
@@ -56,7 +56,7 @@ class Phrases:
     """One class of texts: fixed phrases, and patterns for those that vary."""
 
     literals: tuple[str, ...] = ()
-    patterns: tuple[Pattern | Ordered, ...] = ()
+    patterns: tuple[Pattern | OrderedPhrase, ...] = ()
 
     def find(self, text: str) -> str | None:
         """The part of the lower-cased `text` that belongs to the class, or None."""
@@ -75,6 +75,6 @@ def pattern(needles: str, *expressions: str) -> Pattern:
     return Pattern(tuple(needles.split("|")), tuple(re.compile(expression, re.ASCII) for expression in expressions))
 
 
-def ordered(needle: str, *expressions: str, anywhere: bool = False) -> Ordered:
-    """An `Ordered`; `needle` stands in every text that matches."""
-    return Ordered(needle, tuple(re.compile(expression, re.ASCII) for expression in expressions), anywhere)
+def ordered(needle: str, *expressions: str, anywhere: bool = False) -> OrderedPhrase:
+    """An `OrderedPhrase`; `needle` stands in every text that matches."""
+    return OrderedPhrase(needle, tuple(re.compile(expression, re.ASCII) for expression in expressions), anywhere)

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from clawtop.core.fleet.summary import HostSummary, Moment
+from clawtop.core.fleet.summary import EventBrief, HostSummary
 
 UNREADABLE = 3
 STALE_MS = 15_000
 """Without a line for so long (heartbeats come every 5 s) what is shown of a host is stale."""
 
 
-class Link(StrEnum):
+class HostLink(StrEnum):
     """CONNECTING: no handshake yet. LIVE: lines come. STALE: none for a while. UNREACHABLE: `why` says so."""
 
     CONNECTING = "connecting"
@@ -42,7 +42,7 @@ class Host:
     """
 
     name: str
-    link: Link = Link.CONNECTING
+    link: HostLink = HostLink.CONNECTING
     since: int = 0
     why: str = ""
     hint: str = ""
@@ -58,7 +58,7 @@ class Host:
     @property
     def level(self) -> int:
         """Its health, 0 to 3; a host that does not answer cannot be judged, whatever it said last."""
-        if self.link is not Link.LIVE or self.summary is None:
+        if self.link is not HostLink.LIVE or self.summary is None:
             return UNREADABLE
         return min(UNREADABLE, max(0, self.summary.level))
 
@@ -144,24 +144,24 @@ def who_can_answer(hosts: Iterable[Host]) -> tuple[Answering, ...]:
     found = [
         Answering(host.name, agent.agent, agent.at if agent.at in (0, None) else host.ours(agent.at))
         for host in hosts
-        if host.link is Link.LIVE and host.summary is not None
+        if host.link is HostLink.LIVE and host.summary is not None
         for agent in host.summary.agents
     ]
     return tuple(sorted(found, key=lambda item: (item.at is None, item.at or 0, item.host, item.agent)))
 
 
 @dataclass(frozen=True, slots=True)
-class HostMoment:
+class HostEvent:
     """A line of the fleet's timeline; `moment.at` is by our clock."""
 
     host: str
-    moment: Moment
+    moment: EventBrief
 
 
-def timeline(hosts: Iterable[Host], limit: int = 500) -> tuple[HostMoment, ...]:
+def timeline(hosts: Iterable[Host], limit: int = 500) -> tuple[HostEvent, ...]:
     """What happened on all hosts, corrected for their clocks, the newest first."""
     found = [
-        HostMoment(host.name, replace(moment, at=moment.at - (host.skew or 0)))
+        HostEvent(host.name, replace(moment, at=moment.at - (host.skew or 0)))
         for host in hosts
         if host.summary is not None
         for moment in host.summary.events

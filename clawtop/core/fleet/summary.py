@@ -62,7 +62,7 @@ class AgentOutlook:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class EventBrief:
     """One line of a host's timeline. `at`: ms since the epoch by the host's clock."""
 
     at: int
@@ -100,14 +100,14 @@ class HostSummary:
     takeovers: int = 0
     agents: tuple[AgentOutlook, ...] = ()
     accounts: tuple[Account, ...] = ()
-    events: tuple[Moment, ...] = ()
+    events: tuple[EventBrief, ...] = ()
     dropped: int = 0
 
 
-Fingerprint = Callable[[Profile], str | None]
+SecretFingerprint = Callable[[Profile], str | None]
 
 
-def summarise(snapshot: Snapshot, now: int, fingerprint: Fingerprint = lambda _profile: None) -> HostSummary:
+def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lambda _profile: None) -> HostSummary:
     """`snapshot` in short at `now` (ms since the epoch)."""
     health = judge(snapshot, now)
     accounts = tuple(_accounts(snapshot, now, fingerprint))
@@ -137,7 +137,7 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: Fingerprint = lambda _p
     )
 
 
-def _accounts(snapshot: Snapshot, now: int, fingerprint: Fingerprint) -> list[Account]:
+def _accounts(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint) -> list[Account]:
     schedules = Schedules(snapshot)
     owned: Mapping[tuple[str, str], Profile] = {
         (profile.owner_agent, profile.id): profile
@@ -167,5 +167,5 @@ def _outlook(at: int | None, now: int) -> int | None:
     return 0 if at is not None and at <= now else at
 
 
-def _moment(event: Event) -> Moment:
-    return Moment(event.at, event.kind.value, shown(event.text)[:400], event.agent, event.profile)
+def _moment(event: Event) -> EventBrief:
+    return EventBrief(event.at, event.kind.value, shown(event.text)[:400], event.agent, event.profile)

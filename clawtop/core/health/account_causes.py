@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
-from clawtop.core.health.cause import Cause, Level, Scene
+from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.loaded import Pending
 from clawtop.core.health.wording import counted, some_names
 from clawtop.core.model import (
@@ -23,7 +23,7 @@ WRITING_MS = 2_000
 """A store lock without an owner that is younger may be in the middle of its writing."""
 
 
-def unreadable_stores(scene: Scene) -> Iterator[Cause]:
+def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
     stores = [(agent, agent.store) for agent in scene.snapshot.agents if agent.store is not None]
     unread = [(agent, store) for agent, store in stores if store.problem is not None]
     if stores and len(unread) == len(stores) and not any(store.profiles for _, store in stores):
@@ -40,7 +40,7 @@ def unreadable_stores(scene: Scene) -> Iterator[Cause]:
         yield Cause("no-profiles", text, Level.SILENT, remedy="openclaw models auth paste-token")
 
 
-def jammed_stores(scene: Scene) -> Iterator[Cause]:
+def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
     for lock in scene.snapshot.locks:
         if lock.file.kind is not LockKind.AUTH:
             continue
@@ -66,7 +66,7 @@ def jammed_stores(scene: Scene) -> Iterator[Cause]:
         )
 
 
-def models_out(scene: Scene) -> Iterator[Cause]:
+def models_out(scene: HealthScene) -> Iterator[Cause]:
     """Agents of whose models none can be asked, by what would help; and providers that are out for some."""
     silent: dict[tuple[int | None, Pending | None], list[ChainRecovery]] = defaultdict(list)
     for agent in scene.view.snapshot.agents:
@@ -132,7 +132,7 @@ def _usable(snapshot: Snapshot, agent: AgentInfo, profile: Profile, now: int) ->
     return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
 
 
-def _providers_out(scene: Scene, silent: set[str]) -> Iterator[Cause]:
+def _providers_out(scene: HealthScene, silent: set[str]) -> Iterator[Cause]:
     out: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
     for agent in scene.view.snapshot.agents:
         if agent.id in silent:
@@ -156,7 +156,7 @@ def _providers_out(scene: Scene, silent: set[str]) -> Iterator[Cause]:
         )  # fmt: skip
 
 
-def not_loaded(scene: Scene) -> Iterator[Cause]:
+def not_loaded(scene: HealthScene) -> Iterator[Cause]:
     for pending in scene.view.pending:
         what = "a change of the auth store" if pending.kind == "store" else f"a {pending.kind}"
         whom = some_names(pending.providers or pending.profiles)
@@ -171,13 +171,13 @@ def not_loaded(scene: Scene) -> Iterator[Cause]:
         )
 
 
-def _all_out(scene: Scene) -> bool:
+def _all_out(scene: HealthScene) -> bool:
     agents = [agent for agent in scene.view.snapshot.agents if _has_profiles(agent)]
     answers = (_can_answer(scene.view.snapshot, agent, scene.chains[agent.id], scene.now) for agent in agents)
     return bool(agents) and not any(answers)
 
 
-def resting_profiles(scene: Scene) -> Iterator[Cause]:
+def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
     """Profiles that rest while others serve, and credentials that do not come back by themselves."""
     resting: dict[str, int | None] = {}
     broken: list[str] = []

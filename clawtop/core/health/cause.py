@@ -162,7 +162,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class HealthScene:
     """What every cause is looked for in."""
 
     snapshot: Snapshot
@@ -176,4 +176,4 @@ class Scene:
     counted: TurnCounts
 
 
-Finder = Callable[[Scene], Iterable[Cause]]
+Finder = Callable[[HealthScene], Iterable[Cause]]

@@ -12,7 +12,7 @@ from clawtop.core.health.account_causes import (
     resting_profiles,
     unreadable_stores,
 )
-from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, Level, Scene
+from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, HealthScene, Level
 from clawtop.core.health.gateway_causes import gateway_causes
 from clawtop.core.health.turn_causes import dropped_turns, failing_turns, hung_runs, unanswered_messages
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
@@ -24,7 +24,7 @@ from clawtop.core.model import (
 from clawtop.text import safe, shown
 
 
-def _blocked(scene: Scene) -> Iterator[Cause]:
+def _blocked(scene: HealthScene) -> Iterator[Cause]:
     hangs = {(one.agent, one.session) for one in scene.hung if not one.only_long}
     found = {key: why for key, why in scene.blocked.items() if key not in hangs}
     if found:
@@ -39,7 +39,7 @@ def _blocked(scene: Scene) -> Iterator[Cause]:
         )
 
 
-def _queues(scene: Scene) -> Iterator[Cause]:
+def _queues(scene: HealthScene) -> Iterator[Cause]:
     """Lanes that are full while turns wait for them."""
     for lane in scene.snapshot.lanes:
         queued, limit = lane.queued or 0, lane.limit
@@ -49,7 +49,7 @@ def _queues(scene: Scene) -> Iterator[Cause]:
         yield Cause("queue-grows", text, Level.ATTENTION, (safe(lane.source, 40),))
 
 
-def _locks(scene: Scene) -> Iterator[Cause]:
+def _locks(scene: HealthScene) -> Iterator[Cause]:
     leaked = [lock for lock in scene.snapshot.locks if lock.leaked is not None]
     for lock in leaked[:SHOWN]:
         yield Cause(
@@ -91,7 +91,7 @@ ADVICE = frozenset(
 """Findings that are advice, or news of what is over: they are shown, and nothing is wrong with the state now."""
 
 
-def _problems(scene: Scene) -> Iterator[Cause]:
+def _problems(scene: HealthScene) -> Iterator[Cause]:
     told = [p for p in scene.snapshot.warnings if p.code not in ADVICE]
     told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in ADVICE]
     if told:
@@ -100,7 +100,7 @@ def _problems(scene: Scene) -> Iterator[Cause]:
         yield Cause("problems", text, Level.ATTENTION, evidence)
 
 
-def _reverted(scene: Scene) -> Iterator[Cause]:
+def _reverted(scene: HealthScene) -> Iterator[Cause]:
     for event in scene.snapshot.events:
         if event.kind is EventKind.REVERTED and scene.now - event.at <= JUST_NOW_MS * 10:
             yield Cause("not-loaded", shown(event.text, 160), Level.ATTENTION, since=event.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from clawtop.core.health.cause import Cause, Level, Scene
+from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import counted, span
 from clawtop.core.model import (
     GatewayState,
@@ -18,7 +18,7 @@ STARTING_MS = 90_000
 MEMORY_SHARE = 0.9
 
 
-def gateway_causes(scene: Scene) -> Iterator[Cause]:
+def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     gateway, snapshot = scene.snapshot.gateway, scene.snapshot
     evidence = (gateway.how,) if gateway.how else ()
     if gateway.state is GatewayState.DEAD:
@@ -52,13 +52,13 @@ def gateway_causes(scene: Scene) -> Iterator[Cause]:
         yield from _memory(scene)
 
 
-def _gone_since(scene: Scene) -> int | None:
+def _gone_since(scene: HealthScene) -> int | None:
     """The last sign of the gateway that is gone."""
     events = (e.at for e in scene.snapshot.events if e.source == "gateway-log" and e.at <= scene.now)
     return max(events, default=None)
 
 
-def _serving(scene: Scene) -> Iterator[Cause]:
+def _serving(scene: HealthScene) -> Iterator[Cause]:
     gateway = scene.snapshot.gateway
     young = gateway.started_at is not None and scene.now - gateway.started_at <= STARTING_MS
     if gateway.serving is Serving.SILENT and not young:
@@ -89,7 +89,7 @@ def _serving(scene: Scene) -> Iterator[Cause]:
         yield Cause("gateway-degraded", f"the gateway says of itself: {what}", Level.ATTENTION)
 
 
-def _memory(scene: Scene) -> Iterator[Cause]:
+def _memory(scene: HealthScene) -> Iterator[Cause]:
     usage = scene.snapshot.gateway.usage
     if usage is None or usage.limit is None or usage.memory < usage.limit * MEMORY_SHARE:
         return

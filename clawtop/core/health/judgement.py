@@ -18,16 +18,16 @@ from clawtop.core.health.cause import (
     RECENT_MS,
     Cause,
     Health,
+    HealthScene,
     Level,
     Next,
-    Scene,
     TurnCounts,
 )
 from clawtop.core.health.causes import FINDERS
 from clawtop.core.health.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
-from clawtop.core.model import AgentInfo, Outcome, Profile, Snapshot
+from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
 from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
 
 __all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
@@ -37,7 +37,7 @@ def judge(snapshot: Snapshot, now: int) -> Health:
     """Judge a state as of `now` (ms since the epoch)."""
     view = as_gateway_knows(snapshot, now)
     day = recent_turns(snapshot, now, COUNTED_MS)
-    scene = Scene(
+    scene = HealthScene(
         snapshot,
         now,
         view,
@@ -66,16 +66,16 @@ def judge(snapshot: Snapshot, now: int) -> Health:
 
 
 def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
-    number = dict.fromkeys(Outcome, 0)
+    number = dict.fromkeys(TurnOutcome, 0)
     for recent in turns:
         number[recent.turn.outcome] += 1
     return TurnCounts(
-        number[Outcome.ANSWERED] + number[Outcome.SILENT],
-        number[Outcome.FAILED],
-        number[Outcome.TIMED_OUT],
-        number[Outcome.HUNG],
-        number[Outcome.DROPPED],
-        number[Outcome.STOPPED],
+        number[TurnOutcome.ANSWERED] + number[TurnOutcome.SILENT],
+        number[TurnOutcome.FAILED],
+        number[TurnOutcome.TIMED_OUT],
+        number[TurnOutcome.HUNG],
+        number[TurnOutcome.DROPPED],
+        number[TurnOutcome.STOPPED],
     )
 
 
@@ -105,7 +105,7 @@ def _first(snapshot: Snapshot, agent: AgentInfo, now: int) -> tuple[str | None, 
     return None, None, None
 
 
-def _changes_at(scene: Scene) -> int | None:
+def _changes_at(scene: HealthScene) -> int | None:
     warn_ms = scene.snapshot.config.attention.warn_ms
     moments = [turn.turn.at + span for turn in scene.turns for span in (JUST_NOW_MS, RECENT_MS)]
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
@@ -113,5 +113,5 @@ def _changes_at(scene: Scene) -> int | None:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]
             moments += [sign + warn_ms for sign in signs]
-        moments += [e.asked_at + PATIENCE_MS for e in session.exchanges[-1:] if e.outcome is Outcome.OPEN]
+        moments += [e.asked_at + PATIENCE_MS for e in session.exchanges[-1:] if e.outcome is TurnOutcome.OPEN]
     return min((moment + 1 for moment in moments if moment + 1 > scene.now), default=None)

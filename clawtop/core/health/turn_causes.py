@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from clawtop.core.health.cause import FAILING_FROM, JUST_NOW_MS, PATIENCE_MS, Cause, Level, Scene
+from clawtop.core.health.cause import FAILING_FROM, JUST_NOW_MS, PATIENCE_MS, Cause, HealthScene, Level
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names, span
 from clawtop.core.model import (
     GatewayState,
-    Outcome,
+    TurnOutcome,
 )
 from clawtop.text import safe
 
 
-def failing_turns(scene: Scene) -> Iterator[Cause]:
+def failing_turns(scene: HealthScene) -> Iterator[Cause]:
     """Agents whose last turns all failed; and single failures of just now."""
     by_agent: dict[str, list[RecentTurn]] = defaultdict(list)
     for turn in scene.turns:
@@ -61,7 +61,7 @@ def _reasons(turns: Iterable[RecentTurn]) -> str:
     return f" ({', '.join(named[:2])})" if named else ""
 
 
-_WORDS = {Outcome.TIMED_OUT: "timeout", Outcome.DROPPED: "takeover", Outcome.HUNG: "hung"}
+_WORDS = {TurnOutcome.TIMED_OUT: "timeout", TurnOutcome.DROPPED: "takeover", TurnOutcome.HUNG: "hung"}
 
 
 def _told(turn: RecentTurn, now: int) -> str:
@@ -69,7 +69,7 @@ def _told(turn: RecentTurn, now: int) -> str:
     return f"{safe(short_key(turn.session), 60)}: {safe(what, 80)}, {span(now - turn.turn.at)} ago"
 
 
-def dropped_turns(scene: Scene) -> Iterator[Cause]:
+def dropped_turns(scene: HealthScene) -> Iterator[Cause]:
     share, dropped = scene.counted.share_dropped, scene.counted.dropped
     if share is None or not dropped:
         return
@@ -82,7 +82,7 @@ def dropped_turns(scene: Scene) -> Iterator[Cause]:
     )
 
 
-def unanswered_messages(scene: Scene) -> Iterator[Cause]:
+def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
     warn_ms = scene.snapshot.config.attention.warn_ms
     gone = scene.snapshot.gateway.state in (GatewayState.DEAD, GatewayState.ABSENT)
     overdue = [one for one in scene.waiting.unanswered if gone or scene.now - one.since > PATIENCE_MS]
@@ -101,7 +101,7 @@ def unanswered_messages(scene: Scene) -> Iterator[Cause]:
         )
 
 
-def _is_silence(one: Unanswered, scene: Scene, warn_ms: int) -> bool:
+def _is_silence(one: Unanswered, scene: HealthScene, warn_ms: int) -> bool:
     """Whether nothing of the agent was answered since: an old message that was lost is no silent bot."""
     if scene.now - one.since <= warn_ms:
         return False
@@ -116,15 +116,15 @@ def _waits(one: Unanswered, now: int) -> str:
 _BECAME = defaultdict(
     lambda: "its turn failed",
     {
-        Outcome.OPEN: "nothing runs for it",
-        Outcome.TIMED_OUT: "its turn timed out",
-        Outcome.DROPPED: "its reply was lost",
-        Outcome.HUNG: "its turn hung",
+        TurnOutcome.OPEN: "nothing runs for it",
+        TurnOutcome.TIMED_OUT: "its turn timed out",
+        TurnOutcome.DROPPED: "its reply was lost",
+        TurnOutcome.HUNG: "its turn hung",
     },
 )
 
 
-def hung_runs(scene: Scene) -> Iterator[Cause]:
+def hung_runs(scene: HealthScene) -> Iterator[Cause]:
     abort_ms = scene.snapshot.config.attention.abort_ms
     for background in (False, True):
         found = [one for one in scene.hung if one.background is background and not one.only_long]

@@ -9,33 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import EventKind, Outcome, Session, Snapshot, Turn
+from clawtop.core.model import EndedTurn, EventKind, Session, Snapshot, TurnOutcome
 
 TOGETHER_MS = 20_000
 """Two sources that tell of an end within this time tell of the same one."""
 
-FAILURES = frozenset({Outcome.FAILED, Outcome.TIMED_OUT, Outcome.HUNG, Outcome.DROPPED})
-SUCCESSES = frozenset({Outcome.ANSWERED, Outcome.SILENT})
+FAILURES = frozenset({TurnOutcome.FAILED, TurnOutcome.TIMED_OUT, TurnOutcome.HUNG, TurnOutcome.DROPPED})
+SUCCESSES = frozenset({TurnOutcome.ANSWERED, TurnOutcome.SILENT})
 
 _RANK = {
-    Outcome.DROPPED: 7,
-    Outcome.HUNG: 6,
-    Outcome.TIMED_OUT: 5,
-    Outcome.STOPPED: 4,
-    Outcome.SILENT: 3,
-    Outcome.ANSWERED: 2,
-    Outcome.FAILED: 2,
-    Outcome.TOLD: 1,
-    Outcome.OPEN: 0,
-    Outcome.UNTOLD: 0,
+    TurnOutcome.DROPPED: 7,
+    TurnOutcome.HUNG: 6,
+    TurnOutcome.TIMED_OUT: 5,
+    TurnOutcome.STOPPED: 4,
+    TurnOutcome.SILENT: 3,
+    TurnOutcome.ANSWERED: 2,
+    TurnOutcome.FAILED: 2,
+    TurnOutcome.TOLD: 1,
+    TurnOutcome.OPEN: 0,
+    TurnOutcome.UNTOLD: 0,
 }
 """Of two words for one end the more special one."""
 
 _STATUS_OUTCOMES = {
-    "done": Outcome.ANSWERED,
-    "failed": Outcome.FAILED,
-    "timeout": Outcome.TIMED_OUT,
-    "killed": Outcome.STOPPED,
+    "done": TurnOutcome.ANSWERED,
+    "failed": TurnOutcome.FAILED,
+    "timeout": TurnOutcome.TIMED_OUT,
+    "killed": TurnOutcome.STOPPED,
 }
 
 
@@ -46,7 +46,7 @@ class RecentTurn:
     agent: str
     session: str
     lane: str
-    turn: Turn
+    turn: EndedTurn
 
     @property
     def failed(self) -> bool:
@@ -71,12 +71,12 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
     return tuple(sorted(found, key=lambda recent: recent.turn.at))
 
 
-def _told(session: Session, ours: Iterable[Turn]) -> Iterator[Turn]:
+def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
     yield from session.turns
     yield from ours
     for exchange in session.exchanges:
         if exchange.ended_at is not None:
-            yield Turn(
+            yield EndedTurn(
                 exchange.ended_at,
                 exchange.outcome,
                 exchange.run_id,
@@ -88,14 +88,14 @@ def _told(session: Session, ours: Iterable[Turn]) -> Iterator[Turn]:
     outcome = _STATUS_OUTCOMES.get(session.status or "")
     started, ended = session.started_at, session.ended_at
     if outcome is not None and ended is not None and (started is None or ended >= started):
-        yield Turn(ended, outcome, None, started, None, None, "status")
+        yield EndedTurn(ended, outcome, None, started, None, None, "status")
 
 
-def _once(told: Iterable[Turn]) -> Iterator[Turn]:
+def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
     """Each turn once: by its run id, else by when it ended."""
-    runs: dict[str, Turn] = {}
-    merged: list[Turn] = []
-    others: list[Turn] = []
+    runs: dict[str, EndedTurn] = {}
+    merged: list[EndedTurn] = []
+    others: list[EndedTurn] = []
     for turn in sorted(told, key=lambda turn: turn.at):
         if turn.run_id is None:
             others.append(turn)
@@ -116,7 +116,7 @@ def _once(told: Iterable[Turn]) -> Iterator[Turn]:
     yield from merged
 
 
-def _continued(known: Turn, later: Turn) -> Turn:
+def _continued(known: EndedTurn, later: EndedTurn) -> EndedTurn:
     """The same run, told again: its last word counts, unless an earlier one is more special."""
     keeps = _RANK[known.outcome] > _RANK[later.outcome] and later.at - known.at <= TOGETHER_MS
     since = known.since if known.since is not None else later.since
@@ -124,28 +124,28 @@ def _continued(known: Turn, later: Turn) -> Turn:
     return replace(last, since=since, reason=last.reason or known.reason, trigger=last.trigger or known.trigger)
 
 
-def _is_same(known: Turn, other: Turn) -> bool:
+def _is_same(known: EndedTurn, other: EndedTurn) -> bool:
     if abs(known.at - other.at) <= TOGETHER_MS:
         return True
     return known.since is not None and known.since <= other.at <= known.at
 
 
-def _joined(known: Turn, other: Turn) -> Turn:
+def _joined(known: EndedTurn, other: EndedTurn) -> EndedTurn:
     better = other.outcome if _RANK[other.outcome] > _RANK[known.outcome] else known.outcome
     return replace(known, outcome=better, reason=known.reason or other.reason)
 
 
-_ENGINE_OUTCOMES = {"reply": Outcome.ANSWERED, "failed": Outcome.FAILED, "coordination": Outcome.FAILED}
+_ENGINE_OUTCOMES = {"reply": TurnOutcome.ANSWERED, "failed": TurnOutcome.FAILED, "coordination": TurnOutcome.FAILED}
 
 
-def _engines(snapshot: Snapshot, since: int) -> dict[str, list[Turn]]:
+def _engines(snapshot: Snapshot, since: int) -> dict[str, list[EndedTurn]]:
     """Turns that clawtop's own engines ran, from the journal."""
-    found: dict[str, list[Turn]] = {}
+    found: dict[str, list[EndedTurn]] = {}
     for event in snapshot.events:
         if event.kind is EventKind.RUN_END and event.source == "engine" and event.session_key and event.at > since:
-            outcome = _ENGINE_OUTCOMES.get(str(event.data.get("outcome")), Outcome.STOPPED)
-            if outcome is Outcome.FAILED and event.reason == "timeout":
-                outcome = Outcome.TIMED_OUT
-            turn = Turn(event.at, outcome, event.run_id, None, "clawtop", event.reason, "journal")
+            outcome = _ENGINE_OUTCOMES.get(str(event.data.get("outcome")), TurnOutcome.STOPPED)
+            if outcome is TurnOutcome.FAILED and event.reason == "timeout":
+                outcome = TurnOutcome.TIMED_OUT
+            turn = EndedTurn(event.at, outcome, event.run_id, None, "clawtop", event.reason, "journal")
             found.setdefault(event.session_key, []).append(turn)
     return found

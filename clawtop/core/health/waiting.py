@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Outcome, Session, Snapshot, WitnessKind
+from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Session, Snapshot, TurnOutcome, WitnessKind
 from clawtop.core.session.activity import last_sign, running_since
 
 HORIZON_MS = 24 * 3_600_000
@@ -30,7 +30,7 @@ class Unanswered:
     session: str
     since: int
     length: int
-    outcome: Outcome
+    outcome: TurnOutcome
     error: str | None = None
 
 
@@ -70,48 +70,48 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
         verdict = _last_message(session, snapshot, now)
         if isinstance(verdict, Unanswered):
             found.append(verdict)
-        elif verdict is Outcome.SILENT:
+        elif verdict is TurnOutcome.SILENT:
             silent += 1
-        elif verdict is Outcome.UNTOLD:
+        elif verdict is TurnOutcome.UNTOLD:
             untold += 1
     found.sort(key=lambda item: item.since)
     return Waiting(tuple(found), silent, untold)
 
 
-def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | Outcome | None:
+def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | TurnOutcome | None:
     """None: nobody waits. SILENT: nobody is meant to be answered. UNTOLD: it cannot be told."""
     left = _left_input(session, snapshot)
     if left is not None and now - left <= HORIZON_MS:
-        return Unanswered(session.agent, session.key, left, 0, Outcome.OPEN)
+        return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
     last = next((e for e in reversed(session.exchanges) if e.by in _PEOPLE or e.by == "unaddressed"), None)
     if last is None or now - last.asked_at > HORIZON_MS:
         return None
-    if last.outcome in (Outcome.ANSWERED, Outcome.TOLD):
+    if last.outcome in (TurnOutcome.ANSWERED, TurnOutcome.TOLD):
         return None
-    if last.outcome is Outcome.SILENT or last.by == "unaddressed":
-        return Outcome.SILENT
+    if last.outcome is TurnOutcome.SILENT or last.by == "unaddressed":
+        return TurnOutcome.SILENT
     outcome = _outcome(last, session)
-    if outcome is Outcome.ANSWERED or session.active is True:
+    if outcome is TurnOutcome.ANSWERED or session.active is True:
         return None
-    if outcome is Outcome.STOPPED:
-        return Outcome.SILENT if _was_stopped(session) else Outcome.UNTOLD
-    if session.active is None and outcome is Outcome.OPEN:
-        return Outcome.UNTOLD
-    if last.by == "group" and outcome is Outcome.OPEN:
-        return Outcome.UNTOLD
+    if outcome is TurnOutcome.STOPPED:
+        return TurnOutcome.SILENT if _was_stopped(session) else TurnOutcome.UNTOLD
+    if session.active is None and outcome is TurnOutcome.OPEN:
+        return TurnOutcome.UNTOLD
+    if last.by == "group" and outcome is TurnOutcome.OPEN:
+        return TurnOutcome.UNTOLD
     return Unanswered(session.agent, session.key, last.asked_at, last.length, outcome, last.error)
 
 
-def _outcome(last: Exchange, session: Session) -> Outcome:
+def _outcome(last: Exchange, session: Session) -> TurnOutcome:
     """What became of the message, by the run that took it."""
     end = last.ended_at if last.ended_at is not None else last.asked_at
     for turn in reversed(session.turns):
         if abs(turn.at - end) <= TOGETHER_MS or (turn.since is not None and turn.since <= end <= turn.at):
-            if turn.outcome is Outcome.ANSWERED and last.outcome is Outcome.OPEN and turn.at < last.asked_at:
+            if turn.outcome is TurnOutcome.ANSWERED and last.outcome is TurnOutcome.OPEN and turn.at < last.asked_at:
                 continue
-            return turn.outcome if last.outcome is not Outcome.FAILED else last.outcome
-    if last.outcome is Outcome.STOPPED and session.status == "timeout":
-        return Outcome.TIMED_OUT
+            return turn.outcome if last.outcome is not TurnOutcome.FAILED else last.outcome
+    if last.outcome is TurnOutcome.STOPPED and session.status == "timeout":
+        return TurnOutcome.TIMED_OUT
     return last.outcome
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, RETRY_ANSWERS_MS, World
+from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, RETRY_ANSWERS_MS, SnapshotIndex
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.model import Event, LockKind, Snapshot
 from clawtop.core.session.activity import running_since
@@ -24,7 +24,7 @@ GROUP_FROM = 4
 
 def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
     """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
-    world = World(snapshot, now, events)
+    world = SnapshotIndex(snapshot, now, events)
     trees = [
         *world.gateway(),
         *world.unloaded(),

@@ -31,7 +31,7 @@ def percentile(values: Sequence[int], share: float) -> int | None:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _LaneTally:
     active: int | None = None
     queued: int | None = None
     waits: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT_WAITS))
@@ -39,7 +39,7 @@ class _Lane:
 
 def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) -> tuple[LaneStats, ...]:
     """What lane events say about each lane, busiest first. `limits`: configured concurrency by lane name."""
-    found: dict[str, _Lane] = {}
+    found: dict[str, _LaneTally] = {}
     for event in events:
         step, data = event.data.get("step"), event.data
         if step == "start":
@@ -47,7 +47,7 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
                 lane.active = lane.queued = 0
         if step not in _STEPS or event.lane is None:
             continue
-        lane = found.setdefault(event.lane, _Lane())
+        lane = found.setdefault(event.lane, _LaneTally())
         if step == "enqueue":
             lane.queued = data.get("queueSize", lane.queued)
         elif step == "dequeue":
@@ -81,23 +81,23 @@ def lanes_of_engines(
     A turn runs while it holds a session's prompt, and is queued while it waits for one; turns that wait for a place
     within their own process are not seen from outside. `waits` are those for a prompt.
     """
-    found: dict[str, _Lane] = {}
+    found: dict[str, _LaneTally] = {}
     collisions: Counter[str] = Counter()
     takeovers: Counter[str] = Counter()
     for event in events:
         if event.lane is None or event.kind not in _COUNTED or event.source == "gateway-log":
             continue
-        lane = found.setdefault(event.lane, _Lane(active=0, queued=0))
+        lane = found.setdefault(event.lane, _LaneTally(active=0, queued=0))
         if event.kind is EventKind.ACQUIRE and event.duration_ms is not None:
             lane.waits.append(event.duration_ms)
         collisions[event.lane] += event.kind in COLLISIONS
         takeovers[event.lane] += event.kind is EventKind.TAKEOVER
     for holder in holders:
         if holder.source == ENGINES:
-            own = found.setdefault(holder.lane or "main", _Lane(active=0, queued=0))
+            own = found.setdefault(holder.lane or "main", _LaneTally(active=0, queued=0))
             own.active = (own.active or 0) + 1
             for waiter in holder.waiters:
-                other = found.setdefault(waiter.lane, _Lane(active=0, queued=0))
+                other = found.setdefault(waiter.lane, _LaneTally(active=0, queued=0))
                 other.queued = (other.queued or 0) + 1
     return _busiest_first(
         replace(
@@ -116,7 +116,7 @@ def class_of_event(event: Event) -> str:
     return str(classify_session_key(event.session_key) if event.session_key else classify_lane(event.lane or ""))
 
 
-def _stats(name: str, lane: _Lane, limit: int | None, source: str) -> LaneStats:
+def _stats(name: str, lane: _LaneTally, limit: int | None, source: str) -> LaneStats:
     return LaneStats(
         lane=name,
         lane_class=name if name in _CLASSES else classify_lane(name),

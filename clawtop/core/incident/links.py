@@ -36,7 +36,7 @@ LONG_WAIT_MS = 2_000
 """OpenClaw warns about a wait from here on; shorter ones are daily life."""
 
 
-class World:
+class SnapshotIndex:
     """The snapshot, indexed for lookups from every side."""
 
     def __init__(self, snapshot: Snapshot, now: int, events: tuple[Event, ...]) -> None:

@@ -16,7 +16,7 @@ _LABEL = re.compile(r'(?<!\w)(?P<key>[a-zA-Z_]\w*)="(?P<value>(?:[^"\\]|\\.)*+)(
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MetricLine:
     """One line of the exposition format."""
 
     name: str
@@ -24,7 +24,7 @@ class Sample:
     value: float
 
 
-def samples(text: str) -> Iterable[Sample]:
+def samples(text: str) -> Iterable[MetricLine]:
     """The samples of an exposition; lines that are not samples are left out."""
     for line in text.splitlines():
         match = _SAMPLE.match(line)
@@ -35,30 +35,30 @@ def samples(text: str) -> Iterable[Sample]:
         except ValueError:
             continue
         labels = {label["key"]: label["value"] for label in _LABEL.finditer(match["labels"] or "")}
-        yield Sample(match["name"], labels, value)
+        yield MetricLine(match["name"], labels, value)
 
 
 @dataclass(slots=True)
-class _Lane:
+class _LaneMetrics:
     queued: int | None = None
     buckets: dict[float, float] = field(default_factory=dict)
 
 
 def lanes_of_metrics(text: str) -> tuple[LaneStats, ...]:
     """Queue size and wait percentiles of each lane. Waits are the upper bounds of the histogram's buckets, in ms."""
-    found: dict[str, _Lane] = {}
+    found: dict[str, _LaneMetrics] = {}
     for sample in samples(text):
         name = sample.labels.get("lane")
         if name is None:
             continue
         if sample.name == "openclaw_queue_lane_size" and 0 <= sample.value < float("inf"):
-            found.setdefault(name, _Lane()).queued = int(sample.value)
+            found.setdefault(name, _LaneMetrics()).queued = int(sample.value)
         elif sample.name == "openclaw_queue_lane_wait_seconds_bucket":
             try:
                 bound = float(sample.labels.get("le", ""))
             except ValueError:
                 continue
-            found.setdefault(name, _Lane()).buckets[bound] = sample.value
+            found.setdefault(name, _LaneMetrics()).buckets[bound] = sample.value
     return tuple(
         LaneStats(
             lane=name,

@@ -15,7 +15,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class NoticeState:
     """How things stand at `at` (ms since the epoch).
 
     Attributes:
@@ -34,11 +34,11 @@ class Standing:
     reverted: frozenset[tuple[int, str]] = frozenset()
 
 
-def standing(snapshot: Snapshot, now: int, health: Health) -> Standing:
+def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
     """How things stand in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
     owned = tuple(_owned(health.view.snapshot))
     schedules = Schedules(health.view.snapshot)
-    return Standing(
+    return NoticeState(
         at=now,
         usable=frozenset(
             (profile.owner_agent, profile.id)
@@ -62,7 +62,7 @@ def _whom(cause: Cause) -> Iterator[str]:
     yield from (*cause.agents, *cause.sessions) or ("",)
 
 
-def notices(before: Standing | None, now: Standing, blocked_ms: int) -> tuple[str, ...]:
+def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tuple[str, ...]:
     """What has changed for the worse or the better, the weightiest first, each as one safe line.
 
     Args:
@@ -87,7 +87,7 @@ def notices(before: Standing | None, now: Standing, blocked_ms: int) -> tuple[st
     return tuple(told)
 
 
-def next_due(now: Standing, blocked_ms: int) -> int | None:
+def next_due(now: NoticeState, blocked_ms: int) -> int | None:
     """When a session will have been blocked for too long, if nothing changes (ms since the epoch)."""
     return min((since + blocked_ms for since in now.blocked.values() if since + blocked_ms > now.at), default=None)
 

@@ -49,7 +49,7 @@ from clawtop.core.model.locks import (
 )
 from clawtop.core.model.problem import FailureReason, Problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
-from clawtop.core.model.sessions import Exchange, Outcome, Session, Suspension, Turn
+from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
 from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
@@ -67,6 +67,7 @@ __all__ = [
     "CooldownConfig",
     "Credential",
     "CredentialState",
+    "EndedTurn",
     "Event",
     "EventKind",
     "Exchange",
@@ -84,7 +85,6 @@ __all__ = [
     "LockLimits",
     "ModelRef",
     "OpenClawVerdict",
-    "Outcome",
     "Problem",
     "ProcessEvidence",
     "ProcessUsage",
@@ -96,7 +96,7 @@ __all__ = [
     "Snapshot",
     "Suspension",
     "TaskSight",
-    "Turn",
+    "TurnOutcome",
     "UsageStats",
     "Verdict",
     "VerdictKind",

@@ -21,7 +21,7 @@ class Suspension:
     lane_id: str | None
 
 
-class Outcome(StrEnum):
+class TurnOutcome(StrEnum):
     """How a turn ended, or that it has not.
 
     Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: somebody answered who
@@ -57,18 +57,18 @@ class Exchange:
     asked_at: int
     length: int
     by: str
-    outcome: Outcome
+    outcome: TurnOutcome
     ended_at: int | None = None
     error: str | None = None
     run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class EndedTurn:
     """A turn that is over, as one source tells it. `at`: when it ended; `trigger`: user, cron, heartbeat ..."""
 
     at: int
-    outcome: Outcome
+    outcome: TurnOutcome
     run_id: str | None = None
     since: int | None = None
     trigger: str | None = None
@@ -116,6 +116,6 @@ class Session:
     total_tokens: int | None = None
     witnesses: tuple[Witness, ...] = ()
     exchanges: tuple[Exchange, ...] = ()
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[EndedTurn, ...] = ()
     name: str | None = None
     waiters: tuple[Waiter, ...] = ()

@@ -103,7 +103,7 @@ def fingerprint(changes: Iterable[FieldChange]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
+class ClearWindows:
     """Clear cooldown, disable, block and counters of these profiles; with `model` only what is scoped to it."""
 
     profiles: tuple[str, ...]

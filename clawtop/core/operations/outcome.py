@@ -8,7 +8,7 @@ from enum import StrEnum
 from clawtop.core.model import Event, EventKind
 
 
-class Outcome(StrEnum):
+class OperationOutcome(StrEnum):
     """DONE: the change was made. FAILED: it was not. BEGUN: intended, and nothing was written down since; the state
     itself says more. UNKNOWN: the journal does not know it.
     """
@@ -19,16 +19,16 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-def outcome_of(past: Iterable[Event], operation_id: str) -> tuple[Outcome, Event | None]:
+def outcome_of(past: Iterable[Event], operation_id: str) -> tuple[OperationOutcome, Event | None]:
     """The outcome of an operation, with the event that tells it."""
-    found: tuple[Outcome, Event | None] = (Outcome.UNKNOWN, None)
+    found: tuple[OperationOutcome, Event | None] = (OperationOutcome.UNKNOWN, None)
     for event in past:
         if event.data.get("id") != operation_id:
             continue
-        if event.kind is EventKind.INTENT and found[0] is Outcome.UNKNOWN:
-            found = (Outcome.BEGUN, event)
+        if event.kind is EventKind.INTENT and found[0] is OperationOutcome.UNKNOWN:
+            found = (OperationOutcome.BEGUN, event)
         elif event.kind is EventKind.OPERATION:
-            found = (Outcome.DONE if event.data.get("outcome") == "done" else Outcome.FAILED, event)
+            found = (OperationOutcome.DONE if event.data.get("outcome") == "done" else OperationOutcome.FAILED, event)
     return found
 
 

@@ -30,7 +30,7 @@ from clawtop.core.model import (
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import (
     AuthState,
-    Clear,
+    ClearWindows,
     Edit,
     FieldChange,
     Restore,
@@ -43,8 +43,8 @@ from clawtop.core.operations.edit import (
 from clawtop.core.operations.loading import all_out, loads
 from clawtop.core.operations.target import (
     UNTOUCHED,
+    AgentView,
     Owned,
-    View,
     find_lock,
     owned_store,
     part_of,
@@ -123,7 +123,7 @@ def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = No
     owned = owned_store(snapshot, lambda profile: profile.id == profile_id, f"profile {safe(profile_id)}", agent)
     scope = f" for model {safe(model)}" if model is not None else ""
     title = f"Clear {safe(profile_id)}{scope} in {store_name(owned.owner)}"
-    return _clear(snapshot, owned, Clear((profile_id,), model), title=title, target=profile_id)
+    return _clear(snapshot, owned, ClearWindows((profile_id,), model), title=title, target=profile_id)
 
 
 def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
@@ -132,7 +132,7 @@ def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = Non
     owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
     ids = tuple(profile.id for profile in owned.profiles)
     title = f"Clear all {len(ids)} profiles of {safe(provider)} in {store_name(owned.owner)}"
-    return _clear(snapshot, owned, Clear(ids), title=title, target=provider)
+    return _clear(snapshot, owned, ClearWindows(ids), title=title, target=provider)
 
 
 def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
@@ -396,7 +396,7 @@ def _store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKin
     )
 
 
-def _clear(snapshot: Snapshot, owned: Owned, edit: Clear, *, title: str, target: str) -> Plan:
+def _clear(snapshot: Snapshot, owned: Owned, edit: ClearWindows, *, title: str, target: str) -> Plan:
     steps = [_step(part, replace(edit, profiles=ids)) for part, ids in owned.entries]
     plan = _store_plan(snapshot, steps, kind=PlanKind.CLEAR, title=title, target=target)
     touched = {change.key for change in plan.changes}
@@ -461,7 +461,7 @@ def _shared_with(snapshot: Snapshot, owner: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ordered:
+class _ProviderOrder:
     """A provider's order: as it is resolved, the place that takes a stored one, and the places that have one now."""
 
     profiles: tuple[Profile, ...]
@@ -471,7 +471,7 @@ class _Ordered:
     stored_in: tuple[AuthPart, ...]
 
 
-def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _Ordered:
+def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _ProviderOrder:
     same = same_provider(snapshot, provider)
     owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
     part, stored = owned.part, owned.part.order
@@ -482,10 +482,10 @@ def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _Ordered:
     schedule = schedule_for(snapshot.semantics, snapshot.config.auth.cooldowns, provider)
     order = resolve_order(provider, owned.profiles, stored, snapshot.config.auth, snapshot.taken_at, schedule)
     stored_in = tuple(place for place in parts if any(same(name) for name in place.order))
-    return _Ordered(owned.profiles, order, part, stored, stored_in)
+    return _ProviderOrder(owned.profiles, order, part, stored, stored_in)
 
 
-def _one_view(owned: Owned, provider: str) -> View:
+def _one_view(owned: Owned, provider: str) -> AgentView:
     if len(owned.views) > 1:
         agents = ", ".join(safe(view.agent.id) for view in owned.views)
         raise RefusedError(
@@ -496,7 +496,7 @@ def _one_view(owned: Owned, provider: str) -> View:
     return owned.views[0]
 
 
-def _order_key(snapshot: Snapshot, held: _Ordered, provider: str) -> str:
+def _order_key(snapshot: Snapshot, held: _ProviderOrder, provider: str) -> str:
     """The name under which the order stands, however it is spelled there; else the provider's one name."""
     same = same_provider(snapshot, provider)
     key = snapshot.semantics.cooling.names.key(provider)

@@ -14,7 +14,7 @@ UNTOUCHED = "nothing was changed"
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class AgentView:
     """What one agent sees of the wanted profiles."""
 
     agent: AgentInfo
@@ -35,7 +35,7 @@ class Owned:
 
     owner: str
     profiles: tuple[Profile, ...]
-    views: tuple[View, ...]
+    views: tuple[AgentView, ...]
     part: AuthPart
 
     @property
@@ -87,12 +87,14 @@ def owned_store(snapshot: Snapshot, wanted: Callable[[Profile], bool], what: str
     return Owned(owner, tuple(seen.values()), views, part_of(snapshot, owner))
 
 
-def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bool]) -> list[View]:
+def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bool]) -> list[AgentView]:
     agents = [info for info in snapshot.agents if agent in {None, info.id}]
     if not agents:
         raise RefusedError(f"there is no agent {safe(agent or '')}", unchanged=UNTOUCHED)
     return [
-        View(info, info.store, tuple(filter(wanted, info.store.profiles))) for info in agents if info.store is not None
+        AgentView(info, info.store, tuple(filter(wanted, info.store.profiles)))
+        for info in agents
+        if info.store is not None
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.model import SHARED
-from clawtop.core.operations.edit import Clear, SetOrder
+from clawtop.core.operations.edit import ClearWindows, SetOrder
 from clawtop.core.operations.plan import Plan, PlanKind
 
 
@@ -12,7 +12,7 @@ def verb_words(plan: Plan) -> tuple[str, ...]:
     agent = ("--agent", plan.agent) if plan.agent not in (None, SHARED) else ()
     edit = plan.steps[0].edit if plan.steps else None
     match plan.kind:
-        case PlanKind.CLEAR if isinstance(edit, Clear) and plan.target in edit.profiles:
+        case PlanKind.CLEAR if isinstance(edit, ClearWindows) and plan.target in edit.profiles:
             model = ("--model", edit.model) if edit.model is not None else ()
             return ("clear", plan.target, *model, *agent)
         case PlanKind.CLEAR:

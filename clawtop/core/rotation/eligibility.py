@@ -24,7 +24,7 @@ REJECTIONS: Final[Mapping[str, str]] = {
 }
 
 
-class Asked(NamedTuple):
+class OrderQuery(NamedTuple):
     """What every step of resolving one order needs."""
 
     provider: str
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
     schedule: Schedule
 
 
-def written_order(asked: Asked) -> tuple[Sequence[str] | None, str | None]:
+def written_order(asked: OrderQuery) -> tuple[Sequence[str] | None, str | None]:
     """The order that someone wrote for the provider, and where it stands; an empty one counts."""
     places = [
         (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
@@ -62,25 +62,25 @@ def _by_name(orders: Mapping[str, Sequence[str]], key: str, names: ProviderNames
     return next((ids for name, ids in orders.items() if names.key(name) == key), None)
 
 
-def _lent_order(listed: Sequence[str], asked: Asked) -> Sequence[str]:
+def _lent_order(listed: Sequence[str], asked: OrderQuery) -> Sequence[str]:
     """The lender's order with the borrower's own profiles: behind it if it names one of them, else before it."""
     names = asked.schedule.names
     own = [id_ for id_, profile in asked.by_id.items() if names.auth_key(profile.provider) == asked.auth_key]
     return (*listed, *own) if set(own).intersection(listed) else (*own, *listed)
 
 
-def configured_ids(asked: Asked) -> Sequence[str]:
+def configured_ids(asked: OrderQuery) -> Sequence[str]:
     """The profiles that the config names for the provider, stored or not."""
     entries = asked.config.profiles
     return [id_ for id_, entry in entries.items() if _is_configured_for(entry, asked.by_id.get(id_), asked)]
 
 
-def stored_ids(asked: Asked) -> Sequence[str]:
+def stored_ids(asked: OrderQuery) -> Sequence[str]:
     """The stored profiles whose credentials can authenticate the provider, in the store's order."""
     return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked) and not id_.startswith(INLINE_KEY)]
 
 
-def eligible(ids: Sequence[str], asked: Asked) -> tuple[list[Profile], list[tuple[str, str]]]:
+def eligible(ids: Sequence[str], asked: OrderQuery) -> tuple[list[Profile], list[tuple[str, str]]]:
     """The profiles behind `ids` that may be tried, each once, and (id, code) of the others."""
     kept: list[Profile] = []
     rejected: list[tuple[str, str]] = []
@@ -95,7 +95,7 @@ def eligible(ids: Sequence[str], asked: Asked) -> tuple[list[Profile], list[tupl
     return kept, rejected
 
 
-def _fault(profile: Profile, asked: Asked) -> str | None:
+def _fault(profile: Profile, asked: OrderQuery) -> str | None:
     """Why a stored profile may not be tried for the provider; None where it may."""
     if not _serves(profile, asked):
         return "provider-mismatch"
@@ -109,17 +109,17 @@ def _fault(profile: Profile, asked: Asked) -> str | None:
     return credential_fault(profile.credential, asked.now)
 
 
-def _serves(profile: Profile, asked: Asked) -> bool:
+def _serves(profile: Profile, asked: OrderQuery) -> bool:
     """Whether a stored profile's credential can authenticate the provider."""
     return _authenticates(profile.provider, profile.credential.type, asked)
 
 
-def _is_configured_for(entry: ConfigProfile, stored: Profile | None, asked: Asked) -> bool:
+def _is_configured_for(entry: ConfigProfile, stored: Profile | None, asked: OrderQuery) -> bool:
     """Whether a profile of the config is meant for the provider; a stored credential's kind beats the config's."""
     return _authenticates(entry.provider, entry.mode if stored is None else stored.credential.type, asked)
 
 
-def _authenticates(provider: str, kind: str, asked: Asked) -> bool:
+def _authenticates(provider: str, kind: str, asked: OrderQuery) -> bool:
     if provider == asked.provider:
         return True
     names = asked.schedule.names

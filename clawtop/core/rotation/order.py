@@ -13,7 +13,14 @@ from typing import Final, NamedTuple
 from clawtop.core.cooldown.profile_state import is_past_expiry
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.model import AuthConfig, Profile
-from clawtop.core.rotation.eligibility import REJECTIONS, Asked, configured_ids, eligible, stored_ids, written_order
+from clawtop.core.rotation.eligibility import (
+    REJECTIONS,
+    OrderQuery,
+    configured_ids,
+    eligible,
+    stored_ids,
+    written_order,
+)
 from clawtop.core.rules import Schedule
 
 NOTHING_PENDING: Final[Mapping[str, int]] = {}
@@ -160,7 +167,7 @@ def is_ordered(
     provider: str, stored_order: Mapping[str, Sequence[str]], config: AuthConfig, schedule: Schedule
 ) -> bool:
     """Whether the provider's order is written down, in the store or in the configuration."""
-    asked = Asked(provider, schedule.names.auth_key(provider), {}, stored_order, config, 0, schedule)
+    asked = OrderQuery(provider, schedule.names.auth_key(provider), {}, stored_order, config, 0, schedule)
     return written_order(asked)[0] is not None
 
 
@@ -205,13 +212,13 @@ def _asked(  # noqa: PLR0917 - as resolve_order
     config: AuthConfig,
     now: int,
     schedule: Schedule,
-) -> Asked:
+) -> OrderQuery:
     by_id = {profile.id: profile for profile in profiles}
-    return Asked(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
+    return OrderQuery(provider, schedule.names.auth_key(provider), by_id, stored_order, config, now, schedule)
 
 
 def _resolve(
-    asked: Asked,
+    asked: OrderQuery,
     preferred: str | None,
     for_model: str | None,
     pending: Mapping[str, int],
@@ -241,7 +248,7 @@ def _resolve(
 
 
 def _split(
-    profiles: Sequence[Profile], asked: Asked, for_model: str | None, pending: Mapping[str, int]
+    profiles: Sequence[Profile], asked: OrderQuery, for_model: str | None, pending: Mapping[str, int]
 ) -> tuple[list[Profile], dict[str, int]]:
     """The profiles that may be used now, and the others: id -> when its last window ends."""
     available: list[Profile] = []
@@ -271,7 +278,7 @@ def _by_type_and_use(
     return key
 
 
-def _why_here(id_: str, found: _Resolved, asked: Asked, preferred: str | None, pending: Mapping[str, int]) -> str:
+def _why_here(id_: str, found: _Resolved, asked: OrderQuery, preferred: str | None, pending: Mapping[str, int]) -> str:
     """Why a profile stands where it stands, in words."""
     if id_ == preferred:
         return "preferred: it goes first, cooling or not"

@@ -70,7 +70,7 @@ def resolve_override(
         stored: the pinned profile is in the store, whoever it serves.
     """
     if schedule.pins_stay:
-        asked = _Asked(
+        asked = _PinQuery(
             order,
             serves,
             is_cooling,
@@ -106,7 +106,7 @@ def resolve_override(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _PinQuery:
     order: Sequence[str]
     serves: Callable[[str], bool]
     is_cooling: Callable[[str], bool]
@@ -128,7 +128,7 @@ def recovered_check(profiles: Iterable[Profile], *, ordered: bool) -> Callable[[
     return lambda id_: ordered and id_ in limited
 
 
-def _staying(pin: Pin, asked: _Asked) -> Override:
+def _staying(pin: Pin, asked: _PinQuery) -> Override:
     """2026.8 on: a person's pin stays whatever happens; one that nobody set moves by need."""
     current, order = (pin.profile or "").strip() or None, asked.order
     by_user = (pin.pinned_by or "").startswith("user")
@@ -156,7 +156,7 @@ def _staying(pin: Pin, asked: _Asked) -> Override:
     return Override(chosen, Pin(chosen, "auto", asked.compaction_count))
 
 
-def _better(pin: Pin, current: str | None, asked: _Asked) -> str | None:
+def _better(pin: Pin, current: str | None, asked: _PinQuery) -> str | None:
     if not asked.schedule.pins_go_back or pin.pinned_by != "auto" or current not in asked.order:
         return None
     earlier = asked.order[: asked.order.index(current)]

@@ -13,14 +13,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clawtop.core.model import (
+    EndedTurn,
     Gateway,
     GatewayState,
     Lock,
-    Outcome,
     Problem,
     ProcessEvidence,
     Session,
-    Turn,
+    TurnOutcome,
     VerdictKind,
     Witness,
     WitnessKind,
@@ -80,15 +80,15 @@ class TrajectoryRun:
         return self.type != "session.ended"
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> TurnOutcome:
         """How its last attempt ended."""
         if self.is_open:
-            return Outcome.OPEN
+            return TurnOutcome.OPEN
         if self.status == "success":
-            return Outcome.ANSWERED
+            return TurnOutcome.ANSWERED
         if self.timed_out:
-            return Outcome.TIMED_OUT
-        return Outcome.STOPPED if self.aborted else Outcome.FAILED
+            return TurnOutcome.TIMED_OUT
+        return TurnOutcome.STOPPED if self.aborted else TurnOutcome.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ NOT_LOOKED = CommandLine()
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class RunActivity:
     """Whether a run goes on, how that is known, and what is wrong with the stored status."""
 
     active: bool | None
@@ -263,24 +263,24 @@ def _status(session: Session, running: bool | None, what: str, at: int | None = 
 
 def judge(
     session: Session, witnesses: Iterable[Witness], gateway: Gateway, command_line: CommandLine = NOT_LOOKED
-) -> Activity:
+) -> RunActivity:
     """Weigh the witnesses: who sees a run now, else the last sign of one against the last proof of an end."""
     heard = sorted(witnesses, key=lambda witness: _STRENGTH[witness.kind])
     signs = [witness for witness in heard if witness.running is True]
     ends = [witness for witness in heard if witness.running is False]
     certain = next((witness for witness in signs if witness.kind in _CERTAIN), None)
     if certain is not None:
-        return Activity(True, certain.what)
+        return RunActivity(True, certain.what)
     open_signs = [sign for sign in signs if not _is_over(sign, ends, command_line)]
     if open_signs:
-        return Activity(True, open_signs[0].what)
+        return RunActivity(True, open_signs[0].what)
     doubt = next((w for w in heard if w.running is None and not _is_over(w, ends, command_line)), None)
     if doubt is not None:
-        return Activity(None, doubt.what)
+        return RunActivity(None, doubt.what)
     if not ends:
-        return Activity(None, "no status is stored" if session.status != RUNNING else "nobody can tell")
+        return RunActivity(None, "no status is stored" if session.status != RUNNING else "nobody can tell")
     end = ends[0] if session.status != RUNNING else max(ends, key=_tells_of_an_end)
-    return Activity(False, end.what, _left_running(session, end, gateway))
+    return RunActivity(False, end.what, _left_running(session, end, gateway))
 
 
 def _tells_of_an_end(end: Witness) -> tuple[bool, int, bool]:
@@ -344,10 +344,10 @@ def last_sign(session: Session) -> int | None:
     return max((w.at for w in session.witnesses if w.running is True and w.at is not None), default=None)
 
 
-def turns_of(runs: Iterable[TrajectoryRun]) -> tuple[Turn, ...]:
+def turns_of(runs: Iterable[TrajectoryRun]) -> tuple[EndedTurn, ...]:
     """The runs of a trajectory that are over, oldest first."""
     over = sorted((run for run in runs if not run.is_open), key=lambda run: run.at)
-    return tuple(Turn(run.at, run.outcome, run.run_id, run.since, run.trigger, None, "trajectory") for run in over)
+    return tuple(EndedTurn(run.at, run.outcome, run.run_id, run.since, run.trigger, None, "trajectory") for run in over)
 
 
 def _quiet_ms(session: Session, now: int) -> int:

@@ -160,7 +160,7 @@ class Reopen:
     drain_id: str
 
 
-Request = Ask | Leave | Describe | Bury | Close | Reopen
+AdmissionRequest = Ask | Leave | Describe | Bury | Close | Reopen
 
 
 # --- effects -----------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class Granted:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class ClaimQueued:
     """The claimant waits; `ahead` others come first."""
 
     who: Claimant
@@ -180,7 +180,7 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ClaimRefused:
     """Not now, and the caller did not want to wait: `holder` or `closing` says why, or waiters were there first."""
 
     who: Claimant
@@ -220,18 +220,18 @@ class Reopened:
     how: str
 
 
-Effect = Granted | Queued | Refused | Wake | Released | Left | Closed | Reopened
-Step = tuple[Admission, tuple[Effect, ...]]
+AdmissionEffect = Granted | ClaimQueued | ClaimRefused | Wake | Released | Left | Closed | Reopened
+AdmissionStep = tuple[Admission, tuple[AdmissionEffect, ...]]
 
 
-def step(state: Admission, request: Request, now: int) -> Step:
+def step(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     """The next state and its effects, in order. Total: no request is an error."""
     state, effects = _expired(state, now)
     state, more = _apply(state, request, now)
     return state, effects + more
 
 
-def _apply(state: Admission, request: Request, now: int) -> Step:
+def _apply(state: Admission, request: AdmissionRequest, now: int) -> AdmissionStep:
     match request:
         case Ask():
             return _ask(state, request, now)
@@ -247,7 +247,7 @@ def _apply(state: Admission, request: Request, now: int) -> Step:
             return _reopen(state, request, now)
 
 
-def _expired(state: Admission, now: int) -> Step:
+def _expired(state: Admission, now: int) -> AdmissionStep:
     closing = state.closing
     if closing is None or now < closing.expires_at:
         return state, ()
@@ -255,7 +255,7 @@ def _expired(state: Admission, now: int) -> Step:
     return state, (Reopened(closing, "expired"), *_turn(state))
 
 
-def _ask(state: Admission, request: Ask, now: int) -> Step:
+def _ask(state: Admission, request: Ask, now: int) -> AdmissionStep:
     who = request.who
     if state.holder is not None and state.holder.who.token == who.token:
         return state, (Granted(state.holder),)
@@ -267,12 +267,12 @@ def _ask(state: Admission, request: Ask, now: int) -> Step:
         waiters = tuple(waiter for waiter in state.waiters if waiter.token != who.token)
         return replace(state, holder=holding, waiters=waiters, freed_at=None), (Granted(holding),)
     if request.on_contention is not OnContention.WAIT:
-        return state, (Refused(who, state.holder, state.closing),)
+        return state, (ClaimRefused(who, state.holder, state.closing),)
     if place is not None:
-        return state, (Queued(state.waiters[place], ahead),)
+        return state, (ClaimQueued(state.waiters[place], ahead),)
     who = replace(who, ticket=state.next_ticket)
     state = replace(state, waiters=(*state.waiters, who), next_ticket=state.next_ticket + 1)
-    return state, (Queued(who, ahead),)
+    return state, (ClaimQueued(who, ahead),)
 
 
 def _opened(state: Admission, now: int) -> Admission:
@@ -284,14 +284,14 @@ def _turn_is_over(state: Admission, now: int) -> bool:
     return state.freed_at is not None and now - state.freed_at > TURN_MS
 
 
-def _turn(state: Admission) -> tuple[Effect, ...]:
+def _turn(state: Admission) -> tuple[AdmissionEffect, ...]:
     """Whose turn it is, if the session can be taken now."""
     if state.holder is not None or state.closing is not None or not state.waiters:
         return ()
     return (Wake(state.waiters[0]),)
 
 
-def _leave(state: Admission, request: Leave, now: int) -> Step:
+def _leave(state: Admission, request: Leave, now: int) -> AdmissionStep:
     holding = state.holder
     if holding is not None and holding.who.token == request.token:
         state = replace(state, holder=None, freed_at=now)
@@ -304,7 +304,7 @@ def _leave(state: Admission, request: Leave, now: int) -> Step:
     return state, (Left(gone, request.how), *(_turn(state) if first else ()))
 
 
-def _describe(state: Admission, request: Describe) -> Step:
+def _describe(state: Admission, request: Describe) -> AdmissionStep:
     holding = state.holder
     if holding is None or holding.who.token != request.token:
         return state, ()
@@ -313,8 +313,8 @@ def _describe(state: Admission, request: Describe) -> Step:
     return replace(state, holder=holding), ()
 
 
-def _bury(state: Admission, request: Bury, now: int) -> Step:
-    before, effects = state, list[Effect]()
+def _bury(state: Admission, request: Bury, now: int) -> AdmissionStep:
+    before, effects = state, list[AdmissionEffect]()
     holding, closing = state.holder, state.closing
     if holding is not None and holding.who.member in request.members:
         state = replace(state, holder=None, freed_at=now)
@@ -327,13 +327,13 @@ def _bury(state: Admission, request: Bury, now: int) -> Step:
     return (state, (*effects, *_turn(state))) if effects else (before, ())
 
 
-def _close(state: Admission, request: Close) -> Step:
+def _close(state: Admission, request: Close) -> AdmissionStep:
     if state.closing is not None and state.closing.drain_id != request.closing.drain_id:
         return state, ()
     return replace(state, closing=request.closing), (Closed(request.closing),)
 
 
-def _reopen(state: Admission, request: Reopen, now: int) -> Step:
+def _reopen(state: Admission, request: Reopen, now: int) -> AdmissionStep:
     closing = state.closing
     if closing is None or closing.drain_id != request.drain_id:
         return state, ()

@@ -38,7 +38,7 @@ class WorkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class SessionActivity:
     """What is going on in a session. Ages and times left are ms; None is unknown.
 
     Attributes:
@@ -102,7 +102,7 @@ def _whole_ms(value: Any) -> int | None:
 
 
 def classify_attention(
-    activity: Activity,
+    activity: SessionActivity,
     queue_depth: int,
     age_ms: float,
     rules: AttentionRules,
@@ -114,7 +114,7 @@ def classify_attention(
     return replace(report, abortable=_is_abortable(report, activity, age_ms, rules, limits.abort_ms))
 
 
-def _as_seen(activity: Activity, rules: AttentionRules) -> Activity:
+def _as_seen(activity: SessionActivity, rules: AttentionRules) -> SessionActivity:
     """What of it this watcher looks at."""
     if not rules.sees_requests:
         activity = replace(activity, repeating_ms=None, may_take_ms=None)
@@ -125,7 +125,9 @@ def _as_seen(activity: Activity, rules: AttentionRules) -> Activity:
     return activity
 
 
-def _classified(activity: Activity, queue_depth: int, rules: AttentionRules, limits: Attention) -> AttentionReport:
+def _classified(
+    activity: SessionActivity, queue_depth: int, rules: AttentionRules, limits: Attention
+) -> AttentionReport:
     work, queued = activity.work, queue_depth > 0
     if (activity.retry_left_ms or 0) > 0:
         return _long("provider_retry_wait", work)
@@ -178,7 +180,7 @@ def is_terminal_progress(progress: str | None) -> bool:
 
 
 def _is_abortable(
-    report: AttentionReport, activity: Activity, age_ms: float, rules: AttentionRules, abort_ms: int
+    report: AttentionReport, activity: SessionActivity, age_ms: float, rules: AttentionRules, abort_ms: int
 ) -> bool:
     if report.kind is not AttentionKind.STALLED:
         return False
@@ -202,7 +204,7 @@ def _is_abortable(
     return silence >= max(least, may_take)
 
 
-def _least_silence(activity: Activity, silence: float, rules: AttentionRules, abort_ms: int) -> float:
+def _least_silence(activity: SessionActivity, silence: float, rules: AttentionRules, abort_ms: int) -> float:
     """For how long a session must have been silent before its work is aborted; an end that was given outranks it."""
     retry = silence + activity.retry_left_ms if activity.retry_left_ms is not None else 0
     if activity.tool_left_ms is not None:
@@ -213,7 +215,9 @@ def _least_silence(activity: Activity, silence: float, rules: AttentionRules, ab
     return max(abort_ms, activity.may_take_ms or 0, backend, retry)
 
 
-def needs_attention(*, processing: bool, age_ms: float, queue_depth: int, activity: Activity, warn_ms: int) -> bool:
+def needs_attention(
+    *, processing: bool, age_ms: float, queue_depth: int, activity: SessionActivity, warn_ms: int
+) -> bool:
     """Whether the watcher looks at a session at all: at work for too long, or idle while its run blocks a queue."""
     if processing and age_ms > warn_ms:
         return True
@@ -229,15 +233,17 @@ def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SessionStanding:
     """How a session stands: `age_ms` for how long it has not changed, `queue_depth` what waits for it."""
 
-    activity: Activity
+    activity: SessionActivity
     age_ms: int
     queue_depth: int
 
 
-def standing_of(session: Session | None, holder: PromptHolder | None, now: int, *, stale_lock: bool) -> Standing | None:
+def standing_of(
+    session: Session | None, holder: PromptHolder | None, now: int, *, stale_lock: bool
+) -> SessionStanding | None:
     """What goes on in a session, from the outside; None where nothing does.
 
     A run that cannot be seen to be over counts as going on. Its last sign of life is the youngest witness's.
@@ -250,7 +256,7 @@ def standing_of(session: Session | None, holder: PromptHolder | None, now: int, 
     began = began or (session.updated_at if session is not None else None)
     age = max(0, now - began) if began is not None else 0
     if holder is None and not running:
-        return Standing(Activity(), age, 0)
+        return SessionStanding(SessionActivity(), age, 0)
     waiting = len(holder.waiters) if holder is not None else 0
     witnesses = session.witnesses if session is not None else ()
     signs = [witness.at for witness in witnesses if witness.running and witness.at is not None]
@@ -258,8 +264,8 @@ def standing_of(session: Session | None, holder: PromptHolder | None, now: int, 
     waiting = max([waiting, *(witness.waiting or 0 for witness in witnesses)])
     retry = retry_of(session) if session is not None else None
     left = retry.due - now if retry is not None else None
-    activity = Activity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True, retry_left_ms=left)
-    return Standing(activity, age, waiting)
+    activity = SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=silent, has_run=True, retry_left_ms=left)
+    return SessionStanding(activity, age, waiting)
 
 
 def retry_of(session: Session) -> AccountRetry | None:

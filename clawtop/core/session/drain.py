@@ -1,9 +1,9 @@
 """Draining a stuck session: which step comes next, and when it is proven to be over.
 
-A drain looks at the session again and again (`Scene`) and asks `decide` what to do. It closes the session to clawtop's
-engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale, and says
-"drained" only after every witness that has to be heard said no, and went on saying so, for a while (`proof`). Times are
-milliseconds of a monotonic clock.
+A drain looks at the session again and again (`DrainScene`) and asks `decide` what to do. It closes the session to
+clawtop's engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale,
+and says "drained" only after every witness that has to be heard said no, and went on saying so, for a while (`proof`).
+Times are milliseconds of a monotonic clock.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from clawtop.core.model import LockFile, LockIdentity, PromptHolder, Verdict, VerdictKind
-from clawtop.core.session.fence import Fingerprint
-from clawtop.core.session.proof import Finding
+from clawtop.core.session.fence import FileFingerprint
+from clawtop.core.session.proof import Proof
 from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
 
 SEEN_AGAIN_MS = 1_000
@@ -26,7 +26,7 @@ ACT_AGAIN_MS = 5_000
 """An abort that was answered is done again when a run is in the session so much later: what waited has started."""
 
 
-class Stage(StrEnum):
+class DrainStage(StrEnum):
     """Where a drain is."""
 
     SURVEY = "survey"
@@ -68,7 +68,7 @@ class DrainStep:
     """One thing that the drain did or found; `at` in ms since the epoch."""
 
     at: int
-    stage: Stage
+    stage: DrainStage
     text: str
 
 
@@ -102,7 +102,7 @@ class FoundLock:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DrainScene:
     """One look at the session.
 
     Attributes:
@@ -121,8 +121,8 @@ class Scene:
     closed: bool
     holder: PromptHolder | None
     lock: FoundLock | None
-    fingerprint: Fingerprint
-    openclaw: Finding = field(default_factory=Finding)
+    fingerprint: FileFingerprint
+    openclaw: Proof = field(default_factory=Proof)
     quiet_ms: int = 0
     not_before: int | None = None
     asked_at: int | None = None
@@ -155,15 +155,15 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class DrainProgress:
     """What a drain remembers between two looks."""
 
-    stage: Stage = Stage.SURVEY
+    stage: DrainStage = DrainStage.SURVEY
     stop_asked_at: int | None = None
     acted: Mapping[Means, int] = field(default_factory=dict)
     stale: LockIdentity | None = None
     stale_since: int = 0
-    fingerprint: Fingerprint | None = None
+    fingerprint: FileFingerprint | None = None
     still_since: int = 0
 
 
@@ -218,33 +218,33 @@ class NotReleased:
     why: str
 
 
-Action = CloseAdmission | Wait | AskToStop | EndRun | RemoveLock | Drained | NotReleased
+DrainAction = CloseAdmission | Wait | AskToStop | EndRun | RemoveLock | Drained | NotReleased
 
 
-def decide(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Action]:
+def decide(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[DrainProgress, DrainAction]:
     """The next action, and what to remember."""
     if not scene.closed:
-        return replace(progress, stage=Stage.CLOSE), CloseAdmission()
+        return replace(progress, stage=DrainStage.CLOSE), CloseAdmission()
     obstacle = held_by(scene)
     if obstacle is None:
         return _prove(progress, scene, terms)
     progress = replace(progress, fingerprint=None)
     if scene.now >= terms.deadline:
-        return replace(progress, stage=Stage.NOT_RELEASED), NotReleased(obstacle)
+        return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased(obstacle)
     if scene.lock is not None and scene.lock.verdict.kind is VerdictKind.STALE:
         return _unlock(progress, scene, scene.lock, terms)
     if scene.now >= terms.stop_at:
         if scene.holder is not None and _is_due(progress.stop_asked_at, scene.now):
-            return replace(progress, stage=Stage.STOP, stop_asked_at=scene.now), AskToStop(scene.holder)
+            return replace(progress, stage=DrainStage.STOP, stop_asked_at=scene.now), AskToStop(scene.holder)
         remedy = _due_remedy(progress, scene, terms)
         if remedy is not None:
             acted = {**progress.acted, remedy.means: scene.now}
-            return replace(progress, stage=Stage.STOP, acted=acted), EndRun(remedy)
-    stage = Stage.STOP if progress.stop_asked_at is not None or progress.acted else Stage.WAIT
+            return replace(progress, stage=DrainStage.STOP, acted=acted), EndRun(remedy)
+    stage = DrainStage.STOP if progress.stop_asked_at is not None or progress.acted else DrainStage.WAIT
     return replace(progress, stage=stage), Wait(obstacle, terms.deadline)
 
 
-def _due_remedy(progress: Progress, scene: Scene, terms: Terms) -> Remedy | None:
+def _due_remedy(progress: DrainProgress, scene: DrainScene, terms: Terms) -> Remedy | None:
     """The best remedy that may be used now: each in its turn, the effect of the last one awaited first."""
     if scene.openclaw.held is None or not all(_is_over(at, scene.now) for at in progress.acted.values()):
         return None
@@ -256,7 +256,7 @@ def _is_over(acted_at: int, now: int) -> bool:
     return now - acted_at >= ACT_AGAIN_MS
 
 
-def held_by(scene: Scene) -> str | None:
+def held_by(scene: DrainScene) -> str | None:
     """What holds the session, in words; None when nothing does."""
     if scene.holder is not None:
         holder = scene.holder
@@ -276,8 +276,10 @@ def _is_due(asked_at: int | None, now: int) -> bool:
     return asked_at is None or now - asked_at >= ASK_AGAIN_MS
 
 
-def _unlock(progress: Progress, scene: Scene, lock: FoundLock, terms: Terms) -> tuple[Progress, Action]:
-    progress = replace(progress, stage=Stage.UNLOCK)
+def _unlock(
+    progress: DrainProgress, scene: DrainScene, lock: FoundLock, terms: Terms
+) -> tuple[DrainProgress, DrainAction]:
+    progress = replace(progress, stage=DrainStage.UNLOCK)
     if progress.stale != lock.file.identity:
         progress = replace(progress, stale=lock.file.identity, stale_since=scene.now)
     if scene.now - progress.stale_since >= SEEN_AGAIN_MS:
@@ -285,14 +287,14 @@ def _unlock(progress: Progress, scene: Scene, lock: FoundLock, terms: Terms) -> 
     return progress, Wait("a stale write lock is looked at once more before it is removed", terms.deadline)
 
 
-def _prove(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Action]:
+def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[DrainProgress, DrainAction]:
     if progress.fingerprint != scene.fingerprint:
         if progress.fingerprint is not None and scene.now >= terms.deadline:
-            return replace(progress, stage=Stage.NOT_RELEASED), NotReleased("somebody still writes the transcript")
+            return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased("somebody still writes the transcript")
         progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)
     still_ms = max(terms.still_ms, scene.quiet_ms)
     until = max(progress.still_since + still_ms, scene.not_before or 0)
-    proving = replace(progress, stage=Stage.PROVE)
+    proving = replace(progress, stage=DrainStage.PROVE)
     if scene.now < until:
         resuming = scene.not_before is not None and until == scene.not_before
         why = (
@@ -308,13 +310,13 @@ def _prove(progress: Progress, scene: Scene, terms: Terms) -> tuple[Progress, Ac
         *scene.openclaw.proof,
         f"all that for {still_ms / 1000:g} s, and its transcript was still",
     )
-    return replace(progress, stage=Stage.DRAINED), Drained(proof)
+    return replace(progress, stage=DrainStage.DRAINED), Drained(proof)
 
 
 # --- what an operator is told before -----------------------------------------------------------------------------
 
 
-def survey(scene: Scene, terms: Terms, *, gateway_live: bool | None) -> tuple[str, ...]:
+def survey(scene: DrainScene, terms: Terms, *, gateway_live: bool | None) -> tuple[str, ...]:
     """What is held and by whom, what waits, what would be lost, and what the drain would do, line by line.
 
     `gateway_live`: None where that is not known.
@@ -341,7 +343,7 @@ def survey(scene: Scene, terms: Terms, *, gateway_live: bool | None) -> tuple[st
     return tuple(lines)
 
 
-def remedy_lines(scene: Scene, terms: Terms) -> list[str]:
+def remedy_lines(scene: DrainScene, terms: Terms) -> list[str]:
     """What would end OpenClaw's run, the best first, and what that costs."""
     lines = []
     for number, remedy in enumerate(scene.remedies):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from clawtop.core.javascript import parse_date
-from clawtop.core.model import Exchange, Outcome
+from clawtop.core.model import Exchange, TurnOutcome
 from clawtop.text import shown
 
 AGAIN_MS = 10 * 60_000
@@ -60,10 +60,10 @@ def exchanges(entries: Iterable[Mapping[str, Any]]) -> tuple[Exchange, ...]:
 def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:
     mark = hash(text)
     again = found and texts[-1] == mark and at - found[-1].asked_at <= AGAIN_MS
-    if again and found[-1].outcome in (Outcome.FAILED, Outcome.OPEN, Outcome.STOPPED):
-        found[-1] = replace(found[-1], outcome=Outcome.OPEN, ended_at=None, error=None)
+    if again and found[-1].outcome in (TurnOutcome.FAILED, TurnOutcome.OPEN, TurnOutcome.STOPPED):
+        found[-1] = replace(found[-1], outcome=TurnOutcome.OPEN, ended_at=None, error=None)
         return
-    found.append(Exchange(at, len(text), _sender(text), Outcome.OPEN))
+    found.append(Exchange(at, len(text), _sender(text), TurnOutcome.OPEN))
     texts.append(mark)
 
 
@@ -71,9 +71,9 @@ def _answer(found: list[Exchange], texts: list[int], at: int, message: Mapping[s
     outcome, error = _outcome(message, found[-1].by if found else "user")
     if outcome is None:
         return
-    if message.get("model") in _NOT_A_MODEL and (not found or found[-1].outcome is not Outcome.OPEN):
+    if message.get("model") in _NOT_A_MODEL and (not found or found[-1].outcome is not TurnOutcome.OPEN):
         # The gateway's own words about a message that never reached the transcript.
-        if outcome is Outcome.FAILED:
+        if outcome is TurnOutcome.FAILED:
             found.append(Exchange(at, 0, "user", outcome, at, error))
             texts.append(0)
         return
@@ -81,22 +81,22 @@ def _answer(found: list[Exchange], texts: list[int], at: int, message: Mapping[s
         found[-1] = replace(found[-1], outcome=outcome, ended_at=at, error=error)
 
 
-def _outcome(message: Mapping[str, Any], by: str) -> tuple[Outcome | None, str | None]:
+def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, str | None]:
     reason = str(message.get("stopReason") or "")
     text = _text(message)
     if reason == "error" or text.startswith(_FAILED_TURN):
         said = message.get("errorMessage")
-        return Outcome.FAILED, shown(said, _ERROR_CHARS) if isinstance(said, str) else None
+        return TurnOutcome.FAILED, shown(said, _ERROR_CHARS) if isinstance(said, str) else None
     if reason in _STOPPED:
-        return Outcome.STOPPED, None
+        return TurnOutcome.STOPPED, None
     if message.get("model") in _NOT_A_MODEL:
         told = text.lstrip().startswith(("⚠", "❌"))
-        return (Outcome.FAILED, shown(text, _ERROR_CHARS)) if told else (Outcome.TOLD, None)
+        return (TurnOutcome.FAILED, shown(text, _ERROR_CHARS)) if told else (TurnOutcome.TOLD, None)
     if reason and reason not in _ENDED:
         return None, None  # a tool is at work
     if _SILENT.fullmatch(text) or (by == "heartbeat" and _NO_NEWS.fullmatch(text)):
-        return Outcome.SILENT, None
-    return (Outcome.ANSWERED, None) if text.strip() else (Outcome.FAILED, "an empty answer")
+        return TurnOutcome.SILENT, None
+    return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, "an empty answer")
 
 
 def _sender(text: str) -> str:

@@ -16,7 +16,7 @@ _LINE_ENDS = re.compile(r"\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprint:
+class FileFingerprint:
     """What a session file looked like: all of it compared, nothing of its content."""
 
     exists: bool
@@ -27,10 +27,10 @@ class Fingerprint:
     ctime_ns: int = 0
 
 
-MISSING = Fingerprint(exists=False)
+MISSING = FileFingerprint(exists=False)
 
 
-class Change(StrEnum):
+class FileChange(StrEnum):
     """How a file differs from its fingerprint."""
 
     NONE = "none"
@@ -42,16 +42,16 @@ class Change(StrEnum):
     """Anything else: gone, new, shorter, rewritten."""
 
 
-def change(before: Fingerprint, now: Fingerprint) -> Change:
+def change(before: FileFingerprint, now: FileFingerprint) -> FileChange:
     """What happened between two fingerprints. Missing before and after is no change."""
     if before == now:
-        return Change.NONE
+        return FileChange.NONE
     if not (before.exists and now.exists) or (before.dev, before.ino) != (now.dev, now.ino):
-        return Change.REPLACED
+        return FileChange.REPLACED
     if now.size > before.size:
-        return Change.GROWN
+        return FileChange.GROWN
     same_content_facts = (before.size, before.mtime_ns) == (now.size, now.mtime_ns)
-    return Change.TOUCHED if same_content_facts else Change.REPLACED
+    return FileChange.TOUCHED if same_content_facts else FileChange.REPLACED
 
 
 def accepts_append(appended: bytes) -> bool:

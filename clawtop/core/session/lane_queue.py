@@ -26,7 +26,7 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WaitingTask:
     """A task that waits. `task` is the caller's unique id; the two `ahead` figures are those of its arrival."""
 
     task: str
@@ -60,7 +60,7 @@ class LaneState:
 
     lane: str = MAIN
     limit: int = DEFAULT_LIMIT
-    queue: tuple[Entry, ...] = ()
+    queue: tuple[WaitingTask, ...] = ()
     active: tuple[Active, ...] = ()
     abandoned: tuple[Active, ...] = ()
     generation: int = 0
@@ -84,7 +84,7 @@ class Enqueue:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class TaskEnded:
     """A task ended. `generation` is the one it was started in."""
 
     task: str
@@ -92,7 +92,7 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TaskProgress:
     """A task showed life: its timeout counts from now."""
 
     task: str
@@ -113,7 +113,7 @@ class SetLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Clear:
+class ClearLane:
     """Refuse everything that waits."""
 
 
@@ -123,7 +123,7 @@ class Reset:
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
+class DrainLane:
     """Accept nothing new; what waits and runs is served."""
 
 
@@ -132,15 +132,15 @@ class Tick:
     """Time passed: tasks past their deadline give up their places."""
 
 
-Event = Enqueue | Finish | Progress | Cancel | SetLimit | Clear | Reset | Drain | Tick
+LaneEvent = Enqueue | TaskEnded | TaskProgress | Cancel | SetLimit | ClearLane | Reset | DrainLane | Tick
 
 
 # --- effects -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Run the task, and send `Finish` with this generation when it ends."""
+class StartTask:
+    """Run the task, and send `TaskEnded` with this generation when it ends."""
 
     task: str
     generation: int
@@ -175,13 +175,13 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class TaskRefused:
     """The task will not run: the lane drains."""
 
     task: str
 
 
-Effect = Start | WaitExceeded | TimedOut | Cleared | Refused
+LaneEffect = StartTask | WaitExceeded | TimedOut | Cleared | TaskRefused
 
 
 def lane_name(name: str) -> str:
@@ -189,16 +189,16 @@ def lane_name(name: str) -> str:
     return name.strip() or MAIN
 
 
-def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+def apply(state: LaneState, event: LaneEvent, now: int) -> tuple[LaneState, tuple[LaneEffect, ...]]:
     """The lane after an event, and what is to be done, in order."""
     match event:
         case Enqueue():
             return _enqueue(state, event, now)
-        case Finish(task, generation):
+        case TaskEnded(task, generation):
             if generation != state.generation:
                 return replace(state, abandoned=_without(state.abandoned, task)), ()
             return _start_next(replace(state, active=_without(state.active, task)), now)
-        case Progress(task):
+        case TaskProgress(task):
             active, abandoned = (
                 tuple(_alive(each, now) if each.task == task else each for each in tasks)
                 for tasks in (state.active, state.abandoned)
@@ -209,13 +209,13 @@ def apply(state: LaneState, event: Event, now: int) -> tuple[LaneState, tuple[Ef
         case SetLimit(limit):
             least = 1 if state.lane.startswith(_PROBE_LANES) else 0
             return _start_next(replace(state, limit=max(least, int(limit // 1))), now)
-        case Clear():
+        case ClearLane():
             return replace(state, queue=()), tuple(Cleared(entry.task) for entry in state.queue)
         case Reset():
             abandoned = (*state.abandoned, *(each for each in state.active if each.deadline is not None))
             cleared = replace(state, generation=state.generation + 1, active=(), abandoned=abandoned)
             return _start_next(cleared, now)
-        case Drain():
+        case DrainLane():
             return replace(state, draining=True), ()
         case Tick():
             return _expire(state, now)
@@ -227,11 +227,11 @@ def next_deadline(state: LaneState) -> int | None:
     return min((each.deadline for each in running if each.deadline is not None), default=None)
 
 
-def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tuple[LaneEffect, ...]]:
     if state.draining:
-        return state, (Refused(event.task),)
+        return state, (TaskRefused(event.task),)
     ahead = sum(queued.priority >= event.priority for queued in state.queue)
-    entry = Entry(
+    entry = WaitingTask(
         task=event.task,
         priority=event.priority,
         enqueued_at=now,
@@ -249,8 +249,8 @@ def _timeout(ms: float | None) -> int | None:
     return max(1, int(ms)) if ms is not None and 0 < ms < float("inf") else None
 
 
-def _start_next(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
-    effects: list[Effect] = []
+def _start_next(state: LaneState, now: int) -> tuple[LaneState, tuple[LaneEffect, ...]]:
+    effects: list[LaneEffect] = []
     while state.queue and not state.is_full:
         entry, *rest = state.queue
         waited = now - entry.enqueued_at
@@ -260,7 +260,7 @@ def _start_next(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ..
             )
         started = _alive(Active(entry.task, now, entry.timeout_ms, None), now)
         state = replace(state, queue=tuple(rest), active=(*state.active, started))
-        effects.append(Start(entry.task, state.generation, waited))
+        effects.append(StartTask(entry.task, state.generation, waited))
     return state, tuple(effects)
 
 
@@ -272,9 +272,9 @@ def _without(tasks: tuple[Active, ...], task: str) -> tuple[Active, ...]:
     return tuple(each for each in tasks if each.task != task)
 
 
-def _expire(state: LaneState, now: int) -> tuple[LaneState, tuple[Effect, ...]]:
+def _expire(state: LaneState, now: int) -> tuple[LaneState, tuple[LaneEffect, ...]]:
     """Each expired task's place goes to the next before its caller hears of the timeout."""
-    effects: list[Effect] = []
+    effects: list[LaneEffect] = []
     for late in (*state.abandoned, *state.active):
         if late.timeout_ms is not None and late.deadline is not None and late.deadline <= now:
             freed = replace(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import AccountRetry, Event, EventKind, Outcome, Turn, Witness, WitnessKind
+from clawtop.core.model import AccountRetry, EndedTurn, Event, EventKind, TurnOutcome, Witness, WitnessKind
 from clawtop.core.session.lanes import session_lane
 
 KEPT_TURNS = 400
@@ -58,7 +58,7 @@ class LogRuns:
 
     def __init__(self) -> None:
         self.runs: dict[str, LoggedRun] = {}
-        self.turns: list[tuple[str, Turn]] = []
+        self.turns: list[tuple[str, EndedTurn]] = []
 
     def follow(self, events: Iterable[Event]) -> None:
         """Take in events, oldest first."""
@@ -146,14 +146,14 @@ def _ended(known: LoggedRun | None, event: Event, what: str, *, running: bool | 
     return LoggedRun(event.at, running, what, since, event.run_id or (known.run_id if known is not None else None))
 
 
-def _turn(known: LoggedRun | None, event: Event) -> Turn | None:
+def _turn(known: LoggedRun | None, event: Event) -> EndedTurn | None:
     """The turn that is over with this event, where the event itself says how it ended."""
     since = known.since if known is not None else None
     if event.kind is EventKind.TAKEOVER:
-        return Turn(event.at, Outcome.DROPPED, event.run_id, since, None, "takeover", "log")
+        return EndedTurn(event.at, TurnOutcome.DROPPED, event.run_id, since, None, "takeover", "log")
     if event.kind is EventKind.FALLBACK and event.data.get("over") is True:
-        outcome = Outcome.TIMED_OUT if event.reason == "timeout" else Outcome.FAILED
-        return Turn(event.at, outcome, event.run_id, since, None, event.reason, "log")
+        outcome = TurnOutcome.TIMED_OUT if event.reason == "timeout" else TurnOutcome.FAILED
+        return EndedTurn(event.at, outcome, event.run_id, since, None, event.reason, "log")
     if event.kind is EventKind.RECOVERY and event.data.get("aborted") == "true":
-        return Turn(event.at, Outcome.HUNG, event.run_id, since, None, "aborted by the gateway", "log")
+        return EndedTurn(event.at, TurnOutcome.HUNG, event.run_id, since, None, "aborted by the gateway", "log")
     return None

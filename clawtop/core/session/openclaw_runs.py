@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from clawtop.core.generations import Storage
 from clawtop.core.model import (
+    EndedTurn,
     GatewayState,
     LockKind,
     PromptHolder,
     Session,
     Snapshot,
-    Turn,
     VerdictKind,
     Witness,
     WitnessKind,
@@ -87,7 +87,7 @@ def turn_attempts(session: Session, sign: Witness) -> int:
 def heard(
     snapshot: Snapshot,
     told: Mapping[str, Sequence[Witness]],
-    turns: Mapping[str, Sequence[Turn]] | None = None,
+    turns: Mapping[str, Sequence[EndedTurn]] | None = None,
 ) -> Snapshot:
     """The snapshot with more witnesses, its sessions judged anew and OpenClaw's holders with them.
 
@@ -109,7 +109,7 @@ def heard(
 def heard_sessions(
     snapshot: Snapshot,
     told: Mapping[str, Sequence[Witness]],
-    turns: Mapping[str, Sequence[Turn]] | None = None,
+    turns: Mapping[str, Sequence[EndedTurn]] | None = None,
 ) -> tuple[Session, ...]:
     """The sessions of a snapshot with more witnesses, judged anew; as `heard`."""
     turns = turns or {}
@@ -121,7 +121,7 @@ def heard_sessions(
 
 
 def _heard(
-    session: Session, told: Sequence[Witness], turns: Sequence[Turn], snapshot: Snapshot, command_line: CommandLine
+    session: Session, told: Sequence[Witness], turns: Sequence[EndedTurn], snapshot: Snapshot, command_line: CommandLine
 ) -> Session:
     if not told and not turns:
         return session

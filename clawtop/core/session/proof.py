@@ -16,7 +16,7 @@ from clawtop.core.rules import Remote
 from clawtop.core.session.gateway_witness import tasks_in
 
 
-class Source(StrEnum):
+class ProofSource(StrEnum):
     """LOCK: the session write lock. CLAIM: a turn claim (D). ANSWER: the gateway's own answer. TASKS: its open tasks.
     QUEUE: inputs that wait (D). PROCESS: the process table. DISK: what all witnesses on the disk come to.
     """
@@ -30,7 +30,7 @@ class Source(StrEnum):
     DISK = "disk"
 
 
-class Role(StrEnum):
+class ProofRole(StrEnum):
     """DECIDES: its no outweighs the disk. REQUIRED: it has to say no. CANNOT: it does not exist there."""
 
     DECIDES = "decides"
@@ -58,7 +58,7 @@ class Access(StrEnum):
 class Statement:
     """What one source says, in words that follow "because"."""
 
-    source: Source
+    source: ProofSource
     says: Says
     words: str
 
@@ -66,7 +66,7 @@ class Statement:
 _GONE = frozenset({GatewayState.DEAD, GatewayState.ABSENT})
 
 
-def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Access) -> Mapping[Source, Role]:
+def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Access) -> Mapping[ProofSource, ProofRole]:
     """The table.
 
     | source  | A (2026.3)            | B (2026.5)  | C (2026.6, 7) | D (2026.8, 9) |
@@ -82,22 +82,24 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
     Answer and tasks cannot exist either where the gateway is proven dead, without its token, and with --no-gateway;
     of a gateway that may live and is not known they are required.
     """
-    asked = Role.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else Role.REQUIRED
+    asked = (
+        ProofRole.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else ProofRole.REQUIRED
+    )
     in_database = not storage.session_files
-    held = Role.DECIDES if storage.locked_throughout else Role.REQUIRED
+    held = ProofRole.DECIDES if storage.locked_throughout else ProofRole.REQUIRED
     return {
-        Source.LOCK: Role.CANNOT if in_database else held,
-        Source.CLAIM: Role.DECIDES if in_database else Role.CANNOT,
-        Source.QUEUE: Role.REQUIRED if in_database and gateway not in _GONE else Role.CANNOT,
-        Source.ANSWER: asked,
-        Source.TASKS: asked,
-        Source.PROCESS: Role.REQUIRED,
-        Source.DISK: Role.REQUIRED,
+        ProofSource.LOCK: ProofRole.CANNOT if in_database else held,
+        ProofSource.CLAIM: ProofRole.DECIDES if in_database else ProofRole.CANNOT,
+        ProofSource.QUEUE: ProofRole.REQUIRED if in_database and gateway not in _GONE else ProofRole.CANNOT,
+        ProofSource.ANSWER: asked,
+        ProofSource.TASKS: asked,
+        ProofSource.PROCESS: ProofRole.REQUIRED,
+        ProofSource.DISK: ProofRole.REQUIRED,
     }
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Proof:
     """What the statements come to: who sees a run, or else whose word is missing, or else the proof so far.
 
     `held`, `missing`: the first of its kind. `proof`: the words of those who said no.
@@ -112,29 +114,29 @@ class Finding:
         return self.held is None and self.missing is None
 
 
-def find(statements: Iterable[Statement], table: Mapping[Source, Role]) -> Finding:
+def find(statements: Iterable[Statement], table: Mapping[ProofSource, ProofRole]) -> Proof:
     """Weigh the statements by the table. A source that has to be heard and is not among them is missing."""
-    heard = {statement.source: statement for statement in statements if table[statement.source] is not Role.CANNOT}
-    needed = [source for source, role in table.items() if role is not Role.CANNOT]
+    heard = {statement.source: statement for statement in statements if table[statement.source] is not ProofRole.CANNOT}
+    needed = [source for source, role in table.items() if role is not ProofRole.CANNOT]
     if _outweighed(heard, table):
-        needed.remove(Source.DISK)
-        heard.pop(Source.DISK, None)
+        needed.remove(ProofSource.DISK)
+        heard.pop(ProofSource.DISK, None)
     for source in needed:
         if source in heard and heard[source].says is Says.YES:
-            return Finding(held=heard[source])
+            return Proof(held=heard[source])
     for source in needed:
         found = heard.get(source) or Statement(source, Says.UNKNOWN, f"the {source} was not heard")
         if found.says is Says.UNKNOWN:
-            return Finding(missing=found)
-    return Finding(proof=tuple(heard[source].words for source in needed))
+            return Proof(missing=found)
+    return Proof(proof=tuple(heard[source].words for source in needed))
 
 
-def _outweighed(heard: Mapping[Source, Statement], table: Mapping[Source, Role]) -> bool:
+def _outweighed(heard: Mapping[ProofSource, Statement], table: Mapping[ProofSource, ProofRole]) -> bool:
     """Whether a deciding source, and the gateway where it has to be heard, say no whatever stands on the disk."""
-    deciders = [source for source, role in table.items() if role is Role.DECIDES]
-    if table[Source.ANSWER] is Role.REQUIRED:
-        deciders.append(Source.ANSWER)
-    has_decider = any(table[source] is Role.DECIDES for source in deciders)
+    deciders = [source for source, role in table.items() if role is ProofRole.DECIDES]
+    if table[ProofSource.ANSWER] is ProofRole.REQUIRED:
+        deciders.append(ProofSource.ANSWER)
+    has_decider = any(table[source] is ProofRole.DECIDES for source in deciders)
     return has_decider and all(source in heard and heard[source].says is Says.NO for source in deciders)
 
 
@@ -163,35 +165,37 @@ def statements_of(
 
 def _lock(lock: Lock | None) -> Statement:
     if lock is None:
-        return Statement(Source.LOCK, Says.NO, "there is no write lock")
+        return Statement(ProofSource.LOCK, Says.NO, "there is no write lock")
     if lock.verdict.kind is VerdictKind.HELD:
-        return Statement(Source.LOCK, Says.YES, f"its write lock is held by process {lock.pid}")
+        return Statement(ProofSource.LOCK, Says.YES, f"its write lock is held by process {lock.pid}")
     why = ", ".join(lock.verdict.reasons)
-    return Statement(Source.LOCK, Says.UNKNOWN, f"a {lock.verdict.kind} write lock stands ({why})")
+    return Statement(ProofSource.LOCK, Says.UNKNOWN, f"a {lock.verdict.kind} write lock stands ({why})")
 
 
 def _claim(session: Session | None, unread: str | None) -> Statement:
     """Where sessions are rows, one that was read and has no witness of a claim has none."""
     if unread is not None:
-        return Statement(Source.CLAIM, Says.UNKNOWN, f"whether a turn of it is claimed is not known: {unread}")
+        return Statement(ProofSource.CLAIM, Says.UNKNOWN, f"whether a turn of it is claimed is not known: {unread}")
     if session is None:
-        return Statement(Source.CLAIM, Says.UNKNOWN, "it is not among the sessions that were read")
-    return _of_kind(session, Source.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
+        return Statement(ProofSource.CLAIM, Says.UNKNOWN, "it is not among the sessions that were read")
+    return _of_kind(session, ProofSource.CLAIM, WitnessKind.CLAIM, "no turn of it is claimed")
 
 
 def _queue(session: Session | None) -> Statement:
     inputs = [w for w in session.witnesses if w.kind is WitnessKind.INPUT] if session is not None else []
     waiting = sum(witness.waiting or 1 for witness in inputs if witness.running is not False)
     if waiting:
-        return Statement(Source.QUEUE, Says.YES, f"{waiting} input{'s wait' if waiting > 1 else ' waits'} for its turn")
-    return Statement(Source.QUEUE, Says.NO, "no input waits for its turn")
+        return Statement(
+            ProofSource.QUEUE, Says.YES, f"{waiting} input{'s wait' if waiting > 1 else ' waits'} for its turn"
+        )
+    return Statement(ProofSource.QUEUE, Says.NO, "no input waits for its turn")
 
 
 def _process(session: Session | None) -> Statement:
-    return _of_kind(session, Source.PROCESS, WitnessKind.PROCESS, "no process of its own works in it")
+    return _of_kind(session, ProofSource.PROCESS, WitnessKind.PROCESS, "no process of its own works in it")
 
 
-def _of_kind(session: Session | None, source: Source, kind: WitnessKind, no: str) -> Statement:
+def _of_kind(session: Session | None, source: ProofSource, kind: WitnessKind, no: str) -> Statement:
     found = [witness for witness in session.witnesses if witness.kind is kind] if session is not None else []
     for says, running in ((Says.YES, True), (Says.UNKNOWN, None)):
         seen = next((witness for witness in found if witness.running is running), None)
@@ -202,48 +206,50 @@ def _of_kind(session: Session | None, source: Source, kind: WitnessKind, no: str
 
 def _disk(session: Session | None) -> Statement:
     if session is None:
-        return Statement(Source.DISK, Says.NO, "OpenClaw's list does not have it")
+        return Statement(ProofSource.DISK, Says.NO, "OpenClaw's list does not have it")
     says = Says.UNKNOWN if session.active is None else Says.YES if session.active else Says.NO
     how = session.active_how or "its status is not known"
-    return Statement(Source.DISK, says, how if says is not Says.NO else f"no run of OpenClaw is going on in it: {how}")
+    return Statement(
+        ProofSource.DISK, says, how if says is not Says.NO else f"no run of OpenClaw is going on in it: {how}"
+    )
 
 
 def _answer(words: GatewayWords, key: str | None) -> Statement:
     if words.problem is not None:
-        return Statement(Source.ANSWER, Says.UNKNOWN, words.problem)
+        return Statement(ProofSource.ANSWER, Says.UNKNOWN, words.problem)
     sight = words.sessions.get(key) if key is not None else None
     if sight is None:
         if words.complete or key is None:
-            return Statement(Source.ANSWER, Says.NO, "the gateway does not list it")
-        return Statement(Source.ANSWER, Says.UNKNOWN, "the gateway did not name it among its sessions")
+            return Statement(ProofSource.ANSWER, Says.NO, "the gateway does not list it")
+        return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not name it among its sessions")
     if sight.active is None:
-        return Statement(Source.ANSWER, Says.UNKNOWN, "the gateway does not say whether a run is active in it")
+        return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway does not say whether a run is active in it")
     if sight.active:
-        return Statement(Source.ANSWER, Says.YES, "the gateway says that a run is active in it")
-    return Statement(Source.ANSWER, Says.NO, "the gateway says that no run is active in it")
+        return Statement(ProofSource.ANSWER, Says.YES, "the gateway says that a run is active in it")
+    return Statement(ProofSource.ANSWER, Says.NO, "the gateway says that no run is active in it")
 
 
 def _tasks(words: GatewayWords, key: str | None) -> Statement:
     if words.problem is not None:
-        return Statement(Source.TASKS, Says.UNKNOWN, words.problem)
+        return Statement(ProofSource.TASKS, Says.UNKNOWN, words.problem)
     here = tasks_in(key, words.tasks or ()) if key is not None else []
     if here:
         task = here[0]
         return Statement(
-            Source.TASKS, Says.YES, f"the gateway has a {task.runtime or 'nameless'} task in it: {task.status}"
+            ProofSource.TASKS, Says.YES, f"the gateway has a {task.runtime or 'nameless'} task in it: {task.status}"
         )
-    return Statement(Source.TASKS, Says.NO, "the gateway has no open task in it")
+    return Statement(ProofSource.TASKS, Says.NO, "the gateway has no open task in it")
 
 
 # --- how long the proof takes ------------------------------------------------------------------------------------
 
 
-def quiet_ms(table: Mapping[Source, Role], remote: Remote, gateway: GatewayState, still_ms: int) -> int:
+def quiet_ms(table: Mapping[ProofSource, ProofRole], remote: Remote, gateway: GatewayState, still_ms: int) -> int:
     """How long every no has to stand: a run that was just admitted may leave no trace on the disk yet.
 
     Only a gateway that sees every run tells of such a one at once.
     """
-    told_at_once = table[Source.ANSWER] is Role.REQUIRED and remote.sees_all
+    told_at_once = table[ProofSource.ANSWER] is ProofRole.REQUIRED and remote.sees_all
     return still_ms if gateway in _GONE or told_at_once else max(still_ms, remote.admission_ms)
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from clawtop.core.model import (
     Gateway,
     GatewayState,
-    Outcome,
     Problem,
     Session,
+    TurnOutcome,
     Waiter,
     Witness,
     WitnessKind,
@@ -32,11 +32,11 @@ INTERRUPTED = "interrupted"
 STALE_INPUT = "stale-input"
 
 OUTCOMES = {
-    "succeeded": Outcome.ANSWERED,
-    "failed": Outcome.FAILED,
-    "cancelled": Outcome.STOPPED,
-    "killed": Outcome.STOPPED,
-    "timed_out": Outcome.TIMED_OUT,
+    "succeeded": TurnOutcome.ANSWERED,
+    "failed": TurnOutcome.FAILED,
+    "cancelled": TurnOutcome.STOPPED,
+    "killed": TurnOutcome.STOPPED,
+    "timed_out": TurnOutcome.TIMED_OUT,
 }
 """The status of a finished run, in the words of `audit_events`."""
 
@@ -51,7 +51,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueuedTurn:
     """A turn that is not over by its record: a queued input, or an open task."""
 
     run_id: str
@@ -68,8 +68,8 @@ class Records:
     """
 
     claim: Claim | None = None
-    inputs: tuple[Queued, ...] = ()
-    tasks: tuple[Queued, ...] = ()
+    inputs: tuple[QueuedTurn, ...] = ()
+    tasks: tuple[QueuedTurn, ...] = ()
     began: tuple[str, ...] = ()
     ended_at: int | None = None
     ended_run: str | None = None
@@ -79,7 +79,7 @@ NO_RECORDS = Records()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordedRuns:
     """What records tell of a session: witnesses, who waits behind its run, and what was left behind."""
 
     witnesses: tuple[Witness, ...] = ()
@@ -87,7 +87,7 @@ class Told:
     problems: tuple[Problem, ...] = ()
 
 
-def told_by_claims(session: Session, records: Records, gateway: Gateway, began: int | None, now: int) -> Told:
+def told_by_claims(session: Session, records: Records, gateway: Gateway, began: int | None, now: int) -> RecordedRuns:
     """What claims and queued inputs tell (2026.8 on).
 
     Args:
@@ -112,7 +112,7 @@ def told_by_claims(session: Session, records: Records, gateway: Gateway, began: 
         *_interrupted(session, gateway, held=holds),
         *_stale_inputs(session, len(waiting) - len(live), gateway),
     )
-    return Told(tuple(witnesses), _waiters(session, live, gateway), problems)
+    return RecordedRuns(tuple(witnesses), _waiters(session, live, gateway), problems)
 
 
 def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, waiting: int, *, holds: bool) -> Witness:
@@ -132,10 +132,10 @@ def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, wait
     return Witness(WitnessKind.CLAIM, False, what)
 
 
-def told_by_tasks(session: Session, records: Records, gateway: Gateway, began: int | None) -> Told:
+def told_by_tasks(session: Session, records: Records, gateway: Gateway, began: int | None) -> RecordedRuns:
     """What task rows tell (2026.6, 2026.7): open ones under this gateway, and the end of the last one."""
     witnesses: list[Witness] = []
-    waiting: list[Queued] = []
+    waiting: list[QueuedTurn] = []
     live = [task for task in records.tasks if began is None or task.at >= began]
     if live and gateway.state is GatewayState.LIVE:
         known = {task.run_id: task for task in live}
@@ -158,10 +158,10 @@ def told_by_tasks(session: Session, records: Records, gateway: Gateway, began: i
         witnesses.append(
             Witness(WitnessKind.TASK, False, "its task ended", at=records.ended_at, run_id=records.ended_run)
         )
-    return Told(tuple(witnesses), _waiters(session, waiting, gateway))
+    return RecordedRuns(tuple(witnesses), _waiters(session, waiting, gateway))
 
 
-def _waiters(session: Session, live: Iterable[Queued], gateway: Gateway) -> tuple[Waiter, ...]:
+def _waiters(session: Session, live: Iterable[QueuedTurn], gateway: Gateway) -> tuple[Waiter, ...]:
     lane = session_lane(session.key)
     ordered = sorted(live, key=lambda item: item.at)
     return tuple(

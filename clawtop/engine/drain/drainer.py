@@ -18,20 +18,20 @@ from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
 from clawtop.core.model import Event, EventKind, GatewayState
-from clawtop.core.session.admission import Close, Closed, Closing, Effect, Reopen, Request, Wake
+from clawtop.core.session.admission import AdmissionEffect, AdmissionRequest, Close, Closed, Closing, Reopen, Wake
 from clawtop.core.session.drain import (
-    Action,
     AskToStop,
     CloseAdmission,
+    DrainAction,
     Drained,
     DrainOutcome,
+    DrainProgress,
+    DrainStage,
     DrainStep,
     DrainWishes,
     EndRun,
     NotReleased,
-    Progress,
     RemoveLock,
-    Stage,
     Terms,
     Wait,
     decide,
@@ -41,7 +41,7 @@ from clawtop.core.session.drain import (
 )
 from clawtop.core.session.remedies import Means, Remedy
 from clawtop.engine.drain.processes import stop_stack
-from clawtop.engine.drain.scene import Asked, DrainTarget, Look, Watcher
+from clawtop.engine.drain.scene import DrainLook, DrainTarget, GatewayReply, Watcher
 from clawtop.engine.gateway.answers import Abort
 from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
@@ -80,7 +80,7 @@ def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
     if not steps or steps[-1].session_file is None:
         raise RefusedError(f"the journal knows no drain {safe(drain_id, 60)}", unchanged="nothing was done")
     last = steps[-1]
-    if last.data.get("stage") == Stage.DRAINED:
+    if last.data.get("stage") == DrainStage.DRAINED:
         raise RefusedError(f"drain {safe(drain_id, 60)} came to its end", unchanged="nothing was done")
     return DrainTarget(last.agent or "", last.session_key, Path(last.session_file or ""))
 
@@ -129,7 +129,7 @@ class Drainer:
         self._steps: list[DrainStep] = []
         self._closed_at: float | None = None
         self._waited_for = ""
-        self._asked: Asked | None = None
+        self._asked: GatewayReply | None = None
 
     def preview(self) -> tuple[str, ...]:
         """What is held, what waits, what would be lost and what would be done. Changes nothing."""
@@ -144,9 +144,9 @@ class Drainer:
             RefusedError: another drain of the session is under way, or this user may not coordinate runs here.
             OperationFailedError: the disk refused; nothing is done unrecorded.
         """
-        terms, progress = self._terms(), Progress()
+        terms, progress = self._terms(), DrainProgress()
         look = await self._look()
-        await self._say(Stage.SURVEY, held_by(look.scene) or "nothing holds the session now")
+        await self._say(DrainStage.SURVEY, held_by(look.scene) or "nothing holds the session now")
         try:
             while True:
                 progress, action = decide(progress, look.scene, terms)
@@ -155,7 +155,7 @@ class Drainer:
                     return outcome
                 look = await self._look()
         except asyncio.CancelledError:
-            await self._say(Stage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
+            await self._say(DrainStage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
             raise
         finally:
             await self._reopen()
@@ -170,20 +170,22 @@ class Drainer:
             stop_processes=wishes.stop_processes,
         )
 
-    async def _look(self) -> Look:
+    async def _look(self) -> DrainLook:
         """The session now, with a fresh answer of the gateway where that has to be heard."""
-        asked = self._asked or Asked(self._caller.access())
+        asked = self._asked or GatewayReply(self._caller.access())
         look = await asyncio.to_thread(self._watcher.look, asked)
         now = self._clock.monotonic()
         if not look.must_ask or (asked.at is not None and now - asked.at / 1000 < ASK_EVERY_S):
             return look
         words = await self._caller.words(look.gateway, self.target.key)
-        self._asked = Asked(asked.access, words, round(self._clock.monotonic() * 1000))
+        self._asked = GatewayReply(asked.access, words, round(self._clock.monotonic() * 1000))
         return await asyncio.to_thread(self._watcher.look, self._asked)
 
     # --- the steps -----------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, action: Action, stage: Stage, look: Look, terms: Terms) -> DrainOutcome | None:
+    async def _carry_out(
+        self, action: DrainAction, stage: DrainStage, look: DrainLook, terms: Terms
+    ) -> DrainOutcome | None:
         match action:
             case CloseAdmission():
                 await self._close()
@@ -198,7 +200,7 @@ class Drainer:
             case Drained(proof):
                 return await self._drained(proof)
             case NotReleased(why):
-                await self._say(Stage.NOT_RELEASED, f"aborted, NOT released: {why}")
+                await self._say(DrainStage.NOT_RELEASED, f"aborted, NOT released: {why}")
                 lines = () if look.scene.openclaw.is_free else tuple(remedy_lines(look.scene, terms))
                 return DrainOutcome(
                     self.drain_id,
@@ -212,10 +214,10 @@ class Drainer:
 
     async def _close(self) -> None:
         if self._closed_at is None:
-            await self._say(Stage.CLOSE, "new runs of clawtop's engines are kept out; a gateway's cannot be")
+            await self._say(DrainStage.CLOSE, "new runs of clawtop's engines are kept out; a gateway's cannot be")
         await self._renew()
 
-    async def _wait(self, action: Wait, stage: Stage) -> None:
+    async def _wait(self, action: Wait, stage: DrainStage) -> None:
         if action.why != self._waited_for:
             self._waited_for = action.why
             await self._say(stage, action.why)
@@ -224,23 +226,23 @@ class Drainer:
         self._on_wait(action, max(0.0, action.until / 1000 - self._clock.monotonic()))
         await self._clock.sleep(LOOK_S)
 
-    async def _ask_to_stop(self, action: AskToStop, look: Look) -> None:
+    async def _ask_to_stop(self, action: AskToStop, look: DrainLook) -> None:
         admission = look.admission
         if admission is not None and admission.holder is not None:
-            await self._say(Stage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
+            await self._say(DrainStage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
             tell(holders_dir(self._state_dir), admission.holder.who, Word.STOP)
 
-    async def _end_run(self, remedy: Remedy, look: Look) -> None:
+    async def _end_run(self, remedy: Remedy, look: DrainLook) -> None:
         if look.scene.queue is not None:
-            await self._say(Stage.STOP, look.scene.queue)
-        await self._say(Stage.STOP, remedy.words)
+            await self._say(DrainStage.STOP, look.scene.queue)
+        await self._say(DrainStage.STOP, remedy.words)
         try:
-            await self._say(Stage.STOP, await self._ended_by(remedy, look))
+            await self._say(DrainStage.STOP, await self._ended_by(remedy, look))
         except GatewayCallError as error:
-            await self._say(Stage.STOP, f"it was not done: {error.words}")
+            await self._say(DrainStage.STOP, f"it was not done: {error.words}")
         self._asked = None
 
-    async def _ended_by(self, remedy: Remedy, look: Look) -> str:
+    async def _ended_by(self, remedy: Remedy, look: DrainLook) -> str:
         """Do it; what came of it. Raises GatewayCallError."""
         if remedy.means is Means.ABORT and self.target.key is not None:
             said = await self._caller.abort(look.gateway, self.target.key)
@@ -254,21 +256,21 @@ class Drainer:
             return await stop_stack(remedy.pid, look.gateway.pid, self._clock)
         return "there is nothing that it could be done to"
 
-    async def _remove_lock(self, action: RemoveLock, look: Look) -> None:
+    async def _remove_lock(self, action: RemoveLock, look: DrainLook) -> None:
         path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
-        await self._say(Stage.UNLOCK, f"the stale lock of process {action.lock.pid} is removed ({proof})")
+        await self._say(DrainStage.UNLOCK, f"the stale lock of process {action.lock.pid} is removed ({proof})")
         result = await asyncio.to_thread(
             break_stale, path, action.lock.file, lambda lock: self._watcher.judge(lock, look.gateway)
         )
-        await self._say(Stage.UNLOCK, f"the lock: {result.outcome}")
+        await self._say(DrainStage.UNLOCK, f"the lock: {result.outcome}")
 
     async def _drained(self, proof: tuple[str, ...]) -> DrainOutcome:
         fresh: Path | None = None
         if self._wishes.fresh:
             now = self._clock.now_ms()
             fresh = await fork_session(self.target.file, str(uuid.uuid4()), now)
-            await self._say(Stage.PROVE, f"the conversation was carried over to {fresh.name}")
-        await self._say(Stage.DRAINED, f"drained: {'; '.join(proof)}")
+            await self._say(DrainStage.PROVE, f"the conversation was carried over to {fresh.name}")
+        await self._say(DrainStage.DRAINED, f"drained: {'; '.join(proof)}")
         return DrainOutcome(
             self.drain_id,
             released=True,
@@ -302,7 +304,7 @@ class Drainer:
             await self._apply(Reopen(self.drain_id))
             self._closed_at = None
 
-    async def _apply(self, request: Request) -> tuple[Effect, ...]:
+    async def _apply(self, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
         while True:
             effects = self._entered().apply(str(self.target.file), request, self._clock.now_ms())
             if effects is not None:
@@ -317,7 +319,7 @@ class Drainer:
             self._records = HolderRecords(Presence.of(holders_dir(self._state_dir)))
         return self._records
 
-    async def _say(self, stage: Stage, text: str) -> None:
+    async def _say(self, stage: DrainStage, text: str) -> None:
         """Journal a step, then tell it."""
         step = DrainStep(self._clock.now_ms(), stage, safe(text))
         event = Event(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event, LockKind, PromptHolder, Session, Snapshot, VerdictKind
-from clawtop.core.session.attention import AttentionReport, Standing, attention_of, standing_of
+from clawtop.core.session.attention import AttentionReport, SessionStanding, attention_of, standing_of
 from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
 from clawtop.core.session.recovery import (
     AbortRun,
@@ -138,7 +138,7 @@ def openclaw_would(snapshot: Snapshot, target: DrainTarget) -> RecoveryOutcome |
     return openclaw_recovery(stuck, snapshot.semantics.attention, snapshot.config.attention.abort_ms)
 
 
-def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> Standing | None:
+def _standing(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None) -> SessionStanding | None:
     stale = _stale_lock(snapshot, target)
     return standing_of(_row(snapshot, target), holder or _holder(snapshot, target), snapshot.taken_at, stale_lock=stale)
 

@@ -24,10 +24,19 @@ from clawtop.core.model import (
 from clawtop.core.rules import Remote
 from clawtop.core.session.activity import last_sign
 from clawtop.core.session.admission import Admission
-from clawtop.core.session.drain import FoundLock, Scene
+from clawtop.core.session.drain import DrainScene, FoundLock
 from clawtop.core.session.gateway_witness import CRON, QUEUED, tasks_in
 from clawtop.core.session.openclaw_runs import OURS
-from clawtop.core.session.proof import Access, Role, Source, find, quiet_ms, resumed_until, roles, statements_of
+from clawtop.core.session.proof import (
+    Access,
+    ProofRole,
+    ProofSource,
+    find,
+    quiet_ms,
+    resumed_until,
+    roles,
+    statements_of,
+)
 from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
 from clawtop.engine.gateway.watch import with_words
 from clawtop.store.locks.owners import lock_verdict
@@ -51,7 +60,7 @@ class DrainTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GatewayReply:
     """What the gateway said for this look.
 
     Attributes:
@@ -64,10 +73,10 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class DrainLook:
     """One look: the scene for `core.session.drain.decide`, and what carrying its decision out needs."""
 
-    scene: Scene
+    scene: DrainScene
     admission: Admission | None
     gateway: Gateway
     must_ask: bool
@@ -86,7 +95,7 @@ class Watcher:
         self._processes = processes
         self._drain_id = drain_id
 
-    def look(self, asked: Asked) -> Look:
+    def look(self, asked: GatewayReply) -> DrainLook:
         """The session as it is now. Raises StateUnreadableError."""
         snapshot = self._reader.read()
         if asked.words is not None and asked.words.problem is None:
@@ -105,9 +114,9 @@ class Watcher:
         key = self._target.key
         now = round(self._clock.monotonic() * 1000)
         resumed = resumed_until(session, remote, snapshot.gateway)
-        must_ask = table[Source.ANSWER] is Role.REQUIRED
+        must_ask = table[ProofSource.ANSWER] is ProofRole.REQUIRED
         waiting = self._waiting(snapshot, session, asked.words)
-        scene = Scene(
+        scene = DrainScene(
             now=now,
             closed=closing is not None and closing.drain_id == self._drain_id,
             holder=holder,
@@ -120,7 +129,7 @@ class Watcher:
             remedies=self._remedies(snapshot, session, asked, remote),
             queue=queue_words(waiting, remote),
         )
-        return Look(scene, admission, snapshot.gateway, must_ask)
+        return DrainLook(scene, admission, snapshot.gateway, must_ask)
 
     def judge(self, lock: LockFile, gateway: Gateway) -> Verdict:
         """Our verdict on a lock at the moment of its removal."""
@@ -134,7 +143,7 @@ class Watcher:
         return next((lock for lock in session_locks if _real(lock.file.path) == wanted), None)
 
     def _remedies(
-        self, snapshot: Snapshot, session: Session | None, asked: Asked, remote: Remote
+        self, snapshot: Snapshot, session: Session | None, asked: GatewayReply, remote: Remote
     ) -> tuple[Remedy, ...]:
         words, key = asked.words, self._target.key
         sight = words.sessions.get(key) if words is not None and key is not None else None

@@ -18,14 +18,14 @@ from clawtop.clock import Timer
 from clawtop.core.model import EventKind, ModelRef, Profile
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.prompting import prepare
-from clawtop.engine.drive.turn import Answer, Turn
-from clawtop.engine.prompt.holder import Holder
-from clawtop.engine.providers.base import Endpoint, Finished, Progress, Prompt
+from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
+from clawtop.engine.prompt.holder import HeldPrompt
+from clawtop.engine.providers.base import Endpoint, Finished, Prompt, SilentProgress
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
 from clawtop.errors import ClawtopError, SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
 from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
-from clawtop.store.sessions.transcript_write import EntryChain, Reply, append, header
+from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, append, header
 from clawtop.text import safe
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Attempt:
     """One attempt of a turn: ask `model` with the credential of `profile` (None: the provider's own key, or none)."""
 
     desk: Desk
-    turn: Turn
+    turn: DrivenTurn
     model: ModelRef
     profile: Profile | None
 
-    async def run(self) -> Answer:
+    async def run(self) -> TurnAnswer:
         """The answer, appended to the transcript.
 
         Raises:
@@ -74,7 +74,7 @@ class Attempt:
             finally:
                 self.turn.enter("releasing")
 
-    async def _acquired(self) -> Holder:
+    async def _acquired(self) -> HeldPrompt:
         turn, asked = self.turn, self.turn.asked
         turn.left_s()
         await self.desk.foreign.look(turn.session_file)
@@ -93,7 +93,7 @@ class Attempt:
             turn.session_file, turn.session_id = holder.session_file, holder.session_file.stem
         return holder
 
-    async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: Holder) -> Answer:
+    async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: HeldPrompt) -> TurnAnswer:
         turn = self.turn
         async with await self.desk.open_lock(turn) as lock:
             conversation = await _conversation(turn.session_file)
@@ -115,7 +115,7 @@ class Attempt:
             except ClawtopError:
                 turn.unstored = text
                 raise
-        return Answer(
+        return TurnAnswer(
             text=text,
             model=self.model,
             profile=self.profile.id if self.profile else None,
@@ -132,7 +132,7 @@ class Attempt:
         )
 
     async def _ask(
-        self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: Holder
+        self, client: ProviderClient, endpoint: Endpoint, conversation: Conversation, holder: HeldPrompt
     ) -> tuple[str, Finished]:
         desk, turn, model = self.desk, self.turn, self.model
         prompt = self._prompt(conversation)
@@ -152,7 +152,7 @@ class Attempt:
                     if turn.phase != "streaming":
                         turn.enter("streaming")
                         written = desk.clock.call_later(STREAMING_TOLD_S, lambda: holder.set_phase("streaming"))
-                    if isinstance(part, Progress):
+                    if isinstance(part, SilentProgress):
                         continue
                     pieces.append(part.text)
                     turn.said(part.text)
@@ -180,7 +180,7 @@ class Attempt:
         chain = EntryChain(conversation)
         if conversation.model != (model.provider, model.model):
             entries.append(chain.model_change(model.provider, model.model, sent_at))
-        reply = Reply(
+        reply = TranscriptReply(
             text=text,
             api=endpoint.api,
             provider=model.provider,
@@ -197,7 +197,7 @@ class Attempt:
         append(turn.session_file, entries, after_half_line=conversation.unfinished)
         return str(entries[-1]["id"])
 
-    async def _assert_still_held(self, holder: Holder, written: str) -> None:
+    async def _assert_still_held(self, holder: HeldPrompt, written: str) -> None:
         """Between the check before an append and its end lies one system call: was the session ours throughout?"""
         try:
             await holder.assert_held()

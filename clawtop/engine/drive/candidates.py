@@ -20,7 +20,7 @@ from clawtop.core.failover.probing import (
 from clawtop.core.model import EventKind, FailureReason, ModelRef, Profile
 from clawtop.core.rotation.order import cooling_check, order_ids
 from clawtop.engine.drive.desk import Desk
-from clawtop.engine.drive.turn import Turn
+from clawtop.engine.drive.turn import DrivenTurn
 from clawtop.text import safe
 
 
@@ -36,7 +36,7 @@ class Candidates:
     """The chain's host for one turn."""
 
     desk: Desk
-    turn: Turn
+    turn: DrivenTurn
     probes: ProbeBook
 
     def consult(self, question: Consult) -> Available | Cooling:

@@ -17,13 +17,13 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.fallback import (
     Available,
     Call,
+    CallFailed,
     CandidateFailed,
+    ChainEffect,
+    ChainEvent,
     Consult,
     Cooling,
-    Effect,
-    Event,
-    Failed,
-    Finish,
+    FinishRun,
     MarkProbe,
     Moved,
     RaiseFailure,
@@ -116,7 +116,7 @@ class Chain(Generic[T]):
             raise RuntimeError("the chain ended without an answer")
         return self._answer
 
-    async def _carry_out(self, effect: Effect) -> Event | None:
+    async def _carry_out(self, effect: ChainEffect) -> ChainEvent | None:
         match effect:
             case Consult():
                 return self._host.consult(effect)
@@ -132,18 +132,18 @@ class Chain(Generic[T]):
                 raise self._last_error or RuntimeError("nothing to rethrow")
             case RaiseSummary(summary):
                 raise self._summary_error(summary) from self._last_error
-            case CandidateFailed() | Finish():
+            case CandidateFailed() | FinishRun():
                 pass
         return None
 
-    async def _called(self, call: Call) -> Event:
+    async def _called(self, call: Call) -> ChainEvent:
         try:
             self._answer = await self._call(call)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - every failure of a candidate is the chain's to judge
             self._last_error = error
-            return Failed(self._judged(failure_of(error, call.model), call.model))
+            return CallFailed(self._judged(failure_of(error, call.model), call.model))
         return Succeeded()
 
     def _judged(self, failure: Failure, model: ModelRef) -> Failure:

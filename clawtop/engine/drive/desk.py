@@ -21,7 +21,7 @@ from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReaso
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.drive.prompting import PromptSources
-from clawtop.engine.drive.turn import Turn
+from clawtop.engine.drive.turn import DrivenTurn
 from clawtop.engine.prompt.foreign import ForeignRuns
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
@@ -31,7 +31,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
-from clawtop.store.own.accounts import AccountNotes, Note
+from clawtop.store.own.accounts import AccountNote, AccountNotes
 from clawtop.store.place.layout import Layout
 from clawtop.store.provider.builtin import BUILTIN
 from clawtop.store.provider.credentials import load_credential
@@ -124,7 +124,7 @@ class Desk:
 
     def mark(
         self,
-        turn: Turn,
+        turn: DrivenTurn,
         profile: Profile,
         model: ModelRef,
         reason: FailureReason | None,
@@ -169,7 +169,7 @@ class Desk:
         until = max(window or 0, told or 0)
         if until > now:
             scoped = model.model if reason is FailureReason.RATE_LIMIT else None
-            note = Note(now, until, reason.value, scoped, told is not None and told == until)
+            note = AccountNote(now, until, reason.value, scoped, told is not None and told == until)
             self.accounts.note(profile.owner_agent, profile.id, note)
 
     def noted(self, profiles: Iterable[Profile], model: str) -> dict[str, int]:
@@ -190,7 +190,7 @@ class Desk:
             found[profile.id] = note.until
         return found
 
-    def note_decision(self, turn: Turn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
+    def note_decision(self, turn: DrivenTurn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
         """Tell what the run does next, where no event of its own says so."""
         if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
             what = "the run ends here" + (f": {reason}" if reason else "")
@@ -259,7 +259,7 @@ class Desk:
             return replace(endpoint, sign=await asyncio.to_thread(SigV4, region, endpoint.provider))
         return endpoint
 
-    def prompt_sources(self, turn: Turn, model: ModelRef) -> PromptSources:
+    def prompt_sources(self, turn: DrivenTurn, model: ModelRef) -> PromptSources:
         """What the prompt for a model is made from, beside the conversation."""
         asked = turn.asked
         return PromptSources(
@@ -314,7 +314,7 @@ class Desk:
 
     # --- the session ---------------------------------------------------------------------------------------------
 
-    async def open_lock(self, turn: Turn) -> SessionLockController:
+    async def open_lock(self, turn: DrivenTurn) -> SessionLockController:
         """Take the session's write lock, for no longer than the turn lasts. Raises as `SessionLockController.open`."""
         limits = self.config.lock_limits
         left = turn.left_s()
@@ -333,7 +333,7 @@ class Desk:
         )
 
 
-def _was_cleared(profile: Profile, note: Note, now: int) -> bool:
+def _was_cleared(profile: Profile, note: AccountNote, now: int) -> bool:
     """The store holds nothing against the account though the note's mark has had the time to land."""
     stats = profile.stats
     landed = (stats.last_failure_at or 0) >= note.at

@@ -36,7 +36,7 @@ from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_desk
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
-from clawtop.engine.drive.turn import Answer, Asked, Turn
+from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnRequest
 from clawtop.engine.operations.locked import settled
 from clawtop.engine.prompt.choice import registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
@@ -50,7 +50,7 @@ from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
 from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context, session_settings
 from clawtop.text import safe
 
-__all__ = ["Answer", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText"]
+__all__ = ["Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
 
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
@@ -200,7 +200,7 @@ class Driver:
         run.begin(task)
         return run
 
-    async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> Answer:
+    async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> TurnAnswer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
         await self._look_around()
         choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
@@ -217,7 +217,7 @@ class Driver:
         teller = Teller(
             self._clock, self.emit, run.run_id, asked.agent, asked.session_key, str(asked.session_file), asked.lane
         )
-        turn = Turn(
+        turn = DrivenTurn(
             asked=asked,
             clock=self._clock,
             teller=teller,
@@ -252,7 +252,7 @@ class Driver:
         """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
         return asked or self.desk.turn_limit_s or self._settings.turn_s
 
-    async def _answered(self, turn: Turn, patience_s: float) -> Answer:
+    async def _answered(self, turn: DrivenTurn, patience_s: float) -> TurnAnswer:
         """The turn's answer; where all accounts cool, the first one's return is waited for within `patience_s`."""
         while True:
             try:
@@ -276,7 +276,7 @@ class Driver:
             await self._clock.sleep(seconds)
             turn.limited.clear()
 
-    async def _in_lane(self, turn: Turn) -> Answer:
+    async def _in_lane(self, turn: DrivenTurn) -> TurnAnswer:
         asked = turn.asked
         turn.enter("waiting-lane")
         waits = asked.on_contention is OnContention.WAIT
@@ -291,7 +291,7 @@ class Driver:
                 await self._between_rounds(turn, number)
             raise RuntimeError("no round over the models")
 
-    async def _over_models(self, turn: Turn) -> Answer:
+    async def _over_models(self, turn: DrivenTurn) -> TurnAnswer:
         return await Chain(
             turn.asked.models,
             partial(self._on_model, turn),
@@ -300,7 +300,7 @@ class Driver:
             self.desk.rules.timeouts,
         ).run()
 
-    async def _between_rounds(self, turn: Turn, number: int) -> None:
+    async def _between_rounds(self, turn: DrivenTurn, number: int) -> None:
         """Every endpoint failed at once, which often is over soon: pause, then ask them all again."""
         seconds = ROUND_PAUSES * self._settings.pause_s * 2 ** (number - 1)
         left = turn.left_s()
@@ -309,13 +309,13 @@ class Driver:
         turn.reasons.clear()
         await self._clock.sleep(seconds if left is None else min(seconds, left))
 
-    async def _on_model(self, turn: Turn, call: fallback.Call) -> Answer:
+    async def _on_model(self, turn: DrivenTurn, call: fallback.Call) -> TurnAnswer:
         more = call.number < call.total
         return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
 
     def _asked(
         self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes, settings: SessionSettings
-    ) -> Asked:
+    ) -> TurnRequest:
         configured = choice.agent.models
         primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
         models = fallback.candidates(wishes.model or settings.model, fallbacks=fallbacks, primary=primary)
@@ -326,7 +326,7 @@ class Driver:
             )
         row = choice.row
         pin = Pin(row.profile, row.profile_source, row.profile_compaction_count) if row is not None else Pin()
-        return Asked(
+        return TurnRequest(
             run_id=run_id,
             agent=choice.agent.id,
             session_file=choice.file,
@@ -355,7 +355,7 @@ class Driver:
 
     # --- afterwards ----------------------------------------------------------------------------------------------
 
-    async def _list(self, turn: Turn, choice: SessionChoice, answer: Answer, began_ms: int) -> None:
+    async def _list(self, turn: DrivenTurn, choice: SessionChoice, answer: TurnAnswer, began_ms: int) -> None:
         """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
         if not self.layout.storage.session_files:
             why = "it keeps its sessions in a database, which is the gateway's to write"
@@ -378,7 +378,7 @@ class Driver:
             data={"listed": False},
         )
 
-    def _tell_end(self, turn: Turn, error: BaseException | None) -> None:
+    def _tell_end(self, turn: DrivenTurn, error: BaseException | None) -> None:
         turn.enter("done")
         outcome, words = _outcome(error)
         turn.teller.tell(
@@ -389,7 +389,7 @@ class Driver:
             data={"outcome": outcome, "requests": turn.requests, **self._back(turn, error)},
         )
 
-    def _back(self, turn: Turn, error: BaseException | None) -> dict[str, Any]:
+    def _back(self, turn: DrivenTurn, error: BaseException | None) -> dict[str, Any]:
         """Which account of the turn's models is usable again first, and when, where the turn failed and one cools."""
         if not isinstance(error, AllModelsFailedError | ProviderError):
             return {}
@@ -439,7 +439,7 @@ def _workspace(layout: Layout, choice: SessionChoice) -> str:
     return next((name for name in named if isinstance(name, str) and name), str(layout.state_dir / "workspace"))
 
 
-def _may_pass(turn: Turn, error: ClawtopError) -> bool:
+def _may_pass(turn: DrivenTurn, error: ClawtopError) -> bool:
     """The round failed by its endpoints, and by accounts that cool now; no time ran out."""
     if isinstance(error, ProviderError) and error.timed_out:
         return False

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from clawtop.engine.drive.events import RunItem
-from clawtop.engine.drive.turn import Answer, Turn
+from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer
 
 
 class Drive:
@@ -18,11 +18,11 @@ class Drive:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.turn: Turn | None = None
+        self.turn: DrivenTurn | None = None
         self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
-        self._task: asyncio.Task[Answer] | None = None
+        self._task: asyncio.Task[TurnAnswer] | None = None
 
-    def begin(self, task: asyncio.Task[Answer]) -> None:
+    def begin(self, task: asyncio.Task[TurnAnswer]) -> None:
         self._task = task
         task.add_done_callback(self._ended)
 
@@ -55,7 +55,7 @@ class Drive:
             yield item
         self._items.put_nowait(None)
 
-    async def result(self) -> Answer:
+    async def result(self) -> TurnAnswer:
         """The answer. Cancelling the wait leaves the run alone.
 
         Raises:
@@ -85,7 +85,7 @@ class Drive:
         if self._task is not None:
             await asyncio.wait({self._task})
 
-    def _ended(self, task: asyncio.Task[Answer]) -> None:
+    def _ended(self, task: asyncio.Task[TurnAnswer]) -> None:
         if not task.cancelled():
             task.exception()  # whoever wants it asks for the result
         self._items.put_nowait(None)

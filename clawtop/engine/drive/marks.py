@@ -22,7 +22,7 @@ from clawtop.core.operations.edit import AuthState
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.port import AuthPlace, Change
 from clawtop.store.own.mark_spool import MarkSpool
-from clawtop.store.own.spool_writer import Note, SpoolWriter
+from clawtop.store.own.spool_writer import SpooledMark, SpoolWriter
 from clawtop.text import safe
 
 Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
@@ -40,7 +40,7 @@ DISK_TRIES = 5
 
 
 @dataclass(eq=False, slots=True)
-class _Pending:
+class _PendingMark:
     """A mark on its way.
 
     Attributes:
@@ -50,7 +50,7 @@ class _Pending:
     """
 
     mark: Mark
-    spooled: Note | None = None
+    spooled: SpooledMark | None = None
     told: bool = False
     landing: bool = False
 
@@ -86,7 +86,7 @@ class Marks:
         self._journal = journal
         self._targets = targets
         self._note_wait_s = note_wait_s
-        self._pending: dict[str, list[_Pending]] = {}
+        self._pending: dict[str, list[_PendingMark]] = {}
         self._landers: dict[str, asyncio.Task[None]] = {}
         self._closed = False
 
@@ -95,7 +95,7 @@ class Marks:
 
         A process that is killed right after a failure, while the store's lock is somebody else's, so leaves it behind.
         """
-        item = _Pending(mark)
+        item = _PendingMark(mark)
         self._enqueue(item)
         if not mark.success and not self._spooled(item, self._note_wait_s):
             self._clock.call_later(FIRST_WAIT_S, lambda: self._tell_unwritten(item))
@@ -123,7 +123,7 @@ class Marks:
                 self._spool.drop(path)
                 self._tell_text(EventKind.MARK_LOST, "a spooled mark could not be read", None, {"file": path.name})
             else:
-                self._enqueue(_Pending(mark, spooled=self._writer.adopted(mark, path), told=True))
+                self._enqueue(_PendingMark(mark, spooled=self._writer.adopted(mark, path), told=True))
         return count
 
     async def drained(self) -> None:
@@ -150,7 +150,7 @@ class Marks:
         self._pending.clear()
         return lost
 
-    def _enqueue(self, item: _Pending) -> None:
+    def _enqueue(self, item: _PendingMark) -> None:
         agent, mark = item.mark.agent, item.mark
         items = self._pending.setdefault(agent, [])
         if mark.success:
@@ -171,7 +171,7 @@ class Marks:
                 continue
             for item in batch:
                 item.landing = True
-            landing = _Landing(tuple(item.mark for item in batch), self._schedule)
+            landing = _MarkBatch(tuple(item.mark for item in batch), self._schedule)
             try:
                 await self._land(target, landing.change, wait)
             except LockNotObtainedError as error:
@@ -193,7 +193,7 @@ class Marks:
             wait = LATER_WAIT_S
             await self._clock.sleep(PAUSE_S)
 
-    def _landed(self, agent: str, batch: tuple[_Pending, ...], landing: _Landing) -> None:
+    def _landed(self, agent: str, batch: tuple[_PendingMark, ...], landing: _MarkBatch) -> None:
         self._settle(agent, batch)
         overtaken = {id(mark) for merged in landing.merged.values() for mark in merged.overtaken}
         for item in batch:
@@ -207,7 +207,7 @@ class Marks:
                 until = unusable_until(merged.stats, self._schedule(mark.provider))
                 self._tell(EventKind.MARK, mark, "landed", state="landed", until=until, routine=mark.success)
 
-    def _wait_on(self, batch: tuple[_Pending, ...], why: str) -> None:
+    def _wait_on(self, batch: tuple[_PendingMark, ...], why: str) -> None:
         """The batch stays pending: write it down, so that it survives this process, and say so once."""
         for item in batch:
             self._spooled(item, 0.0)
@@ -215,12 +215,12 @@ class Marks:
                 item.told = True
                 self._tell(EventKind.MARK, item.mark, f"pending: {safe(why, 200)}", state="pending")
 
-    def _lose(self, agent: str, batch: tuple[_Pending, ...], why: str) -> None:
+    def _lose(self, agent: str, batch: tuple[_PendingMark, ...], why: str) -> None:
         self._settle(agent, batch)
         for item in batch:
             self._tell(EventKind.MARK_LOST, item.mark, why)
 
-    def _settle(self, agent: str, batch: tuple[_Pending, ...]) -> None:
+    def _settle(self, agent: str, batch: tuple[_PendingMark, ...]) -> None:
         left = [item for item in self._pending.get(agent, ()) if item not in batch]
         if left:
             self._pending[agent] = left
@@ -230,14 +230,14 @@ class Marks:
             if item.spooled is not None:
                 item.spooled.settle()
 
-    def _tell_unwritten(self, item: _Pending) -> None:
+    def _tell_unwritten(self, item: _PendingMark) -> None:
         note = item.spooled
         waits = not self._closed and item in self._pending.get(item.mark.agent, ())
         if waits and note is not None and not note.within(0.0):
             why = f": {safe(note.why, 200)}" if note.why else ""
             self._tell(EventKind.MARK, item.mark, f"neither landed nor written down yet{why}", state="unwritten")
 
-    def _spooled(self, item: _Pending, wait_s: float) -> bool:
+    def _spooled(self, item: _PendingMark, wait_s: float) -> bool:
         """Whether it is written down, `wait_s` after it was given to be."""
         if item.spooled is None or item.spooled.why is not None:
             item.spooled = self._writer.put(item.mark)
@@ -265,7 +265,7 @@ class Marks:
         self._journal(Event(now, kind, "engine", text, data=dict(data), **facts))  # type: ignore[arg-type]
 
 
-class _Landing:
+class _MarkBatch:
     """One batch as a change of a store. It may be asked several times; `merged` is what the last time gave."""
 
     def __init__(self, marks: tuple[Mark, ...], schedule: Callable[[str], Schedule]) -> None:

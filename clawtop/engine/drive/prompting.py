@@ -50,7 +50,7 @@ OPENCLAWS_OWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedPrompt:
     """A prompt, and what OpenClaw would have sent beside it."""
 
     prompt: Prompt
@@ -77,7 +77,7 @@ class PromptSources:
     session_id: str | None = None
 
 
-def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) -> Prepared:
+def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) -> PreparedPrompt:
     """The prompt for one attempt. Pure: the same for the same sources."""
     entry = sources.provider.model(sources.model.model)
     given = {**sources.provider.params, **entry.params, **raw_settings(sources.config, sources.agent, sources.model)}
@@ -94,7 +94,7 @@ def prepare(history: tuple[Message, ...], message: str, sources: PromptSources) 
     messages = _fitting(messages, system, sources, max_tokens, not_sent)
     params, unknown = _params(given)
     not_sent += [f"the parameter {name}" for name in unknown]
-    return Prepared(
+    return PreparedPrompt(
         Prompt(
             sources.model.model,
             tuple(messages),

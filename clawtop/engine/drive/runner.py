@@ -14,18 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
-from clawtop.core.failover.decision import Signals, Stage, run_iteration_limit
+from clawtop.core.failover.decision import AttemptStage, Signals, run_iteration_limit
 from clawtop.core.failover.steps import (
     Backoff,
     Continue,
-    Effect,
     Fallback,
     Log,
-    Mark,
+    MarkFailure,
     Retry,
     Rotate,
+    RunEffect,
     RunState,
-    Surface,
+    SurfaceError,
     after_advance,
     after_failure,
 )
@@ -42,7 +42,7 @@ from clawtop.core.rotation.order import (
 from clawtop.core.rotation.pins import recovered_check, resolve_override
 from clawtop.engine.drive.attempt import Attempt
 from clawtop.engine.drive.desk import Desk
-from clawtop.engine.drive.turn import NOT_ROTATABLE, Answer, Turn
+from clawtop.engine.drive.turn import NOT_ROTATABLE, DrivenTurn, TurnAnswer
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.text import safe
 
@@ -76,7 +76,9 @@ class _Choice:
 class ModelRun:
     """One turn on one model. `run` is awaited once; `rotate` may be called from outside meanwhile."""
 
-    def __init__(self, desk: Desk, turn: Turn, model: ModelRef, *, probe: bool, fallback_configured: bool) -> None:
+    def __init__(
+        self, desk: Desk, turn: DrivenTurn, model: ModelRef, *, probe: bool, fallback_configured: bool
+    ) -> None:
         """`probe`: a profile may be tried although it cools. `fallback_configured`: another model is still to come."""
         self._desk = desk
         self._turn = turn
@@ -86,11 +88,11 @@ class ModelRun:
         self._state = RunState()
         self._choice = self._chosen()
         self._current: str | None = None
-        self._running: asyncio.Task[Answer] | None = None
+        self._running: asyncio.Task[TurnAnswer] | None = None
         self._forced = False
         self._origin = desk.origin(turn.asked.agent, model)
 
-    async def run(self) -> Answer:
+    async def run(self) -> TurnAnswer:
         """The model's answer, from the first profile that gives one.
 
         Raises:
@@ -124,7 +126,7 @@ class ModelRun:
         self._forced = self._running.cancel()
         return None if self._forced else "the attempt has just ended"
 
-    async def _round(self) -> Answer | None:
+    async def _round(self) -> TurnAnswer | None:
         """One attempt and what follows from it: the answer, or None to go round again."""
         profile = self._choice.by_id.get(self._current) if self._current is not None else None
         await self._spare_endpoint()
@@ -153,7 +155,7 @@ class ModelRun:
             self._desk.mark(self._turn, profile, self._model, None)
         return answer
 
-    async def _attempt(self, profile: Profile | None) -> Answer:
+    async def _attempt(self, profile: Profile | None) -> TurnAnswer:
         wait = self._desk.compaction_wait
         if wait is not None:
             try:
@@ -214,9 +216,9 @@ class ModelRun:
             seconds = min(self._desk.pause_s * 2 ** (failed - 1), LONGEST_PAUSE_S)
             await self._pause(seconds * (0.75 + random.random() / 2))  # noqa: S311 - spreads retries, no secret
 
-    def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[Stage, Signals]:
+    def _signals(self, error: ProviderError, reason: FailureReason | None) -> tuple[AttemptStage, Signals]:
         if isinstance(error, CompactionAbortedError):
-            return Stage.PROMPT, abort_in_compaction_wait(
+            return AttemptStage.PROMPT, abort_in_compaction_wait(
                 user_aborted=False, fallback_configured=self._fallback_configured
             )
         answering = (
@@ -224,7 +226,7 @@ class ModelRun:
             or error.phase in ASSISTANT_PHASES
             or reason is FailureReason.OVERLOADED
         )
-        return Stage.ASSISTANT if answering else Stage.PROMPT, Signals(
+        return AttemptStage.ASSISTANT if answering else AttemptStage.PROMPT, Signals(
             reason=reason,
             failover_failure=reason is not None,
             fallback_configured=self._fallback_configured,
@@ -232,9 +234,9 @@ class ModelRun:
             idle_timed_out=error.phase == "idle",
         )
 
-    async def _carry_out(self, effect: Effect, profile: Profile | None, error: ProviderError) -> None:
+    async def _carry_out(self, effect: RunEffect, profile: Profile | None, error: ProviderError) -> None:
         match effect:
-            case Mark(reason) if profile is not None and _is_the_providers(error):
+            case MarkFailure(reason) if profile is not None and _is_the_providers(error):
                 marked = engine_mark(reason, self._desk.layout.semantics.marking)
                 if marked is not None:
                     self._desk.mark(self._turn, profile, self._model, marked, error.retry_after_ms)
@@ -242,9 +244,9 @@ class ModelRun:
                 await self._pause(ms / 1000)
             case Log(action, reason):
                 self._desk.note_decision(self._turn, self._model, action, reason)
-            case Fallback() | Surface() | Continue():
+            case Fallback() | SurfaceError() | Continue():
                 raise error
-            case Mark() | Backoff() | Retry() | Rotate():
+            case MarkFailure() | Backoff() | Retry() | Rotate():
                 pass
 
     def _rotate(self, profile: Profile | None, reason: FailureReason | None) -> bool:

@@ -34,7 +34,7 @@ class TurnTimeoutError(ClawtopError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TurnRequest:
     """What the caller wants.
 
     Attributes:
@@ -67,7 +67,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TurnAnswer:
     """A turn's reply, written to the transcript.
 
     Attributes:
@@ -95,7 +95,7 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Turn:
+class DrivenTurn:
     """A turn under way.
 
     Attributes:
@@ -112,7 +112,7 @@ class Turn:
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
     """
 
-    asked: Asked
+    asked: TurnRequest
     clock: Clock
     teller: Teller
     hear: Callable[[RunItem], None]

@@ -20,7 +20,16 @@ from functools import lru_cache
 
 from clawtop.clock import Clock
 from clawtop.core.model import PromptHolder
-from clawtop.core.session.admission import Admission, Ask, Bury, Claimant, Close, Effect, Request, step
+from clawtop.core.session.admission import (
+    Admission,
+    AdmissionEffect,
+    AdmissionRequest,
+    Ask,
+    Bury,
+    Claimant,
+    Close,
+    step,
+)
 from clawtop.engine.etcd.client import Created, Delete, Etcd, EtcdUnreachableError, KeyValue, Put, Range, Revision
 from clawtop.engine.etcd.names import shared_name
 from clawtop.engine.prompt.choice import RegistryChoice, endpoints_of
@@ -169,11 +178,11 @@ class EtcdRecords:
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
-    def step_now(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:  # noqa: ARG002
+    def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:  # noqa: ARG002
         """Nothing is known without asking."""
         return None
 
-    async def step(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         begins = isinstance(request, Ask | Close)
         asks_for = request.who.member if isinstance(request, Ask) else self._member
         if begins and not (self.trusted and asks_for == self._member):

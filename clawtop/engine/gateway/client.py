@@ -39,14 +39,14 @@ Belongs = Callable[[int, int, int], bool]
 """Whether a process has the other end of a connection: pid, its port, our port."""
 
 
-class _Connect(connect):
+class _LoopbackConnect(connect):
     """A connection that is never led elsewhere."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
-class Link:
+class GatewayConnection:
     """An open connection whose scopes were granted. One question at a time; events are dropped unless `listen`ed to."""
 
     def __init__(self, socket: ClientConnection, hello: Hello, clock: Clock) -> None:
@@ -80,7 +80,7 @@ async def connected(
     clock: Clock,
     seconds: float = CONNECT_SECONDS,
     belongs: Belongs = answers_to,
-) -> AsyncIterator[Link]:
+) -> AsyncIterator[GatewayConnection]:
     """A connection to the listener of `leave` with these scopes.
 
     A gateway that is still starting is tried again until `seconds` are over.
@@ -100,7 +100,7 @@ async def connected(
                 raise
         await clock.sleep(STARTING_PAUSE_SECONDS)
     try:
-        yield Link(socket, hello, clock)
+        yield GatewayConnection(socket, hello, clock)
     finally:
         await _leave(socket)
 
@@ -110,7 +110,7 @@ async def _enter(
 ) -> tuple[ClientConnection, Hello]:
     with _named("connect"):
         async with clock.timeout(seconds):
-            socket = await _Connect(
+            socket = await _LoopbackConnect(
                 f"ws://{HOST}:{leave.listener.port}/",
                 proxy=None,
                 compression=None,

@@ -28,7 +28,7 @@ METRICS_PATH = "/api/diagnostics/prometheus"
 _UNAUTHORISED = frozenset({401, 403})
 
 
-class _TooLargeError(Exception):
+class _BodyTooLargeError(Exception):
     pass
 
 
@@ -78,11 +78,11 @@ class HttpProbe:
                 async for chunk in response.aiter_bytes():
                     content += chunk
                     if len(content) > MAX_BODY:
-                        raise _TooLargeError
+                        raise _BodyTooLargeError
                 return response.status_code, content.decode("utf-8", "replace")
         except (TimeoutError, httpx.ReadTimeout):
             raise GatewayCallError(Trouble.MUTE, "the gateway accepts connections but does not answer") from None
-        except _TooLargeError:
+        except _BodyTooLargeError:
             words = f"the gateway's answer is over {MAX_BODY // 1024 // 1024} MiB; it was left"
             raise GatewayCallError(Trouble.NONSENSE, words) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:

@@ -15,7 +15,7 @@ from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWord
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.http import HttpProbe
-from clawtop.engine.gateway.words import Said, ask_words
+from clawtop.engine.gateway.words import GatewayRound, ask_words
 from clawtop.store.locks.processes import listens
 
 HEALTH_EVERY = 5
@@ -133,7 +133,7 @@ class Rounds:
         self._lanes = ()
         self._keep(words=GatewayWords(self._clock.now_ms(), problem=error.words))
 
-    def _take(self, said: Said) -> None:
+    def _take(self, said: GatewayRound) -> None:
         if said.lanes is not None:
             self._lanes = said.lanes
         self._keep(words=said.words)

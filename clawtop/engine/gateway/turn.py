@@ -24,7 +24,7 @@ LONGEST_TEXT = 4 * 1024 * 1024
 """Characters of a reply; what is beyond is left out."""
 
 
-class Told(StrEnum):
+class TurnPhase(StrEnum):
     """STARTED: the gateway took the message (`text`: what it says of it). PHASE: what it is at. DELTA: more of the
     reply. FINAL: the whole reply. FAILED, ABORTED: how else it ended (`text`: why).
     """
@@ -37,14 +37,14 @@ class Told(StrEnum):
     ABORTED = "aborted"
 
 
-ENDS = frozenset({Told.FINAL, Told.FAILED, Told.ABORTED})
+ENDS = frozenset({TurnPhase.FINAL, TurnPhase.FAILED, TurnPhase.ABORTED})
 
 
 @dataclass(frozen=True, slots=True)
 class TurnTold:
     """One thing told of the turn. `text` of DELTA and FINAL are the model's own words: not yet safe."""
 
-    kind: Told
+    kind: TurnPhase
     text: str
     run_id: str
 
@@ -70,7 +70,7 @@ async def send_turn(
             told = _answer(frame, run_id) if frame.get("type") == "res" else _event(frame, run_id, so_far)
             if told is None:
                 continue
-            if told.kind is Told.DELTA:
+            if told.kind is TurnPhase.DELTA:
                 so_far = (so_far + told.text)[:LONGEST_TEXT]
             yield told
             if told.kind in ENDS:
@@ -82,7 +82,7 @@ def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
     if frame.get("ok") is not True:
         error = part(frame, "error")
         raise GatewayCallError(Trouble.REFUSED, f"chat.send: {shown(error.get('message') or error.get('code'), 200)}")
-    return TurnTold(Told.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
+    return TurnTold(TurnPhase.STARTED, text(part(frame, "payload").get("status")) or "started", run_id)
 
 
 def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | None:
@@ -91,17 +91,17 @@ def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | Non
         return None
     match payload.get("state"):
         case "status":
-            return TurnTold(Told.PHASE, text(payload.get("phase")) or "", run_id)
+            return TurnTold(TurnPhase.PHASE, text(payload.get("phase")) or "", run_id)
         case "delta":
             delta = payload.get("deltaText")
             more = delta if isinstance(delta, str) else _message_text(payload).removeprefix(so_far)
-            return TurnTold(Told.DELTA, more[:LONGEST_TEXT], run_id)
+            return TurnTold(TurnPhase.DELTA, more[:LONGEST_TEXT], run_id)
         case "final":
-            return TurnTold(Told.FINAL, _message_text(payload) or so_far, run_id)
+            return TurnTold(TurnPhase.FINAL, _message_text(payload) or so_far, run_id)
         case "error":
-            return TurnTold(Told.FAILED, shown(payload.get("errorMessage") or "it does not say why", 400), run_id)
+            return TurnTold(TurnPhase.FAILED, shown(payload.get("errorMessage") or "it does not say why", 400), run_id)
         case "aborted":
-            return TurnTold(Told.ABORTED, shown(payload.get("stopReason") or "aborted", 100), run_id)
+            return TurnTold(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), run_id)
     return None
 
 

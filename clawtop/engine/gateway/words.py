@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from clawtop.clock import Clock
 from clawtop.core.model import GatewayWords, LaneStats
 from clawtop.engine.gateway.answers import lanes_said, sessions_said, tasks_said, waits_said
-from clawtop.engine.gateway.client import Belongs, Link, connected
+from clawtop.engine.gateway.client import Belongs, GatewayConnection, connected
 from clawtop.engine.gateway.door import Door, Pass
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.gateway.wire import READ
@@ -25,7 +25,7 @@ MOST_EVENTS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GatewayRound:
     """One round: the words, and the lanes where they were asked for."""
 
     words: GatewayWords
@@ -40,7 +40,7 @@ async def ask_words(
     lanes: bool = True,
     only: str | None = None,
     belongs: Belongs = answers_to,
-) -> Said:
+) -> GatewayRound:
     """Ask who works in which session, and what waits.
 
     Args:
@@ -58,10 +58,10 @@ async def ask_words(
         words = GatewayWords(clock.now_ms(), link.hello.version, seen, complete)
         if TASKS in link.hello.methods:
             words = replace(words, tasks=tasks_said(await link.ask(TASKS, {"status": ["queued", "running"]})))
-        return Said(words, await _lanes(link) if lanes else None)
+        return GatewayRound(words, await _lanes(link) if lanes else None)
 
 
-async def _lanes(link: Link) -> tuple[LaneStats, ...]:
+async def _lanes(link: GatewayConnection) -> tuple[LaneStats, ...]:
     """Global lanes where the gateway tells them, and session lanes as its last events show them."""
     found: list[LaneStats] = []
     for method, params, said in ((LANES, {}, lanes_said), (EVENTS, {"limit": MOST_EVENTS}, waits_said)):

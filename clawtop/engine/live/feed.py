@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
 
 from clawtop.core.model import Snapshot
+from clawtop.core.source import Deliver, Failed, SnapshotSource
 from clawtop.engine.gateway.watch import GatewayWatch
 from clawtop.engine.live.tape import Tape
-from clawtop.errors import ClawtopError
-
-Deliver = Callable[[Snapshot], None]
-Failed = Callable[[ClawtopError], None]
-
-
-class Source(Protocol):
-    """`engine.hub.Hub`, or a recording that plays."""
-
-    async def run(self, deliver: Deliver, failed: Failed) -> None:
-        """Deliver until cancelled."""
-
-    def poke(self) -> None:
-        """Read now."""
 
 
 class Feed:
     """A source with its companions: they live as long as it runs."""
 
-    def __init__(self, source: Source, tape: Tape | None = None, watch: GatewayWatch | None = None) -> None:
+    def __init__(self, source: SnapshotSource, tape: Tape | None = None, watch: GatewayWatch | None = None) -> None:
         self._source = source
         self._tape = tape
         self._watch = watch

@@ -16,7 +16,7 @@ LIMIT_S = 20.0
 WAITING = 8
 """Notices that wait for a command that takes its time; the oldest beyond them are dropped."""
 
-Start = Callable[[Sequence[str], str], None]
+StartHook = Callable[[Sequence[str], str], None]
 """Run an argument vector with a notice's text to its end."""
 
 
@@ -26,7 +26,7 @@ class NoticeHook:
     The text is the last argument and the variable CLAWTOP_NOTICE. No shell reads it.
     """
 
-    def __init__(self, command: str, start: Start | None = None) -> None:
+    def __init__(self, command: str, start: StartHook | None = None) -> None:
         """Raises UsageError when `command` is not a command line."""
         try:
             self._argv = shlex.split(command)

@@ -43,7 +43,7 @@ LIVELY_SECONDS = 1.0
 """Databases are glanced at every second, and twenty times a second for a second after anything happened."""
 
 
-class Reader(Protocol):
+class StateReader(Protocol):
     """What the hub reads from: `store.snapshot.SnapshotReader`, or a recording."""
 
     def read(self) -> Snapshot:
@@ -61,7 +61,7 @@ class Glancing(Protocol):
         """Whether one was committed to, or replaced, since the last read. Takes microseconds."""
 
 
-def _no_answer(reader: Reader, seconds: float) -> StateUnreadableError:
+def _no_answer(reader: StateReader, seconds: float) -> StateUnreadableError:
     where = getattr(reader, "reading", "") or "the state directory"
     return StateUnreadableError(
         f"no answer for {seconds:.0f} s from {safe(where, 200)}",
@@ -79,7 +79,7 @@ class Hub:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: StateReader,
         clock: Clock,
         *,
         poll_seconds: float = 2.0,

@@ -26,7 +26,7 @@ FLUSH_SECONDS = 5.0
 BACKLOG = 16
 """Snapshots that wait for the disk; of more, the oldest go: the next one has their events too."""
 
-Entry: TypeAlias = "tuple[Recorder, Snapshot | None]"
+TapeEntry: TypeAlias = "tuple[Recorder, Snapshot | None]"
 """A snapshot for a recorder; None ends its file."""
 
 
@@ -45,7 +45,7 @@ class Tape:
         self._latest: Snapshot | None = None
         self._recorder: Recorder | None = None
         self._path: Path | None = None
-        self._backlog: list[Entry] = []
+        self._backlog: list[TapeEntry] = []
         self._woken = asyncio.Event()
         self._lock = threading.Lock()
 
@@ -118,11 +118,11 @@ class Tape:
             self._backlog.remove(waiting[0])
         self._woken.set()
 
-    def _taken(self) -> list[Entry]:
+    def _taken(self) -> list[TapeEntry]:
         taken, self._backlog = self._backlog, []
         return taken
 
-    def _write(self, entries: list[Entry], flushed: Recorder | None) -> None:
+    def _write(self, entries: list[TapeEntry], flushed: Recorder | None) -> None:
         with self._lock:
             for recorder, snapshot in entries:
                 if snapshot is None:

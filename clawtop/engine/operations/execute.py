@@ -36,7 +36,7 @@ from clawtop.engine.operations.locked import settled, update_store
 from clawtop.engine.operations.verification import RELOAD, Watched, watch
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.store.auth.backends import auth_backend
-from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.auth.machine import LockOwner, Machine
 from clawtop.store.auth.port import AuthPlace, Landing, Updated
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, break_stale
@@ -58,7 +58,7 @@ _serial = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class OperationRequest:
     """How an operation is to be done.
 
     Attributes:
@@ -75,7 +75,7 @@ class Request:
     verify_s: float = DEFAULT_VERIFY_S
     reload: bool = False
     gateway: Gateway = NO_GATEWAY_KNOWN
-    on_wait: Callable[[Waiting], None] = lambda _: None
+    on_wait: Callable[[LockOwner], None] = lambda _: None
     operation_id: str | None = None
 
 
@@ -104,11 +104,11 @@ class Operations:
         self._caller = caller
         self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
 
-    def execute_now(self, plan: Plan, request: Request = Request()) -> Receipt:
+    def execute_now(self, plan: Plan, request: OperationRequest = OperationRequest()) -> Receipt:
         """`execute` for a caller without a loop."""
         return threads.run(self.execute(plan, request))
 
-    async def execute(self, plan: Plan, request: Request = Request()) -> Receipt:
+    async def execute(self, plan: Plan, request: OperationRequest = OperationRequest()) -> Receipt:
         """Do what the plan showed.
 
         Cancelling is safe at any moment: before the change nothing happens; a change that reached the disk is
@@ -141,7 +141,7 @@ class Operations:
         finally:
             job.close()
 
-    async def _carried_out(self, job: _Unlock | _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+    async def _carried_out(self, job: _Unlock | _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         plan, machine = job.plan, job.machine
         await asyncio.to_thread(job.check)
         intent = intent_event(plan, receipt.id, at=receipt.at, by=self._by, reason=request.reason)
@@ -176,7 +176,7 @@ class Operations:
             hint=f"clawtop receipt {known}",
         )
 
-    async def _watched(self, job: _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+    async def _watched(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         """The receipt with what the gateway made of the change."""
         if receipt.sight is Sight.WRITTEN:
             receipt = await self._ask_gateway(job, receipt, request)
@@ -184,7 +184,7 @@ class Operations:
             await self._note(sight_event(job.plan, receipt, at=job.machine.clock.now_ms()))
         return receipt
 
-    async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: Request) -> Receipt:
+    async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         state = request.gateway.state
         if state in {GatewayState.DEAD, GatewayState.ABSENT}:
             return replace(receipt, sight=Sight.NO_GATEWAY, sight_how="the next gateway reads it when it starts")
@@ -274,7 +274,7 @@ class _StoreChange:
         for part in self.parts:
             part.place.check_writable(self.machine)
 
-    async def run(self, receipt: Receipt, request: Request) -> Receipt:
+    async def run(self, receipt: Receipt, request: OperationRequest) -> Receipt:
         before = receipt
         for number, part in enumerate(self.parts):
 
@@ -364,7 +364,7 @@ class _Unlock:
         self.layout.resolve_inside(path)
         check_owner(str(path.parent), self.machine.euid())
 
-    async def run(self, receipt: Receipt, request: Request) -> Receipt:  # noqa: ARG002 - as the other kind
+    async def run(self, receipt: Receipt, request: OperationRequest) -> Receipt:  # noqa: ARG002 - as the other kind
         now = await asyncio.to_thread(read_lock, self.lock.path, self.lock.kind)
         if now is None or now.identity != self.lock.identity:
             raise RefusedError(

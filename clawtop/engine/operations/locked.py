@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from clawtop.core.model import UsageStats
-from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.auth.machine import LockOwner, Machine
 from clawtop.store.auth.port import AuthPlace, Change, Landing, OnWait, PlaceUpdate, Updated, profile_change
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ async def update_store(
     """
     loop = asyncio.get_running_loop()
 
-    def tell(holder: Waiting) -> None:
+    def tell(holder: LockOwner) -> None:
         loop.call_soon_threadsafe(on_wait, holder)
 
     job = await asyncio.to_thread(place.change, change, machine, tell, on_written)

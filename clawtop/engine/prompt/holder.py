@@ -34,7 +34,7 @@ class Registry(Protocol):
         """Release."""
 
 
-class Holder:
+class HeldPrompt:
     """A session's prompt, held. Leaving the context releases it, whatever happened inside.
 
     Attributes:

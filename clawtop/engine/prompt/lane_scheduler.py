@@ -19,28 +19,28 @@ from clawtop.core.incident.lane_stats import KEPT_WAITS, percentile
 from clawtop.core.model import Event, EventKind, LaneStats
 from clawtop.core.session.lane_queue import (
     Cancel,
-    Clear,
     Cleared,
-    Drain,
-    Effect,
+    ClearLane,
+    DrainLane,
     Enqueue,
-    Finish,
+    LaneEffect,
+    LaneEvent,
     LaneState,
     Priority,
-    Refused,
     Reset,
     SetLimit,
-    Start,
+    StartTask,
+    TaskEnded,
+    TaskRefused,
     WaitExceeded,
     apply,
     lane_name,
 )
-from clawtop.core.session.lane_queue import Event as LaneEvent
 from clawtop.core.session.lanes import DEFAULT_LIMIT, classify_lane
 from clawtop.errors import CoordinationError
 from clawtop.text import safe
 
-Journal = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
 class LaneUnavailableError(CoordinationError):
@@ -50,7 +50,7 @@ class LaneUnavailableError(CoordinationError):
 
 
 @dataclass
-class _Lane:
+class _ScheduledLane:
     """A lane, the tasks that wait in it, and what is known of past waits."""
 
     state: LaneState
@@ -65,7 +65,7 @@ class LaneScheduler:
     """Hands out places in lanes."""
 
     def __init__(
-        self, *, clock: Clock, limits: Mapping[str, int] | None = None, journal: Journal | None = None
+        self, *, clock: Clock, limits: Mapping[str, int] | None = None, journal: OnEvent | None = None
     ) -> None:
         """Args:
         limits: places by global lane (`core.session.lanes.lane_limits`); a lane without one has a single place.
@@ -74,7 +74,7 @@ class LaneScheduler:
         self._clock = clock
         self._limits = dict(limits or {})
         self._journal = journal
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, _ScheduledLane] = {}
         self._serial = itertools.count(1)
         self._draining = False
 
@@ -112,7 +112,7 @@ class LaneScheduler:
         """Refuse everything that waits in a lane; returns how many."""
         waiting = self._lane(lane)
         count = len(waiting.state.queue)
-        self._feed(waiting, Clear())
+        self._feed(waiting, ClearLane())
         return count
 
     def reset(self, lane: str) -> int:
@@ -126,7 +126,7 @@ class LaneScheduler:
         """Accept no further turn in any lane; what waits and runs is served."""
         self._draining = True
         for lane in self._lanes.values():
-            self._feed(lane, Drain())
+            self._feed(lane, DrainLane())
 
     def state(self, lane: str) -> LaneState:
         """The lane as it is now."""
@@ -142,7 +142,7 @@ class LaneScheduler:
 
     def stats_by_class(self) -> tuple[LaneStats, ...]:
         """The same added up by lane class, under the name of the class: the histogram of thread 83510."""
-        classes: dict[str, list[_Lane]] = {}
+        classes: dict[str, list[_ScheduledLane]] = {}
         for name, lane in self._lanes.items():
             classes.setdefault(classify_lane(name), []).append(lane)
         return _busiest_first(_stats(name, lanes) for name, lanes in classes.items())
@@ -167,9 +167,9 @@ class LaneScheduler:
             del lane.waiting[task]
             self._feed(lane, Cancel(task))
             if granted.done() and not granted.cancelled() and granted.exception() is None:
-                self._feed(lane, Finish(task, granted.result()))
+                self._feed(lane, TaskEnded(task, granted.result()))
 
-    async def _granted(self, lane: _Lane, granted: asyncio.Future[int], deadline: float | None) -> None:
+    async def _granted(self, lane: _ScheduledLane, granted: asyncio.Future[int], deadline: float | None) -> None:
         left = None if deadline is None else deadline - self._clock.monotonic()
         try:
             async with self._clock.timeout(left):
@@ -181,30 +181,30 @@ class LaneScheduler:
                 unchanged="nothing was sent and nothing was written",
             ) from None
 
-    def _lane(self, name: str) -> _Lane:
+    def _lane(self, name: str) -> _ScheduledLane:
         name = lane_name(name)
         if name not in self._lanes:
             limit = self._limits.get(name, DEFAULT_LIMIT)
-            self._lanes[name] = _Lane(LaneState(name, limit=limit, draining=self._draining))
+            self._lanes[name] = _ScheduledLane(LaneState(name, limit=limit, draining=self._draining))
         return self._lanes[name]
 
-    def _feed(self, lane: _Lane, event: LaneEvent) -> None:
+    def _feed(self, lane: _ScheduledLane, event: LaneEvent) -> None:
         lane.state, effects = apply(lane.state, event, round(self._clock.monotonic() * 1000))
         for effect in effects:
             self._carry_out(lane, effect)
 
-    def _carry_out(self, lane: _Lane, effect: Effect) -> None:
+    def _carry_out(self, lane: _ScheduledLane, effect: LaneEffect) -> None:
         match effect:
-            case Start(task, generation):
+            case StartTask(task, generation):
                 _settle(lane.waiting.get(task), generation)
             case Cleared(task):
                 _settle(lane.waiting.get(task), _unavailable(lane, "was cleared"))
-            case Refused(task):
+            case TaskRefused(task):
                 _settle(lane.waiting.get(task), _unavailable(lane, "accepts no more turns: it drains"))
             case WaitExceeded():
                 self._tell(lane, effect)
 
-    def _tell(self, lane: _Lane, effect: WaitExceeded) -> None:
+    def _tell(self, lane: _ScheduledLane, effect: WaitExceeded) -> None:
         if self._journal is not None:
             self._journal(
                 Event(
@@ -218,7 +218,7 @@ class LaneScheduler:
             )
 
 
-def _stats(name: str, lanes: list[_Lane]) -> LaneStats:
+def _stats(name: str, lanes: list[_ScheduledLane]) -> LaneStats:
     """Figures of one lane, or of all lanes of a class."""
     waits = [wait for lane in lanes for wait in lane.waits]
     return LaneStats(
@@ -241,7 +241,7 @@ def _busiest_first(lanes: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
     return tuple(sorted(lanes, key=lambda lane: (-(lane.queued or 0), -(lane.active or 0), lane.lane)))
 
 
-def _unavailable(lane: _Lane, why: str) -> LaneUnavailableError:
+def _unavailable(lane: _ScheduledLane, why: str) -> LaneUnavailableError:
     return LaneUnavailableError(
         f"lane {safe(lane.state.lane)} {why}", unchanged="nothing was sent and nothing was written"
     )

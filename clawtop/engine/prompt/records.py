@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from clawtop.core.model import PromptHolder
-from clawtop.core.session.admission import Claimant, Effect, Request
+from clawtop.core.session.admission import AdmissionEffect, AdmissionRequest, Claimant
 from clawtop.errors import SessionTakeoverError
 from clawtop.store.own.holders import (
     HolderRecords,
@@ -35,13 +35,13 @@ class PromptRecords(Protocol):
     async def enter(self, hear: Hear) -> Claimed:
         """Make this process known, on first use, and listen for words. Raises RefusedError where that cannot be."""
 
-    def step_now(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         """One step without waiting; None where somebody else is at the record, or where it takes a while.
 
         Raises RefusedError, OSError.
         """
 
-    async def step(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         """One step; None while somebody else is at the record. Raises as `step_now`."""
 
     async def tell(self, who: Claimant, word: Word) -> None:
@@ -94,10 +94,10 @@ class FileRecords:
             asyncio.get_running_loop().add_reader(channel.descriptor, listen)
         return self
 
-    def step_now(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         return self._entered().apply(path, request, now)
 
-    async def step(self, path: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         return self._entered().apply(path, request, now)
 
     async def tell(self, who: Claimant, word: Word) -> None:

@@ -1,8 +1,8 @@
 """Recovery of stuck sessions, which never starts anything onto a session that has a holder (thread 83510 B).
 
 `core.session.attention` says what is the matter, `core.session.recovery` what may be done about it, and the prompt
-registry has the last word: work is started again only under a `Holder` that recovery got from it, on the same session
-where nobody has it, or on a fresh one where the holder stays too long.
+registry has the last word: work is started again only under a `HeldPrompt` that recovery got from it, on the same
+session where nobody has it, or on a fresh one where the holder stays too long.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from clawtop.core.session.admission import OnContention
 from clawtop.core.session.attention import (
     DEFAULT_LIMITS,
     TICK_MS,
-    Activity,
     AttentionReport,
+    SessionActivity,
     classify_attention,
     needs_attention,
     next_warning_age,
 )
 from clawtop.core.session.recovery import RecoveryMove, RecoveryPlan, plan_recovery
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import Foreign, PromptRegistry
 from clawtop.errors import SessionContendedError
 from clawtop.text import safe
 
-Journal = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
-AT_REST = Activity()
+AT_REST = SessionActivity()
 """Nothing is going on."""
 
 
@@ -50,7 +50,7 @@ class SessionWork:
     run_id: str
     lane: str
     age_ms: int
-    activity: Activity = AT_REST
+    activity: SessionActivity = AT_REST
     queue_depth: int = 0
     processing: bool = True
     session_key: str | None = None
@@ -62,10 +62,10 @@ class Recovered:
     """What recovery did: `holder` is what the stuck work may be started under; None: it must not be started."""
 
     plan: RecoveryPlan
-    holder: Holder | None = None
+    holder: HeldPrompt | None = None
 
 
-Restart = Callable[[SessionWork, Holder], Awaitable[None]]
+Restart = Callable[[SessionWork, HeldPrompt], Awaitable[None]]
 
 
 class Recoverer:
@@ -84,7 +84,7 @@ class Recoverer:
         limits: Attention = DEFAULT_LIMITS,
         max_wait_ms: int = 300_000,
         foreign: Foreign | None = None,
-        journal: Journal | None = None,
+        journal: OnEvent | None = None,
     ) -> None:
         """Args:
         rules: how sessions are judged: as this OpenClaw judges them.
@@ -184,7 +184,7 @@ class Recoverer:
             source=foreign.source,
         )
 
-    async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> Holder | None:
+    async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> HeldPrompt | None:
         """The prompt as the plan wants it; None when somebody else has it, and the next plan has to say what then."""
         wish = OnContention.FORK if plan.plan is RecoveryMove.FORK else OnContention.WAIT
         try:

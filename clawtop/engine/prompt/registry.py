@@ -25,22 +25,22 @@ from typing import Self
 from clawtop.clock import Clock, settled_within
 from clawtop.core.model import Event, EventKind, PromptHolder
 from clawtop.core.session.admission import (
+    AdmissionEffect,
+    AdmissionRequest,
     Ask,
     Claimant,
+    ClaimRefused,
     Describe,
-    Effect,
     ForeignHolder,
     Granted,
     Holding,
     Leave,
     OnContention,
-    Refused,
     Released,
-    Request,
     Wake,
 )
 from clawtop.engine.prompt.fork import fork_session
-from clawtop.engine.prompt.holder import Holder, cancels_current_task, how_of
+from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_of
 from clawtop.engine.prompt.records import FileRecords, PromptRecords
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.own.holders import Word, canonical, holders_dir
@@ -65,7 +65,7 @@ CLOSE_S = 2.0
 """How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
 
 Foreign = Callable[[Path], ForeignHolder | None]
-Journal = Callable[[Event], None]
+OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class PromptRegistry:
         state_dir: str | Path,
         *,
         clock: Clock,
-        journal: Journal | None = None,
+        journal: OnEvent | None = None,
         max_wait_s: float | None = 300.0,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         records: PromptRecords | None = None,
@@ -109,7 +109,7 @@ class PromptRegistry:
         self._max_wait_s = max_wait_s
         self._new_id = new_id
         self._waiting: dict[str, asyncio.Event] = {}
-        self._out: dict[str, Holder] = {}
+        self._out: dict[str, HeldPrompt] = {}
         self._cleanups: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -140,7 +140,7 @@ class PromptRegistry:
         deadline: float | None = None,
         foreign: Foreign | None = None,
         on_stop: Callable[[], object] | None = None,
-    ) -> Holder:
+    ) -> HeldPrompt:
         """Take the prompt of a session.
 
         Args:
@@ -169,7 +169,7 @@ class PromptRegistry:
         holder.forked_from = _named(session_file)
         return holder
 
-    async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> Holder:
+    async def _take(self, session_file: Path, wish: _Wish, foreign: Foreign | None) -> HeldPrompt:
         path, who = canonical(session_file), await self._claimant(wish)
         try:
             holding = await self._grant(path, who, wish)
@@ -182,7 +182,7 @@ class PromptRegistry:
             raise
         waited_ms = self._since(wish.began)
         self._tell(EventKind.ACQUIRE, f"{who.run_id} holds the prompt", path, who, duration_ms=waited_ms)
-        holder = Holder(self, holding, _named(session_file), record=path, stop=wish.on_stop, waited_ms=waited_ms)
+        holder = HeldPrompt(self, holding, _named(session_file), record=path, stop=wish.on_stop, waited_ms=waited_ms)
         self._out[who.token] = holder
         return holder
 
@@ -215,7 +215,7 @@ class PromptRegistry:
                 for effect in await self._apply(path, ask, wish.deadline):
                     if isinstance(effect, Granted) and effect.holding.who.token == who.token:
                         return effect.holding
-                    if isinstance(effect, Refused):
+                    if isinstance(effect, ClaimRefused):
                         raise self._contended(path, _holder_line(effect), wish)
                 if not told:
                     told = True
@@ -305,7 +305,9 @@ class PromptRegistry:
 
     # --- one step ------------------------------------------------------------------------------------------------
 
-    async def _apply(self, path: str, request: Request, deadline: float | None = None) -> tuple[Effect, ...]:
+    async def _apply(
+        self, path: str, request: AdmissionRequest, deadline: float | None = None
+    ) -> tuple[AdmissionEffect, ...]:
         for tries in itertools.count():
             try:
                 effects = await self._records.step(path, request, self._clock.now_ms())
@@ -326,7 +328,7 @@ class PromptRegistry:
         """Who has the prompt of a session now, in any process."""
         return await self._records.holder_of(canonical(session_file))
 
-    async def _spread(self, effects: tuple[Effect, ...]) -> None:
+    async def _spread(self, effects: tuple[AdmissionEffect, ...]) -> None:
         for effect in effects:
             if isinstance(effect, Wake):
                 woken = self._waiting.get(effect.who.token)
@@ -382,7 +384,7 @@ def _named(session_file: Path) -> Path:
     return Path(os.path.realpath(session_file.parent)) / session_file.name
 
 
-def _holder_line(refused: Refused) -> str:
+def _holder_line(refused: ClaimRefused) -> str:
     if refused.holder is not None:
         who = refused.holder.who
         return safe(f"run {who.run_id} on lane {who.lane} (pid {who.pid}, {refused.holder.phase})")

@@ -23,7 +23,7 @@ from clawtop.core.generations import Generation, storage_of
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid
 from clawtop.core.model import LockFile, LockKind, LockLimits, Verdict, VerdictKind
 from clawtop.core.rules import Accepts
-from clawtop.core.session.fence import Change, Fingerprint, accepts_append, change
+from clawtop.core.session.fence import FileChange, FileFingerprint, accepts_append, change
 from clawtop.engine.prompt import process_title
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.lockfile import read_lock
@@ -59,10 +59,10 @@ _windows: ContextVar[tuple[WriteWindow, ...]] = ContextVar("clawtop_session_writ
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _ReleasedFile:
     """What the file looked like when the lock was released."""
 
-    fingerprint: Fingerprint
+    fingerprint: FileFingerprint
     digest: bytes | None
 
 
@@ -107,7 +107,7 @@ class SessionLockController:
         self._environment = environment
         self._accepts = storage.fence if accepts is None else accepts
         self._held: Published | None = None
-        self._fence: _Mark | None = None
+        self._fence: _ReleasedFile | None = None
         self._watchdog: Timer | None = None
         self._turn = asyncio.Lock()
         self._closed = False
@@ -287,23 +287,23 @@ class SessionLockController:
             return b""
         before, now = self._fence, self._mark()
         match change(before.fingerprint, now.fingerprint):
-            case Change.NONE:
+            case FileChange.NONE:
                 return b""
-            case Change.GROWN if self._accepts is Accepts.ASSISTANT_APPENDS:
+            case FileChange.GROWN if self._accepts is Accepts.ASSISTANT_APPENDS:
                 appended = read_range(self.session_file, before.fingerprint.size, now.fingerprint.size)
                 if appended is not None and accepts_append(appended):
                     self._fence = now
                     return appended
-            case Change.TOUCHED if self._accepts is Accepts.SAME_BYTES and before.digest is not None:
+            case FileChange.TOUCHED if self._accepts is Accepts.SAME_BYTES and before.digest is not None:
                 if before.digest == now.digest:
                     self._fence = now
                     return b""
         return None
 
-    def _mark(self) -> _Mark:
+    def _mark(self) -> _ReleasedFile:
         seen = fingerprint(self.session_file)
         wanted = self._accepts is Accepts.SAME_BYTES and seen.exists and seen.size <= DIGEST_LIMIT
-        return _Mark(seen, digest(self.session_file, seen.size) if wanted else None)
+        return _ReleasedFile(seen, digest(self.session_file, seen.size) if wanted else None)
 
     def _takeover(self) -> SessionTakeoverError:
         return SessionTakeoverError(

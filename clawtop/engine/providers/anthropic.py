@@ -20,7 +20,7 @@ from clawtop.engine.providers.base import (
     joined_url,
     merged,
 )
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.reply import ReplyDecoder
 
 API_VERSION = "2023-06-01"
 OAUTH_BETA = "oauth-2025-04-20"
@@ -118,7 +118,7 @@ def _block(block: Block) -> dict[str, object]:
             return {"type": "tool_result", "tool_use_id": id_, "content": content, "is_error": is_error}
 
 
-class AnthropicDecoder(Reply):
+class AnthropicDecoder(ReplyDecoder):
     """A reply ends with `message_stop`, or with the stop reason where a server leaves that out."""
 
     def __init__(self, provider: str) -> None:

@@ -136,7 +136,7 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SilentProgress:
     """Content that is not the reply's text: thinking, or a tool's arguments. It shows that the model works."""
 
     thinking: str = ""
@@ -160,7 +160,7 @@ class Finished:
     filtered: str | None = None
 
 
-ReplyPart = TextDelta | Progress | Finished
+ReplyPart = TextDelta | SilentProgress | Finished
 
 
 class Decoder(Protocol):

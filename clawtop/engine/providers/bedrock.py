@@ -18,9 +18,9 @@ from clawtop.engine.providers.base import (
     Block,
     Endpoint,
     Image,
-    Progress,
     Prompt,
     ReplyPart,
+    SilentProgress,
     Text,
     ToolCall,
     ToolResult,
@@ -30,8 +30,8 @@ from clawtop.engine.providers.base import (
     merged,
 )
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event
-from clawtop.engine.providers.framing import EVENT_LIMIT, Frame, Frames, FrameTooLargeError
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.framing import EVENT_LIMIT, Frames, FrameTooLargeError, SseFrame
+from clawtop.engine.providers.reply import ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {
     "max_tokens": "length",
@@ -102,7 +102,7 @@ def _block(block: Block) -> dict[str, object]:
             return {"toolResult": {"toolUseId": id_, "content": [{"text": text or "(no output)"}], "status": status}}
 
 
-class BedrockDecoder(Reply):
+class BedrockDecoder(ReplyDecoder):
     """A reply ends with `messageStop`; its usage follows in `metadata`."""
 
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
@@ -139,7 +139,7 @@ class BedrockDecoder(Reply):
                 )
                 self.done = self.stop is not None
             case "messageStart":
-                return [Progress()]
+                return [SilentProgress()]
             case _:
                 pass
         return ()
@@ -153,7 +153,7 @@ class EventStreamFrames(Frames):
         self._bytes = bytearray()
         self._is_text: bool | None = None
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
+    def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         if self._is_text is None and chunk:
             self._is_text = chunk[:1] in {b"{", b"[", b"d", b"e", b":", b"<", b" ", b"\n"}
         if self._is_text:
@@ -172,12 +172,12 @@ class EventStreamFrames(Frames):
                 raise FrameTooLargeError("an event of the AWS event stream is damaged")
             yield _frame(message, headers_size)
 
-    def rest(self) -> Iterator[Frame]:
+    def rest(self) -> Iterator[SseFrame]:
         if self._is_text:
             yield from super().rest()
 
 
-def _frame(message: bytes, headers_size: int) -> Frame:
+def _frame(message: bytes, headers_size: int) -> SseFrame:
     headers = _headers(message[PRELUDE.size : PRELUDE.size + headers_size])
     payload = message[PRELUDE.size + headers_size : -4].decode("utf-8", "replace")
     kind = headers.get(":message-type", "event")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes that may come without an event's end."""
 
-Frame = tuple[str, str]
+SseFrame = tuple[str, str]
 """(event name, data) of one event; the name is empty where the event has none."""
 
 
@@ -32,7 +32,7 @@ class Frames:
         self._document = False
         self._is_first = True
 
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
+    def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         """The events that end in `chunk`. Raises FrameTooLargeError."""
         self._buffer += chunk
         if len(self._buffer) + self._held > EVENT_LIMIT:
@@ -40,7 +40,7 @@ class Frames:
         while not self._document and (line := self._next_line()) is not None:
             yield from self._line(line)
 
-    def rest(self) -> Iterator[Frame]:
+    def rest(self) -> Iterator[SseFrame]:
         """What the end of the body completes: a last line without its newline, an event without its blank line."""
         left = self._buffer.decode("utf-8", "replace")
         self._buffer.clear()
@@ -73,7 +73,7 @@ class Frames:
         self._searched = 0
         return line
 
-    def _line(self, line: str) -> Iterator[Frame]:
+    def _line(self, line: str) -> Iterator[SseFrame]:
         if self._is_first and line.strip():
             self._is_first = False
             line = line.removeprefix("\ufeff")
@@ -85,7 +85,7 @@ class Frames:
         elif line[0] != ":":
             self._field(line)
 
-    def _json_line(self, line: str) -> Iterator[Frame]:
+    def _json_line(self, line: str) -> Iterator[SseFrame]:
         """A line of JSON lines; one that is not whole begins a document over many lines."""
         try:
             json.loads(line)
@@ -109,13 +109,13 @@ class Frames:
             case _:
                 pass
 
-    def _dispatched(self) -> Iterator[Frame]:
+    def _dispatched(self) -> Iterator[SseFrame]:
         event, data = self._event, self._data
         self._event, self._data, self._held = "", [], 0
         if data:
             yield event, "\n".join(data)
 
-    def _documents(self, content: str) -> Iterator[Frame]:
+    def _documents(self, content: str) -> Iterator[SseFrame]:
         """One JSON document; a list (Gemini without `alt=sse`) counts as its members."""
         try:
             value = json.loads(content)

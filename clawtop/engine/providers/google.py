@@ -12,9 +12,9 @@ from clawtop.engine.providers.base import (
     Block,
     Endpoint,
     Image,
-    Progress,
     Prompt,
     ReplyPart,
+    SilentProgress,
     Text,
     TextDelta,
     ToolCall,
@@ -25,7 +25,7 @@ from clawtop.engine.providers.base import (
     merged,
 )
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.reply import ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {
     "MAX_TOKENS": "length",
@@ -136,7 +136,7 @@ def _part(block: Block) -> dict[str, object]:
             return {"functionResponse": {"name": name, "response": {"error" if is_error else "output": text}}}
 
 
-class GoogleDecoder(Reply):
+class GoogleDecoder(ReplyDecoder):
     """A reply ends with a candidate's finish reason. Gemini sends the same shape as a stream and as one answer."""
 
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event
@@ -174,7 +174,7 @@ class GoogleDecoder(Reply):
         text = reading.text(part.get("text"))
         if not text:
             return []
-        return [Progress(text)] if part.get("thought") is True else [TextDelta(text)]
+        return [SilentProgress(text)] if part.get("thought") is True else [TextDelta(text)]
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

@@ -27,9 +27,9 @@ from clawtop.engine.providers.base import (
     Endpoint,
     Finished,
     Network,
-    Progress,
     Prompt,
     ReplyPart,
+    SilentProgress,
     TextDelta,
     Timeouts,
 )
@@ -198,7 +198,7 @@ class ProviderClient:
             async for event, data in events:
                 for part in _decoded(decoder, event, data, limits, self._clock):
                     said_something = said_something or (isinstance(part, TextDelta) and not part.text.isspace())
-                    if not isinstance(part, Progress) or part.thinking:
+                    if not isinstance(part, SilentProgress) or part.thinking:
                         yield part
                 if decoder.done:
                     break

@@ -19,7 +19,7 @@ from clawtop.engine.providers.base import (
     joined_url,
     merged,
 )
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.reply import ReplyDecoder
 
 STOP_REASONS: Mapping[str, str] = {"length": "length"}
 PLACEHOLDER_KEYS = frozenset({"ollama-local", "ollama", "no-key"})
@@ -83,7 +83,7 @@ def _messages(message: Message) -> list[dict[str, object]]:
     return said
 
 
-class OllamaDecoder(Reply):
+class OllamaDecoder(ReplyDecoder):
     """A reply ends with the line that says `done`."""
 
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:  # noqa: ARG002 - one kind of event

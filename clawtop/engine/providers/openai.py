@@ -23,7 +23,7 @@ from clawtop.engine.providers.base import (
     merged,
 )
 from clawtop.engine.providers.errors import from_event
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.reply import ReplyDecoder
 
 DONE = "[DONE]"
 NATIVE_HOST = "api.openai.com"
@@ -169,7 +169,7 @@ def _user(message: Message, compat: Mapping[str, Any]) -> list[dict[str, object]
     return [*said, {"role": "user", "content": message.text if plain else content}]
 
 
-class OpenAiDecoder(Reply):
+class OpenAiDecoder(ReplyDecoder):
     """A reply is complete once a choice has a finish reason or `[DONE]` arrived: some servers send only one of them.
 
     Pieces are read from `delta`, `message` (an answer that is no stream) or `text` (legacy completions).

@@ -7,14 +7,14 @@ from typing import Any
 
 from clawtop.core.model import FailureReason
 from clawtop.engine.providers import reading
-from clawtop.engine.providers.base import Finished, Progress, ReplyPart, TextDelta, Usage
+from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, TextDelta, Usage
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 
 BAD_EVENTS = 3
 """So many events that are no JSON are passed over; more of them are no reply of this api."""
 
 
-class Reply:
+class ReplyDecoder:
     """One reply's state. A decoder subclasses it and fills it in `take`."""
 
     def __init__(self, provider: str) -> None:
@@ -67,14 +67,14 @@ class Reply:
         """Text and thinking of a piece of content, as parts."""
         text, thought = reading.said(content)
         thought += "".join(reading.said(thinking)) if thinking else ""
-        found: list[ReplyPart] = [Progress(thought)] if thought else []
+        found: list[ReplyPart] = [SilentProgress(thought)] if thought else []
         return [*found, TextDelta(text)] if text else found
 
     def tool(self, named: object) -> ReplyPart:
         """The model asks for a tool, or sends more of its arguments."""
         if isinstance(named, str) and named:
             self.tools[named] = None
-        return Progress()
+        return SilentProgress()
 
     def _not_an_object(self, event: str, data: str, value: object) -> None:
         if event == "error" or (isinstance(value, str) and value):

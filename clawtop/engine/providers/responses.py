@@ -14,9 +14,9 @@ from clawtop.engine.providers.base import (
     Endpoint,
     Image,
     Message,
-    Progress,
     Prompt,
     ReplyPart,
+    SilentProgress,
     Text,
     ToolCall,
     ToolResult,
@@ -26,7 +26,7 @@ from clawtop.engine.providers.base import (
     merged,
 )
 from clawtop.engine.providers.errors import from_event
-from clawtop.engine.providers.reply import Reply
+from clawtop.engine.providers.reply import ReplyDecoder
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant."
 CODEX_ACCOUNT_CLAIM = "https://api.openai.com/auth"
@@ -181,7 +181,7 @@ CLIENTS_CALLS = frozenset(
 """Output items that wait for the client when nothing follows them: an item after one shows that the server ran it."""
 
 
-class ResponsesDecoder(Reply):
+class ResponsesDecoder(ReplyDecoder):
     """A reply ends with `response.completed`, `response.incomplete` or `response.failed`."""
 
     def __init__(self, provider: str) -> None:
@@ -207,7 +207,7 @@ class ResponsesDecoder(Reply):
                 return self._ended(reading.obj(value.get("response")), whole=False)
             case _ if kind.endswith(".delta"):
                 thinking = value.get("delta") if "reasoning" in kind else None
-                return [Progress(reading.text(thinking))]
+                return [SilentProgress(reading.text(thinking))]
             case _:
                 pass
         return ()

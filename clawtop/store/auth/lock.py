@@ -44,7 +44,7 @@ _PROPOSAL_FRESH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """Who has a lock, for people: `text` names pid, command, since when, and whether it lives."""
 
     lock: LockFile
@@ -68,7 +68,7 @@ class Hold:
     published: Published
     taken_at: float
     waited_s: float
-    broke: Holder | None
+    broke: LockHolder | None
     clock: Clock
 
     def check(self) -> None:
@@ -101,7 +101,7 @@ class Done(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Spare:
     """A lock ready to be published, and when it was made (monotonic)."""
 
     proposal: Proposal
@@ -116,7 +116,7 @@ _rest_guard = threading.Lock()
 class AuthStoreLock:
     """`<agent directory>/auth-profiles.json.lock`, which covers auth-profiles.json and auth-state.json alike.
 
-    Use `run(work)`, or an `Attempt` a step at a time. Not re-entrant: taking it again
+    Use `run(work)`, or an `LockWait` a step at a time. Not re-entrant: taking it again
     inside the work of the same task or thread raises RuntimeError instead of waiting for itself. Around many runs in a
     row a `with` block keeps what was prepared for one of them for the next.
     """
@@ -127,7 +127,7 @@ class AuthStoreLock:
         generation: Generation | None,
         machine: Machine,
         *,
-        on_wait: Callable[[Holder], None] = lambda _: None,
+        on_wait: Callable[[LockHolder], None] = lambda _: None,
     ) -> None:
         """`directory` is the agent's directory; `on_wait` is told about every two seconds who has the lock."""
         self.path = os.path.join(os.path.realpath(directory), "auth-profiles.json.lock")  # noqa: PTH118 - text stays exact
@@ -135,7 +135,7 @@ class AuthStoreLock:
         self.machine = machine
         self.on_wait = on_wait
         self._keeps = False
-        self._spare: _Prepared | None = None  # swapped in single steps; whoever takes it owns it
+        self._spare: _Spare | None = None  # swapped in single steps; whoever takes it owns it
 
     def __enter__(self) -> Self:
         self._keeps = True
@@ -145,12 +145,12 @@ class AuthStoreLock:
         self._keeps = False
         self.keep(self.spare())
 
-    def spare(self) -> _Prepared | None:
+    def spare(self) -> _Spare | None:
         """A lock that an earlier run prepared, if it kept one."""
         spare, self._spare = self._spare, None
         return spare
 
-    def keep(self, prepared: _Prepared | None) -> None:
+    def keep(self, prepared: _Spare | None) -> None:
         """Keep it for the next run, or remove it."""
         if prepared is not None and self._keeps and self._spare is None:
             self._spare = prepared
@@ -165,7 +165,7 @@ class AuthStoreLock:
             OSError: the directory is missing, read-only, full or not ours.
         """
         with self.entered():
-            attempt = Attempt(self, work, wait)
+            attempt = LockWait(self, work, wait)
             try:
                 while not isinstance(result := attempt.once(), Done):
                     self.machine.clock.pause(result)
@@ -184,23 +184,23 @@ class AuthStoreLock:
         finally:
             _held.reset(token)
 
-    def look(self) -> Holder | None:
+    def look(self) -> LockHolder | None:
         """Who has the lock now, with our verdict; None when it is free."""
         found = read_lock(self.path, LockKind.AUTH)
         return None if found is None else self._judge(found)
 
-    def _judge(self, found: LockFile) -> Holder:
+    def _judge(self, found: LockFile) -> LockHolder:
         machine = self.machine
         owner = owner_of(found, machine.processes)
         judged = verdict(found, owner, machine.clock.now_ms(), with_boot(machine.environment, machine.processes))
-        return Holder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
+        return LockHolder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
 
-    def remove_stale(self, holder: Holder) -> BreakOutcome:
+    def remove_stale(self, holder: LockHolder) -> BreakOutcome:
         """Remove the lock if it is still the one that was looked at and its owner is still proven dead."""
         return break_stale(self.path, holder.lock, lambda found: self._judge(found).verdict).outcome
 
 
-class Attempt(Generic[T]):
+class LockWait(Generic[T]):
     """One wait for the lock, a step at a time, so that threads and tasks can each pause in their own way.
 
     A step that gets the lock also does the work and releases it: whoever drives the steps may stop between any two
@@ -216,8 +216,8 @@ class Attempt(Generic[T]):
         self._pause = _FIRST_POLL_S
         self._look_at = self._began + _LOOK_EVERY_S
         self._tell_at = self._began + _LOOK_EVERY_S
-        self._seen: Holder | None = None
-        self._broke: Holder | None = None
+        self._seen: LockHolder | None = None
+        self._broke: LockHolder | None = None
         self._prepared = lock.spare()
 
     def once(self) -> Done[T] | float:
@@ -264,7 +264,7 @@ class Attempt(Generic[T]):
             self._prepared = None
         payload = {"pid": os.getpid(), "createdAt": timestamp(self._clock.now_ms())}
         proposal = Proposal(self._lock.path, payload, newline=self._lock.storage.lock_newline)
-        self._prepared = _Prepared(proposal, now)
+        self._prepared = _Spare(proposal, now)
         return proposal
 
     def _contended(self, now: float) -> float:
@@ -325,7 +325,7 @@ def _life(judged: Verdict) -> str:
     }[judged.kind]
 
 
-def _hint(holder: Holder | None) -> str:
+def _hint(holder: LockHolder | None) -> str:
     if holder is None or holder.verdict.kind is VerdictKind.HELD:
         return "try again, or wait longer with --wait"
     if holder.verdict.kind is VerdictKind.STALE:

@@ -13,7 +13,7 @@ from clawtop.core.locks.staleness import HERE, NamespaceEvidence
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 
 
-class Waiting(Protocol):
+class LockOwner(Protocol):
     """Who has the lock that is waited for."""
 
     @property

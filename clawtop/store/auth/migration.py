@@ -17,7 +17,7 @@ from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sqlite.database import Database
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.text import safe
 
 DOCTOR = "run openclaw doctor --fix"
@@ -36,7 +36,7 @@ def _problems(layout: Layout, databases: Databases) -> Iterator[Problem]:
     seen: set[Path] = set()
     shared = not layout.storage.session_files
     imported = shared and _has_row(
-        databases.of(layout.state_dir / STATE_DATABASE, Role.GLOBAL),
+        databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL),
         "config_machine_state",
         "SELECT 1 FROM config_machine_state WHERE state_key='authProfiles.store'",
     )
@@ -44,7 +44,7 @@ def _problems(layout: Layout, databases: Databases) -> Iterator[Problem]:
         if agent.agent_dir in seen:
             continue
         seen.add(agent.agent_dir)
-        own = databases.of(agent.agent_dir / AGENT_DATABASE, Role.AGENT)
+        own = databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
         has_own = _has_row(own, "auth_profile_store", "SELECT 1 FROM auth_profile_store WHERE store_key='primary'")
         yield from _credentials(agent, shared=shared, imported=imported or has_own)
         if shared:

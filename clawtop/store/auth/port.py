@@ -16,11 +16,11 @@ from clawtop.clock import Clock
 from clawtop.core.model import AuthPart, AuthStore, Credential, Problem, Profile, UsageStats
 from clawtop.core.operations.edit import AuthState, Edit
 from clawtop.core.provider_ids import INLINE_KEY
-from clawtop.store.auth.machine import Machine, Waiting
+from clawtop.store.auth.machine import LockOwner, Machine
 from clawtop.store.place.layout import AgentPaths
 
 Change = Edit
-OnWait = Callable[[Waiting], None]
+OnWait = Callable[[LockOwner], None]
 
 
 @dataclass(frozen=True, slots=True)

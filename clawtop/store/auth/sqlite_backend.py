@@ -29,7 +29,7 @@ from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sqlite.cells import OWN_CELLS, SHARED_CELLS, Cell
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.sqlite.writing import check_writable
 from clawtop.text import safe
 
@@ -129,7 +129,7 @@ class SqliteAuth:
         return migration_problems(self._layout, self._databases)
 
     def _own(self, owner: str, directory: Path) -> SqlitePlace:
-        database = self._databases.of(directory / AGENT_DATABASE, Role.AGENT)
+        database = self._databases.of(directory / AGENT_DATABASE, DatabaseRole.AGENT)
         return SqlitePlace(
             database,
             OWN_CELLS,
@@ -140,7 +140,7 @@ class SqliteAuth:
         )
 
     def _shared_place(self) -> SqlitePlace:
-        database = self._databases.of(self._layout.state_dir / STATE_DATABASE, Role.GLOBAL)
+        database = self._databases.of(self._layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
         return SqlitePlace(
             database,
             SHARED_CELLS,

@@ -31,7 +31,7 @@ _DISK_HINTS = {
 }
 
 
-Identity = tuple[int, int, int, int]
+FileIdentity = tuple[int, int, int, int]
 """Device, inode, size, mtime in ns: a file whose identity is the same was not written in between."""
 
 
@@ -66,13 +66,13 @@ class StoreTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedStore:
     """The parsed files, and which files they were: None where there was none. Paths are real, no symlinks."""
 
     documents: Documents
     credentials_path: str
-    credentials: Identity
-    state: Identity | None
+    credentials: FileIdentity
+    state: FileIdentity | None
 
     @property
     def moved_on(self) -> bool:
@@ -81,7 +81,7 @@ class Reading:
         return identity(state_path) != self.state or identity(self.credentials_path) != self.credentials
 
 
-def read(target: StoreTarget) -> Reading:
+def read(target: StoreTarget) -> ParsedStore:
     """The store's files, parsed for changing. Raises RefusedError (content) or OperationFailedError (gone)."""
     credentials_path = os.path.realpath(target.credentials_path)
     found = _load(credentials_path)
@@ -93,16 +93,16 @@ def read(target: StoreTarget) -> Reading:
     credentials = parse(content, target.credentials_path)
     if not target.storage.has_state_file:
         documents = Documents(credentials, None, credentials_path, split=False)
-        return Reading(documents, credentials_path, seen, seen)
+        return ParsedStore(documents, credentials_path, seen, seen)
     state_path = os.path.realpath(target.state_path)
     loaded = _load(state_path)
     if loaded is None:
-        return Reading(Documents(credentials, None, state_path, split=True), credentials_path, seen, None)
+        return ParsedStore(Documents(credentials, None, state_path, split=True), credentials_path, seen, None)
     documents = Documents(credentials, parse(loaded[0], target.state_path), state_path, split=True)
-    return Reading(documents, credentials_path, seen, loaded[1])
+    return ParsedStore(documents, credentials_path, seen, loaded[1])
 
 
-def identity(path: str) -> Identity | None:
+def identity(path: str) -> FileIdentity | None:
     """Which file stands at `path`, symlinks followed; None where there is none."""
     try:
         return identity_of(os.stat(path))  # noqa: PTH116 - under the lock every microsecond is somebody's wait
@@ -165,12 +165,12 @@ def _generation_hint(target: StoreTarget) -> str:
     return "OpenClaw notes its version in openclaw.json (meta.lastTouchedVersion) when it starts"
 
 
-def identity_of(facts: os.stat_result) -> Identity:
+def identity_of(facts: os.stat_result) -> FileIdentity:
     """Which file these facts are of."""
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 
-def _load(path: str) -> tuple[bytes, Identity] | None:
+def _load(path: str) -> tuple[bytes, FileIdentity] | None:
     """A file's content with its identity, or None where there is none."""
     try:
         content, facts = door.read(path, MAX_BYTES)

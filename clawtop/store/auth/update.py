@@ -16,13 +16,13 @@ from clawtop.core.model import VerdictKind
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic
 from clawtop.store.auth.json_edit import dump
-from clawtop.store.auth.lock import Attempt, AuthStoreLock, Done, Hold
+from clawtop.store.auth.lock import AuthStoreLock, Done, Hold, LockWait
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import Change, Landing, OnWait, OnWritten, Updated, lost_or_landed
 from clawtop.store.auth.state import is_empty
 from clawtop.store.auth.target import (
-    Identity,
-    Reading,
+    FileIdentity,
+    ParsedStore,
     StoreTarget,
     check_writable,
     identity,
@@ -46,7 +46,7 @@ class Rewrite:
         self._target = target
         self._change = change
         self._machine = machine
-        self._written: Identity | None = None
+        self._written: FileIdentity | None = None
         check_writable(target, machine)
 
     def lock(self, on_wait: OnWait) -> AuthStoreLock:
@@ -96,7 +96,7 @@ class Rewrite:
             return Landing.LANDED  # it was written; that it cannot be looked at now takes nothing of it back
         return lost_or_landed(updated, now)
 
-    def _read(self) -> Reading:
+    def _read(self) -> ParsedStore:
         """The files, parsed. 2026.3 truncates its file and then fills it: what does not parse is read again."""
         for _ in range(_UNSETTLED_READS if self._target.storage.written_in_place else 0):
             with contextlib.suppress(RefusedError):
@@ -104,7 +104,7 @@ class Rewrite:
             self._machine.clock.pause(_UNSETTLED_PAUSE_S)
         return read(self._target)
 
-    def _replace(self, document: dict[str, object], reading: Reading, hold: Hold) -> Identity | None:
+    def _replace(self, document: dict[str, object], reading: ParsedStore, hold: Hold) -> FileIdentity | None:
         path = reading.documents.state_path
 
         def last_check() -> None:
@@ -139,11 +139,11 @@ class JsonUpdate:
         self._danger: str | None = None
         self._on_written = on_written
         self._stack = contextlib.ExitStack()
-        self._attempt: Attempt[Updated] | None = None
+        self._attempt: LockWait[Updated] | None = None
 
     def begin(self, wait: float) -> None:
         self._stack.enter_context(self._lock.entered())
-        self._attempt = Attempt(self._lock, self._work, wait)
+        self._attempt = LockWait(self._lock, self._work, wait)
         self._deadline = self._machine.clock.monotonic() + wait
 
     def once(self) -> Updated | float:

@@ -16,7 +16,7 @@ from typing import Any
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.lanes import base_session_key
-from clawtop.store.gateway.log_words import TURN_FAILED, Told, rough, told
+from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, rough, told
 from clawtop.store.json_text import loads
 from clawtop.text import shown
 
@@ -85,7 +85,9 @@ def parse_line(line: str, names: Names) -> Event | None:
     if found is None or found is TURN_FAILED:
         collision = next((kind for words, kind in _COLLISIONS if words in record.text), None)
         if collision is not None:
-            found = Told(collision, None if found is None else found.words, None if found is None else found.step)
+            found = LineMeaning(
+                collision, None if found is None else found.words, None if found is None else found.step
+            )
     if found is None:
         return None
     if found.step == "retry":

@@ -10,14 +10,14 @@ from typing import Any
 
 from clawtop.core.model import EventKind
 
-Facts = Mapping[str, Any]
+LineFacts = Mapping[str, Any]
 """The key=value pairs of a line, as strings."""
 
 _REMOVED_LOCK = re.compile(r"removed stale session lock: (?P<path>.*?)\s*\((?P<why>[^()]*)\)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LineMeaning:
     """What a line tells.
 
     Attributes:
@@ -27,11 +27,11 @@ class Told:
     """
 
     kind: EventKind
-    words: Callable[[Facts, str], str] | None = None
+    words: Callable[[LineFacts, str], str] | None = None
     step: str | None = None
 
 
-def told(text: str, facts: Facts) -> Told | None:
+def told(text: str, facts: LineFacts) -> LineMeaning | None:
     """What a line tells, by how it begins; None when that is nothing about failover, sessions or lanes."""
     for prefix, found in _TOLD:
         if text.startswith(prefix):
@@ -51,42 +51,42 @@ def rough(ms: int) -> str:
 _UNITS = ((3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 
-def _enqueue(facts: Facts, _text: str) -> str:
+def _enqueue(facts: LineFacts, _text: str) -> str:
     return f"queued in lane {facts.get('lane')}, {facts.get('queueSize', '?')} waiting"
 
 
-def _dequeue(facts: Facts, _text: str) -> str:
+def _dequeue(facts: LineFacts, _text: str) -> str:
     return f"runs in lane {facts.get('lane')}, {facts.get('queueSize', '?')} waiting"
 
 
-def _done(facts: Facts, _text: str) -> str:
+def _done(facts: LineFacts, _text: str) -> str:
     return f"done in lane {facts.get('lane')}, {facts.get('active', '?')} run, {facts.get('queued', '?')} wait"
 
 
-def _task_error(facts: Facts, text: str) -> str:
+def _task_error(facts: LineFacts, text: str) -> str:
     return f"turn failed: {facts.get('error') or text}"
 
 
-def _waited(facts: Facts, _text: str) -> str:
+def _waited(facts: LineFacts, _text: str) -> str:
     ahead = f", {facts['queueAhead']} ahead of it" if "queueAhead" in facts else ""
     return f"waited for lane {facts.get('lane')}{ahead}"
 
 
-def _state(facts: Facts, _text: str) -> str:
+def _state(facts: LineFacts, _text: str) -> str:
     why = f" ({facts['reason']})" if facts.get("reason") else ""
     queued = f", {facts['queueDepth']} queued" if facts.get("queueDepth", "0") != "0" else ""
     return f"{facts.get('prev', '?')} → {facts.get('new', '?')}{why}{queued}"
 
 
-def _asks(facts: Facts, _text: str) -> str:
+def _asks(facts: LineFacts, _text: str) -> str:
     return f"asks {facts.get('provider', '?')}/{facts.get('model', '?')}"
 
 
-def _replied(facts: Facts, _text: str) -> str:
+def _replied(facts: LineFacts, _text: str) -> str:
     return "aborted" if facts.get("aborted") == "true" else "replied"
 
 
-def _stuck(facts: Facts, text: str) -> str:
+def _stuck(facts: LineFacts, text: str) -> str:
     what = text.partition(":")[0]
     parts = [
         f"{words}{facts[name]}"
@@ -102,45 +102,45 @@ def _stuck(facts: Facts, text: str) -> str:
     return f"{what}: {', '.join(parts)}"
 
 
-def _active(facts: Facts, text: str) -> str:
+def _active(facts: LineFacts, text: str) -> str:
     return f"{text.partition(':')[0]}, {facts.get('totalActive', '?')} active"
 
 
-def _removed(_facts: Facts, text: str) -> str:
+def _removed(_facts: LineFacts, text: str) -> str:
     match = _REMOVED_LOCK.match(text)
     return f"removed stale session lock {PurePath(match['path']).name} ({match['why']})" if match else text
 
 
-TURN_FAILED = Told(EventKind.FAILURE, _task_error, "error")
-_TOLD: tuple[tuple[str, Told], ...] = (
-    ("lane enqueue:", Told(EventKind.LANE, _enqueue, "enqueue")),
-    ("lane dequeue:", Told(EventKind.LANE, _dequeue, "dequeue")),
-    ("lane task done:", Told(EventKind.LANE, _done, "done")),
-    ("lane task error:", Told(EventKind.LANE, _task_error, "error")),
-    ("lane wait exceeded:", Told(EventKind.WAIT, _waited)),
-    ("auto-resumed lane", Told(EventKind.RECOVERY)),
-    ("session state:", Told(EventKind.LANE, _state, "state")),
-    ("run registered:", Told(EventKind.RUN_START, _active)),
-    ("run cleared:", Told(EventKind.RUN_END, _active)),
-    ("stuck session recovery", Told(EventKind.RECOVERY)),
-    ("stuck session:", Told(EventKind.STUCK, _stuck)),
-    ("stalled session:", Told(EventKind.STUCK, _stuck)),
-    ("long-running session:", Told(EventKind.STUCK, _stuck)),
-    ("liveness warning:", Told(EventKind.GATEWAY)),
-    ("embedded run start:", Told(EventKind.ATTEMPT, _asks)),
-    ("embedded run done:", Told(EventKind.REPLY, _replied)),
-    ("transient same-model retry", Told(EventKind.ATTEMPT, step="retry")),
-    ("rate-limit profile rotation cap reached", Told(EventKind.FALLBACK)),
-    ("⇄ res ✗ agent", Told(EventKind.FAILURE)),
-    ("removed stale session lock:", Told(EventKind.LOCK, _removed)),
-    ("[session-write-lock] releasing lock", Told(EventKind.LOCK)),
-    ("session file repaired:", Told(EventKind.SESSION)),
-    ("gateway ready", Told(EventKind.GATEWAY)),
-    ("http server listening", Told(EventKind.GATEWAY, step="start")),
-    ("listening on ws://", Told(EventKind.GATEWAY, step="start")),
-    ("gateway shutting down", Told(EventKind.GATEWAY)),
-    ("received SIG", Told(EventKind.GATEWAY)),
-    ("[reload] config reload", Told(EventKind.GATEWAY)),
-    ("config reload", Told(EventKind.GATEWAY)),
+TURN_FAILED = LineMeaning(EventKind.FAILURE, _task_error, "error")
+_TOLD: tuple[tuple[str, LineMeaning], ...] = (
+    ("lane enqueue:", LineMeaning(EventKind.LANE, _enqueue, "enqueue")),
+    ("lane dequeue:", LineMeaning(EventKind.LANE, _dequeue, "dequeue")),
+    ("lane task done:", LineMeaning(EventKind.LANE, _done, "done")),
+    ("lane task error:", LineMeaning(EventKind.LANE, _task_error, "error")),
+    ("lane wait exceeded:", LineMeaning(EventKind.WAIT, _waited)),
+    ("auto-resumed lane", LineMeaning(EventKind.RECOVERY)),
+    ("session state:", LineMeaning(EventKind.LANE, _state, "state")),
+    ("run registered:", LineMeaning(EventKind.RUN_START, _active)),
+    ("run cleared:", LineMeaning(EventKind.RUN_END, _active)),
+    ("stuck session recovery", LineMeaning(EventKind.RECOVERY)),
+    ("stuck session:", LineMeaning(EventKind.STUCK, _stuck)),
+    ("stalled session:", LineMeaning(EventKind.STUCK, _stuck)),
+    ("long-running session:", LineMeaning(EventKind.STUCK, _stuck)),
+    ("liveness warning:", LineMeaning(EventKind.GATEWAY)),
+    ("embedded run start:", LineMeaning(EventKind.ATTEMPT, _asks)),
+    ("embedded run done:", LineMeaning(EventKind.REPLY, _replied)),
+    ("transient same-model retry", LineMeaning(EventKind.ATTEMPT, step="retry")),
+    ("rate-limit profile rotation cap reached", LineMeaning(EventKind.FALLBACK)),
+    ("⇄ res ✗ agent", LineMeaning(EventKind.FAILURE)),
+    ("removed stale session lock:", LineMeaning(EventKind.LOCK, _removed)),
+    ("[session-write-lock] releasing lock", LineMeaning(EventKind.LOCK)),
+    ("session file repaired:", LineMeaning(EventKind.SESSION)),
+    ("gateway ready", LineMeaning(EventKind.GATEWAY)),
+    ("http server listening", LineMeaning(EventKind.GATEWAY, step="start")),
+    ("listening on ws://", LineMeaning(EventKind.GATEWAY, step="start")),
+    ("gateway shutting down", LineMeaning(EventKind.GATEWAY)),
+    ("received SIG", LineMeaning(EventKind.GATEWAY)),
+    ("[reload] config reload", LineMeaning(EventKind.GATEWAY)),
+    ("config reload", LineMeaning(EventKind.GATEWAY)),
 )
 """How the text of a line begins -> what it tells. The first that fits wins."""

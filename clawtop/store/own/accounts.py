@@ -28,7 +28,7 @@ KEPT = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class AccountNote:
     """One account's failure, as one process saw it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Note:
 class Accounts:
     """The notes by (owner agent, profile), and when each provider was probed last, by key."""
 
-    notes: Mapping[tuple[str, str], Note] = field(default_factory=dict)
+    notes: Mapping[tuple[str, str], AccountNote] = field(default_factory=dict)
     probes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -74,7 +74,7 @@ class AccountNotes:
             self._stamp, self._known = stamp, _loaded(self._path)
         return self._known
 
-    def note(self, agent: str, profile: str, note: Note) -> None:
+    def note(self, agent: str, profile: str, note: AccountNote) -> None:
         """Tell everybody that an account failed."""
         self._change(note.at, lambda notes, _: notes.__setitem__((agent, profile), note))
 
@@ -92,7 +92,7 @@ class AccountNotes:
             return False
         won = False
 
-        def claim(_: dict[tuple[str, str], Note], probes: dict[str, int]) -> None:
+        def claim(_: dict[tuple[str, str], AccountNote], probes: dict[str, int]) -> None:
             nonlocal won
             won = _is_open(probes, key, now)
             if won:
@@ -100,7 +100,7 @@ class AccountNotes:
 
         return self._change(now, claim) and won
 
-    def _change(self, now: int, change: Callable[[dict[tuple[str, str], Note], dict[str, int]], object]) -> bool:
+    def _change(self, now: int, change: Callable[[dict[tuple[str, str], AccountNote], dict[str, int]], object]) -> bool:
         try:
             Presence.of(self._holders)  # makes the directory, and refuses another user's
             with self._lock():
@@ -126,10 +126,10 @@ def _is_open(probes: Mapping[str, int], key: str, now: int) -> bool:
     return not 0 <= now - probes.get(key, 0) < PROBE_INTERVAL_MS
 
 
-def _written(notes: Mapping[tuple[str, str], Note], probes: Mapping[str, int]) -> bytes:
+def _written(notes: Mapping[tuple[str, str], AccountNote], probes: Mapping[str, int]) -> bytes:
     latest = sorted(notes.items(), key=lambda item: item[1].at)[-KEPT:]
     rows = [
-        {"agent": agent, "profile": profile, **{name: getattr(note, name) for name in Note.__slots__}}
+        {"agent": agent, "profile": profile, **{name: getattr(note, name) for name in AccountNote.__slots__}}
         for (agent, profile), note in latest
     ]
     return json.dumps({"notes": rows, "probes": dict(probes)}).encode() + b"\n"
@@ -143,7 +143,7 @@ def _loaded(path: Path) -> Accounts:
     if not isinstance(document, dict):
         return Accounts()
     rows, probes = document.get("notes"), document.get("probes")
-    notes: dict[tuple[str, str], Note] = {}
+    notes: dict[tuple[str, str], AccountNote] = {}
     for row in rows if isinstance(rows, list) else ():
         with contextlib.suppress(KeyError, TypeError):
             notes[_name(row["agent"]), _name(row["profile"])] = _note(row)
@@ -151,12 +151,12 @@ def _loaded(path: Path) -> Accounts:
     return Accounts(notes, times)
 
 
-def _note(row: Mapping[str, Any]) -> Note:
+def _note(row: Mapping[str, Any]) -> AccountNote:
     model = row.get("model")
     if not (_is_time(row["at"]) and _is_time(row["until"])):
         raise TypeError("not a time")
     named = _name(model) if model is not None else None
-    return Note(row["at"], row["until"], _name(row["reason"]), named, row.get("told") is True)
+    return AccountNote(row["at"], row["until"], _name(row["reason"]), named, row.get("told") is True)
 
 
 def _name(value: object) -> str:

@@ -24,7 +24,7 @@ from pathlib import Path
 import filelock
 
 from clawtop.core.model import PromptHolder, Waiter
-from clawtop.core.session.admission import Admission, Ask, Bury, Claimant, Effect, Request, step
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Bury, Claimant, step
 from clawtop.errors import RefusedError
 from clawtop.store import door
 from clawtop.store.own import holder_record
@@ -237,7 +237,7 @@ class HolderRecords:
         self.directory = presence.directory
         self._locks: dict[str, filelock.BaseFileLock] = {}
 
-    def apply(self, session_file: str, request: Request, now: int) -> tuple[Effect, ...] | None:
+    def apply(self, session_file: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         """One step on the record of a canonical `session_file`, or None while another process is at it.
 
         Processes that died are buried first. Never waits.

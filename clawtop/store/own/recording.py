@@ -162,7 +162,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class RecordedState:
     """The state from `at` (ms since epoch) on."""
 
     at: int
@@ -174,7 +174,7 @@ class Recording:
     """A whole recording. `problem` says where it stops making sense, if it does."""
 
     started_at: int
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[RecordedState, ...] = ()
     events: tuple[Event, ...] = ()
     problem: str | None = None
 
@@ -184,7 +184,7 @@ class _Loading:
     """The frames and events so far."""
 
     assembly: Assembly = field(default_factory=Assembly)
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[RecordedState] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
     elements: int = 0
@@ -197,7 +197,7 @@ class _Loading:
         if isinstance(value, Event):
             self.events.append(value)
         else:
-            self.frames.append(Frame(record["at"], value))
+            self.frames.append(RecordedState(record["at"], value))
 
 
 class _TooMuchError(Exception):

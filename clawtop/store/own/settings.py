@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clawtop.core.settings import Reading, read_settings, with_label, with_value
+from clawtop.core.settings import LoadedSettings, read_settings, with_label, with_value
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
@@ -27,7 +27,7 @@ def settings_path(environment: Mapping[str, str], home: Path) -> Path:
     return (Path(base) if base.startswith("/") else home / ".config") / "clawtop" / "config.toml"
 
 
-def load_settings(environment: Mapping[str, str], home: Path) -> Reading:
+def load_settings(environment: Mapping[str, str], home: Path) -> LoadedSettings:
     """The settings in force. Never raises: a file that cannot be read or parsed is one of the problems."""
     path = settings_path(environment, home)
     document: dict[str, Any] = {}
@@ -41,7 +41,7 @@ def load_settings(environment: Mapping[str, str], home: Path) -> Reading:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         problems = (f"{safe(path)} is not TOML ({safe(error, 120)}); it is ignored",)
     reading = read_settings(document, environment, safe(path))
-    return Reading(reading.values, (*problems, *reading.problems))
+    return LoadedSettings(reading.values, (*problems, *reading.problems))
 
 
 def save_setting(path: Path, name: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.own.mark_spool import MarkSpool
 
 
-class Note:
+class SpooledMark:
     """A mark on its way to the spool. Mutable state under `_guard`: written by one thread, settled by another.
 
     Attributes:
@@ -67,12 +67,12 @@ class SpoolWriter:
 
     def __init__(self, spool: MarkSpool) -> None:
         self._spool = spool
-        self._notes: queue.SimpleQueue[Note] = queue.SimpleQueue()
+        self._notes: queue.SimpleQueue[SpooledMark] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def put(self, mark: Mark) -> Note:
-        """Have `mark` written down. Never waits, never fails: see `Note.within`."""
-        note = Note(self._spool, mark)
+    def put(self, mark: Mark) -> SpooledMark:
+        """Have `mark` written down. Never waits, never fails: see `SpooledMark.within`."""
+        note = SpooledMark(self._spool, mark)
         self._notes.put(note)
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="clawtop spool", daemon=True)
@@ -81,9 +81,9 @@ class SpoolWriter:
                 self._thread = thread
         return note
 
-    def adopted(self, mark: Mark, path: Path) -> Note:
+    def adopted(self, mark: Mark, path: Path) -> SpooledMark:
         """The note of a mark that stands in the spool already."""
-        return Note(self._spool, mark, path)
+        return SpooledMark(self._spool, mark, path)
 
     def _work(self) -> None:
         while True:

@@ -9,7 +9,7 @@ from clawtop.core.generations import generation_of
 from clawtop.core.javascript import whole
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 
 STATE_DATABASE = Path("state") / "openclaw.sqlite"
 AGENT_DATABASE = "openclaw-agent.sqlite"
@@ -23,7 +23,7 @@ def has_shared_store(state_dir: Path, databases: Databases) -> bool:
     path = state_dir / STATE_DATABASE
     if not path.exists():
         return False
-    database = databases.of(path, Role.GLOBAL)
+    database = databases.of(path, DatabaseRole.GLOBAL)
     try:
         if database.identity().user_version >= SHARED_STATE_VERSION:
             return True
@@ -42,7 +42,7 @@ def agent_schema(agent_dir: Path, databases: Databases) -> int | None:
     if not path.exists():
         return None
     try:
-        return whole(databases.of(path, Role.AGENT).identity().user_version)
+        return whole(databases.of(path, DatabaseRole.AGENT).identity().user_version)
     except UnreadableError:
         return None
 
@@ -51,7 +51,7 @@ def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
     """C: `auth_profile_store` has a row. Generation B already creates the table, so the table alone says nothing."""
     if agent_schema(agent_dir, databases) is None:
         return False
-    database = databases.of(agent_dir / AGENT_DATABASE, Role.AGENT)
+    database = databases.of(agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
     try:
         if "store_key" not in database.columns("auth_profile_store"):
             return False
@@ -63,8 +63,8 @@ def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
 def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str | None:
     """The version of OpenClaw that wrote one of the databases last, by what that says of itself."""
     places = [
-        (state_dir / STATE_DATABASE, Role.GLOBAL),
-        *((place / AGENT_DATABASE, Role.AGENT) for place in agent_dirs),
+        (state_dir / STATE_DATABASE, DatabaseRole.GLOBAL),
+        *((place / AGENT_DATABASE, DatabaseRole.AGENT) for place in agent_dirs),
     ]
     for path, role in places:
         if path.exists():

@@ -11,11 +11,11 @@ from clawtop.core.model import Profile
 from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.provider.secrets import CallCredential, SecretSources, SecretUnavailableError, credential_of
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.text import safe
 
 MAX_BYTES = 16 * MEGABYTE
-_DATABASES = {AGENT_DATABASE: Role.AGENT, STATE_DATABASE.name: Role.GLOBAL}
+_DATABASES = {AGENT_DATABASE: DatabaseRole.AGENT, STATE_DATABASE.name: DatabaseRole.GLOBAL}
 
 
 def load_credential(profile: Profile, sources: SecretSources, now_ms: int) -> CallCredential:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from clawtop.core.session.fence import MISSING, Fingerprint
+from clawtop.core.session.fence import MISSING, FileFingerprint
 from clawtop.store import door
 
 
-def fingerprint(path: Path) -> Fingerprint:
+def fingerprint(path: Path) -> FileFingerprint:
     """The file's fingerprint, symlinks followed. OSError when it is there and cannot be looked at."""
     try:
         facts = path.stat()
     except FileNotFoundError:
         return MISSING
-    return Fingerprint(True, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    return FileFingerprint(True, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
 def read_range(path: Path, start: int, end: int) -> bytes | None:

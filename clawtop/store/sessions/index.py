@@ -62,7 +62,7 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
         return SessionsRead(problem=open_problem(where, error))
     except UnreadableError as error:
         return SessionsRead(problem=_beside_transcripts(error.problem, agent))
-    files = _Files(agent, layout)
+    files = _TranscriptFiles(agent, layout)
     sharing = {other.id for other in layout.agents if other.sessions_store == agent.sessions_store}
     owners = {f"agent:{name}": name for name in sharing}
     rows = tuple(_row(key, entry, _owner(key, owners, agent.id), files) for key, entry in entries.items())
@@ -112,7 +112,7 @@ def _entries(content: bytes, where: str) -> Mapping[str, Any]:
     return value
 
 
-class _Files:
+class _TranscriptFiles:
     """Where a session's transcript is: what the entry says, mapped into a copied directory, inside the sessions
     directory; else `<session id>.jsonl` there, as OpenClaw falls back.
     """
@@ -152,7 +152,7 @@ def _is_name(name: str) -> bool:
     return name not in {"", ".", ".."} and "/" not in name and is_path(name)
 
 
-def _row(key: str, entry: Any, agent: str, files: _Files) -> Session:
+def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
     if not isinstance(entry, dict):
         problem = Problem("bad-session", key, "its entry is not an object")
         return Session(agent, key, None, None, problems=(problem,), lane_class=classify_session_key(key))

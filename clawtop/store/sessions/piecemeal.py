@@ -35,11 +35,11 @@ def read_piecemeal(path: str, limit: int, essence: Callable[[str, Any], Any]) ->
             raise UnreadableError(
                 Problem("too-large", path, f"is larger than {limit // MEGABYTE} MB, which is more than clawtop reads")
             )
-        found = _Reader(file.read, path).entries(essence)
+        found = _TextWindow(file.read, path).entries(essence)
     return found, Stamp(facts.st_mtime_ns, facts.st_size, facts.st_ino)
 
 
-class _Reader:
+class _TextWindow:
     """The text of a file as a window that moves on: `_text` from `_at` is what was read and not used yet."""
 
     def __init__(self, read: Callable[[int], bytes], path: str) -> None:

@@ -11,26 +11,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clawtop.core.model import (
+    EndedTurn,
     Event,
     EventKind,
     Gateway,
     GatewayState,
     LaneStats,
     Lock,
-    Outcome,
     Problem,
     Session,
-    Turn,
+    TurnOutcome,
 )
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
-from clawtop.core.session.turns import OUTCOMES, Claim, Queued, Records, Told, told_by_tasks
+from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, RecordedRuns, Records, told_by_tasks
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.rows import JsonSessions
 from clawtop.store.sqlite.database import Database
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.wire import milliseconds, text
 from clawtop.text import safe
 
@@ -59,11 +59,11 @@ class StateRecords:
     """
 
     claims: Mapping[Key, Claim] = field(default_factory=dict)
-    tasks: Mapping[Key, tuple[Queued, ...]] = field(default_factory=dict)
+    tasks: Mapping[Key, tuple[QueuedTurn, ...]] = field(default_factory=dict)
     began: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
     boots: Mapping[int, int] = field(default_factory=dict)
     ended: Mapping[Key, tuple[int, str | None]] = field(default_factory=dict)
-    turns: Mapping[Key, tuple[Turn, ...]] = field(default_factory=dict)
+    turns: Mapping[Key, tuple[EndedTurn, ...]] = field(default_factory=dict)
 
     def of(self, session: Session) -> Records:
         key = (session.agent, session.key)
@@ -87,13 +87,13 @@ class StateDatabase:
         self._version: Hashable = None
         self._sequence: int | None = None
         self._open: dict[str, tuple[int, Key]] = {}
-        self._turns: dict[Key, deque[Turn]] = {}
+        self._turns: dict[Key, deque[EndedTurn]] = {}
         self._events: list[Event] = []
         self.records = StateRecords()
 
     def load(self, layout: Layout, warnings: list[Problem]) -> bool:
         """Bring `records` up to date; whether anything was read anew."""
-        database = self._databases.of(layout.state_dir / STATE_DATABASE, Role.GLOBAL)
+        database = self._databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
         if not database.is_there:
             self.records = StateRecords()
             return False
@@ -143,9 +143,9 @@ class StateDatabase:
                 self._open[run_id] = (moment, place)
             else:
                 since = self._open.pop(run_id, (0, place))[0] or None
-                outcome = OUTCOMES.get(text(status) or "", Outcome.UNTOLD)
+                outcome = OUTCOMES.get(text(status) or "", TurnOutcome.UNTOLD)
                 ended = self._turns.setdefault(place, deque(maxlen=KEPT_TURNS))
-                ended.append(Turn(moment, outcome, run_id, since, None, text(error), SOURCE))
+                ended.append(EndedTurn(moment, outcome, run_id, since, None, text(error), SOURCE))
             why = text(error) if action == FINISHED else None
             self._events.append(
                 Event(
@@ -188,7 +188,7 @@ def _claims(database: Database) -> dict[Key, Claim]:
     return found
 
 
-def _tasks(database: Database) -> dict[Key, tuple[Queued, ...]]:
+def _tasks(database: Database) -> dict[Key, tuple[QueuedTurn, ...]]:
     known = database.columns("task_runs")
     if not {"run_id", "child_session_key", "status", "created_at"} <= known:
         return {}
@@ -198,11 +198,11 @@ def _tasks(database: Database) -> dict[Key, tuple[Queued, ...]]:
         " WHERE status IN ('queued', 'running') ORDER BY created_at DESC LIMIT ?",
         (MAX_ROWS,),
     )
-    found: dict[Key, list[Queued]] = defaultdict(list)
+    found: dict[Key, list[QueuedTurn]] = defaultdict(list)
     for owner, key, run, at in reversed(rows):
         session_key, run_id, created = text(key), text(run), milliseconds(at)
         if session_key is not None and run_id is not None and created is not None:
-            found[text(owner) or agent_of(session_key), session_key].append(Queued(run_id, created))
+            found[text(owner) or agent_of(session_key), session_key].append(QueuedTurn(run_id, created))
     return {place: tuple(items) for place, items in found.items()}
 
 
@@ -269,7 +269,7 @@ class FileSessionsWithTasks:
         records = self._state.records
         began = records.gateway_began(gateway)
 
-        def told(row: Session) -> Told:
+        def told(row: Session) -> RecordedRuns:
             return told_by_tasks(row, records.of(row), gateway, began)
 
         return self._files.judged(gateway, locks, now, command_line, told)

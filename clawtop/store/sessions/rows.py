@@ -17,7 +17,7 @@ from clawtop.core.session.activity import (
     trajectory_witnesses,
     turns_of,
 )
-from clawtop.core.session.turns import Told
+from clawtop.core.session.turns import RecordedRuns
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -35,7 +35,7 @@ MOST_TRANSCRIPTS = 100
 """How many transcripts, the most recent ones, are looked at for messages without an answer."""
 
 
-NOTHING_TOLD = Told()
+NOTHING_TOLD = RecordedRuns()
 
 
 class JsonSessions:
@@ -80,7 +80,7 @@ class JsonSessions:
         locks: Iterable[Lock],
         now: int,
         command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
-        told: Callable[[Session], Told] = lambda _: NOTHING_TOLD,
+        told: Callable[[Session], RecordedRuns] = lambda _: NOTHING_TOLD,
     ) -> tuple[Session, ...]:
         """Every row with its `active`, and a row for each locked transcript that has no entry.
 
@@ -89,7 +89,7 @@ class JsonSessions:
             told: what records beside the files tell of a row.
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
-        scene = _Scene(gateway, now, self._locked_throughout, command_line, told)
+        scene = _Beside(gateway, now, self._locked_throughout, command_line, told)
         rows = [row for read in self._reads.values() for row in read.rows]
         looked = self._looked_at(rows, now)
         sessions: list[Session] = []
@@ -166,14 +166,14 @@ def _touched(row: Session) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _Beside:
     """What the sessions of one reading are judged beside."""
 
     gateway: Gateway
     now: int
     locked_throughout: bool
     command_line: Callable[[], CommandLine]
-    records: Callable[[Session], Told]
+    records: Callable[[Session], RecordedRuns]
 
     def told(self, row: Session, runs: tuple[TrajectoryRun, ...], lock: Lock | None) -> Session:
         """The row with its witnesses and the judgement over them."""

@@ -23,16 +23,16 @@ from clawtop.core.session.activity import (
 )
 from clawtop.core.session.exchanges import exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
-from clawtop.core.session.turns import INTERRUPTED, Queued, Records, told_by_claims
+from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.kept import Kept
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase
 from clawtop.store.sessions.tail import entry_of
-from clawtop.store.sqlite.database import Database, Row
+from clawtop.store.sqlite.database import Database, SqlRow
 from clawtop.store.sqlite.pool import Databases
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 DETAILS_AT_ONCE = 400
@@ -59,7 +59,7 @@ _DETAILS = (
 
 
 @dataclass(slots=True)
-class _Table:
+class _AgentTable:
     """What was read of one agent's table.
 
     Attributes:
@@ -70,11 +70,11 @@ class _Table:
     """
 
     version: Hashable = None
-    nodes: dict[str, Row] = field(default_factory=dict)
+    nodes: dict[str, SqlRow] = field(default_factory=dict)
     details: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: dict[str, None] = field(default_factory=dict)
     newest: int = 0
-    inputs: Mapping[str, tuple[Queued, ...]] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[QueuedTurn, ...]] = field(default_factory=dict)
     exchanges: dict[str, tuple[Exchange, ...]] = field(default_factory=dict)
     rows: dict[str, Session] = field(default_factory=dict)
     problem: Problem | None = None
@@ -88,7 +88,7 @@ class TableSessions:
         self._at_once = DETAILS_AT_ONCE if progressive else DETAILS_OF_ONE_LOOK
         self._databases = databases
         self._state = StateDatabase(databases)
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[str, _AgentTable] = {}
         self._agents: dict[str, str] = {}
         self._judged: Kept[tuple[str, str], Session] = Kept()
 
@@ -96,11 +96,11 @@ class TableSessions:
         self._state.load(layout, warnings)
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
-        self._tables = {path: self._tables.get(path) or _Table() for path in self._agents}
+        self._tables = {path: self._tables.get(path) or _AgentTable() for path in self._agents}
         left = self._at_once
         for path, agent in reversed(places.items()):
             table = self._tables[path]
-            database = self._databases.of(agent.agent_dir / AGENT_DATABASE, Role.AGENT)
+            database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
             try:
                 left -= _load(table, database, agent.id, left)
                 table.problem = None
@@ -177,7 +177,7 @@ class TableSessions:
         return self._state.events()
 
 
-def _load(table: _Table, database: Database, agent: str, details: int) -> int:
+def _load(table: _AgentTable, database: Database, agent: str, details: int) -> int:
     """Bring a table up to date; how many entries were read for their details."""
     if not database.is_there:
         for kept in (table.nodes, table.details, table.wanted, table.rows):
@@ -207,7 +207,7 @@ def _select(database: Database, where: str) -> str:
     return f"SELECT {', '.join(columns)} FROM session_nodes n{join} WHERE {archived} AND {where}"  # noqa: S608
 
 
-def _read_nodes(table: _Table, database: Database) -> None:
+def _read_nodes(table: _AgentTable, database: Database) -> None:
     """What changed; all of it where that does not add up."""
     if table.nodes:
         rows = database.rows(_select(database, "n.updated_at >= ?"), (table.newest,))
@@ -229,8 +229,8 @@ def _sums(database: Database) -> tuple[int, int]:
     return int(count), int(total)
 
 
-def _take(table: _Table, rows: Sequence[Row]) -> None:
-    fresh: list[Row] = []
+def _take(table: _AgentTable, rows: Sequence[SqlRow]) -> None:
+    fresh: list[SqlRow] = []
     for row in rows:
         key = row[0]
         if isinstance(key, str) and table.nodes.get(key) != row:
@@ -244,7 +244,7 @@ def _take(table: _Table, rows: Sequence[Row]) -> None:
         table.rows.pop(row[0], None)
 
 
-def _read_details(table: _Table, database: Database, agent: str, most: int) -> int:
+def _read_details(table: _AgentTable, database: Database, agent: str, most: int) -> int:
     keys = list(table.wanted)[: max(0, most)]
     paths = ", ".join(f"'$.{name}'" for name in _DETAILS)
     for start in range(0, len(keys), _CHUNK):
@@ -277,7 +277,7 @@ def _can_be_asked_for(key: str) -> bool:
     return True
 
 
-def _read_exchanges(table: _Table, database: Database, keys: Sequence[str]) -> None:
+def _read_exchanges(table: _AgentTable, database: Database, keys: Sequence[str]) -> None:
     """The last messages of those sessions among `keys` that were touched last. Compressed events are not read."""
     if not {"session_id", "seq", "event_json"} <= database.columns("transcript_events"):
         return
@@ -296,7 +296,7 @@ def _read_exchanges(table: _Table, database: Database, keys: Sequence[str]) -> N
         del table.exchanges[gone]
 
 
-def _is_text(row: Row) -> bool:
+def _is_text(row: SqlRow) -> bool:
     return isinstance(row[0], str)
 
 
@@ -314,7 +314,7 @@ def _fields(values: Any) -> Mapping[str, Any]:
     return dict(zip(_DETAILS, found, strict=False)) if isinstance(found, list) else _BROKEN
 
 
-def _inputs(database: Database) -> dict[str, tuple[Queued, ...]]:
+def _inputs(database: Database) -> dict[str, tuple[QueuedTurn, ...]]:
     """Inputs that no turn has taken, by session key."""
     known = database.columns("session_pending_inputs")
     if not {"session_key", "run_id", "accepted_at", "state"} <= known:
@@ -325,15 +325,15 @@ def _inputs(database: Database) -> dict[str, tuple[Queued, ...]]:
         " ORDER BY accepted_at LIMIT ?",
         (MAX_QUEUED,),
     )
-    found: dict[str, list[Queued]] = {}
+    found: dict[str, list[QueuedTurn]] = {}
     for key, run, at in rows:
         session_key, run_id, accepted = text(key), text(run), milliseconds(at)
         if session_key is not None and accepted is not None:
-            found.setdefault(session_key, []).append(Queued(run_id or "", accepted))
+            found.setdefault(session_key, []).append(QueuedTurn(run_id or "", accepted))
     return {key: tuple(items) for key, items in found.items()}
 
 
-def _session(agent: str, file: str, row: Row, details: Mapping[str, Any] | None) -> Session:
+def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | None) -> Session:
     key, session_id, status, updated, valid, started, ended, provider, model = row
     values, problems = session_entry(key, mapping(details or {}))
     get = values.get

@@ -26,7 +26,7 @@ NO_COST: Mapping[str, int] = {"input": 0, "output": 0, "cacheRead": 0, "cacheWri
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class TranscriptReply:
     """An answer as the transcript keeps it. Token counts are OpenClaw's four; `cost` in USD, by the same names."""
 
     text: str
@@ -64,7 +64,7 @@ class EntryChain:
         """The user's message, at `at` ms since the epoch."""
         return self._message(at, {"role": "user", "content": [{"type": "text", "text": text}], "timestamp": at})
 
-    def assistant(self, reply: Reply, at: int) -> dict[str, Any]:
+    def assistant(self, reply: TranscriptReply, at: int) -> dict[str, Any]:
         """The answer, at `at` ms since the epoch."""
         message = {
             "role": "assistant",

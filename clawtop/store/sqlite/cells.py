@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ SHARED_CELLS = Cells(
     Cell("config_machine_state", "state_key", "authProfiles.state", "value_json", "updated_at_ms"),
 )
 
-AUTH_CELLS: Mapping[Role, Cells] = {Role.AGENT: OWN_CELLS, Role.GLOBAL: SHARED_CELLS}
+AUTH_CELLS: Mapping[DatabaseRole, Cells] = {DatabaseRole.AGENT: OWN_CELLS, DatabaseRole.GLOBAL: SHARED_CELLS}

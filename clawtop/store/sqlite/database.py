@@ -28,10 +28,10 @@ from weakref import WeakSet
 from clawtop.clock import Clock
 from clawtop.core.model import Problem
 from clawtop.store.json_text import MEGABYTE, UnreadableError
-from clawtop.store.sqlite.schema import Identity, Role
+from clawtop.store.sqlite.schema import DatabaseIdentity, DatabaseRole
 from clawtop.text import shown
 
-Row = tuple[Any, ...]
+SqlRow = tuple[Any, ...]
 
 READ_BUSY_S = 0.25
 """How long a read waits for a lock: in WAL only recovery after a crash ever makes it wait."""
@@ -54,7 +54,7 @@ class Stat(NamedTuple):
     mtime_ns: int
 
 
-class Files(NamedTuple):
+class DatabaseFiles(NamedTuple):
     """A database's files: None where there is none."""
 
     main: Stat | None
@@ -67,9 +67,9 @@ class Files(NamedTuple):
         return tuple(None if item is None else (item.dev, item.ino) for item in (self.main, self.wal))
 
 
-def files_of(path: str) -> Files:
+def files_of(path: str) -> DatabaseFiles:
     """The files of the database at `path` as they are now, links followed."""
-    return Files(_stat(path), _stat(f"{path}-wal"), _stat(f"{path}-shm"))
+    return DatabaseFiles(_stat(path), _stat(f"{path}-wal"), _stat(f"{path}-shm"))
 
 
 def _stat(path: str) -> Stat | None:
@@ -109,7 +109,7 @@ class Database:
     Every method that reads raises UnreadableError with the reason in words. `problem` is the last one.
     """
 
-    def __init__(self, path: Path, role: Role, clock: Clock) -> None:
+    def __init__(self, path: Path, role: DatabaseRole, clock: Clock) -> None:
         self.path = path
         self.role = role
         self._name = str(path)
@@ -122,8 +122,8 @@ class Database:
         """Whether the connection sees what others write; else the files' stamps tell."""
         self._counts_itself = False
         """No writer lives, so each look rebuilds the log's index and counts as a change: stamps tell then."""
-        self._opened: Files | None = None
-        self._identity: Identity | None = None
+        self._opened: DatabaseFiles | None = None
+        self._identity: DatabaseIdentity | None = None
         self._columns: dict[str, frozenset[str]] = {}
         self._deadline = 0.0
 
@@ -147,7 +147,7 @@ class Database:
             except sqlite3.Error:
                 return files
 
-    def identity(self) -> Identity:
+    def identity(self) -> DatabaseIdentity:
         """What the database says of itself; checked before anything else is read."""
         with self._guard:
             self._ready()
@@ -164,7 +164,7 @@ class Database:
                 known = self._columns[table] = frozenset(str(row[0]) for row in rows)
             return known
 
-    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[SqlRow]:
         """All rows of one SELECT."""
         with self._guard:
             self._ready()
@@ -192,7 +192,7 @@ class Database:
 
     # --- opening -----------------------------------------------------------------------------------------------------
 
-    def _is_current(self, files: Files) -> bool:
+    def _is_current(self, files: DatabaseFiles) -> bool:
         if self._opened is None:
             return False
         return files.places == self._opened.places if self._follows_log else files == self._opened
@@ -218,7 +218,7 @@ class Database:
             reason = error.strerror or type(error).__name__
             raise UnreadableError(Problem("unreadable", self._name, f"cannot be copied ({reason})")) from None
 
-    def _check_file(self, files: Files) -> None:
+    def _check_file(self, files: DatabaseFiles) -> None:
         if files.main is None:
             raise UnreadableError(_absence(self._name))
         try:
@@ -234,7 +234,7 @@ class Database:
         if facts.st_size == 0 and not (files.wal is not None and files.wal.size):
             raise UnreadableError(Problem("empty", self._name, "is empty: no database was ever written to it"))
 
-    def _connected(self, files: Files) -> sqlite3.Connection:
+    def _connected(self, files: DatabaseFiles) -> sqlite3.Connection:
         self._follows_log = False
         if files.wal is None or (files.wal.size == 0 and files.shm is None):
             return self._open(self._real, "mode=ro&immutable=1")
@@ -278,7 +278,7 @@ class Database:
             raise
         return connection
 
-    def _copied(self, files: Files) -> sqlite3.Connection:
+    def _copied(self, files: DatabaseFiles) -> sqlite3.Connection:
         """A connection to a private copy, of which no name is left behind."""
         total = sum(item.size for item in (files.main, files.wal) if item is not None)
         if total > MAX_COPIED_BYTES:
@@ -295,7 +295,7 @@ class Database:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _identified(self) -> Identity:
+    def _identified(self) -> DatabaseIdentity:
         ((user_version,),) = self._rows("PRAGMA user_version")
         if not self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name='schema_meta'"):
             raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
@@ -316,14 +316,14 @@ class Database:
         if role != self.role.value:
             what = f"is OpenClaw's, but of another kind ({shown(role or 'none', 20)} instead of {self.role.value})"
             raise UnreadableError(Problem("foreign-database", self._name, what))
-        found = Identity(self.role, user_version if isinstance(user_version, int) else 0, agent_id, app_version)
+        found = DatabaseIdentity(self.role, user_version if isinstance(user_version, int) else 0, agent_id, app_version)
         if found.why_not_read:
             raise UnreadableError(Problem("unreleased-schema", self._name, found.why_not_read))
         return found
 
     # --- statements --------------------------------------------------------------------------------------------------
 
-    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def _rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[SqlRow]:
         assert self._connection is not None  # noqa: S101 - callers are ready
         self._deadline = self._clock.monotonic() + READ_SECONDS
         try:

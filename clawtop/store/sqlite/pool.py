@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
-from clawtop.store.sqlite.schema import Role
+from clawtop.store.sqlite.schema import DatabaseRole
 
 if TYPE_CHECKING:
     from clawtop.store.sqlite.database import Database
@@ -20,9 +20,9 @@ class Databases:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._guard = threading.Lock()
-        self._open: dict[tuple[str, Role], Database] = {}
+        self._open: dict[tuple[str, DatabaseRole], Database] = {}
 
-    def of(self, path: Path, role: Role) -> Database:
+    def of(self, path: Path, role: DatabaseRole) -> Database:
         """The database at `path`; it need not exist."""
         with self._guard:
             known = self._open.get((str(path), role))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Role(StrEnum):
+class DatabaseRole(StrEnum):
     """GLOBAL: `state/openclaw.sqlite`. AGENT: `agents/<id>/agent/openclaw-agent.sqlite`."""
 
     GLOBAL = "global"
@@ -28,16 +28,16 @@ class Versions:
 
 
 VERSIONS = {
-    Role.GLOBAL: Versions(frozenset({1, 15, 18}), range(2, 15), 18),
-    Role.AGENT: Versions(frozenset({1, 19, 23}), range(2, 19), 23),
+    DatabaseRole.GLOBAL: Versions(frozenset({1, 15, 18}), range(2, 15), 18),
+    DatabaseRole.AGENT: Versions(frozenset({1, 19, 23}), range(2, 19), 23),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class DatabaseIdentity:
     """What a database says of itself."""
 
-    role: Role
+    role: DatabaseRole
     user_version: int
     agent_id: str | None = None
     app_version: str | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clawtop.ui.work import DrainJob, Work
 
 
-class Scene(Enum):
+class DialogState(Enum):
     """Where the dialog is."""
 
     LOOKING = auto()
@@ -34,24 +34,24 @@ class Scene(Enum):
 
 
 _STATES = {
-    Scene.LOOKING: "looking",
-    Scene.PREVIEW: "preview",
-    Scene.STARTING: "beginning",
-    Scene.RUNNING: "under way",
-    Scene.ASKING: "stop it?",
-    Scene.OVER: "over",
+    DialogState.LOOKING: "looking",
+    DialogState.PREVIEW: "preview",
+    DialogState.STARTING: "beginning",
+    DialogState.RUNNING: "under way",
+    DialogState.ASKING: "stop it?",
+    DialogState.OVER: "over",
 }
-_BUTTONS: dict[Scene, tuple[tuple[str, str], ...]] = {
-    Scene.LOOKING: (("leave", "Leave (n)"),),
-    Scene.PREVIEW: (("leave", "No, leave it (n)"), ("confirm", "Yes, drain it (y)")),
-    Scene.STARTING: (),
-    Scene.RUNNING: (("leave", "Stop, or go on without me (Esc)"),),
-    Scene.ASKING: (
+_BUTTONS: dict[DialogState, tuple[tuple[str, str], ...]] = {
+    DialogState.LOOKING: (("leave", "Leave (n)"),),
+    DialogState.PREVIEW: (("leave", "No, leave it (n)"), ("confirm", "Yes, drain it (y)")),
+    DialogState.STARTING: (),
+    DialogState.RUNNING: (("leave", "Stop, or go on without me (Esc)"),),
+    DialogState.ASKING: (
         ("back", "Back (Esc)"),
         ("background", "Keep going in the background (k)"),
         ("stop", "Stop and reopen (s)"),
     ),
-    Scene.OVER: (("leave", "Close (Esc)"),),
+    DialogState.OVER: (("leave", "Close (Esc)"),),
 }
 
 
@@ -86,17 +86,17 @@ class DrainScreen(DialogScreen):
             self._look()
 
     @property
-    def scene(self) -> Scene:
+    def scene(self) -> DialogState:
         """Where the dialog is, from what stands."""
         if self._job is not None:
             if not self._job.under_way:
-                return Scene.OVER
-            return Scene.ASKING if self._asking else Scene.RUNNING
+                return DialogState.OVER
+            return DialogState.ASKING if self._asking else DialogState.RUNNING
         if self._error is not None:
-            return Scene.OVER
+            return DialogState.OVER
         if self._starting:
-            return Scene.STARTING
-        return Scene.PREVIEW if self._survey else Scene.LOOKING
+            return DialogState.STARTING
+        return DialogState.PREVIEW if self._survey else DialogState.LOOKING
 
     # --- drawing -------------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class DrainScreen(DialogScreen):
             return [part for line in error_lines(self._error) for part in wrapped(line, width, 2)]
         if self._job is not None:
             lines = progress_lines(self._job.log, shell(self).clock.monotonic(), shell(self).options.zone, width)
-            return [*lines, *self._question(width)] if self.scene is Scene.ASKING else lines
+            return [*lines, *self._question(width)] if self.scene is DialogState.ASKING else lines
         if not self._survey:
             return [piece(f"looking at {safe(self._session)}", Tone.DIM)]
         return preview_lines(self._session, self._survey, self._wishes, can_abort=self._work.can_abort, width=width)
@@ -135,19 +135,19 @@ class DrainScreen(DialogScreen):
 
     def action_fresh(self) -> None:
         """Reopen, or go on under a fresh session id."""
-        if self.scene is Scene.PREVIEW:
+        if self.scene is DialogState.PREVIEW:
             self._wishes = replace(self._wishes, fresh=not self._wishes.fresh)
             self.refresh_time()
 
     def action_gateway(self) -> None:
         """Have a gateway's run aborted, or not; the preview says what that means."""
-        if self.scene is Scene.PREVIEW and self._work.can_abort:
+        if self.scene is DialogState.PREVIEW and self._work.can_abort:
             self._wishes = replace(self._wishes, abort_in_gateway=not self._wishes.abort_in_gateway)
             self._look()
 
     def action_confirm(self) -> None:
         """Begin."""
-        if self.scene is not Scene.PREVIEW:
+        if self.scene is not DialogState.PREVIEW:
             return
         if shell(self).arming.state is not Arming.ARMED:
             shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
@@ -166,18 +166,18 @@ class DrainScreen(DialogScreen):
 
     def action_leave(self) -> None:
         """Close; while it runs, ask first."""
-        if self.scene is Scene.RUNNING:
+        if self.scene is DialogState.RUNNING:
             self._asking = True
-        elif self.scene is Scene.ASKING:
+        elif self.scene is DialogState.ASKING:
             self._asking = False
-        elif self.scene is not Scene.STARTING:
+        elif self.scene is not DialogState.STARTING:
             self.dismiss()
             return
         self.refresh_time()
 
     def action_no(self) -> None:
         """Leave it."""
-        if self.scene in {Scene.LOOKING, Scene.PREVIEW, Scene.OVER}:
+        if self.scene in {DialogState.LOOKING, DialogState.PREVIEW, DialogState.OVER}:
             self.dismiss()
 
     def action_back(self) -> None:
@@ -192,12 +192,12 @@ class DrainScreen(DialogScreen):
 
     def action_keep_or_scroll(self) -> None:
         """k: keep going, where that is asked; else scroll."""
-        if self.scene is Scene.ASKING:
+        if self.scene is DialogState.ASKING:
             self.action_background()
         else:
             self.action_scroll(-1)
 
     def action_stop(self) -> None:
         """Stop it and open the session again."""
-        if self.scene is Scene.ASKING and self._job is not None:
+        if self.scene is DialogState.ASKING and self._job is not None:
             self.run_worker(self._job.stop(), exit_on_error=False)

@@ -13,7 +13,7 @@ from clawtop.commands import Target
 from clawtop.core.incident.timeline import KIND_GROUPS, Filter, narrowings
 from clawtop.core.model import Event
 from clawtop.ui.screens.tables import TablesScreen
-from clawtop.view.columns import Env, Row, Table
+from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.lane_rows import lane_table, worst_table
 from clawtop.view.ordering import shared_heights
@@ -45,7 +45,7 @@ class StackedScreen(TablesScreen):
             table.tick(env.now)
 
     @property
-    def row(self) -> Row[Any] | None:
+    def row(self) -> TableRow[Any] | None:
         """The row under the cursor."""
         table = self.current.table
         return next((row for row in table.rows if row.key == self.current.cursor_key), None) if table else None

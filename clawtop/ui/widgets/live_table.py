@@ -21,9 +21,9 @@ from clawtop.ui.widgets.strips import changed_region, strip
 from clawtop.view.columns import (
     Env,
     Placed,
-    Row,
     Sorting,
     Table,
+    TableRow,
     chosen,
     column_at,
     heading,
@@ -57,14 +57,14 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self.sorting: Sorting | None = None
         self.filter_text = ""
         self.wanted: Sequence[str] = ()
-        self._rows: tuple[Row[Any], ...] = ()
+        self._rows: tuple[TableRow[Any], ...] = ()
         self._cursor = 0
         self._now = 0
         self._env: Env | None = None
         self._columns: tuple[Placed[Any], ...] = ()
         self._placed_for = -1
         self._drawn: dict[int, Line] = {}
-        self._cells: dict[int, tuple[Row[Any], Sequence[Line], Line]] = {}
+        self._cells: dict[int, tuple[TableRow[Any], Sequence[Line], Line]] = {}
         self._moved_at: float | None = None
         self._marks: set[str] = set()
 

@@ -6,11 +6,11 @@ from rich.segment import Segment
 from textual.geometry import Region
 from textual.strip import Strip
 
-from clawtop.ui.theme import Surface
+from clawtop.ui.theme import ToneStyles
 from clawtop.view.line import Line, Tone, ascii_only, changed_span, fitted, width_of
 
 
-def strip(line: Line, width: int, surface: Surface, *, ascii_glyphs: bool) -> Strip:
+def strip(line: Line, width: int, surface: ToneStyles, *, ascii_glyphs: bool) -> Strip:
     """The line in exactly `width` cells; neighbours that look alike are one segment, because each costs the terminal
     two escape sequences.
     """

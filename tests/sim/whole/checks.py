@@ -12,7 +12,7 @@ from typing import Any
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.model import Event, EventKind
 from clawtop.engine.drive.driver import Driver
-from clawtop.engine.drive.turn import Answer
+from clawtop.engine.drive.turn import TurnAnswer
 from tests.sim.whole.process import Host, Process
 from tests.sim.whole.provider import Provider
 
@@ -65,7 +65,7 @@ class Checks:
     run_ids: dict[str, str] = field(default_factory=dict)
     noted: list[Noted] = field(default_factory=list)
     settled: Counter[tuple[str | None, str | None, str | None]] = field(default_factory=Counter)
-    answers: list[tuple[Process, Answer]] = field(default_factory=list)
+    answers: list[tuple[Process, TurnAnswer]] = field(default_factory=list)
     meddled: set[str] = field(default_factory=set)
     locks: dict[str, Process] = field(default_factory=dict)
     """Who published the lock at a path last."""
@@ -227,7 +227,7 @@ class Checks:
             if self.settled[who] < 1:
                 raise self.broken(2, f"{number} marks of {who} were lost without a word")
 
-    def _stands(self, process: Process, answer: Answer) -> None:
+    def _stands(self, process: Process, answer: TurnAnswer) -> None:
         path = str(answer.session_file)
         if path not in self.meddled and answer.text.encode() not in Path(path).read_bytes():
             raise self.broken(1, f"an answer of {process.pid} that was acknowledged does not stand in {path}")

@@ -28,7 +28,7 @@ from unittest import mock
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.operations import plan as plans
 from clawtop.core.session.admission import OnContention
-from clawtop.core.session.attention import Activity, WorkKind
+from clawtop.core.session.attention import SessionActivity, WorkKind
 from clawtop.core.session.drain import DrainWishes
 from clawtop.demo.world import CAST, World, build_world
 from clawtop.engine.drain.drainer import Drainer
@@ -39,9 +39,9 @@ from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.handle import Drive
 from clawtop.engine.operations import execute
-from clawtop.engine.operations.execute import Operations, Request
+from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.engine.prompt import process_title, records
-from clawtop.engine.prompt.holder import Holder
+from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, CoordinationError
@@ -526,7 +526,9 @@ class History:
                 journal=journal,
                 machine=lambda _layout, _gateway: machine,
             )
-            receipt = await operations.execute(made, Request(wait_s=8.0, verify_s=0.5, gateway=snapshot.gateway))
+            receipt = await operations.execute(
+                made, OperationRequest(wait_s=8.0, verify_s=0.5, gateway=snapshot.gateway)
+            )
             self.counts[f"operation: {receipt.kind}"] += 1
         except ClawtopError as error:
             self.counts[f"operation: {type(error).__name__}"] += 1
@@ -592,8 +594,10 @@ class History:
 
     async def _recover(self, process: Process, path: Path, key: str, chance: random.Random) -> None:
         driver = self.checks.drivers[process]
-        busy = Activity(WorkKind.EMBEDDED_RUN, "none", 700_000.0, None, has_run=True)
-        work = SessionWork(path, f"recovery {key}", "main", 900_000, chance.choice((Activity(), busy)), 1, True, key)
+        busy = SessionActivity(WorkKind.EMBEDDED_RUN, "none", 700_000.0, None, has_run=True)
+        work = SessionWork(
+            path, f"recovery {key}", "main", 900_000, chance.choice((SessionActivity(), busy)), 1, True, key
+        )
         recoverer = Recoverer(
             driver.desk.registry,
             rules=driver.layout.semantics.attention,
@@ -610,7 +614,7 @@ class History:
         if done.holder is not None:
             await self._recovered(done.holder)
 
-    async def _recovered(self, holder: Holder) -> None:
+    async def _recovered(self, holder: HeldPrompt) -> None:
         for process, driver in self.checks.drivers.items():
             for other in driver.desk.registry._out.values():
                 if process.alive and not other.released and other.record == holder.record and other is not holder:

@@ -10,7 +10,7 @@ from clawtop.core.cooldown.marking import Mark
 from clawtop.errors import ClawtopError
 from clawtop.store.locks import openclaw
 from clawtop.store.own.journal import Journal
-from clawtop.store.own.spool_writer import Note
+from clawtop.store.own.spool_writer import SpooledMark
 
 
 class Spool:
@@ -19,13 +19,13 @@ class Spool:
     def __init__(self, spool: Any) -> None:
         self._spool = spool
 
-    def put(self, mark: Mark) -> Note:
-        note = Note(self._spool, mark)
+    def put(self, mark: Mark) -> SpooledMark:
+        note = SpooledMark(self._spool, mark)
         note.write()
         return note
 
-    def adopted(self, mark: Mark, path: Path) -> Note:
-        return Note(self._spool, mark, path)
+    def adopted(self, mark: Mark, path: Path) -> SpooledMark:
+        return SpooledMark(self._spool, mark, path)
 
 
 class Journals:
