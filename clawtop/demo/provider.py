@@ -28,12 +28,13 @@ KEY_PLACEHOLDER = "{key}"
 class Respond:
     """A good reply: `text` in pieces, `first_after` seconds to the first byte, `pause` seconds between pieces.
 
-    `bytewise` sends the stream one byte per pause; `cut` stops after that many pieces without an end; `close` leaves
-    out the api's own end marker and closes.
+    `once` holds the first byte back until it is set. `bytewise` sends the stream one byte per pause; `cut` stops after
+    that many pieces without an end; `close` leaves out the api's own end marker and closes.
     """
 
     text: str = "Snip snap, all claws present."
     first_after: float = 0.0
+    once: asyncio.Event | None = None
     pause: float = 0.0
     pieces: int = 4
     bytewise: bool = False
@@ -343,6 +344,8 @@ class _Wire:
         await self._writer.drain()
 
     async def answer(self, act: Respond) -> bool:
+        if act.once is not None:
+            await act.once.wait()
         await self._wait(act.first_after)
         await self.begin()
         await self.pieces(act)

@@ -556,11 +556,13 @@ async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(reef: L
     await reef.driver.desk.marks.drained()
     reef.events.clear()
     run = reef.driver.drive(LIGHTHOUSE.key, "hello")
-    misbehave(reef, Respond("late", first_after=0.2))
+    written = asyncio.Event()
+    misbehave(reef, Respond("late", once=written))
     await reef.provider.until(lambda requests: len(requests) == 3)
     with path.open("a") as file:
         file.write('{"type":"message","id":"y","message":{"role":"user","content":"mine"}}\n')
     after = path.read_bytes()
+    written.set()
     with pytest.raises(SessionTakeoverError):
         await run.result()
     assert path.read_bytes() == after
@@ -592,14 +594,17 @@ async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(reef: Lab) -
 
 
 async def test_contention_waits_raises_or_forks(reef: Lab) -> None:
-    misbehave(reef, Respond("slow", first_after=0.4))
+    answered = asyncio.Event()
+    misbehave(reef, lambda request: Respond("slow", once=answered if request.prompt == "one" else None))
     first = reef.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
     await reef.provider.until(lambda requests: len(requests) == 1)
     with pytest.raises(SessionContendedError) as caught:
         await reef.driver.drive(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE).result()
     assert "heartbeat" in str(caught.value) or first.run_id in str(caught.value)
     fork = await reef.driver.drive(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK).result()
-    waited = await reef.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT).result()
+    fourth = reef.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT)
+    answered.set()
+    waited = await fourth.result()
     assert (await first.result()).session_file == waited.session_file == reef.world.transcript(LIGHTHOUSE)
     assert fork.session_file != waited.session_file
     assert fork.forked_from == waited.session_file
@@ -635,7 +640,8 @@ async def healthy_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 
 
 async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab) -> None:
-    misbehave(reef, Respond("ours", first_after=0.2))
+    written = asyncio.Event()
+    misbehave(reef, Respond("ours", once=written))
     path = reef.world.transcript(LIGHTHOUSE)
     run = reef.driver.drive(LIGHTHOUSE.key, "hello")
     await reef.provider.until(lambda requests: len(requests) == 1)
@@ -643,6 +649,7 @@ async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab)
     with path.open("a") as file:
         message = {"role": "assistant", "content": [{"type": "text", "text": "a late delivery"}]}
         file.write(json.dumps({"type": "message", "id": "late", "parentId": leaf, "message": message}) + "\n")
+    written.set()
     await run.result()
     said = [one.text for one in read_conversation(path).said]
     assert said[-3:] == ["a late delivery", "hello", "ours"]
