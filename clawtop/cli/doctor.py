@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Check and report; changes nothing. Exit codes as in the help. Raises StateUnreadableError."""
     from clawtop.cli.common import open_reader
     from clawtop.core.health.judgement import judge
+    from clawtop.store.auth.migration import leftovers
     from clawtop.store.config_part import config_part
     from clawtop.store.gateway.log_place import log_place
     from clawtop.view.humanize import counted
@@ -43,33 +44,36 @@ def run(args: argparse.Namespace) -> int:
     reader = open_reader(args, extra_parts=(config_part,))
     snapshot = reader.read()
     problems = (*snapshot.warnings, *_environment(reader, snapshot))
+    notes = leftovers(reader.layout) if reader.layout.storage.auth_in_database else ()
     owner = reader.layout.state_dir.stat().st_uid
     log = log_place(reader.layout, snapshot.config.log_file, snapshot.gateway, owner)
     paths = [str(path) for path in log.paths]
     code = WARNINGS if problems else 0
     if args.json:
-        found = [{"code": item.code, "where": item.where, "text": item.text} for item in problems]
+        found, noted = (
+            [{"code": item.code, "where": item.where, "text": item.text} for item in items]
+            for items in (problems, notes)
+        )
         facts = {"state_dir": snapshot.state_dir, "generation": snapshot.generation}
         followed = {"paths": paths, "how": log.how}
-        print_json({"schema": SCHEMA, **facts, "log": followed, "warnings": found, "exit_code": code})
+        print_json({"schema": SCHEMA, **facts, "log": followed, "warnings": found, "notes": noted, "exit_code": code})
         return code
     about = f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}"
     print_lines([about, log_words(paths, log.how), *map(_line, problems)])
     total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
-    print_lines([total, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
+    known = ["to know, nothing is wrong with it:", *map(_line, notes)] if notes else []
+    print_lines([total, *known, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
     return code
 
 
 def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, ...]:
     from clawtop.core.model import Problem
     from clawtop.engine.prompt import process_title
-    from clawtop.store.auth.migration import leftovers
     from clawtop.store.place.environment import environment_problems, foreign_commands
 
     problems = (
         *environment_problems(reader.layout, snapshot, len(reader.watch_directories())),
         *foreign_commands(os.environ.get("PATH", "")),
-        *(leftovers(reader.layout) if reader.layout.storage.auth_in_database else ()),
     )
     if process_title.works():
         return problems

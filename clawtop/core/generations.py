@@ -332,6 +332,7 @@ _ATTENTION_8 = replace(
     _ATTENTION_6,
     configurable=False,
     sees_requests=True,
+    sees_tool_ends=True,
     least_tool_ms=15 * MINUTE_MS,
     lone_calls_abort=True,
     lane_task_ms=5 * MINUTE_MS,

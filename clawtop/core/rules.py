@@ -212,7 +212,8 @@ class AttentionRules:
         models_may_think: the silent model call of a run is merely long until the abort threshold.
         orphans_are_stuck: work without a run, on a session at rest with messages that wait, is nobody's.
         sees_requests: requests that repeat without progress count, and so does the time that a model call may take.
-        sees_deadlines: so do waits for a provider, and the ends that tools and backends were given (2026.9).
+        sees_tool_ends: so does the end that a tool call was given (2026.8).
+        sees_deadlines: so do waits for a provider, and the ends that backends were given (2026.9).
         least_tool_ms: a tool call without such an end is not aborted before.
         lone_calls_abort: a model call without a run can be aborted, too.
         aborts_free_lane: an abort frees the session's lane also where messages wait; else only where the run did not
@@ -229,6 +230,7 @@ class AttentionRules:
     models_may_think: bool = False
     orphans_are_stuck: bool = False
     sees_requests: bool = False
+    sees_tool_ends: bool = False
     sees_deadlines: bool = False
     least_tool_ms: float = 0
     lone_calls_abort: bool = False

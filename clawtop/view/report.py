@@ -267,6 +267,8 @@ def _holder(holder: PromptHolder) -> dict[str, Any]:
         "since": holder.since,
         "pid": holder.pid,
         "source": holder.source,
+        "waiters": [{"run_id": one.run_id, "lane": one.lane, "since": one.since} for one in holder.waiters],
+        "waits_unseen": holder.waits_unseen,
     }
 
 

@@ -17,6 +17,7 @@ from clawtop.engine.prompt import process_title
 from clawtop.store.place import environment
 from clawtop.store.place.environment import environment_problems
 from clawtop.store.place.layout import Layout, locate
+from tests.support.samples import unpacked
 
 QUIET = {
     "meta": {"lastTouchedVersion": "2026.5.20"},
@@ -147,3 +148,17 @@ def test_a_setup_without_a_problem_does_not_hide_an_outage(state: Path, capsys: 
     configure(state, {**QUIET, "agents": models})
     _, out = doctor(state, capsys)
     assert out.splitlines()[-1].startswith("health now: 2 "), out
+
+
+@pytest.mark.parametrize("version", ["2026.6.11", "2026.8.2"])
+def test_what_a_finished_import_left_is_no_warning(
+    version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = unpacked(version, "migrated", tmp_path)
+    _, out = doctor(sample.state_dir, capsys, "--json")
+    found = json.loads(out)
+    assert {item["code"] for item in found["notes"]} == {"import-leftovers"}
+    assert "import-leftovers" not in {item["code"] for item in found["warnings"]}
+    assert found["exit_code"] == (1 if found["warnings"] else 0)
+    _, out = doctor(sample.state_dir, capsys)
+    assert out.index("import-leftovers") < out.index("health now: ")

@@ -201,3 +201,34 @@ def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_tha
 def test_what_openclaw_itself_does_is_said(name: str, would: str) -> None:
     stuck = StuckSession("s", "k", run_session_id="s", allow_abort=True)
     assert openclaw_words(openclaw_recovery(stuck, SEMANTICS[name].attention)) == would
+
+
+@pytest.mark.parametrize(
+    ("version", "left_ms", "abortable"),
+    [
+        ("6.11", 60_000, True),
+        ("8.x", 60_000, False),
+        ("9.x", 60_000, False),
+        ("6.11", -1, True),
+        ("8.x", -1, True),
+        ("9.x", -1, True),
+    ],
+)
+def test_from_2026_8_on_a_tool_call_has_until_the_end_that_it_was_given(
+    version: str, left_ms: int, abortable: bool
+) -> None:
+    long = 1_000_000
+    tool = SessionActivity(
+        WorkKind.TOOL_CALL, progress_age_ms=long, tool_age_ms=long, has_run=True, tool_left_ms=left_ms
+    )
+    report = classify_attention(tool, 0, long, SEMANTICS[version].attention)
+    assert (report.classification, report.abortable) == ("blocked_tool_call", abortable)
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"), [("8.x", "active_work_without_progress"), ("9.x", "provider_retry_wait")]
+)
+def test_a_wait_for_the_provider_counts_from_2026_9_on(version: str, reason: str) -> None:
+    waits = SessionActivity(WorkKind.EMBEDDED_RUN, progress_age_ms=400_000, has_run=True, retry_left_ms=30_000)
+    report = classify_attention(waits, 0, 400_000, SEMANTICS[version].attention)
+    assert (report.reason, report.abortable) == (reason, version == "8.x")

@@ -19,12 +19,14 @@ from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.core.rotation.order import resolve_order
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError
+from clawtop.store.auth import sqlite_update
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import AuthPlace, profile_change, update
 from clawtop.store.own.journal import Journal
 from clawtop.store.sqlite import writing
 from clawtop.store.sqlite.pool import Databases
+from clawtop.store.sqlite.schema import DatabaseRole
 from tests.support.clocks import ManualClock
 from tests.support.databases import (
     NO_CREDENTIALS,
@@ -402,8 +404,6 @@ def test_writers_lose_nothing_to_one_another(newest: World) -> None:
 
 
 def test_a_failed_write_leaves_no_transaction_open(newest: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clawtop.store.auth import sqlite_update
-
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
@@ -418,3 +418,84 @@ def test_a_failed_write_leaves_no_transaction_open(newest: World, monkeypatch: p
     with other(newest.database) as process:
         process.run("BEGIN IMMEDIATE")
         process.run("ROLLBACK")
+
+
+# --- how long nobody else can write ---------------------------------------------------------------------------------
+
+
+def reset(_: UsageStats) -> UsageStats:
+    return UsageStats(error_count=9)
+
+
+def slowed(monkeypatch: pytest.MonkeyPatch, clock: ManualClock, times: int) -> list[float]:
+    """The next `times` writes take a tenth of a second each; when each began."""
+    begun: list[float] = []
+    store_row = sqlite_update._store
+
+    def slow(*given: Any) -> None:
+        begun.append(clock.monotonic())
+        store_row(*given)
+        if len(begun) <= times:
+            clock.pause(0.1)
+
+    monkeypatch.setattr(sqlite_update, "_store", slow)
+    return begun
+
+
+def test_a_write_that_is_not_ready_in_time_is_taken_back_and_tried_again(
+    newest: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = slowed(monkeypatch, newest.clock, 2)
+    found = update(newest.place(SHARED), profile_change("fakeai:one", reset), Machine(clock=newest.clock), wait=1)
+    assert len(begun) == 3
+    assert found.held_s == 0
+    assert found.waited_s >= 0.2
+    assert newest.state()["usageStats"]["fakeai:one"]["errorCount"] == 9
+
+
+def test_a_disk_that_is_always_too_slow_is_given_up_and_nothing_is_changed(
+    newest: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _text(newest)
+    begun = slowed(monkeypatch, newest.clock, 1_000)
+    with pytest.raises(OperationFailedError, match=r"not ready within 50 ms, .* taken back each time") as caught:
+        update(newest.place(SHARED), profile_change("fakeai:one", reset), Machine(clock=newest.clock), wait=15)
+    assert caught.value.unchanged == "nothing was written"
+    assert 1.8 <= begun[-1] - begun[0] < 2.5, "two seconds are what it waits for at most"
+    assert _text(newest) == before
+    with other(newest.database) as process:
+        process.run("BEGIN IMMEDIATE")
+        process.run("ROLLBACK")
+
+
+def test_a_statement_that_does_not_end_is_interrupted(newest: World) -> None:
+    class Ticking(ManualClock):
+        """A millisecond passes with each look."""
+
+        def monotonic(self) -> float:
+            self._move(0.001)
+            return super().monotonic()
+
+    database = Databases(newest.clock).of(newest.database, DatabaseRole.GLOBAL)
+    with (
+        pytest.raises(writing.SlowError),
+        writing.transaction(database, Ticking()) as inside,
+    ):
+        inside.connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT count(*) FROM n"
+        ).fetchall()
+
+
+def test_a_commit_that_was_slow_is_told_with_what_it_took(newest: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute = writing._execute
+
+    def slow(connection: sqlite3.Connection, statement: str, path: str) -> None:
+        execute(connection, statement, path)
+        if statement == "COMMIT":
+            newest.clock.pause(0.2)
+
+    monkeypatch.setattr(writing, "_execute", slow)
+    found = update(newest.place(SHARED), profile_change("fakeai:one", reset), Machine(clock=newest.clock), wait=1)
+    assert found.held_s == pytest.approx(0.2)
+    assert "its commit was slow" in found.lock_how
+    assert newest.state()["usageStats"]["fakeai:one"]["errorCount"] == 9

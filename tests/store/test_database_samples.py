@@ -10,9 +10,11 @@ import pytest
 
 from clawtop.core.cooldown.profile_state import profile_state
 from clawtop.core.generations import Generation
+from clawtop.core.health.account_causes import EMPTY_KEY, NOT_IMPORTED
+from clawtop.core.health.judgement import Level, judge
 from clawtop.core.model import SHARED, AuthStore, EventKind, GatewayState, LockKind, Snapshot, TurnOutcome, VerdictKind
 from clawtop.core.session.openclaw_runs import openclaw_holders
-from clawtop.store.auth.migration import DOCTOR_PENDING, EMPTY_KEY, leftovers
+from clawtop.store.auth.migration import leftovers
 from clawtop.store.locks.processes import UncheckedProcesses
 from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.secrets import SecretSources, SecretUnavailableError
@@ -217,8 +219,15 @@ def test_migration(sample: Sample) -> None:
     reader = sample.reader()
     codes = [problem.code for problem in reader.read().warnings if problem.code != "same-account"]
     pending = str(sample.expect.get("migration", "")).startswith("pending")
-    wanted = EMPTY_KEY if sample.generation is Generation.C else DOCTOR_PENDING
+    wanted = EMPTY_KEY if sample.generation is Generation.C else NOT_IMPORTED
     assert codes == ([wanted] if pending else [])
+    causes = {cause.code: cause for cause in judge(sample.reader().read(), sample.captured_at).causes}
+    assert "no-profiles" not in causes, "they are there, and not in use"
+    told = causes.get("empty-key" if sample.generation is Generation.C else "not-imported")
+    assert (told is not None) is pending
+    if told is not None:
+        assert (told.level, told.remedy) == (Level.SILENT, "openclaw doctor --fix")
+        assert told.agents[0] == "main"
     if sample.scenario == "migrated":
         assert {problem.code for problem in leftovers(reader.layout)} == {"import-leftovers"}
 

@@ -59,6 +59,23 @@ def test_an_id_that_is_used_again_is_a_new_run(tmp_path: Path) -> None:
     assert (run.is_open, run.attempts, run.since) == (True, 1, AT + 61_218)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "status", "exhausted"),
+    [("next_fallback", "error", False), ("chain_exhausted", "error", True), ("succeeded", "success", False)],
+)
+def test_a_step_of_the_chain_is_no_attempt_that_goes_on(
+    tmp_path: Path, outcome: str, status: str, exhausted: bool
+) -> None:
+    step = STARTED | {"type": "model.fallback_step", "data": {"fallbackStepFinalOutcome": outcome}}
+    (waited,) = trajectory_runs(written(tmp_path / "x", step))
+    assert (waited.is_open, waited.status, waited.exhausted, waited.attempts) == (False, status, exhausted, 0)
+    failed = EVENT | {"runId": "r", "data": {"status": "error", "externalAbort": True}}
+    (run,) = trajectory_runs(written(tmp_path / "x", STARTED, failed, step | {"ts": "2026-11-20T22:34:56.782Z"}))
+    assert (run.is_open, run.status, run.aborted, run.at, run.attempts) == (False, status, True, AT + 1_000, 1)
+    again = trajectory_runs(written(tmp_path / "x", step, STARTED))[-1]
+    assert again.is_open, "the next model's attempt follows"
+
+
 def test_two_runs_at_once(tmp_path: Path) -> None:
     other = STARTED | {"runId": "q", "ts": "2026-11-20T22:34:51.000Z"}
     runs = trajectory_runs(written(tmp_path / "x", STARTED, other, EVENT | {"runId": "q"}))

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.loaded import Pending
-from clawtop.core.health.wording import counted, some_names
+from clawtop.core.health.wording import SHOWN, counted, some_names
 from clawtop.core.model import (
     AgentInfo,
+    GatewayState,
     LockKind,
+    Problem,
     Profile,
     Snapshot,
     VerdictKind,
@@ -19,6 +21,12 @@ from clawtop.core.model import (
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
 from clawtop.text import safe, shown
 
+EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
+"""Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,
+2026.7), or does not start (2026.8 on).
+"""
+
+_IMPORT = "openclaw doctor --fix"
 WRITING_MS = 2_000
 """A store lock without an owner that is younger may be in the middle of its writing."""
 
@@ -35,9 +43,38 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
         assert store.problem is not None  # noqa: S101 - as they were chosen
         text = f"the auth store of {safe(agent.id, 40)} cannot be read: {shown(store.problem.text, 160)}"
         yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
-    if not any(store.profiles for _, store in stores):
+    waits = any(problem.code in {EMPTY_KEY, NOT_IMPORTED} for problem in scene.snapshot.warnings)
+    if not waits and not any(store.profiles for _, store in stores):
         text = "there are no auth profiles: no model can be asked"
         yield Cause("no-profiles", text, Level.SILENT, remedy="openclaw models auth paste-token")
+
+
+def unimported_stores(scene: HealthScene) -> Iterator[Cause]:
+    """Agents whose accounts stand in a file that their OpenClaw does not read."""
+    found: dict[str, list[Problem]] = {EMPTY_KEY: [], NOT_IMPORTED: []}
+    for problem in scene.snapshot.warnings:
+        if problem.code in found:
+            found[problem.code].append(problem)
+    for code, problems in found.items():
+        if not problems:
+            continue
+        agents = [agent for agent in scene.snapshot.agents if any(_is_of(problem, agent) for problem in problems)]
+        bare = [agent for agent in agents if agent.store is None or not agent.store.profiles]
+        lives = code == EMPTY_KEY or scene.snapshot.gateway.state is not GatewayState.LIVE
+        names = some_names(agent.id for agent in bare or agents)
+        what = f"turns of {names} go out with an EMPTY key" if code == EMPTY_KEY else "the gateway refuses to start"
+        yield Cause(
+            "empty-key" if code == EMPTY_KEY else "not-imported",
+            f"{what}: credentials were never imported into the database",
+            Level.SILENT if lives and bare else Level.ATTENTION,
+            tuple(f"{safe(problem.where, 160)}: {shown(problem.text, 160)}" for problem in problems[:SHOWN]),
+            _IMPORT,
+            agents=tuple(agent.id for agent in agents),
+        )
+
+
+def _is_of(problem: Problem, agent: AgentInfo) -> bool:
+    return problem.where.startswith(f"{agent.agent_dir}/")
 
 
 def jammed_stores(scene: HealthScene) -> Iterator[Cause]:

@@ -67,6 +67,8 @@ class Cause:
 
 CAUSES: Final[Mapping[str, str]] = {
     "unreadable": "BLIND",
+    "empty-key": "NO KEY",
+    "not-imported": "NO KEY",
     "gateway-dead": "DEAD",
     "gateway-stopped": "STOPPED",
     "gateway-frozen": "FROZEN",

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from clawtop.core.health.account_causes import (
+    EMPTY_KEY,
+    NOT_IMPORTED,
     jammed_stores,
     models_out,
     not_loaded,
     resting_profiles,
+    unimported_stores,
     unreadable_stores,
 )
 from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, HealthScene, Level
@@ -91,9 +94,13 @@ ADVICE = frozenset(
 """Findings that are advice, or news of what is over: they are shown, and nothing is wrong with the state now."""
 
 
+TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED}
+"""The same, and findings that are causes of their own."""
+
+
 def _problems(scene: HealthScene) -> Iterator[Cause]:
-    told = [p for p in scene.snapshot.warnings if p.code not in ADVICE]
-    told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in ADVICE]
+    told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART]
+    told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in TOLD_APART]
     if told:
         text = f"{counted(len(told), 'finding')}: {shown(told[0].text, 120)}"
         evidence = tuple(f"{safe(p.where, 100)}: {shown(p.text, 160)}" for p in told[:SHOWN])
@@ -108,6 +115,7 @@ def _reverted(scene: HealthScene) -> Iterator[Cause]:
 
 FINDERS: Final[tuple[Finder, ...]] = (
     unreadable_stores,
+    unimported_stores,
     gateway_causes,
     models_out,
     not_loaded,

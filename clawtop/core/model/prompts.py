@@ -25,6 +25,8 @@ class PromptHolder:
         phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or a stored status;
             draining: nobody has the prompt, a drain keeps the session closed (`run_id` is its id).
         source: "clawtop" for our registry, else how an OpenClaw run was recognised: "status", "lock", "trajectory".
+        waits_unseen: more may wait than `waiters` tells: until 2026.7 a gateway keeps what chats and channels send
+            in its memory, and only turns of its command line leave a record.
     """
 
     session_file: str
@@ -39,6 +41,7 @@ class PromptHolder:
     source: str
     waiters: tuple[Waiter, ...] = ()
     takeover_risk: str | None = None
+    waits_unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class TrajectoryRun:
         type: of the last event; "session.ended" carries `status`.
         attempts: starts that were seen; of a long trajectory only the last part is read.
         timed_out, aborted: as the last end says; `aborted` from outside: a user's stop, an abort or a timeout.
+        exhausted: its last model failed, and no attempt follows.
     """
 
     at: int
@@ -73,6 +74,7 @@ class TrajectoryRun:
     trigger: str | None = None
     timed_out: bool = False
     aborted: bool = False
+    exhausted: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -170,7 +172,7 @@ def trajectory_witnesses(
     over = [run for run in ordered if not run.is_open]
     if over:
         last = over[-1]
-        conclusive = last.status == "success" or now - last.at > SETTLING_MS
+        conclusive = last.status == "success" or last.exhausted or now - last.at > SETTLING_MS
         conclusive = conclusive or (status in SETTLED and command_line.may_run(last.since) is not True)
         what = "its trajectory ended" if last.status == "success" else "its trajectory ended and nothing followed"
         told.append(_of_run(last, False if conclusive else None, what))

@@ -118,10 +118,10 @@ def _as_seen(activity: SessionActivity, rules: AttentionRules) -> SessionActivit
     """What of it this watcher looks at."""
     if not rules.sees_requests:
         activity = replace(activity, repeating_ms=None, may_take_ms=None)
+    if not rules.sees_tool_ends:
+        activity = replace(activity, tool_left_ms=None)
     if not rules.sees_deadlines:
-        activity = replace(
-            activity, retry_left_ms=None, tool_left_ms=None, backend_left_ms=None, waits_in_runtime=False
-        )
+        activity = replace(activity, retry_left_ms=None, backend_left_ms=None, waits_in_runtime=False)
     return activity
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from clawtop.core.health.account_causes import EMPTY_KEY, NOT_IMPORTED
 from clawtop.core.model import Problem
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
@@ -21,8 +22,6 @@ from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.text import safe
 
 DOCTOR = "run openclaw doctor --fix"
-EMPTY_KEY = "empty-key"
-DOCTOR_PENDING = "doctor-pending"
 _NAMED = 6
 _LEFTOVERS = re.compile(r".+\.sqlite-import\.\d+\.bak|.+\.migrated-.+|.+\.imported-\d+|.+\.migrated", re.DOTALL)
 
@@ -64,7 +63,7 @@ def _credentials(agent: AgentPaths, *, shared: bool, imported: bool) -> Iterator
         )
         yield Problem("leftover-credentials", str(path), text)
     elif shared:
-        yield Problem(DOCTOR_PENDING, str(path), f"{what} and are not in use: the gateway refuses to start; {DOCTOR}")
+        yield Problem(NOT_IMPORTED, str(path), f"{what} and are not in use: the gateway refuses to start; {DOCTOR}")
     else:
         yield Problem(EMPTY_KEY, str(path), f"{what}: turns go out with an EMPTY key and nothing is marked; {DOCTOR}")
 

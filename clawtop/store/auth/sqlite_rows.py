@@ -15,7 +15,7 @@ from clawtop.store.sqlite.cells import Cell, Cells
 from clawtop.store.sqlite.database import Database
 from clawtop.text import safe
 
-NO_CREDENTIALS = b'{"version":1,"profiles":{}}'
+NO_CREDENTIALS = '{"version":1,"profiles":{}}'
 """What OpenClaw itself writes for an agent that has an order or statistics of its own, and no profile."""
 
 

@@ -1,7 +1,7 @@
 """Changing the state document of one place in a database.
 
 What is written is worked out before the transaction and written only where the documents are still the same inside
-it, so that the write lock is held for two short statements however large the documents are. Only the difference is
+it, so that the write lock is held for a few short statements however large the documents are. Only the difference is
 changed: every key that is not understood stays, every number keeps its digits.
 """
 
@@ -19,7 +19,7 @@ from clawtop.store.auth.sqlite_rows import NO_CREDENTIALS, RowStore
 from clawtop.store.auth.state import is_empty
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.sqlite.cells import Cell
-from clawtop.store.sqlite.writing import BusyError, ReplacedError, transaction
+from clawtop.store.sqlite.writing import LONGEST_INSIDE_S, BusyError, ReplacedError, SlowError, transaction
 from clawtop.text import safe, shown
 
 LONGEST_WAIT_S = 2.0
@@ -27,7 +27,11 @@ LONGEST_WAIT_S = 2.0
 
 PAUSE_S = 0.01
 _TRIES = 20
+_LEAST_SLOW = 3
+"""A machine that is busy makes a write slow now and then, a disk that fails each time."""
+
 HOW = "one transaction"
+HOW_SLOW = f"one transaction, of more than the {LONGEST_INSIDE_S * 1000:.0f} ms that it may take: its commit was slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,12 @@ class SqliteUpdate:
         self._clock = machine.clock
         self._on_written = on_written
         self._began = self._deadline = 0.0
-        self._tries = 0
+        self._tries = self._slow = 0
 
     def begin(self, wait: float) -> None:
         self._began = self._clock.monotonic()
         self._deadline = self._began + min(wait, LONGEST_WAIT_S)
-        self._tries = 0
+        self._tries = self._slow = 0
 
     def once(self) -> Updated | float:
         try:
@@ -65,6 +69,8 @@ class SqliteUpdate:
             return self._write(found, before, after)
         except BusyError:
             return self._busy()
+        except SlowError:
+            return self._too_slow()
         except ReplacedError:
             raise OperationFailedError(
                 f"{safe(self._place.file)} was replaced in this moment", unchanged="nothing was written"
@@ -96,30 +102,31 @@ class SqliteUpdate:
 
     def _write(self, found: _Found, before: AuthState, after: AuthState) -> Updated | float:
         document = self._place.documents(found.credentials, found.state).changed(before, after)
+        content = None if is_empty(document) else dump_compact(document).decode()
         cells = self._place.cells
         both = (cells.credentials, cells.state)
-        with transaction(self._place.database) as connection:
-            taken_at = self._clock.monotonic()
-            try:
-                rows = [connection.execute(cell.select, (cell.key,)).fetchall() for cell in both]
+        needs_row = content is not None and self._place.needs_credentials and found.credentials is None
+        now = max(self._clock.now_ms(), found.written_at)
+        try:
+            with transaction(self._place.database, self._clock) as inside:
+                rows = [inside.connection.execute(cell.select, (cell.key,)).fetchall() for cell in both]
                 if _found(*rows) != found:
                     return self._again()
-                now = max(self._clock.now_ms(), found.written_at)
-                content = None if is_empty(document) else dump_compact(document)
-                _store(connection, cells.state, content, now)
-                if content is not None and self._place.needs_credentials and found.credentials is None:
-                    _store(connection, cells.credentials, NO_CREDENTIALS, now)
-            except sqlite3.Error as error:
-                raise OperationFailedError(
-                    f"{safe(self._place.file)}: {shown(str(error), 160)}", unchanged="nothing was written"
-                ) from None
-        updated = self._updated(before, after, self._clock.monotonic() - taken_at)
+                _store(inside.connection, cells.state, content, now)
+                if needs_row:
+                    _store(inside.connection, cells.credentials, NO_CREDENTIALS, now)
+        except sqlite3.Error as error:
+            raise OperationFailedError(
+                f"{safe(self._place.file)}: {shown(str(error), 160)}", unchanged="nothing was written"
+            ) from None
+        updated = self._updated(before, after, inside.held_s)
         self._on_written(updated)
         return updated
 
     def _updated(self, before: AuthState, after: AuthState, held: float) -> Updated:
         waited = self._clock.monotonic() - self._began - held
-        return Updated(self._place.file, before, after, self._clock.now_ms(), waited, held, HOW, None)
+        how = HOW if held <= LONGEST_INSIDE_S else HOW_SLOW
+        return Updated(self._place.file, before, after, self._clock.now_ms(), waited, held, how, None)
 
     def _again(self) -> float:
         """Somebody wrote the same documents between our look and our transaction."""
@@ -129,6 +136,18 @@ class SqliteUpdate:
                 f"{safe(self._place.file)} keeps changing", unchanged="nothing was written", hint="try again"
             )
         return 0.0
+
+    def _too_slow(self) -> float:
+        """It was rolled back, so that a gateway that waits for the write lock is not kept longer."""
+        self._slow += 1
+        if self._slow < _LEAST_SLOW or self._clock.monotonic() < self._deadline:
+            return PAUSE_S
+        raise OperationFailedError(
+            f"{safe(self._place.file)}: the write was not ready within {LONGEST_INSIDE_S * 1000:.0f} ms, "
+            f"{self._slow} times, and was taken back each time",
+            unchanged="nothing was written",
+            hint="the disk or the machine is too busy; a gateway of 2026.6 stands still while somebody writes",
+        )
 
     def _busy(self) -> float:
         if self._clock.monotonic() < self._deadline:
@@ -155,7 +174,7 @@ def _bytes(rows: list[tuple[object, ...]]) -> bytes | None:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
 
-def _store(connection: sqlite3.Connection, cell: Cell, value: bytes | None, now: int) -> None:
+def _store(connection: sqlite3.Connection, cell: Cell, value: str | None, now: int) -> None:
     """Set a cell; without a value its row goes, as OpenClaw lets empty ones go."""
     if value is None:
         connection.execute(f"DELETE FROM {cell.table} WHERE {cell.key_column}=?", (cell.key,))  # noqa: S608 - constants
@@ -164,5 +183,5 @@ def _store(connection: sqlite3.Connection, cell: Cell, value: bytes | None, now:
         f"INSERT INTO {cell.table}({cell.key_column},{cell.value_column},{cell.time_column}) VALUES(?,?,?)"
         f" ON CONFLICT({cell.key_column}) DO UPDATE SET {cell.value_column}=excluded.{cell.value_column},"
         f"{cell.time_column}=excluded.{cell.time_column}",
-        (cell.key, value.decode("utf-8"), now),
+        (cell.key, value, now),
     )

@@ -1,7 +1,8 @@
 """The runs that a session's trajectory tells of, from the end of the file.
 
 A trajectory says when an attempt began and ended (2026.5.20 writes it as it goes, 2026.6.11 when the run is over). A
-run that rotates has one start and one end for each attempt, under one run id.
+run that rotates has one start and one end for each attempt, under one run id. Between two models of its chain, and
+behind the last one, stands a step: a run that is aborted while it waits has nothing else (2026.6.11).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from clawtop.store.sessions.tail import entry_of, last_lines
 from clawtop.store.wire import mapping, text
 
 TRAJECTORY_SUFFIX = ".trajectory.jsonl"
+STARTED, ENDED, STEP = "session.started", "session.ended", "model.fallback_step"
 LOOKED_AT_LINES = 16
 """A run writes seven lines; those of the run before give its start."""
 
@@ -39,7 +41,7 @@ def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
             continue
         run_id = text(event.get("runId"))
         known = runs.pop(run_id, None)
-        if known is not None and known.status == "success" and event.get("type") == "session.started":
+        if known is not None and known.status == "success" and event.get("type") == STARTED:
             runs[run_id, known.at] = known  # an id that is used again, as --session-id does
             known = None
         runs[run_id] = _continued(known, event, at, run_id)
@@ -59,7 +61,9 @@ def _event(line: bytes, path: str) -> Mapping[str, Any] | None:
 def _continued(known: TrajectoryRun | None, event: Mapping[str, Any], at: int, run_id: str | None) -> TrajectoryRun:
     kind = text(event.get("type")) or ""
     data = mapping(event.get("data"))
-    if kind == "session.started":
+    if kind == STEP:
+        return _stepped(known, text(data.get("fallbackStepFinalOutcome")), at, run_id)
+    if kind == STARTED:
         started = known if known is not None else TrajectoryRun(at, kind, run_id=run_id, since=at, attempts=0)
         return replace(
             started,
@@ -82,3 +86,11 @@ def _continued(known: TrajectoryRun | None, event: Mapping[str, Any], at: int, r
         timed_out=data.get("timedOut") is True,
         aborted=data.get("aborted") is True or data.get("externalAbort") is True,
     )
+
+
+def _stepped(known: TrajectoryRun | None, outcome: str | None, at: int, run_id: str | None) -> TrajectoryRun:
+    """A step is written when an attempt is over: the next model follows, or none does."""
+    before = known if known is not None else TrajectoryRun(at, ENDED, run_id=run_id, attempts=0)
+    answered = outcome == "succeeded" or before.status == "success"
+    status = "success" if answered else "error"
+    return replace(before, at=at, type=ENDED, status=status, exhausted=outcome == "chain_exhausted")

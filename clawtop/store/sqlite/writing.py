@@ -1,8 +1,9 @@
 """One short write to one of OpenClaw's databases, beside a gateway that has it open.
 
 `BEGIN IMMEDIATE` takes the only write lock there is, for milliseconds: a gateway of 2026.6 waits for it with all its
-work. A database is never created, its journal mode and its files are never touched, and what was replaced or is of an
-unknown schema is refused.
+work. So the time inside is measured and bounded: what is not ready to be committed by then is rolled back. A database
+is never created, its journal mode and its files are never touched, and what was replaced or is of an unknown schema is
+refused.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
+from clawtop.clock import Clock
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.owners import check_owner
@@ -22,12 +25,22 @@ from clawtop.store.sqlite.database import MAX_VALUE_BYTES, Database, exact_text,
 from clawtop.text import safe, shown
 
 NOTHING = "nothing was written"
+LONGEST_INSIDE_S = 0.05
+"""From `BEGIN IMMEDIATE` until everything is ready to be committed; what takes longer is given up."""
+
+_STEPS = 1_000
+"""Virtual machine steps between two looks at the clock."""
+
 STEP_S = 0.05
 """How long one try waits for the write lock. In between, readers of this process and the loop go on."""
 
 
 class BusyError(Exception):
     """Somebody else is writing; SQLite does not tell who."""
+
+
+class SlowError(Exception):
+    """It would have kept every other writer out for longer than it may; it was rolled back."""
 
 
 class ReplacedError(Exception):
@@ -65,12 +78,26 @@ def check_writable(database: Database, state_dir: Path, euid: int) -> None:
         )
 
 
+@dataclass(slots=True)
+class Transaction:
+    """What stands between `BEGIN IMMEDIATE` and its end.
+
+    Attributes:
+        held_s: for how long nobody else could write, `COMMIT` included; known once it has ended.
+    """
+
+    connection: sqlite3.Connection
+    held_s: float = 0.0
+
+
 @contextlib.contextmanager
-def transaction(database: Database) -> Iterator[sqlite3.Connection]:
-    """A connection inside `BEGIN IMMEDIATE`; committed at the end, rolled back on an exception.
+def transaction(database: Database, clock: Clock) -> Iterator[Transaction]:
+    """A transaction, committed at the end and rolled back on an exception. Inside, only statements: all that has to be
+    worked out stands before it.
 
     Raises:
         BusyError: somebody else writes. ReplacedError: the file is not the one that was looked at.
+        SlowError: it took longer than `LONGEST_INSIDE_S`; nothing was changed.
         OperationFailedError: the disk refused, or the file is gone; nothing was changed.
     """
     path = os.path.realpath(database.path)
@@ -79,12 +106,29 @@ def transaction(database: Database) -> Iterator[sqlite3.Connection]:
         try:
             before = _identity(path)
             _execute(connection, "BEGIN IMMEDIATE", path)
+            began = clock.monotonic()
+
+            def is_overdue() -> bool:
+                return clock.monotonic() - began > LONGEST_INSIDE_S
+
             try:
                 if _identity(path) != before or before is None:
                     raise ReplacedError
-                yield connection
+                connection.set_progress_handler(is_overdue, _STEPS)
+                made = Transaction(connection)
+                try:
+                    yield made
+                except sqlite3.OperationalError as error:
+                    if _code(error) == sqlite3.SQLITE_INTERRUPT:
+                        raise SlowError from None
+                    raise
+                connection.set_progress_handler(None, 0)
+                if is_overdue():
+                    raise SlowError
                 _execute(connection, "COMMIT", path)
+                made.held_s = clock.monotonic() - began
             except BaseException:
+                connection.set_progress_handler(None, 0)
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 raise
@@ -111,14 +155,19 @@ def _execute(connection: sqlite3.Connection, statement: str, path: str) -> None:
     try:
         connection.execute(statement)
     except sqlite3.Error as error:
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        code = _code(error)
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             raise BusyError from None
         raise _failed(path, error) from None
 
 
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 where there is none."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 def _failed(path: str, error: sqlite3.Error) -> OperationFailedError:
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    code = _code(error)
     hint = {
         sqlite3.SQLITE_FULL: "the disk is full; make room first",
         sqlite3.SQLITE_READONLY: "the file system or the file is read-only",

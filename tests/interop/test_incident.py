@@ -1,0 +1,181 @@
+"""One incident on a real gateway, from the first 429 to the restart: clawtop's answer at each step is the gateway's and
+the provider's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.gateways import KEY, START_S
+from tests.interop.incidents import (
+    ANSWER,
+    HANG,
+    LIMIT,
+    UNPAID,
+    IncidentLab,
+    accounts_agree,
+    agreed,
+    counted,
+    incident_lab,
+    now_ms,
+    told,
+)
+from tests.interop.openclaw_install import installed, why_skipped
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(1_800)]
+
+VERSIONS = ("2026.9.6", "2026.8.2", "2026.6.11")
+TURN_S = 500.0
+ONE, TWO, THREE = "fakeai:one", "fakeai:two", "fakeai:three"
+ABORT = ("--yes", "--gateway-abort", "--stop-after", "0", "--deadline", "120")
+
+
+@pytest.fixture(params=VERSIONS)
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IncidentLab]:
+    reason = why_skipped()
+    if reason:
+        pytest.skip(reason)
+    with incident_lab(installed(request.param), tmp_path) as made:
+        yield made
+
+
+def test_clawtop_says_what_gateway_and_provider_say(lab: IncidentLab) -> None:
+    a_turn_that_is_answered(lab)
+    an_account_that_is_limited(lab)
+    an_account_that_is_out_of_money(lab)
+    a_stream_that_hangs_with_a_turn_behind_it(lab)
+    a_gateway_that_is_killed_and_started_again(lab)
+    a_clear(lab)
+
+
+def a_turn_that_is_answered(lab: IncidentLab) -> None:
+    assert next_account(lab) == ONE
+    answered(lab, lab.turn())
+    assert counted(lab.provider.asks) == {(ONE, ANSWER): 1}
+    assert agreed(lab).session["status"] == "done"
+    assert accounts_agree(lab) == {}
+
+
+def an_account_that_is_limited(lab: IncidentLab) -> None:
+    """As often as it was foretold the same account is asked; then the next one, and the window that both name."""
+    began = now_ms()
+    lab.provider.does[ONE] = LIMIT
+    foretold = lab.status()["asks_again"].get(LIMIT_REASON, {"requests": 0})["requests"]
+    turn = lab.turn("limited")
+    lab.wait(lambda: counted(lab.provider.since(began))[ONE, LIMIT] > 0, START_S)
+    while turn.poll() is None and not counted(lab.provider.since(began))[TWO, ANSWER]:
+        seen = told(lab)
+        still = not counted(lab.provider.since(began))[TWO, ANSWER]
+        assert seen.session["active"] is not False or not still, "it waits between two requests"
+    answered(lab, turn)
+    assert counted(lab.provider.since(began)) == {(ONE, LIMIT): 1 + foretold, (TWO, ANSWER): 1}
+    assert accounts_agree(lab).keys() <= {ONE}, "its half minute may be over by now"
+    row = profile(lab, ONE)
+    assert (row["error_count"], row["failure_counts"]) == (1, {LIMIT_REASON: 1})
+    assert [(window["kind"], window["reason"]) for window in row["windows"]] in ([], [("cooldown", LIMIT_REASON)])
+    agreed(lab)
+
+
+def an_account_that_is_out_of_money(lab: IncidentLab) -> None:
+    began = now_ms()
+    lab.provider.does |= {ONE: UNPAID, TWO: UNPAID}
+    foretold = {next_account(lab)}
+    answered(lab, lab.turn("unpaid"))
+    asked = [ask.profile for ask in lab.provider.since(began)]
+    foretold |= {ONE for window in profile(lab, ONE)["windows"] if window["kind"] == "disabled"}
+    assert asked[0] in foretold, "what cooled may have come back before it was asked"
+    assert asked[-1] == THREE
+    assert set(asked) - {ONE} == {TWO, THREE}
+    unusable = accounts_agree(lab)
+    assert unusable[TWO][0] == "disabled"
+    assert profile(lab, TWO)["failure_counts"] == {"billing": 1}
+    agreed(lab)
+
+
+def a_stream_that_hangs_with_a_turn_behind_it(lab: IncidentLab) -> None:
+    hang(lab, "hang")
+    agreed(lab, lambda seen: seen.session["active"] is True)
+    lab.turn("queued")
+    seen = agreed(lab, lambda seen: seen.waiting == 1)
+    assert seen.holder is not None
+    assert seen.holder["waits_unseen"] is not lab.sees_waiters
+
+    drained = lab.clawtop("drain", KEY, *ABORT)
+    assert drained["outcome"] == "drained", drained
+    assert lab.provider.open == 0
+    last = agreed(lab, lambda seen: seen.session["active"] is False)
+    assert last.waiting == 0
+    assert last.session["status"] == "killed"
+    lab.end_turns()
+
+
+def a_gateway_that_is_killed_and_started_again(lab: IncidentLab) -> None:
+    hang(lab, "hang again")
+    lab.turn("queued again")
+    agreed(lab, lambda seen: seen.waiting == 1)
+    lab.end_turns()
+    lab.kill()
+    dead = lab.status()
+    assert dead["gateway"]["state"] == "dead"
+    (row,) = [row for row in dead["sessions"] if row["key"] == KEY]
+    assert row["active"] is False
+    assert any(text.startswith("ghost") for text in row["problems"])
+    assert all(not lane["active"] and not lane["queued"] for lane in dead["lanes"])
+
+    lab.start()
+    # Whether and when it resumes what was interrupted is its own: what works is called so, and nothing else.
+    agreed(lab, lambda seen: not seen.waiting, 120.0)
+    lab.provider.go.set()
+    lab.provider.does.clear()
+    agreed(lab, lambda seen: seen.session["active"] is False, 120.0)
+    lab.provider.go.clear()
+
+
+def a_clear(lab: IncidentLab) -> None:
+    """What is foretold of the gateway that runs is what its next turns show; OpenClaw's command line reads the same."""
+    assert accounts_agree(lab)[TWO][0] == "disabled"
+    receipt = lab.clawtop("clear", TWO, "--yes", "--reload", "--verify", "0")["receipt"]
+    assert TWO not in accounts_agree(lab)
+    lab.clawtop("rotate", "fakeai", "--agent", "main", "--yes", "--reload", "--verify", "0")
+    is_live = receipt["gateway"]["state"] == "seen"
+    for number in range(3):
+        began, foretold = now_ms(), next_account(lab)
+        assert foretold == TWO or not (is_live or number == 2)
+        answered(lab, lab.turn(f"again {number}"))
+        assert [ask.profile for ask in lab.provider.since(began)] == [foretold]
+    assert agreed(lab).session["status"] == "done"
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
+
+LIMIT_REASON = "rate_limit"
+
+
+def hang(lab: IncidentLab, message: str) -> None:
+    """A turn whose stream begins and never ends, whoever is asked."""
+    lab.provider.does = dict.fromkeys((ONE, TWO, THREE, "backupai:default"), HANG)
+    lab.turn(message)
+    lab.wait(lambda: lab.provider.open > 0, START_S)
+
+
+def answered(lab: IncidentLab, turn: subprocess.Popen[str]) -> None:
+    out, err = turn.communicate(timeout=TURN_S)
+    lab.turns.remove(turn)
+    assert turn.returncode == 0, f"{out}\n{err}"
+    assert json.loads(out)["result"]["payloads"][0]["text"] == "pong"
+
+
+def profile(lab: IncidentLab, id_: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in lab.status()["agents"][0]["profiles"] if row["id"] == id_)
+    return found
+
+
+def next_account(lab: IncidentLab) -> str:
+    (found,) = lab.status()["next"]
+    return str(found["profile"])
