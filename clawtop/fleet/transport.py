@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
 import shlex
 import signal
 import stat
 import tempfile
+from asyncio.subprocess import SubprocessStreamProtocol
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,9 @@ PLACEHOLDER = "{host}"
 MAX_STDERR = 4096
 CLOSING_S = 1.0
 """How long a command may take to end after its input has ended; then it is killed."""
+
+MAX_CONTROL = 40
+"""Bytes of the control directory's path: a socket's has 107, of which ssh takes 40 for `%C` and 17 for a moment."""
 
 _CHUNK = 64 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]{0,252}")
@@ -65,9 +70,22 @@ def far_command(spec: HostSpec, words: Sequence[str], control: Path | None) -> l
     far = ["clawtop", *words, *spec.options]
     if spec.transport:
         return [*spec.transport, *far]
-    shared = [f"ControlPath={control}/%C", "ControlMaster=auto", "ControlPersist=60"] if control is not None else []
+    shared = (
+        [f"ControlPath={control_path(control, spec.name)}", "ControlMaster=auto", "ControlPersist=60"]
+        if control is not None
+        else []
+    )
     options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3", *shared]
     return ["ssh", "-T", *(part for option in options for part in ("-o", option)), "--", spec.name, shlex.join(far)]
+
+
+def control_path(control: Path, name: str) -> str:
+    """Where ssh keeps the shared connection of a host.
+
+    `%C` alone is one for all names that lead to the same user, machine and port, and what `~/.ssh/config` sets for the
+    first of them (SetEnv, RemoteCommand) would then hold for the others.
+    """
+    return f"{control}/{hashlib.sha256(name.encode()).hexdigest()[:8]}%C"
 
 
 def control_directory(environ: Mapping[str, str]) -> Path | None:
@@ -84,7 +102,7 @@ def control_directory(environ: Mapping[str, str]) -> Path | None:
         return None
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
         raise RefusedError(f"{safe(directory)} is not a private directory of ours", unchanged="no host was contacted")
-    return directory if len(str(directory)) < 50 else None
+    return directory if len(str(directory)) <= MAX_CONTROL else None
 
 
 class Pipe(Protocol):
@@ -115,21 +133,26 @@ class CommandTransport:
         self._clock = clock
 
     async def __call__(self, spec: HostSpec, words: Sequence[str]) -> Pipe:
-        process = await asyncio.create_subprocess_exec(
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: SubprocessStreamProtocol(limit=_CHUNK, loop=loop),
             *far_command(spec, words, self._control),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        return ProcessPipe(process, self._clock)
+        return ProcessPipe(asyncio.subprocess.Process(transport, protocol, loop), transport, self._clock)
 
 
 class ProcessPipe:
     """One process; its lines are split here, so that no host can fill the memory with one."""
 
-    def __init__(self, process: asyncio.subprocess.Process, clock: Clock) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport, clock: Clock
+    ) -> None:
         self._process = process
+        self._transport = transport
         self._clock = clock
         self._rest = bytearray()
         self._said = bytearray()
@@ -169,7 +192,9 @@ class ProcessPipe:
             async with self._clock.timeout(CLOSING_S):
                 code = await process.wait()
         except TimeoutError:
+            code = process.returncode
             self._kill()
+            self._transport.close()  # ssh's shared connection has our pipes too, and may keep them open
             await process.wait()
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)

@@ -77,14 +77,20 @@ class Worker:
             session = self.root / "sessions" / f"s{self.random.randrange(self.job.sessions):02d}.jsonl"
             lane = self.random.choice(list(LANES))
             try:
-                await self._turn(turn, session, lane)
+                await self._until_it_begins(turn, session, lane)
             except CoordinationError as error:
                 self.say(turn=turn, session=session.name, lane=lane, outcome=type(error).__name__)
-            except RefusedError:  # the registry cannot be asked, or our lease is gone: the next run enters anew
-                self.left += 1
-                await self.clock.sleep(0.2)
             else:
                 self.say(turn=turn, session=session.name, lane=lane, outcome="answered")
+
+    async def _until_it_begins(self, turn: str, session: Path, lane: str) -> None:
+        """A turn that the registry refuses has done nothing: the next try enters it anew."""
+        while True:
+            try:
+                return await self._turn(turn, session, lane)
+            except RefusedError:
+                self.say(refused=turn)
+                await self.clock.sleep(0.2)
 
     async def _turn(self, turn: str, session: Path, lane: str) -> None:
         patient = self.random.random() >= self.job.refusing

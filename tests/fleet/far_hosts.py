@@ -28,26 +28,34 @@ exec "$command" "$@"
 
 
 def far_clawtop(directory: Path) -> Path:
-    """A directory for PATH with this checkout's clawtop as a command."""
+    """A directory for PATH with this checkout's clawtop as a command; it notes its pid in $CLAWTOP_TEST_PIDS."""
     directory.mkdir(parents=True, exist_ok=True)
     program = directory / "clawtop"
     root = Path(__file__).resolve().parents[2]
-    program.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {sys.executable} -m clawtop "$@"\n')
+    program.write_text(
+        '#!/bin/sh\n[ -z "$CLAWTOP_TEST_PIDS" ] || echo $$ >> "$CLAWTOP_TEST_PIDS"\n'
+        f'PYTHONPATH={root} exec {sys.executable} -m clawtop "$@"\n'
+    )
     program.chmod(0o755)
     return directory
 
 
-def container_command(root: Path, states: Mapping[str, Path]) -> str:
-    """The words of a transport whose `{host}` is one of `states`."""
+def container_command(root: Path, states: Mapping[str, Path], pids: Path | None = None) -> str:
+    """The words of a transport whose `{host}` is one of `states`; `pids`: where its clawtops note theirs."""
     path = f"{far_clawtop(root / 'bin')}:/usr/bin:/bin"
     cases = "\n".join(
-        f"{name}) export PATH={shlex.quote(path)} OPENCLAW_STATE_DIR={shlex.quote(str(state))};;"
+        f"{name}) export PATH={shlex.quote(path)} OPENCLAW_STATE_DIR={shlex.quote(str(state))}"
+        f" CLAWTOP_TEST_PIDS={_pids(pids, name)};;"
         for name, state in states.items()
     )
     program = root / "docker"
     program.write_text(STAND_IN.format(cases=cases))
     program.chmod(0o755)
     return f"{program} exec -i {{host}}"
+
+
+def _pids(directory: Path | None, name: str) -> str:
+    return shlex.quote(str(directory / f"{name}.pids")) if directory is not None else ""
 
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -59,7 +67,7 @@ def has_sshd() -> bool:
 
 
 @contextmanager
-def ssh_hosts(root: Path, states: Mapping[str, Path]) -> Iterator[Path]:
+def ssh_hosts(root: Path, states: Mapping[str, Path], pids: Path | None = None) -> Iterator[Path]:
     """A real sshd on loopback with a name for each state directory; yields a directory with the `ssh` that knows them.
 
     The `ssh` in there is the system's own with a configuration of this test, as a user's `~/.ssh/config` would be.
@@ -74,14 +82,15 @@ def ssh_hosts(root: Path, states: Mapping[str, Path]) -> Iterator[Path]:
     (root / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {root / 'host'}\nAuthorizedKeysFile {root / 'authorized'}\n"
         f"StrictModes no\nUsePAM no\nPidFile none\nMaxStartups 100\nPermitRootLogin yes\n"
-        f"AcceptEnv OPENCLAW_STATE_DIR\nSetEnv PATH={far_clawtop(root / 'bin')}:/usr/bin:/bin\n"
+        f"AcceptEnv OPENCLAW_STATE_DIR CLAWTOP_TEST_PIDS\nSetEnv PATH={far_clawtop(root / 'bin')}:/usr/bin:/bin\n"
     )
     public = (root / "host.pub").read_text().split()[:2]
     (root / "known").write_text("".join(f"[127.0.0.1]:{port} {' '.join(public)}\n"))
     (root / "config").write_text(
         "".join(
             f"Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  IdentityFile {root / 'user'}\n  IdentitiesOnly yes\n"
-            f"  UserKnownHostsFile {root / 'known'}\n  SetEnv OPENCLAW_STATE_DIR={state}\n"
+            f"  UserKnownHostsFile {root / 'known'}\n  SetEnv OPENCLAW_STATE_DIR={state}"
+            f" CLAWTOP_TEST_PIDS={_pids(pids, name)}\n"
             for name, state in states.items()
         )
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -17,10 +16,9 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.fleet.hosts import HostLink, shared_accounts
 from clawtop.core.model import Snapshot
-from clawtop.errors import ClawtopError, OperationFailedError
+from clawtop.errors import ClawtopError
 from clawtop.fleet.fleet import Fleet
 from clawtop.fleet.near import RemoteSource
-from clawtop.fleet.remote import RemoteOperations
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, host_spec
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
 from tests.support.samples import copy, sample
@@ -175,69 +173,3 @@ async def test_an_opened_host_follows_its_state_and_comes_back_after_a_cut(
         for task in (shown, running):
             task.cancel()
         await asyncio.gather(shown, running, return_exceptions=True)
-
-
-def _cooling(state_dir: Path) -> list[str]:
-    stats = json.loads((state_dir / "agents/main/agent/auth-state.json").read_text()).get("usageStats", {})
-    return sorted(name for name, entry in stats.items() if entry.get("cooldownUntil"))
-
-
-def _cool(state_dir: Path, profile: str) -> None:
-    path = state_dir / "agents/main/agent/auth-state.json"
-    document = json.loads(path.read_text())
-    document.setdefault("usageStats", {})[profile] = {
-        "cooldownUntil": 4_000_000_000_000,
-        "cooldownReason": "rate_limit",
-        "errorCount": 1,
-    }
-    path.write_text(json.dumps(document))
-
-
-async def _cut_in_the_middle(state_dir: Path, spec: HostSpec, path: Path | None, rounds: int, seed: int) -> list[str]:
-    """Clear a cooldown over and over, cut or frozen at a random moment; what each round came to."""
-    chance, ends = random.Random(seed), list[str]()
-    for _ in range(rounds):
-        _cool(state_dir, "fakeai:one")
-        connect = Cutting(path)
-        operations = RemoteOperations(spec, connect, SystemClock(), who="test")
-        plan = await operations.plan(["clear", "fakeai:one", "--verify", "0"])
-        moment, freezes = chance.uniform(0.0, 1.2), chance.random() < 0.3
-        executing = asyncio.create_task(operations.execute(plan))
-        await asyncio.sleep(moment)
-        hit = connect.processes[-1]
-        if hit.returncode is None:
-            os.killpg(hit.pid, signal.SIGSTOP if freezes else signal.SIGKILL)
-            if freezes:
-                await asyncio.sleep(0.2)
-                os.killpg(hit.pid, signal.SIGCONT)
-        try:
-            receipt = await executing
-        except OperationFailedError as error:
-            ends.append(error.unchanged)
-            await asyncio.sleep(0.5)
-            untouched = _cooling(state_dir) == ["fakeai:one"]
-            assert untouched or "not known" in error.unchanged, error  # noqa: PT017 - both ends are right ones
-        else:
-            assert _cooling(state_dir) == []
-            ends.append("found" if receipt.found else "answered")
-        journal = (state_dir / "clawtop/journal.jsonl").read_text().splitlines()
-        operation_ids = [json.loads(line)["data"]["id"] for line in journal if '"outcome":"done"' in line]
-        assert len(operation_ids) == len(set(operation_ids)), "an operation was done twice"
-    return ends
-
-
-async def test_a_clear_that_is_cut_in_the_middle_has_one_effect(tmp_path: Path, states: dict[str, Path]) -> None:
-    spec = host_spec("healthy", container_command(tmp_path, states))
-    ends = await _cut_in_the_middle(states["healthy"], spec, None, rounds=6, seed=1)
-    assert len(ends) == 6
-
-
-@pytest.mark.slow
-@needs_sshd
-async def test_two_hundred_cuts_over_a_real_sshd(
-    tmp_path: Path, states: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with ssh_hosts(tmp_path / "ssh", states) as path:
-        ends = await _cut_in_the_middle(states["healthy"], host_spec("healthy"), path, rounds=200, seed=2)
-    with capsys.disabled():
-        print({end: ends.count(end) for end in sorted(set(ends))})
