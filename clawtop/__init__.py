@@ -82,7 +82,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     library           for other programs: what `from clawtop.engine import ...` gives
 
 fleet/  several hosts: protocol (the stream), far (sends it), near (one host, supervised), fleet (all), transport;
-        remote, executor: operations on a host, pinned and found again
+        remote, executor: operations on a host, pinned and found again; steering: verbs that last, as driving and
+        draining need them
 
 export/  metrics for Prometheus: metrics (THE table), families, gauges, counts, exposition, dashboard; rules.yml
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.driver import Driver
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
-    from clawtop.ui.ports import WorkPorts
+    from clawtop.ui.ports import Engine, WorkPorts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -166,18 +166,20 @@ class _CommandRecoveries:
         return assess(reader.read(), target)
 
     async def recover(
-        self, driver: Driver, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
+        self, engine: Engine, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
     ) -> SessionRecovery:
         import asyncio
 
         from clawtop.clock import SystemClock
         from clawtop.engine.drain.recovery import Telling, recover
+        from clawtop.engine.drive.driver import Driver
         from clawtop.store.locks.processes import SystemProcesses
 
+        assert isinstance(engine, Driver)  # noqa: S101 - `_driver` made it
         reader, target = await asyncio.to_thread(self._found, session, agent)
         telling = Telling(lambda event: told(event.text), lambda step: told(step.text), lambda _wait, _left: None)
         return await recover(
-            driver,
+            engine,
             reader,
             target,
             clock=SystemClock(),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
+from clawtop.cli import steered
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
@@ -56,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="stop a run's own processes below the gateway: SIGTERM, then SIGKILL",
     )
+    steered.add_argument(parser)
     after = parser.add_mutually_exclusive_group()
     after.add_argument("--fresh", action="store_true", help="then carry the conversation over to a fresh session id")
     after.add_argument("--reopen", action="store_true", help="then only open the session again (the default)")
@@ -87,9 +90,9 @@ def run(args: argparse.Namespace) -> int:
         reader,
         target,
         DrainWishes(args.deadline, args.still, args.stop_after, args.gateway_abort, args.fresh, args.stop_processes),
-        drain_id=args.resume,
-        on_step=_quiet if args.json else _tell_step,
-        on_wait=_Countdown() if sys.stderr.isatty() and not args.json else _quiet,
+        drain_id=args.resume or args.steered,
+        on_step=steered.told_step if args.steered else _quiet if args.json else _tell_step,
+        on_wait=steered.Waits() if args.steered else _Countdown() if sys.stderr.isatty() and not args.json else _quiet,
     )
     if args.fresh and not storage_of(reader.layout.generation).session_files:
         raise RefusedError(
@@ -100,7 +103,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.yes:
         confirm(_preview(drainer))
-    return _show(drainer.target, threads.run(drainer.drain()), args)
+    if args.steered is None:
+        return _show(drainer.target, threads.run(drainer.drain()), args)
+    try:
+        return _show(drainer.target, threads.run(steered.until_told(drainer.drain())), args)
+    except asyncio.CancelledError:
+        return steered.stopped()
 
 
 def make_drainer(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop import threads
-from clawtop.cli import drive_gateway
+from clawtop.cli import drive_gateway, steered
 from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
 from clawtop.errors import ClawtopError, UsageError
@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", metavar="FILE", help="write the reply, or a batch's results, to FILE as well")
     parser.add_argument("--json", action="store_true", help="typed events, one JSON object a line")
+    steered.add_argument(parser)
     drive_gateway.add_arguments(parser)
     batch = parser.add_argument_group(
         "batch", "JSON lines in, each {message, session?, id?, model?, system?, new?}, and JSON lines out"
@@ -104,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
         return run_batch(args, model)
     if args.session is None:
         raise UsageError("name a session with --session", hint="clawtop drive --list shows their keys")
+    if args.steered is not None:
+        return steered.drive(args, model)
     message = sys.stdin.read() if args.message == "-" else args.message
     through_gateway = drive_gateway.run_if_wanted(args, message)
     if through_gateway is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 from typing import TYPE_CHECKING
 
 from clawtop import threads
+from clawtop.cli import steered
 from clawtop.cli.operation_output import confirm, print_json, print_lines, seconds
 from clawtop.errors import LockNotObtainedError, UsageError
 from clawtop.text import safe
@@ -41,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what is wrong and what would be done")
     parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
+    steered.add_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +70,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.yes:
         confirm(preview)
-    return _show(name, threads.run(_recover(args, reader, target)), args)
+    if args.steered is None:
+        return _show(name, threads.run(_recover(args, reader, target)), args)
+    try:
+        return _show(name, threads.run(steered.until_told(_recover(args, reader, target))), args)
+    except asyncio.CancelledError:
+        return steered.stopped()
 
 
 async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: DrainTarget) -> SessionRecovery:
@@ -77,11 +85,15 @@ async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: Dra
     from clawtop.store.locks.processes import SystemProcesses
 
     def event(told: Event) -> None:
-        if not args.json:
+        if args.steered:
+            steered.told_event(told)
+        elif not args.json:
             print_lines([f"recover      {safe(told.text)}"])
 
     def step(done: DrainStep) -> None:
-        if not args.json:
+        if args.steered:
+            steered.told_step(done)
+        elif not args.json:
             print_lines([f"{done.stage:<12} {safe(done.text)}"])
 
     async with Driver(args.state_dir) as driver:

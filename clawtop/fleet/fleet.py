@@ -7,6 +7,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host, HostLink
@@ -14,8 +15,13 @@ from clawtop.errors import UsageError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.near import NearHost, RemoteSource, SkewedClock
 from clawtop.fleet.remote import RemoteOperations
+from clawtop.fleet.steering import Steers
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries
+    from clawtop.fleet.driving import RemoteEngine
 
 AT_ONCE = 16
 """Hosts that are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
@@ -25,11 +31,14 @@ MIN_INTERVAL_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class OpenedHost:
-    """A host that is opened: its snapshots, its clock, and what carries plans out there."""
+    """A host that is opened: its snapshots, its clock, and what carries plans out, drains and drives there."""
 
     source: RemoteSource
     clock: SkewedClock
     execute: RemoteExecutor
+    drains: RemoteDrains
+    recoveries: RemoteRecoveries
+    engine: RemoteEngine
 
 
 class Fleet:
@@ -86,10 +95,21 @@ class Fleet:
                 near.retry_now()
 
     def open(self, name: str) -> OpenedHost:
-        """What the dashboard of a host is plugged into."""
+        """What the dashboard of a host is plugged into; needs a running event loop."""
+        from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries  # who only looks needs none of it
+        from clawtop.fleet.driving import RemoteEngine
+
         near = self.near[name]
         operations = RemoteOperations(near.spec, self._connect, self._clock, who=self._who)
-        return OpenedHost(RemoteSource(near), SkewedClock(self._clock, near), RemoteExecutor(operations, name))
+        steers = Steers(near.spec, self._connect, self._clock, operations)
+        return OpenedHost(
+            RemoteSource(near),
+            SkewedClock(self._clock, near),
+            RemoteExecutor(operations, name),
+            RemoteDrains(steers),
+            RemoteRecoveries(steers, lambda: near.latest),
+            RemoteEngine(steers),
+        )
 
     async def settled(self, deadline_s: float) -> tuple[Host, ...]:
         """Run until every host has told its summary or why not, for `deadline_s` seconds at most; then stop."""

@@ -13,10 +13,11 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.fleet.diagnosis import Diagnosis, not_a_stream, why_ended, wrong_version
 from clawtop.core.fleet.hosts import Host, HostLink
-from clawtop.core.model import Event
+from clawtop.core.model import Event, Snapshot
 from clawtop.core.source import Deliver, Failed
 from clawtop.errors import StateUnreadableError
 from clawtop.fleet.protocol import (
+    DEAD_S,
     HEARTBEAT_S,
     MAX_GREETING,
     MAX_LINE,
@@ -37,8 +38,6 @@ GREETING_S = 20.0
 """How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
 
 STALE_S = 3 * HEARTBEAT_S
-DEAD_S = 8 * HEARTBEAT_S
-"""Without a line for so long the connection is given up and made anew."""
 
 PING_S = 60.0
 FIRST_PING_S = 1.0
@@ -96,6 +95,11 @@ class NearHost:
         self._assembly = Assembly()
         self._events.clear()
         self._say({"open": False})
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last whole snapshot of a host that is opened."""
+        return self._assembly.value
 
     def retry_now(self) -> None:
         """Do not wait for the next try."""

@@ -21,6 +21,9 @@ STREAM = 1
 """Version of the stream; a clawtop that speaks another one is named, not guessed at."""
 
 HEARTBEAT_S = 5.0
+DEAD_S = 8 * HEARTBEAT_S
+"""Without a line for so long a connection is given up and made anew."""
+
 MAX_GREETING = 64 * 1024
 """Bytes that may come before the handshake: banners of login scripts."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ class RemoteOperations:
     async def plan(self, words: Sequence[str]) -> FarPlan:
         """What `clawtop WORDS` would do there. Raises what the host refuses with; OperationFailedError when lost."""
         try:
-            answer = await self._ask((*words, "--dry-run", "--json"))
+            answer = await self.ask((*words, "--dry-run", "--json"))
         except LostError as error:
             raise self._unreached(error, "nothing was changed") from error
         plan = answer.get("plan")
@@ -82,13 +82,14 @@ class RemoteOperations:
         why = f"{reason} (from {self._who})".strip()
         pins = ("--plan", plan.fingerprint, "--operation-id", operation_id, "--reason", why)
         try:
-            answer = await self._ask((*plan.words, "--yes", "--json", *pins))
+            answer = await self.ask((*plan.words, "--yes", "--json", *pins))
         except LostError as error:
             return await self._search(operation_id, error)
         receipt = answer.get("receipt")
         if not isinstance(receipt, dict):
             return await self._search(operation_id, LostError("it answers without a receipt"))
-        return FarReceipt(operation_id, receipt, int(answer.get("exit_code", 0) or 0))
+        code = answer.get("exit_code")
+        return FarReceipt(operation_id, receipt, code if isinstance(code, int) else 0)
 
     async def _search(self, operation_id: str, lost: LostError) -> FarReceipt:
         """The result of an operation whose answer did not arrive, from the host's journal.
@@ -98,7 +99,7 @@ class RemoteOperations:
         name, until, pause = self._spec.name, self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
         while True:
             try:
-                answer = await self._ask(("receipt", operation_id, "--withdraw", "--json"), errors=False)
+                answer = await self.ask(("receipt", operation_id, "--withdraw", "--json"), errors=False)
             except LostError as error:
                 lost = error
                 outcome = None
@@ -125,7 +126,7 @@ class RemoteOperations:
     def _unreached(self, error: LostError, unchanged: str) -> OperationFailedError:
         return OperationFailedError(f"{self._spec.name} does not answer: {shown(error, 200)}", unchanged=unchanged)
 
-    async def _ask(self, words: Sequence[str], *, errors: bool = True) -> dict[str, Any]:
+    async def ask(self, words: Sequence[str], *, errors: bool = True) -> dict[str, Any]:
         """The JSON object that a far verb prints. Raises LostError; what it refuses with, if `errors`."""
         try:
             pipe = await self._connect(self._spec, words)
@@ -144,9 +145,14 @@ class RemoteOperations:
             code, said = await pipe.close()
         if answer is None:
             raise LostError(trouble or said.strip().rpartition("\n")[2] or f"exit {code}")
-        told = answer.get("error")
-        if errors and isinstance(told, dict):
-            kind = _ERRORS.get(int(answer.get("exit_code", 3) or 3), OperationFailedError)
-            title, hint, unchanged = (shown(told.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
-            raise kind(f"{self._spec.name}: {title}", hint=hint, unchanged=unchanged)
+        if errors and isinstance(answer.get("error"), dict):
+            raise refusal(self._spec.name, answer)
         return answer
+
+
+def refusal(host: str, answer: Mapping[str, Any]) -> ClawtopError:
+    """The error that a far verb answered with."""
+    told, code = answer["error"], answer.get("exit_code")
+    kind = _ERRORS.get(code if isinstance(code, int) else 3, OperationFailedError)
+    title, hint, unchanged = (shown(told.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
+    return kind(f"{host}: {title}", hint=hint, unchanged=unchanged)

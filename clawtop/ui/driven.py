@@ -6,9 +6,10 @@ import asyncio
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event
-from clawtop.engine.drive.driver import Drive, Phase, ReplyDiscarded, ReplyText, TurnAnswer
+from clawtop.engine.drive.driver import Phase, ReplyDiscarded, ReplyText, TurnAnswer
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
+from clawtop.ui.ports import RunHandle
 from clawtop.view.error_lines import error_lines
 from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
@@ -18,7 +19,7 @@ from clawtop.view.run_log import RunLog, Subject, end_lines
 class DrivenRun:
     """One run: the engine's handle and what it told. `done` is set when it is over."""
 
-    def __init__(self, drive: Drive, subject: Subject, clock: Clock) -> None:
+    def __init__(self, drive: RunHandle, subject: Subject, clock: Clock) -> None:
         self._drive = drive
         self._clock = clock
         self.log = RunLog(drive.run_id, subject, clock.now_ms(), step_since=clock.now_ms())

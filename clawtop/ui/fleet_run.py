@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from clawtop import threads
@@ -13,14 +14,14 @@ from clawtop.clock import Clock
 from clawtop.core.fleet.hosts import Host
 from clawtop.core.source import SnapshotSource
 from clawtop.ui.fleet import FleetApp
-from clawtop.ui.ports import Executor, IncidentPorts, Options
+from clawtop.ui.ports import Drains, Engine, Executor, IncidentPorts, Options, Recoveries, WorkPorts
 from clawtop.ui.run import make_app, show
 from clawtop.ui.terminal import given_environment, speaks_unicode
 from clawtop.ui.theme import choose
 
 
 class Opened(Protocol):
-    """A host that is opened: `source` its snapshots, `clock` its clock, `execute` what carries plans out there."""
+    """A host that is opened: its snapshots, its clock, and what carries plans out, drains and drives there."""
 
     @property
     def source(self) -> SnapshotSource: ...
@@ -28,6 +29,12 @@ class Opened(Protocol):
     def clock(self) -> Clock: ...
     @property
     def execute(self) -> Executor: ...
+    @property
+    def drains(self) -> Drains: ...
+    @property
+    def recoveries(self) -> Recoveries: ...
+    @property
+    def engine(self) -> Engine: ...
 
 
 class Hosts(Protocol):
@@ -70,10 +77,16 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
                 return app.return_code or 0
             opened = fleet.open(chosen)
             of_host = replace(options, incident=IncidentPorts(opens="overview"), agent=None)
-            host = make_app(opened.source, opened.clock, of_host, execute=opened.execute)
+            work = WorkPorts(opened.drains, partial(_same, opened.engine), opened.recoveries)
+            host = make_app(opened.source, opened.clock, of_host, execute=opened.execute, work=work)
             await show(host, mouse=options.mouse)
             if host.return_code:
                 return host.return_code
     finally:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
+
+
+def _same(engine: Engine) -> Engine:
+    """The engine of a host is there already: nothing has to be made in a thread."""
+    return engine

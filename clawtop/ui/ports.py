@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Event, Snapshot
+from clawtop.errors import ClawtopError
 
 if TYPE_CHECKING:
+    from clawtop.core.model import ModelRef
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
+    from clawtop.core.session.admission import OnContention
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
-    from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.events import RunItem
+    from clawtop.engine.drive.turn import TurnAnswer
 
 
 class StoreHolder(Protocol):
@@ -64,6 +68,51 @@ class Drains(Protocol):
         """A drain of a session (key, or transcript's file). Raises ClawtopError. It runs in a thread."""
 
 
+class RunHandle(Protocol):
+    """One run: `engine.drive.handle.Drive`."""
+
+    run_id: str
+
+    def __aiter__(self) -> AsyncIterator[RunItem]:
+        """What it tells, until it is over."""
+
+    def rotate(self) -> str | None:
+        """To the next profile, without a mark; else why that cannot be."""
+
+    def cancel(self) -> None:
+        """End it."""
+
+    async def ended(self) -> None:
+        """Until it is over, whatever came of it."""
+
+    async def result(self) -> TurnAnswer:
+        """The answer. Raises ClawtopError; CancelledError when it was cancelled."""
+
+
+class Engine(Protocol):
+    """Drives sessions: `engine.drive.driver.Driver`."""
+
+    @property
+    def journal_problem(self) -> ClawtopError | None:
+        """Why the journal could not be written, if it could not."""
+
+    def drive(
+        self,
+        session: str,
+        message: str,
+        *,
+        agent: str | None = None,
+        lane: str | None = None,
+        model: ModelRef | None = None,
+        on_contention: OnContention = ...,
+        timeout: float | None = None,
+    ) -> RunHandle:
+        """Begin a turn; needs a running event loop."""
+
+    async def aclose(self) -> None:
+        """Cancel what runs and give everything back."""
+
+
 class Recoveries(Protocol):
     """Recovers stuck sessions."""
 
@@ -71,19 +120,17 @@ class Recoveries(Protocol):
         """What is the matter with a session. Raises ClawtopError. It runs in a thread."""
 
     async def recover(
-        self, driver: Driver, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
+        self, engine: Engine, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
     ) -> SessionRecovery:
-        """Recover it, telling each step. Raises ClawtopError."""
+        """Recover it, telling each step; `engine`: as `WorkPorts.engine` made it. Raises ClawtopError."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkPorts:
-    """What the dashboard needs to drain, to recover and to drive: `engine` makes the driver, in a thread, and may
-    refuse.
-    """
+    """What the dashboard needs to drain, to recover and to drive: `engine` is made in a thread, and may be refused."""
 
     drains: Drains
-    engine: Callable[[], Driver]
+    engine: Callable[[], Engine]
     recoveries: Recoveries
 
 

@@ -14,7 +14,7 @@ from clawtop.clock import Clock
 from clawtop.commands import Target, own_run_name
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
-from clawtop.ui.ports import Draining, WorkPorts
+from clawtop.ui.ports import Draining, Engine, WorkPorts
 from clawtop.view.error_lines import error_lines
 from clawtop.view.humanize import counted
 from clawtop.view.line import Tone, piece
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
     from clawtop.core.session.recovery import SessionRecovery
-    from clawtop.engine.drive.driver import Driver
     from clawtop.ui.driven import DrivenRun
     from clawtop.view.run_log import Subject
 
@@ -89,7 +88,7 @@ class Work:
         self._wishes = wishes
         self._ports = ports
         self._clock = clock
-        self._driver: Driver | None = None
+        self._driver: Engine | None = None
         self._making = asyncio.Lock()
         self.runs: list[DrivenRun] = []
         self.drain: DrainJob | None = None
@@ -199,7 +198,7 @@ class Work:
         self.runs.append(run)
         return run
 
-    async def _engine(self) -> Driver:
+    async def _engine(self) -> Engine:
         async with self._making:
             if self._driver is None:
                 self._driver = await asyncio.to_thread(self._ports.engine)

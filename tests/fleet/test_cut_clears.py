@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.clock import Clock, SystemClock
-from clawtop.core.operations.outcome import Outcome
+from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import OperationFailedError
 from clawtop.fleet.remote import ANSWER_S, FarPlan, RemoteOperations
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, control_path
@@ -108,15 +108,15 @@ class FarHost:
         lines = path.read_text().splitlines() if path.exists() else []
         return [event for event in map(json.loads, lines) if event.get("data", {}).get("id") == operation_id]
 
-    def outcome(self, operation_id: str) -> Outcome:
+    def outcome(self, operation_id: str) -> OperationOutcome:
         """What the journal says; that an operation begins twice, or ends twice, is an error."""
         events = self.journal(operation_id)
         kinds = Counter(str(event["kind"]) for event in events)
         assert all(count == 1 for count in kinds.values()), events
         ends = [event["data"]["outcome"] for event in events if event["kind"] == "operation"]  # type: ignore[index]
         if ends:
-            return Outcome.DONE if ends == ["done"] else Outcome.FAILED
-        return Outcome.BEGUN if events else Outcome.UNKNOWN
+            return OperationOutcome.DONE if ends == ["done"] else OperationOutcome.FAILED
+        return OperationOutcome.BEGUN if events else OperationOutcome.UNKNOWN
 
     def far_pids(self) -> list[int]:
         """The clawtops that run here, the latest last."""
@@ -211,12 +211,12 @@ def _compare(host: FarHost, operation_id: str, told: str, plan: FarPlan, harm: s
     what = f"{harm}: told {told!r}, journal {host.journal(operation_id)}, plan {plan.fingerprint}"
     outcome = host.outcome(operation_id)
     if told in {"answered", "found again"}:
-        assert outcome is Outcome.DONE, what
+        assert outcome is OperationOutcome.DONE, what
     if told == "nothing was changed":
-        assert outcome in {Outcome.FAILED, Outcome.UNKNOWN}, what
-    if outcome is Outcome.DONE:
+        assert outcome in {OperationOutcome.FAILED, OperationOutcome.UNKNOWN}, what
+    if outcome is OperationOutcome.DONE:
         assert not host.cools, what
-    elif outcome is Outcome.BEGUN:
+    elif outcome is OperationOutcome.BEGUN:
         assert harm == "far killed" or (harm == "cut" and host.control is None), what
     else:
         assert host.cools, what

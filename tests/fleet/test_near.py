@@ -13,8 +13,8 @@ from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.fleet.fleet import Fleet
-from clawtop.fleet.near import DEAD_S, GREETING_S, STALE_S, NearHost, RemoteSource, SkewedClock
-from clawtop.fleet.protocol import HEARTBEAT_S, MAX_LINE, ProtocolError, encode
+from clawtop.fleet.near import GREETING_S, STALE_S, NearHost, RemoteSource, SkewedClock
+from clawtop.fleet.protocol import DEAD_S, HEARTBEAT_S, MAX_LINE, ProtocolError, encode
 from clawtop.fleet.transport import HostSpec, far_command, host_spec
 from clawtop.store.own.deltas import Changes
 from tests.support.clocks import ManualClock, settle

@@ -1,4 +1,4 @@
-"""What became of an operation, as the journal tells it."""
+"""What became of an operation, a run or a drain, as the journal tells it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,32 @@ class OperationOutcome(StrEnum):
 
 
 def outcome_of(past: Iterable[Event], operation_id: str) -> tuple[OperationOutcome, Event | None]:
-    """The outcome of an operation, with the event that tells it."""
+    """The outcome of the operation, run or drain of this id, with the event that tells it."""
     found: tuple[OperationOutcome, Event | None] = (OperationOutcome.UNKNOWN, None)
     for event in past:
-        if event.data.get("id") != operation_id:
+        if operation_id not in {event.data.get("id"), event.data.get("drain"), event.run_id}:
             continue
-        if event.kind is EventKind.INTENT and found[0] is OperationOutcome.UNKNOWN:
-            found = (OperationOutcome.BEGUN, event)
-        elif event.kind is EventKind.OPERATION:
-            found = (OperationOutcome.DONE if event.data.get("outcome") == "done" else OperationOutcome.FAILED, event)
+        told = _told(event)
+        if told is OperationOutcome.BEGUN and found[0] is not OperationOutcome.UNKNOWN:
+            continue
+        if told is not None:
+            found = (told, event)
     return found
+
+
+def _told(event: Event) -> OperationOutcome | None:
+    """What one event says of the whole; None: nothing."""
+    match event.kind:
+        case EventKind.INTENT | EventKind.RUN_START:
+            return OperationOutcome.BEGUN
+        case EventKind.OPERATION:
+            return OperationOutcome.DONE if event.data.get("outcome") == "done" else OperationOutcome.FAILED
+        case EventKind.RUN_END:
+            return OperationOutcome.DONE if event.data.get("outcome") == "reply" else OperationOutcome.FAILED
+        case EventKind.DRAIN:
+            ends = {"drained": OperationOutcome.DONE, "not-released": OperationOutcome.FAILED}
+            return ends.get(str(event.data.get("stage")), OperationOutcome.BEGUN)
+    return None
 
 
 def withdrawal(operation_id: str, now: int) -> Event:

@@ -178,6 +178,7 @@ class Driver:
         system: str | None = None,
         wait_for_account: float | None = None,
         may_create: bool = True,
+        run_id: str | None = None,
     ) -> Drive:
         """Begin a turn; needs a running event loop.
 
@@ -189,9 +190,10 @@ class Driver:
             may_create: a key that is not listed makes a session; else it is an error.
             wait_for_account: seconds to wait for the first account to return, where all of them cool; beside `timeout`.
             system: a system prompt, in place of the one that OpenClaw sent in the session's last run.
+            run_id: names the run, where the caller has a name for it that no other run had.
         """
         self.adopt_marks()
-        run = Drive(uuid.uuid4().hex[:12])
+        run = Drive(run_id or uuid.uuid4().hex[:12])
         self._drives[run.run_id] = run
         wishes = _Wishes(agent, lane, model, on_contention, timeout, system, wait_for_account, may_create)
         work = self._turn(run, session, message, wishes)

@@ -1,0 +1,166 @@
+"""Drains and recoveries on another host from its dashboard: the clawtop there does them, step by step seen here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from clawtop.core.model import Snapshot
+from clawtop.core.operations.outcome import OperationOutcome
+from clawtop.core.session.attention import AttentionReport
+from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes, Wait
+from clawtop.core.session.recovery import RecoveryMove, SessionRecovery
+from clawtop.errors import RefusedError
+from clawtop.fleet.remote import LostError
+from clawtop.fleet.steering import Steers, Told, texts
+from clawtop.text import shown
+
+LOOK_S = 60.0
+"""How long a preview may take."""
+
+
+class RemoteDrains:
+    """Prepares drains on one host. Made on the event loop; asked from threads too."""
+
+    can_abort = True
+
+    def __init__(self, steers: Steers) -> None:
+        self._steers = steers
+        self._loop = asyncio.get_running_loop()
+
+    def prepare(
+        self,
+        session: str,
+        agent: str | None,
+        wishes: DrainWishes,
+        on_step: Callable[[DrainStep], None],
+        on_wait: Callable[[Wait, float], None],
+    ) -> RemoteDrain:
+        """A drain of a session there; what is wrong with it is said when it is asked for."""
+        return RemoteDrain(self._steers, self._loop, _words(session, agent, wishes), on_step, on_wait)
+
+
+def _words(session: str, agent: str | None, wishes: DrainWishes) -> tuple[str, ...]:
+    words = ["drain", f"--deadline={wishes.deadline_s:g}", f"--still={wishes.still_s:g}"]
+    words += [f"--stop-after={wishes.stop_after_s:g}"] if wishes.stop_after_s is not None else []
+    words += ["--gateway-abort"] if wishes.abort_in_gateway else []
+    words += ["--stop-processes"] if wishes.stop_processes else []
+    words += ["--fresh"] if wishes.fresh else []
+    words += [f"--agent={agent}"] if agent is not None else []
+    return (*words, "--", session)
+
+
+class RemoteDrain:
+    """One drain there, as `engine.drain.drainer.Drainer`."""
+
+    def __init__(
+        self,
+        steers: Steers,
+        loop: asyncio.AbstractEventLoop,
+        words: tuple[str, ...],
+        on_step: Callable[[DrainStep], None],
+        on_wait: Callable[[Wait, float], None],
+    ) -> None:
+        self._steers = steers
+        self._steered = steers.make()
+        self._loop = loop
+        self._words = words
+        self._on_step = on_step
+        self._on_wait = on_wait
+        self._steps: list[DrainStep] = []
+        self.drain_id = self._steered.id
+
+    def preview(self) -> tuple[str, ...]:
+        """What is held and what would be done; called in a thread. Raises ClawtopError."""
+        verb, *rest = self._words
+        asking = asyncio.run_coroutine_threadsafe(self._steers.ask((verb, "--dry-run", "--json", *rest)), self._loop)
+        return texts(asking.result(LOOK_S + 10).get("preview"))
+
+    async def drain(self) -> DrainOutcome:
+        """Drain. Raises ClawtopError; cancelled, it is stopped there, and the session is open again."""
+        verb, *rest = self._words
+        try:
+            last = await self._steered.run((verb, "--yes"), self._take, rest=rest)
+        except LostError as error:
+            found = await self._steered.found(error, "the drain")
+            released = found.outcome is OperationOutcome.DONE
+            lost = "the connection was lost; the journal there says: " + found.text
+            return DrainOutcome(self.drain_id, released, (lost,), steps=tuple(self._steps))
+        released = last.get("outcome") == "drained"
+        fresh, offer = last.get("fresh"), last.get("offer")
+        return DrainOutcome(
+            self.drain_id,
+            released,
+            texts(last.get("proof" if released else "held_by")),
+            steps=tuple(self._steps),
+            fresh=shown(fresh, 400) if isinstance(fresh, str) else None,
+            offer=shown(offer, 400) if isinstance(offer, str) else None,
+            remedies=texts(last.get("remedies")),
+        )
+
+    def _take(self, line: Told) -> bool:
+        if "outcome" in line:
+            return True
+        stage = next((one for one in DrainStage if one.value == line.get("stage")), None)
+        at, left = line.get("at"), line.get("left_s")
+        if line.get("type") == "step" and stage is not None and isinstance(at, int):
+            step = DrainStep(at, stage, shown(line.get("text", ""), 300))
+            self._steps.append(step)
+            self._on_step(step)
+        elif line.get("type") == "wait" and isinstance(left, int | float) and 0 <= left < 1e6:
+            self._on_wait(Wait(shown(line.get("why", ""), 300), 0), float(left))
+        return False
+
+
+class RemoteRecoveries:
+    """Recovers stuck sessions of one host."""
+
+    def __init__(self, steers: Steers, latest: Callable[[], Snapshot | None]) -> None:
+        """`latest`: the host's last snapshot, which says what is the matter with a session."""
+        self._steers = steers
+        self._latest = latest
+
+    def assess(self, session: str, agent: str | None) -> AttentionReport | None:
+        """What is the matter with a session, as the host's last snapshot says. Raises RefusedError."""
+        from clawtop.engine.drain.recovery import assess
+        from clawtop.engine.drain.scene import DrainTarget
+
+        snapshot = self._latest()
+        rows = snapshot.sessions if snapshot is not None else ()
+        mine = (row for row in rows if agent in {None, row.agent} and session in {row.key, row.file})
+        row = next((row for row in mine if row.file is not None), None)
+        if snapshot is None or row is None:
+            raise RefusedError(f"{self._steers.host} lists no such session", unchanged="nothing was done")
+        return assess(snapshot, DrainTarget(row.agent, row.key, Path(row.file or "")))
+
+    async def recover(
+        self,
+        engine: object,  # noqa: ARG002 - the one here drives; a recovery there has its own
+        session: str,
+        agent: str | None,
+        wait_s: float,
+        told: Callable[[str], None],
+    ) -> SessionRecovery:
+        """Recover it there, telling each step. Raises ClawtopError."""
+
+        def take(line: Told) -> bool:
+            if line.get("type") in {"step", "told"}:
+                told(shown(line.get("text", ""), 300))
+            return "move" in line
+
+        steered = self._steers.make()
+        of_agent = [f"--agent={agent}"] if agent is not None else []
+        try:
+            last = await steered.run(("recover", "--yes", f"--wait={wait_s:g}"), take, rest=[*of_agent, "--", session])
+        except LostError as error:
+            raise self._steers.lost(error, "the recovery") from error
+        move = next((one for one in RecoveryMove if one.value == last.get("move")), RecoveryMove.NOTHING)
+        fresh, free = last.get("fresh"), last.get("free")
+        return SessionRecovery(
+            move,
+            shown(last.get("why", ""), 400),
+            free=free is True,
+            fresh=shown(fresh, 400) if isinstance(fresh, str) else None,
+            words=texts(last.get("words")),
+        )

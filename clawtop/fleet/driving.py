@@ -1,0 +1,201 @@
+"""Runs that are driven on another host from its dashboard: the engine there, watched and steered from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.core.operations.outcome import OperationOutcome
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem
+from clawtop.engine.drive.turn import TurnAnswer
+from clawtop.engine.providers.base import Usage
+from clawtop.errors import ClawtopError, OperationFailedError
+from clawtop.fleet.protocol import is_whole
+from clawtop.fleet.remote import LostError
+from clawtop.fleet.steering import JournalWord, Steered, Steers, Told
+from clawtop.text import shown
+
+_EVENT = TypeAdapter(Event)
+
+
+class RemoteEngine:
+    """In the place of this machine's driver. Nothing is started before the first `drive`."""
+
+    def __init__(self, steers: Steers) -> None:
+        self._steers = steers
+        self._drives: set[RemoteDrive] = set()
+
+    @property
+    def journal_problem(self) -> ClawtopError | None:
+        """The journal is the host's: it tells its own problems."""
+        return None
+
+    def drive(
+        self,
+        session: str,
+        message: str,
+        *,
+        agent: str | None = None,
+        lane: str | None = None,
+        model: ModelRef | None = None,
+        on_contention: OnContention = OnContention.WAIT,
+        timeout: float | None = None,
+    ) -> RemoteDrive:
+        """Begin a turn there."""
+        options = {
+            "--agent": agent,
+            "--lane": lane,
+            "--model": None if model is None else f"{model.provider}/{model.model}",
+            "--timeout": None if timeout is None else f"{timeout:g}",
+        }
+        given = [f"{name}={value}" for name, value in options.items() if value is not None]
+        words = ("drive", f"--session={session}", f"--on-contention={on_contention.value}", *given)
+        drive = RemoteDrive(self._steers.make(), words, message)
+        self._drives.add(drive)
+        drive.task.add_done_callback(lambda _: self._drives.discard(drive))
+        return drive
+
+    async def aclose(self) -> None:
+        """Stop what runs."""
+        drives = tuple(self._drives)
+        for drive in drives:
+            drive.cancel()
+        for drive in drives:
+            await drive.ended()
+
+
+class RemoteDrive:
+    """One turn on another host, as `engine.drive.handle.Drive`."""
+
+    def __init__(self, steered: Steered, words: Sequence[str], message: str) -> None:
+        self.run_id = steered.id
+        self._steered = steered
+        self._items: asyncio.Queue[RunItem | None] = asyncio.Queue()
+        self.task: asyncio.Task[TurnAnswer] = asyncio.get_running_loop().create_task(
+            self._turn(words, message), name=f"run {steered.id} on {steered.host}"
+        )
+        self.task.add_done_callback(self._over)
+
+    async def __aiter__(self) -> AsyncIterator[RunItem]:
+        while (item := await self._items.get()) is not None:
+            yield item
+        self._items.put_nowait(None)
+
+    async def result(self) -> TurnAnswer:
+        """The answer. Raises ClawtopError; CancelledError when it was cancelled."""
+        return await asyncio.shield(self.task)
+
+    async def ended(self) -> None:
+        """Until it is over, whatever came of it."""
+        await asyncio.wait({self.task})
+
+    def rotate(self) -> str | None:
+        """Ask for the next profile; what the host says to it comes as an event."""
+        if self.task.done():
+            return "the run is over"
+        return None if self._steered.say({"rotate": True}) else "the host is not reached yet"
+
+    def cancel(self) -> None:
+        """End it: everything that it holds there is given back."""
+        self.task.cancel()
+
+    def _over(self, task: asyncio.Task[TurnAnswer]) -> None:
+        if not task.cancelled():
+            task.exception()  # whoever wants it asks for the result
+        self._items.put_nowait(None)
+
+    async def _turn(self, words: Sequence[str], message: str) -> TurnAnswer:
+        try:
+            last = await self._steered.run(words, self._take, first={"message": message})
+        except LostError as error:
+            return self._from_the_journal(await self._steered.found(error, "the run"))
+        if last["type"] == "error":
+            raise self._failure(last)
+        return _answer(last)
+
+    def _take(self, line: Told) -> bool:
+        """One line; whether it is the last."""
+        match line.get("type"):
+            case "answer":
+                return True
+            case "text" if isinstance(line.get("text"), str):
+                self._items.put_nowait(ReplyText(line["text"]))
+            case "discarded" if is_whole(line.get("chars")):
+                self._items.put_nowait(ReplyDiscarded(line["chars"]))
+            case "phase" if is_whole(line.get("at")):
+                self._items.put_nowait(Phase(shown(line.get("phase", ""), 40), line["at"]))
+            case "event" if line.get("run_id") == self.run_id:
+                self._hear(line)
+            case "rotated" if isinstance(line.get("why"), str):
+                self._items.put_nowait(self._notice(f"not rotated: {shown(line['why'], 200)}"))
+        return False
+
+    def _hear(self, line: Told) -> None:
+        facts = {name: value for name, value in line.items() if name not in {"schema", "type"}}
+        facts |= {name: shown(value, 300) for name, value in facts.items() if isinstance(value, str)}
+        data = line.get("data")
+        forced = isinstance(data, dict) and data.get("forced") is True
+        try:
+            self._items.put_nowait(_EVENT.validate_python({**facts, "data": {"forced": True} if forced else {}}))
+        except ValidationError:
+            self._items.put_nowait(self._notice("an event that makes no sense here: the clawtop there is another one"))
+
+    def _notice(self, text: str) -> Event:
+        return Event(0, EventKind.NOTICE, self._steered.host, text, run_id=self.run_id)
+
+    def _failure(self, last: Told) -> ClawtopError:
+        title, hint, unchanged = (shown(last.get(part, ""), 400) for part in ("title", "hint", "unchanged"))
+        return OperationFailedError(f"{self._steered.host}: {title}", hint=hint, unchanged=unchanged)
+
+    def _from_the_journal(self, found: JournalWord) -> TurnAnswer:
+        if found.outcome is not OperationOutcome.DONE:
+            raise OperationFailedError(
+                f"{self._steered.host}: the connection was lost; its journal says: {found.text}",
+                unchanged="a turn that fails leaves the session as it was",
+            )
+        return TurnAnswer(
+            text="",
+            model=ModelRef("the model there", ""),
+            profile=None,
+            usage=Usage(),
+            stop_reason="the connection was lost; the reply is in the session there",
+            session_file=Path(),
+            session_id="",
+            forked_from=None,
+            attempts=_whole(found.data.get("requests")),
+            duration_ms=0,
+        )
+
+
+def _answer(line: Told) -> TurnAnswer:
+    told, tokens = line, line.get("tokens")
+    counts: Mapping[str, Any] = tokens if isinstance(tokens, dict) else {}
+    provider, _, model = shown(told.get("model", ""), 120).partition("/")
+    forked, profile = told.get("forked_from"), told.get("profile")
+    return TurnAnswer(
+        text="",
+        model=ModelRef(provider, model),
+        profile=shown(profile, 120) if isinstance(profile, str) else None,
+        usage=Usage(
+            input=_whole(counts.get("input")),
+            output=_whole(counts.get("output")),
+            cache_read=_whole(counts.get("cache_read")),
+            cache_write=_whole(counts.get("cache_write")),
+        ),
+        stop_reason=shown(told.get("stop_reason", ""), 60),
+        session_file=Path(shown(told.get("session_file", ""), 400)),
+        session_id=shown(told.get("session_id", ""), 120),
+        forked_from=Path(shown(forked, 400)) if isinstance(forked, str) else None,
+        attempts=_whole(told.get("requests")),
+        duration_ms=_whole(told.get("duration_ms")),
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and is_whole(value) else 0

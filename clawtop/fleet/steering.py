@@ -1,0 +1,199 @@
+"""A far verb that lasts - a run, a drain, a recovery - steered from here: lines in, lines out, found again when lost.
+
+The far side stops what it does when its stdin ends, so that nothing goes on that nobody watches; where the cut is not
+noticed there at once, its journal tells afterwards what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clawtop.clock import Clock
+from clawtop.core.operations.outcome import OperationOutcome
+from clawtop.errors import ClawtopError, OperationFailedError
+from clawtop.fleet.protocol import DEAD_S, MAX_OPENED_LINE, ProtocolError, decode, encode
+from clawtop.fleet.remote import FIRST_PAUSE_S, LONGEST_PAUSE_S, SEARCH_S, LostError, RemoteOperations, refusal
+from clawtop.fleet.transport import Connect, HostSpec, Pipe
+from clawtop.text import shown
+
+Told = Mapping[str, Any]
+
+STOPPING_S = 10.0
+"""How long a far verb may take to stop when it is told to; then its connection is ended, which stops it too."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalWord:
+    """What the host's journal says of something whose connection was lost. `data`: of its last event."""
+
+    outcome: OperationOutcome
+    text: str
+    at: int | None
+    data: Mapping[str, Any]
+
+
+class Steered:
+    """One far verb under way. Everything on one event loop; use it once.
+
+    Attributes:
+        id: names it in the host's journal.
+    """
+
+    def __init__(self, spec: HostSpec, connect: Connect, clock: Clock, operations: RemoteOperations) -> None:
+        self.id = f"fleet-{secrets.token_hex(6)}"
+        self.host = spec.name
+        self._spec = spec
+        self._connect = connect
+        self._clock = clock
+        self._operations = operations
+        self._pipe: Pipe | None = None
+        self._stopping = False
+
+    def say(self, message: Told) -> bool:
+        """Tell the far verb something; whether there was one to tell."""
+        if self._pipe is not None:
+            self._pipe.write(encode(message))
+        return self._pipe is not None
+
+    async def run(
+        self,
+        words: Sequence[str],
+        take: Callable[[Told], bool],
+        *,
+        first: Told | None = None,
+        rest: Sequence[str] = (),
+    ) -> Told:
+        """Start `clawtop WORDS --steered ID REST`; hand its lines to `take`, which says whether a line is the last.
+
+        Returns the last line. A cancelled call tells the far verb to stop, and waits for its last line for a while.
+
+        Raises:
+            CancelledError: it was stopped, here or there.
+            LostError: the connection ended without a last line.
+            ClawtopError: the host refused; the title names the host.
+        """
+        try:
+            pipe = await self._connect(self._spec, (*words, "--json", "--steered", self.id, *rest))
+        except OSError as error:
+            raise LostError(error.strerror or str(error)) from error
+        self._pipe = pipe
+        if first is not None:
+            pipe.write(encode(first))
+        reading = asyncio.create_task(self._read(pipe, take), name=f"{words[0]} on {self.host}")
+        try:
+            try:
+                last = await asyncio.shield(reading)
+            except asyncio.CancelledError:
+                if reading.done():
+                    raise
+                self.say({"cancel": True})
+                last = await self._stopped(reading)
+        finally:
+            self._pipe = None
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            code, said = await asyncio.shield(pipe.close())
+        if last is None:
+            raise LostError(said.strip().rpartition("\n")[2] or f"exit {code}")
+        if last.get("type") == "cancelled":
+            raise asyncio.CancelledError
+        if last.get("type") != "error" and isinstance(last.get("error"), dict):
+            raise refusal(self.host, last)
+        return last
+
+    async def _stopped(self, reading: asyncio.Task[Told | None]) -> Told | None:
+        try:
+            async with self._clock.timeout(STOPPING_S):
+                return await asyncio.shield(reading)
+        except (TimeoutError, LostError):
+            raise asyncio.CancelledError from None
+
+    async def _read(self, pipe: Pipe, take: Callable[[Told], bool]) -> Told | None:
+        """Lines until the last one; None when the stream ended before it. Raises LostError on silence, and garbage."""
+        while True:
+            try:
+                async with self._clock.timeout(DEAD_S):
+                    line = await pipe.read_line(MAX_OPENED_LINE)
+                if not line:
+                    return None
+                message = decode(line)
+            except TimeoutError:
+                raise LostError(f"nothing was heard for {round(DEAD_S)} s") from None
+            except ProtocolError as error:
+                raise LostError(f"it answers something else: {shown(error, 120)}") from error
+            if message.get("type") in {"error", "cancelled"} or isinstance(message.get("error"), dict):
+                return message
+            if take(message):
+                return message
+
+    async def found(self, lost: LostError, what: str) -> JournalWord:
+        """What became of it, from the host's journal. Raises OperationFailedError where nobody can tell."""
+        until, pause = self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
+        words = str(lost)
+        while True:
+            try:
+                answer = await self._operations.ask(("receipt", self.id, "--json"))
+            except (LostError, ClawtopError) as error:
+                words = str(error)
+            else:
+                told = _found(answer)
+                if told.outcome in {OperationOutcome.DONE, OperationOutcome.FAILED}:
+                    return told
+                words = "it was under way" if told.outcome is OperationOutcome.BEGUN else "it had not begun"
+            if self._clock.monotonic() + pause > until:
+                raise OperationFailedError(
+                    f"the connection to {self.host} was lost during {what}: {shown(words, 200)}",
+                    unchanged="what became of it is not known",
+                    hint=f"on {self.host}: clawtop receipt {self.id}",
+                )
+            await self._clock.sleep(pause)
+            pause = min(LONGEST_PAUSE_S, pause * 2)
+
+
+def _found(answer: Mapping[str, Any]) -> JournalWord:
+    outcome = next((one for one in OperationOutcome if one.value == answer.get("outcome")), OperationOutcome.UNKNOWN)
+    told = answer.get("operation")
+    facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
+    at, data = facts.get("at"), facts.get("data")
+    return JournalWord(
+        outcome,
+        shown(facts.get("text", ""), 300),
+        at if isinstance(at, int) else None,
+        data if isinstance(data, dict) else {},
+    )
+
+
+class Steers:
+    """Makes steered verbs of one host."""
+
+    def __init__(self, spec: HostSpec, connect: Connect, clock: Clock, operations: RemoteOperations) -> None:
+        self.host = spec.name
+        self._parts = (spec, connect, clock, operations)
+
+    def make(self) -> Steered:
+        return Steered(*self._parts)
+
+    def lost(self, error: LostError, what: str) -> OperationFailedError:
+        """The connection was lost, and the host's journal has no word on `what` under its id."""
+        return OperationFailedError(
+            f"the connection to {self.host} was lost during {what}: {shown(error, 200)}",
+            unchanged="what became of it is not known",
+        )
+
+    async def ask(self, words: Sequence[str]) -> Mapping[str, Any]:
+        """The JSON object of a verb that only looks. Raises what the host refuses with; OperationFailedError."""
+        try:
+            return await self._parts[3].ask(words)
+        except LostError as error:
+            raise OperationFailedError(
+                f"{self.host} does not answer: {shown(error, 200)}", unchanged="nothing was changed"
+            ) from error
+
+
+def texts(value: object, most: int = 50) -> tuple[str, ...]:
+    """Lines that a host sent, for a screen."""
+    return tuple(shown(item, 400) for item in value[:most] if isinstance(item, str)) if isinstance(value, list) else ()
