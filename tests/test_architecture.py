@@ -300,6 +300,7 @@ def test_the_map_names_every_module(room: str) -> None:
 DOORLESS = {
     "store/door.py": "it is the door",
     "store/locks/processes.py": "the process table: the kernel's own files",
+    "store/locks/standpoint.py": "as above",
     "store/place/mounts.py": "the same",
     "store/place/environment.py": "the same",
     "store/place/databases.py": "databases",

@@ -308,6 +308,7 @@ class SnapshotReader:
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places))
         gateway = self._served(self._gateway(doors, layout, config, judge))
         files = self._lock_files.read_all(agents, layout, warnings)
+        here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))
         if self._at is None and self._lives_unseen(gateway, locks, config):
             elsewhere = NamespaceEvidence((*self._obstacles, "other-namespace"))

@@ -117,6 +117,7 @@ PROOFS: dict[str, str] = {
     "network-mount": "on a network mount",
     "fuse-mount": "on a FUSE mount",
     "other-namespace": "in another pid namespace",
+    "clock-was-set": "the clock was set since",
 }
 """Reasons of a verdict, in words."""
 

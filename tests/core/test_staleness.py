@@ -54,7 +54,14 @@ OURS = [
     ("no start time to compare", WITHOUT_START, living(900), VerdictKind.HELD, ("alive",)),
     ("own start time not to be seen", TAKEN, living(None), VerdictKind.HELD, ("alive",)),
     ("began later", WITHOUT_START, living(900, started_at=NOW - 5_000), VerdictKind.STALE, ("started-after-lock",)),
-    ("began at about that time", WITHOUT_START, living(900, started_at=NOW - 8_500), VerdictKind.HELD, ("alive",)),
+    ("began at about that time", WITHOUT_START, living(900, started_at=NOW - 9_900), VerdictKind.HELD, ("alive",)),
+    (
+        "began soon after",
+        WITHOUT_START,
+        living(900, started_at=NOW - 9_200),
+        VerdictKind.STALE,
+        ("started-after-lock",),
+    ),
     ("booted later", WITHOUT_START, living(900, boot_at=NOW - 5_000), VerdictKind.STALE, ("older-than-boot",)),
     ("began later, macOS", WITHOUT_START, living(started_at=NOW - 5_000), VerdictKind.HELD, ("alive",)),
     ("booted later, macOS", WITHOUT_START, living(boot_at=NOW - 5_000), VerdictKind.HELD, ("alive",)),
@@ -90,6 +97,52 @@ def test_where_pids_may_be_someone_elses_nothing_is_proven(obstacle: str, owner:
     found = verdict(lock(TAKEN), owner, NOW, NamespaceEvidence((obstacle,)))
     assert found.kind is VerdictKind.UNKNOWN
     assert obstacle in found.reasons
+
+
+BOOT = NOW - 3_600_000
+WEEK = 7 * 86_400_000
+LATER = living(900, boot_at=BOOT, started_at=BOOT + 3_595_000)  # five seconds after the lock, by the clock as it is
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ((), VerdictKind.STALE),
+        ((BOOT,), VerdictKind.STALE),
+        ((BOOT - 2_000,), VerdictKind.STALE),  # set forward by less than lies between lock and start
+        ((BOOT - 6_000, BOOT), VerdictKind.UNKNOWN),
+        ((BOOT - 14_000, BOOT), VerdictKind.STALE),  # by that setting the lock was written in the future
+        ((BOOT - WEEK, BOOT), VerdictKind.STALE),
+    ],
+)
+def test_a_clock_that_was_set_forward_takes_its_force_from_a_start_that_looks_later(
+    settings: tuple[int, ...], kind: VerdictKind
+) -> None:
+    found = verdict(lock(WITHOUT_START), LATER, NOW, NamespaceEvidence(settings=settings))
+    assert found.kind is kind
+    assert found.reasons == (("clock-was-set",) if kind is VerdictKind.UNKNOWN else ("started-after-lock",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [((BOOT,), VerdictKind.STALE), ((BOOT - WEEK,), VerdictKind.STALE), ((BOOT - 86_400_000,), VerdictKind.UNKNOWN)],
+)
+def test_a_clock_that_was_set_forward_makes_no_lock_older_than_the_boot(
+    settings: tuple[int, ...], kind: VerdictKind
+) -> None:
+    day_old = lock(None, age=86_400_000)
+    found = verdict(day_old, None, NOW, NamespaceEvidence(boot_at=BOOT, settings=settings))
+    assert found.kind is kind
+
+
+@pytest.mark.parametrize("owner", [DEAD, living(901), LATER])
+def test_who_wrote_before_our_pid_namespace_began_was_never_in_it(owner: ProcessEvidence) -> None:
+    written = NOW - 10_000
+    file = lock(TAKEN if owner is not LATER else WITHOUT_START)
+    before = verdict(file, owner, NOW, NamespaceEvidence(began_at=written + 1_000))
+    after = verdict(file, owner, NOW, NamespaceEvidence(began_at=written - 1_000))
+    assert (before.kind, before.reasons) == (VerdictKind.UNKNOWN, ("other-namespace",))
+    assert after.kind is VerdictKind.STALE
 
 
 @given(

@@ -40,6 +40,11 @@ def test_a_few_histories_keep_every_promise() -> None:
     assert [(seed, broken) for seed in range(5_000, 5_012) if (broken := play(seed).broken)] == []
 
 
+def test_a_pid_that_is_given_again_within_a_second_jams_no_store() -> None:
+    """OpenClaw dies with the store's lock; a clawtop gets its number 0.8 s later, and lives on."""
+    assert play(10_231, REUSED).broken == ""
+
+
 def test_a_seed_replays_exactly() -> None:
     first, second = play(11, traced=True), play(11, traced=True)
     assert first == second
@@ -63,6 +68,22 @@ def always_stale(*_case: object) -> Verdict:
     return Verdict(VerdictKind.STALE, ("dead-pid",))
 
 
+REUSED = tuple(
+    Act(at, kind, pick)
+    for at, kind, pick in (
+        (0.0, "drive", 60_286),
+        (0.0, "drive", 43_670),
+        (2.129, "drive", 62_068),
+        (2.312, "drive", 18_734),
+        (5.186, "slow disk", 36_945),
+        (5.190, "mood", 34_961),
+        (5.529, "openclaw marks", 10_520),
+        (5.564, "drive", 29_128),
+        (6.398, "kill at a call", 30_068),
+        (15.556, "drive", 38_806),
+        (18.953, "well again", 36_471),
+    )
+)
 CROWD = tuple(Act(0.01 * number, "drive", pick) for number, pick in enumerate((1, 2, 3, 5, 8, 13, 21, 34)))
 WRITERS = tuple(Act(0.3 * number, "openclaw writes", pick) for number, pick in enumerate(range(12)))
 LIMITED = (Act(0.0, "mood", 4), Act(0.0, "mood", 9), Act(0.0, "mood", 23))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import pytest
 
-from clawtop.core.locks.staleness import verdict
+from clawtop.core.locks.staleness import HERE, verdict
 from clawtop.core.model import LockFile, LockIdentity, LockKind, VerdictKind
+from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="procfs")
@@ -124,3 +127,82 @@ def test_a_clock_that_was_set_makes_no_living_owner_younger_than_his_lock(tmp_pa
     payload = {"pid": os.getpid()}
     lock = LockFile("auth-profiles.json.lock", LockKind.AUTH, LockIdentity(1, 1, "x"), written, payload)
     assert verdict(lock, table.look(os.getpid()), now).kind is VerdictKind.HELD
+
+
+@LINUX
+@pytest.mark.parametrize("set_by_s", [0, 1, 60, 100_000])
+def test_what_was_set_before_the_first_look_is_seen_by_when_the_kernel_knew_a_process(
+    tmp_path: Path, set_by_s: int
+) -> None:
+    """The owner began, was looked up, took the lock; then the clock was set forward; then clawtop came."""
+    began = 1_795_000_000_000
+    fields = " ".join(["S", *["0"] * 18, "429440", *["0"] * 30])
+    proc = fake_proc(tmp_path, f"{os.getpid()} (node) {fields}")
+    owner_began = began + 429_440 * 1000 // os.sysconf("SC_CLK_TCK")
+    os.utime(proc / str(os.getpid()), ns=(0, (owner_began + 30) * 1_000_000))
+    (proc / "stat").write_text(f"btime {began // 1000 + set_by_s}\n")
+    table = SystemProcesses(proc=proc, began=lambda: began + set_by_s * 1000)
+    written = owner_began + 500
+    lock = LockFile("x.lock", LockKind.AUTH, LockIdentity(1, 1, "x"), written, {"pid": os.getpid()})
+    now = written + 1_000 + set_by_s * 1000
+    assert verdict(lock, table.look(os.getpid()), now).kind is VerdictKind.HELD
+    nameless = LockFile("x.lock", LockKind.AUTH, LockIdentity(1, 1, "x"), written, None, "empty")
+    assert lock_verdict(nameless, table, now, HERE).kind is VerdictKind.UNKNOWN
+
+
+@LINUX
+def test_a_pid_that_was_reused_within_a_second_of_the_lock_is_told_by_ticks(tmp_path: Path) -> None:
+    """A container that starts anew at once gives the same numbers again."""
+    began = 1_795_000_000_000
+    fields = " ".join(["S", *["0"] * 18, "429440", *["0"] * 30])
+    proc = fake_proc(tmp_path, f"{os.getpid()} (node) {fields}")
+    started = began + 429_440 * 1000 // os.sysconf("SC_CLK_TCK")
+    os.utime(proc / str(os.getpid()), ns=(0, started * 1_000_000))
+    (proc / "stat").write_text(f"btime {began // 1000}\n")
+    table = SystemProcesses(proc=proc, began=lambda: began)
+    lock = LockFile("x.lock", LockKind.AUTH, LockIdentity(1, 1, "x"), started - 840, {"pid": os.getpid()})
+    found = lock_verdict(lock, table, started + 10_000, HERE)
+    assert (found.kind, found.reasons) == (VerdictKind.STALE, ("started-after-lock",))
+
+
+LOOK = """
+import sys, time
+from pathlib import Path
+from clawtop.core.locks.staleness import HERE
+from clawtop.core.model import LockKind
+from clawtop.store.locks.lockfile import read_lock
+from clawtop.store.locks.owners import lock_verdict
+from clawtop.store.locks.processes import SystemProcesses
+lock = read_lock(sys.argv[1], LockKind.SESSION)
+assert lock is not None
+print(lock_verdict(lock, SystemProcesses(), time.time_ns() // 1_000_000, HERE).kind)
+"""
+FROM = {
+    "its own namespaces": [],
+    "another pid namespace": ["unshare", "-pf", "--mount-proc"],
+    "another pid namespace, /proc of the first": ["unshare", "-pf"],
+    "another time namespace": ["unshare", "-T", "-f", "--boottime", "100000"],
+    "another time namespace, behind": ["unshare", "-T", "-f", "--boottime", "-1"],
+    "another host name": ["unshare", "-u"],
+}
+
+
+@LINUX
+@pytest.mark.parametrize("namespace", FROM.values(), ids=FROM.keys())
+@pytest.mark.parametrize("with_start", [True, False], ids=["start", "no start"])
+def test_a_living_owner_is_proven_dead_from_no_namespace(
+    tmp_path: Path, namespace: list[str], with_start: bool
+) -> None:
+    if namespace and subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("namespaces may not be made here")
+    with subprocess.Popen(["sleep", "60"]) as owner:
+        ticks = int(Path(f"/proc/{owner.pid}/stat").read_bytes().rpartition(b")")[2].split()[19])
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        payload = {"pid": owner.pid, "createdAt": stamp} | ({"starttime": ticks} if with_start else {})
+        path = tmp_path / "x.jsonl.lock"
+        path.write_text(json.dumps(payload))
+        looked = subprocess.run(
+            [*namespace, sys.executable, "-c", LOOK, str(path)], capture_output=True, text=True, timeout=60, check=True
+        )
+        owner.kill()
+    assert looked.stdout.strip() in ({"held"} if "-p" not in "".join(namespace) else {"unknown"})

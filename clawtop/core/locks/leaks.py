@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from clawtop.core.generations import Storage
-from clawtop.core.locks.staleness import CLOCK_SLACK_MS
+from clawtop.core.locks.staleness import BOOT_SLACK_MS
 from clawtop.core.model import Gateway, GatewayState, Lock, LockKind, LockLimits, VerdictKind
 
 
@@ -21,7 +21,7 @@ def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage
     started, taken = gateway.started_at, lock.created_at
     if gateway.state is not GatewayState.LIVE or lock.pid is None or lock.pid != gateway.pid:
         return lock
-    if started is None or taken is None or taken + CLOCK_SLACK_MS >= started:
+    if started is None or taken is None or taken + BOOT_SLACK_MS >= started:
         return lock
     ends = "a restart of the process ends it"
     if storage.stale_lock_effect is not None and "too-old" not in storage.session_locks.report_only:

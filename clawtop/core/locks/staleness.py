@@ -23,8 +23,14 @@ from clawtop.core.model import (
     VerdictKind,
 )
 
-CLOCK_SLACK_MS = 2_000
-"""Boot time is known to a second; a proof by comparing times has to be clearer than that."""
+BOOT_SLACK_MS = 2_000
+"""Not every system tells its boot better than to a second."""
+
+START_SLACK_MS = 250
+"""Start times are known to 10 ms where they are known at all, a file's time lags by a tick of the kernel's."""
+
+BY_THE_CLOCK = frozenset({"older-than-boot", "started-after-lock"})
+"""Proofs that compare times: they hold only for the clock as it was set when the lock was written."""
 
 FIRST_OPENCLAW_MS = 1_735_689_600_000
 """2025-01-01: an earlier time was written before the clock was set, perhaps in this very boot, and proves nothing."""
@@ -66,12 +72,20 @@ def max_hold_ms(file: LockFile) -> int | None:
 class NamespaceEvidence:
     """Why the pids in a state directory may not be pids of ours; empty when they are.
 
-    `boot_at`: when this machine booted (ms since the epoch), where known. `obstacles` are reasons: "network-mount",
-    "fuse-mount", "other-namespace" (the gateway shows life while no visible process owns it).
+    Attributes:
+        obstacles: reasons: "network-mount", "fuse-mount", "other-namespace" (the gateway shows life while no visible
+            process owns it).
+        boot_at: when this machine booted (ms since the epoch), where known.
+        settings: the same by every setting of the clock since then that anything tells of.
+        began_at: when our pid namespace began, where it is not the machine's own: who wrote before was never in it.
+        served_here: a process that we see serves the directory: its writers are in our pid namespace.
     """
 
     obstacles: tuple[str, ...] = ()
     boot_at: int | None = None
+    settings: tuple[int, ...] = ()
+    began_at: int | None = None
+    served_here: bool = False
 
 
 HERE = NamespaceEvidence()
@@ -84,6 +98,12 @@ def verdict(
     environment: NamespaceEvidence = HERE,
 ) -> Verdict:
     """Held, Stale with its proof, or Unknown with its reason (docs/invariants.md 7). Unknown counts as held."""
+    found = _found(file, owner, now, environment)
+    doubt = _doubt(found.reasons[0], file, owner, now, environment) if found.kind is VerdictKind.STALE else None
+    return found if doubt is None else Verdict(VerdictKind.UNKNOWN, (doubt,))
+
+
+def _found(file: LockFile, owner: ProcessEvidence | None, now: int, environment: NamespaceEvidence) -> Verdict:
     if file.payload is None or owner_pid(file) is None:
         if _is_of_an_earlier_boot(file, now, environment):
             return _stale("older-than-boot")
@@ -102,21 +122,43 @@ def verdict(
         return Verdict(VerdictKind.HELD, ("alive", "same-start")) if same else _stale("recycled-pid")
     if owner.start_ticks is None:  # macOS, where a pid that is gone is the only proof
         return Verdict(VerdictKind.HELD, ("alive",))
-    # The newer of both times: a copied or touched file must not look older than its lock, nor the other way round.
-    written = max(file.mtime, created_at(file) or file.mtime)
-    if written <= now and owner.boot_at is not None and written + CLOCK_SLACK_MS < owner.boot_at:
+    written = _written(file)
+    if written <= now and owner.boot_at is not None and written + BOOT_SLACK_MS < owner.boot_at:
         return _stale("older-than-boot")
-    if written <= now and owner.started_at is not None and written + CLOCK_SLACK_MS < owner.started_at:
+    if written <= now and owner.started_at is not None and written + START_SLACK_MS < owner.started_at:
         return _stale("started-after-lock")
     return Verdict(VerdictKind.HELD, ("alive",))
+
+
+def _written(file: LockFile) -> int:
+    """The newer of both times: a copied or touched file must not look older than its lock, nor the other way round."""
+    return max(file.mtime, created_at(file) or file.mtime)
+
+
+def _doubt(
+    proof: str, file: LockFile, owner: ProcessEvidence | None, now: int, environment: NamespaceEvidence
+) -> str | None:
+    """What takes a proof its force: its writer lived in another pid namespace, or the clock was set since."""
+    written = _written(file)
+    if proof != "older-than-boot" and environment.began_at is not None and written < environment.began_at:
+        return "other-namespace"
+    boot = owner.boot_at if owner is not None and owner.boot_at is not None else environment.boot_at
+    if proof not in BY_THE_CLOCK or boot is None:
+        return None
+    began = owner.started_at if owner is not None and proof == "started-after-lock" else None
+    after = 0 if began is None else began - boot  # how long after the boot its writer may have begun at the earliest
+    for setting in environment.settings:
+        if setting + after - START_SLACK_MS <= written <= setting + (now - boot) + START_SLACK_MS:
+            return "clock-was-set"
+    return None
 
 
 def _is_of_an_earlier_boot(file: LockFile, now: int, environment: NamespaceEvidence) -> bool:
     """Whether nobody who wrote the lock can live: on this host, and written before it booted."""
     if environment.obstacles or environment.boot_at is None:
         return False
-    written = max(file.mtime, created_at(file) or file.mtime)
-    return FIRST_OPENCLAW_MS <= written <= now and written + CLOCK_SLACK_MS < environment.boot_at
+    written = _written(file)
+    return FIRST_OPENCLAW_MS <= written <= now and written + BOOT_SLACK_MS < environment.boot_at
 
 
 def _stale(proof: str) -> Verdict:

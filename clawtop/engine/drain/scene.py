@@ -8,10 +8,8 @@ from pathlib import Path
 
 from clawtop.clock import Clock
 from clawtop.core.generations import semantics_of, storage_of
-from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
     Gateway,
-    GatewayState,
     GatewayWords,
     Lock,
     LockFile,
@@ -41,8 +39,8 @@ from clawtop.core.session.remedies import HeldRun, Remedy, queue_words, remedies
 from clawtop.engine.gateway.watch import with_words
 from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.holders import canonical, holders_dir, prompt_holder, read_admission
-from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sessions.fingerprint import fingerprint
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
@@ -133,9 +131,8 @@ class Watcher:
 
     def judge(self, lock: LockFile, gateway: Gateway) -> Verdict:
         """Our verdict on a lock at the moment of its removal."""
-        unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
-        obstacles = mount_obstacles(self._target.file.parent) + (("other-namespace",) if unseen else ())
-        return lock_verdict(lock, self._processes, self._clock.now_ms(), NamespaceEvidence(obstacles))
+        here = evidence(self._target.file.parent, gateway)
+        return lock_verdict(lock, self._processes, self._clock.now_ms(), here)
 
     def _lock(self, snapshot: Snapshot) -> Lock | None:
         wanted = f"{self._target.file}.lock"

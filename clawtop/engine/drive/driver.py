@@ -33,7 +33,7 @@ from clawtop.engine.drive.chain import AllModelsFailedError, Chain
 from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, Teller
 from clawtop.engine.drive.handle import Drive
 from clawtop.engine.drive.journal_writer import JournalWriter
-from clawtop.engine.drive.opening import EngineSettings, Ground, evidence, open_desk
+from clawtop.engine.drive.opening import EngineSettings, Ground, open_desk
 from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnRequest
@@ -44,6 +44,7 @@ from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError, OperationFailedError, UsageError
 from clawtop.store import door
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses
+from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
@@ -416,7 +417,7 @@ class Driver:
         now = self._clock.monotonic()
         if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
-            desk.environment = evidence(desk.layout, await desk.foreign.gateway())
+            desk.environment = evidence(desk.layout.state_dir, await desk.foreign.gateway())
 
 
 def _place(lane: str) -> str:

@@ -11,7 +11,7 @@ from clawtop.clock import Clock
 from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.failover.steps import FailoverRules, caps_from_config
 from clawtop.core.locks.staleness import NamespaceEvidence
-from clawtop.core.model import ConfigSummary, Event, Gateway, GatewayState
+from clawtop.core.model import ConfigSummary, Event
 from clawtop.engine.drive.desk import Desk
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
@@ -109,12 +109,6 @@ class Ground:
         return SnapshotReader(
             state_dir=self.state_dir, env=self.environ, home=self.home, clock=self.clock, processes=self.processes
         )
-
-
-def evidence(layout: Layout, gateway: Gateway) -> NamespaceEvidence:
-    """Why the pids in this directory may not be ours: its mount, or a gateway that lives where nobody sees it."""
-    unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
-    return NamespaceEvidence((*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ())))
 
 
 def _records(choice: RegistryChoice | None, layout: Layout, clock: Clock) -> PromptRecords | None:

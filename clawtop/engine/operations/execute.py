@@ -16,7 +16,6 @@ from pathlib import Path
 
 from clawtop import threads
 from clawtop.core.generations import semantics_of
-from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
 from clawtop.core.operations.loading import loads, reload_loads
@@ -41,10 +40,10 @@ from clawtop.store.auth.port import AuthPlace, Landing, Updated
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, break_stale
 from clawtop.store.locks.owners import lock_verdict
+from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
 from clawtop.store.owners import check_owner, user_name
 from clawtop.store.place.layout import Layout
-from clawtop.store.place.mounts import mount_obstacles
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
@@ -81,9 +80,7 @@ class OperationRequest:
 
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
     """The seams for this state directory: whether its pids can be ours is part of them (docs/invariants.md 7)."""
-    unseen = gateway.state is GatewayState.LIVE and gateway.pid is None
-    obstacles = (*mount_obstacles(layout.state_dir), *(("other-namespace",) if unseen else ()))
-    return replace(machine or Machine(), environment=NamespaceEvidence(obstacles))
+    return replace(machine or Machine(), environment=evidence(layout.state_dir, gateway))
 
 
 class Operations:

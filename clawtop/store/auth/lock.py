@@ -19,13 +19,13 @@ from typing import Generic, Self, TypeVar
 
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
-from clawtop.core.locks.staleness import created_at, owner_pid, verdict
+from clawtop.core.locks.staleness import created_at, owner_pid
 from clawtop.core.model import Generation, LockFile, LockKind, ProcessEvidence, Verdict, VerdictKind
 from clawtop.errors import LockNotObtainedError, OperationFailedError
 from clawtop.store.auth.machine import Machine
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import BreakOutcome, Proposal, Published, break_stale, release, still_ours, timestamp
-from clawtop.store.locks.owners import owner_of, with_boot
+from clawtop.store.locks.owners import judged, owner_of
 from clawtop.text import safe, shown
 
 T = TypeVar("T")
@@ -192,8 +192,8 @@ class AuthStoreLock:
     def _judge(self, found: LockFile) -> LockHolder:
         machine = self.machine
         owner = owner_of(found, machine.processes)
-        judged = verdict(found, owner, machine.clock.now_ms(), with_boot(machine.environment, machine.processes))
-        return LockHolder(found, judged, describe(found, owner, judged, machine.clock.now_ms()))
+        said = judged(found, owner, machine.processes, machine.clock.now_ms(), machine.environment)
+        return LockHolder(found, said, describe(found, owner, said, machine.clock.now_ms()))
 
     def remove_stale(self, holder: LockHolder) -> BreakOutcome:
         """Remove the lock if it is still the one that was looked at and its owner is still proven dead."""
@@ -306,23 +306,23 @@ class LockWait(Generic[T]):
         )
 
 
-def describe(found: LockFile, owner: ProcessEvidence | None, judged: Verdict, now: int) -> str:
+def describe(found: LockFile, owner: ProcessEvidence | None, said: Verdict, now: int) -> str:
     """Who holds this lock, on one safe line: pid, command, since when, and what is known of its life."""
     pid = owner_pid(found)
     if pid is None:
         return f"a file without an owner ({found.content_problem or 'it names no pid'})"
     command = shown(" ".join(owner.argv), 60) if owner and owner.argv else "command not visible"
     taken = created_at(found) or found.mtime
-    return f"pid {pid} ({command}), for {max(0, now - taken) / 1000:.0f} s, {_life(judged)}"
+    return f"pid {pid} ({command}), for {max(0, now - taken) / 1000:.0f} s, {_life(said)}"
 
 
-def _life(judged: Verdict) -> str:
-    reasons = ", ".join(judged.reasons)
+def _life(said: Verdict) -> str:
+    reasons = ", ".join(said.reasons)
     return {
         VerdictKind.HELD: "alive",
         VerdictKind.STALE: f"proven dead ({reasons})",
         VerdictKind.UNKNOWN: f"whether it lives cannot be known here ({reasons})",
-    }[judged.kind]
+    }[said.kind]
 
 
 def _hint(holder: LockHolder | None) -> str:

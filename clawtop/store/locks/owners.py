@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from clawtop.core.locks.session_rules import looks_like_openclaw
-from clawtop.core.locks.staleness import NamespaceEvidence, owner_pid, owner_start_ticks, verdict
-from clawtop.core.model import LockFile, ProcessEvidence, Verdict
-from clawtop.store.locks.processes import Census, ProcessTable
+from clawtop.core.locks.staleness import BY_THE_CLOCK, NamespaceEvidence, owner_pid, owner_start_ticks, verdict
+from clawtop.core.model import LockFile, ProcessEvidence, Verdict, VerdictKind
+from clawtop.store.locks.processes import Census, ProcessTable, SystemProcesses
 
 
 class Insides:
@@ -38,8 +38,8 @@ def owner_of(file: LockFile, processes: ProcessTable) -> ProcessEvidence | None:
 def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insides) -> ProcessEvidence:
     """The owner, found in another pid namespace where the process of this number here is not it.
 
-    Equal start ticks make it the owner. Without ticks in the lock, a process with that pid in a container may be it:
-    then nothing is known.
+    Equal start ticks make it the owner. Without ticks in the lock, or with ticks of another time namespace, a process
+    with that pid in a container may be it: then nothing is known.
     """
     is_it = owner.alive is True and (recorded is None or owner.start_ticks == recorded)
     if is_it and (recorded is not None or looks_like_openclaw(owner.argv)):
@@ -50,18 +50,30 @@ def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insi
     same = next((e for e in living if recorded is not None and e.start_ticks == recorded), None)
     if same is not None:
         return same
-    if recorded is None and living and not owner.alive:
+    if any(recorded is None or e.start_ticks is None for e in living) and not owner.alive:
         return ProcessEvidence(pid, alive=None, boot_at=owner.boot_at, why_unknown="other-namespace")
     return owner
 
 
-def with_boot(environment: NamespaceEvidence, processes: ProcessTable) -> NamespaceEvidence:
-    """The evidence with the boot of this machine, which a lock without an owner may be older than."""
-    if environment.boot_at is not None or not isinstance(processes, Census):
-        return environment
-    return replace(environment, boot_at=processes.boot_at())
+def judged(
+    file: LockFile, owner: ProcessEvidence | None, processes: ProcessTable, now: int, environment: NamespaceEvidence
+) -> Verdict:
+    """Our verdict on a lock whose owner was looked up, at this moment (ms since the epoch).
+
+    How the clock was set before is asked only where times alone would be the proof: that takes milliseconds.
+    """
+    standpoint = processes.standpoint if isinstance(processes, SystemProcesses) else None
+    seen = environment
+    if seen.boot_at is None and isinstance(processes, Census):
+        seen = replace(seen, boot_at=processes.boot_at())
+    if standpoint is not None and not environment.served_here:
+        seen = replace(seen, began_at=standpoint.namespace_began())
+    found = verdict(file, owner, now, seen)
+    if standpoint is None or found.kind is not VerdictKind.STALE or found.reasons[0] not in BY_THE_CLOCK:
+        return found
+    return verdict(file, owner, now, replace(seen, settings=standpoint.settings()))
 
 
 def lock_verdict(file: LockFile, processes: ProcessTable, now: int, environment: NamespaceEvidence) -> Verdict:
     """Our verdict on a lock at this moment (ms since the epoch)."""
-    return verdict(file, owner_of(file, processes), now, with_boot(environment, processes))
+    return judged(file, owner_of(file, processes), processes, now, environment)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from clawtop.clock import machine_began_ms
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.model import ProcessEvidence
+from clawtop.store.locks.standpoint import Standpoint, boot_by_first_sight
 from clawtop.text import MASK, masked
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passph
 _MAX_PID = 2**31 - 1
 _START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
 _MAX_ARGV_BYTES = 64 * 1024
+_BTIME_SLACK_MS = 1_500  # /proc/stat tells the boot in whole seconds
 
 
 class ProcessTable(Protocol):
@@ -62,7 +64,10 @@ class SystemProcesses:
 
     Whoever sets the clock moves the boot's time, and with it the start of every process: what is told is the earliest
     that any setting since our first look gave, so that no living owner looks younger than a lock that he wrote under
-    another setting.
+    another setting. What was set before that look, `standpoint` tells.
+
+    Attributes:
+        standpoint: where we look from; None where that cannot be told (not Linux).
     """
 
     def __init__(
@@ -79,13 +84,18 @@ class SystemProcesses:
         self._first_began = 0
         self._earlier_by = 0
         self._boot_at: int | None = None
+        self.standpoint = Standpoint(proc, began) if self._linux else None
 
     def look(self, pid: int) -> ProcessEvidence:
         if not 0 < pid <= _MAX_PID:
             return ProcessEvidence(pid, alive=None, why_unknown="not-a-pid")
+        if self.standpoint is not None and self.standpoint.is_blind:
+            return ProcessEvidence(pid, alive=None, why_unknown="other-namespace")
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
+            if self.standpoint is not None and not self.standpoint.may_have_had(pid):
+                return ProcessEvidence(pid, alive=None, boot_at=self.boot_at(), why_unknown="other-namespace")
             return ProcessEvidence(pid, alive=False, boot_at=self.boot_at())
         except PermissionError:
             foreign = True
@@ -101,6 +111,8 @@ class SystemProcesses:
             self._first_began, self._boot_at = self._began(), self._read_boot()
         if self._boot_at is None:
             return None
+        if self.standpoint is not None:
+            self.standpoint.remember()
         self._earlier_by = max(self._earlier_by, self._first_began - self._began())
         return self._boot_at - self._earlier_by
 
@@ -178,7 +190,9 @@ class SystemProcesses:
             with (self._proc / "stat").open("rb") as file:
                 for line in file:
                     if line.startswith(b"btime "):
-                        return int(line.split()[1]) * 1000
+                        told = int(line.split()[1]) * 1000
+                        exact = self._first_began
+                        return exact if abs(exact - told) <= _BTIME_SLACK_MS else told
         except (OSError, ValueError):
             return None
         return None
@@ -186,22 +200,28 @@ class SystemProcesses:
     def _look_linux(self, pid: int, foreign: bool) -> ProcessEvidence:
         directory = f"{self._proc}/{pid}"
         try:
-            uid = os.stat(directory).st_uid  # noqa: PTH116 - 500 locks are looked up at once
+            facts = os.stat(directory)  # noqa: PTH116 - 500 locks are looked up at once
             fields = _bytes(f"{directory}/stat", 4096).rpartition(b")")[2].split()
             state, ticks = fields[0], int(fields[_START_TICKS_AFTER_NAME])
         except (OSError, ValueError, IndexError):
             return self._unseen(pid, foreign)
         if state in {b"Z", b"X", b"x"}:
-            return ProcessEvidence(pid, alive=False, start_ticks=ticks, boot_at=self.boot_at(), uid=uid, zombie=True)
+            return ProcessEvidence(
+                pid, alive=False, start_ticks=ticks, boot_at=self.boot_at(), uid=facts.st_uid, zombie=True
+            )
+        after_boot = ticks * 1000 // os.sysconf("SC_CLK_TCK")
         boot_at = self.boot_at()
+        if boot_at is not None:
+            boot_at = min(boot_at, boot_by_first_sight(facts, after_boot) or boot_at)
+        alike = self.standpoint is None or self.standpoint.counts_alike(pid)
         return ProcessEvidence(
             pid,
             alive=True,
-            start_ticks=ticks,
-            started_at=None if boot_at is None else boot_at + ticks * 1000 // os.sysconf("SC_CLK_TCK"),
+            start_ticks=ticks if alike else None,
+            started_at=boot_at + after_boot if boot_at is not None and alike else None,
             boot_at=boot_at,
             argv=_argv(f"{directory}/cmdline"),
-            uid=uid,
+            uid=facts.st_uid,
         )
 
     def _unseen(self, pid: int, foreign: bool) -> ProcessEvidence:

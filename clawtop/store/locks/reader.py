@@ -15,7 +15,6 @@ from clawtop.core.locks.staleness import (
     openclaw_verdict,
     owner_pid,
     owner_start_ticks,
-    verdict,
 )
 from clawtop.core.model import (
     Lock,
@@ -27,7 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.owners import Insides, beyond, with_boot
+from clawtop.store.locks.owners import Insides, beyond, judged
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -138,7 +137,7 @@ class LockJudge:
             start_ticks=owner_start_ticks(file),
             max_hold_ms=max_hold_ms(file),
             owner=owner,
-            verdict=verdict(file, owner, self._now, with_boot(environment, self._processes)),
+            verdict=judged(file, owner, self._processes, self._now, environment),
             openclaw=openclaw_verdict(
                 file, owner, self._now, self._storage, self._limits, gateway_uid=self._gateway_uid
             ),

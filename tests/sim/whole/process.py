@@ -83,13 +83,18 @@ class Host:
 
 @dataclass(frozen=True)
 class Table:
-    """The process table, as one process reads it: the boot's time is the earliest since its first look."""
+    """The process table, as one process reads it.
+
+    The boot's time is the earliest by any setting of the clock that a living process has seen the beginning of: the
+    kernel notes by the clock when it was first asked for a process, and Node and clawtop ask for themselves at once.
+    """
 
     host: Host
     reader: Process
 
     def look(self, pid: int) -> ProcessEvidence:
-        self.reader.boot_ms = boot = min(self.reader.boot_ms, BOOT_MS + self.host.offset_ms)
+        settings = [BOOT_MS + self.host.offset_ms, *(one.boot_ms for one in self.host.processes if one.alive)]
+        self.reader.boot_ms = boot = min(self.reader.boot_ms, *settings)
         found = self.host.living(pid)
         if found is None:
             return ProcessEvidence(pid, alive=False, boot_at=boot)

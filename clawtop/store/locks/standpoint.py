@@ -1,0 +1,156 @@
+"""Where we look at processes from: our namespaces, and how the clock was set since the machine booted (Linux).
+
+A pid proves something only in the pid namespace in which it was written, start ticks only in their time namespace, and
+a time only by the clock as it was set when it was written. What here is answered with "no" or with a number makes a
+verdict more careful, never less.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+
+from clawtop.core.locks.staleness import FIRST_OPENCLAW_MS, NamespaceEvidence
+from clawtop.core.model import Gateway, GatewayState
+from clawtop.store.place.mounts import mount_obstacles
+
+_MACHINES_PIDS = 0xEFFFFFFC
+_MACHINES_TIME = 0xEFFFFFFA
+"""Inodes of the namespaces that the kernel itself begins with (include/linux/proc_ns.h)."""
+
+_FINE_MS = 100
+"""Settings of the clock that differ by less are one."""
+
+_START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
+
+
+def evidence(path: Path, gateway: Gateway) -> NamespaceEvidence:
+    """Whether the pids in files below `path` may be ours to judge: its mount, and where its gateway lives."""
+    lives = gateway.state is GatewayState.LIVE
+    unseen = ("other-namespace",) if lives and gateway.pid is None else ()
+    return NamespaceEvidence((*mount_obstacles(path), *unseen), served_here=lives and gateway.pid is not None)
+
+
+class Standpoint:
+    """This process's own. Mutable state: `_seen`, the settings of the clock at our own looks."""
+
+    def __init__(self, proc: Path, began: Callable[[], int]) -> None:
+        """`began` gives the boot by the clock as it is set now (ms since epoch)."""
+        self._proc = str(proc)
+        self._began = began
+        self._seen: list[int] = [began()]
+        # The kernel notes by the clock when it is first asked for a process: for our own that is now.
+        _inode(f"{self._proc}/self/stat")
+
+    @cached_property
+    def is_blind(self) -> bool:
+        """Whether /proc shows another namespace's processes: then no number in it is one of ours."""
+        try:
+            return str(Path(self._proc, "self").readlink()) != str(os.getpid())
+        except OSError:
+            return False
+
+    @cached_property
+    def sees_all(self) -> bool:
+        """Whether every process of the machine is in our pid namespace or below it."""
+        return _inode(f"{self._proc}/self/ns/pid") in {None, _MACHINES_PIDS}
+
+    @cached_property
+    def _time(self) -> int | None:
+        return _inode(f"{self._proc}/self/ns/time")
+
+    def may_have_had(self, pid: int) -> bool:
+        """Whether there may ever have been a process of this number in our pid namespace."""
+        if self.sees_all:
+            return True
+        try:
+            last = int(Path(self._proc, "loadavg").read_bytes().split()[-1])
+        except (OSError, ValueError, IndexError):
+            return True
+        return pid <= last
+
+    def counts_alike(self, pid: int) -> bool:
+        """Whether start times of this process, in ticks since the boot, mean the same to it and to us."""
+        if self._time not in {None, _MACHINES_TIME}:
+            return False
+        theirs = _inode(f"{self._proc}/{pid}/ns/time")
+        return theirs is None or self._time is None or theirs == self._time
+
+    def namespace_began(self) -> int | None:
+        """When our pid namespace began, where it is not the machine's own (ms since epoch).
+
+        What was written before was written by a process of another one.
+        """
+        if self.sees_all:
+            return None
+        first = None if self.is_blind else _ticks(f"{self._proc}/1/stat")
+        return None if first is None else min(self._seen) + first
+
+    def remember(self) -> None:
+        """Note how the clock is set now."""
+        now = self._began()
+        if abs(now - self._seen[-1]) > _FINE_MS:
+            self._seen.append(now)
+
+    def settings(self) -> tuple[int, ...]:
+        """When the machine booted (ms since epoch) by the clock as it is set, and as it was set at any earlier time
+        that can still be seen: at our own looks; and when the kernel was first asked for one of the processes that
+        live now, which it noted by the clock and which was not before that process began (ticks, which nobody sets).
+        """
+        self.remember()
+        return tuple(sorted({*self._seen, *self._witnessed}))
+
+    @cached_property
+    def _witnessed(self) -> frozenset[int]:
+        now = min(self._seen)
+        found = {boot // _FINE_MS * _FINE_MS for boot in self._witnesses()}
+        return frozenset(boot for boot in found if boot < now - _FINE_MS)
+
+    def _witnesses(self) -> Iterator[int]:
+        try:
+            names = os.listdir(self._proc)  # noqa: PTH208 - thousands of names
+        except OSError:
+            return
+        for name in names:
+            if name.isdigit():
+                directory = f"{self._proc}/{name}"
+                try:
+                    facts = os.stat(directory)  # noqa: PTH116 - as above
+                except OSError:
+                    continue
+                began = _ticks(f"{directory}/stat")
+                boot = None if began is None else boot_by_first_sight(facts, began)
+                if boot is not None:
+                    yield boot
+
+
+def boot_by_first_sight(directory: os.stat_result, began: int) -> int | None:
+    """The boot (ms since epoch) by the clock as it was set when the kernel was first asked for a process, or later.
+
+    `directory` is its /proc/PID, which the kernel dates then; it began so many ms after the boot, and was not asked
+    for earlier. None: the clock was not set at all then.
+    """
+    boot = directory.st_mtime_ns // 1_000_000 - began
+    return boot if boot >= FIRST_OPENCLAW_MS else None
+
+
+def _inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - each process that is looked at
+    except OSError:
+        return None
+
+
+def _ticks(path: str) -> int | None:
+    """When a process began, in ms since the boot."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
+        finally:
+            os.close(descriptor)
+        return int(fields[_START_TICKS_AFTER_NAME]) * 1000 // os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
