@@ -1,0 +1,402 @@
+"""The registry of several hosts where leases end at every step: no acknowledged turns overlap, none ends in silence.
+
+The records, the registry and the admission are the engine's own; etcd is a cluster in memory on a clock that the test
+moves. A turn asks for its session, checks, appends, checks, calls, checks, appends and checks, as a run does; a step is
+each thing that it asks etcd, and each append. At one step the lease ends, as on a host that was cut off or stood still:
+before it or behind it, with or without the others going on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.session.admission import OnContention
+from clawtop.engine.etcd.client import Created, Delete, EtcdUnreachableError, KeyValue, Put, Range, Revision
+from clawtop.engine.etcd.records import EtcdRecords
+from clawtop.engine.prompt.registry import PromptRegistry
+from clawtop.errors import CoordinationError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from tests.support.clocks import ManualClock
+
+pytestmark = [pytest.mark.anyio, pytest.mark.sim]
+
+LEASE_S = 6
+TICK_S = 0.1
+CALL_S = 1.0
+LOCK_S = 10.0
+
+
+@dataclass
+class Cluster:
+    """What stands in etcd, and who watches."""
+
+    clock: ManualClock
+    revision: int = 1
+    keys: dict[bytes, KeyValue] = field(default_factory=dict)
+    leases: dict[int, float] = field(default_factory=dict)
+    watchers: list[tuple[bytes, asyncio.Queue[bytes]]] = field(default_factory=list)
+    down: bool = False
+    read_only: bool = False
+
+    def end(self, lease: int) -> None:
+        """A lease is over: what goes with it is gone."""
+        self.leases.pop(lease, None)
+        for key in [key for key, value in self.keys.items() if value.lease == lease]:
+            self.change(Delete(key))
+
+    def end_those_whose_time_is_over(self) -> None:
+        for lease in [lease for lease, until in self.leases.items() if until <= self.clock.monotonic()]:
+            self.end(lease)
+
+    def change(self, change: Put | Delete) -> None:
+        self.revision += 1
+        before = self.keys.pop(change.key, None)
+        if isinstance(change, Put):
+            created = before.created if before is not None else self.revision
+            self.keys[change.key] = KeyValue(change.key, change.value, self.revision, created, change.lease)
+        for prefix, queue in self.watchers:
+            if change.key.startswith(prefix):
+                queue.put_nowait(change.key)
+
+    def holds(self, condition: Revision | Created) -> bool:
+        found = self.keys.get(condition.key)
+        if isinstance(condition, Revision):
+            return condition.revision == (found.revision if found is not None else 0)
+        return found is not None and found.created == condition.revision
+
+
+Step = Callable[[str, Callable[[], object]], Awaitable[None]]
+
+
+class Client:
+    """`engine.etcd.client.Etcd` on a cluster in memory. Each call is a step of whoever makes it."""
+
+    def __init__(self, cluster: Cluster, step: Step) -> None:
+        self._cluster = cluster
+        self._step = step
+        self.lease = 0
+
+    async def _call(self, name: str) -> None:
+        await self._step(name, lambda: self._cluster.end(self.lease))
+        self._cluster.end_those_whose_time_is_over()
+        if self._cluster.down:
+            raise EtcdUnreachableError("etcd does not answer")
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def grant(self, ttl_s: int) -> tuple[int, int]:
+        await self._call("grant")
+        self.lease = self._cluster.revision = self._cluster.revision + 1
+        self._cluster.leases[self.lease] = self._cluster.clock.monotonic() + ttl_s
+        return self.lease, ttl_s
+
+    async def keep_alive(self, lease: int) -> int:
+        await self._call("keep alive")
+        if lease not in self._cluster.leases:
+            return 0
+        self._cluster.leases[lease] = self._cluster.clock.monotonic() + LEASE_S
+        return LEASE_S
+
+    async def revoke(self, lease: int) -> None:
+        await self._call("revoke")
+        self._cluster.end(lease)
+
+    async def read(self, *ranges: Range) -> tuple[tuple[KeyValue, ...], ...]:
+        await self._call("read")
+        keys = self._cluster.keys
+        return tuple(tuple(value for key, value in sorted(keys.items()) if _within(key, one)) for one in ranges)
+
+    async def commit(self, conditions: Sequence[Revision | Created], changes: Sequence[Put | Delete]) -> int | None:
+        await self._call("commit")
+        cluster = self._cluster
+        if cluster.read_only:
+            raise EtcdUnreachableError("etcdserver: no space")
+        gone = [change for change in changes if isinstance(change, Put) and change.lease not in {0, *cluster.leases}]
+        if gone:
+            raise EtcdUnreachableError("etcdserver: requested lease not found")
+        if not all(cluster.holds(condition) for condition in conditions):
+            return None
+        for change in changes:
+            cluster.change(change)
+        await self._step("committed", lambda: cluster.end(self.lease))
+        return cluster.revision
+
+    async def watch(self, *ranges: Range) -> AsyncIterator[bytes]:
+        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self._cluster.watchers += [(one.prefix, queue) for one in ranges]
+        while True:
+            yield await queue.get()
+
+
+def _within(key: bytes, one: Range) -> bool:
+    return key == one.prefix if one.exact else key.startswith(one.prefix)
+
+
+ENDS = {
+    "answered",
+    "SessionTakeoverError",
+    "SessionContendedError",
+    "SessionWriteLockTimeoutError",
+    "RefusedError",
+}
+
+
+@dataclass
+class Turn:
+    """What became of one turn. `called`: when its provider call began and ended."""
+
+    name: str
+    outcome: str = ""
+    called: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Scene:
+    """Engines on one cluster and one transcript."""
+
+    root: Path
+    clock: ManualClock = field(default_factory=ManualClock)
+    transcript: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    locked_by: str | None = None
+    engines: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.clock)
+        self.session = self.root / "s.jsonl"
+
+    async def engine(self, name: str, step: Step) -> PromptRegistry:
+        records = EtcdRecords(
+            Client(self.cluster, step),  # type: ignore[arg-type]
+            "sim",
+            self.clock,
+            name_of=lambda path: path,
+            host=name,
+            lease_s=LEASE_S,
+        )
+        return await self.engines.enter_async_context(
+            PromptRegistry(self.root / name, clock=self.clock, records=records, max_wait_s=60.0)
+        )
+
+    def begin(self, registry: PromptRegistry, name: str, step: Step) -> Turn:
+        turn = Turn(name)
+        self.turns.append(turn)
+        self.tasks.append(asyncio.create_task(self._until_the_end(registry, turn, step), name=name))
+        return turn
+
+    async def _until_the_end(self, registry: PromptRegistry, turn: Turn, step: Step) -> None:
+        try:
+            await self._turn(registry, turn, step)
+        except (CoordinationError, RefusedError) as error:
+            turn.outcome = type(error).__name__
+        except asyncio.CancelledError:
+            turn.outcome = "cancelled"
+        else:
+            turn.outcome = "answered"
+
+    async def _turn(self, registry: PromptRegistry, turn: Turn, step: Step) -> None:
+        nothing = lambda: None  # noqa: E731
+        holder = await registry.acquire(self.session, lane="main", run_id=turn.name, on_contention=OnContention.WAIT)
+        async with holder:
+            fence = -1
+            for part in ("q", "a"):
+                async with self._session_lock(turn.name):
+                    if fence not in {-1, len(self.transcript)}:
+                        raise SessionTakeoverError("the transcript changed while its lock was released")
+                    await holder.assert_held()
+                    await step("append", nothing)
+                    self.transcript.append(f"{turn.name}-{part}")
+                    await step("appended", nothing)
+                    await holder.assert_held()
+                    fence = len(self.transcript)
+                if part == "q":
+                    turn.called.append(self.clock.monotonic())
+                    await self.clock.sleep(CALL_S)
+                    turn.called.append(self.clock.monotonic())
+
+    @asynccontextmanager
+    async def _session_lock(self, name: str) -> AsyncIterator[None]:
+        """The lock file beside the transcript, which no other host breaks."""
+        until = self.clock.monotonic() + LOCK_S
+        while self.locked_by is not None:
+            if self.clock.monotonic() > until:
+                raise SessionWriteLockTimeoutError(f"the lock stayed with {self.locked_by}")
+            await self.clock.sleep(TICK_S / 2)
+        self.locked_by = name
+        try:
+            yield
+        finally:
+            self.locked_by = None
+
+    async def play(self, seconds: float = 120.0) -> None:
+        """Let time go on until every turn has ended, within `seconds`."""
+        until = self.clock.monotonic() + seconds
+        while not all(task.done() for task in self.tasks):
+            assert self.clock.monotonic() < until, f"no end: {[t.name for t in self.turns if not t.outcome]}"
+            await self.clock.advance(TICK_S)
+
+    async def close(self) -> None:
+        self.cluster.down = self.cluster.read_only = False
+        closing = asyncio.create_task(self.engines.aclose())
+        while not closing.done():
+            await self.clock.advance(TICK_S)
+        await closing
+
+    def check(self) -> None:
+        for turn in self.turns:
+            assert turn.outcome in ENDS, turn
+        answered = {turn.name: turn for turn in self.turns if turn.outcome == "answered"}
+        spans = sorted((turn.called[0], turn.called[1], name) for name, turn in answered.items())
+        for before, after in itertools.pairwise(spans):
+            assert before[1] <= after[0], f"{before[2]} and {after[2]} overlap"
+        for name in answered:
+            at = self.transcript.index(f"{name}-q")
+            assert self.transcript[at : at + 2] == [f"{name}-q", f"{name}-a"], self.transcript
+        assert len(set(self.transcript)) == len(self.transcript)
+
+
+async def _quiet(_name: str, _expire: Callable[[], object]) -> None:
+    """Nothing happens at this step."""
+
+
+class Striking:
+    """Ends the lease of the engine that it watches at one step; then the others go on for `pause` seconds."""
+
+    def __init__(self, scene: Scene, number: int, pause: float) -> None:
+        self._scene, self._number, self._pause = scene, number, pause
+        self.names: list[str] = []
+        self.expire: Callable[[], object] = lambda: None
+
+    async def __call__(self, name: str, expire: Callable[[], object]) -> None:
+        if name not in {"append", "appended"}:
+            self.expire = expire
+        self.names.append(name)
+        if len(self.names) - 1 == self._number:
+            self.expire()
+            if self._pause:
+                await self._scene.clock.sleep(self._pause)
+
+
+async def _history(root: Path, number: int, pause: float) -> tuple[Scene, Striking]:
+    scene = Scene(root)
+    strike = Striking(scene, number, pause)
+    first, second = await scene.engine("a", strike), await scene.engine("b", _quiet)
+    scene.begin(first, "a1", strike)
+    await scene.clock.advance(0)
+    scene.begin(second, "b1", _quiet)
+    scene.begin(first, "a2", strike)
+    await scene.play()
+    scene.begin(second, "late", _quiet)
+    await scene.play()
+    await scene.close()
+    scene.check()
+    assert scene.turns[-1].outcome == "answered", "the session is not free in the end"
+    return scene, strike
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5, 3 * LEASE_S], ids=["at once", "others go on", "stood still"])
+async def test_a_lease_that_ends_at_any_step_overlaps_nothing(tmp_path: Path, pause: float) -> None:
+    outcomes = Counter[str]()
+    steps = Counter[str]()
+    for number in itertools.count():
+        scene, strike = await _history(tmp_path, number, pause)
+        outcomes.update(turn.outcome for turn in scene.turns)
+        if number >= len(strike.names):
+            break
+        steps[strike.names[number]] += 1
+    assert {"grant", "read", "commit", "committed", "append", "appended"} <= set(steps), steps
+    assert steps["append"] >= 2
+    assert outcomes["SessionTakeoverError"] >= 4, "a lease that ended was not noticed"
+    assert outcomes["answered"] > outcomes.total() // 2
+
+
+@pytest.mark.parametrize("place", ["append", "appended"])
+async def test_a_line_written_without_a_lease_is_never_acknowledged(tmp_path: Path, place: str) -> None:
+    for which in range(2):
+        scene, strike = await _history(tmp_path, -1, 0.0)
+        at = [number for number, name in enumerate(strike.names) if name == place][which]
+        scene, strike = await _history(tmp_path, at, 0.0)
+        assert scene.turns[0].outcome == "SessionTakeoverError"
+        assert f"a1-{'qa'[which]}" in scene.transcript, "the window of one append is there, and it is found behind it"
+        assert scene.turns[1].outcome == "answered"
+
+
+class Chance:
+    """Now and then a lease ends, a host stands still, etcd is away, read-only, or starts again."""
+
+    def __init__(self, scene: Scene, chance: random.Random) -> None:
+        self._scene, self._chance = scene, chance
+        self.counts: Counter[str] = Counter()
+
+    async def __call__(self, name: str, expire: Callable[[], object]) -> None:
+        scene, drawn = self._scene, self._chance.random()
+        if drawn < 0.02:
+            self.counts["lease ended"] += 1
+            expire()
+        if drawn < 0.05:
+            self.counts["stood still"] += 1
+            await scene.clock.sleep(self._chance.choice((0.3, 2.0, LEASE_S, 3 * LEASE_S)))
+        elif drawn < 0.06:
+            self.counts["etcd away"] += 1
+            scene.cluster.down = True
+            scene.clock.call_later(self._chance.choice((0.5, 3.0, 2 * LEASE_S)), self._back)
+        elif drawn < 0.065:
+            self.counts["etcd read-only"] += 1
+            scene.cluster.read_only = True
+            scene.clock.call_later(self._chance.choice((0.5, 4.0)), self._back)
+
+    def _back(self) -> None:
+        self._scene.cluster.down = self._scene.cluster.read_only = False
+
+
+async def _random_history(root: Path, seed: int) -> tuple[Scene, Counter[str]]:
+    chance = random.Random(seed)
+    scene = Scene(root)
+    steps = [Chance(scene, chance) for _ in range(3)]
+    engines = [await scene.engine(name, step) for name, step in zip("abc", steps, strict=True)]
+    for number in range(8):
+        which = chance.randrange(3)
+        scene.begin(engines[which], f"t{number}", steps[which])
+        await scene.clock.advance(chance.choice((0.0, 0.05, 0.7, 2.5)))
+    await scene.play(600.0)
+    await scene.close()
+    scene.check()
+    return scene, sum((step.counts for step in steps), Counter[str]())
+
+
+async def test_random_histories_of_three_hosts(tmp_path: Path) -> None:
+    outcomes, faults = Counter[str](), Counter[str]()
+    for seed in range(60):
+        try:
+            scene, counts = await _random_history(tmp_path, seed)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+        outcomes.update(turn.outcome for turn in scene.turns)
+        faults += counts
+    assert outcomes["answered"]
+    assert outcomes["SessionTakeoverError"]
+    assert outcomes["RefusedError"]
+    assert set(faults) == {"lease ended", "stood still", "etcd away", "etcd read-only"}
+
+
+async def test_a_check_that_is_left_out_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unchecked(_records: EtcdRecords, _path: str, _token: str) -> None:
+        """Believe in the lease."""
+
+    monkeypatch.setattr(EtcdRecords, "assert_held", unchecked)
+    _scene, strike = await _history(tmp_path, -1, 0.0)
+    last = max(
+        number for number, name in enumerate(strike.names) if name == "append" and number < len(strike.names) // 2
+    )
+    scene, _strike = await _history(tmp_path, last, 0.0)
+    assert scene.turns[0].outcome == "answered", "nothing but the check notices it"
