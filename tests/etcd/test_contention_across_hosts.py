@@ -71,7 +71,7 @@ def _wait_for_lines(found: Arena, name: str, more: int) -> None:
 
 
 def _fight(found: Arena, server: EtcdServer, share: int, generations: int) -> None:
-    """Three hosts; one is frozen beyond its lease, one is killed over and over, etcd restarts. `share`: turns of each."""
+    """Three hosts; one is frozen beyond its lease, one killed again and again, etcd restarts. `share`: of each."""
     chance = random.Random(85913)
     for number in range(HOSTS):
         _start(found, f"h{number}", share, server.url)
