@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote
@@ -30,7 +30,8 @@ _SECRET_PATTERNS = re.compile(
       (?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|gh[pousr]|github_pat|glpat|glrt|gldt|glptt|xox[abeoprs]|xapp|pplx|hf|tok|key
           |whsec|shpat|dop_v1|npm|nvapi|r8|tvly|AIza|ya29)[-_.]?(?<=[-_.za9])[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]+)*
     | (?<![A-Za-z0-9])A(?:KIA|SIA|GPA|ROA|IDA)[0-9A-Z]{12,}
-    | (?:(?<=/bot)|(?<![A-Za-z0-9]))[0-9]{8,10}:[A-Za-z0-9_\-]{30,}
+    | (?<![A-Za-z0-9])[0-9]{8,12}:[A-Za-z0-9_\-]{30,}
+    | (?<=/bot)[0-9]{6,12}:[A-Za-z0-9_\-]{6,}
     | (?<![A-Za-z0-9_\-.])[A-Za-z0-9_\-]{20,30}\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{25,}
     | (?<=[Aa]uthorization:\ )(?:[A-Za-z]{2,12}\ {1,4})?[^\s"',;]{6,}
     | (?<=[Bb]earer\ )\ {0,8}[A-Za-z0-9._~+/\-]{6,}=*
@@ -52,6 +53,10 @@ _SECRET_FIELDS = re.compile(
         (?!(?:Bearer|Basic|true|false|null|none|undefined)\b)(?P<value>[^\s"',;&}]{4,})""",
     re.VERBOSE | re.IGNORECASE,
 )
+_QUOTED = re.compile(r"%(?:[2-6][0-9A-Fa-f]|7[0-9A-Ea-e])")
+_QUOTED_AT_MOST = 2
+"""An address in a query in an address is quoted twice."""
+
 _WORDS = re.compile(r"[A-Za-z0-9_\-.]+")
 _JWT_HEAD = "eyJ"
 _PEM_BEGIN, _PEM_END = "-----BEGIN ", "-----END "
@@ -152,10 +157,15 @@ def masked(text: str) -> str:
     All of them are looked for in the text as it is, so that a short secret inside a long one cannot uncover the rest.
     """
     spans = _known_spans(text)
-    spans += [match.span("value") for match in _SECRET_FIELDS.finditer(text)]
-    spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
-    spans += _jwts(text)
-    spans += _key_blocks(text)
+    spans += _shaped_spans(text)
+    decoded = text
+    places: Sequence[int] = range(len(text) + 1)
+    for _ in range(_QUOTED_AT_MOST):
+        if _QUOTED.search(decoded) is None:
+            break
+        decoded, inner = _unquoted(decoded)
+        places = [places[place] for place in inner]
+        spans += [(places[start], places[end]) for start, end in _shaped_spans(decoded)]
     if not spans:
         return text
     out: list[str] = []
@@ -166,6 +176,29 @@ def masked(text: str) -> str:
             out += [text[shown_to:start], MASK]
         masked_to = shown_to = max(masked_to, end)
     return "".join((*out, text[shown_to:]))
+
+
+def _shaped_spans(text: str) -> list[tuple[int, int]]:
+    """Where something stands that looks like a secret."""
+    spans = [match.span("value") for match in _SECRET_FIELDS.finditer(text)]
+    spans += [match.span() for match in _SECRET_PATTERNS.finditer(text)]
+    spans += _jwts(text)
+    spans += _key_blocks(text)
+    return spans
+
+
+def _unquoted(text: str) -> tuple[str, list[int]]:
+    """The text with what URLs quote as it was before; where each of its characters begins, and where it ends."""
+    out: list[str] = []
+    places: list[int] = []
+    shown_to = 0
+    for match in _QUOTED.finditer(text):
+        out += [text[shown_to : match.start()], chr(int(match[0][1:], 16))]
+        places += [*range(shown_to, match.start()), match.start()]
+        shown_to = match.end()
+    out.append(text[shown_to:])
+    places += range(shown_to, len(text) + 1)
+    return "".join(out), places
 
 
 def _known_spans(text: str) -> list[tuple[int, int]]:

@@ -218,6 +218,26 @@ def test_every_shape_of_a_secret_is_masked(name: str) -> None:
         assert hidden.endswith((" after", text.MASK))
 
 
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_of_a_secret_is_masked_where_an_address_quotes_it(name: str) -> None:
+    once = quote(SHAPES[name], safe="")
+    for quoted in (once, quote(once, safe=""), quote(SHAPES[name], safe=":/?=&")):
+        hidden = text.masked(f"GET /redirect?to={quoted} 100% of")
+        assert text.MASK in hidden
+        assert [part for part in PARTS if part in hidden] == []
+        assert hidden.endswith((" 100% of", text.MASK))
+
+
+@given(st.text(alphabet="ab%25203AfF \n", max_size=60))
+def test_what_addresses_quote_is_found_at_its_place(quoted: str) -> None:
+    decoded, places = text._unquoted(quoted)
+    assert len(places) == len(decoded) + 1
+    assert places[-1] == len(quoted)
+    for number, char in enumerate(decoded):
+        piece = quoted[places[number] : places[number + 1]]
+        assert piece == char or chr(int(piece[1:], 16)) == char
+
+
 @pytest.mark.parametrize("cut", [3, 9, 17])
 @pytest.mark.parametrize("between", ["\n", "\n    ", " ", "\r\n\t"])
 def test_a_loaded_secret_is_masked_where_something_divides_it(cut: int, between: str) -> None:
