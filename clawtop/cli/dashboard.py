@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clawtop.engine.operations.execute import Operations
     from clawtop.store.snapshot import SnapshotReader
     from clawtop.ui.ports import Engine, WorkPorts
+    from clawtop.view.tour import Tour
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         columns=args.settings["columns"],
         labels=args.settings["labels"],
         save_label=_save_label,
+        tour=_tour(args),
         incident=IncidentPorts(
             save=save,
             tape=tape,
@@ -89,6 +91,14 @@ def run(args: argparse.Namespace) -> int:
         )
     finally:
         tape.close()
+
+
+def _tour(args: argparse.Namespace) -> Tour | None:
+    if not getattr(args, "tour", False):
+        return None
+    from clawtop.view.tour import Tour  # the demo's alone
+
+    return Tour()
 
 
 def _save_label(key: str, label: str) -> None:

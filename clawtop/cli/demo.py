@@ -23,11 +23,18 @@ SCHEMA = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    from clawtop.demo.scenarios import DEFAULT_SCENARIO, SCENARIOS
+    from clawtop.demo.scenarios import DEFAULT_SCENARIO, SCENARIOS, TOUR_SCENARIO
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "scenarios:\n" + "\n".join(f"  {name:8} {story.help}" for name, story in SCENARIOS.items())
     parser.add_argument("--scenario", choices=tuple(SCENARIOS), default=DEFAULT_SCENARIO, help="which story is played")
+    parser.add_argument(
+        "--tour",
+        dest="scenario",
+        action="store_const",
+        const=TOUR_SCENARIO,
+        help="walk through an incident: seven questions, one key each",
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="who says what, and when (default: 1)")
     parser.add_argument(
         "--headless", type=_seconds, metavar="SECONDS", help="no dashboard: play for so long and print what happens"
@@ -50,11 +57,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal here for the dashboard", hint="clawtop demo --headless SECONDS [--json]")
     from pathlib import Path
 
+    from clawtop.demo.scenarios import TOUR_SCENARIO
     from clawtop.demo.stage import Stage
     from clawtop.store.own.recording import lasting_directory
 
     with Stage(args.scenario, args.seed) as stage:
         args.state_dir = str(stage.state_dir)
+        args.tour = args.scenario == TOUR_SCENARIO
         args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory ends with it
         return dashboard.run(args)
 

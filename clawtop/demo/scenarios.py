@@ -11,6 +11,8 @@ from clawtop.demo.world import CAST, PROFILES, Character
 LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL, MOLT, HARBOUR = CAST
 CORAL = tuple(f"coral:{name}" for name in PROFILES["coral"])
 KELP = tuple(f"kelp:{name}" for name in PROFILES["kelp"])
+CRAWLING = Respond("Every... word... takes... a... tide... here...", first_after=0.5, pause=0.9, pieces=18)
+"""Just under the limit of a call."""
 SLOW = Respond("One... claw... at... a... time...", first_after=0.5, pause=0.9, pieces=7)
 
 
@@ -44,10 +46,27 @@ class Talk:
     session: Character
     lane: str
     message: str
-    slow: bool = False
+    slow: bool | Respond = False
 
 
-Doing = Behave | HoldLock | Crash | Talk
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Another clawtop's turn on a session: it waits in line, where everybody sees it."""
+
+    session: Character
+    lane: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Somebody at another terminal clears a profile's cooldown, and says why."""
+
+    profile: str
+    reason: str
+
+
+Doing = Behave | HoldLock | Crash | Talk | Knock | Clear
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,9 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story. It begins anew after `length` seconds; `chatter` is the mean pause between turns of a session."""
+    """A story; its beats are played by their times, in whatever order they stand. It begins anew after `length`
+    seconds; `chatter` is the mean pause between turns of a session.
+    """
 
     name: str
     help: str
@@ -187,7 +208,57 @@ _DUET = Scenario(
     ),
 )
 
+_ROUND_S = 19
+_TOUR = Scenario(
+    "tour",
+    "an incident that stands still long enough to be looked at: what --tour walks through",
+    3_800.0,
+    (
+        Beat(
+            0,
+            "Three in the morning. Clawdia is over her limit, Larry's purse is empty, and nobody tells you.",
+            (
+                Behave(CORAL[:1], rate_limited(900)),
+                Behave((CORAL[1],), out_of_credit()),
+                Behave((CORAL[2],), overloaded()),
+                Talk(LIGHTHOUSE, "main", "Who put out the lamp?"),
+                Talk(TIDEPOOL, "channel", "Why is it so quiet?"),
+                Talk(MOLT, "cron", "Molt report, please."),
+            ),
+        ),
+        Beat(
+            1,
+            "A gull has taken the harbour clerk in mid-sentence. His lock stayed.",
+            (Crash(HARBOUR),),
+        ),
+        *(
+            Beat(
+                2 + _ROUND_S * n,
+                "Sebastian's heartbeat has the microphone. Everybody else stands in line.",
+                (
+                    Talk(HEARTBEAT, "heartbeat", f"Still beating, verse {n + 1}?", slow=CRAWLING),
+                    Knock(HEARTBEAT, "channel", "Sebastian? Are you there?"),
+                    Knock(HEARTBEAT, "direct", "He never listens."),
+                ),
+            )
+            for n in range(3_780 // _ROUND_S)
+        ),
+        *(
+            Beat(
+                45 + 2 * _ROUND_S * n,
+                "Somebody at another terminal clears Clawdia.",
+                (Clear(CORAL[0], "she has promised to be brief"),),
+            )
+            for n in range(90)
+        ),
+        Beat(4, "Pinchy has slept it off.", (Behave((CORAL[2],), None),)),
+        Beat(6, "Somebody at another terminal clears Pinchy.", (Clear(CORAL[2], "he says he is fine"),)),
+    ),
+    chatter=6.0,
+)
+
 _CALM = Scenario("calm", "nothing goes wrong", 60.0, (Beat(0, "A calm sea, and all keys in their shells."),))
 
-SCENARIOS: Mapping[str, Scenario] = {story.name: story for story in (_REEF, _STORM, _OUTAGE, _DUET, _CALM)}
+SCENARIOS: Mapping[str, Scenario] = {story.name: story for story in (_REEF, _STORM, _OUTAGE, _DUET, _TOUR, _CALM)}
 DEFAULT_SCENARIO = _REEF.name
+TOUR_SCENARIO = _TOUR.name

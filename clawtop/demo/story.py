@@ -21,9 +21,10 @@ from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
 from clawtop.demo.puppets import Puppet
-from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Crash, Doing, HoldLock, Scenario, Talk
+from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Clear, Crash, Doing, HoldLock, Knock, Scenario, Talk
 from clawtop.demo.world import CAST, Character, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
+from clawtop.engine.operations.locked import settled
 from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError
 
@@ -102,7 +103,7 @@ class _Play:
         self._chance = random.Random(world.seed)  # noqa: S311 - a story, not a secret
         self._tasks: set[asyncio.Task[None]] = set()
         self._silent: set[str] = set()
-        self._slow: set[str] = set()
+        self._slow: dict[str, Respond] = {}
         provider.default = self._answer
 
     async def perform(self) -> None:
@@ -111,7 +112,7 @@ class _Play:
             self._spawn(self._chat(character, random.Random(self._chance.getrandbits(32))))  # noqa: S311 - as above
         while True:
             began = self._clock.monotonic()
-            for beat in self._scenario.beats:
+            for beat in sorted(self._scenario.beats, key=lambda beat: beat.at):
                 await self._clock.sleep(max(0.0, began + beat.at - self._clock.monotonic()))
                 self._tell(beat)
                 for doing in beat.doings:
@@ -144,8 +145,12 @@ class _Play:
                     await puppet.kill()
             case Talk(session, lane, message, slow):
                 if slow:
-                    self._slow.add(message)
+                    self._slow[message] = SLOW if slow is True else slow
                 await self._turn(session, lane, message)
+            case Knock(session, lane, message):
+                await self._elsewhere("drive", "--session", session.key, "--lane", lane, "--message", message)
+            case Clear(profile, reason):
+                await self._elsewhere("clear", profile, "--reason", reason, "--yes", "--no-gateway")
 
     def _behave(self, key: str, act: Act | None) -> None:
         if act is None:
@@ -165,12 +170,29 @@ class _Play:
             await run.result()
 
     def _answer(self, request: ReceivedRequest) -> Act:
-        if request.prompt.endswith(tuple(self._slow)):
-            return SLOW
+        slow = next((answer for message, answer in self._slow.items() if request.prompt.endswith(message)), None)
+        if slow is not None:
+            return slow
         chance = random.Random(f"{request.number}{request.model}")  # noqa: S311 - a story, not a secret
         return Respond(
             chance.choice(ANSWERS), first_after=chance.uniform(0.2, 0.9), pause=chance.uniform(0.05, 0.25), pieces=8
         )
+
+    async def _elsewhere(self, *command: str) -> None:
+        """Somebody else's command line."""
+        devnull = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "clawtop", *command, "--state-dir", str(self._world.state_dir)),
+            stdin=devnull,
+            stdout=devnull,
+            stderr=devnull,
+        )
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await settled(process.wait())
 
     def _set_status(self, session: Character, status: str) -> None:
         """What OpenClaw's list says of a session: nobody else writes it, for no gateway runs in this world."""

@@ -306,6 +306,8 @@ class ClawtopApp(SurvivingApp, App[None]):
     def run_command(self, command_id: str) -> None:
         """Run a command of the table, or say why not."""
         run_command(self, command_id)
+        if self.options.tour is not None and self.options.tour.took(command_id):
+            self.view.refresh_time()
 
     def action_command(self, command_id: str) -> None:
         """What the keys of the table are bound to."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clawtop.core.session.recovery import SessionRecovery
     from clawtop.engine.drive.events import RunItem
     from clawtop.engine.drive.turn import TurnAnswer
+    from clawtop.view.tour import Tour
 
 
 class StoreHolder(Protocol):
@@ -208,6 +209,7 @@ class Options:
         ascii_glyphs: the terminal's encoding has no glyphs.
         incident: what the incident views are plugged into.
         columns: table -> the columns to show, in their order.
+        tour: questions and their keys, walked at the foot of each view.
     """
 
     read_only: bool = False
@@ -220,3 +222,4 @@ class Options:
     save_label: Callable[[str, str], None] | None = None
     incident: IncidentPorts = field(default_factory=IncidentPorts)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    tour: Tour | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.incident.blocking import Severity
-from clawtop.core.incident.notices import NoticeState, next_due, notice_state, notices
+from clawtop.core.incident.notices import NoticeState, captions, next_due, notice_state, notices
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
@@ -30,6 +30,8 @@ class Vigil:
             return
         blocked_ms = round(self._ports.blocked_minutes * 60_000)
         now = notice_state(snapshot, app.now, app.facts.health)
+        for caption in captions(self._before.at if self._before is not None else None, snapshot.events):
+            app.tell(caption)
         told = notices(self._before, now, blocked_ms)
         self._before, self._due = now, next_due(now, blocked_ms)
         if told:

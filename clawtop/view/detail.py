@@ -17,8 +17,8 @@ from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
-from clawtop.view.session_columns import last_answered, last_asked
-from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, session_words, silence_words
+from clawtop.view.session_columns import last_answered, last_asked, words_of
+from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, silence_words
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
@@ -185,7 +185,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
     session = env.facts.session(target.id, target.agent)
     if session is None:
         return None
-    glyph, word, tone = session_words(session)
+    glyph, word, tone = words_of(session, env.facts)
     blocked = env.facts.blocked_by(session)
     stored = f" (stored: {safe(session.status)})" if session.status and session.status != word else ""
     facts: list[Fact] = [

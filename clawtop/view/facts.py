@@ -32,6 +32,7 @@ from clawtop.core.model import (
     VerdictKind,
 )
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
+from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import AttentionReport, attention_of
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
@@ -216,6 +217,13 @@ class Facts:
         """Who has this session's prompt."""
         return self._holders.get(session.file) if session.file else None
 
+    def turn_since(self, session: Session) -> int | None:
+        """When the turn that runs on this session began (ms since the epoch); None where none is known to run."""
+        holder = self.holder_of(session)
+        if holder is not None and holder.source == "clawtop" and holder.phase != "draining":
+            return holder.since
+        return running_since(session) if session.active else None
+
     @cached_property
     def _sessions_by_file(self) -> Mapping[str, Session]:
         return {session.file: session for session in self.snapshot.sessions if session.file}
@@ -312,12 +320,6 @@ def called(session: Session, labels: Mapping[str, str]) -> str:
     """What people call a session: the operator's label, else OpenClaw's own name for it, else its key."""
     label = labels.get(session.key) or session.name
     return label or short_key(session)
-
-
-def without_agent(key: str) -> str:
-    """A session key without its agent: `telegram:group:-100` of `agent:main:telegram:group:-100`."""
-    parts = key.split(":", 2)
-    return parts[2] if len(parts) == 3 and parts[0] == "agent" else key
 
 
 def base_name(path: str) -> str:

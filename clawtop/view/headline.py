@@ -11,6 +11,7 @@ from typing import NamedTuple
 from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
+from clawtop.core.health.wording import short_key
 from clawtop.core.model import GatewayState, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
@@ -249,20 +250,21 @@ def _blocked(facts: Facts) -> list[Line]:
 
 def _blocked_names(facts: Facts) -> list[Line]:
     """Who is blocked; last on the line, because it is what may be cut off."""
-    keys = [key.removeprefix(f"agent:{agent}:") for agent, key in islice(facts.blocked, 4)]
+    keys = [facts.names.get(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
     return [(("blocked: ", Tone.DIM), (", ".join(safe(key, 32) for key in keys), Tone.PLAIN))] if keys else []
 
 
 def _hand(facts: Facts) -> list[Line]:
     """What will not go away by itself."""
     lines: list[Line] = []
+    worst = facts.health.causes[0].code if facts.health.causes else ""
     stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
     if facts.snapshot.gateway.state is GatewayState.DEAD:
         stale = [lock for lock in stale if lock.file.kind is not LockKind.GATEWAY]
     keeps = [lock for lock in stale if lock.openclaw.would_remove is False and lock.file.kind is not LockKind.GATEWAY]
-    if stale:
+    if stale and worst != "stale-lock":  # else the first line has said it
         lines.append(((f"✗ {counted(len(stale), 'stale lock')}", Tone.BAD),))
-    if keeps:
+    if keeps and worst != "stale-lock":
         lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
     jammed = [cause for cause in facts.health.causes[1:] if cause.code == "store-jammed"]
     if jammed:

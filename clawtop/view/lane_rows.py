@@ -208,9 +208,16 @@ def worst_table(env: Env) -> Table[WorstSession]:
         env,
         band=lambda _item, _env: EMPTY,
         ids=lambda row: safe(row.session),
-        empty=(("No lane has collided with another.", Tone.OK),),
+        empty=_no_session(counted_events),
         title_note=histogram(counted_events),
     )
+
+
+def _no_session(counted_events: Contention) -> Line:
+    """Nothing to list; where lanes did collide, nobody said on which session."""
+    if counted_events.takeovers or counted_events.collisions:
+        return (("On which sessions was not told.", Tone.DIM),)
+    return (("No lane has collided with another.", Tone.OK),)
 
 
 def histogram(counted_events: Contention) -> Line:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clawtop.core.model import Session, TurnOutcome
+from clawtop.core.model import Session, TurnOutcome, VerdictKind
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import called
+from clawtop.view.facts import Facts, called
 from clawtop.view.humanize import age
 from clawtop.view.line import EMPTY, Line, Tone, piece
-from clawtop.view.words import said, session_words
+from clawtop.view.words import STATUSES, StateWords, said, session_words
 
 
 def _key(session: Session, env: Env) -> Line:
@@ -46,23 +46,30 @@ def _answered(session: Session, env: Env) -> Line:
     return piece(age(at, env.now), Tone.WARN if late else Tone.DIM)
 
 
+def words_of(session: Session, facts: Facts) -> StateWords:
+    """The state of a session; with a turn of clawtop's own under way it runs, whatever its list says."""
+    holder = facts.holder_of(session)
+    own = holder is not None and holder.source == "clawtop" and holder.phase != "draining"
+    return STATUSES["running"] if own else session_words(session)
+
+
 def _lane(session: Session, _env: Env) -> Line:
     return piece(safe(session.lane_class), Tone.DIM)
 
 
-def _status(session: Session, _env: Env) -> Line:
-    return said(session_words(session))
+def _status(session: Session, env: Env) -> Line:
+    return said(words_of(session, env.facts))
 
 
-def since(session: Session) -> int | None:
-    """From when the session's age counts: the start of its run, else its last change."""
-    return session.started_at if session.active and session.started_at is not None else session.updated_at
+def since(session: Session, facts: Facts) -> int | None:
+    """From when the session's age counts: the start of the turn that runs, else its last change."""
+    return facts.turn_since(session) or session.updated_at
 
 
 def _age(session: Session, env: Env) -> Line:
-    start = since(session)
+    start, turn = since(session, env.facts), env.facts.turn_since(session)
     attention = env.facts.snapshot.config.attention
-    old = env.now - start if session.active and start is not None else 0
+    old = env.now - turn if turn is not None else 0
     tone = Tone.BAD if old > attention.abort_ms else Tone.WARN if old > attention.warn_ms else Tone.DIM
     return piece(age(start, env.now), tone)
 
@@ -87,7 +94,10 @@ def _holder(session: Session, env: Env) -> Line:
         return piece(safe(f"{who} {SHORT_PHASES.get(holder.phase, holder.phase)}"), Tone.INFO)
     lock = env.facts.lock_of(session)
     if lock is not None:
-        return piece(safe(f"lock {lock.pid if lock.pid is not None else '?'}"), Tone.INFO)
+        pid = lock.pid if lock.pid is not None else "?"
+        if lock.verdict.kind is VerdictKind.STALE:
+            return piece(safe(f"dead {pid}"), Tone.BAD)
+        return piece(safe(f"lock {pid}"), Tone.INFO)
     return EMPTY
 
 
@@ -103,7 +113,7 @@ def _waiters(session: Session, env: Env) -> Line:
 
 def _trouble(session: Session, env: Env) -> Line:
     blocked = env.facts.blocked.get((session.agent, session.key))
-    codes = [problem.code for problem in session.problems if problem.code != session_words(session)[1]]
+    codes = [problem.code for problem in session.problems if problem.code != words_of(session, env.facts)[1]]
     if codes or blocked:
         return piece(safe(", ".join([*codes, *([blocked] if blocked else [])])), Tone.BAD if codes else Tone.WARN)
     holder = env.facts.holder_of(session)
@@ -137,8 +147,8 @@ def _by_trouble(session: Session, env: Env) -> str | None:
 SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12, live=False, middle=True),
     Column("agent", "AGENT", 10, _agent, lambda s, _e: s.agent, grow=6, rank=2, live=False, middle=True),
-    Column("status", "STATUS", 11, _status, lambda s, _e: session_words(s)[1], live=False),
-    Column("age", "AGE", 6, _age, lambda s, _e: -(since(s) or 0), right=True),
+    Column("status", "STATUS", 11, _status, lambda s, e: words_of(s, e.facts)[1], live=False),
+    Column("age", "AGE", 6, _age, lambda s, e: -(since(s, e.facts) or 0), right=True),
     Column("lane", "LANE", 9, _lane, lambda s, _e: s.lane_class, rank=4, live=False),
     Column("holder", "HELD BY", 12, _holder, grow=4, rank=3, live=False),
     Column("waiters", "WAIT", 4, _waiters, right=True, rank=6, live=False),

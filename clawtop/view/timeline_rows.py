@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.health.wording import short_key
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow
-from clawtop.view.facts import base_name, without_agent
+from clawtop.view.facts import base_name
 from clawtop.view.humanize import age, span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
@@ -55,7 +56,7 @@ def _text(event: Event, _env: Env) -> Line:
 
 
 def _about(event: Event, env: Env) -> Line:
-    key = env.facts.names.get(event.session_key) or without_agent(event.session_key) if event.session_key else None
+    key = env.facts.names.get(event.session_key) or short_key(event.session_key) if event.session_key else None
     file = base_name(event.session_file) if event.session_file else None
     return piece(safe(event.profile or key or event.lane or file or event.agent or ""), Tone.DIM)
 

@@ -36,11 +36,13 @@ _TARGETS = {
 }
 
 
-def _what(row: TreeRow, _env: Env) -> Line:
+def _what(row: TreeRow, env: Env) -> Line:
     node = row.node
+    name = env.facts.names.get(node.id) if node.kind is NodeKind.SESSION else None
+    words = node.label.replace(safe(node.id, 80), name, 1) if name else node.label
     tone = _TONES[node.severity]
     label = Tone.STRONG if not row.branch else Tone.PLAIN
-    return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(node.label), label))
+    return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(words), label))
 
 
 def _since(row: TreeRow, env: Env) -> Line:

@@ -10,6 +10,7 @@ from clawtop.core.model import Snapshot
 from clawtop.errors import ClawtopError
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import Executor, IncidentPorts, Options
+from clawtop.view.tour import Tour
 from tests.support.clocks import ManualClock
 from tests.support.worlds import NOW
 
@@ -54,12 +55,18 @@ def make_app(
     execute: Executor | None = None,
     clock: ManualClock | None = None,
     incident: IncidentPorts | None = None,
+    tour: Tour | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
     """The app over a frozen clock at the incident's time, in UTC."""
     source = ToldSource(snapshot)
     clock = clock or ManualClock(NOW)
     options = Options(
-        read_only=read_only, agent=agent, zone=UTC, ascii_glyphs=ascii_glyphs, incident=incident or IncidentPorts()
+        read_only=read_only,
+        agent=agent,
+        zone=UTC,
+        ascii_glyphs=ascii_glyphs,
+        incident=incident or IncidentPorts(),
+        tour=tour,
     )
     return ClawtopApp(source, clock, options, theme=theme, execute=execute), source, clock
 

@@ -25,6 +25,7 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.view.line import text_of
 from clawtop.view.tabs import VIEWS
+from clawtop.view.tour import TOUR, Tour
 from tests.support.big_state import NOW as BIG_NOW
 from tests.support.big_state import make as make_big
 from tests.support.clocks import ManualClock
@@ -319,3 +320,22 @@ async def test_screens_that_were_left_are_forgotten() -> None:
         caches = [each for each in gc.get_objects() if isinstance(each, StylesCache) and id(each) not in others]
         shown = sum(1 for _ in app.screen.walk_children(with_self=True))
         assert len(caches) <= shown + 20
+
+
+# --- the tour ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)], ids=["80x24", "120x30"])
+async def test_the_tour_is_walked_by_its_keys_while_everything_else_works(size: tuple[int, int]) -> None:
+    app, _, _ = make_app(TOLD, tour=Tour())
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        for number, step in enumerate(TOUR, start=1):
+            assert f" {number} of {len(TOUR)}  {step.question}  press " in screen_text(app)
+            await pilot.press("question_mark", "escape", command(step.command_id).keys[0])
+            await pilot.pause()
+            assert step.question in screen_text(app)
+        assert "That was the tour." in screen_text(app)
+        lines = screen_lines(app)
+        assert "Esc Back" in lines[-1]
+        assert len(lines) == size[1]

@@ -165,7 +165,7 @@ def test_targets_carry_exact_ids() -> None:
             },
         ),
         (1, {"status": "▶ running", "age": "51s", "holder": "", "trouble": ""}),
-        (2, {"status": "○ ghost", "age": "42m", "holder": "lock 3120", "trouble": ""}),
+        (2, {"status": "○ ghost", "age": "42m", "holder": "dead 3120", "trouble": ""}),
         (3, {"status": "✗ failed", "trouble": "", "profile": "⊙anthropic:max-reef"}),
         (6, {"status": "‖ suspended", "trouble": "quota"}),
         (7, {"status": "⧗ timeout", "age": "17m"}),

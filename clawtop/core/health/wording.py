@@ -29,6 +29,9 @@ def span(ms: int) -> str:
 
 
 def short_key(key: str) -> str:
-    """A session key without `agent:<id>:`."""
+    """A session key without `agent:<id>:`. Every agent has a `main`: there the agent's id stays."""
     parts = key.split(":", 2)
-    return parts[2] if len(parts) == 3 and parts[0] == "agent" else key
+    if len(parts) != 3 or parts[0] != "agent":
+        return key
+    _, agent, rest = parts
+    return f"{agent}:{rest}" if rest == "main" and agent != "main" else rest

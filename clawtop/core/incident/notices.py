@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
-from clawtop.core.model import EventKind, Profile, Snapshot
+from clawtop.core.model import Event, EventKind, Profile, Snapshot
 from clawtop.text import safe
+
+CAPTION = "demo"
+"""Source of what the demo's narrator says."""
 
 _SHOWN = 3
 """Names in one notice; the rest is counted."""
@@ -101,3 +104,10 @@ def _owned(snapshot: Snapshot) -> Iterable[Profile]:
 def _names(names: list[str]) -> str:
     listed = ", ".join(safe(name, 40) for name in names[:_SHOWN])
     return f"{listed} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else listed
+
+
+def captions(before: int | None, events: Iterable[Event]) -> tuple[str, ...]:
+    """What a narrator has said since `before` (ms since the epoch); at first only the last of it."""
+    said = [event for event in events if event.source == CAPTION and event.kind is EventKind.NOTICE]
+    fresh = said[-1:] if before is None else [event for event in said if event.at > before]
+    return tuple(safe(event.text, 160) for event in fresh)

@@ -168,7 +168,7 @@ class Attempt:
         if prepared.not_sent and (model, prepared.not_sent) not in turn.left_out:
             turn.left_out.append((model, prepared.not_sent))
             words = "; ".join(prepared.not_sent)
-            data = {"not_sent": list(prepared.not_sent)}
+            data = {"not_sent": list(prepared.not_sent), "routine": True}
             turn.teller.tell(EventKind.NOTICE, f"not sent: {words}", model=model, data=data)
         return prepared.prompt
 

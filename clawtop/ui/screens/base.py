@@ -19,6 +19,7 @@ from clawtop.view.footer import footer_command_at, footer_line
 from clawtop.view.headline import first_line, headline, unread_first_line, unread_lines
 from clawtop.view.line import Line, Tone
 from clawtop.view.tabs import tab_at, tabs_line
+from clawtop.view.tour import TOUR_LINES
 
 BAR_LINES = 5
 """Lines of first line, headline, names of screens and footer."""
@@ -40,7 +41,6 @@ class DashboardScreen(Surviving, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: str = ""
-    BARS: ClassVar[int] = BAR_LINES
     _refreshes: bool = False
 
     def __init__(self) -> None:
@@ -49,13 +49,21 @@ class DashboardScreen(Surviving, Screen[None]):
         self._tabs = LineBar(id="tabs")
         self._headline = LineBar(id="headline")
         self._foot = LineBar(id="footer", raised=True)
+        self._tour = LineBar(id="tour", raised=True)
 
     def compose(self) -> ComposeResult:
         yield self._first_line
         yield self._headline
         yield self._tabs
         yield from self.body()
+        if shell(self).options.tour is not None:
+            yield self._tour
         yield self._foot
+
+    @property
+    def bars(self) -> int:
+        """Lines that are not the body's."""
+        return BAR_LINES + (TOUR_LINES if shell(self).options.tour is not None else 0)
 
     def body(self) -> ComposeResult:
         """The widgets between headline and footer."""
@@ -124,6 +132,8 @@ class DashboardScreen(Surviving, Screen[None]):
         elif env is not None:
             lines = headline(env)
         self._headline.show(*(((" ", Tone.PLAIN), *line) for line in lines))
+        if app.options.tour is not None:
+            self._tour.show(*app.options.tour.lines(width))
         self.draw_footer()
 
     def draw_footer(self) -> None:

@@ -35,7 +35,7 @@ class StackedScreen(TablesScreen):
         for table, maker in zip(tables, self.makers, strict=True):
             table.show(env.facts.once(maker, env), env.now)
         wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
-        room = self.app.size.height - self.BARS
+        room = self.app.size.height - self.bars
         heights = shared_heights(room, wants, (LEAST_HEIGHT,) * len(tables), roomy=0)
         for table, lines in zip(tables, heights, strict=True):
             table.styles.height = lines

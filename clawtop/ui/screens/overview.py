@@ -83,7 +83,7 @@ class OverviewScreen(TablesScreen):
         detail.display = width >= DETAIL_FROM
         detail.styles.width = max(DETAIL_WIDTHS[0], min(DETAIL_WIDTHS[1], width - TABLE_WIDTH))
         tables = self.tables
-        room = height - self.BARS
+        room = height - self.bars
         wants = tuple(1 + max(1, len(table.table.rows) if table.table else 1) for table in tables)
         if self.zoomed:
             heights = tuple(room if table is self.current else 0 for table in tables)

@@ -1,0 +1,99 @@
+"""The demo's tour: seven questions of an operator at three in the morning, each answered by one key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clawtop.commands import command, key_label
+from clawtop.view.line import Line, Tone, cut, fitted, wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A question, the command whose key answers it, and where on the screen the answer stands."""
+
+    question: str
+    command_id: str
+    answer: str
+
+
+TOUR: tuple[Step, ...] = (
+    Step(
+        "Which account works?",
+        "forecast",
+        "A line for each agent: 'answers now with ...'; below it the models with what is usable of each.",
+    ),
+    Step(
+        "When is the next one back?",
+        "overview",
+        "LEFT counts down beside each account that rests; larry's empty purse needs money, not patience.",
+    ),
+    Step(
+        "Why is this chat silent?",
+        "next-pane",
+        "SESSIONS: HELD BY says who has it, TROUBLE what it waits for; the cursor's row is told in full by Enter.",
+    ),
+    Step(
+        "Who holds the lock, and since when?",
+        "tree",
+        "Each chain begins with who is stuck and ends with who holds on; SINCE counts up.",
+    ),
+    Step(
+        "Who waits?",
+        "lanes",
+        "RUNS and QUEUED of each lane; in the tree, the names of those who wait stand beside the holder.",
+    ),
+    Step(
+        "What did the last operator do?",
+        "timeline",
+        "Newest first. Look for 'operation': somebody cleared an account while you slept.",
+    ),
+    Step(
+        "What do I press?",
+        "tree",
+        "REMEDY names the key: 'u' frees the harbour clerk's session. Operations need 'a' first; all can be looked at.",
+    ),
+)
+"""In the order in which they come to mind."""
+
+
+class Tour:
+    """How far somebody has come; 0 before the first key. It only watches keys: everything else works as ever."""
+
+    def __init__(self, steps: tuple[Step, ...] = TOUR) -> None:
+        self._steps = steps
+        self.done = 0
+
+    @property
+    def awaited(self) -> Step | None:
+        """The step whose key is next; None at the end."""
+        return self._steps[self.done] if self.done < len(self._steps) else None
+
+    def took(self, command_id: str) -> bool:
+        """A command was run; whether it was the awaited one."""
+        if self.awaited is None or self.awaited.command_id != command_id:
+            return False
+        self.done += 1
+        return True
+
+    def lines(self, width: int) -> tuple[Line, ...]:
+        """The answer to the last question, and the next question with its key; three lines of this width."""
+        step = self.awaited
+        if self.done:
+            answered = self._steps[self.done - 1]
+            text: Line = ((f" {answered.question} ", Tone.STRONG), (answered.answer, Tone.PLAIN))
+        else:
+            text = ((" Something is wrong on the reef. ", Tone.STRONG), ("Seven questions, one key each.", Tone.PLAIN))
+        ask: Line
+        if step is None:
+            ask = ((" That was the tour. ", Tone.ACCENT), ("Stay as long as you like; q leaves the reef.", Tone.PLAIN))
+        else:
+            key = key_label(command(step.command_id).keys[0])
+            place = f" {self.done + 1} of {len(self._steps)}  "
+            ask = ((place, Tone.DIM), (f"{step.question}  press ", Tone.ACCENT), (key, Tone.KEY))
+        answer = [cut(line, width) for line in wrapped(text, width - 1, 1)[:2]]
+        return (*answer, *[()] * (2 - len(answer)), fitted(ask, width))
+
+
+TOUR_LINES = 3
+"""Lines that a tour takes at the foot of every view."""
