@@ -23,7 +23,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time,
                       retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
                       local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
-    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking
+    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking;
+                      mending: what time does not
     rotation/         who is next: order, eligibility, pins, explanation, written (orders that do not fit); when it is
                       back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,

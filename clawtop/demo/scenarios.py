@@ -80,9 +80,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story; its beats are played by their times, in whatever order they stand. It begins anew after `length`
-    seconds; `chatter` is the mean pause between turns of a session.
-    """
+    """A story. It begins anew after `length` seconds; `chatter` is the mean pause between turns of a session."""
 
     name: str
     help: str
@@ -209,51 +207,52 @@ _DUET = Scenario(
 )
 
 _ROUND_S = 19
+_TOUR_BEATS = (
+    Beat(
+        0,
+        "Three in the morning. Clawdia is over her limit, Larry's purse is empty, and nobody tells you.",
+        (
+            Behave(CORAL[:1], rate_limited(900)),
+            Behave((CORAL[1],), out_of_credit()),
+            Behave((CORAL[2],), overloaded()),
+            Talk(LIGHTHOUSE, "main", "Who put out the lamp?"),
+            Talk(TIDEPOOL, "channel", "Why is it so quiet?"),
+            Talk(MOLT, "cron", "Molt report, please."),
+        ),
+    ),
+    Beat(
+        1,
+        "A gull has taken the harbour clerk in mid-sentence. His lock stayed.",
+        (Crash(HARBOUR),),
+    ),
+    *(
+        Beat(
+            2 + _ROUND_S * n,
+            "Sebastian's heartbeat has the microphone. Everybody else stands in line.",
+            (
+                Talk(HEARTBEAT, "heartbeat", f"Still beating, verse {n + 1}?", slow=CRAWLING),
+                Knock(HEARTBEAT, "channel", "Sebastian? Are you there?"),
+                Knock(HEARTBEAT, "direct", "He never listens."),
+            ),
+        )
+        for n in range(3_780 // _ROUND_S)
+    ),
+    *(
+        Beat(
+            45 + 2 * _ROUND_S * n,
+            "Somebody at another terminal clears Clawdia.",
+            (Clear(CORAL[0], "she has promised to be brief"),),
+        )
+        for n in range(90)
+    ),
+    Beat(4, "Pinchy has slept it off.", (Behave((CORAL[2],), None),)),
+    Beat(6, "Somebody at another terminal clears Pinchy.", (Clear(CORAL[2], "he says he is fine"),)),
+)
 _TOUR = Scenario(
     "tour",
     "an incident that stands still long enough to be looked at: what --tour walks through",
     3_800.0,
-    (
-        Beat(
-            0,
-            "Three in the morning. Clawdia is over her limit, Larry's purse is empty, and nobody tells you.",
-            (
-                Behave(CORAL[:1], rate_limited(900)),
-                Behave((CORAL[1],), out_of_credit()),
-                Behave((CORAL[2],), overloaded()),
-                Talk(LIGHTHOUSE, "main", "Who put out the lamp?"),
-                Talk(TIDEPOOL, "channel", "Why is it so quiet?"),
-                Talk(MOLT, "cron", "Molt report, please."),
-            ),
-        ),
-        Beat(
-            1,
-            "A gull has taken the harbour clerk in mid-sentence. His lock stayed.",
-            (Crash(HARBOUR),),
-        ),
-        *(
-            Beat(
-                2 + _ROUND_S * n,
-                "Sebastian's heartbeat has the microphone. Everybody else stands in line.",
-                (
-                    Talk(HEARTBEAT, "heartbeat", f"Still beating, verse {n + 1}?", slow=CRAWLING),
-                    Knock(HEARTBEAT, "channel", "Sebastian? Are you there?"),
-                    Knock(HEARTBEAT, "direct", "He never listens."),
-                ),
-            )
-            for n in range(3_780 // _ROUND_S)
-        ),
-        *(
-            Beat(
-                45 + 2 * _ROUND_S * n,
-                "Somebody at another terminal clears Clawdia.",
-                (Clear(CORAL[0], "she has promised to be brief"),),
-            )
-            for n in range(90)
-        ),
-        Beat(4, "Pinchy has slept it off.", (Behave((CORAL[2],), None),)),
-        Beat(6, "Somebody at another terminal clears Pinchy.", (Clear(CORAL[2], "he says he is fine"),)),
-    ),
+    tuple(sorted(_TOUR_BEATS, key=lambda beat: beat.at)),
     chatter=6.0,
 )
 

@@ -112,7 +112,7 @@ class _Play:
             self._spawn(self._chat(character, random.Random(self._chance.getrandbits(32))))  # noqa: S311 - as above
         while True:
             began = self._clock.monotonic()
-            for beat in sorted(self._scenario.beats, key=lambda beat: beat.at):
+            for beat in self._scenario.beats:
                 await self._clock.sleep(max(0.0, began + beat.at - self._clock.monotonic()))
                 self._tell(beat)
                 for doing in beat.doings:

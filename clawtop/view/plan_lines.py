@@ -1,9 +1,9 @@
-"""A plan as a preview, and what came of it as a receipt, in lines."""
+"""A plan as a preview, and what came of it as a receipt, in lines. Times of a plan are UTC everywhere, and say so."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import tzinfo
+from datetime import UTC
 from typing import Any
 
 from clawtop.core.operations.plan import Plan
@@ -16,14 +16,14 @@ _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailu
 LABEL = 9
 
 
-def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tuple[Line, ...]:
+def preview_lines(plan: Plan, now: int, width: int) -> tuple[Line, ...]:
     """What it does and what is lost, first; then exactly what would change, where, and what to know."""
     lines: list[Line] = wrapped(piece(safe(plan.title), Tone.STRONG), width, 2)
     lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
     lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
     lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
     if plan.changes:
-        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, zone, width)]
+        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, width)]
     lines += [EMPTY, *_fact("file", safe(plan.file), width)]
     if plan.proof:
         lines += _fact("proof", shown(", ".join(plan.proof)), width)
@@ -31,9 +31,7 @@ def preview_lines(plan: Plan, now: int, zone: tzinfo | None, width: int) -> tupl
     return tuple(lines)
 
 
-def bulk_lines(
-    plans: Sequence[Plan], refused: Sequence[str], now: int, zone: tzinfo | None, width: int
-) -> tuple[Line, ...]:
+def bulk_lines(plans: Sequence[Plan], refused: Sequence[str], now: int, width: int) -> tuple[Line, ...]:
     """The same for several plans: what all of them do and lose, then each plan's changes."""
     effects = dict.fromkeys(text for plan in plans for text in plan.effects)
     loses = dict.fromkeys(text for plan in plans for text in plan.loses)
@@ -48,7 +46,7 @@ def bulk_lines(
     lines += _bullets("Know first", warnings, "⚠", Tone.WARN, width)
     for plan in plans:
         lines += [EMPTY, *wrapped(piece(safe(plan.title), Tone.HEAD), width, 2)]
-        lines += _changes(plan, now, zone, width) if plan.changes else []
+        lines += _changes(plan, now, width) if plan.changes else []
         lines += _fact("file", safe(plan.file), width)
         lines += _fact("plan id", plan.fingerprint, width, Tone.DIM)
     return tuple(lines)
@@ -73,7 +71,7 @@ def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _changes(plan: Plan, now: int, zone: tzinfo | None, width: int) -> list[Line]:
+def _changes(plan: Plan, now: int, width: int) -> list[Line]:
     lines: list[Line] = []
     fields = [safe(change.field or change.section) for change in plan.changes]
     widest = max(len(name) for name in fields)
@@ -84,9 +82,9 @@ def _changes(plan: Plan, now: int, zone: tzinfo | None, width: int) -> list[Line
         whose = change.key
         line: Line = (
             (f" {name:<{widest}}  ", Tone.PLAIN),
-            (_value(change.field, change.before, now, zone), Tone.DIM),
+            (_value(change.field, change.before, now), Tone.DIM),
             (" → ", Tone.ACCENT),
-            (_value(change.field, change.after, now, zone), Tone.OK),
+            (_value(change.field, change.after, now), Tone.OK),
         )
         lines += wrapped(line, width, widest + 3)
     return lines
@@ -101,11 +99,11 @@ def _bullets(title: str, texts: Iterable[str], glyph: str, tone: Tone, width: in
     return [EMPTY, piece(title, Tone.HEAD), *lines] if lines else []
 
 
-def _value(field: str | None, value: Any, now: int, zone: tzinfo | None) -> str:
+def _value(field: str | None, value: Any, now: int) -> str:
     if value is None:
         return "absent"
     if field in _TIMES and isinstance(value, int):
-        return f"{value} ({time_near(value, now, zone)})"
+        return f"{value} ({time_near(value, now, UTC)} UTC)"
     if isinstance(value, Mapping):
         return safe(", ".join(f"{name} {count}" for name, count in value.items()), 200)
     if isinstance(value, list | tuple):

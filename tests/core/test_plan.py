@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from clawtop.core.health.judgement import judge
 from clawtop.core.model import (
     AgentInfo,
     AuthConfig,
@@ -19,6 +20,7 @@ from clawtop.core.model import (
     Gateway,
     GatewayState,
     Generation,
+    ModelRef,
     Problem,
     Session,
     Snapshot,
@@ -49,7 +51,7 @@ from clawtop.core.operations.plan import (
 )
 from clawtop.core.operations.receipt import failure_event, intent_event
 from clawtop.errors import RefusedError
-from tests.support.worlds import INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
+from tests.support.worlds import HOUR, INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
 
 STATE_FILE = f"{STATE_DIR}/agents/main/agent/auth-state.json"
 QUIET = replace(INCIDENT, gateway=Gateway(GatewayState.DEAD))
@@ -174,6 +176,38 @@ def test_another_window_is_told() -> None:
     world = replace(QUIET, agents=(agent("main", (profile("p:one", stats),)),))
     plan = clear_profile(world, "p:one", model="m")
     assert plan.effects == ("p:one stays unusable until 2026-11-20 03:13:07 UTC, by another window",)
+
+
+def only_account(stats: UsageStats) -> Snapshot:
+    only = replace(agent("main", (profile("p:one", stats),)), models=(ModelRef("p", "m"),))
+    return replace(QUIET, agents=(only,))
+
+
+@pytest.mark.parametrize(
+    ("stats", "words"),
+    [
+        (UsageStats(disabled_until=NOW + HOUR, disabled_reason="billing"), "its account has credit again"),
+        (UsageStats(disabled_until=NOW + HOUR, disabled_reason="auth_permanent"), "its key or login is renewed"),
+        (UsageStats(cooldown_until=NOW + HOUR, cooldown_reason="auth"), "its key or login is valid again"),
+    ],
+    ids=["billing", "revoked", "refused"],
+)
+def test_what_waiting_does_not_mend_is_not_called_usable(stats: UsageStats, words: str) -> None:
+    world = only_account(stats)
+    (effect,) = clear_profile(world, "p:one").effects
+    assert "usable at once" not in effect
+    assert effect.endswith(f"it fails again until {words}")
+    remedies = [cause.remedy or "" for cause in judge(world, NOW).causes if cause.command == "clear"]
+    assert remedies
+    assert "wait" not in remedies[0]
+    assert words in remedies[0]
+
+
+def test_a_rate_limit_is_over_once_it_is_cleared() -> None:
+    stats = UsageStats(cooldown_until=NOW + HOUR, cooldown_reason="rate_limit")
+    world = only_account(stats)
+    assert clear_profile(world, "p:one").effects[0].startswith("p:one is usable at once")
+    assert "wait, or clear the windows" in [cause.remedy for cause in judge(world, NOW).causes]
 
 
 def test_a_provider_is_cleared_in_one_plan() -> None:

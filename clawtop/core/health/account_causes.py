@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 
+from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
+from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.loaded import Pending
 from clawtop.core.health.wording import SHOWN, counted, some_names
@@ -132,10 +134,37 @@ def models_out(scene: HealthScene) -> Iterator[Cause]:
                 tuple(names),
             )
             continue
-        hint = "wait, or clear the windows" if until is not None else "renew or add a credential, or clear the windows"
+        hint = _hint(scene, chains, until)
         text = f"nothing is usable for {whom}"
         yield Cause("models-out", text, Level.SILENT, (), hint, "clear", None, until, tuple(names))
     yield from _providers_out(scene, {chain.agent for chains in silent.values() for chain in chains})
+
+
+def _hint(scene: HealthScene, chains: Sequence[ChainRecovery], until: int | None) -> str:
+    providers = {link.provider for chain in chains for link in chain.links}
+    mend = _mend(scene, [chain.agent for chain in chains], providers)
+    if mend is not None:
+        return mend
+    return "wait, or clear the windows" if until is not None else "renew or add a credential, or clear the windows"
+
+
+def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str | None:
+    """What to do where neither waiting nor clearing helps: every account that rests needs something else first."""
+    snapshot, chosen = scene.view.snapshot, set(agents)
+    needs: dict[str, str] = {}
+    for agent in snapshot.agents:
+        for profile in agent.store.profiles if agent.id in chosen and agent.store is not None else ():
+            schedule = schedule_of(snapshot, profile.provider)
+            if profile.provider not in providers or not active_windows(profile.stats, scene.now, schedule):
+                continue
+            first = mended_by(profile.stats, scene.now, schedule)
+            if first is None:
+                return None
+            needs[profile.id] = first
+    if not needs:
+        return None
+    some = "; ".join(f"{safe(name, 40)} works once {first}" for name, first in list(needs.items())[:SHOWN])
+    return f"{some}; clear it then"
 
 
 def _reload(pending: Pending) -> str:
@@ -188,8 +217,8 @@ def _providers_out(scene: HealthScene, silent: set[str]) -> Iterator[Cause]:
         whom = "" if len(agents) == len(scene.snapshot.agents) else f" for {some_names(agents)}"
         text = f"{safe(provider, 40)} is out{whom}; other models still answer"
         yield Cause(
-            "provider-out", text, Level.ATTENTION, (), "wait, or clear the windows", "clear", None,
-            min(ends, default=None), tuple(agents),
+            "provider-out", text, Level.ATTENTION, (), _mend(scene, agents, {provider}) or "wait, or clear the windows",
+            "clear", None, min(ends, default=None), tuple(agents),
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.schedules import Schedules, schedule_for
 from clawtop.core.cooldown.stats import unusable_until
 from clawtop.core.model import (
@@ -435,6 +436,9 @@ def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, sc
         return f"{safe(profile.id)} was usable already; what an ended window left goes"
     if becomes is not None and becomes > now:
         return f"{safe(profile.id)} stays unusable until {_clock(becomes)}, by another window"
+    first = mended_by(profile.stats, now, schedule)
+    if first is not None:
+        return f"{safe(profile.id)} is tried again at once, not from {_clock(was)} on; it fails again until {first}"
     return f"{safe(profile.id)} is usable at once instead of from {_clock(was)} on"
 
 

@@ -64,7 +64,7 @@ class ConfirmScreen(DialogScreen):
 
     def _preview(self, width: int) -> list[Line]:
         app = shell(self)
-        lines = list(preview_lines(self._plan, app.now, app.options.zone, width))
+        lines = list(preview_lines(self._plan, app.now, width))
         moved = self._moved_on()
         if moved:
             lines += [EMPTY, *wrapped(piece(f"✗ {moved}", Tone.BAD), width, 2)]
