@@ -78,7 +78,7 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     prompt/           registry: one prompt holder per session, kept in records (choice); holder, fork, foreign,
                       session_lock, process_title; lane_scheduler: session lane, then global lane; recoverer: stuck
                       sessions
-    etcd/             the same registry for several hosts: client, records, names
+    etcd/             the same registry for several hosts: choice, client, records, names; shown: in snapshots
     drain/            drainer, scene, processes: freeing one, stage by stage; recovery: of a stuck one, sends nothing
     library           for other programs: what `from clawtop.engine import ...` gives
 

@@ -13,9 +13,11 @@ from clawtop.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
+    from clawtop.engine.drive.driver import Driver
     from clawtop.engine.gateway.caller import Caller
     from clawtop.engine.live.feed import Feed
     from clawtop.engine.live.tape import Tape
+    from clawtop.engine.prompt.choice import RegistryChoice
     from clawtop.store.place.layout import Layout
     from clawtop.store.snapshot import ExtraPart, SnapshotReader
 
@@ -53,15 +55,38 @@ def open_reader(
 
 def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
     """As `open_reader`; its snapshots also tell holders, lanes, events and config warnings."""
-    return open_reader(args, clock, _incident_parts())
+    return open_reader(args, clock, _incident_parts(args))
 
 
-def _incident_parts() -> tuple[ExtraPart, ...]:
+def registry_of(args: argparse.Namespace) -> RegistryChoice | None:
+    """The registry that several hosts share, as the settings name it. Raises UsageError."""
+    url = getattr(args, "settings", {}).get("registry")
+    if not url:
+        return None
+    from clawtop.engine.prompt.choice import registry_choice
+
+    return registry_choice(url, args.settings["registry_mounts"])
+
+
+def make_driver(args: argparse.Namespace) -> Driver:
+    """The engine as the settings want it. Raises UsageError, StateUnreadableError, RefusedError."""
+    from clawtop.engine.drive.driver import Driver, EngineSettings
+
+    return Driver(args.state_dir, settings=EngineSettings(registry=registry_of(args)))
+
+
+def _incident_parts(args: argparse.Namespace) -> tuple[ExtraPart, ...]:
     from clawtop.core.operations.unloaded import with_unloaded
     from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 
-    return config_part, IncidentPart(), lambda _layout, snapshot: with_unloaded(snapshot)
+    choice = registry_of(args)
+    shared: tuple[ExtraPart, ...] = ()
+    if choice is not None:
+        from clawtop.engine.etcd.shown import SharedHolders
+
+        shared = (SharedHolders(choice, SystemClock()),)
+    return config_part, IncidentPart(), *shared, lambda _layout, snapshot: with_unloaded(snapshot)
 
 
 def live_feed(
@@ -73,7 +98,7 @@ def live_feed(
     from clawtop.engine.live.hub import Hub
 
     watch = GatewayWatch(clock, enabled=not args.no_gateway) if args.at is None else None
-    parts = (_LaterParts(_incident_parts), *((watch,) if watch is not None else ()))
+    parts = (_LaterParts(lambda: _incident_parts(args)), *((watch,) if watch is not None else ()))
     reader = open_reader(args, clock, parts, asks_live=False, progressive=True)
     return reader, Feed(Hub(reader, clock, seen=seen), tape, watch)
 
@@ -144,7 +169,7 @@ def load_whole_incident(args: argparse.Namespace) -> Snapshot:
     from clawtop.engine.gateway.watch import GatewayWatch
 
     watch = GatewayWatch(SystemClock(), enabled=not args.no_gateway)
-    reader = open_reader(args, None, (*_incident_parts(), watch))
+    reader = open_reader(args, None, (*_incident_parts(args), watch))
     snapshot = reader.read()
     if snapshot.gateway.state is not GatewayState.LIVE or args.at is not None or args.no_gateway:
         return snapshot

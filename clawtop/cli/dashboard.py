@@ -125,9 +125,9 @@ def work_ports(args: argparse.Namespace) -> WorkPorts:
 
 
 def _driver(args: argparse.Namespace) -> Driver:
-    from clawtop.engine.drive.driver import Driver
+    from clawtop.cli.common import make_driver
 
-    return Driver(args.state_dir)
+    return make_driver(args)
 
 
 class _CommandDrains:

@@ -122,9 +122,10 @@ def make_drainer(
     drain_id: str | None = None,
 ) -> Drainer:
     """A drain with the machine's clock, processes and gateway."""
-    from clawtop.cli.common import make_caller
+    from clawtop.cli.common import make_caller, registry_of
     from clawtop.clock import SystemClock
     from clawtop.engine.drain.drainer import Drainer, new_drain_id
+    from clawtop.engine.etcd.choice import shared_records
     from clawtop.store.locks.processes import SystemProcesses
 
     return Drainer(
@@ -135,6 +136,7 @@ def make_drainer(
         clock=SystemClock(),
         processes=SystemProcesses(),
         caller=make_caller(args, reader),
+        shared=shared_records(registry_of(args), SystemClock()),
         on_step=on_step,
         on_wait=on_wait,
     )

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
     """The engine for these options."""
+    from clawtop.cli.common import registry_of
     from clawtop.core.failover.decision import TimeoutPolicy
     from clawtop.engine.drive.driver import Driver, EngineSettings
 
-    settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout))
+    settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout), registry=registry_of(args))
     return Driver(args.state_dir, settings=settings, listen=output.event)
 
 

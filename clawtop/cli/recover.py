@@ -79,9 +79,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: DrainTarget) -> SessionRecovery:
+    from clawtop.cli.common import make_driver
     from clawtop.clock import SystemClock
     from clawtop.engine.drain.recovery import Telling, recover
-    from clawtop.engine.drive.driver import Driver
     from clawtop.store.locks.processes import SystemProcesses
 
     def event(told: Event) -> None:
@@ -96,7 +96,7 @@ async def _recover(args: argparse.Namespace, reader: SnapshotReader, target: Dra
         elif not args.json:
             print_lines([f"{done.stage:<12} {safe(done.text)}"])
 
-    async with Driver(args.state_dir) as driver:
+    async with make_driver(args) as driver:
         return await recover(
             driver,
             reader,

@@ -59,6 +59,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("blocked_minutes", 5.0, "notice a session that is blocked for so long", "limits"),
     Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
     Setting("verify_seconds", 10.0, "how long an operation watches what a live gateway makes of it", "limits"),
+    Setting("registry", None, "etcd://HOST:2379[,..][/PREFIX]: engines of several hosts agree there; unset: in files"),
+    Setting("registry_mounts", [], "/DIRECTORY=NAME: what all hosts call a directory that each mounts elsewhere"),
     Setting("hosts", [], "hosts that clawtop fleet watches, as ssh knows them", "fleet"),
     Setting("labels", {}, "session key = what you call it"),
     Setting("columns", {}, "table = [columns in their order]: profiles, sessions, locks, warnings"),

@@ -66,7 +66,7 @@ class Worker:
     async def run(self) -> None:
         records = None
         if self.job.registry:
-            records = etcd_records(registry_choice(self.job.registry, f"{self.root}=arena"), self.clock)
+            records = etcd_records(registry_choice(self.job.registry, [f"{self.root}=arena"]), self.clock)
         async with PromptRegistry(self.root / "state", clock=self.clock, records=records) as self.registry:
             await asyncio.gather(*(self._turns() for _ in range(self.job.at_once)))
 

@@ -380,13 +380,13 @@ def drain_elsewhere(state: Path, drain_id: str) -> None:
 _HANG_UP = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from clawtop.core.session.drain import Stage
+from clawtop.core.session.drain import DrainStage
 from clawtop.core.session.proof import Access
 from clawtop.engine.drain import scene
 from clawtop.engine.drain.drainer import DrainWishes
 from tests.engine.test_drainer import drainer
 def on_step(step):
-    if step.stage is Stage.PROVE:
+    if step.stage is DrainStage.PROVE:
         os.kill(os.getpid(), signal.SIGHUP)
 asyncio.run(drainer(Path(sys.argv[1]), DrainWishes(60, 30), on_step=on_step, drain_id="gone").drain())
 """

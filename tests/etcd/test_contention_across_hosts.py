@@ -76,11 +76,12 @@ def _fight(found: Arena, server: EtcdServer, share: int, generations: int) -> No
     for number in range(HOSTS):
         _start(found, f"h{number}", share, server.url)
     _wait_for_lines(found, "h0", share // 10)
+    members = server.members()
     frozen = _engine_pid(found.running["h1"])
     os.kill(frozen, signal.SIGSTOP)
     try:
         _wait_for_lines(found, "h0", share // 10)
-        _wait_for_the_lease_to_end(server)
+        _wait_for_the_lease_to_end(server, members)
     finally:
         os.kill(frozen, signal.SIGCONT)
     victim = "h2"
@@ -94,11 +95,10 @@ def _fight(found: Arena, server: EtcdServer, share: int, generations: int) -> No
     found.finish()
 
 
-def _wait_for_the_lease_to_end(server: EtcdServer) -> None:
-    """Until one of the members is gone: the lease of the frozen one."""
-    before = server.members()
+def _wait_for_the_lease_to_end(server: EtcdServer, members: set[str]) -> None:
+    """Until one of those who lived before is gone: the frozen one."""
     for _ in range(600):
-        if server.members() < before:
+        if members - server.members():
             return
         time.sleep(0.1)
     raise AssertionError("a frozen host keeps its lease")

@@ -223,6 +223,6 @@ def test_a_registry_that_is_none_is_refused(url: str) -> None:
 def test_a_registry_is_named_by_its_endpoints_and_prefix() -> None:
     assert endpoints_of("etcd://a:2379,b:2379/team/x") == (("http://a:2379", "http://b:2379"), "team/x")
     assert endpoints_of("etcds://a:2379") == (("https://a:2379",), "clawtop")
-    assert dict(registry_choice("etcd://a:1", "/srv/x=claw, /y=z").mounts) == {"/srv/x": "claw", "/y": "z"}
+    assert dict(registry_choice("etcd://a:1", ["/srv/x=claw", " /y=z"]).mounts) == {"/srv/x": "claw", "/y": "z"}
     with pytest.raises(UsageError, match="mounts"):
-        registry_choice("etcd://a:1", "relative=x")
+        registry_choice("etcd://a:1", ["relative=x"])

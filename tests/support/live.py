@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class Live:
             clock=_At(self.at),
             processes=_Alive(ticks),
             port_probe=lambda _port: False,
-            extra_parts=_incident_parts(),
+            extra_parts=_incident_parts(argparse.Namespace()),
         )
         reader.read()
         return reader.read()

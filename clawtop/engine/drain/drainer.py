@@ -18,7 +18,16 @@ from clawtop import threads
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
 from clawtop.core.model import Event, EventKind, GatewayState
-from clawtop.core.session.admission import AdmissionEffect, AdmissionRequest, Close, Closed, Closing, Reopen, Wake
+from clawtop.core.session.admission import (
+    Admission,
+    AdmissionEffect,
+    AdmissionRequest,
+    Close,
+    Closed,
+    Closing,
+    Reopen,
+    Wake,
+)
 from clawtop.core.session.drain import (
     AskToStop,
     CloseAdmission,
@@ -47,10 +56,11 @@ from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.prompt.fork import fork_session
+from clawtop.engine.prompt.records import FileRecords, PromptRecords
 from clawtop.errors import RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
-from clawtop.store.own.holders import HolderRecords, Presence, Word, holders_dir, read_admission, tell
+from clawtop.store.own.holders import Word, holders_dir
 from clawtop.store.own.journal import Journal
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.text import safe
@@ -102,12 +112,14 @@ class Drainer:
         clock: Clock,
         processes: ProcessTable,
         caller: Caller | None = None,
+        shared: Callable[[], PromptRecords] | None = None,
         on_step: Callable[[DrainStep], None] = lambda _step: None,
         on_wait: Callable[[Wait, float], None] = lambda _wait, _left_s: None,
     ) -> None:
         """Args:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
         caller: asks the gateway; None: one that may.
+        shared: makes the records of a registry that several hosts share; None: this host's files.
         on_step: told each step. on_wait: told at each look what is waited for, and for how many seconds at most.
 
         Raises:
@@ -123,9 +135,19 @@ class Drainer:
         self._on_step = on_step
         self._on_wait = on_wait
         self._state_dir = os.path.realpath(reader.layout.state_dir)
-        self._watcher = Watcher(reader, target, clock=clock, processes=processes, drain_id=drain_id)
+        self._watcher = Watcher(
+            reader,
+            target,
+            clock=clock,
+            processes=processes,
+            drain_id=drain_id,
+            admission=None if shared is None else lambda: self._admission,
+        )
+        self._make_shared = shared
+        self._shared: PromptRecords | None = None
+        self._files = FileRecords(holders_dir(self._state_dir))
+        self._admission: Admission | None = None
         self._journal = Journal(self._state_dir)
-        self._records: HolderRecords | None = None
         self._steps: list[DrainStep] = []
         self._closed_at: float | None = None
         self._waited_for = ""
@@ -133,7 +155,7 @@ class Drainer:
 
     def preview(self) -> tuple[str, ...]:
         """What is held, what waits, what would be lost and what would be done. Changes nothing."""
-        look = threads.run(self._look())
+        look = threads.run(self._look_once())
         live = {GatewayState.LIVE: True, GatewayState.UNKNOWN: None}.get(look.gateway.state, False)
         return survey(look.scene, self._terms(), gateway_live=live)
 
@@ -158,7 +180,10 @@ class Drainer:
             await self._say(DrainStage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
             raise
         finally:
-            await self._reopen()
+            try:
+                await self._reopen()
+            finally:
+                await self._forget_shared()
 
     def _terms(self) -> Terms:
         now, wishes = round(self._clock.monotonic() * 1000), self._wishes
@@ -173,6 +198,8 @@ class Drainer:
     async def _look(self) -> DrainLook:
         """The session now, with a fresh answer of the gateway where that has to be heard."""
         asked = self._asked or GatewayReply(self._caller.access())
+        if self._make_shared is not None:
+            self._admission = await self._records().admission_of(str(self.target.file))
         look = await asyncio.to_thread(self._watcher.look, asked)
         now = self._clock.monotonic()
         if not look.must_ask or (asked.at is not None and now - asked.at / 1000 < ASK_EVERY_S):
@@ -230,7 +257,7 @@ class Drainer:
         admission = look.admission
         if admission is not None and admission.holder is not None:
             await self._say(DrainStage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
-            tell(holders_dir(self._state_dir), admission.holder.who, Word.STOP)
+            await self._records().tell(admission.holder.who, Word.STOP)
 
     async def _end_run(self, remedy: Remedy, look: DrainLook) -> None:
         if look.scene.queue is not None:
@@ -282,14 +309,12 @@ class Drainer:
     # --- the record ----------------------------------------------------------------------------------------------
 
     async def _renew(self) -> None:
-        records = self._entered()
+        member = await self._member()
         now = self._clock.now_ms()
-        closing = Closing(
-            self.drain_id, records.presence.member, os.getpid(), now, now + CLOSED_FOR_MS, "an operator drains it"
-        )
-        before = read_admission(holders_dir(self._state_dir), str(self.target.file))
+        closing = Closing(self.drain_id, member, os.getpid(), now, now + CLOSED_FOR_MS, "an operator drains it")
+        before = await self._records().admission_of(str(self.target.file))
         other = before.closing if before is not None else None
-        if other is not None and (other.drain_id, other.member) != (self.drain_id, records.presence.member):
+        if other is not None and (other.drain_id, other.member) != (self.drain_id, member):
             raise RefusedError(
                 f"drain {safe(other.drain_id, 60)} of this session is under way (pid {other.pid})",
                 unchanged="nothing was done",
@@ -306,18 +331,38 @@ class Drainer:
 
     async def _apply(self, request: AdmissionRequest) -> tuple[AdmissionEffect, ...]:
         while True:
-            effects = self._entered().apply(str(self.target.file), request, self._clock.now_ms())
+            effects = await self._records().step(str(self.target.file), request, self._clock.now_ms())
             if effects is not None:
                 for effect in effects:
                     if isinstance(effect, Wake):
-                        tell(holders_dir(self._state_dir), effect.who)
+                        await self._records().tell(effect.who, Word.WAKE)
                 return effects
             await self._clock.sleep(BUSY_PAUSE_S)
 
-    def _entered(self) -> HolderRecords:
-        if self._records is None:
-            self._records = HolderRecords(Presence.of(holders_dir(self._state_dir)))
-        return self._records
+    def _records(self) -> PromptRecords:
+        if self._make_shared is None:
+            return self._files
+        if self._shared is None:
+            self._shared = self._make_shared()
+        return self._shared
+
+    async def _member(self) -> str:
+        """What this process is called in the registry; in files it needs no channel, since nobody tells a drain."""
+        if self._make_shared is None:
+            return self._files.member
+        return (await self._records().enter(lambda _word, _token: None)).member
+
+    async def _look_once(self) -> DrainLook:
+        """One look, on an event loop of its own."""
+        try:
+            return await self._look()
+        finally:
+            await self._forget_shared()
+
+    async def _forget_shared(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.aclose()
 
     async def _say(self, stage: DrainStage, text: str) -> None:
         """Journal a step, then tell it."""

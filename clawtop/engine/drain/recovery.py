@@ -26,6 +26,7 @@ from clawtop.core.session.recovery import (
 from clawtop.engine.drain.drainer import Drainer, new_drain_id
 from clawtop.engine.drain.scene import DrainTarget
 from clawtop.engine.drive.driver import Driver
+from clawtop.engine.etcd.choice import shared_records
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.snapshot import SnapshotReader
@@ -104,6 +105,7 @@ async def recover(
         drain_id=new_drain_id(),
         clock=clock,
         processes=processes,
+        shared=shared_records(driver.registry, clock),
         on_step=telling.step,
         on_wait=telling.wait,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,20 +86,32 @@ class Watcher:
     """Looks at one session. One thread at a time."""
 
     def __init__(
-        self, reader: SnapshotReader, target: DrainTarget, *, clock: Clock, processes: ProcessTable, drain_id: str
+        self,
+        reader: SnapshotReader,
+        target: DrainTarget,
+        *,
+        clock: Clock,
+        processes: ProcessTable,
+        drain_id: str,
+        admission: Callable[[], Admission | None] | None = None,
     ) -> None:
+        """`admission`: the session's record as a registry of several hosts said it last; None: it is in files."""
         self._reader = reader
         self._target = target
         self._clock = clock
         self._processes = processes
         self._drain_id = drain_id
+        self._shared_admission = admission
 
     def look(self, asked: GatewayReply) -> DrainLook:
         """The session as it is now. Raises StateUnreadableError."""
         snapshot = self._reader.read()
         if asked.words is not None and asked.words.problem is None:
             snapshot = with_words(snapshot, asked.words)
-        admission = read_admission(holders_dir(snapshot.state_dir), str(self._target.file))
+        if self._shared_admission is not None:
+            admission = self._shared_admission()
+        else:
+            admission = read_admission(holders_dir(snapshot.state_dir), str(self._target.file))
         holder = prompt_holder(admission) if admission is not None and admission.holder is not None else None
         closing = admission.closing if admission is not None else None
         lock = self._lock(snapshot)

@@ -38,7 +38,7 @@ from clawtop.engine.drive.runner import ModelRun
 from clawtop.engine.drive.session_choice import SessionChoice, choose_session, unknown_session
 from clawtop.engine.drive.turn import DrivenTurn, TurnAnswer, TurnRequest
 from clawtop.engine.operations.locked import settled
-from clawtop.engine.prompt.choice import registry_choice
+from clawtop.engine.prompt.choice import RegistryChoice, registry_choice
 from clawtop.engine.prompt.foreign import NO_GATEWAY
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.errors import ClawtopError, CoordinationError, OperationFailedError, UsageError
@@ -142,6 +142,11 @@ class Driver:
         await self.desk.foreign.aclose()
         await self.desk.aclose()
         await asyncio.to_thread(self._writer.close)
+
+    @property
+    def registry(self) -> RegistryChoice | None:
+        """Where the registry of several hosts is; None: on this host alone."""
+        return self._settings.registry
 
     @property
     def journal_problem(self) -> ClawtopError | None:
@@ -455,7 +460,7 @@ def _with_registry(settings: EngineSettings, environ: Mapping[str, str]) -> Engi
     url = environ.get("CLAWTOP_REGISTRY", "")
     if settings.registry is not None or not url:
         return settings
-    return replace(settings, registry=registry_choice(url, environ.get("CLAWTOP_REGISTRY_MOUNTS", "")))
+    return replace(settings, registry=registry_choice(url, environ.get("CLAWTOP_REGISTRY_MOUNTS", "").split(",")))
 
 
 def _outcome(error: BaseException | None) -> tuple[str, str]:

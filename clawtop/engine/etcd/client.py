@@ -83,7 +83,11 @@ class Etcd:
         """`endpoints`: base URLs such as `http://host:2379`."""
         self._endpoints = list(endpoints)
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(CALL_S), transport=transport, trust_env=False, follow_redirects=False
+            timeout=httpx.Timeout(CALL_S),
+            transport=transport,
+            trust_env=False,
+            follow_redirects=False,
+            verify=any(endpoint.startswith("https:") for endpoint in endpoints),  # reading the CAs takes a while
         )
 
     async def aclose(self) -> None:

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from clawtop.clock import Clock
@@ -48,6 +48,7 @@ MARGIN_S = 1.0
 """So long before the end of its lease a process trusts it no more: clocks and answers are not exact."""
 
 WATCH_AGAIN_S = 1.0
+_ENCODING = ("utf-8", "surrogateescape")
 
 
 class EtcdRecords:
@@ -252,18 +253,19 @@ class EtcdRecords:
         with contextlib.suppress(EtcdUnreachableError):
             await self._etcd.commit([], [Put(key, b"", self._lease)])
 
-    async def holder_of(self, path: str) -> PromptHolder | None:
+    async def admission_of(self, path: str) -> Admission | None:
         try:
             records, members = await self._etcd.read(
                 Range(self._session_key(path), exact=True), Range(self._root + b"members/")
             )
         except EtcdUnreachableError as error:
             raise self._refused(error) from error
-        state = self._parsed(records, path)
-        living = {one.key for one in members}
-        dead = frozenset(member for member in state.members if self._member_key(member) not in living)
-        state, _ = step(state, Bury(dead), 0) if dead else (state, ())
-        return None if state.holder is None else prompt_holder(state)
+        state = living_part(self._parsed(records, path), members, self._root)
+        return None if state.idle else state
+
+    async def holder_of(self, path: str) -> PromptHolder | None:
+        state = await self.admission_of(path)
+        return None if state is None or state.holder is None else prompt_holder(state)
 
     async def assert_held(self, path: str, token: str) -> None:
         lost = ""
@@ -285,11 +287,10 @@ class EtcdRecords:
     # --- keys ----------------------------------------------------------------------------------------------------
 
     def _session_key(self, path: str) -> bytes:
-        digest = hashlib.sha256(os.fsencode(self._name_of(path))).hexdigest()[:32]
-        return self._root + b"sessions/" + digest.encode()
+        return session_key(self._root, self._name_of(path))
 
     def _member_key(self, member: str) -> bytes:
-        return self._root + b"members/" + member.encode("utf-8", "surrogateescape")
+        return self._root + b"members/" + member.encode(*_ENCODING)
 
     def _refused(self, error: EtcdUnreachableError) -> RefusedError:
         return RefusedError(
@@ -297,6 +298,18 @@ class EtcdRecords:
             hint="no run begins without it; those under way end with their lease",
             unchanged="nothing was sent and nothing was written",
         )
+
+
+def living_part(state: Admission, members: Iterable[KeyValue], root: bytes) -> Admission:
+    """A record without those whose lease is over."""
+    living = {one.key for one in members}
+    dead = frozenset(one for one in state.members if root + b"members/" + one.encode(*_ENCODING) not in living)
+    return step(state, Bury(dead), 0)[0] if dead else state
+
+
+def session_key(root: bytes, name: str) -> bytes:
+    """The key of a session's record, by the name that all hosts use."""
+    return root + b"sessions/" + hashlib.sha256(os.fsencode(name)).hexdigest()[:32].encode()
 
 
 def etcd_records(choice: RegistryChoice, clock: Clock) -> EtcdRecords:

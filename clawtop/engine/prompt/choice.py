@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from clawtop.errors import UsageError
@@ -20,12 +20,12 @@ class RegistryChoice:
     mounts: Mapping[str, str] = field(default_factory=dict)
 
 
-def registry_choice(url: str, mounts: str = "") -> RegistryChoice:
-    """What `CLAWTOP_REGISTRY` and `CLAWTOP_REGISTRY_MOUNTS` (`/here=name,/there=name`) say. Raises UsageError."""
+def registry_choice(url: str, mounts: Sequence[str] = ()) -> RegistryChoice:
+    """What the settings `registry` and `registry_mounts` (`/here=name`) say. Raises UsageError."""
     endpoints_of(url)
-    pairs = [pair.partition("=") for pair in mounts.split(",") if pair.strip()]
+    pairs = [pair.partition("=") for pair in mounts if pair.strip()]
     if any(not (here.strip().startswith("/") and name.strip()) for here, _, name in pairs):
-        raise UsageError("registry mounts are /DIRECTORY=NAME, separated by commas")
+        raise UsageError("registry mounts are /DIRECTORY=NAME")
     return RegistryChoice(url, {here.strip(): name.strip() for here, _, name in pairs})
 
 

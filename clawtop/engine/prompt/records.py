@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from clawtop.core.model import PromptHolder
-from clawtop.core.session.admission import AdmissionEffect, AdmissionRequest, Claimant
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Claimant
 from clawtop.errors import SessionTakeoverError
 from clawtop.store.own.holders import (
     HolderRecords,
@@ -46,6 +46,9 @@ class PromptRecords(Protocol):
 
     async def tell(self, who: Claimant, word: Word) -> None:
         """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
+
+    async def admission_of(self, path: str) -> Admission | None:
+        """The living part of a session's record; None when it is at rest. Raises RefusedError as `step`."""
 
     async def holder_of(self, path: str) -> PromptHolder | None:
         """Who has the prompt of a session now."""
@@ -102,6 +105,9 @@ class FileRecords:
 
     async def tell(self, who: Claimant, word: Word) -> None:
         tell(self._directory, who, word)
+
+    async def admission_of(self, path: str) -> Admission | None:
+        return read_admission(self._directory, path)
 
     async def holder_of(self, path: str) -> PromptHolder | None:
         return read_holder(self._directory, path)

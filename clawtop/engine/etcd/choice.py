@@ -1,0 +1,23 @@
+"""The records that a choice means; what speaks to etcd is loaded when they are asked for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clawtop.clock import Clock
+from clawtop.engine.prompt.choice import RegistryChoice
+from clawtop.engine.prompt.records import PromptRecords
+
+
+def shared_records(choice: RegistryChoice | None, clock: Clock) -> Callable[[], PromptRecords] | None:
+    """What makes the records of a registry of several hosts; None where there is none: files."""
+    if choice is None:
+        return None
+    chosen = choice
+
+    def make() -> PromptRecords:
+        from clawtop.engine.etcd.records import etcd_records
+
+        return etcd_records(chosen, clock)
+
+    return make
