@@ -25,7 +25,9 @@ class ClawtopError(Exception):
         self.unchanged = unchanged
 
     def __str__(self) -> str:
-        return ". ".join(part.rstrip(".") for part in (self.title, self.unchanged, self.hint) if part)
+        parts = [part.rstrip(".") for part in (self.title, self.unchanged, self.hint) if part]
+        *first, last = parts or [""]
+        return " ".join([*(part if part.endswith("?") else f"{part}." for part in first), last])
 
 
 class UsageError(ClawtopError):

@@ -15,6 +15,7 @@ from clawtop.errors import LockNotObtainedError, RefusedError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
+    from clawtop.core.model import Snapshot
     from clawtop.core.session.drain import DrainOutcome, DrainStep, DrainWishes, Wait
     from clawtop.engine.drain.drainer import Drainer
     from clawtop.engine.drain.scene import DrainTarget
@@ -154,12 +155,17 @@ def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainT
     choice = choose_session(reader.layout, session, agent)
     known = choice.row is not None or choice.file.exists()
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
-        raise RefusedError(
-            f"there is no session {safe(session, 120)}",
-            hint="`clawtop status` lists them",
-            unchanged="nothing was done",
-        )
+        raise _no_session(session, reader.read())
     return DrainTarget(choice.agent.id, choice.key, choice.file)
+
+
+def _no_session(key: str, snapshot: Snapshot) -> RefusedError:
+    from clawtop.core.nearest import did_you_mean
+
+    near = did_you_mean(key, (row.key for row in snapshot.sessions))
+    return RefusedError(
+        f"there is no session {safe(key, 120)}{near}", hint="`clawtop status` lists them", unchanged="nothing was done"
+    )
 
 
 def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
@@ -173,9 +179,7 @@ def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> Drai
     key = session_key(reader, snapshot, session, agent)
     row = next((row for row in snapshot.sessions if row.key == key), None)
     if row is None or row.file is None:
-        raise RefusedError(
-            f"there is no session {safe(key, 120)}", hint="`clawtop status` lists them", unchanged="nothing was done"
-        )
+        raise _no_session(key, snapshot)
     return DrainTarget(row.agent, row.key, Path(row.file))
 
 

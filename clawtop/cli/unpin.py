@@ -114,7 +114,11 @@ async def _send(
 def _row(snapshot: Snapshot, key: str) -> Session:
     found = next((row for row in snapshot.sessions if row.key == key), None)
     if found is None:
-        raise RefusedError(f"there is no session {safe(key, 120)}", unchanged="nothing was sent", hint="clawtop status")
+        from clawtop.core.nearest import did_you_mean
+
+        near = did_you_mean(key, (row.key for row in snapshot.sessions))
+        text = f"there is no session {safe(key, 120)}{near}"
+        raise RefusedError(text, unchanged="nothing was sent", hint="clawtop status")
     return found
 
 

@@ -271,3 +271,38 @@ def test_surrogates_and_odd_numbers_survive(directory: Path) -> None:
 
 def test_every_generation_of_the_table_is_known() -> None:
     assert set(VERSIONS) == {item.value for item in Generation}
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("clear", "fakeai:oen"), "fakeai:one"),
+        (("clear", "--provider", "fakai"), "fakeai"),
+        (("rotate", "fakai"), "fakeai"),
+        (("order", "fakai", "--reset"), "fakeai"),
+        (("order", "fakeai", "fakeai:oen"), "fakeai:one"),
+        (("unlock", "agent:main:mian"), "agent:main:main"),
+        (("drain", "agent:main:mian", "--dry-run"), "agent:main:main"),
+        (("recover", "agent:main:mian", "--dry-run"), "agent:main:main"),
+        (("unpin", "agent:main:mian"), "agent:main:main"),
+    ],
+    ids=lambda item: " ".join(item) if isinstance(item, tuple) else "",
+)
+def test_a_mistyped_id_is_answered_with_the_one_that_was_meant(
+    directory: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], meant: str
+) -> None:
+    sessions = directory / "agents" / "main" / "sessions"
+    sessions.mkdir(parents=True, exist_ok=True)
+    (sessions / "sessions.json").write_text(json.dumps({"agent:main:main": {"sessionId": "s", "updatedAt": 1}}))
+    assert clawtop(directory, *words, "--no-gateway") == 1
+    said = capsys.readouterr().err
+    assert f": did you mean {meant}? " in said
+
+
+def test_a_mistyped_operation_is_answered_with_the_one_that_was_meant(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert clawtop(directory, "clear", "--provider", "fakeai", "--yes", "--json") == 0
+    done = json.loads(capsys.readouterr().out)["receipt"]["undo"]
+    assert clawtop(directory, "undo", f"{done}x", "--yes") == 1
+    assert f"did you mean {done}? " in capsys.readouterr().err

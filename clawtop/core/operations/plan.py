@@ -47,8 +47,9 @@ from clawtop.core.operations.target import (
     AgentView,
     Owned,
     find_lock,
-    owned_store,
     part_of,
+    profiles_named,
+    profiles_of,
     refuse_other_times,
     same_provider,
     state_of,
@@ -121,7 +122,7 @@ class Plan:
 
 def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = None, model: str | None = None) -> Plan:
     """Clear one profile's windows and counters, or only what is scoped to `model`."""
-    owned = owned_store(snapshot, lambda profile: profile.id == profile_id, f"profile {safe(profile_id)}", agent)
+    owned = profiles_named(snapshot, profile_id, agent)
     scope = f" for model {safe(model)}" if model is not None else ""
     title = f"Clear {safe(profile_id)}{scope} in {store_name(owned.owner)}"
     return _clear(snapshot, owned, ClearWindows((profile_id,), model), title=title, target=profile_id)
@@ -129,8 +130,7 @@ def clear_profile(snapshot: Snapshot, profile_id: str, *, agent: str | None = No
 
 def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
     """Clear all profiles of a provider that one store owns, in one lock hold of each place."""
-    same = same_provider(snapshot, provider)
-    owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
+    owned = profiles_of(snapshot, provider, agent)
     ids = tuple(profile.id for profile in owned.profiles)
     title = f"Clear all {len(ids)} profiles of {safe(provider)} in {store_name(owned.owner)}"
     return _clear(snapshot, owned, ClearWindows(ids), title=title, target=provider)
@@ -327,9 +327,10 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
         candidates = tuple(item for item in candidates if not item.unfinished or _stands(snapshot, item))
     past = next((item for item in candidates if operation_id in {None, item.id}), None)
     if past is None:
-        what = (
-            "there is nothing to undo" if operation_id is None else f"no operation {safe(operation_id)} can be undone"
-        )
+        what = "there is nothing to undo"
+        if operation_id is not None:
+            near = did_you_mean(operation_id, (item.id for item in candidates))
+            what = f"no operation {safe(operation_id)} can be undone{near}"
         raise RefusedError(what, unchanged=UNTOUCHED)
     steps, newer = _way_back(snapshot, past)
     if newer and past.unfinished:
@@ -477,7 +478,7 @@ class _ProviderOrder:
 
 def _ordered(snapshot: Snapshot, provider: str, agent: str | None) -> _ProviderOrder:
     same = same_provider(snapshot, provider)
-    owned = owned_store(snapshot, lambda profile: same(profile.provider), f"profile of {safe(provider)}", agent)
+    owned = profiles_of(snapshot, provider, agent)
     part, stored = owned.part, owned.part.order
     parts: tuple[AuthPart, ...] = (part,)
     if not part.takes_orders:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
+from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
 from clawtop.text import safe
@@ -62,15 +63,39 @@ class Owned:
         return tuple((place, tuple(ids)) for place, ids in ranked)
 
 
-def owned_store(snapshot: Snapshot, wanted: Callable[[Profile], bool], what: str, agent: str | None) -> Owned:
-    """The one store that owns the wanted profiles; RefusedError where there is none, or a choice."""
+def profiles_named(snapshot: Snapshot, profile_id: str, agent: str | None) -> Owned:
+    """The store that owns the profile with this id. Raises RefusedError."""
+    what, near = f"profile {safe(profile_id)}", lambda profile: profile.id
+    return _owned(snapshot, lambda profile: profile.id == profile_id, what, agent, (profile_id, near))
+
+
+def profiles_of(snapshot: Snapshot, provider: str, agent: str | None) -> Owned:
+    """The store that owns the profiles of this provider. Raises RefusedError."""
+    same = same_provider(snapshot, provider)
+    what, near = f"profile of {safe(provider)}", lambda profile: profile.provider
+    return _owned(snapshot, lambda profile: same(profile.provider), what, agent, (provider, near))
+
+
+def _owned(
+    snapshot: Snapshot,
+    wanted: Callable[[Profile], bool],
+    what: str,
+    agent: str | None,
+    meant: tuple[str, Callable[[Profile], str]],
+) -> Owned:
+    """The one store that owns the wanted profiles; RefusedError where there is none, or a choice. `meant`: the word
+    that was given, and what it is compared with.
+    """
     refuse_unwritable(snapshot)
     found = _views(snapshot, None if agent == SHARED else agent, wanted)
     owners = {profile.owner_agent for view in found for profile in view.profiles}
     if agent is not None and agent in owners:
         owners = {agent}
     if not owners:
-        raise RefusedError(f"there is no {what} here", unchanged=UNTOUCHED)
+        word, name_of = meant
+        known = {name_of(profile) for view in _views(snapshot, None, lambda _: True) for profile in view.profiles}
+        near = "" if word in known else did_you_mean(word, known)
+        raise RefusedError(f"there is no {what} here{near}", unchanged=UNTOUCHED)
     if len(owners) > 1:
         raise RefusedError(
             f"{what}: {' and '.join(store_name(owner) for owner in sorted(owners))} hold one",
@@ -166,8 +191,11 @@ def find_lock(snapshot: Snapshot, target: str, agent: str | None) -> Lock:
     ]
     found = [lock for lock in found if agent in {None, lock.file.agent}]
     if not found:
+        known = {session.key for session in snapshot.sessions}
+        locked = {lock.file.path for lock in snapshot.locks} | known
+        near = "" if target in known else did_you_mean(target, locked)
         raise RefusedError(
-            f"there is no lock of {safe(target)}", unchanged=UNTOUCHED, hint="clawtop status shows locks"
+            f"there is no lock of {safe(target)}{near}", unchanged=UNTOUCHED, hint="clawtop status shows locks"
         )
     if len(found) > 1:
         raise RefusedError(
