@@ -162,9 +162,10 @@ class IncidentLab(GatewayLab):
                         child.kill()
             turn.communicate()
 
-    def turn(self, message: str = "ping") -> subprocess.Popen[str]:
-        """A turn of the main session, begun by OpenClaw's own command line."""
-        command = self.openclaw.command("agent", "--agent", "main", "--message", message, "--json", "--timeout", "500")
+    def turn(self, message: str = "ping", session_id: str | None = None) -> subprocess.Popen[str]:
+        """A turn of the main session, or of a new one, begun by OpenClaw's own command line."""
+        where = ("--agent", "main") if session_id is None else ("--session-id", session_id)
+        command = self.openclaw.command("agent", *where, "--message", message, "--json", "--timeout", "500")
         turn = subprocess.Popen(
             command,
             env=self.env,

@@ -69,7 +69,10 @@ class SqlitePlace(RowStore):
                     warnings.append(Problem("schema-not-known", self.file, f"{schema}: read, never written"))
                     why_not = schema
         except UnreadableError as error:
-            return OwnAuth(self.owner, self.file, self.file, problem=error.problem, stamps=stamps)
+            if not (error.problem.code == "empty" and self.needs_credentials):
+                return OwnAuth(self.owner, self.file, self.file, problem=error.problem, stamps=stamps)
+            # OpenClaw is about to make it (2026.9.6 does with an agent's first turn): what is shared counts meanwhile.
+            warnings.append(error.problem)
         found = own_auth(self.owner, self.file, self.file, documents, warnings=warnings, stamps=stamps)
         return replace(found, takes_orders=self.takes_orders, why_not_writable=why_not)
 

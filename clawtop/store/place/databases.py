@@ -62,11 +62,7 @@ def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
 
 def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str | None:
     """The version of OpenClaw that wrote one of the databases last, by what that says of itself."""
-    places = [
-        (state_dir / STATE_DATABASE, DatabaseRole.GLOBAL),
-        *((place / AGENT_DATABASE, DatabaseRole.AGENT) for place in agent_dirs),
-    ]
-    for path, role in places:
+    for path, role in _places(state_dir, agent_dirs):
         if path.exists():
             try:
                 found = databases.of(path, role).identity().app_version
@@ -75,3 +71,24 @@ def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases
             if found is not None and generation_of(found) is not None:
                 return found
     return None
+
+
+def why_unread(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str:
+    """Why the first of the databases that are there cannot be read; empty where all can."""
+    for path, role in _places(state_dir, agent_dirs):
+        if path.exists():
+            try:
+                databases.of(path, role).identity()
+            except UnreadableError as error:
+                if error.problem.code not in _SAYS_NOTHING:
+                    return f"{path} {error.problem.text}"
+    return ""
+
+
+_SAYS_NOTHING = frozenset({"empty", "foreign-database", "not-a-database", "not-a-file"})
+"""What was never one of OpenClaw's holds nothing of OpenClaw's."""
+
+
+def _places(state_dir: Path, agent_dirs: Sequence[Path]) -> list[tuple[Path, DatabaseRole]]:
+    agents = ((place / AGENT_DATABASE, DatabaseRole.AGENT) for place in agent_dirs)
+    return [(state_dir / STATE_DATABASE, DatabaseRole.GLOBAL), *agents]

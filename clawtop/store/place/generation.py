@@ -17,6 +17,7 @@ from clawtop.store.place.databases import (
     agent_schema,
     has_auth_profiles,
     has_shared_store,
+    why_unread,
     written_by,
 )
 from clawtop.store.sqlite.pool import Databases
@@ -64,7 +65,9 @@ def detect(
         generation = generation_of(version)
         if generation is not None and storage_of(generation).auth_in_database:
             return Detected(generation, f"{source} {version}", proven=True)
-    return _by_json(agent_dirs, last_touched, seen)
+    found = _by_json(agent_dirs, last_touched, seen)
+    unread = why_unread(state_dir, agent_dirs, databases)
+    return Detected(found.generation, unread, proven=False) if unread else found
 
 
 def _by_json(agent_dirs: Sequence[Path], last_touched: str | None, seen: str | None) -> Detected:

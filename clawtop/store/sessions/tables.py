@@ -35,8 +35,15 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
+FIRST_ROWS = 5_000
+"""Rows that the first of many looks reads, the latest ones; how many there are beside them it counts."""
+
 DETAILS_AT_ONCE = 400
-"""Rows whose details one look of many reads: some 40 ms."""
+"""Rows whose details one look of many reads: some 40 ms. Of very many sessions it is a share, for the look itself then
+costs more than that.
+"""
+
+_SHARE_AT_ONCE = 25
 
 DETAILS_OF_ONE_LOOK = 20_000
 """The same for one who looks once: a second or two. What is left is counted."""
@@ -67,6 +74,7 @@ class _AgentTable:
         details: session key -> the fields of its entry; only those that were read.
         wanted: keys whose details are still to be read, in the order in which they are.
         newest: the largest `updated_at` seen.
+        unread: rows that were only counted.
     """
 
     version: Hashable = None
@@ -74,6 +82,7 @@ class _AgentTable:
     details: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     wanted: dict[str, None] = field(default_factory=dict)
     newest: int = 0
+    unread: int = 0
     inputs: Mapping[str, tuple[QueuedTurn, ...]] = field(default_factory=dict)
     exchanges: dict[str, tuple[Exchange, ...]] = field(default_factory=dict)
     rows: dict[str, Session] = field(default_factory=dict)
@@ -85,7 +94,7 @@ class TableSessions:
 
     def __init__(self, databases: Databases, *, progressive: bool = False) -> None:
         """`progressive`: details come with the next looks, so that none takes long; else with the first."""
-        self._at_once = DETAILS_AT_ONCE if progressive else DETAILS_OF_ONE_LOOK
+        self._progressive = progressive
         self._databases = databases
         self._state = StateDatabase(databases)
         self._tables: dict[str, _AgentTable] = {}
@@ -97,12 +106,14 @@ class TableSessions:
         places = {str(agent.agent_dir / AGENT_DATABASE): agent for agent in reversed(tuple(agents))}
         self._agents = {path: agent.id for path, agent in reversed(places.items())}
         self._tables = {path: self._tables.get(path) or _AgentTable() for path in self._agents}
-        left = self._at_once
+        known = sum(len(table.nodes) for table in self._tables.values())
+        at_once = max(DETAILS_AT_ONCE, known // _SHARE_AT_ONCE)
+        left = at_once if self._progressive else DETAILS_OF_ONE_LOOK
         for path, agent in reversed(places.items()):
             table = self._tables[path]
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
             try:
-                left -= _load(table, database, agent.id, left)
+                left -= _load(table, database, agent.id, left, first=FIRST_ROWS if self._progressive else None)
                 table.problem = None
             except UnreadableError as error:
                 table.problem = error.problem
@@ -111,7 +122,7 @@ class TableSessions:
 
     @property
     def counting(self) -> int:
-        return sum(len(table.wanted) for table in self._tables.values())
+        return sum(len(table.wanted) + table.unread for table in self._tables.values())
 
     def growing_files(self) -> list[str]:
         return []
@@ -177,20 +188,23 @@ class TableSessions:
         return self._state.events()
 
 
-def _load(table: _AgentTable, database: Database, agent: str, details: int) -> int:
-    """Bring a table up to date; how many entries were read for their details."""
+def _load(table: _AgentTable, database: Database, agent: str, details: int, *, first: int | None) -> int:
+    """Bring a table up to date; how many entries were read for their details.
+
+    `first`: how many rows are enough for a table of which nothing is known yet; None: all of them.
+    """
     if not database.is_there:
         for kept in (table.nodes, table.details, table.wanted, table.rows):
             kept.clear()
-        table.version, table.inputs = None, {}
+        table.version, table.inputs, table.unread = None, {}, 0
         return 0
     identity = database.identity()
     version = database.version()
-    if version != table.version:
+    if version != table.version or table.unread:
         if not {*_NODE, "entry_json"} <= database.columns("session_nodes"):
             words = f"has no table session_nodes as it is known (schema version {identity.user_version})"
             raise UnreadableError(Problem("missing-columns", str(database.path), words))
-        _read_nodes(table, database)
+        _read_nodes(table, database, first)
         table.inputs = _inputs(database)
         table.version = version
     return _read_details(table, database, agent, details)
@@ -207,13 +221,19 @@ def _select(database: Database, where: str) -> str:
     return f"SELECT {', '.join(columns)} FROM session_nodes n{join} WHERE {archived} AND {where}"  # noqa: S608
 
 
-def _read_nodes(table: _AgentTable, database: Database) -> None:
-    """What changed; all of it where that does not add up."""
-    if table.nodes:
+def _read_nodes(table: _AgentTable, database: Database, first: int | None) -> None:
+    """What changed; all of it where that does not add up. Of a table that is new, the latest ones."""
+    if table.nodes and not table.unread:
         rows = database.rows(_select(database, "n.updated_at >= ?"), (table.newest,))
         _take(table, rows)
         if _sums(database) == (len(table.nodes), sum(milliseconds(row[3]) or 0 for row in table.nodes.values())):
             return
+    elif not table.nodes and first is not None:
+        rows = database.rows(_select(database, "1 ORDER BY n.updated_at DESC LIMIT ?"), (first,))
+        _take(table, rows)
+        table.unread = max(0, _sums(database)[0] - len(rows)) if len(rows) == first else 0
+        return
+    table.unread = 0
     rows = database.rows(_select(database, "1"))
     keys = {row[0] for row in rows}
     for gone in [key for key in table.nodes if key not in keys]:

@@ -298,6 +298,8 @@ class Database:
     def _identified(self) -> DatabaseIdentity:
         ((user_version,),) = self._rows("PRAGMA user_version")
         if not self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name='schema_meta'"):
+            if not self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+                raise UnreadableError(Problem("empty", self._name, "is empty: it has no tables yet"))
             raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
         known = {str(row[0]) for row in self._rows("SELECT name FROM pragma_table_info('schema_meta')")}
         wanted = [name if name in known else "NULL" for name in ("role", "agent_id", "app_version")]
