@@ -48,7 +48,8 @@ def _back(row: LinkRow, env: Env) -> Line:
     if link is None or link.usable:
         return EMPTY
     if link.at is None:
-        return piece("never by itself", Tone.BAD)
+        has_account = env.facts.provider(link.provider, row.chain.agent) is not None
+        return piece("never by itself" if has_account else "no account", Tone.BAD)
     return ((countdown(link.at, env.now), Tone.WARN), (f" at {time_near(link.at, env.now, env.zone)}", Tone.DIM))
 
 

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.model import UsageStats
 from clawtop.core.rules import Schedule
 
-_MENDED_BY: Mapping[str, str] = MappingProxyType(
+
+class Mending(NamedTuple):
+    """What has to happen first: as the end of `it fails again until ...`, and as advice in a few words."""
+
+    until: str
+    advice: str
+
+
+_BY_REASON: Mapping[str, Mending] = MappingProxyType(
     {
-        "billing": "its account has credit again",
-        "auth_permanent": "its key or login is renewed",
-        "auth": "its key or login is valid again",
+        "billing": Mending("its account has credit again", "pay, then clear"),
+        "auth_permanent": Mending("its key or login is renewed", "renew the key"),
+        "auth": Mending("its key or login is valid again", "renew the key"),
     }
 )
 
 
-def mended_by(stats: UsageStats, now: int, schedule: Schedule) -> str | None:
-    """What has to happen first, as the end of a sentence; None where the end of the windows is enough.
+def mended_by(stats: UsageStats, now: int, schedule: Schedule) -> Mending | None:
+    """What has to happen before the profile works again; None where the end of its windows is enough.
 
     The reason of the open window that counts most decides: disabled, then blocked, then cooldown.
     """
     reasons = (window.reason or "" for window in active_windows(stats, now, schedule))
-    return next((_MENDED_BY[reason] for reason in reasons if reason in _MENDED_BY), None)
+    return next((_BY_REASON[reason] for reason in reasons if reason in _BY_REASON), None)

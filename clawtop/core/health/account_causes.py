@@ -160,7 +160,7 @@ def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str
             first = mended_by(profile.stats, scene.now, schedule)
             if first is None:
                 return None
-            needs[profile.id] = first
+            needs[profile.id] = first.until
     if not needs:
         return None
     some = "; ".join(f"{safe(name, 40)} works once {first}" for name, first in list(needs.items())[:SHOWN])

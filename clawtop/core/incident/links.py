@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.blocked import Blockage, blocked_sessions
 from clawtop.core.health.loaded import as_gateway_knows
@@ -408,6 +409,7 @@ class SnapshotIndex:
         state, until = self._state(profile, model)
         if state is ProfileState.USABLE:
             return None
+        mending = mended_by(profile.stats, self.now, self.schedules[profile.provider])
         reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
         return Node(
             NodeKind.PROFILE,
@@ -418,7 +420,8 @@ class SnapshotIndex:
             profile.owner_agent,
             since=profile.stats.last_failure_at,
             until=until,
-            remedy="clear" if state in _CLEARABLE else None,
+            remedy="clear" if state in _CLEARABLE and mending is None else None,
+            advice=mending.advice if mending is not None else None,
         )
 
     def _unusable(self, agent: AgentInfo, provider: str, model: str | None) -> tuple[Node, ...] | None:

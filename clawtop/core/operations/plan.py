@@ -439,7 +439,9 @@ def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, sc
         return f"{safe(profile.id)} stays unusable until {_clock(becomes)}, by another window"
     first = mended_by(profile.stats, now, schedule)
     if first is not None:
-        return f"{safe(profile.id)} is tried again at once, not from {_clock(was)} on; it fails again until {first}"
+        return (
+            f"{safe(profile.id)} is tried again at once, not from {_clock(was)} on; it fails again until {first.until}"
+        )
     return f"{safe(profile.id)} is usable at once instead of from {_clock(was)} on"
 
 
