@@ -92,8 +92,8 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     line, columns     what everything is made of; humanize, words, ordering
     facts             what rows have in common: provider_facts
     rows              the overview's tables: profile_columns, session_columns, lock_columns, warning_columns
-    headline, footer  first line, headline, footer, help; tabs (names of screens); keymap (README's list),
-                      replay_words; tour: the demo's questions, a key each
+    headline, footer  first line, headline, footer, help; tabs (names of screens), replay_words;
+                      tour: the demo's questions, a key each
     detail            of a row: fact_lines, incident_detail
     incident          tree_rows, lane_rows, timeline_rows, forecast_rows, incident_text
     fleet             fleet_rows

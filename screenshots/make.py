@@ -34,9 +34,9 @@ from clawtop.core.operations.receipt import Receipt  # noqa: E402
 from clawtop.text import cells  # noqa: E402
 from clawtop.ui.fleet import FleetApp  # noqa: E402
 from clawtop.ui.ports import Options, StoreHolder  # noqa: E402
-from clawtop.view.keymap import with_keys  # noqa: E402
 from tests.support.clocks import ManualClock  # noqa: E402
 from tests.support.fleets import HOSTS  # noqa: E402
+from tests.support.keymap import with_keys  # noqa: E402
 from tests.support.screens import make_app  # noqa: E402
 from tests.support.worlds import INCIDENT, NOW, TOLD  # noqa: E402
 

@@ -9,7 +9,7 @@ import pytest
 
 from clawtop.cli.main import HOW, usage_of
 from clawtop.commands import COMMANDS, Command, verbs
-from clawtop.view.keymap import markdown, with_keys
+from tests.support.keymap import markdown, with_keys
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

@@ -54,11 +54,17 @@ def run(args: argparse.Namespace) -> int:
             [{"code": item.code, "where": item.where, "text": item.text} for item in items]
             for items in (problems, notes)
         )
-        facts = {"state_dir": snapshot.state_dir, "generation": snapshot.generation}
+        facts = {
+            "state_dir": snapshot.state_dir,
+            "generation": snapshot.generation,
+            "version_note": snapshot.semantics_note,
+        }
         followed = {"paths": paths, "how": log.how}
         print_json({"schema": SCHEMA, **facts, "log": followed, "warnings": found, "notes": noted, "exit_code": code})
         return code
     about = f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}"
+    if snapshot.semantics_note:
+        about = f"{about}; {safe(snapshot.semantics_note)}"
     print_lines([about, log_words(paths, log.how), *map(_line, problems)])
     total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
     known = ["to know, nothing is wrong with it:", *map(_line, notes)] if notes else []

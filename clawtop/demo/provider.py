@@ -106,12 +106,6 @@ def overloaded() -> Refuse:
     return Refuse(529, "overloaded_error", "Overloaded")
 
 
-def unavailable_page() -> Refuse:
-    return Refuse(
-        503, body="<html><body><h1>503 Service Unavailable</h1></body></html>", content_type="text/html; charset=utf-8"
-    )
-
-
 @dataclass(slots=True)
 class ReceivedRequest:
     """One request as it arrived. Times are the clock's monotonic seconds; `ended` is set when the answer is out."""
@@ -184,9 +178,6 @@ class ScriptedProvider:
         """End every stall: stalled requests are answered with their standing act's end, a closed connection."""
         self._let_go.set()
         self._let_go = asyncio.Event()
-
-    def with_key(self, key: str) -> list[ReceivedRequest]:
-        return [request for request in self.requests if request.key == key]
 
     async def until(self, condition: Callable[[list[ReceivedRequest]], bool]) -> None:
         """Wait until `condition(requests)` holds; looked at whenever a request begins or ends."""

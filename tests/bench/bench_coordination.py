@@ -19,8 +19,8 @@ from clawtop.core.model import Generation, LockLimits
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.store.locks.processes import SystemProcesses
-from clawtop.store.own.holders import read_holders
 from tests.engine.other_process import other_process
+from tests.support.holders import read_holders
 
 TAKE_P99_MS = 2.0
 WAKE_P99_MS = 20.0

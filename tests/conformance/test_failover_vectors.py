@@ -21,7 +21,7 @@ from clawtop.core.failover.steps import (
     RunState,
     SurfaceError,
     after_advance,
-    after_assistant_failure,
+    after_failure,
     failure_message,
 )
 from clawtop.core.model import FailureReason
@@ -112,7 +112,7 @@ def steps(given: Mapping[str, Any], rules: FailoverRules) -> tuple[RunState, lis
         overload_rotations=given["overloadProfileRotations"],
         last_retry_reason=failure_reason(given["previousRetryFailoverReason"]),
     )
-    state, effects = after_assistant_failure(state, signals(flags, given["failoverReason"]), rules)
+    state, effects = after_failure(AttemptStage.ASSISTANT, state, signals(flags, given["failoverReason"]), rules)
     if Rotate() not in effects:
         return state, list(effects)
     state, following = after_advance(state, given["advanceReturns"], rules)

@@ -40,9 +40,7 @@ from clawtop.core.failover.steps import (
     RunState,
     SurfaceError,
     after_advance,
-    after_assistant_failure,
     after_failure,
-    after_prompt_failure,
     caps_from_config,
     failure_message,
 )
@@ -146,10 +144,9 @@ RATE_LIMITED = Signals(reason=FailureReason.RATE_LIMIT, failover_failure=True, f
 OVERLOADED = Signals(reason=FailureReason.OVERLOADED, failover_failure=True, fallback_configured=True)
 
 
-@pytest.mark.parametrize("after", [after_prompt_failure, after_assistant_failure])
-def test_rotation_comes_before_the_mark_on_both_sides(after: object) -> None:
-    assert callable(after)
-    state, effects = after(RunState(), RATE_LIMITED)
+@pytest.mark.parametrize("stage", [AttemptStage.PROMPT, AttemptStage.ASSISTANT])
+def test_rotation_comes_before_the_mark_on_both_sides(stage: AttemptStage) -> None:
+    state, effects = after_failure(stage, RunState(), RATE_LIMITED)
     assert effects == (Rotate(), MarkFailure(FailureReason.RATE_LIMIT))
     state, effects = after_advance(state, True)
     assert effects == (Log(Action.ROTATE_PROFILE, FailureReason.RATE_LIMIT), Backoff(0), Retry())
@@ -157,7 +154,7 @@ def test_rotation_comes_before_the_mark_on_both_sides(after: object) -> None:
 
 
 def test_the_last_profile_is_marked_before_the_model_fallback() -> None:
-    state, effects = after_assistant_failure(RunState(), RATE_LIMITED)
+    state, effects = after_failure(AttemptStage.ASSISTANT, RunState(), RATE_LIMITED)
     _, ending = after_advance(state, False)
     assert [*effects, *ending] == [
         Rotate(),
@@ -208,7 +205,7 @@ def test_caps_come_from_the_config_alone() -> None:
 def test_only_an_overload_backs_off() -> None:
     rules = FailoverRules(caps=Caps(overloaded_backoff_ms=250))
     for signals, pause in ((OVERLOADED, 250), (RATE_LIMITED, 0)):
-        state, _ = after_assistant_failure(RunState(), signals, rules)
+        state, _ = after_failure(AttemptStage.ASSISTANT, RunState(), signals, rules)
         assert Backoff(pause) in after_advance(state, True, rules)[1]
         assert Backoff(pause) in after_advance(state, False, rules)[1]
 

@@ -162,16 +162,6 @@ async def test_a_reset_lets_the_next_in_and_ignores_the_late_end(floor: Floor) -
     assert floor.scheduler.state("session:s").active == ()
 
 
-async def test_a_suspended_lane_waits_until_it_has_places_again(floor: Floor) -> None:
-    floor.scheduler.set_limit("main", 0)
-    await floor.start("a")
-    assert floor.log == []
-    floor.scheduler.set_limit("main", 1)
-    await settle()
-    assert floor.log == ["start:a"]
-    await floor.end("a")
-
-
 class Steps(Clock):
     """A clock that moves only when a test says so."""
 
@@ -209,21 +199,3 @@ async def test_waits_collisions_and_takeovers_are_counted_by_lane() -> None:
     assert (lane.collisions, lane.takeovers) == (1, 1)
     assert [(event.kind, event.lane, event.duration_ms) for event in events] == [(EventKind.WAIT, session, 3500)]
     await floor.end("b")
-
-
-async def test_waits_are_added_up_by_lane_class() -> None:
-    clock = Steps()
-    floor = Floor(LaneScheduler(clock=clock, limits={"main": 8}))
-    for peer in ("1", "2"):
-        for name in "ab":
-            await floor.start(name + peer, f"session:agent:main:telegram:channel:{peer}")
-    clock.pause(1)
-    for name in ("a1", "a2"):
-        await floor.end(name)
-    by_class = {lane.lane: lane for lane in floor.scheduler.stats_by_class()}
-    assert set(by_class) == {"channel", "main"}
-    channel = by_class["channel"]
-    assert (channel.active, channel.limit, channel.queued, channel.collisions) == (2, 2, 0, 2)
-    assert (sorted(channel.waits), channel.wait_p95_ms) == ([0, 0, 1000, 1000], 1000)
-    for name in ("b1", "b2"):
-        await floor.end(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import Generation, UsageStats
-from clawtop.engine.operations.locked import settled, update_profile, update_store
+from clawtop.engine.operations.locked import settled, update_store
 from clawtop.errors import LockNotObtainedError
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.lock import AuthStoreLock
@@ -42,7 +42,9 @@ async def test_tasks_of_one_loop_lose_no_update(tmp_path: Path) -> None:
     machine = Machine()
     async with asyncio.TaskGroup() as group:
         for _ in range(40):
-            group.create_task(update_profile(target, "fakeai:one", counted, machine, wait=30, last_good="fakeai"))
+            group.create_task(
+                update_store(target, profile_change("fakeai:one", counted, last_good="fakeai"), machine, wait=30)
+            )
     state = json.loads((tmp_path / "auth-state.json").read_bytes())
     assert state["usageStats"]["fakeai:one"]["errorCount"] == 40
     assert state["lastGood"] == {"fakeai": "fakeai:one"}

@@ -25,7 +25,6 @@ from clawtop.demo.provider import (
     out_of_credit,
     overloaded,
     rate_limited,
-    unavailable_page,
 )
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
@@ -40,6 +39,11 @@ KEY = "sk-lobster-0123456789abcdef"
 APIS = ("anthropic-messages", "openai-completions")
 QUICK = Timeouts(connect=2, first_byte=5, idle=5, total=None)
 BOTH = pytest.mark.parametrize("api", APIS)
+
+
+UNAVAILABLE_PAGE = Refuse(
+    503, body="<html><body><h1>503 Service Unavailable</h1></body></html>", content_type="text/html; charset=utf-8"
+)
 
 
 @asynccontextmanager
@@ -160,7 +164,7 @@ async def test_an_error_status_is_one_error_with_status_code_and_request_id(
 
 @BOTH
 async def test_html_bodies_of_a_proxy_are_kept_as_words(api: str) -> None:
-    error, _ = await failure(unavailable_page(), api)
+    error, _ = await failure(UNAVAILABLE_PAGE, api)
     assert error.status == 503
     assert error.message.startswith("503 <html>")
 

@@ -18,9 +18,9 @@ from clawtop.core.session.recovery import RecoveryMove
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.prompt.registry import PromptRegistry
-from clawtop.store.own.holders import read_holders
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
+from tests.support.holders import read_holders
 from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio

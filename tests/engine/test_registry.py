@@ -17,9 +17,10 @@ from clawtop.core.session.admission import Close, Closing, ForeignHolder, OnCont
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
-from clawtop.store.own.holders import HolderRecords, Word, read_admissions, read_holders, tell
+from clawtop.store.own.holders import HolderRecords, Word, read_admissions, tell
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
+from tests.support.holders import read_holders
 from tests.support.registries import holder_records
 
 pytestmark = pytest.mark.anyio
@@ -200,7 +201,7 @@ async def test_phase_and_profile_are_seen_by_others_and_end_with_the_hold(
 ) -> None:
     holder = await take(registry, session)
     holder.set_phase("streaming")
-    holder.set_profile("anthropic:two")
+    holder.set_phase("streaming", "anthropic:two")
     (seen,) = read_holders(session.parent.parent)
     assert (seen.phase, seen.profile) == ("streaming", "anthropic:two")
     await holder.release()
@@ -248,7 +249,7 @@ async def test_a_busy_record_does_not_hold_up_the_loop(
     monkeypatch.setattr(holder_records(registry), "apply", sometimes)
     for phase in ("prompting", "streaming"):
         holder.set_phase(phase)
-    holder.set_profile("anthropic:two")
+    holder.set_phase("streaming", "anthropic:two")
     while (seen := read_holders(session.parent.parent)[0]).phase == "locking":
         await asyncio.sleep(0.001)
     assert (seen.phase, seen.profile) == ("streaming", "anthropic:two")

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import GatewayState, ProcessEvidence, VerdictKind
-from clawtop.store.gateway.liveness import ThrottledProbe, healthz_answers
+from clawtop.core.model import GatewayState, ProcessEvidence, Serving, VerdictKind
+from clawtop.store.gateway.liveness import ThrottledProbe, ask_healthz
 from clawtop.store.locks.life import LIFE_SECONDS, LifeWatch
 from clawtop.store.place.mounts import filesystem, mount_obstacles
 from tests.support.clocks import ManualClock
@@ -181,13 +181,13 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[int, bool]]:
 
 def test_only_openclaws_answer_counts(served: tuple[int, bool]) -> None:
     port, expected = served
-    assert healthz_answers(port) is expected
+    assert (ask_healthz(port) is Serving.ANSWERS) is expected
 
 
 def test_a_closed_port_does_not_answer() -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
         port = server.server_port
-    assert healthz_answers(port) is False
+    assert (ask_healthz(port) is Serving.ANSWERS) is False
 
 
 def test_the_port_is_asked_every_few_seconds_at_most() -> None:

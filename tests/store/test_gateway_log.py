@@ -16,7 +16,7 @@ from clawtop.core.incident.timeline import is_background
 from clawtop.core.model import AccountRetry, Event, EventKind
 from clawtop.core.session.log_runs import LogRuns
 from clawtop.store.gateway import log as gateway_log
-from clawtop.store.gateway.log import LINE_BYTES, LogTail, find_log
+from clawtop.store.gateway.log import LINE_BYTES, LogTail
 from clawtop.store.gateway.log_lines import BadLineError, Names, hashed_profile, parse_line
 from clawtop.store.gateway.log_words import rough
 from tests.support.samples import ROOT
@@ -76,12 +76,10 @@ def test_the_next_days_file_follows_the_last_one(tmp_path: Path) -> None:
     today, tomorrow = tmp_path / "openclaw-2026-11-20.log", tmp_path / "openclaw-2026-11-21.log"
     tail = LogTail()
     today.write_text(done(1) + "\n")
-    assert find_log((tmp_path, tmp_path / "missing")) == today
     tail.read(today, NAMES)
     with today.open("a") as file:
         file.write(done(2) + "\n")
     tomorrow.write_text(done(3) + "\n")
-    assert find_log((tmp_path,)) == tomorrow
     tail.read(tomorrow, NAMES)
     assert durations(tail) == [1, 2, 3]
 

@@ -40,10 +40,10 @@ from clawtop.store.own.holders import (
     holders_dir,
     is_alive,
     read_admissions,
-    read_holders,
     tell,
 )
 from clawtop.store.snapshot import SnapshotReader
+from tests.support.holders import read_holders
 
 FILE = "/somewhere/sessions/s.jsonl"
 

@@ -164,16 +164,6 @@ def after_failure(
     return counted, (Rotate(), *marks)
 
 
-def after_prompt_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> RunStep:
-    """`after_failure` of an error of the prompt call."""
-    return after_failure(AttemptStage.PROMPT, state, signals, rules)
-
-
-def after_assistant_failure(state: RunState, signals: Signals, rules: FailoverRules = FailoverRules()) -> RunStep:
-    """`after_failure` of an error in the assistant's answer."""
-    return after_failure(AttemptStage.ASSISTANT, state, signals, rules)
-
-
 def after_advance(state: RunState, rotated: bool, rules: FailoverRules = FailoverRules()) -> RunStep:
     """What follows `Rotate`: another attempt when there was a profile, else the decision without rotation.
 

@@ -142,10 +142,6 @@ class Timeline:
                 merged.append(event)
         return Timeline(tuple(merged[-self.limit :]), self.limit)
 
-    def matching(self, chosen: Filter) -> tuple[Event, ...]:
-        """The events that `chosen` admits, oldest first."""
-        return tuple(event for event in self.events if chosen.admits(event))
-
 
 def _time(event: Event) -> int:
     return event.at

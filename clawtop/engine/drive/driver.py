@@ -164,11 +164,6 @@ class Driver:
         """The runs that are under way."""
         return tuple(self._drives.values())
 
-    def run_on(self, session_file: str | Path) -> Drive | None:
-        """Our run that has, or waits for, a session's file."""
-        wanted = os.path.realpath(session_file)
-        return next((run for run in self._drives.values() if run.turn and str(run.turn.session_file) == wanted), None)
-
     # --- driving -------------------------------------------------------------------------------------------------
 
     def drive(

@@ -8,9 +8,8 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from clawtop.core.model import UsageStats
 from clawtop.store.auth.machine import LockOwner, Machine
-from clawtop.store.auth.port import AuthPlace, Change, Landing, OnWait, PlaceUpdate, Updated, profile_change
+from clawtop.store.auth.port import AuthPlace, Change, Landing, OnWait, PlaceUpdate, Updated
 
 T = TypeVar("T")
 
@@ -55,25 +54,6 @@ async def _driven(job: PlaceUpdate, machine: Machine, wait: float) -> Updated:
     finally:
         job.end()
     return result
-
-
-async def update_profile(
-    place: AuthPlace,
-    profile_id: str,
-    change: Callable[[UsageStats], UsageStats],
-    machine: Machine,
-    *,
-    wait: float,
-    last_good: str | None = None,
-) -> Updated:
-    """Apply a pure change to one profile's statistics in one place, and nothing else.
-
-    With `last_good` (a provider) the profile is also noted as that provider's last good one. A profile that the
-    place does not have is left alone: `Updated.changed` is then False.
-
-    Raises: as `update_store`.
-    """
-    return await update_store(place, profile_change(profile_id, change, last_good=last_good), machine, wait=wait)
 
 
 async def settled(work: Coroutine[Any, Any, T]) -> T:

@@ -84,10 +84,6 @@ class HeldPrompt:
         """
         self._say(Describe(self.token, phase, profile or self._said.profile))
 
-    def set_profile(self, profile: str) -> None:
-        """Say which auth profile the run uses now. Never waits, never fails."""
-        self._say(Describe(self.token, self._said.phase, profile))
-
     def _say(self, request: Describe) -> None:
         self._said = request
         if not (self.released or self._speaking):

@@ -28,7 +28,6 @@ from clawtop.core.session.lane_queue import (
     LaneState,
     Priority,
     Reset,
-    SetLimit,
     StartTask,
     TaskEnded,
     TaskRefused,
@@ -103,11 +102,6 @@ class LaneScheduler:
 
     # --- what operators do ---------------------------------------------------------------------------------------
 
-    def set_limit(self, lane: str, limit: int) -> None:
-        """Change a lane's number of places; 0 suspends it, what runs runs on."""
-        self._limits[lane_name(lane)] = limit
-        self._feed(self._lane(lane), SetLimit(limit))
-
     def clear(self, lane: str) -> int:
         """Refuse everything that waits in a lane; returns how many."""
         waiting = self._lane(lane)
@@ -139,13 +133,6 @@ class LaneScheduler:
     def stats(self) -> tuple[LaneStats, ...]:
         """Every lane that was ever used, busiest first."""
         return _busiest_first(_stats(name, [lane]) for name, lane in self._lanes.items())
-
-    def stats_by_class(self) -> tuple[LaneStats, ...]:
-        """The same added up by lane class, under the name of the class: the histogram of thread 83510."""
-        classes: dict[str, list[_ScheduledLane]] = {}
-        for name, lane in self._lanes.items():
-            classes.setdefault(classify_lane(name), []).append(lane)
-        return _busiest_first(_stats(name, lanes) for name, lanes in classes.items())
 
     # --- one place -----------------------------------------------------------------------------------------------
 

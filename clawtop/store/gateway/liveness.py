@@ -29,11 +29,6 @@ PortProbe = Callable[[int], "bool | Serving"]
 """What becomes of a question to this loopback port. A plain True: OpenClaw answers; False: it does not."""
 
 
-def healthz_answers(port: int) -> bool:
-    """Whether OpenClaw itself answers on loopback."""
-    return ask_healthz(port) is Serving.ANSWERS
-
-
 def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
     """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
     import socket  # after the locks have failed to tell

@@ -7,10 +7,8 @@ A writer that renames or truncates the file is noticed by device, inode and size
 from __future__ import annotations
 
 import os
-import stat
 from collections import OrderedDict, deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
@@ -34,26 +32,6 @@ DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fi
 def _opened(path: Path) -> RawIOBase:
     """Open a regular file. Raises OSError, also for what is none."""
     return os.fdopen(door.open_file(path, follow=door.Follow.ITS_OWNER), "rb", buffering=0)
-
-
-def find_log(directories: tuple[Path, ...], owner: int | None = None) -> Path | None:
-    """The newest daily `openclaw-*.log` of these directories.
-
-    Anybody may make files in a shared directory: with `owner` (a uid) only what is his, or root's, counts.
-    """
-    names = [path for directory in directories for path in _daily(directory, owner)]
-    return max(names, key=lambda path: path.name, default=None)
-
-
-def _daily(directory: Path, owner: int | None) -> list[Path]:
-    with suppress(OSError):
-        return [path for path in directory.glob("openclaw-*.log") if _is_log(path, owner)]
-    return []
-
-
-def _is_log(path: Path, owner: int | None) -> bool:
-    facts = path.lstat()
-    return stat.S_ISREG(facts.st_mode) and (owner is None or facts.st_uid in {owner, 0})
 
 
 class LogTail:

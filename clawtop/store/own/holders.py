@@ -345,11 +345,6 @@ def _living_part(
     return None if state.idle else state
 
 
-def read_holders(state_dir: str | Path, alive: Callable[[Path, str], bool] = is_alive) -> tuple[PromptHolder, ...]:
-    """The prompt holders of clawtop's engines, with who waits for them, for a snapshot."""
-    return tuple(prompt_holder(state) for state in read_admissions(state_dir, alive) if state.holder is not None)
-
-
 def profiles_in_flight(directory: Path) -> dict[str, int]:
     """How many turns of other processes use each auth profile now. Creates nothing; the caller's own do not count."""
     own = _presences.get((os.getpid(), str(directory)))
