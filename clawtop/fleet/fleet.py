@@ -85,8 +85,8 @@ class Fleet:
             while True:
                 self._changed.clear()
                 deliver(self.hosts)
-                await self._changed.wait()
                 await self._clock.sleep(MIN_INTERVAL_S)
+                await self._changed.wait()  # after a quiet while the first change is delivered at once
 
     def retry_now(self) -> None:
         """Try hosts that are not reached at once."""

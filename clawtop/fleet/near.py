@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +36,9 @@ from clawtop.text import shown
 
 GREETING_S = 20.0
 """How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
+
+TURN_S = 2.0
+"""How long a host that does not answer keeps its place among those that are greeted."""
 
 STALE_S = 3 * HEARTBEAT_S
 
@@ -153,7 +156,7 @@ class NearHost:
         trouble: Diagnosis | None = None
         pipe: Pipe | None = None
         try:
-            async with gate:
+            async with self._turn(gate):
                 if self.host.link is not HostLink.UNREACHABLE:
                     self._move(link=HostLink.CONNECTING)
                 pipe = await self._connect(self.spec, ("stream",))
@@ -176,6 +179,25 @@ class NearHost:
                 code, said = await asyncio.shield(pipe.close())
         ended = why_ended(name, code, said, greeted=greeted)
         return ended if trouble is None else trouble
+
+    @asynccontextmanager
+    async def _turn(self, gate: asyncio.Semaphore) -> AsyncIterator[None]:
+        """A place among those that are greeted; whoever takes long gives it up: hosts that hang delay nobody."""
+        await gate.acquire()
+        given = False
+
+        def give() -> None:
+            nonlocal given
+            if not given:
+                given = True
+                gate.release()
+
+        timer = self._clock.call_later(TURN_S, give)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give()
 
     async def _greet(self, pipe: Pipe) -> Diagnosis | None:
         """Wait for the handshake, past what login scripts print; None when all is well, else what came instead.
