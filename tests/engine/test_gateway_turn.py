@@ -90,7 +90,7 @@ async def test_a_turn_whose_models_all_failed_ends_though_no_chat_event_says_so(
         fallback_step("chain_exhausted"),
     )
     assert [(item.kind, item.text) for item in found[1:]] == [
-        (Told.FAILED, "all models failed: 429 Rate limit reached")
+        (TurnPhase.FAILED, "all models failed: 429 Rate limit reached")
     ]
 
 

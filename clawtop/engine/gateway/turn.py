@@ -112,7 +112,7 @@ def _exhausted(data: Mapping[str, Any], run_id: str) -> TurnTold | None:
     if data.get("phase") != "fallback_step" or data.get("fallbackStepFinalOutcome") != "chain_exhausted":
         return None
     why = data.get("fallbackStepFromFailureDetail") or data.get("fallbackStepFromFailureReason")
-    return TurnTold(Told.FAILED, shown(f"all models failed: {why or 'it does not say why'}", 400), run_id)
+    return TurnTold(TurnPhase.FAILED, shown(f"all models failed: {why or 'it does not say why'}", 400), run_id)
 
 
 def _message_text(payload: Mapping[str, Any]) -> str:
