@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from clawtop.clock import Clock
+from clawtop.core.generations import is_version, semantics_of
+from clawtop.core.health.causes import NOT_LOOKED_AT
 from clawtop.core.locks.leaks import with_leak
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
@@ -168,7 +170,7 @@ class SnapshotReader:
         taken_at = self._clock.now_ms()
         now = taken_at if self._at is None else self._at
         config = self._config(layout)
-        warnings = [*layout.problems, *other_owners(layout)]
+        warnings = [*layout.problems, *_assumed(layout), *other_owners(layout)]
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
         warnings += self._auth_reader(layout).problems()
         stored = self._session_backend(layout)
@@ -370,6 +372,12 @@ class SnapshotReader:
             return False
         files = self._sessions.growing_files() if self._sessions is not None else []
         return self._life.shows([*files, config.log_file] if config.log_file is not None else files)
+
+
+def _assumed(layout: Layout) -> tuple[Problem, ...]:
+    """That this release was not looked at, and which one it is taken to behave as."""
+    note = semantics_of(layout.version, layout.generation).note
+    return (Problem(NOT_LOOKED_AT, str(layout.state_dir), note),) if note and is_version(layout.version) else ()
 
 
 def _unexpected(error: Exception, where: str) -> Problem:
