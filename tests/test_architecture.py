@@ -71,7 +71,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "diff",
     ),
     "store": (
-        "patience",
         "door",
         "json_text",
         "owners",

@@ -183,7 +183,7 @@ async def _changes(measured: Measured, app: FleetApp, pilot: Any) -> Figure:
         name = names[turn % len(names)]
         before, began, since = painted(app), time.process_time(), time.monotonic()
         why = f"made up, {turn}"
-        measured.hosts[name].change(replace(summary, level=2, why=why, oldest_since=1_000 + turn))
+        measured.hosts[name].change(replace(summary, level=2, why=why, oldest_since=1_000_000 - turn))
         while painted(app) == before:
             await asyncio.sleep(0.002)
         await pilot.pause()

@@ -56,9 +56,9 @@ class Arena:
         process.kill()
         process.wait()
 
-    def finish(self) -> None:
+    def finish(self, limit_s: float = LIMIT_S) -> None:
         for name, process in self.running.items():
-            assert process.wait(LIMIT_S) == 0, name
+            assert process.wait(limit_s) == 0, name
 
     def lines(self, session: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.root / "sessions" / session).read_text().splitlines()]

@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ETCD = shutil.which("etcd")
 
@@ -61,10 +62,20 @@ class EtcdServer:
     def members(self) -> set[str]:
         """The keys of the engines that are known to live."""
         first, end = (base64.b64encode(key).decode() for key in (b"test/members/", b"test/members0"))
-        body = json.dumps({"key": first, "range_end": end, "keys_only": True}).encode()
-        asked = urllib.request.Request(f"{self.endpoint}/v3/kv/range", body)
+        found = self._asked("/v3/kv/range", {"key": first, "range_end": end, "keys_only": True})
+        return {one["key"] for one in found.get("kvs", [])}
+
+    def take_no_writes(self, refuses: bool) -> None:
+        """The alarm that etcd itself raises when its disk is full; or its end."""
+        action = "ACTIVATE" if refuses else "DEACTIVATE"
+        member = self._asked("/v3/maintenance/status", {})["header"]["member_id"]
+        self._asked("/v3/maintenance/alarm", {"action": action, "memberID": member, "alarm": "NOSPACE"})
+
+    def _asked(self, path: str, body: dict[str, object]) -> dict[str, Any]:
+        asked = urllib.request.Request(f"{self.endpoint}{path}", json.dumps(body).encode())
         with urllib.request.urlopen(asked, timeout=5) as answer:
-            return {one["key"] for one in json.load(answer).get("kvs", [])}
+            found: dict[str, Any] = json.load(answer)
+            return found
 
     def freeze(self) -> None:
         """It accepts connections and answers nothing."""

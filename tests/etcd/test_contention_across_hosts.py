@@ -92,7 +92,7 @@ def _fight(found: Arena, server: EtcdServer, share: int, generations: int) -> No
         _start(found, victim, share, server.url)
     server.stop()
     server.start()
-    found.finish()
+    found.finish(700)
 
 
 def _wait_for_the_lease_to_end(server: EtcdServer, members: set[str]) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.session.admission import OnContention
-from clawtop.engine.etcd.client import Created, Etcd, Put, Range, Revision
+from clawtop.engine.etcd.client import Created, Etcd, EtcdUnreachableError, Put, Range, Revision
 from clawtop.engine.etcd.names import shared_name
 from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.prompt.choice import endpoints_of, registry_choice
@@ -192,6 +194,81 @@ async def test_what_belongs_to_another_program_is_left_alone(shared_server: Etcd
             await take(a, session(tmp_path, "a"), "run-b")
         kept = await records._etcd.read(Range(key, exact=True))
         assert kept[0][0].value == b"not ours"
+
+
+async def test_an_etcd_that_takes_no_writes_begins_no_run_and_is_named(server: EtcdServer, tmp_path: Path) -> None:
+    """As when its disk is full: it reads, and refuses every write."""
+    async with engine(server, "a", tmp_path) as a:
+        await (await take(a, session(tmp_path, "a"), "run-a")).release()
+        await asyncio.to_thread(server.take_no_writes, True)
+        with pytest.raises(RefusedError, match="space exceeded"):
+            await take(a, session(tmp_path, "a"), "run-b")
+        await asyncio.to_thread(server.take_no_writes, False)
+        await (await take(a, session(tmp_path, "a"), "run-c")).release()
+
+
+async def test_an_endpoint_that_is_cut_off_is_passed_over(shared_server: EtcdServer, tmp_path: Path) -> None:
+    """One member of the cluster hangs, another refuses: the third is asked, by the same calls."""
+    with socket.socket() as hanging:
+        hanging.bind(("127.0.0.1", 0))
+        hanging.listen(0)
+        silent = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        etcd = Etcd([silent, "http://127.0.0.1:1", shared_server.endpoint])
+        first = await etcd.commit([Revision(b"passed", 0)], [Put(b"passed", b"1")])
+        assert first is not None
+        assert (await etcd.read(Range(b"passed", exact=True)))[0][0].value == b"1"
+        await etcd.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b""),
+        (200, b"<html>proxy</html>"),
+        (200, b"[]"),
+        (200, b'{"responses": "none"}'),
+        (200, b'{"responses": [{"response_range": {"kvs": [{"key": "%%%"}]}}]}'),
+        (200, b"[" * 100_000),
+        (200, b'{"pad": "' + b"y" * 9_000_000 + b'"}'),
+        (404, b"{}"),
+        (503, b"{}"),
+        (302, b""),
+    ],
+)
+async def test_answers_that_are_not_etcds_are_an_error_that_names_the_endpoint(status: int, body: bytes) -> None:
+    transport = httpx.MockTransport(lambda _request: httpx.Response(status, content=body))
+    etcd = Etcd(["http://elsewhere:2379"], transport=transport)
+    with pytest.raises(EtcdUnreachableError) as caught:
+        await etcd.read(Range(b"k", exact=True))
+    assert "etcd" in caught.value.title
+    assert len(caught.value.title) < 400
+    await etcd.aclose()
+
+
+async def test_an_etcd_that_is_slow_is_waited_for_within_its_deadline(
+    shared_server: EtcdServer, tmp_path: Path
+) -> None:
+    """Every answer takes a while: slower than usual is no outage."""
+    real = httpx.AsyncHTTPTransport()
+
+    class Slow(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            await asyncio.sleep(0.2)
+            return await real.handle_async_request(request)
+
+    records = EtcdRecords(
+        Etcd([shared_server.endpoint], transport=Slow()),
+        f"slow-{tmp_path.name}",
+        SystemClock(),
+        name_of=lambda path: path,
+        host="a",
+        lease_s=10,
+    )
+    async with PromptRegistry(tmp_path / "a" / "state", clock=SystemClock(), records=records) as registry:
+        holder = await take(registry, session(tmp_path, "a"), "run-a")
+        await holder.assert_held()
+        await holder.release()
+    await real.aclose()
 
 
 async def test_conditions_hold_or_nothing_is_changed(shared_server: EtcdServer) -> None:

@@ -161,9 +161,9 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the fence does not look at the ctime",
-        "    if before == now:\n        return Change.NONE\n",
+        "    if before == now:\n        return FileChange.NONE\n",
         "    if (before.exists, before.dev, before.ino, before.size, before.mtime_ns) == (\n"
-        "        now.exists, now.dev, now.ino, now.size, now.mtime_ns\n    ):\n        return Change.NONE\n",
+        "        now.exists, now.dev, now.ino, now.size, now.mtime_ns\n    ):\n        return FileChange.NONE\n",
         ("tests/core/test_fence.py::test_change",),
     ),
     # --- drain -------------------------------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "sessions of two agents with one key become one row",
-        'row = Row(f"{session.agent}|{session.key}", session, target)',
-        "row = Row(session.key, session, target)",
+        'row = TableRow(f"{session.agent}|{session.key}", session, target)',
+        "row = TableRow(session.key, session, target)",
         ("tests/view/test_rows.py::test_sessions_of_two_agents_with_one_key_are_two_rows_and_stay_two",),
     ),
     Mutant(
@@ -285,5 +285,30 @@ MUTANTS: tuple[Mutant, ...] = (
         "if self._failing or not same_content(self._latest, snapshot):",
         "if self._failing or snapshot is not self._latest:",
         ("tests/engine/test_hub.py::test_the_first_snapshot_comes_at_once_and_equal_ones_are_not_delivered",),
+    ),
+    # --- several hosts -----------------------------------------------------------------------------------------------
+    Mutant(
+        "the lease is not checked behind an append",
+        "            if not members or members[0].created != self._created:\n",
+        "            if members and members[0].created != self._created:\n",
+        ("tests/sim/test_leases.py::test_a_line_written_without_a_lease_is_never_acknowledged",),
+    ),
+    Mutant(
+        "a host that hangs keeps its place among those that are greeted",
+        "        timer = self._clock.call_later(TURN_S, give)\n",
+        "        timer = self._clock.call_later(GREETING_S, give)\n",
+        ("tests/fleet/test_bad_hosts.py::test_two_hundred_hosts_and_a_quarter_of_them_hangs",),
+    ),
+    Mutant(
+        "a far command whose pipes stay open is waited for",
+        "            self._transport.close()  # ssh's shared connection has our pipes too, and may keep them open\n",
+        "",
+        ("tests/fleet/test_bad_hosts.py::test_a_command_whose_pipes_outlive_it_is_ended_in_time",),
+    ),
+    Mutant(
+        "a message that goes to another host stands on a command line",
+        'first={"message": message})',
+        'first={"message": message}, rest=[message])',
+        ("tests/fleet/test_steered.py::test_the_message_goes_over_stdin_and_never_onto_a_command_line",),
     ),
 )
