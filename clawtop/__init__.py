@@ -8,6 +8,7 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     clock.py     the one door through which time enters
     crash.py     what is left when something unexpected happens: one line, a masked report
     threads.py   threads that never keep the process
+    nested.py    the one door from foreign JSON to values: bounded in depth
     commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only

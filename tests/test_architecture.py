@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "clawtop"
-LEAVES = {"errors", "text", "clock", "crash", "threads"}
+LEAVES = {"errors", "text", "clock", "crash", "threads", "nested"}
 
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
@@ -20,7 +20,8 @@ ROOMS: dict[str, set[str]] = {
     "clock": set(),
     "crash": {"errors", "text"},
     "threads": set(),
-    "core": {"core", "errors", "text"},
+    "nested": set(),
+    "core": {"core", "errors", "text", "nested"},
     "commands": {"core", "text", "errors"},
     "view": {"view", "core", "text", "errors", "commands"},
     "store": {"store", "core", *LEAVES},

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clawtop import threads
+from clawtop import nested, threads
 from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_facts, stop_exit
 from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system
 from clawtop.errors import ClawtopError, UsageError
@@ -174,8 +174,8 @@ def _items(args: argparse.Namespace, model: ModelRef | None) -> Iterator[Item]:
             continue
         where = f"line {number} of the batch"
         try:
-            raw = json.loads(line)
-        except (ValueError, RecursionError):
+            raw = nested.loads(line)
+        except ValueError:
             raise UsageError(f"{where} is not JSON") from None
         item = _item(raw, where, number, args, model)
         if item.id in seen:
@@ -245,8 +245,8 @@ def _answered(path: str | None) -> frozenset[str]:
     found = set[str]()
     for line in content.splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = nested.loads(line)
+        except ValueError:
             continue
         if isinstance(row, dict) and row.get("ok") is True and isinstance(row.get("id"), str):
             found.add(row["id"])

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from clawtop.core.model import Problem
+from clawtop.nested import TooDeepError, loads, shallow
 from clawtop.store import door
 from clawtop.store.door import Follow
 
 MEGABYTE = 1024 * 1024
 MAX_JSON5_BYTES = MEGABYTE // 4
 """json5 reads some 30 KB a second; nobody waits longer than seconds for a configuration."""
-
-MAX_DEPTH = 200
-"""OpenClaw nests some 20 deep. What is nested deeper than this would end every recursion over it."""
 
 
 class Stamp(NamedTuple):
@@ -128,7 +126,7 @@ def parse_json5(content: bytes, where: str) -> Any:
     import json5
 
     try:
-        return _shallow(json5.loads(text))
+        return shallow(json5.loads(text))
     except (TooDeepError, RecursionError):
         raise UnreadableError(Problem("not-json5", where, str(TooDeepError()))) from None
     except ValueError as error:
@@ -136,40 +134,6 @@ def parse_json5(content: bytes, where: str) -> Any:
         raise UnreadableError(
             Problem("not-json5", where, f"is not JSON5 (line {line[1]})" if line else "is not JSON5")
         ) from None
-
-
-class TooDeepError(ValueError):
-    """A value is nested deeper than `MAX_DEPTH`."""
-
-    def __init__(self) -> None:
-        super().__init__(f"is nested more than {MAX_DEPTH} levels deep")
-
-
-def loads(text: str | bytes | bytearray, **options: Any) -> Any:
-    """`json.loads` for foreign text: nested at most `MAX_DEPTH` deep, so that what walks through it may recurse.
-
-    Raises:
-        ValueError: not JSON; TooDeepError: nested deeper.
-    """
-    try:
-        return _shallow(json.loads(text, **options))
-    except RecursionError:
-        raise TooDeepError from None
-
-
-def _shallow(value: Any) -> Any:
-    """`value`, looked through level by level."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            child
-            for part in level
-            for child in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return value
-    raise TooDeepError
 
 
 def _decoded(content: bytes, where: str) -> str:

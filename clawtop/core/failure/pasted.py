@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from clawtop import nested
 from clawtop.core.failure.record import ErrorValue, from_mapping
 
 _ERROR_KEYS = frozenset({"name", "message", "status", "statusCode", "code", "cause", "reason"})
@@ -41,8 +41,8 @@ def read_error(
 
 def _object(text: str) -> Mapping[str, Any] | None:
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
+        parsed = nested.loads(text)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, Mapping) else None
 

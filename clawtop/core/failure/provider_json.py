@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from clawtop import nested
 from clawtop.core.failure.record import ErrorRecord
 
 TEXT_LIMIT = 16_384
@@ -64,8 +64,8 @@ def _object(text: str) -> Mapping[str, Any] | None:
     if not (text.startswith("{") and text.endswith("}")) or _depth(text) > MAX_DEPTH:
         return None
     try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
+        parsed = nested.loads(text)
+    except ValueError:
         return None
     return parsed if isinstance(parsed, Mapping) and _is_error(parsed) else None
 
@@ -121,8 +121,8 @@ def _collect(value: object, found: list[str], seen: set[int], depth: int) -> Non
         text = value.strip()
         if text.startswith("{") and text.endswith("}") and len(text) <= TEXT_LIMIT and _depth(text) <= MAX_DEPTH:
             try:
-                parsed = json.loads(text)
-            except (ValueError, RecursionError):
+                parsed = nested.loads(text)
+            except ValueError:
                 return
             _collect(parsed, found, seen, depth + 1)
         return

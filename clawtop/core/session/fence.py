@@ -6,11 +6,12 @@ unless the change is one that this OpenClaw version accepts. Pure: whoever reads
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
+
+from clawtop import nested
 
 _LINE_ENDS = re.compile(r"\r?\n")
 
@@ -65,8 +66,8 @@ def _blank_or_assistant(line: str) -> bool:
     if not line:
         return True
     try:
-        entry = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        entry = nested.loads(line, parse_constant=_no_constant)
+    except ValueError:
         return False
     return _role(entry) == "assistant"
 

@@ -16,7 +16,7 @@ from clawtop.clock import Clock
 from clawtop.core.incident.metrics import lanes_of_metrics
 from clawtop.core.model import GatewayHealth, LaneStats
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
-from clawtop.store.json_text import loads
+from clawtop.nested import loads
 from clawtop.text import shown
 
 TIMEOUT = httpx.Timeout(1.5, connect=0.5)

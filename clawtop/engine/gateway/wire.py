@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clawtop import nested
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.text import shown
 
@@ -38,8 +38,8 @@ class Hello:
 def parsed(frame: str | bytes) -> Mapping[str, Any]:
     """One frame. Raises GatewayCallError (NONSENSE)."""
     try:
-        value = json.loads(frame)
-    except (ValueError, RecursionError):
+        value = nested.loads(frame)
+    except ValueError:
         value = None
     if not isinstance(value, dict):
         raise GatewayCallError(Trouble.NONSENSE, "the gateway sent a frame that is no JSON object")

@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from clawtop.engine.operations.locked import settled
 from clawtop.errors import OperationFailedError
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 from clawtop.text import safe
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from clawtop import nested
+
 EVENT_LIMIT = 4 * 1024 * 1024
 """Bytes that may come without an event's end."""
 
@@ -88,8 +90,8 @@ class Frames:
     def _json_line(self, line: str) -> Iterator[SseFrame]:
         """A line of JSON lines; one that is not whole begins a document over many lines."""
         try:
-            json.loads(line)
-        except (ValueError, RecursionError):
+            nested.loads(line)
+        except ValueError:
             self._document = True
             self._buffer[:0] = line.encode() + b"\n"
             return
@@ -118,8 +120,8 @@ class Frames:
     def _documents(self, content: str) -> Iterator[SseFrame]:
         """One JSON document; a list (Gemini without `alt=sse`) counts as its members."""
         try:
-            value = json.loads(content)
-        except (ValueError, RecursionError):
+            value = nested.loads(content)
+        except ValueError:
             yield "", content
             return
         for member in value if isinstance(value, list) else (value,):

@@ -11,14 +11,16 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from clawtop import nested
+
 Object = Mapping[str, Any]
 
 
 def parsed(data: str) -> Any:
     """The JSON value of an event's data; None where it is none."""
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return nested.loads(data)
+    except ValueError:
         return None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from clawtop import nested
 from clawtop.engine.providers import reading
 from clawtop.engine.providers.base import (
     Endpoint,
@@ -120,8 +121,8 @@ def _account_of(endpoint: Endpoint) -> str | None:
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
+        claims = nested.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error):
         return None
     return reading.name(reading.obj(reading.obj(claims).get(CODEX_ACCOUNT_CLAIM)).get("chatgpt_account_id"))
 

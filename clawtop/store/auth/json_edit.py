@@ -14,7 +14,7 @@ from json.encoder import encode_basestring
 from typing import Any, NoReturn, TypeAlias
 
 from clawtop.errors import RefusedError
-from clawtop.store.json_text import loads
+from clawtop.nested import loads
 from clawtop.text import safe
 
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | Number | int | bool | None"

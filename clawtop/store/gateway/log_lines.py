@@ -16,8 +16,8 @@ from typing import Any
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.session.lanes import base_session_key
+from clawtop.nested import loads
 from clawtop.store.gateway.log_words import TURN_FAILED, LineMeaning, rough, told
-from clawtop.store.json_text import loads
 from clawtop.text import shown
 
 SOURCE = "gateway-log"

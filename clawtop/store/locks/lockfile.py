@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clawtop.core.model import LockFile, LockIdentity, LockKind
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 
 MAX_LOCK_BYTES = 64 * 1024
 

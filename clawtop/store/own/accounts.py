@@ -16,6 +16,7 @@ from typing import Any
 
 import filelock
 
+from clawtop import nested
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
 from clawtop.store.own.holders import Presence, holders_dir
@@ -137,8 +138,8 @@ def _written(notes: Mapping[tuple[str, str], AccountNote], probes: Mapping[str, 
 
 def _loaded(path: Path) -> Accounts:
     try:
-        document = json.loads(door.read(path, MAX_BYTES).data)
-    except (OSError, ValueError, RecursionError):
+        document = nested.loads(door.read(path, MAX_BYTES).data)
+    except (OSError, ValueError):
         return Accounts()
     if not isinstance(document, dict):
         return Accounts()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from clawtop.core.session.admission import Admission, Claimant, Closing, Holding
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
 

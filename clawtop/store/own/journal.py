@@ -21,9 +21,9 @@ import filelock
 
 from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
+from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
-from clawtop.store.json_text import loads
 from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -14,9 +14,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from clawtop.core.cooldown.marking import Mark
+from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import remove, write_new
-from clawtop.store.json_text import loads
 from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024

@@ -21,8 +21,8 @@ from typing import Any
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from clawtop.nested import loads
 from clawtop.store.door import is_path
-from clawtop.store.json_text import loads, read_head
+from clawtop.store.json_text import read_head
 
 HEAD_BYTES = 64 * 1024
 _SESSION_FILE = re.compile(rb'"sessionFile"\s*:\s*"(/[^"\\]{1,4000})/agents/[^"/\\]+/sessions/[^"/\\]+"')

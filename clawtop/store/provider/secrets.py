@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clawtop.errors import ClawtopError
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 from clawtop.text import MASK, remember_secrets, safe
 
 SHORTHAND = re.compile(r"\$(?:\{([A-Z][A-Z0-9_]{0,127})\}|([A-Z][A-Z0-9_]{0,127}))")

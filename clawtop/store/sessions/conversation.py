@@ -12,8 +12,8 @@ from typing import Any
 
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import Problem
+from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.json_text import loads
 from clawtop.text import safe
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024

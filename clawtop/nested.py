@@ -1,0 +1,42 @@
+"""The one door from foreign JSON to values: nested no deeper than what walks through them can recurse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_DEPTH = 200
+
+
+class TooDeepError(ValueError):
+    """A value is nested deeper than `MAX_DEPTH`."""
+
+    def __init__(self) -> None:
+        super().__init__(f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def loads(text: str | bytes | bytearray, **options: Any) -> Any:
+    """`json.loads` for foreign text: nested at most `MAX_DEPTH` deep, so that what walks through it may recurse.
+
+    Raises:
+        ValueError: not JSON; TooDeepError: nested deeper.
+    """
+    try:
+        return shallow(json.loads(text, **options))
+    except RecursionError:
+        raise TooDeepError from None
+
+
+def shallow(value: Any) -> Any:
+    """`value`, looked through level by level. Raises TooDeepError."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            child
+            for part in level
+            for child in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return value
+    raise TooDeepError
