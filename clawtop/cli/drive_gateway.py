@@ -66,7 +66,7 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
     taken = False
     try:
         turn = send_turn(door, snapshot.gateway, key, message, run_id=run_id, clock=clock)
-        async with clock.timeout(args.timeout), aclosing(turn):
+        async with clock.timeout(args.timeout if args.timeout is not None else _limit_s(reader)), aclosing(turn):
             async for told in turn:
                 taken = True
                 output.told(told)
@@ -81,6 +81,14 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
             raise RefusedError(error.words, unchanged="nothing was sent", hint=hint) from error
         raise OperationFailedError(error.words, hint="the turn may go on in the gateway; clawtop status") from error
     return 0
+
+
+def _limit_s(reader: SnapshotReader) -> float:
+    """How long a turn may take where nobody said: as the engine's own, `agents.defaults.timeoutSeconds`, else 600."""
+    from clawtop.engine.drive.opening import DEFAULT_TURN_S
+    from clawtop.store.config import run_limit_s
+
+    return run_limit_s(reader.layout.config.raw) or DEFAULT_TURN_S
 
 
 def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: str | None) -> str:

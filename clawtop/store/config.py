@@ -279,6 +279,17 @@ def _wants_gateway(section: Mapping[str, Any]) -> bool:
     return bool(section) and section.get("mode", "local") != "remote"
 
 
+MAX_RUN_S = 7 * 24 * 3600.0
+
+
+def run_limit_s(raw: Mapping[str, Any] | None) -> float | None:
+    """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds; None where it says nothing."""
+    value = mapping(mapping(mapping(raw).get("agents")).get("defaults")).get("timeoutSeconds")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < MAX_RUN_S:
+        return None
+    return float(value)
+
+
 _PORT_TEXT = re.compile(r"(?:[^:]+:|\[[^\]]+\]:)?(\d+)")
 
 

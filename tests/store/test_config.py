@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clawtop.core.model import ConfigProfile, Generation, LockLimits
-from clawtop.store.config import ConfigRead, read_config, summarise
+from clawtop.store.config import ConfigRead, read_config, run_limit_s, summarise
 from clawtop.text import masked
 
 
@@ -189,3 +189,13 @@ def test_sections_of_the_wrong_type_count_as_absent(tmp_path: Path, raw: Any) ->
     summary = summarise(read(tmp_path, main=raw), None, None, {})
     assert summary.gateway_port == 18_789
     assert summary.auth.profiles == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(90, 90.0), (0.5, 0.5), (0, None), (-1, None), (True, None), ("90", None), (None, None), (8 * 24 * 3600, None)],
+)
+def test_how_long_a_run_may_take(value: object, wanted: float | None) -> None:
+    assert run_limit_s({"agents": {"defaults": {"timeoutSeconds": value}}}) == wanted
+    assert run_limit_s({"agents": [value]}) is None
+    assert run_limit_s(None) is None

@@ -56,6 +56,7 @@ def make_app(
     clock: ManualClock | None = None,
     incident: IncidentPorts | None = None,
     tour: Tour | None = None,
+    save_label: Callable[[str, str], None] | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
     """The app over a frozen clock at the incident's time, in UTC."""
     source = ToldSource(snapshot)
@@ -67,6 +68,7 @@ def make_app(
         ascii_glyphs=ascii_glyphs,
         incident=incident or IncidentPorts(),
         tour=tour,
+        save_label=save_label,
     )
     return ClawtopApp(source, clock, options, theme=theme, execute=execute), source, clock
 

@@ -29,6 +29,7 @@ from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.engine.providers.base import Endpoint, Timeouts
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.reader import AuthReader
+from clawtop.store.config import run_limit_s
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.accounts import AccountNote, AccountNotes
@@ -49,7 +50,6 @@ LANDING_MS = 15_000
 HOLD_MARGIN_MS = 30_000
 """What a lock that is held for the whole attempt names beside the time that the turn has left."""
 MODELS_FILE = "models.json"
-MAX_TURN_S = 7 * 24 * 3600.0
 MAX_MODELS_BYTES = 4 * 1024 * 1024
 
 
@@ -305,12 +305,7 @@ class Desk:
     @property
     def turn_limit_s(self) -> float | None:
         """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds."""
-        agents = (self.layout.config.raw or {}).get("agents")
-        defaults = agents.get("defaults") if isinstance(agents, Mapping) else None
-        value = defaults.get("timeoutSeconds") if isinstance(defaults, Mapping) else None
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < MAX_TURN_S:
-            return None
-        return float(value)
+        return run_limit_s(self.layout.config.raw)
 
     # --- the session ---------------------------------------------------------------------------------------------
 

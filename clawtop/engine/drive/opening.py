@@ -38,6 +38,8 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
 
+DEFAULT_TURN_S = 600.0
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -59,7 +61,7 @@ class EngineSettings:
     drain_s: float = 2.0
     max_wait_s: float = 300.0
     registry: RegistryChoice | None = None
-    turn_s: float = 600.0
+    turn_s: float = DEFAULT_TURN_S
     rounds: int = 3
     pause_s: float = 0.2
 
