@@ -344,7 +344,7 @@ _REMOTE_8 = Remote(
     aborts_all=True,
     cancels_cron=True,
     drops_queue=True,
-    reload_takes_stats=False,
+    reload_takes_marks=False,
     admission_ms=15_000,
 )
 
@@ -455,7 +455,7 @@ _9_X = replace(
     last=(2026, 9, 6),
     cooling=_COOLING_9,
     attention=replace(_ATTENTION_8, sees_deadlines=True),
-    remote=replace(_REMOTE_8, reload_takes_stats=True),
+    remote=replace(_REMOTE_8, reload_takes_marks=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit", "overloaded", "server_error", "timeout"}),
         most=8,

@@ -376,7 +376,7 @@ class Remote:
         cancels_cron: `tasks.cancel` ends the run of a cron job.
         drops_queue: an abort also drops what waits behind the run.
         aborts_stuck: it aborts a run by itself that makes no progress for `Attention.abort_ms`.
-        reload_takes_stats: `secrets.reload` makes it take cooldowns from the store.
+        reload_takes_marks: `secrets.reload` makes it take cooldowns and orders from the store.
         keeps_start: it works with the orders and marks of its start until it is restarted.
         rereads_on_write: it takes in what stands in the store whenever it writes a mark of its own.
         silent_when_out: while every profile is out it tries none, and so writes no mark.
@@ -391,7 +391,7 @@ class Remote:
     cancels_cron: bool = False
     drops_queue: bool = False
     aborts_stuck: bool = True
-    reload_takes_stats: bool = True
+    reload_takes_marks: bool = True
     keeps_start: bool = False
     rereads_on_write: bool = True
     silent_when_out: bool = False

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.generations import SEMANTICS
-from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Profile, Snapshot
+from clawtop.core.health.loaded import as_gateway_knows
+from clawtop.core.model import EndedTurn, Event, EventKind, Gateway, GatewayState, Profile, Snapshot, TurnOutcome
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loading import all_out, loads, reload_loads
 from clawtop.core.operations.plan import clear_profile
@@ -29,7 +30,7 @@ ORDER = (FieldChange("order", "a", None, None, ["a:1"]),)
         ("5.x", ORDER, True, "when it next writes a mark", True),
         ("6.11", STATS, True, "when it next writes a mark", True),
         ("8.x", STATS, False, "at the next turn that ends, or after a restart", False),
-        ("8.x", ORDER, False, "when it next writes a mark", True),
+        ("8.x", ORDER, False, "at the next turn that ends, or after a restart", False),
         ("9.x", STATS, False, "when it next writes a mark", True),
     ],
 )
@@ -38,7 +39,7 @@ def test_what_makes_it_load(
 ) -> None:
     remote = SEMANTICS[version].remote
     assert loads(changes, remote, all_out=out).startswith(words)
-    assert reload_loads(changes, remote) is reload
+    assert reload_loads(remote) is reload
 
 
 def cleared(at: int, *profiles: str, id_: str = "op-1") -> Event:
@@ -97,6 +98,23 @@ def test_a_later_mark_of_openclaws_own_shows_it_and_an_earlier_one_does_not() ->
     ours = profiles_of(changed)[-1].id
     mark = Event(AT + 1, EventKind.MARK, "clawtop", "marked", profile=ours)
     assert marked(used(replace(changed, events=(*changed.events, mark)), AT + 1)) == {FIRST}
+
+
+@pytest.mark.parametrize(
+    ("turn", "loaded"),
+    [
+        (EndedTurn(AT + 1, TurnOutcome.ANSWERED, source="audit"), True),
+        (EndedTurn(AT - 1, TurnOutcome.ANSWERED, source="audit"), False),
+        (EndedTurn(AT + 1, TurnOutcome.STOPPED, source="audit"), False),
+        (EndedTurn(AT + 1, TurnOutcome.ANSWERED), False),
+    ],
+)
+def test_a_turn_that_openclaw_noted_as_answered_shows_it(turn: EndedTurn, loaded: bool) -> None:
+    """A success of a shared profile leaves no time behind that it was used (2026.8 on)."""
+    first, *rest = LIVE.sessions
+    changed = replace(LIVE, events=(cleared(AT, FIRST),), sessions=(replace(first, turns=(turn,)), *rest))
+    assert (marked(changed) == set()) is loaded
+    assert (as_gateway_knows(changed, AT + 2).pending == ()) is loaded
 
 
 def test_a_change_of_an_order_stands_at_all_its_profiles() -> None:

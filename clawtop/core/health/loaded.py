@@ -14,9 +14,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
-from clawtop.core.model import AgentInfo, AuthStore, Event, EventKind, GatewayState, Profile, Snapshot, UsageStats
+from clawtop.core.model import (
+    AgentInfo,
+    AuthStore,
+    Event,
+    EventKind,
+    GatewayState,
+    Profile,
+    Snapshot,
+    UsageStats,
+)
 from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, field_change, moved_on
-from clawtop.core.operations.loading import loads, reload_loads
+from clawtop.core.operations.loading import answered_since, loads, reload_loads
 from clawtop.core.rotation.forecast import schedule_of
 
 LOG = "gateway-log"
@@ -131,7 +140,8 @@ def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     """Whether the gateway itself wrote the owner's store after `at`.
 
     Its log tells of marks; a success tells only by a last use that nobody else can have written: none of clawtop's
-    engines, and no process of the command line that is known.
+    engines, and no process of the command line that is known. From 2026.8 on the use of a shared profile is not noted;
+    there its audit tells that a turn was answered, which it marks.
     """
     mine = {p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.owner_agent == owner}
     marks = (e for e in snapshot.events if e.kind is EventKind.MARK and e.at > at)
@@ -140,6 +150,8 @@ def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     driven = any(event.at > at and event.source == "engine" for event in snapshot.events)
     if driven or snapshot.command_line:
         return False
+    if answered_since(snapshot, at):
+        return True
     used = (
         profile.stats.last_used
         for agent in snapshot.agents
@@ -214,7 +226,7 @@ def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
         pending,
         loads=loads(pending.changes, remote, all_out=out),
         by_itself=remote.rereads_on_write and not (out and remote.silent_when_out),
-        reload=reload_loads(pending.changes, remote),
+        reload=reload_loads(remote),
     )
 
 

@@ -1,7 +1,7 @@
 """Written, live, or live when: a gateway works from its memory, and what makes it take a change in differs by version.
 
 From 2026.5.18 on it re-reads the store whenever it writes a mark of its own; 2026.3 works with what it read at its
-start; 2026.8 leaves cooldowns out when it is told to reload.
+start; 2026.8 leaves cooldowns and orders out when it is told to reload, and has them once a turn has ended.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from collections.abc import Iterable
 
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Snapshot, TurnOutcome
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.rules import Remote
 
 STATS = "usageStats"
+AUDIT = "audit"
+"""The source of turns that OpenClaw itself noted the end of (2026.7 on)."""
 
 
 def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = False) -> str:
@@ -22,8 +24,8 @@ def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = Fal
     touches_stats = any(change.section == STATS for change in changes)
     if remote.keeps_start:
         return "at its next restart: it works with the orders and marks of its start"
-    if touches_stats and not remote.reload_takes_stats:
-        return "at the next turn that ends, or after a restart; a reload does not load cooldowns"
+    if not remote.reload_takes_marks:
+        return "at the next turn that ends, or after a restart; a reload loads neither cooldowns nor orders"
     if touches_stats and all_out and remote.silent_when_out:
         return (
             "after a reload (--reload) or a restart only: every profile is out, so it tries none and writes no mark, "
@@ -32,10 +34,9 @@ def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = Fal
     return "when it next writes a mark of its own, after a reload (--reload) or a restart"
 
 
-def reload_loads(changes: Iterable[FieldChange], remote: Remote) -> bool:
-    """Whether `secrets.reload` makes a gateway take all of these in."""
-    touches_stats = any(change.section == STATS for change in changes)
-    return not remote.keeps_start and (remote.reload_takes_stats or not touches_stats)
+def reload_loads(remote: Remote) -> bool:
+    """Whether `secrets.reload` makes a gateway take a change in."""
+    return not remote.keeps_start and remote.reload_takes_marks
 
 
 def all_out(snapshot: Snapshot) -> bool:
@@ -44,3 +45,9 @@ def all_out(snapshot: Snapshot) -> bool:
     profiles = [profile for agent in snapshot.agents if agent.store for profile in agent.store.profiles]
     now = snapshot.taken_at
     return bool(profiles) and all(active_windows(p.stats, now, schedules[p.provider]) for p in profiles)
+
+
+def answered_since(snapshot: Snapshot, at: int) -> bool:
+    """Whether OpenClaw noted that it answered a turn after `at`: it marks that, whatever the mark leaves out."""
+    turns = (turn for session in snapshot.sessions for turn in session.turns if turn.source == AUDIT)
+    return any(turn.outcome is TurnOutcome.ANSWERED and turn.at > at for turn in turns)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from clawtop.core.model import AgentInfo, Event, EventKind, GatewayState, Problem, Profile, Snapshot
-from clawtop.core.operations.loading import STATS, all_out, loads
+from clawtop.core.operations.loading import STATS, all_out, answered_since, loads
 from clawtop.core.operations.plan import past_operation
 
 NOT_LOADED = "not-loaded"
@@ -51,6 +51,8 @@ def _tells_sight(event: Event) -> bool:
 
 def _wrote_since(snapshot: Snapshot, at: int) -> bool:
     """Whether OpenClaw has written a mark since. clawtop's own marks are in its journal, with their profile."""
+    if answered_since(snapshot, at):
+        return True
     ours = {event.profile for event in snapshot.events if event.kind is EventKind.MARK and event.source != GATEWAY_LOG}
     stats = [p.stats for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.id not in ours]
     return any((moment or 0) > at for s in stats for moment in (s.last_used, s.last_failure_at, s.last_probe_at))

@@ -195,7 +195,7 @@ class Operations:
             reloaded = why_not is None
             note = "the gateway has reloaded its secrets" if reloaded else f"it was not reloaded: {why_not}"
             receipt = replace(receipt, notes=(*receipt.notes, note))
-        taken_in = reloaded and reload_loads(receipt.changes, remote)
+        taken_in = reloaded and reload_loads(remote)
         watched = [
             Watched(part.place, part.step.changes, receipt.at, self._others(receipt.id))
             for part, _ in zip(job.parts, job.written, strict=False)
@@ -205,7 +205,7 @@ class Operations:
             sight, how = Sight.SEEN, "the gateway was made to load it (secrets.reload)"
         if sight is not Sight.NOT_YET:
             return replace(receipt, sight=sight, sight_how=how)
-        follow_up = RELOAD if reload_loads(receipt.changes, remote) and not reloaded else ()
+        follow_up = RELOAD if reload_loads(remote) and not reloaded else ()
         return replace(receipt, sight=sight, sight_how=f"{how}; live {live}", follow_up=follow_up)
 
     async def _reload(self, job: _StoreChange, gateway: Gateway) -> str | None:
