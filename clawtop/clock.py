@@ -97,6 +97,12 @@ def machine_began_ms() -> int:
     return (time.time_ns() - running) // 1_000_000
 
 
+def processor_seconds(thread: int) -> float | None:
+    """How much processor time a thread of this process has used, by its `ident`; None where no system tells."""
+    clock_of = getattr(time, "pthread_getcpuclockid", None)
+    return None if clock_of is None else time.clock_gettime(clock_of(thread))
+
+
 async def settled_within(clock: Clock, seconds: float, tasks: Collection[asyncio.Task[Any]]) -> None:
     """Wait until all these tasks are done, `seconds` at most; those that are not go on."""
     import asyncio

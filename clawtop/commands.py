@@ -631,7 +631,7 @@ COMMANDS: tuple[Command, ...] = (
         "Watch a small reef that lives on the real engine, in a temporary directory.",
         Section.SHELL,
         verb="demo",
-        usage="[--scenario NAME] [--seed N] [--headless SECONDS]",
+        usage="[--tour | --scenario NAME] [--seed N] [--headless SECONDS]",
     ),
     Command(
         "explain",

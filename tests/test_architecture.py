@@ -72,6 +72,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "diff",
     ),
     "store": (
+        "patience",
         "door",
         "json_text",
         "owners",

@@ -515,6 +515,19 @@ def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
     return Chosen(row, f"OpenClaw {name} was not looked at; it is taken to behave as {near} does")
 
 
+def is_version(version: str | None) -> bool:
+    """Whether it names a release, such as `2026.9.6` or `2026.7.1-2`."""
+    return _numbers(version) is not None
+
+
+def why_too_new(version: str | None) -> str:
+    """Why what a version writes is not known; empty for those up to the last that was looked at, and for no version."""
+    number, last = _numbers(version), tuple(SEMANTICS.values())[-1].last
+    if number is None or number <= last:
+        return ""
+    return "OpenClaw {}.{}.{} is newer than {}.{}.{}, the newest that is known".format(*number, *last)
+
+
 _VERSION = re.compile(r"v?(\d{4})\.(\d{1,2})\.(\d{1,3})")
 
 

@@ -7,9 +7,13 @@ snapshot with the one before. It writes nothing. One thread at a time uses it, t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
+from clawtop.clock import SystemClock
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
@@ -34,7 +38,10 @@ from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
 from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
+from clawtop.store.patience import ANSWER_S, NoAnswerError, SourcePatience
 from clawtop.store.place.layout import Layout
+
+T = TypeVar("T")
 
 SHOWN_EVENTS = 1_000
 JOURNAL_EVENTS = 500
@@ -43,7 +50,11 @@ JOURNAL_EVENTS = 500
 class IncidentPart:
     """Adds holders, lanes and events. Its state: the log's position, the journal's stamp, the timeline so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: SourcePatience | None = None) -> None:
+        self._patience = patience or SourcePatience(SystemClock(), ANSWER_S)
+        self._has_own = False
+        self._held: tuple[PromptHolder, ...] = ()
+        self._place = LogPlace((), "")
         self._tails: dict[Path, LogTail] = {}
         self._log_lanes: tuple[LaneStats, ...] = ()
         self._log_runs = LogRuns()
@@ -58,19 +69,24 @@ class IncidentPart:
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
         warnings = list(snapshot.warnings)
-        place = log_place(layout, snapshot.config.log_file, snapshot.gateway, layout.state_dir.stat().st_uid)
-        self._directories = _watched(layout, place.paths)
+        self._place, self._directories = self._asked(
+            "places", layout, lambda _: _places(layout, snapshot), (self._place, self._directories), warnings
+        )
+        place = self._place
         fresh = self._follow(place, _names(snapshot, self._traces), warnings)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
-        has_own = _has_own(layout, warnings)
-        journal = self._journal(layout, warnings) if has_own else ()
+        has_own = self._has_own = self._asked("own", layout, partial(_has_own, layout), self._has_own, warnings)
+        journal: tuple[Event, ...] = ()
+        if has_own:
+            journal = self._asked("journal", layout, partial(self._journal, layout), journal, warnings)
         self._timeline = self._timeline.extended(sorted((*fresh, *snapshot.events), key=_time), between, journal)
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
         self._log_runs.follow(sorted(fresh, key=_time))
         snapshot = self._told_by_log(snapshot)
-        holders = self._holders(layout, snapshot, warnings, has_own=has_own)
+        asked = partial(self._holders, layout, snapshot, has_own=has_own)
+        holders = self._held = self._asked("holders", layout, asked, self._held, warnings)
         limits = snapshot.config.lane_limits
         if fresh:
             seen = sorted((e for tail in self._tails.values() for e in tail.events), key=_time)
@@ -94,10 +110,27 @@ class IncidentPart:
             self._tails = {path: before.get(path) or LogTail() for path in place.paths}
         fresh: list[Event] = []
         for path, tail in self._tails.items():
-            fresh += tail.read(path, names)
+            try:
+                fresh += self._patience.ask(f"log {path}", str(path), partial(tail.read, path, names))
+            except NoAnswerError as silent:
+                warnings.append(silent.problem)
+                continue
             if tail.problem is not None and tail.problem.code != "log-missing":
                 warnings.append(tail.problem)
         return fresh
+
+    def _asked(
+        self, source: str, layout: Layout, read: Callable[[list[Problem]], T], else_: T, warnings: list[Problem]
+    ) -> T:
+        """What clawtop's own directory says; `else_` where it does not answer."""
+        told: list[Problem] = []
+        try:
+            return self._patience.ask(source, str(_own_directory(layout)), lambda: read(told))
+        except NoAnswerError as silent:
+            told = [silent.problem]
+            return else_
+        finally:
+            warnings += told
 
     def _told_by_log(self, snapshot: Snapshot) -> Snapshot:
         """What the log tells of runs and turns, for the gateway that lives or lived last."""
@@ -181,6 +214,12 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
             directory, name = os.path.split(session.file)
             listed[f"{real.get(directory, directory)}/{name}"] = session.file
     return tuple(replace(h, session_file=listed.get(h.session_file, h.session_file)) for h in holders)
+
+
+def _places(layout: Layout, snapshot: Snapshot) -> tuple[LogPlace, tuple[Path, ...]]:
+    """Where the log is, and which directories tell of changes."""
+    place = log_place(layout, snapshot.config.log_file, snapshot.gateway, layout.state_dir.stat().st_uid)
+    return place, _watched(layout, place.paths)
 
 
 def _watched(layout: Layout, paths: tuple[Path, ...]) -> tuple[Path, ...]:

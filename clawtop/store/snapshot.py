@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from clawtop.clock import Clock
+from clawtop.core.generations import is_version, semantics_of
+from clawtop.core.health.causes import NOT_LOOKED_AT
 from clawtop.core.locks.leaks import with_leak
 from clawtop.core.locks.staleness import NamespaceEvidence
 from clawtop.core.model import (
@@ -51,6 +54,7 @@ from clawtop.store.locks.command_line import CommandLineWatch
 from clawtop.store.locks.life import LifeWatch
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.locks.reader import LockFiles, LockJudge
+from clawtop.store.patience import ANSWER_ONCE_S, ANSWER_S, NoAnswerError, SourcePatience
 from clawtop.store.place.environment import other_owners
 from clawtop.store.place.layout import AgentPaths, Layout, expanded, layout_stamps, locate
 from clawtop.store.place.mounts import mount_obstacles
@@ -58,6 +62,8 @@ from clawtop.store.sessions.backends import session_backend
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
+
+T = TypeVar("T")
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 """Adds what another module knows of the state: holders, lanes, events, config warnings."""
@@ -124,11 +130,13 @@ class SnapshotReader:
         self._stamps: Mapping[Path | str, Stamp | None] = {}
         self._obstacles: tuple[str, ...] = ()
         self._uid: int | None = None
+        self._patience = SourcePatience(clock, ANSWER_S if progressive else ANSWER_ONCE_S)
+        self._kept: dict[str, Any] = {}  # what sources said last, by their names
         self._databases = Databases(clock)
         self._versions: tuple[Hashable, ...] = ()
         self._auth: AuthReader | None = None
         self._locks: Kept[str, Lock] = Kept()
-        self._lock_files = LockFiles()
+        self._lock_files = LockFiles(self._patience)
         self._sessions: SessionBackend | None = None
         self._life = LifeWatch(clock)
         self._command_lines = CommandLineWatch(processes, clock)
@@ -162,21 +170,30 @@ class SnapshotReader:
             StateUnreadableError: the state directory is not there or not readable, or has no such agent.
         """
         self.reading = str(self._state_dir or "the state directory")
-        self._versions = self._databases.versions()
-        layout = self._located()
+        silent: list[Problem] = []
+        self._versions = self._last("databases", "its databases", self._databases.versions, (), silent)
+        layout = self._where(silent)
         agents = self._wanted_agents(layout)
         taken_at = self._clock.now_ms()
         now = taken_at if self._at is None else self._at
         config = self._config(layout)
-        warnings = [*layout.problems, *other_owners(layout)]
+        owners = self._last("owners", str(layout.state_dir), lambda: tuple(other_owners(layout)), (), silent)
+        warnings = [*silent, *layout.problems, *_assumed(layout), *owners]
         infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
-        warnings += self._auth_reader(layout).problems()
+        problems = self._auth_reader(layout).problems
+        warnings += self._last("auth problems", str(layout.state_dir), problems, (), warnings)
         stored = self._session_backend(layout)
         self._load_sessions(stored, agents, layout, warnings)
         judge = LockJudge(self._processes, now, layout.storage, config.lock_limits, self._uid)
         gateway, locks = self._gateway_and_locks(agents, layout, config, judge, warnings)
         command_line = self._command_line(layout, gateway)
-        sessions = stored.judged(gateway, locks, now, command_line)
+        sessions = self._last(
+            "transcripts",
+            f"transcripts in {layout.state_dir}",
+            lambda: stored.judged(gateway, locks, now, command_line),
+            (),
+            warnings,
+        )
         self._number += 1
         snapshot = Snapshot(
             number=self._number,
@@ -201,6 +218,27 @@ class SnapshotReader:
             snapshot = self._with_part(part, layout, snapshot)
         self.reading = ""
         return snapshot
+
+    def _last(self, source: str, where: str, read: Callable[[], T], else_: Any, warnings: list[Problem]) -> T:
+        """What `read` gives; where it does not answer in time, what it gave last, and a warning that says so."""
+        self.reading = where
+        try:
+            found = self._kept[source] = self._patience.ask(source, where, read)
+        except NoAnswerError as silent:
+            warnings.append(silent.problem)
+            found = self._kept.get(source, else_)
+        value: T = found
+        return value
+
+    def _where(self, warnings: list[Problem]) -> Layout:
+        """Where everything is, or was when that was last told. Raises StateUnreadableError."""
+        try:
+            return self._patience.ask("layout", str(self._state_dir or "the state directory"), self._located)
+        except NoAnswerError as silent:
+            if self._layout is None:
+                raise StateUnreadableError(f"{silent.problem.where} {silent.problem.text}") from None
+            warnings.append(silent.problem)
+            return self._layout
 
     def _with_part(self, part: ExtraPart, layout: Layout, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what `part` knows, or with why it knows nothing."""
@@ -261,12 +299,12 @@ class SnapshotReader:
 
     def _auth_reader(self, layout: Layout) -> AuthReader:
         if self._auth is None:
-            self._auth = AuthReader(layout, self._clock, self._databases)
+            self._auth = AuthReader(layout, self._clock, self._databases, self._patience)
         return self._auth
 
     def _session_backend(self, layout: Layout) -> SessionBackend:
         if self._sessions is None:
-            self._sessions = session_backend(layout, self._databases, progressive=self._progressive)
+            self._sessions = session_backend(layout, self._databases, self._patience, progressive=self._progressive)
         return self._sessions
 
     def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
@@ -302,11 +340,12 @@ class SnapshotReader:
     ) -> tuple[Gateway, tuple[Lock, ...]]:
         """The gateway and every lock. Where it lives unseen, no pid proves anything (docs/invariants.md 7)."""
         here = NamespaceEvidence(self._obstacles)
-        doors = tuple(judge(file, here) for file in gateway_locks(layout))
+        found = self._last("gateway locks", "the gateway's locks", lambda: tuple(gateway_locks(layout)), (), warnings)
+        doors = tuple(judge(file, here) for file in found)
         if not doors and self._at is None and not layout.is_copy:
             places = process_places(self._processes, self._uid)
             doors = tuple(judge(file, here) for file in gateway_locks(layout, places))
-        gateway = self._served(self._gateway(doors, layout, config, judge))
+        gateway = self._served(self._gateway(doors, layout, config, judge, warnings))
         files = self._lock_files.read_all(agents, layout, warnings)
         here = replace(here, served_here=gateway.state is GatewayState.LIVE and gateway.pid is not None)
         locks = (*doors, *(judge(file, here) for file in files))
@@ -320,7 +359,14 @@ class SnapshotReader:
         locks = tuple(with_leak(lock, gateway, config.lock_limits, layout.storage) for lock in locks)
         return gateway, self._locks.kept((lock.file.path, lock) for lock in locks)
 
-    def _gateway(self, doors: tuple[Lock, ...], layout: Layout, config: ConfigSummary, judge: LockJudge) -> Gateway:
+    def _gateway(
+        self,
+        doors: tuple[Lock, ...],
+        layout: Layout,
+        config: ConfigSummary,
+        judge: LockJudge,
+        warnings: list[Problem],
+    ) -> Gateway:
         """What its locks prove, of those that belong to the state directory's owner; a copy may be anybody's."""
         uid = self._uid
         whose = [None if uid is None or layout.is_copy else foreign(lock, uid) for lock in doors]
@@ -332,7 +378,8 @@ class SnapshotReader:
         ]
         gateway = judge_gateway(own, config.gateway_port, None if doubts else self._probe)
         if self._at is None and uid is not None and not self._obstacles:
-            gateway = heard(gateway, gateway_kernel_lock(layout, uid))
+            kernel_lock = partial(gateway_kernel_lock, layout, uid)
+            gateway = heard(gateway, self._last("kernel lock", "the gateway's lock", kernel_lock, None, warnings))
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
@@ -369,7 +416,14 @@ class SnapshotReader:
             self._life.forget()
             return False
         files = self._sessions.growing_files() if self._sessions is not None else []
-        return self._life.shows([*files, config.log_file] if config.log_file is not None else files)
+        files = [*files, config.log_file] if config.log_file is not None else files
+        return self._last("life", "files that grow", lambda: self._life.shows(files), False, [])
+
+
+def _assumed(layout: Layout) -> tuple[Problem, ...]:
+    """That this release was not looked at, and which one it is taken to behave as."""
+    note = semantics_of(layout.version, layout.generation).note
+    return (Problem(NOT_LOOKED_AT, str(layout.state_dir), note),) if note and is_version(layout.version) else ()
 
 
 def _unexpected(error: Exception, where: str) -> Problem:

@@ -137,6 +137,8 @@ def _said(env: Env) -> list[Line]:
     usable, total = facts.once(_usable, facts)
     if total:
         parts.append(((f"{usable} of {total} profiles usable", Tone.STRONG),))
+    if facts.snapshot.counting:
+        parts.append(((f"{facts.snapshot.counting:,} sessions still to be read", Tone.DIM),))
     if worst is None or worst.code != "models-out":
         parts += [_provider_out(outage, env) for outage in facts.once(_out, facts)[:3]]
     dropped = next((cause for cause in health.causes if cause.code == "turns-dropped"), None)

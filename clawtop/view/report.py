@@ -34,6 +34,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
         "state_dir": snapshot.state_dir,
         "generation": snapshot.generation,
         "openclaw_version": snapshot.openclaw_version,
+        "behaves_as": {"rules": snapshot.semantics.name, "note": snapshot.semantics_note},
         "asks_again": {
             reason: {"requests": silence.retries, "waits_ms": silence.waits_ms}
             for reason, silence in silences_of(snapshot.semantics.retries).items()

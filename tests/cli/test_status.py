@@ -21,7 +21,7 @@ KEYS: dict[str, set[str]] = {
     "": {
         "schema", "taken_at", "state_dir", "generation", "openclaw_version", "gateway", "agents", "sessions",
         "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
-        "asks_again", "blocked", "log",
+        "asks_again", "behaves_as", "blocked", "log",
     },
     "gateway": {"state", "pid", "port", "how", "serving", "distrust"},
     "health": {

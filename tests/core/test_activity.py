@@ -223,3 +223,18 @@ def test_turns_of_a_trajectory() -> None:
     )
     outcomes = [turn.outcome for turn in turns_of(runs)]
     assert outcomes == [TurnOutcome.FAILED, TurnOutcome.TIMED_OUT, TurnOutcome.STOPPED, TurnOutcome.ANSWERED]
+
+
+@pytest.mark.parametrize(("later_ms", "active"), [(0, False), (1_900, False), (2_100, None)])
+def test_an_attempts_end_that_two_sources_tell_is_one_end(later_ms: int, active: bool | None) -> None:
+    """2026.5.20 logs that a model answered some milliseconds after the trajectory ended."""
+    over = Witness(WitnessKind.TRAJECTORY, False, "its trajectory ended", at=NOW - 9_000, run_id="r")
+    doubt = Witness(
+        WitnessKind.LOG, None, "its attempt failed, as the log says", at=over_at(over, later_ms), run_id="r"
+    )
+    assert judge(session("done", ended_at=NOW - 9_100), (over, doubt), LIVE, NOBODY).active is active
+
+
+def over_at(witness: Witness, later_ms: int) -> int:
+    assert witness.at is not None
+    return witness.at + later_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,19 @@ def on_a_session(terminal: Terminal) -> None:
     terminal.wait_for(lambda t: "ARMED" in t.lines[0])
 
 
+def _holds(text: str, terminal: Terminal) -> bool:
+    """Whether this, and nothing else, stands on a line of the dialog."""
+    return any(part.strip() == text for line in terminal.lines for part in line.split("│"))
+
+
+def say(terminal: Terminal, text: str) -> None:
+    """Type as a person does, a key after what the last one left on the screen; pasted keys would not send."""
+    for number, letter in enumerate(text, start=1):
+        terminal.send(letter)
+        terminal.wait_for(partial(_holds, text[:number].rstrip()))
+    terminal.send("\r")
+
+
 @pytest.mark.parametrize(("columns", "lines"), SIZES)
 def test_a_session_is_driven_watched_and_left(tmp_path: Path, columns: int, lines: int) -> None:
     command = clawtop("demo", "--scenario", "calm", "--seed", "4")
@@ -29,7 +43,7 @@ def test_a_session_is_driven_watched_and_left(tmp_path: Path, columns: int, line
         on_a_session(terminal)
         terminal.send("D")
         terminal.wait_for("What to say.")
-        terminal.send("Is the tide in?\r")
+        say(terminal, "Is the tide in?")
         terminal.wait_for("✓ append", 40)
         terminal.wait_for("1 request, ")
         assert "Is the tide in?" in terminal.text
@@ -81,7 +95,7 @@ def test_leaving_in_the_middle_of_a_run_leaves_nothing_behind(
         on_a_session(terminal)
         terminal.send("D")
         terminal.wait_for("What to say.")
-        terminal.send("Never mind.\r")
+        say(terminal, "Never mind.")
         terminal.wait_for("given up in")
         leave(terminal)
         assert terminal.exit_code(30) == code

@@ -72,6 +72,28 @@ async def test_an_end_without_its_text_has_what_was_streamed(tmp_path: Path) -> 
     assert found[-1] == TurnTold(TurnPhase.FINAL, "pong", RUN)
 
 
+def fallback_step(outcome: str, run_id: str = RUN) -> str:
+    data = {
+        "phase": "fallback_step",
+        "fallbackStepFinalOutcome": outcome,
+        "fallbackStepFromFailureDetail": "429 Rate limit reached",
+    }
+    payload = {"runId": run_id, "stream": "lifecycle", "data": data}
+    return json.dumps({"type": "event", "event": "agent", "payload": payload})
+
+
+async def test_a_turn_whose_models_all_failed_ends_though_no_chat_event_says_so(tmp_path: Path) -> None:
+    found = await told(
+        tmp_path,
+        fallback_step("next_fallback"),
+        fallback_step("chain_exhausted", "another-run"),
+        fallback_step("chain_exhausted"),
+    )
+    assert [(item.kind, item.text) for item in found[1:]] == [
+        (TurnPhase.FAILED, "all models failed: 429 Rate limit reached")
+    ]
+
+
 @pytest.mark.parametrize(
     ("frame", "kind", "text"),
     [

@@ -472,3 +472,25 @@ def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> No
     (witness,) = (run.witness() for run in runs.runs.values())
     assert witness.retry == AccountRetry(3, 9, told.at + 5_935, "rate_limit")
     assert witness.running is True
+
+
+def test_a_model_that_answered_after_a_fallback_ends_the_run() -> None:
+    runs = LogRuns()
+    key = "agent:main:main"
+    told = [
+        Event(
+            1,
+            EventKind.FAILURE,
+            "gateway-log",
+            "failed",
+            session_key=key,
+            lane=f"session:{key}",
+            data={"step": "error"},
+        ),
+        Event(2, EventKind.FALLBACK, "gateway-log", "next", session_key=key, data={"decision": "candidate_failed"}),
+    ]
+    runs.follow(told)
+    assert runs.runs[key].running is None
+    answered = {"decision": "candidate_succeeded", "over": False}
+    runs.follow([Event(3, EventKind.FALLBACK, "gateway-log", "answered", session_key=key, data=answered)])
+    assert runs.runs[key].running is False

@@ -126,3 +126,8 @@ def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
 def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:
     fresh = replace(LOCKS[3], file=replace(LOCKS[3].file, mtime=NOW - 500))
     assert "jammed" not in words(replace(CALM, locks=(fresh,)))[1]
+
+
+def test_while_sessions_are_being_read_their_number_is_said() -> None:
+    assert "12,600 sessions still to be read" in words(replace(CALM, counting=12_600))[0]
+    assert "to be read" not in words(CALM)[0]

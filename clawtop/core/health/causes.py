@@ -81,8 +81,11 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
         )
 
 
+NOT_LOOKED_AT = "version-not-looked-at"
+
 ADVICE = frozenset(
     {
+        NOT_LOOKED_AT,
         "heartbeat-shares-session",
         "fallbacks-share-provider",
         "lock-limit-below-run-timeout",

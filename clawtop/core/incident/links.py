@@ -312,7 +312,7 @@ class SnapshotIndex:
         return Node(
             NodeKind.HOLDER,
             run,
-            f"held by {who} ({safe(holder.lane or 'no lane', 40)}, {safe(holder.phase, 30)}){waiters}",
+            f"held by {who} ({_lane_word(holder.lane)}, {safe(holder.phase, 30)}){waiters}",
             "holder record" if holder.source == "clawtop" else safe(holder.source, 30),
             severity,
             holder.agent,
@@ -432,6 +432,13 @@ class SnapshotIndex:
         if any(node is None for node in nodes):
             return None
         return tuple(node for node in nodes if node is not None)
+
+
+def _lane_word(lane: str | None) -> str:
+    """A lane by its name; the session's own lane needs none, for the session stands above."""
+    if lane is None:
+        return "no lane"
+    return "its own lane" if lane.startswith("session:") else safe(lane, 40)
 
 
 AUTH_HOLD_MS = 30_000

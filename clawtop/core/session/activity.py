@@ -35,6 +35,9 @@ EMBEDDED_RUN_MS = 15 * 60_000
 SILENT_RUN_MS = 30 * 60_000
 """A run without any sign of life for this long may have died unseen: whether it goes on is unknown."""
 
+TOLD_TWICE_MS = 2_000
+"""Two sources tell of one end of an attempt within this time, in either order."""
+
 START_SLACK_MS = 2_000
 """A process's start is known to a second at best."""
 
@@ -297,7 +300,8 @@ def _is_over(sign: Witness, ends: Iterable[Witness], command_line: CommandLine) 
 
 def _ends(end: Witness, sign: Witness, command_line: CommandLine) -> bool:
     if end.run_id is not None and end.run_id == sign.run_id:
-        return end.at is None or sign.at is None or end.at >= sign.at
+        slack = TOLD_TWICE_MS if sign.running is None else 0
+        return end.at is None or sign.at is None or end.at + slack >= sign.at
     if sign.kind is WitnessKind.LOCK:
         return False
     if end.kind is WitnessKind.LOCK:

@@ -104,6 +104,8 @@ def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
     data = event.data
     if event.kind is EventKind.FALLBACK and data.get("over") is True:
         return _ended(known, event, "its last model failed, as the log says")
+    if event.kind is EventKind.FALLBACK and data.get("decision") == "candidate_succeeded":
+        return _ended(known, event, "a model answered, as the log says")
     if event.kind is EventKind.RUN_START:
         return _going_on(known, event, "its run was registered, as the log says")
     if event.kind is EventKind.ATTEMPT and data.get("step") == "retry":

@@ -87,6 +87,8 @@ def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:
 
 def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | None:
     payload = part(frame, "payload")
+    if frame.get("event") == "agent" and payload.get("runId") == run_id:
+        return _exhausted(part(payload, "data"), run_id)
     if frame.get("event") != "chat" or payload.get("runId") != run_id:
         return None
     match payload.get("state"):
@@ -103,6 +105,14 @@ def _event(frame: Mapping[str, Any], run_id: str, so_far: str) -> TurnTold | Non
         case "aborted":
             return TurnTold(TurnPhase.ABORTED, shown(payload.get("stopReason") or "aborted", 100), run_id)
     return None
+
+
+def _exhausted(data: Mapping[str, Any], run_id: str) -> TurnTold | None:
+    """The end of a turn whose models all failed: 2026.5.20 sends no `chat` event for it."""
+    if data.get("phase") != "fallback_step" or data.get("fallbackStepFinalOutcome") != "chain_exhausted":
+        return None
+    why = data.get("fallbackStepFromFailureDetail") or data.get("fallbackStepFromFailureReason")
+    return TurnTold(TurnPhase.FAILED, shown(f"all models failed: {why or 'it does not say why'}", 400), run_id)
 
 
 def _message_text(payload: Mapping[str, Any]) -> str:

@@ -14,16 +14,22 @@ from clawtop.errors import RefusedError
 from clawtop.store.auth.accounts import same_accounts
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.port import AuthBackend, AuthPlace, OwnAuth, seen_by
+from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sqlite.pool import Databases
 from clawtop.text import safe
+
+_SILENT = ("no answer",)
 
 
 class AuthReader:
     """Reads the auth stores of one state directory. Used by one thread; what it keeps is its own."""
 
-    def __init__(self, layout: Layout, clock: Clock, databases: Databases | None = None) -> None:
-        """`databases`: to be read through; None: the reader opens its own."""
+    def __init__(
+        self, layout: Layout, clock: Clock, databases: Databases | None = None, patience: SourcePatience | None = None
+    ) -> None:
+        """`databases`: to be read through; None: the reader opens its own. `patience`: None: waits for every answer."""
+        self._patience = patience or SourcePatience(clock, None)
         self._layout = layout
         self._clock = clock
         self._databases = databases or Databases(clock)
@@ -71,10 +77,19 @@ class AuthReader:
     def _own(self, place: AuthPlace) -> OwnAuth:
         key = (place.owner, place.file)
         known = self._known.get(key)
-        if known is not None and known.stamps == place.stamps():
+        try:
+            fresh = self._patience.ask(f"auth {key}", place.file, lambda: self._read(place, known))
+        except NoAnswerError as silent:
+            if known is not None and known.problem == silent.problem:
+                return known
+            fresh = replace(known or OwnAuth(place.owner, place.file, place.file), problem=silent.problem)
+            fresh = replace(fresh, stamps=_SILENT)
+        if fresh is known:
             return known
-        fresh = place.read(self._clock)
         if fresh.problem is not None and known is not None:
             fresh = replace(known, problem=fresh.problem, stamps=fresh.stamps)
         self._known[key] = fresh
         return fresh
+
+    def _read(self, place: AuthPlace, known: OwnAuth | None) -> OwnAuth:
+        return known if known is not None and known.stamps == place.stamps() else place.read(self._clock)

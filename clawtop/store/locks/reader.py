@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from clawtop.core.generations import Storage
 from clawtop.core.locks.staleness import (
@@ -28,6 +30,7 @@ from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.owners import Insides, beyond, judged
 from clawtop.store.locks.processes import ProcessTable
+from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
 
@@ -37,54 +40,88 @@ SESSION_LOCK_SUFFIX = ".jsonl.lock"
 class LockFiles:
     """Reads lock files; one that looks untouched (mtime, size, inode) is not read again."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[Stamp, LockFile]] = {}
+    def __init__(self, patience: SourcePatience) -> None:
+        self._patience = patience
+        self._known: _KnownLocks = {}
+        self._last: dict[str, _LocksThere] = {}  # of each directory
 
     def read_all(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> list[LockFile]:
         """The locks of these agents, and those that all share; what cannot be listed goes to `warnings`."""
-        before, self._known = self._known, {}
-        found: list[LockFile | None] = []
-        seen: set[str] = set()
+        self._read_now: dict[str, _LocksThere] = {}
+        before, seen = self._known, set[str]()
+        read = partial(_read, before)
         auth_dirs = {agent.agent_dir: agent.id for agent in agents}
         auth_dirs.setdefault(layout.main_agent_dir, layout.main_agent_id)
         for directory, name in auth_dirs.items() if not layout.storage.auth_in_database else ():
-            found.append(self._read(before, f"{directory}/{PROFILES_FILE}.lock", LockKind.AUTH, name))
+            path = f"{directory}/{PROFILES_FILE}.lock"
+            self._ask(str(directory), partial(_listed, partial(read, path, LockKind.AUTH, name)), warnings)
         for agent in agents if layout.storage.session_files else ():
             if f"{agent.sessions_store}.lock" not in seen:
-                found += self._of_sessions(before, agent, warnings)
+                self._ask(str(agent.sessions_dir), partial(_of_sessions, read, agent), warnings)
                 seen.add(f"{agent.sessions_store}.lock")
-        found += [
-            self._read(before, f"{layout.oauth_lock_dir}/{name}", LockKind.OAUTH_REFRESH)
-            for name in _names(layout.oauth_lock_dir, ".lock", warnings)
-        ]
-        return [lock for lock in found if lock is not None]
+        self._ask(str(layout.oauth_lock_dir), partial(_of_logins, read, layout.oauth_lock_dir), warnings)
+        self._last = self._read_now
+        locks = [found for one in self._last.values() for found in one.locks]
+        self._known = {lock.path: (stamp, lock) for stamp, lock in locks if stamp is not None}
+        return [lock for _, lock in locks]
 
-    def _of_sessions(
-        self, before: dict[str, tuple[Stamp, LockFile]], agent: AgentPaths, warnings: list[Problem]
-    ) -> Iterator[LockFile | None]:
-        yield self._read(before, f"{agent.sessions_store}.lock", LockKind.SESSIONS_STORE, agent.id)
-        for directory in (agent.sessions_dir, *agent.older_sessions):
-            for name in _names(directory, SESSION_LOCK_SUFFIX, warnings):
-                session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
-                yield self._read(before, f"{directory}/{name}", LockKind.SESSION, agent.id, session_id)
+    def _ask(self, directory: str, read: Callable[[], _LocksThere], warnings: list[Problem]) -> None:
+        """The locks in a directory; those that were there last, where it does not answer."""
+        try:
+            found = self._patience.ask(f"locks {directory}", directory, read)
+        except NoAnswerError as silent:
+            found = _LocksThere(self._last.get(directory, _NOTHING).locks, (silent.problem,))
+        warnings += found.problems
+        before = self._read_now.get(directory, _NOTHING)
+        self._read_now[directory] = _LocksThere((*before.locks, *found.locks), (*before.problems, *found.problems))
 
-    def _read(
-        self,
-        before: dict[str, tuple[Stamp, LockFile]],
-        path: str,
-        kind: LockKind,
-        agent: str | None = None,
-        session_id: str | None = None,
-    ) -> LockFile | None:
-        stamp = stamp_of(path)
-        known = before.get(path)
-        if known is not None and known[0] == stamp:
-            self._known[path] = known
-            return known[1]
-        lock = read_lock(path, kind, agent=agent, session_id=session_id)
-        if lock is not None and stamp is not None and stamp.inode == lock.identity.ino and lock.payload is not None:
-            self._known[path] = (stamp, lock)
-        return lock
+
+class _LocksThere(NamedTuple):
+    """What was read in one place: locks, each with the stamp by which it may be kept (None: it may not)."""
+
+    locks: tuple[tuple[Stamp | None, LockFile], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+_NOTHING = _LocksThere()
+_KnownLocks = dict[str, tuple[Stamp, LockFile]]
+_Read = Callable[..., tuple[Stamp | None, LockFile] | None]
+
+
+def _listed(read: Callable[[], tuple[Stamp | None, LockFile] | None]) -> _LocksThere:
+    found = read()
+    return _NOTHING if found is None else _LocksThere((found,))
+
+
+def _of_sessions(read: _Read, agent: AgentPaths) -> _LocksThere:
+    problems: list[Problem] = []
+    found = [read(f"{agent.sessions_store}.lock", LockKind.SESSIONS_STORE, agent.id)]
+    for directory in (agent.sessions_dir, *agent.older_sessions):
+        for name in _names(directory, SESSION_LOCK_SUFFIX, problems):
+            session_id = name.removesuffix(SESSION_LOCK_SUFFIX)
+            found.append(read(f"{directory}/{name}", LockKind.SESSION, agent.id, session_id))
+    return _LocksThere(tuple(one for one in found if one is not None), tuple(problems))
+
+
+def _of_logins(read: _Read, directory: Path) -> _LocksThere:
+    problems: list[Problem] = []
+    found = [read(f"{directory}/{name}", LockKind.OAUTH_REFRESH) for name in _names(directory, ".lock", problems)]
+    return _LocksThere(tuple(one for one in found if one is not None), tuple(problems))
+
+
+def _read(
+    before: _KnownLocks, path: str, kind: LockKind, agent: str | None = None, session_id: str | None = None
+) -> tuple[Stamp | None, LockFile] | None:
+    """A lock as it is; the one of before where it looks untouched. None: there is none."""
+    stamp = stamp_of(path)
+    known = before.get(path)
+    if known is not None and known[0] == stamp:
+        return known
+    lock = read_lock(path, kind, agent=agent, session_id=session_id)
+    if lock is None:
+        return None
+    may_be_kept = stamp is not None and stamp.inode == lock.identity.ino and lock.payload is not None
+    return (stamp if may_be_kept else None), lock
 
 
 def _names(directory: Path, suffix: str, warnings: list[Problem]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from clawtop.core.generations import generation_of
+from clawtop.core.generations import is_version
 from clawtop.core.javascript import whole
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.sqlite.pool import Databases
@@ -68,7 +68,7 @@ def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases
                 found = databases.of(path, role).identity().app_version
             except UnreadableError:
                 continue
-            if found is not None and generation_of(found) is not None:
+            if is_version(found):
                 return found
     return None
 

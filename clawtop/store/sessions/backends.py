@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.port import SessionBackend
 from clawtop.store.sessions.rows import JsonSessions
 from clawtop.store.sqlite.pool import Databases
 
 
-def session_backend(layout: Layout, databases: Databases, *, progressive: bool = False) -> SessionBackend:
+def session_backend(
+    layout: Layout, databases: Databases, patience: SourcePatience, *, progressive: bool = False
+) -> SessionBackend:
     """The session storage of a located state directory; its databases are read through `databases`.
 
     `progressive`: thousands of sessions come at once by what columns tell, their details with the next looks.
@@ -16,9 +19,9 @@ def session_backend(layout: Layout, databases: Databases, *, progressive: bool =
     if not layout.storage.session_files:
         from clawtop.store.sessions.tables import TableSessions  # SQLite takes a while to load
 
-        return TableSessions(databases, progressive=progressive)
+        return TableSessions(databases, patience, progressive=progressive)
     if layout.storage.auth_in_database:
         from clawtop.store.sessions.records import FileSessionsWithTasks
 
-        return FileSessionsWithTasks(databases)
-    return JsonSessions()
+        return FileSessionsWithTasks(databases, patience)
+    return JsonSessions(patience)

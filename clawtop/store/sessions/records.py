@@ -25,6 +25,7 @@ from clawtop.core.model import (
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, RecordedRuns, Records, told_by_tasks
 from clawtop.store.json_text import UnreadableError
+from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.databases import STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.rows import JsonSessions
@@ -82,8 +83,9 @@ class StateRecords:
 class StateDatabase:
     """Reads the records again when the database has changed."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, patience: SourcePatience) -> None:
         self._databases = databases
+        self._patience = patience
         self._version: Hashable = None
         self._sequence: int | None = None
         self._open: dict[str, tuple[int, Key]] = {}
@@ -94,6 +96,18 @@ class StateDatabase:
     def load(self, layout: Layout, warnings: list[Problem]) -> bool:
         """Bring `records` up to date; whether anything was read anew."""
         database = self._databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
+        found: list[Problem] = []
+        try:
+            return self._patience.ask(
+                f"records {database.path}", str(database.path), lambda: self._load(database, found)
+            )
+        except NoAnswerError as silent:
+            found = [silent.problem]
+            return False
+        finally:
+            warnings += found
+
+    def _load(self, database: Database, warnings: list[Problem]) -> bool:
         if not database.is_there:
             self.records = StateRecords()
             return False
@@ -248,9 +262,9 @@ class FileSessionsWithTasks:
 
     counting = 0
 
-    def __init__(self, databases: Databases) -> None:
-        self._files = JsonSessions()
-        self._state = StateDatabase(databases)
+    def __init__(self, databases: Databases, patience: SourcePatience) -> None:
+        self._files = JsonSessions(patience)
+        self._state = StateDatabase(databases, patience)
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         self._files.load(agents, layout, warnings)

@@ -20,6 +20,7 @@ from clawtop.core.session.activity import (
 from clawtop.core.session.turns import RecordedRuns
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
+from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
@@ -43,7 +44,9 @@ class JsonSessions:
 
     counting = 0
 
-    def __init__(self) -> None:
+    def __init__(self, patience: SourcePatience) -> None:
+        self._patience = patience
+        self._silent: set[str] = set()  # agents whose directory does not answer
         self._locked_throughout = False
         self._reads: dict[str, SessionsRead] = {}
         self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
@@ -56,23 +59,27 @@ class JsonSessions:
         """Bring the rows up to date. A file that cannot be read keeps its last rows, with a warning that says why."""
         self._locked_throughout = layout.storage.locked_throughout
         stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
+        self._silent = set()
         self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
         for read in self._reads.values():
             warnings += (problem for problem in (read.problem, read.oddity) if problem is not None)
 
     def _load(self, store: str, agent: AgentPaths, layout: Layout) -> SessionsRead:
         known = self._reads.get(store)
-        if known is not None and known.stamp is not None and known.stamp == stamp_of(store):
-            return known
-        fresh = read_sessions(agent, layout)
-        if fresh.problem is not None and known is not None:
+        try:
+            fresh = self._patience.ask(f"sessions {store}", store, lambda: _read(store, agent, layout, known))
+        except NoAnswerError as silent:
+            self._silent.add(agent.id)
+            return replace(known or SessionsRead(), problem=silent.problem, stamp=None)
+        if fresh is not known and fresh.problem is not None and known is not None:
             return replace(known, problem=fresh.problem, stamp=fresh.stamp)
         return fresh
 
     def growing_files(self) -> list[str]:
         """Trajectories of sessions that are stored as running: they grow while their run lives."""
         rows = (row for read in self._reads.values() for row in read.rows)
-        return [trajectory_path(row.file) for row in rows if row.status == RUNNING and row.file is not None]
+        running = [row for row in rows if row.status == RUNNING and row.agent not in self._silent]
+        return [trajectory_path(row.file) for row in running if row.file is not None]
 
     def judged(
         self,
@@ -129,6 +136,8 @@ class JsonSessions:
         if row.file is None:
             return ()
         path = trajectory_path(row.file)
+        if row.agent in self._silent:
+            return self._trajectories.get(path, (None, ()))[1]
         stamp = stamp_of(path)
         if stamp is None:
             self._trajectories.pop(path, None)
@@ -150,15 +159,25 @@ class JsonSessions:
         for number in recent[:MOST_TRANSCRIPTS]:
             row = sessions[number]
             path = row.file or ""
-            stamp = stamp_of(path)
-            if stamp is None:
-                continue
             read = known.get(path)
-            if read is None or read[0] != stamp:
-                read = (stamp, transcript_exchanges(path))
+            if row.agent not in self._silent:
+                stamp = stamp_of(path)
+                if stamp is None:
+                    continue
+                if read is None or read[0] != stamp:
+                    read = (stamp, transcript_exchanges(path))
+            if read is None:
+                continue
             self._transcripts[path] = read
             if read[1]:
                 sessions[number] = replace(row, exchanges=read[1])
+
+
+def _read(store: str, agent: AgentPaths, layout: Layout, known: SessionsRead | None) -> SessionsRead:
+    """The rows, or what is known of them while the file looks the same."""
+    if known is not None and known.stamp is not None and known.stamp == stamp_of(store):
+        return known
+    return read_sessions(agent, layout)
 
 
 def _touched(row: Session) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
@@ -26,6 +27,7 @@ from clawtop.core.session.lanes import classify_session_key, session_lane
 from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.kept import Kept
+from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.databases import AGENT_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.records import StateDatabase
@@ -92,13 +94,15 @@ class _AgentTable:
 class TableSessions:
     """`clawtop.store.sessions.port.SessionBackend` of generation D."""
 
-    def __init__(self, databases: Databases, *, progressive: bool = False) -> None:
+    def __init__(self, databases: Databases, patience: SourcePatience, *, progressive: bool = False) -> None:
         """`progressive`: details come with the next looks, so that none takes long; else with the first."""
         self._progressive = progressive
         self._databases = databases
-        self._state = StateDatabase(databases)
+        self._patience = patience
+        self._state = StateDatabase(databases, patience)
         self._tables: dict[str, _AgentTable] = {}
         self._agents: dict[str, str] = {}
+        self._shown: dict[str, list[Session]] = {}
         self._judged: Kept[tuple[str, str], Session] = Kept()
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
@@ -113,8 +117,12 @@ class TableSessions:
             table = self._tables[path]
             database = self._databases.of(agent.agent_dir / AGENT_DATABASE, DatabaseRole.AGENT)
             try:
-                left -= _load(table, database, agent.id, left, first=FIRST_ROWS if self._progressive else None)
+                first = FIRST_ROWS if self._progressive else None
+                load = partial(_load, table, database, agent.id, left, first=first)
+                left -= self._patience.ask(f"sessions {path}", path, load)
                 table.problem = None
+            except NoAnswerError as silent:
+                table.problem = silent.problem
             except UnreadableError as error:
                 table.problem = error.problem
             if table.problem is not None:
@@ -138,7 +146,11 @@ class TableSessions:
         began = state.gateway_began(gateway)
         found: list[Session] = []
         for path, agent in self._agents.items():
+            if self._patience.is_silent(f"sessions {path}"):  # it may be read at this moment
+                found += self._shown.get(path, ())
+                continue
             table = self._tables[path]
+            before = len(found)
             for key, row in table.rows.items():
                 place = (agent, key)
                 claim, inputs = state.claims.get(place), table.inputs.get(key, ())
@@ -167,6 +179,7 @@ class TableSessions:
                         exchanges=exchanges,
                     )
                 )
+            self._shown[path] = found[before:]
         return self._judged.kept(((row.agent, row.key), row) for row in found)
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:

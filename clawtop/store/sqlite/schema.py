@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clawtop.core.generations import why_too_new
+
 
 class DatabaseRole(StrEnum):
     """GLOBAL: `state/openclaw.sqlite`. AGENT: `agents/<id>/agent/openclaw-agent.sqlite`."""
@@ -54,7 +56,7 @@ class DatabaseIdentity:
         """Why it must not be written; empty where it may be."""
         versions = VERSIONS[self.role]
         if self.user_version in versions.written:
-            return ""
+            return why_too_new(self.app_version)
         if self.user_version > versions.newest:
             return f"schema version {self.user_version} is newer than {versions.newest}, the newest that is known"
         return f"schema version {self.user_version} is read, but was never tried"

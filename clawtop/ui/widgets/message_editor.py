@@ -9,10 +9,21 @@ from textual.widgets import TextArea
 from clawtop.text import safe
 
 EDITOR_LINES = 4
+TOGETHER_S = 0.005
+"""Keys that come closer than this were not typed: a terminal without bracketed paste sends pasted text as keys."""
+
+MANY = 3
+"""Two typed keys may arrive together on a slow connection."""
+
+TAB = "    "
+PASTED_S = 0.25
+"""So long after pasted keys Enter belongs to them still: a slow connection hands them over in pieces."""
 
 
 class MessageEditor(TextArea):
-    """Enter posts `Sent`. What is pasted is made safe for the terminal first, line by line."""
+    """Enter posts `Sent`. What is pasted is made safe for the terminal first, line by line, and never sends: neither
+    the terminal's own paste nor one that comes as keys.
+    """
 
     class Sent(Message):
         """The operator pressed Enter."""
@@ -28,16 +39,38 @@ class MessageEditor(TextArea):
             classes="dialog-extra",
         )
 
+        self._last_key = self._pasted = float("-inf")
+        self._together = 0
+
+    def _is_pasted(self, event: events.Key) -> bool:
+        """Whether a key came at once with others, or soon after many that did."""
+        at_once = event.time - self._last_key < TOGETHER_S
+        self._together = self._together + 1 if at_once else 1
+        self._last_key = event.time
+        if self._together >= MANY:
+            self._pasted = event.time
+        return at_once or event.time - self._pasted < PASTED_S
+
     async def _on_key(self, event: events.Key) -> None:
+        if self._is_pasted(event) and event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.insert("\n")
+            return
         if event.key == "enter":
             event.stop()
             event.prevent_default()
             self.post_message(self.Sent())
             return
+        if event.key == "tab":  # a pasted one must not lead to a button that the next line's end would press
+            event.stop()
+            event.prevent_default()
+            self.insert(TAB)
+            return
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
         lines = event.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        clean = "\n".join(safe(line.replace("\t", "    ")) for line in lines)
+        clean = "\n".join(safe(line.replace("\t", TAB)) for line in lines)
         event.prevent_default()  # Textual would call the base class's handler with the text as it came
         await super()._on_paste(events.Paste(clean))

@@ -1,0 +1,158 @@
+"""Reads that may hang: each source has its own time to answer, and one that does not keeps nobody else waiting.
+
+A disk or a mount that hangs holds a system call for as long as it likes. So a source is read by a thread that is waited
+for, and left alone when its time is over: what it says in the end is taken with the next read. No source is asked again
+before it has answered, so there are never more threads than sources that hang.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from clawtop.clock import Clock, processor_seconds
+from clawtop.core.model import Problem
+from clawtop.text import safe
+
+T = TypeVar("T")
+
+ANSWER_S = 5.0
+"""How long a source has to answer that is read again and again."""
+
+ANSWER_ONCE_S = 30.0
+"""The same where everything is read once, and then never again."""
+
+NEXT_ANSWER_S = 0.25
+"""The same while another one does not answer: most often they are on the same mount."""
+
+
+WORKS = 0.02
+"""Whoever uses this share of a processor reads something large; whoever hangs uses none."""
+
+
+class NoAnswerError(Exception):
+    """A source has not answered in its time. `problem` says since when, and how old what is known of it is."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+
+
+class SourcePatience:
+    """Asks the sources of one reader. Used by one thread at a time; `ask` is where the others begin.
+
+    Mutable state: `_silent` (what has not answered yet), `_answered` (when each did last, ms since epoch), `_worker`.
+    """
+
+    def __init__(self, clock: Clock, seconds: float | None) -> None:
+        """`seconds`: how long a source has; None: as long as it likes, and it is read by the caller's own thread."""
+        self._clock = clock
+        self._seconds = seconds
+        self._silent: dict[str, _SourceRead] = {}
+        self._answered: dict[str, int] = {}
+        self._worker: _Worker | None = None
+
+    def ask(self, source: str, where: str, read: Callable[[], T]) -> T:
+        """What `read` returns or raises, or what it returned late, of the last time. `where` names it to people.
+
+        Raises NoAnswerError. `read` may go on then: it must touch nothing that others use.
+        """
+        if self._seconds is None:
+            return read()
+        question = self._silent.get(source)
+        if question is None:
+            seconds = NEXT_ANSWER_S if self._silent else self._seconds
+            question = self._begun(read)
+        else:
+            seconds = 0.0
+        if not question.answered(seconds):
+            self._silent[source] = question
+            if self._worker is not None and question.worker is self._worker:
+                self._worker.questions.put(None)  # its last one; the next question has another thread
+                self._worker = None
+            raise NoAnswerError(self._problem(source, where, question))
+        self._silent.pop(source, None)
+        value: T = question.result()
+        self._answered[source] = self._clock.now_ms()
+        return value
+
+    def is_silent(self, source: str) -> bool:
+        """Whether it has not answered, as far as was asked."""
+        return source in self._silent
+
+    def _begun(self, read: Callable[[], Any]) -> _SourceRead:
+        if self._worker is None:
+            self._worker = _Worker()
+        question = _SourceRead(read, self._clock.now_ms(), self._worker)
+        self._worker.questions.put(question)
+        return question
+
+    def _problem(self, source: str, where: str, question: _SourceRead) -> Problem:
+        last = self._answered.get(source)
+        known = "nothing of it is known" if last is None else f"what is shown of it is of {_time(last)}"
+        text = f"has not answered since {_time(question.asked_at)}: a disk or a mount that hangs; {known}"
+        return Problem("no-answer", safe(where), text)
+
+
+class _SourceRead:
+    """One read, by another thread."""
+
+    def __init__(self, read: Callable[[], Any], asked_at: int, worker: _Worker) -> None:
+        self._read = read
+        self._context = contextvars.copy_context()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.asked_at = asked_at
+        self.worker = worker
+        self.done = threading.Event()
+
+    def answered(self, seconds: float) -> bool:
+        """Whether it is answered in so many seconds; or later, by one who works at it and does not just wait."""
+        if seconds <= 0:
+            return self.done.is_set()
+        waited, worked = 0.0, self.worker.worked()
+        while not self.done.wait(seconds):
+            waited, before, worked = waited + seconds, worked, self.worker.worked()
+            if worked - before < seconds * WORKS or waited >= ANSWER_ONCE_S:
+                return False
+        return True
+
+    def answer(self) -> None:
+        try:
+            self._value = self._context.run(self._read)
+        except BaseException as error:  # noqa: BLE001 - it is the asker's
+            self._error = error
+        finally:
+            self.done.set()
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class _Worker:
+    """A thread that answers; a daemon, so that none of them keeps the process."""
+
+    def __init__(self) -> None:
+        self.questions: queue.SimpleQueue[_SourceRead | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="clawtop reader", daemon=True)
+        self._thread.start()
+
+    def worked(self) -> float:
+        """For how many seconds of a processor. Asked only while it has work to come: the clock of a thread that has
+        ended may not be read.
+        """
+        return (processor_seconds(self._thread.ident) if self._thread.ident is not None else None) or 0.0
+
+    def _work(self) -> None:
+        while (question := self.questions.get()) is not None:
+            question.answer()
+
+
+def _time(at: int) -> str:
+    return f"{datetime.fromtimestamp(at / 1000, UTC):%H:%M:%S} UTC"

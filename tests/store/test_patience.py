@@ -1,0 +1,247 @@
+"""One source that hangs keeps no other waiting: it is shown as it was, and named, until it answers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clawtop.clock import SystemClock
+from clawtop.core.model import Snapshot
+from clawtop.errors import StateUnreadableError
+from clawtop.store import patience
+from clawtop.store.incident import IncidentPart
+from clawtop.store.patience import NoAnswerError, SourcePatience
+from clawtop.store.snapshot import SnapshotReader
+from tests.support.samples import copy, sample
+
+PATIENT_S = 30.0
+"""More than any wait of these tests takes on a loaded machine."""
+
+
+class Hanging:
+    """A read that answers when it is allowed to."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.asked = 0
+
+    def __call__(self) -> int:
+        self.asked += 1
+        assert self.may_answer.wait(PATIENT_S)
+        return self.asked
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENT_S
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_what_answers_in_time_is_returned_and_what_it_raises_is_raised() -> None:
+    patient = SourcePatience(SystemClock(), PATIENT_S)
+    assert patient.ask("a", "/a", lambda: 7) == 7
+    with pytest.raises(PermissionError):
+        patient.ask("a", "/a", lambda: os.close(_refused()))
+    assert patient.ask("a", "/a", lambda: 8) == 8
+
+
+def _refused() -> int:
+    raise PermissionError
+
+
+def test_a_source_that_hangs_is_asked_once_and_heard_late() -> None:
+    patient, hanging = SourcePatience(SystemClock(), 0.05), Hanging()
+    for _ in range(5):
+        with pytest.raises(NoAnswerError) as caught:
+            patient.ask("slow", "/slow", hanging)
+        assert patient.is_silent("slow")
+    assert caught.value.problem.code == "no-answer"
+    assert caught.value.problem.where == "/slow"
+    assert "nothing of it is known" in caught.value.problem.text
+    assert hanging.asked == 1
+    hanging.may_answer.set()
+    until(lambda: answered(patient, hanging) == 1)
+    assert not patient.is_silent("slow")
+    hanging.may_answer.clear()
+    with pytest.raises(NoAnswerError) as caught:
+        patient.ask("slow", "/slow", hanging)
+    assert "what is shown of it is of " in caught.value.problem.text
+    hanging.may_answer.set()
+
+
+def answered(patient: SourcePatience, hanging: Hanging) -> int | None:
+    try:
+        return patient.ask("slow", "/slow", hanging)
+    except NoAnswerError:
+        return None
+
+
+def test_others_answer_meanwhile_and_threads_do_not_pile_up() -> None:
+    patient = SourcePatience(SystemClock(), 0.05)
+    hung = [Hanging() for _ in range(4)]
+    before = threading.active_count()
+    for _ in range(20):
+        for number, hanging in enumerate(hung):
+            with pytest.raises(NoAnswerError):
+                patient.ask(f"slow {number}", "/slow", hanging)
+        patient._seconds = PATIENT_S  # what answers at all is given its time, whatever else this machine does
+        monkey, patience.NEXT_ANSWER_S = patience.NEXT_ANSWER_S, PATIENT_S
+        assert patient.ask("quick", "/quick", lambda: 1) == 1
+        patience.NEXT_ANSWER_S = monkey
+    assert threading.active_count() <= before + len(hung) + 1
+    for hanging in hung:
+        hanging.may_answer.set()
+    until(lambda: threading.active_count() <= before + 1)
+
+
+# --- the whole reader ---------------------------------------------------------------------------------------------
+
+
+class Mount:
+    """Directories whose every call hangs, as those of a network file system do whose server is gone."""
+
+    def __init__(self) -> None:
+        self.hangs: tuple[str, ...] = ()
+        self.answers = threading.Event()
+
+    def wait(self, path: object) -> None:
+        if self.hangs and isinstance(path, str | os.PathLike):
+            named = os.fspath(path)
+            if isinstance(named, str) and named.startswith(self.hangs):
+                assert self.answers.wait(PATIENT_S)
+
+
+@pytest.fixture
+def mount(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mount]:
+    found = Mount()
+    for name in ("stat", "lstat", "open", "scandir", "listdir", "readlink"):
+        real = getattr(os, name)
+
+        def call(path: Any = ".", *args: Any, _real: Callable[..., Any] = real, **options: Any) -> Any:
+            found.wait(path)
+            return _real(path, *args, **options)
+
+        monkeypatch.setattr(os, name, call)
+    monkeypatch.setattr(patience, "ANSWER_S", 0.3)
+    monkeypatch.setattr("clawtop.store.snapshot.ANSWER_S", 0.3)
+    yield found
+    found.hangs = ()
+    found.answers.set()
+
+
+def reader_of(state_dir: Path) -> SnapshotReader:
+    from clawtop.store.locks.processes import SystemProcesses
+
+    return SnapshotReader(
+        state_dir=state_dir,
+        env={},
+        home=state_dir.parent,
+        clock=SystemClock(),
+        processes=SystemProcesses(),
+        port_probe=None,
+        extra_parts=(IncidentPart(SourcePatience(SystemClock(), 0.3)),),
+        progressive=True,
+    )
+
+
+def silent(snapshot: Snapshot) -> list[str]:
+    return [problem.where for problem in snapshot.warnings if problem.code == "no-answer"]
+
+
+@contextmanager
+def hanging(mount: Mount, *directories: Path) -> Iterator[None]:
+    mount.answers.clear()
+    mount.hangs = tuple(str(directory) for directory in directories)
+    try:
+        yield
+    finally:
+        mount.hangs = ()
+        mount.answers.set()
+
+
+def test_sessions_that_hang_keep_their_rows_while_the_profiles_go_on(tmp_path: Path, mount: Mount) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    reader = reader_of(here.state_dir)
+    before = reader.read()
+    assert silent(before) == []
+    agent = before.agents[0]
+    sessions = Path(agent.sessions_dir)
+    rows = [row for row in before.sessions if row.agent == agent.id]
+    assert rows
+    with hanging(mount, sessions):
+        first = reader.read()
+        assert str(sessions / "sessions.json") in silent(first)
+        assert [row.key for row in first.sessions] == [row.key for row in before.sessions]
+        store = Path(agent.agent_dir) / "auth-profiles.json"
+        store.write_text(store.read_text().replace('"version"', '"x-moved": 1, "version"', 1))
+        again = reader.read()
+        assert again.number == first.number + 1
+        assert again.agents[0].store is not None
+        assert again.agents[0].store.problem is None
+        assert len(again.agents[0].store.profiles) == len(agent.store.profiles if agent.store else ())
+    until(lambda: silent(reader.read()) == [])
+
+
+def test_a_store_that_hangs_is_shown_as_it_was_with_the_reason(tmp_path: Path, mount: Mount) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    reader = reader_of(here.state_dir)
+    before = reader.read()
+    agent = before.agents[-1]
+    assert agent.store is not None
+    with hanging(mount, Path(agent.agent_dir)):
+        stuck = next(one for one in reader.read().agents if one.id == agent.id)
+        assert stuck.store is not None
+        assert stuck.store.problem is not None
+        assert stuck.store.problem.code == "no-answer"
+        assert stuck.store.profiles == agent.store.profiles
+    until(lambda: silent(reader.read()) == [])
+    healed = next(one for one in reader.read().agents if one.id == agent.id)
+    assert healed.store is not None
+    assert healed.store.problem is None
+
+
+def test_a_whole_directory_that_hangs_is_told_again_and_again_at_once(tmp_path: Path, mount: Mount) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    reader = reader_of(here.state_dir)
+    before = reader.read()
+    threads = threading.active_count()
+    with hanging(mount, here.state_dir):
+        reader.read()
+        many = threading.active_count()
+        for _ in range(3):
+            stuck = reader.read()
+            assert [row.key for row in stuck.sessions] == [row.key for row in before.sessions]
+            assert str(here.state_dir) in silent(stuck)
+        assert threading.active_count() == many
+    until(lambda: silent(reader.read()) == [])
+    until(lambda: threading.active_count() <= threads + 1)
+
+
+def test_a_directory_that_never_answered_is_said_to_hang(tmp_path: Path, mount: Mount) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    reader = reader_of(here.state_dir)
+    with hanging(mount, here.state_dir), pytest.raises(StateUnreadableError, match="has not answered since"):
+        reader.read()
+
+
+def test_who_works_at_something_large_is_waited_for_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging, looks = Hanging(), list[int]()
+
+    def worked(_worker: object) -> float:
+        looks.append(len(looks))
+        if len(looks) == 4:
+            hanging.may_answer.set()
+        return float(len(looks))
+
+    monkeypatch.setattr(patience._Worker, "worked", worked)
+    patient = SourcePatience(SystemClock(), 0.05)
+    assert patient.ask("large", "/large", hanging) == 1
+    assert len(looks) >= 4
