@@ -6,12 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.failover.decision import TimeoutPolicy
-from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef
+from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef, PromptHolder
 from clawtop.core.session.admission import OnContention
 from clawtop.demo.provider import (
     BreakStream,
@@ -43,6 +44,7 @@ from clawtop.errors import (
     SessionWriteLockTimeoutError,
     UsageError,
 )
+from clawtop.store.own.holders import prompt_holder, read_admissions
 from clawtop.store.own.mark_spool import MarkSpool
 from clawtop.store.sessions.conversation import read_conversation
 
@@ -117,6 +119,38 @@ async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(reef: 
     assert state["lastGood"]["coral"] == answer.profile
     assert left_behind(reef) == []
     assert run.phase == "done"
+
+
+def holders_of(state_dir: Path) -> tuple[PromptHolder, ...]:
+    return tuple(prompt_holder(state) for state in read_admissions(state_dir) if state.holder is not None)
+
+
+class Watched(list[Any]):
+    """Notes who is recorded on the disk as a session's holder at the moment of each request."""
+
+    def __init__(self, state_dir: Path) -> None:
+        super().__init__()
+        self.state_dir = state_dir
+        self.holders: list[tuple[PromptHolder, ...]] = []
+
+    def append(self, request: Any) -> None:
+        self.holders.append(holders_of(self.state_dir))
+        super().append(request)
+
+
+async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(reef: Lab) -> None:
+    reef.provider.requests = watched = Watched(reef.world.state_dir)
+    first, _ = await first_in_order(reef)
+    misbehave(reef, rate_limited(), first)
+    misbehave(reef, Respond("Two claws up."), *(name for name in reef.world.keys if name != first))
+    run = reef.driver.drive(LIGHTHOUSE.key, "how are you?")
+    await run.result()
+    assert len(watched.holders) == 2
+    for holders in watched.holders:
+        assert [(holder.run_id, Path(holder.session_file).name) for holder in holders] == [
+            (run.run_id, reef.world.transcript(LIGHTHOUSE).name)
+        ]
+    assert holders_of(reef.world.state_dir) == ()
 
 
 async def test_the_conversation_so_far_is_what_is_asked(reef: Lab) -> None:
