@@ -46,7 +46,7 @@ async def until_quiet(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
     del min_sleep, max_sleep
     app = _context.active_app.get()
     began, calm = time.monotonic(), 0
-    while calm < CALM_LOOKS:
+    while calm < CALM_LOOKS and not app._exit:  # an app that is leaving draws nothing any more
         await asyncio.sleep(LOOK_S)
         with contextlib.suppress(Exception):  # a screen that is going away has no queue any more
             app.screen._on_timer_update()
