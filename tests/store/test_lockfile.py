@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -92,3 +93,20 @@ def test_identity_tells_two_locks_apart(tmp_path: Path) -> None:
     assert replaced is not None
     assert replaced.identity.digest == first.identity.digest
     assert replaced.identity != first.identity
+
+
+def test_a_disk_that_fails_when_a_lock_was_read_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.jsonl.lock"
+    path.write_text('{"pid": 12}')
+    close = os.close
+
+    def failing(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "close", failing)
+    found = read_lock(path, LockKind.SESSION)
+    assert found is not None
+    assert found.payload == {"pid": 12}

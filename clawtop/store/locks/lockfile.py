@@ -6,6 +6,7 @@ All of OpenClaw's locks are one JSON object (docs/formats.md 3 and 4). Whitespac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -41,7 +42,8 @@ def read_lock(
         facts = os.fstat(descriptor)
         content, problem = _content(descriptor)
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # what was read was read
+            os.close(descriptor)
     payload = None
     if problem is None:
         payload, problem = _payload(content)
