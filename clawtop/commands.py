@@ -147,7 +147,7 @@ def _undoable(context: Context) -> str | None:
 def _own_run(context: Context) -> str | None:
     refusal = _not_replaying(context)
     if refusal is None and context.target is not None and own_run_name(context.target) not in context.own_runs:
-        return "only runs that this dashboard drives can be steered"
+        return "only this dashboard's own runs can be steered"
     return refusal
 
 
@@ -161,7 +161,7 @@ def _not_replaying(context: Context) -> str | None:
 
 
 def _replaying(context: Context) -> str | None:
-    return None if context.replaying else "this is live; it steers what clawtop replay plays"
+    return None if context.replaying else "only while clawtop replay plays"
 
 
 def _drivable(context: Context) -> str | None:
@@ -175,12 +175,12 @@ def _drainable(context: Context) -> str | None:
     target = context.target
     lock = next((lock for lock in _locks(context) if target is not None and lock.file.path == target.id), None)
     if lock is not None and lock.file.kind is not LockKind.SESSION:
-        return "this lock is no session's"
+        return "not a session lock"
     return _not_replaying(context)
 
 
 def _underway(context: Context) -> str | None:
-    return _not_replaying(context) or (None if context.underway else "this dashboard drives and drains nothing yet")
+    return _not_replaying(context) or (None if context.underway else "this dashboard has no run and no drain")
 
 
 _P, _V, _S, _L, _R = (
@@ -213,7 +213,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "jump",
         "Jump",
-        "Go to the row of the overview that this is about; in the tree to the cause of this chain first.",
+        "Jump to the matching row of the overview; in the tree, to the root cause first.",
         Section.INCIDENT,
         ("o",),
         _ROW,
@@ -261,19 +261,19 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "record",
         "Record",
-        "Write everything that happens to a recording; again: stop.",
+        "Start recording; press again to stop.",
         Section.INCIDENT,
         ("ctrl+r",),
         verb="record",
         usage="[--out FILE] [--seconds S]",
         check=_not_replaying,
     ),
-    Command("warnings", "Warnings", "Everything that is wrong and has a name.", Section.LOOK, ("w",)),
-    Command("detail", "Detail", "Open everything known about this row.", Section.LOOK, ("enter",), _ROW, footer=True),
+    Command("warnings", "Warnings", "All known problems.", Section.LOOK, ("w",)),
+    Command("detail", "Detail", "Show this row in full.", Section.LOOK, ("enter",), _ROW, footer=True),
     Command(
         "filter",
         "Filter",
-        "Show only rows that contain a text, in what they show or in their ids; Escape clears it.",
+        "Show only rows that match a text, in a cell or an id; Escape clears it.",
         Section.LOOK,
         ("slash",),
         footer=True,
@@ -285,7 +285,7 @@ COMMANDS: tuple[Command, ...] = (
         Section.LOOK,
         ("s",),
     ),
-    Command("sort-reverse", "Reverse", "Sort the other way round.", Section.LOOK, ("S",)),
+    Command("sort-reverse", "Reverse", "Reverse the sort order.", Section.LOOK, ("S",)),
     Command(
         "mark",
         "Mark",
@@ -309,7 +309,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "label",
         "Label",
-        "Call this session something, in clawtop's config file; shown instead of its key everywhere.",
+        "Label this session, in clawtop's config file; shown instead of its key everywhere.",
         Section.LOOK,
         ("L",),
         frozenset({_S}),
@@ -326,13 +326,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "zoom",
         "Zoom",
-        "Give this table the whole height; again: share it.",
+        "Maximize this table; press again to restore.",
         Section.LOOK,
         ("plus",),
         views=("overview",),
     ),
     Command("next-pane", "Next pane", "Move to the next table.", Section.MOVE, ("tab",)),
-    Command("previous-pane", "Previous pane", "Move to the table before.", Section.MOVE, ("shift+tab",)),
+    Command("previous-pane", "Previous pane", "Move to the previous table.", Section.MOVE, ("shift+tab",)),
     Command(
         "back",
         "Back",
@@ -345,7 +345,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "arm",
         "Arm",
-        "Allow operations for some minutes; again: back to read-only.",
+        "Allow operations for a few minutes; press again for read-only.",
         Section.OPERATE,
         ("a",),
         footer=True,
@@ -400,7 +400,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "rotate-reset",
         "Reset order",
-        "Remove the stored order of this provider, so that last-used rotation is back.",
+        "Remove this provider's stored order; rotation by last use resumes.",
         Section.OPERATE,
         ("R",),
         frozenset({_P, _V}),
@@ -410,7 +410,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "unlock",
         "Unlock",
-        "Remove this lock, whose owner is proven dead.",
+        "Remove this lock: its owner is proven dead.",
         Section.OPERATE,
         ("u",),
         frozenset({_L}),
@@ -448,7 +448,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "undo",
         "Undo",
-        "Take the last operation back, if the state has not moved on.",
+        "Undo the last operation, unless the state has changed since.",
         Section.OPERATE,
         ("z",),
         dangerous=True,
@@ -472,7 +472,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "unpin",
         "Unpin",
-        "Take an auth profile's pin off a session, by the chat command that OpenClaw has for it.",
+        "Remove a session's pin, with OpenClaw's own chat command.",
         Section.SHELL,
         lasting=True,
         verb="unpin",
@@ -481,7 +481,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "run-rotate",
         "Rotate this run",
-        "Cancel the attempt of a run of ours and go on with the next profile; nothing is marked.",
+        "Cancel this run's attempt and continue with the next profile; nothing is marked.",
         Section.DRIVE,
         ("F",),
         frozenset({_S, _R}),
@@ -490,7 +490,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "run-cancel",
         "Cancel this run",
-        "End a run of ours; everything that it holds is given back.",
+        "Cancel this run and release everything it holds.",
         Section.DRIVE,
         ("X",),
         frozenset({_S, _R}),
@@ -504,9 +504,9 @@ COMMANDS: tuple[Command, ...] = (
         ("W",),
         check=_underway,
     ),
-    Command("replay-play", "Play / stop", "Play on, or stand still.", Section.REPLAY, ("space",), check=_replaying),
-    Command("replay-step", "Step", "Stand still, one snapshot on.", Section.REPLAY, ("full_stop",), check=_replaying),
-    Command("replay-step-back", "Step back", "One snapshot back.", Section.REPLAY, ("comma",), check=_replaying),
+    Command("replay-play", "Play / stop", "Play or pause.", Section.REPLAY, ("space",), check=_replaying),
+    Command("replay-step", "Step", "Pause; step forward.", Section.REPLAY, ("full_stop",), check=_replaying),
+    Command("replay-step-back", "Step back", "Step back.", Section.REPLAY, ("comma",), check=_replaying),
     Command("replay-faster", "Faster", "Twice the speed.", Section.REPLAY, ("right_square_bracket",), check=_replaying),
     Command("replay-slower", "Slower", "Half the speed.", Section.REPLAY, ("left_square_bracket",), check=_replaying),
     Command(
@@ -516,7 +516,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "replay-event",
         "Next event",
-        "Stand still at the next thing that happened.",
+        "Jump to the next event and pause.",
         Section.REPLAY,
         ("e",),
         check=_replaying,
@@ -524,7 +524,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "replay-event-back",
         "Event before",
-        "Stand still at the last thing that happened before.",
+        "Jump to the previous event and pause.",
         Section.REPLAY,
         ("E",),
         check=_replaying,
@@ -532,7 +532,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "replay",
         "Replay",
-        "Open a recording, or an incident file, in the dashboard; nothing can be changed there.",
+        "Play a recording or an incident file in the dashboard, read-only.",
         Section.SHELL,
         verb="replay",
         usage="FILE [--speed X] [--paused]",
@@ -540,7 +540,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "config",
         "Config",
-        "The settings in force, as the file that would mean the same; --set saves one.",
+        "The settings in force, as a config file; --set saves one.",
         Section.SHELL,
         verb="config",
         usage="[--set NAME=VALUE] [--path] [--json]",
@@ -563,7 +563,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "order",
         "Order",
-        "Store the order in which a provider's profiles are tried; without one of them, that account is paused.",
+        "Store the order in which a provider's profiles are tried; one left out is paused.",
         Section.SHELL,
         lasting=True,
         verb="order",
@@ -572,7 +572,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "doctor",
         "Doctor",
-        "What in the configuration and on this machine leads to trouble.",
+        "Check the configuration and this machine for problems.",
         Section.SHELL,
         verb="doctor",
         usage="[--json]",
@@ -588,7 +588,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "receipt",
         "Receipt",
-        "What became of an operation: done, not done, or begun and not heard of since.",
+        "What became of an operation: done, not done, or begun with no known end.",
         Section.SHELL,
         verb="receipt",
         usage="ID [--json]",
@@ -604,7 +604,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "stream",
         "Stream",
-        "This host's state as a stream, for a fleet that is watched elsewhere.",
+        "Stream this host's state to a fleet dashboard elsewhere.",
         Section.SHELL,
         verb="stream",
     ),
@@ -620,7 +620,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "selftest",
         "Selftest",
-        "Replay the five outages that this engine answers, and measure.",
+        "Replay the five outages that this engine was built for, and measure.",
         Section.SHELL,
         verb="selftest",
         usage="[--json]",
@@ -628,7 +628,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "demo",
         "Demo",
-        "Watch a small reef that lives on the real engine, in a temporary directory.",
+        "Watch a small demo world run on the real engine, in a temporary directory.",
         Section.SHELL,
         verb="demo",
         usage="[--tour | --scenario NAME] [--seed N] [--headless SECONDS]",

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from clawtop.cli.fleet import add_host_arguments
 
     add_host_arguments(group)
-    group.add_argument("--bell", action="store_true", help="ring the terminal's bell at a notice")
+    group.add_argument("--bell", action="store_true", help="ring the terminal bell on a notice")
     group.add_argument("--notify", action="store_true", help="send notices to the terminal (OSC 9)")
     group.add_argument(
         "--blocked-minutes", type=_minutes, default=5.0, metavar="N", help="notice a session blocked for N minutes (5)"

@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=TOUR_SCENARIO,
         help="walk through an incident: seven questions, one key each",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="who says what, and when (default: 1)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the random choices (default: 1)")
     parser.add_argument(
-        "--headless", type=_seconds, metavar="SECONDS", help="no dashboard: play for so long and print what happens"
+        "--headless", type=_seconds, metavar="SECONDS", help="no dashboard: play for this long and print events"
     )
     parser.add_argument("--json", action="store_true", help="with --headless: one JSON object a line")
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play the demo. Whatever ends it, the world and everything that plays in it are gone afterwards."""
     if args.state_dir is not None or args.at is not None:
-        raise UsageError("the demo has a state directory and a time of its own", hint="leave --state-dir and --at away")
+        raise UsageError("the demo has a state directory and a time of its own", hint="drop --state-dir and --at")
     if args.headless is not None:
         return _headless(args)
     if args.json:

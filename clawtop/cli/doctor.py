@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         about = f"{about}; {safe(snapshot.semantics_note)}"
     print_lines([about, log_words(paths, log.how), *map(_line, problems)])
     total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
-    known = ["to know, nothing is wrong with it:", *map(_line, notes)] if notes else []
+    known = ["for information:", *map(_line, notes)] if notes else []
     print_lines([total, *known, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
     return code
 

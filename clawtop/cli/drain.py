@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
     parser.add_argument("session", nargs="?", metavar="SESSION", help="a session key, or a transcript's file")
-    parser.add_argument("--resume", metavar="ID", help="go on with a drain whose terminal went away")
+    parser.add_argument("--resume", metavar="ID", help="resume a drain whose terminal was lost")
     parser.add_argument("--dry-run", action="store_true", help="show what holds the session and what would be done")
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     parser.add_argument("--deadline", metavar="S", type=seconds, default=60.0, help="give up after S (default: 60)")
     parser.add_argument("--still", metavar="S", type=seconds, default=3.0, help="prove for S seconds (default: 3)")
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.session is None) == (args.resume is None):
         raise UsageError("name a session, or --resume ID")
     if args.at is not None:
-        raise UsageError("a session cannot be drained in the past", hint="leave --at away")
+        raise UsageError("a session cannot be drained in the past", hint="drop --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = (
         target_of(reader, args.session, args.agent)

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXIT_CODES
     parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or a transcript's file")
     parser.add_argument("--list", action="store_true", help="list the session keys, the latest first, and end")
-    parser.add_argument("--new", action="store_true", help="make the session if no session has this key")
+    parser.add_argument("--new", action="store_true", help="create the session if no session has this key")
     parser.add_argument("--message", default="-", metavar="TEXT", help="what to say; - (the default) reads stdin")
     parser.add_argument("--system", metavar="FILE", help="a system prompt in place of the session's own")
     parser.add_argument("--lane", metavar="L", help="whose turn it is: main, heartbeat, channel, cron, ...")
@@ -87,15 +87,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     batch.add_argument("--batch", metavar="FILE|-", help="read the turns from FILE, or from standard input")
     batch.add_argument("--jobs", type=_count, default=4, metavar="N", help="turns at once (default: 4)")
     batch.add_argument("--rate", type=_seconds, metavar="N", help="turns that begin in a minute, at most")
-    batch.add_argument("--budget", type=_seconds, metavar="USD", help="begin no more turns once so much was spent")
+    batch.add_argument("--budget", type=_seconds, metavar="USD", help="start no more turns once this much is spent")
     batch.add_argument("--max-tokens-total", type=_count, metavar="N", help="the same for tokens")
-    batch.add_argument("--resume", action="store_true", help="leave out what --out FILE has an answer for already")
+    batch.add_argument("--resume", action="store_true", help="skip what --out FILE already answers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Drive one turn, or a batch."""
     if args.at is not None:
-        raise UsageError("a session cannot be driven in the past", hint="leave --at away")
+        raise UsageError("a session cannot be driven in the past", hint="drop --at")
     model = model_named(args.model)
     if args.list:
         return _list(args)

@@ -182,7 +182,7 @@ def _error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts
             ("local fault", "yes: the run ends with this error" if told.coordination else "no"),
             ("mark", _openclaw_mark(theirs)),
             ("asks again", silence_words(theirs.patience) if told.failure else "no"),
-            *([("words", "say that the very same request may pass")] if theirs.replayable else []),
+            *([("words", "say that the same request may pass on retry")] if theirs.replayable else []),
             ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
         ],
         indent="  ",

@@ -28,7 +28,7 @@ def explain(args: argparse.Namespace) -> int:
     found = explain_profile(snapshot, args.what, now, agent=args.agent)
     if found is None:
         known = sorted({p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles})
-        hint = f"known profiles: {', '.join(safe(id_) for id_ in known)}" if known else "no profile was found at all"
+        hint = f"known profiles: {', '.join(safe(id_) for id_ in known)}" if known else "no profiles found"
         raise RefusedError(f"there is no profile {safe(args.what)}", hint=hint)
     if args.json:
         print_json({"schema": 1, "profile": _profile_report(found, now)})

@@ -240,7 +240,7 @@ def _shared() -> Parser:
         help="judge the state as of TIME (epoch ms or ISO); the process table is then not consulted",
     )
     group.add_argument(
-        "--no-gateway", action="store_true", help="ask the gateway nothing and never use its token; judge by the disk"
+        "--no-gateway", action="store_true", help="do not query the gateway or use its token; judge by the disk alone"
     )
     return shared
 

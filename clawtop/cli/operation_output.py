@@ -34,15 +34,21 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that changes something."""
     group = parser.add_argument_group("how")
     group.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
-    group.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    group.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     group.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     group.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
-    group.add_argument("--wait", metavar="SECONDS", type=seconds, default=WAIT_S, help="for a lock (default: 15)")
     group.add_argument(
-        "--verify", metavar="SECONDS", type=seconds, default=VERIFY_S, help="watch a live gateway (default: 10)"
+        "--wait", metavar="SECONDS", type=seconds, default=WAIT_S, help="seconds to wait for the lock (default: 15)"
     )
-    group.add_argument("--plan", metavar="ID", help="do it only if the plan is still this one (see --dry-run --json)")
-    group.add_argument("--operation-id", metavar="ID", help="journal it under this id; never done twice under one id")
+    group.add_argument(
+        "--verify",
+        metavar="SECONDS",
+        type=seconds,
+        default=VERIFY_S,
+        help="seconds to watch a live gateway (default: 10)",
+    )
+    group.add_argument("--plan", metavar="ID", help="proceed only if the plan still has this id (see --dry-run --json)")
+    group.add_argument("--operation-id", metavar="ID", help="journal it under this id; an id is used only once")
     group.add_argument("--reload", action="store_true", help="have a live gateway load it: secrets.reload")
 
 
@@ -94,7 +100,7 @@ def _check_pin(args: argparse.Namespace, plan: Plan) -> None:
     """Raises RefusedError where the plan is not the one that the caller was shown."""
     if args.plan is not None and args.plan != plan.fingerprint:
         raise RefusedError(
-            "the state has moved on: the plan is no longer the one that was shown",
+            "the state has changed: the plan is no longer the one shown",
             unchanged="nothing was changed",
             hint="look at the new one with --dry-run",
         )
@@ -125,7 +131,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield from _labelled("file", [safe(plan.file)])
     yield from _labelled("change", map(_change_line, plan.changes))
     yield from _labelled("proof", plan.proof)
-    yield from _labelled("effect", plan.effects if not plan.is_empty else ["none: there is nothing to do"])
+    yield from _labelled("effect", plan.effects if not plan.is_empty else ["nothing to do"])
     yield from _labelled("loses", plan.loses)
     yield from _labelled("note", plan.warnings)
 
@@ -170,7 +176,7 @@ def _ask(plan: Plan) -> None:
 def confirm(lines: Iterable[str]) -> None:
     """Show what would be done and have it confirmed. Raises RefusedError."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("without a terminal to ask on, --yes is needed", unchanged="nothing was changed")
+        raise RefusedError("there is no terminal to ask on: use --yes", unchanged="nothing was changed")
     print_lines(lines, sys.stderr)
     sys.stderr.write("Do it? [y/N] ")
     sys.stderr.flush()

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Probe."""
     if args.at is not None:
-        raise UsageError("an account cannot be asked in the past", hint="leave --at away")
+        raise UsageError("an account cannot be asked in the past", hint="drop --at")
     if not args.profile and args.provider is None and not args.all:
         raise UsageError("name accounts, a provider with --provider, or --all")
     found = threads.run(_probe(args, model_named(args.model)))

@@ -17,11 +17,11 @@ BEGUN_EXIT = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("id", metavar="ID", help="id of the operation, as its receipt says it")
+    parser.add_argument("id", metavar="ID", help="id of the operation, from its receipt")
     parser.add_argument(
         "--withdraw",
         action="store_true",
-        help="if it has not begun, keep it from ever beginning",
+        help="if it has not begun, cancel it for good",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
 

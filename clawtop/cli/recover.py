@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--wait", metavar="S", type=seconds, default=60.0, help="seconds to wait for the holder (default: 60)"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what is wrong and what would be done")
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     steered.add_argument(parser)
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.view.recovery_lines import recovery_preview
 
     if args.at is not None:
-        raise UsageError("a session cannot be recovered in the past", hint="leave --at away")
+        raise UsageError("a session cannot be recovered in the past", hint="drop --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = target_of(reader, args.session, args.agent)
     name = target.key or str(target.file)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help=f"how fast to play: {SPEEDS}",
     )
-    parser.add_argument("--paused", action="store_true", help="stand at the beginning")
+    parser.add_argument("--paused", action="store_true", help="start paused")
     parser.add_argument("--plain", action="store_true", help="no screen: print the state at the end (or at --at)")
 
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.own.recording import load_recording
 
     if args.state_dir is not None:
-        raise UsageError("a recording has a state directory of its own", hint="leave --state-dir away")
+        raise UsageError("a recording has a state directory of its own", hint="drop --state-dir")
     clock = SystemClock()
     player = Player(load_recording(Path(args.file)), clock)
     if args.at is not None:

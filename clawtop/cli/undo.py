@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     from clawtop.cli.operation_output import add_operation_arguments
 
-    parser.add_argument("id", metavar="ID", nargs="?", help="of the operation (default: the last one)")
+    parser.add_argument("id", metavar="ID", nargs="?", help="id of the operation (default: the last one)")
     add_operation_arguments(parser)
 
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("session", metavar="SESSION", help="a session key")
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
+    parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.locks.processes import SystemProcesses
 
     if args.at is not None:
-        raise UsageError("a session cannot be unpinned in the past", hint="leave --at away")
+        raise UsageError("a session cannot be unpinned in the past", hint="drop --at")
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     snapshot = reader.read()
     session = _row(snapshot, session_key(reader, snapshot, args.session, args.agent))

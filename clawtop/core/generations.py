@@ -505,14 +505,14 @@ def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
     if number is None:
         row = _STANDS_FOR[generation]
         what = "nor which generation this is" if generation is None else f"but its files are of generation {generation}"
-        return Chosen(row, f"the version of OpenClaw is not known, {what}: taken for {row.name}")
+        return Chosen(row, f"the version of OpenClaw is not known, {what}: treated as {row.name}")
     earlier = [row for row in SEMANTICS.values() if row.first <= number]
     row = earlier[-1] if earlier else next(iter(SEMANTICS.values()))
     if row.first <= number <= row.last:
         return Chosen(row, None)
     near = "{}.{}.{}".format(*(row.last if earlier else row.first))
     name = "{}.{}.{}".format(*number)
-    return Chosen(row, f"OpenClaw {name} was not looked at; it is taken to behave as {near} does")
+    return Chosen(row, f"OpenClaw {name} is not verified; treated as {near}")
 
 
 def is_version(version: str | None) -> bool:

@@ -53,7 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("view", None, "what opens first; unset: the tree when something is blocked", allowed=VIEWS),
     Setting("read_only", False, "operations cannot be armed"),
     Setting("mouse", True, "false leaves the mouse to the terminal"),
-    Setting("bell", False, "ring the terminal's bell at a notice"),
+    Setting("bell", False, "ring the terminal bell on a notice"),
     Setting("notify", False, "send notices to the terminal (OSC 9)"),
     Setting("on_notice", None, "a command that is run at a notice, its text as last argument and as CLAWTOP_NOTICE"),
     Setting("blocked_minutes", 5.0, "notice a session that is blocked for so long", "limits"),

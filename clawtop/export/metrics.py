@@ -17,7 +17,7 @@ READ_AGE = Metric("read_age_seconds", _G, "Seconds since the state was last read
 READ_FAILURES = Metric("read_failures_total", _C, "Reads of the state directory that failed.")
 HEALTH = Metric("health_level", _G, "0 all well, 1 attention, 2 bots are silent or about to be, 3 cannot be read.")
 HEALTH_CAUSE = Metric(
-    "health_cause_level", _G, "Severity of each cause that stands now (1 to 3).", ("cause",), "causes in the table"
+    "health_cause_level", _G, "Severity of each current cause (1 to 3).", ("cause",), "causes in the table"
 )
 GATEWAY = Metric("gateway_up", _G, "1 the gateway lives, 0 it does not; absent while that cannot be known.")
 GATEWAY_STATE = Metric("gateway_state", _G, "1 for the state that the gateway is in.", ("state",), "4")
@@ -80,7 +80,7 @@ LANE_WAIT = Metric(
 TAKEOVERS = Metric("takeovers_total", _C, "Session takeovers by lane class.", ("lane",), "lane classes")
 COLLISIONS = Metric("collisions_total", _C, "Contended sessions and waits over the limit.", ("lane",), "lane classes")
 ROTATIONS = Metric("rotations_total", _C, "Rotations to the next auth profile.", ("provider",), "providers")
-FALLBACKS = Metric("fallbacks_total", _C, "Falls to the next model.", ("provider",), "providers")
+FALLBACKS = Metric("fallbacks_total", _C, "Fallbacks to the next model.", ("provider",), "providers")
 MARKS = Metric("marks_total", _C, "Cooldown marks of clawtop's engine by what became of them.", ("state",), "4")
 MARKS_SPOOLED = Metric("marks_spooled", _G, "Marks that wait on disk for the store's lock.")
 TURNS = Metric("turns_total", _C, "Turns that ended, by how.", ("how",), "outcomes")

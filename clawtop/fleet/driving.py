@@ -144,7 +144,7 @@ class RemoteDrive:
         try:
             self._items.put_nowait(_EVENT.validate_python({**facts, "data": {"forced": True} if forced else {}}))
         except ValidationError:
-            self._items.put_nowait(self._notice("an event that makes no sense here: the clawtop there is another one"))
+            self._items.put_nowait(self._notice("an unexpected event: the clawtop there is another version"))
 
     def _notice(self, text: str) -> Event:
         return Event(0, EventKind.NOTICE, self._steered.host, text, run_id=self.run_id)

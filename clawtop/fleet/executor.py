@@ -26,7 +26,7 @@ class RemoteExecutor:
         far = await self._operations.plan(verb_words(plan))
         if far.fingerprint != plan.fingerprint:
             raise RefusedError(
-                f"the state of {self._host} has moved on since this was shown",
+                f"the state of {self._host} has changed since this was shown",
                 unchanged="nothing was changed",
                 hint="look again",
             )
@@ -40,7 +40,7 @@ def _receipt(plan: Plan, done: FarReceipt, host: str) -> Receipt:
     sight = next((one for one in Sight if one.value == gateway.get("state")), Sight.WRITTEN)
     notes = [shown(note, 300) for note in told.get("notes", ()) if isinstance(note, str)][:20]
     if done.found:
-        notes.append("the connection was lost in the middle; the journal there says that it was done")
+        notes.append("the connection was lost; the journal there says that it was done")
     at = told.get("at")
     undo = told.get("undo")
     return Receipt(

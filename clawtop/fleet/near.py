@@ -313,7 +313,7 @@ class NearHost:
                 if isinstance(value, Event):
                     self._events.append(value)
         except SENSELESS as error:
-            raise ProtocolError(f"a snapshot that makes no sense ({type(error).__name__})") from error
+            raise ProtocolError(f"an invalid snapshot ({type(error).__name__})") from error
         if self._assembly.value is not None and self._opened is not None:
             self._opened[0](replace(self._assembly.value, events=tuple(self._events)))
 

@@ -77,7 +77,7 @@ def handshake_of(message: Mapping[str, Any]) -> Handshake | None:
     texts = [message.get(name) for name in ("clawtop", "host", "state_dir")]
     stream, at = message["clawtop_stream"], message.get("at")
     if not (is_whole(stream) and is_whole(at) and all(isinstance(text, str) and len(text) < 5_000 for text in texts)):
-        raise ProtocolError("a handshake that makes no sense")
+        raise ProtocolError("an invalid handshake")
     return Handshake(stream, str(texts[0]), str(texts[1]), str(texts[2]), int(at or 0))
 
 
@@ -112,12 +112,12 @@ class SummaryReader:
     def take(self, changed: object) -> HostSummary:
         """The summary after a change. Raises ProtocolError; what was known then stays."""
         if not isinstance(changed, dict):
-            raise ProtocolError("a summary that is no object")
+            raise ProtocolError("a summary that is not an object")
         parts = {**self._parts, **{name: value for name, value in changed.items() if name in _FIELDS}}
         try:
             summary = _SUMMARY.validate_python(parts)
         except ValidationError as error:
-            raise ProtocolError(f"a summary that makes no sense: {error.errors()[0]['loc']}") from error
+            raise ProtocolError(f"an invalid summary: {error.errors()[0]['loc']}") from error
         self._parts = parts
         return summary
 

@@ -28,7 +28,7 @@ def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...
     maker = _MAKERS.get(target.kind)
     lines = maker(target, env) if maker else None
     if lines is None:
-        gone = f"{target.kind} {safe(target.id)} is not in the state any more."
+        gone = f"{target.kind} {safe(target.id)} is gone."
         return tuple(wrapped(piece(gone, Tone.WARN), width))
     return tuple(part for line in lines for part in laid_out(line, width))
 
@@ -103,7 +103,7 @@ def _windows(entry: ProfileFacts, env: Env) -> list[Fact]:
 
 
 def _lapsed(until: int, kind: WindowKind, env: Env) -> Line:
-    when = f"ended {ago(until, env.now)}" if 0 < until <= env.now else f"{until} is no possible time"
+    when = f"ended {ago(until, env.now)}" if 0 < until <= env.now else f"{until} is not a valid time"
     return piece(f"{when}; still recorded, has no effect ({kind} is not cleared until the next use)", Tone.DIM)
 
 
@@ -264,8 +264,8 @@ def _exchanges(session: Session, env: Env) -> list[Fact]:
 
 def _no_lock(env: Env) -> str:
     if env.facts.snapshot.storage.prompt_unlocked:
-        return "None stands now; this OpenClaw releases it while the model answers, so that says nothing."
-    return "None stands now."
+        return "No lock now; this OpenClaw releases it while the model answers, so this proves nothing."
+    return "No lock now."
 
 
 def _pin(session: Session, env: Env) -> Line:

@@ -68,7 +68,7 @@ class DrainLog:
 
 def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Line]:
     """What can be chosen before it begins."""
-    after = "the conversation goes on under a fresh session id" if wishes.fresh else "the session is opened again"
+    after = "the conversation continues under a fresh session id" if wishes.fresh else "the session is opened again"
     if not can_abort:
         abort: Line = (("not possible: the gateway is not asked (--no-gateway)", Tone.FAINT),)
     elif wishes.abort_in_gateway:

@@ -64,5 +64,5 @@ def holder_facts(holder: PromptHolder, env: Env) -> list[Fact]:
         text = f"{safe(waiter.lane)} run {safe(waiter.run_id)} for {duration(env.now - waiter.since)}{until}"
         facts.append((f"waiter {waiter.ticket}", piece(text, Tone.WARN)))
     if holder.waits_unseen:
-        facts.append(("waiters", piece("what waits from chats and channels cannot be seen on this version", Tone.DIM)))
+        facts.append(("waiters", piece("queued chat and channel messages are not visible on this version", Tone.DIM)))
     return known(facts)

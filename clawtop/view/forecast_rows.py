@@ -135,7 +135,7 @@ def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
         with_model = f" answers now with {safe(str(chain.model))}" if chain.model else " can answer now"
         return (name, (with_model, Tone.OK))
     if chain.at is None:
-        return (name, (" cannot answer until somebody helps", Tone.BAD))
+        return (name, (" cannot answer until someone steps in", Tone.BAD))
     return (name, (f" can answer again in {countdown(chain.at, env.now)}", Tone.WARN))
 
 
@@ -173,7 +173,7 @@ def stranded_table(env: Env) -> Table[Stranded]:
     note = f"{counted(len(stranded), 'session')}, {blocked or 'none'} blocked"
     return Table(
         "stranded",
-        "PINNED TO WHAT CANNOT SERVE",
+        "PINNED TO UNUSABLE PROFILES",
         STRANDED_COLUMNS,
         tuple(
             TableRow(

@@ -300,9 +300,9 @@ class Unread(NamedTuple):
 def unread_lines(unread: Unread, now: int, *, anything_shown: bool) -> tuple[Line, Line]:
     """In the headline's place while the state cannot be read: what is wrong, and how old what stands below is."""
     if anything_shown:
-        since = f"What stands here was read {duration(now - unread.since)} ago; it is tried again by itself."
+        since = f"Stale: read {duration(now - unread.since)} ago; retrying."
     else:
-        since = "Nothing has been read yet; it is tried again by itself."
+        since = "Nothing has been read yet; retrying."
     return ((" BLIND ", Tone.BADGE_BAD), (f" {unread.why}", Tone.PLAIN)), ((since, Tone.WARN),)
 
 

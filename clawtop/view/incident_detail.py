@@ -91,7 +91,7 @@ def _lane(target: Target, env: Env) -> list[Fact] | None:
 
 def _figures(lane: LaneStats) -> list[Fact]:
     def figure(value: int | None, what: str) -> Line:
-        return piece(f"{value} {what}") if value is not None else piece("this source does not tell", Tone.FAINT)
+        return piece(f"{value} {what}") if value is not None else piece("not reported by this source", Tone.FAINT)
 
     limit = "no limit known" if lane.limit is None else f"{counted(lane.limit, 'place')}"
     waits = (("half", lane.wait_p50_ms), ("95 of 100", lane.wait_p95_ms), ("longest", lane.wait_max_ms))

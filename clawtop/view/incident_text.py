@@ -48,7 +48,7 @@ def _lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], mo
     tables: tuple[tuple[str, Table[Any]], ...] = (
         ("Who waits for whom", tree_table(env)),
         ("Forecast", forecast_table(env)),
-        ("Pinned to what cannot serve", stranded_table(env)),
+        ("Pinned to unusable profiles", stranded_table(env)),
         ("Lanes", lane_table(env)),
         ("Worst sessions", worst_table(env)),
         ("Timeline", timeline_table(env)),

@@ -128,7 +128,7 @@ def _words_notes(snapshot: Snapshot, counts: Mapping[str, int]) -> tuple[SourceN
     if words.problem is not None:
         return (SourceNote(WORDS, 0, safe(words.problem, 200)),)
     load = "load of its global lanes, from 2026.8 on; before, it has no such question"
-    waits = "its last events of queues, by lane; a lane that is idle since is not among them"
+    waits = "its latest queue events by lane; lanes idle since are missing"
     return (SourceNote(WORDS, counts[WORDS], load), SourceNote(WORD_EVENTS, counts[WORD_EVENTS], waits))
 
 
@@ -137,8 +137,8 @@ def _log_text(snapshot: Snapshot, lanes: int) -> str:
     if odd is not None:
         return odd
     if lanes:
-        return "runs and waits of its tail; a lane that is blocked this moment tells it only afterwards"
-    return "tells of lanes at logging.level debug, from 2026.5 on; so far it has not"
+        return "runs and waits from its tail; a lane blocked right now shows only afterwards"
+    return "reports lanes at logging.level debug (2026.5 and later); nothing so far"
 
 
 def _metrics_text(snapshot: Snapshot) -> str:
@@ -216,7 +216,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
 def _no_session(counted_events: Contention) -> Line:
     """Nothing to list; where lanes did collide, nobody said on which session."""
     if counted_events.takeovers or counted_events.collisions:
-        return (("On which sessions was not told.", Tone.DIM),)
+        return (("On which sessions is unknown.", Tone.DIM),)
     return (("No lane has collided with another.", Tone.OK),)
 
 

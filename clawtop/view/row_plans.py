@@ -21,7 +21,7 @@ def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     )
     model = next((p.stats.cooldown_model for p in profiles if p.id == target.id), None)
     if model is None:
-        raise RefusedError(f"{safe(target.id)} has no cooldown of a single model", unchanged="nothing was changed")
+        raise RefusedError(f"{safe(target.id)} has no model-scoped cooldown", unchanged="nothing was changed")
     return planning.clear_profile(snapshot, target.id, agent=target.agent, model=model)
 
 
@@ -62,8 +62,8 @@ def gateway_holds_lines(lock: Lock, width: int) -> tuple[Line, ...]:
     texts = (
         (f"The live gateway (pid {lock.pid}) holds this lock.", Tone.BAD),
         (safe(lock.file.path), Tone.DIM),
-        ("It is at work under it. Removing the lock would let a second writer in and lose what it writes.", Tone.PLAIN),
+        ("Removing it would let a second writer in and lose what the gateway writes.", Tone.PLAIN),
         ("clawtop offers no removal here.", Tone.STRONG),
-        ("Wait for it; or drain the session; or stop the gateway, after which the lock is judged anew.", Tone.PLAIN),
+        ("Wait, drain the session, or stop the gateway and look again.", Tone.PLAIN),
     )
     return tuple(line for text, tone in texts for line in (*wrapped(piece(text, tone), width), ()))

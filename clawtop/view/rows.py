@@ -145,7 +145,7 @@ def lock_table(env: Env) -> Table[Lock]:
     note: tuple[Piece, ...] = ((f"{len(ordered)}", Tone.DIM),)
     if traffic:
         note = (*note, (f" · {traffic}/min", Tone.DIM))
-    idle = "No lock stands now." + (f" {counted(traffic, 'lock')} came and went within a minute." if traffic else "")
+    idle = "No locks now." + (f" {counted(traffic, 'lock')} came and went within a minute." if traffic else "")
     return Table(
         "locks",
         "LOCKS",
@@ -174,7 +174,7 @@ def all_problems(facts: Facts) -> tuple[Problem, ...]:
 
 
 def warning_table(env: Env) -> Table[Problem]:
-    """Everything that is wrong and has a name."""
+    """All known problems."""
     problems = all_problems(env.facts)
     return Table(
         "warnings",
@@ -187,6 +187,6 @@ def warning_table(env: Env) -> Table[Problem]:
         env,
         band=lambda _item, _env: (),
         ids=lambda _item: "",
-        empty=(("Nothing is wrong that clawtop knows a name for.", Tone.DIM),),
+        empty=(("No known problems.", Tone.DIM),),
         title_note=((f"{len(problems)}", Tone.DIM),),
     )

@@ -141,5 +141,5 @@ def _note(shown_count: int, count: int, chosen: Filter) -> Line:
     words = [str(count) if shown_count == count else f"{shown_count} of {count}"]
     words += [f"only {group}"] if group else []
     words += [f"only {field} {safe(value)}" for field in ABOUT if (value := getattr(chosen, field)) is not None]
-    words += ["with what happens all the time"] if chosen.background else []
+    words += ["with routine events"] if chosen.background else []
     return ((" · ".join(words), Tone.WARN if len(words) > 1 else Tone.DIM),)

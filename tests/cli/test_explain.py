@@ -68,7 +68,7 @@ def test_how_long_an_openclaw_is_silent_before_it_rotates(
 
 
 def test_a_version_that_nobody_looked_at_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "taken to behave as 2026.9.6" in told(capsys, "error", RATE_LIMITED, "--openclaw", "2027.1.1")
+    assert "treated as 2026.9.6" in told(capsys, "error", RATE_LIMITED, "--openclaw", "2027.1.1")
 
 
 @pytest.mark.parametrize(

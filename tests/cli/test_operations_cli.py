@@ -130,7 +130,7 @@ def test_several_stores_need_the_agent(directory: Path, capsys: pytest.CaptureFi
 def test_without_a_terminal_yes_is_needed(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = tree(directory)
     assert clawtop(directory, "clear", "fakeai:one") == 1
-    assert "--yes is needed" in capsys.readouterr().err
+    assert "use --yes" in capsys.readouterr().err
     assert tree(directory) == before
 
 
@@ -216,7 +216,7 @@ def test_many_operators_at_once_do_it_once(directory: Path) -> None:
     refused = [answer for answer, code in answers if code == 1]
     assert len(did) == 1
     assert len(did) + len(late) + len(refused) == 5
-    assert all("moved on" in answer["error"]["title"] for answer in refused)
+    assert all("changed" in answer["error"]["title"] for answer in refused)
     assert stats(directory)["errorCount"] == 0
     assert sorted(entry.name for entry in (directory / "agents/main/agent").iterdir()) == [
         "auth-profiles.json",

@@ -36,7 +36,7 @@ def test_it_is_named_with_what_ends_it() -> None:
     found = with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.B))
     assert found.leaked == (
         "process 7 took it before the gateway restarted inside it at 22:33:20 UTC; a restart of the process ends it,"
-        " or OpenClaw itself, which takes it for stale at 22:53:20 UTC"
+        " or OpenClaw itself, which treats it as stale at 22:53:20 UTC"
     )
     reports_only = with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.C))
     assert (reports_only.leaked or "").endswith("a restart of the process ends it")

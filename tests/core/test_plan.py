@@ -144,7 +144,7 @@ def test_a_clear_of_two_places_is_undone_in_both() -> None:
     clean = UsageStats(error_count=0)
     back = undo(inheriting({"p:one": clean}, {"p:one": clean}), (done,))
     assert sorted(steps(back)) == [("main", ["p:one"]), ("ops", ["p:one"])]
-    with pytest.raises(RefusedError, match="moved on since 1"):
+    with pytest.raises(RefusedError, match="changed since 1"):
         undo(inheriting({"p:one": COOLING}, {"p:one": clean}), (done,))
 
 
@@ -411,7 +411,7 @@ def test_undo_restores_the_values_and_the_absence() -> None:
 def test_undo_is_refused_when_the_state_has_moved_on() -> None:
     world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
     event = journaled(clear_profile(world, "openai:batch"), "1")
-    with pytest.raises(RefusedError, match=r"moved on since 1: usageStats.openai:batch"):
+    with pytest.raises(RefusedError, match=r"changed since 1: usageStats.openai:batch"):
         undo(world, (event,))
 
 
@@ -419,7 +419,7 @@ def test_undo_is_refused_when_the_state_has_moved_on() -> None:
 def test_undo_is_refused_when_the_state_has_moved_on_named_or_not(named: str | None) -> None:
     world = replace(QUIET, agents=(agent("main", MAIN_PROFILES),))
     events = (journaled(clear_profile(world, "openai:batch"), "1"),)
-    with pytest.raises(RefusedError, match="moved on since 1"):
+    with pytest.raises(RefusedError, match="changed since 1"):
         undo(world, events, named)
 
 
@@ -452,7 +452,7 @@ def test_what_was_begun_and_never_ended_is_undone_first_where_it_stands() -> Non
     assert undo(both, events, "1").undoes == "1"
     only_clear = with_state(world, clear)
     assert undo(only_clear, events).undoes == "1"  # killed before it changed anything
-    with pytest.raises(RefusedError, match="2 was begun and never ended"):
+    with pytest.raises(RefusedError, match="2 was begun but never finished"):
         undo(only_clear, events, "2")
 
 

@@ -197,7 +197,7 @@ async def test_a_half_that_fails_says_which_and_the_other_half_can_be_undone(new
     store(newest.database, SHARED_STATE, state, newest.sample.captured_at)
     receipt = await newest.execute(plan)
     assert [step.owner for step in receipt.steps] == ["main"]
-    assert "moved on since the preview" in receipt.notes[-1]
+    assert "changed since the preview" in receipt.notes[-1]
     await newest.execute(undo(newest.read(), newest.events()))
     assert stored(own, OWN_STATE) == {"version": 1, "usageStats": {"fakeai:one": blocked}}
     assert newest.state() == state
@@ -332,7 +332,7 @@ async def test_a_database_that_is_replaced_in_the_last_moment_is_left_alone(
     plan = clear_profile(newest.read(), "fakeai:one")
     seen = iter([(1, 1), (1, 2)])
     monkeypatch.setattr(writing, "_identity", lambda _path: next(seen))
-    await refused(newest, plan, "was replaced in this moment", OperationFailedError)
+    await refused(newest, plan, "has just been replaced", OperationFailedError)
 
 
 async def test_a_writer_that_stays_is_waited_for_two_seconds(newest: World) -> None:
@@ -363,14 +363,14 @@ async def test_what_moved_on_since_the_preview_is_not_written(newest: World) -> 
     state = newest.state()
     state["usageStats"]["fakeai:one"]["errorCount"] = 5
     store(newest.database, SHARED_STATE, state, newest.sample.captured_at)
-    await refused(newest, plan, "moved on since the preview: usageStats.fakeai:one.errorCount is now 5")
+    await refused(newest, plan, "changed since the preview: usageStats.fakeai:one.errorCount is now 5")
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"usageStats":[]}', '{"a":1,"a":2}'])
 async def test_a_document_that_is_not_what_it_should_be_is_not_rewritten(newest: World, text: str) -> None:
     plan = clear_profile(newest.read(), "fakeai:one")
     store(newest.database, SHARED_STATE, text, newest.sample.captured_at)
-    await refused(newest, plan, "authProfiles.state|is not an object|moved on")
+    await refused(newest, plan, "authProfiles.state|is not an object|changed")
 
 
 # --- many at once -------------------------------------------------------------------------------------------------

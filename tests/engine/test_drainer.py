@@ -405,9 +405,9 @@ async def test_a_drain_whose_terminal_went_away_leaves_the_session_open_and_can_
     target = resumable(state, "gone")
     assert (target.key, target.file) == (KEY, transcript(state))
     assert (await drainer(state, drain_id="gone").drain()).released
-    with pytest.raises(RefusedError, match="came to its end"):
+    with pytest.raises(RefusedError, match="has ended"):
         resumable(state, "gone")
-    with pytest.raises(RefusedError, match="knows no drain"):
+    with pytest.raises(RefusedError, match="has no drain"):
         resumable(state, "never")
 
 
@@ -465,12 +465,12 @@ def test_the_verb_previews(state: Path, clawtop: Callable[..., tuple[int, str, s
     ("argv", "code", "words"),
     [
         (["nobody", "--yes"], 1, "there is no session nobody"),
-        ([KEY], 1, "--yes is needed"),
+        ([KEY], 1, "use --yes"),
         ([], 64, "name a session, or --resume ID"),
         ([KEY, "--resume", "x"], 64, "name a session, or --resume ID"),
         ([KEY, "--at", "5"], 64, "in the past"),
         (["/etc/passwd", "--yes"], 1, "not a file of a known kind"),
-        (["--resume", "x", "--yes"], 1, "knows no drain"),
+        (["--resume", "x", "--yes"], 1, "has no drain"),
     ],
 )
 def test_the_verb_refuses(

@@ -193,9 +193,9 @@ def huge(_: Any) -> str:
 @pytest.mark.parametrize(
     ("answer", "kind", "words"),
     [
-        (lambda _: "[1, 2]", Trouble.NONSENSE, "no JSON object"),
-        (lambda _: "{ not json", Trouble.NONSENSE, "no JSON object"),
-        (lambda _: "[" * 100_000, Trouble.NONSENSE, "no JSON object"),
+        (lambda _: "[1, 2]", Trouble.NONSENSE, "not a JSON object"),
+        (lambda _: "{ not json", Trouble.NONSENSE, "not a JSON object"),
+        (lambda _: "[" * 100_000, Trouble.NONSENSE, "not a JSON object"),
         (huge, Trouble.NONSENSE, "over 8 MiB"),
         (lambda _: HANG, Trouble.MUTE, "did not answer sessions.list in time"),
     ],
@@ -252,7 +252,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
 async def test_another_program_on_the_port_is_named(tmp_path: Path) -> None:
     error = await trouble(tmp_path, FakeGateway(first='{"type":"event","event":"welcome"}'))
     assert error.trouble is Trouble.NONSENSE
-    assert "does not speak as a gateway" in error.words
+    assert "is not a gateway" in error.words
 
 
 # --- words -------------------------------------------------------------------------------------------------------

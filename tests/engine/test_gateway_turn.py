@@ -112,5 +112,5 @@ async def test_a_refusal_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_frame_that_is_none_ends_it_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(GatewayCallError, match="no JSON object"):
+    with pytest.raises(GatewayCallError, match="not a JSON object"):
         await told(tmp_path, "{ not json")

@@ -162,7 +162,7 @@ async def test_a_plan_is_pinned_to_what_it_showed(world: World) -> None:
     content["usageStats"]["fakeai:one"]["errorCount"] = 2
     path.write_text(json.dumps(content))
     before = path.read_bytes()
-    with pytest.raises(RefusedError, match=r"moved on since the preview: usageStats.fakeai:one.errorCount is now 2"):
+    with pytest.raises(RefusedError, match=r"changed since the preview: usageStats.fakeai:one.errorCount is now 2"):
         await world.operations.execute(plan)
     assert path.read_bytes() == before
     assert [event.kind for event in world.journal.tail()] == [EventKind.INTENT, EventKind.OPERATION]

@@ -25,7 +25,7 @@ def test_a_file_of_another_user_is_named_with_what_it_does(name: str, tmp_path: 
     left.chmod(0o600)
     (found,) = other_owners(layout)
     assert (found.code, found.where) == ("other-owner", str(left))
-    assert "its gateway cannot read it; chown 1000 puts it right" in found.text
+    assert "its gateway cannot read it; chown 1000 fixes it" in found.text
 
 
 def test_a_search_path_that_may_not_be_looked_at_is_passed_over(tmp_path: Path) -> None:

@@ -447,7 +447,7 @@ async def test_without_any_state_the_reason_stays_on_the_screen() -> None:
         lines = screen_lines(app)
         assert lines[0].endswith(" READ-ONLY")
         assert lines[1].startswith("  BLIND  there is no state directory /srv/reef. name one with --state-dir")
-        assert lines[2] == " Nothing has been read yet; it is tried again by itself."
+        assert lines[2] == " Nothing has been read yet; retrying."
         source.tell(INCIDENT)
         await pilot.pause()
         assert "BLIND" not in screen_text(app)
@@ -463,7 +463,7 @@ async def test_a_state_that_went_away_stays_on_the_screen_with_its_age() -> None
         await pilot.pause()
         lines = screen_lines(app)
         assert lines[1].startswith("  BLIND  there is no state directory /srv/reef")
-        assert lines[2] == " What stands here was read 1m00s ago; it is tried again by itself."
+        assert lines[2] == " Stale: read 1m00s ago; retrying."
         assert "anthropic" in screen_text(app)
         source.tell(replace(INCIDENT, number=INCIDENT.number + 1))
         await pilot.pause()
@@ -479,7 +479,7 @@ async def test_how_old_a_state_is_counts_from_the_first_read_that_failed() -> No
             await clock.advance(10.0)
         app._tick()
         await pilot.pause()
-        assert screen_lines(app)[2] == " What stands here was read 30s ago; it is tried again by itself."
+        assert screen_lines(app)[2] == " Stale: read 30s ago; retrying."
 
 
 async def test_arming_makes_ready_and_disarming_does_not() -> None:

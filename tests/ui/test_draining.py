@@ -140,7 +140,7 @@ async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
         await begin(reef, pilot)
         await reef.sees(pilot, "the session is opened again")
         await pilot.press("f")
-        await reef.sees(pilot, "goes on under a fresh session id")
+        await reef.sees(pilot, "continues under a fresh session id")
         await pilot.press("y")
         await reef.sees(pilot, "continue with: clawtop drive --session")
     (fresh,) = set(reef.world.sessions_dir("main").glob("*.jsonl")) - before
@@ -257,7 +257,7 @@ def test_only_a_sessions_lock_can_be_drained() -> None:
     for lock in LOCKS:
         target = Target(TargetKind.LOCK, lock.file.path)
         reason = why_not(command("drain"), Context(INCIDENT, target, Arming.ARMED))
-        assert reason == (None if lock.file.kind is LockKind.SESSION else "this lock is no session's")
+        assert reason == (None if lock.file.kind is LockKind.SESSION else "not a session lock")
 
 
 async def test_a_session_that_is_gone_is_refused_in_the_dialog(reef: Reef) -> None:

@@ -149,7 +149,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await pilot.press("X")
         await pilot.pause()
         assert len(reef.work.running) == 2
-        await reef.sees(pilot, "Cancel this run: only runs that this dashboard drives can be steered")
+        await reef.sees(pilot, "Cancel this run: only this dashboard's own runs can be steered")
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("W")
         await reef.sees(pilot, "to main")
@@ -248,7 +248,7 @@ async def test_an_empty_message_and_a_disarmed_dashboard_send_nothing(reef: Reef
         reef.app.screen.query_one(MessageEditor).insert("hello")
         reef.app.arming.toggle()
         await pilot.press("enter")
-        await reef.sees(pilot, "The dashboard disarmed itself meanwhile")
+        await reef.sees(pilot, "The dashboard has disarmed itself")
         assert reef.work.runs == []
 
 

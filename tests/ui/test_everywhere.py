@@ -300,7 +300,7 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
             r"0 of 3 profiles usable",
             r"first back in 22s",
             r"DEAD .*nothing is answered",
-            r"No lock stands now",
+            r"No locks now",
             r"\b0 lanes: prompts held and awaited",
             r"done: clear openai:spare",
             r"restart it",

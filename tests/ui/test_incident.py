@@ -232,7 +232,7 @@ async def test_rows_of_lanes_and_forecast_open_their_detail(key: str, screen: ty
         await pilot.pause()
         assert isinstance(app.view, screen)
         assert isinstance(app.screen, ReadingScreen)
-        assert "not in the state any more" not in screen_text(app)
+        assert "is gone" not in screen_text(app)
 
 
 # --- notices -----------------------------------------------------------------------------------------------------
@@ -363,7 +363,7 @@ async def test_the_end_of_the_events_is_said() -> None:
         await pilot.press("space")
         for _ in range(12):
             await pilot.press("e")
-        assert "no further event" in screen_lines(app)[-1]
+        assert "no more events" in screen_lines(app)[-1]
 
 
 async def test_what_the_tape_took_is_what_was_shown(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ async def test_a_state_that_moved_on_refuses_the_plan() -> None:
         await pilot.pause()
         app._tick()
         await pilot.pause()
-        assert "The state has moved on since this preview." in screen_text(app)
+        assert "The state has changed since this preview." in screen_text(app)
         await pilot.press("y")
         await pilot.pause()
         assert executions.plans == []
@@ -185,7 +185,7 @@ async def test_a_dashboard_that_disarmed_itself_meanwhile_does_nothing() -> None
         await pilot.press("y")
         await pilot.pause()
         assert executions.plans == []
-        assert "The dashboard disarmed itself meanwhile." in screen_text(app)
+        assert "The dashboard has disarmed itself." in screen_text(app)
 
 
 async def test_waiting_names_the_holder_and_escape_stops() -> None:
@@ -236,7 +236,7 @@ async def test_unlocking_what_the_gateway_holds_opens_a_loud_page_instead() -> N
             LockNotObtainedError("the lock was not obtained", holder="pid 99", unchanged="nothing was changed"),
             "held by pid 99",
         ),
-        (RefusedError("the state has moved on", unchanged="nothing was written", hint="look again"), "look again"),
+        (RefusedError("the state has changed", unchanged="nothing was written", hint="look again"), "look again"),
     ],
 )
 async def test_a_failure_stays_on_the_screen_with_what_was_not_changed(error: ClawtopError, words: str) -> None:
@@ -310,7 +310,7 @@ def test_provider_operations_act_for_the_rows_agent() -> None:
 def test_only_a_scoped_cooldown_can_be_cleared_for_its_model() -> None:
     scoped = Target(TargetKind.PROFILE, "openai:batch", "main", "openai")
     assert "for model gpt-5.2" in plan_for("clear-model", INCIDENT, scoped).title
-    with pytest.raises(RefusedError, match="no cooldown of a single model"):
+    with pytest.raises(RefusedError, match="no model-scoped cooldown"):
         plan_for("clear-model", INCIDENT, PROFILE)
 
 

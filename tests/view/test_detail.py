@@ -91,7 +91,7 @@ def test_a_stale_lock_gives_the_proof_and_what_openclaw_will_do() -> None:
 
 
 def test_a_row_that_vanished_and_no_row_at_all() -> None:
-    assert said(Target(TargetKind.LOCK, "/gone")) == "lock /gone is not in the state any more."
+    assert said(Target(TargetKind.LOCK, "/gone")) == "lock /gone is gone."
     assert said(None) == "Move to a row to see everything about it."
 
 

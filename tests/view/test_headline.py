@@ -120,7 +120,7 @@ def test_an_unreadable_store_is_said_to_be_unreadable() -> None:
     assert words(replace(CALM, agents=(blind,)))[0] == (
         " BLIND  no auth profile can be read: auth-profiles.json is cut short"
     )
-    assert words(EMPTY)[0] == " EMPTY  there are no auth profiles: no model can be asked"
+    assert words(EMPTY)[0] == " EMPTY  no auth profiles: no model can be used"
 
 
 def test_a_lock_in_the_middle_of_its_writing_is_no_jam() -> None:

@@ -86,7 +86,7 @@ def test_a_lane_says_what_each_source_tells_and_what_it_does_not() -> None:
     assert "3 at once, 4 places" in text
     assert "half 0.2s, 95 of 100 2.4s, longest 1m01s" in text
     assert "As gateway-metrics tells it" in text
-    assert "this source does not tell" in text
+    assert "not reported by this source" in text
 
 
 def test_a_lane_that_only_events_name_has_a_detail() -> None:
@@ -112,7 +112,7 @@ def test_an_event_says_everything_about_itself_and_its_run() -> None:
 
 @pytest.mark.parametrize("kind", [TargetKind.RUN, TargetKind.LANE, TargetKind.EVENT])
 def test_what_is_gone_is_said_to_be_gone(kind: TargetKind) -> None:
-    assert "is not in the state any more" in detail(kind, "gone:0")
+    assert "is gone." in detail(kind, "gone:0")
 
 
 # --- timeline ----------------------------------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_the_warnings_table_holds_each_problem_once() -> None:
 
 def test_lock_traffic_is_told_even_when_no_lock_stands() -> None:
     table = lock_table(env_of(replace(CALM, locks=(), lock_traffic={"/x.lock": 7})))
-    assert text_of(table.empty) == "No lock stands now. 7 locks came and went within a minute."
+    assert text_of(table.empty) == "No locks now. 7 locks came and went within a minute."
 
 
 def test_every_column_sorts_or_says_that_it_does_not() -> None:

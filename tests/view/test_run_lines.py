@@ -176,7 +176,7 @@ def test_the_preview_offers_what_can_be_chosen() -> None:
     assert "g gateway    its run is left alone" in calm
     assert "asked to stop after 30 s; given up after 60 s" in calm
     other = words(option_lines(replace(wishes, fresh=True, abort_in_gateway=True), can_abort=True, width=90))
-    assert "goes on under a fresh session id" in other
+    assert "continues under a fresh session id" in other
     assert "ended by the gateway" in other
     assert "not possible" in words(option_lines(wishes, can_abort=False, width=90))
     survey = ("nothing holds the session now", "1. close the session", "   a gateway cannot be kept out")

@@ -153,7 +153,7 @@ def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[st
         if reason not in known:
             yield (
                 "unknown-reason",
-                f"{what} {shown(reason, 40)} is none that OpenClaw {schedule.name} knows; it will drop it",
+                f"{what} {shown(reason, 40)} is not one that OpenClaw {schedule.name} knows; it will be dropped",
             )
 
 
@@ -164,7 +164,7 @@ def _is_nonsense(time: int) -> bool:
 def _nonsense(what: str, time: int) -> tuple[str, str]:
     if time in SECONDS_RANGE:
         return "seconds-not-ms", f"{what} {time}, which is {_when(time * 1000)} in seconds; milliseconds are meant"
-    return "absurd-time", f"{what} {time}, which is no time of ours"
+    return "absurd-time", f"{what} {time}, which is not a plausible time"
 
 
 def _when(time: int) -> str:

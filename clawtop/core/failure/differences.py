@@ -64,18 +64,18 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "account-sent-as-400",
         _classes(frozenset({R.FORMAT}), _ACCOUNT),
-        "OpenClaw takes it for a malformed request: no other account, no mark. Its words are the account's trouble:"
+        "OpenClaw treats it as a malformed request: no other account, no mark. Its words are the account's trouble:"
         " clawtop rotates and marks",
     ),
     Difference(
         "model-sent-as-400",
         _classes(frozenset({R.FORMAT}), frozenset({R.MODEL_NOT_FOUND})),
-        "OpenClaw takes it for a malformed request; the model is retired or unsupported: clawtop asks the next model",
+        "OpenClaw treats it as a malformed request; the model is retired or unsupported: clawtop asks the next model",
     ),
     Difference(
         "sdk-status",
         lambda it: it.names_sdk_status and it.openclaw in _SILENT and it.engine is not None,
-        "its status stands in $metadata, where OpenClaw does not look: clawtop goes by it and by the error's name",
+        "its status is in $metadata, where OpenClaw does not look: clawtop goes by it and by the error's name",
     ),
     Difference(
         "subscription-limit",
@@ -86,18 +86,18 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "empty-account",
         _classes(frozenset({R.RATE_LIMIT}), frozenset({R.BILLING})),
-        "it looks like a rate limit, but the account is empty: clawtop takes it for billing",
+        "it looks like a rate limit, but the account is empty: clawtop treats it as billing",
     ),
     Difference(
         "free-usage",
         _classes(frozenset({R.BILLING}), frozenset({R.RATE_LIMIT})),
-        "OpenClaw disables the account as unpaid; the words announce a limit that passes: clawtop takes it for a rate"
-        " limit",
+        "OpenClaw disables the account as unpaid; the words announce a limit that passes: clawtop treats it as a"
+        " rate limit",
     ),
     Difference(
         "revoked",
         _classes(frozenset({R.AUTH}), frozenset({R.AUTH_PERMANENT})),
-        "the credential was revoked or leaked, and no wait mends it: clawtop disables the account",
+        "the credential was revoked or leaked, and waiting does not help: clawtop disables the account",
     ),
     Difference(
         "good-key",
@@ -132,4 +132,4 @@ def differences(readings: Readings) -> tuple[Difference, ...]:
     return (_OTHERWISE, *found)
 
 
-_OTHERWISE = Difference("read-otherwise", lambda _: False, "clawtop's engine reads its words otherwise than OpenClaw")
+_OTHERWISE = Difference("read-otherwise", lambda _: False, "clawtop's engine classifies it differently than OpenClaw")

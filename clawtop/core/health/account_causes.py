@@ -47,7 +47,7 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
         yield Cause("store-unreadable", text, Level.ATTENTION, (store.problem.where,), agents=(agent.id,))
     waits = any(problem.code in {EMPTY_KEY, NOT_IMPORTED} for problem in scene.snapshot.warnings)
     if not waits and not any(store.profiles for _, store in stores):
-        text = "there are no auth profiles: no model can be asked"
+        text = "no auth profiles: no model can be used"
         yield Cause("no-profiles", text, Level.SILENT, remedy="openclaw models auth paste-token")
 
 
@@ -97,7 +97,7 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
             "store-jammed",
             f"the auth store of {agent} is jammed: {what}",
             Level.ATTENTION,
-            (lock.file.path, "every mark of a failure waits for it, and turns with it"),
+            (lock.file.path, "every failure mark waits for it, and so do turns"),
             "remove the lock" if lock.verdict.kind is VerdictKind.STALE else "look at the lock, and remove it by hand",
             "unlock",
             since,

@@ -60,7 +60,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
             f"a session lock is left over: {safe(lock.leaked, 160)}",
             Level.ATTENTION,
             (lock.file.path,),
-            "restart the gateway's process; OpenClaw takes it away itself once it is over its stale limit",
+            "restart the gateway's process; OpenClaw removes it once it is past its stale limit",
             since=lock.created_at,
         )
     stale = [

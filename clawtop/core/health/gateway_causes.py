@@ -37,7 +37,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     elif gateway.state is GatewayState.ABSENT and snapshot.config.gateway_wanted:
         yield Cause(
             "gateway-stopped",
-            "no gateway runs, though one is configured: nothing is answered",
+            "no gateway is running, although one is configured: nothing is answered",
             Level.SILENT,
             evidence,
             "start the gateway: openclaw gateway",
@@ -46,7 +46,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
     elif gateway.state is GatewayState.UNKNOWN and snapshot.judged_at is None:
         code = "gateway-distrusted" if gateway.distrust is not None else "gateway-unknown"
         why = gateway.distrust or gateway.how or "nothing tells"
-        yield Cause(code, f"whether the gateway lives is not known: {shown(why, 120)}", Level.ATTENTION, evidence)
+        yield Cause(code, f"the gateway's state is unknown: {shown(why, 120)}", Level.ATTENTION, evidence)
     if gateway.state is GatewayState.LIVE:
         yield from _serving(scene)
         yield from _memory(scene)
@@ -86,7 +86,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
     if health is not None and (health.ready is False or health.degraded):
         failing = ", ".join(safe(name, 40) for name in health.failing)
         what = f"not ready: {failing or 'it does not say why'}" if health.ready is False else "its event loop is behind"
-        yield Cause("gateway-degraded", f"the gateway says of itself: {what}", Level.ATTENTION)
+        yield Cause("gateway-degraded", f"the gateway reports: {what}", Level.ATTENTION)
 
 
 def _memory(scene: HealthScene) -> Iterator[Cause]:

@@ -25,7 +25,7 @@ def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage
         return lock
     ends = "a restart of the process ends it"
     if storage.stale_lock_effect is not None and "too-old" not in storage.session_locks.report_only:
-        ends += f", or OpenClaw itself, which takes it for stale at {_clock(taken + limits.stale_ms)}"
+        ends += f", or OpenClaw itself, which treats it as stale at {_clock(taken + limits.stale_ms)}"
     return replace(
         lock, leaked=f"process {lock.pid} took it before the gateway restarted inside it at {_clock(started)}; {ends}"
     )

@@ -1,7 +1,7 @@
 """Previews: what an operation would change, what that does, and what it costs, before anything is touched.
 
 A plan is made from one snapshot and pins what it was shown: executing it under the store's lock makes exactly these
-changes, or refuses because the state has moved on. Whoever cannot be planned for is told why by a RefusedError.
+changes, or refuses because the state has changed. Whoever cannot be planned for is told why by a RefusedError.
 """
 
 from __future__ import annotations
@@ -335,15 +335,15 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
     steps, newer = _way_back(snapshot, past)
     if newer and past.unfinished:
         raise RefusedError(
-            f"{past.id} was begun and never ended, and what it would have changed does not stand there",
+            f"{past.id} was begun but never finished, and its change is not there",
             unchanged=UNTOUCHED,
         )
     if newer:
         raise RefusedError(
-            f"the state has moved on since {past.id}: "
+            f"the state has changed since {past.id}: "
             + "; ".join(f"{safe(change.where)} is now {safe(change.before, 60)}" for change in newer[:3]),
             unchanged=UNTOUCHED,
-            hint="what stands there now is newer than the operation",
+            hint="the present values are newer than the operation",
         )
     title = f"Undo {past.id}: {safe(past.title)}" + (" (begun; its end was not recorded)" if past.unfinished else "")
     plan = _store_plan(snapshot, steps, kind=PlanKind.UNDO, title=title, target=past.id)

@@ -88,10 +88,10 @@ def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
     events = Journal(state_dir).tail(_JOURNAL_DEPTH)
     steps = [event for event in events if event.kind is EventKind.DRAIN and event.data.get("drain") == drain_id]
     if not steps or steps[-1].session_file is None:
-        raise RefusedError(f"the journal knows no drain {safe(drain_id, 60)}", unchanged="nothing was done")
+        raise RefusedError(f"the journal has no drain {safe(drain_id, 60)}", unchanged="nothing was done")
     last = steps[-1]
     if last.data.get("stage") == DrainStage.DRAINED:
-        raise RefusedError(f"drain {safe(drain_id, 60)} came to its end", unchanged="nothing was done")
+        raise RefusedError(f"drain {safe(drain_id, 60)} has ended", unchanged="nothing was done")
     return DrainTarget(last.agent or "", last.session_key, Path(last.session_file or ""))
 
 
@@ -274,14 +274,14 @@ class Drainer:
         if remedy.means is Means.ABORT and self.target.key is not None:
             said = await self._caller.abort(look.gateway, self.target.key)
             if said.status is Abort.NO_RUN:
-                return "the gateway answers that it knows of no run that it could abort"
+                return "the gateway reports no run to abort"
             return f"the gateway answers that it aborts {safe(said.run_id or 'the run', 60)}; that is not yet release"
         if remedy.means is Means.CANCEL and remedy.task is not None:
             why_not = await self._caller.cancel_task(look.gateway, remedy.task)
             return "the gateway answers that the task is cancelled" if why_not is None else f"not cancelled: {why_not}"
         if remedy.means is Means.STOP and remedy.pid is not None and look.gateway.pid is not None:
             return await stop_stack(remedy.pid, look.gateway.pid, self._clock)
-        return "there is nothing that it could be done to"
+        return "there is nothing to apply it to"
 
     async def _remove_lock(self, action: RemoveLock, look: DrainLook) -> None:
         path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
@@ -321,7 +321,7 @@ class Drainer:
             )
         effects = await self._apply(Close(closing))
         if not any(isinstance(effect, Closed) for effect in effects):
-            raise RefusedError("another drain of this session began in this moment", unchanged="nothing was done")
+            raise RefusedError("another drain of this session has just begun", unchanged="nothing was done")
         self._closed_at = self._clock.monotonic()
 
     async def _reopen(self) -> None:

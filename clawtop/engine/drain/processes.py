@@ -18,7 +18,7 @@ async def stop_stack(pid: int, gateway_pid: int, clock: Clock) -> str:
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         stack = await asyncio.to_thread(stack_below, gateway_pid, pid)
         if stack is None:
-            return f"process {pid} does not stand below the gateway (pid {gateway_pid}): it was not touched"
+            return f"process {pid} is not a child of the gateway (pid {gateway_pid}): it was not touched"
         stack.signal(number)
         until = clock.monotonic() + seconds
         while (left := stack.living()) and clock.monotonic() < until:

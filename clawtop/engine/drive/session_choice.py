@@ -92,7 +92,7 @@ def _own(layout: Layout, name: str, agent: str | None) -> SessionChoice:
     """A transcript of clawtop's own, by the key of the session beside which it stands."""
     if "/" in name or name.endswith(SUFFIX):
         raise RefusedError(
-            f"{safe(name)} is no session key",
+            f"{safe(name)} is not a session key",
             hint="this OpenClaw keeps its sessions in a database; name a session by its key",
             unchanged="nothing was touched",
         )

@@ -114,7 +114,7 @@ class Etcd:
         answer = await self._call("/v3/kv/txn", {"success": operations})
         responses = answer.get("responses", [])
         if not isinstance(responses, list) or len(responses) != len(ranges):
-            raise EtcdUnreachableError("etcd answers something that is no transaction")
+            raise EtcdUnreachableError("etcd's answer is not a transaction")
         return tuple(tuple(map(_key_value, _listed(one.get("response_range"), "kvs"))) for one in responses)
 
     async def commit(self, conditions: Sequence[Revision | Created], changes: Sequence[Put | Delete]) -> int | None:
@@ -192,7 +192,7 @@ def _change(change: Put | Delete) -> dict[str, Any]:
 
 def _key_value(raw: Any) -> KeyValue:
     if not isinstance(raw, dict):
-        raise EtcdUnreachableError("etcd answers something that is no key")
+        raise EtcdUnreachableError("etcd's answer is not a key")
     return KeyValue(
         key=_bytes(raw.get("key")),
         value=_bytes(raw.get("value", "")),
@@ -210,7 +210,7 @@ def _bytes(text: object) -> bytes:
     try:
         return base64.b64decode(text if isinstance(text, str) else "", validate=True)
     except ValueError as error:
-        raise EtcdUnreachableError("etcd answers something that is not base64") from error
+        raise EtcdUnreachableError("etcd's answer is not base64") from error
 
 
 def _decoded(text: str) -> dict[str, Any]:

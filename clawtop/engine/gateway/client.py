@@ -130,7 +130,7 @@ async def _enter(
 async def _introduced(socket: ClientConnection, leave: Pass, scopes: Sequence[str], belongs: Belongs) -> Hello:
     challenge = parsed(await socket.recv())
     if challenge.get("event") != "connect.challenge":
-        raise GatewayCallError(Trouble.NONSENSE, "what listens on the gateway's port does not speak as a gateway")
+        raise GatewayCallError(Trouble.NONSENSE, "what listens on the gateway's port is not a gateway")
     listener, our_port = leave.listener, socket.local_address[1]
     if not await asyncio.to_thread(belongs, listener.pid, listener.port, our_port):
         raise GatewayCallError(

@@ -75,7 +75,7 @@ async def send_turn(
             yield told
             if told.kind in ENDS:
                 return
-    raise GatewayCallError(Trouble.MUTE, "the gateway said no more of the turn")
+    raise GatewayCallError(Trouble.MUTE, "the gateway stopped reporting the turn")
 
 
 def _answer(frame: Mapping[str, Any], run_id: str) -> TurnTold:

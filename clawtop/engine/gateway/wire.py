@@ -42,7 +42,7 @@ def parsed(frame: str | bytes) -> Mapping[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise GatewayCallError(Trouble.NONSENSE, "the gateway sent a frame that is no JSON object")
+        raise GatewayCallError(Trouble.NONSENSE, "the gateway sent a frame that is not a JSON object")
     return value
 
 

@@ -305,9 +305,9 @@ class _StoreChange:
         now = differences(state, after)
         if _by_place(now) != _by_place(step.changes):
             raise RefusedError(
-                f"the state has moved on since the preview: {_first_difference(step.changes, now)}",
+                f"the state has changed since the preview: {_first_difference(step.changes, now)}",
                 unchanged="nothing was written",
-                hint="look again, then decide again",
+                hint="look again before you decide",
             )
         return after
 

@@ -83,4 +83,4 @@ class ReplyDecoder:
             return
         self._bad += 1
         if self._bad > BAD_EVENTS:
-            raise not_the_protocol(self.provider, "the reply holds events that are no JSON objects", data)
+            raise not_the_protocol(self.provider, "the reply holds events that are not JSON objects", data)

@@ -73,7 +73,7 @@ class SqliteUpdate:
             return self._too_slow()
         except ReplacedError:
             raise OperationFailedError(
-                f"{safe(self._place.file)} was replaced in this moment", unchanged="nothing was written"
+                f"{safe(self._place.file)} has just been replaced", unchanged="nothing was written"
             ) from None
 
     def end(self) -> None:
@@ -146,7 +146,7 @@ class SqliteUpdate:
             f"{safe(self._place.file)}: the write was not ready within {LONGEST_INSIDE_S * 1000:.0f} ms, "
             f"{self._slow} times, and was taken back each time",
             unchanged="nothing was written",
-            hint="the disk or the machine is too busy; a gateway of 2026.6 stands still while somebody writes",
+            hint="the disk or the machine is too busy; a gateway of 2026.6 blocks while another process writes",
         )
 
     def _busy(self) -> float:

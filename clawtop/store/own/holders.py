@@ -106,7 +106,7 @@ class Presence:
                 return
         raise RefusedError(
             f"{safe(self._lock.lock_file)} was removed while this clawtop runs",
-            hint="start clawtop anew",
+            hint="restart clawtop",
             unchanged="no session was taken",
         )
 
@@ -387,7 +387,7 @@ def prompt_holder(state: Admission) -> PromptHolder:
     """The holder of a held session as the snapshot shows it. ValueError when nobody holds it."""
     holding = state.holder
     if holding is None:
-        raise ValueError("nobody holds this session")
+        raise ValueError("this session has no holder")
     return PromptHolder(
         session_file=state.session_file,
         session_key=holding.who.session_key,

@@ -61,8 +61,8 @@ def _other_user(state_dir: Path, euid: int) -> Iterator[Problem]:
         yield Problem(
             "other-user",
             str(state_dir),
-            f"belongs to {_user(owner)}, and this is {_user(euid)}: nothing is written, and OpenClaw takes locks of"
-            " another user for dead",
+            f"belongs to {_user(owner)}, and this is {_user(euid)}: nothing is written, and OpenClaw treats"
+            " another user's locks as dead",
         )
 
 
@@ -85,7 +85,7 @@ def other_owners(layout: Layout) -> Iterator[Problem]:
                 "other-owner",
                 str(path),
                 f"belongs to {_user(facts.st_uid)}, while the directory is {_user(owner)}'s: {effect};"
-                f" chown {owner} puts it right",
+                f" chown {owner} fixes it",
             )
 
 

@@ -93,7 +93,7 @@ def _by_json(agent_dirs: Sequence[Path], last_touched: str | None, seen: str | N
     if embedded:
         return Detected(Generation.A, "auth-profiles.json holds the state itself", proven=True)
     if found:
-        return Detected(Generation.B, "nothing tells A from B yet, read as B", proven=False)
+        return Detected(Generation.B, "cannot tell A from B yet; read as B", proven=False)
     return Detected(None, "no auth store and no version", proven=False)
 
 

@@ -161,7 +161,7 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
     session_id, status = get("sessionId"), get("status")
     settled = status in SETTLED
     if status is not None and status not in KNOWN_STATUSES:
-        problems = (*problems, Problem("unknown-status", key, "its status is none that clawtop knows"))
+        problems = (*problems, Problem("unknown-status", key, "its status is unknown to clawtop"))
     file = files.of(get("sessionFile"), session_id)
     if file is not None and files.is_older(file):
         where = safe(os.path.dirname(file), 200)  # noqa: PTH120 - text of the entry

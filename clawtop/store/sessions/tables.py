@@ -373,11 +373,11 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
     known = text(status)
     found = list(problems)
     if details is _BROKEN:
-        found.append(Problem("bad-session", key, "its entry is no JSON"))
+        found.append(Problem("bad-session", key, "its entry is not JSON"))
     elif valid not in (1, None):
         found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
     if known is not None and known not in KNOWN_STATUSES:
-        found.append(Problem("unknown-status", key, "its status is none that clawtop knows"))
+        found.append(Problem("unknown-status", key, "its status is unknown to clawtop"))
     settled = known in KNOWN_STATUSES and known != RUNNING
     return Session(
         agent=agent,

@@ -300,7 +300,7 @@ class Database:
         if not self._rows("SELECT 1 FROM sqlite_master WHERE type='table' AND name='schema_meta'"):
             if not self._rows("SELECT 1 FROM sqlite_master LIMIT 1"):
                 raise UnreadableError(Problem("empty", self._name, "is empty: it has no tables yet"))
-            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
+            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but not OpenClaw's"))
         known = {str(row[0]) for row in self._rows("SELECT name FROM pragma_table_info('schema_meta')")}
         wanted = [name if name in known else "NULL" for name in ("role", "agent_id", "app_version")]
         rows = (
@@ -310,7 +310,7 @@ class Database:
         )
         said = {row[0]: tuple(item if isinstance(item, str) else None for item in row[1:]) for row in rows}
         if "primary" not in said:
-            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but none of OpenClaw's"))
+            raise UnreadableError(Problem("foreign-database", self._name, "is a database, but not OpenClaw's"))
         role, agent_id, app_version = said["primary"]
         if app_version is None:
             # 2026.6 and 2026.7 note their version with what they migrated at their start, in its first line.

@@ -72,7 +72,7 @@ def steer_to_event(find: Callable[[Playback], Event | None]) -> Callable[[Shell]
         before = playback.now_ms()
         find(playback)
         if playback.now_ms() == before:
-            app.say("there is no further event in this direction")
+            app.say("no more events in this direction")
         app.view.refresh_time()
 
     return handle

@@ -203,7 +203,7 @@ def narrow(app: Shell) -> None:
         return
     chosen = events_of(snapshot, target) if snapshot is not None and target is not None else None
     if chosen is None:
-        app.say("nothing is known of this row's session", Tone.WARN)
+        app.say("this row's session is unknown", Tone.WARN)
         return
     app.to_overview()
     app.open(TimelineScreen(chosen))

@@ -67,7 +67,7 @@ class BulkScreen(DialogScreen):
         if self._worker is not None or self._ended:
             return
         if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
             self.dismiss()
             return
         self._worker = self.run_worker(self._carry_out(), exit_on_error=False)

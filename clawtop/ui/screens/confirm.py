@@ -80,7 +80,7 @@ class ConfirmScreen(DialogScreen):
         except RefusedError as error:
             return str(error)
         if fresh.fingerprint != self._plan.fingerprint:
-            return "The state has moved on since this preview. Leave, look again, then decide."
+            return "The state has changed since this preview. Leave and look again."
         return None
 
     def _progress(self, width: int) -> list[Line]:
@@ -113,7 +113,7 @@ class ConfirmScreen(DialogScreen):
         if self._worker is not None or self._ended:
             return
         app = shell(self)
-        disarmed = "The dashboard disarmed itself meanwhile." if app.arming.state is not Arming.ARMED else None
+        disarmed = "The dashboard has disarmed itself." if app.arming.state is not Arming.ARMED else None
         why_not = disarmed or self._moved_on()
         if why_not is not None:
             self._end(piece(why_not, Tone.BAD), piece("nothing was changed", Tone.DIM))

@@ -45,7 +45,7 @@ _BUTTONS: dict[DialogState, tuple[tuple[str, str], ...]] = {
     DialogState.LOOKING: (("leave", "Leave (n)"),),
     DialogState.PREVIEW: (("leave", "No, leave it (n)"), ("confirm", "Yes, drain it (y)")),
     DialogState.STARTING: (),
-    DialogState.RUNNING: (("leave", "Stop, or go on without me (Esc)"),),
+    DialogState.RUNNING: (("leave", "Stop, or leave it running (Esc)"),),
     DialogState.ASKING: (
         ("back", "Back (Esc)"),
         ("background", "Keep going in the background (k)"),
@@ -150,7 +150,7 @@ class DrainScreen(DialogScreen):
         if self.scene is not DialogState.PREVIEW:
             return
         if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
             self.dismiss()
             return
         self._starting = True

@@ -123,7 +123,7 @@ class DriveScreen(DialogScreen):
         if not self._editor.text.strip():
             self._say("there is nothing to send yet", Tone.WARN)
         elif shell(self).arming.state is not Arming.ARMED:
-            self._say("The dashboard disarmed itself meanwhile: leave, arm it, come back.", Tone.BAD)
+            self._say("The dashboard has disarmed itself: leave, arm it, come back.", Tone.BAD)
         else:
             self._sending = True
             self._problem = ()
@@ -182,4 +182,4 @@ def _models(agent: AgentInfo | None) -> tuple[tuple[ModelRef | None, str], ...]:
 
 def _state(session: Session) -> Line:
     glyph, word, tone = session_words(session)
-    return ((f"{glyph} {word}", tone), (", nobody holds it", Tone.DIM))
+    return ((f"{glyph} {word}", tone), (", not held", Tone.DIM))

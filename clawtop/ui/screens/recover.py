@@ -89,7 +89,7 @@ class RecoverScreen(DialogScreen):
         if self._worker is not None or self._ended or not is_stuck(self._report):
             return
         if shell(self).arming.state is not Arming.ARMED:
-            shell(self).say("The dashboard disarmed itself meanwhile.", Tone.BAD)
+            shell(self).say("The dashboard has disarmed itself.", Tone.BAD)
             self.dismiss()
             return
         self._worker = self.run_worker(self._recover(), exit_on_error=False)
