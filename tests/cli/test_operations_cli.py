@@ -69,7 +69,7 @@ def test_a_dry_run_touches_nothing(directory: Path, capsys: pytest.CaptureFixtur
         assert clawtop(directory, *words, "--dry-run") == 0
         shown = capsys.readouterr().out
         assert shown.startswith(plan["plan"]["title"])
-    assert "there is nothing to do" in shown
+    assert "nothing to do" in shown
     assert tree(directory) == before
 
 
