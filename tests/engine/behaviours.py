@@ -664,7 +664,7 @@ COMPLETIONS = (
     Row("nothing at all", Raw(""), "network", "account", None, "broke off"),
     Row("only comments", Raw(": hm\n\n"), "network", "account", None, "broke off"),
     Row(
-        "no JSON at all", Raw("data: x\n\ndata: y\n\ndata: z\n\ndata: a\n\n"), "server_error", "model", None, "no JSON"
+        "no JSON at all", Raw("data: x\n\ndata: y\n\ndata: z\n\ndata: a\n\n"), "server_error", "model", None, "not JSON"
     ),
     # complete, but no reply
     Row("an empty reply", sse(STOP, DONE), "empty_response", "model", None, "empty reply"),

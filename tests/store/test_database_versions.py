@@ -56,7 +56,7 @@ def says_so(snapshot: Snapshot, version: str) -> bool:
     """On the screen and in JSON: which version it is taken for."""
     said = [problem.text for problem in snapshot.warnings if problem.code == "version-not-looked-at"]
     known = report(snapshot)["behaves_as"]
-    return said == [known["note"]] and version in said[0] and "taken to behave as" in said[0]
+    return said == [known["note"]] and version in said[0] and "treated as" in said[0]
 
 
 KNOWN = [

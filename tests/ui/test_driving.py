@@ -64,7 +64,7 @@ async def test_a_message_is_sent_and_the_reply_streams(reef: Reef, size: tuple[i
     async with reef.app.run_test(size=size) as pilot:
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("D")
-        await reef.sees(pilot, "nobody holds it")
+        await reef.sees(pilot, "not held")
         await reef.sees(pilot, "coral/great-claw-1, then 1 more")
         await send(reef, pilot, "how are you?")
         await reef.sees(pilot, "1 request, ")

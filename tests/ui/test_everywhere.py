@@ -297,7 +297,7 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
     "all out": (
         replace(OUT, events=STORY),
         (
-            r"0 of 3 profiles usable",
+            r"PROFILES 0/3|0 of 3 profiles usable",
             r"first back in 22s",
             r"DEAD .*nothing is answered",
             r"No locks now",
