@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -87,6 +88,8 @@ class SourcePatience:
     def _begun(self, read: Callable[[], Any]) -> _SourceRead:
         if self._worker is None:
             self._worker = _Worker()
+            # A reader that nobody has any more takes its thread along, and its open databases with it.
+            weakref.finalize(self, self._worker.questions.put, None).atexit = False
         question = _SourceRead(read, self._clock.now_ms(), self._worker)
         self._worker.questions.put(question)
         return question
@@ -152,6 +155,7 @@ class _Worker:
     def _work(self) -> None:
         while (question := self.questions.get()) is not None:
             question.answer()
+            del question  # what was read belongs to the asker; waiting here must not keep it
 
 
 def _time(at: int) -> str:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from clawtop.store import patience
 from clawtop.store.incident import IncidentPart
 from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.snapshot import SnapshotReader
-from tests.support.samples import copy, sample
+from tests.support.samples import copy, sample, unpacked
 
 PATIENT_S = 30.0
 """More than any wait of these tests takes on a loaded machine."""
@@ -245,3 +245,20 @@ def test_who_works_at_something_large_is_waited_for_further(monkeypatch: pytest.
     patient = SourcePatience(SystemClock(), 0.05)
     assert patient.ask("large", "/large", hanging) == 1
     assert len(looks) >= 4
+
+
+def test_readers_that_nobody_has_any_more_take_threads_and_open_databases_along(tmp_path: Path) -> None:
+    taken, others = unpacked("2026.9.6", "running", tmp_path), set(threading.enumerate())
+    for _ in range(3):
+        assert taken.reader().read().sessions
+    until(lambda: set(threading.enumerate()) <= others)
+    assert not [path for path in _open_files() if path.is_relative_to(tmp_path)]
+
+
+def _open_files() -> list[Path]:
+    """What the descriptors of this process lead to."""
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them
+            found.append(link.readlink())
+    return found

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote_from_bytes
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from clawtop.clock import Clock
 from clawtop.core.model import Problem
@@ -190,6 +190,16 @@ class Database:
                 with suppress(sqlite3.Error):
                     connection.close()
 
+    def __del__(self) -> None:
+        """SQLite's connections hold themselves through their statements: left alone they stay open for long.
+
+        Without the guard: nobody else has this object any more.
+        """
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
     # --- opening -----------------------------------------------------------------------------------------------------
 
     def _is_current(self, files: DatabaseFiles) -> bool:
@@ -269,7 +279,8 @@ class Database:
         try:
             connection.text_factory = exact_text
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-            connection.set_progress_handler(self._is_overdue, _STEPS)
+            overdue = WeakMethod(self._is_overdue)  # else the connection and this object keep each other open
+            connection.set_progress_handler(lambda: (asked := overdue()) is not None and asked(), _STEPS)
             self._deadline = self._clock.monotonic() + READ_SECONDS
             connection.execute("PRAGMA query_only=1")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
