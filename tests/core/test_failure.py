@@ -28,7 +28,7 @@ from clawtop.core.failure.classify import (
     signal_of,
     status_for_reason,
 )
-from clawtop.core.failure.phrases import Phrases
+from clawtop.core.failure.phrases import Phrases, compiled
 from clawtop.core.failure.record import ErrorFacts, ErrorRecord, ErrorValue, from_exception, from_mapping, walk
 from clawtop.core.failure.status import CODES, DEFAULT_STATUS, STATUS_RULES
 from clawtop.core.generations import SEMANTICS
@@ -451,12 +451,13 @@ TABLES = (phrase_tables, billing_tables, tables_9_6, as_3_28, as_6_11, provider_
 @pytest.mark.parametrize("module", TABLES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_no_phrase_rescans_a_text_from_each_of_its_beginnings(module: ModuleType) -> None:
     expressions = [
-        expression.pattern
+        expression
         for table in vars(module).values()
         if isinstance(table, Phrases)
         for each in table.patterns
         for expression in each.expressions
     ]
     assert expressions
+    assert all(compiled(expression) for expression in expressions)
     open_ended = [text for text in expressions if re.search(r"(?<!\[)(?:\.|\[\\s\\S\]|\[\^\\n\])[*+]", text)]
     assert [text for text in open_ended if not text.startswith((r"\A", "^"))] == []

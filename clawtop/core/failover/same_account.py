@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit
 from clawtop.core.rules import SameAccountRetries
 
 
@@ -67,7 +66,7 @@ def after_failure(
         jitter: the factor of this delay, 0.5 to 1.5.
     """
     limited = failed.reason == "rate_limit"
-    if failed.reason not in rules.reasons or (limited and speaks_of_a_long_limit(failed.message)):
+    if failed.reason not in rules.reasons or (limited and _is_long(failed.message)):
         return state, None
     longest = failed.longest_wait_ms
     capped = longest is not None and math.isfinite(longest) and longest > 0
@@ -85,6 +84,14 @@ def after_failure(
     if delay is None:
         return state, None
     return replace(state, count=state.count + 1), Retried(state.count + 1, int(most), delay)
+
+
+def _is_long(message: str) -> bool:
+    if not message:
+        return False
+    from clawtop.core.failure.retry_evidence import speaks_of_a_long_limit  # what reads texts, only where there is one
+
+    return speaks_of_a_long_limit(message)
 
 
 def _delay(

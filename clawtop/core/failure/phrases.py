@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
+
+
+@cache
+def compiled(expression: str) -> re.Pattern[str]:
+    """Compiled when a text first asks for it, there are hundreds; boundaries and classes are JavaScript's: ASCII."""
+    return re.compile(expression, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +18,13 @@ class Pattern:
     """Expressions that must all occur, tried only where one of `needles` does, which keeps the common case cheap."""
 
     needles: tuple[str, ...]
-    expressions: tuple[re.Pattern[str], ...]
+    expressions: tuple[str, ...]
 
     def find(self, text: str) -> str | None:
         """What the first expression matched, where all of them match."""
         if not any(needle in text for needle in self.needles):
             return None
-        matches = [expression.search(text) for expression in self.expressions]
+        matches = [compiled(expression).search(text) for expression in self.expressions]
         return matches[0].group(0) if matches[0] is not None and None not in matches else None
 
 
@@ -29,7 +36,7 @@ class OrderedPhrase:
     """
 
     needle: str
-    expressions: tuple[re.Pattern[str], ...]
+    expressions: tuple[str, ...]
     anywhere: bool = False
 
     def find(self, text: str) -> str | None:
@@ -44,7 +51,7 @@ class OrderedPhrase:
     def _in(self, part: str) -> str | None:
         first, at = None, 0
         for expression in self.expressions:
-            match = expression.search(part, at)
+            match = compiled(expression).search(part, at)
             if match is None:
                 return None
             first, at = first if first is not None else match.group(0), match.end()
@@ -71,10 +78,10 @@ class Phrases:
 
 
 def pattern(needles: str, *expressions: str) -> Pattern:
-    """A `Pattern`; `needles` are separated by `|`. Word boundaries and classes are ASCII, as in JavaScript."""
-    return Pattern(tuple(needles.split("|")), tuple(re.compile(expression, re.ASCII) for expression in expressions))
+    """A `Pattern`; `needles` are separated by `|`."""
+    return Pattern(tuple(needles.split("|")), expressions)
 
 
 def ordered(needle: str, *expressions: str, anywhere: bool = False) -> OrderedPhrase:
     """An `OrderedPhrase`; `needle` stands in every text that matches."""
-    return OrderedPhrase(needle, tuple(re.compile(expression, re.ASCII) for expression in expressions), anywhere)
+    return OrderedPhrase(needle, expressions, anywhere)
