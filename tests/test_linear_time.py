@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 import clawtop
+from clawtop.core.failure.phrases import OrderedPhrase, Pattern, compiled
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -96,6 +97,9 @@ def patterns_in(value: object, seen: set[int], depth: int = 0) -> Iterator[re.Pa
     """The compiled patterns in a value: in containers, in the fields of objects, in the defaults of functions."""
     if isinstance(value, re.Pattern):
         yield value
+        return
+    if isinstance(value, Pattern | OrderedPhrase):  # compiled when a text first asks for them
+        yield from map(compiled, value.expressions)
         return
     if depth > 5 or id(value) in seen or isinstance(value, str | bytes | int | float | None):
         return
