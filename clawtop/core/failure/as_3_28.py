@@ -164,7 +164,7 @@ MODEL_NOT_FOUND = Phrases(
     patterns=(
         pattern("does not exist", r"does not exist", r"model"),
         pattern("invalid model", r"\A(?![\s\S]*invalid model reference)[\s\S]*?invalid model"),
-        pattern("is not found", r"models/\S+ is not found"),
+        pattern("is not found", r"(?<!\S)(?=\S*?models/\S)\S++ is not found"),
         pattern("404", r"\b404\b", r"not[-_ ]?found"),
     ),
 )

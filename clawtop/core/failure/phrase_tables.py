@@ -34,7 +34,7 @@ MODEL_NOT_FOUND = Phrases(
         pattern("model", r"model[\s_-]?not[\s_-]?found"),
         pattern("does not exist", r"does not exist", r"model"),
         pattern("deprecated", r"deprecated", r"model", r"upgrade to|transition to"),
-        pattern("is not found", r"models/\S+ is not found"),
+        pattern("is not found", r"(?<!\S)(?=\S*?models/\S)\S++ is not found"),
         pattern("model:", r"model:\s*[a-z0-9_-]", r"not[\s_-]?found"),
         pattern("router not", r"\brouter not found\b"),
         pattern("404", r"\b404\b", r"not[\s_-]?found"),

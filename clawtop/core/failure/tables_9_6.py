@@ -57,7 +57,7 @@ MODEL_NOT_FOUND = Phrases(
             r"\bmodel\b[^.]{0,120}?\bis not supported when using\b[^.]{0,80}?\bwith a chatgpt account\b",
         ),
         pattern("model:", r"model:\s*[a-z0-9._/-]", r"not[\s_-]?found"),
-        pattern("is not found", r"models/\S+ is not found"),
+        pattern("is not found", r"(?<!\S)(?=\S*?models/\S)\S++ is not found"),
         pattern("does not exist", r"does not exist", r"model"),
         pattern("selected model", r"selected model", r"not[\s_-]?found"),
         pattern("deprecated", r"deprecated", r"model", r"(?:upgrade|transition) to"),
