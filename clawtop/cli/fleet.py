@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clawtop import threads
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.text import safe
 
@@ -81,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.what is None and not (args.json or args.check):
         return watch(args, specs)
-    hosts = threads.run(_asked(specs, args.wait))
-    return _shown(hosts, args)
+    return _shown(_asked(specs, args.wait), args)
 
 
 def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
@@ -90,7 +88,7 @@ def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
     from clawtop.cli.common import has_terminal
 
     if not has_terminal():
-        return _shown(threads.run(_asked(specs, getattr(args, "wait", WAIT_S))), args)
+        return _shown(_asked(specs, getattr(args, "wait", WAIT_S)), args)
     from clawtop.clock import SystemClock
     from clawtop.ui.fleet_run import run_fleet
     from clawtop.ui.ports import Options
@@ -114,10 +112,11 @@ def _fleet(specs: tuple[HostSpec, ...], clock: Clock) -> Fleet:
     return Fleet(specs, CommandTransport(control_directory(os.environ), clock), clock, who=who)
 
 
-async def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
+def _asked(specs: tuple[HostSpec, ...], wait_s: float) -> tuple[Host, ...]:
+    from clawtop import threads  # every start reads this module's options; only this needs an event loop
     from clawtop.clock import SystemClock
 
-    return await _fleet(specs, SystemClock()).settled(wait_s)
+    return threads.run(_fleet(specs, SystemClock()).settled(wait_s))
 
 
 def _shown(hosts: tuple[Host, ...], args: argparse.Namespace) -> int:
