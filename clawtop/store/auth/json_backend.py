@@ -9,6 +9,7 @@ import os
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
 from clawtop.core.generations import storage_of
@@ -18,9 +19,11 @@ from clawtop.store.auth.json_files import read_own, stamps_of
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAuth
 from clawtop.store.auth.target import StoreTarget, check_writable, identity, read
-from clawtop.store.auth.update import JsonUpdate
 from clawtop.store.place.generation import PROFILES_FILE
 from clawtop.store.place.layout import AgentPaths, Layout
+
+if TYPE_CHECKING:
+    from clawtop.store.auth.update import JsonUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class JsonPlace(StoreTarget):
         check_writable(self, machine)
 
     def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> JsonUpdate:
+        from clawtop.store.auth.update import JsonUpdate  # who only reads needs none of it
+
         return JsonUpdate(self, change, machine, on_wait, on_written)
 
     def in_force(self) -> AuthState:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clawtop.clock import Clock
 from clawtop.core.generations import AuthFormat
@@ -23,7 +23,6 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.migration import migration_problems
 from clawtop.store.auth.port import AuthPlace, Change, OnWait, OnWritten, OwnAuth
 from clawtop.store.auth.sqlite_rows import RowStore
-from clawtop.store.auth.sqlite_update import SqliteUpdate
 from clawtop.store.json_text import UnreadableError, parse
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.layout import AgentPaths, Layout
@@ -32,6 +31,9 @@ from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.sqlite.writing import check_writable
 from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from clawtop.store.auth.sqlite_update import SqliteUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ class SqlitePlace(RowStore):
 
     def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> SqliteUpdate:  # noqa: ARG002
         self.check_writable(machine)
+        from clawtop.store.auth.sqlite_update import SqliteUpdate  # who only reads needs none of it
+
         return SqliteUpdate(self, change, machine, on_written)
 
 
