@@ -183,7 +183,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "a writer does not restart a drain's proof",
         "progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)",
         "progress = replace(progress, fingerprint=scene.fingerprint, still_since=progress.still_since or scene.now)",
-        ("tests/core/test_drain.py::test_drained_is_only_said_of_a_session_that_nothing_held_for_the_whole_proof",),
+        ("tests/core/test_drain.py::test_a_writer_restarts_the_proof",),
     ),
     # --- operations --------------------------------------------------------------------------------------------------
     Mutant(

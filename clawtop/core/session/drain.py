@@ -284,13 +284,15 @@ def _unlock(
         progress = replace(progress, stale=lock.file.identity, stale_since=scene.now)
     if scene.now - progress.stale_since >= SEEN_AGAIN_MS:
         return replace(progress, stale=None), RemoveLock(lock)
-    return progress, Wait("a stale write lock is looked at once more before it is removed", terms.deadline)
+    return progress, Wait("checking a stale write lock once more before it is removed", terms.deadline)
 
 
 def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[DrainProgress, DrainAction]:
     if progress.fingerprint != scene.fingerprint:
         if progress.fingerprint is not None and scene.now >= terms.deadline:
-            return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased("somebody still writes the transcript")
+            return replace(progress, stage=DrainStage.NOT_RELEASED), NotReleased(
+                "the transcript is still being written"
+            )
         progress = replace(progress, fingerprint=scene.fingerprint, still_since=scene.now)
     still_ms = max(terms.still_ms, scene.quiet_ms)
     until = max(progress.still_since + still_ms, scene.not_before or 0)
@@ -298,17 +300,17 @@ def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
     if scene.now < until:
         resuming = scene.not_before is not None and until == scene.not_before
         why = (
-            "nothing holds it; its gateway was restarted and may resume it until then"
+            "free; its gateway was restarted and may resume it until then"
             if resuming
-            else "nothing holds it; it is watched until it was still for long enough"
+            else f"free; waiting until the transcript has been unchanged for {still_ms / 1000:g} s"
         )
         return proving, Wait(why, until)
     if scene.asked_at is not None and scene.asked_at < until:
-        return proving, Wait("nothing holds it; the gateway is asked once more", until)
+        return proving, Wait("free; asking the gateway once more", until)
     proof = (
         "no run of clawtop's engines holds the prompt",
         *scene.openclaw.proof,
-        f"all that for {still_ms / 1000:g} s, and its transcript was still",
+        f"and so it stayed for {still_ms / 1000:g} s, its transcript unchanged",
     )
     return replace(progress, stage=DrainStage.DRAINED), Drained(proof)
 
