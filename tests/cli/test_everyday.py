@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from clawtop.cli.man import page
 from clawtop.clock import SystemClock
 from clawtop.commands import verbs
 from clawtop.core.settings import SETTINGS, defaults, toml_of
+from clawtop.engine.drive import opening
 from clawtop.store.place.environment import foreign_commands
 from tests.support.samples import sample
 from tests.support.stores import auth_state, make_state_dir
@@ -187,6 +189,14 @@ def _subparsers() -> list[argparse.ArgumentParser]:
 def test_a_mistyped_word_names_the_nearest(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(argv) == 64
     assert words in capsys.readouterr().err
+
+
+def test_the_advice_to_name_a_registry_is_a_command_that_works(file: Path) -> None:
+    found = re.search(r"clawtop (config [^\"]*registry[^\"]*)\"", Path(opening.__file__).read_text())
+    assert found is not None
+    file.parent.mkdir()
+    assert run(found.group(1).replace("HOST", "localhost").split()) == 0
+    assert tomllib.loads(file.read_text())["registry"] == "etcd://localhost:2379"
 
 
 # --- output that has nowhere to go ----------------------------------------------------------------------------------

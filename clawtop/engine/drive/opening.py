@@ -125,7 +125,7 @@ def _records(choice: RegistryChoice | None, layout: Layout, clock: Clock) -> Pro
     if "network-mount" in mount_obstacles(layout.state_dir):
         raise RefusedError(
             f"{safe(layout.state_dir)} is on a network file system: other hosts may drive its sessions too",
-            hint="name a registry that all of them use: clawtop config set registry etcd://HOST:2379",
+            hint="name a registry that all of them use: clawtop config --set registry=etcd://HOST:2379",
             unchanged="nothing was sent and nothing was written",
         )
     return None
