@@ -31,6 +31,7 @@ from tests.support.big_state import NOW as BIG_NOW
 from tests.support.big_state import make as make_big
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
+from tests.support.reef import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import CALM, INCIDENT, OUT, STORY, TOLD
 
@@ -62,6 +63,8 @@ async def on(pilot: Pilot[None], view: str) -> TablesScreen:
     screen = pilot.app.view  # type: ignore[attr-defined]
     assert isinstance(screen, TablesScreen)
     assert screen.view_id == view
+    await until(pilot, lambda: all(table.table is not None for table in screen.tables))  # the first state is prepared
+    await pilot.pause()
     return screen
 
 
