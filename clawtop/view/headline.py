@@ -1,5 +1,5 @@
 """The first line, and the headline in words: what is usable now, when anything is again, who is blocked, what needs
-a hand.
+attention.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
-from clawtop.core.health.wording import short_key
+from clawtop.core.health.wording import GATEWAY_NOT_SEEN, short_key
 from clawtop.core.model import GatewayState, LockKind, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
@@ -23,7 +23,7 @@ from clawtop.view.words import GATEWAYS
 _DOT: Piece = (" · ", Tone.FAINT)
 _BLANKS: Piece = ("  ", Tone.PLAIN)
 _MARGIN: Line = ((" ", Tone.PLAIN),)
-_CALM: Line = (("Nothing is blocked and nothing needs a hand.", Tone.DIM),)
+_CALM = "Nothing is blocked and nothing needs attention"
 DISARM_WARNING_MS = 60_000
 """The last minute of being armed is counted down."""
 
@@ -219,9 +219,10 @@ def _trouble(facts: Facts) -> Line:
 def _remedy(health: Health) -> Line:
     """Calm is said only of what is well; else what deals with the worst stands here."""
     if not health.causes:
-        return _CALM
+        calm = _CALM if health.gateway_seen else f"{_CALM}; {GATEWAY_NOT_SEEN}"
+        return ((f"{calm}.", Tone.DIM),)
     worst = health.causes[0]
-    return ((f"→ {worst.remedy or 'nothing else needs a hand'}", Tone.DIM),)
+    return ((f"→ {worst.remedy or 'nothing else needs attention'}", Tone.DIM),)
 
 
 _TOLD_APART = frozenset(

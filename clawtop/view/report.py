@@ -13,7 +13,9 @@ from typing import Any
 from clawtop.core.cooldown.profile_state import state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
+from clawtop.core.health.cause import RECENT_MS
 from clawtop.core.health.judgement import Health, Level, Next, TurnCounts, judge
+from clawtop.core.health.wording import GATEWAY_NOT_SEEN, counted
 from clawtop.core.model import AgentInfo, Lock, Problem, Profile, PromptHolder, Session, Snapshot
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
@@ -285,11 +287,21 @@ def exit_level(snapshot: Snapshot) -> Level:
 def check_line(health: Health) -> str:
     """Why `--check` exits as it does, in one line of plain text."""
     if not health.causes:
-        return f"{int(health.level)} OK: turns succeed, and nothing needs a hand"
+        return f"{int(health.level)} OK: {_all_well(health)}"
     worst, *others = health.causes
     more = "; ".join(cause.text for cause in others[:2])
     hidden = f"; and {len(others) - 2} more" if len(others) > 2 else ""
     return f"{int(health.level)} {worst.badge}: {worst.text}" + (f"; {more}{hidden}" if more else "")
+
+
+def _all_well(health: Health) -> str:
+    """Success is claimed only where turns were seen to succeed."""
+    answered, lately = health.recent.answered, f"in the last {RECENT_MS // 60_000} min"
+    if answered:
+        seen = f"{counted(answered, 'turn')} answered {lately}, and nothing needs attention"
+    else:
+        seen = f"nothing needs attention; no turn ended {lately}"
+    return seen if health.gateway_seen else f"{seen}; {GATEWAY_NOT_SEEN}"
 
 
 def _judged_at(snapshot: Snapshot) -> int:

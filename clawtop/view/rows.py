@@ -84,7 +84,7 @@ def _provider_band(item: ProfileRow, env: Env) -> Line:
 
 
 def session_table(env: Env) -> Table[Session]:
-    """Sessions: what needs a hand first, then what runs, then the most recent."""
+    """Sessions: what needs attention first, then what runs, then the most recent."""
     facts = env.facts
     ordered = _ordered_sessions(facts)
     columns = tuple(c for c in SESSION_COLUMNS if c.id != "agent" or len(facts.agents) > 1)

@@ -314,11 +314,11 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
         (
             r"2 of 2 profiles usable · next: openai:night",
             r"2 of 2 usable",
-            r"Nothing is blocked and nothing needs a hand",
+            r"Nothing is blocked and nothing needs attention",
             r"gateway ● held",
             r"Nothing waits for anything",
             r"done: clear openai:spare",
-            r"Nothing is blocked and nothing needs a hand",
+            r"Nothing is blocked and nothing needs attention",
         ),
     ),
 }

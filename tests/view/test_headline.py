@@ -74,7 +74,7 @@ def test_the_incident() -> None:
 def test_calm() -> None:
     assert words(CALM) == [
         " OK  2 of 2 profiles usable · next: openai:night",
-        "Nothing is blocked and nothing needs a hand.",
+        "Nothing is blocked and nothing needs attention.",
     ]
 
 

@@ -11,7 +11,7 @@ from clawtop.core.health.blocked import Blockage
 from clawtop.core.health.loaded import GatewaysView, Pending
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Hung, Waiting
-from clawtop.core.model import Snapshot
+from clawtop.core.model import GatewayState, Snapshot
 from clawtop.core.rotation.forecast import ChainRecovery
 
 
@@ -161,6 +161,11 @@ class Health:
     @property
     def badge(self) -> str:
         return self.causes[0].badge if self.causes else "OK"
+
+    @property
+    def gateway_seen(self) -> bool:
+        """Whether anything tells if the gateway runs; of a past time, or a copy, nothing may."""
+        return self.view.snapshot.gateway.state is not GatewayState.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

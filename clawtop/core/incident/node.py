@@ -20,7 +20,7 @@ class NodeKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """BUSY: normal work that something waits for. BLOCKED: it ends by itself. STUCK: it needs a hand."""
+    """BUSY: normal work that something waits for. BLOCKED: it ends by itself. STUCK: it needs attention."""
 
     BUSY = "busy"
     BLOCKED = "blocked"

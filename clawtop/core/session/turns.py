@@ -101,7 +101,8 @@ def told_by_claims(session: Session, records: Records, gateway: Gateway, began: 
     admitted = not holds and any(now - item.at <= ADMISSION_MS for item in live)
     witnesses: list[Witness] = []
     if not admitted or claim is not None:
-        witnesses.append(_claim_witness(session, claim, gateway, len(live), holds=holds))
+        queued = len(live) if gateway.state is not GatewayState.UNKNOWN else len(waiting)
+        witnesses.append(_claim_witness(session, claim, gateway, queued, holds=holds))
     if admitted:
         last = max(live, key=lambda item: item.at)
         what = "an input was accepted, and no turn has begun yet"
@@ -123,9 +124,10 @@ def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, wait
             WitnessKind.CLAIM, True, what, since=claim.at, run_id=claim.run_id, waiting=waiting, pid=gateway.pid
         )
     if gateway.state is GatewayState.UNKNOWN:
-        unsure = claim is not None or session.status == RUNNING
-        what = "whether its gateway lives is not known" if unsure else "no turn of it is claimed"
-        return Witness(WitnessKind.CLAIM, None if unsure else False, what, run_id=claim.run_id if claim else None)
+        if claim is None and session.status != RUNNING and not waiting:
+            return Witness(WitnessKind.CLAIM, False, "no turn of it is claimed")
+        what = "whether its gateway lives is not known"
+        return Witness(WitnessKind.CLAIM, None, what, run_id=claim.run_id if claim else None, waiting=waiting)
     if gateway.state is not GatewayState.LIVE:
         return Witness(WitnessKind.CLAIM, False, "its gateway is gone" if claim is not None else "no gateway runs it")
     what = "no turn of it is claimed" if claim is None else "its turn was claimed before this gateway began"
