@@ -79,11 +79,12 @@ class Exporter(Collector):
         by_metric: dict[families.Metric, list[Sample]] = {}
         for sample in found:
             by_metric.setdefault(sample.metric, []).append(sample)
+        shown = _ShownLabels()
         for metric in metrics.METRICS:
             if metric.type is MetricType.HISTOGRAM:
-                yield _histogram(metric, [wait for wait in waits if wait.metric is metric])
+                yield _histogram(metric, [wait for wait in waits if wait.metric is metric], shown)
             elif metric in by_metric:
-                yield _family(metric, by_metric[metric])
+                yield _family(metric, by_metric[metric], shown)
 
     def serve(self, address: str, port: int) -> WSGIServer:
         """Answer scrapes at `http://address:port/metrics` in daemon threads.
@@ -126,22 +127,29 @@ def write_textfile(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _family(metric: families.Metric, samples: list[Sample]) -> Metric:
+class _ShownLabels(dict[str, str]):
+    """Label values as they are shown: an id stands in many series, and is masked once for each scrape."""
+
+    def __missing__(self, value: str) -> str:
+        shown = self[value] = safe(masked(value), LABEL_LENGTH)
+        return shown
+
+    def of(self, values: tuple[str, ...]) -> list[str]:
+        return [self[value] for value in values]
+
+
+def _family(metric: families.Metric, samples: list[Sample], shown: _ShownLabels) -> Metric:
     kind = CounterMetricFamily if metric.type is MetricType.COUNTER else GaugeMetricFamily
     name = metric.full_name.removesuffix("_total") if metric.type is MetricType.COUNTER else metric.full_name
     family = kind(name, metric.help, labels=metric.labels)
     for sample in samples:
-        family.add_metric(_labels(sample.labels), float(sample.value))
+        family.add_metric(shown.of(sample.labels), float(sample.value))
     return family
 
 
-def _histogram(metric: families.Metric, distributions: list[Distribution]) -> Metric:
+def _histogram(metric: families.Metric, distributions: list[Distribution], shown: _ShownLabels) -> Metric:
     family = HistogramMetricFamily(metric.full_name, metric.help, labels=metric.labels)
     for one in distributions:
         buckets = [(f"{bound:g}", float(count)) for bound, count in one.buckets.items()]
-        family.add_metric(_labels(one.labels), [*buckets, ("+Inf", float(one.count))], one.total)
+        family.add_metric(shown.of(one.labels), [*buckets, ("+Inf", float(one.count))], one.total)
     return family
-
-
-def _labels(values: tuple[str, ...]) -> list[str]:
-    return [safe(masked(value), LABEL_LENGTH) for value in values]

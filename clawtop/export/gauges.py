@@ -10,7 +10,7 @@ from clawtop import __version__
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
-from clawtop.core.health.judgement import judge
+from clawtop.core.health.judgement import Health, judge
 from clawtop.core.model import GatewayState, LockKind, Profile, Snapshot
 from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.core.session.lanes import LaneClass, classify_lane
@@ -25,6 +25,9 @@ def gauges(snapshot: Snapshot, now: int) -> Iterator[Sample]:
     yield Sample(
         metrics.INFO, (__version__, snapshot.openclaw_version or "unknown", str(snapshot.generation or "unknown")), 1
     )
+    health = judge(snapshot, now)
+    yield from _health(health)
+    yield from _blocked(snapshot, health, now)
     for part in _PARTS:
         yield from part(snapshot, now)
 
@@ -35,8 +38,7 @@ def providers_of(snapshot: Snapshot) -> frozenset[str]:
     return frozenset((*stored, *(model.provider for agent in snapshot.agents for model in agent.models)))
 
 
-def _health(snapshot: Snapshot, now: int) -> Iterator[Sample]:
-    health = judge(snapshot, now)
+def _health(health: Health) -> Iterator[Sample]:
     yield Sample(metrics.HEALTH, (), int(health.level))
     worst: dict[str, int] = {}
     for cause in health.causes:
@@ -88,12 +90,15 @@ def _agents(snapshot: Snapshot, now: int) -> Iterator[Sample]:
             yield Sample(metrics.AGENT_BACK, (agent.id,), math.inf if at is None else max(0, at - now) / 1000)
 
 
-def _sessions(snapshot: Snapshot, now: int) -> Iterator[Sample]:
+def _sessions(snapshot: Snapshot, _now: int) -> Iterator[Sample]:
     counts = Counter((session.agent, _ACTIVE[session.active]) for session in snapshot.sessions)
     for labels, count in sorted(counts.items()):
         yield Sample(metrics.SESSIONS, labels, count)
+
+
+def _blocked(snapshot: Snapshot, health: Health, now: int) -> Iterator[Sample]:
     blocked: dict[str, list[int]] = defaultdict(list)
-    for (agent_id, _key), blockage in judge(snapshot, now).blocked.items():
+    for (agent_id, _key), blockage in health.blocked.items():
         blocked[agent_id].append(now if blockage.since is None else blockage.since)
     for agent in snapshot.agents:
         since = blocked.get(agent.id, [])
@@ -146,7 +151,6 @@ def _bounded(lane: str) -> str:
 
 
 _PARTS: tuple[Callable[[Snapshot, int], Iterator[Sample]], ...] = (
-    _health,
     _gateway,
     _profiles,
     _agents,

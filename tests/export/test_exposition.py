@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clawtop.core.health.judgement import Health, judge
 from clawtop.core.model import (
     AgentInfo,
     AuthStore,
@@ -27,6 +28,7 @@ from clawtop.errors import OperationFailedError
 from clawtop.export import metrics
 from clawtop.export.counts import WAIT_BUCKETS
 from clawtop.export.exposition import Exporter, write_textfile
+from clawtop.text import masked
 from tests.support.clocks import ManualClock
 from tests.support.samples import Sample, samples
 
@@ -168,3 +170,26 @@ def test_the_text_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["clawtop.prom"]
     with pytest.raises(OperationFailedError, match="cannot write"):
         write_textfile(tmp_path / "gone" / "x.prom", b"")
+
+
+def test_a_scrape_judges_once_and_masks_each_id_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[int] = []
+    shown: list[str] = []
+
+    def counting_judge(snapshot: Snapshot, now: int) -> Health:
+        judged.append(snapshot.number)
+        return judge(snapshot, now)
+
+    def counting_mask(text: str) -> str:
+        shown.append(text)
+        return masked(text)
+
+    monkeypatch.setattr("clawtop.export.gauges.judge", counting_judge)
+    monkeypatch.setattr("clawtop.export.exposition.masked", counting_mask)
+    clock = ManualClock()
+    exporter = Exporter(clock)
+    exporter.take(_state(clock.now_ms()))
+    text = exporter.text().decode()
+    assert judged == [1]
+    assert text.count('profile="acme:one"') > 2
+    assert len(shown) == len(set(shown))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from clawtop.core.generations import Semantics
 from clawtop.core.model import CooldownConfig, Snapshot
 from clawtop.core.provider_ids import ProviderNames
-from clawtop.core.rules import HOUR_MS, MINUTE_MS, Schedule
+from clawtop.core.rules import HOUR_MS, MINUTE_MS, DoublingWindow, Schedule
 
 
 def schedule_for(semantics: Semantics, config: CooldownConfig | None = None, provider: str | None = None) -> Schedule:
@@ -20,23 +20,16 @@ def schedule_for(semantics: Semantics, config: CooldownConfig | None = None, pro
     base = semantics.cooling
     if config is None or not base.configurable:
         return base
-    hours = _billing_hours(config, base.names, provider)
-    billing = replace(
-        base.billing,
-        base_ms=_configured(hours, HOUR_MS, base.billing.base_ms),
-        max_ms=_configured(config.billing_max_hours, HOUR_MS, base.billing.max_ms),
+    billing = _window(base.billing, HOUR_MS, _billing_hours(config, base.names, provider), config.billing_max_hours)
+    permanent = _window(
+        base.auth_permanent, MINUTE_MS, config.auth_permanent_backoff_minutes, config.auth_permanent_max_minutes
     )
-    permanent = replace(
-        base.auth_permanent,
-        base_ms=_configured(config.auth_permanent_backoff_minutes, MINUTE_MS, base.auth_permanent.base_ms),
-        max_ms=_configured(config.auth_permanent_max_minutes, MINUTE_MS, base.auth_permanent.max_ms),
-    )
-    return replace(
-        base,
-        billing=billing,
-        auth_permanent=billing if base.permanent_as_billing else permanent,
-        failure_window_ms=_configured(config.failure_window_hours, HOUR_MS, base.failure_window_ms),
-    )
+    if base.permanent_as_billing:
+        permanent = billing
+    window_ms = _configured(config.failure_window_hours, HOUR_MS, base.failure_window_ms)
+    if (billing, permanent, window_ms) == (base.billing, base.auth_permanent, base.failure_window_ms):
+        return base
+    return replace(base, billing=billing, auth_permanent=permanent, failure_window_ms=window_ms)
 
 
 class Schedules:
@@ -66,6 +59,16 @@ def _billing_hours(config: CooldownConfig, names: ProviderNames, provider: str |
         if names.key(name) == wanted:
             return hours
     return config.billing_backoff_hours
+
+
+def _window(default: DoublingWindow, unit_ms: int, base: float | None, longest: float | None) -> DoublingWindow:
+    if base is None and longest is None:
+        return default
+    return replace(
+        default,
+        base_ms=_configured(base, unit_ms, default.base_ms),
+        max_ms=_configured(longest, unit_ms, default.max_ms),
+    )
 
 
 def _configured(value: float | None, unit_ms: int, default_ms: float) -> float:

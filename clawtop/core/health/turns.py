@@ -6,7 +6,7 @@ takeover and a run that the gateway gave up; a transcript tells what followed a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from clawtop.core.model import EndedTurn, EventKind, Session, Snapshot, TurnOutcome
@@ -64,11 +64,19 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
     found = [
         RecentTurn(session.agent, session.key, session.lane_class, turn)
         for session in snapshot.sessions
-        if session.turns or session.exchanges or session.status in _STATUS_OUTCOMES or session.key in ours
-        for turn in _once(_told(session, ours.get(session.key, ())))
+        for turn in _turns(session, ours.get(session.key, ()))
         if since < turn.at <= now
     ]
     return tuple(sorted(found, key=lambda recent: recent.turn.at))
+
+
+def _turns(session: Session, ours: Sequence[EndedTurn]) -> Iterable[EndedTurn]:
+    """The session's turns, each once. Of most sessions the row alone tells."""
+    last = _last_run(session)
+    rows = () if last is None else (last,)
+    if session.turns or session.exchanges or ours:
+        return _once((*_told(session, ours), *rows))
+    return rows
 
 
 def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
@@ -85,10 +93,14 @@ def _told(session: Session, ours: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
                 exchange.error,
                 "transcript",
             )
+
+
+def _last_run(session: Session) -> EndedTurn | None:
     outcome = _STATUS_OUTCOMES.get(session.status or "")
     started, ended = session.started_at, session.ended_at
-    if outcome is not None and ended is not None and (started is None or ended >= started):
-        yield EndedTurn(ended, outcome, None, started, None, None, "status")
+    if outcome is None or ended is None or (started is not None and ended < started):
+        return None
+    return EndedTurn(ended, outcome, None, started, None, None, "status")
 
 
 def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:

@@ -67,6 +67,8 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     found: list[Unanswered] = []
     silent = untold = 0
     for session in snapshot.sessions:
+        if not session.exchanges and not session.witnesses:
+            continue  # nothing tells of a message
         verdict = _last_message(session, snapshot, now)
         if isinstance(verdict, Unanswered):
             found.append(verdict)
