@@ -146,8 +146,10 @@ class ClawtopApp(SurvivingApp, App[None]):
         """Show a snapshot that has been prepared."""
         if not self._has_view:
             return  # it came while the screens were put up, or taken down
-        self.facts = facts
+        before, self.facts = self.facts, facts
         self.snapshot = facts.snapshot
+        if before is not None and before is not facts:
+            before.let_go()
 
     def watch_snapshot(self) -> None:
         self.view.refresh_state()

@@ -91,6 +91,10 @@ class Facts:
         made: T = self._made[make]
         return made
 
+    def let_go(self) -> None:
+        """Another state is shown: without what was made of it, which refers to it, this one ends with its last user."""
+        self._made.clear()
+
     @cached_property
     def sessions(self) -> tuple[Session, ...]:
         """Sessions of the chosen agents."""
