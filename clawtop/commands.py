@@ -341,7 +341,14 @@ COMMANDS: tuple[Command, ...] = (
         ("escape",),
         footer=True,
     ),
-    Command("quit", "Quit", "Leave the dashboard; from another screen: go back.", Section.MOVE, ("q",), footer=True),
+    Command(
+        "quit",
+        "Quit",
+        "Leave the dashboard; from a screen that you opened: go back.",
+        Section.MOVE,
+        ("q",),
+        footer=True,
+    ),
     Command(
         "arm",
         "Arm",

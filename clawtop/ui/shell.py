@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 
 
 class ScreenView(Protocol):
-    """A view of the dashboard, as the shell and the commands see it."""
+    """A view of the dashboard, as the shell and the commands see it.
+
+    Attributes:
+        opened_first: the dashboard opened with it, and the operator has been nowhere else since.
+    """
 
     view_id: str
+    opened_first: bool
 
     @property
     def target(self) -> Target | None:

@@ -58,7 +58,9 @@ class Vigil:
             blocked = app.facts is not None and any(node.severity is not Severity.BUSY for node in app.facts.tree)
             wanted = "tree" if blocked else "overview"
         if wanted != "overview":
-            app.open(open_view(wanted))
+            view = open_view(wanted)
+            view.opened_first = True
+            app.open(view)
 
     def _tell(self, app: Shell, text: str) -> None:
         app.tell(text)

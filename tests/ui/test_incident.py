@@ -53,9 +53,7 @@ async def test_the_tree_opens_by_itself_when_something_is_blocked(snapshot: Snap
         await pilot.pause()
         assert isinstance(app.view, TreeScreen)
         await pilot.press("q")
-        assert isinstance(app.view, OverviewScreen), "only the overview is left by q"
-        await pilot.press("q")
-    assert app.return_code == 0
+    assert app.return_code == 0, "nobody went there, so there is nowhere to go back to"
 
 
 async def test_the_overview_opens_when_nothing_is() -> None:
@@ -68,7 +66,7 @@ async def test_the_overview_opens_when_nothing_is() -> None:
 async def test_the_overview_is_one_key_from_the_first_tree_and_q_then_leads_back_to_it() -> None:
     app, source, _ = make_app(INCIDENT, incident=BY_ITSELF)
     async with app.run_test(size=WIDE) as pilot:
-        await pilot.press("1")
+        await pilot.press("escape")
         assert isinstance(app.view, OverviewScreen)
         source.tell(replace(INCIDENT, number=8, warnings=()))
         await pilot.pause()

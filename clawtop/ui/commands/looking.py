@@ -66,8 +66,8 @@ def back(app: Shell) -> None:
 
 
 def leave(app: Shell) -> None:
-    """Leave the dashboard from the overview; from every other screen go back to it."""
-    if app.view.view_id != "overview":
+    """Leave the dashboard from the overview, or from the view that it opened with; from every other one go back."""
+    if app.view.view_id != "overview" and not app.view.opened_first:
         app.to_overview()
     elif may_leave(app):
         app.leave()

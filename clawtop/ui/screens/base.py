@@ -41,6 +41,7 @@ class DashboardScreen(Surviving, Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: str = ""
+    opened_first: bool = False
     _refreshes: bool = False
 
     def __init__(self) -> None:
