@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clawtop.core.model import AuthStore, Generation, LockKind, Problem, Snapshot
+from clawtop.core.session import activity
 from clawtop.errors import StateUnreadableError
 from clawtop.store.auth import json_files as auth_json
 from clawtop.store.locks import lockfile
@@ -93,6 +95,62 @@ def test_only_what_changed_is_read_again(state: StateDir, counted: dict[str, Cou
     assert read()["sessions"] == 1 + quiet.get("sessions", 0)
     lock.write_text('{"pid": 78}')
     assert read()["locks"] == present + quiet.get("locks", 0)
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def test_what_is_kept_of_a_session_is_what_a_new_reader_makes_of_it(state: StateDir) -> None:
+    """Time, a trajectory that grows, a lock that comes and goes, a gateway that is seen and gone."""
+    ended = {"type": "session.ended", "ts": _iso(NOW - 1_000), "runId": "r", "data": {"status": "error"}}
+    other = {"sessionId": "o", "updatedAt": NOW}
+    rows = {
+        "agent:main:main": {"sessionId": "s", "updatedAt": NOW},
+        "agent:main:other": other,
+        "agent:main:done": {"sessionId": "d", "status": "done", "updatedAt": NOW},
+        "agent:main:runs": {"sessionId": "r", "status": "running", "startedAt": NOW, "updatedAt": NOW},
+    }
+    state.sessions(rows)
+    trajectory, lock = state.sessions_dir / "s.trajectory.jsonl", state.sessions_dir / "o.jsonl.lock"
+    answers = {18_999: True}
+    reader = state.reader(port_probe=lambda port: answers[port])
+    state.config({"meta": {"lastTouchedVersion": "2026.5.20"}, "gateway": {"port": 18_999}})
+
+    def agrees() -> tuple[bool | None, ...]:
+        asked = state.reader(port_probe=lambda port: answers[port])
+        kept = reader.read().sessions
+        assert kept == asked.read().sessions
+        return tuple(session.active for session in kept)
+
+    found = [agrees()]
+    trajectory.write_text(json.dumps(ended) + "\n")
+    found.append(agrees())
+    state.clock.pause(61)
+    found.append(agrees())
+    lock.write_text(json.dumps({"pid": os.getpid(), "createdAt": _iso(NOW)}))
+    found.append(agrees())
+    lock.unlink()
+    found.append(agrees())
+    answers[18_999] = False
+    state.clock.pause(3_600)
+    found.append(agrees())
+    state.sessions({**rows, "agent:main:other": {**other, "status": "failed"}})
+    found.append(agrees())
+    assert len(set(found)) > 2, "the cases make a difference"
+
+
+def test_a_session_that_is_over_is_judged_once(state: StateDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = {f"agent:main:{n}": {"sessionId": f"s{n}", "status": "done", "updatedAt": NOW} for n in range(20)}
+    runs = {"agent:main:r": {"sessionId": "r", "status": "running", "startedAt": NOW, "updatedAt": NOW}}
+    state.sessions({**over, **runs})
+    judge = Counter(activity.judge)
+    monkeypatch.setattr("clawtop.store.sessions.rows.judge", judge)
+    reader = state.reader()
+    reader.read()
+    assert judge.calls == 21
+    reader.read()
+    assert judge.calls == 22
 
 
 def test_changes_arrive(state: StateDir) -> None:

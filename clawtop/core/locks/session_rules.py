@@ -5,7 +5,7 @@ Replayed row by row in tests/conformance/test_lock_staleness_vectors.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -116,7 +116,7 @@ def _is_foreign(found: Inspection, owner: ProcessEvidence | None, rules: Session
 _ENTRY_POINTS = ("dist/index.js", "dist/entry.js", "scripts/run-node.mjs", "src/entry.ts", "src/index.ts")
 
 
-def looks_like_openclaw(argv: tuple[str, ...] | list[str]) -> bool:
+def looks_like_openclaw(argv: Sequence[str]) -> bool:
     """Whether OpenClaw takes a process with this command line for one of its own (2026.5.18 on)."""
     words = [word for word in (raw.strip().replace("\\", "/").lower() for raw in argv) if word]
     if not words:

@@ -62,16 +62,30 @@ def judged(
 
     How the clock was set before is asked only where times alone would be the proof: that takes milliseconds.
     """
+    return judged_from(file, owner, processes, now, seen_from_here(environment, processes))
+
+
+def seen_from_here(environment: NamespaceEvidence, processes: ProcessTable) -> NamespaceEvidence:
+    """The evidence with what this process knows of its machine and its namespace, which is the same for every lock."""
+    boot_at = environment.boot_at
+    if boot_at is None and isinstance(processes, Census):
+        boot_at = processes.boot_at()
     standpoint = processes.standpoint if isinstance(processes, SystemProcesses) else None
-    seen = environment
-    if seen.boot_at is None and isinstance(processes, Census):
-        seen = replace(seen, boot_at=processes.boot_at())
+    began_at = environment.began_at
     if standpoint is not None and not environment.served_here:
-        seen = replace(seen, began_at=standpoint.namespace_began())
+        began_at = standpoint.namespace_began()
+    return replace(environment, boot_at=boot_at, began_at=began_at)
+
+
+def judged_from(
+    file: LockFile, owner: ProcessEvidence | None, processes: ProcessTable, now: int, seen: NamespaceEvidence
+) -> Verdict:
+    """As `judged`, by evidence that is `seen_from_here`."""
     found = verdict(file, owner, now, seen)
-    if standpoint is None or found.kind is not VerdictKind.STALE or found.reasons[0] not in BY_THE_CLOCK:
+    if found.kind is not VerdictKind.STALE or found.reasons[0] not in BY_THE_CLOCK:
         return found
-    return verdict(file, owner, now, replace(seen, settings=standpoint.settings()))
+    standpoint = processes.standpoint if isinstance(processes, SystemProcesses) else None
+    return found if standpoint is None else verdict(file, owner, now, replace(seen, settings=standpoint.settings()))
 
 
 def lock_verdict(file: LockFile, processes: ProcessTable, now: int, environment: NamespaceEvidence) -> Verdict:

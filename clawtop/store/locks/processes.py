@@ -137,12 +137,9 @@ class SystemProcesses:
 
             looked = (self._look_psutil(pid, foreign=False) for pid in psutil.pids())
             return tuple(evidence for evidence in looked if evidence.alive and _calls_itself_openclaw(evidence.argv))
-        found = []
-        for pid in self._pids():
-            words = _argv(f"{self._proc}/{pid}/cmdline")
-            if _calls_itself_openclaw(words):
-                found.append(self._look_linux(pid, foreign=False))
-        return tuple(evidence for evidence in found if evidence.alive)
+        named = (pid for pid in self._pids() if _calls_itself_openclaw(_words(f"{self._proc}/{pid}/cmdline")))
+        looked = (self._look_linux(pid, foreign=False) for pid in named)
+        return tuple(evidence for evidence in looked if evidence.alive)
 
     def environment(self, pid: int) -> Mapping[str, str]:
         """As `Census`."""
@@ -220,7 +217,7 @@ class SystemProcesses:
             start_ticks=ticks if alike else None,
             started_at=boot_at + after_boot if boot_at is not None and alike else None,
             boot_at=boot_at,
-            argv=_argv(f"{directory}/cmdline"),
+            argv=without_secrets(_words(f"{directory}/cmdline")),
             uid=facts.st_uid,
         )
 
@@ -256,7 +253,7 @@ class SystemProcesses:
         return ProcessEvidence(pid, alive=True, started_at=started_at, boot_at=self.boot_at(), argv=argv, uid=uid)
 
 
-def _calls_itself_openclaw(argv: tuple[str, ...]) -> bool:
+def _calls_itself_openclaw(argv: Sequence[str]) -> bool:
     return bool(argv) and (looks_like_openclaw(argv) or argv[0].startswith("openclaw-"))
 
 
@@ -268,13 +265,14 @@ def _bytes(path: str, limit: int) -> bytes:
         os.close(descriptor)
 
 
-def _argv(path: str) -> tuple[str, ...]:
+def _words(path: str) -> list[str]:
+    """A command line as it is: not to be kept."""
     try:
         raw = _bytes(path, _MAX_ARGV_BYTES)
     except OSError:
-        return ()
+        return []
     words = raw.rstrip(b"\0").split(b"\0") if raw.strip(b"\0") else []
-    return without_secrets([word.decode("utf-8", "surrogateescape") for word in words])
+    return [word.decode("utf-8", "surrogateescape") for word in words]
 
 
 def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:

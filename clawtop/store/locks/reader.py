@@ -28,7 +28,7 @@ from clawtop.core.model import (
 )
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.owners import Insides, beyond, judged
+from clawtop.store.locks.owners import Insides, beyond, judged_from, seen_from_here
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.generation import PROFILES_FILE
@@ -159,6 +159,7 @@ class LockJudge:
         self._limits = limits
         self._gateway_uid = gateway_uid
         self._owners: dict[int, ProcessEvidence] = {}
+        self._environments: dict[NamespaceEvidence, NamespaceEvidence] = {}
         self._insides = Insides(processes)
 
     def __call__(self, file: LockFile, environment: NamespaceEvidence) -> Lock:
@@ -174,11 +175,17 @@ class LockJudge:
             start_ticks=owner_start_ticks(file),
             max_hold_ms=max_hold_ms(file),
             owner=owner,
-            verdict=judged(file, owner, self._processes, self._now, environment),
+            verdict=judged_from(file, owner, self._processes, self._now, self._seen(environment)),
             openclaw=openclaw_verdict(
                 file, owner, self._now, self._storage, self._limits, gateway_uid=self._gateway_uid
             ),
         )
+
+    def _seen(self, environment: NamespaceEvidence) -> NamespaceEvidence:
+        known = self._environments.get(environment)
+        if known is None:
+            known = self._environments[environment] = seen_from_here(environment, self._processes)
+        return known
 
     def owner(self, pid: int) -> ProcessEvidence:
         """What is known of a process of this machine, looked up once."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from heapq import nlargest
+from typing import NamedTuple
 
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, LockKind, Problem, Session, Witness
 from clawtop.core.session.activity import (
     NOT_LOOKED,
     RUNNING,
+    SETTLING_MS,
     CommandLine,
     TrajectoryRun,
     judge,
@@ -50,6 +53,8 @@ class JsonSessions:
         self._locked_throughout = False
         self._reads: dict[str, SessionsRead] = {}
         self._judged: Kept[tuple[str, str, str | None], Session] = Kept()
+        self._final: dict[int, _Final] = {}  # by the identity of the row, which the value keeps alive
+        self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
         self._transcripts: dict[str, tuple[Stamp, tuple[Exchange, ...]]] = {}
         self._next_quiet = 0
@@ -96,16 +101,25 @@ class JsonSessions:
             told: what records beside the files tell of a row.
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
-        scene = _Beside(gateway, now, self._locked_throughout, command_line, told)
+        scene = _Beside(gateway, now, self._locked_throughout, command_line)
         rows = [row for read in self._reads.values() for row in read.rows]
         looked = self._looked_at(rows, now)
+        under = (gateway, self._locked_throughout)
+        before, self._final = self._final if under == self._final_under else {}, {}
+        self._final_under = under
         sessions: list[Session] = []
         for number, row in enumerate(rows):
             lock = by_file.pop(row.file, None) if by_file and row.file is not None else None
             if number not in looked and row.active is not None and lock is None:
                 sessions.append(row)  # settled long ago, and nothing holds it
                 continue
-            sessions.append(scene.told(row, self._trajectory(row), lock))
+            runs, recorded = self._trajectory(row), told(row)
+            final = before.get(id(row)) if recorded is NOTHING_TOLD else None
+            if final is None or final.row is not row or final.runs is not runs or final.lock is not lock:
+                final = _Final(row, runs, lock, scene.told(row, runs, lock, recorded))
+            if recorded is NOTHING_TOLD and _is_over(row, runs, now):
+                self._final[id(row)] = final
+            sessions.append(final.session)
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
         return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
@@ -153,10 +167,10 @@ class JsonSessions:
 
     def _exchange(self, sessions: list[Session], now: int) -> None:
         """Give the most recent sessions what their transcripts' ends tell."""
-        recent = [n for n, row in enumerate(sessions) if row.file is not None and now - _touched(row) < RECENT_MS]
-        recent.sort(key=lambda number: -_touched(sessions[number]))
+        touched = [(_touched(row), -number) for number, row in enumerate(sessions) if row.file is not None]
+        recent = [-place for at, place in nlargest(MOST_TRANSCRIPTS, touched) if now - at < RECENT_MS]
         known, self._transcripts = self._transcripts, {}
-        for number in recent[:MOST_TRANSCRIPTS]:
+        for number in recent:
             row = sessions[number]
             path = row.file or ""
             read = known.get(path)
@@ -181,7 +195,25 @@ def _read(store: str, agent: AgentPaths, layout: Layout, known: SessionsRead | N
 
 
 def _touched(row: Session) -> int:
-    return max(row.updated_at or 0, *(witness.at or 0 for witness in row.witnesses), 0)
+    latest = row.updated_at or 0
+    for witness in row.witnesses:
+        if witness.at is not None and witness.at > latest:
+            latest = witness.at
+    return latest
+
+
+class _Final(NamedTuple):
+    """What was made of a row, its trajectory and its lock; under the same gateway time alone changes nothing of it."""
+
+    row: Session
+    runs: tuple[TrajectoryRun, ...]
+    lock: Lock | None
+    session: Session
+
+
+def _is_over(row: Session, runs: Iterable[TrajectoryRun], now: int) -> bool:
+    """Whether nothing tells of a run that may go on: then time alone changes nothing of what is told."""
+    return row.status != RUNNING and all(not run.is_open and now - run.at > SETTLING_MS for run in runs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +224,18 @@ class _Beside:
     now: int
     locked_throughout: bool
     command_line: Callable[[], CommandLine]
-    records: Callable[[Session], RecordedRuns]
 
-    def told(self, row: Session, runs: tuple[TrajectoryRun, ...], lock: Lock | None) -> Session:
+    def told(
+        self,
+        row: Session,
+        runs: tuple[TrajectoryRun, ...],
+        lock: Lock | None,
+        recorded: RecordedRuns = NOTHING_TOLD,
+    ) -> Session:
         """The row with its witnesses and the judgement over them."""
         asks = row.status == RUNNING or any(run.is_open for run in runs)
         others = self.command_line() if asks else NOT_LOOKED
         gateway, now = self.gateway, self.now
-        recorded = self.records(row)
         told: list[Witness] = [
             *recorded.witnesses,
             *trajectory_witnesses(runs, gateway, now, others, status=row.status),
