@@ -144,13 +144,16 @@ def test_a_session_that_is_over_is_judged_once(state: StateDir, monkeypatch: pyt
     over = {f"agent:main:{n}": {"sessionId": f"s{n}", "status": "done", "updatedAt": NOW} for n in range(20)}
     runs = {"agent:main:r": {"sessionId": "r", "status": "running", "startedAt": NOW, "updatedAt": NOW}}
     state.sessions({**over, **runs})
+    for n in range(10):
+        event = {"type": "session.ended", "ts": _iso(NOW - 90_000), "runId": "r", "data": {"status": "success"}}
+        (state.sessions_dir / f"s{n}.trajectory.jsonl").write_text(json.dumps(event) + "\n")
     judge = Counter(activity.judge)
     monkeypatch.setattr("clawtop.store.sessions.rows.judge", judge)
     reader = state.reader()
     reader.read()
-    assert judge.calls == 21
+    assert judge.calls == 11, "a status alone needs no judge"
     reader.read()
-    assert judge.calls == 22
+    assert judge.calls == 12, "only the one that runs"
 
 
 def test_changes_arrive(state: StateDir) -> None:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from pydantic_core import ValidationError
 
 from clawtop.core.model import Problem, Session
-from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED
+from clawtop.core.session.activity import KNOWN_STATUSES, SETTLED, settled_witness, stored_as
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
@@ -37,7 +37,10 @@ LARGE_BYTES = 32 * MEGABYTE
 
 @dataclass(frozen=True, slots=True)
 class SessionsRead:
-    """One reading of a sessions.json. In `rows`, `active` is False for a settled status, else not judged yet."""
+    """One reading of a sessions.json.
+
+    In `rows`, `active` is False for a settled status, with that status as the only witness; else not judged yet.
+    """
 
     rows: tuple[Session, ...] = ()
     problem: Problem | None = None
@@ -126,6 +129,8 @@ class _TranscriptFiles:
         self._older = tuple(f"{place}/" for place in agent.older_sessions)
 
     def of(self, stored: str | None, session_id: str | None) -> str | None:
+        if stored is not None and stored.startswith(self._directory) and _is_name(stored[len(self._directory) :]):
+            return stored  # nearly always
         older = next((place for place in self._older if stored is not None and stored.startswith(place)), None)
         if stored is not None and older is not None and _is_name(stored.removeprefix(older)):
             return stored
@@ -159,7 +164,7 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
     values, problems = session_entry(key, entry)
     get = values.get
     session_id, status = get("sessionId"), get("status")
-    settled = status in SETTLED
+    settled: str | None = status if status in SETTLED else None
     if status is not None and status not in KNOWN_STATUSES:
         problems = (*problems, Problem("unknown-status", key, "its status is unknown to clawtop"))
     file = files.of(get("sessionFile"), session_id)
@@ -173,7 +178,7 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
         file=file,
         status=_shared(status),
         active=False if settled else None,
-        active_how=sys.intern(f"stored as {status}") if settled else "",
+        active_how=stored_as(settled) if settled else "",
         problems=problems,
         updated_at=get("updatedAt"),
         started_at=get("startedAt"),
@@ -189,6 +194,7 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
         suspension=suspension(get("quotaSuspension")),
         total_tokens=get("totalTokens"),
         name=session_name(values),
+        witnesses=(settled_witness(settled, get("startedAt"), get("endedAt")),) if settled else (),
     )
 
 

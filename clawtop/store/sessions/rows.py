@@ -233,6 +233,9 @@ class _Beside:
         recorded: RecordedRuns = NOTHING_TOLD,
     ) -> Session:
         """The row with its witnesses and the judgement over them."""
+        alone = lock is None and not runs and recorded is NOTHING_TOLD and not self.locked_throughout
+        if row.active is False and alone:
+            return row  # its status is the only witness, and `index` has asked it
         asks = row.status == RUNNING or any(run.is_open for run in runs)
         others = self.command_line() if asks else NOT_LOOKED
         gateway, now = self.gateway, self.now
