@@ -34,7 +34,7 @@ from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders,
 from clawtop.errors import ClawtopError
 from clawtop.store import door
 from clawtop.store.gateway.log import LogTail
-from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile
+from clawtop.store.gateway.log_lines import SOURCE, Names, hashed_profile, remember
 from clawtop.store.gateway.log_place import SHARED, LogPlace, log_place
 from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
@@ -59,6 +59,7 @@ class IncidentPart:
         self._log_lanes: tuple[LaneStats, ...] = ()
         self._log_runs = LogRuns()
         self._traces: dict[str, str] = {}
+        self._runs: dict[str, str] = {}
         self._told: Kept[tuple[str, str, str | None], Session] = Kept()
         self._journal_stamp: Stamp | None = None
         self._journal_problem: str | None = None
@@ -73,7 +74,7 @@ class IncidentPart:
             "places", layout, lambda _: _places(layout, snapshot), (self._place, self._directories), warnings
         )
         place = self._place
-        fresh = self._follow(place, _names(snapshot, self._traces), warnings)
+        fresh = self._follow(place, self._names(snapshot), warnings)
         between = happenings(self._before, snapshot) if self._before is not None else ()
         self._before = snapshot
         has_own = self._has_own = self._asked("own", layout, partial(_has_own, layout), self._has_own, warnings)
@@ -99,6 +100,22 @@ class IncidentPart:
             warnings=tuple(warnings),
             log_paths=tuple(str(path) for path in place.paths),
             log_how=place.how,
+        )
+
+    def _names(self, snapshot: Snapshot) -> Names:
+        for session in snapshot.sessions:
+            for witness in session.witnesses:
+                remember(self._runs, witness.run_id, session.key)
+        return Names(
+            profiles={
+                hashed_profile(profile.id): profile.id
+                for agent in snapshot.agents
+                if agent.store is not None
+                for profile in agent.store.profiles
+            },
+            sessions={session.session_id: session.key for session in snapshot.sessions if session.session_id},
+            traces=self._traces,
+            runs=self._runs,
         )
 
     def _follow(self, place: LogPlace, names: Names, warnings: list[Problem]) -> list[Event]:
@@ -252,16 +269,3 @@ def _speaks(witness: Witness, gateway: Gateway) -> bool:
 
 def _time(event: Event) -> int:
     return event.at
-
-
-def _names(snapshot: Snapshot, traces: dict[str, str]) -> Names:
-    return Names(
-        traces=traces,
-        profiles={
-            hashed_profile(profile.id): profile.id
-            for agent in snapshot.agents
-            if agent.store is not None
-            for profile in agent.store.profiles
-        },
-        sessions={session.session_id: session.key for session in snapshot.sessions if session.session_id},
-    )

@@ -474,6 +474,45 @@ def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> No
     assert witness.running is True
 
 
+FAILED_END = {"event": "embedded_run_agent_end", "runId": "r-1", "isError": True, "error": "limit"}
+ORPHAN = "Preserved orphaned user message without removing the active session leaf. runId=r-1 sessionId=s-1"
+
+
+@pytest.mark.parametrize(
+    ("before", "runs", "named"),
+    [
+        (FAILED_END, {"r-1": "agent:main:main"}, True),  # the stored claim tells whose run it is
+        (FAILED_END, {}, False),
+        (ORPHAN, {}, True),  # a line that tells nothing else
+        (f"{ORPHAN} sessionKey=agent:ops:main", {}, True),
+        ("tool-search: cataloged 53 tools", {"r-1": "agent:main:main"}, False),
+    ],
+)
+def test_at_the_default_log_level_a_retry_is_told_of_its_session(
+    before: str | dict[str, object], runs: dict[str, str], named: bool
+) -> None:
+    names = Names({}, {"s-1": "agent:main:main"}, runs=dict(runs))
+    retry = "transient same-model retry 1/9 for fakeai/fake-model reason=rate_limit: delayMs=673"
+
+    def parsed(body: object, subsystem: str = '{"subsystem":"agent/embedded"}') -> Event | None:
+        record = {"0": subsystem, "1": body, "time": "2026-11-28T04:46:24.946+00:00", "traceId": "t1"}
+        return parse_line(json.dumps(record), names)
+
+    parsed(before)
+    told = parsed(retry)
+    assert told is not None
+    expected = "agent:ops:main" if "agent:ops" in str(before) else "agent:main:main"
+    assert told.session_key == (expected if named else None)
+
+
+def test_what_a_model_says_names_no_session() -> None:
+    names = Names({}, {"s-1": "agent:main:main"})
+    said = {"0": "sessionKey=agent:main:main runId=r-1", "time": "2026-11-28T04:46:24.946+00:00", "traceId": "t1"}
+    assert parse_line(json.dumps(said), names) is None
+    assert names.traces == {}
+    assert names.runs == {}
+
+
 def test_a_model_that_answered_after_a_fallback_ends_the_run() -> None:
     runs = LogRuns()
     key = "agent:main:main"

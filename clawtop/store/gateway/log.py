@@ -7,9 +7,8 @@ A writer that renames or truncates the file is noticed by device, inode and size
 from __future__ import annotations
 
 import os
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 
@@ -22,7 +21,6 @@ FIRST_BYTES = 1024 * 1024
 NEXT_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 64 * 1024
 KEPT_EVENTS = 4_000
-KEPT_RUNS = 1_000
 ECHO_MS = 5_000
 
 DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fixed path
@@ -55,7 +53,6 @@ class LogTail:
         self._offset = 0
         self._partial = b""
         self._skipping = False
-        self._sessions: OrderedDict[str, str] = OrderedDict()
         self._takeover: tuple[str, int] | None = None
 
     def read(self, path: Path | None, names: Names) -> tuple[Event, ...]:
@@ -135,9 +132,7 @@ class LogTail:
         except (BadLineError, RecursionError):
             self.bad_lines += 1
             return None
-        if event is None or self._is_echo(event):
-            return None
-        return self._placed(event)
+        return None if event is None or self._is_echo(event) else event
 
     def _is_echo(self, event: Event) -> bool:
         """Whether a line only repeats a takeover: the command line prints what its lane has told (2026.5.20)."""
@@ -148,17 +143,6 @@ class LogTail:
             return False
         told = self._takeover
         return told is not None and told[0] == event.session_file and 0 <= event.at - told[1] <= ECHO_MS
-
-    def _placed(self, event: Event) -> Event:
-        """With the session of its run, which only some lines name."""
-        if event.run_id is None:
-            return event
-        if event.session_key is None:
-            return replace(event, session_key=self._sessions.get(event.run_id))
-        self._sessions[event.run_id] = event.session_key
-        if len(self._sessions) > KEPT_RUNS:
-            self._sessions.popitem(last=False)
-        return event
 
     def _oddities(self, path: Path) -> Problem | None:
         said = [

@@ -39,8 +39,8 @@ class BadLineError(ValueError):
     """A line that is neither JSON nor a console line, or whose time cannot be read."""
 
 
-TRACES = 2_000
-"""Traces that are remembered at most."""
+KEPT = 2_000
+"""Runs, and traces, that are remembered at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +50,36 @@ class Names:
     Attributes:
         profiles: "sha256:<12 hex>" -> profile id.
         sessions: session id -> session key.
-        traces: trace id -> session key, as the lines so far told it; lines about a run that name no session do name
-            its trace (2026.9).
+        runs, traces: run id, trace id -> session key, as the lines so far told it and as the stored claims tell it.
+            Many lines name only their run or, from 2026.9 on, only their trace.
     """
 
     profiles: Mapping[str, str] = field(default_factory=dict)
     sessions: Mapping[str, str] = field(default_factory=dict)
     traces: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, str] = field(default_factory=dict)
 
-    def by_trace(self, trace: str | None, session_key: str | None) -> str | None:
-        """The session of a line, that of its trace where it names none; remembers what the line tells."""
-        if trace is None:
-            return session_key
-        if session_key is None:
-            return self.traces.get(trace)
-        if len(self.traces) >= TRACES:
-            self.traces.clear()
-        self.traces[trace] = session_key
-        return session_key
+    def session_of(self, facts: Mapping[str, Any], trace: str | None, named: str | None = None) -> str | None:
+        """The session of a line: the one that it names, else that of its run, else that of its trace.
+
+        Remembers what the line tells of its run and its trace.
+        """
+        run = _string(facts.get("runId"))
+        told = _string(facts.get("sessionKey")) or self.sessions.get(_string(facts.get("sessionId")) or "")
+        key = told or named or self.runs.get(run or "") or self.traces.get(trace or "")
+        if key is not None:
+            remember(self.runs, run, key)
+            remember(self.traces, trace, key)
+        return key
+
+
+def remember(known: dict[str, str], name: str | None, key: str) -> None:
+    """Note a name's session key, and forget the oldest name over `KEPT`."""
+    if name is None:
+        return
+    known[name] = key
+    if len(known) > KEPT:
+        del known[next(iter(known))]
 
 
 def hashed_profile(profile_id: str) -> str:
@@ -78,6 +90,8 @@ def hashed_profile(profile_id: str) -> str:
 def parse_line(line: str, names: Names) -> Event | None:
     """The event of one line, or None when it says nothing about failover, sessions or lanes. Raises BadLineError."""
     record = _json_record(line) if line.startswith("{") else _console_record(line)
+    if record.subsystem:  # else it may be what a model said
+        names.session_of(record.facts, record.trace)
     structured = _STRUCTURED.get(str(record.facts.get("event")))
     if structured is not None:
         return structured(record, names)
@@ -179,13 +193,11 @@ def _event(
     facts = record.facts
     profile = _string(facts.get("profileId")) or _string(facts.get("profile"))
     lane = _string(facts.get("lane"))
-    session_key = _string(facts.get("sessionKey")) or names.sessions.get(_string(facts.get("sessionId")) or "")
-    if session_key is None and lane and lane.startswith("session:"):
-        session_key = lane.removeprefix("session:")
     session_file = _session_file(record.text) if kind is EventKind.TAKEOVER else None
-    if session_key is None and session_file is not None:
-        session_key = names.sessions.get(_session_id(session_file))
-    session_key = names.by_trace(record.trace, session_key)
+    named = lane.removeprefix("session:") if lane and lane.startswith("session:") else None
+    if named is None and session_file is not None:
+        named = names.sessions.get(_session_id(session_file))
+    session_key = names.session_of(facts, record.trace, named)
     duration = _number(facts.get("durationMs"))
     waited = _number(facts.get("waitMs"))
     return Event(
