@@ -73,6 +73,7 @@ ROWS = [
     ("another user's", AGENT, 4_321, {}, False),
     ("a gateway, by its title", ("openclaw-gateway",), OWNER, {"HOME": "{home}"}, False),
     ("a gateway, starting", ("node", "/x/openclaw.mjs", "gateway", "run"), OWNER, {"HOME": "{home}"}, False),
+    ("a clawtop, whose title took its environment's place", ("clawtop/openclaw",), OWNER, {}, False),
     ("a message about it", ("node", "/x/openclaw.mjs", "agent", "-m", "gateway"), OWNER, {"HOME": "{home}"}, True),
 ]
 

@@ -113,6 +113,9 @@ def _is_foreign(found: Inspection, owner: ProcessEvidence | None, rules: Session
     return not blocked and not looks_like_openclaw(owner.argv)
 
 
+CLAWTOPS_TITLE = "clawtop/openclaw"
+"""What clawtop calls its process while session locks are its own: OpenClaw honours it, and nothing else is named so."""
+
 _ENTRY_POINTS = ("dist/index.js", "dist/entry.js", "scripts/run-node.mjs", "src/entry.ts", "src/index.ts")
 
 

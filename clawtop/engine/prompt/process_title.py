@@ -14,7 +14,9 @@ from pathlib import Path
 
 import setproctitle
 
-TITLE = "clawtop/openclaw"
+from clawtop.core.locks.session_rules import CLAWTOPS_TITLE
+
+TITLE = CLAWTOPS_TITLE
 
 _guard = threading.Lock()
 _claims = 0

@@ -1,7 +1,8 @@
 """The OpenClaw processes of a state directory that are no gateway: whoever runs `openclaw agent --local` and the like.
 
-A process is left out only with proof that it is another directory's, another user's or a gateway. What it was started
-with may not be seen, and `--profile` leaves no trace in its environment, so whoever may serve the directory counts.
+A process is left out only with proof that it is another directory's, another user's, a gateway or a clawtop. What it
+was started with may not be seen, and `--profile` leaves no trace in its environment, so whoever may serve the directory
+counts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clawtop.clock import Clock
+from clawtop.core.locks.session_rules import CLAWTOPS_TITLE
 from clawtop.core.model import ProcessEvidence
 from clawtop.core.session.activity import CENSUS_EVERY_MS, NOT_LOOKED, CommandLine
 from clawtop.store.locks.processes import Census, ProcessTable
@@ -49,7 +51,7 @@ class CommandLineWatch:
         return CommandLine(self._found, known[2])
 
     def _may_serve(self, process: ProcessEvidence, state_dir: Path, owner: int) -> bool:
-        if process.pid == os.getpid() or _is_gateway(process.argv):
+        if process.pid == os.getpid() or _is_gateway(process.argv) or process.argv[:1] == (CLAWTOPS_TITLE,):
             return False
         try:
             facts = state_dir.stat()
