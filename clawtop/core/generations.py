@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
+from typing import NamedTuple
 
 from clawtop.core.provider_ids import NAMES_2026_3, NAMES_2026_5, NAMES_2026_6, NAMES_2026_9
 from clawtop.core.rules import (
@@ -63,8 +63,7 @@ class AuthFormat(StrEnum):
     STATE_DATABASE = "the state directory's database"
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(NamedTuple):
     """How one generation keeps its files.
 
     Attributes:
@@ -170,7 +169,7 @@ _D = Storage(
     session_locks=_C.session_locks,
     write_lock=_C.write_lock,
 )
-_NOT_KNOWN = replace(_B, generation=None, seen=None, auth_writable=False, drivable=False, prompt_unlocked=False)
+_NOT_KNOWN = _B._replace(generation=None, seen=None, auth_writable=False, drivable=False, prompt_unlocked=False)
 
 STORAGE: Mapping[Generation, Storage] = MappingProxyType(
     {Generation.A: _A, Generation.B: _B, Generation.C: _C, Generation.D: _D}
@@ -232,8 +231,7 @@ _COOLING_3_28 = Schedule(
     transient_reasons=frozenset({"rate_limit", "overloaded", "unknown"}),
     latest_ms=math.inf,
 )
-_COOLING_5 = replace(
-    _COOLING_3_28,
+_COOLING_5 = _COOLING_3_28._replace(
     name="5.x",
     names=NAMES_2026_5,
     reasons=_REASONS_5,
@@ -246,8 +244,7 @@ _COOLING_5 = replace(
     suspends=True,
     transient_reasons=TRANSIENT_REASONS,
 )
-_COOLING_6 = replace(
-    _COOLING_5,
+_COOLING_6 = _COOLING_5._replace(
     name="6.11",
     names=NAMES_2026_6,
     scoped_reasons=frozenset({"rate_limit", "timeout"}),
@@ -257,8 +254,7 @@ _COOLING_6 = replace(
     probes_rate_limits=True,
     latest_ms=LATEST_DATE_MS,
 )
-_COOLING_8 = replace(
-    _COOLING_6,
+_COOLING_8 = _COOLING_6._replace(
     name="8.x",
     names=NAMES_2026_9,
     reasons=_REASONS_9,
@@ -272,8 +268,7 @@ _COOLING_8 = replace(
     pins_stay=True,
     suspends_session=True,
 )
-_COOLING_9 = replace(
-    _COOLING_8,
+_COOLING_9 = _COOLING_8._replace(
     name="9.x",
     billing=DoublingWindow(10 * MINUTE_MS, DAY_MS, least_base_ms=1),
     auth_permanent=DoublingWindow(10 * MINUTE_MS, HOUR_MS, least_base_ms=1),
@@ -286,13 +281,12 @@ _COOLING_9 = replace(
 )
 
 _MARKED_5 = Marking(never=frozenset({"timeout", "server_error", "empty_response", "format"}))
-_MARKED_6 = replace(
-    _MARKED_5,
+_MARKED_6 = _MARKED_5._replace(
     timeouts_once_started=True,
     spared_locally=frozenset({"overloaded"}),
     spared_if_passing=frozenset({"rate_limit"}),
 )
-_MARKED_8 = replace(_MARKED_6, never=_MARKED_6.never | {"overloaded", "tls_certificate", "context_overflow"})
+_MARKED_8 = _MARKED_6._replace(never=_MARKED_6.never | {"overloaded", "tls_certificate", "context_overflow"})
 
 _AUTH_KEYS = frozenset({"profiles", "order", "cooldowns"})
 _WRITE_LOCK_KEYS = frozenset({"acquireTimeoutMs", "staleMs", "maxHoldMs"})
@@ -328,8 +322,7 @@ _KEYS_8 = ConfigKeys(
 _ATTENTION_6 = AttentionRules(
     silence_aborts=True, models_may_think=True, orphans_are_stuck=True, aborts_free_lane=True, reclaims_silent=True
 )
-_ATTENTION_8 = replace(
-    _ATTENTION_6,
+_ATTENTION_8 = _ATTENTION_6._replace(
     configurable=False,
     sees_requests=True,
     sees_tool_ends=True,
@@ -349,8 +342,7 @@ _REMOTE_8 = Remote(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Semantics:
+class Semantics(NamedTuple):
     """What one range of OpenClaw versions does.
 
     Attributes:
@@ -379,10 +371,10 @@ class Semantics:
     config_keys: ConfigKeys
     remote: Remote
     attention: AttentionRules
-    policy: RunPolicy = field(default_factory=RunPolicy)
-    chain_end: ChainEnd = field(default_factory=ChainEnd)
-    retries: SameAccountRetries = field(default_factory=SameAccountRetries)
-    wait_headers: WaitHeaders = field(default_factory=WaitHeaders)
+    policy: RunPolicy = RunPolicy()
+    chain_end: ChainEnd = ChainEnd()
+    retries: SameAccountRetries = SameAccountRetries()
+    wait_headers: WaitHeaders = WaitHeaders()
 
 
 def _lanes(**limits: int) -> Mapping[str, int]:
@@ -415,8 +407,7 @@ _5_X = Semantics(
     attention=AttentionRules(),
     remote=Remote(silent_when_out=True, model_clears_pin=True),
 )
-_6_11 = replace(
-    _5_X,
+_6_11 = _5_X._replace(
     name="6.11",
     first=(2026, 6, 5),
     last=(2026, 6, 11),
@@ -430,9 +421,8 @@ _6_11 = replace(
     chain_end=ChainEnd(names_login=True, wraps_objects=True),
     wait_headers=WaitHeaders(negative_is_none=True),
 )
-_7_1 = replace(_6_11, name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=replace(_COOLING_6, name="7.1"))
-_8_X = replace(
-    _7_1,
+_7_1 = _6_11._replace(name="7.1", first=(2026, 7, 1), last=(2026, 7, 1), cooling=_COOLING_6._replace(name="7.1"))
+_8_X = _7_1._replace(
     name="8.x",
     first=(2026, 8, 2),
     last=(2026, 8, 2),
@@ -448,14 +438,13 @@ _8_X = replace(
     ),
     remote=_REMOTE_8,
 )
-_9_X = replace(
-    _8_X,
+_9_X = _8_X._replace(
     name="9.x",
     first=(2026, 9, 6),
     last=(2026, 9, 6),
     cooling=_COOLING_9,
-    attention=replace(_ATTENTION_8, sees_deadlines=True),
-    remote=replace(_REMOTE_8, reload_takes_marks=True),
+    attention=_ATTENTION_8._replace(sees_deadlines=True),
+    remote=_REMOTE_8._replace(reload_takes_marks=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit", "overloaded", "server_error", "timeout"}),
         most=8,
@@ -487,8 +476,7 @@ _STANDS_FOR: Mapping[Generation | None, Semantics] = MappingProxyType(
 """The row for a directory whose version nobody noted, by what its files are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """A row of `SEMANTICS`, and what has to be said with it: None where the version is one that was looked at."""
 
     row: Semantics

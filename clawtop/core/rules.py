@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from clawtop.core.provider_ids import ProviderNames
 
@@ -22,8 +22,7 @@ TRANSIENT_REASONS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DoublingWindow:
+class DoublingWindow(NamedTuple):
     """A window that doubles with each failure: `base_ms`, twice that, and so on up to `max_ms`."""
 
     base_ms: float
@@ -39,8 +38,7 @@ class DoublingWindow:
         return math.floor(window + 1e-4)  # 0.07 h come out a hair below their last millisecond
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """How long a failed profile rests under one range of OpenClaw versions, who is next, and who is asked meanwhile.
 
     Attributes:
@@ -142,8 +140,7 @@ class Schedule:
 # --- sessions: locks, fences, attention ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class SessionLockRules:
+class SessionLockRules(NamedTuple):
     """How a storage generation judges `<session>.jsonl.lock`.
 
     Attributes:
@@ -176,8 +173,7 @@ class Accepts(StrEnum):
     SAME_BYTES = "same-bytes"
 
 
-@dataclass(frozen=True, slots=True)
-class WriteLockSettings:
+class WriteLockSettings(NamedTuple):
     """How the limits of the session write lock are set.
 
     Attributes:
@@ -200,8 +196,7 @@ class ErrorDialect(StrEnum):
     V9_6 = "9.6"
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionRules:
+class AttentionRules(NamedTuple):
     """How a gateway's watcher judges a session that does not move, and what it does about it.
 
     Attributes:
@@ -243,8 +238,7 @@ class AttentionRules:
 # --- what a version makes of a failure ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Marking:
+class Marking(NamedTuple):
     """Which failures count against the profile that met them.
 
     Attributes:
@@ -260,8 +254,7 @@ class Marking:
     spared_if_passing: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class RunPolicy:
+class RunPolicy(NamedTuple):
     """How a run goes on after an attempt, where that differs from 2026.5.
 
     Attributes:
@@ -296,8 +289,7 @@ class RunPolicy:
     final_codes: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEnd:
+class ChainEnd(NamedTuple):
     """What a run over several models tells of itself, and how it ends where none of them answered.
 
     Attributes:
@@ -313,8 +305,7 @@ class ChainEnd:
     wraps_objects: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SameAccountRetries:
+class SameAccountRetries(NamedTuple):
     """How often the same account is asked again before a run rotates; by default never.
 
     Attributes:
@@ -336,8 +327,7 @@ class SameAccountRetries:
     reads_words: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WaitHeaders:
+class WaitHeaders(NamedTuple):
     """How the client library reads how long a provider asks it to wait.
 
     Attributes:
@@ -349,8 +339,7 @@ class WaitHeaders:
     seconds_too: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigKeys:
+class ConfigKeys(NamedTuple):
     """Which settings about profiles, cooldowns and locks a version knows.
 
     Attributes:
@@ -364,8 +353,7 @@ class ConfigKeys:
     refuses_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(NamedTuple):
     """What a gateway tells and does over its WebSocket for a local client that was never paired.
 
     Attributes:

@@ -260,7 +260,7 @@ class FakeCaller:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway of which a run cannot stay invisible for long."""
     row = SEMANTICS["5.x"]
-    chosen = Chosen(replace(row, remote=replace(row.remote, admission_ms=100)), None)
+    chosen = Chosen(row._replace(remote=row.remote._replace(admission_ms=100)), None)
     monkeypatch.setattr(scene, "semantics_of", lambda *_: chosen)
 
 

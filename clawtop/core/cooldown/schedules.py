@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from clawtop.core.generations import Semantics
 from clawtop.core.model import CooldownConfig, Snapshot
@@ -29,7 +28,7 @@ def schedule_for(semantics: Semantics, config: CooldownConfig | None = None, pro
     window_ms = _configured(config.failure_window_hours, HOUR_MS, base.failure_window_ms)
     if (billing, permanent, window_ms) == (base.billing, base.auth_permanent, base.failure_window_ms):
         return base
-    return replace(base, billing=billing, auth_permanent=permanent, failure_window_ms=window_ms)
+    return base._replace(billing=billing, auth_permanent=permanent, failure_window_ms=window_ms)
 
 
 class Schedules:
@@ -64,8 +63,7 @@ def _billing_hours(config: CooldownConfig, names: ProviderNames, provider: str |
 def _window(default: DoublingWindow, unit_ms: int, base: float | None, longest: float | None) -> DoublingWindow:
     if base is None and longest is None:
         return default
-    return replace(
-        default,
+    return default._replace(
         base_ms=_configured(base, unit_ms, default.base_ms),
         max_ms=_configured(longest, unit_ms, default.max_ms),
     )
