@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line; the exit code says how it went."""
     code = 70
+    gc.disable()  # until it is known what to do: nothing that is loaded to start is garbage
     try:
         code = _run()
     except KeyboardInterrupt:

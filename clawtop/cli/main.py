@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import importlib
 import os
 import sys
@@ -61,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else USAGE_EXIT
     if args.version:
         args.run, args.verb = _print_version, None
+    gc.enable()
     if args.verb is not None:
         unwind_on_signals()  # the dashboard takes nothing before it handles them itself
     try:

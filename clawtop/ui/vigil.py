@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from clawtop.core.incident.blocking import Severity
-from clawtop.core.incident.notices import NoticeState, captions, next_due, notice_state, notices
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
 from clawtop.view.replay_words import replay_words
+
+if TYPE_CHECKING:
+    from clawtop.core.incident.notices import NoticeState
 
 
 class Vigil:
@@ -23,6 +27,8 @@ class Vigil:
 
     def look(self, app: Shell, snapshot: Snapshot) -> None:
         """Open the first view on the first snapshot; say what is worth a notice on later ones."""
+        from clawtop.core.incident.notices import captions, next_due, notice_state, notices  # after the first paint
+
         if not self.opened:
             self.opened = True
             self._open_first(app)

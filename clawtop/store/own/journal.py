@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from itertools import islice, takewhile
@@ -39,6 +40,7 @@ _LOCK_WAIT_S = 2.0
 _LOCK_POLL_S = 0.005
 _CHUNK = 64 * 1024
 _LONGEST_LINE = 256 * 1024
+_FIELDS: Final = frozenset(item.name for item in fields(Event))
 _NUMBERS: Final = frozenset({"at", "duration_ms", "pid"})
 _REQUIRED: Final = {"at": int, "source": str, "text": str}
 
@@ -196,12 +198,13 @@ def _event(line: bytes) -> Event | None:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
     data = facts.pop("data", {})
-    names = {item.name for item in fields(Event)}
     well_typed = all(isinstance(value, int if name in _NUMBERS else str) for name, value in facts.items())
     complete = all(isinstance(facts.get(name), wanted) for name, wanted in _REQUIRED.items())
-    if not (well_typed and complete and isinstance(data, dict) and names >= set(facts)):
+    if not (well_typed and complete and isinstance(data, dict) and set(facts) <= _FIELDS):
         return None
-    return Event(kind=kind, data=data, **facts)
+    for name in facts.keys() - _NUMBERS - {"text"}:
+        facts[name] = sys.intern(facts[name])  # ids and words that thousands of events have in common
+    return Event(kind=kind, data={sys.intern(key): value for key, value in data.items()}, **facts)
 
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:

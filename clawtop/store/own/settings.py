@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 from clawtop.core.settings import LoadedSettings, read_settings, with_label, with_value
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
-from clawtop.store.atomic import write_sibling
 from clawtop.text import safe
 
 MAX_BYTES = 256 * 1024
@@ -35,10 +33,10 @@ def load_settings(environment: Mapping[str, str], home: Path) -> LoadedSettings:
     try:
         text = _text(path)
         if text is not None:
-            document = tomllib.loads(text)
+            document = _parsed(text)
     except OSError as error:
         problems = (f"{safe(path)} cannot be read ({error.strerror or type(error).__name__}); it is ignored",)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         problems = (f"{safe(path)} is not TOML ({safe(error, 120)}); it is ignored",)
     reading = read_settings(document, environment, safe(path))
     return LoadedSettings(reading.values, (*problems, *reading.problems))
@@ -60,6 +58,8 @@ def save_label(path: Path, key: str, label: str) -> None:
 
 
 def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> None:
+    from clawtop.store.atomic import write_sibling  # most processes only read
+
     try:
         before = _text(path) or ""
         try:
@@ -82,11 +82,18 @@ def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> No
 
 def _check_only_change(before: str, after: str, name: str, value: Any) -> None:
     try:
-        was, becomes = _flat(tomllib.loads(before)), _flat(tomllib.loads(after))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        was, becomes = _flat(_parsed(before)), _flat(_parsed(after))
+    except (ValueError, RecursionError) as error:
         raise RefusedError(f"the config is not TOML: {safe(error, 120)}", unchanged="nothing was saved") from error
     if becomes != {**was, name: value}:
         raise _by_hand(name)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """The document. Raises ValueError (tomllib's own, too) and RecursionError."""
+    import tomllib  # most operators have no such file
+
+    return tomllib.loads(text)
 
 
 def _by_hand(name: str) -> RefusedError:

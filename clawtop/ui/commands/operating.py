@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from clawtop.commands import IN_BULK, Arming, Command, Target, command, why_not
 from clawtop.core.model import Snapshot
-from clawtop.core.operations.plan import Plan
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.ui.ports import Executor
 from clawtop.ui.shell import Shell
 from clawtop.view.line import Tone
+
+if TYPE_CHECKING:
+    from clawtop.core.operations.plan import Plan
 
 
 def operate(command_id: str) -> Callable[[Shell], None]:
