@@ -12,8 +12,20 @@ from clawtop.core.cooldown.profile_state import profile_state
 from clawtop.core.generations import Generation
 from clawtop.core.health.account_causes import EMPTY_KEY, NOT_IMPORTED
 from clawtop.core.health.judgement import Level, judge
-from clawtop.core.model import SHARED, AuthStore, EventKind, GatewayState, LockKind, Snapshot, TurnOutcome, VerdictKind
-from clawtop.core.session.openclaw_runs import openclaw_holders
+from clawtop.core.model import (
+    SHARED,
+    AuthStore,
+    EventKind,
+    GatewayState,
+    LockKind,
+    Snapshot,
+    TurnOutcome,
+    VerdictKind,
+    Witness,
+    WitnessKind,
+)
+from clawtop.core.session.activity import SETTLED
+from clawtop.core.session.openclaw_runs import heard_sessions, openclaw_holders
 from clawtop.store.auth.migration import leftovers
 from clawtop.store.locks.processes import UncheckedProcesses
 from clawtop.store.provider.credentials import load_credential
@@ -132,6 +144,18 @@ def test_what_really_runs_and_what_was_left_behind(sample: Sample) -> None:
     named = [key for key, found in codes.items() if {"ghost", "unsettled", "interrupted"} & found]
     left = set(sample.expect["sessions_running"]) | {claim["session_key"] for claim in sample.expect["turn_claims"]}
     assert set(named) == left - set(active)
+
+
+def test_the_end_that_a_row_dates_ends_what_was_told_before_it(sample: Sample) -> None:
+    """A log of the default level may tell of a run's retry, and of nothing after it."""
+    snapshot = read(sample)
+    if snapshot.storage.session_files or snapshot.gateway.state is not GatewayState.LIVE:
+        return  # a lock that is not there, or a gateway that is gone, ends it as well
+    over = [row for row in snapshot.sessions if row.status in SETTLED and row.ended_at and row.active is False]
+    for after_ms, active in ((-1_000, False), (1_000, True)):
+        told = {row.key: (Witness(WitnessKind.LOG, True, "retrying", (row.ended_at or 0) + after_ms),) for row in over}
+        heard = heard_sessions(replace(snapshot, sessions=tuple(over)), told)
+        assert [row.active for row in heard] == [active] * len(over)
 
 
 def test_holders_are_the_claims_of_the_living_gateway(sample: Sample) -> None:

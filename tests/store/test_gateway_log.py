@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -472,6 +473,23 @@ def test_a_retry_of_the_same_account_is_told_of_the_session_of_its_trace() -> No
     (witness,) = (run.witness() for run in runs.runs.values())
     assert witness.retry == AccountRetry(3, 9, told.at + 5_935, "rate_limit")
     assert witness.running is True
+    rotated = replace(told, at=told.at + 7_000, kind=EventKind.ROTATE, data={})
+    runs.follow([rotated])
+    assert runs.runs["agent:main:main"].retry is None
+
+
+def test_a_run_is_over_at_the_default_log_level() -> None:
+    names = Names({}, {}, {"t1": "agent:main:main"}, {"r-1": "agent:main:main"})
+    retry = "transient same-model retry 9/9 for fakeai/fake-model reason=rate_limit: delayMs=673"
+    runs = LogRuns()
+    for text, running in ((retry, True), ("[agent] run r-1 ended with stopReason=stop", False)):
+        record = {"0": '{"subsystem":"agent"}', "1": text, "time": "2026-11-28T04:46:24.946+00:00", "traceId": "t1"}
+        told = parse_line(json.dumps(record), names)
+        assert told is not None
+        runs.follow([told])
+        assert runs.runs["agent:main:main"].running is running
+    assert runs.runs["agent:main:main"].retry is None
+    assert parse_line(line("[agent] run of something else"), names) is None
 
 
 FAILED_END = {"event": "embedded_run_agent_end", "runId": "r-1", "isError": True, "error": "limit"}

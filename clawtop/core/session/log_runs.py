@@ -87,7 +87,8 @@ def _after(key: str, known: LoggedRun | None, event: Event) -> LoggedRun | None:
         return replace(known, waiting=data.get("queueSize")) if known is not None and known.running else known
     if step == "dequeue" and own_lane:
         return _going_on(known, event, "its lane works on a turn, as the log says", anew=True)
-    if (step == "done" and own_lane and data.get("active", 0) == 0) or event.kind is EventKind.RUN_END:
+    over = step == "ended" or event.kind is EventKind.RUN_END
+    if over or (step == "done" and own_lane and data.get("active", 0) == 0):
         return _ended(known, event, "its turn ended, as the log says")
     if event.kind is EventKind.TAKEOVER:
         return _ended(known, event, "its turn was lost to a takeover, as the log says")
@@ -121,7 +122,7 @@ def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
     if event.kind is EventKind.RECOVERY and data.get("aborted") == "true":
         return _ended(known, event, "the gateway aborted it, as the log says")
     if event.kind in (EventKind.ROTATE, EventKind.FALLBACK) and known is not None and known.running is not False:
-        return replace(known, at=event.at, profile=None, provider=None, model=None)
+        return replace(known, at=event.at, profile=None, provider=None, model=None, retry=None)
     return None
 
 

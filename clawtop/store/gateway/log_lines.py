@@ -107,6 +107,8 @@ def parse_line(line: str, names: Names) -> Event | None:
         return None
     if found.step == "retry":
         return _retry(record, names)
+    if found.step == "ended":
+        return _ended(record, names)
     words = found.words(record.facts, record.text) if found.words is not None else None
     return _event(record, names, found.kind, words, {"step": found.step} if found.step is not None else None)
 
@@ -299,6 +301,18 @@ def _retry(record: _Record, names: Names) -> Event | None:
         f"asks the same account again in {rough(delay)}, {number} of {most}: {match['reason']}",
         {"step": "retry", "number": number, "most": most, "due": record.at + delay},
     )
+
+
+_RUN_ENDED = re.compile(r"\[agent\] run (?P<run>\S{1,200}) ended with stopReason=(?P<why>\w{1,40})")
+
+
+def _ended(record: _Record, names: Names) -> Event | None:
+    """A run is over (2026.6 on): what stands of its end in a log of the default level."""
+    match = _RUN_ENDED.match(record.text)
+    if match is None:
+        return None
+    facts = {"runId": match["run"]}
+    return _event(replace(record, facts=facts), names, EventKind.LANE, f"run ended: {match['why']}", {"step": "ended"})
 
 
 _DECISIONS = {

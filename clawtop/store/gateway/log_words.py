@@ -127,6 +127,7 @@ _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("stalled session:", LineMeaning(EventKind.STUCK, _stuck)),
     ("long-running session:", LineMeaning(EventKind.STUCK, _stuck)),
     ("liveness warning:", LineMeaning(EventKind.GATEWAY)),
+    ("[agent] run ", LineMeaning(EventKind.LANE, step="ended")),
     ("embedded run start:", LineMeaning(EventKind.ATTEMPT, _asks)),
     ("embedded run done:", LineMeaning(EventKind.REPLY, _replied)),
     ("transient same-model retry", LineMeaning(EventKind.ATTEMPT, step="retry")),

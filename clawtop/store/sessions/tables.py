@@ -18,9 +18,12 @@ from clawtop.core.session.activity import (
     KNOWN_STATUSES,
     NOT_LOOKED,
     RUNNING,
+    SETTLED,
     CommandLine,
     judge,
+    settled_witness,
     status_witness,
+    stored_as,
 )
 from clawtop.core.session.exchanges import exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
@@ -378,7 +381,9 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
         found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
     if known is not None and known not in KNOWN_STATUSES:
         found.append(Problem("unknown-status", key, "its status is unknown to clawtop"))
-    settled = known in KNOWN_STATUSES and known != RUNNING
+    started_at = get("startedAt") or milliseconds(started)
+    ended_at = get("endedAt") if details else milliseconds(ended)
+    settled: str | None = known if known in SETTLED else None
     return Session(
         agent=agent,
         key=key,
@@ -386,11 +391,11 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
         file=file,
         status=known,
         active=False if settled or known is None else None,
-        active_how=f"stored as {known}" if settled else "no turn of it ever began" if known is None else "",
+        active_how=stored_as(settled) if settled else "no turn of it ever began" if known is None else "",
         problems=tuple(found),
         updated_at=milliseconds(updated),
-        started_at=get("startedAt") or milliseconds(started),
-        ended_at=get("endedAt") if details else milliseconds(ended),
+        started_at=started_at,
+        ended_at=ended_at,
         provider=get("modelProvider") or get("providerOverride") or text(provider),
         model=get("model") or get("modelOverride") or text(model),
         profile=get("authProfileOverride"),
@@ -402,4 +407,5 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
         suspension=suspension(get("quotaSuspension")),
         total_tokens=get("totalTokens"),
         name=session_name(values),
+        witnesses=(settled_witness(settled, started_at, ended_at),) if settled else (),
     )
