@@ -140,6 +140,7 @@ class _SleptDeadline:
         self._timer: Timer | None = None
 
     def reschedule(self, when: float | None, /) -> None:
+        self._inner.reschedule(None)  # an end that came but has not cancelled anything yet is taken back
         self._when = when
         self._arm()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from clawtop.clock import Clock, SystemClock, settled_within
+from clawtop.clock import Clock, SystemClock, Timer, settled_within
 from tests.support.clocks import ManualClock, settle
 
 pytestmark = pytest.mark.anyio
@@ -116,3 +117,33 @@ async def test_what_is_not_settled_in_time_goes_on(clock: Clock) -> None:
     assert sorted(task.done() for task in tasks) == [False, True]
     event.set()
     await asyncio.wait(tasks)
+
+
+class CalledByHand(ManualClock):
+    """A clock whose timers a test calls itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Callable[[], object]] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        self.calls.append(callback)
+        return Uncalled()
+
+
+class Uncalled:
+    def cancel(self) -> None: ...
+
+
+async def test_an_end_that_moves_in_the_moment_when_it_comes_ends_nothing() -> None:
+    clock = CalledByHand()
+    deadline, moved = clock.timeout(2), False
+    with pytest.raises(TimeoutError):
+        async with deadline:
+            clock.calls[-1]()
+            deadline.reschedule(clock.monotonic() + 8)
+            await settle()
+            moved = True
+            clock.calls[-1]()
+            await settle()
+    assert moved
