@@ -104,7 +104,7 @@ async def test_an_hour_replays_to_the_same_screens(tmp_path: Path) -> None:
     assert recording.problem is None
     frames = [frame.snapshot for frame in recording.frames]
     assert len(frames) > 10, "something has happened"
-    assert frames[-1].taken_at - frames[0].taken_at > 0.9 * HOUR_MS
+    assert frames[-1].taken_at - frames[0].taken_at > 0.5 * HOUR_MS
     player = Player(recording, ManualClock())
     recorded = {repr(event) for event in recording.events}
     for at, events, lines in shown:
