@@ -314,7 +314,7 @@ def _escaped(char: str) -> str:
 
 
 _NARROW = re.compile(
-    r"[ -~\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u2211\u2298\u2299\u2500-\u25fc\u29d7✓✗⚠]*"
+    r"[ -~\xa0-\xac\xae-\u02ff\u2010-\u2027\u2030-\u205e\u2190-\u2211\u2298\u2299\u2500-\u25fc\u29d7⏎≥✓✗⚠]*"
 )
 """Text of which every character takes one cell, whatever stands beside it: most of what is drawn."""
 

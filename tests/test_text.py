@@ -7,6 +7,7 @@ import json
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop import text
+
+CLAWTOP = Path(text.__file__).parent
 
 
 @given(st.text())
@@ -159,6 +162,14 @@ def test_the_short_way_of_counting_agrees_with_the_tables() -> None:
     quick = [chr(point) for point in range(0x3000) if text._NARROW.fullmatch(chr(point))]
     assert len(quick) > 900
     assert [char for char in quick if wcwidth.wcwidth(char) != 1] == []
+
+
+def test_no_sign_of_our_own_needs_the_tables() -> None:
+    """They are a megabyte, and ten milliseconds of the first frame."""
+    drawn = [path for room in ("view", "ui") for path in (CLAWTOP / room).rglob("*.py")]
+    signs = {char for path in (*drawn, CLAWTOP / "commands.py") for char in path.read_text() if not char.isascii()}
+    assert len(signs) > 20
+    assert [char for char in sorted(signs) if text._NARROW.fullmatch(char) is None] == []
 
 
 # --- shapes, and forms of what was loaded ------------------------------------------------------------------------
