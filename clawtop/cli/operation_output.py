@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from clawtop.errors import OperationFailedError, RefusedError
@@ -209,8 +208,8 @@ def _value(change: FieldChange, value: Any) -> str:
 def _moment(value: int) -> str:
     from clawtop.view.humanize import moment
 
-    at = moment(value, UTC)
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "no time"
+    at = moment(value, None)
+    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "no time"
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -21,6 +21,9 @@ MEASURED = 150
 GAP = 1
 """Blank cells between two columns."""
 
+FLOOR = 12
+"""Cells down to which a column gives way that could grow, where even the columns that always stay do not fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Env:
@@ -44,7 +47,8 @@ class Column(NamedTuple, Generic[T]):
         grow: cells more that it gets before others get all they need; spare width goes from left to right.
         live: whether its cells can change with time alone.
         middle: what is too long is elided in its middle: ids, whose end tells them apart.
-        rank: the higher, the sooner it gives way when the width is short; 0 stays.
+        rank: the higher, the sooner it gives way when the width is short; 0 stays. What says nothing in any row gives
+            way before all others.
         sort: the value rows sort by; None values come last.
     """
 
@@ -140,13 +144,17 @@ class Table(Generic[T]):
 
     @cached_property
     def needs(self) -> Mapping[str, int]:
-        """Column id -> the cells that its widest row needs; only of columns that time alone cannot change."""
-        rows, env = self.rows[:MEASURED], self.env
-        return {
-            column.id: max((width_of(column.render(row.item, env)) for row in rows if not row.band), default=0)
-            for column in self.columns
-            if not column.live
-        }
+        """Column id -> the cells that its widest row needs: of columns that time alone cannot change, and of those in
+        which no row says anything.
+        """
+        rows, env = [row for row in self.rows[:MEASURED] if not row.band], self.env
+        needs: dict[str, int] = {}
+        for column in self.columns:
+            if not column.live:
+                needs[column.id] = max((width_of(column.render(row.item, env)) for row in rows), default=0)
+            elif not any(width_of(column.render(row.item, env)) for row in rows):
+                needs[column.id] = 0
+        return needs
 
     def sortable(self) -> tuple[str, ...]:
         """Ids of the columns that rows can be sorted by."""
@@ -177,12 +185,19 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
     needs = needs or {}
     kept = list(columns)
     while len(kept) > 1 and _taken(kept, needs) > width:
-        weakest = max(kept, key=lambda column: column.rank)
-        if weakest.rank == 0:
+        silent, rank, weakest = max((needs.get(column.id) == 0, column.rank, n) for n, column in enumerate(kept) if n)
+        if not silent and rank == 0:
             break
-        kept.remove(weakest)
-    spare = max(0, width - _taken(kept, needs))
+        del kept[weakest]
+    spare = width - _taken(kept, needs)
     widths = [_least(column, needs, first=not place) for place, column in enumerate(kept)]
+    while spare < 0:
+        room, widest = max((widths[n], n) for n, column in enumerate(kept) if column.grow or not n)
+        if room <= FLOOR:
+            break
+        widths[widest] -= 1
+        spare += 1
+    spare = max(0, spare)
     for first_round in (True, False):
         for place, column in enumerate(kept):
             wanted = needs.get(column.id, column.width + column.grow) - widths[place]

@@ -12,7 +12,7 @@ from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
-from clawtop.view.humanize import ago, bar, countdown, counted, duration, span, time_near
+from clawtop.view.humanize import ago, bar, countdown, counted, duration, in_zone, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
@@ -46,7 +46,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(safe(profile.id), Tone.STRONG)),
         ("state", ((f"{glyph} {word}", tone), *_until(entry, env))),
         *_windows(entry, env),
-        *problem_facts(entry.problems),
+        *problem_facts(entry.problems, env),
         *section("Why it is next" if entry.is_next else "Why it is not next"),
         *_why(entry, env),
         *section("Record"),
@@ -194,7 +194,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         ("name", piece(safe(session.name)) if session.name else EMPTY),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
         ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
-        *problem_facts(session.problems),
+        *problem_facts(session.problems, env),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("retries", _retries(session, env)),
         ("lane", piece(safe(session.lane_class))),
@@ -342,8 +342,8 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
     return known(facts)
 
 
-def _warning(target: Target, _env: Env) -> list[Fact] | None:
-    return [("", piece(shown(target.id)))]
+def _warning(target: Target, env: Env) -> list[Fact] | None:
+    return [("", piece(in_zone(shown(target.id), env.now, env.zone)))]
 
 
 _MAKERS: Mapping[TargetKind, Callable[[Target, Env], list[Fact] | None]] = {

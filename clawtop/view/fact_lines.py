@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clawtop.core.model import Problem, PromptHolder
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
-from clawtop.view.humanize import ago, countdown, duration, time_near
+from clawtop.view.humanize import ago, countdown, duration, in_zone, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 
 LABEL_WIDTH = 10
@@ -41,9 +41,18 @@ def time_line(ms: int | None, env: Env) -> Line:
     return ((time_near(ms, env.now, env.zone), Tone.PLAIN), (f"  {ago(ms, env.now)}", Tone.DIM))
 
 
-def problem_facts(problems: Iterable[Problem]) -> list[Fact]:
+def problem_facts(problems: Iterable[Problem], env: Env) -> list[Fact]:
     """A line for each problem."""
-    return [("", ((f"⚠ {safe(problem.code)} ", Tone.WARN), (shown(problem.text), Tone.PLAIN))) for problem in problems]
+    return [
+        (
+            "",
+            (
+                (f"⚠ {safe(problem.code)} ", Tone.WARN),
+                (in_zone(shown(problem.text), env.now, env.zone), Tone.PLAIN),
+            ),
+        )
+        for problem in problems
+    ]
 
 
 def holder_facts(holder: PromptHolder, env: Env) -> list[Fact]:

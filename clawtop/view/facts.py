@@ -15,7 +15,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from clawtop.core.cooldown.stats import FailureCost, Schedules, bypasses_cooldown, next_failure_cost
+from clawtop.core.cooldown.stats import FailureCost, ProfileState, Schedules, bypasses_cooldown, next_failure_cost
 from clawtop.core.health.judgement import Health, judge
 from clawtop.core.incident import blocking
 from clawtop.core.incident.blocking import Node, blocking_tree
@@ -183,6 +183,14 @@ class Facts:
             *(changes_at(view, self.now) for view in self.providers),
         )
         return min((end for end in ends if end is not None), default=None)
+
+    @cached_property
+    def usable(self) -> tuple[int, int]:
+        """How many profiles can be tried, and how many there are; each once, however many agents see it."""
+        entries = {(e.profile.owner_agent, e.profile.id): e for view in self.providers for e in view.profiles}
+        refused = {name for pending in self.health.view.pending for name in pending.profiles}
+        usable = sum(e.state is ProfileState.USABLE and e.profile.id not in refused for e in entries.values())
+        return usable, len(entries)
 
     @cached_property
     def _profile_index(self) -> Mapping[tuple[str, str], ProfileFacts]:

@@ -6,22 +6,25 @@ from collections.abc import Iterable
 
 from clawtop.commands import COMMANDS, Command, Context, Section, key_label, why_not
 from clawtop.text import cells
-from clawtop.view.line import Line, Piece, Tone, cut, piece, wrapped
+from clawtop.view.line import Line, Piece, Tone, cut, fitted, piece, width_of, wrapped
 from clawtop.view.words import LEGEND
 
 _CHANGING = frozenset({Section.OPERATE, Section.DRIVE})
 _GAP: Piece = ("  ", Tone.PLAIN)
 
 
-def footer_line(context: Context, width: int) -> Line:
-    """Keys of the footer commands; those that cannot run now are faint."""
-    line, _ = _footer(context, width)
+def footer_line(context: Context, width: int, said: Line | None = None) -> Line:
+    """Keys of the footer commands; those that cannot run now are faint.
+
+    What was just `said` stands before the keys that stand at every width; a long answer is read in their place.
+    """
+    line, _ = _footer(context, width, said)
     return line
 
 
-def footer_command_at(context: Context, width: int, column: int) -> str | None:
+def footer_command_at(context: Context, width: int, column: int, said: Line | None = None) -> str | None:
     """The command whose label stands at this cell of the footer."""
-    _, places = _footer(context, width)
+    _, places = _footer(context, width, said)
     return next((command_id for start, end, command_id in places if start <= column < end), None)
 
 
@@ -29,7 +32,7 @@ ALWAYS = ("arm", "help", "back", "quit")
 """What a footer shows at every width, at its end; `back` only where there is somewhere to go back to."""
 
 
-def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, str]]]:
+def _footer(context: Context, width: int, said: Line | None = None) -> tuple[Line, list[tuple[int, int, str]]]:
     items = _footer_commands(context)
     last = [item for item in items if item.id in ALWAYS]
     if any(item.id == "back" for item in last):
@@ -39,7 +42,14 @@ def _footer(context: Context, width: int) -> tuple[Line, list[tuple[int, int, st
     places: list[tuple[int, int, str]] = []
     column = 1
     shown: list[Command] = []
-    for item in (item for item in items if item.id not in ALWAYS):
+    others = [item for item in items if item.id not in ALWAYS]
+    if said is not None:
+        others = []
+        if width_of(said) + 2 > room:
+            return cut((*line, *said), width), places
+        line += [*fitted(said, room - 2), _GAP]
+        column += room
+    for item in others:
         if _size(item) + 2 > room:
             break
         room -= _size(item) + 2

@@ -134,7 +134,7 @@ def _said(env: Env) -> list[Line]:
         parts.append(((worst.text, tone),))
     if worst is not None and worst.code == "models-out":
         parts.append(((_back(env, worst), Tone.STRONG),))
-    usable, total = facts.once(_usable, facts)
+    usable, total = facts.usable
     if total:
         parts.append(((f"{usable} of {total} profiles usable", Tone.STRONG),))
     if facts.snapshot.counting:
@@ -146,14 +146,6 @@ def _said(env: Env) -> list[Line]:
         parts.append(((dropped.text, Tone.WARN),))
     serves = worst is None or worst.level < Level.SILENT
     return [*parts, *(_next(facts) if serves else _not_loaded(facts))]
-
-
-def _usable(facts: Facts) -> tuple[int, int]:
-    """How many profiles there are and how many can be tried, each once however many agents see it."""
-    entries = {(e.profile.owner_agent, e.profile.id): e for view in facts.providers for e in view.profiles}
-    refused = {name for pending in facts.health.view.pending for name in pending.profiles}
-    usable = sum(e.state is ProfileState.USABLE and e.profile.id not in refused for e in entries.values())
-    return usable, len(entries)
 
 
 def _back(env: Env, cause: Cause) -> str:
@@ -211,7 +203,8 @@ def _provider_out(outage: _Outage, env: Env) -> Line:
 
 
 def _trouble(facts: Facts) -> Line:
-    return join([*_others(facts.health), *_blocked(facts), *_hand(facts), *_blocked_names(facts)], _DOT) or _remedy(
+    severe, mild = _others(facts.health)
+    return join([*severe, *_blocked(facts), *_hand(facts), *mild, *_blocked_names(facts)], _DOT) or _remedy(
         facts.health
     )
 
@@ -234,10 +227,11 @@ _TOLD_APART = frozenset(
 """Causes that the rest of the two lines tells in words of its own."""
 
 
-def _others(health: Health) -> list[Line]:
-    """What is wrong besides the worst."""
-    told = [cause for cause in health.causes[1:] if cause.code not in _TOLD_APART]
-    return [((cause.text, Tone.BAD if cause.level >= Level.SILENT else Tone.WARN),) for cause in told[:3]]
+def _others(health: Health) -> tuple[list[Line], list[Line]]:
+    """What is wrong besides the worst: what silences bots, and what does not."""
+    told = [cause for cause in health.causes[1:] if cause.code not in _TOLD_APART][:3]
+    severe: list[Line] = [((cause.text, Tone.BAD),) for cause in told if cause.level >= Level.SILENT]
+    return severe, [((cause.text, Tone.WARN),) for cause in told if cause.level < Level.SILENT]
 
 
 def _blocked(facts: Facts) -> list[Line]:

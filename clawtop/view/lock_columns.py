@@ -34,6 +34,10 @@ def _name(lock: Lock, env: Env) -> Line:
     return piece(lock_name(lock, env))
 
 
+def _agent(lock: Lock, _env: Env) -> Line:
+    return piece(safe(lock.file.agent), Tone.DIM) if lock.file.agent else EMPTY
+
+
 def _kind(lock: Lock, _env: Env) -> Line:
     return piece(KIND_WORDS[lock.file.kind], Tone.DIM)
 
@@ -87,13 +91,14 @@ def _traffic(lock: Lock, env: Env) -> Line:
 
 LOCK_COLUMNS: tuple[Column[Lock], ...] = (
     Column("lock", "LOCK", 20, _name, lock_name, grow=16, live=False, middle=True),
+    Column("agent", "AGENT", 10, _agent, lambda k, _e: k.file.agent, grow=6, live=False, middle=True),
     Column("kind", "KIND", 8, _kind, lambda k, _e: k.file.kind, rank=5, live=False),
     Column("verdict", "VERDICT", 9, _verdict, lambda k, _e: k.verdict.kind, live=False),
     Column("proof", "PROOF", 15, _proof, lambda k, _e: ",".join(k.verdict.reasons), grow=10, live=False),
     Column("age", "AGE", 6, _age, lambda k, e: -lock_age(k, e.now), right=True),
     Column("limit", "OF LIMIT", BAR_WIDTH + 6, _limit, rank=6),
-    Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=3, live=False),
-    Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=2, live=False),
+    Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=2, live=False),
+    Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=3, live=False),
     Column("traffic", "/MIN", 4, _traffic, right=True, rank=7, live=False),
 )
 """OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock."""

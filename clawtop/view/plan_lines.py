@@ -1,29 +1,29 @@
-"""A plan as a preview, and what came of it as a receipt, in lines. Times of a plan are UTC everywhere, and say so."""
+"""A plan as a preview, and what came of it as a receipt, in lines. Times name their zone: a preview is also copied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC
+from datetime import tzinfo
 from typing import Any
 
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.text import safe, shown
-from clawtop.view.humanize import span, time_near
+from clawtop.view.humanize import span, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
 LABEL = 9
 
 
-def preview_lines(plan: Plan, now: int, width: int) -> tuple[Line, ...]:
+def preview_lines(plan: Plan, now: int, width: int, zone: tzinfo | None = None) -> tuple[Line, ...]:
     """What it does and what is lost, first; then exactly what would change, where, and what to know."""
     lines: list[Line] = wrapped(piece(safe(plan.title), Tone.STRONG), width, 2)
     lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
     lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
     lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
     if plan.changes:
-        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, width)]
+        lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, width, zone)]
     lines += [EMPTY, *_fact("file", safe(plan.file), width)]
     if plan.proof:
         lines += _fact("proof", shown(", ".join(plan.proof)), width)
@@ -31,7 +31,9 @@ def preview_lines(plan: Plan, now: int, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def bulk_lines(plans: Sequence[Plan], refused: Sequence[str], now: int, width: int) -> tuple[Line, ...]:
+def bulk_lines(
+    plans: Sequence[Plan], refused: Sequence[str], now: int, width: int, zone: tzinfo | None = None
+) -> tuple[Line, ...]:
     """The same for several plans: what all of them do and lose, then each plan's changes."""
     effects = dict.fromkeys(text for plan in plans for text in plan.effects)
     loses = dict.fromkeys(text for plan in plans for text in plan.loses)
@@ -46,7 +48,7 @@ def bulk_lines(plans: Sequence[Plan], refused: Sequence[str], now: int, width: i
     lines += _bullets("Know first", warnings, "⚠", Tone.WARN, width)
     for plan in plans:
         lines += [EMPTY, *wrapped(piece(safe(plan.title), Tone.HEAD), width, 2)]
-        lines += _changes(plan, now, width) if plan.changes else []
+        lines += _changes(plan, now, width, zone) if plan.changes else []
         lines += _fact("file", safe(plan.file), width)
         lines += _fact("plan id", plan.fingerprint, width, Tone.DIM)
     return tuple(lines)
@@ -71,7 +73,7 @@ def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _changes(plan: Plan, now: int, width: int) -> list[Line]:
+def _changes(plan: Plan, now: int, width: int, zone: tzinfo | None) -> list[Line]:
     lines: list[Line] = []
     fields = [safe(change.field or change.section) for change in plan.changes]
     widest = max(len(name) for name in fields)
@@ -82,9 +84,9 @@ def _changes(plan: Plan, now: int, width: int) -> list[Line]:
         whose = change.key
         line: Line = (
             (f" {name:<{widest}}  ", Tone.PLAIN),
-            (_value(change.field, change.before, now), Tone.DIM),
+            (_value(change.field, change.before, now, zone), Tone.DIM),
             (" → ", Tone.ACCENT),
-            (_value(change.field, change.after, now), Tone.OK),
+            (_value(change.field, change.after, now, zone), Tone.OK),
         )
         lines += wrapped(line, width, widest + 3)
     return lines
@@ -99,11 +101,11 @@ def _bullets(title: str, texts: Iterable[str], glyph: str, tone: Tone, width: in
     return [EMPTY, piece(title, Tone.HEAD), *lines] if lines else []
 
 
-def _value(field: str | None, value: Any, now: int) -> str:
+def _value(field: str | None, value: Any, now: int, zone: tzinfo | None) -> str:
     if value is None:
         return "absent"
     if field in _TIMES and isinstance(value, int):
-        return f"{value} ({time_near(value, now, UTC)} UTC)"
+        return f"{value} ({time_near(value, now, zone)} {zone_name(value, zone)})"
     if isinstance(value, Mapping):
         return safe(", ".join(f"{name} {count}" for name, count in value.items()), 200)
     if isinstance(value, list | tuple):

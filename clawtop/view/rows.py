@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Table, TableRow
@@ -39,8 +38,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
         )
     inherited = any(e.profile.owner_agent not in e.agents for v in facts.providers for e in v.profiles)
     columns = tuple(c for c in PROFILE_COLUMNS if c.id != "owner" or inherited)
-    seen = {entry.profile.id: entry.state for view in facts.providers for entry in view.profiles}
-    usable = sum(state is ProfileState.USABLE for state in seen.values())
+    usable, total = facts.usable
     return Table(
         "profiles",
         "PROFILES",
@@ -50,7 +48,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
         band=_provider_band,
         ids=profile_ids,
         empty=_why_empty(env),
-        title_note=((f"{usable}/{len(seen)}", Tone.DIM),) if seen else (),
+        title_note=((f"{usable}/{total}", Tone.DIM),) if total else (),
     )
 
 
@@ -149,7 +147,7 @@ def lock_table(env: Env) -> Table[Lock]:
     return Table(
         "locks",
         "LOCKS",
-        LOCK_COLUMNS,
+        tuple(c for c in LOCK_COLUMNS if c.id != "agent" or len(facts.agents) > 1),
         tuple(TableRow(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
         env,
         band=lambda _item, _env: (),
@@ -176,6 +174,8 @@ def all_problems(facts: Facts) -> tuple[Problem, ...]:
 def warning_table(env: Env) -> Table[Problem]:
     """All known problems."""
     problems = all_problems(env.facts)
+    general = len(env.facts.snapshot.warnings)  # as many as the headline says; the others are told on their rows too
+    note = f"{len(problems)}, {general} general" if 0 < general < len(problems) else f"{len(problems)}"
     return Table(
         "warnings",
         "WARNINGS",
@@ -188,5 +188,5 @@ def warning_table(env: Env) -> Table[Problem]:
         band=lambda _item, _env: (),
         ids=lambda _item: "",
         empty=(("No known problems.", Tone.DIM),),
-        title_note=((f"{len(problems)}", Tone.DIM),),
+        title_note=((note, Tone.DIM),),
     )

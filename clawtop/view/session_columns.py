@@ -146,7 +146,7 @@ def _by_trouble(session: Session, env: Env) -> str | None:
 
 SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12, live=False, middle=True),
-    Column("agent", "AGENT", 10, _agent, lambda s, _e: s.agent, grow=6, rank=2, live=False, middle=True),
+    Column("agent", "AGENT", 10, _agent, lambda s, _e: s.agent, grow=6, live=False, middle=True),
     Column("status", "STATUS", 11, _status, lambda s, e: words_of(s, e.facts)[1], live=False),
     Column("age", "AGE", 6, _age, lambda s, e: -(since(s, e.facts) or 0), right=True),
     Column("lane", "LANE", 9, _lane, lambda s, _e: s.lane_class, rank=4, live=False),

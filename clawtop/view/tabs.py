@@ -13,19 +13,21 @@ from clawtop.view.line import Line, Piece, Tone, cut, fitted, width_of
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
 MINUTES = 20
 _MINUTE_MS = 60_000
-_GAP: Piece = ("  ", Tone.PLAIN)
+_GAP = "  "
+_NARROW = " "
 
 
 def tabs_line(view: str, env: Env | None, width: int) -> Line:
     """`1 Overview  2 Tree ...` with the present screen marked; at the right failures per minute."""
     tabs: list[Piece] = [(" ", Tone.PLAIN)]
+    gap: Piece = (_gap(view, width), Tone.PLAIN)
     for name in VIEWS:
         item = command(name)
         here = name == view
         tabs += [
             (f"{key_label(item.keys[0])} ", Tone.KEY if here else Tone.DIM),
             (f"▸{item.title}" if here else item.title, Tone.STRONG if here else Tone.DIM),
-            _GAP,
+            gap,
         ]
     line = tuple(tabs[:-1])
     rate = failure_rate(env) if env is not None else ()
@@ -33,16 +35,26 @@ def tabs_line(view: str, env: Env | None, width: int) -> Line:
     return (*fitted(line, room), *rate) if width_of(line) + 2 <= room else cut(line, width)
 
 
-def tab_at(view: str, column: int) -> str | None:
-    """The screen whose name stands at this cell."""
-    place = 1
+def tab_at(view: str, column: int, width: int) -> str | None:
+    """The screen whose name stands at this cell of a line of `width` cells."""
+    place, gap = 1, len(_gap(view, width))
     for name in VIEWS:
-        item = command(name)
-        size = cells(key_label(item.keys[0])) + 1 + cells(item.title) + (name == view)
+        size = _size(name, view)
         if place <= column < place + size:
             return name
-        place += size + 2
+        place += size + gap
     return None
+
+
+def _size(name: str, view: str) -> int:
+    item = command(name)
+    return cells(key_label(item.keys[0])) + 1 + cells(item.title) + (name == view)
+
+
+def _gap(view: str, width: int) -> str:
+    """What stands between two names; a narrow line has room for all of them with less."""
+    needed = 1 + sum(_size(name, view) for name in VIEWS) + len(_GAP) * (len(VIEWS) - 1)
+    return _GAP if needed <= width else _NARROW
 
 
 def failure_rate(env: Env) -> Line:

@@ -65,11 +65,11 @@ def _remedy(row: TreeRow, _env: Env) -> Line:
 
 
 TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
-    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70, middle=True),
+    Column("what", "WHO WAITS FOR WHOM", 46, _what, grow=70, live=False, middle=True),
     Column("since", "SINCE", 6, _since, right=True),
-    Column("ends", "ENDS IN", 7, _ends, right=True),
-    Column("remedy", "REMEDY", 17, _remedy),
-    Column("how", "KNOWN FROM", 13, _how, rank=1),
+    Column("ends", "ENDS IN", 7, _ends, right=True, rank=1),
+    Column("remedy", "REMEDY", 17, _remedy, live=False),
+    Column("how", "KNOWN FROM", 13, _how, rank=2, live=False),
 )
 
 
@@ -81,7 +81,7 @@ def tree_table(env: Env) -> Table[TreeRow]:
     blocked = len(env.facts.blocked)
     parts = [counted(len(trees), "chain")] if trees else []
     parts += [f"{counted(blocked, 'session')} blocked"] if blocked else []
-    parts += [f"{stuck} need a hand"] if stuck else []
+    parts += [f"{stuck} need{'s' if stuck == 1 else ''} a hand"] if stuck else []
     note = ", ".join(parts)
     return Table(
         "tree",

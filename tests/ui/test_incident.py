@@ -248,7 +248,7 @@ async def test_a_notice_is_said_rung_and_sent(monkeypatch: pytest.MonkeyPatch) -
         source.tell(replace(OUT, number=8, gateway=CALM.gateway))
         await pilot.pause()
         app._tick()
-        assert screen_lines(app)[-1].strip() == "nothing is usable for any agent"
+        assert screen_lines(app)[-1].startswith(" nothing is usable for any agent  ")
     assert rung == ["bell"]
     assert "\x1b]9;clawtop: nothing is usable for any agent\x07" in written
 

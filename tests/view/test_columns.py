@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.view.columns import Column, Env, Sorting, Table, TableRow, heading, placed, render_row
+from clawtop.view.columns import FLOOR, Column, Env, Sorting, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import piece, text_of, width_of
 from clawtop.view.ordering import keep_order, shared_heights
@@ -40,6 +40,18 @@ def ids(width: int) -> list[str]:
 )
 def test_columns_give_way_by_rank(width: int, kept: list[str]) -> None:
     assert ids(width) == kept
+
+
+def test_columns_that_always_stay_share_what_is_missing() -> None:
+    long, longer, fixed = column("long", 30, grow=9), column("longer", 40, grow=9), column("fixed", 6)
+    assert [w for _, w in placed((long, longer, fixed), 60)] == [26, 26, 6]
+    assert [w for _, w in placed((long, longer, fixed), 20)] == [FLOOR, FLOOR, 6]
+
+
+def test_what_says_nothing_gives_way_first() -> None:
+    columns = (NAME, EXTRA, column("silent", 4))
+    assert [c.id for c, _ in placed(columns, 12, {"silent": 0, "extra": 5})] == ["name", "extra"]
+    assert [c.id for c, _ in placed(columns, 12, {"extra": 5})] == ["name", "silent"]
 
 
 def test_spare_width_goes_to_columns_that_can_use_it() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from clawtop.commands import COMMANDS, Arming, Context, Target, TargetKind, command
 from clawtop.view.footer import footer_command_at, footer_line, help_lines
-from clawtop.view.line import Tone, text_of, width_of
+from clawtop.view.line import Tone, piece, text_of, width_of
 from tests.support.worlds import INCIDENT
 
 PROFILE = Target(TargetKind.PROFILE, "openai:prod", "main", "openai")
@@ -21,6 +21,22 @@ def test_the_footer_fits_and_its_labels_can_be_clicked(width: int) -> None:
     text = text_of(line)
     for item in (item for item in COMMANDS if item.footer and item.title in text):
         assert footer_command_at(ARMED, width, text.index(item.title)) == item.id
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_message_leaves_the_keys_that_always_stand(width: int) -> None:
+    said = piece("usable again: anthropic:work")
+    text = text_of(footer_line(ARMED, width, said))
+    assert text.startswith(" usable again: anthropic:work ")
+    assert "Clear cooldown" not in text
+    for title in ("Help", "Quit", "Arm"):
+        assert footer_command_at(ARMED, width, text.index(title), said) == title.lower()
+
+
+def test_a_long_answer_is_read_in_the_place_of_the_keys() -> None:
+    said = piece("the store was not written: " + "because " * 10)
+    assert text_of(footer_line(ARMED, 60, said)) == f" {text_of(said)[:58]}…"
+    assert footer_command_at(ARMED, 60, 50, said) is None
 
 
 def tone_of(title: str, context: Context) -> Tone:

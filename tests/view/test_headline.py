@@ -66,8 +66,8 @@ def test_the_incident() -> None:
         " · anthropic out, back in 22s · next: openai:legacy, openai:prod, google:vertex"
     )
     assert trouble == (
-        "1 turn of main failed lately · ‖ 2 sessions blocked · 2 waiting · ✗ 1 stale lock"
-        " · ⊘ 1 credential to renew · ⚠ 2 warnings · blocked: telegram:group:-100238841, slack:channel:C03REVIEWS"
+        "‖ 2 sessions blocked · 2 waiting · ✗ 1 stale lock · ⊘ 1 credential to renew · ⚠ 2 warnings"
+        " · 1 turn of main failed lately · blocked: telegram:group:-100238841, slack:channel:C03REVIEWS"
     )
 
 

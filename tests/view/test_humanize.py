@@ -16,6 +16,7 @@ from clawtop.view.humanize import (
     countdown,
     counted,
     duration,
+    in_zone,
     rough,
     span,
     sparkline,
@@ -100,3 +101,12 @@ def test_sparkline() -> None:
     assert sparkline((0, 1, 2, 4, 8), 4) == "▁▂▄█"
     assert sparkline((), 4) == ""
     assert sparkline((0, 0), 4) == "▁▁"
+
+
+def test_times_in_a_sentence_are_said_in_the_zone_of_the_screen() -> None:
+    text = "the cooldown window ended 2026-11-20 03:01:07 UTC and is still recorded"
+    there = timezone(timedelta(hours=2))
+    assert in_zone(text, NOW, there) == "the cooldown window ended 05:01:07 and is still recorded"
+    assert in_zone("until 2026-12-24 23:30:00 UTC", NOW, there) == "until 25 Dec 01:30"
+    assert in_zone("until 2026-13-77 23:30:00 UTC", NOW, there) == "until 2026-13-77 23:30:00 UTC"
+    assert in_zone("nothing", NOW, there) == "nothing"

@@ -142,10 +142,7 @@ class DashboardScreen(Surviving, Screen[None]):
         self._foot.show(self._footer())
 
     def _footer(self) -> Line:
-        said = shell(self).flash.line
-        if said is not None:
-            return ((" ", Tone.PLAIN), *said)
-        return footer_line(shell(self).context(), self.app.size.width)
+        return footer_line(shell(self).context(), self.app.size.width, shell(self).flash.line)
 
     def on_mount(self) -> None:
         self.refresh_soon()
@@ -159,8 +156,8 @@ class DashboardScreen(Surviving, Screen[None]):
     def on_click(self, event: events.Click) -> None:
         command_id: str | None = None
         if event.widget is self._tabs:
-            command_id = tab_at(self.view_id, event.x)
+            command_id = tab_at(self.view_id, event.x, self.size.width)
         elif event.widget is self._foot:
-            command_id = footer_command_at(shell(self).context(), self.size.width, event.x)
+            command_id = footer_command_at(shell(self).context(), self.size.width, event.x, shell(self).flash.line)
         if command_id is not None:
             self.post_message(CommandRequested(command_id))

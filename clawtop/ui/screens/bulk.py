@@ -57,7 +57,7 @@ class BulkScreen(DialogScreen):
         if self._worker is None and not self._ended:
             app = shell(self)
             plans = [plan for _, plan in self._plans]
-            return bulk_lines(plans, self._refused, app.now, width)
+            return bulk_lines(plans, self._refused, app.now, width, app.options.zone)
         lines = [part for line in self._results for part in wrapped(line, width, 2)]
         left = len(self._plans) - len(self._results)
         return lines if self._ended or not left else [*lines, EMPTY, piece(f"{left} to do", Tone.DIM)]

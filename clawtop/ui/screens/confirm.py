@@ -64,7 +64,7 @@ class ConfirmScreen(DialogScreen):
 
     def _preview(self, width: int) -> list[Line]:
         app = shell(self)
-        lines = list(preview_lines(self._plan, app.now, width))
+        lines = list(preview_lines(self._plan, app.now, width, app.options.zone))
         moved = self._moved_on()
         if moved:
             lines += [EMPTY, *wrapped(piece(f"✗ {moved}", Tone.BAD), width, 2)]

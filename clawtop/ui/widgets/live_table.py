@@ -31,7 +31,7 @@ from clawtop.view.columns import (
     placed,
     render_cells,
 )
-from clawtop.view.line import Line, Piece, Tone, piece
+from clawtop.view.line import Line, Piece, Tone, piece, wrapped
 from clawtop.view.ordering import keep_order
 from clawtop.view.plain import table_title
 
@@ -190,11 +190,10 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):
             return self._row_line(table, index)
-        if not self._rows and y == 1:
-            return (
-                _MARGIN,
-                *(piece(f"No row contains “{self.filter_text}”.") if self.filter_text else table.empty),
-            )
+        if not self._rows:
+            words = piece(f"No row contains “{self.filter_text}”.") if self.filter_text else table.empty
+            lines = wrapped(words, width - MARGIN)
+            return (_MARGIN, *lines[y - 1]) if y <= len(lines) else ()
         return ()
 
     def render_line(self, y: int) -> Strip:

@@ -1,0 +1,117 @@
+"""Rules for every table at every size: what fits stands whole, and rows that differ look different."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC
+from typing import Any
+
+import pytest
+
+from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot
+from clawtop.text import ELLIPSIS
+from clawtop.view.columns import Env, Table, heading, placed, plain_row
+from clawtop.view.facts import Facts
+from clawtop.view.forecast_rows import forecast_table, stranded_table
+from clawtop.view.headline import headline
+from clawtop.view.lane_rows import lane_table, worst_table
+from clawtop.view.line import text_of, width_of
+from clawtop.view.rows import all_problems, lock_table, profile_table, session_table, warning_table
+from clawtop.view.tabs import VIEWS, tab_at, tabs_line
+from clawtop.view.timeline_rows import timeline_table
+from clawtop.view.tree_rows import tree_table
+from tests.support.worlds import CALM, INCIDENT, NOW, OUT, TOLD
+
+Maker = Callable[[Env], Table[Any]]
+MAKERS: tuple[Maker, ...] = (
+    *(profile_table, session_table, lock_table, warning_table),
+    *(tree_table, lane_table, worst_table, timeline_table, forecast_table, stranded_table),
+)
+WORLDS = {"calm": CALM, "incident": INCIDENT, "out": OUT, "told": TOLD}
+WIDTHS = (57, 77, 117, 197)
+"""What a table has of 60, 80, 120 and 200 cells, beside the margin and a scrollbar."""
+
+
+def env_of(snapshot: Snapshot) -> Env:
+    return Env(Facts(snapshot, NOW), NOW, UTC)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_columns_take_no_more_than_there_is_and_their_titles_stand_whole(maker: Maker, world: str, width: int) -> None:
+    table = maker(env_of(WORLDS[world]))
+    columns = placed(table.columns, width, table.needs)
+    line = heading(columns, None, ())
+    assert width_of(line) <= width
+    assert ELLIPSIS not in text_of(line)
+    for row in table.rows:
+        if not row.band:
+            assert len(plain_row(row, table, columns, table.env)) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_tree_says_the_remedy_at_every_width(world: str, width: int) -> None:
+    table = tree_table(env_of(WORLDS[world]))
+    kept = {column.id for column, _ in placed(table.columns, width, table.needs)}
+    assert {"what", "since"} <= kept
+    assert "remedy" in kept or not table.needs["remedy"]
+
+
+def crowd() -> Snapshot:
+    """Agents whose sessions have the same keys, as agents of one template do; each session under a lock."""
+    agent = INCIDENT.agents[0]
+    names = tuple(f"reef-keeper-{number}" for number in range(1, 21))
+    session, lock = INCIDENT.sessions[0], next(k for k in INCIDENT.locks if k.file.kind is LockKind.SESSION)
+    sessions, locks = [], []
+    for name in names:
+        file = f"/s/{name}/one.jsonl"
+        sessions.append(replace(session, agent=name, key=f"agent:{name}:main", file=file))
+        locks.append(_lock_on(lock, file, name))
+    problems = tuple(Problem("ghost", f"agent:{name}:main", "stored as running, but no gateway runs") for name in names)
+    agents = tuple(replace(agent, id=name) for name in names)
+    return replace(INCIDENT, agents=agents, sessions=tuple(sessions), locks=tuple(locks), warnings=problems)
+
+
+def _lock_on(lock: Lock, file: str, agent: str) -> Lock:
+    made: LockFile = replace(lock.file, path=f"{file}.lock", agent=agent)
+    return replace(lock, file=made)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("maker", [session_table, lock_table, warning_table], ids=lambda maker: maker.__name__)
+def test_rows_of_different_agents_look_different(maker: Maker, width: int) -> None:
+    table = maker(env_of(crowd()))
+    columns = placed(table.columns, width, table.needs)
+    shown = [plain_row(row, table, columns, table.env) for row in table.rows]
+    assert len(shown) >= 20
+    assert len(set(shown)) == len(shown)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_the_headline_and_the_tables_count_alike(world: str) -> None:
+    env = env_of(WORLDS[world])
+    told = " ".join(text_of(line) for line in headline(env))
+    usable = re.search(r"(\d+) of (\d+) profiles usable", told)
+    assert usable is not None
+    assert text_of(profile_table(env).title_note) == f"{usable[1]}/{usable[2]}"
+    warnings = re.search(r"⚠ (\d+) warning", told)
+    general = int(warnings[1]) if warnings else 0
+    count = len(all_problems(env.facts))
+    expected = f"{count}, {general} general" if 0 < general < count else f"{count}"
+    assert text_of(warning_table(env).title_note) == expected
+    stale = re.search(r"✗ (\d+) stale", told)
+    shown = sum("stale" in text for text in lock_table(env).texts)
+    assert shown == (int(stale[1]) if stale else 0)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_screen_is_named_and_can_be_clicked(view: str, width: int) -> None:
+    text = text_of(tabs_line(view, env_of(INCIDENT), width))
+    assert ELLIPSIS not in text
+    for name in VIEWS:
+        assert tab_at(view, text.index(name.capitalize()), width) == name
