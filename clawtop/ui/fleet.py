@@ -108,7 +108,7 @@ class FleetScreen(Screen[None]):
         self._order = tuple(host.name for host in ordered)
         self.table.show(fleet_rows.fleet_table(ordered, now, self.fleet_app.options.zone), now)
         if self._moved_at < 0:
-            self.table.move_to(0)  # the worst, as long as nobody chose another
+            self.table.point_at(0)  # the worst, as long as nobody chose another
         self.draw(ordered, now)
 
     def draw(self, hosts: Sequence[Host], now: int) -> None:

@@ -49,6 +49,20 @@ def _rows(app: FleetApp) -> list[str]:
     return [text_of(table._line(y, table.size.width)).strip() for y in range(len(table._rows) + 1)]
 
 
+async def test_a_host_that_falls_silent_comes_to_the_top_unless_the_operator_moves() -> None:
+    hosts = [replace(_hosts()[0], name=name) for name in ("one", "two", "three")]
+    app = _app(hosts)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        hosts[2] = replace(_hosts()[2], name="three")
+        app.redraw()
+        assert [row.split()[0].strip("▌") for row in _rows(app)[1:]] == ["three", "one", "two"]
+        await pilot.press("down")
+        hosts[1] = replace(_hosts()[2], name="an-earlier-one")
+        app.redraw()
+        assert _rows(app)[1].split()[0] == "three"
+
+
 async def test_the_worst_host_is_on_top_and_nothing_foreign_reaches_the_screen() -> None:
     app = _app(_hosts())
     async with app.run_test(size=(120, 30)) as pilot:

@@ -227,12 +227,17 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         return self._rows[self._cursor].target if self._cursor < len(self._rows) else None
 
     def move_to(self, index: int) -> None:
-        """Move the cursor to this row, as an operator does."""
+        """Move the cursor to this row, as an operator does: rows keep their places for a while."""
+        if self._rows:
+            self._moved_at = shell(self).clock.monotonic()
+            self.point_at(index)
+
+    def point_at(self, index: int) -> None:
+        """Put the cursor on this row, where no operator moved it: rows need not keep their places."""
         if not self._rows:
             return
         before = self._cursor
         self._cursor = max(0, min(index, len(self._rows) - 1))
-        self._moved_at = shell(self).clock.monotonic()
         if before != self._cursor:
             self._refresh_row(before)
             self._refresh_row(self._cursor)
