@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clawtop.core.health.blocked import QUOTA
 from clawtop.core.model import Session, TurnOutcome, VerdictKind
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts, called
 from clawtop.view.humanize import age
 from clawtop.view.line import EMPTY, Line, Tone, piece
-from clawtop.view.words import STATUSES, StateWords, said, session_words
+from clawtop.view.words import STATUSES, SUSPENDED, StateWords, said, session_words
 
 
 def _key(session: Session, env: Env) -> Line:
@@ -50,6 +51,8 @@ def words_of(session: Session, facts: Facts) -> StateWords:
     """The state of a session; with a turn of clawtop's own under way it runs, whatever its list says."""
     holder = facts.holder_of(session)
     own = holder is not None and holder.source == "clawtop" and holder.phase != "draining"
+    if facts.blocked_by(session) == QUOTA:
+        return SUSPENDED
     return STATUSES["running"] if own else session_words(session)
 
 

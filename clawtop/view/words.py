@@ -91,8 +91,6 @@ def profile_words(entry: ProfileFacts) -> StateWords:
 
 def session_words(session: Session) -> StateWords:
     """The state of a session: what really goes on, over what is stored."""
-    if session.suspension is not None and session.suspension.state == "suspended":
-        return SUSPENDED
     if session.status == "running" and session.active is False:
         return GHOST
     if session.status == "running" and session.active is None:

@@ -44,7 +44,7 @@ def blocked_sessions(snapshot: Snapshot, now: int) -> Mapping[tuple[str, str], B
     for session in snapshot.sessions:
         key = (session.agent, session.key)
         file = session.file or ""
-        if session.suspension is not None and session.suspension.state == "suspended":
+        if session.suspension is not None and session.suspension.holds(now, snapshot.gateway.started_at):
             found[key] = Blockage(QUOTA, session.suspension.suspended_at, session.suspension.expected_resume_by)
         elif file in locks and (why := lock_blocks(locks[file], session)) is not None:
             since = locks[file].created_at

@@ -38,6 +38,10 @@ PATIENCE_MS = 60_000
 """A message may stand without an answer for this long: a run takes a while to begin."""
 
 
+RETRYING_FROM = 3
+"""The first two times that an account is asked again follow within seconds, and are no news."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Something that is wrong.
@@ -85,6 +89,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "store-jammed": "JAMMED",
     "not-loaded": "NOT LOADED",
     "turn-failed": "FAILING",
+    "retrying": "RETRYING",
     "turns-dropped": "DROPPING",
     "provider-out": "DEGRADED",
     "blocked": "BLOCKED",

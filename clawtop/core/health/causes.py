@@ -17,7 +17,13 @@ from clawtop.core.health.account_causes import (
 )
 from clawtop.core.health.cause import JUST_NOW_MS, Cause, Finder, HealthScene, Level
 from clawtop.core.health.gateway_causes import gateway_causes
-from clawtop.core.health.turn_causes import dropped_turns, failing_turns, hung_runs, unanswered_messages
+from clawtop.core.health.turn_causes import (
+    dropped_turns,
+    failing_turns,
+    hung_runs,
+    retrying_runs,
+    unanswered_messages,
+)
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
 from clawtop.core.model import (
     EventKind,
@@ -125,6 +131,7 @@ FINDERS: Final[tuple[Finder, ...]] = (
     failing_turns,
     unanswered_messages,
     hung_runs,
+    retrying_runs,
     jammed_stores,
     dropped_turns,
     _blocked,

@@ -109,6 +109,7 @@ def _changes_at(scene: HealthScene) -> int | None:
     warn_ms = scene.snapshot.config.attention.warn_ms
     moments = [turn.turn.at + span for turn in scene.turns for span in (JUST_NOW_MS, RECENT_MS)]
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
+    moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     for session in scene.snapshot.sessions:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from clawtop.core.health.cause import FAILING_FROM, JUST_NOW_MS, PATIENCE_MS, Cause, HealthScene, Level
+from clawtop.core.health.cause import (
+    FAILING_FROM,
+    JUST_NOW_MS,
+    PATIENCE_MS,
+    RETRYING_FROM,
+    Cause,
+    HealthScene,
+    Level,
+)
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names, span
@@ -13,6 +21,8 @@ from clawtop.core.model import (
     GatewayState,
     TurnOutcome,
 )
+from clawtop.core.session.activity import running_since
+from clawtop.core.session.attention import retry_of
 from clawtop.text import safe
 
 
@@ -144,4 +154,27 @@ def hung_runs(scene: HealthScene) -> Iterator[Cause]:
             oldest,
             agents=tuple(dict.fromkeys(one.agent for one in found)),
             sessions=tuple(one.session for one in found),
+        )
+
+
+def retrying_runs(scene: HealthScene) -> Iterator[Cause]:
+    """Runs that ask an account again and again which refuses, while whoever asked them waits (2026.9)."""
+    running = [(row, retry) for row in scene.snapshot.sessions if row.active is True and (retry := retry_of(row))]
+    found = [
+        (row, retry) for row, retry in running if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS
+    ]
+    if found:
+        began = [since for row, _ in found if (since := running_since(row)) is not None]
+        where = some_names(short_key(row.key) for row, _ in found)
+        long = f" for {span(scene.now - min(began))}" if began else ""
+        yield Cause(
+            "retrying",
+            f"{counted(len(found), 'run')} retrying the same account{long}: {where}",
+            Level.ATTENTION,
+            tuple(f"{safe(short_key(row.key), 60)} is {safe(retry, 80)}" for row, retry in found[:SHOWN]),
+            "it goes on to the next account by itself; drain the session to end it now",
+            "drain",
+            since=min(began, default=None),
+            agents=tuple(dict.fromkeys(row.agent for row, _ in found)),
+            sessions=tuple(row.key for row, _ in found),
         )

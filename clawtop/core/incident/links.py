@@ -218,7 +218,7 @@ class SnapshotIndex:
             chain = self._lock(lock)
             if chain.severity is not Severity.BUSY or (holder is None and not session.active):
                 yield chain
-        if session.suspension is not None and session.suspension.state == "suspended":
+        if session.suspension is not None and session.suspension.holds(self.now, self.snapshot.gateway.started_at):
             yield self._suspension(session)
         blockage = self.blocked.get((session.agent, session.key))
         if session.profile is not None and blockage is not None and blockage.why.startswith("pinned"):
@@ -375,18 +375,15 @@ class SnapshotIndex:
     def _suspension(self, session: Session) -> Node:
         suspension = session.suspension
         assert suspension is not None  # noqa: S101 - the caller looked
-        until = suspension.expected_resume_by
-        over = until is not None and until <= self.now
         return Node(
             NodeKind.LANE,
             suspension.lane_id or session.key,
-            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {safe(suspension.reason, 40)}"
-            + (", should have resumed" if over else ""),
+            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {safe(suspension.reason, 40)}",
             "sessions.json",
-            Severity.STUCK if over else Severity.BLOCKED,
+            Severity.BLOCKED,
             session.agent,
             since=suspension.suspended_at,
-            until=until,
+            until=suspension.expected_resume_by,
         )
 
     def _pin(self, profile: Profile, model: str | None, source: str | None) -> Node | None:

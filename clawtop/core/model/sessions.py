@@ -12,13 +12,23 @@ from clawtop.core.model.witness import Witness
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """`quotaSuspension` of a session entry: a lane that OpenClaw stopped on purpose."""
+    """`quotaSuspension` of a session entry: a lane that OpenClaw stopped on purpose, where it names one."""
 
     reason: str
     state: str
     suspended_at: int | None
     expected_resume_by: int | None
     lane_id: str | None
+
+    def holds(self, now: int, gateway_began: int | None) -> bool:
+        """Whether turns wait for it now; times in ms since the epoch.
+
+        The gateway holds the lane in its memory, lets it go in time or with its own end, and leaves the entry as it
+        is (2026.5.20, 2026.6.11). From 2026.8 on no lane is named, and turns go on.
+        """
+        over = self.expected_resume_by is not None and self.expected_resume_by <= now
+        before = None not in (self.suspended_at, gateway_began) and (self.suspended_at or 0) < (gateway_began or 0)
+        return self.state == "suspended" and self.lane_id is not None and not over and not before
 
 
 class TurnOutcome(StrEnum):

@@ -1,0 +1,63 @@
+"""What the judgement makes of a state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from clawtop.core.health.judgement import Level, judge
+from clawtop.core.model import AccountRetry, Session, Suspension, Witness, WitnessKind
+from tests.support.worlds import CALM, MINUTE, NOW, SECOND, session
+
+
+def retrying(number: int, due: int, *, active: bool = True) -> Session:
+    retry = AccountRetry(number, 9, due, "rate_limit")
+    told = Witness(WitnessKind.LOG, active, "it is retrying", at=due - SECOND, since=NOW - 2 * MINUTE, retry=retry)
+    row = session("main", "telegram:1", 1, "running", updated=SECOND, active=active)
+    return replace(row, witnesses=(told,))
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (retrying(7, NOW + 30 * SECOND), True),
+        (retrying(3, NOW - SECOND), True),
+        (retrying(2, NOW + SECOND), False),  # a blip
+        (retrying(7, NOW - 2 * MINUTE), False),  # it has asked since, and waits for the answer
+        (retrying(7, NOW + SECOND, active=False), False),
+    ],
+)
+def test_a_run_that_asks_a_refusing_account_again_and_again_is_not_all_well(row: Session, told: bool) -> None:
+    health = judge(replace(CALM, sessions=(row,), holders=(), events=()), NOW)
+    causes = [cause for cause in health.causes if cause.code == "retrying"]
+    assert bool(causes) is told
+    if causes:
+        assert health.level is Level.ATTENTION
+        assert health.badge == "RETRYING"
+        assert causes[0].text == "1 run retrying the same account for 2 min: telegram:1"
+        assert "of 9 after rate_limit" in causes[0].evidence[0]
+
+
+STARTED = CALM.gateway.started_at or 0
+
+
+@pytest.mark.parametrize(
+    ("suspension", "blocks"),
+    [
+        (Suspension("quota_exhausted", "suspended", NOW - MINUTE, NOW + MINUTE, "main"), True),
+        (Suspension("quota_exhausted", "suspended", None, None, "main"), True),
+        (Suspension("circuit_open", "suspended", NOW - MINUTE, NOW + MINUTE, None), False),  # stops no lane
+        (Suspension("quota_exhausted", "suspended", NOW - MINUTE, NOW - SECOND, "main"), False),  # over
+        (Suspension("quota_exhausted", "suspended", STARTED - 1, NOW + MINUTE, "main"), False),  # of a former gateway
+        (Suspension("quota_exhausted", "resuming", NOW - MINUTE, NOW + MINUTE, "main"), False),
+    ],
+)
+def test_a_suspension_blocks_while_the_gateway_holds_its_lane(suspension: Suspension, blocks: bool) -> None:
+    row = session("main", "main", 1, "failed", suspension=suspension)
+    health = judge(replace(CALM, sessions=(row,), holders=(), events=()), NOW)
+    assert bool(health.blocked) is blocks
+    if blocks:
+        assert (
+            health.changes_at is None or suspension.expected_resume_by is None or health.changes_at <= NOW + MINUTE + 1
+        )
