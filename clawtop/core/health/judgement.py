@@ -30,6 +30,9 @@ from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
 from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
 
+COUNT_OUT_MS = 10_000
+"""Turns that are no longer recent are counted out together, so often: in a busy state one is every second."""
+
 __all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
 
 
@@ -107,7 +110,8 @@ def _first(snapshot: Snapshot, agent: AgentInfo, now: int) -> tuple[str | None, 
 
 def _changes_at(scene: HealthScene) -> int | None:
     warn_ms = scene.snapshot.config.attention.warn_ms
-    moments = [turn.turn.at + span for turn in scene.turns for span in (JUST_NOW_MS, RECENT_MS)]
+    moments = [turn.turn.at + JUST_NOW_MS for turn in scene.turns if turn.failed]
+    moments += [max(turn.turn.at + RECENT_MS, scene.now + COUNT_OUT_MS) for turn in scene.turns[:1]]  # the oldest
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
     for session in scene.snapshot.sessions:

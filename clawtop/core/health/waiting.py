@@ -67,8 +67,6 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
     found: list[Unanswered] = []
     silent = untold = 0
     for session in snapshot.sessions:
-        if not session.exchanges and not session.witnesses:
-            continue  # nothing tells of a message
         verdict = _last_message(session, snapshot, now)
         if isinstance(verdict, Unanswered):
             found.append(verdict)
@@ -126,8 +124,8 @@ def _left_input(session: Session, snapshot: Snapshot) -> int | None:
     """Since when a message stands in the queue of a gateway that is gone."""
     if snapshot.gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN}:
         return None
-    inputs = (w.at for w in session.witnesses if w.kind is WitnessKind.INPUT and w.at is not None)
-    return min(inputs, default=None)
+    inputs = [w.at for w in session.witnesses if w.kind is WitnessKind.INPUT and w.at is not None]
+    return min(inputs) if inputs else None
 
 
 def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:

@@ -1,0 +1,38 @@
+"""When a judgement may differ though nothing happens: as rarely as that can be said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS
+from clawtop.core.health.judgement import COUNT_OUT_MS, judge
+from clawtop.core.model import Session, Snapshot
+from tests.support.worlds import CALM, NOW, SECOND
+
+
+def world(*ended: tuple[int, str]) -> Snapshot:
+    """Sessions whose last runs ended so long ago (ms), and how."""
+    sessions = [
+        Session("main", f"agent:main:{n}", f"s{n}", None, how, active=False, started_at=NOW - ago, ended_at=NOW - ago)
+        for n, (ago, how) in enumerate(ended)
+    ]
+    return replace(CALM, sessions=tuple(sessions))
+
+
+def test_turns_leave_the_last_ten_minutes_together() -> None:
+    busy = world(*((n * SECOND, "done") for n in range(600)))
+    assert judge(busy, NOW).changes_at == NOW + COUNT_OUT_MS + 1
+    later = judge(busy, NOW + COUNT_OUT_MS + 1)
+    assert later.recent.answered == judge(busy, NOW).recent.answered - COUNT_OUT_MS // SECOND
+
+
+def test_the_last_turn_leaves_in_its_time() -> None:
+    assert judge(world((60 * SECOND, "done")), NOW).changes_at == NOW - 60 * SECOND + RECENT_MS + 1
+    assert judge(world((RECENT_MS + SECOND, "done")), NOW).changes_at is None
+
+
+def test_a_failure_is_just_now_to_the_moment() -> None:
+    busy = world((2 * SECOND, "failed"), *((n * SECOND, "done") for n in range(600)))
+    assert judge(busy, NOW).changes_at == NOW + COUNT_OUT_MS + 1
+    alone = world((JUST_NOW_MS - 3 * SECOND, "failed"), *((n * SECOND, "done") for n in range(600)))
+    assert judge(alone, NOW).changes_at == NOW + 3 * SECOND + 1
