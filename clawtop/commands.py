@@ -315,6 +315,13 @@ COMMANDS: tuple[Command, ...] = (
         frozenset({_S}),
     ),
     Command("theme", "Theme", "Next colour theme.", Section.LOOK, ("t",)),
+    Command(
+        "save-look",
+        "Save look",
+        "Save the theme and how this screen's tables are sorted, in clawtop's config file.",
+        Section.LOOK,
+        ("T",),
+    ),
     Command("palette", "Palette", "Find any command by name.", Section.LOOK, ("colon", "ctrl+p"), footer=True),
     Command("help", "Help", "Every key and what it does.", Section.LOOK, ("question_mark",), footer=True),
     Command("up", "Up", "One row up.", Section.MOVE, ("k", "up")),

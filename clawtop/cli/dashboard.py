@@ -7,7 +7,7 @@ import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
         columns=args.settings["columns"],
         labels=args.settings["labels"],
         save_label=_save_label,
+        sorting=args.settings["sort"],
+        save_look=_save_look,
         tour=_tour(args),
         incident=IncidentPorts(
             save=save,
@@ -105,9 +107,21 @@ def _save_label(key: str, label: str) -> None:
     import os
     from pathlib import Path
 
-    from clawtop.store.own.settings import save_label, settings_path
+    from clawtop.store.own.settings import save_entry, settings_path
 
-    save_label(settings_path(os.environ, Path.home()), key, label)
+    save_entry(settings_path(os.environ, Path.home()), "labels", key, label)
+
+
+def _save_look(theme: str, sorting: Mapping[str, str]) -> None:
+    import os
+    from pathlib import Path
+
+    from clawtop.store.own.settings import save_entry, save_setting, settings_path
+
+    path = settings_path(os.environ, Path.home())
+    save_setting(path, "theme", theme)
+    for table, column in sorting.items():
+        save_entry(path, "sort", table, column)
 
 
 def _minutes(text: str) -> float:

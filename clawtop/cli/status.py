@@ -64,14 +64,15 @@ def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
     from clawtop.view.report import check_line, exit_level, report
 
     if args.json:
-        sys.stdout.write(json.dumps(report(snapshot), separators=(",", ":"), check_circular=False) + "\n")
+        facts = report(snapshot, args.settings["labels"])
+        sys.stdout.write(json.dumps(facts, separators=(",", ":"), check_circular=False) + "\n")
     else:
         from clawtop.cli.common import judged_at
         from clawtop.view.plain import plain_lines
 
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
         wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
-        lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide)
+        lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide, labels=args.settings["labels"])
         if args.check:
             lines.insert(0, check_line(judge(snapshot, judged_at(snapshot))))
         encoding = sys.stdout.encoding or "ascii"

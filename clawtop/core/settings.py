@@ -63,6 +63,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("registry_mounts", [], "/DIRECTORY=NAME: what all hosts call a directory that each mounts elsewhere"),
     Setting("hosts", [], "hosts that clawtop fleet watches, as ssh knows them", "fleet"),
     Setting("labels", {}, "session key = what you call it"),
+    Setting("sort", {}, "table = column that it is sorted by, or -column for the other way round"),
     Setting("columns", {}, "table = [columns in their order]: profiles, sessions, locks, warnings"),
 )
 
@@ -144,9 +145,9 @@ def with_value(text: str, path: str, value: Any) -> str:
     return _with_line(text, section, name, value)
 
 
-def with_label(text: str, key: str, label: str) -> str:
-    """The same with one session's label."""
-    return _with_line(text, "labels", _key(key), label)
+def with_entry(text: str, table: str, key: str, value: str) -> str:
+    """The same with one entry of a table: a session's label, say."""
+    return _with_line(text, table, _key(key), value)
 
 
 def _with_line(text: str, section: str, name: str, value: Any) -> str:
@@ -209,6 +210,7 @@ _KINDS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
     type(None): (_is_text, "a text"),
 }
 _OF_TABLES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "sort": (lambda value: all(map(_is_text, value.values())), "a table of texts"),
     "labels": (lambda value: all(map(_is_text, value.values())), "a table of texts"),
     "columns": (lambda value: all(map(_is_strings, value.values())), "a table of lists of column names"),
 }

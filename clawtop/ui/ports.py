@@ -206,6 +206,8 @@ class Options:
         zone: of the clock times; None is this machine's.
         labels: session key -> what the operator calls it. save_label: keeps one; it runs in a thread and raises
             ClawtopError.
+        sorting: table -> the column it is sorted by, with `-` before it downwards. save_look: keeps a theme and such
+            orders; it runs in a thread and raises ClawtopError.
         ascii_glyphs: the terminal's encoding has no glyphs.
         incident: what the incident views are plugged into.
         columns: table -> the columns to show, in their order.
@@ -220,6 +222,8 @@ class Options:
     ascii_glyphs: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     save_label: Callable[[str, str], None] | None = None
+    sorting: Mapping[str, str] = field(default_factory=dict)
+    save_look: Callable[[str, Mapping[str, str]], None] | None = None
     incident: IncidentPorts = field(default_factory=IncidentPorts)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tour: Tour | None = None

@@ -83,6 +83,15 @@ class Sorting:
     column: str
     descending: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> Sorting | None:
+        """From `age`, or `-age` for downwards; none for an empty text."""
+        column = text.removeprefix("-")
+        return cls(column, descending=text.startswith("-")) if column else None
+
+    def __str__(self) -> str:
+        return f"-{self.column}" if self.descending else self.column
+
 
 @dataclass(frozen=True)
 class Table(Generic[T]):

@@ -59,7 +59,7 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         ("type", piece(safe(profile.credential.type))),
         ("email", piece(safe(profile.credential.email)) if profile.credential.email else EMPTY),
         ("expires", _expires(profile.credential.expires, env)),
-        ("owner", _owner(entry)),
+        ("owner", _owner(entry, env)),
         ("file", piece(safe(profile.path))),
         *section(f"Pinned sessions: {len(pins)}"),
         *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in pins[:8]),
@@ -141,8 +141,8 @@ def _expires(expires: int | None, env: Env) -> Line:
     return piece(f"{time_near(expires, env.now, env.zone)}, in {duration(expires - env.now)}")
 
 
-def _owner(entry: ProfileFacts) -> Line:
-    owner = safe(entry.profile.owner_agent)
+def _owner(entry: ProfileFacts, env: Env) -> Line:
+    owner = env.facts.agent_called(entry.profile.owner_agent)
     if entry.profile.owner_agent in entry.agents:
         return piece(f"agent {owner}")
     return piece(f"inherited from agent {owner}; changes are made in its store", Tone.INFO)
@@ -163,7 +163,7 @@ def _provider(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(safe(view.provider), Tone.STRONG)),
         ("usable", piece(f"{view.usable} of {len(view.profiles)}", Tone.OK if view.usable else Tone.BAD)),
         ("order", piece(_ORDER_SOURCES[view.order_source])),
-        ("agents", piece(", ".join(safe(agent) for agent in view.agents))),
+        ("agents", piece(", ".join(map(env.facts.agent_called, view.agents)))),
     ]
     if view.next is not None:
         facts.append(("next", piece(safe(view.next.profile.id), Tone.STRONG)))
@@ -233,8 +233,8 @@ def _retries(session: Session, env: Env) -> Line:
 
 
 def _agent(session: Session, env: Env) -> Line:
-    name = next((agent.name for agent in env.facts.snapshot.agents if agent.id == session.agent), None)
-    return piece(f"{safe(name)} ({safe(session.agent)})" if name else safe(session.agent))
+    agent, name = safe(session.agent), env.facts.agent_called(session.agent)
+    return piece(name if agent in name else f"{name} ({agent})")
 
 
 def _exchanges(session: Session, env: Env) -> list[Fact]:

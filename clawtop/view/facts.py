@@ -8,7 +8,7 @@ are rendered from it lazily, so that building it stays cheap for thousands of se
 from __future__ import annotations
 
 import os.path
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -34,6 +34,7 @@ from clawtop.core.model import (
 from clawtop.core.rotation.explanation import ProfileExplanation, explain_profile
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import AttentionReport, attention_of
+from clawtop.text import safe
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts, ProviderGroup, ProviderMemory, changes_at
 
 A = TypeVar("A")
@@ -255,6 +256,31 @@ class Facts:
         """Session key -> what people call it; of those that have more than a key."""
         named = {s.key: called(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
         return {**named, **{key: label for key, label in self.labels.items() if label}}
+
+    @cached_property
+    def _agent_names(self) -> Mapping[str, str]:
+        named = {a.id: safe(a.name, 40) for a in self.snapshot.agents if a.name and a.name != a.id}
+        others = Counter((*named.values(), *(a.id for a in self.snapshot.agents)))
+        return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
+
+    def agent_called(self, agent: str) -> str:
+        """What the configuration calls the agent, else its id, safe to show; with the id where the name is not
+        another's alone.
+        """
+        return self._agent_names.get(agent) or safe(agent)
+
+    def session_called(self, key: str) -> str:
+        """What people call the session with this key, safe to show: its label or name, else the key without what
+        goes without saying; where there are several agents, whose it is.
+        """
+        if (name := self.names.get(key)) is not None:
+            return safe(name)
+        first, agent, rest = (*key.split(":", 2), "", "")[:3]
+        if first != "agent" or not rest:
+            return safe(key)
+        if (called := self._agent_names.get(agent)) is not None:
+            return f"{called}: {safe(rest)}"
+        return safe(f"{agent}:{rest}" if len(self.snapshot.agents) > 1 else rest)
 
     def lock(self, path: str) -> Lock | None:
         """The lock with this path."""

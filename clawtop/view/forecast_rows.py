@@ -114,7 +114,7 @@ def forecast_table(env: Env) -> Table[LinkRow]:
 
 def _agent_band(row: LinkRow, env: Env) -> Line:
     chain = row.chain
-    name: Piece = (safe(chain.agent), Tone.BAND)
+    name: Piece = (env.facts.agent_called(chain.agent), Tone.BAND)
     gateway = env.facts.snapshot.gateway
     gone = _GONE.get(gateway.state)
     if gone is None and gateway.serving is Serving.SILENT:
@@ -139,8 +139,8 @@ def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
     return (name, (f" can answer again in {countdown(chain.at, env.now)}", Tone.WARN))
 
 
-def _session(row: Stranded, _env: Env) -> Line:
-    return piece(safe(row.session.key))
+def _session(row: Stranded, env: Env) -> Line:
+    return piece(env.facts.session_called(row.session.key))
 
 
 def _pin(row: Stranded, _env: Env) -> Line:

@@ -26,7 +26,7 @@ def lock_name(lock: Lock, env: Env) -> str:
     if session is not None:
         return safe(called(session, env.facts.labels))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
-        return safe(f"{lock.file.agent}: {KIND_WORDS[lock.file.kind]} store")
+        return f"{env.facts.agent_called(lock.file.agent)}: {KIND_WORDS[lock.file.kind]} store"
     return safe(base_name(lock.file.path))
 
 
@@ -34,8 +34,8 @@ def _name(lock: Lock, env: Env) -> Line:
     return piece(lock_name(lock, env))
 
 
-def _agent(lock: Lock, _env: Env) -> Line:
-    return piece(safe(lock.file.agent), Tone.DIM) if lock.file.agent else EMPTY
+def _agent(lock: Lock, env: Env) -> Line:
+    return piece(env.facts.agent_called(lock.file.agent), Tone.DIM) if lock.file.agent else EMPTY
 
 
 def _kind(lock: Lock, _env: Env) -> Line:
@@ -105,5 +105,5 @@ LOCK_COLUMNS: tuple[Column[Lock], ...] = (
 
 
 def lock_ids(lock: Lock) -> str:
-    """The exact path and the session's id."""
-    return safe(f"{lock.file.path} {lock.file.session_id or ''}")
+    """The exact path, the session's id and the agent's."""
+    return safe(f"{lock.file.path} {lock.file.session_id or ''} {lock.file.agent or ''}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
 from clawtop.commands import Arming
 from clawtop.core.model import Snapshot
 from clawtop.view.columns import Env, Table, full, heading, placed, render_row
-from clawtop.view.facts import Facts
+from clawtop.view.facts import NO_LABELS, Facts
 from clawtop.view.headline import first_line, headline
 from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
@@ -30,16 +30,18 @@ def plain_lines(
     most_rows: int = MOST_ROWS,
     ascii_glyphs: bool = False,
     wide: bool = False,
+    labels: Mapping[str, str] = NO_LABELS,
 ) -> list[str]:
     """The overview as lines of at most `width` cells without trailing blanks.
 
     Args:
         now: what countdowns and ages count from (ms since epoch).
         wide: every column and every id in full, however long the lines get.
+        labels: session key -> what the operator calls it.
         zone: of the clock times; None is this machine's.
         ascii_glyphs: glyphs and foreign characters become ASCII.
     """
-    env = Env(Facts(snapshot, now, agent), now, zone, grouped=not wide)
+    env = Env(Facts(snapshot, now, agent, labels=labels), now, zone, grouped=not wide)
     tables: list[Table[Any]] = [profile_table(env), session_table(env), lock_table(env)]
     warnings = warning_table(env)
     if warnings.rows:

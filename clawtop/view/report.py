@@ -25,8 +25,8 @@ from clawtop.text import masked
 SCHEMA = 1
 
 
-def report(snapshot: Snapshot) -> dict[str, Any]:
-    """The whole status object."""
+def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The whole status object. `labels`: session key -> what the operator calls it."""
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
     health = judge(snapshot, now)
@@ -58,7 +58,7 @@ def report(snapshot: Snapshot) -> dict[str, Any]:
             for (agent, key), found in health.blocked.items()
         ],
         "agents": [_agent(agent, snapshot, schedules, health, now) for agent in snapshot.agents],
-        "sessions": [_session(session) for session in snapshot.sessions],
+        "sessions": [_session(session, labels or {}) for session in snapshot.sessions],
         "counting": snapshot.counting,
         "locks": [_lock(lock, now) for lock in snapshot.locks],
         "holders": [_holder(holder) for holder in snapshot.holders],
@@ -144,6 +144,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: H
     ranks = profile_ranks(agent, snapshot, now, schedules)
     return {
         "id": agent.id,
+        "name": agent.name,
         "store": {
             "path": store.path if store else None,
             "problem": masked(str(store.problem)) if store and store.problem else None,
@@ -209,11 +210,12 @@ def _retry(session: Session) -> dict[str, Any] | None:
     return {"number": retry.number, "most": retry.most, "due": retry.due, "reason": retry.reason}
 
 
-def _session(session: Session) -> dict[str, Any]:
+def _session(session: Session, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
         "agent": session.agent,
         "key": session.key,
         "name": session.name,
+        "label": labels.get(session.key) or None,
         "session_id": session.session_id,
         "file": session.file,
         "status": session.status,

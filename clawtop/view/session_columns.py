@@ -19,8 +19,8 @@ def _key(session: Session, env: Env) -> Line:
     return piece(safe(called(session, env.facts.labels)), Tone.DIM if quiet else Tone.PLAIN)
 
 
-def _agent(session: Session, _env: Env) -> Line:
-    return piece(safe(session.agent), Tone.DIM)
+def _agent(session: Session, env: Env) -> Line:
+    return piece(env.facts.agent_called(session.agent), Tone.DIM)
 
 
 def last_asked(session: Session) -> int | None:

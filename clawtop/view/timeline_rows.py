@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.health.wording import short_key
 from clawtop.core.incident.timeline import ABOUT, KIND_GROUPS, Filter
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe, shown
@@ -56,9 +55,11 @@ def _text(event: Event, _env: Env) -> Line:
 
 
 def _about(event: Event, env: Env) -> Line:
-    key = env.facts.names.get(event.session_key) or short_key(event.session_key) if event.session_key else None
+    if event.profile is None and event.session_key:
+        return piece(env.facts.session_called(event.session_key), Tone.DIM)
     file = base_name(event.session_file) if event.session_file else None
-    return piece(safe(event.profile or key or event.lane or file or event.agent or ""), Tone.DIM)
+    agent = env.facts.agent_called(event.agent) if event.agent else ""
+    return piece(safe(event.profile or event.lane or file) if event.profile or event.lane or file else agent, Tone.DIM)
 
 
 def _source(event: Event, _env: Env) -> Line:
@@ -123,7 +124,7 @@ def _keyed(events: tuple[Event, ...]) -> Iterator[tuple[str, Event]]:
 
 
 def _ids(event: Event) -> str:
-    parts = (event.profile, event.session_key, event.lane, event.run_id)
+    parts = (event.profile, event.session_key, event.lane, event.run_id, event.agent)
     return safe(" ".join(part for part in parts if part))
 
 

@@ -38,8 +38,11 @@ _TARGETS = {
 
 def _what(row: TreeRow, env: Env) -> Line:
     node = row.node
-    name = env.facts.names.get(node.id) if node.kind is NodeKind.SESSION else None
-    words = node.label.replace(safe(node.id, 80), name, 1) if name else node.label
+    words = node.label
+    if node.kind is NodeKind.SESSION:
+        words = words.replace(safe(node.id, 80), env.facts.session_called(node.id), 1)
+    elif node.agent is not None:
+        words = words.replace(f" of {safe(node.agent)}", f" of {env.facts.agent_called(node.agent)}", 1)
     tone = _TONES[node.severity]
     label = Tone.STRONG if not row.branch else Tone.PLAIN
     return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(words), label))

@@ -23,7 +23,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 def _values(path: str, default: Any, allowed: tuple[str, ...]) -> st.SearchStrategy[Any]:
     if allowed:
         return st.none() | st.sampled_from(allowed)
-    if path == "labels":
+    if path in {"labels", "sort"}:
         return st.dictionaries(TEXTS, TEXTS, max_size=3)
     kinds: dict[type, st.SearchStrategy[Any]] = {
         bool: st.booleans(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 
 from clawtop.core.model import Snapshot
@@ -57,6 +57,8 @@ def make_app(
     incident: IncidentPorts | None = None,
     tour: Tour | None = None,
     save_label: Callable[[str, str], None] | None = None,
+    sorting: Mapping[str, str] | None = None,
+    save_look: Callable[[str, Mapping[str, str]], None] | None = None,
 ) -> tuple[ClawtopApp, ToldSource, ManualClock]:
     """The app over a frozen clock at the incident's time, in UTC."""
     source = ToldSource(snapshot)
@@ -69,6 +71,8 @@ def make_app(
         incident=incident or IncidentPorts(),
         tour=tour,
         save_label=save_label,
+        sorting=sorting or {},
+        save_look=save_look,
     )
     return ClawtopApp(source, clock, options, theme=theme, execute=execute), source, clock
 

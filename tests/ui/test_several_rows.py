@@ -126,3 +126,30 @@ async def test_a_label_is_kept_by_enter_and_shown_in_the_keys_place() -> None:
                 break
         assert [label for _, label in kept] == ["the loud group"]
         assert "the loud group" in screen_text(app)
+
+
+async def test_the_look_is_saved_by_its_key_alone_and_opens_so() -> None:
+    kept: list[tuple[str, dict[str, str]]] = []
+    app, _, _ = make_app(INCIDENT, save_look=lambda theme, orders: kept.append((theme, dict(orders))))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "s", "S", "t")
+        await pilot.pause()
+        assert kept == []
+        await pilot.press("T")
+        await app.workers.wait_for_complete(worker for worker in app.workers if worker.name == "save-look")
+        assert kept == [(app.theme, {"sessions": "-session"})]
+        assert f"saved: theme {app.theme}" in screen_text(app)
+    app, _, _ = make_app(INCIDENT, sorting=kept[0][1])
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        keys = [row.item.key for row in app.view.tables[1]._rows]  # type: ignore[attr-defined]
+        assert keys == sorted(keys, reverse=True)
+
+
+async def test_an_order_that_no_table_has_is_no_order() -> None:
+    app, _, _ = make_app(INCIDENT, sorting={"sessions": "colour", "nothing": "age"})
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "s")
+        assert "sorted by session, upwards" in screen_text(app)

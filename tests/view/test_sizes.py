@@ -18,6 +18,8 @@ from clawtop.view.forecast_rows import forecast_table, stranded_table
 from clawtop.view.headline import headline
 from clawtop.view.lane_rows import lane_table, worst_table
 from clawtop.view.line import text_of, width_of
+from clawtop.view.plain import plain_lines
+from clawtop.view.report import report
 from clawtop.view.rows import all_problems, lock_table, profile_table, session_table, warning_table
 from clawtop.view.tabs import VIEWS, tab_at, tabs_line
 from clawtop.view.timeline_rows import timeline_table
@@ -115,3 +117,35 @@ def test_every_screen_is_named_and_can_be_clicked(view: str, width: int) -> None
     assert ELLIPSIS not in text
     for name in VIEWS:
         assert tab_at(view, text.index(name.capitalize()), width) == name
+
+
+NAMED = replace(
+    TOLD,
+    agents=tuple(replace(a, name={"coder": "Ada the coder"}.get(a.id)) for a in TOLD.agents),
+    events=(*TOLD.events, replace(TOLD.events[-1], session_key="agent:coder:main", profile=None)),
+)
+"""The same night, with a name for one agent in OpenClaw's configuration."""
+
+
+@pytest.mark.parametrize(
+    "maker", [profile_table, session_table, lock_table, tree_table, timeline_table, forecast_table]
+)
+def test_an_agent_is_called_what_the_configuration_calls_it(maker: Maker) -> None:
+    """And is found by its id as well."""
+    table = maker(env_of(NAMED))
+    assert any("ada the coder" in text for text in table.texts)
+    assert {row.key for row in table.arranged("ada the")} <= {row.key for row in table.arranged("coder")}
+
+
+def test_two_agents_of_one_name_keep_their_ids() -> None:
+    facts = Facts(replace(TOLD, agents=tuple(replace(agent, name="Bot") for agent in TOLD.agents)), NOW)
+    assert {facts.agent_called(agent.id) for agent in TOLD.agents} == {f"Bot ({agent.id})" for agent in TOLD.agents}
+
+
+def test_json_tells_names_and_labels() -> None:
+    key = NAMED.sessions[0].key
+    told = report(NAMED, {key: "the loud group"})
+    assert {agent["id"]: agent["name"] for agent in told["agents"]}["coder"] == "Ada the coder"
+    assert [session["label"] for session in told["sessions"] if session["key"] == key] == ["the loud group"]
+    assert report(NAMED)["sessions"][0]["label"] is None
+    assert "the loud group" in "\n".join(plain_lines(NAMED, NOW, 120, labels={key: "the loud group"}))

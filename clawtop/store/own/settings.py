@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from clawtop.core.settings import LoadedSettings, read_settings, with_label, with_value
+from clawtop.core.settings import LoadedSettings, read_settings, with_entry, with_value
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
 from clawtop.text import safe
@@ -52,9 +52,9 @@ def save_setting(path: Path, name: str, value: Any) -> None:
     _save(path, name, value, lambda text: with_value(text, name, value))
 
 
-def save_label(path: Path, key: str, label: str) -> None:
-    """Change one session's label in the file, as `save_setting`; the same is raised."""
-    _save(path, f"labels.{key}", label, lambda text: with_label(text, key, label))
+def save_entry(path: Path, table: str, key: str, value: str) -> None:
+    """Change one entry of a table in the file, as `save_setting`: a session's label, say; the same is raised."""
+    _save(path, f"{table}.{key}", value, lambda text: with_entry(text, table, key, value))
 
 
 def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> None:

@@ -35,6 +35,7 @@ HANDLERS: Mapping[str, Handler] = {
     "refresh": looking.read_now,
     "copy": looking.copy,
     "label": looking.label,
+    "save-look": looking.save_look,
     "theme": looking.next_theme,
     "palette": looking.open_palette,
     "help": looking.show_help,

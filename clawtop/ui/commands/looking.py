@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 
 from clawtop.commands import Arming, Target, TargetKind, command, key_label
-from clawtop.text import safe
+from clawtop.errors import ClawtopError
+from clawtop.text import safe, shown
 from clawtop.ui.arming import MEANING
 from clawtop.ui.commands.driving import may_leave
 from clawtop.ui.screens.overview import OverviewScreen
@@ -98,6 +100,27 @@ def label(app: Shell) -> None:
         app.say("labels cannot be saved from here", Tone.WARN)
     else:
         app.open(LabelScreen(target.id, app.labels.get(target.id, ""), save))
+
+
+def save_look(app: Shell) -> None:
+    """Keep the theme and the orders of this screen's tables; its own order is kept as an empty one."""
+    save, view = app.options.save_look, app.view
+    if save is None:
+        app.say("the look cannot be saved from here", Tone.WARN)
+        return
+    tables = view.tables if isinstance(view, TablesScreen) else ()
+    known = app.options.sorting
+    orders = {table.id or "": str(table.sorting or "") for table in tables if table.sorting or table.id in known}
+    app.start(_keep_look(app, save, orders), "save-look")
+
+
+async def _keep_look(app: Shell, save: Callable[[str, Mapping[str, str]], None], orders: Mapping[str, str]) -> None:
+    try:
+        await asyncio.to_thread(save, app.theme, orders)
+    except ClawtopError as error:
+        app.say(shown(str(error)), Tone.BAD)
+    else:
+        app.say(f"saved: theme {app.theme}, and how these tables are sorted", Tone.OK)
 
 
 def next_theme(app: Shell) -> None:

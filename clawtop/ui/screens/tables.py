@@ -47,6 +47,7 @@ class TablesScreen(DashboardScreen):
     def on_mount(self) -> None:
         for table in self.tables:
             table.wanted = shell(self).options.columns.get(table.id or "", ())
+            table.sorting = Sorting.parse(shell(self).options.sorting.get(table.id or "", ""))
         self.tables[0].focus()
 
     # --- what commands ask ---------------------------------------------------------------------------------------
@@ -76,7 +77,8 @@ class TablesScreen(DashboardScreen):
         table = self.current
         if table.table is not None:
             order = table.table.sortable()
-            place = order.index(table.sorting.column) + 1 if table.sorting is not None else 0
+            column = table.sorting.column if table.sorting is not None else None
+            place = order.index(column) + 1 if column in order else 0
             table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
 
     def sort_reverse(self) -> None:
