@@ -38,11 +38,12 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
     locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
     operations/       plan, target, edit, verb, receipt, outcome (what the journal says became of one), loading (what
-                      makes a gateway load it), unloaded (what it has not)
+                      makes a gateway load it)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
                       account_causes, turn_causes and their wording; turns, waiting (messages without an answer, hung
-                      runs), blocked, loaded (the state as the gateway knows it)
+                      runs), blocked, loaded (the state as the gateway knows it,
+                      and what it has not loaded)
     incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it

@@ -151,7 +151,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: H
         },
         "profiles": [
             _profile(profile, schedules, ranks, models.get(profile.provider, ()), now)
-            | {"loaded": health.view.concerns(profile.owner_agent, profile.id) is None}
+            | {"loaded": health.view.concerning(profile) is None}
             for profile in (store.profiles if store else ())
         ],
     }

@@ -7,12 +7,11 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.generations import SEMANTICS
-from clawtop.core.health.loaded import as_gateway_knows
+from clawtop.core.health.loaded import WRITE_SLACK_MS, as_gateway_knows, with_unloaded
 from clawtop.core.model import EndedTurn, Event, EventKind, Gateway, GatewayState, Profile, Snapshot, TurnOutcome
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loading import all_out, loads, reload_loads
 from clawtop.core.operations.plan import clear_profile
-from clawtop.core.operations.unloaded import with_unloaded
 from tests.core.test_plan import QUIET
 from tests.support.worlds import CALM, NOW
 
@@ -76,6 +75,8 @@ def test_a_changed_row_says_so_until_a_witness_shows_that_it_is_loaded() -> None
     seen = Event(AT + 1, EventKind.GATEWAY, "operation", "seen", data={"id": "op-1"})
     assert marked(replace(changed, events=(*changed.events, seen))) == set()
     assert marked(replace(changed, gateway=replace(LIVE.gateway, started_at=AT + 1))) == set()
+    back = replace(seen, kind=EventKind.REVERTED)
+    assert marked(replace(changed, events=(*changed.events, back))) == set()
     for state in (GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN):
         assert marked(replace(changed, gateway=Gateway(state))) == set()
 
@@ -94,10 +95,10 @@ def used(snapshot: Snapshot, at: int) -> Snapshot:
 def test_a_later_mark_of_openclaws_own_shows_it_and_an_earlier_one_does_not() -> None:
     changed = replace(LIVE, events=(cleared(AT, FIRST),))
     assert marked(used(changed, AT - 1)) == {FIRST}
-    assert marked(used(changed, AT + 1)) == set()
+    assert marked(used(changed, AT + WRITE_SLACK_MS + 1)) == set()
     ours = profiles_of(changed)[-1].id
     mark = Event(AT + 1, EventKind.MARK, "clawtop", "marked", profile=ours)
-    assert marked(used(replace(changed, events=(*changed.events, mark)), AT + 1)) == {FIRST}
+    assert marked(used(replace(changed, events=(*changed.events, mark)), AT + WRITE_SLACK_MS + 1)) == {FIRST}
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,27 @@ def test_a_change_of_an_order_stands_at_all_its_profiles() -> None:
     }
     event = Event(AT, EventKind.OPERATION, "operation", "done", data=data)
     expected = {profile.id for profile in profiles_of(CALM) if profile.provider == provider}
-    assert marked(replace(LIVE, events=(event,))) == expected
+    changed = replace(LIVE, events=(event,))
+    assert marked(changed) == expected
+    view = as_gateway_knows(changed, AT)
+    assert {profile.id for profile in profiles_of(changed) if view.concerning(profile)} == expected
+
+
+def test_a_profile_of_the_same_name_that_another_agent_owns_is_as_it_stands() -> None:
+    agent = LIVE.agents[0]
+    assert agent.store is not None
+    theirs = tuple(replace(profile, owner_agent="other") for profile in agent.store.profiles)
+    other = replace(agent, id="other", store=replace(agent.store, agent="other", profiles=theirs))
+    changed = with_unloaded(replace(LIVE, agents=(*LIVE.agents, other), events=(cleared(AT, FIRST),)))
+    assert [profile.owner_agent for profile in profiles_of(changed) if profile.problems] == ["main"]
+
+
+def test_a_provider_that_is_refused_without_a_window_is_marked() -> None:
+    provider = profiles_of(CALM)[0].provider
+    data = {"decision": "skip_candidate", "provider": provider}
+    refused = Event(NOW, EventKind.FALLBACK, "gateway-log", "skipped", reason="rate_limit", data=data)
+    (pending,) = as_gateway_knows(replace(LIVE, events=(refused,)), NOW).pending
+    assert marked(replace(LIVE, events=(refused,), taken_at=NOW)) == set(pending.profiles) != set()
 
 
 def test_hostile_journal_lines_are_passed_over() -> None:

@@ -28,9 +28,10 @@ from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
 from clawtop.core.model import (
     EventKind,
     LockKind,
+    Problem,
     VerdictKind,
 )
-from clawtop.text import safe, shown
+from clawtop.text import elided_middle, safe, shown
 
 
 def _blocked(scene: HealthScene) -> Iterator[Cause]:
@@ -111,9 +112,16 @@ def _problems(scene: HealthScene) -> Iterator[Cause]:
     told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART]
     told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in TOLD_APART]
     if told:
-        text = f"{counted(len(told), 'finding')}: {shown(told[0].text, 120)}"
+        text = f"{counted(len(told), 'finding')}: {_sentence(told[0], scene.snapshot.state_dir)}"
         evidence = tuple(f"{safe(p.where, 100)}: {shown(p.text, 160)}" for p in told[:SHOWN])
         yield Cause("problems", text, Level.ATTENTION, evidence)
+
+
+def _sentence(problem: Problem, state_dir: str) -> str:
+    """What it is about, and what is wrong with it: a problem's text may begin with a verb."""
+    where = short_key(problem.where.removeprefix(f"{state_dir}/"))
+    text = shown(problem.text, 120)
+    return f"{elided_middle(shown(where), 60)}: {text}" if where else text
 
 
 def _reverted(scene: HealthScene) -> Iterator[Cause]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.model import (
@@ -20,12 +19,14 @@ from clawtop.core.model import (
     Event,
     EventKind,
     GatewayState,
+    Problem,
     Profile,
     Snapshot,
     UsageStats,
 )
-from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, field_change, moved_on
+from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, moved_on
 from clawtop.core.operations.loading import answered_since, loads, reload_loads
+from clawtop.core.operations.plan import past_operation
 from clawtop.core.rotation.forecast import schedule_of
 
 LOG = "gateway-log"
@@ -60,6 +61,13 @@ class Pending:
     reload: bool = True
     changes: tuple[FieldChange, ...] = field(default=(), hash=False)
 
+    def concerns(self, profile: Profile) -> bool:
+        """Whether it changed this profile, or the order of its provider."""
+        if profile.owner_agent != self.agent:
+            return False
+        ordered = (change.key for change in self.changes if change.section == "order")
+        return profile.id in self.profiles or profile.provider in ordered
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaysView:
@@ -68,9 +76,9 @@ class GatewaysView:
     snapshot: Snapshot
     pending: tuple[Pending, ...] = ()
 
-    def concerns(self, agent: str, profile_id: str) -> Pending | None:
-        """What is not loaded of a profile that this agent owns."""
-        return next((p for p in self.pending if p.agent == agent and profile_id in p.profiles), None)
+    def concerning(self, profile: Profile) -> Pending | None:
+        """What is not loaded of a profile."""
+        return next((pending for pending in self.pending if pending.concerns(profile)), None)
 
 
 def as_gateway_knows(snapshot: Snapshot, now: int) -> GatewaysView:
@@ -87,19 +95,43 @@ def as_gateway_knows(snapshot: Snapshot, now: int) -> GatewaysView:
 _HAS_MEMORY = frozenset({GatewayState.LIVE})
 
 
+def with_unloaded(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with a problem at each profile of which its live gateway has not loaded a change yet."""
+    view = as_gateway_knows(snapshot, snapshot.taken_at)
+    return (
+        replace(snapshot, agents=tuple(_marked(agent, view) for agent in snapshot.agents)) if view.pending else snapshot
+    )
+
+
+def _marked(agent: AgentInfo, view: GatewaysView) -> AgentInfo:
+    store = agent.store
+    if store is None:
+        return agent
+    profiles = tuple(_with_problem(profile, view.concerning(profile)) for profile in store.profiles)
+    return agent if profiles == store.profiles else replace(agent, store=replace(store, profiles=profiles))
+
+
+def _with_problem(profile: Profile, pending: Pending | None) -> Profile:
+    if pending is None:
+        return profile
+    problem = Problem("not-loaded", profile.id, f"not loaded by the gateway yet: live {pending.loads}")
+    return replace(profile, problems=(*profile.problems, problem))
+
+
 # --- changes of ours ---------------------------------------------------------------------------------------------
 
 
 def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
     remote = snapshot.semantics.remote
-    seen_ids = {e.data.get("id") for e in snapshot.events if e.source == "operation" and e.text.startswith("seen")}
+    settled = {event.data.get("id") for event in snapshot.events if _tells_sight(event)}
     started = snapshot.gateway.started_at
     for event in snapshot.events:
         if event.kind is not EventKind.OPERATION or event.data.get("outcome") != "done" or now - event.at > KEPT_MS:
             continue
-        if event.data.get("id") in seen_ids or (started is not None and started > event.at):
+        if event.data.get("id") in settled or (started is not None and started > event.at):
             continue
-        for owner, changes in _changes(event.data.get("undo")):
+        past = past_operation(event)
+        for owner, changes in past.changes if past is not None else ():
             names = dict.fromkeys(change.key for change in changes if change.section == "usageStats")
             providers = dict.fromkeys(
                 (*(name.partition(":")[0] for name in names), *(c.key for c in changes if c.section == "order"))
@@ -123,43 +155,37 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
             )
 
 
-def _changes(recorded: Any) -> Iterator[tuple[str, tuple[FieldChange, ...]]]:
-    if not isinstance(recorded, Mapping):
-        return
-    more = recorded.get("more")
-    for part in (recorded, *(more if isinstance(more, list) else ())):
-        raw = part.get("changes") if isinstance(part, Mapping) else None
-        owner = part.get("agent") if isinstance(part, Mapping) else None
-        if isinstance(owner, str) and isinstance(raw, list):
-            changes = tuple(change for item in raw if (change := field_change(item)) is not None)
-            if changes:
-                yield owner, changes
+def _tells_sight(event: Event) -> bool:
+    """Whether it tells of an operation that the gateway has it, or has put the old values back."""
+    return event.source == "operation" and event.kind in {EventKind.GATEWAY, EventKind.REVERTED}
 
 
 def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     """Whether the gateway itself wrote the owner's store after `at`.
 
-    Its log tells of marks; a success tells only by a last use that nobody else can have written: none of clawtop's
-    engines, and no process of the command line that is known. From 2026.8 on the use of a shared profile is not noted;
-    there its audit tells that a turn was answered, which it marks.
+    Its log tells of marks; where it does not, a time in the store does that nobody else can have written: none of
+    clawtop's engines, and no process of the command line that is known. From 2026.8 on the use of a shared profile is
+    not noted; there its audit tells that a turn was answered, which it marks.
     """
     mine = {p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.owner_agent == owner}
-    marks = (e for e in snapshot.events if e.kind is EventKind.MARK and e.at > at)
+    marks = [event for event in snapshot.events if event.kind is EventKind.MARK and event.at > at]
     if any(event.source == LOG and (event.profile in mine or event.profile is None) for event in marks):
         return True
-    driven = any(event.at > at and event.source == "engine" for event in snapshot.events)
+    driven = any(event.source != LOG for event in marks)
+    driven = driven or any(event.at > at and event.source == "engine" for event in snapshot.events)
     if driven or snapshot.command_line:
         return False
     if answered_since(snapshot, at):
         return True
-    used = (
-        profile.stats.last_used
+    touched = (
+        moment
         for agent in snapshot.agents
         if agent.store
         for profile in agent.store.profiles
         if profile.owner_agent == owner
+        for moment in (profile.stats.last_used, profile.stats.last_failure_at, profile.stats.last_probe_at)
     )
-    return any(last is not None and last > at + WRITE_SLACK_MS for last in used)
+    return any(moment is not None and moment > at + WRITE_SLACK_MS for moment in touched)
 
 
 def _refused_since(snapshot: Snapshot, providers: tuple[str, ...], at: int) -> Event | None:
