@@ -11,7 +11,7 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.judgement import Health, judge
-from clawtop.core.model import GatewayState, LockKind, Profile, Snapshot
+from clawtop.core.model import GatewayState, LockKind, Snapshot
 from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.core.session.lanes import LaneClass, classify_lane
 from clawtop.export import metrics
@@ -58,20 +58,18 @@ def _gateway(snapshot: Snapshot, _now: int) -> Iterator[Sample]:
 def _profiles(snapshot: Snapshot, now: int) -> Iterator[Sample]:
     """A profile is its owner's: agents that inherit it do not count it again."""
     schedules = Schedules(snapshot)
-    owned: dict[tuple[str, str], Profile] = {}
     for agent in snapshot.agents:
         seen = [] if agent.store is None else agent.store.profiles
         states = {profile.id: profile_state(profile, now, schedules[profile.provider])[0] for profile in seen}
         by_provider: dict[str, list[ProfileState]] = defaultdict(list)
         for profile in seen:
-            owned.setdefault((profile.owner_agent, profile.id), profile)
             by_provider[profile.provider].append(states[profile.id])
         for provider, found in by_provider.items():
             usable = sum(state is ProfileState.USABLE for state in found)
             yield Sample(metrics.PROVIDER_PROFILES, (agent.id, provider), len(found))
             yield Sample(metrics.PROVIDER_USABLE, (agent.id, provider), usable)
-    for (owner, id_), profile in owned.items():
-        labels = (owner, profile.provider, id_)
+    for profile in snapshot.profiles:
+        labels = (profile.owner_agent, profile.provider, profile.id)
         schedule = schedules[profile.provider]
         state, until = profile_state(profile, now, schedule)
         windows = active_windows(profile.stats, now, schedule)

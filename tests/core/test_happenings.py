@@ -8,7 +8,18 @@ import pytest
 
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import Event, EventKind, Gateway, GatewayState, Problem, Snapshot, Verdict, VerdictKind
+from clawtop.core.model import (
+    SHARED,
+    Event,
+    EventKind,
+    Gateway,
+    GatewayState,
+    Problem,
+    Snapshot,
+    UsageStats,
+    Verdict,
+    VerdictKind,
+)
 from tests.support.worlds import CALM, INCIDENT, LOCKS, NOW, SECOND, SESSIONS, agent, cooling, profile
 
 MAIN = replace(SESSIONS[1], status="done", active=False, profile=None)
@@ -34,13 +45,14 @@ def test_a_profile_cools_and_comes_back() -> None:
     assert [event.text for event in happenings(ill, over)] == ["openai:a is usable again"]
 
 
-def test_an_inherited_profile_is_told_by_its_owner_alone() -> None:
-    def world(stats: object) -> Snapshot:
-        profiles = (profile("openai:a", stats),)  # type: ignore[arg-type]
+@pytest.mark.parametrize("owner", ["main", "ops", SHARED])
+def test_a_profile_that_several_agents_have_is_told_once(owner: str) -> None:
+    def world(stats: UsageStats) -> Snapshot:
+        profiles = (profile("openai:a", stats, owner=owner),)
         return replace(CALM, agents=(agent("main", profiles), agent("ops", profiles)))
 
-    told = happenings(world(profile("x").stats), world(cooling(60 * SECOND)))
-    assert [event.agent for event in told] == ["main"]
+    told = happenings(world(UsageStats()), world(cooling(60 * SECOND)))
+    assert [event.agent for event in told] == [owner]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.health.judgement import Level, judge
-from clawtop.core.model import AccountRetry, Session, Suspension, Witness, WitnessKind
-from tests.support.worlds import CALM, MINUTE, NOW, SECOND, session
+from clawtop.core.model import SHARED, AccountRetry, Credential, Profile, Session, Suspension, Witness, WitnessKind
+from tests.support.worlds import CALM, MINUTE, NOW, SECOND, agent, cooling, profile, session
+
+EXPIRED = Credential("token", expires=NOW - MINUTE)
 
 
 def retrying(number: int, due: int, *, active: bool = True) -> Session:
@@ -61,3 +63,20 @@ def test_a_suspension_blocks_while_the_gateway_holds_its_lane(suspension: Suspen
         assert (
             health.changes_at is None or suspension.expected_resume_by is None or health.changes_at <= NOW + MINUTE + 1
         )
+
+
+@pytest.mark.parametrize("owner", ["main", SHARED])
+@pytest.mark.parametrize(
+    ("ill", "code", "text"),
+    [
+        (profile("openai:b", cooling(60 * SECOND)), "profiles-resting", "1 profile at rest: openai:b"),
+        (replace(profile("openai:b"), credential=EXPIRED), "credentials", "1 credential to renew: openai:b"),
+    ],
+)
+def test_a_profile_that_does_not_serve_is_told_once_whoever_owns_it(
+    ill: Profile, code: str, text: str, owner: str
+) -> None:
+    profiles = (replace(profile("openai:a"), owner_agent=owner), replace(ill, owner_agent=owner))
+    state = replace(CALM, agents=(agent("main", profiles), agent("ops", profiles)), sessions=(), holders=(), events=())
+    found = {cause.code: cause.text for cause in judge(state, NOW).causes}
+    assert found[code] == text

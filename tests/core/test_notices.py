@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from clawtop.core.health.judgement import judge
 from clawtop.core.incident.notices import NoticeState, next_due, notice_state, notices
-from clawtop.core.model import Event, EventKind, GatewayState, Snapshot
+from clawtop.core.model import SHARED, Event, EventKind, GatewayState, Snapshot
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
 
 LIMIT = 5 * MINUTE
@@ -43,8 +45,9 @@ def test_a_profile_that_was_not_there_does_not_come_back() -> None:
     assert notices(stands(one), stands(two), LIMIT) == ()
 
 
-def test_an_inherited_profile_is_told_once() -> None:
-    mine = (profile("openai:a"), profile("openai:b", cooling(SECOND)))
+@pytest.mark.parametrize("owner", ["main", SHARED])
+def test_a_profile_that_several_agents_have_is_told_once(owner: str) -> None:
+    mine = (profile("openai:a", owner=owner), profile("openai:b", cooling(SECOND), owner=owner))
     world = replace(CALM, agents=(agent("main", mine), agent("ops", mine)))
     assert notices(stands(world), stands(world, NOW + MINUTE), LIMIT) == ("usable again: openai:b",)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
@@ -139,14 +139,8 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
 
 def _accounts(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint) -> list[Account]:
     schedules = Schedules(snapshot)
-    owned: Mapping[tuple[str, str], Profile] = {
-        (profile.owner_agent, profile.id): profile
-        for agent in snapshot.agents
-        if agent.store is not None
-        for profile in agent.store.profiles
-    }
     found = []
-    for profile in owned.values():
+    for profile in snapshot.profiles:
         state, until = profile_state(profile, now, schedules[profile.provider])
         reason = profile.stats.disabled_reason or profile.stats.blocked_reason or profile.stats.cooldown_reason
         found.append(

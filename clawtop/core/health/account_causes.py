@@ -247,15 +247,12 @@ def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
     """Profiles that rest while others serve, and credentials that do not come back by themselves."""
     resting: dict[str, int | None] = {}
     broken: list[str] = []
-    for agent in scene.view.snapshot.agents:
-        for profile in agent.store.profiles if agent.store is not None else ():
-            if profile.owner_agent != agent.id:
-                continue
-            state, until = profile_state(profile, scene.now, schedule_of(scene.view.snapshot, profile.provider))
-            if state in (ProfileState.EXPIRED, ProfileState.INVALID):
-                broken.append(profile.id)
-            elif state is not ProfileState.USABLE:
-                resting[profile.id] = until
+    for profile in scene.view.snapshot.profiles:
+        state, until = profile_state(profile, scene.now, schedule_of(scene.view.snapshot, profile.provider))
+        if state in (ProfileState.EXPIRED, ProfileState.INVALID):
+            broken.append(profile.id)
+        elif state is not ProfileState.USABLE:
+            resting[profile.id] = until
     if broken:
         text = f"{counted(len(broken), 'credential')} to renew: {some_names(broken)}"
         yield Cause("credentials", text, Level.ATTENTION, remedy="openclaw models auth paste-token")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
-from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Profile, Session, Snapshot, VerdictKind
+from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Session, Snapshot, VerdictKind
 from clawtop.text import safe
 
 SOURCE = "snapshot"
@@ -35,16 +35,10 @@ def _paired(before: Iterable[T], after: Iterable[T], key: Callable[[T], K]) -> I
             yield old.get(name), new.get(name)
 
 
-def _owned(snapshot: Snapshot) -> Iterator[Profile]:
-    for agent in snapshot.agents:
-        if agent.store is not None:
-            yield from (profile for profile in agent.store.profiles if profile.owner_agent == agent.id)
-
-
 def _profiles(before: Snapshot, after: Snapshot) -> Iterator[Event]:
     schedules = Schedules(after)
-    old = {(profile.owner_agent, profile.id): profile for profile in _owned(before)}
-    for profile in _owned(after):
+    old = {(profile.owner_agent, profile.id): profile for profile in before.profiles}
+    for profile in after.profiles:
         known = old.get((profile.owner_agent, profile.id))
         if known is None:
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
-from clawtop.core.model import Event, EventKind, Profile, Snapshot
+from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import safe
 
 CAPTION = "demo"
@@ -39,16 +39,16 @@ class NoticeState:
 
 def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
     """How things stand in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
-    owned = tuple(_owned(health.view.snapshot))
+    stored = health.view.snapshot.profiles
     schedules = Schedules(health.view.snapshot)
     return NoticeState(
         at=now,
         usable=frozenset(
             (profile.owner_agent, profile.id)
-            for profile in owned
+            for profile in stored
             if profile_state(profile, now, schedules[profile.provider])[0] is ProfileState.USABLE
         ),
-        known=frozenset((profile.owner_agent, profile.id) for profile in owned),
+        known=frozenset((profile.owner_agent, profile.id) for profile in stored),
         silent={
             (cause.code, whom): cause.text
             for cause in health.causes
@@ -93,12 +93,6 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
 def next_due(now: NoticeState, blocked_ms: int) -> int | None:
     """When a session will have been blocked for too long, if nothing changes (ms since the epoch)."""
     return min((since + blocked_ms for since in now.blocked.values() if since + blocked_ms > now.at), default=None)
-
-
-def _owned(snapshot: Snapshot) -> Iterable[Profile]:
-    for agent in snapshot.agents:
-        if agent.store is not None:
-            yield from (profile for profile in agent.store.profiles if profile.owner_agent == agent.id)
 
 
 def _names(names: list[str]) -> str:

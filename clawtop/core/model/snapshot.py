@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clawtop.core.generations import Generation, Semantics, Storage, semantics_of, storage_of
+from clawtop.core.model.auth import Profile
 from clawtop.core.model.config import AgentInfo, ConfigSummary
 from clawtop.core.model.events import Event
 from clawtop.core.model.gateway import Gateway
@@ -45,6 +46,17 @@ class Snapshot:
     """OpenClaw processes of this state directory that are no gateway; None where nobody had to look."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Each stored profile once, as its owner has it; several agents have those that are shared or inherited."""
+        found: dict[tuple[str, str], Profile] = {}
+        for agent in self.agents:
+            for profile in agent.store.profiles if agent.store is not None else ():
+                place = (profile.owner_agent, profile.id)
+                if profile.owner_agent == agent.id or place not in found:
+                    found[place] = profile
+        return tuple(found.values())
 
     @property
     def storage(self) -> Storage:
