@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print them as the file that would mean the same. Exit 0, or 64 when something in the sources cannot be used."""
-    from clawtop.core.settings import toml_of, value_from_text
-    from clawtop.store.own.settings import load_settings, save_setting, settings_path
+    from clawtop.core.settings import TEXT_TABLES, toml_of, value_from_text
+    from clawtop.store.own.settings import load_settings, save_entry, save_setting, settings_path
 
     path = settings_path(os.environ, Path.home())
     if args.path:
@@ -35,7 +35,11 @@ def run(args: argparse.Namespace) -> int:
             value = value_from_text(name.strip(), text.strip())
         except ValueError as error:
             raise UsageError(str(error), unchanged="nothing was saved") from error
-        save_setting(path, name.strip(), value)
+        table, _, entry = name.strip().partition(".")
+        if entry and table in TEXT_TABLES:
+            save_entry(path, table, entry, value)
+        else:
+            save_setting(path, name.strip(), value)
         return 0
     reading = load_settings(os.environ, Path.home())
     if args.json:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the dashboard."""
-    from clawtop.core.settings import VIEWS
+    from clawtop.core.settings import THEMES, VIEWS
 
     group = parser.add_argument_group("dashboard")
     group.add_argument("--read-only", action="store_true", help="operations cannot be armed")
     group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
-    group.add_argument("--theme", metavar="NAME", help="colour theme")
+    group.add_argument("--theme", choices=THEMES, metavar="NAME", help=f"colour theme: {', '.join(THEMES)}")
     group.add_argument(
         "--view", choices=VIEWS, help="what to open first (default: the tree when something is blocked, else overview)"
     )

@@ -15,6 +15,7 @@ from clawtop.core.nearest import did_you_mean
 from clawtop.text import safe
 
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
+THEMES = ("lobster", "paper", "contrast", "ansi", "plain")
 ENVIRONMENT_PREFIX = "CLAWTOP_"
 
 
@@ -49,7 +50,7 @@ class Setting:
 SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", None, "OpenClaw's state directory; unset: as OpenClaw finds it"),
     Setting("agent", None, "only this agent; unset: all"),
-    Setting("theme", None, "colour theme; unset: what the terminal can do"),
+    Setting("theme", None, "colour theme; unset: what the terminal can do", allowed=THEMES),
     Setting("view", None, "what opens first; unset: the tree when something is blocked", allowed=VIEWS),
     Setting("read_only", False, "operations cannot be armed"),
     Setting("mouse", True, "false leaves the mouse to the terminal"),
@@ -109,11 +110,15 @@ def read_settings(
 
 def value_from_text(path: str, text: str) -> Any:
     """A setting's value from what was typed. Raises ValueError, in words for people."""
+    table, _, entry = path.partition(".")
+    if entry and table in TEXT_TABLES:
+        return text
     setting = _BY_PATH.get(path)
     if setting is None:
         raise ValueError(_unknown(path))
     if isinstance(setting.default, dict):
-        raise ValueError(f"{path} is a table: edit the file")  # noqa: TRY004 - what was typed is wrong
+        how = f"set {path}.NAME=VALUE" if path in TEXT_TABLES else "edit the file"
+        raise ValueError(f"{path} is a table: {how}")  # noqa: TRY004 - what was typed is wrong
     raw = _from_text(setting, text)
     if (why := _why_not(setting, raw)) is not None:
         raise ValueError(f"{path} {why}")
@@ -203,6 +208,8 @@ def _is_seconds(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
 
 
+TEXT_TABLES = ("labels", "sort")
+"""Tables of texts, whose entries are set one at a time."""
 _KINDS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
     float: (_is_seconds, "a number from 0 on"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.failover.same_account import silences_of
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import EventKind, Lock, LockKind, Session, WindowKind
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
@@ -18,7 +19,7 @@ from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.session_columns import last_answered, last_asked, words_of
-from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, proof_words, silence_words
+from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, silence_words
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:

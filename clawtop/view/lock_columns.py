@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import base_name, called, lock_age
 from clawtop.view.humanize import bar, duration, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
-from clawtop.view.words import VERDICTS, openclaw_words, proof_words, said
+from clawtop.view.words import VERDICTS, openclaw_words, said
 
 KIND_WORDS: dict[LockKind, str] = {
     LockKind.SESSION: "session",

@@ -100,31 +100,6 @@ def session_words(session: Session) -> StateWords:
     return STATUSES.get(session.status or "", IDLE)
 
 
-PROOFS: dict[str, str] = {
-    "alive": "owner lives",
-    "same-start": "same start time",
-    "dead-pid": "owner is dead",
-    "zombie": "a zombie",
-    "recycled-pid": "pid was reused",
-    "older-than-boot": "older than the boot",
-    "started-after-lock": "owner began later",
-    "missing-pid": "names no owner",
-    "unparsable": "cannot be read",
-    "not-checked": "not checked",
-    "not-visible": "owner not visible",
-    "network-mount": "on a network mount",
-    "fuse-mount": "on a FUSE mount",
-    "other-namespace": "in another pid namespace",
-    "clock-was-set": "the clock was set since",
-}
-"""Reasons of a verdict, in words."""
-
-
-def proof_words(reasons: Iterable[str]) -> str:
-    """The reasons of a verdict in words; an unknown one as it is."""
-    return ", ".join(PROOFS.get(reason, reason) for reason in reasons)
-
-
 OPENCLAW_SHORT: dict[bool | None, tuple[str, Tone]] = {
     True: ("removes it", Tone.WARN),
     False: ("keeps it", Tone.DIM),

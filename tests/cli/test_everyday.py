@@ -63,13 +63,24 @@ def test_reading_makes_no_file_and_saving_makes_one(file: Path, capsys: pytest.C
     assert (found["theme"], found["limits.blocked_minutes"]) == ("lobster", 3.0)
 
 
+def test_an_entry_of_a_table_is_saved_beside_the_others(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for change in ("sort.sessions=-age", "labels.agent:main:main=the loud one", "sort.locks=agent"):
+        assert run(["config", "--set", change]) == 0
+    assert run(["config", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["settings"]
+    assert found["sort"] == {"sessions": "-age", "locks": "agent"}
+    assert found["labels"] == {"agent:main:main": "the loud one"}
+
+
 @pytest.mark.parametrize(
     ("content", "change", "told"),
     [
         ("", "thme=x", (64, "did you mean theme?")),
         ("", "theme", (64, "NAME=VALUE")),
-        ("theme = [", "theme=x", (1, "edited by hand")),
-        ("a b c\n", "theme=x", (1, "not TOML")),
+        ("", "theme=lobste", (64, "did you mean lobster?")),
+        ("", "labels=x", (64, "set labels.NAME=VALUE")),
+        ("theme = [", "theme=plain", (1, "edited by hand")),
+        ("a b c\n", "theme=plain", (1, "not TOML")),
     ],
 )
 def test_what_cannot_be_saved_leaves_the_file(

@@ -99,7 +99,7 @@ def test_a_lock_whose_owner_died_is_news() -> None:
     held = replace(LOCKS[0], verdict=Verdict(VerdictKind.HELD, ("alive",)))
     stale = replace(held, verdict=Verdict(VerdictKind.STALE, ("dead-pid",)))
     (event,) = lock_events((held,), (stale,))
-    assert event.text.endswith("is now stale (dead-pid)")
+    assert event.text.endswith("is now stale (owner is dead)")
     assert not is_background(event)
 
 

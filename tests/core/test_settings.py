@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.settings import SETTINGS, defaults, read_settings, toml_of, value_from_text, with_value
+from clawtop.core.settings import SETTINGS, THEMES, defaults, read_settings, toml_of, value_from_text, with_value
 
 
 def test_the_printed_defaults_read_back_as_the_defaults() -> None:
@@ -111,3 +111,20 @@ def test_saving_into_a_section(before: str) -> None:
 def test_what_is_typed_wrong_is_said(path: str, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         value_from_text(path, text)
+
+
+def test_the_themes_that_may_be_set_are_those_that_there_are() -> None:
+    from clawtop.ui import theme
+
+    assert set(THEMES) == set(theme.THEMES)
+
+
+def test_an_entry_of_a_table_of_texts_is_set_by_its_name() -> None:
+    assert value_from_text("sort.sessions", "-age") == "-age"
+    assert value_from_text("labels.agent:main:main", "the loud one") == "the loud one"
+    with pytest.raises(ValueError, match="labels is a table: set labels"):
+        value_from_text("labels", "x")
+    with pytest.raises(ValueError, match="columns is a table: edit the file"):
+        value_from_text("columns", "x")
+    with pytest.raises(ValueError, match="did you mean lobster"):
+        value_from_text("theme", "lobste")

@@ -74,7 +74,7 @@ def test_locks_come_change_their_verdict_and_go() -> None:
     assert lock.file.kind is LockKind.SESSION
     name = f"session lock {RUNNING.session_id}"
     assert texts(world(), later(world(), 1, locks=(lock,))) == [f"{name} taken by pid 4711"]
-    assert texts(world(locks=(lock,)), later(world(), 1, locks=(stale,))) == [f"{name} is now stale (dead-pid)"]
+    assert texts(world(locks=(lock,)), later(world(), 1, locks=(stale,))) == [f"{name} is now stale (owner is dead)"]
     assert texts(world(locks=(stale,)), later(world(), 1)) == [f"{name} released"]
 
 

@@ -114,7 +114,7 @@ def test_an_old_gateways_crash_leaves_two_locks_of_the_dead(tmp_path: Path) -> N
     )
     assert (session.cause().kind, session.cause().remedy) == (NodeKind.PROCESS, "unlock")
     assert session.cause().id.endswith(".jsonl.lock")
-    assert store.label == "sessions store lock of a dead owner (dead-pid)"
+    assert store.label == "sessions store lock: owner is dead"
     assert store.id.endswith("sessions.json.lock")
 
 

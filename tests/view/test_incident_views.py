@@ -246,7 +246,7 @@ def test_an_incident_tells_everything_and_no_byte_of_it_is_hidden() -> None:
     for part in (
         "# clawtop incident · reef-01 · 2026-11-20 03:12 UTC",
         "clawtop: 9.9",
-        "session lock of a dead owner (dead-pid)",
+        "session lock: owner is dead",
         "session file changed",
         "heartbeat-not-isolated",
         "gateway-metrics",

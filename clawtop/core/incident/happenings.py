@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Lock, LockIdentity, LockKind, Session, Snapshot, VerdictKind
 from clawtop.text import safe
 
@@ -78,7 +79,7 @@ def _locks(before: Snapshot, after: Snapshot) -> Iterator[Event]:
         elif new is None:
             text = f"{name} released"
         elif old.verdict != new.verdict:
-            text = f"{name} is now {new.verdict.kind} ({', '.join(new.verdict.reasons)})"
+            text = f"{name} is now {new.verdict.kind} ({proof_words(new.verdict.reasons)})"
         else:
             continue
         routine = (old is None or new is None) and lock.verdict.kind is VerdictKind.HELD

@@ -11,6 +11,7 @@ from clawtop.core.health.blocked import Blockage, blocked_sessions
 from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.health.waiting import complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import (
     AgentInfo,
     Event,
@@ -323,20 +324,22 @@ class SnapshotIndex:
 
     def _lock(self, lock: Lock) -> Node:
         verdict = lock.verdict
-        proof = ", ".join(verdict.reasons)
+        proof = proof_words(verdict.reasons)
         since = lock.created_at if lock.created_at is not None else lock.file.mtime
         label = f"{lock.file.kind.replace('_', ' ')} lock"
         severity = Severity.BUSY
         if lock.leaked is not None:
             severity, label = Severity.STUCK, f"{label} is left over: {safe(lock.leaked, 100)}"
         elif verdict.kind is VerdictKind.STALE:
-            severity, label = Severity.STUCK, f"{label} of a dead owner ({proof})"
+            severity, label = Severity.STUCK, f"{label}: {proof}"
         elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:
-            severity, label = Severity.STUCK, f"{label} that names no owner ({lock.file.content_problem or proof})"
+            content = lock.file.content_problem
+            severity = Severity.STUCK
+            label += f" that names no owner ({content})" if content else f": {proof}"
             if lock.openclaw.would_remove is False:
                 label += "; OpenClaw never removes it"
         elif lock.openclaw.stale and lock.file.kind is LockKind.SESSION:
-            severity, label = Severity.BLOCKED, f"{label} held over its limit ({', '.join(lock.openclaw.reasons)})"
+            severity, label = Severity.BLOCKED, f"{label} held over its limit"
         elif lock.file.kind is LockKind.AUTH and self.now - since > AUTH_HOLD_MS:
             severity, label = Severity.BLOCKED, f"{label} held for long"
         remedy = "unlock" if verdict.kind is VerdictKind.STALE else None

@@ -7,6 +7,7 @@ locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -296,3 +297,28 @@ _JUDGES = {
     LockKind.OAUTH_REFRESH: _judge_auth,
     LockKind.GATEWAY: _judge_gateway,
 }
+
+
+PROOFS: dict[str, str] = {
+    "alive": "owner lives",
+    "same-start": "same start time",
+    "dead-pid": "owner is dead",
+    "zombie": "a zombie",
+    "recycled-pid": "pid was reused",
+    "older-than-boot": "older than the boot",
+    "started-after-lock": "owner began later",
+    "missing-pid": "names no owner",
+    "unparsable": "cannot be read",
+    "not-checked": "not checked",
+    "not-visible": "owner not visible",
+    "network-mount": "on a network mount",
+    "fuse-mount": "on a FUSE mount",
+    "other-namespace": "in another pid namespace",
+    "clock-was-set": "the clock was set since",
+}
+"""Reasons of a verdict, in words."""
+
+
+def proof_words(reasons: Iterable[str]) -> str:
+    """The reasons of a verdict in words; an unknown one as it is."""
+    return ", ".join(PROOFS.get(reason, reason) for reason in reasons)
