@@ -58,6 +58,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         RefusedError: it may not be done, or the operator did not agree.
     """
     from clawtop.cli.common import make_caller, open_reader
+    from clawtop.core.operations.loading import all_out
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import OperationRequest, Operations
     from clawtop.store.own.journal import Journal
@@ -85,6 +86,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         verify_s=args.verify,
         reload=args.reload,
         gateway=snapshot.gateway,
+        all_out=all_out(snapshot),
         on_wait=_tell_wait,
         operation_id=args.operation_id,
     )

@@ -28,8 +28,9 @@ ORDER = (FieldChange("order", "a", None, None, ["a:1"]),)
         ("5.x", STATS, True, "after a reload (--reload) or a restart only", True),
         ("5.x", ORDER, True, "when it next writes a mark", True),
         ("6.11", STATS, True, "when it next writes a mark", True),
-        ("8.x", STATS, False, "at the next turn that ends, or after a restart", False),
-        ("8.x", ORDER, False, "at the next turn that ends, or after a restart", False),
+        ("8.x", STATS, False, "at the next turn that is answered, or after a restart", False),
+        ("8.x", STATS, True, "after a restart only", False),
+        ("8.x", ORDER, True, "at the next turn that is answered, or after a restart", False),
         ("9.x", STATS, False, "when it next writes a mark", True),
     ],
 )

@@ -376,12 +376,21 @@ async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offere
     assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
-async def test_2026_8_does_not_load_cooldowns_by_a_reload(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("out", "live"),
+    [
+        (False, "at the next turn that is answered, or after a restart"),
+        (True, "after a restart only: every profile is out"),
+    ],
+)
+async def test_2026_8_does_not_load_cooldowns_by_a_reload(
+    world: World, monkeypatch: pytest.MonkeyPatch, out: bool, live: str
+) -> None:
     chosen = Chosen(SEMANTICS["8.x"], None)
     monkeypatch.setattr(execute, "semantics_of", lambda *_: chosen)
-    receipt = await watched(world, reload=True, verify=0)
+    receipt = await watched(world, reload=True, verify=0, all_out=out)
     assert receipt.sight is Sight.NOT_YET
-    assert "live at the next turn that ends, or after a restart" in receipt.sight_how
+    assert f"live {live}" in receipt.sight_how
     assert receipt.notes == ("the gateway has reloaded its secrets",)
     assert receipt.follow_up == ()
 

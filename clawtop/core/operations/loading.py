@@ -1,7 +1,7 @@
 """Written, live, or live when: a gateway works from its memory, and what makes it take a change in differs by version.
 
 From 2026.5.18 on it re-reads the store whenever it writes a mark of its own; 2026.3 works with what it read at its
-start; 2026.8 leaves cooldowns and orders out when it is told to reload, and has them once a turn has ended.
+start; 2026.8 leaves cooldowns and orders out when it is told to reload, and has them once a turn was answered.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = Fal
     touches_stats = any(change.section == STATS for change in changes)
     if remote.keeps_start:
         return "at its next restart: it works with the orders and marks of its start"
+    if not remote.reload_takes_marks and touches_stats and all_out:
+        return "after a restart only: every profile is out, so no turn is answered, and a reload loads no cooldowns"
     if not remote.reload_takes_marks:
-        return "at the next turn that ends, or after a restart; a reload loads neither cooldowns nor orders"
+        return "at the next turn that is answered, or after a restart; a reload loads neither cooldowns nor orders"
     if touches_stats and all_out and remote.silent_when_out:
         return (
             "after a reload (--reload) or a restart only: every profile is out, so it tries none and writes no mark, "
