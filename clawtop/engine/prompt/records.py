@@ -113,9 +113,10 @@ class FileRecords:
         return read_holder(self._directory, path)
 
     async def assert_held(self, path: str, token: str) -> None:
-        self._entered().presence.assert_visible()
-        state = read_admission(self._directory, path)
-        if state is None or state.holder is None or state.holder.who.token != token:
+        records = self._entered()
+        records.presence.assert_visible()
+        holding = records.holder(path)
+        if holding is None or holding.who.token != token:
             raise SessionTakeoverError(
                 f"the holder's record of this run is gone: {safe(self._directory / record_key(path))}.json",
                 hint="somebody removed clawtop's registry while it was in use",

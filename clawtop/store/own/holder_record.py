@@ -20,13 +20,18 @@ _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 def load(path: Path) -> Admission:
     """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
-    return parsed(door.read(path, _MAX_RECORD_BYTES).data)
+    return parsed(content(path))
 
 
-def parsed(content: bytes) -> Admission:
+def content(path: Path) -> bytes:
+    """What stands at `path`. Raises OSError."""
+    return door.read(path, _MAX_RECORD_BYTES).data
+
+
+def parsed(record: bytes) -> Admission:
     """The state that a record says. ValueError when it cannot be understood."""
     try:
-        return _parsed(loads(content))
+        return _parsed(loads(record))
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a holder record") from error
 
@@ -45,10 +50,10 @@ def save(path: Path, state: Admission, author: str) -> None:
         path.unlink(missing_ok=True)
         return
     temporary = f"{path}.{author}.tmp"
-    content = dumped(state)
+    record = dumped(state)
     try:
         with door.closing(_fresh(temporary)) as descriptor:
-            door.write_all(descriptor, content)
+            door.write_all(descriptor, record)
         os.rename(temporary, path)  # noqa: PTH104 - a hot path: every acquire, phase and release
     except OSError:
         with contextlib.suppress(OSError):

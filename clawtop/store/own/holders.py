@@ -24,13 +24,14 @@ from pathlib import Path
 import filelock
 
 from clawtop.core.model import PromptHolder, Waiter
-from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Bury, Claimant, step
+from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Bury, Claimant, Holding, step
 from clawtop.errors import RefusedError
 from clawtop.store import door
 from clawtop.store.own import holder_record
 from clawtop.text import safe
 
 SHARDS = 64
+MOST_READ = 1024
 
 _presences: dict[tuple[int, str], Presence] = {}
 _presences_lock = threading.Lock()
@@ -229,13 +230,57 @@ def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
 # --- records -----------------------------------------------------------------------------------------------------
 
 
+class _StepLock:
+    """The lock of one step, on a file that stays open: three steps a turn would else open it three times.
+
+    It is the file that stands at the path when it is taken: one that was removed meanwhile excludes nobody.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = os.fspath(path)
+        self._descriptor = -1
+
+    def enter(self) -> bool:
+        """Whether the lock is ours now. Never waits. OSError where there can be none."""
+        while True:
+            if self._descriptor < 0:
+                self._descriptor = door.open_file(self._path, os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if self._stands():
+                return True
+            self.close()
+
+    def leave(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _stands(self) -> bool:
+        ours = os.fstat(self._descriptor)
+        try:
+            there = os.stat(self._path)  # noqa: PTH116 - a hot path: every acquire, phase and release
+        except FileNotFoundError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class HolderRecords:
     """Applies admission steps to records. One instance belongs to one thread; any number may exist."""
 
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.directory = presence.directory
-        self._locks: dict[str, filelock.BaseFileLock] = {}
+        self._steps: dict[str, _StepLock] = {}
+        self._read: dict[str, tuple[bytes, Admission]] = {}
 
     def apply(self, session_file: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
         """One step on the record of a canonical `session_file`, or None while another process is at it.
@@ -253,14 +298,35 @@ class HolderRecords:
             if not entered:
                 return None
             path = self.directory / f"{key}.json"
-            before = self._load(path, session_file)
+            before = self._load(path, key, session_file)
             dead = frozenset(member for member in before.members if not self.presence.alive(member))
             state, effects = step(before, Bury(dead), now) if dead else (before, ())
             state, more = step(state, request, now)
             if state != before:
                 holder_record.save(path, state, self.presence.member)
+            if state.idle:
+                self._read.pop(key, None)
             self._remember(session_file, state)
             return effects + more
+
+    def holder(self, session_file: str) -> Holding | None:
+        """Who holds a canonical session file, if he lives. What cannot be read is nobody."""
+        key = record_key(session_file)
+        try:
+            holding = self._parsed(key).holder
+        except (OSError, ValueError):
+            return None
+        return holding if holding is not None and self.presence.alive(holding.who.member) else None
+
+    def _parsed(self, key: str) -> Admission:
+        """The record as it stands there; the same bytes are not taken apart twice. Raises as `holder_record.load`."""
+        content = holder_record.content(self.directory / f"{key}.json")
+        known = self._read.get(key)
+        if known is None or known[0] != content:
+            if len(self._read) >= MOST_READ:
+                self._read.clear()
+            known = self._read[key] = (content, holder_record.parsed(content))
+        return known[1]
 
     def _remember(self, session_file: str, state: Admission) -> None:
         if state.holder is not None and state.holder.who.member == self.presence.member:
@@ -271,22 +337,19 @@ class HolderRecords:
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[bool]:
         name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
-        lock = self._locks.get(name)
+        lock = self._steps.get(name)
         if lock is None:
-            lock = self._locks[name] = _file_lock(_steps(self.directory) / name)
+            lock = self._steps[name] = _StepLock(_steps(self.directory) / name)
+        entered = lock.enter()
         try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            yield False
-            return
-        try:
-            yield True
+            yield entered
         finally:
-            lock.release()
+            if entered:
+                lock.leave()
 
-    def _load(self, path: Path, session_file: str) -> Admission:
+    def _load(self, path: Path, key: str, session_file: str) -> Admission:
         try:
-            return holder_record.load(path)
+            return self._parsed(key)
         except FileNotFoundError:
             return Admission(session_file)
         except (OSError, ValueError) as error:
