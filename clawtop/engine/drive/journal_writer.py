@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 
@@ -9,9 +10,9 @@ from clawtop.core.model import Event
 from clawtop.errors import ClawtopError
 from clawtop.store.own.journal import Journal
 
-GATHER_S = 0.02
+GATHER_S = 0.05
 MOST = 200
-"""Events that follow each other this closely are appended together: taking the journal's lock is the greater part."""
+"""Events that come so soon after one are appended with it: taking the journal's lock is the greater part."""
 
 
 class JournalWriter:
@@ -25,6 +26,7 @@ class JournalWriter:
         self._journal = journal
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
         self.problem: ClawtopError | None = None
 
     def put(self, event: Event) -> None:
@@ -38,8 +40,10 @@ class JournalWriter:
         """Write what was put so far, for at most `wait_s` seconds, and end."""
         if self._thread is not None:
             self._events.put(None)
+            self._closing.set()
             self._thread.join(wait_s)
             self._thread = None
+            self._closing.clear()
 
     def _run(self) -> None:
         while batch := self._batch():
@@ -49,17 +53,20 @@ class JournalWriter:
                 self.problem = self.problem or error
 
     def _batch(self) -> list[Event]:
-        """What comes one upon the other, the first of it waited for; nothing at the end."""
+        """The first event is waited for, and then what follows it closely; nothing at the end.
+
+        One pause, not one an event: a thread that is woken for each takes the interpreter from the runs each time.
+        """
         event = self._events.get()
-        batch: list[Event] = []
-        while event is not None:
-            batch.append(event)
-            if len(batch) >= MOST:
-                return batch
-            try:
-                event = self._events.get(timeout=GATHER_S)
-            except queue.Empty:
-                return batch
-        if batch:
-            self._events.put(None)
+        if event is None:
+            return []
+        self._closing.wait(GATHER_S)
+        batch = [event]
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < MOST:
+                event = self._events.get_nowait()
+                if event is None:
+                    self._events.put(None)
+                    break
+                batch.append(event)
         return batch
