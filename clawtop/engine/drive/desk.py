@@ -17,7 +17,16 @@ from clawtop.core.failover.decision import Action
 from clawtop.core.failover.steps import FailoverRules
 from clawtop.core.locks.limits import NEVER_MS
 from clawtop.core.locks.staleness import HERE, NamespaceEvidence
-from clawtop.core.model import AuthStore, ConfigSummary, EventKind, FailureReason, Generation, ModelRef, Profile
+from clawtop.core.model import (
+    AuthStore,
+    ConfigSummary,
+    EventKind,
+    FailureReason,
+    Generation,
+    ModelRef,
+    Profile,
+    UsageStats,
+)
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.drive.prompting import PromptSources
@@ -158,7 +167,8 @@ class Desk:
                 reason=None if reason is None else reason.value,
                 model=model.model,
                 run_id=run_id,
-            )
+            ),
+            routine=reason is None and _holds_nothing(profile.stats),
         )
         if reason is None:
             self.accounts.forget(profile.owner_agent, profile.id, now)
@@ -326,6 +336,12 @@ class Desk:
             processes=self.processes,
             environment=self.environment,
         )
+
+
+def _holds_nothing(stats: UsageStats) -> bool:
+    """Whether the store has nothing against an account: a success of it changes the time of its last use alone."""
+    held = stats.cooldown_until or stats.disabled_until or stats.blocked_until
+    return not (held or stats.error_count or stats.failure_counts)
 
 
 def _was_cleared(profile: Profile, note: AccountNote, now: int) -> bool:

@@ -5,12 +5,13 @@ No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2).
 by a thread of its own, so that it outlives this process: for that a run waits a millisecond at most. Whatever becomes
 of a mark is told as an event.
 
-Mutable state: `_pending` and `_landers`, both touched by the loop's own thread only.
+Mutable state: `_pending`, `_landers` and `_hurry`, touched by the loop's own thread only.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
 
 FIRST_WAIT_S = 0.25
 """A mark that has to wait longer than this for the lock is written to the spool."""
+GATHER_S = 0.5
+"""How long a success that only renews the time of the last use waits for others: one write of the store serves all."""
 NOTE_WAIT_S = 0.001
 """How long a run waits until a failure of its is written down, before it goes on with the next profile."""
 CLOSE_WAIT_S = 1.0
@@ -47,12 +50,14 @@ class _PendingMark:
         spooled: its way to the spool, once that has begun.
         told: its waiting was reported.
         landing: it is in the batch that is being landed now.
+        routine: it may wait for others a while.
     """
 
     mark: Mark
     spooled: SpooledMark | None = None
     told: bool = False
     landing: bool = False
+    routine: bool = False
 
     @property
     def replaceable(self) -> bool:
@@ -88,14 +93,16 @@ class Marks:
         self._note_wait_s = note_wait_s
         self._pending: dict[str, list[_PendingMark]] = {}
         self._landers: dict[str, asyncio.Task[None]] = {}
+        self._hurry = asyncio.Event()
         self._closed = False
 
-    def note(self, mark: Mark) -> None:
-        """Have `mark` landed. Never fails; waits for a moment at most (`NOTE_WAIT_S`), until a failure is written down.
+    def note(self, mark: Mark, *, routine: bool = False) -> None:
+        """Have `mark` landed; `routine`: a success that clears nothing, which may wait for others.
 
+        Never fails; waits for a moment at most (`NOTE_WAIT_S`), until a failure is written down.
         A process that is killed right after a failure, while the store's lock is somebody else's, so leaves it behind.
         """
-        item = _PendingMark(mark)
+        item = _PendingMark(mark, routine=routine and mark.success)
         self._enqueue(item)
         if not mark.success and not self._spooled(item, self._note_wait_s):
             self._clock.call_later(FIRST_WAIT_S, lambda: self._tell_unwritten(item))
@@ -129,11 +136,13 @@ class Marks:
     async def drained(self) -> None:
         """Until nothing is pending any more."""
         while self._landers:
+            self._hurry.set()
             await asyncio.wait(set(self._landers.values()))
 
     async def aclose(self, drain_s: float = 2.0) -> tuple[Mark, ...]:
         """Land what can be landed within `drain_s` seconds, spool the rest. Returns marks that were lost."""
         self._closed = True
+        self._hurry.set()
         try:
             if self._landers:
                 await settled_within(self._clock, drain_s, set(self._landers.values()))
@@ -156,6 +165,10 @@ class Marks:
         if mark.success:
             items[:] = [one for one in items if one.mark.profile != mark.profile or not one.replaceable]
         items.append(item)
+        if not item.routine:
+            self._hurry.set()
+        elif agent not in self._landers and not self._closed:
+            self._hurry.clear()
         if agent not in self._landers and not self._closed:
             lander = asyncio.get_running_loop().create_task(self._land_store(agent), name=f"marks of {agent}")
             self._landers[agent] = lander
@@ -164,6 +177,7 @@ class Marks:
     async def _land_store(self, agent: str) -> None:
         """Land everything that is pending for one store, batch by batch; what comes meanwhile joins the next batch."""
         wait, disk_failures = FIRST_WAIT_S, 0
+        await self._gathered(agent)
         while batch := tuple(self._pending.get(agent, ())):
             target = self._targets(agent)
             if target is None:
@@ -192,6 +206,14 @@ class Marks:
                 item.landing = False
             wait = LATER_WAIT_S
             await self._clock.sleep(PAUSE_S)
+
+    async def _gathered(self, agent: str) -> None:
+        """Wait a while where all that is pending is routine, or until somebody is in a hurry."""
+        if self._closed or not all(item.routine for item in self._pending.get(agent, ())):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(GATHER_S):
+                await self._hurry.wait()
 
     def _landed(self, agent: str, batch: tuple[_PendingMark, ...], landing: _MarkBatch) -> None:
         self._settle(agent, batch)

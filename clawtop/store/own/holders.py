@@ -24,7 +24,16 @@ from pathlib import Path
 import filelock
 
 from clawtop.core.model import PromptHolder, Waiter
-from clawtop.core.session.admission import Admission, AdmissionEffect, AdmissionRequest, Ask, Bury, Claimant, Holding, step
+from clawtop.core.session.admission import (
+    Admission,
+    AdmissionEffect,
+    AdmissionRequest,
+    Ask,
+    Bury,
+    Claimant,
+    Holding,
+    step,
+)
 from clawtop.errors import RefusedError
 from clawtop.store import door
 from clawtop.store.own import holder_record

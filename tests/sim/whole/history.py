@@ -274,10 +274,10 @@ class History:
         driver.desk._client = Client(self.provider, process)  # type: ignore[assignment]
         note = driver.desk.marks.note
 
-        def noted(mark: Mark) -> None:
+        def noted(mark: Mark, *, routine: bool = False) -> None:
             kept = self.checks.marked(process, mark)
             kept.excused = True
-            note(mark)
+            note(mark, routine=routine)
             kept.excused = False
 
         driver.desk.marks.note = noted  # type: ignore[method-assign]
