@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ from clawtop.engine.drive.turn import DrivenTurn
 from clawtop.engine.prompt.foreign import ForeignRuns
 from clawtop.engine.prompt.lane_scheduler import LaneScheduler
 from clawtop.engine.prompt.registry import PromptRegistry
-from clawtop.engine.prompt.session_lock import SessionLockController
+from clawtop.engine.prompt.session_lock import SessionLockController, own_start
 from clawtop.engine.providers.base import Endpoint, Timeouts
 from clawtop.errors import ClawtopError
 from clawtop.store.auth.reader import AuthReader
@@ -317,6 +318,10 @@ class Desk:
         """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds."""
         return run_limit_s(self.layout.config.raw)
 
+    @cached_property
+    def _start_ticks(self) -> int | None:
+        return own_start(self.processes)
+
     # --- the session ---------------------------------------------------------------------------------------------
 
     async def open_lock(self, turn: DrivenTurn) -> SessionLockController:
@@ -335,6 +340,7 @@ class Desk:
             clock=self.clock,
             processes=self.processes,
             environment=self.environment,
+            start_ticks=self._start_ticks,
         )
 
 

@@ -48,7 +48,8 @@ from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
-from clawtop.store.sessions.settings import RunContext, SessionSettings, run_context, session_settings
+from clawtop.store.sessions.lists import SessionLists
+from clawtop.store.sessions.settings import RunContext, run_context
 from clawtop.text import safe
 
 __all__ = ["Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
@@ -113,6 +114,7 @@ class Driver:
         self._listen = listen
         self._drives: dict[str, Drive] = {}
         self._probes = ProbeBook()
+        self._lists = SessionLists()
         self._adopted = False
         self._looked_at: float | None = None
         self.desk = open_desk(self._ground, self._settings, self.emit, compaction_wait)
@@ -206,13 +208,12 @@ class Driver:
     async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> TurnAnswer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
         await self._look_around()
-        choice = await asyncio.to_thread(choose_session, self.layout, session, wishes.agent)
+        choice, context = await asyncio.to_thread(_found, self.layout, session, wishes.agent, self._lists)
         if not message.strip():
             raise UsageError("the message is empty")
         if choice.row is None and not wishes.may_create and not choice.file.exists():
             raise await asyncio.to_thread(unknown_session, self.layout, session, wishes.agent)
-        settings, context = await asyncio.to_thread(_kept_about, choice)
-        asked = replace(self._asked(run.run_id, choice, message, wishes, settings), settings=settings, context=context)
+        asked = replace(self._asked(run.run_id, choice, message, wishes), context=context)
         if not self.layout.storage.session_files:
             self._make_own_place(choice)
         elif choice.row is None:
@@ -316,12 +317,10 @@ class Driver:
         more = call.number < call.total
         return await ModelRun(self.desk, turn, call.model, probe=call.probe, fallback_configured=more).run()
 
-    def _asked(
-        self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes, settings: SessionSettings
-    ) -> TurnRequest:
+    def _asked(self, run_id: str, choice: SessionChoice, message: str, wishes: _Wishes) -> TurnRequest:
         configured = choice.agent.models
         primary, fallbacks = (configured[0], configured[1:]) if configured else (None, ())
-        models = fallback.candidates(wishes.model or settings.model, fallbacks=fallbacks, primary=primary)
+        models = fallback.candidates(wishes.model or choice.settings.model, fallbacks=fallbacks, primary=primary)
         if not models:
             raise UsageError(
                 f"agent {safe(choice.agent.id, 60)} has no model",
@@ -344,6 +343,7 @@ class Driver:
             new_session=row is None,
             cwd=_workspace(self.layout, choice),
             system=wishes.system,
+            settings=choice.settings,
         )
 
     def _make_own_place(self, choice: SessionChoice) -> None:
@@ -425,10 +425,10 @@ def _place(lane: str) -> str:
     return global_lane(lane) if lane in _GLOBAL_LANES or lane.startswith(f"{NESTED}:") else MAIN
 
 
-def _kept_about(choice: SessionChoice) -> tuple[SessionSettings, RunContext]:
-    """What OpenClaw keeps about a session, and what it sent in its last run."""
-    settings = session_settings(choice.agent, choice.key) if choice.row and choice.key else SessionSettings()
-    return settings, run_context(str(choice.file))
+def _found(layout: Layout, session: str, agent: str | None, lists: SessionLists) -> tuple[SessionChoice, RunContext]:
+    """A session, and what OpenClaw sent in its last run."""
+    choice = choose_session(layout, session, agent, lists)
+    return choice, run_context(str(choice.file))
 
 
 def _workspace(layout: Layout, choice: SessionChoice) -> str:

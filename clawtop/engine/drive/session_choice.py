@@ -13,6 +13,8 @@ from clawtop.engine.drive.turn import UnknownSessionError
 from clawtop.errors import RefusedError, UsageError
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import read_sessions
+from clawtop.store.sessions.lists import KeptList, SessionLists
+from clawtop.store.sessions.settings import NO_SETTINGS, SessionSettings
 from clawtop.store.sessions.transcript_write import session_id_for
 from clawtop.text import safe
 
@@ -27,6 +29,7 @@ class SessionChoice:
         key: None for a file that no listed session has.
         file: its transcript, canonical; it may not exist yet.
         row: what OpenClaw's list says of it; None where it does not list it.
+        settings: what that list has its prompts sent with.
     """
 
     agent: AgentPaths
@@ -34,6 +37,7 @@ class SessionChoice:
     session_id: str
     file: Path
     row: Session | None
+    settings: SessionSettings = NO_SETTINGS
 
     @property
     def lane(self) -> str:
@@ -41,8 +45,10 @@ class SessionChoice:
         return "cron" if self.key is not None and classify_session_key(self.key) == "cron" else "main"
 
 
-def choose_session(layout: Layout, session: str, agent: str | None = None) -> SessionChoice:
-    """The session that `session` names.
+def choose_session(
+    layout: Layout, session: str, agent: str | None = None, lists: SessionLists | None = None
+) -> SessionChoice:
+    """The session that `session` names. `lists`: what was read of the lists before; None: nothing.
 
     A name that ends in `.jsonl` or holds a slash is a file. Other names are keys: as listed, or the short form of
     `agent:<agent>:<key>`; a key that is not listed stands for a new session with a fixed id.
@@ -56,8 +62,8 @@ def choose_session(layout: Layout, session: str, agent: str | None = None) -> Se
     if not layout.storage.session_files:
         return _own(layout, session, agent)
     if "/" in session or session.endswith(SUFFIX):
-        return _by_file(layout, session, agent)
-    return _by_key(layout, session, agent)
+        return _by_file(layout, session, agent, lists or SessionLists())
+    return _by_key(layout, session, agent, lists or SessionLists())
 
 
 def session_keys(layout: Layout, agent: str | None = None) -> tuple[str, ...]:
@@ -113,7 +119,7 @@ def _owner_and_key(layout: Layout, name: str, agent: str | None) -> tuple[AgentP
     return owner, name if named else f"agent:{owner.id}:{name}"
 
 
-def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
+def _by_file(layout: Layout, name: str, agent: str | None, lists: SessionLists) -> SessionChoice:
     path = Path(name).expanduser()
     if "/" not in name:
         path = _agent(layout, agent).sessions_dir / name
@@ -121,22 +127,25 @@ def _by_file(layout: Layout, name: str, agent: str | None) -> SessionChoice:
         raise RefusedError(f"{safe(path)} is not there", unchanged="nothing was touched")
     real = layout.transcript(path)
     owner = next(place for place in layout.agents if os.path.realpath(place.sessions_dir) == str(real.parent))
-    row = next((row for row in _rows(layout, owner) if _is_file(row, real)), None)
+    known = _listed(lists, layout, owner)
+    row = known.by_file.get(str(real))
     session_id = (row and row.session_id) or real.name.removesuffix(SUFFIX)
-    return SessionChoice(owner, row.key if row else None, session_id, real, row)
+    return SessionChoice(owner, row.key if row else None, session_id, real, row, _settings(known, row))
 
 
-def _by_key(layout: Layout, name: str, agent: str | None) -> SessionChoice:
+def _by_key(layout: Layout, name: str, agent: str | None, lists: SessionLists) -> SessionChoice:
     owner, key = _owner_and_key(layout, name, agent)
-    for row in _rows(layout, owner):
+    known = _listed(lists, layout, owner)
+    for row in known.read.rows:
         if row.key in {name, key} or row.session_id == name:
             if row.file is None or row.session_id is None:
                 raise RefusedError(f"session {safe(row.key, 120)} is listed without a transcript")
-            return SessionChoice(owner, row.key, row.session_id, layout.transcript(row.file), row)
+            return SessionChoice(
+                owner, row.key, row.session_id, layout.transcript(row.file), row, _settings(known, row)
+            )
     directory = Path(os.path.realpath(owner.sessions_dir))
     session_id = session_id_for(directory, key)
-    file = layout.transcript(directory / f"{session_id}{SUFFIX}")
-    return SessionChoice(owner, key, session_id, file, None)
+    return SessionChoice(owner, key, session_id, layout.transcript(directory / f"{session_id}{SUFFIX}"), None)
 
 
 def _agent(layout: Layout, name: str | None) -> AgentPaths:
@@ -154,12 +163,12 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
     return default
 
 
-def _rows(layout: Layout, agent: AgentPaths) -> tuple[Session, ...]:
-    found = read_sessions(agent, layout)
-    if found.problem is not None:
-        raise RefusedError(f"the session list cannot be read: {found.problem}", unchanged="nothing was touched")
-    return found.rows
+def _listed(lists: SessionLists, layout: Layout, agent: AgentPaths) -> KeptList:
+    known = lists.of(agent, layout)
+    if known.read.problem is not None:
+        raise RefusedError(f"the session list cannot be read: {known.read.problem}", unchanged="nothing was touched")
+    return known
 
 
-def _is_file(row: Session, real: Path) -> bool:
-    return row.file is not None and os.path.realpath(row.file) == str(real)
+def _settings(known: KeptList, row: Session | None) -> SessionSettings:
+    return NO_SETTINGS if row is None else known.settings.get(row.key, NO_SETTINGS)

@@ -75,6 +75,11 @@ class _Owner:
     words: str = ""
 
 
+def own_start(processes: ProcessTable) -> int | None:
+    """When this process began, in the kernel's ticks; it never changes."""
+    return processes.look(os.getpid()).start_ticks
+
+
 class SessionLockController:
     """Holds, releases and retakes one session's write lock. Make it with `open`; close it in any case.
 
@@ -93,6 +98,7 @@ class SessionLockController:
         processes: ProcessTable,
         environment: NamespaceEvidence = HERE,
         accepts: Accepts | None = None,
+        start_ticks: int | None = None,
     ) -> None:
         """Use `open`, which documents the arguments."""
         storage = storage_of(generation)
@@ -111,7 +117,7 @@ class SessionLockController:
         self._watchdog: Timer | None = None
         self._turn = asyncio.Lock()
         self._closed = False
-        self._start_ticks = processes.look(os.getpid()).start_ticks
+        self._start_ticks = own_start(processes) if start_ticks is None else start_ticks
         self._as_openclaw = storage.session_locks.knows_argv
         if self._as_openclaw:
             process_title.claim()
@@ -127,6 +133,7 @@ class SessionLockController:
         processes: ProcessTable,
         environment: NamespaceEvidence = HERE,
         accepts: Accepts | None = None,
+        start_ticks: int | None = None,
     ) -> SessionLockController:
         """Take the session's lock.
 
@@ -134,6 +141,7 @@ class SessionLockController:
             limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
             environment: why pids may prove nothing here; a lock is then never removed.
             accepts: which foreign changes are no takeover; None: what the generation's OpenClaw accepts.
+            start_ticks: what `own_start` said, where it was asked before; None: it is asked.
 
         Raises:
             SessionWriteLockTimeoutError: the lock stayed with its owner for the whole acquire timeout.
@@ -148,6 +156,7 @@ class SessionLockController:
             processes=processes,
             environment=environment,
             accepts=accepts,
+            start_ticks=start_ticks,
         )
         try:
             controller._hold(await controller._acquire())

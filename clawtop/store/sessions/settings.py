@@ -37,6 +37,9 @@ class SessionSettings:
     thinking: str | None = None
 
 
+NO_SETTINGS = SessionSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """What OpenClaw sent in the session's last run beside the conversation. `tools`: their names."""
@@ -46,14 +49,20 @@ class RunContext:
     at: str | None = None
 
 
-def session_settings(agent: AgentPaths, key: str) -> SessionSettings:
-    """What sessions.json says of a session; nothing where that cannot be read."""
+def list_settings(agent: AgentPaths) -> dict[str, SessionSettings]:
+    """What sessions.json says of its sessions, by key. Sessions without settings are left out; so is all of a
+    list that cannot be read.
+    """
     try:
         content, _ = read_bytes(str(agent.sessions_store), MAX_SESSIONS_BYTES)
         document = parse(content, str(agent.sessions_store))
     except (FileNotFoundError, UnreadableError):
-        return SessionSettings()
-    entry = mapping(mapping(document).get(key))
+        return {}
+    found = {key: _settings(mapping(entry)) for key, entry in mapping(document).items()}
+    return {key: settings for key, settings in found.items() if settings != NO_SETTINGS}
+
+
+def _settings(entry: Mapping[str, Any]) -> SessionSettings:
     model = text(entry.get("modelOverride"))
     provider = text(entry.get("providerOverride"))
     if model and not provider and "/" in model:
