@@ -10,7 +10,7 @@ from clawtop.core.model import Event
 from clawtop.errors import ClawtopError
 from clawtop.store.own.journal import Journal
 
-GATHER_S = 0.05
+GATHER_S = 0.2
 MOST = 200
 """Events that come so soon after one are appended with it: taking the journal's lock is the greater part."""
 
