@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
 from clawtop.core.operations.target import why_not_writable
 from clawtop.text import safe
@@ -133,7 +134,7 @@ def _stale_lock(context: Context) -> str | None:
         return "a gateway's own lock is never removed"
     if lock.verdict.kind is VerdictKind.STALE:
         return None
-    return f"its owner is not proven dead ({safe(', '.join(lock.verdict.reasons) or lock.verdict.kind)})"
+    return f"its owner is not proven dead ({safe(proof_words(lock.verdict.reasons) or lock.verdict.kind)})"
 
 
 def _locks(context: Context) -> Iterable[Lock]:

@@ -9,7 +9,7 @@ from typing import Any
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.text import safe, shown
-from clawtop.view.humanize import span, time_near, zone_name
+from clawtop.view.humanize import in_zone, span, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
@@ -19,7 +19,7 @@ LABEL = 9
 def preview_lines(plan: Plan, now: int, width: int, zone: tzinfo | None = None) -> tuple[Line, ...]:
     """What it does and what is lost, first; then exactly what would change, where, and what to know."""
     lines: list[Line] = wrapped(piece(safe(plan.title), Tone.STRONG), width, 2)
-    lines += _bullets("Effect", plan.effects, "→", Tone.INFO, width)
+    lines += _bullets("Effect", [in_zone(text, now, zone) for text in plan.effects], "→", Tone.INFO, width)
     lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
     lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
     if plan.changes:
@@ -35,7 +35,7 @@ def bulk_lines(
     plans: Sequence[Plan], refused: Sequence[str], now: int, width: int, zone: tzinfo | None = None
 ) -> tuple[Line, ...]:
     """The same for several plans: what all of them do and lose, then each plan's changes."""
-    effects = dict.fromkeys(text for plan in plans for text in plan.effects)
+    effects = dict.fromkeys(in_zone(text, now, zone) for plan in plans for text in plan.effects)
     loses = dict.fromkeys(text for plan in plans for text in plan.loses)
     warnings = dict.fromkeys(text for plan in plans for text in plan.warnings)
     lines: list[Line] = []

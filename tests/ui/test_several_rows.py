@@ -14,7 +14,7 @@ from clawtop.ui.ports import StoreHolder
 from clawtop.ui.screens.bulk import BulkScreen
 from clawtop.ui.screens.label import LabelScreen
 from clawtop.ui.screens.overview import OverviewScreen
-from tests.support.screens import make_app, screen_text
+from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import INCIDENT, NOW
 
 pytestmark = pytest.mark.anyio
@@ -65,9 +65,6 @@ async def test_marked_accounts_are_cleared_with_one_preview() -> None:
 
 
 async def test_leaving_the_preview_of_several_rows_does_nothing() -> None:
-    async def never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
-        raise AssertionError("nothing was confirmed")
-
     app, _, _ = make_app(INCIDENT, execute=never)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()
@@ -86,6 +83,60 @@ async def test_marked_locks_are_unlocked_only_where_the_owner_is_dead() -> None:
         await pilot.press("escape")
         await pilot.pause()
         assert app.view.marked == ()
+
+
+def dialog_text(lines: list[str]) -> str:
+    """What stands between the sides of a dialog, in single blanks."""
+    inside = [line.split("│", 1)[1].rsplit("│", 1)[0] for line in lines if line.count("│") >= 2]
+    return " ".join(" ".join(inside).split())
+
+
+async def test_the_preview_of_several_locks_names_what_is_removed_and_why_others_are_not() -> None:
+    app, _, _ = make_app(INCIDENT, execute=never)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await pilot.pause()
+        await pilot.press("tab", "tab", "g", *["space"] * len(INCIDENT.locks), "a", "u")
+        await pilot.pause()
+        text = dialog_text(screen_lines(app))
+        for words in (
+            "Unlock: 1 row preview",
+            "• Remove the stale session lock of pid 3120",
+            "skipped: coder: auth store: its owner is not proven dead (cannot be read)",
+            "skipped: gateway.5be1c6d0.lock: a gateway's own lock is never removed",
+            "skipped: telegram:group:-100238841: its owner is not proven dead (owner lives, same start time)",
+            "skipped: discord:channel:deploys: its owner is not proven dead (owner lives, same start time)",
+            "Lost × the lock file; this cannot be undone",
+            "Yes, do all 1 (y)",
+        ):
+            assert words in text
+
+
+async def test_the_preview_of_several_accounts_tells_effect_and_loss_of_each_before_the_changes() -> None:
+    app, _, _ = make_app(INCIDENT, execute=never)
+    async with app.run_test(size=(120, 80)) as pilot:
+        await pilot.pause()
+        await pilot.press("g", "j", "space", "space", "space", "a", "c")
+        await pilot.pause()
+        text = dialog_text(screen_lines(app))
+        places = [
+            text.index(words)
+            for words in (
+                "• Clear anthropic:max-reef in the store of agent main",
+                "• Clear anthropic:team-key in the store of agent main",
+                "Effect → anthropic:max-reef is usable at once instead of from 03:12:29 on",
+                "it fails again until its account has credit again",
+                "Lost × anthropic:max-reef's failure counts (rate_limit 1)",
+                "Know first ⚠ the live gateway (pid 4711) does not see this at once",
+                "cooldownUntil 1795144349000 (03:12:29 UTC) → absent",
+                "disabledUntil 1795169527000 (10:12:07 UTC) → absent",
+                "Yes, do all 3 (y)",
+            )
+        ]
+        assert places == sorted(places)
+
+
+async def never(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
+    raise AssertionError("nothing was confirmed")
 
 
 async def test_a_click_on_a_heading_sorts_by_it_and_a_second_one_turns_it_round() -> None:

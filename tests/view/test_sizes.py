@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot
+from clawtop.core.model import Lock, LockFile, LockKind, Problem, Snapshot, VerdictKind
 from clawtop.text import ELLIPSIS
 from clawtop.view.columns import Env, Table, heading, placed, plain_row
 from clawtop.view.facts import Facts
@@ -24,6 +24,7 @@ from clawtop.view.rows import all_problems, lock_table, profile_table, session_t
 from clawtop.view.tabs import VIEWS, tab_at, tabs_line
 from clawtop.view.timeline_rows import timeline_table
 from clawtop.view.tree_rows import tree_table
+from clawtop.view.words import VERDICTS
 from tests.support.worlds import CALM, INCIDENT, NOW, OUT, TOLD
 
 Maker = Callable[[Env], Table[Any]]
@@ -149,3 +150,19 @@ def test_json_tells_names_and_labels() -> None:
     assert [session["label"] for session in told["sessions"] if session["key"] == key] == ["the loud group"]
     assert report(NAMED)["sessions"][0]["label"] is None
     assert "the loud group" in "\n".join(plain_lines(NAMED, NOW, 120, labels={key: "the loud group"}))
+
+
+@pytest.mark.parametrize("leaked", [None, "a run that ended left it"])
+@pytest.mark.parametrize("verdict", VerdictKind)
+@pytest.mark.parametrize("kind", LockKind)
+def test_calm_is_never_said_beside_a_lock_that_needs_a_hand(
+    kind: LockKind, verdict: VerdictKind, leaked: str | None
+) -> None:
+    dead = next(lock for lock in INCIDENT.locks if lock.verdict.kind is VerdictKind.STALE)
+    file = replace(dead.file, kind=kind, path=f"/s/{kind}.lock")
+    lock = replace(dead, file=file, leaked=leaked, verdict=replace(dead.verdict, kind=verdict))
+    env = env_of(replace(CALM, locks=(lock,)))
+    first, second = (text_of(line) for line in headline(env))
+    calm = "nothing needs attention" in f"{first} {second}"
+    assert calm == (verdict is not VerdictKind.STALE and leaked is None)
+    assert VERDICTS[verdict][1] in lock_table(env).texts[0].split()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from clawtop.commands import IN_BULK, Arming, Command, Target, command, why_not
+from clawtop.commands import IN_BULK, Arming, Command, Target, TargetKind, command, why_not
 from clawtop.core.model import Snapshot
 from clawtop.errors import RefusedError
 from clawtop.text import safe
@@ -65,11 +65,20 @@ def _in_bulk(app: Shell, item: Command, targets: Sequence[Target], snapshot: Sna
             if reason is None:
                 plans.append((target, plan))
         if reason is not None:
-            refused.append(f"{safe(target.id)}: {reason}")
+            refused.append(f"{_row_name(app, target)}: {reason}")
     if plans:
         app.open(BulkScreen(item, plans, refused, execute))
     else:
         app.say(f"{item.title}: none of the marked rows can be changed ({refused[0] if refused else 'none fits'})")
+
+
+def _row_name(app: Shell, target: Target) -> str:
+    """What the row of a lock is called where it was marked; else its id."""
+    from clawtop.view.lock_columns import lock_name
+
+    env = app.env
+    lock = env.facts.lock(target.id) if env is not None and target.kind is TargetKind.LOCK else None
+    return lock_name(lock, env) if lock is not None and env is not None else safe(target.id)
 
 
 def unlock_refused(app: Shell) -> None:
