@@ -111,6 +111,8 @@ class NearHost:
     def _begin_snapshots(self) -> None:
         self._assembly = Assembly()
         self._events.clear()
+        if self._pipe is not None:
+            self._pipe.longest = MAX_OPENED_LINE
         self._say({"open": True})
 
     def _say(self, message: dict[str, Any]) -> None:
@@ -205,7 +207,8 @@ class NearHost:
         Raises EOFError when the stream ends before one.
         """
         passed, first = 0, ""
-        while line := await pipe.read_line(MAX_GREETING):
+        pipe.longest = MAX_GREETING
+        while line := await pipe.read_line():
             passed += len(line)
             first = first or line[:200].decode("utf-8", "replace")
             try:
@@ -234,6 +237,7 @@ class NearHost:
                 state_dir=handshake.state_dir,
                 heard_at=now,
             )
+            pipe.longest = MAX_LINE
             pipe.write(encode({"hello": 1, "salt": self._salt}))
             return None
         raise EOFError
@@ -273,7 +277,7 @@ class NearHost:
             pause = PING_S if number >= 3 else FIRST_PING_S
 
     async def _take_lines(self, pipe: Pipe) -> Diagnosis | None:
-        while line := await pipe.read_line(MAX_LINE if self._opened is None else MAX_OPENED_LINE):
+        while line := await pipe.read_line():
             self._heard_at = self._clock.monotonic()
             self._take(decode(line))
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from clawtop.clock import Clock
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.errors import ClawtopError, LockNotObtainedError, OperationFailedError, RefusedError
-from clawtop.fleet.protocol import MAX_LINE, ProtocolError, decode
+from clawtop.fleet.protocol import ProtocolError, decode
 from clawtop.fleet.transport import Connect, HostSpec
 from clawtop.text import shown
 
@@ -136,7 +136,7 @@ class RemoteOperations:
         trouble = ""
         try:
             async with self._clock.timeout(ANSWER_S):
-                while line := await pipe.read_line(MAX_LINE):
+                while line := await pipe.read_line():
                     if line.lstrip().startswith(b"{"):
                         answer = decode(line)
         except (TimeoutError, ProtocolError) as error:

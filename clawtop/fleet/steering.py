@@ -114,10 +114,11 @@ class Steered:
 
     async def _read(self, pipe: Pipe, take: Callable[[Told], bool]) -> Told | None:
         """Lines until the last one; None when the stream ended before it. Raises LostError on silence, and garbage."""
+        pipe.longest = MAX_OPENED_LINE
         while True:
             try:
                 async with self._clock.timeout(DEAD_S):
-                    line = await pipe.read_line(MAX_OPENED_LINE)
+                    line = await pipe.read_line()
                 if not line:
                     return None
                 message = decode(line)

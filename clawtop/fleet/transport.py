@@ -108,8 +108,11 @@ def control_directory(environ: Mapping[str, str]) -> Path | None:
 class Pipe(Protocol):
     """A running far command."""
 
-    async def read_line(self, limit: int = MAX_LINE) -> bytes:
-        """The next line without its end; b"" at the end of the stream. Raises ProtocolError beyond `limit` bytes."""
+    longest: int
+    """Bytes of the longest line that is taken, MAX_LINE at first; a line that is waited for already obeys it too."""
+
+    async def read_line(self) -> bytes:
+        """The next line without its end; b"" at the end of the stream. Raises ProtocolError beyond `longest` bytes."""
 
     def write(self, line: bytes) -> None:
         """Send a line. Never waits; a closed pipe is noticed by reading."""
@@ -151,6 +154,7 @@ class ProcessPipe:
     def __init__(
         self, process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport, clock: Clock
     ) -> None:
+        self.longest = MAX_LINE
         self._process = process
         self._transport = transport
         self._clock = clock
@@ -158,24 +162,24 @@ class ProcessPipe:
         self._said = bytearray()
         self._listening = asyncio.create_task(self._listen())
 
-    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+    async def read_line(self) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None  # noqa: S101 - asked for above
         searched = 0
         while (end := self._rest.find(b"\n", searched)) < 0:
             searched = len(self._rest)
-            if searched > limit:
-                raise ProtocolError(f"a line of more than {limit} bytes")
+            if searched > self.longest:
+                raise ProtocolError(f"a line of more than {self.longest} bytes")
             chunk = await stdout.read(_CHUNK)
             if not chunk:
                 line, self._rest = bytes(self._rest), bytearray()
                 return line
             self._rest += chunk
-        if end > limit:
-            raise ProtocolError(f"a line of more than {limit} bytes")
+        if end > self.longest:
+            raise ProtocolError(f"a line of more than {self.longest} bytes")
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
-        return line or await self.read_line(limit)
+        return line or await self.read_line()
 
     def write(self, line: bytes) -> None:
         stdin = self._process.stdin

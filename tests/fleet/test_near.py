@@ -33,6 +33,7 @@ class FakePipe:
         self.heard: list[dict[str, object]] = []
         self.end: tuple[int | None, str] = (None, "")
         self.closed = False
+        self.longest = MAX_LINE
 
     def say(self, message: dict[str, object] | bytes) -> None:
         self.said.put_nowait(message if isinstance(message, bytes) else encode(message).rstrip())
@@ -41,12 +42,12 @@ class FakePipe:
         self.end = (code, stderr)
         self.said.put_nowait(b"")
 
-    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+    async def read_line(self) -> bytes:
         line = await self.said.get()
         if isinstance(line, Exception):
             raise line
-        if len(line) > limit:
-            raise ProtocolError(f"a line of more than {limit} bytes")
+        if len(line) > self.longest:
+            raise ProtocolError(f"a line of more than {self.longest} bytes")
         return line
 
     def write(self, line: bytes) -> None:
@@ -249,6 +250,22 @@ async def test_an_opened_host_sends_snapshots_and_events_and_a_lost_one_says_why
         shown.cancel()
         await asyncio.gather(shown, return_exceptions=True)
         assert world.pipe.heard[-1] == {"open": False}
+
+
+async def test_the_first_snapshot_of_a_large_host_is_taken_though_its_line_was_waited_for_before() -> None:
+    got: list[Snapshot] = []
+    async with _world() as world:
+        await world.greeted()
+        await settle()
+        world.near.open(got.append, lambda _e: None)
+        large = Snapshot(1, 5, "far" * MAX_LINE, "/s", None, "2026.9.6")
+        world.pipe.say({"records": Changes().of(large)})
+        await settle()
+        assert (world.host.link, len(got)) == (HostLink.LIVE, 1)
+        world.near.close()
+        world.pipe.say({"records": [], "padding": "x" * MAX_LINE})  # it was on its way
+        await settle()
+        assert world.host.link is HostLink.LIVE
 
 
 async def test_a_snapshot_that_makes_no_sense_ends_the_connection() -> None:
