@@ -1,15 +1,14 @@
 """What coordination costs: taking and giving back a session, being woken by another process, a thousand at once.
 
-Run it: python tests/bench/bench_coordination.py. It fails below a target. `test_the_work_is_real` runs in CI and checks
-what is measured, not how fast.
+`test_the_work_is_real` runs with the tests and checks what is measured, not how fast.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from clawtop.core.model import Generation, LockLimits
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.store.locks.processes import SystemProcesses
+from tests.bench.harness import Bench, Figure, Limit, Row, percentile
 from tests.engine.other_process import other_process
 from tests.support.holders import read_holders
 
@@ -110,26 +110,26 @@ async def test_the_work_is_real(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.jsonl.lock"))
 
 
-def best(rounds: list[list[float]]) -> list[float]:
-    """The round with the lowest p99: what others do on the machine is not ours."""
-    return min(rounds, key=p99)
-
-
-def p99(ordered: list[float]) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-
-
-def main() -> int:
+def figures(quick: bool) -> Iterator[Row]:
+    """The round with the lowest p99 counts: what others do on the machine is not ours."""
+    takes_each, wakes_each, rounds = (300, 200, 1) if quick else (1_000, 200, 3)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name).resolve()
-        takes = best([asyncio.run(measure_takes(root / f"takes{number}", 1_000)) for number in range(5)])
-        wakes = best([asyncio.run(measure_wakes(root / f"wakes{number}", 100)) for number in range(3)])
+        takes = _best([asyncio.run(measure_takes(root / f"takes{n}", takes_each)) for n in range(rounds)])
+        wakes = _best([asyncio.run(measure_wakes(root / f"wakes{n}", wakes_each)) for n in range(rounds)])
         take_s, give_s = asyncio.run(measure_many(root / "many", HELD_AT_ONCE))
-    print(f"holder + session lock, taken and given back: p50 {takes[len(takes) // 2]:.2f} ms, p99 {p99(takes):.2f} ms")
-    print(f"released here, granted in another process: p50 {wakes[len(wakes) // 2]:.2f} ms, p99 {p99(wakes):.2f} ms")
-    print(f"{HELD_AT_ONCE:,} sessions at once: taken in {take_s:.2f} s, given back in {give_s:.2f} s")
-    return 0 if p99(takes) <= TAKE_P99_MS and p99(wakes) <= WAKE_P99_MS else 1
+    for what, ordered, limit in (
+        ("holder and session lock taken and given back, p99", takes, TAKE_P99_MS),
+        ("released here -> granted in another process, p99", wakes, WAKE_P99_MS),
+    ):
+        note = f"median {percentile(ordered, 0.5):.2f} ms"
+        yield Figure(what, percentile(ordered, 0.99), "ms", limit, samples=len(ordered), note=note)
+    note = f"given back in {give_s:.2f} s"
+    yield Figure(f"{HELD_AT_ONCE:,} sessions taken at once", take_s, "s", on=Limit.NONE, note=note)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _best(rounds: list[list[float]]) -> list[float]:
+    return min(rounds, key=lambda values: percentile(values, 0.99))
+
+
+BENCHES = (Bench("coordination", "taking and giving back a session; waking another process", 25, 10, figures),)

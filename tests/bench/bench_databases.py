@@ -1,28 +1,27 @@
-"""Sessions in databases (2026.9.6) beside sessions in files (2026.5.20), 2,000 of each: CPU, pair by pair, the least.
+"""Sessions in databases (2026.9.6) beside sessions in files (2026.5.20), 2,000 of each, pair by pair; then 100,000.
 
-    python -m tests.bench.bench_databases
-
-Prints one line for each figure with its limit; exits 1 when one is missed. CPU and not the wall: both sides share the
-machine with whatever else runs.
+CPU and not the wall where one run is a program: both sides share the machine with whatever else runs.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
+import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.bench_screen import COLUMNS, LINES, changes, first_paint
+from tests.bench.harness import Bench, Figure, Limit, Row, cpu_ms, interleaved, percentile
 from tests.support import big_state
-from tests.support.databases import agent_database, run
+from tests.support.databases import SHARED_STATE, agent_database, other, run, state_database, stored
 from tests.support.samples import unpacked
+from tests.support.terminals import clawtop, open_terminal
 
-SESSIONS = 2_000
-ROUNDS = 7
-FIRST_FRAME_LIMIT, STATUS_LIMIT = 1.2, 1.3
+SESSIONS, MANY = 2_000, 100_000
+PAINT, CHANGE, STATUS, GROWN = 1.2, 1.2, 1.3, 2.0
 
 FIRST_FRAME = """
 import sys
@@ -39,7 +38,7 @@ assert len(reader.read().sessions) >= 2_000
 """
 
 
-def in_databases(root: Path) -> Path:
+def in_databases(root: Path, sessions: int = SESSIONS) -> Path:
     """A directory of 2026.9.6 with so many settled sessions, each entry of several kilobytes."""
     sample = unpacked("2026.9.6", "rate-limited", root)
     path = agent_database(sample.state_dir)
@@ -52,48 +51,122 @@ def in_databases(root: Path) -> Path:
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < ?)"
         f" INSERT INTO session_nodes(session_key, entry_json, {rest})"
         f" SELECT 'agent:main:made-' || i, ?, {rest} FROM n, (SELECT * FROM session_nodes LIMIT 1)",
-        (SESSIONS, entry),
+        (sessions, entry),
     )
     run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     return sample.state_dir
 
 
-def cpu_seconds(command: list[str]) -> float:
-    """User and system time of one run."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def compared(
+    what: str, command: Callable[[Path], list[str]], places: tuple[Path, Path], limit: float, rounds: int
+) -> Figure:
+    """The least times of both; `places`: in files, in a database."""
+    files, tables = places
+    in_files, in_tables = interleaved([lambda: cpu_ms(command(files)), lambda: cpu_ms(command(tables))], rounds)
+    note = "CPU; peer: the same in files"
+    return Figure(what, min(in_tables), "ms", limit, Limit.TIMES, peer=min(in_files), samples=rounds, note=note)
 
 
-def compared(name: str, command: Callable[[Path], list[str]], files: Path, tables: Path, limit: float) -> bool:
-    """Print the ratio of the least times; whether it keeps its limit."""
-    pairs = [(cpu_seconds(command(files)), cpu_seconds(command(tables))) for _ in range(ROUNDS)]
-    least_files, least_tables = min(pair[0] for pair in pairs), min(pair[1] for pair in pairs)
-    ratio = least_tables / least_files
-    verdict = "ok" if ratio <= limit else "MISSED"
-    print(f"{name:<28} {1000 * least_tables:6.0f} ms, files {1000 * least_files:6.0f} ms: {ratio:.2f} x", end="")
-    print(f"  limit {limit:g}  {verdict}", flush=True)
-    return ratio <= limit
+def dashboard(state_dir: Path) -> list[str]:
+    return clawtop("--view", "overview", "--no-gateway", "--state-dir", str(state_dir))
 
 
-def main() -> int:
+ROW = rb"fakeai:|main-\d+"
+
+
+def row_changes(state_dir: Path, rounds: int) -> list[float]:
+    """From a profile's statistics changed in the database to a changed cell on the terminal, in ms."""
+    database = state_database(state_dir)
+    document = stored(database, SHARED_STATE)
+    assert document is not None
+    table, key_column, key, value_column, _ = SHARED_STATE
+    statement = f"UPDATE {table} SET {value_column}=? WHERE {key_column}=?"
+    took: list[float] = []
+    with (
+        other(database) as writer,
+        open_terminal(dashboard(state_dir), columns=COLUMNS, lines=LINES, emulate=False) as terminal,
+    ):
+        terminal.wait_for_bytes(ROW, 0, 60.0)
+        terminal.drain(6.0)
+        for number in range(rounds + 1):
+            for stats in document["usageStats"].values():
+                stats["errorCount"] = 10 + number
+            seen, begun = len(terminal.raw), time.monotonic()
+            writer.run(statement, (json.dumps(document), key))
+            took.append(1000 * (terminal.wait_for_bytes(f"×{10 + number}".encode(), seen, 60.0) - begun))
+            terminal.drain(0.6)
+    return took[1:]
+
+
+def figures(quick: bool) -> Iterator[Row]:
+    rounds = 2 if quick else 7
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:
         root = Path(place)
-        files = big_state.make(root, agents=1, profiles=4, sessions=SESSIONS, locks=0).state_dir
+        now = int(time.time() * 1000)
+        files = big_state.make(root, agents=1, profiles=4, sessions=SESSIONS, locks=0, now=now)
         tables = in_databases(root / "tables")
-        frame = compared(
-            "first snapshot", lambda at: [sys.executable, "-c", FIRST_FRAME, str(at)], files, tables, FIRST_FRAME_LIMIT
+        places = files.state_dir, tables
+        yield compared(
+            "first snapshot, sessions in a database",
+            lambda at: [sys.executable, "-c", FIRST_FRAME, str(at)],
+            places,
+            PAINT,
+            rounds,
         )
-        status = compared(
-            "status --json",
+        yield compared(
+            "status --json, sessions in a database",
             lambda at: [sys.executable, "-m", "clawtop", "--no-gateway", "status", "--json", "--state-dir", str(at)],
-            files,
-            tables,
-            STATUS_LIMIT,
+            places,
+            STATUS,
+            rounds,
         )
-    return 0 if frame and status else 1
+        yield from _painted(files, tables, quick)
+        yield from _grown(tables, in_databases(root / "many", 20_000 if quick else MANY), rounds, quick)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _painted(files: big_state.BigState, tables: Path, quick: bool) -> Iterator[Row]:
+    rounds = 2 if quick else 11
+    paints = interleaved(
+        [lambda: first_paint(dashboard(tables), ROW), lambda: first_paint(dashboard(files.state_dir), ROW)], rounds
+    )
+    mine, theirs = map(statistics.median, paints)
+    note = "peer: the same in files"
+    yield Figure("first paint on a database", mine, "ms", PAINT, Limit.TIMES, peer=theirs, samples=rounds, note=note)
+    count = 6 if quick else 200
+    mine_ms = row_changes(tables, count)
+    theirs_ms = changes(dashboard(files.state_dir), files.auth_state, count)
+    yield Figure(
+        "row changed -> changed cell on a database, p95",
+        percentile(mine_ms, 0.95),
+        "ms",
+        CHANGE,
+        Limit.TIMES,
+        peer=percentile(theirs_ms, 0.95),
+        samples=count,
+        note=f"median {statistics.median(mine_ms):.0f} ms, in files {statistics.median(theirs_ms):.0f} ms",
+    )
+
+
+def _grown(few: Path, many: Path, rounds: int, quick: bool) -> Iterator[Row]:
+    size = "20,000" if quick else f"{MANY:,}"
+    paints = interleaved([lambda: first_paint(dashboard(many), ROW), lambda: first_paint(dashboard(few), ROW)], rounds)
+    mine, theirs = map(statistics.median, paints)
+    note = f"peer: clawtop on {SESSIONS:,}"
+    what = f"first paint with {size} sessions in a database"
+    yield Figure(what, mine, "ms", GROWN, Limit.TIMES, peer=theirs, samples=rounds, note=note)
+    count = 6 if quick else 200
+    many_ms, few_ms = row_changes(many, count), row_changes(few, count)
+    what = f"row changed -> changed cell with {size}, p95"
+    yield Figure(
+        what,
+        percentile(many_ms, 0.95),
+        "ms",
+        GROWN,
+        Limit.TIMES,
+        peer=percentile(few_ms, 0.95),
+        samples=count,
+        note=note,
+    )
+
+
+BENCHES = (Bench("databases", "sessions in databases beside files; 100,000 of them", 620, 75, figures),)

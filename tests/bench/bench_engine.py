@@ -1,6 +1,6 @@
 """What the engine adds to a provider call, and what a held store lock adds to the engine.
 
-Run it: python tests/bench/bench_engine.py. It fails where a target is missed. Three parts, in one run on one machine:
+In one run on one machine:
 
 - the auth store's lock is held by another process: 429 to the next request, and to the reply, against a free one;
 - 200 sessions at once: CPU per turn and p99 against a bare httpx loop that makes the same calls;
@@ -19,7 +19,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -39,22 +38,18 @@ from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
 from clawtop.demo.world import PRIMARY, SECONDARY, build_world
 from clawtop.engine.drive.driver import Driver
 from clawtop.store.sessions.conversation import read_conversation
+from tests.bench.harness import Bench, Figure, Limit, Row, Skipped, percentile
 
 ROTATION_P99_MS = 25.0
 REPLY_FACTOR = 1.5
-OVERHEAD_MS = 5.0
 SESSIONS = 200
 TURNS = 500
 WARM_TURNS = 20
 CPU_MS = 4.0
+NO_PEER = None if importlib.util.find_spec("litellm") else "litellm is not installed: pip install -e '.[dev,bench]'"
 PAUSE_S = 0.3
 """Between the turns of the routing comparison: both routers have cooldowns, and neither is to win by haste."""
 OPENCLAW = "OpenClaw: 50.3 s to rotate on 2026.3.28, 62.4 s on 2026.6.11; on 2026.5.20 0.35 s, its reply 50-90 s late"
-
-
-def percentile(values: list[float], share: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 # --- a held store lock -------------------------------------------------------------------------------------------
@@ -329,71 +324,71 @@ def test_the_work_is_real() -> None:
     assert (routed.to_limited, routed.answered) == (1, 3)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("litellm") is None, reason="the bench extra (litellm) is not installed")
+@pytest.mark.skipif(NO_PEER is not None, reason=str(NO_PEER))
 def test_the_peer_is_really_asked() -> None:
     assert asyncio.run(routed_by_litellm(2)).answered == 2
 
 
-def main() -> int:
-    held_ok = _report_rotation(30)
-    load_ok = _report_load(5)
-    turns_ok = _report_one_by_one(TURNS)
-    routed_ok = _report_routing(TURNS)
-    return 0 if held_ok and load_ok and turns_ok and routed_ok else 1
+PEER = "litellm.Router"
 
 
-def _report_rotation(rounds: int) -> bool:
+def figures(quick: bool) -> Iterator[Row]:
+    yield from _rotation(5 if quick else 200)
+    yield from _load(1 if quick else 5)
+    yield from _one_by_one(60 if quick else TURNS)
+
+
+def _rotation(rounds: int) -> Iterator[Row]:
     free, held = measure_rotation(rounds)
     gap = percentile([one.gap for one in held], 0.99)
-    replies = [percentile([one.reply for one in each], 0.5) for each in (free, held)]
-    factor = replies[1] / replies[0]
-    print(f"store lock held by another process, {rounds} turns each")
-    print(f"  429 -> next request   p99 {gap:6.1f} ms (free: {percentile([one.gap for one in free], 0.99):.1f} ms)")
-    print(f"  429 -> reply          {replies[1]:6.1f} ms (free: {replies[0]:.1f} ms, factor {factor:.2f})")
-    print(f"  {OPENCLAW}")
-    return gap <= ROTATION_P99_MS and factor <= REPLY_FACTOR
+    note = f"peer: the lock free; {OPENCLAW}"
+    free_gap = percentile([one.gap for one in free], 0.99)
+    what = "429 -> next request while the store lock is held, p99"
+    yield Figure(what, gap, "ms", ROTATION_P99_MS, peer=free_gap, samples=rounds, note=note)
+    replies = [percentile([one.reply for one in each], 0.5) for each in (held, free)]
+    what = "429 -> reply while the store lock is held, median"
+    yield Figure(what, replies[0], "ms", REPLY_FACTOR, Limit.TIMES, peer=replies[1], samples=rounds, note="peer: free")
 
 
-def _report_load(turns: int) -> bool:
+def _load(turns: int) -> Iterator[Row]:
     bare, engine = measure_load(SESSIONS, turns)
-    overhead = engine.cpu_ms - bare.cpu_ms
-    print(f"{SESSIONS} sessions at once, {turns} turns each")
-    print(f"  bare httpx loop       {_line(bare)}")
-    print(f"  engine                {_line(engine)}: {overhead:.2f} ms CPU more")
-    return overhead <= OVERHEAD_MS
+    note = f"p50 {engine.p50:.0f} ms, p99 {engine.p99:.0f} ms; floor: bare httpx"
+    what = f"CPU a turn, {SESSIONS} sessions at once"
+    yield Figure(what, engine.cpu_ms, "ms", CPU_MS, floor=bare.cpu_ms, samples=SESSIONS * turns, note=note)
 
 
-def _report_one_by_one(turns: int) -> bool:
+def _one_by_one(turns: int) -> Iterator[Row]:
     with provider_process() as port, tempfile.TemporaryDirectory() as root:
         bare = asyncio.run(bare_loop(port, 1, turns))
         engine = asyncio.run(engine_loop(Path(root), port, 1, turns))
-        peer = asyncio.run(litellm_loop(port, turns)) if importlib.util.find_spec("litellm") is not None else None
-    print(f"{turns} turns one after the other; the provider takes 50 ms to its first byte")
-    print(f"  bare httpx loop       {_line(bare)}")
-    print(f"  engine                {_line(engine)}")
-    if peer is None:
-        print("  litellm.Router        not installed: pip install -e '.[bench]'")
-        return engine.cpu_ms <= CPU_MS
-    print(f"  litellm.Router        {_line(peer)}")
-    return engine.cpu_ms <= CPU_MS and engine.p50 < peer.p50 and engine.p99 < peer.p99
+        peer = asyncio.run(litellm_loop(port, turns)) if NO_PEER is None else None
+    for what, ours, floor, theirs in (
+        ("a turn, p50", engine.p50, bare.p50, peer.p50 if peer else None),
+        ("a turn, p99", engine.p99, bare.p99, peer.p99 if peer else None),
+    ):
+        yield Figure(what, ours, "ms", 1.0, Limit.TIMES if peer else Limit.NONE, theirs, floor, turns, note=PEER)
+    theirs = peer.cpu_ms if peer else None
+    yield Figure("CPU a turn", engine.cpu_ms, "ms", CPU_MS, peer=theirs, floor=bare.cpu_ms, samples=turns)
+    if NO_PEER is not None:
+        yield Skipped(f"a turn beside {PEER}", NO_PEER)
 
 
-def _line(load: Load) -> str:
-    return f"{load.cpu_ms:6.2f} ms CPU a turn, p50 {load.p50:.1f} ms, p99 {load.p99:.1f} ms, {load.seconds:.1f} s"
-
-
-def _report_routing(turns: int) -> bool:
+def routing(quick: bool) -> Iterator[Row]:
+    turns, pause = (30, 0.05) if quick else (TURNS, PAUSE_S)
     with tempfile.TemporaryDirectory() as root:
-        ours = asyncio.run(routed_by_engine(Path(root), turns, PAUSE_S, WARM_TURNS))
-    print(f"two deployments, one rate-limited, {turns} turns")
-    print(f"  engine                {ours.to_limited:4d} requests to the limited one, p99 {ours.p99_ms:.1f} ms")
-    if importlib.util.find_spec("litellm") is None:
-        print("  litellm.Router        not installed: pip install -e '.[bench]'")
-        return True
-    theirs = asyncio.run(routed_by_litellm(turns, PAUSE_S, WARM_TURNS))
-    print(f"  litellm.Router        {theirs.to_limited:4d} requests to the limited one, p99 {theirs.p99_ms:.1f} ms")
-    return ours.to_limited < theirs.to_limited and ours.p99_ms < theirs.p99_ms
+        ours = asyncio.run(routed_by_engine(Path(root), turns, pause, WARM_TURNS))
+    theirs = None if NO_PEER is not None else asyncio.run(routed_by_litellm(turns, pause, WARM_TURNS))
+    on = Limit.TIMES if theirs else Limit.NONE
+    for what, mine, peer, unit in (
+        ("requests to a rate-limited deployment", ours.to_limited, theirs.to_limited if theirs else None, ""),
+        ("a turn beside a rate-limited deployment, p99", ours.p99_ms, theirs.p99_ms if theirs else None, "ms"),
+    ):
+        yield Figure(what, mine, unit, 1.0, on, peer=peer, samples=turns, note=PEER)
+    if NO_PEER is not None:
+        yield Skipped(f"routing beside {PEER}", NO_PEER)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHES = (
+    Bench("engine", "a turn beside bare httpx and litellm.Router; rotation with a held store lock", 240, 45, figures),
+    Bench("routing", "two deployments, one rate-limited; most of it is pauses", 330, 15, routing),
+)

@@ -1,8 +1,6 @@
 """The exporter on a large state (200 profiles, 2,000 sessions): a scrape, and what it costs while nothing changes.
 
-    python -m tests.bench.bench_export [--seconds S]
-
-CPU time, since a loaded machine makes wall time longer. Exits 1 when a limit is missed.
+CPU time, since a loaded machine makes wall time longer.
 """
 
 from __future__ import annotations
@@ -14,11 +12,12 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.export.exposition import Exporter
-from tests.bench.bench_screen import Figure, cpu_seconds
+from tests.bench.harness import Bench, Figure, Row, cpu_of
 from tests.support import big_state
 
 SCRAPES = 40
@@ -37,8 +36,10 @@ def scrape_figure(state_dir: Path) -> Figure:
         began = time.process_time()
         text = exporter.text()
         took.append((time.process_time() - began) * 1000)
-    note = f"CPU, median of {SCRAPES}; {len(text) / 1000:.0f} kB, {text.count(chr(10).encode())} lines"
-    return Figure("a scrape", statistics.median(took), 20.0, "ms", note)
+    note = f"CPU, median; {len(text) / 1000:.0f} kB, {text.count(chr(10).encode())} lines"
+    return Figure(
+        "a scrape of 200 profiles and 2,000 sessions", statistics.median(took), "ms", 20.0, samples=SCRAPES, note=note
+    )
 
 
 def idle_figure(state_dir: Path, seconds: float) -> Figure:
@@ -49,23 +50,20 @@ def idle_figure(state_dir: Path, seconds: float) -> Figure:
         with urllib.request.urlopen(url, timeout=60) as answer:
             answer.read()
         time.sleep(SETTLE_S)
-        before = cpu_seconds(child.pid)
+        before = cpu_of(child.pid)
         time.sleep(seconds)
-        used = cpu_seconds(child.pid) - before
+        used = cpu_of(child.pid) - before
         child.terminate()
-    return Figure("exporter, nothing changes", 100 * used / seconds, 0.5, "%", f"of a core, over {seconds:.0f} s")
+    return Figure(
+        "exporter while nothing changes, of a core", 100 * used / seconds, "%", 0.5, note=f"over {seconds:.0f} s"
+    )
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench_export")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    wishes = parser.parse_args()
+def figures(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as root:
         made = big_state.make(Path(root))
-        found = [scrape_figure(made.state_dir), idle_figure(made.state_dir, wishes.seconds)]
-    print(*found, sep="\n")
-    return 0 if all(figure.met for figure in found) else 1
+        yield scrape_figure(made.state_dir)
+        yield idle_figure(made.state_dir, 5.0 if quick else 30.0)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHES = (Bench("export", "a scrape, and the exporter while nothing changes", 50, 22, figures),)

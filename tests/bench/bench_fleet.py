@@ -1,24 +1,21 @@
 """A fleet of made-up hosts on one screen: 10, 50 and 200, each with 50 profiles and 500 sessions.
 
-    python -m tests.bench.bench_fleet [--hosts N ...] [--seconds S]
-
 The transport plays recorded streams: figures are the near process's. CPU time is what is limited, since a loaded
-machine makes wall time longer; each fleet has a process of its own. Exits 1 when a limit is missed.
+machine makes wall time longer; each fleet has a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import json
 import os
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +30,13 @@ from clawtop.store.own.deltas import Changes
 from clawtop.ui.fleet import FleetApp
 from clawtop.ui.ports import IncidentPorts, Options
 from clawtop.ui.run import make_app, settle_memory
-from tests.bench.bench_screen import PAGE_SIZE, Figure, p95
+from tests.bench.harness import Bench, Figure, Row, percentile, resident_mb
 from tests.support import big_state
 
 SIZES = (10, 50, 200)
 PROFILES, SESSIONS = 50, 500
-TIMES = 40
+PATIENCE_S = 20.0
+"""What does not come to the screen in this time does not come at all."""
 
 
 class Recorded:
@@ -47,6 +45,7 @@ class Recorded:
     def __init__(self, number: int, snapshot: Snapshot, summary: HostSummary) -> None:
         self.bytes = 0
         self.opened = False
+        self.longest = MAX_LINE
         self._name = f"host-{number:03d}"
         self._snapshot = snapshot
         self._writer = SummaryWriter()
@@ -74,9 +73,9 @@ class Recorded:
             self.say({"beat": SystemClock().now_ms()})
             await asyncio.sleep(HEARTBEAT_S)
 
-    async def read_line(self, limit: int = MAX_LINE) -> bytes:
+    async def read_line(self) -> bytes:
         line = await self._lines.get()
-        assert len(line) <= limit
+        assert len(line) <= self.longest
         return line
 
     def write(self, line: bytes) -> None:
@@ -126,13 +125,12 @@ class Measured:
         return all(host.summary is not None for host in self.fleet.hosts)
 
 
-def painted(app: FleetApp) -> tuple[object, ...]:
-    """What stands in the first rows of the table."""
-    table = app._screen.table
-    return tuple(table._line(y, table.size.width) for y in range(1, 12))
+def painted(app: FleetApp, text: str) -> bool:
+    """Whether a text stands on the screen: in a line that was rendered, not in one that will be."""
+    return any(text in piece[0] for line in app._screen.table._drawn.values() for piece in line)
 
 
-async def measure(number: int, seconds: float, root: Path, tell: Callable[[Figure], None]) -> None:
+async def measure(number: int, quick: bool, root: Path, tell: Callable[[Figure], None]) -> None:
     """Tell every figure of a fleet of so many hosts."""
     measured = Measured(number, *recorded_state(root))
     fleet = measured.fleet
@@ -151,18 +149,24 @@ async def measure(number: int, seconds: float, root: Path, tell: Callable[[Figur
             await pilot.pause(0.02)
         await pilot.pause()
         first = time.process_time() - began_cpu
-        tell(Figure("first full screen, CPU", first, 3.0, "s", f"{time.monotonic() - began:.2f} s by the wall"))
+        hosts = f"{number} hosts: "
+        tell(
+            Figure(
+                hosts + "first full screen", first, "s", 3.0, note=f"CPU; {time.monotonic() - began:.2f} s by the wall"
+            )
+        )
         settle_memory()
         await asyncio.sleep(4.0)  # the pings after the greeting
+        seconds = 4.0 if quick else 20.0
         sent, cpu, since = _bytes(measured), time.process_time(), time.monotonic()
         await asyncio.sleep(seconds)
         took = time.monotonic() - since
-        tell(Figure("idle CPU of a core", 100 * (time.process_time() - cpu) / took, 5.0, "%"))
-        tell(Figure("idle stream, all hosts", (_bytes(measured) - sent) / took / 1000, 2.0, "kB/s"))
-        tell(await _changes(measured, app, pilot))
-        tell(await _keys(app, pilot))
+        tell(Figure(hosts + "idle, of a core", 100 * (time.process_time() - cpu) / took, "%", 5.0))
+        tell(Figure(hosts + "idle stream of all", (_bytes(measured) - sent) / took / 1000, "kB/s", 2.0))
+        tell(await _changes(measured, app, pilot, hosts, 10 if quick else 200))
+        tell(await _keys(app, pilot, hosts, 20 if quick else 200))
     apps.clear()
-    tell(await _opened(fleet))
+    tell(await _opened(fleet, hosts))
     running.cancel()
     for beat in measured.beats:
         beat.cancel()
@@ -173,82 +177,63 @@ def _bytes(measured: Measured) -> int:
     return sum(host.bytes for host in measured.hosts.values())
 
 
-async def _changes(measured: Measured, app: FleetApp, pilot: Any) -> Figure:
+async def _changes(measured: Measured, app: FleetApp, pilot: Any, hosts: str, times: int) -> Figure:
     """From a host's new line to its cell, in CPU time; one change is waited for at a time."""
     _, summary = measured._state
     cpu, wall = [], []
     names = sorted(measured.hosts)
-    for turn in range(TIMES):
+    for turn in range(times):
         await asyncio.sleep(MIN_INTERVAL_S * 1.2)
-        name = names[turn % len(names)]
-        before, began, since = painted(app), time.process_time(), time.monotonic()
-        why = f"made up, {turn}"
-        measured.hosts[name].change(replace(summary, level=2, why=why, oldest_since=1_000_000 - turn))
-        while painted(app) == before and time.monotonic() - since < 2.0:  # further down: not in the first rows
+        why = f"made up, {turn}."
+        began, since = time.process_time(), time.monotonic()
+        changed = replace(summary, level=2, why=why, oldest_since=1_000_000 - turn)  # the worst: it comes first
+        measured.hosts[names[turn % len(names)]].change(changed)
+        while not painted(app, why):
+            assert time.monotonic() - since < PATIENCE_S, f"{why!r} does not come to the screen"
             await asyncio.sleep(0.002)
-        await pilot.pause()
         cpu.append((time.process_time() - began) * 1000)
         wall.append((time.monotonic() - since) * 1000)
-    note = f"CPU; by the wall p95 {p95(wall):.0f} ms, median {statistics.median(wall):.0f} ms"
-    return Figure("a change to its cell, p95", p95(cpu), 300.0, "ms", note)
+    note = f"by the wall; median {statistics.median(wall):.0f} ms; CPU {statistics.median(cpu):.0f} ms"
+    what = hosts + "a change on one -> its cell, p95"
+    return Figure(what, percentile(wall, 0.95), "ms", 300.0, samples=times, note=note)
 
 
-async def _keys(app: FleetApp, pilot: Any) -> Figure:
+async def _keys(app: FleetApp, pilot: Any, hosts: str, times: int) -> Figure:
     """A key to the lines that it changes, in CPU time."""
     cpu = []
-    for turn in range(TIMES):
+    for turn in range(times):
         await asyncio.sleep(0.03)
         began = time.process_time()
         await pilot.press("down" if turn % 20 < 10 else "up")
         cpu.append((time.process_time() - began) * 1000)
-    return Figure("a key to its paint, p95", p95(cpu), 20.0, "ms", f"CPU; median {statistics.median(cpu):.1f} ms")
+    note = f"CPU; median {statistics.median(cpu):.1f} ms"
+    return Figure(hosts + "key -> paint, p95", percentile(cpu, 0.95), "ms", 20.0, samples=times, note=note)
 
 
-async def _opened(fleet: Fleet) -> Figure:
+async def _opened(fleet: Fleet, hosts: str) -> Figure:
     """Resident memory with one host's dashboard in the fleet's place."""
     opened = fleet.open("host-000")
     options = replace(Options(), incident=IncidentPorts(opens="overview"))
     app = make_app(opened.source, opened.clock, options, execute=opened.execute)
     async with app.run_test(size=(160, 48)) as pilot:
+        since = time.monotonic()
         while app.snapshot is None or len(app.snapshot.sessions) < SESSIONS:
+            assert time.monotonic() - since < PATIENCE_S, "the opened host does not come to the screen"
             await pilot.pause(0.02)
         await pilot.pause(2.0)
         settle_memory()
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return Figure("resident, one host opened", pages * PAGE_SIZE / 1e6, 250.0, "MB", "with the harness of the test")
+    note = "with the harness of the test"
+    return Figure(hosts + "resident with one opened", resident_mb(os.getpid()), "MB", 250.0, note=note)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.bench_fleet")
-    parser.add_argument("--hosts", type=int, nargs="*", default=SIZES)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    wishes = parser.parse_args()
-    if wishes.one is not None:
-        met: list[bool] = []
-
-        def tell(figure: Figure) -> None:
-            print(f"  {figure}", flush=True)
-            met.append(figure.met)
-
-        with tempfile.TemporaryDirectory() as root:
-            asyncio.run(measure(wishes.one, wishes.seconds, Path(root), tell))
-        return 0 if all(met) else 1
-    below = 0
-    for number in wishes.hosts:
-        print(f"{number} hosts, {PROFILES} profiles and {SESSIONS} sessions each", flush=True)
-        words = [
-            sys.executable,
-            "-m",
-            "tests.bench.bench_fleet",
-            "--one",
-            str(number),
-            "--seconds",
-            str(wishes.seconds),
-        ]
-        below += subprocess.run(words, check=False, env={**os.environ, "TERM": "xterm-256color"}).returncode != 0
-    return 1 if below else 0
+def figures(number: int, quick: bool) -> Iterator[Row]:
+    told: list[Row] = []
+    with tempfile.TemporaryDirectory() as root:
+        asyncio.run(measure(number, quick, Path(root), told.append))
+    yield from told
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHES = tuple(
+    Bench(f"fleet-{number}", f"{number} hosts on one screen", 130, 26, functools.partial(figures, number))
+    for number in SIZES
+)

@@ -1,16 +1,8 @@
-"""The incident view on a large state, a long log, and an hour of the demo.
-
-    python -m tests.bench.bench_incident [--quick]
-
-Prints one line for each figure with its limit; exits 1 when one is missed.
-"""
+"""The incident view on a large state, a long log, and an hour of the demo."""
 
 from __future__ import annotations
 
-import argparse
-import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -25,7 +17,7 @@ from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.recording import load_recording
 from clawtop.store.snapshot import SnapshotReader
-from tests.bench.bench_screen import TICKS, Figure
+from tests.bench.harness import Bench, Figure, Row, cpu_of
 from tests.support import big_state
 from tests.support.clocks import ManualClock
 from tests.support.terminals import clawtop
@@ -48,7 +40,7 @@ print(time.perf_counter() - began, (kilobytes("VmHWM") - before) / 1024, len(tai
 """
 
 
-def tree(root: Path) -> Iterator[Figure]:
+def tree(root: Path) -> Iterator[Row]:
     """2,000 sessions, 500 locks, 200 profiles."""
     state = big_state.make(root)
     reader = SnapshotReader(
@@ -67,10 +59,10 @@ def tree(root: Path) -> Iterator[Figure]:
         nodes = blocking_tree(snapshot, big_state.NOW, snapshot.events)
         times.append((time.perf_counter() - began) * 1000)
     size = f"{len(snapshot.sessions)} sessions, {len(snapshot.locks)} locks, {len(nodes)} chains"
-    yield Figure("blocking tree, best of 21", min(times), 20, "ms", size)
+    yield Figure("blocking tree, the best", min(times), "ms", 20, samples=21, note=size)
 
 
-def log(root: Path) -> Iterator[Figure]:
+def log(root: Path) -> Iterator[Row]:
     """A million lines, of which only the end is read."""
     path = root / "openclaw.log"
     line = json.dumps(
@@ -88,8 +80,8 @@ def log(root: Path) -> Iterator[Figure]:
     done = subprocess.run([sys.executable, "-c", _READ_LOG, str(path)], capture_output=True, text=True, check=True)
     seconds, megabytes, events = map(float, done.stdout.split())
     size = f"{path.stat().st_size / 1e6:.0f} MB, {events:.0f} events kept"
-    yield Figure("a million log lines, opened", seconds, 2, "s", size)
-    yield Figure("memory for it", megabytes, 64, "MB")
+    yield Figure("a million log lines, opened", seconds, "s", 2, note=size)
+    yield Figure("memory for a million log lines", megabytes, "MB", 64)
 
 
 @contextmanager
@@ -108,12 +100,7 @@ def demo(seconds: int) -> Iterator[Path]:
         playing.wait()
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def recording(root: Path, seconds: int) -> Iterator[Figure]:
+def recording(root: Path, seconds: int) -> Iterator[Row]:
     """`clawtop record` beside the demo: its processor time once it runs, and its file."""
     out = root / "tape.clawtop"
     with demo(seconds + 30) as state:
@@ -123,31 +110,24 @@ def recording(root: Path, seconds: int) -> Iterator[Figure]:
             clawtop("--state-dir", str(state), "record", "--out", str(out)), stderr=subprocess.DEVNULL
         )
         time.sleep(3)
-        began, spent, size = time.monotonic(), cpu_seconds(recorder.pid), out.stat().st_size
+        began, spent, size = time.monotonic(), cpu_of(recorder.pid), out.stat().st_size
         time.sleep(seconds)
-        passed, spent = time.monotonic() - began, cpu_seconds(recorder.pid) - spent
+        passed, spent = time.monotonic() - began, cpu_of(recorder.pid) - spent
         recorder.send_signal(signal.SIGINT)
         recorder.wait()
     grown = (out.stat().st_size - size) / passed * 3600 / 1e6
     frames = load_recording(out).frames
     note = f"{passed:.0f} s of the demo, {len(frames)} frames"
-    yield Figure("recording, share of a core", spent / passed * 100, 2, "%", note)
-    yield Figure("recording, size of an hour", grown, 5, "MB", "extrapolated")
+    yield Figure("recording, of a core", spent / passed * 100, "%", 1, note=note)
+    yield Figure("recording, size of an hour", grown, "MB", 5, note="extrapolated")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fifteen seconds of the demo instead of sixty")
-    seconds = 15 if parser.parse_args().quick else 60
-    missed = 0
+def figures(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as root:
         place = Path(root)
-        for figure in itertools.chain(tree(place), log(place), recording(place, seconds)):
-            print(figure, flush=True)
-            missed += not figure.met
-    return 1 if missed else 0
+        yield from tree(place)
+        yield from log(place)
+        yield from recording(place, 6 if quick else 60)
 
 
-if __name__ == "__main__":
-    os.chdir(Path(__file__).parents[2])
-    sys.exit(main())
+BENCHES = (Bench("incident", "the blocking tree, a long log, recording", 80, 20, figures),)

@@ -1,26 +1,19 @@
-"""The dashboard on a large state, through a real terminal, against a bare Textual app in the same run.
-
-    python -m tests.bench.bench_screen [--quick]
-
-Prints one line for each figure with its limit; exits 1 when one is missed.
-"""
+"""The dashboard on a large state, through a real terminal, against a bare Textual app in the same run."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.bench.bare_app import MARK
+from tests.bench.harness import Bench, Figure, Limit, Row, cpu_of, interleaved, percentile, resident_mb
 from tests.support import big_state
 from tests.support.terminals import Terminal, clawtop, open_terminal
 
@@ -30,31 +23,7 @@ ANY_ROW = rb"main-\d+|agent:"
 """A row of the overview or of the blocking tree, which opens first when something is blocked."""
 PROFILE_ROW = rb"main-\d+"
 CURSOR = "▌".encode()
-PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure and its limit."""
-
-    name: str
-    value: float
-    limit: float
-    unit: str
-    note: str = ""
-
-    @property
-    def met(self) -> bool:
-        return self.value <= self.limit
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.met else "MISSED"
-        return f"{self.name:<34} {self.value:8.2f} {self.unit:<4} limit {self.limit:g}  {verdict}  {self.note}"
-
-
-def p95(values: Sequence[float]) -> float:
-    return sorted(values)[min(len(values) - 1, round(0.95 * (len(values) - 1)))]
+PAINT, MEMORY, IDLE, CHANGE_MS, KEY_MS = 1.35, 1.4, 0.7, 120.0, 10.0
 
 
 def start(argv: Sequence[str]) -> Terminal:
@@ -62,11 +31,11 @@ def start(argv: Sequence[str]) -> Terminal:
 
 
 def first_paint(argv: Sequence[str], mark: bytes) -> float:
-    """Seconds from starting the process to its mark on the terminal."""
+    """From starting the process to its mark on the terminal, in ms."""
     begun = time.monotonic()
     terminal = start(argv)
     try:
-        return terminal.wait_for_bytes(mark, 0, 60.0) - begun
+        return 1000 * (terminal.wait_for_bytes(mark, 0, 60.0) - begun)
     finally:
         terminal.close()
 
@@ -76,13 +45,7 @@ def resident(argv: Sequence[str], mark: bytes, settle: float) -> float:
     with open_terminal(argv, columns=COLUMNS, lines=LINES, emulate=False) as terminal:
         terminal.wait_for_bytes(mark, 0, 60.0)
         terminal.drain(settle)
-        pages = int(Path(f"/proc/{terminal.process.pid}/statm").read_text().split()[1])
-        return pages * PAGE_SIZE / 1e6
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+        return resident_mb(terminal.process.pid)
 
 
 def open_overview(terminal: Terminal) -> None:
@@ -92,28 +55,30 @@ def open_overview(terminal: Terminal) -> None:
     terminal.wait_for_bytes(PROFILE_ROW, 0, 60.0)
 
 
-def paint_figures(argv: Sequence[str], rounds: int) -> list[Figure]:
-    bare, ours = [], []
-    for _ in range(rounds):
-        bare.append(first_paint(BARE, MARK.encode()))
-        ours.append(first_paint(argv, ANY_ROW))
-    middle, reference = statistics.median(ours), statistics.median(bare)
-    note = f"{middle * 1000:.0f} ms against {reference * 1000:.0f} ms"
+def paint_figures(argv: Sequence[str], rounds: int) -> Iterator[Row]:
+    bare, ours = interleaved([lambda: first_paint(BARE, MARK.encode()), lambda: first_paint(argv, ANY_ROW)], rounds)
+    yield Figure(
+        "first useful paint",
+        statistics.median(ours),
+        "ms",
+        PAINT,
+        Limit.TIMES,
+        floor=statistics.median(bare),
+        samples=rounds,
+        note="floor: a bare Textual app",
+    )
     memory, base = resident(argv, ANY_ROW, 6.0), resident(BARE, MARK.encode(), 2.0)
-    return [
-        Figure("first useful paint / bare app", middle / reference, 2.0, "x", note),
-        Figure("resident memory / bare app", memory / base, 1.5, "x", f"{memory:.0f} MB against {base:.0f} MB"),
-    ]
+    yield Figure("resident memory", memory, "MB", MEMORY, Limit.TIMES, floor=base, note="floor: a bare Textual app")
 
 
 def idle_figure(argv: Sequence[str], seconds: float) -> Figure:
     with open_terminal(argv, columns=COLUMNS, lines=LINES, emulate=False) as terminal:
         open_overview(terminal)
         terminal.drain(8.0)
-        before = cpu_seconds(terminal.process.pid)
+        before = cpu_of(terminal.process.pid)
         terminal.drain(seconds)
-        used = cpu_seconds(terminal.process.pid) - before
-    return Figure("idle CPU of a core", 100 * used / seconds, 1.0, "%", f"over {seconds:.0f} s, its clock counting")
+        used = cpu_of(terminal.process.pid) - before
+    return Figure("idle, of a core, its clock counting", 100 * used / seconds, "%", IDLE, note=f"over {seconds:.0f} s")
 
 
 def replaced(path: Path, value: Any) -> None:
@@ -124,29 +89,46 @@ def replaced(path: Path, value: Any) -> None:
     temporary.rename(path)
 
 
-def change_figure(argv: Sequence[str], state: big_state.BigState, rounds: int) -> Figure:
-    """A profile's error count is changed on disk; its cell changes on the terminal."""
-    document = json.loads(state.auth_state.read_text())
+def changes(argv: Sequence[str], auth_state: Path, rounds: int) -> list[float]:
+    """From a profile's error counts changed on disk to a changed cell on the terminal, in ms; the first is not told."""
+    document = json.loads(auth_state.read_text())
     took: list[float] = []
     with open_terminal(argv, columns=COLUMNS, lines=LINES, emulate=False) as terminal:
         open_overview(terminal)
         terminal.drain(4.0)
-        for number in range(rounds):
+        for number in range(rounds + 1):
             count = 10 + number
             for stats in document["usageStats"].values():
                 stats["errorCount"] = count
             seen = len(terminal.raw)
             begun = time.monotonic()
-            replaced(state.auth_state, document)
-            took.append(terminal.wait_for_bytes(f"×{count}".encode(), seen) - begun)
-            terminal.drain(1.0)
-    note = f"median {1000 * statistics.median(took):.0f} ms of {rounds}"
-    return Figure("file replaced -> cell changed, p95", 1000 * p95(took), 150.0, "ms", note)
+            replaced(auth_state, document)
+            took.append(1000 * (terminal.wait_for_bytes(f"×{count}".encode(), seen, 60.0) - begun))
+            terminal.drain(0.6)
+    return took[1:]
+
+
+def change_figure(argv: Sequence[str], state: big_state.BigState, rounds: int) -> Figure:
+    took = changes(argv, state.auth_state, rounds)
+    note = f"median {statistics.median(took):.0f} ms"
+    what = "file replaced -> changed cell, p95"
+    return Figure(what, percentile(took, 0.95), "ms", CHANGE_MS, samples=len(took), note=note)
+
+
+def keys(terminal: Terminal, rounds: int, mark: bytes = CURSOR) -> list[float]:
+    """From a key to the cursor elsewhere, in ms; the first four are not told."""
+    took: list[float] = []
+    for number in range(rounds + 4):
+        seen = len(terminal.raw)
+        begun = time.monotonic()
+        terminal.send(("j", "k")[number // 4 % 2])
+        took.append(1000 * (terminal.wait_for_bytes(mark, seen, 60.0) - begun))
+        terminal.drain(0.137)
+    return took[4:]
 
 
 def key_figure(argv: Sequence[str], state: big_state.BigState, rounds: int) -> Figure:
     """A key moves the cursor while 5 % of all rows change four times a second."""
-    took: list[float] = []
     churner = [sys.executable, "-m", "tests.bench.churn", str(state.state_dir)]
     with open_terminal(argv, columns=COLUMNS, lines=LINES, emulate=False) as terminal:
         open_overview(terminal)
@@ -154,44 +136,23 @@ def key_figure(argv: Sequence[str], state: big_state.BigState, rounds: int) -> F
         churn = subprocess.Popen(churner)
         try:
             terminal.drain(2.0)
-            key = "j"
-            for number in range(rounds):
-                key = ("j", "k")[number // 4 % 2]
-                seen = len(terminal.raw)
-                begun = time.monotonic()
-                terminal.send(key)
-                took.append(terminal.wait_for_bytes(CURSOR, seen) - begun)
-                terminal.drain(0.137)
+            took = keys(terminal, rounds)
         finally:
             churn.terminate()
             churn.wait()
-    note = f"median {1000 * statistics.median(took):.1f} ms of {rounds}"
-    return Figure("key -> paint while 5 % change, p95", 1000 * p95(took), 20.0, "ms", note)
+    note = f"median {statistics.median(took):.1f} ms"
+    what = "key -> paint while 5 % change at 4 Hz, p95"
+    return Figure(what, percentile(took, 0.95), "ms", KEY_MS, samples=len(took), note=note)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--only", choices=("paint", "idle", "change", "key"), help="one part")
-    options = parser.parse_args()
-    rounds = 3 if options.quick else 9
-    figures: list[Figure] = []
+def figures(quick: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:
         state = big_state.make(Path(place), now=int(time.time() * 1000))
         argv = clawtop("--view", "overview", "--state-dir", str(state.state_dir))
-        parts: dict[str, Callable[[], list[Figure]]] = {
-            "paint": lambda: paint_figures(argv, rounds),
-            "idle": lambda: [idle_figure(argv, 10.0 if options.quick else 30.0)],
-            "change": lambda: [change_figure(argv, state, 10 if options.quick else 40)],
-            "key": lambda: [key_figure(argv, state, 60 if options.quick else 200)],
-        }
-        for name, part in parts.items():
-            if options.only in (None, name):
-                for figure in part():
-                    print(figure, flush=True)
-                    figures.append(figure)
-    return 0 if all(figure.met for figure in figures) else 1
+        yield from paint_figures(argv, 2 if quick else 11)
+        yield idle_figure(argv, 5.0 if quick else 30.0)
+        yield change_figure(argv, state, 8 if quick else 200)
+        yield key_figure(argv, state, 16 if quick else 200)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+BENCHES = (Bench("screen", "first paint, memory, idle, change -> cell, key -> paint", 280, 60, figures),)

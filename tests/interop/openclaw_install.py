@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,22 @@ def why_skipped() -> str | None:
     return None
 
 
+def why_not_here(version: str) -> str | None:
+    """Why nobody should wait for this version here, or None: it is not installed, and only tests install it."""
+    if why_skipped() is not None:
+        return why_skipped()
+    if _version_in(_cache() / f"openclaw-{version}") == version:
+        return None
+    return f"OpenClaw {version} is not installed; python -m tests.interop.openclaw_install {version} does it by npm"
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("CLAWTOP_INTEROP_CACHE") or Path.home() / ".cache/clawtop-interop")
+
+
 def installed(version: str = VERSION) -> OpenClaw:
     """OpenClaw of this version, installed first where it is not there yet."""
-    home = Path(os.environ.get("CLAWTOP_INTEROP_CACHE") or Path.home() / ".cache/clawtop-interop")
+    home = _cache()
     home.mkdir(parents=True, exist_ok=True)
     with (home / f"{version}.installing").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -95,7 +109,7 @@ def _install(directory: Path, version: str) -> None:
 
 def npm_program(name: str, package: str) -> tuple[Path, Path]:
     """(Node, the program `name`) of another package from npm, installed first where it is not there yet."""
-    home = Path(os.environ.get("CLAWTOP_INTEROP_CACHE") or Path.home() / ".cache/clawtop-interop")
+    home = _cache()
     home.mkdir(parents=True, exist_ok=True)
     directory = home / package.strip("@").replace("/", "-")
     program = directory / "node_modules/.bin" / name
@@ -114,3 +128,8 @@ def _npm_install(directory: Path, *packages: str) -> None:
     print(f"installing {' and '.join(packages)} into {directory}", flush=True)
     command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(directory), *packages]
     subprocess.run(command, check=True, timeout=INSTALL_TIMEOUT_S)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:] or [VERSION]:
+        print(installed(wanted).directory)

@@ -1,0 +1,72 @@
+"""The harness: what meets a limit, what is in the middle of several rounds, what the history draws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench import harness
+from tests.bench.__main__ import benches, main
+from tests.bench.harness import Figure, Limit, Row, Skipped, Taken, gathered, in_words, percentile
+
+
+@pytest.mark.parametrize(
+    ("figure", "ratio", "met"),
+    [
+        (Figure("a", 9.0, "ms", 10.0), None, True),
+        (Figure("a", 11.0, "ms", 10.0), None, False),
+        (Figure("a", 9.0, "/s", 10.0, Limit.AT_LEAST), None, False),
+        (Figure("a", 12.0, "ms", 1.2, Limit.TIMES, peer=10.0), 1.2, True),
+        (Figure("a", 13.0, "ms", 1.2, Limit.TIMES, floor=10.0), 1.3, False),
+        (Figure("a", 10.0, "ms", 1.2, Limit.TIMES, peer=10.0, floor=1.0), 1.0, True),
+        (Figure("a", 100.0, "ms", 15.0, Limit.FASTER, peer=1_600.0), 16.0, True),
+        (Figure("a", 270.0, "/s", 2.8, Limit.MORE, peer=100.0), 2.7, False),
+        (Figure("a", 270.0, "/s", 2.7, Limit.MORE), None, None),
+        (Figure("a", 270.0, "/s", on=Limit.NONE), None, None),
+    ],
+)
+def test_a_limit_is_kept_or_not(figure: Figure, ratio: float | None, met: bool | None) -> None:
+    assert figure.ratio == (None if ratio is None else pytest.approx(ratio))
+    assert figure.met is met
+
+
+def test_a_percentile_is_a_value_that_was_taken() -> None:
+    values = [float(number) for number in range(200)]
+    assert (percentile(values, 0.5), percentile(values, 0.99), percentile(values, 1.0)) == (100.0, 198.0, 199.0)
+
+
+def test_of_several_rounds_the_one_in_the_middle_counts() -> None:
+    rounds: list[list[Row]] = [[Figure("a", value, "ms", 2.0), Skipped("b", "no peer")] for value in (3.0, 1.0, 2.0)]
+    taken, skipped = gathered("subject", rounds)
+    assert isinstance(taken, Taken)
+    assert (taken.figure.ours, taken.least, taken.most, taken.rounds) == (2.0, 1.0, 3.0, 3)
+    assert "1 - 3 in 3 rounds" in in_words(taken)
+    assert in_words(skipped).endswith("skipped: no peer")
+
+
+def test_kept_runs_are_appended_and_drawn_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "ROOT", tmp_path)
+    results = tmp_path / "results"
+    assert list(harness.history(results)) == ["nothing is kept in results yet: python -m tests.bench --keep"]
+    for at, (commit, ours) in enumerate([("aa", 8.0), ("bb+", 4.0), ("aa", 1.0)]):
+        kept = harness.as_json(Taken("subject", Figure("a", ours, "ms", 2.0), ours, ours, 1))
+        harness.keep({"commit": commit, "at": f"2026-01-0{at + 1}", "figures": [kept]}, results)
+    assert sorted(path.name for path in results.iterdir()) == ["aa.json", "bb-changed.json"]
+    assert [run["at"] for run in json.loads((results / "aa.json").read_text())] == ["2026-01-01", "2026-01-03"]
+    head, drawn = harness.history(results)
+    assert head == "3 runs of 2 commits, 2026-01-01 to 2026-01-03"
+    assert drawn.split() == ["subject:", "a", "█▄▁", "8", "ms", "->", "1", "ms"]
+
+
+def test_every_benchmark_is_listed_with_its_duration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in listed] == [*benches(), "all"]
+    assert sum(bench.quick_seconds for bench in benches().values()) <= 600
+
+
+def test_a_name_that_is_no_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--only", "decide,no-such"]) == 64
+    assert "no such benchmark: no-such; there are: coordination" in capsys.readouterr().err
