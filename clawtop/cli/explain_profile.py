@@ -20,10 +20,10 @@ FactRows = list[tuple[str, str]]
 
 def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
-    from clawtop.cli.common import judged_at, load_snapshot
+    from clawtop.cli.common import judged_at, load_incident
     from clawtop.core.rotation.explanation import explain_profile
 
-    snapshot = load_snapshot(args)
+    snapshot = load_incident(args)
     now = judged_at(snapshot)
     found = explain_profile(snapshot, args.what, now, agent=args.agent)
     if found is None:

@@ -189,9 +189,13 @@ class Facts:
     def usable(self) -> tuple[int, int]:
         """How many profiles can be tried, and how many there are; each once, however many agents see it."""
         entries = {(e.profile.owner_agent, e.profile.id): e for view in self.providers for e in view.profiles}
-        refused = {name for pending in self.health.view.pending for name in pending.profiles}
-        usable = sum(e.state is ProfileState.USABLE and e.profile.id not in refused for e in entries.values())
+        usable = sum(e.state is ProfileState.USABLE and e.profile.id not in self.unloaded for e in entries.values())
         return usable, len(entries)
+
+    @cached_property
+    def unloaded(self) -> frozenset[str]:
+        """Ids of profiles whose change the gateway works without: for it they are as they were."""
+        return frozenset(name for pending in self.health.view.pending for name in pending.profiles)
 
     @cached_property
     def _profile_index(self) -> Mapping[tuple[str, str], ProfileFacts]:

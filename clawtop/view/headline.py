@@ -183,9 +183,8 @@ def _not_loaded(facts: Facts) -> list[Line]:
 
 def _out(facts: Facts) -> list[_Outage]:
     outages: dict[str, _Outage] = {}
-    refused = {name for pending in facts.health.view.pending for name in pending.profiles}
     for view in facts.providers:
-        if any(entry.serves and entry.profile.id not in refused for entry in view.profiles):
+        if any(entry.serves and entry.profile.id not in facts.unloaded for entry in view.profiles):
             continue
         known = outages.get(view.provider, _Outage(view.provider, (), None))
         ends = [end for end in (known.back_at, view.back_at) if end is not None]

@@ -66,11 +66,15 @@ _NOT_BACK = "and none comes back by itself"
 def _provider_band(item: ProfileRow, env: Env) -> Line:
     assert isinstance(item, ProviderFacts)  # noqa: S101 - bands are made from providers only
     parts: list[Line] = [((safe(item.provider), Tone.BAND),)]
-    tone = Tone.DIM if item.usable == len(item.profiles) else Tone.WARN if item.usable else Tone.BAD
-    if item.next is not None:
-        parts.append(((f"{item.usable} of {len(item.profiles)} usable", tone),))
+    waiting = sum(entry.serves and entry.profile.id in env.facts.unloaded for entry in item.profiles)
+    usable = item.usable - waiting
+    tone = Tone.DIM if usable == len(item.profiles) else Tone.WARN if usable else Tone.BAD
+    if waiting:
+        parts.append(((f"{usable} of {len(item.profiles)} usable, {waiting} not loaded by the gateway yet", tone),))
+    elif item.next is not None:
+        parts.append(((f"{usable} of {len(item.profiles)} usable", tone),))
     else:
-        what = f"{item.usable} usable for other models" if item.usable else "none usable"
+        what = f"{usable} usable for other models" if usable else "none usable"
         back = f"first back in {countdown(item.back_at, env.now)}" if item.back_at is not None else _NOT_BACK
         parts.append(((f"{what}, {back}", tone),))
     if item.order_source is not None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clawtop.commands import TargetKind
-from clawtop.core.model import ModelRef, Profile, Session, Snapshot, UsageStats
+from clawtop.core.model import Event, EventKind, ModelRef, Profile, Session, Snapshot, UsageStats
+from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
@@ -30,6 +31,18 @@ def cells(table: Table[Any], key: str, now: int | None = None) -> dict[str, str]
     row = next(row for row in table.rows if row.key == key)
     env = table.env if now is None else replace(table.env, now=now)
     return {column.id: text_of(column.render(row.item, env)).strip() for column in table.columns}
+
+
+def test_a_provider_counts_and_heads_its_profiles_as_the_gateway_knows_them() -> None:
+    changes = [FieldChange("usageStats", "openai:a", "cooldownUntil", NOW + HOUR, None).to_json()]
+    undo = {"agent": "main", "changes": changes}
+    data = {"id": "op-1", "kind": "clear", "title": "clear", "outcome": "done", "undo": undo}
+    cleared = Event(NOW - SECOND, EventKind.OPERATION, "operation", "done", data=data)
+    profiles = (profile("openai:a"), profile("openai:b"))
+    table = profile_table(env_of(replace(CALM, agents=(agent("main", profiles),), events=(cleared,))))
+    heading = next(row for row in table.rows if row.band)
+    assert text_of(table.title_note) == "1/2"
+    assert "1 of 2 usable, 1 not loaded by the gateway yet" in text_of(table.band(heading.item, table.env))
 
 
 def one(stats: UsageStats, **facts: Any) -> Table[Any]:
