@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clawtop.core.incident.lane_stats import class_of_event
-from clawtop.core.model import Event, EventKind, FailureReason
+from clawtop.core.model import Event, EventKind, FailureReason, TurnOutcome
 from clawtop.export import metrics
 from clawtop.export.families import Distribution, Metric, Sample
 
@@ -17,7 +17,17 @@ WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 OTHER = "other"
 _REASONS = frozenset(map(str, FailureReason))
-_HOW = frozenset({"reply", "failed", "timeout", "cancelled", "coordination"})
+_HOW: Mapping[str, str] = {how: how for how in ("reply", "failed", "timeout", "cancelled", "coordination")} | {
+    TurnOutcome.ANSWERED: "reply",
+    TurnOutcome.SILENT: "reply",
+    TurnOutcome.TOLD: "reply",
+    TurnOutcome.FAILED: "failed",
+    TurnOutcome.HUNG: "failed",
+    TurnOutcome.TIMED_OUT: "timeout",
+    TurnOutcome.STOPPED: "cancelled",
+    TurnOutcome.DROPPED: "coordination",
+}
+"""How a turn of clawtop's engines, or of OpenClaw, ended -> what it is counted as."""
 _MARK_STATES = frozenset({"landed", "overtaken", "pending"})
 _WAITS = frozenset({EventKind.ACQUIRE, EventKind.LANE})
 _CONTENDED = frozenset({EventKind.CONTENDED, EventKind.WAIT})
@@ -76,9 +86,8 @@ class EventCounts:
                 self._series[metrics.MARKS, ("lost",)] += 1
             case EventKind.MARK if event.data.get("state") in _MARK_STATES:
                 self._series[metrics.MARKS, (str(event.data["state"]),)] += 1
-            case EventKind.RUN_END:
-                how = str(event.data.get("outcome", OTHER))
-                self._series[metrics.TURNS, (how if how in _HOW else OTHER,)] += 1
+            case EventKind.RUN_END if "outcome" in event.data:  # a log's line tells an end, and not how
+                self._series[metrics.TURNS, (_HOW.get(str(event.data["outcome"]), OTHER),)] += 1
             case _:
                 pass
         if event.kind in _CONTENDED:

@@ -22,11 +22,12 @@ from clawtop.core.model import (
     ModelRef,
     Profile,
     Snapshot,
+    TurnOutcome,
     UsageStats,
 )
 from clawtop.errors import OperationFailedError
 from clawtop.export import metrics
-from clawtop.export.counts import WAIT_BUCKETS
+from clawtop.export.counts import WAIT_BUCKETS, EventCounts
 from clawtop.export.exposition import Exporter, write_textfile
 from clawtop.text import masked
 from tests.support.clocks import ManualClock
@@ -193,3 +194,24 @@ def test_a_scrape_judges_once_and_masks_each_id_once(monkeypatch: pytest.MonkeyP
     assert judged == [1]
     assert text.count('profile="acme:one"') > 2
     assert len(shown) == len(set(shown))
+
+
+@pytest.mark.parametrize(
+    ("data", "how"),
+    [
+        ({"outcome": "reply"}, "reply"),
+        ({"outcome": "coordination"}, "coordination"),
+        ({"outcome": str(TurnOutcome.ANSWERED)}, "reply"),
+        ({"outcome": str(TurnOutcome.FAILED)}, "failed"),
+        ({"outcome": str(TurnOutcome.TIMED_OUT)}, "timeout"),
+        ({"outcome": str(TurnOutcome.STOPPED)}, "cancelled"),
+        ({"outcome": str(TurnOutcome.DROPPED)}, "coordination"),
+        ({"outcome": str(TurnOutcome.UNTOLD)}, "other"),
+        ({}, None),  # a line that tells an end, and not how: whoever knows how tells it too
+    ],
+)
+def test_a_turn_is_counted_by_how_it_ended_whoever_ran_it(data: dict[str, str], how: str | None) -> None:
+    counts = EventCounts()
+    counts.take([Event(1, EventKind.RUN_END, "audit", "ended", data=data)], frozenset())
+    found = {sample.labels: sample.value for sample in counts.samples() if sample.metric is metrics.TURNS}
+    assert found == ({} if how is None else {(how,): 1})

@@ -211,6 +211,9 @@ def test_runs_of_the_audit_are_events(sample: Sample) -> None:
     began = {event.run_id for event in events if event.kind is EventKind.RUN_START}
     ended = {event.run_id for event in events if event.kind is EventKind.RUN_END}
     assert ended <= began
+    told = {event.run_id: event.data["outcome"] for event in events if event.kind is EventKind.RUN_END}
+    turns = {turn.run_id: str(turn.outcome) for row in read(sample).sessions for turn in row.turns}
+    assert all(turns.get(run, outcome) == outcome for run, outcome in told.items())
     if sample.scenario in {"running", "queued", "crash"} and sample.version != "2026.6.11":
         first = min(sample.expect["open_tasks"], key=lambda task: task["created_at"])
         assert began - ended == {first["run_id"]}

@@ -157,10 +157,11 @@ class StateDatabase:
                 self._open[run_id] = (moment, place)
             else:
                 since = self._open.pop(run_id, (0, place))[0] or None
-                outcome = OUTCOMES.get(text(status) or "", TurnOutcome.UNTOLD)
+                outcome = outcome_of(text(status))
                 ended = self._turns.setdefault(place, deque(maxlen=KEPT_TURNS))
                 ended.append(EndedTurn(moment, outcome, run_id, since, None, text(error), SOURCE))
             why = text(error) if action == FINISHED else None
+            told = {"outcome": str(outcome_of(text(status)))} if action == FINISHED else {}
             self._events.append(
                 Event(
                     moment,
@@ -171,12 +172,18 @@ class StateDatabase:
                     session_key,
                     run_id=run_id,
                     reason=why,
+                    data=told,
                 )
             )
         by_session: dict[Key, list[str]] = defaultdict(list)
         for run_id, (_, place) in self._open.items():
             by_session[place].append(run_id)
         return {place: tuple(runs) for place, runs in by_session.items()}
+
+
+def outcome_of(status: str | None) -> TurnOutcome:
+    """How a turn ended, by the audit's word for it."""
+    return OUTCOMES.get(status or "", TurnOutcome.UNTOLD)
 
 
 def _words(key: str, status: str | None, error: str | None) -> str:
