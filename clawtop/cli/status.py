@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read"
     )
+    parser.add_argument("--show-text", action="store_true", help="with the text of messages that have no answer")
     parser.add_argument(
         "--watch", action="store_true", help="print again at every change, until interrupted; runs on_notice too"
     )
@@ -47,40 +48,59 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args)
     gc.disable()  # everything that is read stays until the end: collecting in between finds nothing
     try:
-        from clawtop.cli.common import load_incident
+        from clawtop.cli.common import open_incident_reader
 
-        return _show(load_incident(args), args)
+        reader = open_incident_reader(args)
+        return _show(reader.read(), reader, args)
     finally:
         gc.enable()
 
 
 def print_plain(args: argparse.Namespace) -> int:
     """The status as text, for a dashboard without a terminal."""
-    return run(argparse.Namespace(**{**vars(args), "json": False, "check": False, "watch": False, "output": None}))
+    return run(
+        argparse.Namespace(
+            **{**vars(args), "json": False, "check": False, "watch": False, "output": None, "show_text": False}
+        )
+    )
 
 
-def _show(snapshot: Snapshot, args: argparse.Namespace) -> int:
+def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) -> int:
     from clawtop.core.health.judgement import judge
     from clawtop.view.report import check_line, exit_level, report
 
+    texts = _texts(snapshot, reader) if args.show_text else None
     if args.json:
-        facts = report(snapshot, args.settings["labels"])
+        facts = report(snapshot, args.settings["labels"], texts)
         sys.stdout.write(json.dumps(facts, separators=(",", ":"), check_circular=False) + "\n")
     else:
         from clawtop.cli.common import judged_at
-        from clawtop.view.plain import plain_lines
+        from clawtop.view.plain import message_lines, plain_lines
 
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
         wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
         lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide, labels=args.settings["labels"])
         if args.check:
             lines.insert(0, check_line(judge(snapshot, judged_at(snapshot))))
+        if texts is not None:
+            lines += message_lines(judge(snapshot, judged_at(snapshot)), judged_at(snapshot), texts)
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
     sys.stdout.flush()
     if snapshot.generation is None and not snapshot.agents:
         return CANNOT_READ
     return int(exit_level(snapshot)) if args.check else 0
+
+
+def _texts(snapshot: Snapshot, reader: SnapshotReader) -> dict[tuple[str, str], str | None]:
+    """By agent and session key, what stands in the messages that have no answer."""
+    from clawtop.cli.common import judged_at
+    from clawtop.core.health.judgement import judge
+
+    rows = {(row.agent, row.key): row for row in snapshot.sessions}
+    found = judge(snapshot, judged_at(snapshot)).waiting.unanswered
+    asked = [(one, rows[one.agent, one.session]) for one in found if (one.agent, one.session) in rows]
+    return {(one.agent, one.session): reader.message_text(row, one.since) for one, row in asked}
 
 
 def _watch(args: argparse.Namespace) -> int:
@@ -100,7 +120,7 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alar
     while True:
         after = reader.read()
         if not same_content(before, after):
-            _show(after, args)
+            _show(after, reader, args)
             before = after
         if alarm is not None:
             alarm.look(after, clock.now_ms())

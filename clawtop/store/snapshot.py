@@ -29,6 +29,7 @@ from clawtop.core.model import (
     Problem,
     ProcessEvidence,
     Serving,
+    Session,
     Snapshot,
     VerdictKind,
 )
@@ -158,6 +159,13 @@ class SnapshotReader:
         for part in self._extra_parts:
             places += part.watch_directories() if isinstance(part, WatchingPart) else ()
         return tuple(dict.fromkeys(places))
+
+    def message_text(self, session: Session, at: int) -> str | None:
+        """What a person wrote in the message that came at `at` (ms since the epoch) to a session of the last read.
+
+        It is as it stands: foreign bytes. None where its transcript's end does not hold it, or cannot be read.
+        """
+        return self._sessions.message_text(session, at) if self._sessions is not None else None
 
     def has_changed(self) -> bool:
         """Whether a database was committed to, or replaced, since the last read."""

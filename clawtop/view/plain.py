@@ -7,16 +7,22 @@ from datetime import tzinfo
 from typing import Any
 
 from clawtop.commands import Arming
+from clawtop.core.health.judgement import Health
+from clawtop.core.health.wording import short_key
 from clawtop.core.model import Snapshot
+from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Table, full, heading, placed, render_row
 from clawtop.view.facts import NO_LABELS, Facts
 from clawtop.view.headline import first_line, headline
+from clawtop.view.humanize import duration
 from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from clawtop.view.words import log_words
 
 MOST_ROWS = 40
 """Rows shown of each table; the rest is counted."""
+
+MESSAGE_CHARS = 1_000
 
 
 def plain_lines(
@@ -53,6 +59,17 @@ def plain_lines(
         lines.extend([(), ((f" {log_words(snapshot.log_paths, snapshot.log_how)}", Tone.DIM),)])
     texts = (text_of(line if wide else cut(line, width)).rstrip() for line in lines)
     return [ascii_only(text) if ascii_glyphs else text for text in texts]
+
+
+def message_lines(health: Health, now: int, texts: Mapping[tuple[str, str], str | None]) -> list[str]:
+    """A line for each message without an answer: for how long it waits, where, and its text by agent and session."""
+    lines: list[str] = []
+    for one in health.waiting.unanswered:
+        said = texts.get((one.agent, one.session))
+        words = shown(said, MESSAGE_CHARS) if said is not None else "its text is not at the end of its transcript"
+        where = f"{safe(one.agent, 40)}, {safe(short_key(one.session), 80)}"
+        lines.append(f" unanswered for {duration(now - one.since)}: {where}: {words}")
+    return ["", *lines] if lines else []
 
 
 def table_title(table: Table[Any], tone: Tone = Tone.TITLE) -> Line:

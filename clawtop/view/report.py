@@ -25,8 +25,12 @@ from clawtop.text import masked
 SCHEMA = 1
 
 
-def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The whole status object. `labels`: session key -> what the operator calls it."""
+Texts = Mapping[tuple[str, str], str | None]
+"""Agent and session key -> what stands in its message without an answer, as it is; None where nobody found it."""
+
+
+def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None, texts: Texts | None = None) -> dict[str, Any]:
+    """The whole status object. `labels`: session key -> what the operator calls it. `texts`: only if asked for."""
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
     health = judge(snapshot, now)
@@ -50,7 +54,7 @@ def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None) -> dict[
             "distrust": snapshot.gateway.distrust,
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
-        "health": _health(health),
+        "health": _health(health, texts),
         "next": [_next(item) for item in health.next],
         "usable_again_at": health.usable_again_at,
         "blocked": [
@@ -79,7 +83,7 @@ def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None) -> dict[
     }
 
 
-def _health(health: Health) -> dict[str, Any]:
+def _health(health: Health, texts: Texts | None) -> dict[str, Any]:
     return {
         "level": int(health.level),
         "badge": health.badge,
@@ -108,11 +112,16 @@ def _health(health: Health) -> dict[str, Any]:
                 "length": one.length,
                 "outcome": one.outcome,
             }
+            | ({} if texts is None else {"text": _masked(texts.get((one.agent, one.session)))})
             for one in health.waiting.unanswered
         ],
         "silent_by_design": health.waiting.silent,
         "cannot_be_told": health.waiting.untold,
     }
+
+
+def _masked(message: str | None) -> str | None:
+    return masked(message) if message is not None else None
 
 
 def _counts(counts: TurnCounts) -> dict[str, Any]:

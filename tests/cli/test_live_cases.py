@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from clawtop.cli.main import run
 from clawtop.core.health.judgement import Level, judge
 from clawtop.core.model import Session, Snapshot, TurnOutcome
 from clawtop.view.columns import Env
@@ -130,3 +131,34 @@ def test_a_gateway_that_was_killed(tmp_path: Path) -> None:
     assert "restart" in (health.causes[0].remedy or "")
     assert [one.session for one in health.waiting.unanswered] == ["agent:main:main"]
     assert not health.blocked
+
+
+def test_the_text_of_a_message_without_an_answer_is_shown_to_who_asks_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = live("all-429", tmp_path)
+    words = ["status", "--state-dir", str(here.state_dir), "--at", str(here.at), "--no-gateway"]
+    snapshot = here.read()
+    asked = judge(snapshot, here.at).waiting.unanswered[0]
+    (session,) = (row for row in snapshot.sessions if row.key == asked.session)
+    assert session.file is not None
+    *_, line = (line for line in Path(session.file).read_text().splitlines() if '"role":"user"' in line)
+    secret, text = f"sk-ant-api03-{'a1B2' * 20}", "are you \x1b[2Jthere?"
+    entry = json.loads(line)
+    said = entry["message"]["content"][0]["text"]
+    written = Path(session.file).read_text().replace(json.dumps(said), json.dumps(f"{text} {secret}"))
+    Path(session.file).write_text(written)
+
+    assert run(words) == 0
+    assert "are you" not in capsys.readouterr().out
+    assert run([*words, "--show-text"]) == 0
+    shown = capsys.readouterr().out
+    assert "are you \\x1b[2Jthere?" in shown
+    assert secret not in shown
+    assert run([*words, "--show-text", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["health"]["unanswered"]
+    (told,) = (one for one in found if one["key"] == asked.session)
+    assert told["text"].startswith(text)
+    assert secret not in told["text"]
+    assert run([*words, "--json"]) == 0
+    assert "text" not in json.loads(capsys.readouterr().out)["health"]["unanswered"][0]

@@ -196,6 +196,15 @@ def test_messages_and_what_followed_them(sample: Sample) -> None:
         assert active.exchanges[-1].outcome is TurnOutcome.OPEN
 
 
+def test_the_text_of_a_message_is_found_when_it_is_asked_for(sample: Sample) -> None:
+    reader = sample.reader()
+    asked = [(session, exchange) for session in reader.read().sessions for exchange in session.exchanges]
+    texts = [reader.message_text(session, exchange.asked_at) for session, exchange in asked]
+    assert [len(text or "") for text in texts] == [exchange.length for _, exchange in asked]
+    assert any(texts) == bool(asked)
+    assert {reader.message_text(session, 1) for session, _ in asked} <= {None}
+
+
 def test_inputs_that_no_turn_will_take_are_told(sample: Sample) -> None:
     snapshot = read(sample)
     stale = {s.key for s in snapshot.sessions for problem in s.problems if problem.code == "stale-input"}

@@ -1,6 +1,7 @@
 """A transcript's last messages and what followed each: answered, silent on purpose, failed, or nothing yet.
 
-Works on parsed entries (transcript version 3 and 4; 2026.3.28 to 2026.9.6). Texts are looked at and never kept.
+Works on parsed entries (transcript version 3 and 4; 2026.3.28 to 2026.9.6). Texts are looked at and never kept; one
+that an operator asks for is found again.
 """
 
 from __future__ import annotations
@@ -55,6 +56,17 @@ def exchanges(entries: Iterable[Mapping[str, Any]]) -> tuple[Exchange, ...]:
         elif message.get("role") == "assistant":
             _answer(found, texts, at, message)
     return tuple(found[-MOST:])
+
+
+def asked_text(entries: Iterable[Mapping[str, Any]], at: int) -> str | None:
+    """The text of the message that came at `at` (ms since the epoch), as it stands; None without one."""
+    for entry in entries:
+        message = entry.get("message")
+        if entry.get("type") != "message" or not isinstance(message, Mapping) or message.get("role") != "user":
+            continue
+        if _time(entry, message) == at:
+            return _text(message)
+    return None
 
 
 def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:

@@ -33,6 +33,12 @@ class SessionBackend(Protocol):
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
         """What the records say of lanes, by judged rows; none where they say nothing."""
 
+    def message_text(self, session: Session, at: int) -> str | None:
+        """What a person wrote in the message of a session that came at `at` (ms since the epoch), as it stands.
+
+        None where the end of its transcript does not hold it, or cannot be read.
+        """
+
     def events(self) -> tuple[Event, ...]:
         """What was recorded since the last call, oldest first."""
 

@@ -298,5 +298,8 @@ class FileSessionsWithTasks:
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
         return self._files.lanes(sessions)
 
+    def message_text(self, session: Session, at: int) -> str | None:
+        return self._files.message_text(session, at)
+
     def events(self) -> tuple[Event, ...]:
         return self._state.events()

@@ -27,7 +27,7 @@ from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
-from clawtop.store.sessions.transcript_end import transcript_exchanges
+from clawtop.store.sessions.transcript_end import transcript_exchanges, transcript_text
 
 RECENT_MS = 24 * 3_600_000
 """Sessions that were touched within a day are looked at with every read; the others by turns."""
@@ -127,6 +127,11 @@ class JsonSessions:
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:  # noqa: ARG002 - as every storage
         """Files say nothing of lanes."""
         return ()
+
+    def message_text(self, session: Session, at: int) -> str | None:
+        if session.file is None or session.agent in self._silent:
+            return None
+        return transcript_text(session.file, at)
 
     def events(self) -> tuple[Event, ...]:
         """Files tell of no events."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
@@ -25,7 +26,7 @@ from clawtop.core.session.activity import (
     status_witness,
     stored_as,
 )
-from clawtop.core.session.exchanges import exchanges
+from clawtop.core.session.exchanges import asked_text, exchanges
 from clawtop.core.session.lanes import classify_session_key, session_lane
 from clawtop.core.session.turns import INTERRUPTED, QueuedTurn, Records, told_by_claims
 from clawtop.store.json_text import UnreadableError
@@ -200,6 +201,18 @@ class TableSessions:
             if row.active or row.waiters
         )
 
+    def message_text(self, session: Session, at: int) -> str | None:
+        path = next((path for path, agent in self._agents.items() if agent == session.agent), None)
+        row = self._tables[path].nodes.get(session.key) if path is not None else None
+        if path is None or row is None:
+            return None
+        database = self._databases.of(Path(path), DatabaseRole.AGENT)
+        try:
+            read = partial(_last_entries, database, session.key, row[1])
+            return asked_text(self._patience.ask(f"sessions {path}", path, read), at)
+        except (NoAnswerError, UnreadableError):
+            return None
+
     def events(self) -> tuple[Event, ...]:
         return self._state.events()
 
@@ -315,21 +328,26 @@ def _can_be_asked_for(key: str) -> bool:
 
 def _read_exchanges(table: _AgentTable, database: Database, keys: Sequence[str]) -> None:
     """The last messages of those sessions among `keys` that were touched last. Compressed events are not read."""
-    if not {"session_id", "seq", "event_json"} <= database.columns("transcript_events"):
-        return
     touched = {key: milliseconds(row[3]) or 0 for key, row in table.nodes.items()}
     latest = sorted(touched, key=lambda key: -touched[key])[:MOST_TRANSCRIPTS]
     recent = {key for key in latest if touched[key] >= table.newest - RECENT_MS}
     for key in (key for key in keys if key in recent):
-        rows = database.rows(
-            "SELECT CASE WHEN length(event_json) <= ? THEN event_json END FROM transcript_events"
-            " WHERE session_id=? ORDER BY seq DESC LIMIT ?",
-            (MAX_EVENT_CHARS, table.nodes[key][1], LAST_EVENTS),
-        )
-        entries = (entry_of(row[0].encode("utf-8", "surrogateescape"), key) for row in reversed(rows) if _is_text(row))
-        table.exchanges[key] = exchanges(entry for entry in entries if entry is not None)
+        table.exchanges[key] = exchanges(_last_entries(database, key, table.nodes[key][1]))
     for gone in [key for key in table.exchanges if key not in recent]:
         del table.exchanges[gone]
+
+
+def _last_entries(database: Database, key: str, session_id: str) -> list[Mapping[str, Any]]:
+    """The last entries of a session's transcript, oldest first; none where the table is not as it is known."""
+    if not {"session_id", "seq", "event_json"} <= database.columns("transcript_events"):
+        return []
+    rows = database.rows(
+        "SELECT CASE WHEN length(event_json) <= ? THEN event_json END FROM transcript_events"
+        " WHERE session_id=? ORDER BY seq DESC LIMIT ?",
+        (MAX_EVENT_CHARS, session_id, LAST_EVENTS),
+    )
+    entries = (entry_of(row[0].encode("utf-8", "surrogateescape"), key) for row in reversed(rows) if _is_text(row))
+    return [entry for entry in entries if entry is not None]
 
 
 def _is_text(row: SqlRow) -> bool:
