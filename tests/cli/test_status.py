@@ -35,7 +35,7 @@ KEYS: dict[str, set[str]] = {
     "unanswered": {"agent", "key", "since", "length", "outcome"},
     "next": {"agent", "profile", "provider", "model", "on_disk", "loaded", "loads"},
     "blocked": {"agent", "key", "why", "since", "until"},
-    "agents": {"id", "store", "profiles"},
+    "agents": {"id", "name", "store", "profiles"},
     "profiles": {
         "id", "provider", "type", "owner_agent", "state", "until", "windows", "error_count", "failure_counts",
         "last_used", "last_failure_at", "order", "problems", "loaded",
@@ -44,7 +44,7 @@ KEYS: dict[str, set[str]] = {
     "sessions": {
         "agent", "key", "session_id", "file", "status", "active", "active_how", "active_since", "witnesses", "retry",
         "problems", "updated_at", "started_at", "provider",
-        "model", "profile", "profile_source", "lane_class", "name",
+        "model", "profile", "profile_source", "lane_class", "name", "label",
     },
     "locks": {
         "path", "kind", "agent", "session_id", "pid", "created_at", "age_ms", "verdict", "reasons",
