@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import EndedTurn, EventKind, Session, Snapshot, TurnOutcome
+from clawtop.core.model import EndedTurn, EventKind, GatewayState, Session, Snapshot, TurnOutcome
+from clawtop.core.session.activity import lost_turn
 
 TOGETHER_MS = 20_000
 """Two sources that tell of an end within this time tell of the same one."""
@@ -61,18 +62,22 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
     """Every turn that ended within the last `within_ms`, oldest first."""
     since = now - within_ms
     ours = _engines(snapshot, since)
+    restarted = snapshot.gateway.state is GatewayState.LIVE
     found = [
         RecentTurn(session.agent, session.key, session.lane_class, turn)
         for session in snapshot.sessions
-        for turn in _turns(session, ours.get(session.key, ()))
+        for turn in _turns(session, ours.get(session.key, ()), restarted=restarted)
         if since < turn.at <= now
     ]
     return tuple(sorted(found, key=lambda recent: recent.turn.at))
 
 
-def _turns(session: Session, ours: Sequence[EndedTurn]) -> Iterable[EndedTurn]:
-    """The session's turns, each once. Of most sessions the row alone tells."""
-    last = _last_run(session)
+def _turns(session: Session, ours: Sequence[EndedTurn], *, restarted: bool) -> Iterable[EndedTurn]:
+    """The session's turns, each once. Of most sessions the row alone tells.
+
+    `restarted`: a gateway lives, so that nothing else tells of turns that died with a former one.
+    """
+    last = (lost_turn(session) if restarted else None) or _last_run(session)
     rows = () if last is None else (last,)
     if session.turns or session.exchanges or ours:
         return _once((*_told(session, ours), *rows))

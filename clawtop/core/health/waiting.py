@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Session, Snapshot, TurnOutcome, WitnessKind
-from clawtop.core.session.activity import last_sign, running_since
+from clawtop.core.session.activity import last_sign, lost_turn, running_since
 
 HORIZON_MS = 24 * 3_600_000
 """Whoever has waited for longer than a day waits no more."""
@@ -83,6 +83,9 @@ def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered 
     left = _left_input(session, snapshot)
     if left is not None and now - left <= HORIZON_MS:
         return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
+    lost = _lost(session)
+    if lost is not None and now - lost <= HORIZON_MS:
+        return Unanswered(session.agent, session.key, lost, 0, TurnOutcome.FAILED)
     last = next((e for e in reversed(session.exchanges) if e.by in _PEOPLE or e.by == "unaddressed"), None)
     if last is None or now - last.asked_at > HORIZON_MS:
         return None
@@ -100,6 +103,15 @@ def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered 
     if last.by == "group" and outcome is TurnOutcome.OPEN:
         return TurnOutcome.UNTOLD
     return Unanswered(session.agent, session.key, last.asked_at, last.length, outcome, last.error)
+
+
+def _lost(session: Session) -> int | None:
+    """Since when whoever wrote waits whose turn went with its gateway, and whose message stands in no transcript."""
+    turn = lost_turn(session)
+    if turn is None or turn.since is None or session.lane_class in _BACKGROUND:
+        return None
+    since = turn.since
+    return since if all(one.asked_at < since - TOGETHER_MS for one in session.exchanges) else None
 
 
 def _outcome(last: Exchange, session: Session) -> TurnOutcome:

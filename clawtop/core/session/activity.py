@@ -341,6 +341,23 @@ def _left_running(session: Session, end: Witness, gateway: Gateway) -> Problem |
     return Problem("ghost" if left else "unsettled", session.key, text)
 
 
+def lost_turn(session: Session) -> EndedTurn | None:
+    """The turn that a gateway left behind when it went, and that nothing has ended since; `at`: its last sign of life.
+
+    Its message may stand nowhere: 2026.5.20 writes a transcript with the first answer.
+    """
+    began = session.started_at
+    if began is None or all(problem.code != "ghost" for problem in session.problems):
+        return None
+    ends = [turn.at for turn in session.turns] + [one.ended_at for one in session.exchanges if one.ended_at is not None]
+    if any(at >= began for at in ends):
+        return None
+    signs = [witness.at for witness in session.witnesses if witness.at is not None]
+    at = max((began, session.updated_at or 0, *signs))
+    run_id = next((w.run_id for w in session.witnesses if w.kind is WitnessKind.TRAJECTORY and w.run_id), None)
+    return EndedTurn(at, TurnOutcome.FAILED, run_id, began, None, "its gateway was gone", "status")
+
+
 def running_witness(session: Session) -> Witness | None:
     """The witness that tells most of the run that goes on: by whom, since when, with what."""
     signs = [witness for witness in session.witnesses if witness.running is True]
