@@ -198,6 +198,7 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
         if not silent and rank == 0:
             break
         del kept[weakest]
+    kept = _without_silent(kept, width, needs)
     spare = width - _taken(kept, needs)
     widths = [_least(column, needs, first=not place) for place, column in enumerate(kept)]
     while spare < 0:
@@ -217,6 +218,19 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
     if kept and not any(column.grow for column in kept):
         widths[0] += spare
     return tuple(zip(kept, widths, strict=True))
+
+
+def _without_silent(kept: list[Column[T]], width: int, needs: Mapping[str, int]) -> list[Column[T]]:
+    """Without columns that say nothing in any row, as long as others lack cells that they need."""
+    silent = sorted((c for c in kept[1:] if c.rank and needs.get(c.id) == 0), key=lambda c: c.rank)
+    while silent:
+        least = (_least(column, needs, first=not place) for place, column in enumerate(kept))
+        wanted = sum(max(room, needs.get(c.id, 0)) for room, c in zip(least, kept, strict=True))
+        if wanted + GAP * (len(kept) - 1) <= width:
+            break
+        kept = [column for column in kept if column is not silent[-1]]
+        silent.pop()
+    return kept
 
 
 def full(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> tuple[Placed[T], ...]:

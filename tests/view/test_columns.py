@@ -54,6 +54,16 @@ def test_what_says_nothing_gives_way_first() -> None:
     assert [c.id for c, _ in placed(columns, 12, {"extra": 5})] == ["name", "silent"]
 
 
+def test_what_says_nothing_gives_its_cells_to_what_is_cut() -> None:
+    columns = (NAME, column("silent", 6, rank=1), LAST)
+    assert [(c.id, w) for c, w in placed(columns, 20, {"name": 15, "silent": 0, "last": 4})] == [
+        ("name", 15),
+        ("last", 4),
+    ]
+    kept = placed(columns, 40, {"name": 15, "silent": 0, "last": 4})
+    assert [c.id for c, _ in kept] == ["name", "silent", "last"]
+
+
 def test_spare_width_goes_to_columns_that_can_use_it() -> None:
     assert [w for _, w in placed((NAME, EXTRA, LAST), 19)] == [8, 5, 4]
     assert [w for _, w in placed((NAME, EXTRA, LAST), 99)] == [10, 5, 4]
