@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,28 @@ class ConfigRead:
         return all(stamp_of(path) == stamp for path, stamp in self.stamps.items())
 
 
+LAST_GOOD = ".last-good"
+"""What OpenClaw appends to the name of the copy of the configuration that it started with (2026.6.11 to 2026.9.6)."""
+
+
 def read_config(path: Path, *, include_roots: tuple[Path, ...] = ()) -> ConfigRead:
     """Read the configuration at `path`; what is wrong with it is in `problems`. An absent file is an empty reading.
 
+    While it cannot be read as a whole, a gateway works on with the last good one: so that one is read then.
     Every secret in it goes to `clawtop.text.remember_secrets` before anything else happens.
     """
+    found = _read(path, include_roots)
+    if found.raw is not None or not found.problems:
+        return found
+    good = _read(path.with_name(path.name + LAST_GOOD), include_roots)
+    stamps = {**found.stamps, **good.stamps}
+    if good.raw is None:
+        return replace(found, stamps=stamps)
+    problems = (replace(p, text=f"{p.text}; judged by {path.name}{LAST_GOOD}") for p in found.problems)
+    return ConfigRead(path, good.raw, (*problems, *good.problems), stamps)
+
+
+def _read(path: Path, include_roots: tuple[Path, ...]) -> ConfigRead:
     includer = _Includer(path, (path.parent, *include_roots))
     try:
         content, _stamp = read_bytes(path, MAX_CONFIG_BYTES)

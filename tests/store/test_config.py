@@ -32,6 +32,26 @@ def test_json5(tmp_path: Path) -> None:
     assert config.raw == {"gateway": {"port": 18789}, "auth": {"order": {"p": ["p:one"]}}}
 
 
+@pytest.mark.parametrize("broken", ['{"a": ', "[1]"])
+def test_while_it_is_half_written_the_last_good_one_counts(tmp_path: Path, broken: str) -> None:
+    good = tmp_path / "openclaw.json.last-good"
+    without = read(tmp_path, main=broken)
+    assert without.raw is None
+    good.write_text('{"a": 1}')
+    assert not without.is_current()
+    config = read(tmp_path, main=broken)
+    assert config.raw == {"a": 1}
+    (problem,) = config.problems
+    assert problem.where == str(tmp_path / "openclaw.json")
+    assert problem.text.endswith("; judged by openclaw.json.last-good")
+    good.write_text("{")
+    assert read(tmp_path, main=broken).raw is None
+    assert read(tmp_path, main={"a": 2}).raw == {"a": 2}
+    (tmp_path / "openclaw.json").unlink()
+    good.write_text('{"a": 1}')
+    assert read(tmp_path).raw is None, "nobody starts with what was taken away"
+
+
 def test_a_change_is_noticed(tmp_path: Path) -> None:
     config = read(tmp_path, main={"$include": "./more.json"}, more={"x": 1})
     assert config.is_current()
