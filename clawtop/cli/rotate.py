@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,9 +25,13 @@ def run(args: argparse.Namespace) -> int:
     """Rotate. Exit 0 done, 1 refused, 2 lock not obtained, 3 failed (nothing changed), 4 done but reverted."""
     from clawtop.cli.operation_output import perform
 
-    def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
+    def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
+        from clawtop.core.health.loaded import as_gateway_knows
         from clawtop.core.operations.plan import reset_order, rotate
 
-        return (reset_order if args.reset else rotate)(snapshot, args.provider, agent=args.agent)
+        if args.reset:
+            return reset_order(snapshot, args.provider, agent=args.agent)
+        view = as_gateway_knows(replace(snapshot, events=past), snapshot.taken_at)
+        return rotate(snapshot, args.provider, agent=args.agent, in_memory=view.snapshot)
 
     return perform(args, plan)

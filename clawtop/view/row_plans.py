@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target
+from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.model import GatewayState, Lock, Snapshot
 from clawtop.core.operations import plan as planning
 from clawtop.core.operations.plan import Plan
@@ -25,6 +26,11 @@ def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     return planning.clear_profile(snapshot, target.id, agent=target.agent, model=model)
 
 
+def _rotate(snapshot: Snapshot, target: Target) -> Plan:
+    in_memory = as_gateway_knows(snapshot, snapshot.taken_at).snapshot
+    return planning.rotate(snapshot, _provider(target), agent=target.agent, in_memory=in_memory)
+
+
 def _provider(target: Target) -> str:
     return target.provider or target.id
 
@@ -33,7 +39,7 @@ PLANNERS: Mapping[str, Planner] = {
     "clear": lambda s, t: planning.clear_profile(s, t.id, agent=t.agent),
     "clear-model": _clear_model,
     "clear-provider": lambda s, t: planning.clear_provider(s, _provider(t), agent=t.agent),
-    "rotate": lambda s, t: planning.rotate(s, _provider(t), agent=t.agent),
+    "rotate": _rotate,
     "rotate-reset": lambda s, t: planning.reset_order(s, _provider(t), agent=t.agent),
     "unlock": lambda s, t: planning.unlock(s, t.id),
 }

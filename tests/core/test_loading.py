@@ -8,12 +8,23 @@ import pytest
 
 from clawtop.core.generations import SEMANTICS
 from clawtop.core.health.loaded import WRITE_SLACK_MS, as_gateway_knows, with_unloaded
-from clawtop.core.model import EndedTurn, Event, EventKind, Gateway, GatewayState, Profile, Snapshot, TurnOutcome
+from clawtop.core.model import (
+    EndedTurn,
+    Event,
+    EventKind,
+    Gateway,
+    GatewayState,
+    Profile,
+    Snapshot,
+    TurnOutcome,
+    UsageStats,
+)
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loading import all_out, loads, reload_loads
-from clawtop.core.operations.plan import clear_profile
+from clawtop.core.operations.plan import clear_profile, rotate
 from tests.core.test_plan import QUIET
 from tests.support.worlds import CALM, NOW
+from tests.support.worlds import profile as profile_of
 
 STATS = (FieldChange("usageStats", "a:1", "cooldownUntil", 5, None),)
 ORDER = (FieldChange("order", "a", None, None, ["a:1"]),)
@@ -152,6 +163,26 @@ def test_a_provider_that_is_refused_without_a_window_is_marked() -> None:
     refused = Event(NOW, EventKind.FALLBACK, "gateway-log", "skipped", reason="rate_limit", data=data)
     (pending,) = as_gateway_knows(replace(LIVE, events=(refused,)), NOW).pending
     assert marked(replace(LIVE, events=(refused,), taken_at=NOW)) == set(pending.profiles) != set()
+
+
+def test_a_rotation_moves_what_the_gateway_tries_and_not_what_was_just_cleared() -> None:
+    profiles = tuple(
+        replace(profile_of(f"p:{name}"), stats=UsageStats(last_used=NOW - number))
+        for number, name in enumerate(("three", "two", "one"))
+    )
+    agent = LIVE.agents[0]
+    assert agent.store is not None
+    store = replace(agent.store, profiles=profiles, order={})
+    change = FieldChange("usageStats", "p:one", "cooldownUntil", NOW + 3_600_000, None).to_json()
+    event = replace(cleared(NOW - 1_000, "p:one"))
+    event = replace(event, data={**event.data, "undo": {"agent": "main", "changes": [change]}})
+    world = replace(LIVE, agents=(replace(agent, store=store),), events=(event,), sessions=())
+    in_memory = as_gateway_knows(world, NOW).snapshot
+    assert rotate(world, "p").title.endswith("p:one goes to the end")
+    plan = rotate(world, "p", in_memory=in_memory)
+    assert plan.title.endswith("p:two goes to the end")
+    assert plan.effects[0].startswith("p:one is tried first, p:two last")
+    assert rotate(world, "p", in_memory=world).title.endswith("p:one goes to the end")
 
 
 def test_hostile_journal_lines_are_passed_over() -> None:

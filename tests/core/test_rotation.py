@@ -269,6 +269,6 @@ def test_a_check_knows_windows_marks_and_strangers() -> None:
 
 
 def test_a_forced_rotation_moves_the_head_to_the_end() -> None:
-    assert moved_to_end(("a", "b", "c")) == ("b", "c", "a")
-    assert moved_to_end(("a",)) == ("a",)
-    assert moved_to_end(()) == ()
+    assert moved_to_end(("a", "b", "c"), "a") == ("b", "c", "a")
+    assert moved_to_end(("a", "b", "c"), "b") == ("a", "c", "b")
+    assert moved_to_end(("a",), "a") == ("a",)

@@ -136,8 +136,11 @@ def clear_provider(snapshot: Snapshot, provider: str, *, agent: str | None = Non
     return _clear(snapshot, owned, ClearWindows(ids), title=title, target=provider)
 
 
-def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
-    """Move the head of a provider's resolved order to its end, by storing that order."""
+def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None, in_memory: Snapshot | None = None) -> Plan:
+    """Move what is tried first of a provider to the end of its resolved order, by storing that order.
+
+    `in_memory`: the state as the live gateway knows it. What it tries first is meant, though the store says otherwise.
+    """
     held = _ordered(snapshot, provider, agent)
     order, part = held.order, held.part
     if len(order.ids) < 2:
@@ -150,15 +153,17 @@ def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Pl
     key = _order_key(snapshot, held, provider)
     known = {profile.id for profile in held.profiles}
     kept = [id_ for id_ in held.stored.get(key, ()) if id_ not in order.ids and id_ in known]
-    wanted = (*moved_to_end(order.ids), *kept)
-    title = f"Rotate {safe(provider)} in {store_name(part.owner)}: {safe(order.ids[0])} goes to the end"
+    used = _ordered(in_memory, provider, agent).order.ids if in_memory is not None else ()
+    head = used[0] if used and used[0] in order.ids else order.ids[0]
+    wanted = (*moved_to_end(order.ids, head), *kept)
+    title = f"Rotate {safe(provider)} in {store_name(part.owner)}: {safe(head)} goes to the end"
     plan = _store_plan(
         snapshot, (_step(part, SetOrder(key, wanted)),), kind=PlanKind.ROTATE, title=title, target=provider
     )
     return replace(
         plan,
         effects=(
-            f"{safe(wanted[0])} is tried first, {safe(order.ids[0])} last: {' > '.join(map(safe, wanted))}",
+            f"{safe(wanted[0])} is tried first, {safe(head)} last: {' > '.join(map(safe, wanted))}",
             *_order_effects(order, provider),
             *_shared_with(snapshot, part.owner),
         ),

@@ -200,9 +200,9 @@ def cooling_check(
     return check
 
 
-def moved_to_end(ids: Sequence[str]) -> tuple[str, ...]:
-    """The order after a forced rotation: its head at its end."""
-    return (*ids[1:], *ids[:1])
+def moved_to_end(ids: Sequence[str], head: str) -> tuple[str, ...]:
+    """The order after a forced rotation: what is tried first now at its end."""
+    return (*(id_ for id_ in ids if id_ != head), head)
 
 
 def _asked(  # noqa: PLR0917 - as resolve_order
