@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.errors import OperationFailedError
+from clawtop.export.exposition import write_textfile
 from tests.support.big_state import make
 
 
@@ -80,6 +84,42 @@ def test_a_directory_without_permission_is_named(state_dir: Path, tmp_path: Path
     assert done.returncode == 3
     assert "cannot write" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_named_with_what_helps(state_dir: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run(
+            _command("--listen", f"127.0.0.1:{port}", "--state-dir", str(state_dir)),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 3
+    said = " ".join(done.stderr.split())
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in said
+    assert "nothing is exported" in said
+    assert "--listen ADDRESS:PORT" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+def test_a_text_file_that_cannot_be_written_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    target = tmp_path / "clawtop.prom"
+    target.write_bytes(b"before\n")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OperationFailedError) as caught:
+        write_textfile(target, b"after\n")
+    assert os.strerror(error) in caught.value.title
+    assert caught.value.unchanged == "the file is as it was"
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("clawtop.prom", b"before\n")]
 
 
 def test_rules_and_dashboard_need_no_state(tmp_path: Path) -> None:
