@@ -8,6 +8,7 @@ import pytest
 
 from clawtop.core.health.judgement import Level, judge
 from clawtop.core.model import SHARED, AccountRetry, Credential, Profile, Session, Suspension, Witness, WitnessKind
+from clawtop.core.session.activity import running_since
 from tests.support.worlds import CALM, MINUTE, NOW, SECOND, agent, cooling, profile, session
 
 EXPIRED = Credential("token", expires=NOW - MINUTE)
@@ -80,3 +81,13 @@ def test_a_profile_that_does_not_serve_is_told_once_whoever_owns_it(
     state = replace(CALM, agents=(agent("main", profiles), agent("ops", profiles)), sessions=(), holders=(), events=())
     found = {cause.code: cause.text for cause in judge(state, NOW).causes}
     assert found[code] == text
+
+
+def test_a_run_lasts_since_its_claim_however_often_it_asks_anew() -> None:
+    row = retrying(7, NOW + SECOND)
+    claim = Witness(WitnessKind.CLAIM, True, "its turn is claimed", since=NOW - 5 * MINUTE)
+    status = Witness(WitnessKind.STATUS, True, "stored as running", at=NOW - SECOND, since=NOW - SECOND)
+    row = replace(row, witnesses=(claim, status, *row.witnesses))
+    assert running_since(row) == NOW - 5 * MINUTE
+    causes = judge(replace(CALM, sessions=(row,), holders=(), events=()), NOW).causes
+    assert "for 5 min" in next(cause.text for cause in causes if cause.code == "retrying")

@@ -365,8 +365,14 @@ def running_witness(session: Session) -> Witness | None:
 
 
 def running_since(session: Session) -> int | None:
-    """Since when the run goes on, as far as it is known: the earliest start of those who see it now."""
+    """Since when the run goes on, as far as it is known.
+
+    A claim is made once a turn; the stored start is that of its last attempt (2026.9.6).
+    """
     signs = [w for w in session.witnesses if w.running is True and w.since is not None]
+    by_claim = [w.since for w in signs if w.kind is WitnessKind.CLAIM and w.since is not None]
+    if by_claim:
+        return max(by_claim)
     by_run = [w.since for w in signs if w.kind is not WitnessKind.LOCK and w.since is not None]
     by_lock = [w.since for w in signs if w.since is not None]
     return max(by_run) if by_run else min(by_lock, default=session.started_at if session.status == RUNNING else None)
