@@ -6,7 +6,7 @@ carried by a tone alone: a word or a glyph always says the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from clawtop.text import ELLIPSIS, cells, clusters, elided, elided_middle, headed
@@ -212,7 +212,7 @@ def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
 
     def turn() -> None:
         nonlocal current, used
-        lines.append(tuple(current))
+        lines.append(_within(current, used, width))
         current = [(" " * indent, Tone.PLAIN)] if indent else []
         used = indent
 
@@ -232,8 +232,16 @@ def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
             current.append((word, tone))
             used += need
     if current or not lines:
-        lines.append(tuple(current))
+        lines.append(_within(current, used, width))
     return lines
+
+
+def _within(line: Sequence[Piece], used: int, width: int) -> Line:
+    """A line of `used` cells whose last word fits, without the blank behind it that does not."""
+    if used <= width:
+        return tuple(line)
+    text, tone = line[-1]
+    return (*line[:-1], (text.rstrip(" "), tone))
 
 
 def _words(line: Line) -> Iterable[Piece]:

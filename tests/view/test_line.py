@@ -94,3 +94,11 @@ def test_one_changed_piece_is_the_changed_span() -> None:
     after = (("name  ", Tone.PLAIN), ("8s", Tone.WARN), ("  rest", Tone.DIM))
     assert changed_span(before, after) == (6, 8)
     assert changed_span(before, before) == (14, 14)
+
+
+@given(st.text("ab ", max_size=60), st.integers(6, 20), st.integers(0, 2))
+def test_no_wrapped_line_is_wider_than_it_may_be_and_no_word_is_lost(text: str, width: int, indent: int) -> None:
+    """The blank at which a line is broken is no cell of it: else the last letter would give way to an ellipsis."""
+    lines = wrapped(((text[:9], Tone.PLAIN), (text[9:], Tone.DIM)), width, indent)
+    assert all(width_of(line) <= width for line in lines)
+    assert "".join(text_of(line) for line in lines).replace(" ", "") == text.replace(" ", "")
