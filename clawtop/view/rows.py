@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.health.account_causes import NOT_IMPORTED
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env, Table, TableRow
@@ -57,6 +58,8 @@ def _why_empty(env: Env) -> Line:
     problem = next((store.problem for store in stores if store.problem is not None), None)
     if problem is not None:
         return ((f"Not read: {shown(problem.text)}.", Tone.WARN),)
+    if any(warning.code == NOT_IMPORTED for warning in env.facts.snapshot.warnings):
+        return (("None is in use: `openclaw doctor --fix` imports those that wait.", Tone.WARN),)
     return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
 
 

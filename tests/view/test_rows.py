@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clawtop.commands import TargetKind
-from clawtop.core.model import Event, EventKind, ModelRef, Profile, Session, Snapshot, UsageStats
+from clawtop.core.health.account_causes import NOT_IMPORTED
+from clawtop.core.model import Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
 from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts
@@ -43,6 +44,21 @@ def test_a_provider_counts_and_heads_its_profiles_as_the_gateway_knows_them() ->
     heading = next(row for row in table.rows if row.band)
     assert text_of(table.title_note) == "1/2"
     assert "1 of 2 usable, 1 not loaded by the gateway yet" in text_of(table.band(heading.item, table.env))
+
+
+@pytest.mark.parametrize(
+    ("warnings", "said"),
+    [
+        ((), "paste-token` adds one"),
+        (
+            (Problem(NOT_IMPORTED, "/s/auth-profiles.json", "2 profiles were never imported"),),
+            "`openclaw doctor --fix`",
+        ),
+    ],
+)
+def test_why_there_are_no_profiles(warnings: tuple[Problem, ...], said: str) -> None:
+    table = profile_table(env_of(replace(CALM, agents=(agent("main", ()),), warnings=warnings)))
+    assert said in text_of(table.empty)
 
 
 def one(stats: UsageStats, **facts: Any) -> Table[Any]:
