@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Container
+from typing import Any, TypeGuard
 
 MAX_DEPTH = 200
 
@@ -25,6 +26,11 @@ def loads(text: str | bytes | bytearray, **options: Any) -> Any:
         return shallow(json.loads(text, **options))
     except RecursionError:
         raise TooDeepError from None
+
+
+def among(value: object, words: Container[str]) -> TypeGuard[str]:
+    """Whether a foreign value is one of `words`. A list or an object is none; a set that is asked for one raises."""
+    return isinstance(value, str) and value in words
 
 
 def shallow(value: Any) -> Any:

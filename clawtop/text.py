@@ -302,8 +302,16 @@ def safe(text: object, limit: int | None = None) -> str:
 
 
 def shown(text: object, limit: int | None = None) -> str:
-    """`masked`, then `safe`: what foreign prose (errors, log lines) goes through."""
-    return safe(masked(text if isinstance(text, str) else str(text)), limit)
+    """`masked`, then `safe`: what foreign prose (errors, log lines) goes through.
+
+    With a limit the time does not depend on how long the text is: what lies far behind it is not looked at, and no part
+    of a secret that begins before is shown.
+    """
+    words = text if isinstance(text, str) else str(text)
+    if limit is not None and len(words) > (looked_at := 8 * limit + 2 * LONGEST_SECRET):
+        head = words[:looked_at]
+        return elided(safe(masked(head[: whole_words(head)]), limit) + ELLIPSIS, limit)
+    return safe(masked(words), limit)
 
 
 def _escaped(char: str) -> str:

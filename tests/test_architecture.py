@@ -256,7 +256,7 @@ HOOKS = re.compile(
 """What Textual calls by name in ui/."""
 
 OVERRIDDEN = {
-    "cli/main.py": {"_check_value"},  # argparse
+    "cli/main.py": {"_check_value", "_print_message"},  # argparse
     "engine/gateway/client.py": {"process_redirect"},  # websockets
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
     "ui/app.py": {"_is_a_shell"},  # read by the type checker

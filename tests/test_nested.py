@@ -13,6 +13,7 @@ from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.gateway.wire import parsed as frame
 from clawtop.engine.providers.framing import Frames
 from clawtop.engine.providers.reading import parsed
+from clawtop.fleet.protocol import ProtocolError, decode
 
 DEPTHS = (nested.MAX_DEPTH + 1, 600, 990, 5_000, 200_000)
 
@@ -33,6 +34,8 @@ def test_every_reader_of_foreign_json_is_bounded_in_depth(levels: int, form: str
         frame(text)
     assert not accepts_append(('{"message":{"role":"assistant","content":' + text + "}}\n").encode())
     assert getattr(read_error(text), "message", None) == text
+    with pytest.raises(ProtocolError):
+        decode(text.encode())
     frames = Frames()
     told = [*frames.feed(text.encode() + b"\n"), *frames.rest()]
     assert [parsed(data) for _, data in told] == [None] * len(told)
@@ -48,3 +51,9 @@ def test_what_is_not_too_deep_is_read_exactly(form: str) -> None:
 def test_what_is_no_json_is_said_as_ever() -> None:
     with pytest.raises(json.JSONDecodeError):
         nested.loads("{")
+
+
+@pytest.mark.parametrize("value", [[], {}, ["aborted"], None, 5, True, "other"])
+def test_only_a_text_is_among_words(value: object) -> None:
+    assert not nested.among(value, frozenset({"aborted"}))
+    assert nested.among("aborted", frozenset({"aborted"}))

@@ -294,6 +294,24 @@ def test_many_loaded_secrets_are_found_in_short_texts_too() -> None:
         assert text.masked("say nothing of it now") == "say nothing of it now"
 
 
+def test_what_is_shown_of_a_long_text_does_not_depend_on_its_end() -> None:
+    words = "it failed because of this. " * 100_000
+    assert text.shown(words, 60) == text.shown(words[:1_000], 60)
+    assert text.shown("\x1b" * 1_000_000, 20) == text.shown("\x1b" * 100, 20)
+
+
+@pytest.mark.parametrize("cut", range(-30, 31, 3))
+def test_a_secret_at_the_end_of_what_is_looked_at_is_not_shown_in_part(cut: int) -> None:
+    """All that stands before it is one key block, of which a mask is left: the secret moves into what is shown."""
+    begin, end = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+    looked_at = 8 * 60 + 2 * text.LONGEST_SECRET
+    block = begin + "A" * (looked_at - len(begin) - len(end) - 2 + cut) + end
+    with forgotten_afterwards():
+        text.remember_secrets([PLANTED])
+        said = text.shown(f"{block} {PLANTED} and more" + " words" * 20_000, 60)
+        assert all(PLANTED[at : at + 6] not in said for at in range(len(PLANTED) - 6))
+
+
 @given(st.lists(st.text(st.sampled_from("ab-\n "), max_size=30), max_size=8))
 def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
     held, shown = "", ""

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from clawtop.cli.moment import parse_moment
 from clawtop.cli.output import lasting, left_by_its_reader, silence
@@ -23,6 +23,9 @@ from clawtop.cli.process import interruption, said_goodbye, unwind_on_signals
 from clawtop.commands import verbs
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import safe
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
@@ -46,6 +49,11 @@ class Parser(argparse.ArgumentParser):
                 raise argparse.ArgumentError(None, f"there is no {what} {safe(value, 80)}{near}")
         super()._check_value(action, value)
 
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """argparse's own says nothing where it cannot write."""
+        if message:
+            (file or sys.stderr).write(message)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE_EXIT, f"{self.prog}: {message}\n")
@@ -58,8 +66,9 @@ def run(argv: Sequence[str]) -> int:
     """
     try:
         args = _parse(argv)
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else USAGE_EXIT
+    except (SystemExit, OSError) as error:
+        stop = error
+        return _plain(argparse.Namespace(run=lambda _args: _ended(stop)))
     if args.version:
         args.run, args.verb = _print_version, None
     gc.enable()
@@ -77,6 +86,13 @@ def run(argv: Sequence[str]) -> int:
         from clawtop.crash import unexpected
 
         return _failed(unexpected(error, f"running {args.verb or 'the dashboard'}"), args)
+
+
+def _ended(stop: SystemExit | OSError) -> int:
+    """How the parser ended: it has shown its help, or refused the command line; or could not write."""
+    if isinstance(stop, OSError):
+        raise stop
+    return stop.code if isinstance(stop.code, int) else USAGE_EXIT
 
 
 def _print_version(_args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from clawtop import threads
+from clawtop import nested, threads
 from clawtop.clock import SystemClock
 from clawtop.errors import ClawtopError, UsageError
 
@@ -78,8 +78,8 @@ async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
     while True:
         try:
             line = await reader.readline()
-            message = json.loads(line) if line else None
-        except (ValueError, RecursionError):
+            message = nested.loads(line) if line else None
+        except ValueError:
             return
         if not isinstance(message, dict):
             return

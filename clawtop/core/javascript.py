@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -64,6 +65,11 @@ def _parsed_date(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return round(seconds) * 1000 + milliseconds + (86_400_000 if next_day else 0)
+
+
+def is_finite(value: float) -> bool:
+    """`Number.isFinite(value)`: a whole number beyond what JavaScript can count to is infinite there."""
+    return -sys.float_info.max <= value <= sys.float_info.max
 
 
 def is_whole(value: Any) -> bool:

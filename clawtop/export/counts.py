@@ -11,6 +11,7 @@ from clawtop.core.incident.lane_stats import class_of_event
 from clawtop.core.model import Event, EventKind, FailureReason, TurnOutcome
 from clawtop.export import metrics
 from clawtop.export.families import Distribution, Metric, Sample
+from clawtop.nested import among
 
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds in seconds; OpenClaw warns of waits over 2 s."""
@@ -84,7 +85,7 @@ class EventCounts:
                 self._series[metrics.FAILURES, (provider, reason)] += 1
             case EventKind.MARK_LOST:
                 self._series[metrics.MARKS, ("lost",)] += 1
-            case EventKind.MARK if event.data.get("state") in _MARK_STATES:
+            case EventKind.MARK if among(event.data.get("state"), _MARK_STATES):
                 self._series[metrics.MARKS, (str(event.data["state"]),)] += 1
             case EventKind.RUN_END if "outcome" in event.data:  # a log's line tells an end, and not how
                 self._series[metrics.TURNS, (_HOW.get(str(event.data["outcome"]), OTHER),)] += 1

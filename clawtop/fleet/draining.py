@@ -145,7 +145,7 @@ class RemoteRecoveries:
         """Recover it there, telling each step. Raises ClawtopError."""
 
         def take(line: Told) -> bool:
-            if line.get("type") in {"step", "told"}:
+            if line.get("type") in ("step", "told"):
                 told(shown(line.get("text", ""), 300))
             return "move" in line
 

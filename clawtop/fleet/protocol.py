@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
 
 STREAM = 1
@@ -31,7 +32,6 @@ MAX_LINE = 512 * 1024
 """Bytes of a line of a host that is not opened."""
 
 MAX_OPENED_LINE = 64 * 1024 * 1024
-MAX_DEPTH = 40
 
 _SUMMARY = TypeAdapter(HostSummary)
 _FIELDS = tuple(item.name for item in fields(HostSummary))
@@ -59,10 +59,8 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 def decode(line: bytes) -> dict[str, Any]:
     """The object on a line. Raises ProtocolError."""
-    if _depth(line) > MAX_DEPTH:
-        raise ProtocolError("nested too deep")
     try:
-        message = json.loads(line)
+        message = nested.loads(line)
     except ValueError as error:
         raise ProtocolError(line[:200].decode("ascii", "replace")) from error
     if not isinstance(message, dict):
@@ -120,15 +118,3 @@ class SummaryReader:
             raise ProtocolError(f"an invalid summary: {error.errors()[0]['loc']}") from error
         self._parts = parts
         return summary
-
-
-def _depth(line: bytes) -> int:
-    """How deep brackets are nested at most, counting those inside strings too: cheap, and never too small."""
-    deepest = depth = 0
-    for byte in line if line.count(b"[") + line.count(b"{") > MAX_DEPTH else b"":
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    return deepest

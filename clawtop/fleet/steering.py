@@ -126,7 +126,7 @@ class Steered:
                 raise LostError(f"nothing was heard for {round(DEAD_S)} s") from None
             except ProtocolError as error:
                 raise LostError(f"it answers something else: {shown(error, 120)}") from error
-            if message.get("type") in {"error", "cancelled"} or isinstance(message.get("error"), dict):
+            if message.get("type") in ("error", "cancelled") or isinstance(message.get("error"), dict):
                 return message
             if take(message):
                 return message

@@ -214,7 +214,9 @@ def test_the_advice_to_name_a_registry_is_a_command_that_works(file: Path) -> No
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("words", [["status"], ["status", "--json"], ["config"], ["man"], ["doctor"], ["--version"]])
+@pytest.mark.parametrize(
+    "words", [["status"], ["status", "--json"], ["config"], ["man"], ["doctor"], ["--version"], ["--help"]]
+)
 def test_a_full_disk_behind_stdout_is_told_without_a_traceback(words: list[str]) -> None:
     state = str(sample("2026.5.20", "healthy").state_dir)
     argv = [sys.executable, "-m", "clawtop", *words, *([] if words[0].startswith("--") else ["--state-dir", state])]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from clawtop.core.javascript import is_whole, parse_date, to_number, whole
+from clawtop.core.javascript import is_finite, is_whole, parse_date, to_number, whole
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,14 @@ def test_whole_numbers() -> None:
     assert whole(0, minimum=1) is None
     assert is_whole(1.0)
     assert not is_whole(math.nan)
+
+
+@pytest.mark.parametrize(
+    ("value", "finite"),
+    [
+        (0, True), (-1.5, True), (1e308, True), (2**1023, True), (10**309, False), (-(10**400), False),
+        (math.inf, False), (-math.inf, False), (math.nan, False),
+    ],
+)  # fmt: skip
+def test_finite(value: float, finite: bool) -> None:
+    assert is_finite(value) is finite

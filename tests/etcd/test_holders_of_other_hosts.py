@@ -63,7 +63,7 @@ def other_host(server: EtcdServer, state: Path, tmp_path: Path) -> PromptRegistr
     """The registry of an engine on another host, which mounts the directory at the same place."""
     endpoints, prefix = endpoints_of(server.url)
     records = EtcdRecords(
-        Etcd(endpoints),
+        Etcd(endpoints, SystemClock()),
         prefix,
         SystemClock(),
         name_of=lambda path: shared_name(path, {str(state): "claw"}, "other"),

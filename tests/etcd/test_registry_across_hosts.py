@@ -21,6 +21,7 @@ from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import RefusedError, SessionContendedError, SessionTakeoverError, UsageError
 from tests.etcd.server import ETCD, EtcdServer
+from tests.support.clocks import ManualClock
 
 pytestmark = [
     pytest.mark.anyio,
@@ -54,7 +55,7 @@ async def engine(
     clock = clock or SystemClock()
     root = str(tmp_path / host)
     records = EtcdRecords(
-        Etcd([server.endpoint]),
+        Etcd([server.endpoint], clock),
         f"test-{tmp_path.name}",
         clock,
         name_of=lambda path: shared_name(path, {root: "shared"}, host),
@@ -213,7 +214,7 @@ async def test_an_endpoint_that_is_cut_off_is_passed_over(shared_server: EtcdSer
         hanging.bind(("127.0.0.1", 0))
         hanging.listen(0)
         silent = f"http://127.0.0.1:{hanging.getsockname()[1]}"
-        etcd = Etcd([silent, "http://127.0.0.1:1", shared_server.endpoint])
+        etcd = Etcd([silent, "http://127.0.0.1:1", shared_server.endpoint], SystemClock())
         first = await etcd.commit([Revision(b"passed", 0)], [Put(b"passed", b"1")])
         assert first is not None
         assert (await etcd.read(Range(b"passed", exact=True)))[0][0].value == b"1"
@@ -227,6 +228,8 @@ async def test_an_endpoint_that_is_cut_off_is_passed_over(shared_server: EtcdSer
         (200, b"<html>proxy</html>"),
         (200, b"[]"),
         (200, b'{"responses": "none"}'),
+        (200, b'{"responses": [5]}'),
+        (200, b'{"responses": [null]}'),
         (200, b'{"responses": [{"response_range": {"kvs": [{"key": "%%%"}]}}]}'),
         (200, b"[" * 100_000),
         (200, b'{"pad": "' + b"y" * 9_000_000 + b'"}'),
@@ -237,7 +240,7 @@ async def test_an_endpoint_that_is_cut_off_is_passed_over(shared_server: EtcdSer
 )
 async def test_answers_that_are_not_etcds_are_an_error_that_names_the_endpoint(status: int, body: bytes) -> None:
     transport = httpx.MockTransport(lambda _request: httpx.Response(status, content=body))
-    etcd = Etcd(["http://elsewhere:2379"], transport=transport)
+    etcd = Etcd(["http://elsewhere:2379"], SystemClock(), transport=transport)
     with pytest.raises(EtcdUnreachableError) as caught:
         await etcd.read(Range(b"k", exact=True))
     assert "etcd" in caught.value.title
@@ -257,7 +260,7 @@ async def test_an_etcd_that_is_slow_is_waited_for_within_its_deadline(
             return await real.handle_async_request(request)
 
     records = EtcdRecords(
-        Etcd([shared_server.endpoint], transport=Slow()),
+        Etcd([shared_server.endpoint], SystemClock(), transport=Slow()),
         f"slow-{tmp_path.name}",
         SystemClock(),
         name_of=lambda path: path,
@@ -272,7 +275,7 @@ async def test_an_etcd_that_is_slow_is_waited_for_within_its_deadline(
 
 
 async def test_conditions_hold_or_nothing_is_changed(shared_server: EtcdServer) -> None:
-    etcd = Etcd([shared_server.endpoint])
+    etcd = Etcd([shared_server.endpoint], SystemClock())
     first = await etcd.commit([Revision(b"k", 0)], [Put(b"k", b"1")])
     assert first is not None
     assert await etcd.commit([Revision(b"k", 0)], [Put(b"k", b"2")]) is None
@@ -303,3 +306,23 @@ def test_a_registry_is_named_by_its_endpoints_and_prefix() -> None:
     assert dict(registry_choice("etcd://a:1", ["/srv/x=claw", " /y=z"]).mounts) == {"/srv/x": "claw", "/y": "z"}
     with pytest.raises(UsageError, match="mounts"):
         registry_choice("etcd://a:1", ["relative=x"])
+
+
+async def test_an_answer_that_comes_byte_by_byte_ends_at_its_deadline() -> None:
+    class Dribble(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                await clock.advance(1.0)
+                yield b" "
+
+    clock = ManualClock()
+    began = clock.monotonic()
+    etcd = Etcd(
+        ["http://slow:2379"],
+        clock,
+        transport=httpx.MockTransport(lambda _request: httpx.Response(200, stream=Dribble())),
+    )
+    with pytest.raises(EtcdUnreachableError):
+        await etcd.read(Range(b"k", exact=True))
+    assert clock.monotonic() - began < 10
+    await etcd.aclose()

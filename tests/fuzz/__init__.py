@@ -1,1 +1,1 @@
-"""State directories that a stranger wrote: `python -m tests.fuzz [--seconds N] [--seed N]`."""
+"""What a stranger wrote or sends: `python -m tests.fuzz [--minutes N] [--seed N]`."""

@@ -1,8 +1,11 @@
-"""Every reader on files that a stranger wrote: nothing breaks, nothing hangs, nothing raw comes out.
+"""Every reader on what a stranger wrote or sends: nothing breaks, nothing hangs, nothing raw comes out.
 
-python -m tests.fuzz                   60 s, another seed each time
-python -m tests.fuzz --seconds 3600    for an hour
-python -m tests.fuzz --seed N          one history again
+python -m tests.fuzz                60 s, another seed each time
+python -m tests.fuzz --minutes 60   for an hour
+python -m tests.fuzz --seed N       one seed again
+
+A seed is a state directory (in turn one of files and one of databases), some streams of each reader, and one of them
+at 20 kB and at 200 kB.
 """
 
 from __future__ import annotations
@@ -10,16 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import secrets
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
 
@@ -38,10 +42,16 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
 from tests.faults.work import hold
-from tests.fuzz.mutate import mutated, replaced
+from tests.fuzz.mutate import VALUES, mutated, replaced
+from tests.fuzz.streams import CONTROL, READERS, stretched, tried
+from tests.support.samples import unpacked
 from tests.support.stores import make_state_dir
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\ud800-\udfff]")
+CELLS: tuple[str | bytes | int | float | None, ...] = (
+    *(one for one in VALUES if isinstance(one, float) or (isinstance(one, int) and abs(one) < 1 << 63)),
+    *(one.encode("utf-8", "surrogatepass") for one in VALUES if isinstance(one, str)),
+    *(None, b"\xff\xfe", b"[1, 2]", "x"),
+)
 MOST_SECONDS = 10.0
 MOST_MB = 600
 """No stranger's directory takes more memory than this."""
@@ -50,17 +60,20 @@ MOST_MB = 600
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, help="one history again")
+    parser.add_argument("--minutes", type=float, help="instead of --seconds")
+    parser.add_argument("--seed", type=int, help="one seed again")
     args = parser.parse_args()
+    seconds = args.seconds if args.minutes is None else args.minutes * 60
     first = args.seed if args.seed is not None else secrets.randbelow(1 << 32)
     began, kinds, bad = time.monotonic(), Counter[str](), []
     count = 0
     with tempfile.TemporaryDirectory() as folder:
-        seed_dir = _made(Path(folder))
-        while (args.seed is None and time.monotonic() - began < args.seconds) or count == 0:
+        seed_dirs = (_made(Path(folder)), unpacked("2026.9.6", "running", Path(folder) / "d").state_dir)
+        while (args.seed is None and time.monotonic() - began < seconds) or count == 0:
             seed = first + count
             count += 1
-            wrong = _one(seed_dir, Path(folder) / "case", Random(seed), kinds)
+            wrong = _one(seed_dirs[seed % 2], Path(folder) / "case", Random(seed), kinds)
+            wrong += _streams(Random(seed), kinds)
             bad += [f"seed {seed}: {why}" for why in wrong]
             if len(bad) >= 20:
                 break
@@ -125,13 +138,18 @@ def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> lis
     state = root / seed_dir.name
     shutil.copytree(seed_dir, state, symlinks=True)
     for path in sorted(path for path in state.rglob("*") if path.is_file()):
+        if path.name.endswith(("-wal", "-shm")):
+            continue  # SQLite's own
         content = path.read_bytes().replace(os.fsencode(seed_dir), os.fsencode(state))
         chance = random.random()
         if chance < 0.05:
             replaced(path, random)
             kinds["not a file"] += 1
             continue
-        if chance < 0.35:
+        if path.suffix == ".sqlite":
+            _cells(path, random, kinds)
+            continue
+        if chance < 0.35 and not path.name.endswith(("-wal", "-shm")):
             content = mutated(content, random)
             kinds["mutated"] += 1
         path.write_bytes(content)
@@ -152,6 +170,56 @@ def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> lis
             path.chmod(0o600)
     shutil.rmtree(root)
     return wrong
+
+
+def _cells(path: Path, random: Random, kinds: Counter[str]) -> None:
+    """Some cells of a database, made wrong: documents by their values, others by their type."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.text_factory = bytes
+        database.execute("PRAGMA foreign_keys=0")
+        database.execute("PRAGMA ignore_check_constraints=1")
+        places = [
+            (table, column)
+            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+            for column in _columns(database, _name(table))
+        ]
+        for table, column in random.sample(places, min(len(places), random.randint(1, 12))):
+            rows = database.execute(f"SELECT rowid, {column} FROM {_name(table)} LIMIT 20").fetchall()
+            if not rows:
+                continue
+            row, value = random.choice(rows)
+            fresh: str | bytes | int | float | None = (
+                mutated(value, random) if isinstance(value, bytes) and random.random() < 0.7 else None
+            )
+            if fresh is None:
+                fresh = random.choice(CELLS)
+            what = "CAST(? AS TEXT)" if isinstance(fresh, bytes) else "?"
+            with suppress(sqlite3.Error):
+                database.execute(f"UPDATE {_name(table)} SET {column}={what} WHERE rowid=?", (fresh, row))
+                kinds["cells"] += 1
+
+
+def _name(table: bytes) -> str:
+    return f'"{table.decode()}"'
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[str]:
+    try:
+        database.execute(f"SELECT rowid FROM {table} LIMIT 1")
+    except sqlite3.Error:
+        return []  # without row ids
+    return [f'"{row[1].decode()}"' for row in database.execute(f"PRAGMA table_info({table})").fetchall()]
+
+
+def _streams(random: Random, kinds: Counter[str]) -> list[str]:
+    """Some cases of every reader, and one of them at two sizes."""
+    wrong: list[str] = []
+    for name in READERS:
+        for _ in range(20):
+            wrong += tried(name, random)
+            kinds["streams"] += 1
+    kinds["sizes"] += 1
+    return wrong + stretched(random.choice(list(READERS)), random)
 
 
 def _readers(state: Path) -> dict[str, Callable[[], list[str]]]:

@@ -117,3 +117,41 @@ def replaced(path: Path, random: Random) -> None:
         case _:
             path.touch()
             path.chmod(0)
+
+
+def grown(content: bytes, random: Random) -> tuple[bytes, bytes, bytes]:
+    """(beginning, part, end): `content` with a part of it that may be repeated at will."""
+    lines = content.split(b"\n")
+    at = random.randrange(len(lines))
+    before, after = b"\n".join(lines[:at]), b"\n".join(lines[at:])
+    match random.randrange(4):
+        case 0:  # a line
+            return before + b"\n" * (at > 0), lines[at] + b"\n", after
+        case 1:  # a member of a list or of an object, or characters in a string
+            return _in_json(content, random)
+        case 2:  # what nests
+            part = random.choice((b"[", b"{", b'{"a":', b"(", b"<", b'"', b"\\", b"data: ", b"\r", b"\n", b" "))
+            place = random.randrange(len(content) + 1)
+            return content[:place], part, content[place:]
+        case _:
+            place = random.randrange(len(content))
+            return content[:place], content[place : place + random.randint(1, 60)], content[place:]
+
+
+def _in_json(content: bytes, random: Random) -> tuple[bytes, bytes, bytes]:
+    """A place behind a colon: there a list, an object or a string may grow."""
+    colons = [index + 1 for index, byte in enumerate(content) if byte == ord(":")]
+    place = random.choice(colons or [0])
+    opened, part, closed = random.choice((
+        (b"[0", b",0", b"]"),
+        (b"[{}", b',{"type":"text","text":"x"}', b"]"),
+        (b'{"a":0', b',"a":0', b"}"),
+        (b'"', b"x", b'"'),
+        (b'"', b"\\u00e9", b'"'),
+        (b'"', b"a=b ", b'"'),
+        (b'"', b"https://a:b@", b'"'),
+        (b"1", b"0", b""),
+    ))  # fmt: skip
+    rest = content[place:]
+    ends = [end for mark in (b",", b"}", b"\n") if (end := rest.find(mark)) >= 0]
+    return content[:place] + opened, part, closed + rest[min(ends, default=0) :]

@@ -134,6 +134,20 @@ def test_a_database_that_an_agent_is_about_to_get_hides_nothing_that_is_shared(s
     assert (len(store.profiles), store.problem) == (4, None)
 
 
+@pytest.mark.parametrize("column", ["session_key", "current_session_id", "status"])
+def test_names_that_are_no_unicode_text_hide_nothing_else(sample: Sample, column: str) -> None:
+    path = agent_database(sample.state_dir)
+    before = sample.reader().read()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys=0")
+        connection.execute("PRAGMA ignore_check_constraints=1")
+        connection.execute(f"UPDATE session_nodes SET {column}=CAST(x'61ff62' AS TEXT)")
+        connection.commit()
+    snapshot = sample.reader().read()
+    assert "unexpected" not in {problem.code for problem in snapshot.warnings}
+    assert [session.agent for session in snapshot.sessions] == [session.agent for session in before.sessions]
+
+
 @pytest.mark.parametrize(
     ("statement", "where"),
     [

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from clawtop.core.generations import Semantics
+from clawtop.core.javascript import is_finite
 from clawtop.core.model import CooldownConfig, Snapshot
 from clawtop.core.provider_ids import ProviderNames
 from clawtop.core.rules import HOUR_MS, MINUTE_MS, DoublingWindow, Schedule
@@ -71,5 +70,5 @@ def _window(default: DoublingWindow, unit_ms: int, base: float | None, longest: 
 
 def _configured(value: float | None, unit_ms: int, default_ms: float) -> float:
     """A configured length in ms; nothing, zero, negative and infinite values mean the default."""
-    usable = value is not None and math.isfinite(value) and value > 0
+    usable = value is not None and is_finite(value) and value > 0
     return value * unit_ms if usable and value is not None else default_ms

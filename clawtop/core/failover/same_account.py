@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from clawtop.core.javascript import is_finite
 from clawtop.core.rules import SameAccountRetries
 
 
@@ -69,7 +70,7 @@ def after_failure(
     if failed.reason not in rules.reasons or (limited and _is_long(failed.message)):
         return state, None
     longest = failed.longest_wait_ms
-    capped = longest is not None and math.isfinite(longest) and longest > 0
+    capped = longest is not None and is_finite(longest) and longest > 0
     if limited and fallback_configured and capped and failed.wait_ms is not None and failed.wait_ms > (longest or 0):
         return state, None
     state = replace(state, rate_limited=state.rate_limited or limited)

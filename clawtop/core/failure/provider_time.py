@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from clawtop.core.javascript import is_finite
+
 LONGEST_MS = 31 * 24 * 3_600_000
 EPOCH_S = 1_000_000_000
 """A number of seconds from here on is a time of its own, not a wait; one of milliseconds from a thousand times that."""
@@ -106,7 +108,7 @@ def _of_value(value: object, now_ms: int, *, scale: float = 1000) -> float | Non
             value = float(text)
         except ValueError:
             return _of_text(text, now_ms)
-    if not math.isfinite(value):
+    if not is_finite(value):
         return None
     if value >= EPOCH_S * 1000:
         return max(0.0, value - now_ms)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from clawtop.core.failure.provider_json import details_of
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
 from clawtop.core.failure.status import Signal
+from clawtop.core.javascript import is_finite
 
 MAX_STATUS_DIGITS = 16
 
@@ -20,7 +20,7 @@ def _status_of(value: ErrorValue) -> int | float | None:
         return int(status) if _is_digits(status) and len(status) < MAX_STATUS_DIGITS else None
     if isinstance(status, bool) or not isinstance(status, (int, float)):
         return None
-    return status if math.isfinite(status) else None
+    return status if is_finite(status) else None
 
 
 def _is_digits(text: str) -> bool:

@@ -123,12 +123,12 @@ def _with_problem(profile: Profile, pending: Pending | None) -> Profile:
 
 def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
     remote = snapshot.semantics.remote
-    settled = {event.data.get("id") for event in snapshot.events if _tells_sight(event)}
+    settled = {str(event.data.get("id")) for event in snapshot.events if _tells_sight(event)}
     started = snapshot.gateway.started_at
     for event in snapshot.events:
         if event.kind is not EventKind.OPERATION or event.data.get("outcome") != "done" or now - event.at > KEPT_MS:
             continue
-        if event.data.get("id") in settled or (started is not None and started > event.at):
+        if str(event.data.get("id")) in settled or (started is not None and started > event.at):
             continue
         past = past_operation(event)
         for owner, changes in past.changes if past is not None else ():

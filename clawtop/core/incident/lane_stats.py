@@ -13,6 +13,7 @@ from math import ceil
 
 from clawtop.core.model import Event, EventKind, LaneStats, PromptHolder
 from clawtop.core.session.lanes import LaneClass, classify_lane, classify_session_key, global_lane
+from clawtop.nested import among
 
 KEPT_WAITS = 60
 """Recent waits that a lane keeps for its percentiles and its sparkline."""
@@ -45,7 +46,7 @@ def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) ->
         if step == "start":
             for lane in found.values():
                 lane.active = lane.queued = 0
-        if step not in _STEPS or event.lane is None:
+        if not among(step, _STEPS) or event.lane is None:
             continue
         lane = found.setdefault(event.lane, _LaneTally())
         if step == "enqueue":

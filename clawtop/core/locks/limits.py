@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clawtop.core.javascript import MAX_SAFE_INTEGER, to_number
+from clawtop.core.javascript import MAX_SAFE_INTEGER, is_finite, to_number
 from clawtop.core.model import LockLimits
 from clawtop.core.rules import WriteLockSettings
 
@@ -92,10 +92,8 @@ def _from_env(raw: str, settings: WriteLockSettings) -> float | None:
 
 
 def _applies(value: float, may_be_infinite: bool) -> bool:
-    return (
-        not isinstance(value, bool) and value > 0 and (math.isfinite(value) or (may_be_infinite and value == math.inf))
-    )
+    return not isinstance(value, bool) and value > 0 and (is_finite(value) or (may_be_infinite and value == math.inf))
 
 
 def _positive(value: float | None, fallback: float) -> float:
-    return value if value is not None and math.isfinite(value) and value > 0 else fallback
+    return value if value is not None and is_finite(value) and value > 0 else fallback

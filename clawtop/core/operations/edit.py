@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from clawtop.core.cooldown.stats import cleared
 from clawtop.core.model import NO_COUNTS, UsageStats
+from clawtop.nested import among
 
 STATS, ORDER, LAST_GOOD = "usageStats", "order", "lastGood"
 
@@ -87,7 +88,7 @@ def field_change(raw: Any) -> FieldChange | None:
     """What `to_json` gave, or None where it is something else."""
     if not isinstance(raw, dict) or set(raw) != {item.name for item in fields(FieldChange)}:
         return None
-    known = raw["section"] in _READERS and isinstance(raw["key"], str)
+    known = among(raw["section"], _READERS) and isinstance(raw["key"], str)
     return FieldChange(**raw) if known and isinstance(raw["field"], str | None) else None
 
 

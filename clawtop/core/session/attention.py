@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from clawtop.core.javascript import is_finite
 from clawtop.core.model import AccountRetry, Attention, PromptHolder, Session
 from clawtop.core.rules import AttentionRules
 
@@ -98,7 +99,7 @@ def thresholds(diagnostics: Mapping[str, Any] | None) -> Attention:
 
 def _whole_ms(value: Any) -> int | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return math.floor(value) if is_number and math.isfinite(value) else None
+    return math.floor(value) if is_number and is_finite(value) else None
 
 
 def classify_attention(

@@ -13,6 +13,7 @@ from typing import Any
 
 from clawtop.core.javascript import parse_date
 from clawtop.core.model import Exchange, TurnOutcome
+from clawtop.nested import among
 from clawtop.text import shown
 
 AGAIN_MS = 10 * 60_000
@@ -83,7 +84,7 @@ def _answer(found: list[Exchange], texts: list[int], at: int, message: Mapping[s
     outcome, error = _outcome(message, found[-1].by if found else "user")
     if outcome is None:
         return
-    if message.get("model") in _NOT_A_MODEL and (not found or found[-1].outcome is not TurnOutcome.OPEN):
+    if among(message.get("model"), _NOT_A_MODEL) and (not found or found[-1].outcome is not TurnOutcome.OPEN):
         # The gateway's own words about a message that never reached the transcript.
         if outcome is TurnOutcome.FAILED:
             found.append(Exchange(at, 0, "user", outcome, at, error))
@@ -101,7 +102,7 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
         return TurnOutcome.FAILED, shown(said, _ERROR_CHARS) if isinstance(said, str) else None
     if reason in _STOPPED:
         return TurnOutcome.STOPPED, None
-    if message.get("model") in _NOT_A_MODEL:
+    if among(message.get("model"), _NOT_A_MODEL):
         told = text.lstrip().startswith(("⚠", "❌"))
         return (TurnOutcome.FAILED, shown(text, _ERROR_CHARS)) if told else (TurnOutcome.TOLD, None)
     if reason and reason not in _ENDED:

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from clawtop import nested
+from clawtop.clock import Clock
 from clawtop.errors import ClawtopError
 from clawtop.text import shown
 
@@ -79,8 +81,11 @@ class Range:
 class Etcd:
     """A cluster. One event loop; nothing is contacted before the first call."""
 
-    def __init__(self, endpoints: Sequence[str], *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], clock: Clock, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         """`endpoints`: base URLs such as `http://host:2379`."""
+        self._clock = clock
         self._endpoints = list(endpoints)
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(CALL_S),
@@ -112,10 +117,11 @@ class Etcd:
         """The keys of several ranges, all as of one moment."""
         operations = [{"request_range": _range(one)} for one in ranges]
         answer = await self._call("/v3/kv/txn", {"success": operations})
-        responses = answer.get("responses", [])
-        if not isinstance(responses, list) or len(responses) != len(ranges):
+        responses = _listed(answer, "responses")
+        found = [one.get("response_range") for one in responses if isinstance(one, dict)]
+        if len(found) != len(ranges) or not all(isinstance(one, dict) for one in found):
             raise EtcdUnreachableError("etcd's answer is not a transaction")
-        return tuple(tuple(map(_key_value, _listed(one.get("response_range"), "kvs"))) for one in responses)
+        return tuple(tuple(map(_key_value, _listed(one, "kvs"))) for one in found)
 
     async def commit(self, conditions: Sequence[Revision | Created], changes: Sequence[Put | Delete]) -> int | None:
         """Make all changes if all conditions hold; the revision of the change, None when one did not hold."""
@@ -137,7 +143,7 @@ class Etcd:
             async with self._http.stream(
                 "POST", self._endpoints[0] + "/v3/watch", content=content, timeout=timeout
             ) as answer:
-                async for line in answer.aiter_lines():
+                async for line in _lines(answer):
                     for event in _listed(_decoded(line).get("result"), "events"):
                         value = event.get("kv") if isinstance(event, dict) else None
                         if isinstance(value, dict):
@@ -149,12 +155,13 @@ class Etcd:
         failure: Exception | None = None
         for endpoint in list(self._endpoints):
             try:
-                answer = await self._http.post(endpoint + path, json=body)
-                if answer.status_code >= 500 or len(answer.content) > MAX_ANSWER:
-                    raise ValueError(f"HTTP {answer.status_code}: {answer.text[:200]}")
-                decoded = _decoded(answer.text)
-                if answer.status_code >= 400:
-                    why = shown(decoded.get("message", answer.status_code), 200)
+                async with self._clock.timeout(CALL_S), self._http.stream("POST", endpoint + path, json=body) as answer:
+                    status, content = answer.status_code, await _bounded(answer)
+                if status >= 500:
+                    raise ValueError(f"HTTP {status}: {content[:200].decode('utf-8', 'replace')}")
+                decoded = _decoded(content)
+                if status >= 400:
+                    why = shown(decoded.get("message", status), 200)
                     raise EtcdUnreachableError(f"etcd at {shown(endpoint, 80)} refuses: {why}")
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, RuntimeError) as error:
                 failure = error  # RuntimeError: closed by the end of the engine
@@ -213,11 +220,34 @@ def _bytes(text: object) -> bytes:
         raise EtcdUnreachableError("etcd's answer is not base64") from error
 
 
-def _decoded(text: str) -> dict[str, Any]:
-    try:
-        decoded = json.loads(text)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+async def _bounded(answer: httpx.Response) -> bytes:
+    """The body. Raises ValueError for a longer one than is kept."""
+    content = bytearray()
+    async for chunk in answer.aiter_bytes():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise ValueError(f"an answer of more than {MAX_ANSWER // 1024 // 1024} MiB")
+    return bytes(content)
+
+
+async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """The lines of a body that goes on. Raises ValueError for a longer one than is kept."""
+    rest, searched = bytearray(), 0
+    async for chunk in answer.aiter_bytes():
+        rest += chunk
+        while (end := rest.find(b"\n", searched)) >= 0:
+            yield bytes(rest[:end])
+            del rest[: end + 1]
+            searched = 0
+        searched = len(rest)
+        if searched > MAX_ANSWER:
+            raise ValueError(f"a line of more than {MAX_ANSWER // 1024 // 1024} MiB")
+    if rest:
+        yield bytes(rest)
+
+
+def _decoded(text: bytes) -> dict[str, Any]:
+    decoded = nested.loads(text)
     if not isinstance(decoded, dict):
         raise ValueError("not an object")  # noqa: TRY004 - one kind of error for an answer that makes no sense
     return decoded
@@ -231,6 +261,6 @@ def _listed(answer: object, name: str) -> list[Any]:
 def _number(answer: dict[str, Any], name: str) -> int:
     """int64 comes as a string; zero is left out."""
     value = answer.get(name, 0)
-    if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 25:
+    if isinstance(value, str) and value.removeprefix("-").isdecimal() and len(value) < 25:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -321,4 +321,4 @@ def etcd_records(choice: RegistryChoice, clock: Clock) -> EtcdRecords:
     def name_of(path: str) -> str:
         return shared_name(path, choice.mounts, machine)
 
-    return EtcdRecords(Etcd(endpoints), prefix, clock, name_of=name_of, host=os.uname().nodename)
+    return EtcdRecords(Etcd(endpoints, clock), prefix, clock, name_of=name_of, host=os.uname().nodename)

@@ -85,7 +85,7 @@ class SharedHolders:
             )
 
     async def _read(self) -> tuple[tuple[KeyValue, ...], ...]:
-        etcd = Etcd(self._endpoints)
+        etcd = Etcd(self._endpoints, self._clock)
         try:
             async with self._clock.timeout(DEADLINE_S):
                 return await etcd.read(Range(self._root + b"sessions/"), Range(self._root + b"members/"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from clawtop import nested
 from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.javascript import whole
 from clawtop.core.model import LaneStats, RunSight, TaskSight
@@ -119,7 +120,7 @@ def waits_said(payload: Any) -> tuple[LaneStats, ...]:
     queued: dict[str, int | None] = {}
     for event in payload["events"][-MAX_ROWS:]:
         kind = event.get("type") if isinstance(event, dict) else None
-        name = text(event.get("source"), LONGEST_KEY) if kind in _LANE_EVENTS else None
+        name = text(event.get("source"), LONGEST_KEY) if nested.among(kind, _LANE_EVENTS) else None
         if name is None or (name not in queued and len(queued) >= MAX_LANES):
             continue
         queued[name] = whole(event.get("queueSize"))
@@ -168,7 +169,7 @@ class AbortSaid:
 def abort_said(payload: Any) -> AbortSaid:
     """`sessions.abort`. Raises GatewayCallError where the answer is neither of the two."""
     status = payload.get("status") if isinstance(payload, dict) else None
-    if status not in set(Abort):
+    if not nested.among(status, set(Abort)):
         raise GatewayCallError(Trouble.NONSENSE, "sessions.abort answered neither aborted nor no-active-run")
     return AbortSaid(Abort(status), text(payload.get("abortedRunId"), LONGEST_ID))
 

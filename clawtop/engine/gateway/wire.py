@@ -61,7 +61,7 @@ def connect_params(token: str, scopes: Sequence[str], version: str) -> dict[str,
 
 def hello_of(payload: Any) -> Hello:
     """The answer to `connect`. Raises GatewayCallError (NONSENSE)."""
-    if not isinstance(payload, dict) or payload.get("type") not in {None, "hello-ok"}:
+    if not isinstance(payload, dict) or payload.get("type", "hello-ok") not in (None, "hello-ok"):
         raise GatewayCallError(Trouble.NONSENSE, "the gateway answered connect without a hello")
     server, snapshot = part(payload, "server"), part(payload, "snapshot")
     methods = part(payload, "features").get("methods")

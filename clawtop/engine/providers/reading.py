@@ -7,11 +7,11 @@ worthless, so each of these functions gives the sensible reading and never raise
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clawtop import nested
+from clawtop.core.javascript import is_finite
 
 Object = Mapping[str, Any]
 
@@ -60,7 +60,7 @@ def count(*values: object) -> int:
                 number = float(value)
             except ValueError:
                 continue
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not is_finite(number):
             continue
         if number >= 0:
             return int(number)
@@ -81,10 +81,10 @@ def said(content: object) -> tuple[str, str]:
     if not isinstance(content, Mapping):
         return "", ""
     kind = content.get("type")
-    if kind in THINKING_PARTS:
+    if nested.among(kind, THINKING_PARTS):
         inner = content.get("thinking", content.get("reasoning", content.get("text")))
         return "", "".join(said(inner))
-    if kind is None or kind in TEXT_PARTS:
+    if kind is None or nested.among(kind, TEXT_PARTS):
         return said(content.get("text", content.get("refusal", content.get("content"))))
     return "", ""
 

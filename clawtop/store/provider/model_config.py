@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from clawtop.core.model import Problem
 from clawtop.errors import ClawtopError
+from clawtop.nested import among
 from clawtop.store.provider.builtin import BUILTIN, ENV_KEYS, MODEL_RULES, OWN_HOST_ONLY, ModelRule
 from clawtop.store.provider.network_config import LOOPBACK
 from clawtop.store.provider.secrets import SHORTHAND, Secret, SecretSources, config_secret, expanded, filled, resolved
@@ -171,7 +172,7 @@ def read_providers(
             if isinstance(raw, Mapping):
                 given = {k: v for k, v in raw.items() if v not in (None, "", [], {})}
                 into = merged.setdefault(name, {})
-                if "baseUrl" in given and "api" not in given and into.get("api") in OWN_HOST_ONLY:
+                if "baseUrl" in given and "api" not in given and among(into.get("api"), OWN_HOST_ONLY):
                     into["api"] = DEFAULT_API
                 into.update(given)
             else:

@@ -127,7 +127,7 @@ def _message(message: Mapping[str, Any]) -> Message | None:
     role = message.get("role")
     if role == "toolResult":
         return Message("user", _result(message))
-    if role not in {"user", "assistant"} or message.get("stopReason") in {"error", "aborted"}:
+    if role not in ("user", "assistant") or message.get("stopReason") in ("error", "aborted"):
         return None
     content = message.get("content")
     if isinstance(content, str):

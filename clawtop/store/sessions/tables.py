@@ -7,13 +7,13 @@ only rows are read whose `updated_at` moved; a sum over the index tells when row
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clawtop import nested
 from clawtop.core.model import Event, Exchange, Gateway, LaneStats, Lock, Problem, Session, WitnessKind
 from clawtop.core.session.activity import (
     KNOWN_STATUSES,
@@ -362,8 +362,8 @@ def _fields(values: Any) -> Mapping[str, Any]:
     if not isinstance(values, str):
         return _BROKEN
     try:
-        found = json.loads(values)
-    except (ValueError, RecursionError):
+        found = nested.loads(values)
+    except ValueError:
         return _BROKEN
     return dict(zip(_DETAILS, found, strict=False)) if isinstance(found, list) else _BROKEN
 

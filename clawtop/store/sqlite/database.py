@@ -341,6 +341,8 @@ class Database:
         self._deadline = self._clock.monotonic() + READ_SECONDS
         try:
             return self._connection.execute(statement, parameters).fetchall()
+        except UnicodeEncodeError:
+            return []  # a row of theirs named another by what is no Unicode text: there is none of that name
         except sqlite3.Error as error:
             raise UnreadableError(self._problem(error)) from None
 

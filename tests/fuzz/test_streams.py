@@ -1,0 +1,37 @@
+"""What strangers send, made wrong in ways that are the same in every run; and what was found so before."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from tests.fuzz.streams import READERS, faults, tried
+
+SEEDS = 25
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_a_reader_takes_whatever_comes(name: str) -> None:
+    assert [why for seed in range(SEEDS) for why in tried(name, Random(seed))] == []
+
+
+FOUND = [
+    ("provider error", b'{"error": {"message": "x", "details": [{"retryDelay": 1' + b"0" * 400 + b"}]}}"),
+    ("provider openai-completions", b'data: {"choices": [{"delta": {"content": [{"type": ["text"]}]}}]}\n\n'),
+    ("provider openai-completions", b'data: {"usage": {"prompt_tokens": 1' + b"0" * 400 + b'}, "choices": []}\n\n'),
+    ("gateway socket", b'{"type": "res", "id": "1", "ok": true, "payload": {"type": ["hello-ok"]}}'),
+    ("gateway socket", b'{"payload": {"status": ["aborted"]}}'),
+    ("gateway socket", b'{"payload": {"events": [{"type": {"a": 1}, "source": "main"}]}}'),
+    ("etcd", b'{"responses": [5, {"response_range": []}]}'),
+    ("etcd", b'{"TTL": "--5", "ID": "-"}'),
+    ("transcript", b'{"type": "session", "id": "s"}\n{"type": "message", "id": "1", "parentId": null,'
+     b' "message": {"role": "assistant", "stopReason": ["error"], "content": "x"}}\n'),
+    ("transcript", b'{"type": "session", "id": "s"}\n{"type": "message", "id": "1", "parentId": null,'
+     b' "message": {"role": {"a": 1}, "content": "x"}}\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content"), FOUND, ids=[name for name, _ in FOUND])
+def test_what_was_found_before(name: str, content: bytes) -> None:
+    assert faults(READERS[name], content, Random(1)) == []
