@@ -6,9 +6,10 @@ import asyncio
 import pickle
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ from clawtop.demo.provider import (
     overloaded,
     rate_limited,
 )
+from clawtop.engine.providers import http
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import APIS as APIS_BY_KIND
@@ -288,6 +290,23 @@ async def test_each_limit_is_its_own(api: str, act: Act, timeouts: Timeouts, pha
     error = caught.value
     assert (error.kind, error.phase, error.timed_out) == (ErrorKind.TIMEOUT, phase, True)
     assert error.reason == "timeout"
+
+
+async def test_a_loop_that_was_away_is_no_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process under load comes back after the limit, to a connection that was made meanwhile."""
+    connect = 0.2
+    traced = http._Limits.on_trace
+
+    async def away(limits: http._Limits, name: str, info: Mapping[str, Any]) -> None:
+        if name == "connection.connect_tcp.started":
+            time.sleep(2 * connect)
+        await traced(limits, name, info)
+
+    monkeypatch.setattr(http._Limits, "on_trace", away)
+    async with provider_and_client(Respond("aye")) as (provider, client):
+        where = endpoint(provider, "openai-completions")
+        text, _ = await collect(client, where, Timeouts(connect=connect, first_byte=60, idle=60, total=None))
+    assert text == "aye"
 
 
 async def test_a_connection_that_never_stands_is_a_connect_timeout() -> None:

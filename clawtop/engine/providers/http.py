@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import httpx
 
-from clawtop.clock import Clock, Deadline
+from clawtop.clock import Clock, Deadline, Timer
 from clawtop.core.model import FailureReason
 from clawtop.engine.providers.anthropic import AnthropicMessages
 from clawtop.engine.providers.base import (
@@ -81,6 +82,8 @@ KEEPALIVE_SECONDS = 2.0
 CERTIFICATE = "CERT_VERIFY_FAILED"
 CONNECTING = 64
 """Connections that are made at once: the clock of one that waits for its turn does not run."""
+TICK_S = 0.05
+"""How often the loop is asked whether it is late, while connections are made."""
 
 
 class ProviderClient:
@@ -94,6 +97,7 @@ class ProviderClient:
         self._clock = clock
         self._clients: dict[Network, httpx.AsyncClient] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
+        self._lateness = _Lateness(clock)
 
     async def aclose(self) -> None:
         clients, self._clients = tuple(self._clients.values()), {}
@@ -110,7 +114,7 @@ class ProviderClient:
         api = APIS.get(endpoint.api)
         if api is None:
             raise not_spoken(endpoint.provider, f"api kind {endpoint.api!r} is not one that clawtop speaks")
-        limits = _Limits(endpoint.provider, timeouts, self._clock)
+        limits = _Limits(endpoint.provider, timeouts, self._clock, self._lateness)
         try:
             response = await self._send(api, endpoint, prompt, limits)
             try:
@@ -129,7 +133,7 @@ class ProviderClient:
 
         Raises ProviderError. For exchanges of tokens; `timeouts` are short and fixed.
         """
-        limits = _Limits(endpoint.provider, FETCH_TIMEOUTS, self._clock)
+        limits = _Limits(endpoint.provider, FETCH_TIMEOUTS, self._clock, self._lateness)
         try:
             client = self._client(endpoint)
             request = client.build_request("GET", url, headers=headers, extensions={"trace": limits.on_trace})
@@ -286,10 +290,53 @@ def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
     raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 
 
+class _Lateness:
+    """How late the event loop is, told to whoever has a clock that must not run meanwhile.
+
+    A process with hundreds of turns, or without a share of the processor, comes to a connection that has long been made
+    only after its limit. A tick that is late runs before the timers that were due after it. Belongs to one event loop.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due = 0.0
+        self._listeners: dict[int, Callable[[float], None]] = {}
+        self._names = itertools.count()
+        self._next: Timer | None = None
+
+    @contextmanager
+    def told_to(self, listener: Callable[[float], None]) -> Iterator[None]:
+        """Call `listener` with the seconds of each delay, while the context lasts."""
+        name = next(self._names)
+        self._listeners[name] = listener
+        if self._next is None:
+            self._wait()
+        try:
+            yield
+        finally:
+            del self._listeners[name]
+            if not self._listeners and self._next is not None:
+                self._next.cancel()
+                self._next = None
+
+    def _wait(self) -> None:
+        self._due = self._clock.monotonic() + TICK_S
+        self._next = self._clock.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        late = self._clock.monotonic() - self._due
+        self._wait()
+        if late > TICK_S:
+            for listener in tuple(self._listeners.values()):
+                listener(late)
+
+
 class _Limits:
     """The clocks of one call: which phase it is in and until when."""
 
-    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock, lateness: _Lateness) -> None:
+        self._lateness = lateness
+        self._connect_end: float | None = None
         self._provider = provider
         self._timeouts = timeouts
         self._clock = clock
@@ -323,11 +370,20 @@ class _Limits:
         async with self._until(None):
             await turn.acquire()
         self._turn = turn
+        self._connect_end = self._at(self._timeouts.connect)
         try:
-            async with self._until(self._at(self._timeouts.connect)):
-                yield
+            with self._lateness.told_to(self._excuse):
+                async with self._until(self._connect_end):
+                    yield
         finally:
             self._give_turn_back()
+
+    def _excuse(self, seconds: float) -> None:
+        """The loop was away for so long: a connection that stood meanwhile could not be noticed."""
+        if self._phase == "connect" and self._connect_end is not None and self._waiting is not None:
+            self._connect_end += seconds
+            with suppress(RuntimeError):  # it has just run out, in time
+                self._waiting.reschedule(self._sooner(self._connect_end))
 
     def _give_turn_back(self) -> None:
         turn, self._turn = self._turn, None
