@@ -3,11 +3,12 @@
 In one run on one machine:
 
 - the auth store's lock is held by another process: 429 to the next request, and to the reply, against a free one;
-- 200 sessions at once: CPU per turn and p99 against a bare httpx loop that makes the same calls;
-- one turn after the other, 500 of them: p50, p99 and CPU, against bare httpx and litellm.Router (`bench` extra);
+- 200 turns at once, five times: failed turns, p50, p99 and CPU, against bare httpx and litellm.Router (`bench` extra);
+- 500 turns one after the other: the same;
 - two deployments, one rate-limited: requests to the limited one and p99, against litellm.Router.
 
-Percentiles are over at least 500 turns, and what warms up - first connections, imports - is left out for all sides.
+Percentiles are over at least 500 turns, the sides take turns block by block, and what warms up - first connections,
+imports - is left out for all of them.
 
 `test_the_work_is_real` runs in CI and checks what is measured, not how fast.
 """
@@ -22,8 +23,8 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,6 +47,7 @@ SESSIONS = 200
 TURNS = 500
 WARM_TURNS = 20
 CPU_MS = 4.0
+BLOCK = 25
 NO_PEER = None if importlib.util.find_spec("litellm") else "litellm is not installed: pip install -e '.[dev,bench]'"
 PAUSE_S = 0.3
 """Between the turns of the routing comparison: both routers have cooldowns, and neither is to win by haste."""
@@ -128,11 +130,13 @@ def provider_process() -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """CPU of this process per turn in ms, how long all of it took in s, and how long each turn took in ms."""
+    """One side's turns: CPU of this process per turn in ms, worker threads included, how long each took in ms, and the
+    words of those that failed.
+    """
 
     cpu_ms: float
-    seconds: float
-    took: tuple[float, ...] = ()
+    took: tuple[float, ...]
+    failed: tuple[str, ...] = ()
 
     @property
     def p50(self) -> float:
@@ -143,56 +147,78 @@ class Load:
         return percentile(list(self.took), 0.99)
 
 
-class Meter:
-    """Measures turns; begun again once everything is warm."""
+Ask = Callable[[int], Awaitable[object]]
+"""A turn in the session with this number."""
 
-    def __init__(self) -> None:
+
+class Side:
+    """What is measured of one of those that are compared."""
+
+    def __init__(self, ask: Ask, settle: Callable[[], Awaitable[None]]) -> None:
+        """`settle`: what the turns left to be done behind their backs; it counts as theirs."""
+        self._ask = ask
+        self._settle = settle
         self._took: list[float] = []
-        self._cpu, self._wall = time.process_time(), time.monotonic()
+        self._failed: list[str] = []
+        self._cpu = 0.0
 
-    async def turn(self, work: Awaitable[object]) -> None:
+    async def block(self, sessions: Sequence[int], *, at_once: bool) -> None:
+        """One turn in each session."""
+        began = time.process_time()
+        if at_once:
+            await asyncio.gather(*(self._turn(n) for n in sessions))
+        else:
+            for n in sessions:
+                await self._turn(n)
+        await self._settle()
+        self._cpu += time.process_time() - began
+
+    async def _turn(self, n: int) -> None:
         began = time.monotonic()
-        await work
+        try:
+            await self._ask(n)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a turn that failed
+            self._failed.append(f"{type(error).__name__}: {error}")
         self._took.append((time.monotonic() - began) * 1000)
 
+    async def warmed(self, sessions: Sequence[int], *, at_once: bool) -> None:
+        """The same, not counted."""
+        await self.block(sessions, at_once=at_once)
+        assert not self._failed, self._failed
+        self._took.clear()
+        self._cpu = 0.0
+
     def load(self) -> Load:
-        cpu, wall = time.process_time() - self._cpu, time.monotonic() - self._wall
-        return Load(cpu * 1000 / len(self._took), wall, tuple(self._took))
+        return Load(self._cpu * 1000 / len(self._took), tuple(self._took), tuple(self._failed))
 
 
-async def bare_loop(port: int, sessions: int, turns: int) -> Load:
-    """The same requests, and nothing else."""
+@asynccontextmanager
+async def bare_side(port: int) -> AsyncIterator[Side]:
+    """The same requests over httpx, and nothing else."""
     import httpx
 
-    key = "bare"
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 
-    async def ask(client: httpx.AsyncClient, text: str) -> None:
+    async def ask(n: int) -> None:
         body = {
             "model": PRIMARY.model,
             "max_tokens": 2048,
             "stream": True,
-            "messages": [{"role": "user", "content": text}],
+            "messages": [{"role": "user", "content": f"session {n}"}],
         }
-        async with client.stream("POST", "/v1/messages", json=body, headers={"x-api-key": key}) as response:
+        async with client.stream("POST", "/v1/messages", json=body, headers={"x-api-key": "bare"}) as response:
             assert response.status_code == 200
             async for line in response.aiter_lines():
                 if line.startswith("data: "):
                     json.loads(line[6:])
 
-    async def talk(client: httpx.AsyncClient, n: int, meter: Meter) -> None:
-        for turn in range(turns):
-            await meter.turn(ask(client, f"session {n} turn {turn}"))
-
     base = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=base, trust_env=False, limits=limits, timeout=60) as client:
-        await talk(client, -1, Meter())
-        meter = Meter()
-        await asyncio.gather(*(talk(client, n, meter) for n in range(sessions)))
-        return meter.load()
+        yield Side(ask, _nothing_left)
 
 
-async def engine_loop(root: Path, port: int, sessions: int, turns: int) -> Load:
+@asynccontextmanager
+async def engine_side(root: Path, port: int, sessions: int) -> AsyncIterator[Side]:
     """The engine, with everything: lanes, holders, locks, transcripts, marks, journal."""
     world = build_world(root, seed=3, clock=SystemClock(), profiles=TWO_AND_ONE)
     world.connect(lambda api: f"http://127.0.0.1:{port}" + ("/v1" if api == "openai-completions" else ""))
@@ -205,47 +231,62 @@ async def engine_loop(root: Path, port: int, sessions: int, turns: int) -> Load:
 
     async with Driver(world.state_dir, environ={}, home=root) as driver:
 
-        async def talk(name: str, meter: Meter) -> None:
-            for turn in range(turns):
-                await meter.turn(driver.drive(name, f"{name} turn {turn}").result())
+        async def ask(n: int) -> None:
+            answer = await driver.drive(f"bench-{n}.jsonl", f"session {n}").result()
+            answered[answer.session_file] += 1
 
-        (world.sessions_dir("main") / "warm.jsonl").touch()
-        await talk("warm.jsonl", Meter())
-        meter = Meter()
-        await asyncio.gather(*(talk(f"bench-{n}.jsonl", meter) for n in range(sessions)))
-        load = meter.load()
-    last = read_conversation(world.sessions_dir("main") / f"bench-{sessions - 1}.jsonl")
-    assert len(last.said) == 2 * turns
-    return load
+        answered = Counter[Path]()
+        yield Side(ask, driver.desk.marks.drained)
+    for file, turns in answered.items():
+        assert len(read_conversation(file).said) == 2 * turns
 
 
-def measure_load(sessions: int, turns: int) -> tuple[Load, Load]:
-    """The bare loop and the engine, one after the other against one provider."""
-    with provider_process() as port, tempfile.TemporaryDirectory() as root:
-        bare = asyncio.run(bare_loop(port, sessions, turns))
-        engine = asyncio.run(engine_loop(Path(root), port, sessions, turns))
-    return bare, engine
-
-
-async def litellm_loop(port: int, turns: int) -> Load:
-    """The peer, one turn after the other, against the same provider."""
+@asynccontextmanager
+async def litellm_side(port: int) -> AsyncIterator[Side]:
+    """The peer, against the same provider."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network for prices first
     from litellm import Router
 
     params = {"model": "openai/hermit-mini", "api_key": "sk-bench", "api_base": f"http://127.0.0.1:{port}/v1"}
     router = Router(model_list=[{"model_name": "crab", "litellm_params": params}])
 
-    async def ask() -> None:
-        stream = await router.acompletion("crab", messages=[{"role": "user", "content": "hello"}], stream=True)
-        async for _ in stream:
+    async def ask(n: int) -> None:
+        messages = [{"role": "user", "content": f"session {n}"}]
+        async for _ in await router.acompletion("crab", messages=messages, stream=True):
             pass
 
-    for _ in range(WARM_TURNS):
-        await ask()
-    meter = Meter()
-    for _ in range(turns):
-        await meter.turn(ask())
-    return meter.load()
+    yield Side(ask, _nothing_left)
+
+
+async def _nothing_left() -> None:
+    return
+
+
+async def compared(root: Path, port: int, sessions: int, rounds: int, *, at_once: bool, peer: bool) -> dict[str, Load]:
+    """Each side's turns, `rounds` in each session, the sides by turns after a warm-up: what disturbs one disturbs all.
+
+    A session is one of a hundred at least, so that no conversation grows long: the peers send one message each time.
+    """
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        sides = {"bare": await enter(bare_side(port)), "engine": await enter(engine_side(root, port, sessions))}
+        if peer:
+            sides["litellm"] = await enter(litellm_side(port))
+        for side in sides.values():
+            await side.warmed(range(min(sessions, WARM_TURNS)), at_once=at_once)
+        size = sessions if at_once else min(sessions, BLOCK)
+        blocks = [range(first, min(first + size, sessions)) for first in range(0, sessions, size)]
+        for _ in range(rounds):
+            for block in blocks:
+                for side in sides.values():
+                    await side.block(block, at_once=at_once)
+        return {name: side.load() for name, side in sides.items()}
+
+
+def measure_load(sessions: int, rounds: int, *, at_once: bool = True, peer: bool = False) -> dict[str, Load]:
+    """`compared` with a provider in a process of its own: bare, engine, and litellm where the `peer` is asked for."""
+    with provider_process() as port, tempfile.TemporaryDirectory() as root:
+        return asyncio.run(compared(Path(root), port, sessions, rounds, at_once=at_once, peer=peer))
 
 
 # --- two deployments, one of them limited ------------------------------------------------------------------------
@@ -316,9 +357,10 @@ def test_the_work_is_real() -> None:
     with tempfile.TemporaryDirectory() as root:
         rotation = asyncio.run(rotate_once(Path(root), held=True))
     assert 0 < rotation.gap < rotation.reply
-    bare, engine = measure_load(sessions=4, turns=2)
-    assert bare.cpu_ms > 0
-    assert engine.cpu_ms > 0
+    for at_once in (True, False):
+        for load in measure_load(4, 2, at_once=at_once).values():
+            assert (len(load.took), load.failed) == (8, ())
+            assert load.cpu_ms > 0
     with tempfile.TemporaryDirectory() as root:
         routed = asyncio.run(routed_by_engine(Path(root), 3))
     assert (routed.to_limited, routed.answered) == (1, 3)
@@ -327,6 +369,8 @@ def test_the_work_is_real() -> None:
 @pytest.mark.skipif(NO_PEER is not None, reason=str(NO_PEER))
 def test_the_peer_is_really_asked() -> None:
     assert asyncio.run(routed_by_litellm(2)).answered == 2
+    load = measure_load(2, 1, peer=True)["litellm"]
+    assert (len(load.took), load.failed) == (2, ())
 
 
 PEER = "litellm.Router"
@@ -350,27 +394,32 @@ def _rotation(rounds: int) -> Iterator[Row]:
     yield Figure(what, replies[0], "ms", REPLY_FACTOR, Limit.TIMES, peer=replies[1], samples=rounds, note="peer: free")
 
 
-def _load(turns: int) -> Iterator[Row]:
-    bare, engine = measure_load(SESSIONS, turns)
-    note = f"p50 {engine.p50:.0f} ms, p99 {engine.p99:.0f} ms; floor: bare httpx"
-    what = f"CPU a turn, {SESSIONS} sessions at once"
-    yield Figure(what, engine.cpu_ms, "ms", CPU_MS, floor=bare.cpu_ms, samples=SESSIONS * turns, note=note)
+def _load(rounds: int) -> Iterator[Row]:
+    loads = measure_load(SESSIONS, rounds, peer=NO_PEER is None)
+    yield from _turns(f"{SESSIONS} at once", loads)
+    failed = loads["engine"].failed
+    what = f"turns of {SESSIONS} at once that failed"
+    note = "; ".join(f"{count} times {words}" for words, count in Counter(failed).most_common(3))
+    yield Figure(what, len(failed), "", 0, samples=SESSIONS * rounds, note=note)
 
 
 def _one_by_one(turns: int) -> Iterator[Row]:
-    with provider_process() as port, tempfile.TemporaryDirectory() as root:
-        bare = asyncio.run(bare_loop(port, 1, turns))
-        engine = asyncio.run(engine_loop(Path(root), port, 1, turns))
-        peer = asyncio.run(litellm_loop(port, turns)) if NO_PEER is None else None
+    rounds = 5
+    yield from _turns("one by one", measure_load(turns // rounds, rounds, at_once=False, peer=NO_PEER is None))
+
+
+def _turns(how: str, loads: Mapping[str, Load]) -> Iterator[Row]:
+    bare, engine, peer = loads["bare"], loads["engine"], loads.get("litellm")
+    turns = len(engine.took)
     for what, ours, floor, theirs in (
-        ("a turn, p50", engine.p50, bare.p50, peer.p50 if peer else None),
-        ("a turn, p99", engine.p99, bare.p99, peer.p99 if peer else None),
+        (f"a turn, {how}, p50", engine.p50, bare.p50, peer.p50 if peer else None),
+        (f"a turn, {how}, p99", engine.p99, bare.p99, peer.p99 if peer else None),
     ):
         yield Figure(what, ours, "ms", 1.0, Limit.TIMES if peer else Limit.NONE, theirs, floor, turns, note=PEER)
     theirs = peer.cpu_ms if peer else None
-    yield Figure("CPU a turn", engine.cpu_ms, "ms", CPU_MS, peer=theirs, floor=bare.cpu_ms, samples=turns)
+    yield Figure(f"CPU a turn, {how}", engine.cpu_ms, "ms", CPU_MS, peer=theirs, floor=bare.cpu_ms, samples=turns)
     if NO_PEER is not None:
-        yield Skipped(f"a turn beside {PEER}", NO_PEER)
+        yield Skipped(f"a turn, {how}, beside {PEER}", NO_PEER)
 
 
 def routing(quick: bool) -> Iterator[Row]:
