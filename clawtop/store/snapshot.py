@@ -41,6 +41,7 @@ from clawtop.store.config import summarise
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
     PortProbe,
+    Silence,
     ThrottledProbe,
     ask_healthz,
     ask_patiently,
@@ -49,6 +50,7 @@ from clawtop.store.gateway.liveness import (
     process_places,
 )
 from clawtop.store.gateway.trust import believed, foreign
+from clawtop.store.gateway.usage import UsageWatch
 from clawtop.store.json_text import Stamp
 from clawtop.store.kept import Kept
 from clawtop.store.locks.command_line import CommandLineWatch
@@ -141,6 +143,8 @@ class SnapshotReader:
         self._sessions: SessionBackend | None = None
         self._life = LifeWatch(clock)
         self._command_lines = CommandLineWatch(processes, clock)
+        self._usage = UsageWatch(processes, clock)
+        self._silence = Silence()
         self._others: tuple[ProcessEvidence, ...] | None = None  # as somebody had to look for them in this read
 
     @property
@@ -413,8 +417,13 @@ class SnapshotReader:
         """With what becomes of a question to its port, where its process is seen to live."""
         if gateway.state is not GatewayState.LIVE or gateway.pid is None or gateway.port is None:
             return gateway
+        argv = self._processes.look(gateway.pid).argv
+        usage = self._usage.look(gateway.pid, argv)
         found = self._live_probe(gateway.port) if self._live_probe is not None else Serving.UNKNOWN
-        return replace(gateway, serving=found) if isinstance(found, Serving) else gateway
+        if found is Serving.SILENT:  # asking took longer than a look at its share of a core needs
+            usage = self._usage.look(gateway.pid, argv)
+        gateway = replace(gateway, usage=usage)
+        return self._silence.told(gateway, found, self._clock.now_ms()) if isinstance(found, Serving) else gateway
 
     def _lives_unseen(self, gateway: Gateway, locks: Iterable[Lock], config: ConfigSummary) -> bool:
         if gateway.state is GatewayState.LIVE:

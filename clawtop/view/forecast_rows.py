@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
-from clawtop.core.model import GatewayState, Serving
+from clawtop.core.health.gateway_causes import is_frozen
+from clawtop.core.model import GatewayState
 from clawtop.core.rotation.forecast import (
     ChainRecovery,
     Recovery,
@@ -117,7 +118,7 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
     name: Piece = (env.facts.agent_called(chain.agent), Tone.BAND)
     gateway = env.facts.snapshot.gateway
     gone = _GONE.get(gateway.state)
-    if gone is None and gateway.serving is Serving.SILENT:
+    if gone is None and is_frozen(gateway, env.now):
         gone = "the gateway is frozen"
     if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is GatewayState.DEAD):
         return (name, (f" answers nothing: {gone}", Tone.BAD))

@@ -12,7 +12,7 @@ from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN, short_key
-from clawtop.core.model import GatewayState, LockKind, VerdictKind
+from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
@@ -58,6 +58,7 @@ def first_line(
     glyph, word, tone = GATEWAYS[snapshot.gateway.state]
     details = [f"pid {snapshot.gateway.pid}"] if snapshot.gateway.pid is not None else []
     details += [f":{snapshot.gateway.port}"] if snapshot.gateway.port is not None else []
+    details += usage_words(snapshot.gateway.usage)
     version = safe(snapshot.openclaw_version or "version unknown", 16)
     generation = str(snapshot.generation) if snapshot.generation else "no state"
     clock = (
@@ -90,6 +91,16 @@ def first_line(
         if width_of(left) <= room:
             break
     return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
+
+
+def usage_words(usage: ProcessUsage | None) -> list[str]:
+    """What the gateway's process takes, in words: memory, swap where there is any, its share of a core."""
+    if usage is None:
+        return []
+    words = [f"{usage.memory >> 20} MB"]
+    words += [f"{usage.swap >> 20} MB swapped"] if usage.swap >> 20 else []
+    words += [f"{round(100 * usage.cpu)} % CPU"] if usage.cpu is not None else []
+    return words
 
 
 def _directory(path: str, room: int) -> Line:

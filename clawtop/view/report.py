@@ -16,7 +16,7 @@ from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.cause import RECENT_MS
 from clawtop.core.health.judgement import Health, Level, Next, TurnCounts, judge
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN, counted
-from clawtop.core.model import AgentInfo, Lock, Problem, Profile, PromptHolder, Session, Snapshot
+from clawtop.core.model import AgentInfo, Lock, Problem, ProcessUsage, Profile, PromptHolder, Session, Snapshot
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
@@ -52,6 +52,8 @@ def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None, texts: T
             "how": snapshot.gateway.how,
             "serving": snapshot.gateway.serving,
             "distrust": snapshot.gateway.distrust,
+            "silent_since": snapshot.gateway.silent_since,
+            "usage": _usage(snapshot.gateway.usage),
         },
         "log": {"paths": list(snapshot.log_paths), "how": snapshot.log_how},
         "health": _health(health, texts),
@@ -284,6 +286,13 @@ def _holder(holder: PromptHolder) -> dict[str, Any]:
         "waiters": [{"run_id": one.run_id, "lane": one.lane, "since": one.since} for one in holder.waiters],
         "waits_unseen": holder.waits_unseen,
     }
+
+
+def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
+    """Bytes; `cpu`: of one core, None at the first look."""
+    if usage is None:
+        return None
+    return {"memory": usage.memory, "swap": usage.swap, "cpu": usage.cpu, "limit": usage.limit}
 
 
 def _texts(problems: Iterable[Problem]) -> list[str]:

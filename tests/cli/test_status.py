@@ -23,7 +23,7 @@ KEYS: dict[str, set[str]] = {
         "counting", "locks", "holders", "lanes", "warnings", "health", "next", "usable_again_at",
         "asks_again", "behaves_as", "blocked", "log",
     },
-    "gateway": {"state", "pid", "port", "how", "serving", "distrust"},
+    "gateway": {"state", "pid", "port", "how", "serving", "distrust", "silent_since", "usage"},
     "health": {
         "level", "badge", "text", "causes", "turns", "unanswered", "silent_by_design", "cannot_be_told",
     },

@@ -96,6 +96,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "queue-grows": "QUEUING",
     "leaked-lock": "LEAKED",
     "stale-lock": "ATTENTION",
+    "gateway-busy": "BUSY",
     "gateway-degraded": "DEGRADED",
     "credentials": "ATTENTION",
     "profiles-resting": "SERVING",

@@ -6,16 +6,27 @@ from collections.abc import Iterator
 
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import counted, span
-from clawtop.core.model import (
-    GatewayState,
-    Serving,
-)
+from clawtop.core.model import Gateway, GatewayState, Serving
 from clawtop.text import safe, shown
 
 STARTING_MS = 90_000
 """A gateway takes up to half a minute to answer after its start, on a slow machine longer."""
 
 MEMORY_SHARE = 0.9
+
+BUSY_SHARE = 0.3
+"""Of a core. A process that is stopped, or waits for something that never comes, uses none."""
+BUSY_MS = 60_000
+"""One that answers nothing for so long does not serve anybody, whatever it works on."""
+
+
+def is_frozen(gateway: Gateway, now: int) -> bool:
+    """Whether a gateway that lives answers nobody: neither while it works hard, nor for a minute."""
+    if gateway.state is not GatewayState.LIVE or gateway.serving is not Serving.SILENT:
+        return False
+    cpu = gateway.usage.cpu if gateway.usage is not None else None
+    works = cpu is not None and cpu >= BUSY_SHARE
+    return not works or (gateway.silent_since is not None and now - gateway.silent_since >= BUSY_MS)
 
 
 def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
@@ -61,13 +72,25 @@ def _gone_since(scene: HealthScene) -> int | None:
 def _serving(scene: HealthScene) -> Iterator[Cause]:
     gateway = scene.snapshot.gateway
     young = gateway.started_at is not None and scene.now - gateway.started_at <= STARTING_MS
-    if gateway.serving is Serving.SILENT and not young:
+    evidence = (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",)
+    if is_frozen(gateway, scene.now) and not young:
         yield Cause(
             "gateway-frozen",
             "the gateway is frozen: its port connects, and nothing is answered",
             Level.SILENT,
-            (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",),
+            evidence,
             "restart the gateway: openclaw gateway restart",
+            since=gateway.silent_since,
+        )
+    elif gateway.serving is Serving.SILENT and not young and gateway.usage is not None:
+        share = round(100 * (gateway.usage.cpu or 0))
+        yield Cause(
+            "gateway-busy",
+            f"the gateway is busy: it answers late and uses {share} % of a core",
+            Level.ATTENTION,
+            evidence,
+            "wait for it; restart it when it stays so: openclaw gateway restart",
+            since=gateway.silent_since,
         )
     elif gateway.serving in (Serving.REFUSES, Serving.SILENT):
         age = scene.now - gateway.started_at if gateway.started_at is not None else None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.blocked import Blockage, blocked_sessions
+from clawtop.core.health.gateway_causes import is_frozen
 from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.health.waiting import complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
@@ -21,7 +22,6 @@ from clawtop.core.model import (
     LockKind,
     Profile,
     PromptHolder,
-    Serving,
     Session,
     Snapshot,
     VerdictKind,
@@ -79,7 +79,7 @@ class SnapshotIndex:
         """A gateway that is gone, with the turns that died with it."""
         gateway = self.snapshot.gateway
         stopped = gateway.state is GatewayState.ABSENT and self.snapshot.config.gateway_wanted
-        frozen = gateway.state is GatewayState.LIVE and gateway.serving is Serving.SILENT
+        frozen = is_frozen(gateway, self.now)
         if gateway.state is not GatewayState.DEAD and not stopped and not frozen:
             return
         left = [session for session in self.snapshot.sessions if _died(session)]

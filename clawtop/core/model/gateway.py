@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from clawtop.core.model.locks import ProcessEvidence
-
 
 class GatewayState(StrEnum):
     """UNKNOWN, never ABSENT, until the configured port was tried."""
@@ -38,8 +36,8 @@ class GatewayHealth:
 class Serving(StrEnum):
     """What becomes of a question to a gateway's port.
 
-    ANSWERS: OpenClaw answers. SILENT: it connects, and nothing is answered: the gateway is frozen. REFUSES: nothing
-    listens. OTHER: something answers that is no OpenClaw. UNKNOWN: nobody asked.
+    ANSWERS: OpenClaw answers. SILENT: it connects, and nothing is answered: the gateway is frozen, or very busy.
+    REFUSES: nothing listens. OTHER: something answers that is no OpenClaw. UNKNOWN: nobody asked.
     """
 
     ANSWERS = "answers"
@@ -127,9 +125,9 @@ class Gateway:
 
     Attributes:
         serving: what becomes of a question to its port.
+        silent_since: when it was first seen to be SILENT without an answer since, ms since the epoch.
         distrust: why it is not believed, although it may live: it belongs to another user than the state directory.
         usage: of its process, where it can be seen.
-        children: processes that it started, such as command-line backends; with what they take.
         words: None where it was never asked: no live gateway, or nobody looks at it live.
     """
 
@@ -142,5 +140,5 @@ class Gateway:
     words: GatewayWords | None = None
     serving: Serving = Serving.UNKNOWN
     distrust: str | None = None
+    silent_since: int | None = None
     usage: ProcessUsage | None = None
-    children: tuple[tuple[ProcessEvidence, ProcessUsage | None], ...] = ()

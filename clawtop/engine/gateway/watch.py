@@ -14,7 +14,7 @@ from clawtop.core.generations import semantics_of
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Serving, Session, Snapshot
 from clawtop.core.session.gateway_witness import witnesses_of
 from clawtop.core.session.openclaw_runs import heard
-from clawtop.store.gateway.liveness import ask_healthz
+from clawtop.store.gateway.liveness import Silence, ask_healthz
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
 
@@ -55,6 +55,7 @@ class GatewayWatch:
         self._gateway = Gateway()
         self._layout: Layout | None = None
         self._served: tuple[GatewayHealth, Serving] | None = None
+        self._silence = Silence()
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0
@@ -71,7 +72,9 @@ class GatewayWatch:
         believed = is_same and self.clock.now_ms() - self._heard_at <= STALE_MS
         snapshot = replace(
             snapshot,
-            gateway=replace(snapshot.gateway, health=report.health, serving=self._serving(report.health)),
+            gateway=self._silence.told(
+                replace(snapshot.gateway, health=report.health), self._serving(report.health), self.clock.now_ms()
+            ),
             lanes=(*snapshot.lanes, *report.lanes),
             warnings=(*snapshot.warnings, *_problems(report.health, snapshot.gateway.port)),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from clawtop.clock import Clock
@@ -58,6 +59,21 @@ def ask_patiently(port: int) -> Serving:
     """As `ask_healthz`, for a gateway that is known to live: a busy one gets a second chance before it is frozen."""
     found = ask_healthz(port)
     return ask_healthz(port, PATIENT_SECONDS) if found is Serving.SILENT else found
+
+
+class Silence:
+    """Since when a gateway gives no answer."""
+
+    def __init__(self) -> None:
+        self._since: int | None = None
+
+    def told(self, gateway: Gateway, serving: Serving, now: int) -> Gateway:
+        """The gateway with what just became of a question to it, at `now` (ms since the epoch)."""
+        if serving is not Serving.SILENT:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        return replace(gateway, serving=serving, silent_since=self._since)
 
 
 class ThrottledProbe:

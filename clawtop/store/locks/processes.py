@@ -68,6 +68,7 @@ class SystemProcesses:
 
     Attributes:
         standpoint: where we look from; None where that cannot be told (not Linux).
+        proc: where procfs is mounted; None where there is none.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SystemProcesses:
     ) -> None:
         """Seams for tests: `proc` is the mount point of procfs, `began` the boot by the clock as it is set now."""
         self._proc = proc
+        self.proc = proc if platform == "linux" else None
         self._linux = platform == "linux"
         self._began = began
         self._first_began = 0

@@ -1,0 +1,102 @@
+"""What the gateway's process takes, and since when it gives no answer: on real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clawtop.core.model import Gateway, GatewayState, ProcessUsage, Serving
+from clawtop.store.gateway.liveness import Silence
+from clawtop.store.gateway.usage import EVERY_SECONDS, UsageWatch
+from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
+from tests.support.clocks import ManualClock
+
+BURNS = (
+    "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()"
+)
+RESTS = "print(flush=True)\ninput()"
+
+
+@contextmanager
+def process(code: str, *words: str) -> Iterator[int]:
+    """A process that has run `code` up to its line of output."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        yield running.pid
+        running.kill()
+
+
+def test_a_share_of_a_core_needs_two_looks() -> None:
+    clock = ManualClock()
+    watch = UsageWatch(SystemProcesses(), clock)
+    code = f"print(flush=True)\ninput()\n{BURNS}"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        assert running.stdin is not None
+        assert running.stdout is not None
+        running.stdout.readline()
+        first = watch.look(running.pid)
+        running.stdin.write(b"\n")
+        running.stdin.flush()
+        running.stdout.readline()
+        assert watch.look(running.pid) is first, "too soon to look again"
+        clock.pause(EVERY_SECONDS)
+        second = watch.look(running.pid)
+        running.kill()
+    assert first is not None
+    assert second is not None
+    assert first.cpu is None
+    assert first.memory > 1 << 20
+    assert second.cpu is not None
+    assert second.cpu >= 0.3 / EVERY_SECONDS * 0.9
+
+
+def test_what_changed_little_is_the_same_object() -> None:
+    clock = ManualClock()
+    watch = UsageWatch(SystemProcesses(), clock)
+    with process(RESTS) as pid:
+        looks = []
+        for _ in range(3):
+            looks.append(watch.look(pid))
+            clock.pause(EVERY_SECONDS)
+    assert looks[1] is looks[2]
+
+
+def test_a_process_that_is_gone_or_not_asked_about_tells_nothing() -> None:
+    clock = ManualClock()
+    with process(RESTS) as pid:
+        pass
+    assert UsageWatch(SystemProcesses(), clock).look(pid) is None
+    assert UsageWatch(UncheckedProcesses(), clock).look(os.getpid()) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux")
+def test_the_nearest_limit_of_memory_counts(tmp_path: Path) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    for name, words in {"stat": f"7 (open claw) S {' '.join(['0'] * 50)}", "status": "VmSwap:\t2048 kB\n"}.items():
+        (proc / "7").mkdir(parents=True, exist_ok=True)
+        (proc / "7" / name).write_text(words)
+    (proc / "7" / "cgroup").write_text("0::/system.slice/openclaw.service\n")
+    (groups / "system.slice" / "openclaw.service").mkdir(parents=True)
+    (groups / "system.slice" / "openclaw.service" / "memory.max").write_text("max\n")
+    (groups / "system.slice" / "memory.max").write_text(f"{2 << 30}\n")
+    watch = UsageWatch(SystemProcesses(proc=proc), ManualClock(), cgroups=groups)
+    assert watch.look(7) == ProcessUsage(0, 2 << 20, None, 2 << 30)
+    watch = UsageWatch(SystemProcesses(proc=proc), ManualClock(), cgroups=groups)
+    assert watch.look(7, ("node", "--max-old-space-size=512")) == ProcessUsage(0, 2 << 20, None, 512 << 20)
+
+
+def test_silence_lasts_from_its_first_moment_to_the_next_answer() -> None:
+    silence, gateway = Silence(), Gateway(GatewayState.LIVE, 7, 18789)
+    told = [silence.told(gateway, *one) for one in ((Serving.SILENT, 10), (Serving.SILENT, 20))]
+    assert told == [replace(gateway, serving=Serving.SILENT, silent_since=10)] * 2
+    assert silence.told(gateway, Serving.ANSWERS, 30).silent_since is None
+    assert silence.told(gateway, Serving.SILENT, 40).silent_since == 40
