@@ -59,8 +59,8 @@ store/  the disk: one module per format, nothing else knows it
                       owners
     locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, standpoint (from where they
                       are seen), command_line (who works beside the gateway), life
-    gateway/          liveness, usage (of its process), kernel_lock (2026.8 on), trust, token, log, log_place, log_lines,
-                      log_words
+    gateway/          liveness, usage (of its process), kernel_lock (2026.8 on), trust, token, log, log_place,
+                      log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
                       mark_spool, spool_writer, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)

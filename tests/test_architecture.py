@@ -346,6 +346,7 @@ DOORLESS = {
     "store/door.py": "it is the door",
     "store/locks/processes.py": "the process table: the kernel's own files",
     "store/locks/standpoint.py": "as above",
+    "store/gateway/usage.py": "as above",
     "store/place/mounts.py": "the same",
     "store/place/environment.py": "the same",
     "store/place/databases.py": "databases",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from clawtop.core.health.gateway_causes import BUSY_MS, STARTING_MS
@@ -41,6 +43,24 @@ def test_silence_is_judged_by_what_the_process_does(  # noqa: PLR0917
     causes = {c.code: c.level for c in judge(snapshot(gateway), NOW).causes}
     gateways = {name: found for name, found in causes.items() if name.startswith("gateway-")}
     assert gateways == ({code: level} if code is not None else {})
+
+
+@pytest.mark.parametrize(
+    ("usage", "has_answered", "code", "level"),
+    [
+        (RESTS, True, "gateway-frozen", Level.SILENT),
+        (WORKS, True, "gateway-busy", Level.ATTENTION),
+        (ProcessUsage(1 << 28, cpu=0.14), True, "gateway-busy", Level.ATTENTION),
+        (ProcessUsage(1 << 28, cpu=0.03), True, "gateway-frozen", Level.SILENT),
+        (RESTS, False, "gateway-half-started", Level.ATTENTION),
+    ],
+)
+def test_a_young_gateway_that_has_answered_before_is_not_starting(
+    usage: ProcessUsage, has_answered: bool, code: str, level: Level
+) -> None:
+    silent = Gateway(GatewayState.LIVE, 7, 18789, NOW - 30_000, serving=Serving.SILENT, silent_since=NOW, usage=usage)
+    causes = judge(snapshot(replace(silent, has_answered=has_answered)), NOW).causes
+    assert [(c.code, c.level) for c in causes if c.code.startswith("gateway-")] == [(code, level)]
 
 
 def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:

@@ -99,4 +99,7 @@ def test_silence_lasts_from_its_first_moment_to_the_next_answer() -> None:
     told = [silence.told(gateway, *one) for one in ((Serving.SILENT, 10), (Serving.SILENT, 20))]
     assert told == [replace(gateway, serving=Serving.SILENT, silent_since=10)] * 2
     assert silence.told(gateway, Serving.ANSWERS, 30).silent_since is None
-    assert silence.told(gateway, Serving.SILENT, 40).silent_since == 40
+    later = silence.told(gateway, Serving.SILENT, 40)
+    assert (later.silent_since, later.has_answered) == (40, True)
+    other = silence.told(replace(gateway, started_at=45), Serving.SILENT, 50)
+    assert (other.silent_since, other.has_answered) == (50, False)

@@ -14,8 +14,9 @@ STARTING_MS = 90_000
 
 MEMORY_SHARE = 0.9
 
-BUSY_SHARE = 0.3
-"""Of a core. A process that is stopped, or waits for something that never comes, uses none."""
+BUSY_SHARE = 0.1
+"""Of a core. A process that is stopped, or waits for something that never comes, uses none; one that works on a machine
+where many do gets little (2026.5.20 was seen with 0.14, its event loop 13 s late)."""
 BUSY_MS = 60_000
 """One that answers nothing for so long does not serve anybody, whatever it works on."""
 
@@ -72,6 +73,7 @@ def _gone_since(scene: HealthScene) -> int | None:
 def _serving(scene: HealthScene) -> Iterator[Cause]:
     gateway = scene.snapshot.gateway
     young = gateway.started_at is not None and scene.now - gateway.started_at <= STARTING_MS
+    young = young and not (gateway.serving is Serving.SILENT and gateway.has_answered)
     evidence = (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",)
     if is_frozen(gateway, scene.now) and not young:
         yield Cause(
@@ -101,7 +103,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             "gateway-half-started",
             f"the gateway's process lives, but does not answer{since}",
             level,
-            (f"nothing listens on port {gateway.port}",),
+            (f"nothing listens on port {gateway.port}",) if gateway.serving is Serving.REFUSES else evidence,
             advice,
             since=gateway.started_at,
         )

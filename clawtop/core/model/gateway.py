@@ -125,6 +125,7 @@ class Gateway:
 
     Attributes:
         serving: what becomes of a question to its port.
+        has_answered: whether it was seen to answer since this process began: then it is not starting any more.
         silent_since: when it was first seen to be SILENT without an answer since, ms since the epoch.
         distrust: why it is not believed, although it may live: it belongs to another user than the state directory.
         usage: of its process, where it can be seen.
@@ -141,4 +142,5 @@ class Gateway:
     serving: Serving = Serving.UNKNOWN
     distrust: str | None = None
     silent_since: int | None = None
+    has_answered: bool = False
     usage: ProcessUsage | None = None

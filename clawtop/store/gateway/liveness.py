@@ -62,18 +62,27 @@ def ask_patiently(port: int) -> Serving:
 
 
 class Silence:
-    """Since when a gateway gives no answer."""
+    """Since when a gateway gives no answer, and whether it ever gave one.
+
+    Mutable state: `_life` (pid and start of the process that this is about), `_since`, `_answered`.
+    """
 
     def __init__(self) -> None:
+        self._life: tuple[int | None, int | None] = (None, None)
         self._since: int | None = None
+        self._answered = False
 
     def told(self, gateway: Gateway, serving: Serving, now: int) -> Gateway:
         """The gateway with what just became of a question to it, at `now` (ms since the epoch)."""
+        life = (gateway.pid, gateway.started_at)
+        if life != self._life:
+            self._life, self._since, self._answered = life, None, False
+        self._answered = self._answered or serving is Serving.ANSWERS
         if serving is not Serving.SILENT:
             self._since = None
         elif self._since is None:
             self._since = now
-        return replace(gateway, serving=serving, silent_since=self._since)
+        return replace(gateway, serving=serving, silent_since=self._since, has_answered=self._answered)
 
 
 class ThrottledProbe:
