@@ -21,6 +21,7 @@ from pathlib import Path
 from clawtop.errors import ClawtopError
 from clawtop.store.own import holders
 from tests.faults.seam import MODES, Seam
+from tests.faults.sqlite_seam import DatabaseSeam
 from tests.faults.work import WORKS, Work, lock_wrong, make
 
 DONE, REFUSED, BROKE = 0, 1, 2
@@ -60,7 +61,7 @@ def _seed(folder: Path, name: str, work: Work) -> tuple[Path, list[str]]:
     log = folder / "calls.json"
     pid = os.fork()
     if pid == 0:
-        seam = Seam(trial)
+        seam = (DatabaseSeam if work.database else Seam)(trial)
         seam.install()
         work.do(trial)
         calls = list(seam.calls)
@@ -78,7 +79,7 @@ def _cases(seeds: dict[str, tuple[Path, list[str]]], *, every: bool) -> list[tup
         for name, (_, calls) in seeds.items()
         for at, call in enumerate(calls, 1)
         for mode in MODES
-        if mode != "short" or call == "write"
+        if mode != "short" or "write" in call
     ]
     return cases if every else sorted(cases, key=lambda case: hash_of(*case))
 
@@ -117,7 +118,7 @@ def _try(work: Work, seed: Path, root: Path, mode: str, at: int) -> list[str]:
 
 def _child(work: Work, state: Path, mode: str, at: int) -> int:
     holders._presences.clear()
-    Seam(state, mode, at).install()
+    (DatabaseSeam if work.database else Seam)(state, mode, at).install()
     why = state.parent / "why"
     try:
         work.do(state)
