@@ -18,10 +18,16 @@ SLOW_TIMEOUT_S = 600
 
 
 def pytest_configure() -> None:
-    """Programs under test get the default SIGINT, also where the shell started us with it ignored (`pytest &`)."""
+    """Programs under test get their signals, also where the shell started us with some ignored (`nohup pytest &`).
+
+    A handler of ours is the default again in whatever is executed, and an ignored signal is not.
+    """
     os.environ["CLAWTOP_CONFIG"] = "/nonexistent/clawtop.toml"  # the tester's own settings stay out
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
