@@ -12,7 +12,7 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
-    model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who tells of a run),
+    model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who reported a run),
                       prompts (holders, waiters, lanes), gateway, events, problem, snapshot
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
@@ -25,7 +25,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
                       local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
     cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking;
-                      mending: what time does not
+                      mending: failures that need the operator
     rotation/         who is next: order, eligibility, pins, explanation, written (orders that do not fit); when it is
                       back: forecast
     failover/         what then: decision, steps (effects, in order), fallback (the chain of models), probing,
@@ -104,6 +104,7 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     fleet             fleet_rows
     operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines,
                       recovery_lines, error_lines, run_lines, run_log
+    explain           explain_error_lines, explain_profile_lines; named: facts under one another
     plain, report     the state as text and as JSON
 
 ui/    Textual and what it draws with

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from clawtop.cli.columns import columns
 from clawtop.cli.operation_output import print_json, print_lines
 from clawtop.errors import RefusedError
-from clawtop.text import safe, shown
+from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.cooldown.stats import Window
     from clawtop.core.rotation.explanation import ProfileExplanation
-
-FactRows = list[tuple[str, str]]
 
 
 def explain(args: argparse.Namespace) -> int:
     """Print what is known of the profile `args.what`. Raises RefusedError where there is none."""
     from clawtop.cli.common import judged_at, load_incident
     from clawtop.core.rotation.explanation import explain_profile
+    from clawtop.view.explain_profile_lines import profile_lines
 
     snapshot = load_incident(args)
     now = judged_at(snapshot)
@@ -33,7 +29,7 @@ def explain(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"schema": 1, "profile": _profile_report(found, now)})
     else:
-        print_lines(_profile_lines(found, now))
+        print_lines(profile_lines(found, now))
     return 0
 
 
@@ -76,68 +72,3 @@ def _profile_report(found: ProfileExplanation, now: int) -> dict[str, Any]:
         },
         "pinned_sessions": [session.key for session in found.pinned],
     }
-
-
-def _profile_lines(found: ProfileExplanation, now: int) -> Iterable[str]:
-    from clawtop.view.humanize import counted
-
-    profile = found.profile
-    owner = "" if profile.owner_agent == found.agent else f" (owned by {safe(profile.owner_agent)})"
-    yield from columns(
-        [
-            ("profile", safe(profile.id)),
-            ("provider", safe(profile.provider)),
-            ("agent", safe(found.agent) + owner),
-            ("state", found.state + (f" until {_when(found.until, now)}" if found.until is not None else "")),
-            ("next" if found.is_next else "not next", _why(found)),
-            *((window.kind, _window(window, now)) for window in found.windows),
-            *(("problem", shown(problem.text)) for problem in found.problems),
-            *_cost_facts(found),
-            (
-                "reset",
-                _when(found.counters_reset_at, now) if found.counters_reset_at is not None else "nothing to forget",
-            ),
-            ("provider back", _recovery(found, now)),
-            ("pinned", counted(len(found.pinned), "session")),
-        ]
-    )
-    yield from (f"  {safe(session.key)}" for session in found.pinned)
-
-
-def _why(found: ProfileExplanation) -> str:
-    if found.rejection is not None:
-        return f"left out: {shown(found.rejection.why)}"
-    if found.place is None:
-        return "it is not in the order"
-    return f"place {found.place.rank}: {shown(found.place.why)}"
-
-
-def _window(window: Window, now: int) -> str:
-    scope = f"model {safe(window.model)} only" if window.model else "all models"
-    return f"{_when(window.until, now)}, {safe(window.reason or 'no reason recorded')}, {scope}"
-
-
-def _cost_facts(found: ProfileExplanation) -> FactRows:
-    from clawtop.view.humanize import duration
-
-    if found.bypasses:
-        return [("next failure", "costs nothing: this provider bypasses cooldowns")]
-    kept = "only counters would rise; the open window stays"
-    return [
-        (f"next {reason}", kept if cost.keeps_window else f"{cost.kind} for {duration(cost.duration_ms)}")
-        for reason, cost in found.costs.items()
-    ]
-
-
-def _recovery(found: ProfileExplanation, now: int) -> str:
-    if found.recovery.usable:
-        return "now: " + ", ".join(safe(id_) for id_ in found.recovery.usable)
-    if found.recovery.at is None:
-        return "not by itself: no profile of it waits for a window to end"
-    return f"{_when(found.recovery.at, now)}: " + ", ".join(safe(id_) for id_ in found.recovery.waves[0].ids)
-
-
-def _when(at: int, now: int) -> str:
-    from clawtop.view.humanize import ago, countdown, time_near
-
-    return f"{time_near(at, now, None)} ({'in ' + countdown(at, now) if at > now else ago(at, now)})"

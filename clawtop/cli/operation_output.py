@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from clawtop.errors import OperationFailedError, RefusedError
@@ -13,7 +13,6 @@ from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.core.model import Event, Snapshot
-    from clawtop.core.operations.edit import FieldChange
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
     from clawtop.store.auth.machine import LockOwner
@@ -57,7 +56,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
     Raises:
         RefusedError: it may not be done, or the operator did not agree.
     """
-    from clawtop.cli.common import make_caller, open_reader
+    from clawtop.cli.common import judged_at, make_caller, open_reader
     from clawtop.core.operations.loading import all_out
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import OperationRequest, Operations
@@ -75,11 +74,12 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         )
     plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))
     _check_pin(args, plan)
+    now = judged_at(snapshot)
     if args.dry_run:
-        _show_plan(plan, args)
+        _show_plan(plan, now, args)
         return 0
     if not args.yes:
-        _ask(plan)
+        _ask(plan, now)
     request = OperationRequest(
         reason=args.reason,
         wait_s=args.wait,
@@ -115,7 +115,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "target": plan.target,
         "agent": plan.agent,
         "file": plan.file,
-        "fingerprint": plan.fingerprint,
+        "plan_id": plan.fingerprint,
+        "fingerprint": plan.fingerprint,  # the same, as schema 1 first named it
         "changes": [change.to_json() for change in plan.changes],
         "effects": list(plan.effects),
         "loses": list(plan.loses),
@@ -126,52 +127,30 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
-    """A plan as lines for people."""
-    yield plan.title
-    yield from _labelled("file", [safe(plan.file)])
-    yield from _labelled("change", map(_change_line, plan.changes))
-    yield from _labelled("proof", plan.proof)
-    yield from _labelled("effect", plan.effects if not plan.is_empty else ["nothing to do"])
-    yield from _labelled("loses", plan.loses)
-    yield from _labelled("note", plan.warnings)
-
-
-def receipt_lines(receipt: Receipt) -> Iterator[str]:
-    """A receipt as lines for people."""
-    yield f"{'done' if receipt.exit_code == 0 else 'done, but reverted'}: {receipt.title}"
-    yield from _labelled("file", [safe(receipt.file)])
-    yield from _labelled("change", map(_change_line, receipt.changes))
-    if receipt.kind == "unlock":
-        yield from _labelled("removed", [receipt.sight_how])
-    else:
-        yield from _labelled("gateway", [": ".join(part for part in (receipt.sight.value, receipt.sight_how) if part)])
-    if receipt.lock_how is not None:
-        yield from _labelled("lock", [f"waited {receipt.waited_ms} ms, held {receipt.held_ms} ms; {receipt.lock_how}"])
-    yield from _labelled("broke", [f"the stale lock of {receipt.broke}"] if receipt.broke else [])
-    yield from _labelled("note", receipt.notes)
-    yield from _labelled("next", [f"{' '.join(receipt.follow_up)} (or --reload)"] if receipt.follow_up else [])
-    yield from _labelled("undo", [f"clawtop undo {receipt.undo}"] if receipt.undo else [])
-
-
-def _show_plan(plan: Plan, args: argparse.Namespace) -> None:
+def _show_plan(plan: Plan, now: int, args: argparse.Namespace) -> None:
     if args.json:
         print_json({"schema": SCHEMA, "dry_run": True, "plan": plan_json(plan)})
     else:
-        print_lines(plan_lines(plan))
+        from clawtop.view.plan_lines import plan_text
+
+        print_lines(plan_text(plan, now))
 
 
 def _show_receipt(receipt: Receipt, args: argparse.Namespace) -> None:
     if args.json:
         print_json({"schema": SCHEMA, "receipt": receipt.to_json(), "exit_code": receipt.exit_code})
     else:
-        print_lines(receipt_lines(receipt))
+        from clawtop.view.plan_lines import receipt_text
+
+        print_lines(receipt_text(receipt))
 
 
-def _ask(plan: Plan) -> None:
+def _ask(plan: Plan, now: int) -> None:
     """Show the plan and have it confirmed. Raises RefusedError."""
+    from clawtop.view.plan_lines import plan_text
+
     if not plan.is_empty:
-        confirm(plan_lines(plan))
+        confirm(plan_text(plan, now))
 
 
 def confirm(lines: Iterable[str]) -> None:
@@ -187,31 +166,6 @@ def confirm(lines: Iterable[str]) -> None:
 
 def _tell_wait(holder: LockOwner) -> None:
     print_lines([f"clawtop: waiting for the lock: {holder.text}"], sys.stderr)
-
-
-def _labelled(label: str, texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield f"  {label:<8} {text}"
-        label = ""
-
-
-def _change_line(change: FieldChange) -> str:
-    return f"{safe(change.where)}: {_value(change, change.before)} -> {_value(change, change.after)}"
-
-
-def _value(change: FieldChange, value: Any) -> str:
-    if value is None:
-        return "absent"
-    text = safe(value if isinstance(value, str) else json.dumps(value), 120)
-    is_time = isinstance(value, int) and (change.field or "").endswith(("Until", "At", "Used"))
-    return f"{text} ({_moment(value)})" if is_time else text
-
-
-def _moment(value: int) -> str:
-    from clawtop.view.humanize import moment
-
-    at = moment(value, None)
-    return f"{at:%Y-%m-%d %H:%M:%S %Z}" if at else "no time"
 
 
 def print_json(value: dict[str, Any]) -> None:

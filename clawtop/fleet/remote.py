@@ -33,7 +33,7 @@ class FarPlan:
 
     @property
     def fingerprint(self) -> str:
-        return str(self.plan.get("fingerprint", ""))
+        return str(self.plan.get("plan_id", self.plan.get("fingerprint", "")))  # an older clawtop has the second alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Li
     else:
         abort = (("its run is left alone", Tone.PLAIN),)
     times = (
-        f"a run of ours is asked to stop after {wishes.stops_after_s:g} s; given up after {wishes.deadline_s:g} s",
+        f"a run of clawtop is asked to stop after {wishes.stops_after_s:g} s; given up after {wishes.deadline_s:g} s",
         Tone.PLAIN,
     )
     rows: tuple[tuple[str, str, Line], ...] = (
@@ -149,7 +149,7 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
     if log.stage is DrainStage.PROVE and log.waiting is not None:
         rows.append(piece(f"still for another {max(0.0, log.waiting.until - now):.0f} s and it is proven", Tone.OK))
     elif stop_in > 0:
-        rows.append(piece(f"a run of ours is asked to stop in {stop_in:.0f} s", Tone.PLAIN))
+        rows.append(piece(f"a run of clawtop is asked to stop in {stop_in:.0f} s", Tone.PLAIN))
     passed = span(max(0, round((now - log.began) * 1000)))
     rows.append(piece(f"running for {passed}, given up in {log.left_s(now):.0f} s · drain {log.drain_id}", Tone.DIM))
     return [line for row in rows for line in wrapped(row, width, 2)]

@@ -1,12 +1,15 @@
-"""A plan as a preview, and what came of it as a receipt, in lines. Times name their zone: a preview is also copied."""
+"""A plan as a preview, and what came of it as a receipt: worded once, laid out for the screen and for the shell.
+
+Times name their zone: a preview is also copied. A zone of None is the machine's own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
-from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.text import safe, shown
 from clawtop.view.humanize import in_zone, span, time_near, zone_name
@@ -14,14 +17,56 @@ from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 
 _TIMES = frozenset({"cooldownUntil", "disabledUntil", "blockedUntil", "lastFailureAt", "lastUsed", "lastProbeAt"})
 LABEL = 9
+SHELL_LABEL = 10
+LONG_WAIT_MS = 100
+"""The screen does not mention a shorter wait for a lock."""
+
+
+class Remark(NamedTuple):
+    """One thing that a plan or a receipt says, in one text or several."""
+
+    label: str
+    texts: tuple[str, ...]
+    tone: Tone = Tone.PLAIN
+    glyph: str = ""
+
+
+def plan_remarks(*plans: Plan, now: int, zone: tzinfo | None = None) -> tuple[Remark, ...]:
+    """What plans do, what is lost, and what to know first; what several plans share is said once."""
+    effects = (tuple(in_zone(text, now, zone) for text in plan.effects) for plan in plans)
+    return (
+        Remark("Effect", _shared(effects), Tone.INFO, "→"),
+        Remark("Lost", _shared(plan.loses for plan in plans), Tone.WARN, "×"),
+        Remark("Know first", _shared(plan.warnings for plan in plans), Tone.WARN, "⚠"),
+    )
+
+
+def _shared(texts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(shown(text) for each in texts for text in each))
+
+
+def receipt_remarks(receipt: Receipt) -> tuple[Remark, ...]:
+    """What the gateway made of it, what happened at the store's lock, and what is left to do."""
+    how = shown(receipt.sight_how)
+    gateway = f"{receipt.sight}: {how}" if how else str(receipt.sight)
+    follow_up = safe(" ".join(receipt.follow_up))
+    return (
+        Remark("removed", (how,), Tone.OK)
+        if receipt.kind is PlanKind.UNLOCK
+        else Remark("gateway", (gateway,), Tone.BAD if receipt.sight is Sight.REVERTED else Tone.OK),
+        Remark("broke", (f"removed a stale lock first: {shown(receipt.broke)}",) if receipt.broke else (), Tone.WARN),
+        Remark("note", tuple(shown(note) for note in receipt.notes), Tone.WARN),
+        Remark("next", (f"to make the gateway load it: {follow_up}",) if follow_up else (), Tone.INFO),
+    )
+
+
+# --- for the screen ----------------------------------------------------------------------------------------------
 
 
 def preview_lines(plan: Plan, now: int, width: int, zone: tzinfo | None = None) -> tuple[Line, ...]:
     """What it does and what is lost, first; then exactly what would change, where, and what to know."""
     lines: list[Line] = wrapped(piece(safe(plan.title), Tone.STRONG), width, 2)
-    lines += _bullets("Effect", [in_zone(text, now, zone) for text in plan.effects], "→", Tone.INFO, width)
-    lines += _bullets("Lost", plan.loses, "×", Tone.WARN, width)
-    lines += _bullets("Know first", plan.warnings, "⚠", Tone.WARN, width)
+    lines += _bullets(plan_remarks(plan, now=now, zone=zone), width)
     if plan.changes:
         lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, width, zone)]
     lines += [EMPTY, *_fact("file", safe(plan.file), width)]
@@ -35,17 +80,12 @@ def bulk_lines(
     plans: Sequence[Plan], refused: Sequence[str], now: int, width: int, zone: tzinfo | None = None
 ) -> tuple[Line, ...]:
     """The same for several plans: what all of them do and lose, then each plan's changes."""
-    effects = dict.fromkeys(in_zone(text, now, zone) for plan in plans for text in plan.effects)
-    loses = dict.fromkeys(text for plan in plans for text in plan.loses)
-    warnings = dict.fromkeys(text for plan in plans for text in plan.warnings)
     lines: list[Line] = []
     for plan in plans:
         lines += wrapped(piece(f"• {safe(plan.title)}", Tone.STRONG), width, 2)
     for text in refused:
         lines += wrapped(piece(f"‖ skipped: {shown(text)}", Tone.WARN), width, 2)
-    lines += _bullets("Effect", effects, "→", Tone.INFO, width)
-    lines += _bullets("Lost", loses, "×", Tone.WARN, width)
-    lines += _bullets("Know first", warnings, "⚠", Tone.WARN, width)
+    lines += _bullets(plan_remarks(*plans, now=now, zone=zone), width)
     for plan in plans:
         lines += [EMPTY, *wrapped(piece(safe(plan.title), Tone.HEAD), width, 2)]
         lines += _changes(plan, now, width, zone) if plan.changes else []
@@ -56,21 +96,58 @@ def bulk_lines(
 
 def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
     """What was done, what the gateway made of it, and how to take it back."""
-    reverted = receipt.sight is Sight.REVERTED
-    how = f": {receipt.sight_how}" if receipt.sight_how else ""
     lines: list[Line] = wrapped(piece(safe(receipt.title), Tone.STRONG), width)
-    lines += wrapped(piece(shown(f"{receipt.sight}{how}"), Tone.BAD if reverted else Tone.OK), width, 2)
-    if receipt.waited_ms >= 100:
+    if receipt.waited_ms >= LONG_WAIT_MS:
         lines.append(piece(f"waited {span(receipt.waited_ms)} for the lock", Tone.DIM))
-    if receipt.broke:
-        lines += wrapped(piece(f"removed first: {shown(receipt.broke)}", Tone.WARN), width, 2)
-    for note in receipt.notes:
-        lines += wrapped(piece(shown(note), Tone.WARN), width, 2)
-    if receipt.follow_up:
-        lines += wrapped(piece(f"to make the gateway load it: {' '.join(receipt.follow_up)}", Tone.INFO), width, 2)
+    for each in receipt_remarks(receipt):
+        for text in each.texts:
+            lines += wrapped(piece(text, each.tone), width, 2)
     if receipt.undo:
         lines.append(piece("z takes it back", Tone.DIM))
     return tuple(lines)
+
+
+# --- for the shell -----------------------------------------------------------------------------------------------
+
+
+def plan_text(plan: Plan, now: int) -> Iterator[str]:
+    """A plan as labelled lines. `now`: ms since the epoch."""
+    yield safe(plan.title)
+    yield from _labelled("file", [safe(plan.file)])
+    yield from _labelled("change", _change_texts(plan, now))
+    yield from _labelled("proof", map(shown, plan.proof))
+    for each in plan_remarks(plan, now=now):
+        empty = ("nothing to do",) if plan.is_empty and each.label == "Effect" else each.texts
+        yield from _labelled(each.label.lower(), empty)
+    yield from _labelled("plan id", [plan.fingerprint])
+
+
+def receipt_text(receipt: Receipt) -> Iterator[str]:
+    """A receipt as labelled lines."""
+    yield f"{'done' if receipt.exit_code == 0 else 'done, but reverted'}: {safe(receipt.title)}"
+    yield from _labelled("file", [safe(receipt.file)])
+    yield from _labelled("change", _change_texts(receipt, receipt.at))
+    if receipt.lock_how is not None:
+        lock = f"waited {span(receipt.waited_ms)}, held {span(receipt.held_ms)}; {shown(receipt.lock_how)}"
+        yield from _labelled("lock", [lock])
+    for each in receipt_remarks(receipt):
+        yield from _labelled(each.label, each.texts)
+    yield from _labelled("undo", [f"clawtop undo {receipt.undo}"] if receipt.undo else [])
+
+
+def _labelled(label: str, texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield f"  {label:<{SHELL_LABEL}} {text}"
+        label = ""
+
+
+def _change_texts(of: Plan | Receipt, now: int) -> Iterator[str]:
+    for change in of.changes:
+        before, after = (value_text(change.field, value, now) for value in (change.before, change.after))
+        yield f"{safe(change.where)}: {before} -> {after}"
+
+
+# --- both --------------------------------------------------------------------------------------------------------
 
 
 def _changes(plan: Plan, now: int, width: int, zone: tzinfo | None) -> list[Line]:
@@ -84,9 +161,9 @@ def _changes(plan: Plan, now: int, width: int, zone: tzinfo | None) -> list[Line
         whose = change.key
         line: Line = (
             (f" {name:<{widest}}  ", Tone.PLAIN),
-            (_value(change.field, change.before, now, zone), Tone.DIM),
+            (value_text(change.field, change.before, now, zone), Tone.DIM),
             (" → ", Tone.ACCENT),
-            (_value(change.field, change.after, now, zone), Tone.OK),
+            (value_text(change.field, change.after, now, zone), Tone.OK),
         )
         lines += wrapped(line, width, widest + 3)
     return lines
@@ -96,12 +173,18 @@ def _fact(label: str, text: str, width: int, tone: Tone = Tone.PLAIN) -> list[Li
     return wrapped(((f"{label:<{LABEL}} ", Tone.DIM), (text, tone)), width, LABEL + 1)
 
 
-def _bullets(title: str, texts: Iterable[str], glyph: str, tone: Tone, width: int) -> list[Line]:
-    lines = [line for text in texts for line in wrapped(((f" {glyph} ", tone), (shown(text), Tone.PLAIN)), width, 3)]
-    return [EMPTY, piece(title, Tone.HEAD), *lines] if lines else []
+def _bullets(remarks: Iterable[Remark], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for each in remarks:
+        if each.texts:
+            lines += [EMPTY, piece(each.label, Tone.HEAD)]
+        for text in each.texts:
+            lines += wrapped(((f" {each.glyph} ", each.tone), (text, Tone.PLAIN)), width, 3)
+    return lines
 
 
-def _value(field: str | None, value: Any, now: int, zone: tzinfo | None) -> str:
+def value_text(field: str | None, value: Any, now: int, zone: tzinfo | None = None) -> str:
+    """A value of a store as an operator reads it; times as dates beside their number."""
     if value is None:
         return "absent"
     if field in _TIMES and isinstance(value, int):

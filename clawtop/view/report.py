@@ -21,6 +21,7 @@ from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.text import masked
+from clawtop.view.words import profile_state_words
 
 SCHEMA = 1
 
@@ -189,20 +190,26 @@ def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int, schedules: Sch
 def _profile(
     profile: Profile, schedules: Schedules, ranks: Mapping[str, int], models: Sequence[str], now: int
 ) -> dict[str, Any]:
-    """`state` is for the models that are configured for its provider: a cooldown of all of them is a cooldown."""
+    """`state` is for the models that are configured for its provider: a cooldown of all of them is a cooldown.
+
+    `shown_state` is the word of the table: it tells *scoped* and *unlisted* from *usable*.
+    """
     schedule = schedules[profile.provider]
     state, until = state_for_models(profile, now, schedule, models)
     stats = profile.stats
+    active = active_windows(stats, now, schedule)
+    in_order = profile.id in ranks
     return {
         "id": profile.id,
         "provider": profile.provider,
         "type": profile.credential.type,
         "owner_agent": profile.owner_agent,
         "state": state,
+        "shown_state": profile_state_words(state, in_order=in_order, has_windows=bool(active))[1],
         "until": until,
         "windows": [
             {"kind": window.kind, "until": window.until, "reason": window.reason, "model": window.model}
-            for window in active_windows(stats, now, schedule)
+            for window in active
         ],
         "error_count": stats.error_count if stats.error_count is not None else 0,
         "failure_counts": dict(stats.failure_counts),

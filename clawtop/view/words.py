@@ -78,15 +78,20 @@ def said(words: StateWords) -> Line:
 
 
 def profile_words(entry: ProfileFacts) -> StateWords:
+    """The state of a profile, as the table shows it."""
+    return profile_state_words(entry.state, in_order=entry.rank is not None, has_windows=bool(entry.windows))
+
+
+def profile_state_words(state: ProfileState, *, in_order: bool, has_windows: bool) -> StateWords:
     """The state of a profile.
 
     `scoped` is usable, but not for the model that its window names; `unlisted` is usable, but not in the order.
     """
-    if entry.state is ProfileState.USABLE and entry.rank is None:
+    if state is ProfileState.USABLE and not in_order:
         return UNLISTED
-    if entry.state is ProfileState.USABLE and entry.windows:
+    if state is ProfileState.USABLE and has_windows:
         return SCOPED
-    return PROFILE_STATES[entry.state]
+    return PROFILE_STATES[state]
 
 
 def session_words(session: Session) -> StateWords:

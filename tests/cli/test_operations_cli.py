@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,8 @@ def test_clear_does_what_it_says(directory: Path, capsys: pytest.CaptureFixture[
     assert "cooldownUntil" not in stats(directory)
     out = capsys.readouterr().out
     assert out.startswith("done: Clear fakeai:one in the store of agent main\n")
-    assert "cooldownUntil: 4000000000000 (2096-10-02 07:06:40 UTC) -> absent" in out
-    assert "undo     clawtop undo " in out
+    assert "cooldownUntil: 4000000000000 (2096-10-02 07:06 UTC) -> absent" in out
+    assert re.search(r"^  undo +clawtop undo \S+$", out, re.MULTILINE)
 
 
 def test_clear_and_undo_by_id_in_json(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,6 +70,8 @@ def test_a_dry_run_touches_nothing(directory: Path, capsys: pytest.CaptureFixtur
         assert clawtop(directory, *words, "--dry-run") == 0
         shown = capsys.readouterr().out
         assert shown.startswith(plan["plan"]["title"])
+        assert plan["plan"]["plan_id"] == plan["plan"]["fingerprint"]
+        assert f"plan id    {plan['plan']['plan_id']}\n" in shown
     assert "nothing to do" in shown
     assert tree(directory) == before
 

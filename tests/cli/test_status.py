@@ -37,7 +37,8 @@ KEYS: dict[str, set[str]] = {
     "blocked": {"agent", "key", "why", "since", "until"},
     "agents": {"id", "name", "store", "profiles"},
     "profiles": {
-        "id", "provider", "type", "owner_agent", "state", "until", "windows", "error_count", "failure_counts",
+        "id", "provider", "type", "owner_agent", "state", "shown_state", "until", "windows", "error_count",
+        "failure_counts",
         "last_used", "last_failure_at", "order", "problems", "loaded",
     },
     "windows": {"kind", "until", "reason", "model"},

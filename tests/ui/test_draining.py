@@ -96,7 +96,7 @@ async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_p
         await reef.sees(pilot, f"clawtop's run other (pid {other.pid}, locking) holds the prompt")
         await pilot.press("y")
         await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
-        await until(pilot, lambda: reef.shows("a run of ours is asked to stop in ") and reef.shows("given up in "))
+        await until(pilot, lambda: reef.shows("a run of clawtop is asked to stop in ") and reef.shows("given up in "))
         await reef.sees(pilot, "DRAIN ")
         await other.ask("release")
         await reef.sees(pilot, "✓ drained")

@@ -158,7 +158,7 @@ def test_a_drain_counts_its_deadlines_down() -> None:
     drain.waits("a run holds it", 160.0)
     text = words(progress_lines(drain, 110.0, UTC, 100))
     assert "✓ survey  ✓ close  ▶ wait 50s  · stop  · unlock  · prove" in text
-    assert "a run of ours is asked to stop in 20 s" in text
+    assert "a run of clawtop is asked to stop in 20 s" in text
     assert "running for 10s, given up in 50 s · drain abc" in text
     drain.stepped(DrainStep(T0, DrainStage.PROVE, "watched"))
     drain.waits("watched", 163.0)

@@ -258,5 +258,5 @@ def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
         yield Cause("credentials", text, Level.ATTENTION, remedy="openclaw models auth paste-token")
     if resting:
         ends = [end for end in resting.values() if end is not None]
-        text = f"{counted(len(resting), 'profile')} at rest: {some_names(resting)}"
+        text = f"{counted(len(resting), 'profile')} unusable for now: {some_names(resting)}"
         yield Cause("profiles-resting", text, Level.ATTENTION, (), None, "clear", None, min(ends, default=None))

@@ -192,7 +192,7 @@ def set_order(
     wanted = tuple(id_ for id_ in dict.fromkeys(ids or (*held.order.ids, *kept)) if id_ not in without)
     if not wanted:
         raise RefusedError(
-            f"an empty order would leave {safe(provider)} without a profile: OpenClaw takes it for none",
+            f"an empty order would leave {safe(provider)} without a profile: OpenClaw treats it as no order at all",
             unchanged=UNTOUCHED,
             hint=f"clawtop order {safe(provider)} --reset",
         )
