@@ -70,7 +70,7 @@ def test_a_suspension_blocks_while_the_gateway_holds_its_lane(suspension: Suspen
 @pytest.mark.parametrize(
     ("ill", "code", "text"),
     [
-        (profile("openai:b", cooling(60 * SECOND)), "profiles-resting", "1 profile at rest: openai:b"),
+        (profile("openai:b", cooling(60 * SECOND)), "profiles-resting", "1 profile unusable for now: openai:b"),
         (replace(profile("openai:b"), credential=EXPIRED), "credentials", "1 credential to renew: openai:b"),
     ],
 )
