@@ -239,56 +239,13 @@ def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
 # --- records -----------------------------------------------------------------------------------------------------
 
 
-class _StepLock:
-    """The lock of one step, on a file that stays open: three steps a turn would else open it three times.
-
-    It is the file that stands at the path when it is taken: one that was removed meanwhile excludes nobody.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = os.fspath(path)
-        self._descriptor = -1
-
-    def enter(self) -> bool:
-        """Whether the lock is ours now. Never waits. OSError where there can be none."""
-        while True:
-            if self._descriptor < 0:
-                self._descriptor = door.open_file(self._path, os.O_RDWR | os.O_CREAT)
-            try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            if self._stands():
-                return True
-            self.close()
-
-    def leave(self) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
-
-    def _stands(self) -> bool:
-        ours = os.fstat(self._descriptor)
-        try:
-            there = os.stat(self._path)  # noqa: PTH116 - a hot path: every acquire, phase and release
-        except FileNotFoundError:
-            return False
-        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
-
-    def __del__(self) -> None:
-        self.close()
-
-
 class HolderRecords:
     """Applies admission steps to records. One instance belongs to one thread; any number may exist."""
 
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
         self.directory = presence.directory
-        self._steps: dict[str, _StepLock] = {}
+        self._locks: dict[str, filelock.BaseFileLock] = {}
         self._read: dict[str, tuple[bytes, Admission]] = {}
 
     def apply(self, session_file: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
@@ -346,15 +303,18 @@ class HolderRecords:
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[bool]:
         name = f"{int(key[:8], 16) % SHARDS:02d}.lock"
-        lock = self._steps.get(name)
+        lock = self._locks.get(name)
         if lock is None:
-            lock = self._steps[name] = _StepLock(_steps(self.directory) / name)
-        entered = lock.enter()
+            lock = self._locks[name] = _file_lock(_steps(self.directory) / name)
         try:
-            yield entered
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            yield False
+            return
+        try:
+            yield True
         finally:
-            if entered:
-                lock.leave()
+            lock.release()
 
     def _load(self, path: Path, key: str, session_file: str) -> Admission:
         try:
