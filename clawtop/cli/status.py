@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clawtop.clock import Clock
+    from clawtop.core.health.judgement import Health
     from clawtop.core.incident.notices import NoticeState
     from clawtop.core.model import Snapshot
     from clawtop.store.snapshot import SnapshotReader
@@ -66,41 +67,39 @@ def print_plain(args: argparse.Namespace) -> int:
 
 
 def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) -> int:
+    from clawtop.cli.common import judged_at
     from clawtop.core.health.judgement import judge
-    from clawtop.view.report import check_line, exit_level, report
+    from clawtop.view.report import check_line, report
 
-    texts = _texts(snapshot, reader) if args.show_text else None
+    now, labels = judged_at(snapshot), args.settings["labels"]
+    health = judge(snapshot, now)
+    texts = _texts(snapshot, health, reader) if args.show_text else None
     if args.json:
-        facts = report(snapshot, args.settings["labels"], texts)
+        facts = report(snapshot, labels, texts, health)
         sys.stdout.write(json.dumps(facts, separators=(",", ":"), check_circular=False) + "\n")
     else:
-        from clawtop.cli.common import judged_at
         from clawtop.view.plain import message_lines, plain_lines
 
         width = shutil.get_terminal_size((PIPE_WIDTH, 0)).columns
         wide = args.output == "wide" or (args.output is None and not sys.stdout.isatty())
-        lines = plain_lines(snapshot, judged_at(snapshot), width, wide=wide, labels=args.settings["labels"])
+        lines = plain_lines(snapshot, now, width, wide=wide, labels=labels, health=health)
         if args.check:
-            lines.insert(0, check_line(judge(snapshot, judged_at(snapshot))))
+            lines.insert(0, check_line(health))
         if texts is not None:
-            lines += message_lines(judge(snapshot, judged_at(snapshot)), judged_at(snapshot), texts)
+            lines += message_lines(health, now, texts)
         encoding = sys.stdout.encoding or "ascii"
         sys.stdout.write("".join(line.encode(encoding, "replace").decode(encoding) + "\n" for line in lines))
     sys.stdout.flush()
     if snapshot.generation is None and not snapshot.agents:
         return CANNOT_READ
-    return int(exit_level(snapshot)) if args.check else 0
+    return int(health.level) if args.check else 0
 
 
-def _texts(snapshot: Snapshot, reader: SnapshotReader) -> dict[tuple[str, str], str | None]:
+def _texts(snapshot: Snapshot, health: Health, reader: SnapshotReader) -> dict[tuple[str, str], str | None]:
     """By agent and session key, what stands in the messages that have no answer."""
-    from clawtop.cli.common import judged_at
-    from clawtop.core.health.judgement import judge
-
     rows = {(row.agent, row.key): row for row in snapshot.sessions}
-    found = judge(snapshot, judged_at(snapshot)).waiting.unanswered
-    asked = [(one, rows[one.agent, one.session]) for one in found if (one.agent, one.session) in rows]
-    return {(one.agent, one.session): reader.message_text(row, one.since) for one, row in asked}
+    asked = [(one, rows.get((one.agent, one.session))) for one in health.waiting.unanswered]
+    return {(one.agent, one.session): reader.message_text(row, one.since) for one, row in asked if row is not None}
 
 
 def _watch(args: argparse.Namespace) -> int:

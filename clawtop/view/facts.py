@@ -74,8 +74,9 @@ class Facts:
         *,
         memory: Memory | None = None,
         labels: Mapping[str, str] = NO_LABELS,
+        health: Health | None = None,
     ) -> None:
-        """`labels`: session key -> what the operator calls it."""
+        """`labels`: session key -> what the operator calls it. `health`: where all agents were judged already."""
         self.labels = labels
         self.memory = memory or Memory()
         self._made: dict[Callable[..., Any], Any] = {}
@@ -83,6 +84,7 @@ class Facts:
         self.snapshot = snapshot
         self.now = now
         self.agent = agent
+        self._judged = health
         self.agents: tuple[AgentInfo, ...] = tuple(a for a in snapshot.agents if agent is None or a.id == agent)
 
     def once(self, make: Callable[[A], T], argument: A) -> T:
@@ -311,7 +313,7 @@ class Facts:
     def health(self) -> Health:
         """Whether turns succeed: the one judgement that all views share; of the chosen agents."""
         if self.agent is None:
-            return judge(self.snapshot, self.now)
+            return self._judged or judge(self.snapshot, self.now)
         mine = replace(self.snapshot, agents=self.agents, sessions=self.sessions, locks=self.locks)
         return judge(mine, self.now)
 

@@ -37,6 +37,7 @@ def plain_lines(
     ascii_glyphs: bool = False,
     wide: bool = False,
     labels: Mapping[str, str] = NO_LABELS,
+    health: Health | None = None,
 ) -> list[str]:
     """The overview as lines of at most `width` cells without trailing blanks.
 
@@ -44,10 +45,11 @@ def plain_lines(
         now: what countdowns and ages count from (ms since epoch).
         wide: every column and every id in full, however long the lines get.
         labels: session key -> what the operator calls it.
+        health: where all agents were judged already.
         zone: of the clock times; None is this machine's.
         ascii_glyphs: glyphs and foreign characters become ASCII.
     """
-    env = Env(Facts(snapshot, now, agent, labels=labels), now, zone, grouped=not wide)
+    env = Env(Facts(snapshot, now, agent, labels=labels, health=health), now, zone, grouped=not wide)
     tables: list[Table[Any]] = [profile_table(env), session_table(env), lock_table(env)]
     warnings = warning_table(env)
     if warnings.rows:

@@ -14,7 +14,7 @@ from clawtop.core.cooldown.profile_state import state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.cause import RECENT_MS
-from clawtop.core.health.judgement import Health, Level, Next, TurnCounts, judge
+from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN, counted
 from clawtop.core.model import AgentInfo, Lock, Problem, ProcessUsage, Profile, PromptHolder, Session, Snapshot
 from clawtop.core.rotation.order import resolve_order
@@ -30,11 +30,22 @@ Texts = Mapping[tuple[str, str], str | None]
 """Agent and session key -> what stands in its message without an answer, as it is; None where nobody found it."""
 
 
-def report(snapshot: Snapshot, labels: Mapping[str, str] | None = None, texts: Texts | None = None) -> dict[str, Any]:
-    """The whole status object. `labels`: session key -> what the operator calls it. `texts`: only if asked for."""
+def report(
+    snapshot: Snapshot,
+    labels: Mapping[str, str] | None = None,
+    texts: Texts | None = None,
+    health: Health | None = None,
+) -> dict[str, Any]:
+    """The whole status object.
+
+    Args:
+        labels: session key -> what the operator calls it.
+        texts: only if asked for.
+        health: where the state was judged already.
+    """
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
-    health = judge(snapshot, now)
+    health = health or judge(snapshot, now)
     return {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
@@ -304,11 +315,6 @@ def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
 
 def _texts(problems: Iterable[Problem]) -> list[str]:
     return [masked(str(problem)) for problem in problems]
-
-
-def exit_level(snapshot: Snapshot) -> Level:
-    """How the state stands, as the exit code of `status --check`."""
-    return judge(snapshot, _judged_at(snapshot)).level
 
 
 def check_line(health: Health) -> str:
