@@ -57,8 +57,8 @@ store/  the disk: one module per format, nothing else knows it
                       lists: of the engine, taken apart once
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
                       owners
-    locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, standpoint (from where they
-                      are seen), command_line (who works beside the gateway), life
+    locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, procfs, standpoint (from
+                      where they are seen), command_line (who works beside the gateway), life
     gateway/          liveness, usage (of its process), kernel_lock (2026.8 on), trust, token, log, log_place,
                       log_lines, log_words
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,

@@ -344,9 +344,9 @@ def test_the_map_names_every_module(room: str) -> None:
 
 DOORLESS = {
     "store/door.py": "it is the door",
-    "store/locks/processes.py": "the process table: the kernel's own files",
+    "store/locks/procfs.py": "the kernel's own files",
+    "store/locks/processes.py": "as above",
     "store/locks/standpoint.py": "as above",
-    "store/gateway/usage.py": "as above",
     "store/place/mounts.py": "the same",
     "store/place/environment.py": "the same",
     "store/place/databases.py": "databases",

@@ -11,6 +11,7 @@ from pathlib import Path
 from clawtop.clock import Clock
 from clawtop.core.model import ProcessUsage
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_module
+from clawtop.store.locks.procfs import RSS_PAGES, SYSTEM_TICKS, USER_TICKS, kernel_bytes, stat_fields
 
 EVERY_SECONDS = 2.0
 """A share of a core is one of this time at least; within it the last look serves."""
@@ -20,8 +21,6 @@ CPU_STEP = 0.05
 
 _HEAP_OPTION = re.compile(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
 _MOST_READ = 16_384
-_CPU_FIELDS = slice(11, 13)  # user and system ticks of /proc/PID/stat, counted after the command's closing bracket
-_RSS_PAGES = 21
 _NO_LIMIT = 1 << 50
 
 
@@ -108,10 +107,10 @@ def _alike(before: ProcessUsage, now: ProcessUsage) -> bool:
 
 def _read_linux(process: Path) -> tuple[float, int, int]:
     """Seconds of processor time, bytes of memory, bytes of it that are swapped out."""
-    fields = _text(process / "stat").rpartition(")")[2].split()
-    seconds = sum(int(ticks) for ticks in fields[_CPU_FIELDS]) / os.sysconf("SC_CLK_TCK")
+    fields = stat_fields(str(process))
+    seconds = (int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])) / os.sysconf("SC_CLK_TCK")
     swap = re.search(r"^VmSwap:\s+(\d+) kB", _text(process / "status"), re.MULTILINE)
-    return seconds, int(fields[_RSS_PAGES]) * os.sysconf("SC_PAGE_SIZE"), int(swap[1]) << 10 if swap else 0
+    return seconds, int(fields[RSS_PAGES]) * os.sysconf("SC_PAGE_SIZE"), int(swap[1]) << 10 if swap else 0
 
 
 def _read_psutil(pid: int) -> tuple[float, int, int]:
@@ -126,8 +125,4 @@ def _read_psutil(pid: int) -> tuple[float, int, int]:
 
 
 def _text(path: Path) -> str:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, _MOST_READ).decode("utf-8", "replace")
-    finally:
-        os.close(descriptor)
+    return kernel_bytes(str(path), _MOST_READ).decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from clawtop.clock import machine_began_ms
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.model import ProcessEvidence
+from clawtop.store.locks.procfs import START_TICKS, kernel_bytes, stat_fields
 from clawtop.store.locks.standpoint import Standpoint, boot_by_first_sight
 from clawtop.text import MASK, masked
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
-_START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
 _MAX_ARGV_BYTES = 64 * 1024
 _BTIME_SLACK_MS = 1_500  # /proc/stat tells the boot in whole seconds
 
@@ -68,7 +68,6 @@ class SystemProcesses:
 
     Attributes:
         standpoint: where we look from; None where that cannot be told (not Linux).
-        proc: where procfs is mounted; None where there is none.
     """
 
     def __init__(
@@ -80,13 +79,17 @@ class SystemProcesses:
     ) -> None:
         """Seams for tests: `proc` is the mount point of procfs, `began` the boot by the clock as it is set now."""
         self._proc = proc
-        self.proc = proc if platform == "linux" else None
         self._linux = platform == "linux"
         self._began = began
         self._first_began = 0
         self._earlier_by = 0
         self._boot_at: int | None = None
         self.standpoint = Standpoint(proc, began) if self._linux else None
+
+    @property
+    def proc(self) -> Path | None:
+        """Where procfs is mounted; None where there is none."""
+        return self._proc if self._linux else None
 
     def look(self, pid: int) -> ProcessEvidence:
         if not 0 < pid <= _MAX_PID:
@@ -146,7 +149,7 @@ class SystemProcesses:
     def environment(self, pid: int) -> Mapping[str, str]:
         """As `Census`."""
         try:
-            raw = _bytes(f"{self._proc}/{pid}/environ", _MAX_ARGV_BYTES)
+            raw = kernel_bytes(f"{self._proc}/{pid}/environ", _MAX_ARGV_BYTES)
         except OSError:
             return {}
         pairs = (entry.decode("utf-8", "surrogateescape").partition("=") for entry in raw.split(b"\0") if b"=" in entry)
@@ -174,7 +177,7 @@ class SystemProcesses:
 
     def _namespace_pids(self, pid: int) -> list[int]:
         try:
-            status = _bytes(f"{self._proc}/{pid}/status", 4096)
+            status = kernel_bytes(f"{self._proc}/{pid}/status", 4096)
         except OSError:
             return []
         line = next((line for line in status.split(b"\n") if line.startswith(b"NSpid:")), b"")
@@ -200,8 +203,8 @@ class SystemProcesses:
         directory = f"{self._proc}/{pid}"
         try:
             facts = os.stat(directory)  # noqa: PTH116 - 500 locks are looked up at once
-            fields = _bytes(f"{directory}/stat", 4096).rpartition(b")")[2].split()
-            state, ticks = fields[0], int(fields[_START_TICKS_AFTER_NAME])
+            fields = stat_fields(directory)
+            state, ticks = fields[0], int(fields[START_TICKS])
         except (OSError, ValueError, IndexError):
             return self._unseen(pid, foreign)
         if state in {b"Z", b"X", b"x"}:
@@ -259,18 +262,10 @@ def _calls_itself_openclaw(argv: Sequence[str]) -> bool:
     return bool(argv) and (looks_like_openclaw(argv) or argv[0].startswith("openclaw-"))
 
 
-def _bytes(path: str, limit: int) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, limit)
-    finally:
-        os.close(descriptor)
-
-
 def _words(path: str) -> list[str]:
     """A command line as it is: not to be kept."""
     try:
-        raw = _bytes(path, _MAX_ARGV_BYTES)
+        raw = kernel_bytes(path, _MAX_ARGV_BYTES)
     except OSError:
         return []
     words = raw.rstrip(b"\0").split(b"\0") if raw.strip(b"\0") else []

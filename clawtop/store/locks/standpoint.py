@@ -14,6 +14,7 @@ from pathlib import Path
 
 from clawtop.core.locks.staleness import FIRST_OPENCLAW_MS, NamespaceEvidence
 from clawtop.core.model import Gateway, GatewayState
+from clawtop.store.locks.procfs import START_TICKS, stat_fields
 from clawtop.store.place.mounts import mount_obstacles
 
 _MACHINES_PIDS = 0xEFFFFFFC
@@ -22,8 +23,6 @@ _MACHINES_TIME = 0xEFFFFFFA
 
 _FINE_MS = 100
 """Settings of the clock that differ by less are one."""
-
-_START_TICKS_AFTER_NAME = 19  # field 22 of /proc/PID/stat, counted after the command's closing bracket
 
 
 def evidence(path: Path, gateway: Gateway) -> NamespaceEvidence:
@@ -85,7 +84,7 @@ class Standpoint:
         """
         if self.sees_all:
             return None
-        first = None if self.is_blind else _ticks(f"{self._proc}/1/stat")
+        first = None if self.is_blind else _ticks(f"{self._proc}/1")
         return None if first is None else min(self._seen) + first
 
     def remember(self) -> None:
@@ -120,7 +119,7 @@ class Standpoint:
                     facts = os.stat(directory)  # noqa: PTH116 - as above
                 except OSError:
                     continue
-                began = _ticks(f"{directory}/stat")
+                began = _ticks(directory)
                 boot = None if began is None else boot_by_first_sight(facts, began)
                 if boot is not None:
                     yield boot
@@ -143,14 +142,9 @@ def _inode(path: str) -> int | None:
         return None
 
 
-def _ticks(path: str) -> int | None:
+def _ticks(directory: str) -> int | None:
     """When a process began, in ms since the boot."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fields = os.read(descriptor, 4096).rpartition(b")")[2].split()
-        finally:
-            os.close(descriptor)
-        return int(fields[_START_TICKS_AFTER_NAME]) * 1000 // os.sysconf("SC_CLK_TCK")
+        return int(stat_fields(directory)[START_TICKS]) * 1000 // os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         return None

@@ -1,0 +1,24 @@
+"""What the kernel writes about processes: files of procfs and of control groups, whole at each reading."""
+
+from __future__ import annotations
+
+import os
+
+USER_TICKS, SYSTEM_TICKS, START_TICKS, RSS_PAGES = 11, 12, 19, 21
+"""Fields of /proc/PID/stat by their place in `stat_fields`: ticks of `SC_CLK_TCK`, pages of `SC_PAGE_SIZE`."""
+
+_STAT_BYTES = 4096
+
+
+def kernel_bytes(path: str, limit: int) -> bytes:
+    """The first `limit` bytes of such a file. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def stat_fields(directory: str) -> list[bytes]:
+    """The fields of a process's `stat` behind its name, which may hold anything. Raises OSError."""
+    return kernel_bytes(f"{directory}/stat", _STAT_BYTES).rpartition(b")")[2].split()
