@@ -135,16 +135,8 @@ def _painted(files: big_state.BigState, tables: Path, quick: bool) -> Iterator[R
     count = 6 if quick else 200
     mine_ms = row_changes(tables, count)
     theirs_ms = changes(dashboard(files.state_dir), files.auth_state, count)
-    yield Figure(
-        "row changed -> changed cell on a database, p95",
-        percentile(mine_ms, 0.95),
-        "ms",
-        CHANGE,
-        Limit.TIMES,
-        peer=percentile(theirs_ms, 0.95),
-        samples=count,
-        note=f"median {statistics.median(mine_ms):.0f} ms, in files {statistics.median(theirs_ms):.0f} ms",
-    )
+    note = f"median {statistics.median(mine_ms):.0f} ms, in files {statistics.median(theirs_ms):.0f} ms"
+    yield _changed("row changed -> changed cell on a database, p95", mine_ms, theirs_ms, CHANGE, note)
 
 
 def _grown(few: Path, many: Path, rounds: int, quick: bool) -> Iterator[Row]:
@@ -155,18 +147,13 @@ def _grown(few: Path, many: Path, rounds: int, quick: bool) -> Iterator[Row]:
     what = f"first paint with {size} sessions in a database"
     yield Figure(what, mine, "ms", GROWN, Limit.TIMES, peer=theirs, samples=rounds, note=note)
     count = 6 if quick else 200
-    many_ms, few_ms = row_changes(many, count), row_changes(few, count)
     what = f"row changed -> changed cell with {size}, p95"
-    yield Figure(
-        what,
-        percentile(many_ms, 0.95),
-        "ms",
-        GROWN,
-        Limit.TIMES,
-        peer=percentile(few_ms, 0.95),
-        samples=count,
-        note=note,
-    )
+    yield _changed(what, row_changes(many, count), row_changes(few, count), GROWN, note)
+
+
+def _changed(what: str, mine_ms: list[float], theirs_ms: list[float], limit: float, note: str) -> Row:
+    mine, theirs = percentile(mine_ms, 0.95), percentile(theirs_ms, 0.95)
+    return Figure(what, mine, "ms", limit, Limit.TIMES, peer=theirs, samples=len(mine_ms), note=note)
 
 
 BENCHES = (Bench("databases", "sessions in databases beside files; 100,000 of them", 620, 75, figures),)
