@@ -42,8 +42,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
                       account_causes, turn_causes and their wording; turns, waiting (messages without an answer, hung
-                      runs), blocked, loaded (the state as the gateway knows it,
-                      and what it has not loaded)
+                      runs), blocked, loaded (the state as the gateway knows it, and what it has not loaded)
     incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it
@@ -78,8 +77,9 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
                       runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, in_flight,
                       marks, leftovers, probe (of accounts)
-    providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors;
-                      anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama, bedrock; copilot: its token
+    providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors,
+                      lateness (of the event loop); anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama,
+                      bedrock; copilot: its token
     prompt/           registry: one prompt holder per session, kept in records (choice); holder, fork, foreign,
                       session_lock, process_title; lane_scheduler: session lane, then global lane; recoverer: stuck
                       sessions

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import json
 import os
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 
-from clawtop.clock import Clock, Deadline, Timer
+from clawtop.clock import Clock, Deadline
 from clawtop.core.model import FailureReason
 from clawtop.engine.providers.anthropic import AnthropicMessages
 from clawtop.engine.providers.base import (
@@ -47,6 +46,7 @@ from clawtop.engine.providers.errors import (
 )
 from clawtop.engine.providers.framing import Frames, FrameTooLargeError
 from clawtop.engine.providers.google import GoogleGenerativeAi, GoogleVertex
+from clawtop.engine.providers.lateness import LoopLateness
 from clawtop.engine.providers.network import tls_context
 from clawtop.engine.providers.ollama import Ollama
 from clawtop.engine.providers.openai import OpenAiCompletions
@@ -82,8 +82,6 @@ KEEPALIVE_SECONDS = 2.0
 CERTIFICATE = "CERT_VERIFY_FAILED"
 CONNECTING = 64
 """Connections that are made at once: the clock of one that waits for its turn does not run."""
-TICK_S = 0.05
-"""How often the loop is asked whether it is late, while connections are made."""
 
 
 class ProviderClient:
@@ -97,7 +95,7 @@ class ProviderClient:
         self._clock = clock
         self._clients: dict[Network, httpx.AsyncClient] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
-        self._lateness = _Lateness(clock)
+        self._lateness = LoopLateness(clock)
 
     async def aclose(self) -> None:
         clients, self._clients = tuple(self._clients.values()), {}
@@ -290,51 +288,10 @@ def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
     raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 
 
-class _Lateness:
-    """How late the event loop is, told to whoever has a clock that must not run meanwhile.
-
-    A process with hundreds of turns, or without a share of the processor, comes to a connection that has long been made
-    only after its limit. A tick that is late runs before the timers that were due after it. Belongs to one event loop.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._due = 0.0
-        self._listeners: dict[int, Callable[[float], None]] = {}
-        self._names = itertools.count()
-        self._next: Timer | None = None
-
-    @contextmanager
-    def told_to(self, listener: Callable[[float], None]) -> Iterator[None]:
-        """Call `listener` with the seconds of each delay, while the context lasts."""
-        name = next(self._names)
-        self._listeners[name] = listener
-        if self._next is None:
-            self._wait()
-        try:
-            yield
-        finally:
-            del self._listeners[name]
-            if not self._listeners and self._next is not None:
-                self._next.cancel()
-                self._next = None
-
-    def _wait(self) -> None:
-        self._due = self._clock.monotonic() + TICK_S
-        self._next = self._clock.call_later(TICK_S, self._tick)
-
-    def _tick(self) -> None:
-        late = self._clock.monotonic() - self._due
-        self._wait()
-        if late > TICK_S:
-            for listener in tuple(self._listeners.values()):
-                listener(late)
-
-
 class _Limits:
     """The clocks of one call: which phase it is in and until when."""
 
-    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock, lateness: _Lateness) -> None:
+    def __init__(self, provider: str, timeouts: Timeouts, clock: Clock, lateness: LoopLateness) -> None:
         self._lateness = lateness
         self._connect_end: float | None = None
         self._provider = provider

@@ -1,0 +1,53 @@
+"""How late the event loop is: a clock that ran meanwhile would blame others for it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from clawtop.clock import Clock, Timer
+
+TICK_S = 0.05
+"""How often the loop is asked whether it is late, while somebody listens."""
+
+
+class LoopLateness:
+    """How late the event loop is, told to whoever has a clock that must not run meanwhile.
+
+    A process with hundreds of turns, or without a share of the processor, comes to a connection that has long been made
+    only after its limit. A tick that is late runs before the timers that were due after it. Belongs to one event loop.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due = 0.0
+        self._listeners: dict[int, Callable[[float], None]] = {}
+        self._names = itertools.count()
+        self._next: Timer | None = None
+
+    @contextmanager
+    def told_to(self, listener: Callable[[float], None]) -> Iterator[None]:
+        """Call `listener` with the seconds of each delay, while the context lasts."""
+        name = next(self._names)
+        self._listeners[name] = listener
+        if self._next is None:
+            self._wait()
+        try:
+            yield
+        finally:
+            del self._listeners[name]
+            if not self._listeners and self._next is not None:
+                self._next.cancel()
+                self._next = None
+
+    def _wait(self) -> None:
+        self._due = self._clock.monotonic() + TICK_S
+        self._next = self._clock.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        late = self._clock.monotonic() - self._due
+        self._wait()
+        if late > TICK_S:
+            for listener in tuple(self._listeners.values()):
+                listener(late)
