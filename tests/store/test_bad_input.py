@@ -1,4 +1,4 @@
-"""Bad input costs the part that is bad: it gets a name, and everything else goes on (issue 2)."""
+"""Bad input costs the part that is bad: it gets a name, and everything else goes on."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from clawtop.core.model import (
     Event,
     EventKind,
     Generation,
+    Problem,
     Profile,
     Session,
     Snapshot,
@@ -28,6 +29,7 @@ from clawtop.core.model import (
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
 from clawtop.store.own import recording as recording_module
+from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.store.own.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
 from clawtop.text import remember_secrets
 
@@ -252,3 +254,31 @@ def test_what_unpacks_beyond_all_bounds_is_refused(tmp_path: Path, content: byte
     path.write_bytes(gzip.compress(header + b"\n" + content, 1))
     with pytest.raises(StateUnreadableError):
         load_recording(path)
+
+
+def test_of_a_list_only_the_items_that_a_record_tells_are_made_anew() -> None:
+    first = Problem("first", "/a", "as it was")
+    added, changed = Problem("added", "/b", "new"), Problem("changed", "/b", "newer")
+    changes, assembly = Changes(), Assembly()
+    seen: list[Snapshot] = []
+    for number, warnings in enumerate([(first,), (first, added), (first, changed), (changed,)]):
+        for record in changes.of(replace(world(number), warnings=warnings)):
+            found = assembly.take(json.loads(json.dumps(record)))
+            assert isinstance(found, Snapshot)
+            seen.append(found)
+    assert [one.warnings for one in seen] == [(first,), (first, added), (first, changed), (changed,)]
+    assert seen[0].warnings[0] is seen[1].warnings[0] is seen[2].warnings[0]
+    assert seen[2].warnings[1] is seen[3].warnings[0]
+
+
+@pytest.mark.parametrize(
+    "delta", [{"splice": [0, 9, []]}, {"splice": [2, 1, []]}, {"differs": {"7": {}}}, {"differs": {"x": {}}}, {}]
+)
+def test_a_change_of_what_is_not_there_makes_no_sense(delta: dict[str, object]) -> None:
+    assembly = Assembly()
+    for record in Changes().of(world(1)):
+        assembly.take(json.loads(json.dumps(record)))
+    before = assembly.value
+    with pytest.raises(SENSELESS):
+        assembly.take({"at": 1, "set": {"warnings": delta}})
+    assert assembly.value is before

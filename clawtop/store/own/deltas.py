@@ -9,7 +9,7 @@ ValidationError from one that makes no sense.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -64,25 +64,28 @@ class Changes:
 
 @dataclass(slots=True)
 class Assembly:
-    """Builds snapshots from records; parts are parsed when they change, so that snapshots share what is equal.
+    """Builds snapshots from records. Only what a record tells is parsed: what stays the same stays the same object.
 
     `value` is the snapshot so far, without events.
     """
 
-    parts: dict[str, Any] = field(default_factory=dict)
     value: Snapshot | None = None
+
+    def items(self, name: str) -> int:
+        """How many items a part has now; 1 for what is no list."""
+        part = getattr(self.value, name) if self.value is not None and name in _PLAIN else None
+        return len(part) if isinstance(part, tuple) else 1
 
     def take(self, record: dict[str, Any]) -> Event | Snapshot:
         """Apply one record. Raises `SENSELESS`."""
         if "event" in record:
             return _EVENT.validate_python(record["event"])
-        for name, delta in record["set"].items():
-            self.parts[name] = _applied(self.parts.get(name), delta)
-        if self.value is None:
-            self.value = _SNAPSHOT.validate_python(self.parts)
+        told, before = record["set"].items(), self.value
+        if before is None:
+            self.value = _SNAPSHOT.validate_python({name: delta["is"] for name, delta in told})
         else:
-            fresh = {name: _PLAIN[name].validate_python(self.parts[name]) for name in record["set"] if name in _PLAIN}
-            self.value = replace(self.value, **fresh)
+            fresh = {name: _applied(name, getattr(before, name), delta) for name, delta in told if name in _PLAIN}
+            self.value = replace(before, **fresh)
         return self.value
 
 
@@ -121,16 +124,19 @@ def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
     return {"splice": [start, len(before) - same, _dumped(plain, middle)]}
 
 
-def _applied(before: Any, delta: dict[str, Any]) -> Any:
+def _applied(name: str, before: Any, delta: dict[str, Any]) -> Any:
+    """The part after the change: the whole, or the list with its new items."""
+    plain = _PLAIN[name]
     if "is" in delta:
-        return delta["is"]
-    changed = list(before)
+        return plain.validate_python(delta["is"])
+    if not isinstance(before, tuple):
+        raise TypeError(f"{name} is no list")
     if "splice" in delta:
         start, end, items = delta["splice"]
-        if not 0 <= start <= end <= len(changed):
+        if not 0 <= start <= end <= len(before):
             raise IndexError("a splice outside of its list")
-        changed[start:end] = items
-        return changed
-    for index, value in delta["differs"].items():
-        changed[int(index)] = value
-    return changed
+        return (*before[:start], *plain.validate_python(items), *before[end:])
+    changed = list(before)
+    for index, item in zip(delta["differs"], plain.validate_python(list(delta["differs"].values())), strict=True):
+        changed[int(index)] = item
+    return tuple(changed)

@@ -190,7 +190,7 @@ class _Loading:
     elements: int = 0
 
     def take(self, record: dict[str, Any]) -> None:
-        self.elements += 1 + sum(_size(self.assembly.parts.get(name), delta) for name, delta in _changes(record))
+        self.elements += 1 + sum(_size(self.assembly.items(name), delta) for name, delta in _changes(record))
         if self.elements > MAX_ELEMENTS:
             raise _TooMuchError
         value = self.assembly.take(record)
@@ -209,9 +209,8 @@ def _changes(record: dict[str, Any]) -> list[tuple[str, Any]]:
     return list(changed.items()) if isinstance(changed, dict) else []
 
 
-def _size(before: Any, delta: Any) -> int:
-    """How many values a part has after a change, about: each is made anew for each snapshot that changes it."""
-    known = len(before) if isinstance(before, list) else 1
+def _size(known: int, delta: Any) -> int:
+    """How many values a part of `known` items has after a change, about: each snapshot has a list of its own."""
     fresh = delta.get("is", delta.get("splice")) if isinstance(delta, dict) else None
     if isinstance(fresh, list):
         last = fresh[-1] if fresh and isinstance(fresh[-1], list) else fresh
