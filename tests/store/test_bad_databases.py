@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -375,3 +378,29 @@ def test_the_problem_names_the_file(sample: Sample) -> None:
     rewritten(path, b"{}" * 2_000)
     problems = [problem for problem in sample.reader().read().warnings if problem.code == "not-a-database"]
     assert problems == [Problem("not-a-database", str(path), "is not a database")]
+
+
+KILLED_WRITER = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA wal_autocheckpoint=0")
+connection.execute("CREATE TABLE begun(x)")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_log_that_a_killed_writer_only_began_keeps_nobody_from_reading(sample: Sample) -> None:
+    path = agent_database(sample.state_dir)
+    run(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    done = subprocess.run([sys.executable, "-c", KILLED_WRITER, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert Path(f"{path}-wal").stat().st_size > 32
+    os.truncate(f"{path}-wal", 32)
+    assert Path(f"{path}-shm").exists()
+    reader = sample.reader()
+    found = reader.read()
+    assert path.name not in codes(found)
+    assert "agent:main:main" in {session.key for session in found.sessions}
+    run(path, "UPDATE session_nodes SET status='failed' WHERE session_key='agent:main:main'")
+    after = {session.key: session.status for session in reader.read().sessions}
+    assert after["agent:main:main"] == "failed", "whoever may write mends the log, and is seen to"

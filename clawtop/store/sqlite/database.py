@@ -2,8 +2,8 @@
 
 It is opened so that nothing appears or changes on the disk: read-only, with the shared memory file read-only too
 (`readonly_shm`); a cleanly closed database, which has no write-ahead log, as immutable for as long as it stays so; and
-where a log lies without its shared memory (a copy, a read-only mount) a private copy of both is read. No transaction
-stays open between two statements, so a reader never holds up a checkpoint.
+where a log lies without its shared memory (a copy, a read-only mount), or was only begun, a private copy of both is
+read. No transaction stays open between two statements, so a reader never holds up a checkpoint.
 
 The files are never opened by anything else here: closing any descriptor of a database drops the locks that this
 process's SQLite has on it. A private copy is made only where no connection to the original exists.
@@ -38,6 +38,10 @@ READ_BUSY_S = 0.25
 
 READ_SECONDS = 5.0
 """A statement that takes longer is given up and named."""
+
+WAL_HEADER_BYTES = 32
+"""A log of this size, which nobody works on, was begun by a writer that was killed: it holds nothing yet, and SQLite
+without the right to write tries for ten seconds to rebuild its index."""
 
 MAX_VALUE_BYTES = 64 * MEGABYTE
 MAX_COPIED_BYTES = 1024 * MEGABYTE
@@ -248,7 +252,7 @@ class Database:
         self._follows_log = False
         if files.wal is None or (files.wal.size == 0 and files.shm is None):
             return self._open(self._real, "mode=ro&immutable=1")
-        if files.shm is not None:
+        if files.shm is not None and not 0 < files.wal.size <= WAL_HEADER_BYTES:
             try:
                 connection = self._open(self._real, "mode=ro&readonly_shm=1")
             except sqlite3.OperationalError as error:
