@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -350,3 +351,15 @@ def test_in_a_symlinked_state_directory_a_holder_is_found_under_the_name_of_its_
     )
     snapshot = reader.read()
     assert [holder.session_file for holder in snapshot.holders] == [session.file for session in snapshot.sessions]
+
+
+def test_a_disk_without_room_for_a_channel_refuses_the_run_in_words(
+    records: HolderRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: object, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(os, "mkfifo", full)
+    with pytest.raises(RefusedError, match="No space left on device") as refused:
+        WakeChannel(records.presence)
+    assert refused.value.unchanged == "no session was touched"

@@ -102,11 +102,7 @@ class Presence:
         except door.NotAllowedError as error:
             raise RefusedError(f"{safe(error.filename)} {error.strerror}", unchanged="no session was touched") from None
         except (OSError, NotImplementedError) as error:
-            raise RefusedError(
-                f"runs cannot be coordinated in {safe(directory)}: {getattr(error, 'strerror', None) or 'no OS locks'}",
-                hint="the state directory has to be writable, on a file system with flock",
-                unchanged="no session was touched",
-            ) from error
+            raise _cannot_coordinate(directory, error) from error
         return cls(directory, member, lock)
 
     def assert_visible(self) -> None:
@@ -170,6 +166,14 @@ def _refuse_another_users(path: Path) -> None:
         )
 
 
+def _cannot_coordinate(directory: Path, error: OSError | NotImplementedError) -> RefusedError:
+    return RefusedError(
+        f"runs cannot be coordinated in {safe(directory)}: {getattr(error, 'strerror', None) or 'no OS locks'}",
+        hint="the state directory has to be writable, on a file system with flock",
+        unchanged="no session was touched",
+    )
+
+
 def _steps(directory: Path) -> Path:
     """Where the locks of the steps are: two levels below the records.
 
@@ -201,11 +205,15 @@ class WakeChannel:
     """A named pipe beside the liveness lock, for words to the claimants of this process."""
 
     def __init__(self, presence: Presence) -> None:
+        """Raises RefusedError where there is no room for it."""
         self.name = f"{presence.member}.{next(_serial)}.wake"
         self._path = presence.directory / "processes" / self.name
-        os.mkfifo(self._path, 0o600)
-        # Opened for writing too, so that a pipe without writers does not read as ended for ever.
-        self.descriptor = door.open_pipe(self._path, os.O_RDWR)
+        try:
+            os.mkfifo(self._path, 0o600)
+            # Opened for writing too, so that a pipe without writers does not read as ended for ever.
+            self.descriptor = door.open_pipe(self._path, os.O_RDWR)
+        except OSError as error:
+            raise _cannot_coordinate(presence.directory, error) from error
 
     def heard(self) -> tuple[tuple[Word, str], ...]:
         """The words said since the last call, each with the token of the claimant that it is for."""
