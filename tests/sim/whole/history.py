@@ -204,6 +204,7 @@ class History:
         for process, driver in self.checks.drivers.items():
             if process.alive:
                 await self.within(process, driver.aclose(), "closing")
+                self.kill(process)  # it ends: what it could not land is in its spool, for whoever comes next
         late = self.start_clawtop()
         driver = self.checks.drivers[late]
         await self.within(late, self._take_everything(late, driver), "the late one")
