@@ -6,7 +6,7 @@ can run. Titles are verbs; `help` is one sentence for an operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -696,7 +696,7 @@ def why_not(item: Command, context: Context) -> str | None:
     in_bulk = bool(context.marked & item.targets) and item.id in IN_BULK
     if not in_bulk and item.targets and (context.target is None or context.target.kind not in item.targets):
         kinds = sorted(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in item.targets)
-        return f"move to {' or '.join(kinds) if len(kinds) <= MOST_KINDS else 'another row'} first"
+        return f"move to {_either(kinds) if len(kinds) <= MOST_KINDS else 'another row'} first"
     if item.dangerous:
         checked = item.check(context) if item.check and not in_bulk else None
         refusal = _not_replaying(context) or checked
@@ -712,7 +712,13 @@ def why_not(item: Command, context: Context) -> str | None:
 
 def _places(views: tuple[str, ...]) -> str:
     """`the timeline (4)`."""
-    return " or ".join(f"the {view} ({key_label(command(view).keys[0])})" for view in views)
+    return _either([f"the {view} ({key_label(command(view).keys[0])})" for view in views])
+
+
+def _either(words: Sequence[str]) -> str:
+    """`a lock, a run or a session`."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def meant(command_id: str, *, replaying: bool) -> Command:
