@@ -9,7 +9,9 @@ The map. Data flows one way: disk -> store -> hub -> Snapshot -> view -> ui. Key
     crash.py     what is left when something unexpected happens: one line, a masked report
     threads.py   threads that never keep the process
     nested.py    the one door from foreign JSON to values: bounded in depth
-    commands.py  THE table of commands: keys, footer, palette, help, verbs and the README's list come from it
+
+commands/  the table of commands: keys, footer, palette, help, verbs and the README's list come from it. model, keys (as
+          people write them), table, lookup; refusal, with its checks: why one cannot run now
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
     model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who reported a run),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from clawtop.commands import COMMANDS, Section, key_label, verbs
 
-BEGIN = "<!-- keys: generated from clawtop/commands.py -->"
+BEGIN = "<!-- keys: generated from clawtop/commands/table.py -->"
 END = "<!-- end of keys -->"
 
 

@@ -1,188 +1,20 @@
-"""THE table of commands. Keys, footer, palette, help, shell verbs and the README's list all come from `COMMANDS`.
-
-A command is disabled with a reason, never hidden: `why_not(command, context)` gives the reason, or None when it
-can run. Titles are verbs; `help` is one sentence for an operator.
-"""
+"""THE table of commands. Titles are verbs; `help` is one sentence for an operator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import NamedTuple
-
-from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Lock, LockKind, Snapshot, VerdictKind
-from clawtop.core.operations.target import why_not_writable
-from clawtop.text import safe
-
-
-class TargetKind(StrEnum):
-    """What a row stands for. A command says which kinds it acts on."""
-
-    PROFILE = "profile"
-    PROVIDER = "provider"
-    SESSION = "session"
-    LOCK = "lock"
-    RUN = "run"
-    LANE = "lane"
-    EVENT = "event"
-    WARNING = "warning"
-    HOST = "host"
-
-
-class Target(NamedTuple):
-    """The row under the cursor, by exact id. `agent` is the agent whose view the row belongs to.
-
-    Ids: profile id, provider id, session key, lock path, run id, lane name.
-    """
-
-    kind: TargetKind
-    id: str
-    agent: str | None = None
-    provider: str | None = None
-    session_key: str | None = None
-
-
-class Arming(StrEnum):
-    """Whether operations may be started from the screen."""
-
-    READ_ONLY = "READ-ONLY"
-    ARMED = "ARMED"
-    LOCKED = "READ-ONLY (locked)"
-    """Started with `--read-only`, or replaying: it cannot be armed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a command needs to know to say whether it can run."""
-
-    snapshot: Snapshot | None = None
-    target: Target | None = None
-    arming: Arming = Arming.READ_ONLY
-    undoable: bool = False
-    own_runs: frozenset[str] = frozenset()
-    underway: bool = False
-    busy: str | None = None
-    replaying: bool = False
-    view: str = ""
-    marked: frozenset[TargetKind] = frozenset()
-    """Kinds of the marked rows: a command that acts on all of them is judged row by row, in its preview."""
-
-
-class Section(StrEnum):
-    """Sections of the help and of the README's key list."""
-
-    LOOK = "Look"
-    INCIDENT = "Incident"
-    MOVE = "Move"
-    OPERATE = "Operate"
-    DRIVE = "Drive"
-    REPLAY = "Replay"
-    SHELL = "Shell only"
-
-
-Check = Callable[[Context], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    Attributes:
-        id: stable kebab-case name; the Textual action and the palette use it.
-        keys: keys in Textual's notation, the first one is shown.
-        targets: kinds of row it acts on; empty: the whole screen.
-        views: views on which it means something; empty: all of them.
-        dangerous: changes someone else's state: needs ARMED, a preview and a confirmation.
-        lasting: the verb's work counts, whether or not anybody takes the words about it; so of every dangerous one.
-        footer: shown in the footer line.
-        verb: the shell verb that does the same, if any.
-        usage: the verb's arguments, for README and help.
-        check: a further reason why it cannot run.
-    """
-
-    id: str
-    title: str
-    help: str
-    group: Section
-    keys: tuple[str, ...] = ()
-    targets: frozenset[TargetKind] = frozenset()
-    views: tuple[str, ...] = ()
-    dangerous: bool = False
-    lasting: bool = False
-    footer: bool = False
-    verb: str | None = None
-    usage: str = ""
-    check: Check | None = None
-
-
-def _arm(context: Context) -> str | None:
-    return "this dashboard was started read-only" if context.arming is Arming.LOCKED else None
-
-
-def _writable_store(context: Context) -> str | None:
-    snapshot = context.snapshot
-    return "the generation of this state directory is not known" if snapshot is None else why_not_writable(snapshot)
-
-
-def _stale_lock(context: Context) -> str | None:
-    lock = next((lock for lock in _locks(context) if context.target and lock.file.path == context.target.id), None)
-    if lock is None:
-        return "this lock is gone"
-    if lock.file.kind is LockKind.GATEWAY:
-        return "a gateway's own lock is never removed"
-    if lock.verdict.kind is VerdictKind.STALE:
-        return None
-    return f"its owner is not proven dead ({safe(proof_words(lock.verdict.reasons) or lock.verdict.kind)})"
-
-
-def _locks(context: Context) -> Iterable[Lock]:
-    return context.snapshot.locks if context.snapshot else ()
-
-
-def _undoable(context: Context) -> str | None:
-    return None if context.undoable else "there is nothing to undo"
-
-
-def _own_run(context: Context) -> str | None:
-    refusal = _not_replaying(context)
-    if refusal is None and context.target is not None and own_run_name(context.target) not in context.own_runs:
-        return "only this dashboard's own runs can be steered"
-    return refusal
-
-
-def own_run_name(target: Target) -> str:
-    """By which name `Context.own_runs` knows a row: a run by its id, a session by agent and key."""
-    return f"{target.agent}|{target.id}" if target.kind is TargetKind.SESSION else target.id
-
-
-def _not_replaying(context: Context) -> str | None:
-    return "a recording is being replayed" if context.replaying else None
-
-
-def _replaying(context: Context) -> str | None:
-    return None if context.replaying else "only while clawtop replay plays"
-
-
-def _drivable(context: Context) -> str | None:
-    snapshot = context.snapshot
-    if snapshot is not None and not snapshot.storage.drivable:
-        return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of 2026.3 to 2026.7"
-    return _not_replaying(context)
-
-
-def _drainable(context: Context) -> str | None:
-    target = context.target
-    lock = next((lock for lock in _locks(context) if target is not None and lock.file.path == target.id), None)
-    if lock is not None and lock.file.kind is not LockKind.SESSION:
-        return "not a session lock"
-    return _not_replaying(context)
-
-
-def _underway(context: Context) -> str | None:
-    return _not_replaying(context) or (None if context.underway else "this dashboard has no run and no drain")
-
+from clawtop.commands.checks import (
+    arm,
+    drainable,
+    drivable,
+    not_replaying,
+    own_run,
+    replaying,
+    stale_lock,
+    underway,
+    undoable,
+    writable_store,
+)
+from clawtop.commands.model import Command, Section, TargetKind
 
 _P, _V, _S, _L, _R = (
     TargetKind.PROFILE,
@@ -267,7 +99,7 @@ COMMANDS: tuple[Command, ...] = (
         ("ctrl+r",),
         verb="record",
         usage="[--out FILE] [--seconds S]",
-        check=_not_replaying,
+        check=not_replaying,
     ),
     Command("warnings", "Warnings", "All known problems.", Section.LOOK, ("w",)),
     Command("detail", "Detail", "Show this row in full.", Section.LOOK, ("enter",), _ROW, footer=True),
@@ -364,7 +196,7 @@ COMMANDS: tuple[Command, ...] = (
         Section.OPERATE,
         ("a",),
         footer=True,
-        check=_arm,
+        check=arm,
     ),
     Command(
         "clear",
@@ -377,7 +209,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="clear",
         usage="PROFILE [--model M] | --provider P",
-        check=_writable_store,
+        check=writable_store,
     ),
     Command(
         "clear-model",
@@ -387,7 +219,7 @@ COMMANDS: tuple[Command, ...] = (
         ("m",),
         frozenset({_P}),
         dangerous=True,
-        check=_writable_store,
+        check=writable_store,
     ),
     Command(
         "clear-provider",
@@ -397,7 +229,7 @@ COMMANDS: tuple[Command, ...] = (
         ("C",),
         frozenset({_P, _V}),
         dangerous=True,
-        check=_writable_store,
+        check=writable_store,
     ),
     Command(
         "rotate",
@@ -410,7 +242,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="rotate",
         usage="PROVIDER [--reset]",
-        check=_writable_store,
+        check=writable_store,
     ),
     Command(
         "rotate-reset",
@@ -420,7 +252,7 @@ COMMANDS: tuple[Command, ...] = (
         ("R",),
         frozenset({_P, _V}),
         dangerous=True,
-        check=_writable_store,
+        check=writable_store,
     ),
     Command(
         "unlock",
@@ -433,7 +265,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="unlock",
         usage="SESSION|PATH",
-        check=_stale_lock,
+        check=stale_lock,
     ),
     Command(
         "drain",
@@ -446,7 +278,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="drain",
         usage="SESSION [--dry-run] [--fresh] [--resume ID]",
-        check=_drainable,
+        check=drainable,
     ),
     Command(
         "recover",
@@ -458,7 +290,7 @@ COMMANDS: tuple[Command, ...] = (
         dangerous=True,
         verb="recover",
         usage="SESSION [--wait S] [--dry-run]",
-        check=_drainable,
+        check=drainable,
     ),
     Command(
         "undo",
@@ -469,7 +301,7 @@ COMMANDS: tuple[Command, ...] = (
         dangerous=True,
         verb="undo",
         usage="[ID]",
-        check=_undoable,
+        check=undoable,
     ),
     Command(
         "drive",
@@ -482,7 +314,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="drive",
         usage="--session KEY|FILE [--message TEXT] [--new] [--batch FILE|-] [--list] [--through engine|gateway]",
-        check=_drivable,
+        check=drivable,
     ),
     Command(
         "unpin",
@@ -500,7 +332,7 @@ COMMANDS: tuple[Command, ...] = (
         Section.DRIVE,
         ("F",),
         frozenset({_S, _R}),
-        check=_own_run,
+        check=own_run,
     ),
     Command(
         "run-cancel",
@@ -509,7 +341,7 @@ COMMANDS: tuple[Command, ...] = (
         Section.DRIVE,
         ("X",),
         frozenset({_S, _R}),
-        check=_own_run,
+        check=own_run,
     ),
     Command(
         "underway",
@@ -517,24 +349,29 @@ COMMANDS: tuple[Command, ...] = (
         "Watch what this dashboard drives or drains: this row's run, else the drain, else the latest run.",
         Section.DRIVE,
         ("W",),
-        check=_underway,
+        check=underway,
     ),
-    Command("replay-play", "Play / stop", "Play or pause.", Section.REPLAY, ("space",), check=_replaying),
-    Command("replay-step", "Step", "Pause; step forward.", Section.REPLAY, ("full_stop",), check=_replaying),
-    Command("replay-step-back", "Step back", "Step back.", Section.REPLAY, ("comma",), check=_replaying),
-    Command("replay-faster", "Faster", "Twice the speed.", Section.REPLAY, ("right_square_bracket",), check=_replaying),
-    Command("replay-slower", "Slower", "Half the speed.", Section.REPLAY, ("left_square_bracket",), check=_replaying),
+    Command("replay-play", "Play / stop", "Play or pause.", Section.REPLAY, ("space",), check=replaying),
+    Command("replay-step", "Step", "Pause; step forward.", Section.REPLAY, ("full_stop",), check=replaying),
+    Command("replay-step-back", "Step back", "Step back.", Section.REPLAY, ("comma",), check=replaying),
+    Command("replay-faster", "Faster", "Twice the speed.", Section.REPLAY, ("right_square_bracket",), check=replaying),
+    Command("replay-slower", "Slower", "Half the speed.", Section.REPLAY, ("left_square_bracket",), check=replaying),
     Command(
-        "replay-forward", "Forward", "Ten seconds on.", Section.REPLAY, ("greater_than_sign", "right"), check=_replaying
+        "replay-forward",
+        "Forward",
+        "Ten seconds on.",
+        Section.REPLAY,
+        ("greater_than_sign", "right"),
+        check=replaying,
     ),
-    Command("replay-back", "Back", "Ten seconds back.", Section.REPLAY, ("less_than_sign", "left"), check=_replaying),
+    Command("replay-back", "Back", "Ten seconds back.", Section.REPLAY, ("less_than_sign", "left"), check=replaying),
     Command(
         "replay-event",
         "Next event",
         "Jump to the next event and pause.",
         Section.REPLAY,
         ("e",),
-        check=_replaying,
+        check=replaying,
     ),
     Command(
         "replay-event-back",
@@ -542,7 +379,7 @@ COMMANDS: tuple[Command, ...] = (
         "Jump to the previous event and pause.",
         Section.REPLAY,
         ("E",),
-        check=_replaying,
+        check=replaying,
     ),
     Command(
         "replay",
@@ -667,101 +504,5 @@ COMMANDS: tuple[Command, ...] = (
 )
 """Every command, in the order in which help lists them."""
 
-
-MOST_KINDS = 3
-"""Kinds of row that a refusal names."""
-
 IN_BULK = frozenset({"clear", "unlock"})
 """Commands that act on all marked rows at once."""
-
-
-def command(command_id: str) -> Command:
-    """The command with this id. Raises KeyError."""
-    return _BY_ID[command_id]
-
-
-def verbs() -> tuple[Command, ...]:
-    """The commands that the shell knows, in table order, one for each verb."""
-    seen: dict[str, Command] = {}
-    for item in COMMANDS:
-        if item.verb:
-            seen.setdefault(item.verb, item)
-    return tuple(seen.values())
-
-
-def why_not(item: Command, context: Context) -> str | None:
-    """Why `item` cannot run now, as a sentence fragment for a person; None when it can."""
-    if item.views and context.view not in item.views:
-        return f"it belongs to {_places(item.views)}"
-    in_bulk = bool(context.marked & item.targets) and item.id in IN_BULK
-    if not in_bulk and item.targets and (context.target is None or context.target.kind not in item.targets):
-        kinds = sorted(f"an {kind}" if kind[0] in "aeiou" else f"a {kind}" for kind in item.targets)
-        return f"move to {_either(kinds) if len(kinds) <= MOST_KINDS else 'another row'} first"
-    if item.dangerous:
-        checked = item.check(context) if item.check and not in_bulk else None
-        refusal = _not_replaying(context) or checked
-        if refusal:
-            return refusal
-        if context.busy:
-            return context.busy
-        if context.arming is not Arming.ARMED:
-            return _arm(context) or f"{Arming.READ_ONLY}: press {key_label(command('arm').keys[0])} to arm"
-        return None
-    return item.check(context) if item.check else None
-
-
-def _places(views: tuple[str, ...]) -> str:
-    """`the timeline (4)`."""
-    return _either([f"the {view} ({key_label(command(view).keys[0])})" for view in views])
-
-
-def _either(words: Sequence[str]) -> str:
-    """`a lock, a run or a session`."""
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-def meant(command_id: str, *, replaying: bool) -> Command:
-    """The command that a key stands for: in a replay, one that steers it comes first."""
-    item = command(command_id)
-    keys = set(item.keys)
-    steering = (each for each in COMMANDS if each.group is Section.REPLAY and keys & set(each.keys))
-    return next(steering, item) if replaying else item
-
-
-_KEY_LABELS = {
-    "colon": ":",
-    "question_mark": "?",
-    "slash": "/",
-    "enter": "⏎",
-    "tab": "Tab",
-    "shift+tab": "⇧Tab",
-    "space": "Space",
-    "up": "↑",
-    "down": "↓",
-    "pageup": "PgUp",
-    "pagedown": "PgDn",
-    "home": "Home",
-    "end": "End",
-    "plus": "+",
-    "escape": "Esc",
-    "f5": "F5",
-    "less_than_sign": "<",
-    "greater_than_sign": ">",
-    "full_stop": ".",
-    "comma": ",",
-    "left": "←",
-    "right": "→",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-}
-
-
-def key_label(key: str) -> str:
-    """How a key of Textual's notation is written for people."""
-    if key in _KEY_LABELS:
-        return _KEY_LABELS[key]
-    return "^" + key.removeprefix("ctrl+").upper() if key.startswith("ctrl+") else key
-
-
-_BY_ID = {item.id: item for item in COMMANDS}

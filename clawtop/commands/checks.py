@@ -1,0 +1,73 @@
+"""Why a command cannot run now: one reason each, as a fragment of a sentence, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clawtop.commands.model import Arming, Context, own_run_name
+from clawtop.core.locks.staleness import proof_words
+from clawtop.core.model import Lock, LockKind, VerdictKind
+from clawtop.core.operations.target import why_not_writable
+from clawtop.text import safe
+
+
+def arm(context: Context) -> str | None:
+    return "this dashboard was started read-only" if context.arming is Arming.LOCKED else None
+
+
+def writable_store(context: Context) -> str | None:
+    snapshot = context.snapshot
+    return "the generation of this state directory is not known" if snapshot is None else why_not_writable(snapshot)
+
+
+def stale_lock(context: Context) -> str | None:
+    lock = next((lock for lock in _locks(context) if context.target and lock.file.path == context.target.id), None)
+    if lock is None:
+        return "this lock is gone"
+    if lock.file.kind is LockKind.GATEWAY:
+        return "a gateway's own lock is never removed"
+    if lock.verdict.kind is VerdictKind.STALE:
+        return None
+    return f"its owner is not proven dead ({safe(proof_words(lock.verdict.reasons) or lock.verdict.kind)})"
+
+
+def _locks(context: Context) -> Iterable[Lock]:
+    return context.snapshot.locks if context.snapshot else ()
+
+
+def undoable(context: Context) -> str | None:
+    return None if context.undoable else "there is nothing to undo"
+
+
+def own_run(context: Context) -> str | None:
+    refusal = not_replaying(context)
+    if refusal is None and context.target is not None and own_run_name(context.target) not in context.own_runs:
+        return "only this dashboard's own runs can be steered"
+    return refusal
+
+
+def not_replaying(context: Context) -> str | None:
+    return "a recording is being replayed" if context.replaying else None
+
+
+def replaying(context: Context) -> str | None:
+    return None if context.replaying else "only while clawtop replay plays"
+
+
+def drivable(context: Context) -> str | None:
+    snapshot = context.snapshot
+    if snapshot is not None and not snapshot.storage.drivable:
+        return f"generation {snapshot.generation or 'unknown'}: clawtop drives sessions of 2026.3 to 2026.7"
+    return not_replaying(context)
+
+
+def drainable(context: Context) -> str | None:
+    target = context.target
+    lock = next((lock for lock in _locks(context) if target is not None and lock.file.path == target.id), None)
+    if lock is not None and lock.file.kind is not LockKind.SESSION:
+        return "not a session lock"
+    return not_replaying(context)
+
+
+def underway(context: Context) -> str | None:
+    return not_replaying(context) or (None if context.underway else "this dashboard has no run and no drain")
