@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from clawtop.core.session.attention import AttentionReport
     from clawtop.core.session.drain import DrainStep, DrainWishes, Wait
@@ -60,12 +62,13 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.common import live_feed, notice_hook
     from clawtop.clock import SystemClock
     from clawtop.engine.live.tape import Tape
-    from clawtop.ui.ports import IncidentPorts
+    from clawtop.ui.ports import CONFIG_FILE, IncidentPorts
     from clawtop.ui.run import Options, run_dashboard
 
     clock = SystemClock()
     tape = Tape(clock, __version__, getattr(args, "recordings", None))
     reader, feed = live_feed(args, clock, tape)
+    config_file = _config_file(args)
     options = Options(
         read_only=args.read_only or args.at is not None,
         mouse=not args.no_mouse,
@@ -73,9 +76,10 @@ def run(args: argparse.Namespace) -> int:
         agent=args.agent,
         columns=args.settings["columns"],
         labels=args.settings["labels"],
-        save_label=_save_label,
+        save_label=partial(_save_label, config_file),
         sorting=args.settings["sort"],
-        save_look=_save_look,
+        save_look=partial(_save_look, config_file),
+        kept_in=getattr(args, "kept_in", CONFIG_FILE),
         tour=_tour(args),
         incident=IncidentPorts(
             save=save,
@@ -103,22 +107,25 @@ def _tour(args: argparse.Namespace) -> Tour | None:
     return Tour()
 
 
-def _save_label(key: str, label: str) -> None:
+def _config_file(args: argparse.Namespace) -> Path:
+    """Where what is saved goes: the demo has a file of its own."""
     import os
     from pathlib import Path
 
-    from clawtop.store.own.settings import save_entry, settings_path
+    from clawtop.store.own.settings import settings_path
 
-    save_entry(settings_path(os.environ, Path.home()), "labels", key, label)
+    return getattr(args, "config_file", None) or settings_path(os.environ, Path.home())
 
 
-def _save_look(theme: str, sorting: Mapping[str, str]) -> None:
-    import os
-    from pathlib import Path
+def _save_label(path: Path, key: str, label: str) -> None:
+    from clawtop.store.own.settings import save_entry
 
-    from clawtop.store.own.settings import save_entry, save_setting, settings_path
+    save_entry(path, "labels", key, label)
 
-    path = settings_path(os.environ, Path.home())
+
+def _save_look(path: Path, theme: str, sorting: Mapping[str, str]) -> None:
+    from clawtop.store.own.settings import save_entry, save_setting
+
     save_setting(path, "theme", theme)
     for table, column in sorting.items():
         save_entry(path, "sort", table, column)

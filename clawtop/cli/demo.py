@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 
+OPERATORS_OWN = ("sort", "columns")
+"""Saved settings that hold on the reef too, besides those that are options, such as the theme. Others name sessions,
+hosts and commands of the operator's own world."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
@@ -44,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play the demo. Whatever ends it, the world and everything that plays in it are gone afterwards."""
-    if args.state_dir is not None or args.at is not None:
+    saved = args.settings
+    if args.state_dir not in {None, saved["state_dir"]} or args.at is not None:
         raise UsageError("the demo has a state directory and a time of its own", hint="drop --state-dir and --at")
     if args.headless is not None:
         return _headless(args)
@@ -57,12 +62,16 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("there is no terminal here for the dashboard", hint="clawtop demo --headless SECONDS [--json]")
     from pathlib import Path
 
+    from clawtop.core.settings import defaults
     from clawtop.demo.scenarios import TOUR_SCENARIO
     from clawtop.demo.stage import Stage
     from clawtop.store.own.recording import lasting_directory
 
     with Stage(args.scenario, args.seed) as stage:
         args.state_dir = str(stage.state_dir)
+        args.agent = args.agent if args.agent != saved["agent"] else None
+        args.settings = defaults() | {name: saved[name] for name in OPERATORS_OWN}
+        args.config_file, args.kept_in = stage.config_file, "the demo's own config, which ends with it"
         args.tour = args.scenario == TOUR_SCENARIO
         args.recordings = lasting_directory(os.environ, Path.home())  # the demo's own directory ends with it
         return dashboard.run(args)

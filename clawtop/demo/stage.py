@@ -34,6 +34,11 @@ class Stage:
     def state_dir(self) -> Path:
         return self._root / ".openclaw"
 
+    @property
+    def config_file(self) -> Path:
+        """Where clawtop's settings are saved in this world; there is none at first."""
+        return self._root / ".config" / "clawtop" / "config.toml"
+
     def __enter__(self) -> Self:
         """Raises OperationFailedError when the world cannot be built."""
         try:

@@ -93,7 +93,7 @@ class FleetScreen(Screen[None]):
         yield self._foot
 
     def on_mount(self) -> None:
-        self.table.focus()
+        self.set_focus(self.table)
 
     @property
     def fleet_app(self) -> FleetApp:
@@ -156,7 +156,7 @@ class FleetScreen(Screen[None]):
         """Filter while the operator types."""
         self.table.rearrange(filter_text=message.text, sorting=self.table.sorting)
         if message.done:
-            self.table.focus()
+            self.set_focus(self.table)
 
     def action_sort(self) -> None:
         """Sort by the next column; after the last: worst first."""

@@ -198,6 +198,9 @@ class IncidentPorts:
     opens: str | None = "overview"
 
 
+CONFIG_FILE = "clawtop's config file"
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How the dashboard is started.
@@ -208,6 +211,7 @@ class Options:
             ClawtopError.
         sorting: table -> the column it is sorted by, with `-` before it downwards. save_look: keeps a theme and such
             orders; it runs in a thread and raises ClawtopError.
+        kept_in: what both write to, in words.
         ascii_glyphs: the terminal's encoding has no glyphs.
         incident: what the incident views are plugged into.
         columns: table -> the columns to show, in their order.
@@ -224,6 +228,7 @@ class Options:
     save_label: Callable[[str, str], None] | None = None
     sorting: Mapping[str, str] = field(default_factory=dict)
     save_look: Callable[[str, Mapping[str, str]], None] | None = None
+    kept_in: str = CONFIG_FILE
     incident: IncidentPorts = field(default_factory=IncidentPorts)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     tour: Tour | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,48 @@ def test_a_session_is_drained_and_that_is_proven(tmp_path: Path) -> None:
         terminal.send("q")
         assert terminal.exit_code() == 0
     assert list(tmp_path.iterdir()) == []
+
+
+OPERATORS_CONFIG = """\
+state_dir = "/srv/reef"
+agent = "support"
+theme = "paper"
+registry = "etcd://127.0.0.1:1"
+on_notice = "false"
+
+[labels]
+"agent:main:main" = "my own bot"
+
+[sort]
+sessions = "-age"
+"""
+
+
+def test_the_look_and_names_that_are_saved_in_a_demo_end_with_it(tmp_path: Path) -> None:
+    """The operator's own config is where the demo takes its looks from, and stays as it is."""
+    own = tmp_path / "config.toml"
+    own.write_text(OPERATORS_CONFIG)
+    (tmp_path / "tmp").mkdir()
+    environment = {"TMPDIR": str(tmp_path / "tmp"), "CLAWTOP_CONFIG": str(own), "HOME": str(tmp_path)}
+    with open_terminal(clawtop("demo", "--scenario", "calm"), environment=environment) as terminal:
+        terminal.wait_for("SESSIONS 6", 30)
+        assert "my own bot" not in terminal.text
+        terminal.send("1T")
+        terminal.wait_for("saved in the demo's own config, which ends with it: theme paper")
+        terminal.send("\tL")
+        terminal.wait_for("kept in the demo's own config")
+        terminal.send("Ariel")
+        terminal.wait_for(partial(_holds, "Ariel"))
+        terminal.send("\r")
+        terminal.wait_for(lambda t: "kept in the demo's" not in t.text and "Ariel" in t.text)
+        (file,) = (tmp_path / "tmp").glob("*/.config/clawtop/config.toml")
+        assert tomllib.loads(file.read_text())["theme"] == "paper"
+        assert list(tomllib.loads(file.read_text())["labels"].values()) == ["Ariel"]
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    assert own.read_text() == OPERATORS_CONFIG
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["config.toml", "tmp"]
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def asked(terminal: Terminal) -> None:

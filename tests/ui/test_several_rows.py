@@ -190,7 +190,7 @@ async def test_the_look_is_saved_by_its_key_alone_and_opens_so() -> None:
         await pilot.press("T")
         await app.workers.wait_for_complete(worker for worker in app.workers if worker.name == "save-look")
         assert kept == [(app.theme, {"sessions": "-session"})]
-        assert f"saved: theme {app.theme}" in screen_text(app)
+        assert f"saved in clawtop's config file: theme {app.theme}" in screen_text(app)
     app, _, _ = make_app(INCIDENT, sorting=kept[0][1])
     async with app.run_test(size=WIDE) as pilot:
         await pilot.pause()

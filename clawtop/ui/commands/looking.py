@@ -99,7 +99,7 @@ def label(app: Shell) -> None:
     if target is None or save is None:
         app.say("labels cannot be saved from here", Tone.WARN)
     else:
-        app.open(LabelScreen(target.id, app.labels.get(target.id, ""), save))
+        app.open(LabelScreen(target.id, app.labels.get(target.id, ""), save, app.options.kept_in))
 
 
 def save_look(app: Shell) -> None:
@@ -120,7 +120,7 @@ async def _keep_look(app: Shell, save: Callable[[str, Mapping[str, str]], None],
     except ClawtopError as error:
         app.say(shown(str(error)), Tone.BAD)
     else:
-        app.say(f"saved: theme {app.theme}, and how these tables are sorted", Tone.OK)
+        app.say(f"saved in {app.options.kept_in}: theme {app.theme}, and how these tables are sorted", Tone.OK)
 
 
 def next_theme(app: Shell) -> None:

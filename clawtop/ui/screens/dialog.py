@@ -104,7 +104,7 @@ class DialogScreen(Surviving, ModalScreen[None]):
 
     def _focus_first(self) -> None:
         if self._made and not self._extra:
-            self._made[0].focus()
+            self.set_focus(self._made[0])
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()

@@ -75,7 +75,7 @@ class DriveScreen(DialogScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._editor.focus()
+        self.set_focus(self._editor)
 
     # --- drawing -------------------------------------------------------------------------------------------------
 

@@ -26,10 +26,11 @@ class LabelScreen(DialogScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
 
-    def __init__(self, key: str, label: str, save: Callable[[str, str], None]) -> None:
+    def __init__(self, key: str, label: str, save: Callable[[str, str], None], kept_in: str) -> None:
         super().__init__()
         self._key = key
         self._save = save
+        self._kept_in = kept_in
         self._input = Input(label, max_length=MOST, compact=True, classes="dialog-extra")
         self._problem: tuple[Line, ...] = ()
 
@@ -38,10 +39,10 @@ class LabelScreen(DialogScreen):
 
     def on_mount(self) -> None:
         super().on_mount()
-        self._input.focus()
+        self.set_focus(self._input)
 
     def title_line(self) -> Line:
-        return ((" Label ", Tone.ACCENT), (" kept in clawtop's config file", Tone.DIM))
+        return ((" Label ", Tone.ACCENT), (f" kept in {self._kept_in}", Tone.DIM))
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         return (("leave", "Leave (Esc)"), ("keep", "Keep (Enter)"))

@@ -61,7 +61,7 @@ class OverviewScreen(TablesScreen):
         """Put the cursor on the row of this target; False where there is none."""
         table = next((table for table in self.tables if table.select_target(target)), None)
         if table is not None:
-            table.focus()
+            self.set_focus(table)
         return table is not None
 
     def step_back(self) -> bool:

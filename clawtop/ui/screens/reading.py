@@ -45,7 +45,7 @@ class ReadingScreen(Surviving, ModalScreen[None]):
             yield self._pane
 
     def on_mount(self) -> None:
-        self._pane.focus()
+        self.set_focus(self._pane)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.refresh_time)

@@ -48,7 +48,7 @@ class TablesScreen(DashboardScreen):
         for table in self.tables:
             table.wanted = shell(self).options.columns.get(table.id or "", ())
             table.sorting = Sorting.parse(shell(self).options.sorting.get(table.id or "", ""))
-        self.tables[0].focus()
+        self.set_focus(self.tables[0])
 
     # --- what commands ask ---------------------------------------------------------------------------------------
 
@@ -69,7 +69,7 @@ class TablesScreen(DashboardScreen):
         tables = self.tables
         following = tables[(tables.index(self.current) + step) % len(tables)]
         following.display = True  # a hidden one, beside a zoomed table, takes no focus
-        following.focus()
+        self.set_focus(following)  # at once: the next key may be typed already
         self.call_after_refresh(self.refresh_state)
 
     def sort_next(self) -> None:
@@ -126,5 +126,5 @@ class TablesScreen(DashboardScreen):
             table.rearrange(filter_text=message.text, sorting=table.sorting)
         self.refresh_time()
         if message.done:
-            self.current.focus()
+            self.set_focus(self.current)
             self.query("FilterLine").remove()

@@ -19,7 +19,7 @@ class FilterLine(Input):
         super().__init__(text, placeholder="filter: any part of a row; Enter keeps it, Escape clears it", compact=True)
 
     def on_mount(self) -> None:
-        self.focus()
+        self.screen.set_focus(self)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
