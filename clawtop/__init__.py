@@ -43,8 +43,9 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       makes a gateway load it)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
-                      account_causes, turn_causes and their wording; turns, waiting (messages without an answer, hung
-                      runs), blocked, loaded (the state as the gateway knows it, and what it has not loaded)
+                      account_causes, turn_causes and their wording; silence (of a gateway that lives), turns, waiting
+                      (messages without an answer, hung runs), blocked, loaded (the state as the gateway knows it, and
+                      what it has not loaded)
     incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it

@@ -41,7 +41,7 @@ from clawtop.store.config import summarise
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
 from clawtop.store.gateway.liveness import (
     PortProbe,
-    Silence,
+    SilenceWatch,
     ThrottledProbe,
     ask_healthz,
     ask_patiently,
@@ -144,7 +144,7 @@ class SnapshotReader:
         self._life = LifeWatch(clock)
         self._command_lines = CommandLineWatch(processes, clock)
         self._usage = UsageWatch(processes, clock)
-        self._silence = Silence()
+        self._silence = SilenceWatch()
         self._others: tuple[ProcessEvidence, ...] | None = None  # as somebody had to look for them in this read
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
-from clawtop.core.health.gateway_causes import is_frozen
+from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.model import GatewayState
 from clawtop.core.rotation.forecast import (
     ChainRecovery,
@@ -118,8 +118,8 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
     name: Piece = (env.facts.agent_called(chain.agent), Tone.BAND)
     gateway = env.facts.snapshot.gateway
     gone = _GONE.get(gateway.state)
-    if gone is None and is_frozen(gateway, env.now):
-        gone = "the gateway is frozen"
+    if gone is None:
+        gone = _SILENT.get(silence_of(gateway, env.now))
     if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is GatewayState.DEAD):
         return (name, (f" answers nothing: {gone}", Tone.BAD))
     pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
@@ -129,6 +129,10 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
 
 
 _GONE = {GatewayState.DEAD: "the gateway is dead", GatewayState.ABSENT: "no gateway runs"}
+_SILENT: dict[Silence | None, str] = {
+    Silence.FROZEN: "the gateway is frozen",
+    Silence.PAUSED: "the gateway's process is paused",
+}
 
 
 def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:

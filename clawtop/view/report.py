@@ -307,10 +307,17 @@ def _holder(holder: PromptHolder) -> dict[str, Any]:
 
 
 def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
-    """Bytes; `cpu`: of one core, None at the first look."""
+    """Bytes; `cpu`, `waiting`: of one core, None at the first look."""
     if usage is None:
         return None
-    return {"memory": usage.memory, "swap": usage.swap, "cpu": usage.cpu, "limit": usage.limit}
+    return {
+        "memory": usage.memory,
+        "swap": usage.swap,
+        "cpu": usage.cpu,
+        "waiting": usage.waiting,
+        "condition": str(usage.condition),
+        "limit": usage.limit,
+    }
 
 
 def _texts(problems: Iterable[Problem]) -> list[str]:

@@ -2,27 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from clawtop.core.health.gateway_causes import BUSY_MS, STARTING_MS
 from clawtop.core.health.judgement import Level, judge
-from clawtop.core.model import Gateway, GatewayState, Generation, ProcessUsage, Serving, Snapshot
+from clawtop.core.health.silence import BUSY_MS, STARTING_MS, UNSEEN_MS, YOUNG_SILENCE_MS, silence_of
+from clawtop.core.model import Gateway, GatewayState, Generation, ProcessCondition, ProcessUsage, Serving, Snapshot
 
 NOW = 1_800_000_000_000
 OLD = NOW - STARTING_MS - 1
-RESTS, WORKS, UNSEEN = (ProcessUsage(1 << 28, cpu=cpu) for cpu in (0.0, 0.9, None))
+YOUNG = NOW - STARTING_MS
+
+
+def uses(
+    cpu: float | None, waiting: float | None = None, condition: ProcessCondition = ProcessCondition.RUNS
+) -> ProcessUsage:
+    return ProcessUsage(1 << 28, cpu=cpu, waiting=waiting, condition=condition)
+
+
+RESTS, WORKS, UNSEEN, STARVES = uses(0.0), uses(0.9), uses(None), uses(0.02, 0.2)
+PAUSED, DISK = uses(0.0, condition=ProcessCondition.PAUSED), uses(0.0, condition=ProcessCondition.DISK)
+SEEN, NEW = True, False
+PAUSED_CAUSE = ("gateway-paused", Level.SILENT)
+FROZEN_CAUSE = ("gateway-frozen", Level.SILENT)
+BUSY_CAUSE = ("gateway-busy", Level.ATTENTION)
+STARTING_CAUSE = ("gateway-half-started", Level.ATTENTION)
+CLOSED_CAUSE = ("gateway-half-started", Level.SILENT)
+# What its port tells, its start, for how long it is silent, what its process does, whether it was seen to answer.
 CASES = [
-    (Serving.ANSWERS, OLD, None, WORKS, None, Level.WELL),
-    (Serving.SILENT, OLD, NOW, RESTS, "gateway-frozen", Level.SILENT),
-    (Serving.SILENT, OLD, NOW, None, "gateway-frozen", Level.SILENT),
-    (Serving.SILENT, OLD, NOW, UNSEEN, "gateway-frozen", Level.SILENT),
-    (Serving.SILENT, OLD, NOW - 5_000, WORKS, "gateway-busy", Level.ATTENTION),
-    (Serving.SILENT, OLD, NOW - BUSY_MS, WORKS, "gateway-frozen", Level.SILENT),
-    (Serving.SILENT, NOW - 5_000, NOW, RESTS, "gateway-half-started", Level.ATTENTION),
-    (Serving.SILENT, NOW - 5_000, NOW, WORKS, "gateway-half-started", Level.ATTENTION),
-    (Serving.REFUSES, OLD, None, WORKS, "gateway-half-started", Level.SILENT),
+    (Serving.ANSWERS, OLD, None, WORKS, SEEN, None),
+    (Serving.ANSWERS, OLD, None, PAUSED, SEEN, PAUSED_CAUSE),
+    (Serving.UNKNOWN, OLD, None, RESTS, NEW, None),
+    (Serving.SILENT, OLD, 0, RESTS, NEW, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 0, RESTS, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 0, None, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 0, DISK, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 0, PAUSED, SEEN, PAUSED_CAUSE),
+    (Serving.SILENT, None, 0, RESTS, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, UNSEEN_MS - 1, UNSEEN, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, OLD, UNSEEN_MS, UNSEEN, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 5_000, WORKS, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, OLD, 5_000, uses(0.14), SEEN, BUSY_CAUSE),
+    (Serving.SILENT, OLD, 5_000, uses(0.03), SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 5_000, uses(0.03, 0.03), SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, 5_000, STARVES, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, OLD, BUSY_MS, WORKS, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, OLD, BUSY_MS, STARVES, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, YOUNG, 0, RESTS, NEW, STARTING_CAUSE),
+    (Serving.SILENT, YOUNG, 0, WORKS, NEW, STARTING_CAUSE),
+    (Serving.SILENT, YOUNG, BUSY_MS, RESTS, NEW, STARTING_CAUSE),
+    (Serving.SILENT, YOUNG, 0, PAUSED, NEW, PAUSED_CAUSE),
+    (Serving.SILENT, YOUNG, YOUNG_SILENCE_MS - 1, RESTS, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, YOUNG, YOUNG_SILENCE_MS - 1, None, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, YOUNG, YOUNG_SILENCE_MS, RESTS, SEEN, FROZEN_CAUSE),
+    (Serving.SILENT, YOUNG, YOUNG_SILENCE_MS, WORKS, SEEN, BUSY_CAUSE),
+    (Serving.SILENT, YOUNG, 0, PAUSED, SEEN, PAUSED_CAUSE),
+    (Serving.REFUSES, YOUNG, None, WORKS, NEW, STARTING_CAUSE),
+    (Serving.REFUSES, OLD, None, WORKS, SEEN, CLOSED_CAUSE),
+    (Serving.REFUSES, OLD, None, PAUSED, SEEN, PAUSED_CAUSE),
 ]
 
 
@@ -30,37 +66,40 @@ def snapshot(gateway: Gateway) -> Snapshot:
     return Snapshot(1, NOW, "reef", "/claw", Generation.B, "2026.5.20", gateway=gateway)
 
 
-@pytest.mark.parametrize(("serving", "started_at", "silent_since", "usage", "code", "level"), CASES)
+@pytest.mark.parametrize(("serving", "started_at", "silent_ms", "usage", "answered", "wanted"), CASES)
 def test_silence_is_judged_by_what_the_process_does(  # noqa: PLR0917
     serving: Serving,
-    started_at: int,
-    silent_since: int | None,
+    started_at: int | None,
+    silent_ms: int | None,
     usage: ProcessUsage | None,
-    code: str | None,
-    level: Level,
+    answered: bool,
+    wanted: tuple[str, Level] | None,
 ) -> None:
-    gateway = Gateway(GatewayState.LIVE, 7, 18789, started_at, serving=serving, silent_since=silent_since, usage=usage)
-    causes = {c.code: c.level for c in judge(snapshot(gateway), NOW).causes}
-    gateways = {name: found for name, found in causes.items() if name.startswith("gateway-")}
-    assert gateways == ({code: level} if code is not None else {})
+    since = None if silent_ms is None else NOW - silent_ms
+    gateway = Gateway(
+        GatewayState.LIVE,
+        7,
+        18789,
+        started_at,
+        serving=serving,
+        silent_since=since,
+        has_answered=answered,
+        usage=usage,
+    )
+    causes = [(c.code, c.level) for c in judge(snapshot(gateway), NOW).causes if c.code.startswith("gateway-")]
+    assert causes == ([wanted] if wanted is not None else [])
 
 
-@pytest.mark.parametrize(
-    ("usage", "has_answered", "code", "level"),
-    [
-        (RESTS, True, "gateway-frozen", Level.SILENT),
-        (WORKS, True, "gateway-busy", Level.ATTENTION),
-        (ProcessUsage(1 << 28, cpu=0.14), True, "gateway-busy", Level.ATTENTION),
-        (ProcessUsage(1 << 28, cpu=0.03), True, "gateway-frozen", Level.SILENT),
-        (RESTS, False, "gateway-half-started", Level.ATTENTION),
-    ],
-)
-def test_a_young_gateway_that_has_answered_before_is_not_starting(
-    usage: ProcessUsage, has_answered: bool, code: str, level: Level
-) -> None:
-    silent = Gateway(GatewayState.LIVE, 7, 18789, NOW - 30_000, serving=Serving.SILENT, silent_since=NOW, usage=usage)
-    causes = judge(snapshot(replace(silent, has_answered=has_answered)), NOW).causes
-    assert [(c.code, c.level) for c in causes if c.code.startswith("gateway-")] == [(code, level)]
+@pytest.mark.parametrize("state", [GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN])
+def test_only_a_gateway_that_lives_is_silent(state: GatewayState) -> None:
+    gateway = Gateway(state, 7, 18789, OLD, serving=Serving.SILENT, silent_since=NOW, usage=PAUSED)
+    assert silence_of(gateway, NOW) is None
+
+
+def test_a_busy_gateway_says_what_it_takes_and_what_it_does_not_get() -> None:
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, OLD, serving=Serving.SILENT, silent_since=NOW, usage=STARVES)
+    (cause,) = (c for c in judge(snapshot(gateway), NOW).causes if c.code == "gateway-busy")
+    assert cause.text.endswith("uses 2 % of a core, and waits for one 20 % of the time")
 
 
 def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:
@@ -68,3 +107,8 @@ def test_a_busy_gateway_is_judged_anew_when_its_minute_is_over() -> None:
     health = judge(snapshot(gateway), NOW)
     assert health.changes_at is not None
     assert health.changes_at <= NOW + BUSY_MS + 1
+
+
+def test_a_young_gateway_is_judged_anew_when_it_is_not_young_any_more() -> None:
+    gateway = Gateway(GatewayState.LIVE, 7, 18789, YOUNG + 1_000, serving=Serving.REFUSES, usage=RESTS)
+    assert judge(snapshot(gateway), NOW).changes_at == NOW + 1_001

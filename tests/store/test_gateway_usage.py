@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayState, ProcessUsage, Serving
-from clawtop.store.gateway.liveness import Silence
+from clawtop.core.model import Gateway, GatewayState, ProcessCondition, ProcessUsage, Serving
+from clawtop.store.gateway.liveness import SilenceWatch
 from clawtop.store.gateway.usage import EVERY_SECONDS, UsageWatch
 from clawtop.store.locks.processes import SystemProcesses, UncheckedProcesses
 from tests.support.clocks import ManualClock
@@ -81,7 +82,11 @@ def test_a_process_that_is_gone_or_not_asked_about_tells_nothing() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux")
 def test_the_nearest_limit_of_memory_counts(tmp_path: Path) -> None:
     proc, groups = tmp_path / "proc", tmp_path / "cgroup"
-    for name, words in {"stat": f"7 (open claw) S {' '.join(['0'] * 50)}", "status": "VmSwap:\t2048 kB\n"}.items():
+    for name, words in {
+        "schedstat": "9 0 1",
+        "stat": f"7 (open claw) S {' '.join(['0'] * 50)}",
+        "status": "VmSwap:\t2048 kB\n",
+    }.items():
         (proc / "7").mkdir(parents=True, exist_ok=True)
         (proc / "7" / name).write_text(words)
     (proc / "7" / "cgroup").write_text("0::/system.slice/openclaw.service\n")
@@ -94,8 +99,80 @@ def test_the_nearest_limit_of_memory_counts(tmp_path: Path) -> None:
     assert watch.look(7, ("node", "--max-old-space-size=512")) == ProcessUsage(0, 2 << 20, None, 512 << 20)
 
 
+def fake_process(proc: Path, state: str, waited_ns: int) -> None:
+    files = {"stat": f"7 (open claw) {state} {' '.join(['0'] * 50)}", "status": "", "schedstat": f"9 {waited_ns} 1\n"}
+    (proc / "7").mkdir(parents=True, exist_ok=True)
+    for name, words in {**files, "cgroup": "0::/system.slice/openclaw.service\n"}.items():
+        (proc / "7" / name).write_text(words)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="procfs is Linux")
+@pytest.mark.parametrize(
+    ("state", "condition"),
+    [
+        ("S", ProcessCondition.RUNS),
+        ("R", ProcessCondition.RUNS),
+        ("T", ProcessCondition.PAUSED),
+        ("t", ProcessCondition.PAUSED),
+        ("D", ProcessCondition.DISK),
+    ],
+)
+def test_the_kernel_tells_whether_it_may_run(tmp_path: Path, state: str, condition: ProcessCondition) -> None:
+    fake_process(tmp_path, state, 0)
+    found = UsageWatch(SystemProcesses(proc=tmp_path), ManualClock(), cgroups=tmp_path / "none").look(7)
+    assert found is not None
+    assert found.condition is condition
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux")
+def test_a_process_of_a_frozen_control_group_is_paused(tmp_path: Path) -> None:
+    proc, groups = tmp_path / "proc", tmp_path / "cgroup"
+    fake_process(proc, "S", 0)
+    (groups / "system.slice" / "openclaw.service").mkdir(parents=True)
+    told = groups / "system.slice" / "openclaw.service" / "cgroup.events"
+    conditions = []
+    for frozen in (1, 0):
+        told.write_text(f"populated 1\nfrozen {frozen}\n")
+        found = UsageWatch(SystemProcesses(proc=proc), ManualClock(), cgroups=groups).look(7)
+        assert found is not None
+        conditions.append(found.condition)
+    assert conditions == [ProcessCondition.PAUSED, ProcessCondition.RUNS]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="schedstat is Linux")
+def test_a_process_that_gets_no_core_is_seen_to_wait_for_one(tmp_path: Path) -> None:
+    clock = ManualClock()
+    watch = UsageWatch(SystemProcesses(proc=tmp_path), clock, cgroups=tmp_path / "none")
+    fake_process(tmp_path, "R", 5_000_000_000)
+    first = watch.look(7)
+    fake_process(tmp_path, "R", 6_000_000_000)
+    clock.pause(EVERY_SECONDS)
+    second = watch.look(7)
+    assert first is not None
+    assert second is not None
+    assert (first.waiting, second.waiting) == (None, 1 / EVERY_SECONDS)
+
+
+def test_a_stopped_process_is_paused_until_it_goes_on() -> None:
+    clock = ManualClock()
+    watch = UsageWatch(SystemProcesses(), clock)
+    with subprocess.Popen([sys.executable, "-c", RESTS], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
+        running.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, running.pid, os.WSTOPPED | os.WNOWAIT)
+        stopped = watch.look(running.pid)
+        running.send_signal(signal.SIGCONT)
+        assert running.stdout is not None
+        running.stdout.readline()
+        clock.pause(EVERY_SECONDS)
+        gone_on = watch.look(running.pid)
+        running.kill()
+    assert stopped is not None
+    assert gone_on is not None
+    assert [one.condition for one in (stopped, gone_on)] == [ProcessCondition.PAUSED, ProcessCondition.RUNS]
+
+
 def test_silence_lasts_from_its_first_moment_to_the_next_answer() -> None:
-    silence, gateway = Silence(), Gateway(GatewayState.LIVE, 7, 18789)
+    silence, gateway = SilenceWatch(), Gateway(GatewayState.LIVE, 7, 18789)
     told = [silence.told(gateway, *one) for one in ((Serving.SILENT, 10), (Serving.SILENT, 20))]
     assert told == [replace(gateway, serving=Serving.SILENT, silent_since=10)] * 2
     assert silence.told(gateway, Serving.ANSWERS, 30).silent_since is None

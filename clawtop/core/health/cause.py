@@ -75,6 +75,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "not-imported": "NO KEY",
     "gateway-dead": "DEAD",
     "gateway-stopped": "STOPPED",
+    "gateway-paused": "PAUSED",
     "gateway-frozen": "FROZEN",
     "no-profiles": "EMPTY",
     "models-out": "OUT",

@@ -1,33 +1,16 @@
-"""Causes in the gateway: gone, stopped, frozen, half started, out of memory."""
+"""Causes in the gateway: gone, stopped, paused, frozen, busy, half started, out of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from clawtop.core.health.cause import Cause, HealthScene, Level
+from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.wording import counted, span
-from clawtop.core.model import Gateway, GatewayState, Serving
+from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving
 from clawtop.text import safe, shown
 
-STARTING_MS = 90_000
-"""A gateway takes up to half a minute to answer after its start, on a slow machine longer."""
-
 MEMORY_SHARE = 0.9
-
-BUSY_SHARE = 0.1
-"""Of a core. A process that is stopped, or waits for something that never comes, uses none; one that works on a machine
-where many do gets little (2026.5.20 was seen with 0.14, its event loop 13 s late)."""
-BUSY_MS = 60_000
-"""One that answers nothing for so long does not serve anybody, whatever it works on."""
-
-
-def is_frozen(gateway: Gateway, now: int) -> bool:
-    """Whether a gateway that lives answers nobody: neither while it works hard, nor for a minute."""
-    if gateway.state is not GatewayState.LIVE or gateway.serving is not Serving.SILENT:
-        return False
-    cpu = gateway.usage.cpu if gateway.usage is not None else None
-    works = cpu is not None and cpu >= BUSY_SHARE
-    return not works or (gateway.silent_since is not None and now - gateway.silent_since >= BUSY_MS)
 
 
 def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
@@ -72,39 +55,46 @@ def _gone_since(scene: HealthScene) -> int | None:
 
 def _serving(scene: HealthScene) -> Iterator[Cause]:
     gateway = scene.snapshot.gateway
-    young = gateway.started_at is not None and scene.now - gateway.started_at <= STARTING_MS
-    young = young and not (gateway.serving is Serving.SILENT and gateway.has_answered)
+    silence = silence_of(gateway, scene.now)
     evidence = (f"process {gateway.pid} lives" if gateway.pid is not None else "its port is open",)
-    if is_frozen(gateway, scene.now) and not young:
+    if silence is Silence.PAUSED:
+        yield Cause(
+            "gateway-paused",
+            f"the gateway's process {gateway.pid} is paused: nothing is answered",
+            Level.SILENT,
+            ("a signal (SIGSTOP), a debugger or a freezer stopped it",),
+            f"let it go on: kill -CONT {gateway.pid}",
+            since=gateway.silent_since,
+        )
+    elif silence is Silence.FROZEN:
+        disk = gateway.usage is not None and gateway.usage.condition is ProcessCondition.DISK
         yield Cause(
             "gateway-frozen",
             "the gateway is frozen: its port connects, and nothing is answered",
             Level.SILENT,
-            evidence,
+            (*evidence, *(("it waits for a disk",) if disk else ())),
             "restart the gateway: openclaw gateway restart",
             since=gateway.silent_since,
         )
-    elif gateway.serving is Serving.SILENT and not young and gateway.usage is not None:
-        share = round(100 * (gateway.usage.cpu or 0))
+    elif silence is Silence.BUSY:
         yield Cause(
             "gateway-busy",
-            f"the gateway is busy: it answers late and uses {share} % of a core",
+            f"the gateway is busy: it answers late{_shares(gateway)}",
             Level.ATTENTION,
             evidence,
             "wait for it; restart it when it stays so: openclaw gateway restart",
             since=gateway.silent_since,
         )
-    elif gateway.serving in (Serving.REFUSES, Serving.SILENT):
+    elif silence is not None:
         age = scene.now - gateway.started_at if gateway.started_at is not None else None
         since = f" {span(age)} after its start" if age is not None else ""
-        level = Level.ATTENTION if young else Level.SILENT
-        advice = "wait for it" if young else "look at its log; restart it: openclaw gateway restart"
+        starting = silence is Silence.STARTING
         yield Cause(
             "gateway-half-started",
             f"the gateway's process lives, but does not answer{since}",
-            level,
+            Level.ATTENTION if starting else Level.SILENT,
             (f"nothing listens on port {gateway.port}",) if gateway.serving is Serving.REFUSES else evidence,
-            advice,
+            "wait for it" if starting else "look at its log; restart it: openclaw gateway restart",
             since=gateway.started_at,
         )
     health = gateway.health
@@ -112,6 +102,15 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
         failing = ", ".join(safe(name, 40) for name in health.failing)
         what = f"not ready: {failing or 'it does not say why'}" if health.ready is False else "its event loop is behind"
         yield Cause("gateway-degraded", f"the gateway reports: {what}", Level.ATTENTION)
+
+
+def _shares(gateway: Gateway) -> str:
+    """What it takes of a core and what it waits for, as far as that was seen."""
+    usage = gateway.usage
+    if usage is None or usage.cpu is None:
+        return ""
+    wants = f", and waits for one {100 * usage.waiting:.0f} % of the time" if usage.waiting else ""
+    return f" and uses {100 * usage.cpu:.0f} % of a core{wants}"
 
 
 def _memory(scene: HealthScene) -> Iterator[Cause]:

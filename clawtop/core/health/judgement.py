@@ -24,8 +24,8 @@ from clawtop.core.health.cause import (
     TurnCounts,
 )
 from clawtop.core.health.causes import FINDERS
-from clawtop.core.health.gateway_causes import BUSY_MS
 from clawtop.core.health.loaded import GatewaysView, as_gateway_knows
+from clawtop.core.health.silence import turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
@@ -115,8 +115,7 @@ def _changes_at(scene: HealthScene) -> int | None:
     moments += [max(turn.turn.at + RECENT_MS, scene.now + COUNT_OUT_MS) for turn in scene.turns[:1]]  # the oldest
     moments += [one.since + span for one in scene.waiting.unanswered for span in (PATIENCE_MS, warn_ms)]
     moments += [blockage.until for blockage in scene.blocked.values() if blockage.until is not None]
-    if scene.snapshot.gateway.silent_since is not None:
-        moments.append(scene.snapshot.gateway.silent_since + BUSY_MS)
+    moments += turns_at(scene.snapshot.gateway)
     for session in scene.snapshot.sessions:
         if session.active:
             signs = [w.at for w in session.witnesses if w.running and w.at is not None]

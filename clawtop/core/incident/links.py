@@ -8,8 +8,8 @@ from dataclasses import replace
 from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.blocked import Blockage, blocked_sessions
-from clawtop.core.health.gateway_causes import is_frozen
 from clawtop.core.health.loaded import as_gateway_knows
+from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.waiting import complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.locks.staleness import proof_words
@@ -79,7 +79,8 @@ class SnapshotIndex:
         """A gateway that is gone, with the turns that died with it."""
         gateway = self.snapshot.gateway
         stopped = gateway.state is GatewayState.ABSENT and self.snapshot.config.gateway_wanted
-        frozen = is_frozen(gateway, self.now)
+        silence = silence_of(gateway, self.now)
+        frozen = silence in {Silence.FROZEN, Silence.PAUSED}
         if gateway.state is not GatewayState.DEAD and not stopped and not frozen:
             return
         left = [session for session in self.snapshot.sessions if _died(session)]
@@ -103,7 +104,7 @@ class SnapshotIndex:
                 )
                 for session in left
             ),
-            advice="start it" if stopped else "restart it",
+            advice="start it" if stopped else "let it go on" if silence is Silence.PAUSED else "restart it",
         )
 
     def unloaded(self) -> Iterator[Node]:

@@ -47,6 +47,18 @@ class Serving(StrEnum):
     UNKNOWN = "unknown"
 
 
+class ProcessCondition(StrEnum):
+    """What the kernel lets a process do.
+
+    RUNS: work, or wait for work. PAUSED: nothing: a signal, a debugger or a freezer stopped it. DISK: nothing, until a
+    disk answers.
+    """
+
+    RUNS = "runs"
+    PAUSED = "paused"
+    DISK = "disk"
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
     """What a process takes of the machine: bytes of memory and of swap, its share of one core, and its limit.
@@ -54,12 +66,15 @@ class ProcessUsage:
     Attributes:
         cpu: of one core since the last look, 0..n; None at the first look.
         limit: bytes that its control group or its JavaScript heap may take, where one is set.
+        waiting: the share of that time for which its first thread, which answers, was ready and got no core (Linux).
     """
 
     memory: int
     swap: int = 0
     cpu: float | None = None
     limit: int | None = None
+    waiting: float | None = None
+    condition: ProcessCondition = ProcessCondition.RUNS
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from clawtop.core.generations import semantics_of
 from clawtop.core.model import Gateway, GatewayHealth, GatewayState, GatewayWords, Problem, Serving, Session, Snapshot
 from clawtop.core.session.gateway_witness import witnesses_of
 from clawtop.core.session.openclaw_runs import heard
-from clawtop.store.gateway.liveness import Silence, ask_healthz
+from clawtop.store.gateway.liveness import SilenceWatch, ask_healthz
 from clawtop.store.kept import Kept
 from clawtop.store.place.layout import Layout
 
@@ -55,7 +55,7 @@ class GatewayWatch:
         self._gateway = Gateway()
         self._layout: Layout | None = None
         self._served: tuple[GatewayHealth, Serving] | None = None
-        self._silence = Silence()
+        self._silence = SilenceWatch()
         self._busy = False
         self._report: GatewayReport | None = None
         self._heard_at = 0

@@ -61,7 +61,7 @@ def ask_patiently(port: int) -> Serving:
     return ask_healthz(port, PATIENT_SECONDS) if found is Serving.SILENT else found
 
 
-class Silence:
+class SilenceWatch:
     """Since when a gateway gives no answer, and whether it ever gave one.
 
     Mutable state: `_life` (pid and start of the process that this is about), `_since`, `_answered`.

@@ -1,17 +1,18 @@
-"""What the gateway's process takes of the machine: memory, swap, its share of a core, and its limit."""
+"""What the gateway's process takes of the machine - memory, swap, its share of a core - and whether it may run."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.clock import Clock
-from clawtop.core.model import ProcessUsage
+from clawtop.core.model import ProcessCondition, ProcessUsage
 from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_module
-from clawtop.store.locks.procfs import RSS_PAGES, SYSTEM_TICKS, USER_TICKS, kernel_bytes, stat_fields
+from clawtop.store.locks.procfs import RSS_PAGES, STATE, SYSTEM_TICKS, USER_TICKS, kernel_bytes, stat_fields
 
 EVERY_SECONDS = 2.0
 """A share of a core is one of this time at least; within it the last look serves."""
@@ -25,11 +26,22 @@ _NO_LIMIT = 1 << 50
 
 
 @dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a process has taken since it began, in seconds of processor time and of waiting for it, and holds now."""
+
+    seconds: float
+    waited: float | None
+    memory: int
+    swap: int
+    condition: ProcessCondition
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
-    """One look at a process. `at`: on the monotonic clock. `seconds`: of processor time since it began."""
+    """One look at a process. `at`: on the monotonic clock."""
 
     at: float
-    seconds: float
+    read: _Taken
     usage: ProcessUsage
 
 
@@ -57,41 +69,54 @@ class UsageWatch:
             return before.usage
         try:
             proc = self._table.proc
-            seconds, memory, swap = _read_linux(proc / str(pid)) if proc is not None else _read_psutil(pid)
+            read = _read_linux(proc / str(pid)) if proc is not None else _read_psutil(pid)
         except (OSError, ValueError, IndexError):
             self._last = None
             return None
-        cpu = max(0.0, seconds - before.seconds) / (now - before.at) if before is not None else None
-        usage = ProcessUsage(memory, swap, cpu, self._limit(proc, pid, argv))
+        groups = self._groups(proc / str(pid)) if proc is not None else []
+        cpu = waiting = None
+        if before is not None:
+            cpu = max(0.0, read.seconds - before.read.seconds) / (now - before.at)
+            if read.waited is not None and before.read.waited is not None:
+                waiting = max(0.0, read.waited - before.read.waited) / (now - before.at)
+        condition = ProcessCondition.PAUSED if _is_frozen(groups) else read.condition
+        usage = ProcessUsage(read.memory, read.swap, cpu, _limit(groups, argv), waiting, condition)
         if before is not None and _alike(before.usage, usage):
             usage = before.usage
-        self._last = (pid, _Look(now, seconds, usage))
+        self._last = (pid, _Look(now, read, usage))
         return usage
 
-    def _limit(self, proc: Path | None, pid: int, argv: Iterable[str]) -> int | None:
-        """The nearest limit of its memory: of its control group (version 2), or of its heap."""
-        limits = [int(found[1]) << 20 for word in argv if (found := _HEAP_OPTION.fullmatch(word))]
-        if proc is not None:
-            limits += self._group_limits(proc / str(pid))
-        return min((limit for limit in limits if 0 < limit < _NO_LIMIT), default=None)
-
-    def _group_limits(self, process: Path) -> list[int]:
+    def _groups(self, process: Path) -> list[Path]:
+        """The directories of its control group (version 2), the nearest first."""
         try:
-            groups = _text(process / "cgroup").splitlines()
+            lines = _text(process / "cgroup").splitlines()
         except OSError:
             return []
-        own = next((line[3:] for line in groups if line.startswith("0::/")), None)
+        own = next((line[3:] for line in lines if line.startswith("0::/")), None)
         if own is None or ".." in own.split("/"):
             return []
-        limits: list[int] = []
         parts = [part for part in own.split("/") if part]
-        for depth in range(len(parts), -1, -1):
-            try:
-                word = _text(self._cgroups.joinpath(*parts[:depth], "memory.max")).strip()
-            except OSError:
-                continue
-            limits += [int(word)] if word.isdigit() else []
-        return limits
+        return [self._cgroups.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+
+def _limit(groups: Iterable[Path], argv: Iterable[str]) -> int | None:
+    """The nearest limit of its memory: of a control group, or of the heap that its command line sets."""
+    limits = [int(found[1]) << 20 for word in argv if (found := _HEAP_OPTION.fullmatch(word))]
+    for group in groups:
+        try:
+            word = _text(group / "memory.max").strip()
+        except OSError:
+            continue
+        limits += [int(word)] if word.isdigit() else []
+    return min((limit for limit in limits if 0 < limit < _NO_LIMIT), default=None)
+
+
+def _is_frozen(groups: list[Path]) -> bool:
+    """Whether its control group is frozen, by itself or with one above it: `cgroup.events` says so of both."""
+    try:
+        return bool(groups) and "frozen 1" in _text(groups[0] / "cgroup.events").splitlines()
+    except OSError:
+        return False
 
 
 def _alike(before: ProcessUsage, now: ProcessUsage) -> bool:
@@ -102,24 +127,46 @@ def _alike(before: ProcessUsage, now: ProcessUsage) -> bool:
         and before.cpu is not None
         and now.cpu is not None
         and abs(before.cpu - now.cpu) < CPU_STEP
+        and abs((before.waiting or 0) - (now.waiting or 0)) < CPU_STEP
+        and before.condition is now.condition
     )
 
 
-def _read_linux(process: Path) -> tuple[float, int, int]:
-    """Seconds of processor time, bytes of memory, bytes of it that are swapped out."""
+def _read_linux(process: Path) -> _Taken:
     fields = stat_fields(str(process))
     seconds = (int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])) / os.sysconf("SC_CLK_TCK")
     swap = re.search(r"^VmSwap:\s+(\d+) kB", _text(process / "status"), re.MULTILINE)
-    return seconds, int(fields[RSS_PAGES]) * os.sysconf("SC_PAGE_SIZE"), int(swap[1]) << 10 if swap else 0
+    memory = int(fields[RSS_PAGES]) * os.sysconf("SC_PAGE_SIZE")
+    return _Taken(seconds, _waited(process), memory, int(swap[1]) << 10 if swap else 0, _CONDITIONS[fields[STATE]])
 
 
-def _read_psutil(pid: int) -> tuple[float, int, int]:
-    """Seconds of processor time and bytes of memory; what is swapped of one process is told by no other system."""
+_CONDITIONS = defaultdict(
+    lambda: ProcessCondition.RUNS,
+    {b"T": ProcessCondition.PAUSED, b"t": ProcessCondition.PAUSED, b"D": ProcessCondition.DISK},
+)
+
+
+def _waited(process: Path) -> float | None:
+    """Seconds for which its first thread was ready and got no core; None from a kernel that does not count them."""
+    try:
+        return int(_text(process / "schedstat").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _read_psutil(pid: int) -> _Taken:
+    """What is swapped of one process, and how long it waited, is told by no other system."""
     psutil = psutil_module()
     try:
         process = psutil.Process(pid)
         times = process.cpu_times()
-        return float(times.user + times.system), int(process.memory_info().rss), 0
+        conditions = {
+            psutil.STATUS_STOPPED: ProcessCondition.PAUSED,
+            psutil.STATUS_TRACING_STOP: ProcessCondition.PAUSED,
+            psutil.STATUS_DISK_SLEEP: ProcessCondition.DISK,
+        }
+        condition = conditions.get(process.status(), ProcessCondition.RUNS)
+        return _Taken(float(times.user + times.system), None, int(process.memory_info().rss), 0, condition)
     except psutil.Error as error:
         raise ValueError(pid) from error
 
