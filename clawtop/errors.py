@@ -25,9 +25,19 @@ class ClawtopError(Exception):
         self.unchanged = unchanged
 
     def __str__(self) -> str:
-        parts = [part.rstrip(".") for part in (self.title, self.unchanged, self.hint) if part]
-        *first, last = parts or [""]
+        title, *others = [part.rstrip(".") for part in (self.title, self.unchanged, self.hint) if part] or [""]
+        *first, last = [title, *map(_as_sentence, others)]
         return " ".join([*(part if part.endswith("?") else f"{part}." for part in first), last])
+
+
+_COMMANDS = frozenset({"clawtop", "openclaw", "pipx", "ssh"})
+"""A sentence may begin with these as they are typed."""
+
+
+def _as_sentence(text: str) -> str:
+    """With a capital letter, unless the first word is a command, a path or an option."""
+    word = text.split(" ", 1)[0].rstrip(",;:")
+    return text[:1].upper() + text[1:] if word.isalpha() and word not in _COMMANDS else text
 
 
 class UsageError(ClawtopError):

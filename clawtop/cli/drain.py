@@ -32,7 +32,7 @@ exit codes:
   64 wrong command line
   130 stopped by the operator: NOT released
 
-The session is closed to clawtop's engines while this runs, and open again when it ends, in whatever way."""
+The session is closed to clawtop's engines while this runs, and reopened when it ends, however it ends."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show what holds the session and what would be done")
     parser.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
-    parser.add_argument("--deadline", metavar="S", type=seconds, default=60.0, help="give up after S (default: 60)")
-    parser.add_argument("--still", metavar="S", type=seconds, default=3.0, help="prove for S seconds (default: 3)")
     parser.add_argument(
-        "--stop-after", metavar="S", type=seconds, help="ask a run to stop after S (default: half the deadline)"
+        "--deadline", metavar="S", type=seconds, default=60.0, help="seconds before it gives up (default: 60)"
+    )
+    parser.add_argument(
+        "--still", metavar="S", type=seconds, default=3.0, help="seconds without a change that prove it (default: 3)"
+    )
+    parser.add_argument(
+        "--stop-after",
+        metavar="S",
+        type=seconds,
+        help="seconds before a run is asked to stop (default: half the deadline)",
     )
     parser.add_argument(
         "--gateway-abort",
@@ -61,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     steered.add_argument(parser)
     after = parser.add_mutually_exclusive_group()
-    after.add_argument("--fresh", action="store_true", help="then carry the conversation over to a fresh session id")
-    after.add_argument("--reopen", action="store_true", help="then only open the session again (the default)")
+    after.add_argument("--fresh", action="store_true", help="then copy the conversation to a fresh session id")
+    after.add_argument("--reopen", action="store_true", help="then just reopen the session (the default)")
 
 
 def run(args: argparse.Namespace) -> int:

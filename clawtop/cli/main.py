@@ -197,10 +197,14 @@ def make_parser(wanted: Collection[str]) -> Parser:
     for item in verbs():
         assert item.verb is not None  # noqa: S101 - what verbs() promises
         if item.verb not in wanted:
-            subparsers.add_parser(item.verb, help=item.help, add_help=False)  # for the list in the help
+            subparsers.add_parser(item.verb, help=item.said_of_verb, add_help=False)  # for the list in the help
             continue
         sub = subparsers.add_parser(
-            item.verb, help=item.help, description=item.help, parents=[_shared()], allow_abbrev=False
+            item.verb,
+            help=item.said_of_verb,
+            description=item.said_of_verb,
+            parents=[_shared()],
+            allow_abbrev=False,
         )
         module = verb_module(item.verb)
         module.add_arguments(sub)

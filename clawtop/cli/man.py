@@ -33,7 +33,7 @@ def page() -> str:
     lines.append(".SH VERBS")
     for item in verbs():
         sub = subparsers[item.verb or ""]
-        lines += [f".SS clawtop {_roff(usage_of(item.verb or ''))}", _roff(item.help)]
+        lines += [f".SS clawtop {_roff(usage_of(item.verb or ''))}", _roff(item.said_of_verb)]
         lines += _actions(sub)
         if sub.epilog:
             lines += [".PP", ".nf", *map(_roff, sub.epilog.splitlines()), ".fi"]

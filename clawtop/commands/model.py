@@ -92,6 +92,7 @@ class Command:
         footer: shown in the footer line.
         verb: the shell verb that does the same, if any.
         usage: the verb's arguments, for README and help.
+        verb_help: what the verb does, where `help` speaks of keys and rows; empty: the same.
         check: a further reason why it cannot run.
     """
 
@@ -107,7 +108,13 @@ class Command:
     footer: bool = False
     verb: str | None = None
     usage: str = ""
+    verb_help: str = ""
     check: Check | None = None
+
+    @property
+    def said_of_verb(self) -> str:
+        """One sentence about the shell verb."""
+        return self.verb_help or self.help
 
 
 def own_run_name(target: Target) -> str:

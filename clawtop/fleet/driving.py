@@ -98,7 +98,7 @@ class RemoteDrive:
     def rotate(self) -> str | None:
         """Ask for the next profile; what the host says to it comes as an event."""
         if self.task.done():
-            return "the run is over"
+            return "the run has ended"
         return None if self._steered.say({"rotate": True}) else "the host is not reached yet"
 
     def cancel(self) -> None:

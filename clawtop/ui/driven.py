@@ -45,7 +45,7 @@ class DrivenRun:
     def cancel(self) -> str | None:
         """End it; else why that cannot be."""
         if not self.under_way:
-            return "the run is over"
+            return "the run has ended"
         self._drive.cancel()
         return None
 

@@ -25,7 +25,7 @@ from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, silence_w
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
     """The detail of a row; a hint where there is none."""
     if target is None:
-        return tuple(wrapped(piece("Move to a row to see everything about it.", Tone.DIM), width))
+        return tuple(wrapped(piece("Move the cursor to a row to see its details.", Tone.DIM), width))
     maker = _MAKERS.get(target.kind)
     lines = maker(target, env) if maker else None
     if lines is None:
@@ -112,16 +112,16 @@ def _costs(entry: ProfileFacts, env: Env) -> list[Fact]:
     """What one more failure would cost, for each common reason."""
     found = env.facts.explanation(entry)
     if found is None or found.bypasses:
-        return [("next error", piece("costs nothing: this provider bypasses cooldowns", Tone.DIM))]
+        return [("next error", piece("no cost: this provider bypasses cooldowns", Tone.DIM))]
     lines: list[Fact] = []
     if any(cost.keeps_window for cost in found.costs.values()):
-        lines.append(("next error", piece("the open window would not grow, only the counters", Tone.DIM)))
+        lines.append(("next error", piece("only the counters would rise; the open window stays", Tone.DIM)))
     new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
     if new:
         lines.append(("would cost", piece(", ".join(new))))
     silences = silences_of(env.facts.snapshot.semantics.retries)
     lines += [
-        ("asks again", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
+        ("retries", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
         for reason, silence in silences.items()
     ]
     if found.counters_reset_at is not None:
@@ -194,7 +194,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         ("label", piece(safe(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
         ("name", piece(safe(session.name)) if session.name else EMPTY),
         ("state", ((f"{glyph} {word}", tone), (stored, Tone.DIM))),
-        ("known by", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
+        ("known from", piece(shown(session.active_how), Tone.DIM) if session.active_how else EMPTY),
         *problem_facts(session.problems, env),
         ("blocked", piece(blocked, Tone.WARN) if blocked else EMPTY),
         ("retries", _retries(session, env)),
@@ -339,7 +339,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
         facts.append(("acquire", piece(f"others give up after {duration(limits.acquire_ms)}")))
     traffic = env.facts.snapshot.lock_traffic.get(lock.file.path)
     if traffic:
-        facts.append(("traffic", piece(f"seen to come {counted(traffic, 'time')} within a minute")))
+        facts.append(("traffic", piece(f"came {counted(traffic, 'time')} within a minute")))
     return known(facts)
 
 

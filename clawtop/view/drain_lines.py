@@ -68,15 +68,16 @@ class DrainLog:
 
 def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Line]:
     """What can be chosen before it begins."""
-    after = "the conversation continues under a fresh session id" if wishes.fresh else "the session is opened again"
+    after = "the conversation continues under a fresh session id" if wishes.fresh else "the session is reopened"
     if not can_abort:
         abort: Line = (("not possible: the gateway is not asked (--no-gateway)", Tone.FAINT),)
     elif wishes.abort_in_gateway:
-        abort = (("its run is ended by the gateway; what waits behind it may be dropped", Tone.WARN),)
+        abort = (("the gateway ends its run; what waits behind it may be dropped", Tone.WARN),)
     else:
         abort = (("its run is left alone", Tone.PLAIN),)
     times = (
-        f"a run of clawtop is asked to stop after {wishes.stops_after_s:g} s; given up after {wishes.deadline_s:g} s",
+        f"a clawtop run is asked to stop after {wishes.stops_after_s:g} s;"
+        f" the drain gives up after {wishes.deadline_s:g} s",
         Tone.PLAIN,
     )
     rows: tuple[tuple[str, str, Line], ...] = (
@@ -147,11 +148,11 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
     if log.waiting is not None and log.steps and log.steps[-1].text != safe(log.waiting.why):
         rows.append(piece(f"‖ {shown(log.waiting.why)}", Tone.WARN))
     if log.stage is DrainStage.PROVE and log.waiting is not None:
-        rows.append(piece(f"still for another {max(0.0, log.waiting.until - now):.0f} s and it is proven", Tone.OK))
+        rows.append(piece(f"proven after another {max(0.0, log.waiting.until - now):.0f} s without a change", Tone.OK))
     elif stop_in > 0:
-        rows.append(piece(f"a run of clawtop is asked to stop in {stop_in:.0f} s", Tone.PLAIN))
+        rows.append(piece(f"a clawtop run is asked to stop in {stop_in:.0f} s", Tone.PLAIN))
     passed = span(max(0, round((now - log.began) * 1000)))
-    rows.append(piece(f"running for {passed}, given up in {log.left_s(now):.0f} s · drain {log.drain_id}", Tone.DIM))
+    rows.append(piece(f"running for {passed}, gives up in {log.left_s(now):.0f} s · drain {log.drain_id}", Tone.DIM))
     return [line for row in rows for line in wrapped(row, width, 2)]
 
 

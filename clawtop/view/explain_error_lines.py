@@ -37,12 +37,12 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
         [
             *([("note", chosen.note)] if chosen.note else []),
             ("class", safe(told.reason or _CLASSES[told.kind]) + status),
-            ("rule", (safe(told.rule) or "none fits") + matched),
+            ("rule", (safe(told.rule) or "none matches") + matched),
             ("timeout", "yes" if told.timeout or told.reason == "timeout" else "no"),
             ("local fault", "yes: the run ends with this error" if told.coordination else "no"),
             ("mark", _openclaw_mark(theirs)),
-            ("asks again", silence_words(theirs.patience) if told.failure else "no"),
-            *([("words", "say that the same request may pass on retry")] if theirs.replayable else []),
+            ("retries", silence_words(theirs.patience) if told.failure else "no"),
+            *([("words", "say that the same request may succeed on retry")] if theirs.replayable else []),
             ("chain", "goes on to the next model" if theirs.moves_on else "ends with this error"),
         ],
         indent="  ",
@@ -69,7 +69,7 @@ def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts:
     if ours.follows.sides:
         yield f"  What follows an attempt (timeouts = {timeouts}):"
     else:
-        yield "  The run ends with this very error: no other profile, no other model, nothing recorded."
+        yield "  The run ends with exactly this error: no other profile, no other model, nothing recorded."
     yield from columns([_side_facts(side) for side in ours.follows.sides], indent="    ")
     if found.differences:
         yield ""

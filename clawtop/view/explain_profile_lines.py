@@ -51,7 +51,7 @@ def _window(window: Window, now: int) -> str:
 
 def _cost_facts(found: ProfileExplanation) -> list[tuple[str, str]]:
     if found.bypasses:
-        return [("next failure", "costs nothing: this provider bypasses cooldowns")]
+        return [("next failure", "no cost: this provider bypasses cooldowns")]
     kept = "only counters would rise; the open window stays"
     return [
         (f"next {reason}", kept if cost.keeps_window else f"{cost.kind} for {duration(cost.duration_ms)}")

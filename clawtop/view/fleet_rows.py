@@ -129,7 +129,7 @@ def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> 
         env=Env(_NO_FACTS, now, zone),
         band=_name,
         ids=fleet_search,
-        empty=piece("No host is named: clawtop --host HOST", Tone.DIM),
+        empty=piece("No hosts given: clawtop --host HOST", Tone.DIM),
     )
 
 

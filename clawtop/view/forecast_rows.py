@@ -50,7 +50,7 @@ def _back(row: LinkRow, env: Env) -> Line:
         return EMPTY
     if link.at is None:
         has_account = env.facts.provider(link.provider, row.chain.agent) is not None
-        return piece("never by itself" if has_account else "no account", Tone.BAD)
+        return piece("not by itself" if has_account else "no account", Tone.BAD)
     return ((countdown(link.at, env.now), Tone.WARN), (f" at {time_near(link.at, env.now, env.zone)}", Tone.DIM))
 
 
@@ -121,10 +121,10 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
     if gone is None:
         gone = _SILENT.get(silence_of(gateway, env.now))
     if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is GatewayState.DEAD):
-        return (name, (f" answers nothing: {gone}", Tone.BAD))
+        return (name, (f" does not answer: {gone}", Tone.BAD))
     pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
     if pending is not None:
-        return (*_answers(chain, env, name), (f"; a {pending.kind} is not loaded by the gateway yet", Tone.WARN))
+        return (*_answers(chain, env, name), (f"; the gateway has not loaded a {pending.kind} yet", Tone.WARN))
     return _answers(chain, env, name)
 
 
@@ -140,7 +140,7 @@ def _answers(chain: ChainRecovery, env: Env, name: Piece) -> Line:
         with_model = f" answers now with {safe(str(chain.model))}" if chain.model else " can answer now"
         return (name, (with_model, Tone.OK))
     if chain.at is None:
-        return (name, (" cannot answer until someone steps in", Tone.BAD))
+        return (name, (" cannot answer until someone intervenes", Tone.BAD))
     return (name, (f" can answer again in {countdown(chain.at, env.now)}", Tone.WARN))
 
 
@@ -191,6 +191,6 @@ def stranded_table(env: Env) -> Table[Stranded]:
         env,
         band=lambda _item, _env: EMPTY,
         ids=lambda row: safe(f"{row.session.key} {row.profile}"),
-        empty=(("Every pinned session has a profile that can serve it.", Tone.OK),),
+        empty=(("No session is pinned to an unusable profile.", Tone.OK),),
         title_note=((note, Tone.DIM),) if stranded else (),
     )

@@ -22,10 +22,10 @@ CLASSES: Mapping[str, str] = {
     "direct": "direct: one person",
     "cron": "cron: scheduled work",
     "cron-nested": "cron-nested: turns inside scheduled work",
-    "subagent": "subagent: work that an agent gave away",
+    "subagent": "subagent: work that an agent delegated",
     "nested": "nested: turns between agents",
     "session": "session: one conversation with an explicit id",
-    "other": "other: none of the known classes",
+    "other": "other: not a known class",
 }
 
 
@@ -81,10 +81,10 @@ def _lane(target: Target, env: Env) -> list[Fact] | None:
     if lanes:
         facts.append(("class", piece(CLASSES.get(lanes[0].lane_class, safe(lanes[0].lane_class)))))
     for lane in lanes:
-        facts += [*section(f"As {safe(lane.source)} tells it"), *_figures(lane)]
+        facts += [*section(f"As reported by {safe(lane.source)}"), *_figures(lane)]
     running = [holder for holder in snapshot.holders if holder.lane == target.id]
     if running:
-        facts += section(f"Prompts held from it: {len(running)}")
+        facts += section(f"Prompts held by it: {len(running)}")
         facts += [("", piece(f"{safe(h.session_key or h.session_file)}, {safe(h.phase)}")) for h in running[:8]]
     return [*facts, *_events(f"What happened there: {len(events)}", events, env)]
 
@@ -128,7 +128,7 @@ def _event(target: Target, env: Env) -> list[Fact] | None:
         ("", piece(shown(event.text), Tone.STRONG)),
         ("kind", piece(str(event.kind))),
         ("at", time_line(event.at, env)),
-        ("known by", piece(safe(event.source))),
+        ("known from", piece(safe(event.source))),
     ]
     facts += [(label, piece(safe(value))) for label, find in _EVENT_FIELDS if (value := find(event)) is not None]
     if event.data:

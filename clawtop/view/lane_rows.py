@@ -145,7 +145,7 @@ def _metrics_text(snapshot: Snapshot) -> str:
     health = snapshot.gateway.health
     if health is None:
         live = snapshot.gateway.state is GatewayState.LIVE
-        return "not asked yet" if live else "asked only where a gateway is live"
+        return "not asked yet" if live else "asked only while a gateway is live"
     if health.metrics:
         return "queue sizes and bounds of waits; they know no running turns and no limits"
     return health.problem or "its diagnostics-prometheus plugin is off, or no token for it is known here"
@@ -216,7 +216,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
 def _no_session(counted_events: Contention) -> Line:
     """Nothing to list; where lanes did collide, nobody said on which session."""
     if counted_events.takeovers or counted_events.collisions:
-        return (("On which sessions is unknown.", Tone.DIM),)
+        return (("On which sessions is not known.", Tone.DIM),)
     return (("No lane has collided with another.", Tone.OK),)
 
 

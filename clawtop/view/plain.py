@@ -68,7 +68,7 @@ def message_lines(health: Health, now: int, texts: Mapping[tuple[str, str], str 
     lines: list[str] = []
     for one in health.waiting.unanswered:
         said = texts.get((one.agent, one.session))
-        words = shown(said, MESSAGE_CHARS) if said is not None else "its text is not at the end of its transcript"
+        words = shown(said, MESSAGE_CHARS) if said is not None else "its text is no longer at the end of the transcript"
         where = f"{safe(one.agent, 40)}, {safe(short_key(one.session), 80)}"
         lines.append(f" unanswered for {duration(now - one.since)}: {where}: {words}")
     return ["", *lines] if lines else []

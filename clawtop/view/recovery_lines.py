@@ -15,10 +15,10 @@ REASONS = {
     "queued_behind_terminal_active_work": "messages wait behind a run that has already ended",
     "active_work_without_progress": "its run has made no progress",
     "queued_behind_active_work": "messages wait behind a long run",
-    "active_work": "its run is long, and still at work",
-    "active_model_call_without_progress": "its model has not answered for long",
-    "provider_retry_wait": "its run waits to ask the same account again",
-    "runtime_owned_wait": "its run waits, and its runtime watches over that",
+    "active_work": "its run takes long, but is still making progress",
+    "active_model_call_without_progress": "its model has not answered for a long time",
+    "provider_retry_wait": "its run waits to retry the same account",
+    "runtime_owned_wait": "its run waits, supervised by its own runtime",
     "repeated_model_requests_without_progress": "its run sends the same request again and again",
 }
 """OpenClaw's reasons (`logging/diagnostic.ts`) in words."""
@@ -37,11 +37,11 @@ def is_stuck(report: AttentionReport | None) -> bool:
 def openclaw_words(would: RecoveryOutcome | AbortRun) -> str:
     """What OpenClaw's own watcher does about a stuck session."""
     if isinstance(would, AbortRun):
-        return "OpenClaw itself aborts this run: it looks every 30 s"
+        return "OpenClaw itself aborts this run: it checks every 30 s"
     if would.action is RecoveryAction.RELEASE_LANE:
-        return "OpenClaw itself frees the lane, and what waits in it goes on: it looks every 30 s"
+        return "OpenClaw itself frees the lane for what waits in it: it checks every 30 s"
     if would.reason == "no_recovery":
-        return "OpenClaw itself only logs it"
+        return "OpenClaw itself only logs this"
     return "OpenClaw itself leaves it alone"
 
 
@@ -54,7 +54,7 @@ def recovery_preview(
     """What would be done, before it is confirmed. `would`: what OpenClaw's own watcher does."""
     head = piece(f"recover {safe(session)}", Tone.STRONG)
     if report is None:
-        return (head, piece("Not stuck: it is idle, or at work within its limits. Nothing would be done.", Tone.OK))
+        return (head, piece("Not stuck: idle, or working within its limits. Nothing would be done.", Tone.OK))
     if not is_stuck(report):
         return (
             head,
@@ -65,9 +65,12 @@ def recovery_preview(
         head,
         piece(f"stuck: {reason_words(report)}", Tone.WARN),
         *((piece(openclaw_words(would), Tone.INFO),) if would is not None else ()),
-        piece(f"1. wait up to {wait} for whoever holds the session", Tone.PLAIN),
+        piece(f"1. wait up to {wait} for the holder to release the session", Tone.PLAIN),
         piece("2. once it is free: drain it, and remove its lock if the owner is proven dead", Tone.PLAIN),
-        piece("3. if the holder stays: copy the conversation to a fresh session id, and leave the old one", Tone.PLAIN),
+        piece(
+            "3. if it is not released: copy the conversation to a fresh session id, and leave the old one alone",
+            Tone.PLAIN,
+        ),
         piece("No message is sent again.", Tone.STRONG),
     )
 
@@ -79,7 +82,7 @@ def recovery_lines(session: str, done: SessionRecovery) -> tuple[Line, ...]:
         return (piece(f"nothing done: {shown(done.why)}", Tone.INFO),)
     if done.fresh is not None:
         return (
-            piece("the holder stayed: the conversation was copied to a fresh session", Tone.WARN),
+            piece("the holder did not let go: the conversation was copied to a fresh session", Tone.WARN),
             piece(f"continue with: clawtop drive --session {safe(done.fresh)}", Tone.INFO),
             piece("OpenClaw's session list still points to the old transcript", Tone.WARN),
         )

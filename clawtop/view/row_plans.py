@@ -51,7 +51,7 @@ def plan_for(command_id: str, snapshot: Snapshot, target: Target | None) -> Plan
     if command_id == "undo":
         return planning.undo(snapshot, snapshot.events)
     if target is None:
-        raise RefusedError("there is no row under the cursor", unchanged="nothing was changed")
+        raise RefusedError("no row under the cursor", unchanged="nothing was changed")
     return PLANNERS[command_id](snapshot, target)
 
 
@@ -68,8 +68,8 @@ def gateway_holds_lines(lock: Lock, width: int) -> tuple[Line, ...]:
     texts = (
         (f"The live gateway (pid {lock.pid}) holds this lock.", Tone.BAD),
         (safe(lock.file.path), Tone.DIM),
-        ("Removing it would let a second writer in and lose what the gateway writes.", Tone.PLAIN),
-        ("clawtop offers no removal here.", Tone.STRONG),
-        ("Wait, drain the session, or stop the gateway and look again.", Tone.PLAIN),
+        ("Removing it would let in a second writer and lose what the gateway writes.", Tone.PLAIN),
+        ("clawtop does not offer to remove it.", Tone.STRONG),
+        ("Wait, drain the session, or stop the gateway and try again.", Tone.PLAIN),
     )
     return tuple(line for text, tone in texts for line in (*wrapped(piece(text, tone), width), ()))

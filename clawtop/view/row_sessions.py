@@ -21,7 +21,7 @@ def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
             holders = (h for h in snapshot.holders if target.id in (h.run_id, h.session_file))
             holder = next(holders, None)
             if holder is None:
-                raise RefusedError("this run is over", unchanged="nothing was done")
+                raise RefusedError("this run has ended", unchanged="nothing was done")
             file = holder.session_file
     listed = next((session for session in snapshot.sessions if session.file == file), None)
     return (listed.key, listed.agent) if listed is not None else (file, None)

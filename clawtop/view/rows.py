@@ -59,7 +59,7 @@ def _why_empty(env: Env) -> Line:
     if problem is not None:
         return ((f"Not read: {shown(problem.text)}.", Tone.WARN),)
     if any(warning.code == NOT_IMPORTED for warning in env.facts.snapshot.warnings):
-        return (("None is in use: `openclaw doctor --fix` imports those that wait.", Tone.WARN),)
+        return (("None is in use yet: `openclaw doctor --fix` imports them.", Tone.WARN),)
     return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
 
 
@@ -102,7 +102,7 @@ def session_table(env: Env) -> Table[Session]:
         env,
         band=lambda _item, _env: (),
         ids=session_ids,
-        empty=(("No sessions yet: nothing has talked to these agents.", Tone.DIM),),
+        empty=(("No sessions yet: nobody has talked to these agents.", Tone.DIM),),
         title_note=((f"{len(ordered)}", Tone.DIM), (f" · {running} ▶" if running else "", Tone.OK)),
     )
 

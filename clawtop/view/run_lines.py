@@ -100,7 +100,7 @@ def _time(log: RunLog, now: int) -> Line:
     if log.subject.timeout_s is None:
         return ((f"{spent} so far", Tone.PLAIN), (", no deadline for the turn", Tone.DIM))
     until = log.began + round(log.subject.timeout_s * 1000)
-    return ((f"{spent} so far", Tone.PLAIN), (f", given up in {countdown(until, now)}", Tone.WARN))
+    return ((f"{spent} so far", Tone.PLAIN), (f", gives up in {countdown(until, now)}", Tone.WARN))
 
 
 def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None) -> Line:
@@ -113,7 +113,7 @@ def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None
             place = ahead.index(log.run_id) + 1
             return piece(f"‖ {place} in line behind {who} (pid {holder.pid}{lane}, {safe(holder.phase)})", Tone.WARN)
     if session is not None and session.active:
-        return piece(f"‖ OpenClaw is at work in it: {shown(session.active_how)}", Tone.WARN)
+        return piece(f"‖ OpenClaw is working in it: {shown(session.active_how)}", Tone.WARN)
     return piece(f"‖ {shown(log.waits_for)}", Tone.WARN) if log.waits_for else EMPTY
 
 
@@ -152,7 +152,7 @@ def _reply(log: RunLog, width: int) -> list[Line]:
     text = log.text
     if log.end is None:
         text = text[: whole_words(text)]
-    void = f"  ({log.voided} characters of another attempt are void)" if log.voided else ""
+    void = f"  ({log.voided} characters of a failed attempt were discarded)" if log.voided else ""
     head: Line = (("Reply", Tone.HEAD), (void, Tone.WARN))
     return [EMPTY, head, *_prose(text, width, Tone.PLAIN)] if text or void else []
 

@@ -21,37 +21,37 @@ TOUR: tuple[Step, ...] = (
     Step(
         "Which account works?",
         "forecast",
-        "A line for each agent: 'answers now with ...'; below it the models with what is usable of each.",
+        "One line per agent: 'answers now with ...'; below it, its models and their usable profiles.",
     ),
     Step(
         "When is the next one back?",
         "overview",
-        "LEFT counts down beside each account that rests; larry's empty purse needs money, not patience.",
+        "LEFT counts down for each account that is cooling; larry is out of credit: that takes money, not time.",
     ),
     Step(
         "Why is this chat silent?",
         "next-pane",
-        "SESSIONS: HELD BY says who has it, TROUBLE what it waits for; the cursor's row is told in full by Enter.",
+        "SESSIONS: HELD BY says who has it, TROUBLE what it waits for; Enter shows the cursor's row in full.",
     ),
     Step(
         "Who holds the lock, and since when?",
         "tree",
-        "Each chain begins with who is stuck and ends with who holds on; SINCE counts up.",
+        "Each chain begins with who is stuck and ends with who is holding; SINCE counts up.",
     ),
     Step(
         "Who waits?",
         "lanes",
-        "RUNS and QUEUED of each lane; in the tree, the names of those who wait stand beside the holder.",
+        "RUNS and QUEUED of each lane; in the tree, those who wait are named beside the holder.",
     ),
     Step(
         "What did the last operator do?",
         "timeline",
-        "Newest first. Look for 'operation': somebody cleared an account while you slept.",
+        "Newest first. Look for 'operation': somebody cleared an account while you were asleep.",
     ),
     Step(
         "What do I press?",
         "tree",
-        "REMEDY names the key: 'u' frees the harbour clerk's session. Operations need 'a' first; all can be looked at.",
+        "REMEDY names the key: 'u' frees the harbour clerk's session. Operations need 'a' first; looking does not.",
     ),
 )
 """In the order in which they come to mind."""

@@ -84,7 +84,7 @@ def tree_table(env: Env) -> Table[TreeRow]:
     blocked = len(env.facts.blocked)
     parts = [counted(len(trees), "chain")] if trees else []
     parts += [f"{counted(blocked, 'session')} blocked"] if blocked else []
-    parts += [f"{stuck} need{'s' if stuck == 1 else ''} a hand"] if stuck else []
+    parts += [f"{stuck} need{'s' if stuck == 1 else ''} attention"] if stuck else []
     note = ", ".join(parts)
     return Table(
         "tree",

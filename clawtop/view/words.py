@@ -112,7 +112,7 @@ OPENCLAW_SHORT: dict[bool | None, tuple[str, Tone]] = {
 }
 OPENCLAW_LONG: dict[bool | None, str] = {
     True: "OpenClaw will remove it",
-    False: "OpenClaw will leave it alone",
+    False: "OpenClaw will not remove it",
     None: "whether OpenClaw will remove it cannot be known from here",
 }
 

@@ -77,7 +77,7 @@ def test_a_quiet_session_is_drained_after_it_was_still() -> None:
     assert isinstance(waits, Wait)
     assert waits.until == 3_000
     assert isinstance(drained, Drained)
-    assert drained.proof[-1] == "and so it stayed for 3 s, its transcript unchanged"
+    assert drained.proof[-1] == "all of this held for 3 s, with its transcript unchanged"
 
 
 def test_any_sign_of_life_starts_the_proof_anew() -> None:
@@ -166,7 +166,7 @@ def test_a_restarted_gateway_may_resume_the_session_first() -> None:
     scene = replace(QUIET, not_before=20_000)
     waits, *_, drained = story(*at(scene, 0, 3_000, 20_000))
     assert isinstance(waits, Wait)
-    assert "may resume" in waits.why
+    assert "may still resume" in waits.why
     assert isinstance(drained, Drained)
 
 
@@ -182,10 +182,10 @@ def test_the_gateway_is_asked_once_more_before_it_is_said() -> None:
 def test_what_an_abort_costs_is_said_before() -> None:
     scene = replace(QUIET, openclaw=GATEWAY_RUN, remedies=(ABORT,), queue="2 inputs wait behind it (r2, r3): dropped")
     lines = survey(scene, TERMS, gateway_live=True)
-    assert "what ends it: the gateway aborts it - not allowed to this drain" in lines
+    assert "to end it: the gateway aborts it - not allowed for this drain" in lines
     assert "2 inputs wait behind it (r2, r3): dropped" in lines
     allowed = survey(scene, replace(TERMS, abort_in_gateway=True), gateway_live=True)
-    assert "what ends it: the gateway aborts it" in allowed
+    assert "to end it: the gateway aborts it" in allowed
 
 
 _scenes = st.builds(
@@ -232,7 +232,7 @@ def test_a_writer_restarts_the_proof() -> None:
 def test_the_survey_says_what_is_held_what_waits_what_is_lost_and_what_a_gateway_may_do() -> None:
     waiting = replace(HOLDER, waiters=(Waiter(1, 88, "heartbeat", "run-2", 5),))
     lines = "\n".join(survey(replace(QUIET, holder=waiting), TERMS, gateway_live=True))
-    for words in ("run run-1 (pid 77, streaming)", "waiting: run run-2 (pid 88, lane heartbeat)", "lose the reply"):
+    for words in ("run run-1 (pid 77, streaming)", "waiting: run run-2 (pid 88, lane heartbeat)", "lose its reply"):
         assert words in lines
     assert "a gateway cannot be kept out" in lines
     assert "gateway cannot" not in "\n".join(survey(QUIET, TERMS, gateway_live=False))

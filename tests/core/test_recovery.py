@@ -193,9 +193,9 @@ def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_tha
 @pytest.mark.parametrize(
     ("name", "would"),
     [
-        ("3.28", "OpenClaw itself only logs it"),
-        ("5.x", "OpenClaw itself aborts this run: it looks every 30 s"),
-        ("9.x", "OpenClaw itself aborts this run: it looks every 30 s"),
+        ("3.28", "OpenClaw itself only logs this"),
+        ("5.x", "OpenClaw itself aborts this run: it checks every 30 s"),
+        ("9.x", "OpenClaw itself aborts this run: it checks every 30 s"),
     ],
 )
 def test_what_openclaw_itself_does_is_said(name: str, would: str) -> None:

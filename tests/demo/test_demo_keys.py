@@ -114,7 +114,7 @@ def test_the_look_and_names_that_are_saved_in_a_demo_end_with_it(tmp_path: Path)
 def asked(terminal: Terminal) -> None:
     """Leave the run's screen, then the dashboard, and answer yes if it still has something to ask about."""
     terminal.send("q")
-    terminal.wait_for(lambda t: "given up in" not in t.text)
+    terminal.wait_for(lambda t: "gives up in" not in t.text)
     terminal.send("q")
     terminal.wait_for(lambda t: "it would be cancelled" in t.text or t.process.poll() is not None)
     if terminal.process.poll() is None:
@@ -139,7 +139,7 @@ def test_leaving_in_the_middle_of_a_run_leaves_nothing_behind(
         terminal.send("D")
         terminal.wait_for("What to say.")
         say(terminal, "Never mind.")
-        terminal.wait_for("given up in")
+        terminal.wait_for("gives up in")
         leave(terminal)
         assert terminal.exit_code(30) == code
     assert list(tmp_path.iterdir()) == []

@@ -164,7 +164,8 @@ async def test_a_run_that_does_not_stop_is_not_released(state: Path) -> None:
         outcome = await drainer(state, DrainWishes(deadline_s=0.8, still_s=0.1, stop_after_s=0.2)).drain()
         assert not outcome.released
         assert "run deaf" in outcome.words[0]
-        assert outcome.steps[-1].text.startswith("aborted, NOT released")
+        assert outcome.steps[-1].stage is DrainStage.NOT_RELEASED
+        assert "run deaf" in outcome.steps[-1].text
         assert asked == ["stop"]
         await holder.release()
         async with await registry.acquire(
@@ -279,9 +280,9 @@ async def test_the_gateways_run_is_aborted_only_when_that_is_allowed(state: Path
     assert caller.aborted == int(allowed)
     if allowed:
         assert "the gateway says that no run is active in it" in outcome.words
-        assert "that is not yet release" in "".join(step.text for step in outcome.steps)
+        assert "it is not released yet" in "".join(step.text for step in outcome.steps)
     else:
-        assert outcome.remedies[0].startswith("what ends it: the gateway aborts it (sessions.abort")
+        assert outcome.remedies[0].startswith("to end it: the gateway aborts it (sessions.abort")
         assert any("by itself what makes no progress for 6m00s" in line for line in outcome.remedies)
 
 

@@ -366,7 +366,7 @@ async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks
     (rotation,) = reef.of(EventKind.ROTATE)
     assert rotation.data["forced"] is True
     assert [event.reason for event in reef.of(EventKind.MARK)] == [None]
-    assert run.rotate() == "the run is over"
+    assert run.rotate() == "the run has ended"
 
 
 async def test_force_rotate_says_why_when_there_is_nothing_to_rotate_to(reef: Lab) -> None:

@@ -149,7 +149,7 @@ async def test_a_fork_that_cannot_be_written_leaves_nothing(
 
     async with await take(registry, session, "one"):
         monkeypatch.setattr(Path, "rename", refused)
-        with pytest.raises(OperationFailedError, match="could not be carried over"):
+        with pytest.raises(OperationFailedError, match="could not be copied"):
             await take(registry, session, "two", on_contention=OnContention.FORK)
     assert list(session.parent.iterdir()) == [session]
 
@@ -280,7 +280,7 @@ async def test_an_openclaw_run_counts_as_a_holder(registry: PromptRegistry, sess
         assert path == session.resolve()
         return run[0] if run else None
 
-    with pytest.raises(SessionContendedError, match="known by status"):
+    with pytest.raises(SessionContendedError, match="known from status"):
         await take(registry, session, on_contention=OnContention.RAISE, foreign=foreign)
     assert read_admissions(session.parent.parent) == ()
     with pytest.raises(SessionContendedError, match="the gateway's run"):

@@ -59,7 +59,7 @@ def test_a_hung_run_is_seen_never_called_released_and_ended_by_the_gateway(lab: 
     left = lab.clawtop("drain", KEY, "--yes", "--deadline", "4", "--still", "0.5", codes=(2,))
     assert left["outcome"] == "not-released"
     assert lab.provider.open == 1
-    assert left["remedies"][0].startswith("what ends it: the gateway aborts it (sessions.abort")
+    assert left["remedies"][0].startswith("to end it: the gateway aborts it (sessions.abort")
     assert any("by itself what makes no progress for 6m00s" in line for line in left["remedies"])
 
     drained = lab.clawtop("drain", KEY, *ABORT)

@@ -22,7 +22,7 @@ def markdown(usage: Callable[[str], str]) -> str:
     lines += ["", "⚠ needs ARMED, shows what will change, and asks.", "", "| Verb | What it does |", "|---|---|"]
     for item in verbs():
         words = usage(item.verb or "").replace("|", "\\|")
-        lines.append(f"| `clawtop {words}` | {item.help} |")
+        lines.append(f"| `clawtop {words}` | {item.said_of_verb} |")
     return "\n".join([*lines, "", f"HOW: `{usage('how')}`."])
 
 

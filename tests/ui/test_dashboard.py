@@ -448,7 +448,7 @@ async def test_without_any_state_the_reason_stays_on_the_screen() -> None:
         await pilot.pause()
         lines = screen_lines(app)
         assert lines[0].endswith(" READ-ONLY")
-        assert lines[1].startswith("  BLIND  there is no state directory /srv/reef. name one with --state-dir")
+        assert lines[1].startswith("  BLIND  there is no state directory /srv/reef. Name one with --state-dir")
         assert lines[2] == " Nothing has been read yet; retrying."
         source.tell(INCIDENT)
         await pilot.pause()

@@ -71,7 +71,7 @@ async def test_a_run_of_another_engine_is_asked_to_stop_and_the_end_is_proven(re
         await until(pilot, lambda: run.phase == "prompting")
         await begin(reef, pilot)
         await reef.sees(pilot, f"clawtop's run {run.run_id}")
-        await reef.sees(pilot, "stopping that run would lose the reply that it is prompting")
+        await reef.sees(pilot, "stopping that run would lose its reply in progress (prompting)")
         await pilot.press("y")
         await reef.sees(pilot, "✓ drained")
         assert run.done
@@ -96,7 +96,7 @@ async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_p
         await reef.sees(pilot, f"clawtop's run other (pid {other.pid}, locking) holds the prompt")
         await pilot.press("y")
         await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
-        await until(pilot, lambda: reef.shows("a run of clawtop is asked to stop in ") and reef.shows("given up in "))
+        await until(pilot, lambda: reef.shows("a clawtop run is asked to stop in ") and reef.shows("gives up in "))
         await reef.sees(pilot, "DRAIN ")
         await other.ask("release")
         await reef.sees(pilot, "✓ drained")
@@ -130,7 +130,7 @@ async def test_a_stale_lock_is_removed_on_proof(reef: Reef) -> None:
         await begin(reef, pilot)
         await pilot.press("y")
         await reef.sees(pilot, "✓ drained")
-        await reef.sees(pilot, "the lock: removed")
+        await reef.sees(pilot, "lock removed")
     assert not lock.exists()
 
 
@@ -138,7 +138,7 @@ async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
     before = set(reef.world.sessions_dir("main").glob("*.jsonl"))
     async with reef.app.run_test(size=WIDE) as pilot:
         await begin(reef, pilot)
-        await reef.sees(pilot, "the session is opened again")
+        await reef.sees(pilot, "the session is reopened")
         await pilot.press("f")
         await reef.sees(pilot, "continues under a fresh session id")
         await pilot.press("y")
@@ -194,7 +194,7 @@ async def test_it_asks_before_it_stops_and_goes_on_in_the_background(tmp_path: P
         await pilot.press("q")
         await until(pilot, lambda: is_back(reef.app))
     last = [event for event in Journal(reef.world.state_dir).tail(50) if event.kind == "drain"][-1]
-    assert last.text == "stopped by the operator: aborted, NOT released"
+    assert last.text == "aborted, NOT released: stopped by the operator"
 
 
 async def test_quitting_while_it_runs_asks_and_opens_the_session(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_a_session_is_found_from_its_row_its_lock_and_its_run() -> None:
     for holder in INCIDENT.holders:
         run = Target(TargetKind.RUN, holder.run_id or holder.session_file)
         assert session_of(INCIDENT, run)[0] in (holder.session_key, holder.session_file)
-    with pytest.raises(RefusedError, match="this run is over"):
+    with pytest.raises(RefusedError, match="this run has ended"):
         session_of(INCIDENT, Target(TargetKind.RUN, "gone"))
 
 

@@ -226,7 +226,7 @@ async def test_unlocking_what_the_gateway_holds_opens_a_loud_page_instead() -> N
         await pilot.press("a", "tab", "tab", "j", "j", "j", "u")
         await pilot.pause()
         assert isinstance(app.screen, ReadingScreen)
-        assert "clawtop offers no removal here." in screen_text(app)
+        assert "clawtop does not offer to remove it." in screen_text(app)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_a_cooling_profile() -> None:
     assert "cooldown   rate_limit, all models" in text
     assert "Why it is not next" in text
     assert "by reason  rate_limit ×4" in text
-    assert "next error the open window would not grow, only the counters" in text
+    assert "next error only the counters would rise; the open window stays" in text
     assert "would cost billing 5h00m, auth_permanent 10m00s" in text
     assert "last fail  03:11:18  49s ago" in text
     assert "agent:main:telegram:group:-100238841 (auto)" in text
@@ -71,7 +71,7 @@ def test_a_contended_session_shows_holder_waiters_and_lock() -> None:
         "waiter 2   direct run run-8a02 for 48s",
         "age        6m12s - over its limit",
         "others give up after 1m00s",
-        "traffic    seen to come 34 times within a minute",
+        "traffic    came 34 times within a minute",
         "profile    anthropic:max-tide  ◐ cooling  pinned by auto",
     ):
         assert part in text
@@ -92,7 +92,7 @@ def test_a_stale_lock_gives_the_proof_and_what_openclaw_will_do() -> None:
 
 def test_a_row_that_vanished_and_no_row_at_all() -> None:
     assert said(Target(TargetKind.LOCK, "/gone")) == "lock /gone is gone."
-    assert said(None) == "Move to a row to see everything about it."
+    assert said(None) == "Move the cursor to a row to see its details."
 
 
 def every_target(snapshot: Snapshot) -> list[Target]:

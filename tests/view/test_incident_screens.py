@@ -167,7 +167,7 @@ def test_the_screen_of_an_incident(name: str) -> None:
 
 
 def test_all_incidents_have_one_kind_of_calm() -> None:
-    """Only what is well says so, and then nothing in the tree needs a hand."""
+    """Only what is well says so, and then nothing in the tree needs attention."""
     for name, (badge, snapshot) in INCIDENTS.items():
         env = Env(Facts(snapshot, NOW), NOW, UTC)
         calm = "nothing needs attention" in text_of(headline(env)[1])

@@ -82,10 +82,10 @@ def test_a_lane_says_what_each_source_tells_and_what_it_does_not() -> None:
         LaneStats("main", "main", METRICS, queued=2),
     )
     text = detail(TargetKind.LANE, "main", replace(TOLD, lanes=lanes))
-    assert "As gateway-log tells it" in text
+    assert "As reported by gateway-log" in text
     assert "3 at once, 4 places" in text
     assert "half 0.2s, 95 of 100 2.4s, longest 1m01s" in text
-    assert "As gateway-metrics tells it" in text
+    assert "As reported by gateway-metrics" in text
     assert "not reported by this source" in text
 
 
@@ -166,7 +166,7 @@ def test_the_sources_have_one_name_everywhere() -> None:
 def test_each_source_says_why_it_tells_nothing() -> None:
     live = replace(CALM, gateway=Gateway(GatewayState.LIVE, 7, 1))
     dead = replace(CALM, gateway=Gateway(GatewayState.DEAD, 7, 1))
-    assert notes(dead)[METRICS] == "asked only where a gateway is live"
+    assert notes(dead)[METRICS] == "asked only while a gateway is live"
     assert notes(live)[METRICS] == "not asked yet"
     refused = replace(
         live, gateway=replace(live.gateway, health=GatewayHealth(NOW, problem="the gateway refuses its token"))

@@ -49,7 +49,7 @@ def test_the_way_of_a_run_is_told_step_by_step() -> None:
     run.entered("prompting", T0 + 3_000)
     run.entered("streaming", T0 + 4_000)
     assert "✓ prompt  ▶ stream 2.0s  · append" in shown(run, 6_000)
-    assert "6.0s so far, given up in 54s" in shown(run, 6_000)
+    assert "6.0s so far, gives up in 54s" in shown(run, 6_000)
     assert "no deadline for the turn" in shown(log(replace(SUBJECT, timeout_s=None)))
 
 
@@ -69,7 +69,7 @@ def test_another_attempt_goes_the_way_again() -> None:
     assert "✗ 0.2s rate_limit: coral/claw failed: 429" in text
     assert "from coral:one to coral:two after rate_limit" in text
     assert "half an answer" not in text
-    assert "(14 characters of another attempt are void)" in text
+    assert "(14 characters of a failed attempt were discarded)" in text
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_whom_it_waits_for() -> None:
     holder = PromptHolder("/s", None, None, "heartbeat", "first", None, "streaming", T0, 77, "clawtop", waiters)
     assert "‖ 2 in line behind run first (pid 77, lane heartbeat, streaming)" in shown(run, holders=(holder,))
     busy = Session("main", "agent:main:main", None, None, status="running", active=True, active_how="lock of pid 5")
-    assert "‖ OpenClaw is at work in it: lock of pid 5" in shown(run, session=busy)
+    assert "‖ OpenClaw is working in it: lock of pid 5" in shown(run, session=busy)
 
 
 def test_a_secret_is_masked_even_while_only_a_part_of_it_is_there() -> None:
@@ -158,26 +158,26 @@ def test_a_drain_counts_its_deadlines_down() -> None:
     drain.waits("a run holds it", 160.0)
     text = words(progress_lines(drain, 110.0, UTC, 100))
     assert "✓ survey  ✓ close  ▶ wait 50s  · stop  · unlock  · prove" in text
-    assert "a run of clawtop is asked to stop in 20 s" in text
-    assert "running for 10s, given up in 50 s · drain abc" in text
+    assert "a clawtop run is asked to stop in 20 s" in text
+    assert "running for 10s, gives up in 50 s · drain abc" in text
     drain.stepped(DrainStep(T0, DrainStage.PROVE, "watched"))
     drain.waits("watched", 163.0)
-    assert "still for another 3 s and it is proven" in words(progress_lines(drain, 160.0, UTC, 100))
+    assert "proven after another 3 s without a change" in words(progress_lines(drain, 160.0, UTC, 100))
     drain.ended(True, *outcome_lines(DrainOutcome("abc", released=True, words=("nothing holds it",))))
     text = words(progress_lines(drain, 170.0, UTC, 100))
     assert "✓ drained" in text
-    assert "given up in" not in text
+    assert "gives up in" not in text
 
 
 def test_the_preview_offers_what_can_be_chosen() -> None:
     wishes = DrainWishes(deadline_s=60.0)
     calm = words(option_lines(wishes, can_abort=True, width=90))
-    assert "f afterwards the session is opened again" in calm
+    assert "f afterwards the session is reopened" in calm
     assert "g gateway    its run is left alone" in calm
-    assert "asked to stop after 30 s; given up after 60 s" in calm
+    assert "asked to stop after 30 s; the drain gives up after 60 s" in calm
     other = words(option_lines(replace(wishes, fresh=True, abort_in_gateway=True), can_abort=True, width=90))
     assert "continues under a fresh session id" in other
-    assert "ended by the gateway" in other
+    assert "the gateway ends its run" in other
     assert "not possible" in words(option_lines(wishes, can_abort=False, width=90))
     survey = ("nothing holds the session now", "1. close the session", "   a gateway cannot be kept out")
     text = words(preview_lines("agent:main:main", survey, wishes, can_abort=False, width=90))

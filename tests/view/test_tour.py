@@ -25,7 +25,7 @@ def test_only_the_awaited_key_leads_on() -> None:
     assert "1 of 7  Which account works?  press 5" in said(tour)
     assert not tour.took("tree")
     assert tour.took("forecast")
-    assert "Which account works? A line for each agent" in said(tour)
+    assert "Which account works? One line per agent" in said(tour)
     assert "2 of 7  When is the next one back?  press 1" in said(tour)
     for step in TOUR[1:]:
         assert tour.took(step.command_id)

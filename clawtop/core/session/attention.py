@@ -270,7 +270,7 @@ def standing_of(
 
 
 def retry_of(session: Session) -> AccountRetry | None:
-    """That its run waits to ask the same account again, where a witness tells it."""
+    """That its run waits to retry the same account, where a witness tells it."""
     found = (witness.retry for witness in session.witnesses if witness.running and witness.retry is not None)
     return max(found, key=lambda retry: retry.due, default=None)
 

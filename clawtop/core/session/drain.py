@@ -300,7 +300,7 @@ def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
     if scene.now < until:
         resuming = scene.not_before is not None and until == scene.not_before
         why = (
-            "free; its gateway was restarted and may resume it until then"
+            "free; its gateway was restarted and may still resume it"
             if resuming
             else f"free; waiting until the transcript has been unchanged for {still_ms / 1000:g} s"
         )
@@ -310,7 +310,7 @@ def _prove(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
     proof = (
         "no run of clawtop's engines holds the prompt",
         *scene.openclaw.proof,
-        f"and so it stayed for {still_ms / 1000:g} s, its transcript unchanged",
+        f"all of this held for {still_ms / 1000:g} s, with its transcript unchanged",
     )
     return replace(progress, stage=DrainStage.DRAINED), Drained(proof)
 
@@ -327,7 +327,9 @@ def survey(scene: DrainScene, terms: Terms, *, gateway_live: bool | None) -> tup
     holder = scene.holder
     if holder is not None:
         lines += [f"waiting: run {w.run_id} (pid {w.pid}, lane {w.lane})" for w in holder.waiters]
-        lines.append(f"stopping that run would lose the reply that it is {holder.phase}; its transcript stays whole")
+        lines.append(
+            f"stopping that run would lose its reply in progress ({holder.phase}); the transcript stays intact"
+        )
     if not scene.openclaw.is_free:
         lines += remedy_lines(scene, terms)
     lines.append("1. close the session to clawtop's engines; waiting runs stay in line")
@@ -340,7 +342,7 @@ def survey(scene: DrainScene, terms: Terms, *, gateway_live: bool | None) -> tup
         + ("; have the gateway end its run" if terms.abort_in_gateway else "")
         + ("; stop the run's own processes" if terms.stop_processes else ""),
         "4. remove a write lock whose owner is proven dead; never a living owner's",
-        f"5. prove it: every witness says no and its transcript is still, for {still_s:g} s",
+        f"5. prove it: no witness reports a run and the transcript is unchanged, for {still_s:g} s",
     ]
     return tuple(lines)
 
@@ -349,12 +351,12 @@ def remedy_lines(scene: DrainScene, terms: Terms) -> list[str]:
     """What would end OpenClaw's run, the best first, and what that costs."""
     lines = []
     for number, remedy in enumerate(scene.remedies):
-        how = "what ends it" if number == 0 else "or"
+        how = "to end it" if number == 0 else "or"
         command = f": {remedy.command}" if remedy.command is not None else ""
-        off = "" if remedy.means not in AUTOMATIC or terms.allows(remedy.means) else " - not allowed to this drain"
+        off = "" if remedy.means not in AUTOMATIC or terms.allows(remedy.means) else " - not allowed for this drain"
         lines.append(f"{how}: {remedy.words}{command}{off}")
     if any(remedy.means in AUTOMATIC for remedy in scene.remedies):
-        lines.append("what that run has not written yet is then lost")
+        lines.append("whatever that run has not written yet is then lost")
     if scene.queue is not None:
         lines.append(scene.queue)
     return lines

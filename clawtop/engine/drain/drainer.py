@@ -81,6 +81,7 @@ CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
 BUSY_PAUSE_S = 0.002
 _JOURNAL_DEPTH = 20_000
+_ENDS = {DrainStage.DRAINED: "drained", DrainStage.NOT_RELEASED: "aborted, NOT released"}
 
 
 def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
@@ -177,7 +178,7 @@ class Drainer:
                     return outcome
                 look = await self._look()
         except asyncio.CancelledError:
-            await self._say(DrainStage.NOT_RELEASED, "stopped by the operator: aborted, NOT released")
+            await self._say(DrainStage.NOT_RELEASED, "stopped by the operator")
             raise
         finally:
             try:
@@ -227,7 +228,7 @@ class Drainer:
             case Drained(proof):
                 return await self._drained(proof)
             case NotReleased(why):
-                await self._say(DrainStage.NOT_RELEASED, f"aborted, NOT released: {why}")
+                await self._say(DrainStage.NOT_RELEASED, why)
                 lines = () if look.scene.openclaw.is_free else tuple(remedy_lines(look.scene, terms))
                 return DrainOutcome(
                     self.drain_id,
@@ -241,7 +242,7 @@ class Drainer:
 
     async def _close(self) -> None:
         if self._closed_at is None:
-            await self._say(DrainStage.CLOSE, "new runs of clawtop's engines are kept out; a gateway's cannot be")
+            await self._say(DrainStage.CLOSE, "new runs of clawtop's engines are kept out; a gateway cannot be")
         await self._renew()
 
     async def _wait(self, action: Wait, stage: DrainStage) -> None:
@@ -256,7 +257,7 @@ class Drainer:
     async def _ask_to_stop(self, action: AskToStop, look: DrainLook) -> None:
         admission = look.admission
         if admission is not None and admission.holder is not None:
-            await self._say(DrainStage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) is asked to stop")
+            await self._say(DrainStage.STOP, f"run {action.holder.run_id} (pid {action.holder.pid}) was asked to stop")
             await self._records().tell(admission.holder.who, Word.STOP)
 
     async def _end_run(self, remedy: Remedy, look: DrainLook) -> None:
@@ -266,7 +267,7 @@ class Drainer:
         try:
             await self._say(DrainStage.STOP, await self._ended_by(remedy, look))
         except GatewayCallError as error:
-            await self._say(DrainStage.STOP, f"it was not done: {error.words}")
+            await self._say(DrainStage.STOP, f"not done: {error.words}")
         self._asked = None
 
     async def _ended_by(self, remedy: Remedy, look: DrainLook) -> str:
@@ -275,29 +276,29 @@ class Drainer:
             said = await self._caller.abort(look.gateway, self.target.key)
             if said.status is Abort.NO_RUN:
                 return "the gateway reports no run to abort"
-            return f"the gateway answers that it aborts {safe(said.run_id or 'the run', 60)}; that is not yet release"
+            return f"the gateway says it is aborting {safe(said.run_id or 'the run', 60)}; it is not released yet"
         if remedy.means is Means.CANCEL and remedy.task is not None:
             why_not = await self._caller.cancel_task(look.gateway, remedy.task)
-            return "the gateway answers that the task is cancelled" if why_not is None else f"not cancelled: {why_not}"
+            return "the gateway says the task is cancelled" if why_not is None else f"not cancelled: {why_not}"
         if remedy.means is Means.STOP and remedy.pid is not None and look.gateway.pid is not None:
             return await stop_stack(remedy.pid, look.gateway.pid, self._clock)
-        return "there is nothing to apply it to"
+        return "nothing to apply it to"
 
     async def _remove_lock(self, action: RemoveLock, look: DrainLook) -> None:
         path, proof = action.lock.file.path, ", ".join(action.lock.verdict.reasons)
-        await self._say(DrainStage.UNLOCK, f"the stale lock of process {action.lock.pid} is removed ({proof})")
+        await self._say(DrainStage.UNLOCK, f"removing the stale lock of process {action.lock.pid} ({proof})")
         result = await asyncio.to_thread(
             break_stale, path, action.lock.file, lambda lock: self._watcher.judge(lock, look.gateway)
         )
-        await self._say(DrainStage.UNLOCK, f"the lock: {result.outcome}")
+        await self._say(DrainStage.UNLOCK, f"lock {result.outcome}")
 
     async def _drained(self, proof: tuple[str, ...]) -> DrainOutcome:
         fresh: Path | None = None
         if self._wishes.fresh:
             now = self._clock.now_ms()
             fresh = await fork_session(self.target.file, str(uuid.uuid4()), now)
-            await self._say(DrainStage.PROVE, f"the conversation was carried over to {fresh.name}")
-        await self._say(DrainStage.DRAINED, f"drained: {'; '.join(proof)}")
+            await self._say(DrainStage.PROVE, f"the conversation was copied to {fresh.name}")
+        await self._say(DrainStage.DRAINED, "; ".join(proof))
         return DrainOutcome(
             self.drain_id,
             released=True,
@@ -365,13 +366,14 @@ class Drainer:
             await shared.aclose()
 
     async def _say(self, stage: DrainStage, text: str) -> None:
-        """Journal a step, then tell it."""
+        """Journal a step, then report it. The journal has no column for the stage: there an end is named."""
         step = DrainStep(self._clock.now_ms(), stage, safe(text))
+        end = _ENDS.get(stage)
         event = Event(
             at=step.at,
             kind=EventKind.DRAIN,
             source="operations",
-            text=step.text,
+            text=f"{end}: {step.text}" if end else step.text,
             agent=self.target.agent,
             session_key=self.target.key,
             session_file=str(self.target.file),

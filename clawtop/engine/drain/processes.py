@@ -18,11 +18,11 @@ async def stop_stack(pid: int, gateway_pid: int, clock: Clock) -> str:
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         stack = await asyncio.to_thread(stack_below, gateway_pid, pid)
         if stack is None:
-            return f"process {pid} is not a child of the gateway (pid {gateway_pid}): it was not touched"
+            return f"process {pid} is not a child of the gateway (pid {gateway_pid}): not touched"
         stack.signal(number)
         until = clock.monotonic() + seconds
         while (left := stack.living()) and clock.monotonic() < until:
             await clock.sleep(LOOK_SECONDS)
         if not left:
-            return f"process {pid} and what it had started are gone ({number.name})"
+            return f"process {pid} and its children are gone ({number.name})"
     return f"still there after SIGKILL: {', '.join(map(str, left))}"

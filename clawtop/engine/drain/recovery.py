@@ -68,7 +68,7 @@ async def recover(
     snapshot = await asyncio.to_thread(reader.read)
     holder = await desk.registry.holder_of(target.file)
     if assess(snapshot, target, holder) is None:
-        return SessionRecovery(RecoveryMove.NOTHING, "it is not stuck: at rest, or at work within its limits")
+        return SessionRecovery(RecoveryMove.NOTHING, "not stuck: idle, or working within its limits")
     standing = _standing(snapshot, target, holder)
     assert standing is not None  # noqa: S101 - it needs attention
     recoverer = Recoverer(

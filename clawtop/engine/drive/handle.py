@@ -71,7 +71,7 @@ class Drive:
     def rotate(self) -> str | None:
         """Cancel the running attempt and go on with the next profile, without a mark. Else: why that cannot be."""
         if self.done:
-            return "the run is over"
+            return "the run has ended"
         advance = self.turn.advance if self.turn is not None else None
         return advance() if advance is not None else "the run has not reached a provider"
 

@@ -34,7 +34,7 @@ async def fork_session(parent: Path, session_id: str, now: int) -> Path:
         await settled(asyncio.to_thread(_write, parent, child, now))
     except OSError as error:
         raise OperationFailedError(
-            f"the session {safe(parent.name)} could not be carried over: {error.strerror}",
+            f"session {safe(parent.name)} could not be copied: {error.strerror}",
             unchanged="the old session is as it was",
         ) from error
     except asyncio.CancelledError:

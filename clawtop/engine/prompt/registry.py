@@ -231,7 +231,7 @@ class PromptRegistry:
         while (run := foreign(Path(path))) is not None:
             left = self._left(wish)
             if wish.on_contention is not OnContention.WAIT or left <= 0:
-                raise self._contended(path, f"{run.who} (known by {run.source})", wish)
+                raise self._contended(path, f"{run.who} (known from {run.source})", wish)
             await self._clock.sleep(min(FOREIGN_LOOK_S, left))
 
     def _left(self, wish: _Wish) -> float:
