@@ -15,7 +15,8 @@ commands/  the table of commands: keys, footer, palette, help, verbs and the REA
 
 core/  decides: pure functions over frozen values; standard library only, no clock, no I/O. Packages import upwards only
     model/            the nouns: auth (Profile, UsageStats), config, locks, sessions, witness (who reported a run),
-                      prompts (holders, waiters, lanes), gateway, events, problem, snapshot
+                      prompts (holders, waiters, lanes), gateway, events, problem, snapshot; sentence: words with times
+                      and names as values
     generations       what differs between OpenClaw's generations and versions: rows, in the shapes of `rules`
     javascript        values as OpenClaw's own language reads them; provider_ids, diff, config_checks
     source            where snapshots come from, as a port
@@ -39,8 +40,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
     locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
-    operations/       plan, target, edit, verb, receipt, outcome (what the journal says became of one), loading (what
-                      makes a gateway load it)
+    operations/       plan: what one would change; clear, order, unlock, undo make them, of a target by an edit; verb,
+                      receipt, outcome (what the journal says became of one), loading (what makes a gateway load it)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
                       account_causes, turn_causes and their wording; silence (of a gateway that lives), turns, waiting

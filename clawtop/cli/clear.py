@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--model goes with PROFILE")
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.operations.plan import clear_profile, clear_provider
+        from clawtop.core.operations.clear import clear_profile, clear_provider
 
         if args.provider is not None:
             return clear_provider(snapshot, args.provider, agent=args.agent)

@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
     about = f"{safe(snapshot.state_dir)}: generation {snapshot.generation or 'unknown'}"
     if snapshot.semantics_note:
         about = f"{about}; {safe(snapshot.semantics_note)}"
-    print_lines([about, log_words(paths, log.how), *map(_line, problems)])
+    print_lines([about, log_words(paths, log.how), *(_line(each, snapshot.taken_at) for each in problems)])
     total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
-    known = ["for information:", *map(_line, notes)] if notes else []
+    known = ["for information:", *(_line(each, snapshot.taken_at) for each in notes)] if notes else []
     print_lines([total, *known, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
     return code
 
@@ -88,5 +88,7 @@ def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, .
     return (*problems, Problem("no-process-title", where, text))
 
 
-def _line(problem: Problem) -> str:
-    return f"  {problem.code:<28} {safe(problem.where)}: {safe(problem.text)}"
+def _line(problem: Problem, now: int) -> str:
+    from clawtop.view.humanize import problem_text
+
+    return f"  {problem.code:<28} {safe(problem.where)}: {problem_text(problem, now, None)}"

@@ -109,6 +109,8 @@ def _check_pin(args: argparse.Namespace, plan: Plan) -> None:
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """A plan as JSON-ready values, ids exact."""
+    from clawtop.core.model import plain_text
+
     return {
         "kind": plan.kind.value,
         "title": plan.title,
@@ -118,7 +120,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "plan_id": plan.fingerprint,
         "fingerprint": plan.fingerprint,  # the same, as schema 1 first named it
         "changes": [change.to_json() for change in plan.changes],
-        "effects": list(plan.effects),
+        "effects": [plain_text(effect) for effect in plan.effects],
         "loses": list(plan.loses),
         "warnings": list(plan.warnings),
         "proof": list(plan.proof),

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name profiles in their order, --without ID, or --reset")
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.operations.plan import reset_order, set_order
+        from clawtop.core.operations.order import reset_order, set_order
 
         if args.reset:
             return reset_order(snapshot, args.provider, agent=args.agent)

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
         from clawtop.core.health.loaded import as_gateway_knows
-        from clawtop.core.operations.plan import reset_order, rotate
+        from clawtop.core.operations.order import reset_order, rotate
 
         if args.reset:
             return reset_order(snapshot, args.provider, agent=args.agent)

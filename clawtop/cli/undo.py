@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.operations.plan import undo
+        from clawtop.core.operations.undo import undo
 
         return undo(snapshot, past, args.id)
 

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.operations.plan import unlock
+        from clawtop.core.operations.unlock import unlock
 
         return unlock(snapshot, _exact(args.target, snapshot, reader), agent=args.agent)
 

@@ -5,7 +5,7 @@ What a program of yours needs is here by name, and loaded when it is first asked
     Driver, EngineSettings, OnContention          drive a session: rotation, marks, model fallback
     TurnAnswer, ReplyText, ReplyDiscarded, Phase  what a run gives
     read_state, watch_state                       the state directory as frozen snapshots
-    open_operations, OperationRequest             carry out plans of `clawtop.core.operations.plan`
+    open_operations, OperationRequest             carry out plans of `clawtop.core.operations`
 """
 
 from __future__ import annotations

@@ -83,7 +83,8 @@ def open_operations(
 ) -> Operations:
     """What carries plans out in this directory; marks that ended clawtops left behind land first.
 
-    Plans come from `clawtop.core.operations.plan`: `clear_profile(snapshot, id)`, `rotate(snapshot, provider)`, ...
+    Plans come from modules of `clawtop.core.operations`: `clear` (`clear_profile(snapshot, id)`), `order`, `unlock` and
+    `undo`.
     """
     environ, home = dict(os.environ) if environ is None else environ, home or Path.home()
     layout = locate(state_dir, env=environ, home=home)

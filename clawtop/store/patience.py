@@ -12,11 +12,10 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from clawtop.clock import Clock, processor_seconds
-from clawtop.core.model import Problem
+from clawtop.core.model import Moment, Problem, Sentence, joined, timed_problem
 from clawtop.text import safe
 
 T = TypeVar("T")
@@ -96,9 +95,9 @@ class SourcePatience:
 
     def _problem(self, source: str, where: str, question: _SourceRead) -> Problem:
         last = self._answered.get(source)
-        known = "nothing of it is known" if last is None else f"what is shown of it is of {_time(last)}"
-        text = f"has not answered since {_time(question.asked_at)}: a disk or a mount that hangs; {known}"
-        return Problem("no-answer", safe(where), text)
+        known: Sentence = "nothing of it is known" if last is None else ("what is shown of it is of ", Moment(last))
+        began: Sentence = ("has not answered since ", Moment(question.asked_at), ": a disk or a mount that hangs; ")
+        return timed_problem("no-answer", safe(where), joined(began, known))
 
 
 class _SourceRead:
@@ -156,7 +155,3 @@ class _Worker:
         while (question := self.questions.get()) is not None:
             question.answer()
             del question  # what was read belongs to the asker; waiting here must not keep it
-
-
-def _time(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%H:%M:%S} UTC"

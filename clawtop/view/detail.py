@@ -13,12 +13,13 @@ from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
-from clawtop.view.humanize import ago, bar, countdown, counted, duration, in_zone, span, time_near
+from clawtop.view.humanize import ago, bar, countdown, counted, duration, problem_text, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.session_columns import last_answered, last_asked, words_of
+from clawtop.view.warning_columns import all_problems, problem_id
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, silence_words
 
 
@@ -344,7 +345,11 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
 
 
 def _warning(target: Target, env: Env) -> list[Fact] | None:
-    return [("", piece(in_zone(shown(target.id), env.now, env.zone)))]
+    problem = next((each for each in all_problems(env.facts) if problem_id(each) == target.id), None)
+    if problem is None:
+        return [("", piece(shown(target.id)))]
+    what = problem_text(problem, env.now, env.zone)
+    return [("", piece(f"{safe(problem.code)}: {shown(problem.where)}: {what}"))]
 
 
 _MAKERS: Mapping[TargetKind, Callable[[Target, Env], list[Fact] | None]] = {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clawtop.core.model import Problem, PromptHolder
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
-from clawtop.view.humanize import ago, countdown, duration, in_zone, time_near
+from clawtop.view.humanize import ago, countdown, duration, problem_text, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 
 LABEL_WIDTH = 10
@@ -48,7 +48,7 @@ def problem_facts(problems: Iterable[Problem], env: Env) -> list[Fact]:
             "",
             (
                 (f"⚠ {safe(problem.code)} ", Tone.WARN),
-                (in_zone(shown(problem.text), env.now, env.zone), Tone.PLAIN),
+                (problem_text(problem, env.now, env.zone), Tone.PLAIN),
             ),
         )
         for problem in problems

@@ -25,6 +25,8 @@ from clawtop.core.model import (
     EventKind,
     Lock,
     LockKind,
+    Named,
+    Naming,
     Profile,
     PromptHolder,
     Session,
@@ -269,6 +271,10 @@ class Facts:
         others = Counter((*named.values(), *(a.id for a in self.snapshot.agents)))
         return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
 
+    def called(self, name: Named) -> str:
+        """What people call the agent or the session that a sentence names."""
+        return self.session_called(name.id) if name.what is Naming.SESSION else self.agent_called(name.id)
+
     def agent_called(self, agent: str) -> str:
         """What the configuration calls the agent, else its id, safe to show; with the id where the name is not
         another's alone.
@@ -327,7 +333,7 @@ class Facts:
         """Whether the journal holds an operation that can be taken back."""
         if not any(event.kind is EventKind.OPERATION for event in self.snapshot.events):
             return False
-        from clawtop.core.operations.plan import undoable  # heavy, and the first paint does not need it
+        from clawtop.core.operations.undo import undoable  # heavy, and the first paint does not need it
 
         return bool(undoable(self.snapshot.events))
 

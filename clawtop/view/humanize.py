@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+
+from clawtop.core.model import Moment, Named, Problem, Sentence, plain_text
+from clawtop.text import shown
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1000, 60_000, 3_600_000, 86_400_000
 _SPARKS = "▁▂▃▄▅▆▇█"
-_UTC_TIME = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\b")
 _LATEST = 253_402_300_799_000  # the last second of the year 9999
 
 
@@ -91,17 +93,16 @@ def time_near(ms: int, now: int, zone: tzinfo | None) -> str:
     return at.strftime("%d %b %H:%M" if at.year == today.year else "%Y-%m-%d %H:%M")
 
 
-def in_zone(text: str, now: int, zone: tzinfo | None) -> str:
-    """A sentence whose times name UTC, with each of them as every other time beside it is said."""
-    return _UTC_TIME.sub(lambda found: _near(found[0], now, zone), text)
+def in_zone(sentence: Sentence, now: int, zone: tzinfo | None, called: Callable[[Named], str] = str) -> str:
+    """A sentence with its times as every other time beside it is said, and its names as `called` says them."""
+    return plain_text(
+        sentence, lambda part: time_near(part.at, now, zone) if isinstance(part, Moment) else called(part)
+    )
 
 
-def _near(text: str, now: int, zone: tzinfo | None) -> str:
-    try:
-        at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
-    except ValueError:
-        return text  # no calendar has it
-    return time_near(round(at.timestamp() * 1000), now, zone)
+def problem_text(problem: Problem, now: int, zone: tzinfo | None) -> str:
+    """What is wrong, safe to show, with its times in `zone`."""
+    return shown(in_zone(problem.timed or problem.text, now, zone))
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

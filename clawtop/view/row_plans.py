@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from clawtop.commands import Target
 from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.model import GatewayState, Lock, Snapshot
-from clawtop.core.operations import plan as planning
+from clawtop.core.operations.clear import clear_profile, clear_provider
+from clawtop.core.operations.order import reset_order, rotate
 from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.undo import undo
+from clawtop.core.operations.unlock import unlock
 from clawtop.errors import RefusedError
 from clawtop.text import safe
 from clawtop.view.line import Line, Tone, piece, wrapped
@@ -23,12 +26,12 @@ def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     model = next((p.stats.cooldown_model for p in profiles if p.id == target.id), None)
     if model is None:
         raise RefusedError(f"{safe(target.id)} has no model-scoped cooldown", unchanged="nothing was changed")
-    return planning.clear_profile(snapshot, target.id, agent=target.agent, model=model)
+    return clear_profile(snapshot, target.id, agent=target.agent, model=model)
 
 
 def _rotate(snapshot: Snapshot, target: Target) -> Plan:
     in_memory = as_gateway_knows(snapshot, snapshot.taken_at).snapshot
-    return planning.rotate(snapshot, _provider(target), agent=target.agent, in_memory=in_memory)
+    return rotate(snapshot, _provider(target), agent=target.agent, in_memory=in_memory)
 
 
 def _provider(target: Target) -> str:
@@ -36,12 +39,12 @@ def _provider(target: Target) -> str:
 
 
 PLANNERS: Mapping[str, Planner] = {
-    "clear": lambda s, t: planning.clear_profile(s, t.id, agent=t.agent),
+    "clear": lambda s, t: clear_profile(s, t.id, agent=t.agent),
     "clear-model": _clear_model,
-    "clear-provider": lambda s, t: planning.clear_provider(s, _provider(t), agent=t.agent),
+    "clear-provider": lambda s, t: clear_provider(s, _provider(t), agent=t.agent),
     "rotate": _rotate,
-    "rotate-reset": lambda s, t: planning.reset_order(s, _provider(t), agent=t.agent),
-    "unlock": lambda s, t: planning.unlock(s, t.id),
+    "rotate-reset": lambda s, t: reset_order(s, _provider(t), agent=t.agent),
+    "unlock": lambda s, t: unlock(s, t.id),
 }
 """The plan that a command makes for the row under the cursor. `undo` needs no row."""
 
@@ -49,7 +52,7 @@ PLANNERS: Mapping[str, Planner] = {
 def plan_for(command_id: str, snapshot: Snapshot, target: Target | None) -> Plan:
     """The plan of a command. Raises RefusedError."""
     if command_id == "undo":
-        return planning.undo(snapshot, snapshot.events)
+        return undo(snapshot, snapshot.events)
     if target is None:
         raise RefusedError("no row under the cursor", unchanged="nothing was changed")
     return PLANNERS[command_id](snapshot, target)

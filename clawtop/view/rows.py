@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from clawtop.commands import Target, TargetKind
 from clawtop.core.health.account_causes import NOT_IMPORTED
 from clawtop.core.model import Lock, Problem, Session, VerdictKind
-from clawtop.text import safe, shown
+from clawtop.text import safe
 from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import countdown, counted
+from clawtop.view.humanize import countdown, counted, problem_text
 from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, session_ids
-from clawtop.view.warning_columns import WARNING_COLUMNS
+from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, problem_id
 
 _DOT: Piece = (" · ", Tone.FAINT)
 
@@ -57,7 +57,7 @@ def _why_empty(env: Env) -> Line:
     stores = [agent.store for agent in env.facts.snapshot.agents if agent.store is not None]
     problem = next((store.problem for store in stores if store.problem is not None), None)
     if problem is not None:
-        return ((f"Not read: {shown(problem.text)}.", Tone.WARN),)
+        return ((f"Not read: {problem_text(problem, env.now, env.zone)}.", Tone.WARN),)
     if any(warning.code == NOT_IMPORTED for warning in env.facts.snapshot.warnings):
         return (("None is in use yet: `openclaw doctor --fix` imports them.", Tone.WARN),)
     return (("No auth profiles. `openclaw models auth paste-token` adds one.", Tone.DIM),)
@@ -164,20 +164,6 @@ def lock_table(env: Env) -> Table[Lock]:
     )
 
 
-def all_problems(facts: Facts) -> tuple[Problem, ...]:
-    """Everything that is wrong and has a name, each once."""
-    found: dict[Problem, None] = dict.fromkeys(facts.snapshot.warnings)
-    for agent in facts.agents:
-        if agent.store is not None and agent.store.problem is not None:
-            found.setdefault(agent.store.problem)
-    for view in facts.providers:
-        for entry in view.profiles:
-            found.update(dict.fromkeys(entry.problems))
-    for session in facts.sessions:
-        found.update(dict.fromkeys(session.problems))
-    return tuple(found)
-
-
 def warning_table(env: Env) -> Table[Problem]:
     """All known problems."""
     problems = all_problems(env.facts)
@@ -187,10 +173,7 @@ def warning_table(env: Env) -> Table[Problem]:
         "warnings",
         "WARNINGS",
         WARNING_COLUMNS,
-        tuple(
-            TableRow(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, f"{p.code}: {p.where}: {p.text}"))
-            for p in problems
-        ),
+        tuple(TableRow(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, problem_id(p))) for p in problems),
         env,
         band=lambda _item, _env: (),
         ids=lambda _item: "",

@@ -9,7 +9,7 @@ from clawtop.commands import Target, TargetKind, command, key_label
 from clawtop.core.incident.blocking import Node, NodeKind, Severity
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env, Table, TableRow
-from clawtop.view.humanize import age, countdown, counted
+from clawtop.view.humanize import age, countdown, counted, in_zone
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
 
@@ -38,11 +38,7 @@ _TARGETS = {
 
 def _what(row: TreeRow, env: Env) -> Line:
     node = row.node
-    words = node.label
-    if node.kind is NodeKind.SESSION:
-        words = words.replace(safe(node.id, 80), env.facts.session_called(node.id), 1)
-    elif node.agent is not None:
-        words = words.replace(f" of {safe(node.agent)}", f" of {env.facts.agent_called(node.agent)}", 1)
+    words = in_zone(node.label, env.now, env.zone, env.facts.called)
     tone = _TONES[node.severity]
     label = Tone.STRONG if not row.branch else Tone.PLAIN
     return ((row.branch, Tone.FAINT), (f"{_GLYPHS[node.severity]} ", tone), (safe(words), label))

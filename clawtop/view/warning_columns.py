@@ -1,12 +1,32 @@
-"""Columns of the warnings table."""
+"""What is wrong, from everywhere, and the columns of its table."""
 
 from __future__ import annotations
 
 from clawtop.core.model import Problem
-from clawtop.text import safe, shown
+from clawtop.text import safe
 from clawtop.view.columns import Column, Env
-from clawtop.view.humanize import in_zone
+from clawtop.view.facts import Facts
+from clawtop.view.humanize import problem_text
 from clawtop.view.line import Line, Tone, piece
+
+
+def all_problems(facts: Facts) -> tuple[Problem, ...]:
+    """Everything that is wrong and has a name, each once."""
+    found: dict[Problem, None] = dict.fromkeys(facts.snapshot.warnings)
+    for agent in facts.agents:
+        if agent.store is not None and agent.store.problem is not None:
+            found.setdefault(agent.store.problem)
+    for view in facts.providers:
+        for entry in view.profiles:
+            found.update(dict.fromkeys(entry.problems))
+    for session in facts.sessions:
+        found.update(dict.fromkeys(session.problems))
+    return tuple(found)
+
+
+def problem_id(problem: Problem) -> str:
+    """The exact id of a problem's row: what is copied of it."""
+    return f"{problem.code}: {problem.where}: {problem.text}"
 
 
 def _code(problem: Problem, _env: Env) -> Line:
@@ -14,7 +34,7 @@ def _code(problem: Problem, _env: Env) -> Line:
 
 
 def _text(problem: Problem, env: Env) -> Line:
-    return piece(in_zone(shown(problem.text), env.now, env.zone))
+    return piece(problem_text(problem, env.now, env.zone))
 
 
 def _where(problem: Problem, _env: Env) -> Line:

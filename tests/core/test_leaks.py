@@ -35,8 +35,8 @@ def lock(taken: int | None, *, pid: int = 7, verdict: Verdict = HELD, kind: Lock
 def test_it_is_named_with_what_ends_it() -> None:
     found = with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.B))
     assert found.leaked == (
-        "process 7 took it before the gateway restarted inside it at 22:33:20 UTC; a restart of the process ends it,"
-        " or OpenClaw itself, which treats it as stale at 22:53:20 UTC"
+        "process 7 took it before the gateway restarted inside it; a restart of the process ends it,"
+        " or OpenClaw itself, once it is 30 min old"
     )
     reports_only = with_leak(lock(STARTED - 600_000), GATEWAY, LIMITS, storage_of(Generation.C))
     assert (reports_only.leaked or "").endswith("a restart of the process ends it")

@@ -18,10 +18,12 @@ from clawtop.core.model import (
     Snapshot,
     TurnOutcome,
     UsageStats,
+    plain_text,
 )
+from clawtop.core.operations.clear import clear_profile
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loading import all_out, loads, reload_loads
-from clawtop.core.operations.plan import clear_profile, rotate
+from clawtop.core.operations.order import rotate
 from tests.core.test_plan import QUIET
 from tests.support.worlds import CALM, NOW
 from tests.support.worlds import profile as profile_of
@@ -181,7 +183,7 @@ def test_a_rotation_moves_what_the_gateway_tries_and_not_what_was_just_cleared()
     assert rotate(world, "p").title.endswith("p:one goes to the end")
     plan = rotate(world, "p", in_memory=in_memory)
     assert plan.title.endswith("p:two goes to the end")
-    assert plan.effects[0].startswith("p:one is tried first, p:two last")
+    assert plain_text(plan.effects[0]).startswith("p:one is tried first, p:two last")
     assert rotate(world, "p", in_memory=world).title.endswith("p:one goes to the end")
 
 

@@ -25,7 +25,9 @@ from clawtop.core.model import (
     Session,
     Snapshot,
     UsageStats,
+    plain_text,
 )
+from clawtop.core.operations.clear import clear_profile, clear_provider
 from clawtop.core.operations.edit import (
     AuthState,
     ClearWindows,
@@ -37,19 +39,11 @@ from clawtop.core.operations.edit import (
     fingerprint,
     moved_on,
 )
-from clawtop.core.operations.plan import (
-    Plan,
-    PlanKind,
-    clear_profile,
-    clear_provider,
-    reset_order,
-    rotate,
-    undo,
-    undo_record,
-    undoable,
-    unlock,
-)
+from clawtop.core.operations.order import reset_order, rotate
+from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import failure_event, intent_event
+from clawtop.core.operations.undo import undo, undo_record, undoable
+from clawtop.core.operations.unlock import unlock
 from clawtop.errors import RefusedError
 from tests.support.worlds import HOUR, INCIDENT, LOCKS, MAIN_PROFILES, NOW, SESSIONS, STATE_DIR, agent, profile
 
@@ -79,7 +73,9 @@ def test_clearing_a_profile_shows_every_field_and_keeps_when_it_was_used() -> No
         STATE_FILE,
         "anthropic:max-reef",
     )
-    assert plan.effects[0] == "anthropic:max-reef is usable at once instead of from 2026-11-20 03:12:29 UTC on"
+    assert (
+        plain_text(plan.effects[0]) == "anthropic:max-reef is usable at once instead of from 2026-11-20 03:12:29 UTC on"
+    )
     assert plan.effects[1] == "agents that inherit this store see it too: coder, ops"
     assert plan.loses == ("anthropic:max-reef's failure counts (rate_limit 1): its next failure counts as the first",)
     assert "the live gateway (pid 4711) does not see this" in plan.warnings[0]
@@ -175,7 +171,8 @@ def test_another_window_is_told() -> None:
     )
     world = replace(QUIET, agents=(agent("main", (profile("p:one", stats),)),))
     plan = clear_profile(world, "p:one", model="m")
-    assert plan.effects == ("p:one stays unusable until 2026-11-20 03:13:07 UTC, by another window",)
+    (effect,) = map(plain_text, plan.effects)
+    assert effect == "p:one stays unusable until 2026-11-20 03:13:07 UTC, by another window"
 
 
 def only_account(stats: UsageStats) -> Snapshot:
@@ -194,7 +191,7 @@ def only_account(stats: UsageStats) -> Snapshot:
 )
 def test_what_waiting_does_not_mend_is_not_called_usable(stats: UsageStats, words: str) -> None:
     world = only_account(stats)
-    (effect,) = clear_profile(world, "p:one").effects
+    (effect,) = map(plain_text, clear_profile(world, "p:one").effects)
     assert "usable at once" not in effect
     assert effect.endswith(f"it fails again until {words}")
     remedies = [cause.remedy or "" for cause in judge(world, NOW).causes if cause.command == "clear"]
@@ -206,7 +203,7 @@ def test_what_waiting_does_not_mend_is_not_called_usable(stats: UsageStats, word
 def test_a_rate_limit_is_over_once_it_is_cleared() -> None:
     stats = UsageStats(cooldown_until=NOW + HOUR, cooldown_reason="rate_limit")
     world = only_account(stats)
-    assert clear_profile(world, "p:one").effects[0].startswith("p:one is usable at once")
+    assert plain_text(clear_profile(world, "p:one").effects[0]).startswith("p:one is usable at once")
     assert "wait, or clear the windows" in [cause.remedy for cause in judge(world, NOW).causes]
 
 
@@ -278,7 +275,7 @@ def test_rotating_without_an_order_says_what_storing_one_switches_off() -> None:
     assert before is None
     assert [change.where for change in plan.changes] == ["order.openai"]
     assert sorted(after) == ["openai:batch", "openai:legacy", "openai:prod", "openai:spare"]
-    assert plan.effects[0].startswith(f"{after[0]} is tried first, {after[-1]} last")
+    assert plain_text(plan.effects[0]).startswith(f"{after[0]} is tried first, {after[-1]} last")
     assert "rotation of openai by last use is switched off while an order is stored" in plan.effects
     assert any("added later stay out until clawtop rotate openai --reset" in text for text in plan.effects)
     assert any("pinned sessions do not move" in text and "to openai:prod" in text for text in plan.warnings)

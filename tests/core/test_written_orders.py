@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.model import AuthConfig, ConfigSummary, Gateway, GatewayState, Snapshot, UsageStats
-from clawtop.core.operations.plan import rotate
+from clawtop.core.operations.order import rotate
 from clawtop.core.rotation.written import order_problems
 from clawtop.errors import RefusedError
 from tests.support.worlds import INCIDENT, NOW, agent, profile

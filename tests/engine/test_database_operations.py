@@ -14,8 +14,11 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.generations import Generation
 from clawtop.core.model import SHARED, AuthConfig, Event, Gateway, GatewayState, Snapshot, UsageStats
-from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo
+from clawtop.core.operations.clear import clear_profile, clear_provider
+from clawtop.core.operations.order import reset_order, rotate
+from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Receipt, Sight
+from clawtop.core.operations.undo import undo
 from clawtop.core.rotation.order import resolve_order
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import LockNotObtainedError, OperationFailedError, RefusedError

@@ -14,7 +14,7 @@ import pytest
 from clawtop.cli.common import open_incident_reader
 from clawtop.cli.dashboard import work_ports
 from clawtop.clock import SystemClock
-from clawtop.core.model import Gateway, GatewayState, PromptHolder, Snapshot
+from clawtop.core.model import Gateway, GatewayState, PromptHolder, Snapshot, plain_text
 from clawtop.core.session.drain import DrainWishes
 from clawtop.core.session.openclaw_runs import own_takeover_risk
 from clawtop.demo.puppets import Puppet
@@ -89,7 +89,7 @@ async def test_a_drain_stands_where_a_holder_would_with_those_who_wait_for_it(wo
         detail = "\n".join(text_of(line) for line in detail_lines(row.target, env, 100))
         assert f"run        {drain_id}" in detail
         assert "channel run in-line" in detail
-        labels = " ".join(row.item.node.label for row in tree_table(env).rows)
+        labels = " ".join(plain_text(row.item.node.label) for row in tree_table(env).rows)
         assert f"held by run {drain_id} (no lane, draining), 1 waiting: channel" in labels
         waiting.cancel()
         with suppress(asyncio.CancelledError):

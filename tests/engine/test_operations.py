@@ -14,9 +14,13 @@ import pytest
 from clawtop.clock import SystemClock
 from clawtop.core.generations import SEMANTICS, Chosen
 from clawtop.core.model import EventKind, Gateway, GatewayState, ProcessEvidence, Snapshot
+from clawtop.core.operations.clear import clear_profile, clear_provider
 from clawtop.core.operations.edit import AuthState
-from clawtop.core.operations.plan import Plan, clear_profile, clear_provider, reset_order, rotate, undo, unlock
+from clawtop.core.operations.order import reset_order, rotate
+from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Sight
+from clawtop.core.operations.undo import undo
+from clawtop.core.operations.unlock import unlock
 from clawtop.engine.gateway.errors import GatewayCallError, Trouble
 from clawtop.engine.operations import execute
 from clawtop.engine.operations import execute as operations_module

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import UsageStats
-from clawtop.core.operations.plan import clear_profile
+from clawtop.core.operations.clear import clear_profile
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine

@@ -22,7 +22,7 @@ LOOK = """
 import json, os, sqlite3, sys
 from pathlib import Path
 from clawtop.clock import SystemClock
-from clawtop.core.operations.plan import clear_profile
+from clawtop.core.operations.clear import clear_profile
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import ClawtopError
 from clawtop.store.locks.processes import SystemProcesses

@@ -8,7 +8,7 @@ import pytest
 
 from clawtop.core.generations import Generation
 from clawtop.core.model import Gateway, GatewayState, Snapshot
-from clawtop.core.operations.plan import clear_profile
+from clawtop.core.operations.clear import clear_profile
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.errors import RefusedError
 from clawtop.store.auth.machine import Machine

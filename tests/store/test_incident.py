@@ -12,7 +12,7 @@ import pytest
 
 from clawtop.core.incident.blocking import Node, NodeKind, Severity, blocking_tree
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, Snapshot
+from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, Snapshot, plain_text
 from clawtop.core.session.admission import Ask, Claimant
 from clawtop.store.incident import IncidentPart
 from clawtop.store.own.holders import HolderRecords, Presence, canonical, holders_dir
@@ -101,7 +101,7 @@ def test_a_crash_leaves_a_ghost_and_empty_lanes(tmp_path: Path) -> None:
     (gateway,) = tree(here, snapshot)
     assert (gateway.kind, gateway.severity, gateway.advice) == (NodeKind.GATEWAY, Severity.STUCK, "restart it")
     (ghost,) = gateway.children
-    assert (ghost.kind, ghost.id, ghost.label) == (NodeKind.SESSION, MAIN, "agent:main:main died with it")
+    assert (ghost.kind, ghost.id, plain_text(ghost.label)) == (NodeKind.SESSION, MAIN, "agent:main:main died with it")
 
 
 def test_an_old_gateways_crash_leaves_two_locks_of_the_dead(tmp_path: Path) -> None:
@@ -110,7 +110,9 @@ def test_an_old_gateways_crash_leaves_two_locks_of_the_dead(tmp_path: Path) -> N
     trees = {node.kind: node for node in tree(here, snapshot)}
     assert trees[NodeKind.GATEWAY].severity is Severity.STUCK
     store, session = sorted(
-        (node for node in tree(here, snapshot) if node.kind is NodeKind.LOCK), key=lambda node: node.label, reverse=True
+        (node for node in tree(here, snapshot) if node.kind is NodeKind.LOCK),
+        key=lambda node: plain_text(node.label),
+        reverse=True,
     )
     assert (session.cause().kind, session.cause().remedy) == (NodeKind.PROCESS, "unlock")
     assert session.cause().id.endswith(".jsonl.lock")

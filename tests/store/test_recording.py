@@ -21,11 +21,15 @@ from clawtop.core.model import (
     Event,
     EventKind,
     Generation,
+    Moment,
     Problem,
     Profile,
     Session,
     Snapshot,
     UsageStats,
+    agent_named,
+    session_named,
+    timed_problem,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
 from clawtop.store.own import recording as recording_module
@@ -77,6 +81,17 @@ def test_snapshots_and_events_come_back_as_they_were(tmp_path: Path) -> None:
     assert recording.events == (event,)
     assert (recording.started_at, recording.problem) == (START, None)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_sentence_comes_back_with_its_times_and_names_as_values(tmp_path: Path) -> None:
+    path = tmp_path / "incident.clawtop"
+    said = (agent_named("main"), " has waited since ", Moment(START), "; ", session_named("agent:main:x"), " too")
+    frames = [world(1), replace(world(2), warnings=(timed_problem("no-answer", "/s", said), Problem("a", "b", "c")))]
+    with_times = recorder(path)
+    for frame in frames:
+        with_times.add(frame)
+    with_times.close()
+    assert [frame.snapshot for frame in load_recording(path).frames] == frames
 
 
 def test_every_event_is_recorded_while_the_tail_of_events_stays_full(tmp_path: Path) -> None:

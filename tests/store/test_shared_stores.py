@@ -13,7 +13,8 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, Snapshot
-from clawtop.core.operations.plan import clear_profile, oauth_lock_name
+from clawtop.core.operations.clear import clear_profile
+from clawtop.core.operations.unlock import oauth_lock_name
 from clawtop.store.auth.backends import auth_backend
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import profile_change, update

@@ -10,7 +10,8 @@ import pytest
 
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
-from clawtop.core.operations.plan import clear_profile, clear_provider, rotate
+from clawtop.core.operations.clear import clear_profile, clear_provider
+from clawtop.core.operations.order import rotate
 from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
 from clawtop.fleet.executor import RemoteExecutor

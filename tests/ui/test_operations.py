@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Snapshot, plain_text
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.errors import ClawtopError, LockNotObtainedError, RefusedError
@@ -304,7 +304,7 @@ def test_every_operation_of_the_table_has_a_planner() -> None:
 def test_provider_operations_act_for_the_rows_agent() -> None:
     row = Target(TargetKind.PROVIDER, "anthropic", "main", "anthropic")
     assert plan_for("clear-provider", INCIDENT, row).target == "anthropic"
-    assert "max-tide" in " ".join(plan_for("rotate", INCIDENT, row).effects)
+    assert "max-tide" in " ".join(map(plain_text, plan_for("rotate", INCIDENT, row).effects))
 
 
 def test_only_a_scoped_cooldown_can_be_cleared_for_its_model() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clawtop.core.model import Moment, agent_named, plain_text, session_named, timed_problem
 from clawtop.view.humanize import (
     age,
     ago,
@@ -17,6 +18,7 @@ from clawtop.view.humanize import (
     counted,
     duration,
     in_zone,
+    problem_text,
     rough,
     span,
     sparkline,
@@ -104,9 +106,30 @@ def test_sparkline() -> None:
 
 
 def test_times_in_a_sentence_are_said_in_the_zone_of_the_screen() -> None:
-    text = "the cooldown window ended 2026-11-20 03:01:07 UTC and is still recorded"
+    ended = Moment(1795143667000)
+    sentence = ("the cooldown window ended ", ended, " and is still recorded")
     there = timezone(timedelta(hours=2))
-    assert in_zone(text, NOW, there) == "the cooldown window ended 05:01:07 and is still recorded"
-    assert in_zone("until 2026-12-24 23:30:00 UTC", NOW, there) == "until 25 Dec 01:30"
-    assert in_zone("until 2026-13-77 23:30:00 UTC", NOW, there) == "until 2026-13-77 23:30:00 UTC"
-    assert in_zone("nothing", NOW, there) == "nothing"
+    assert in_zone(sentence, NOW, there) == "the cooldown window ended 05:01:07 and is still recorded"
+    assert plain_text(sentence) == "the cooldown window ended 2026-11-20 03:01:07 UTC and is still recorded"
+    assert in_zone(("until ", Moment(1798155000000)), NOW, there) == "until 25 Dec 01:30"
+    assert in_zone(("until ", Moment(10**18)), NOW, there) == f"until {10**18}"
+    assert plain_text(("until ", Moment(10**18))) == f"until {10**18}"
+
+
+def test_a_time_that_somebody_else_wrote_into_a_text_stays_as_it_is() -> None:
+    there = timezone(timedelta(hours=2))
+    assert in_zone("until 2026-12-24 23:30:00 UTC", NOW, there) == "until 2026-12-24 23:30:00 UTC"
+
+
+def test_a_problem_of_a_time_is_said_in_the_zone_and_kept_in_utc() -> None:
+    problem = timed_problem("lapsed-window", "p:one", ("it ended ", Moment(1795143667000)))
+    assert problem_text(problem, NOW, timezone(timedelta(hours=2))) == "it ended 05:01:07"
+    assert problem.text == "it ended 2026-11-20 03:01:07 UTC"
+
+
+def test_whom_a_sentence_names_is_called_as_people_call_it() -> None:
+    sentence = (agent_named("main"), " waits for ", session_named("agent:main:x"))
+    assert in_zone(sentence, NOW, None, lambda name: f"<{name.what.value} {name.id}>") == (
+        "<agent main> waits for <session agent:main:x>"
+    )
+    assert plain_text((agent_named("a\x1bb"),)).isprintable()

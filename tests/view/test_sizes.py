@@ -20,10 +20,11 @@ from clawtop.view.lane_rows import lane_table, worst_table
 from clawtop.view.line import text_of, width_of
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
-from clawtop.view.rows import all_problems, lock_table, profile_table, session_table, warning_table
+from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from clawtop.view.tabs import VIEWS, tab_at, tabs_line
 from clawtop.view.timeline_rows import timeline_table
 from clawtop.view.tree_rows import tree_table
+from clawtop.view.warning_columns import all_problems
 from clawtop.view.words import VERDICTS
 from tests.support.worlds import CALM, INCIDENT, NOW, OUT, TOLD
 

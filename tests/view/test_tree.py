@@ -12,6 +12,7 @@ from clawtop.core.model import (
     AccountRetry,
     Event,
     EventKind,
+    GatewayState,
     LaneStats,
     LockKind,
     OpenClawVerdict,
@@ -26,6 +27,7 @@ from clawtop.core.model import (
     Waiter,
     Witness,
     WitnessKind,
+    plain_text,
 )
 from clawtop.view.columns import Env, heading, placed, plain_row
 from clawtop.view.facts import Facts
@@ -206,6 +208,18 @@ def screen(snapshot: Snapshot) -> str:
     return "\n".join(lines) + "\n"
 
 
+def test_agents_and_sessions_are_called_as_people_call_them() -> None:
+    """Whatever the sentence says around them, and though an agent's id stands in its words too."""
+    exhausted = tuple(profile(f"{name}:only", cooling(22 * SECOND)) for name in ("anthropic", "openai", "google"))
+    waits = replace(agent("no", exhausted), name="Northern Reef")
+    shown = screen(replace(world(), agents=(agent("main", HEALTHY), waits)))
+    assert "agent Northern Reef: no profile of its models is usable" in shown
+    died = session("no", "main", 1, "running", started=MINUTE, problems=(Problem("ghost", "agent:no:main", "left"),))
+    gone = replace(CALM.gateway, state=GatewayState.DEAD)
+    shown = screen(replace(world(died), agents=(agent("main", HEALTHY), waits), gateway=gone))
+    assert "Northern Reef: main died with it" in shown
+
+
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_the_tree_of_a_situation(name: str) -> None:
     assert_golden(GOLDEN / f"{name}.txt", screen(SITUATIONS[name]))
@@ -233,7 +247,7 @@ def test_many_sessions_with_one_cause_are_one_tree() -> None:
     sessions = tuple(session("main", f"direct:{n}", n, suspension=paused) for n in range(30))
     trees = blocking_tree(world(*sessions), NOW)
     assert len(trees) == 1
-    assert trees[0].label.startswith("30 sessions (")
+    assert plain_text(trees[0].label).startswith("30 sessions (")
     assert trees[0].cause().id == "main"
 
 

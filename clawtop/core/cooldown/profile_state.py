@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from clawtop.core.cooldown.windows import active_windows, back_at, windows
-from clawtop.core.model import Credential, CredentialState, Problem, Profile, UsageStats, WindowKind
+from clawtop.core.model import (
+    Credential,
+    CredentialState,
+    Moment,
+    Problem,
+    Profile,
+    Sentence,
+    UsageStats,
+    WindowKind,
+    timed_problem,
+)
 from clawtop.core.rules import DAY_MS, MINUTE_MS, Schedule
 from clawtop.text import shown
 
@@ -117,23 +126,24 @@ def stat_problems(profile: Profile, now: int, schedule: Schedule) -> tuple[Probl
     """
     found = (*_window_oddities(profile.stats, now, schedule), *_time_oddities(profile.stats, now))
     reasons = _unknown_reasons(profile.stats, schedule)
-    return tuple(Problem(code, profile.id, text) for code, text in (*found, *reasons))
+    return tuple(timed_problem(code, profile.id, said) for code, said in (*found, *reasons))
 
 
-def _window_oddities(stats: UsageStats, now: int, schedule: Schedule) -> Iterator[tuple[str, str]]:
+def _window_oddities(stats: UsageStats, now: int, schedule: Schedule) -> Iterator[tuple[str, Sentence]]:
     longest = max(schedule.longest_ms, DAY_MS)
     for window in windows(stats):
         name = f"the {window.kind} window"
         if _is_nonsense(window.until) or window.until in SECONDS_RANGE:
             yield _nonsense(f"{name} ends at", window.until)
         elif 0 < window.until <= now:
-            yield "lapsed-window", f"{name} ended {_when(window.until)} and is still recorded; it no longer counts"
+            rest = " and is still recorded; it no longer counts"
+            yield "lapsed-window", (f"{name} ended ", Moment(window.until), rest)
         elif window.kind is not WindowKind.BLOCKED and window.until - now > longest:
             hours = longest // (60 * MINUTE_MS)
-            yield "absurd-time", f"{name} ends {_when(window.until)}; OpenClaw sets none longer than {hours} h"
+            yield "absurd-time", (f"{name} ends ", Moment(window.until), f"; OpenClaw sets none longer than {hours} h")
 
 
-def _time_oddities(stats: UsageStats, now: int) -> Iterator[tuple[str, str]]:
+def _time_oddities(stats: UsageStats, now: int) -> Iterator[tuple[str, Sentence]]:
     for name, time in (("last used", stats.last_used), ("last failed", stats.last_failure_at)):
         if time is None:
             continue
@@ -141,10 +151,11 @@ def _time_oddities(stats: UsageStats, now: int) -> Iterator[tuple[str, str]]:
             yield _nonsense(f"{name} at", time)
         elif time > now + MINUTE_MS:
             ahead = (time - now) // 1000
-            yield "clock-skew", f"{name} {_when(time)}, {ahead} s from now: the clocks of two machines differ"
+            rest = f", {ahead} s from now: the clocks of two machines differ"
+            yield "clock-skew", (f"{name} ", Moment(time), rest)
 
 
-def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[str, str]]:
+def _unknown_reasons(stats: UsageStats, schedule: Schedule) -> Iterator[tuple[str, Sentence]]:
     known = {*schedule.reasons, "session_expired"}
     given = (("cooldown", stats.cooldown_reason), ("disabled", stats.disabled_reason))
     named = [(f"the {kind} reason", reason) for kind, reason in given if reason is not None]
@@ -161,11 +172,8 @@ def _is_nonsense(time: int) -> bool:
     return time < 0 or time > YEAR_2100_MS
 
 
-def _nonsense(what: str, time: int) -> tuple[str, str]:
+def _nonsense(what: str, time: int) -> tuple[str, Sentence]:
     if time in SECONDS_RANGE:
-        return "seconds-not-ms", f"{what} {time}, which is {_when(time * 1000)} in seconds; milliseconds are meant"
+        rest = " in seconds; milliseconds are meant"
+        return "seconds-not-ms", (f"{what} {time}, which is ", Moment(time * 1000), rest)
     return "absurd-time", f"{what} {time}, which is not a plausible time"
-
-
-def _when(time: int) -> str:
-    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

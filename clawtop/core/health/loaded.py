@@ -26,7 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, moved_on
 from clawtop.core.operations.loading import answered_since, loads, reload_loads
-from clawtop.core.operations.plan import past_operation
+from clawtop.core.operations.undo import past_operation
 from clawtop.core.rotation.forecast import schedule_of
 
 LOG = "gateway-log"

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from clawtop.core.incident.links import AUTH_HOLD_MS, LONG_WAIT_MS, RETRY_ANSWERS_MS, SnapshotIndex
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
-from clawtop.core.model import Event, LockKind, Snapshot
+from clawtop.core.model import Event, LockKind, Snapshot, session_named
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
-from clawtop.text import safe
 
 __all__ = ["GROUP_FROM", "Node", "NodeKind", "Severity", "blocking_tree", "changes_at"]
 
@@ -75,10 +74,10 @@ def _grouped(trees: list[Node]) -> Iterator[Node]:
     for tree in trees:
         if tree.id in groups and tree.kind is NodeKind.SESSION:
             members = groups[tree.id]
-            names = ", ".join(safe(member.id, 40) for member in members[:2])
+            first, second, *_ = members
             yield tree._replace(
                 kind=NodeKind.GROUP,
-                label=f"{len(members)} sessions ({names}, …)",
+                label=(f"{len(members)} sessions (", session_named(first.id), ", ", session_named(second.id), ", …)"),
                 since=min((member.since for member in members if member.since is not None), default=None),
             )
         elif tree.id not in swallowed or tree.kind is not NodeKind.SESSION:

@@ -25,6 +25,9 @@ from clawtop.core.model import (
     Session,
     Snapshot,
     VerdictKind,
+    agent_named,
+    joined,
+    session_named,
 )
 from clawtop.core.session.activity import last_sign, running_since
 from clawtop.core.session.attention import retry_of
@@ -96,7 +99,7 @@ class SnapshotIndex:
                 Node(
                     NodeKind.SESSION,
                     session.key,
-                    f"{safe(session.key, 80)} died with it",
+                    (session_named(session.key), " died with it"),
                     "sessions.json",
                     Severity.BLOCKED,
                     session.agent,
@@ -131,11 +134,10 @@ class SnapshotIndex:
             chain = self._lock(lock)
             if chain.severity is Severity.BUSY:
                 continue
-            agent = safe(lock.file.agent or "?", 40)
             yield Node(
                 NodeKind.AGENT,
                 f"store:{lock.file.agent}",
-                f"auth store of {agent}: every mark waits for its lock",
+                ("auth store of ", agent_named(lock.file.agent or "?"), ": every mark waits for its lock"),
                 "lock file",
                 chain.severity,
                 lock.file.agent,
@@ -157,7 +159,7 @@ class SnapshotIndex:
             yield Node(
                 NodeKind.AGENT,
                 agent.id,
-                f"agent {safe(agent.id, 40)}: no profile of its models is usable",
+                ("agent ", agent_named(agent.id), ": no profile of its models is usable"),
                 "auth store",
                 Severity.STUCK if until is None else Severity.BLOCKED,
                 agent.id,
@@ -192,17 +194,17 @@ class SnapshotIndex:
         children = (tuple(self._waits(session)) or self._slow(session)) if blockage is not None else ()
         children = children or self._retries(session)
         takeover = self.takeovers.get(session.key) or self.takeovers.get(session.file or "")
-        words = [f"{safe(session.key, 80)}"]
+        does = ""
         if (blockage is not None or self._retries(session)) and session.status == "running":
-            words.append("running")
+            does = " running"
         elif takeover is not None:
-            words.append("lost a reply to a takeover")
+            does = " lost a reply to a takeover"
         severity = max((child.severity for child in children), key=WEIGHT.__getitem__, default=Severity.BLOCKED)
         lost = blockage is None and takeover is not None
         return Node(
             NodeKind.SESSION,
             session.key,
-            " ".join(words),
+            (session_named(session.key), does),
             "journal" if lost else "sessions.json",
             Severity.BUSY if lost else severity if severity is not Severity.BUSY else Severity.BLOCKED,
             session.agent,
@@ -395,8 +397,9 @@ class SnapshotIndex:
         key = (profile.owner_agent, profile.id, model, source)
         if key not in self.pins:
             node = self._profile(profile, model)
-            label = f"pinned by {safe(source or 'OpenClaw', 20)}: {node.label}" if node is not None else ""
-            self.pins[key] = node._replace(label=label, how="sessions.json") if node is not None else None
+            who = f"pinned by {safe(source or 'OpenClaw', 20)}: "
+            pin = node._replace(label=joined(who, node.label), how="sessions.json") if node is not None else None
+            self.pins[key] = pin
         return self.pins[key]
 
     def _state(self, profile: Profile, model: str | None) -> tuple[ProfileState, int | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from clawtop.core.model import Sentence
+
 
 class NodeKind(StrEnum):
     GATEWAY = "gateway"
@@ -33,7 +35,7 @@ class Node(NamedTuple):
     Attributes:
         id: session key, lock path (of the lock that a process owns), run id, lane or profile id, exact.
         agent: whose it is.
-        label: what it is and does, safe for a screen.
+        label: what it is and does, safe for a screen; who is named in it is a value.
         how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
         since, until: ms since the epoch, where known.
         remedy: id of the command that deals with it; only where it is a root cause. advice: what does where no command
@@ -42,7 +44,7 @@ class Node(NamedTuple):
 
     kind: NodeKind
     id: str
-    label: str
+    label: Sentence
     how: str
     severity: Severity
     agent: str | None = None

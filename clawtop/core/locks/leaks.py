@@ -7,11 +7,11 @@ former life held is held for ever (thread 3's deadlock without an outage).
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from clawtop.core.generations import Storage
 from clawtop.core.locks.staleness import BOOT_SLACK_MS
 from clawtop.core.model import Gateway, GatewayState, Lock, LockKind, LockLimits, VerdictKind
+from clawtop.core.rules import MINUTE_MS
 
 
 def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage) -> Lock:
@@ -25,11 +25,5 @@ def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage
         return lock
     ends = "a restart of the process ends it"
     if storage.stale_lock_effect is not None and "too-old" not in storage.session_locks.report_only:
-        ends += f", or OpenClaw itself, which treats it as stale at {_clock(taken + limits.stale_ms)}"
-    return replace(
-        lock, leaked=f"process {lock.pid} took it before the gateway restarted inside it at {_clock(started)}; {ends}"
-    )
-
-
-def _clock(at: int) -> str:
-    return f"{datetime.fromtimestamp(at / 1000, UTC):%H:%M:%S} UTC"
+        ends += f", or OpenClaw itself, once it is {limits.stale_ms / MINUTE_MS:g} min old"
+    return replace(lock, leaked=f"process {lock.pid} took it before the gateway restarted inside it; {ends}")

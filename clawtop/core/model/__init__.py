@@ -48,8 +48,9 @@ from clawtop.core.model.locks import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.model.problem import FailureReason, Problem
+from clawtop.core.model.problem import FailureReason, Problem, timed_problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
+from clawtop.core.model.sentence import Moment, Named, Naming, Sentence, agent_named, joined, plain_text, session_named
 from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
 from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
@@ -85,6 +86,9 @@ __all__ = [
     "LockKind",
     "LockLimits",
     "ModelRef",
+    "Moment",
+    "Named",
+    "Naming",
     "OpenClawVerdict",
     "Problem",
     "ProcessCondition",
@@ -93,6 +97,7 @@ __all__ = [
     "Profile",
     "PromptHolder",
     "RunSight",
+    "Sentence",
     "Serving",
     "Session",
     "Snapshot",
@@ -106,4 +111,9 @@ __all__ = [
     "WindowKind",
     "Witness",
     "WitnessKind",
+    "agent_named",
+    "joined",
+    "plain_text",
+    "session_named",
+    "timed_problem",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clawtop.core.model.sentence import Sentence, plain_text
+
 
 class FailureReason(StrEnum):
     """Why an attempt failed, in OpenClaw's words (2026.5.20; TLS_CERTIFICATE and CONTEXT_OVERFLOW are 2026.9.6's).
@@ -34,11 +36,20 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong that has a name: `code` is stable kebab-case, `where` a path or id, `text` a sentence."""
+    """Something wrong that has a name: `code` is stable kebab-case, `where` a path or id, `text` a sentence.
+
+    `timed`: the same sentence with its times as values; empty where it names none.
+    """
 
     code: str
     where: str
     text: str
+    timed: Sentence = ""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.text}"
+
+
+def timed_problem(code: str, where: str, sentence: Sentence) -> Problem:
+    """A problem whose sentence may name times."""
+    return Problem(code, where, plain_text(sentence), "" if isinstance(sentence, str) else sentence)

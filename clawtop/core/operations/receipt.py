@@ -8,7 +8,8 @@ from typing import Any
 
 from clawtop.core.model import Event, EventKind
 from clawtop.core.operations.edit import FieldChange
-from clawtop.core.operations.plan import Plan, PlanKind, StoreStep, undo_record
+from clawtop.core.operations.plan import Plan, PlanKind, StoreStep
+from clawtop.core.operations.undo import undo_record
 
 REVERTED_EXIT = 4
 

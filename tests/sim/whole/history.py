@@ -26,7 +26,10 @@ from typing import Any
 from unittest import mock
 
 from clawtop.core.cooldown.marking import Mark
-from clawtop.core.operations import plan as plans
+from clawtop.core.operations.clear import clear_profile
+from clawtop.core.operations.order import rotate
+from clawtop.core.operations.plan import Plan
+from clawtop.core.operations.undo import undo
 from clawtop.core.session.admission import OnContention
 from clawtop.core.session.attention import SessionActivity, WorkKind
 from clawtop.core.session.drain import DrainWishes
@@ -496,15 +499,15 @@ class History:
 
     def operator_clears(self, chance: random.Random) -> None:
         profile = chance.choice(sorted(self.world.keys))
-        self._operate({profile}, lambda snapshot, _events: plans.clear_profile(snapshot, profile, agent="main"), chance)
+        self._operate({profile}, lambda snapshot, _events: clear_profile(snapshot, profile, agent="main"), chance)
 
     def operator_rotates(self, chance: random.Random) -> None:
-        self._operate(set(), lambda snapshot, _events: plans.rotate(snapshot, "coral", agent="main"), chance)
+        self._operate(set(), lambda snapshot, _events: rotate(snapshot, "coral", agent="main"), chance)
 
     def operator_undoes(self, chance: random.Random) -> None:
-        self._operate(set(self.world.keys), plans.undo, chance)
+        self._operate(set(self.world.keys), undo, chance)
 
-    def _operate(self, targets: set[str], plan: Callable[..., plans.Plan], chance: random.Random) -> None:
+    def _operate(self, targets: set[str], plan: Callable[..., Plan], chance: random.Random) -> None:
         process = self.host.start("an operator's clawtop")
         process.targets = targets
         task = self.spawn(process, self._operation(process, plan), "an operation")
@@ -512,7 +515,7 @@ class History:
         if chance.random() < 0.15:
             process.doomed_in = chance.randrange(1, 60)
 
-    async def _operation(self, process: Process, plan: Callable[..., plans.Plan]) -> None:
+    async def _operation(self, process: Process, plan: Callable[..., Plan]) -> None:
         journal = Journal(self.world.state_dir)
         table = Table(self.host, process)
         try:

@@ -1,0 +1,68 @@
+"""Sentences whose times and names are values: who shows one words them for the reader.
+
+A screen says a session by the operator's name for it and a time in the operator's zone; JSON keeps ids and UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import NamedTuple
+
+from clawtop.text import safe
+
+ID_CELLS = 80
+
+
+class Moment(NamedTuple):
+    """A time that a sentence speaks of, in ms since the epoch."""
+
+    at: int
+
+    def __str__(self) -> str:
+        try:
+            return f"{datetime.fromtimestamp(self.at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+        except (ValueError, OverflowError, OSError):
+            return str(self.at)  # no calendar has it
+
+
+class Naming(Enum):
+    """What a name in a sentence is the name of."""
+
+    AGENT = "agent"
+    SESSION = "session"
+
+
+class Named(NamedTuple):
+    """Somebody whom a sentence names, by exact id: an agent's id or a session's key."""
+
+    what: Naming
+    id: str
+
+    def __str__(self) -> str:
+        return safe(self.id, ID_CELLS)
+
+
+Sentence = str | tuple[str | Moment | Named, ...]
+"""Safe words, with what the reader has own words for between them."""
+
+
+def plain_text(sentence: Sentence, say: Callable[[Moment | Named], str] = str) -> str:
+    """The sentence with its values said by `say`; as they are, in UTC and by exact ids, where nobody is asked."""
+    if isinstance(sentence, str):
+        return sentence
+    return "".join(part if isinstance(part, str) else say(part) for part in sentence)
+
+
+def joined(*sentences: Sentence) -> Sentence:
+    """One sentence of several."""
+    return tuple(part for each in sentences for part in ((each,) if isinstance(each, str) else each))
+
+
+def agent_named(id_: str) -> Named:
+    return Named(Naming.AGENT, id_)
+
+
+def session_named(key: str) -> Named:
+    return Named(Naming.SESSION, key)
