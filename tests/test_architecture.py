@@ -261,7 +261,8 @@ OVERRIDDEN = {
     "engine/gateway/client.py": {"process_redirect"},  # websockets
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
     "ui/app.py": {"_is_a_shell"},  # read by the type checker
-    "ui/terminal_output.py": {"start_application_mode", "stop_application_mode"},  # Textual's driver
+    "ui/painting.py": {"render_segments"},  # Textual's compositor
+    "ui/terminal_output.py": {"start_application_mode", "stop_application_mode", "_display"},  # Textual's driver, app
 }
 """Methods of other people's classes, called by them."""
 

@@ -31,7 +31,7 @@ from clawtop.ui.screens.base import DashboardScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
-from clawtop.ui.terminal_output import TerminalDriver
+from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
 from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env
@@ -49,13 +49,16 @@ SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 
 
-class ClawtopApp(SurvivingApp, App[None]):
+class ClawtopApp(SurvivingApp, SparingApp, App[None]):
     """The dashboard."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")
     TITLE = "clawtop"
     COMMAND_PALETTE_BINDING = command("palette").keys[-1]
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+c", "interrupt", show=False, priority=True),
+        Binding("ctrl+l", "redraw", show=False, priority=True),
+    ]
 
     snapshot: reactive[Snapshot | None] = reactive(None, init=False, always_update=True, repaint=False)
 

@@ -22,7 +22,7 @@ from clawtop.ui.messages import FilterChanged
 from clawtop.ui.ports import Options
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import on_ending_signals
-from clawtop.ui.terminal_output import TerminalDriver
+from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
 from clawtop.ui.widgets.filter_line import FilterLine
 from clawtop.ui.widgets.line_bar import LineBar
@@ -186,12 +186,13 @@ class FleetScreen(Screen[None]):
             self.app.exit(target.id)
 
 
-class FleetApp(SurvivingApp, App[str | None]):
+class FleetApp(SurvivingApp, SparingApp, App[str | None]):
     """The fleet. Its result is the host to open; None: the operator leaves."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")
     TITLE = "clawtop"
     ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+l", "redraw", show=False, priority=True)]
 
     def __init__(
         self,

@@ -13,12 +13,20 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO, cast
 
+from textual import events
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message_pump import MessagePump
+
+from clawtop.ui.painting import Canvas, Painted
 
 if TYPE_CHECKING:
     import io
 
+    from rich.console import RenderableType
     from textual.app import App
+    from textual.driver import Driver
+    from textual.screen import Screen
 
 PATIENCE_S = 1.0
 """How long one piece of text waits for a terminal that does not read; what comes after it does not wait."""
@@ -167,6 +175,7 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._output = TerminalOutput(_screen(), self._repaint_soon)
         self._file = cast("io.TextIOWrapper", self._output)
+        self.canvas = Canvas()
 
     def write(self, data: str) -> None:
         """Write at once, or as soon as the terminal takes it."""
@@ -177,6 +186,7 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Take the terminal."""
         _drivers.add(self)
+        self.canvas.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def stop_application_mode(self) -> None:
@@ -185,9 +195,35 @@ class TerminalDriver(LinuxDriver):
         _drivers.discard(self)
 
     def _repaint_soon(self) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._app.refresh(layout=True))
+        self._loop.call_soon_threadsafe(self.repaint)
+
+    def repaint(self) -> None:
+        """Write everything anew: nobody knows what the terminal shows."""
+        self.canvas.forget()
+        self._app.refresh(layout=True)
 
     def close(self) -> None:
         """End the writer, then close what it wrote to."""
         super().close()
         self._output.close()
+
+
+class SparingApp(MessagePump):
+    """The app's share in writing only what changed; it comes before Textual's own among the bases."""
+
+    _driver: Driver | None
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | CompositorUpdate | None) -> None:
+        if isinstance(self._driver, TerminalDriver) and isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            renderable = Painted(renderable, self._driver.canvas)
+        super()._display(screen, renderable)  # type: ignore[misc]
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
+            self._driver.canvas.forget()  # a terminal keeps what it likes
+        await super().on_event(event)
+
+    def action_redraw(self) -> None:
+        """Ctrl-L paints everything anew, after another program has written on the terminal."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.repaint()

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,22 @@ def test_80x24_and_resizing(state_dir: Path) -> None:
         terminal.wait_for(lambda t: "Credential" not in t.text and t.lines[0].rstrip().endswith(" READ-ONLY"))
         terminal.send("q")
         assert terminal.exit_code() == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(lambda terminal: terminal.send("\x0c"), id="ctrl-l"),
+        pytest.param(lambda terminal: terminal.process.send_signal(signal.SIGWINCH), id="a window of another size"),
+    ],
+)
+def test_what_the_terminal_lost_is_painted_again(state_dir: Path, asked: Callable[[Terminal], None]) -> None:
+    """What did not change is not written again, so that the program has to be told."""
+    with open_terminal(clawtop(*OVERVIEW, "--state-dir", str(state_dir))) as terminal:
+        terminal.wait_for(lambda t: FIRST in t.text and "q Quit" in t.lines[-1])
+        terminal.screen.erase_in_display(2)
+        asked(terminal)
+        terminal.wait_for(lambda t: FIRST in t.text and "q Quit" in t.lines[-1])
 
 
 @pytest.mark.slow

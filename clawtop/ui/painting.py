@@ -1,0 +1,253 @@
+"""Only cells that differ from what the terminal shows are written, in as few bytes as their looks allow.
+
+Textual writes each region that a widget calls dirty, every piece of it with its whole style; over a slow line that is
+most of the wait. What changed within a word is written with the whole word: screen readers, and programs that watch a
+terminal, see "×11" and not the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.color import ColorSystem
+from rich.console import Console
+from rich.style import Style
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.strip import Strip
+
+GAP = 6
+"""Cells that did not change are written as well where a jump over them would take more bytes."""
+
+MARKED = frozenset({"4", "7", "9", "21", "53"})
+"""Attributes that show on a blank: underlined, reverse, struck through, underlined twice, overlined."""
+
+DEFAULT_COLORS = ("39", "49")
+
+UNKNOWN = "\0"
+"""Stands in a cell of which nobody knows what the terminal shows."""
+
+
+class Looks(NamedTuple):
+    """What SGR codes make a cell look like."""
+
+    attributes: frozenset[str] = frozenset()
+    foreground: str = ""
+    background: str = ""
+
+
+PLAIN = Looks()
+
+
+class Canvas:
+    """What a terminal shows, and how to make it show something else."""
+
+    def __init__(self) -> None:
+        self._size = (0, 0)
+        self._glyphs: list[list[str]] = []
+        self._looks: list[list[Looks]] = []
+
+    def forget(self) -> None:
+        """The terminal shows something else by now, whatever it is."""
+        self._size = (0, 0)
+
+    def paint(self, update: LayoutUpdate | ChopsUpdate, console: Console) -> str:
+        """The bytes that bring the terminal to what `update` shows; it is taken that they are written."""
+        colors = console._color_system or ColorSystem.TRUECOLOR  # as Textual asks for it
+        if isinstance(update, LayoutUpdate):
+            self._fit(update.region.right, update.region.bottom)
+            strips = _of_layout(update)
+        else:
+            self._fit(max(ends[-1] for ends in update.chop_ends), len(update.chops))
+            strips = _of_chops(update)
+        pen = _Pen()
+        for x, y, strip in strips:
+            self._put(x, y, strip, colors, pen)
+        return pen.text
+
+    def _fit(self, width: int, height: int) -> None:
+        if self._size != (width, height):
+            self._size = (width, height)
+            self._glyphs = [[UNKNOWN] * width for _ in range(height)]
+            self._looks = [[PLAIN] * width for _ in range(height)]
+
+    def _put(self, x: int, y: int, strip: Strip, colors: ColorSystem, pen: _Pen) -> None:
+        glyphs: list[str] = []
+        looks: list[Looks] = []
+        for text, style, _ in strip:
+            look = looks_of(style, colors) if style is not None else PLAIN
+            glyphs += cells_of(text, x + len(glyphs))
+            looks += [look] * (len(glyphs) - len(looks))
+        for place, glyph in enumerate(glyphs):
+            if glyph == " ":
+                looks[place] = on_a_blank(looks[place])
+        end = x + len(glyphs)
+        old_glyphs, old_looks = self._glyphs[y], self._looks[y]
+        if old_glyphs[x:end] == glyphs and old_looks[x:end] == looks:
+            return
+        if end > self._size[0]:
+            raise ValueError(f"{end} cells in a line of {self._size[0]}")
+        _break_up(old_glyphs, x)
+        _break_up(old_glyphs, end)
+        for start, stop in _spans(old_glyphs[x:end], old_looks[x:end], glyphs, looks):
+            pen.write(x + start, y, glyphs[start:stop], looks[start:stop])
+        old_glyphs[x:end] = glyphs
+        old_looks[x:end] = looks
+
+
+def _of_layout(update: LayoutUpdate) -> Iterator[tuple[int, int, Strip]]:
+    for y, strips in enumerate(update.strips, update.region.y):
+        x = update.region.x
+        for strip in strips:
+            yield x, y, strip
+            x += strip.cell_length
+
+
+def _of_chops(update: ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
+    """The dirty spans, cut as Textual cuts them."""
+    for y, left, right in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is not None and x <= right and end > left:
+                yield x, y, strip if left <= x < right and end <= right else strip.crop(0, min(end, right) - x)
+
+
+@lru_cache(maxsize=4_096)
+def cells_of(text: str, x: int) -> tuple[str, ...]:
+    """A glyph for each cell of a text that stands at `x`.
+
+    A text with characters of no or two cells is one block, in its first cell: terminals do not agree on its width, so
+    that the cursor is put behind it.
+    """
+    if text.isascii() or all(get_character_cell_size(char) == 1 for char in text):
+        return tuple(text)
+    width = cell_len(text)
+    return (f"{text}\x1b[{x + width + 1}G", *[""] * (width - 1)) if width else ()
+
+
+def _break_up(glyphs: list[str], place: int) -> None:
+    """A block that is cut at `place` is none any more."""
+    if place < len(glyphs) and not glyphs[place]:
+        start = place
+        while not glyphs[start]:
+            start -= 1
+        while place < len(glyphs) and not glyphs[place]:
+            place += 1
+        glyphs[start:place] = [UNKNOWN] * (place - start)
+
+
+def _spans(
+    old_glyphs: list[str], old_looks: list[Looks], glyphs: list[str], looks: list[Looks]
+) -> Iterator[tuple[int, int]]:
+    """Where the two differ: whole words and blocks, and what lies so near that no jump is worth it."""
+    start = stop = -1
+    for place in range(len(glyphs)):
+        if old_glyphs[place] == glyphs[place] and old_looks[place] == looks[place]:
+            continue
+        if place < stop:
+            continue
+        left = place
+        while left > max(stop, 0) and _goes_on(old_glyphs, glyphs, left):
+            left -= 1
+        if start >= 0 and left - stop > GAP:
+            yield start, stop
+            start = left
+        elif start < 0:
+            start = left
+        stop = place + 1
+        while stop < len(glyphs) and _goes_on(old_glyphs, glyphs, stop):
+            stop += 1
+    if start >= 0:
+        yield start, stop
+
+
+def _goes_on(old_glyphs: list[str], glyphs: list[str], place: int) -> bool:
+    """Whether a word or a block, of before or of now, goes on from the cell left of `place`."""
+    return not (glyphs[place] and old_glyphs[place]) or " " not in (glyphs[place - 1], glyphs[place])
+
+
+class Painted(CompositorUpdate):
+    """An update of Textual's that is written sparingly."""
+
+    def __init__(self, update: LayoutUpdate | ChopsUpdate, canvas: Canvas) -> None:
+        self._update = update
+        self._canvas = canvas
+
+    def render_segments(self, console: Console) -> str:
+        try:
+            return self._canvas.paint(self._update, console)
+        except Exception:
+            self._canvas.forget()  # nothing of this update is written
+            raise
+
+
+class _Pen:
+    """Writes cells; knows where the cursor stands and what it writes with."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._at: tuple[int, int] | None = None
+        self._looks = PLAIN
+
+    def write(self, x: int, y: int, glyphs: list[str], looks: list[Looks]) -> None:
+        if self._at is not None and self._at[1] == y:
+            self._parts.append(f"\x1b[{x + 1}G")
+        else:
+            self._parts.append(f"\x1b[{y + 1};{x + 1}H")
+        self._at = (x + len(glyphs), y)
+        start = 0
+        for stop in range(1, len(looks) + 1):
+            if stop == len(looks) or looks[stop] != looks[start]:
+                text = "".join(glyphs[start:stop])
+                self._look(looks[start], blank=text.isspace())
+                self._parts.append(text)
+                start = stop
+
+    def _look(self, wanted: Looks, *, blank: bool) -> None:
+        codes, self._looks = changed_looks(self._looks, wanted, blank=blank)
+        self._parts.append(codes)
+
+    @property
+    def text(self) -> str:
+        """All that was written; what comes after it is written plainly."""
+        if self._looks != PLAIN:
+            self._parts.append("\x1b[0m")
+        return "".join(self._parts)
+
+
+@lru_cache(maxsize=4_096)
+def looks_of(style: Style, colors: ColorSystem) -> Looks:
+    """What a style looks like. Links are left out: no screen has any."""
+    attributes = Strip.render_ansi(style.without_color, colors)
+    foreground, background = (
+        ";".join(color.downgrade(colors).get_ansi_codes(foreground=is_text)) if color is not None else ""
+        for color, is_text in ((style.color, True), (style.bgcolor, False))
+    )
+    return Looks(
+        frozenset(attributes.split(";")) if attributes else frozenset(),
+        "" if foreground == DEFAULT_COLORS[0] else foreground,
+        "" if background == DEFAULT_COLORS[1] else background,
+    )
+
+
+@lru_cache(maxsize=4_096)
+def on_a_blank(looks: Looks) -> Looks:
+    """What is seen of it where there is no glyph."""
+    return looks if looks.attributes & MARKED else Looks(background=looks.background)
+
+
+@lru_cache(maxsize=4_096)
+def changed_looks(before: Looks, wanted: Looks, *, blank: bool) -> tuple[str, Looks]:
+    """The shortest SGR sequence from one to the other, and what then holds; of blanks only the background counts."""
+    if blank and not wanted.attributes and not before.attributes & MARKED:
+        wanted = before._replace(background=wanted.background)
+    if before == wanted:
+        return "", wanted
+    whole = ";".join(("0", *sorted(wanted.attributes), *filter(None, (wanted.foreground, wanted.background))))
+    if not before.attributes <= wanted.attributes:
+        return f"\x1b[{whole}m", wanted
+    codes = sorted(wanted.attributes - before.attributes)
+    codes += [wanted.foreground or DEFAULT_COLORS[0]] if wanted.foreground != before.foreground else []
+    codes += [wanted.background or DEFAULT_COLORS[1]] if wanted.background != before.background else []
+    return f"\x1b[{min(whole, ';'.join(codes), key=len)}m", wanted
