@@ -78,6 +78,11 @@ class ConfigRead:
         return self.raw is not None or bool(self.problems)
 
     @property
+    def unread(self) -> bool:
+        """Whether it is there and says nothing: it cannot be read, and no good copy of it is known."""
+        return self.raw is None and bool(self.problems)
+
+    @property
     def last_touched_version(self) -> str | None:
         return text(mapping((self.raw or {}).get("meta")).get("lastTouchedVersion"))
 
@@ -240,7 +245,7 @@ def summarise(
             order=orders(auth.get("order")),
             cooldowns=_cooldowns(mapping(auth.get("cooldowns"))),
         ),
-        gateway_port=_gateway_port(raw, env),
+        gateway_port=_gateway_port(raw, env, None if read.unread else DEFAULT_GATEWAY_PORT),
         lock_limits=lock_limits(
             storage_of(generation).write_lock, mapping(mapping(raw.get("session")).get("writeLock")), env
         ),
@@ -248,6 +253,7 @@ def summarise(
         lane_limits={**semantics.lane_limits, **lanes},
         log_file=_path_text(mapping(raw.get("logging")).get("file")),
         gateway_wanted=_wants_gateway(mapping(raw.get("gateway"))),
+        unread=read.unread,
     )
 
 
@@ -310,11 +316,11 @@ def run_limit_s(raw: Mapping[str, Any] | None) -> float | None:
 _PORT_TEXT = re.compile(r"(?:[^:]+:|\[[^\]]+\]:)?(\d+)")
 
 
-def _gateway_port(raw: Mapping[str, Any], env: Mapping[str, str]) -> int:
+def _gateway_port(raw: Mapping[str, Any], env: Mapping[str, str], default: int | None) -> int | None:
     """`OPENCLAW_GATEWAY_PORT` (a port, or host:port) over `gateway.port` over OpenClaw's default."""
     match = _PORT_TEXT.fullmatch(env.get("OPENCLAW_GATEWAY_PORT", "").strip())
     candidates = (int(match[1]) if match else None, milliseconds(mapping(raw.get("gateway")).get("port")))
-    return next((port for port in candidates if port is not None and 0 < port < 65536), DEFAULT_GATEWAY_PORT)
+    return next((port for port in candidates if port is not None and 0 < port < 65536), default)
 
 
 # --- agents ------------------------------------------------------------------------------------------------------

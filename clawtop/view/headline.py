@@ -176,6 +176,8 @@ class _Outage:
 
 def _next(facts: Facts) -> list[Line]:
     """Which profile each provider's next run starts with; a change that the gateway has not loaded is said."""
+    if facts.snapshot.config.unread:
+        return [(("next: ", Tone.DIM), ("unknown", Tone.WARN)), *_not_loaded(facts)]
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
     gateways = {item.on_disk: item.profile for item in facts.health.next if item.pending is not None}
     names = [gateways.get(first, first) for first in dict.fromkeys(firsts[:3])]

@@ -120,7 +120,7 @@ def judged_provider(
     )
     by_id = {profile.id: profile for profile in mine}
     models = [ref.model for ref in agents[0].models if ref.provider == provider]
-    first = _first_ready(order.ids, by_id, judge.now, schedule, models)
+    first = None if judge.blind else _first_ready(order.ids, by_id, judge.now, schedule, models)
     return ProviderFacts(
         provider=provider,
         agents=ids,
@@ -166,6 +166,7 @@ class Judge:
         self.schedules = Schedules(snapshot)
         self.agent_count = agent_count
         self.now = now
+        self.blind = snapshot.config.unread
         self._known: dict[tuple[str, str], tuple[Profile, ProfileStanding]] = {}
         self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}
@@ -254,7 +255,7 @@ class ProviderMemory:
         """One judgement for each group."""
         judge = Judge(snapshot, now, agent_count)
         auth = snapshot.config.auth
-        common = (auth, snapshot.openclaw_version, snapshot.generation, agent_count)
+        common = (auth, judge.blind, snapshot.openclaw_version, snapshot.generation, agent_count)
         models = tuple(agent.models for agent in snapshot.agents)
         made: dict[tuple[str, tuple[str, ...]], _Made] = {}
         for group in groups:

@@ -153,6 +153,7 @@ def _next(item: Next) -> dict[str, Any]:
         "provider": item.provider,
         "model": item.model,
         "on_disk": item.on_disk,
+        "unknown": item.unknown,
         "loaded": pending is None,
         "loads": pending.loads if pending is not None else None,
     }

@@ -33,7 +33,7 @@ KEYS: dict[str, set[str]] = {
     "log": {"paths", "how"},
     "turns": {"last_10_min", "last_24_h"},
     "unanswered": {"agent", "key", "since", "length", "outcome"},
-    "next": {"agent", "profile", "provider", "model", "on_disk", "loaded", "loads"},
+    "next": {"agent", "profile", "provider", "model", "on_disk", "unknown", "loaded", "loads"},
     "blocked": {"agent", "key", "why", "since", "until"},
     "agents": {"id", "name", "store", "profiles"},
     "profiles": {

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS
 from clawtop.core.health.judgement import COUNT_OUT_MS, judge
-from clawtop.core.model import Session, Snapshot
+from clawtop.core.model import Gateway, GatewayState, Problem, Session, Snapshot
 from tests.support.worlds import CALM, NOW, SECOND
 
 
@@ -36,3 +36,22 @@ def test_a_failure_is_just_now_to_the_moment() -> None:
     assert judge(busy, NOW).changes_at == NOW + COUNT_OUT_MS + 1
     alone = world((JUST_NOW_MS - 3 * SECOND, "failed"), *((n * SECOND, "done") for n in range(600)))
     assert judge(alone, NOW).changes_at == NOW + 3 * SECOND + 1
+
+
+def test_nothing_is_told_of_a_configuration_that_cannot_be_read() -> None:
+    config = replace(CALM.config, path="/claw/openclaw.json", unread=True)
+    found = (Problem("bad-json", config.path, "is half written"), Problem("other", "/claw/x", "is odd"))
+    health = judge(replace(CALM, config=config, warnings=found), NOW)
+    assert [(one.profile, one.on_disk, bool(one.unknown)) for one in health.next] == [(None, None, True)]
+    causes = {cause.code: cause for cause in health.causes}
+    assert causes["config-unread"].evidence == ("is half written",)
+    assert causes["problems"].text.startswith("1 finding: /claw/x")
+    assert all(one.unknown is None for one in judge(CALM, NOW).next)
+
+
+def test_whether_a_gateway_should_run_is_unknown_without_a_configuration() -> None:
+    absent = replace(CALM, gateway=Gateway(GatewayState.ABSENT))
+    unread = replace(absent, config=replace(CALM.config, unread=True, gateway_wanted=False))
+    assert "gateway-unknown" in {cause.code for cause in judge(unread, NOW).causes}
+    idle = replace(absent, config=replace(CALM.config, gateway_wanted=False))
+    assert "gateway-unknown" not in {cause.code for cause in judge(idle, NOW).causes}

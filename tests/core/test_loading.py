@@ -159,6 +159,25 @@ def test_a_profile_of_the_same_name_that_another_agent_owns_is_as_it_stands() ->
     assert [profile.owner_agent for profile in profiles_of(changed) if profile.problems] == ["main"]
 
 
+def test_a_reload_for_one_change_loads_those_before_it() -> None:
+    changed = replace(LIVE, events=(cleared(AT, FIRST),))
+    sight = Event(AT + 5, EventKind.GATEWAY, "operation", "seen", data={"id": "another", "reloaded": True})
+    assert marked(replace(changed, events=(*changed.events, sight))) == set()
+    assert marked(replace(changed, events=(*changed.events, replace(sight, at=AT - 5)))) == {FIRST}
+    plain = replace(sight, data={"id": "another", "reloaded": False})
+    assert marked(replace(changed, events=(*changed.events, plain))) == {FIRST}
+
+
+def test_what_was_refused_before_the_gateway_read_its_stores_is_over() -> None:
+    data = {"decision": "skip_candidate", "provider": profiles_of(CALM)[0].provider}
+    refused = Event(NOW, EventKind.FALLBACK, "gateway-log", "skipped", reason="rate_limit", data=data)
+    world = replace(LIVE, events=(refused,))
+    assert as_gateway_knows(world, NOW).pending
+    assert not as_gateway_knows(replace(world, gateway=replace(LIVE.gateway, started_at=NOW + 1)), NOW + 2).pending
+    reloaded = Event(NOW + 1, EventKind.GATEWAY, "operation", "seen", data={"id": "op-2", "reloaded": True})
+    assert not as_gateway_knows(replace(world, events=(refused, reloaded)), NOW + 2).pending
+
+
 def test_a_provider_that_is_refused_without_a_window_is_marked() -> None:
     provider = profiles_of(CALM)[0].provider
     data = {"decision": "skip_candidate", "provider": provider}

@@ -282,6 +282,7 @@ class IncidentLab(GatewayLab):
         backup = {**fake, "models": [{**fake["models"][0], "id": "backup-model", "name": "backup"}]}
         config["models"]["providers"]["backupai"] = backup
         config["agents"]["defaults"]["model"]["fallbacks"] = ["backupai/backup-model"]
+        config["logging"] = {"file": str(self.directory / "gateway.log")}
         config["auth"] = {"order": {"fakeai": [id_ for id_ in credentials() if id_.startswith("fakeai:")]}}
         path.write_text(json.dumps(config))
         write_store(self.directory, "main", generation, credentials(), {})
@@ -306,7 +307,7 @@ class IncidentLab(GatewayLab):
         sessions = self.directory / "agents/main/sessions"
         found: set[str] = set()
         newest = 0
-        files = [*sessions.glob("*"), *self.home.glob("openclaw-*/*.log"), *Path("/tmp/openclaw").glob("*.log")]
+        files = [*sessions.glob("*"), *self.directory.glob("*.log")]
         for path in files:
             with suppress(OSError):
                 newest = max(newest, path.stat().st_mtime_ns // 1_000_000)

@@ -52,6 +52,20 @@ def test_while_it_is_half_written_the_last_good_one_counts(tmp_path: Path, broke
     assert read(tmp_path).raw is None, "nobody starts with what was taken away"
 
 
+def test_what_cannot_be_read_says_nothing_about_the_gateway(tmp_path: Path) -> None:
+    def summary(main: Any = None, env: dict[str, str] | None = None) -> tuple[bool, int | None]:
+        config = read(tmp_path) if main is None else read(tmp_path, main=main)
+        found = summarise(config, Generation.B, None, env or {})
+        return found.unread, found.gateway_port
+
+    assert summary() == (False, 18789)
+    assert summary('{"gateway": ') == (True, None)
+    assert summary('{"gateway": ', {"OPENCLAW_GATEWAY_PORT": "4000"}) == (True, 4000)
+    (tmp_path / "openclaw.json.last-good").write_text('{"gateway": {"port": 5000}}')
+    assert summary('{"gateway": ') == (False, 5000)
+    assert summary({"gateway": {"port": 6000}, "$include": "./none.json"}) == (False, 6000)
+
+
 def test_a_change_is_noticed(tmp_path: Path) -> None:
     config = read(tmp_path, main={"$include": "./more.json"}, more={"x": 1})
     assert config.is_current()

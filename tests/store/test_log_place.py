@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import Gateway, GatewayState
+from clawtop.core.model import Gateway, GatewayState, Problem
 from clawtop.store.config import ConfigRead
 from clawtop.store.gateway.log_place import STILL_WRITTEN_S, log_place
 from clawtop.store.place.layout import Layout, expanded
@@ -52,6 +52,18 @@ def test_a_shared_directory_of_another_user_is_left_for_the_users_own(layout: La
     stranger.symlink_to(tmp_path)
     assert names(layout, stranger) == ["openclaw-2026-11-21.log"]
     assert names(layout, tmp_path / "missing") == []
+
+
+def test_without_a_configuration_that_can_be_read_no_log_is_guessed(layout: Layout, tmp_path: Path) -> None:
+    shared = tmp_path / "openclaw"
+    written(shared, "openclaw-2026-11-21.log")
+    path = layout.config_path
+    unread = replace(layout, config=ConfigRead(path, problems=(Problem("bad-json", str(path), "is half written"),)))
+    assert names(layout, shared)
+    assert names(unread, shared) == []
+    assert "where the gateway logs is not known" in log_place(unread, None, LIVE, UID, shared).how
+    good = replace(layout, config=replace(unread.config, raw={}))
+    assert names(good, shared)
 
 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from clawtop.core.model import (
     Gateway,
     GatewayState,
     OpenClawVerdict,
+    Problem,
+    ProcessCondition,
     ProcessEvidence,
+    ProcessUsage,
     Serving,
     Session,
     Snapshot,
@@ -79,6 +82,8 @@ RUNNING = session(
     active=True,
     how="its lock is held",
 )
+PAUSED = ProcessUsage(300 << 20, cpu=0.0, condition=ProcessCondition.PAUSED)
+HALF_WRITTEN = Problem("bad-json", "/claw/openclaw.json", "is no JSON5: it ends too early (line 1)")
 INCIDENTS: dict[str, tuple[str, Snapshot]] = {
     "outage-by-timeouts": (
         "FAILING",
@@ -104,6 +109,11 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
         ),
     ),
     "gateway-frozen": ("FROZEN", replace(CALM, gateway=replace(LIVE, serving=Serving.SILENT))),
+    "gateway-paused": ("PAUSED", replace(CALM, gateway=replace(LIVE, usage=PAUSED))),
+    "configuration-half-written": (
+        "BLIND",
+        replace(CALM, config=replace(CALM.config, path="/claw/openclaw.json", unread=True), warnings=(HALF_WRITTEN,)),
+    ),
     "gateway-stopped": (
         "STOPPED",
         replace(

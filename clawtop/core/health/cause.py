@@ -86,6 +86,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "gateway-half-started": "STARTING",
     "gateway-distrusted": "UNKNOWN",
     "gateway-unknown": "UNKNOWN",
+    "config-unread": "BLIND",
     "store-unreadable": "BLIND",
     "store-jammed": "JAMMED",
     "not-loaded": "NOT LOADED",
@@ -133,6 +134,7 @@ class Next:
     Attributes:
         profile, provider, model: None where nothing can serve it.
         on_disk: the profile that the store would give; another one, where `pending` is not loaded.
+        unknown: why none of it is known.
     """
 
     agent: str
@@ -141,6 +143,7 @@ class Next:
     model: str | None
     on_disk: str | None
     pending: Pending | None = None
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,8 +108,24 @@ TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED}
 """The same, and findings that are causes of their own."""
 
 
+CONFIG_UNREAD = "openclaw.json cannot be read, and no good copy of it is known"
+
+
+def _unread_config(scene: HealthScene) -> Iterator[Cause]:
+    config = scene.snapshot.config
+    if config.unread:
+        yield Cause(
+            "config-unread",
+            f"{CONFIG_UNREAD}: which models and orders are in force is unknown",
+            Level.ATTENTION,
+            tuple(shown(p.text, 160) for p in scene.snapshot.warnings if p.where == config.path)[:SHOWN],
+            "mend the file: openclaw doctor says where it is wrong",
+        )
+
+
 def _problems(scene: HealthScene) -> Iterator[Cause]:
-    told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART]
+    apart = scene.snapshot.config.path if scene.snapshot.config.unread else None
+    told = [p for p in scene.snapshot.warnings if p.code not in TOLD_APART and p.where != apart]
     told += [p for session in scene.snapshot.sessions for p in session.problems if p.code not in TOLD_APART]
     if told:
         text = f"{counted(len(told), 'finding')}: {_sentence(told[0], scene.snapshot.state_dir)}"
@@ -133,6 +149,7 @@ def _reverted(scene: HealthScene) -> Iterator[Cause]:
 FINDERS: Final[tuple[Finder, ...]] = (
     unreadable_stores,
     unimported_stores,
+    _unread_config,
     gateway_causes,
     models_out,
     not_loaded,

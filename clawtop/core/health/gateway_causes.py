@@ -38,6 +38,9 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
             "start the gateway: openclaw gateway",
             since=_gone_since(scene),
         )
+    elif gateway.state is GatewayState.ABSENT and snapshot.config.unread:
+        text = "no gateway is seen, and whether one should run is unknown"
+        yield Cause("gateway-unknown", text, Level.ATTENTION, evidence)
     elif gateway.state is GatewayState.UNKNOWN and snapshot.judged_at is None:
         code = "gateway-distrusted" if gateway.distrust is not None else "gateway-unknown"
         why = gateway.distrust or gateway.how or "nothing tells"

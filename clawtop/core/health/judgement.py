@@ -23,7 +23,7 @@ from clawtop.core.health.cause import (
     Next,
     TurnCounts,
 )
-from clawtop.core.health.causes import FINDERS
+from clawtop.core.health.causes import CONFIG_UNREAD, FINDERS
 from clawtop.core.health.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.health.silence import turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
@@ -86,6 +86,9 @@ def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
 def _nexts(snapshot: Snapshot, view: GatewaysView, now: int) -> Iterator[Next]:
     disk = {agent.id: agent for agent in snapshot.agents}
     for agent in view.snapshot.agents:
+        if snapshot.config.unread:
+            yield Next(agent.id, None, None, None, None, unknown=CONFIG_UNREAD)
+            continue
         profile, provider, model = _first(view.snapshot, agent, now)
         own = disk[agent.id]
         on_disk = profile if own is agent else _first(snapshot, own, now)[0]

@@ -124,11 +124,11 @@ def _with_problem(profile: Profile, pending: Pending | None) -> Profile:
 def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
     remote = snapshot.semantics.remote
     settled = {str(event.data.get("id")) for event in snapshot.events if _tells_sight(event)}
-    started = snapshot.gateway.started_at
+    read_at = _read_all_at(snapshot)
     for event in snapshot.events:
         if event.kind is not EventKind.OPERATION or event.data.get("outcome") != "done" or now - event.at > KEPT_MS:
             continue
-        if str(event.data.get("id")) in settled or (started is not None and started > event.at):
+        if str(event.data.get("id")) in settled or event.at < read_at:
             continue
         past = past_operation(event)
         for owner, changes in past.changes if past is not None else ():
@@ -153,6 +153,12 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
                 seen,
                 changes=changes,
             )
+
+
+def _read_all_at(snapshot: Snapshot) -> int:
+    """When the gateway last read all its stores: at its start, or when one of our operations had it do so."""
+    reloads = (event.at for event in snapshot.events if _tells_sight(event) and event.data.get("reloaded") is True)
+    return max((*reloads, snapshot.gateway.started_at or 0))
 
 
 def _tells_sight(event: Event) -> bool:
@@ -278,9 +284,10 @@ REFUSAL_COUNTS_MS = 10 * 60_000
 def _refusals(view: Snapshot, now: int) -> Iterator[Pending]:
     """Providers that the gateway refused from memory just now, although no window stands in the store."""
     last: dict[str, Event] = {}
+    read_at = _read_all_at(view)
     for event in _refusing(view.events):
         provider = event.data.get("provider")
-        if isinstance(provider, str) and now - event.at <= REFUSAL_COUNTS_MS:
+        if isinstance(provider, str) and event.at >= read_at and now - event.at <= REFUSAL_COUNTS_MS:
             last[provider] = event
     for provider, event in last.items():
         model = event.data.get("model")

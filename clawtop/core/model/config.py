@@ -88,7 +88,8 @@ class AgentInfo:
 class ConfigSummary:
     """What the rest of the program needs to know of openclaw.json. No secrets, no raw text.
 
-    `gateway_wanted`: it configures a gateway that runs on this machine.
+    `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
+    or last good reading of it is known; what else stands here then says nothing about it.
     """
 
     path: str = ""
@@ -100,3 +101,4 @@ class ConfigSummary:
     lane_limits: Mapping[str, int] = field(default_factory=dict)
     log_file: str | None = None
     gateway_wanted: bool = False
+    unread: bool = False

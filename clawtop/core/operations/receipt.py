@@ -44,6 +44,7 @@ class Receipt:
         notes: what else happened that the operator should know.
         follow_up: a command that would make the gateway load the change; it was not run.
         steps: the places that were changed; empty for a lock.
+        reloaded: the gateway read all its stores again after it.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Receipt:
     notes: tuple[str, ...] = ()
     follow_up: tuple[str, ...] = ()
     steps: tuple[StoreStep, ...] = ()
+    reloaded: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -145,4 +147,4 @@ def sight_event(plan: Plan, receipt: Receipt, *, at: int) -> Event:
     """What the gateway made of it."""
     kind = EventKind.REVERTED if receipt.sight is Sight.REVERTED else EventKind.GATEWAY
     text = f"{receipt.sight.value}: {plan.title}: {receipt.sight_how}"
-    return Event(at, kind, "operation", text, agent=plan.agent, data={"id": receipt.id})
+    return Event(at, kind, "operation", text, agent=plan.agent, data={"id": receipt.id, "reloaded": receipt.reloaded})

@@ -197,6 +197,7 @@ class Operations:
             note = "the gateway has reloaded its secrets" if reloaded else f"it was not reloaded: {why_not}"
             receipt = replace(receipt, notes=(*receipt.notes, note))
         taken_in = reloaded and reload_loads(remote)
+        receipt = replace(receipt, reloaded=taken_in)
         watched = [
             Watched(part.place, part.step.changes, receipt.at, self._others(receipt.id))
             for part, _ in zip(job.parts, job.written, strict=False)

@@ -48,6 +48,8 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
             return LogPlace((path,), "logging.file")
         found = _newest(path.parent, {match["prefix"]}, uid)
         return LogPlace(found or (path,), "logging.file, which rolls daily")
+    if layout.config.unread:
+        return LogPlace((), "the configuration cannot be read, so where the gateway logs is not known")
     if layout.foreign_roots:
         return LogPlace((), "the configuration names no log, and this directory is a copy")
     if gateway.pid is None:
