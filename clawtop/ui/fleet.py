@@ -18,18 +18,16 @@ from clawtop.clock import Clock
 from clawtop.commands import command
 from clawtop.core.fleet.hosts import Host, in_frozen_order, shared_accounts, timeline, who_can_answer, worst_first
 from clawtop.ui.flash import Flash
-from clawtop.ui.messages import FilterChanged
 from clawtop.ui.ports import Options
+from clawtop.ui.screens.table_control import TableControl
 from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import on_ending_signals
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
-from clawtop.ui.widgets.filter_line import FilterLine
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
 from clawtop.view import fleet_rows
-from clawtop.view.columns import Sorting
 from clawtop.view.line import Line, Tone
 
 TICK_SECONDS = 1.0
@@ -58,6 +56,7 @@ ACTIONS: dict[str, str] = {
     "previous-pane": "pane(-1)",
     "filter": "filter",
     "sort": "sort",
+    "sort-reverse": "reverse",
     "refresh": "retry",
 }
 """Command of the table -> what it does here. Keys are the table's own."""
@@ -65,7 +64,7 @@ ACTIONS: dict[str, str] = {
 HINTS = ("detail", "filter", "sort", "next-pane", "refresh", "quit")
 
 
-class FleetScreen(Screen[None]):
+class FleetScreen(TableControl):
     """The rows, and the pane below them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -77,10 +76,11 @@ class FleetScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.table = LiveTable(id="fleet")
+        self.tables = (self.table,)
         self._first_line = LineBar(id="first-line", raised=True)
         self._headline = LineBar(id="headline")
         self._lower = LineScroll(id="lower")
-        self._foot = LineBar(id="footer", raised=True)
+        self.foot = LineBar(id="footer", raised=True)
         self._pane = 0
         self._order: tuple[str, ...] = ()
         self._moved_at = float("-inf")
@@ -90,7 +90,7 @@ class FleetScreen(Screen[None]):
         yield self._headline
         yield self.table
         yield self._lower
-        yield self._foot
+        yield self.foot
 
     def on_mount(self) -> None:
         self.set_focus(self.table)
@@ -122,25 +122,25 @@ class FleetScreen(Screen[None]):
         body = list(lines(hosts, now, zone)) or [((f"{title}: nothing to say", Tone.DIM),)]
         self._lower.show([((title, Tone.TITLE), ("   Tab: next", Tone.FAINT)), *body])
         said = self.fleet_app.flash.line
-        self._foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
+        self.foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
 
-    def _touch(self) -> None:
+    def moved(self) -> None:
         self._moved_at = self.fleet_app.clock.monotonic()
+
+    def rows_changed(self) -> None:
+        self.fleet_app.redraw()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor."""
-        self._touch()
-        self.table.move_by(rows)
+        self.move_rows(rows)
 
     def action_page(self, pages: int) -> None:
         """Move the cursor by pages."""
-        self._touch()
-        self.table.move_by(pages * self.table.page)
+        self.move_pages(pages)
 
     def action_edge(self, direction: int) -> None:
         """To the first host or the last."""
-        self._touch()
-        self.table.move_to(0 if direction < 0 else self.table.last)
+        self.move_to_edge(direction)
 
     def action_pane(self, step: int) -> None:
         """Show the next pane."""
@@ -149,21 +149,15 @@ class FleetScreen(Screen[None]):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        if not self.query(FilterLine):
-            self.mount(FilterLine(self.table.filter_text), before=self._foot)
-
-    def on_filter_changed(self, message: FilterChanged) -> None:
-        """Filter while the operator types."""
-        self.table.rearrange(filter_text=message.text, sorting=self.table.sorting)
-        if message.done:
-            self.set_focus(self.table)
+        self.open_filter()
 
     def action_sort(self) -> None:
         """Sort by the next column; after the last: worst first."""
-        if self.table.table is not None:
-            order = self.table.table.sortable()
-            at = order.index(self.table.sorting.column) + 1 if self.table.sorting is not None else 0
-            self.table.rearrange(sorting=Sorting(order[at]) if at < len(order) else None)
+        self.sort_next()
+
+    def action_reverse(self) -> None:
+        """Sort the other way round."""
+        self.sort_reverse()
 
     def action_retry(self) -> None:
         """Try hosts that are not reached at once."""
@@ -172,8 +166,7 @@ class FleetScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Clear the filter; there is nothing else to go back to."""
-        if self.table.filter_text:
-            self.table.rearrange(filter_text="", sorting=self.table.sorting)
+        self.clear_filter()
 
     def action_leave(self) -> None:
         """End."""

@@ -101,6 +101,35 @@ async def test_the_filter_keeps_enter_to_itself_and_then_enter_opens_the_host() 
     assert app.return_value == "calm"
 
 
+async def test_a_filter_goes_with_its_line_and_can_be_typed_again_and_cleared() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 30)) as pilot:
+        for text in ("calm", "loud"):
+            await pilot.press("slash", *["backspace"] * 8, *text, "enter")
+            await pilot.pause()
+            assert not app._screen.query("FilterLine")
+            assert [row.split()[0].strip("▌") for row in _rows(app)[1:]] == [text]
+        await pilot.press("escape")
+        await pilot.pause()
+        assert len(_rows(app)) == 4
+
+
+async def test_hosts_are_sorted_by_each_column_and_the_other_way_round() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        own = _rows(app)
+        await pilot.press("s")
+        assert app._screen.table.sorting is not None
+        up = _rows(app)[1:]
+        await pilot.press("S")
+        assert app._screen.table.sorting.descending
+        assert [row.split()[0].strip("▌") for row in _rows(app)[1:]] == [row.split()[0].strip("▌") for row in up[::-1]]
+        while app._screen.table.sorting is not None:
+            await pilot.press("s")
+        assert _rows(app)[1:] == own[1:]
+
+
 async def test_q_leaves_and_f5_tries_again() -> None:
     tries: list[bool] = []
     app = _app(_hosts(), lambda: tries.append(True))

@@ -49,7 +49,7 @@ class DashboardScreen(Surviving, Screen[None]):
         self._first_line = LineBar(id="first-line", raised=True)
         self._tabs = LineBar(id="tabs")
         self._headline = LineBar(id="headline")
-        self._foot = LineBar(id="footer", raised=True)
+        self.foot = LineBar(id="footer", raised=True)
         self._tour = LineBar(id="tour", raised=True)
 
     def compose(self) -> ComposeResult:
@@ -59,7 +59,7 @@ class DashboardScreen(Surviving, Screen[None]):
         yield from self.body()
         if shell(self).options.tour is not None:
             yield self._tour
-        yield self._foot
+        yield self.foot
 
     @property
     def bars(self) -> int:
@@ -139,7 +139,7 @@ class DashboardScreen(Surviving, Screen[None]):
 
     def draw_footer(self) -> None:
         """The footer, or what was just said in its place."""
-        self._foot.show(self._footer())
+        self.foot.show(self._footer())
 
     def _footer(self) -> Line:
         return footer_line(shell(self).context(), self.app.size.width, shell(self).flash.line)
@@ -157,7 +157,7 @@ class DashboardScreen(Surviving, Screen[None]):
         command_id: str | None = None
         if event.widget is self._tabs:
             command_id = tab_at(self.view_id, event.x, self.size.width)
-        elif event.widget is self._foot:
+        elif event.widget is self.foot:
             command_id = footer_command_at(shell(self).context(), self.size.width, event.x, shell(self).flash.line)
         if command_id is not None:
             self.post_message(CommandRequested(command_id))
