@@ -91,6 +91,32 @@ async def test_a_holder_that_stays_is_left_behind(registry: PromptRegistry, sess
             assert sorted(held_files(session)) == sorted({str(session.resolve()), str(fresh.session_file)})
 
 
+class SetBackClock(SystemClock):
+    """A wall clock that somebody sets back by an hour after each look at it."""
+
+    def __init__(self) -> None:
+        self._hours = 0
+
+    def now_ms(self) -> int:
+        self._hours += 1
+        return super().now_ms() - self._hours * 3_600_000
+
+
+async def test_the_wait_for_a_holder_ends_whatever_the_wall_clock_is_set_to(
+    registry: PromptRegistry, session: Path
+) -> None:
+    async with await run_until(registry, session, "prompting"):
+        looks = list[Event]()
+        waiting = Recoverer(
+            registry, clock=SetBackClock(), rules=RULES, limits=LIMITS, max_wait_ms=20, journal=looks.append
+        )
+        recovered = await waiting.recover(work(session))
+        assert recovered.plan.plan is RecoveryMove.FORK
+        assert recovered.holder is not None
+        await recovered.holder.release()
+        assert len(looks) == 2, "it waits, and then it moves on"
+
+
 async def test_a_holder_in_another_process_counts(registry: PromptRegistry, session: Path) -> None:
     async with other_process(session.parent.parent) as other:
         assert (await other.ask(f"acquire {session} wait")).startswith("acquired")

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,44 @@ async def test_a_fork_that_cannot_be_written_leaves_nothing(
         monkeypatch.setattr(Path, "rename", refused)
         with pytest.raises(OperationFailedError, match="could not be copied"):
             await take(registry, session, "two", on_contention=OnContention.FORK)
+    assert list(session.parent.iterdir()) == [session]
+
+
+def busy_for(monkeypatch: pytest.MonkeyPatch, beside: Path, tries: int) -> list[str]:
+    """Each fresh session's record is busy for so many tries; gives the fresh files that were asked for."""
+    apply, asked = HolderRecords.apply, list[str]()
+
+    def busy(records: HolderRecords, session_file: str, *more: Any) -> Any:
+        if session_file == str(beside.resolve()):
+            return apply(records, session_file, *more)
+        asked.append(session_file)
+        return None if asked.count(session_file) <= tries else apply(records, session_file, *more)
+
+    monkeypatch.setattr(HolderRecords, "apply", busy)
+    return asked
+
+
+async def test_a_fresh_session_whose_record_is_busy_is_waited_for_although_the_wait_for_the_old_one_is_over(
+    registry: PromptRegistry, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await take(registry, session, "one"):
+        asked = busy_for(monkeypatch, session, 3)
+        over = CLOCK.monotonic() - 1
+        async with await take(registry, session, "two", on_contention=OnContention.FORK, deadline=over) as fork:
+            assert set(asked) == {str(fork.session_file)}
+    assert len(list(session.parent.iterdir())) == 2
+
+
+async def test_a_fresh_session_that_cannot_be_taken_leaves_no_copy(
+    registry: PromptRegistry, session: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clawtop.engine.prompt.registry.FRESH_S", 0.0)
+    async with await take(registry, session, "one"):
+        busy_for(monkeypatch, session, 1_000_000)
+        over = CLOCK.monotonic() - 1
+        with pytest.raises(SessionContendedError):
+            await take(registry, session, "two", on_contention=OnContention.FORK, deadline=over)
+        monkeypatch.undo()
     assert list(session.parent.iterdir()) == [session]
 
 

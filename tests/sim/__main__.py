@@ -1,4 +1,4 @@
-"""Simulate the whole engine: many seeds (`python -m tests.sim --seeds N`), or one with its course (`--seed S`).
+"""Simulate the whole engine: many seeds (`--seeds N`, from `--seed S` on), or one with its course (`--seed S` alone).
 
 A seed replays exactly. One that breaks a promise is shrunk to the acts that it takes, and its course is printed.
 """
@@ -20,20 +20,19 @@ def show(seed: int, acts: tuple[Act, ...], outcome: Outcome) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20_000, help="how many (default: 20000)")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seeds", type=int, help="how many (default: 20000)")
+    parser.add_argument("--seed", type=int, help="the first; without --seeds: play this one alone and print its course")
     parser.add_argument("--seconds", type=float, help="begin no more seeds after so long")
-    parser.add_argument("--workers", type=int, help="processes (default: one for each core)")
-    parser.add_argument("--seed", type=int, help="play this one alone and print its course")
+    parser.add_argument("--jobs", type=int, help="processes (default: one for each core)")
     wishes = parser.parse_args()
-    if wishes.seed is not None:
+    if wishes.seed is not None and wishes.seeds is None:
         outcome = play(wishes.seed, traced=True)
         show(wishes.seed, drawn(wishes.seed), outcome)
         if outcome.broken:
             print("shrunk:")
             show(wishes.seed, *shrunk(wishes.seed))
         return 1 if outcome.broken else 0
-    report = simulate(wishes.first, wishes.seeds, seconds=wishes.seconds, workers=wishes.workers)
+    report = simulate(wishes.seed or 0, wishes.seeds or 20_000, seconds=wishes.seconds, jobs=wishes.jobs)
     print(*report.lines(), sep="\n")
     for outcome in report.broken[:20]:
         print(f"seed {outcome.seed}: {outcome.broken}")

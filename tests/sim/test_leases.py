@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,125 +20,17 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.session.admission import OnContention
-from clawtop.engine.etcd.client import Created, Delete, EtcdUnreachableError, KeyValue, Put, Range, Revision
 from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import CoordinationError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
+from tests.sim.cluster import LEASE_S, Client, Cluster, Step
 from tests.support.clocks import ManualClock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sim]
 
-LEASE_S = 6
 TICK_S = 0.1
 CALL_S = 1.0
 LOCK_S = 10.0
-
-
-@dataclass
-class Cluster:
-    """What stands in etcd, and who watches."""
-
-    clock: ManualClock
-    revision: int = 1
-    keys: dict[bytes, KeyValue] = field(default_factory=dict)
-    leases: dict[int, float] = field(default_factory=dict)
-    watchers: list[tuple[bytes, asyncio.Queue[bytes]]] = field(default_factory=list)
-    down: bool = False
-    read_only: bool = False
-
-    def end(self, lease: int) -> None:
-        """A lease is over: what goes with it is gone."""
-        self.leases.pop(lease, None)
-        for key in [key for key, value in self.keys.items() if value.lease == lease]:
-            self.change(Delete(key))
-
-    def end_those_whose_time_is_over(self) -> None:
-        for lease in [lease for lease, until in self.leases.items() if until <= self.clock.monotonic()]:
-            self.end(lease)
-
-    def change(self, change: Put | Delete) -> None:
-        self.revision += 1
-        before = self.keys.pop(change.key, None)
-        if isinstance(change, Put):
-            created = before.created if before is not None else self.revision
-            self.keys[change.key] = KeyValue(change.key, change.value, self.revision, created, change.lease)
-        for prefix, queue in self.watchers:
-            if change.key.startswith(prefix):
-                queue.put_nowait(change.key)
-
-    def holds(self, condition: Revision | Created) -> bool:
-        found = self.keys.get(condition.key)
-        if isinstance(condition, Revision):
-            return condition.revision == (found.revision if found is not None else 0)
-        return found is not None and found.created == condition.revision
-
-
-Step = Callable[[str, Callable[[], object]], Awaitable[None]]
-
-
-class Client:
-    """`engine.etcd.client.Etcd` on a cluster in memory. Each call is a step of whoever makes it."""
-
-    def __init__(self, cluster: Cluster, step: Step) -> None:
-        self._cluster = cluster
-        self._step = step
-        self.lease = 0
-
-    async def _call(self, name: str) -> None:
-        await self._step(name, lambda: self._cluster.end(self.lease))
-        self._cluster.end_those_whose_time_is_over()
-        if self._cluster.down:
-            raise EtcdUnreachableError("etcd does not answer")
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
-
-    async def grant(self, ttl_s: int) -> tuple[int, int]:
-        await self._call("grant")
-        self.lease = self._cluster.revision = self._cluster.revision + 1
-        self._cluster.leases[self.lease] = self._cluster.clock.monotonic() + ttl_s
-        return self.lease, ttl_s
-
-    async def keep_alive(self, lease: int) -> int:
-        await self._call("keep alive")
-        if lease not in self._cluster.leases:
-            return 0
-        self._cluster.leases[lease] = self._cluster.clock.monotonic() + LEASE_S
-        return LEASE_S
-
-    async def revoke(self, lease: int) -> None:
-        await self._call("revoke")
-        self._cluster.end(lease)
-
-    async def read(self, *ranges: Range) -> tuple[tuple[KeyValue, ...], ...]:
-        await self._call("read")
-        keys = self._cluster.keys
-        return tuple(tuple(value for key, value in sorted(keys.items()) if _within(key, one)) for one in ranges)
-
-    async def commit(self, conditions: Sequence[Revision | Created], changes: Sequence[Put | Delete]) -> int | None:
-        await self._call("commit")
-        cluster = self._cluster
-        if cluster.read_only:
-            raise EtcdUnreachableError("etcdserver: no space")
-        gone = [change for change in changes if isinstance(change, Put) and change.lease not in {0, *cluster.leases}]
-        if gone:
-            raise EtcdUnreachableError("etcdserver: requested lease not found")
-        if not all(cluster.holds(condition) for condition in conditions):
-            return None
-        for change in changes:
-            cluster.change(change)
-        await self._step("committed", lambda: cluster.end(self.lease))
-        return cluster.revision
-
-    async def watch(self, *ranges: Range) -> AsyncIterator[bytes]:
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._cluster.watchers += [(one.prefix, queue) for one in ranges]
-        while True:
-            yield await queue.get()
-
-
-def _within(key: bytes, one: Range) -> bool:
-    return key == one.prefix if one.exact else key.startswith(one.prefix)
 
 
 ENDS = {
@@ -172,7 +64,7 @@ class Scene:
     engines: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
-        self.cluster = Cluster(self.clock)
+        self.cluster = Cluster(self.clock.monotonic)
         self.session = self.root / "s.jsonl"
 
     async def engine(self, name: str, step: Step) -> PromptRegistry:
@@ -400,3 +292,17 @@ async def test_a_check_that_is_left_out_is_noticed(tmp_path: Path, monkeypatch: 
     )
     scene, _strike = await _history(tmp_path, last, 0.0)
     assert scene.turns[0].outcome == "answered", "nothing but the check notices it"
+
+
+async def test_who_asks_with_a_lease_that_is_over_is_told_so(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    lease = Striking(scene, -1, 0.0)
+    registry = await scene.engine("a", lease)
+    async with await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="one"):
+        """It has entered."""
+    lease.expire()
+    with pytest.raises(RefusedError, match="our lease in etcd has run out"):
+        await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="two")
+    async with await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="three"):
+        """The next one enters anew."""
+    await scene.close()

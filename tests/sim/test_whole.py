@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from clawtop.core.failover import fallback
+from clawtop.core.failover.candidate import RETHROWN, FailureKind
+from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import FailureReason, Verdict, VerdictKind
 from clawtop.core.session.admission import Admission, AdmissionRequest, AdmissionStep, Ask, Granted, Holding, step
+from clawtop.engine.drive.driver import EngineSettings
 from clawtop.engine.drive.runner import ModelRun
+from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.prompt import session_lock
 from clawtop.engine.providers.errors import ProviderError
+from clawtop.store.auth import update
+from clawtop.store.auth.json_edit import dump
 from clawtop.store.own import holders
 from tests.sim.whole import history
+from tests.sim.whole.checks import Checks
 from tests.sim.whole.history import Act, drawn, play, shrunk
 from tests.sim.whole.many import simulate
 
@@ -32,7 +43,7 @@ def test_no_history_breaks_a_promise() -> None:
     print(*report.lines(), sep="\n")
     assert [outcome.broken for outcome in report.broken] == []
     assert report.seeds >= ENOUGH
-    for kind in history.WEIGHTS:
+    for kind in (*history.WEIGHTS, *history.FAULTS):
         assert report.counts[kind], f"{kind} never happens: the simulation proves nothing about it"
 
 
@@ -45,11 +56,38 @@ def test_a_pid_that_is_given_again_within_a_second_jams_no_store() -> None:
     assert play(10_231, REUSED).broken == ""
 
 
-def test_a_seed_replays_exactly() -> None:
-    first, second = play(11, traced=True), play(11, traced=True)
+@pytest.mark.parametrize("etcd", [False, True], ids=["files", "etcd"])
+def test_a_seed_replays_exactly(etcd: bool) -> None:
+    first, second = play(11, traced=True, etcd=etcd), play(11, traced=True, etcd=etcd)
     assert first == second
     assert len(first.trace) > 5
-    assert play(12, traced=True).trace != first.trace
+    assert play(12, traced=True, etcd=etcd).trace != first.trace
+
+
+def with_a_lease_that_ends(number: int) -> tuple[Act, ...]:
+    """Three engines' turns on one session; the lease of one of them ends at its call `number`."""
+    return (*(Act(0.0, "drive", pick) for pick in SAME_SESSION), Act(0.0, "lease ends", number))
+
+
+@pytest.mark.slow
+def test_a_lease_that_ends_at_any_step_of_whole_turns_breaks_no_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Counter[str]()
+    number = 0
+    monkeypatch.setitem(history.DOES, "lease ends", lambda played, _chance: ends_at(played, number))
+    for number in itertools.count(1):
+        outcome = play(3, with_a_lease_that_ends(number), etcd=True)
+        assert outcome.broken == "", number
+        if number > outcome.lease_steps:
+            break
+        ended.update(outcome.counts)
+    assert ended["fault: a lease was ended"] > 60, "so few steps are no turn"
+    assert ended["turn: SessionTakeoverError"] >= 10, "a lease that ended was not noticed"
+    assert ended["turn: answered"] > ended["turn: SessionTakeoverError"]
+
+
+def ends_at(played: history.History, number: int) -> None:
+    """The first engine's lease ends between its calls `number` and the next, to etcd or to the disk."""
+    next(iter(played.checks.drivers)).lease_ends_in = number
 
 
 # --- broken engines are noticed -----------------------------------------------------------------------------------
@@ -84,13 +122,19 @@ REUSED = tuple(
         (18.953, "well again", 36_471),
     )
 )
+SAME_SESSION = (28, 3, 20)
+"""Picks with which seed 3 draws one session: for its first engine, its second, and its first once more."""
 CROWD = tuple(Act(0.01 * number, "drive", pick) for number, pick in enumerate((1, 2, 3, 5, 8, 13, 21, 34)))
 WRITERS = tuple(Act(0.3 * number, "openclaw writes", pick) for number, pick in enumerate(range(12)))
 LIMITED = (Act(0.0, "mood", 4), Act(0.0, "mood", 9), Act(0.0, "mood", 23))
 
 
-def first_broken(acts: tuple[Act, ...], seeds: int) -> int:
-    return next((outcome.rule for seed in range(seeds) if (outcome := play(seed, acts)).broken), -1)
+def by_time(*acts: Act) -> tuple[Act, ...]:
+    return tuple(sorted(acts, key=lambda act: act.at))
+
+
+def first_broken(acts: tuple[Act, ...], seeds: int, *, etcd: bool = False) -> int:
+    return next((outcome.rule for seed in range(seeds) if (outcome := play(seed, acts, etcd=etcd)).broken), -1)
 
 
 def test_a_registry_that_grants_to_all_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +144,7 @@ def test_a_registry_that_grants_to_all_is_noticed(monkeypatch: pytest.MonkeyPatc
 
 def test_a_lock_rule_that_believes_no_owner_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_lock, "lock_verdict", always_stale)
-    assert first_broken(tuple(sorted((*WRITERS, *CROWD), key=lambda act: act.at)), 10) == 7
+    assert first_broken(by_time(*WRITERS, *CROWD), 10) == 7
 
 
 def test_a_run_that_waits_for_its_mark_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,11 +171,48 @@ def test_a_limited_account_that_is_asked_again_is_noticed(monkeypatch: pytest.Mo
     async def twice(run: ModelRun, profile: Any) -> Any:
         try:
             return await attempt(run, profile)
-        except ProviderError:
+        except ProviderError as error:
+            if error.reason is not FailureReason.RATE_LIMIT:
+                raise
             return await attempt(run, profile)
 
     monkeypatch.setattr(ModelRun, "_attempt", twice)
-    assert first_broken((*LIMITED, *CROWD), 20) in {4, 5}
+    assert first_broken((*LIMITED, *CROWD), 20) == 5
+
+
+def test_a_chain_that_moves_on_after_a_takeover_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fallback, "RETHROWN", RETHROWN - {FailureKind.COORDINATION})
+    assert first_broken(by_time(*WRITERS, *CROWD), 20) == 3
+
+
+def test_a_timeout_that_rotates_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "EngineSettings", partial(EngineSettings, timeouts=TimeoutPolicy.ROTATE))
+    assert first_broken((*LIMITED, *CROWD), 20) == 4
+
+
+def test_a_store_that_loses_what_it_does_not_know_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgets(document: dict[str, Any]) -> bytes:
+        return dump({key: value for key, value in document.items() if not key.startswith("x")})
+
+    monkeypatch.setattr(update, "dump", forgets)
+    assert first_broken((*LIMITED, *CROWD), 20) == 6
+
+
+def test_a_recovery_beside_a_holder_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holders, "step", grants_to_all)
+    assert first_broken(by_time(*CROWD, *(Act(0.1 * pick, "recover", pick) for pick in range(9))), 20) in {1, 8}
+    monkeypatch.setattr(Checks, "_holders_are_alone", lambda _checks: None)
+    assert first_broken(by_time(*CROWD, *(Act(0.1 * pick, "recover", pick) for pick in range(9))), 20) == 8
+
+
+def test_a_lease_that_nobody_checks_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unchecked(_records: EtcdRecords, _path: str, _token: str) -> None:
+        """Believe in the lease."""
+
+    monkeypatch.setattr(EtcdRecords, "assert_held", unchecked)
+    monkeypatch.setattr(EtcdRecords, "_tell_lost", lambda _records: None)
+    ends = (Act(0.02 * pick, "lease ends", pick) for pick in range(40))
+    assert first_broken(by_time(*CROWD, *ends), 40, etcd=True) == 1
 
 
 def test_what_broke_is_shrunk_to_few_acts(monkeypatch: pytest.MonkeyPatch) -> None:

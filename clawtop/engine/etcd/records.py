@@ -187,15 +187,15 @@ class EtcdRecords:
         begins = isinstance(request, Ask | Close)
         asks_for = request.who.member if isinstance(request, Ask) else self._member
         if begins and not (self.trusted and asks_for == self._member):
-            raise RefusedError(
-                "our lease in etcd has run out: to every other host this engine is gone",
-                hint="etcd answered too late; the next run enters anew",
-                unchanged="no session was taken",
-            )
+            raise _out_of_lease()
         key = self._session_key(path)
         try:
             records, members = await self._etcd.read(Range(key, exact=True), Range(self._root + b"members/"))
             living = {one.key: one for one in members}
+            we = living.get(self._member_key(self._member))
+            if begins and (we is None or we.created != self._created):
+                self._trusted_until = 0.0
+                raise _out_of_lease()
             before = self._parsed(records, path)
             dead = frozenset(member for member in before.members if self._member_key(member) not in living)
             state, effects = step(before, Bury(dead), now) if dead else (before, ())
@@ -298,6 +298,14 @@ class EtcdRecords:
             hint="no run begins without it; those under way end with their lease",
             unchanged="nothing was sent and nothing was written",
         )
+
+
+def _out_of_lease() -> RefusedError:
+    return RefusedError(
+        "our lease in etcd has run out: to every other host this engine is gone",
+        hint="etcd answered too late; the next run enters anew",
+        unchanged="no session was taken",
+    )
 
 
 def living_part(state: Admission, members: Iterable[KeyValue], root: bytes) -> Admission:

@@ -7,6 +7,7 @@ session where nobody has it, or on a fresh one where the holder stays too long.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,10 +147,11 @@ class Recoverer:
 
     async def _recover(self, work: SessionWork) -> Recovered:
         report = classify_attention(work.activity, work.queue_depth, work.age_ms, self._rules, self._limits)
-        first_seen = self._clock.now_ms()
-        deadline = self._clock.monotonic() + self._max_wait_ms / 1000
+        began, first_seen = self._clock.monotonic(), self._clock.now_ms()
+        deadline = began + self._max_wait_ms / 1000
         while True:
-            plan = await self._plan(work, report, first_seen)
+            waited_ms = math.ceil((self._clock.monotonic() - began) * 1000)  # whatever the wall clock is set to
+            plan = await self._plan(work, report, first_seen, first_seen + waited_ms)
             self._tell(EventKind.RECOVERY, work, f"recovery: {plan.plan}: {plan.why}", plan.plan)
             if plan.plan is RecoveryMove.NOTHING:
                 return Recovered(plan)
@@ -157,8 +159,7 @@ class Recoverer:
             if holder is not None:
                 return Recovered(plan, holder)
 
-    async def _plan(self, work: SessionWork, report: AttentionReport, first_seen: int) -> RecoveryPlan:
-        now = self._clock.now_ms()
+    async def _plan(self, work: SessionWork, report: AttentionReport, first_seen: int, now: int) -> RecoveryPlan:
         plan = plan_recovery(
             report, await self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms
         )

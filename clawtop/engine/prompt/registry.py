@@ -17,7 +17,7 @@ import math
 import os
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +43,7 @@ from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.holder import HeldPrompt, cancels_current_task, how_of
 from clawtop.engine.prompt.records import FileRecords, PromptRecords
 from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
+from clawtop.store import atomic
 from clawtop.store.own.holders import Word, canonical, holders_dir
 from clawtop.text import safe
 
@@ -60,6 +61,9 @@ FOREIGN_LOOK_S = 0.25
 
 LEAVE_S = 0.25
 """How long a release that could not be done at once is waited for before it goes on in the background."""
+
+FRESH_S = 5.0
+"""How long a fresh session is asked for at least: nobody else knows it, but its record may be busy or the disk full."""
 
 CLOSE_S = 2.0
 """How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
@@ -165,7 +169,12 @@ class PromptRegistry:
             if on_contention is not OnContention.FORK:
                 raise
         child = await fork_session(_named(session_file), self._new_id(), self._clock.now_ms())
-        holder = await self._take(child, wish, None)
+        soon = self._clock.monotonic() + FRESH_S
+        try:
+            holder = await self._take(child, replace(wish, deadline=max(soon, wish.deadline or soon)), None)
+        except BaseException:
+            atomic.remove(os.fspath(child))  # a copy that nobody has is in the way of the next one
+            raise
         holder.forked_from = _named(session_file)
         return holder
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from clawtop.core.cooldown.marking import Mark
 from clawtop.core.model import Event, EventKind
 from clawtop.engine.drive.driver import Driver
 from clawtop.engine.drive.turn import TurnAnswer
+from clawtop.engine.prompt.holder import HeldPrompt
 from tests.sim.whole.process import Host, Process
 from tests.sim.whole.provider import Provider
 
@@ -60,6 +63,8 @@ class Checks:
     host: Host
     provider: Provider
     state_dir: Path
+    vouched: Callable[[Process, HeldPrompt], bool] = lambda _process, _holder: True
+    """Whether the registry still counts a holder as one: with a lease that is over it is none."""
     drivers: dict[Process, Driver] = field(default_factory=dict)
     runs: dict[str, RunFacts] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)
@@ -85,19 +90,22 @@ class Checks:
     def step(self) -> None:
         if self.first is not None:
             raise self.first
+        self._holders_are_alone()
+        for request in self.provider.requests[self._seen_requests :]:
+            self._asked(request.run, request.profile, request.model, request.mood)
+        self._seen_requests = len(self.provider.requests)
+
+    def _holders_are_alone(self) -> None:
         holders: dict[str, tuple[Process, str]] = {}
         for process, driver in self.drivers.items():
             if not process.alive:
                 continue
             for holder in driver.desk.registry._out.values():
-                if holder.released:
+                if holder.released or not self.vouched(process, holder):
                     continue
                 other = holders.setdefault(holder.record, (process, holder.run_id))
                 if other[1] != holder.run_id:
                     raise self.broken(1, f"{other[1]} and {holder.run_id} hold {Path(holder.record).name}")
-        for request in self.provider.requests[self._seen_requests :]:
-            self._asked(request.run, request.profile, request.model, request.mood)
-        self._seen_requests = len(self.provider.requests)
 
     def _asked(self, name: str, profile: str | None, model: str, mood: str) -> None:
         run = self.runs[name]
@@ -212,6 +220,7 @@ class Checks:
                 raise self.broken(7, f"a living process left {path.name}")
         for process, answer in self.answers:
             self._stands(process, answer)
+        self._turns_do_not_overlap()
         for path in self.state_dir.rglob("*.jsonl"):
             if "/agents/" in str(path):
                 self._turns_are_whole(path)
@@ -231,6 +240,19 @@ class Checks:
         path = str(answer.session_file)
         if path not in self.meddled and answer.text.encode() not in Path(path).read_bytes():
             raise self.broken(1, f"an answer of {process.pid} that was acknowledged does not stand in {path}")
+
+    def _turns_do_not_overlap(self) -> None:
+        """Of two turns on one session that were both acknowledged, one had its answer before the other was asked."""
+        asked = {request.run: request for request in self.provider.requests if request.ended is not None}
+        spans = defaultdict[str, list[tuple[float, float, str]]](list)
+        for _process, answer in self.answers:
+            request = asked[answer.text.partition(" ")[0]]
+            assert request.ended is not None
+            spans[str(answer.session_file)].append((request.began, request.ended, request.run))
+        for path, turns in spans.items():
+            for before, after in itertools.pairwise(sorted(turns)):
+                if before[1] > after[0]:
+                    raise self.broken(1, f"{before[2]} and {after[2]} overlap in {Path(path).name}")
 
     def _turns_are_whole(self, path: Path) -> None:
         said: list[tuple[str, str]] = []

@@ -41,9 +41,12 @@ from clawtop.engine.drive import marks as marks_module
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.handle import Drive
+from clawtop.engine.etcd.choice import shared_records
+from clawtop.engine.etcd.records import EtcdRecords
 from clawtop.engine.operations import execute
 from clawtop.engine.operations.execute import OperationRequest, Operations
 from clawtop.engine.prompt import process_title, records
+from clawtop.engine.prompt.choice import RegistryChoice, registry_choice
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.recoverer import Recoverer, SessionWork
 from clawtop.engine.providers.base import Timeouts
@@ -53,13 +56,16 @@ from clawtop.store.auth.machine import Machine
 from clawtop.store.locks import openclaw
 from clawtop.store.own import holders, mark_spool
 from clawtop.store.own.journal import Journal
+from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import locate
 from clawtop.store.snapshot import SnapshotReader
+from tests.sim.cluster import Client as EtcdClient
+from tests.sim.cluster import Cluster
 from tests.sim.whole.checks import PLANTED, BrokenError, Checks, RunFacts
 from tests.sim.whole.loop import PROCESS, SimLoop
 from tests.sim.whole.process import FULL, WRITES, Host, HostClock, Process, SystemCalls, Table
-from tests.sim.whole.provider import MOODS, Client, Provider
-from tests.sim.whole.standins import Journals, Spool, Unreleased
+from tests.sim.whole.provider import MOODS, PARTITION, Client, Provider
+from tests.sim.whole.standins import Journals, Spool, Unreleased, asked_at_once
 
 SPAN_S = 20.0
 """In which the acts happen; then the world is left alone."""
@@ -68,7 +74,43 @@ TURN_S = 45.0
 QUIET_S = 120.0
 """After the span everything has to come to its end within so long."""
 
+AFTERMATH_S = 3.0
+"""So long after the last act the world is not yet well again: it, too, is felt."""
+
 MOST_STEPS = 400_000
+
+LEASE_S = 10
+ETCD = registry_choice("etcd://cluster:2379")
+OF_ETCD = 0.3
+"""The part of all seeds whose engines keep their holders in etcd instead of files."""
+
+FAULTS = (
+    "fault: a process was killed",
+    "fault: a process was killed at a system call",
+    "fault: OpenClaw was killed with a lock",
+    "fault: a frozen process had work",
+    "fault: the clock was set",
+    "fault: the host stood still",
+    "fault: a full disk refused a call",
+    "fault: the disk was slow",
+    "fault: a word was lost",
+    "fault: a record was busy",
+    "fault: a lock was stolen",
+    "fault: the network was down",
+    "fault: OpenClaw wrote into a transcript",
+    "fault: OpenClaw wrote into the store",
+    "fault: a gateway overwrote the store",
+    "fault: a lease was ended",
+    "fault: a lease ran out",
+    "fault: etcd did not answer",
+    "fault: etcd refused a change",
+    "operator: a store was changed",
+    "operator: a run was rotated by its key",
+    "operator: a run was cancelled by its key",
+    "operator: a drain ended",
+    "operator: a recovery ended",
+)
+"""What many histories together have to meet with; an act that found nothing to strike is none of it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +124,7 @@ class Act:
 
 WEIGHTS = {
     "drive": 30,
+    "crowd": 6,
     "mood": 12,
     "well again": 6,
     "kill": 4,
@@ -96,6 +139,9 @@ WEIGHTS = {
     "theft": 2,
     "busy records": 2,
     "deaf": 2,
+    "lease ends": 4,
+    "etcd away": 2,
+    "etcd read-only": 1,
     "openclaw writes": 6,
     "openclaw marks": 5,
     "openclaw overwrites": 3,
@@ -128,6 +174,8 @@ class Outcome:
     rule: int = -1
     steps: int = 0
     calls: int = 0
+    lease_steps: int = 0
+    """Calls to etcd and to the disk of the process that made the most: between any two its lease may end."""
     counts: Counter[str] = field(default_factory=Counter)
     trace: tuple[str, ...] = ()
 
@@ -135,9 +183,14 @@ class Outcome:
 class History:
     """Plays the acts of one seed."""
 
-    def __init__(self, seed: int, acts: tuple[Act, ...], root: Path, *, traced: bool = False) -> None:
+    def __init__(
+        self, seed: int, acts: tuple[Act, ...], root: Path, *, traced: bool = False, etcd: bool | None = None
+    ) -> None:
+        """`etcd`: whether holders are kept there; None: as the seed says."""
         self.seed = seed
         self.acts = acts
+        by_seed = random.Random(f"registry {seed}").random() < OF_ETCD
+        self.registry: RegistryChoice | None = ETCD if (by_seed if etcd is None else etcd) else None
         self.chance = random.Random(f"history {seed}")
         self.ids = random.Random(f"ids {seed}")
         self.loop = SimLoop(self.chance, self._job_delay)
@@ -148,8 +201,11 @@ class History:
         _plant(self.world)
         names = {key: profile for profile, key in self.world.keys.items()}
         self.provider = Provider(random.Random(f"provider {seed}"), self.clock, names)
-        self.checks = Checks(self.host, self.provider, self.world.state_dir)
-        self.calls = SystemCalls(self.host, self.checks.before_call, self.checks.after_call, self.kill)
+        self.cluster = Cluster(self.loop.time)
+        self.etcd_clients: dict[Process, EtcdClient] = {}
+        self.lease_steps: Counter[Process] = Counter()
+        self.checks = Checks(self.host, self.provider, self.world.state_dir, vouched=self._vouched)
+        self.calls = SystemCalls(self.host, self._before_call, self._after_call, self._killed_at_a_call)
         self.runs: dict[Process, list[Drive]] = {}
         self.counts: Counter[str] = Counter()
         self.trace: list[str] = []
@@ -157,9 +213,11 @@ class History:
         self._slow_until = 0.0
         self._busy_until = 0.0
         self._deaf_until = 0.0
+        self._theft_until = 0.0
         self._waited: list[asyncio.Task[Any]] = []
         self._owners: dict[asyncio.Task[Any], Process] = {}
         self._number = 0
+        self._striking = 0
         self.loop.after_step = self._after_step
 
     # --- the way of a history
@@ -174,6 +232,7 @@ class History:
             self.counts[act.kind] += 1
             self.tell(f"{act.kind} ({act.pick})")
             DOES[act.kind](self, random.Random(f"{self.seed} {act.kind} {act.pick}"))
+        await asyncio.sleep(AFTERMATH_S)
         self._calm()
         await self._come_to_rest()
         await self._afterwards()
@@ -182,9 +241,9 @@ class History:
     def _calm(self) -> None:
         self._slow_until = self._busy_until = self._deaf_until = 0.0
         self.provider.moods.clear()
-        self.provider.cut = False
+        self.provider.cut = self.cluster.down = self.cluster.read_only = False
         for process in self.host.processes:
-            process.disk = process.doomed_in = None
+            process.disk = process.doomed_in = process.lease_ends_in = None
             process.frozen_until = 0.0
 
     async def _come_to_rest(self) -> None:
@@ -208,6 +267,8 @@ class History:
             if process.alive:
                 await self.within(process, driver.aclose(), "closing")
                 self.kill(process)  # it ends: what it could not land is in its spool, for whoever comes next
+        if self.registry is not None:
+            await asyncio.sleep(LEASE_S + 1)  # what the dead held goes with their leases
         late = self.start_clawtop()
         driver = self.checks.drivers[late]
         await self.within(late, self._take_everything(late, driver), "the late one")
@@ -264,7 +325,11 @@ class History:
 
     def _open(self, process: Process) -> None:
         settings = EngineSettings(
-            call=Timeouts(connect=5, first_byte=6, idle=6, total=20), max_wait_s=30.0, turn_s=TURN_S, drain_s=1.0
+            call=Timeouts(connect=5, first_byte=6, idle=6, total=20),
+            max_wait_s=30.0,
+            turn_s=TURN_S,
+            drain_s=1.0,
+            registry=self.registry,
         )
         driver = Driver(
             self.world.state_dir,
@@ -290,14 +355,17 @@ class History:
 
     def kill(self, process: Process) -> None:
         """SIGKILL: what it holds stays on the disk; the kernel closes its descriptors."""
+        if process.alive and process.is_clawtop:
+            self.counts["fault: a process was killed"] += self._striking
         process.alive = False
         self.tell(f"{process.title} {process.pid} is dead")
         driver = self.checks.drivers.get(process)
-        channel = driver.desk.registry._records._channel if driver is not None else None  # type: ignore[attr-defined]
+        kept = driver.desk.registry._records if driver is not None else None
+        channel = getattr(kept, "_channel", None)
         if channel is not None:
             self.loop.remove_reader(channel.descriptor)
             os.close(channel.descriptor)
-            driver.desk.registry._records._channel = None  # type: ignore[union-attr]
+            kept._channel = None  # type: ignore[union-attr]
         for key in [key for key in holders._presences if key[0] == process.pid]:
             presence = holders._presences.pop(key)
             contextvars.Context().run(presence._lock.release, force=True)
@@ -309,6 +377,75 @@ class History:
         """A living clawtop; a new one where there is none."""
         living = self.clawtops()
         return chance.choice(living) if living else self.start_clawtop()
+
+    def _killed_at_a_call(self, process: Process) -> None:
+        self.counts["fault: a process was killed at a system call"] += 1
+        self.kill(process)
+
+    # --- several hosts
+
+    def _etcd_records(self, _choice: RegistryChoice, clock: Any) -> EtcdRecords:
+        """`engine.etcd.records.etcd_records`, on the cluster in memory, for the process that asks."""
+        process = PROCESS.get()
+        assert process is not None
+        client = self.etcd_clients[process] = EtcdClient(self.cluster, partial(self._etcd_step, process), LEASE_S)
+        return EtcdRecords(
+            client,  # type: ignore[arg-type]
+            "sim",
+            clock,
+            name_of=lambda path: os.path.relpath(path, self.root),
+            host=f"host {process.pid}",
+            lease_s=LEASE_S,
+        )
+
+    async def _etcd_step(self, process: Process, _name: str, _expire: Callable[[], object]) -> None:
+        await asyncio.sleep(self.chance.choice((0.0005, 0.002, 0.02)))
+        self._lease_step(process)
+
+    def _lease_step(self, process: Process) -> None:
+        """A call to etcd or to the disk: a lease that is to end ends between two of them."""
+        self.lease_steps[process] += 1
+        if process.lease_ends_in is not None:
+            process.lease_ends_in -= 1
+            if process.lease_ends_in <= 0:
+                process.lease_ends_in = None
+                if self.cluster.end(self.etcd_clients[process].lease):
+                    self.counts["fault: a lease was ended"] += 1
+                    self.tell(f"the lease of {process.pid} is over")
+
+    def _vouched(self, process: Process, holder: HeldPrompt) -> bool:
+        """Whether the registry still counts a holder as one; in files it does for as long as the process lives."""
+        if process not in self.etcd_clients:
+            return True
+        return b"sim/members/" + holder._holding.who.member.encode() in self.cluster.keys
+
+    def _before_call(self, process: Process, name: str, args: tuple[Any, ...]) -> None:
+        if process in self.etcd_clients:
+            self._lease_step(process)
+        self.checks.before_call(process, name, args)
+
+    def _after_call(self, process: Process, name: str, args: tuple[Any, ...]) -> None:
+        if process in self.etcd_clients:
+            self._lease_step(process)
+        self.checks.after_call(process, name, args)
+        if name == "link" and self.loop.time() < self._theft_until and str(args[1]).endswith(".jsonl.lock"):
+            if self.chance.random() < 0.5:  # most locks are given back before anybody else runs
+                contextvars.Context().run(self._steal, str(args[1]))
+            else:
+                self.loop.call_later(self.chance.choice((0.0, 0.0005, 0.003)), self._steal, str(args[1]))
+
+    def lease_ends(self, chance: random.Random) -> None:
+        process = self.one_of(chance)
+        if process in self.etcd_clients:
+            process.lease_ends_in = chance.choice((1, chance.randrange(1, 30), chance.randrange(1, 200)))
+
+    def etcd_away(self, chance: random.Random) -> None:
+        self.cluster.down = True
+        self.loop.call_later(chance.choice((0.5, 4.0, 2.0 * LEASE_S)), setattr, self.cluster, "down", False)
+
+    def etcd_read_only(self, chance: random.Random) -> None:
+        self.cluster.read_only = True
+        self.loop.call_later(chance.choice((0.5, 4.0)), setattr, self.cluster, "read_only", False)
 
     # --- small things
 
@@ -343,6 +480,7 @@ class History:
 
     def _job_delay(self) -> float:
         if self.loop.time() < self._slow_until:
+            self.counts["fault: the disk was slow"] += 1
             return self.chance.uniform(0.2, 3.0)
         return self.chance.choice((0.0, 0.001, 0.01))
 
@@ -361,6 +499,13 @@ class History:
         process, character = self.one_of(chance), CAST[chance.choice((0, 0, 0, 1, 2, 3))]
         self.spawn(process, self._drive(process, character.key, character.lane, chance), "a run")
 
+    def crowd(self, chance: random.Random) -> None:
+        """Many want the same session at once."""
+        character = CAST[chance.choice((0, 0, 1))]
+        for _ in range(chance.randrange(3, 7)):
+            process = self.one_of(chance)
+            self.spawn(process, self._drive(process, character.key, character.lane, chance), "a run")
+
     async def _drive(self, process: Process, key: str, lane: str, chance: random.Random) -> None:
         wish = chance.choice([OnContention.WAIT] * 4 + [OnContention.RAISE, OnContention.FORK])
         run = self.checks.drivers[process].drive(
@@ -371,7 +516,7 @@ class History:
 
     def mood(self, chance: random.Random) -> None:
         for profile in chance.sample(sorted(self.world.keys), chance.choice((1, 1, 2, 3, 6))):
-            self.provider.moods[profile] = chance.choice(MOODS)
+            self.provider.moods[profile] = chance.choice((*MOODS, "limited", "limited"))
 
     def well_again(self, _chance: random.Random) -> None:
         self.provider.moods.clear()
@@ -382,7 +527,9 @@ class History:
         self.loop.call_later(chance.uniform(0.5, 8.0), setattr, self.provider, "cut", False)
 
     def kill_one(self, chance: random.Random) -> None:
+        self._striking = 1
         self.kill(self.one_of(chance))
+        self._striking = 0
         if chance.random() < 0.7:
             self.start_clawtop()
 
@@ -404,6 +551,7 @@ class History:
         process.frozen_until = self.loop.time() + seconds
 
     def set_clock(self, chance: random.Random) -> None:
+        self.counts["fault: the clock was set"] += 1
         self.host.offset_ms += chance.choice((-3_600_000, -5_000, 700, 60_000, 3_600_000))
 
     def fill_disk(self, chance: random.Random) -> None:
@@ -420,12 +568,18 @@ class History:
 
     def stall(self, chance: random.Random) -> None:
         seconds = chance.choice((0.5, 4.0, 15.0))
+        self.counts["fault: the host stood still"] += 1
         self.loop.seconds += seconds
         self.checks.stalled_s += seconds
 
-    def thieve(self, _chance: random.Random) -> None:
-        for path in sorted(self.world.state_dir.glob("agents/*/sessions/*.lock")):
-            path.unlink()
+    def thieve(self, chance: random.Random) -> None:
+        """Somebody removes the next session locks, soon after they were taken."""
+        self._theft_until = self.loop.time() + chance.uniform(0.5, 3.0)
+
+    def _steal(self, path: str) -> None:
+        if os.path.lexists(path):
+            Path(path).unlink()
+            self.counts["fault: a lock was stolen"] += 1
 
     def busy_records(self, chance: random.Random) -> None:
         self._busy_until = self.loop.time() + chance.uniform(0.1, 3.0)
@@ -443,11 +597,13 @@ class History:
         if lock is not None:
             await asyncio.sleep(chance.choice((0.001, 0.05, 0.8)))
             if chance.random() < 0.2:
+                self.counts["fault: OpenClaw was killed with a lock"] += 1
                 self.kill(process)
                 return
             entry = {"type": "message", "id": f"oc{process.pid}", "message": {"role": "user", "content": "oc speaks"}}
             with path.open("ab") as file:
                 file.write(json.dumps(entry).encode() + b"\n")
+            self.counts["fault: OpenClaw wrote into a transcript"] += 1
             openclaw.release(lock)
         self.kill(process)
 
@@ -480,12 +636,14 @@ class History:
         if lock is not None:
             await asyncio.sleep(hold)
             if chance.random() < 0.25:
+                self.counts["fault: OpenClaw was killed with a lock"] += 1
                 self.kill(process)
                 return
             document = _state(directory)
             profile = chance.choice(sorted(document["usageStats"]))
             document["usageStats"][profile]["lastUsed"] = self.host.now_ms()
             _save(directory, document)
+            self.counts["fault: OpenClaw wrote into the store"] += 1
             openclaw.release(lock)
         self.kill(process)
 
@@ -493,7 +651,12 @@ class History:
         """What a gateway has in memory replaces the file, without a lock, some time after it was read."""
         directory = self.world.agent_dir()
         document = _state(directory)
-        self.loop.call_later(chance.uniform(0.0, 4.0), _save, directory, document)
+        self.loop.call_later(chance.uniform(0.0, 4.0), self._overwrite, directory, document)
+
+    def _overwrite(self, directory: Path, document: dict[str, Any]) -> None:
+        if document != _state(directory):
+            self.counts["fault: a gateway overwrote the store"] += 1
+        _save(directory, document)
 
     # --- operators
 
@@ -531,6 +694,7 @@ class History:
                 made, OperationRequest(wait_s=8.0, verify_s=0.5, gateway=snapshot.gateway)
             )
             self.counts[f"operation: {receipt.kind}"] += 1
+            self.counts["operator: a store was changed"] += 1
         except ClawtopError as error:
             self.counts[f"operation: {type(error).__name__}"] += 1
         self.kill(process)
@@ -546,17 +710,21 @@ class History:
         )
 
     def key_rotate(self, chance: random.Random) -> None:
-        self._key(chance, Drive.rotate)
+        self._key(chance, Drive.rotate, "operator: a run was rotated by its key")
 
     def key_cancel(self, chance: random.Random) -> None:
-        self._key(chance, Drive.cancel)
+        self._key(chance, Drive.cancel, "operator: a run was cancelled by its key")
 
-    def _key(self, chance: random.Random, press: Callable[[Drive], object]) -> None:
+    def _key(self, chance: random.Random, press: Callable[[Drive], object], done: str) -> None:
         process = self.one_of(chance)
         under_way = [run for run in self.runs[process] if not run.done]
         if under_way:
             run = chance.choice(under_way)
-            self.spawn(process, _pressed(press, run), "a key")
+            self.spawn(process, self._pressed(press, run, done), "a key")
+
+    async def _pressed(self, press: Callable[[Drive], object], run: Drive, done: str) -> None:
+        if press(run) is None:
+            self.counts[done] += 1
 
     def drain(self, chance: random.Random) -> None:
         process = self.host.start("an operator's clawtop")
@@ -581,8 +749,10 @@ class History:
                 drain_id=uuid.uuid4().hex[:10],
                 clock=self.clock,
                 processes=Table(self.host, process),
+                shared=shared_records(self.registry, self.clock),
             )
             outcome = await drainer.drain()
+            self.counts["operator: a drain ended"] += 1
             self.counts["drain: released" if outcome.released else "drain: not released"] += 1
         except ClawtopError as error:
             self.counts[f"drain: {type(error).__name__}"] += 1
@@ -612,13 +782,15 @@ class History:
             self.counts[f"recovery: {type(error).__name__}"] += 1
             return
         self.counts[f"recovery: {done.plan.plan}"] += 1
+        self.counts["operator: a recovery ended"] += 1
         if done.holder is not None:
             await self._recovered(done.holder)
 
     async def _recovered(self, holder: HeldPrompt) -> None:
         for process, driver in self.checks.drivers.items():
             for other in driver.desk.registry._out.values():
-                if process.alive and not other.released and other.record == holder.record and other is not holder:
+                same = other.record == holder.record and other is not holder
+                if process.alive and same and not other.released and self._vouched(process, other):
                     raise self.checks.broken(8, f"recovery starts beside {other.run_id}")
         await asyncio.sleep(0.3)
         await holder.release("recovered")
@@ -640,12 +812,15 @@ class History:
 
         def busy(records: holders.HolderRecords, *args: Any) -> Any:
             if self.loop.time() < self._busy_until and self.chance.random() < 0.7:
+                self.counts["fault: a record was busy"] += 1
                 return None
             return apply(records, *args)
 
         def deaf(*args: Any) -> None:
             if self.loop.time() >= self._deaf_until:
                 tell(*args)
+            else:
+                self.counts["fault: a word was lost"] += 1
 
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
@@ -660,8 +835,10 @@ class History:
             enter(mock.patch.object(marks_module, "SpoolWriter", Spool))
             enter(mock.patch.object(driver_module, "JournalWriter", Journals))
             enter(mock.patch.object(openclaw, "_unreleased", Unreleased()))
+            enter(mock.patch.object(SourcePatience, "ask", asked_at_once))
             enter(mock.patch.object(holders.HolderRecords, "apply", busy))
             enter(mock.patch("clawtop.engine.prompt.records.tell", deaf))
+            enter(mock.patch("clawtop.engine.etcd.records.etcd_records", self._etcd_records))
             for module in (holders, records):
                 enter(mock.patch.object(module, "record_key", self._record_key))
             for module in (holders, atomic, execute, mark_spool):
@@ -670,10 +847,6 @@ class History:
             stack.callback(random.setstate, state)
             random.seed(f"engine {self.seed}")
             yield
-
-
-async def _pressed(press: Callable[[Drive], object], run: Drive) -> None:
-    press(run)
 
 
 def _plant(world: World) -> None:
@@ -699,6 +872,7 @@ def _save(directory: Path, document: dict[str, Any]) -> None:
 
 DOES: dict[str, Callable[[History, random.Random], None]] = {
     "drive": History.drive,
+    "crowd": History.crowd,
     "mood": History.mood,
     "well again": History.well_again,
     "kill": History.kill_one,
@@ -713,6 +887,9 @@ DOES: dict[str, Callable[[History, random.Random], None]] = {
     "theft": History.thieve,
     "busy records": History.busy_records,
     "deaf": History.deafen,
+    "lease ends": History.lease_ends,
+    "etcd away": History.etcd_away,
+    "etcd read-only": History.etcd_read_only,
     "openclaw writes": History.openclaw_writes,
     "openclaw marks": History.openclaw_marks,
     "openclaw overwrites": History.openclaw_overwrites,
@@ -727,10 +904,10 @@ DOES: dict[str, Callable[[History, random.Random], None]] = {
 }
 
 
-def play(seed: int, acts: tuple[Act, ...] | None = None, *, traced: bool = False) -> Outcome:
-    """One history; what a broken promise looked like, if one was."""
+def play(seed: int, acts: tuple[Act, ...] | None = None, *, traced: bool = False, etcd: bool | None = None) -> Outcome:
+    """One history; what a broken promise looked like, if one was. `etcd`: as of `History`."""
     root = Path(tempfile.mkdtemp(prefix="clawtop-sim-", dir=_quick_disk()))
-    history = History(seed, drawn(seed) if acts is None else acts, root, traced=traced)
+    history = History(seed, drawn(seed) if acts is None else acts, root, traced=traced, etcd=etcd)
     outcome = Outcome(seed)
     try:
         with history.seams():
@@ -747,7 +924,10 @@ def play(seed: int, acts: tuple[Act, ...] | None = None, *, traced: bool = False
     finally:
         shutil.rmtree(root, ignore_errors=True)
     outcome.steps, outcome.calls = history.loop.steps, history.calls.count
-    outcome.counts = history.counts + history.provider.counts
+    outcome.counts = history.counts + history.provider.counts + history.calls.counts + history.cluster.counts
+    outcome.counts["fault: a frozen process had work"] += history.loop.kept_frozen
+    outcome.counts["fault: the network was down"] += history.provider.counts[f"provider: {PARTITION}"]
+    outcome.lease_steps = max(history.lease_steps.values(), default=0)
     outcome.trace = tuple(history.trace)
     return outcome
 

@@ -34,6 +34,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.seconds = 1_000.0
         super().__init__()
         self.steps = 0
+        self.kept_frozen = 0
         self.after_step: Callable[[Process | None], None] = lambda _process: None
         self._chance = chance
         self._job_delay = job_delay
@@ -115,6 +116,7 @@ class SimLoop(asyncio.SelectorEventLoop):
             kept.append(handle)
             if process is not None and process.frozen_until > self.seconds:
                 wakes.append(process.frozen_until)
+                self.kept_frozen = self.kept_frozen or 1
             else:
                 first.setdefault(process, handle)
         self._ready.clear()  # type: ignore[attr-defined]

@@ -49,17 +49,17 @@ class Report:
         yield f"{len(self.broken)} seeds broke a promise"
 
 
-def simulate(first: int, number: int, *, seconds: float | None = None, workers: int | None = None) -> Report:
+def simulate(first: int, number: int, *, seconds: float | None = None, jobs: int | None = None) -> Report:
     """Play `number` seeds from `first` on, in processes of their own; no new ones once `seconds` are over."""
     report, began = Report(), time.monotonic()
     context = multiprocessing.get_context("spawn")
     chunks = iter(range(first, first + number, CHUNK))
-    workers = workers or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    jobs = jobs or os.cpu_count() or 1
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         pending = []
         for start in chunks:
             pending.append(pool.submit(play_some, start, min(start + CHUNK, first + number)))
-            if len(pending) > workers:
+            if len(pending) > jobs:
                 for outcome in pending.pop(0).result():
                     report.add(outcome)
             if seconds is not None and time.monotonic() - began > seconds:

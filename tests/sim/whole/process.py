@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ class Process:
         title: the words of its command line.
         frozen_until: it does not run before then (loop seconds); `frozen_s`: for how long it has not, in all.
         doomed_in: so many system calls from now it is killed; None: it is not.
+        lease_ends_in: so many calls to etcd or to the disk from now its lease in etcd is over; None: it is not.
         disk: the errno that writing calls answer with, for as long as it is set.
     """
 
@@ -47,6 +49,7 @@ class Process:
     frozen_until: float = 0.0
     frozen_s: float = 0.0
     doomed_in: int | None = None
+    lease_ends_in: int | None = None
     disk: int | None = None
     had_disk_trouble: bool = False
     targets: set[str] = field(default_factory=set)
@@ -149,6 +152,7 @@ class SystemCalls:
     after: Callable[[Process, str, tuple[Any, ...]], None]
     died: Callable[[Process], None]
     count: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
 
     def wrapped(self, name: str) -> Callable[..., Any]:
         real = getattr(os, name)
@@ -182,6 +186,7 @@ class SystemCalls:
                 raise Killed
         if process.disk is not None and name in GROWS:
             process.had_disk_trouble = True
+            self.counts["fault: a full disk refused a call"] += 1
             raise OSError(process.disk, os.strerror(process.disk), args[0] if isinstance(args[0], str) else None)
         self.before(process, name, args)
 

@@ -16,15 +16,17 @@ MOODS = ("well", "limited", "broke", "refused", "overloaded", "failing", "stalls
 PARTITION = "partition"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """One request: `run` as its message names it, `mood` as it was answered."""
+    """One request: `run` as its message names it, `mood` as it was answered; `began`, `ended`: loop seconds."""
 
     run: str
     profile: str | None
     model: str
     mood: str
     process: Process | None
+    began: float = 0.0
+    ended: float | None = None
 
 
 @dataclass
@@ -60,11 +62,11 @@ class Client:
         profile = provider.profiles.get(key)
         mood = provider.mood_of(profile)
         run = prompt.messages[-1].text.rpartition("\n\n")[2].partition(" ")[0]
-        request = Request(run, profile, prompt.model, mood, self.process)
+        request = Request(run, profile, prompt.model, mood, self.process, provider.clock.monotonic())
         provider.requests.append(request)
         provider.counts[f"provider: {mood}"] += 1
         name = endpoint.provider
-        await sleep(provider.chance.choice((0.003, 0.05, 0.4)))
+        await sleep(provider.chance.choice((0.003, 0.05, 0.4, 2.0)))
         if mood in ANSWERS:
             raise from_status(name, *ANSWERS[mood], now_ms=provider.clock.now_ms(), elapsed_s=0.1)
         if mood == PARTITION:
@@ -78,6 +80,7 @@ class Client:
                 raise broke_off(name)
             if mood == "hangs midway":
                 await self._out_of_time(name, "idle", timeouts.idle, timeouts.total)
+        request.ended = provider.clock.monotonic()
         yield Finished("stop", Usage(10, 5), model=prompt.model)
 
     async def _out_of_time(self, name: str, phase: str, limit: float | None, total: float | None) -> None:

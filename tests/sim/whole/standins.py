@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clawtop.core.cooldown.marking import Mark
 from clawtop.errors import ClawtopError
 from clawtop.store.locks import openclaw
 from clawtop.store.own.journal import Journal
 from clawtop.store.own.spool_writer import SpooledMark
+from clawtop.store.patience import SourcePatience
+
+T = TypeVar("T")
 
 
 class Spool:
@@ -48,6 +52,11 @@ class Journals:
                 self._journal.append(*batch)
         except ClawtopError as error:
             self.problem = self.problem or error
+
+
+def asked_at_once(_patience: SourcePatience, _source: str, _where: str, read: Callable[[], T]) -> T:
+    """`SourcePatience.ask` without a thread: the simulated disk is slow in the threads of the loop."""
+    return read()
 
 
 class Unreleased:
