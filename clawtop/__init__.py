@@ -41,12 +41,12 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
     locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
     operations/       plan: what one would change; clear, order, unlock, undo make them, of a target by an edit; verb,
-                      receipt, outcome (what the journal says became of one), loading (what makes a gateway load it)
+                      receipt, past (as the journal tells it), outcome (what became of one), loading (what makes a
+                      gateway load it), loaded (the state as the gateway knows it, and what it has not loaded)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
                       account_causes, turn_causes and their wording; silence (of a gateway that lives), turns, waiting
-                      (messages without an answer, hung runs), blocked, loaded (the state as the gateway knows it, and
-                      what it has not loaded)
+                      (messages without an answer, hung runs), blocked
     incident/         blocking, links, node, lane_stats, lane_sources, metrics, timeline, happenings, notices
 
 store/  the disk: one module per format, nothing else knows it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None and args.profile is None:
         raise UsageError("--model goes with PROFILE")
 
-    def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
+    def plan(snapshot: Snapshot, _reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.clear import clear_profile, clear_provider
 
         if args.provider is not None:

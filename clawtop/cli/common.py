@@ -76,7 +76,7 @@ def make_driver(args: argparse.Namespace) -> Driver:
 
 
 def _incident_parts(args: argparse.Namespace) -> tuple[ExtraPart, ...]:
-    from clawtop.core.health.loaded import with_unloaded
+    from clawtop.core.operations.loaded import with_unloaded
     from clawtop.store.config_part import config_part
     from clawtop.store.incident import IncidentPart
 

@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.core.operations.receipt import Receipt
     from clawtop.store.auth.machine import LockOwner
@@ -24,8 +25,8 @@ VERIFY_S = 10.0
 PAST_EVENTS = 10_000
 """How far back undo looks."""
 
-MakePlan = Callable[["Snapshot", "SnapshotReader", tuple["Event", ...]], "Plan"]
-"""The plan for what was asked, from the snapshot, its reader and the journal."""
+MakePlan = Callable[["Snapshot", "SnapshotReader"], "Plan"]
+"""The plan for what was asked, from the snapshot, whose events are the journal's, and its reader."""
 
 
 def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +58,6 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         RefusedError: it may not be done, or the operator did not agree.
     """
     from clawtop.cli.common import judged_at, make_caller, open_reader
-    from clawtop.core.operations.loading import all_out
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import OperationRequest, Operations
     from clawtop.store.own.journal import Journal
@@ -72,7 +72,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         raise OperationFailedError(
             f"the journal cannot be read: {why}", unchanged="nothing was changed", hint="nothing is done unrecorded"
         )
-    plan = make_plan(snapshot, reader, journal.tail(PAST_EVENTS))
+    plan = make_plan(replace(snapshot, events=journal.tail(PAST_EVENTS)), reader)
     _check_pin(args, plan)
     now = judged_at(snapshot)
     if args.dry_run:
@@ -86,7 +86,6 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
         verify_s=args.verify,
         reload=args.reload,
         gateway=snapshot.gateway,
-        all_out=all_out(snapshot),
         on_wait=_tell_wait,
         operation_id=args.operation_id,
     )

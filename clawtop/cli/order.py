@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if not (args.reset or args.ids or args.without):
         raise UsageError("name profiles in their order, --without ID, or --reset")
 
-    def plan(snapshot: Snapshot, _reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
+    def plan(snapshot: Snapshot, _reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.order import reset_order, set_order
 
         if args.reset:

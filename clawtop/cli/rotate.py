@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
@@ -25,13 +24,11 @@ def run(args: argparse.Namespace) -> int:
     """Rotate. Exit 0 done, 1 refused, 2 lock not obtained, 3 failed (nothing changed), 4 done but reverted."""
     from clawtop.cli.operation_output import perform
 
-    def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
-        from clawtop.core.health.loaded import as_gateway_knows
+    def plan(snapshot: Snapshot, _reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.order import reset_order, rotate
 
         if args.reset:
             return reset_order(snapshot, args.provider, agent=args.agent)
-        view = as_gateway_knows(replace(snapshot, events=past), snapshot.taken_at)
-        return rotate(snapshot, args.provider, agent=args.agent, in_memory=view.snapshot)
+        return rotate(snapshot, args.provider, agent=args.agent)
 
     return perform(args, plan)

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
@@ -23,9 +23,9 @@ def run(args: argparse.Namespace) -> int:
     """Undo. Exit 0 done, 1 refused, 2 lock not obtained, 3 failed (nothing changed), 4 done but reverted."""
     from clawtop.cli.operation_output import perform
 
-    def plan(snapshot: Snapshot, _reader: SnapshotReader, past: tuple[Event, ...]) -> Plan:
+    def plan(snapshot: Snapshot, _reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.undo import undo
 
-        return undo(snapshot, past, args.id)
+        return undo(snapshot, snapshot.events, args.id)
 
     return perform(args, plan)

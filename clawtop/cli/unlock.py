@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clawtop.core.model import Event, Snapshot
+    from clawtop.core.model import Snapshot
     from clawtop.core.operations.plan import Plan
     from clawtop.store.snapshot import SnapshotReader
 
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Unlock. Exit 0 done, 1 refused, 2 lock not obtained, 3 failed (nothing changed)."""
     from clawtop.cli.operation_output import perform
 
-    def plan(snapshot: Snapshot, reader: SnapshotReader, _past: tuple[Event, ...]) -> Plan:
+    def plan(snapshot: Snapshot, reader: SnapshotReader) -> Plan:
         from clawtop.core.operations.unlock import unlock
 
         return unlock(snapshot, _exact(args.target, snapshot, reader), agent=args.agent)

@@ -157,9 +157,7 @@ class LazyExecutor:
         return making
 
     async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
-        from clawtop.core.operations.loading import all_out
         from clawtop.engine.operations.execute import OperationRequest
 
         operations = await asyncio.shield(self._making or self.make_ready())
-        out = all_out(snapshot)
-        return await operations.execute(plan, OperationRequest(gateway=snapshot.gateway, all_out=out, on_wait=on_wait))
+        return await operations.execute(plan, OperationRequest(gateway=snapshot.gateway, on_wait=on_wait))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target
-from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.model import GatewayState, Lock, Snapshot
 from clawtop.core.operations.clear import clear_profile, clear_provider
 from clawtop.core.operations.order import reset_order, rotate
@@ -29,11 +28,6 @@ def _clear_model(snapshot: Snapshot, target: Target) -> Plan:
     return clear_profile(snapshot, target.id, agent=target.agent, model=model)
 
 
-def _rotate(snapshot: Snapshot, target: Target) -> Plan:
-    in_memory = as_gateway_knows(snapshot, snapshot.taken_at).snapshot
-    return rotate(snapshot, _provider(target), agent=target.agent, in_memory=in_memory)
-
-
 def _provider(target: Target) -> str:
     return target.provider or target.id
 
@@ -42,7 +36,7 @@ PLANNERS: Mapping[str, Planner] = {
     "clear": lambda s, t: clear_profile(s, t.id, agent=t.agent),
     "clear-model": _clear_model,
     "clear-provider": lambda s, t: clear_provider(s, _provider(t), agent=t.agent),
-    "rotate": _rotate,
+    "rotate": lambda s, t: rotate(s, _provider(t), agent=t.agent),
     "rotate-reset": lambda s, t: reset_order(s, _provider(t), agent=t.agent),
     "unlock": lambda s, t: unlock(s, t.id),
 }

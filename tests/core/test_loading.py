@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.generations import SEMANTICS
-from clawtop.core.health.loaded import WRITE_SLACK_MS, as_gateway_knows, with_unloaded
 from clawtop.core.model import (
     EndedTurn,
     Event,
@@ -22,7 +21,8 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.clear import clear_profile
 from clawtop.core.operations.edit import FieldChange
-from clawtop.core.operations.loading import all_out, loads, reload_loads
+from clawtop.core.operations.loaded import WRITE_SLACK_MS, all_out, as_gateway_knows, with_unloaded
+from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.operations.order import rotate
 from tests.core.test_plan import QUIET
 from tests.support.worlds import CALM, NOW
@@ -198,12 +198,10 @@ def test_a_rotation_moves_what_the_gateway_tries_and_not_what_was_just_cleared()
     event = replace(cleared(NOW - 1_000, "p:one"))
     event = replace(event, data={**event.data, "undo": {"agent": "main", "changes": [change]}})
     world = replace(LIVE, agents=(replace(agent, store=store),), events=(event,), sessions=())
-    in_memory = as_gateway_knows(world, NOW).snapshot
-    assert rotate(world, "p").title.endswith("p:one goes to the end")
-    plan = rotate(world, "p", in_memory=in_memory)
+    assert rotate(replace(world, events=()), "p").title.endswith("p:one goes to the end")
+    plan = rotate(world, "p")
     assert plan.title.endswith("p:two goes to the end")
     assert plain_text(plan.effects[0]).startswith("p:one is tried first, p:two last")
-    assert rotate(world, "p", in_memory=world).title.endswith("p:one goes to the end")
 
 
 def test_hostile_journal_lines_are_passed_over() -> None:
@@ -220,7 +218,28 @@ def test_a_plan_says_before_what_loads_it() -> None:
         out = tuple(replace(p, stats=replace(p.stats, cooldown_until=NOW + 60_000)) for p in agent.store.profiles)
         agents.append(replace(agent, store=replace(agent.store, profiles=out)))
     world = replace(QUIET, agents=tuple(agents), gateway=LIVE.gateway)
-    assert all_out(world)
-    assert not all_out(QUIET)
+    owners = {profile.owner_agent for profile in profiles_of(world)}
+    assert all(all_out(world, owner, NOW) for owner in owners)
+    assert not any(all_out(QUIET, owner, NOW) for owner in owners)
     plan = clear_profile(world, "anthropic:max-reef")
+    assert plan.all_out
     assert any("every profile is out" in text for text in plan.warnings)
+    assert not clear_profile(replace(QUIET, gateway=LIVE.gateway), "anthropic:max-reef").all_out
+
+
+def test_a_second_clear_is_judged_by_what_the_gateway_knows_of_the_first() -> None:
+    """The store shows a usable profile then; the gateway has not read it and still has none."""
+    agent = LIVE.agents[0]
+    assert agent.store is not None
+    now = LIVE.taken_at
+    until = now + 3_600_000
+    free, out = profile_of("p:free"), replace(profile_of("q:out"), stats=UsageStats(cooldown_until=until))
+    store = replace(agent.store, profiles=(free, out), order={})
+    world = replace(LIVE, agents=(replace(agent, store=store, models=()),), sessions=())
+    change = FieldChange("usageStats", "p:free", "cooldownUntil", until, None).to_json()
+    first = cleared(now - 1_000, "p:free")
+    first = replace(first, data={**first.data, "undo": {"agent": agent.id, "changes": [change]}})
+    assert not clear_profile(world, "q:out").all_out
+    assert clear_profile(replace(world, events=(first,)), "q:out").all_out
+    restarted = replace(world, events=(first,), gateway=replace(LIVE.gateway, started_at=now - 500))
+    assert not clear_profile(restarted, "q:out").all_out

@@ -294,8 +294,8 @@ def on_poll(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return actions
 
 
-async def watched(world: World, *, verify: float = 5.0, **request: Any) -> Any:
-    plan = clear_profile(world.read(), "fakeai:one")
+async def watched(world: World, *, verify: float = 5.0, all_out: bool = False, **request: Any) -> Any:
+    plan = replace(clear_profile(world.read(), "fakeai:one"), all_out=all_out)
     return await world.operations.execute(plan, OperationRequest(verify_s=verify, gateway=LIVE, **request))
 
 

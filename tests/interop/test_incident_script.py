@@ -27,8 +27,8 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.health.judgement import judge
-from clawtop.core.health.loaded import with_unloaded
 from clawtop.core.model import Session, Snapshot
+from clawtop.core.operations.loaded import with_unloaded
 from clawtop.engine.gateway.client import connected
 from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError

@@ -9,7 +9,6 @@ from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
-from clawtop.core.health.loaded import Pending
 from clawtop.core.health.wording import SHOWN, counted, some_names
 from clawtop.core.model import (
     AgentInfo,
@@ -20,6 +19,7 @@ from clawtop.core.model import (
     Snapshot,
     VerdictKind,
 )
+from clawtop.core.operations.loaded import Pending
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
 from clawtop.text import safe, shown
 

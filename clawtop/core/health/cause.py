@@ -8,10 +8,10 @@ from enum import IntEnum
 from typing import Final
 
 from clawtop.core.health.blocked import Blockage
-from clawtop.core.health.loaded import GatewaysView, Pending
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Hung, Waiting
 from clawtop.core.model import GatewayState, Snapshot
+from clawtop.core.operations.loaded import GatewaysView, Pending
 from clawtop.core.rotation.forecast import ChainRecovery
 
 

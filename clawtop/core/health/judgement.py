@@ -24,11 +24,11 @@ from clawtop.core.health.cause import (
     TurnCounts,
 )
 from clawtop.core.health.causes import CONFIG_UNREAD, FINDERS
-from clawtop.core.health.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.health.silence import turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
+from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
 
 COUNT_OUT_MS = 10_000

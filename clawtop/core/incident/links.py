@@ -8,7 +8,6 @@ from dataclasses import replace
 from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.blocked import Blockage, blocked_sessions
-from clawtop.core.health.loaded import as_gateway_knows
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.health.waiting import complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
@@ -29,6 +28,7 @@ from clawtop.core.model import (
     joined,
     session_named,
 )
+from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.core.session.activity import last_sign, running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.core.cooldown.schedules import Schedules
-from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.model import Snapshot, TurnOutcome
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.rules import Remote
@@ -39,14 +37,6 @@ def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = Fal
 def reload_loads(remote: Remote) -> bool:
     """Whether `secrets.reload` makes a gateway take a change in."""
     return not remote.keeps_start and remote.reload_takes_marks
-
-
-def all_out(snapshot: Snapshot) -> bool:
-    """Whether every profile that an agent could use is out now."""
-    schedules = Schedules(snapshot)
-    profiles = [profile for agent in snapshot.agents if agent.store for profile in agent.store.profiles]
-    now = snapshot.taken_at
-    return bool(profiles) and all(active_windows(p.stats, now, schedules[p.provider]) for p in profiles)
 
 
 def answered_since(snapshot: Snapshot, at: int) -> bool:

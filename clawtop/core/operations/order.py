@@ -15,6 +15,7 @@ from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import (
     SetOrder,
 )
+from clawtop.core.operations.loaded import as_gateway_knows
 from clawtop.core.operations.plan import Plan, PlanKind, shared_with, store_plan, store_step
 from clawtop.core.operations.target import (
     UNTOUCHED,
@@ -30,10 +31,10 @@ from clawtop.errors import RefusedError
 from clawtop.text import safe
 
 
-def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None, in_memory: Snapshot | None = None) -> Plan:
+def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
     """Move what is tried first of a provider to the end of its resolved order, by storing that order.
 
-    `in_memory`: the state as the live gateway knows it. What it tries first is meant, though the store says otherwise.
+    What a live gateway tries first is meant, though the store may say otherwise.
     """
     held = _ordered(snapshot, provider, agent)
     order, part = held.order, held.part
@@ -47,7 +48,8 @@ def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None, in_me
     key = _order_key(snapshot, held, provider)
     known = {profile.id for profile in held.profiles}
     kept = [id_ for id_ in held.stored.get(key, ()) if id_ not in order.ids and id_ in known]
-    used = _ordered(in_memory, provider, agent).order.ids if in_memory is not None else ()
+    in_memory = as_gateway_knows(snapshot, snapshot.taken_at).snapshot
+    used = _ordered(in_memory, provider, agent).order.ids
     head = used[0] if used and used[0] in order.ids else order.ids[0]
     wanted = (*moved_to_end(order.ids, head), *kept)
     title = f"Rotate {safe(provider)} in {store_name(part.owner)}: {safe(head)} goes to the end"

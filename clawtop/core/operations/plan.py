@@ -17,7 +17,8 @@ from clawtop.core.operations.edit import (
     differences,
     fingerprint,
 )
-from clawtop.core.operations.loading import all_out, loads
+from clawtop.core.operations.loaded import all_out, as_gateway_knows
+from clawtop.core.operations.loading import loads
 from clawtop.core.operations.target import (
     state_of,
 )
@@ -58,6 +59,7 @@ class Plan:
         effects: what it does, in words. loses: what cannot be had back except by undo. warnings: what to know first.
         steps: the change itself, for stores: place after place. lock: the lock to remove, with its `proof`.
         undoes: the operation that is taken back.
+        all_out: whether a live gateway can use no profile of a store that it changes.
     """
 
     kind: PlanKind
@@ -74,6 +76,7 @@ class Plan:
     lock: LockFile | None = None
     proof: tuple[str, ...] = ()
     undoes: str | None = None
+    all_out: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -87,10 +90,15 @@ def store_step(part: AuthPart, edit: Edit) -> StoreStep:
 
 
 def store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind, title: str, target: str) -> Plan:
-    """A plan of those steps that change something; of the last one where none does."""
+    """A plan of those steps that change something; of the last one where none does.
+
+    What a live gateway has not loaded yet is told by the snapshot's events: the journal's are among them.
+    """
     steps = tuple(step for step in steps if step.changes) or steps[-1:]
     changes = tuple(change for step in steps for change in step.changes)
-    warnings = _gateway_warnings(snapshot, changes) if changes else ()
+    view = as_gateway_knows(snapshot, snapshot.taken_at).snapshot
+    out = any(all_out(view, step.owner, snapshot.taken_at) for step in steps)
+    warnings = _gateway_warnings(snapshot, changes, out=out) if changes else ()
     first = steps[0]
     return Plan(
         kind,
@@ -102,15 +110,16 @@ def store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind
         changes,
         warnings=warnings,
         steps=tuple(step for step in steps if step.changes),
+        all_out=out,
     )
 
 
-def _gateway_warnings(snapshot: Snapshot, changes: Sequence[FieldChange]) -> tuple[str, ...]:
+def _gateway_warnings(snapshot: Snapshot, changes: Sequence[FieldChange], *, out: bool) -> tuple[str, ...]:
     gateway = snapshot.gateway
     if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
         return ()
     who = f"the live gateway (pid {gateway.pid})" if gateway.state is GatewayState.LIVE else "a gateway, if one runs,"
-    live = loads(changes, snapshot.semantics.remote, all_out=all_out(snapshot))
+    live = loads(changes, snapshot.semantics.remote, all_out=out)
     return (
         f"{who} does not see this at once; live {live}",
         "a success or failure of the same profile before that overwrites it",

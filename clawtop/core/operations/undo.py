@@ -1,9 +1,9 @@
-"""Taking operations back: what the journal keeps of one, which can be undone, and the plan that undoes it."""
+"""Taking operations back: which can be undone, and the plan that undoes one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from clawtop.core.model import Event, EventKind, Moment, Snapshot
@@ -11,9 +11,9 @@ from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import (
     FieldChange,
     Restore,
-    field_change,
     moved_on,
 )
+from clawtop.core.operations.past import PastOperation, past_operation
 from clawtop.core.operations.plan import Plan, PlanKind, StoreStep, store_plan, store_step
 from clawtop.core.operations.target import (
     UNTOUCHED,
@@ -24,49 +24,10 @@ from clawtop.errors import RefusedError
 from clawtop.text import safe
 
 
-@dataclass(frozen=True, slots=True)
-class PastOperation:
-    """An operation that the journal says was done and that could be taken back: what it changed, by owner.
-
-    `unfinished`: it was begun, and how it ended was never written down; what stands in the store tells.
-    """
-
-    id: str
-    at: int
-    title: str
-    kind: str
-    changes: tuple[tuple[str, tuple[FieldChange, ...]], ...]
-    unfinished: bool = False
-
-
 def undo_record(steps: Iterable[StoreStep]) -> dict[str, Any]:
     """What the journal keeps of steps that were done, so that they can be taken back."""
     parts = [{"agent": step.owner, "changes": [change.to_json() for change in step.changes]} for step in steps]
     return {**parts[0], "more": parts[1:]} if len(parts) > 1 else dict(parts[0]) if parts else {}
-
-
-def past_operation(event: Event) -> PastOperation | None:
-    """The operation that a journal event tells was done, with its changes; None for anything else."""
-    recorded: Any = event.data.get("undo")
-    if not isinstance(recorded, dict):
-        return None
-    more = recorded.get("more", [])
-    parts = [_past_part(raw) for raw in (recorded, *(more if isinstance(more, list) else [None]))]
-    whole = tuple(part for part in parts if part is not None)
-    if len(whole) != len(parts):
-        return None
-    id_, kind, title = (event.data.get(name) for name in ("id", "kind", "title"))
-    if not (isinstance(id_, str) and isinstance(kind, str) and isinstance(title, str)):
-        return None
-    return PastOperation(id_, event.at, title, kind, whole)
-
-
-def _past_part(raw: Any) -> tuple[str, tuple[FieldChange, ...]] | None:
-    if not isinstance(raw, dict) or not isinstance(raw.get("changes"), list) or not isinstance(raw.get("agent"), str):
-        return None
-    changes = [field_change(item) for item in raw["changes"]]
-    whole = tuple(change for change in changes if change is not None)
-    return (raw["agent"], whole) if whole and len(whole) == len(changes) else None
 
 
 def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:

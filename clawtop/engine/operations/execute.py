@@ -64,7 +64,7 @@ class OperationRequest:
         reason: the operator's words, for the journal.
         wait_s: for the store's lock. verify_s: how long a live gateway is watched afterwards.
         reload: have a live gateway read its stores again.
-        gateway: as the snapshot showed it. all_out: whether every profile was out then.
+        gateway: as the snapshot showed it.
         on_wait: told now and then who has the lock.
         operation_id: the id to journal it under, from a caller who must find it again; None: a new one.
     """
@@ -74,7 +74,6 @@ class OperationRequest:
     verify_s: float = DEFAULT_VERIFY_S
     reload: bool = False
     gateway: Gateway = NO_GATEWAY_KNOWN
-    all_out: bool = False
     on_wait: Callable[[LockOwner], None] = lambda _: None
     operation_id: str | None = None
 
@@ -189,7 +188,7 @@ class Operations:
         if state is GatewayState.UNKNOWN:
             return replace(receipt, sight_how="whether a gateway runs is not known")
         remote = semantics_of(job.layout.version, job.layout.generation).row.remote
-        live = loads(receipt.changes, remote, all_out=request.all_out)
+        live = loads(receipt.changes, remote, all_out=job.plan.all_out)
         reloaded = False
         if request.reload:
             why_not = await self._reload(job, request.gateway)

@@ -26,7 +26,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.operations.edit import STATS, AuthState, FieldChange, Restore, moved_on
 from clawtop.core.operations.loading import answered_since, loads, reload_loads
-from clawtop.core.operations.undo import past_operation
+from clawtop.core.operations.past import past_operation
 from clawtop.core.rotation.forecast import schedule_of
 
 LOG = "gateway-log"
@@ -253,7 +253,7 @@ def _with(store: AuthStore, profiles: tuple[Profile, ...], order: Mapping[str, t
 def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
     """What makes it load: where the gateway has nothing left to use, it writes nothing by itself."""
     remote = view.semantics.remote
-    out = not _anything_usable(view, pending.agent, now)
+    out = all_out(view, pending.agent, now)
     return replace(
         pending,
         loads=loads(pending.changes, remote, all_out=out),
@@ -262,12 +262,16 @@ def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
     )
 
 
-def _anything_usable(view: Snapshot, owner: str, now: int) -> bool:
-    for agent in view.agents:
-        for profile in agent.store.profiles if agent.store is not None else ():
-            if profile.owner_agent == owner and _usable(profile, view, agent, now):
-                return True
-    return False
+def all_out(view: Snapshot, owner: str, now: int) -> bool:
+    """Whether no profile of an owner's store can be used now, in the state as the gateway knows it."""
+    found = [
+        _usable(profile, view, agent, now)
+        for agent in view.agents
+        if agent.store is not None
+        for profile in agent.store.profiles
+        if profile.owner_agent == owner
+    ]
+    return bool(found) and not any(found)
 
 
 def _usable(profile: Profile, view: Snapshot, agent: AgentInfo, now: int) -> bool:
