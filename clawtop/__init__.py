@@ -79,8 +79,8 @@ engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; n
                       operator's command at a notice
     operations/       execute: plans -> receipts; locked, verification
     drive/            driver: drive a session; opening, desk, session_choice, turn, handle, events, journal_writer;
-                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, in_flight,
-                      marks, leftovers, probe (of accounts)
+                      runner, chain: one model, then the next; attempt, prompting (what is sent), candidates, auth_view,
+                      in_flight, marks, leftovers, probe (of accounts)
     providers/        base, http, framing (bytes -> events), reading and reply (leniently), network (TLS), errors,
                       lateness (of the event loop); anthropic, openai, responses (OpenAI, Azure, Codex), google, ollama,
                       bedrock; copilot: its token

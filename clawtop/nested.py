@@ -23,9 +23,17 @@ def loads(text: str | bytes | bytearray, **options: Any) -> Any:
         ValueError: not JSON; TooDeepError: nested deeper.
     """
     try:
-        return shallow(json.loads(text, **options))
+        value = json.loads(text, **options)
     except RecursionError:
         raise TooDeepError from None
+    return value if _opens_few(text) else shallow(value)
+
+
+def _opens_few(text: str | bytes | bytearray) -> bool:
+    """Whether there are too few brackets for anything deep, in any encoding: and quickly counted."""
+    if isinstance(text, str):
+        return text.count("{") + text.count("[") <= MAX_DEPTH
+    return text.count(b"{") + text.count(b"[") <= MAX_DEPTH
 
 
 def among(value: object, words: Container[str]) -> TypeGuard[str]:

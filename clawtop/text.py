@@ -85,11 +85,11 @@ class _Known:
     """What must never be shown, in every form in which it may stand in a text.
 
     Attributes:
-        forms: as they were loaded, and encoded.
+        forms: as they were loaded, and encoded, each behind what gives it away.
         by_head: the forms by their first characters.
     """
 
-    forms: tuple[str, ...] = ()
+    forms: tuple[tuple[str, str], ...] = ()
     by_head: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -116,7 +116,9 @@ def _known_of(values: tuple[str, ...]) -> _Known:
     by_head: dict[str, list[str]] = {}
     for form in forms:
         by_head.setdefault(form[:_SHORTEST], []).append(form)
-    return _Known(tuple(forms), {head: tuple(found) for head, found in by_head.items()})
+    return _Known(
+        tuple((_beginning(form), form) for form in forms), {head: tuple(found) for head, found in by_head.items()}
+    )
 
 
 def _is_secret(value: str) -> bool:
@@ -222,8 +224,7 @@ def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:
     By the form where they are few, by the text where it is short.
     """
     if len(known.forms) <= max(64, len(text) // 4):
-        for form in known.forms:
-            beginning = _beginning(form)
+        for beginning, form in known.forms:
             at = text.find(beginning)
             while at >= 0:
                 yield at, _end_of(form, text, at)

@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from clawtop.core.conversation import Message
 from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError, UsageError
-from clawtop.store.sessions.conversation import parse_conversation, read_conversation
+from clawtop.store.sessions.conversation import (
+    KeptConversations,
+    continued,
+    parse_conversation,
+    read_conversation,
+)
 from clawtop.store.sessions.entry import add_entry, entry_for
 from clawtop.store.sessions.transcript_write import (
     EntryChain,
@@ -269,3 +274,49 @@ def test_a_locked_list_of_2026_3_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sessions.json.lock").touch()
     with pytest.raises(RefusedError, match="locked"):
         add_entry(tmp_path / "sessions.json", "k", ENTRY)
+
+
+TURNS = st.lists(st.tuples(st.text(min_size=1), st.text(), st.sampled_from(["reef/large", "reef/small"])), max_size=4)
+
+
+@given(TURNS, st.booleans())
+def test_a_conversation_goes_on_as_its_file_reads(
+    tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[str, str, str]], begun: bool
+) -> None:
+    path = tmp_path_factory.mktemp("sessions") / "one.jsonl"
+    if begun:
+        path.write_bytes(lines(HEAD, message("a", None, "user", "hello")))
+    kept = read_conversation(path)
+    for asked, answered, model in turns:
+        head = [] if kept.session_id or kept.leaf else [HEAD]
+        chain = EntryChain(kept)
+        provider, _, name = model.partition("/")
+        reply = TranscriptReply(answered, "openai-completions", provider, name)
+        entries = [*head, chain.user(asked, AT), chain.assistant(reply, AT + 1)]
+        append(path, entries)
+        kept = continued(kept, entries)
+    assert kept == read_conversation(path)
+
+
+def test_a_transcript_that_stays_as_it_was_is_not_read_again(tmp_path: Path) -> None:
+    path, kept = tmp_path / "one.jsonl", KeptConversations()
+    assert kept.at_once(path) == read_conversation(path)
+    stands = append(path, [HEAD, message("a", None, "user", "hello")])
+    assert kept.at_once(path) is None
+    kept.keep(path, read_conversation(path), stands)
+    assert kept.at_once(path) == read_conversation(path)
+    append(path, [message("b", "a", "user", "somebody else")])
+    assert kept.at_once(path) is None
+    kept.keep(path, *kept.read(path))
+    path.unlink()
+    assert kept.at_once(path) == read_conversation(path)
+
+
+def test_what_is_kept_of_transcripts_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clawtop.store.sessions.conversation.MOST_KEPT_BYTES", 3 * len(lines(HEAD)))
+    kept = KeptConversations()
+    paths = [tmp_path / f"{n}.jsonl" for n in range(5)]
+    for path in (*paths, paths[2]):
+        path.write_bytes(lines(HEAD))
+        kept.keep(path, *kept.read(path))
+    assert [kept.at_once(path) is not None for path in paths] == [False, False, True, True, True]

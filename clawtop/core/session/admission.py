@@ -116,10 +116,14 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Give me the prompt. Asking again with the same token is how a waiter takes its turn."""
+    """Give me the prompt. Asking again with the same token is how a waiter takes its turn.
+
+    `profile`: the account that it will use, once it has the prompt.
+    """
 
     who: Claimant
     on_contention: OnContention = OnContention.WAIT
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,7 @@ def _ask(state: Admission, request: Ask, now: int) -> AdmissionStep:
     ahead = len(state.waiters) if place is None else place
     if state.holder is None and state.closing is None and (not ahead or _turn_is_over(state, now)):
         who = who if place is None else state.waiters[place]
-        holding = Holding(who, granted_at=now)
+        holding = Holding(who, granted_at=now, profile=request.profile)
         waiters = tuple(waiter for waiter in state.waiters if waiter.token != who.token)
         return replace(state, holder=holding, waiters=waiters, freed_at=None), (Granted(holding),)
     if request.on_contention is not OnContention.WAIT:

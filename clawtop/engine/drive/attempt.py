@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop.clock import Timer
@@ -24,15 +23,15 @@ from clawtop.engine.providers.base import Endpoint, Finished, Prompt, SilentProg
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, not_the_protocol
 from clawtop.errors import ClawtopError, SessionTakeoverError
 from clawtop.store.provider.secrets import SecretUnavailableError
-from clawtop.store.sessions.conversation import Conversation, read_conversation, size_of
+from clawtop.store.sessions.conversation import Conversation, continued, size_of
 from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply, append, header
 from clawtop.text import safe
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
 
-STREAMING_TOLD_S = 0.1
-"""A reply that is over sooner is not written into the registry's record as streaming: each write costs."""
+PHASE_TOLD_S = 0.1
+"""A phase that is over sooner is not written into the registry's record: each write costs."""
 
 STORED_STOPS = {"toolUse": "stop", "filter": "stop", "refusal": "stop"}
 """A transcript knows no refusals, and a `toolUse` without its calls would be taken for an unfinished turn."""
@@ -87,6 +86,7 @@ class Attempt:
             on_contention=asked.on_contention,
             deadline=turn.deadline,
             foreign=self.desk.foreign.holder,
+            profile=self.profile.id if self.profile else None,
         )
         if holder.forked_from is not None:
             turn.forked_from = turn.forked_from or holder.forked_from
@@ -96,11 +96,10 @@ class Attempt:
     async def _locked(self, client: ProviderClient, endpoint: Endpoint, holder: HeldPrompt) -> TurnAnswer:
         turn = self.turn
         async with await self.desk.open_lock(turn) as lock:
-            conversation = await _conversation(turn.session_file)
+            conversation = await self._conversation()
             await holder.assert_held()
             await lock.release_for_prompt()
             turn.enter("prompting")
-            holder.set_phase("prompting", self.profile.id if self.profile else None)
             sent_at = self.desk.clock.now_ms()
             text, end = await self._ask(client, endpoint, conversation, holder)
             turn.enter("appending")
@@ -108,8 +107,8 @@ class Attempt:
                 async with lock.write() as window:
                     await holder.assert_held()
                     if window.accepted:
-                        conversation = await _conversation(turn.session_file)
-                    await holder.assert_held()
+                        conversation = await self._conversation()
+                        await holder.assert_held()
                     written = self._append(endpoint, text, end, conversation, sent_at)
                     await self._assert_still_held(holder, written)
             except ClawtopError:
@@ -143,7 +142,7 @@ class Attempt:
         number = {"number": turn.requests}
         turn.teller.tell(EventKind.ATTEMPT, f"asks {model}{how}", model=model, profile=name, data=number)
         pieces: list[str] = []
-        written: Timer | None = None
+        written = self._said_soon(holder)
         try:
             async with aclosing(client.stream(endpoint, prompt, timeouts)) as parts:
                 async for part in parts:
@@ -151,15 +150,31 @@ class Attempt:
                         return "".join(pieces), part
                     if turn.phase != "streaming":
                         turn.enter("streaming")
-                        written = desk.clock.call_later(STREAMING_TOLD_S, lambda: holder.set_phase("streaming"))
+                        written.cancel()
+                        written = self._said_soon(holder)
                     if isinstance(part, SilentProgress):
                         continue
                     pieces.append(part.text)
                     turn.said(part.text)
         finally:
-            if written is not None:
-                written.cancel()
+            written.cancel()
         raise not_the_protocol(model.provider, "the reply has no end")
+
+    async def _conversation(self) -> Conversation:
+        """What the transcript holds now; a large one is taken apart in a thread."""
+        path, kept = self.turn.session_file, self.desk.conversations
+        known = kept.at_once(path)
+        if known is None:
+            large = size_of(path) > READ_INLINE_BYTES
+            read, stands = await asyncio.to_thread(kept.read, path) if large else kept.read(path)
+            kept.keep(path, read, stands)
+            return read
+        return known
+
+    def _said_soon(self, holder: HeldPrompt) -> Timer:
+        """Have the registry's record say the turn's phase, if it lasts."""
+        phase = self.turn.phase
+        return self.desk.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
 
     def _prompt(self, conversation: Conversation) -> Prompt:
         """What is sent; what is left out is told first, once for a model."""
@@ -194,7 +209,8 @@ class Attempt:
             cost=self._cost(end),
         )
         entries += [chain.user(turn.asked.message, sent_at), chain.assistant(reply, self.desk.clock.now_ms())]
-        append(turn.session_file, entries, after_half_line=conversation.unfinished)
+        stands = append(turn.session_file, entries, after_half_line=conversation.unfinished)
+        self.desk.conversations.keep(turn.session_file, continued(conversation, entries), stands)
         return str(entries[-1]["id"])
 
     async def _assert_still_held(self, holder: HeldPrompt, written: str) -> None:
@@ -228,9 +244,3 @@ class Attempt:
                 hint=error.hint,
                 code="expired" if error.expired else None,
             ) from None
-
-
-async def _conversation(path: Path) -> Conversation:
-    if size_of(path) <= READ_INLINE_BYTES:
-        return read_conversation(path)
-    return await asyncio.to_thread(read_conversation, path)

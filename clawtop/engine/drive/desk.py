@@ -28,6 +28,7 @@ from clawtop.core.model import (
     Profile,
     UsageStats,
 )
+from clawtop.engine.drive.auth_view import AuthView
 from clawtop.engine.drive.in_flight import InFlight
 from clawtop.engine.drive.marks import Marks
 from clawtop.engine.drive.prompting import PromptSources
@@ -38,7 +39,6 @@ from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.engine.prompt.session_lock import SessionLockController, own_start
 from clawtop.engine.providers.base import Endpoint, Timeouts
 from clawtop.errors import ClawtopError
-from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import run_limit_s
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.locks.processes import ProcessTable
@@ -49,6 +49,7 @@ from clawtop.store.provider.credentials import load_credential
 from clawtop.store.provider.model_config import ProviderConfig, provider_named, read_providers
 from clawtop.store.provider.network_config import auth_header, network_for
 from clawtop.store.provider.secrets import SecretSources
+from clawtop.store.sessions.conversation import KeptConversations
 
 if TYPE_CHECKING:
     from clawtop.engine.providers.copilot import CopilotToken
@@ -84,12 +85,16 @@ class Desk:
     pause_s: float
     environment: NamespaceEvidence = HERE
     compaction_wait: Callable[[Path], Awaitable[None]] | None = None
-    _auth: AuthReader | None = field(default=None, repr=False)
+    conversations: KeptConversations = field(default_factory=KeptConversations, repr=False)
+    _auth: AuthView = field(init=False, repr=False)
     _client: ProviderClient | None = field(default=None, repr=False)
     _making: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     _schedules: dict[str, Schedule] = field(default_factory=dict, repr=False)
     _copilot: dict[str, CopilotToken] = field(default_factory=dict, repr=False)
     _providers: dict[str, dict[str, ProviderConfig]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._auth = AuthView(self.layout, self.clock, self.marks)
 
     async def client(self) -> ProviderClient:
         """The HTTP client, made on first use, in a thread: loading httpx takes longer than a screen may stand still."""
@@ -106,7 +111,7 @@ class Desk:
     def moved(self, layout: Layout, config: ConfigSummary, sources: SecretSources) -> None:
         """The configuration changed: later runs go by the new one."""
         self.layout, self.config, self.sources = layout, config, sources
-        self._auth = None
+        self._auth.moved(layout)
         self._providers.clear()
         self._schedules.clear()
 
@@ -119,18 +124,8 @@ class Desk:
     # --- the store -----------------------------------------------------------------------------------------------
 
     def auth(self, agent: str) -> AuthStore:
-        """The store that an agent sees, with the marks of this engine that are still on their way."""
-        if self._auth is None:
-            self._auth = AuthReader(self.layout, self.clock)
-        store = self._auth.seen_by(agent)
-        if not self.marks.pending():
-            return store
-        return replace(store, profiles=tuple(self.overlaid(profile) for profile in store.profiles))
-
-    def overlaid(self, profile: Profile) -> Profile:
-        """`profile` with pending marks; cheap when there are none."""
-        stats = self.marks.overlay(profile.owner_agent, profile.id, profile.stats)
-        return profile if stats is profile.stats else replace(profile, stats=stats)
+        """The store that an agent sees, with the marks of this engine that are still on their way (`AuthView.of`)."""
+        return self._auth.of(agent)
 
     def mark(
         self,
@@ -175,7 +170,7 @@ class Desk:
             self.accounts.forget(profile.owner_agent, profile.id, now)
             return
         schedule = self.schedule_of(profile.provider)
-        window = cooling_until(self.overlaid(profile).stats, profile.provider, now, schedule)
+        window = cooling_until(self._auth.overlaid(profile).stats, profile.provider, now, schedule)
         told = None if retry_after_ms is None else now + retry_after_ms
         until = max(window or 0, told or 0)
         if until > now:

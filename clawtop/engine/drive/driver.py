@@ -48,8 +48,8 @@ from clawtop.store.locks.standpoint import evidence
 from clawtop.store.own.journal import Journal
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.entry import add_entry, entry_for, make_sessions_dir
-from clawtop.store.sessions.lists import SessionLists
-from clawtop.store.sessions.settings import RunContext, run_context
+from clawtop.store.sessions.lists import NotReadYetError, ReadLists, SessionLists
+from clawtop.store.sessions.settings import RunContext, RunContexts
 from clawtop.text import safe
 
 __all__ = ["Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
@@ -115,6 +115,7 @@ class Driver:
         self._drives: dict[str, Drive] = {}
         self._probes = ProbeBook()
         self._lists = SessionLists()
+        self._contexts = RunContexts()
         self._adopted = False
         self._looked_at: float | None = None
         self.desk = open_desk(self._ground, self._settings, self.emit, compaction_wait)
@@ -208,7 +209,7 @@ class Driver:
     async def _turn(self, run: Drive, session: str, message: str, wishes: _Wishes) -> TurnAnswer:
         began, began_ms = self._clock.monotonic(), self._clock.now_ms()
         await self._look_around()
-        choice, context = await asyncio.to_thread(_found, self.layout, session, wishes.agent, self._lists)
+        choice, context = await self._found(session, wishes.agent)
         if not message.strip():
             raise UsageError("the message is empty")
         if choice.row is None and not wishes.may_create and not choice.file.exists():
@@ -251,6 +252,16 @@ class Driver:
             await self._list(turn, choice, answer, began_ms)
         self._tell_end(turn, None)
         return answer
+
+    async def _found(self, session: str, agent: str | None) -> tuple[SessionChoice, RunContext]:
+        """A session, and what OpenClaw sent in its last run: at once where neither has to be read."""
+        try:
+            choice = choose_session(self.layout, session, agent, ReadLists(self._lists))
+        except NotReadYetError:
+            choice = await asyncio.to_thread(choose_session, self.layout, session, agent, self._lists)
+        file = str(choice.file)
+        context = self._contexts.known(file)
+        return choice, context if context is not None else await asyncio.to_thread(self._contexts.of, file)
 
     def _limit_s(self, asked: float | None) -> float:
         """How long a turn may take, in seconds: as asked, else as the configuration says, else the default."""
@@ -423,12 +434,6 @@ class Driver:
 def _place(lane: str) -> str:
     """The global lane for a turn's lane: cron, subagent and nested work has its own, everything else is main."""
     return global_lane(lane) if lane in _GLOBAL_LANES or lane.startswith(f"{NESTED}:") else MAIN
-
-
-def _found(layout: Layout, session: str, agent: str | None, lists: SessionLists) -> tuple[SessionChoice, RunContext]:
-    """A session, and what OpenClaw sent in its last run."""
-    choice = choose_session(layout, session, agent, lists)
-    return choice, run_context(str(choice.file))
 
 
 def _workspace(layout: Layout, choice: SessionChoice) -> str:

@@ -5,7 +5,7 @@ No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2).
 by a thread of its own, so that it outlives this process: for that a run waits a millisecond at most. Whatever becomes
 of a mark is told as an event.
 
-Mutable state: `_pending`, `_landers` and `_hurry`, touched by the loop's own thread only.
+Mutable state: `_pending`, `changes`, `_landers` and `_hurry`, touched by the loop's own thread only.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class _PendingMark:
 
 
 class Marks:
-    """The marks of one engine. Belongs to one event loop; `aclose` must be awaited at the end."""
+    """The marks of one engine. Belongs to one event loop; `aclose` must be awaited at the end.
+
+    Attributes:
+        changes: rises with every mark that begins or ends to be pending.
+    """
 
     def __init__(
         self,
@@ -95,6 +99,7 @@ class Marks:
         self._landers: dict[str, asyncio.Task[None]] = {}
         self._hurry = asyncio.Event()
         self._closed = False
+        self.changes = 0
 
     def note(self, mark: Mark, *, routine: bool = False) -> None:
         """Have `mark` landed; `routine`: a success that clears nothing, which may wait for others.
@@ -111,6 +116,11 @@ class Marks:
         """Marks that have not landed, oldest first; those of one profile if named."""
         found = [item.mark for items in self._pending.values() for item in items]
         return tuple(sorted((m for m in found if profile in (None, m.profile)), key=lambda mark: mark.at))
+
+    @property
+    def pending_count(self) -> int:
+        """How many marks have not landed."""
+        return sum(map(len, self._pending.values()))
 
     def overlay(self, agent: str, profile: str, stats: UsageStats) -> UsageStats:
         """`stats`, as read from the store of `agent`, with this engine's pending marks merged in.
@@ -157,6 +167,7 @@ class Marks:
                 self._tell(EventKind.MARK_LOST, mark, "could neither be landed nor written down")
         await asyncio.gather(*remaining, return_exceptions=True)
         self._pending.clear()
+        self.changes += 1
         return lost
 
     def _enqueue(self, item: _PendingMark) -> None:
@@ -165,6 +176,7 @@ class Marks:
         if mark.success:
             items[:] = [one for one in items if one.mark.profile != mark.profile or not one.replaceable]
         items.append(item)
+        self.changes += 1
         if not item.routine:
             self._hurry.set()
         elif agent not in self._landers and not self._closed:
@@ -243,6 +255,7 @@ class Marks:
             self._tell(EventKind.MARK_LOST, item.mark, why)
 
     def _settle(self, agent: str, batch: tuple[_PendingMark, ...]) -> None:
+        self.changes += 1
         left = [item for item in self._pending.get(agent, ()) if item not in batch]
         if left:
             self._pending[agent] = left

@@ -11,9 +11,9 @@ from clawtop.core.model import Session
 from clawtop.core.session.lanes import classify_session_key
 from clawtop.engine.drive.turn import UnknownSessionError
 from clawtop.errors import RefusedError, UsageError
-from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.place.layout import AgentPaths, Layout, is_real
 from clawtop.store.sessions.index import read_sessions
-from clawtop.store.sessions.lists import KeptList, SessionLists
+from clawtop.store.sessions.lists import KeptList, Lists, SessionLists
 from clawtop.store.sessions.settings import NO_SETTINGS, SessionSettings
 from clawtop.store.sessions.transcript_write import session_id_for
 from clawtop.text import safe
@@ -45,10 +45,8 @@ class SessionChoice:
         return "cron" if self.key is not None and classify_session_key(self.key) == "cron" else "main"
 
 
-def choose_session(
-    layout: Layout, session: str, agent: str | None = None, lists: SessionLists | None = None
-) -> SessionChoice:
-    """The session that `session` names. `lists`: what was read of the lists before; None: nothing.
+def choose_session(layout: Layout, session: str, agent: str | None = None, lists: Lists | None = None) -> SessionChoice:
+    """The session that `session` names. `lists`: where the lists come from; None: they are read.
 
     A name that ends in `.jsonl` or holds a slash is a file. Other names are keys: as listed, or the short form of
     `agent:<agent>:<key>`; a key that is not listed stands for a new session with a fixed id.
@@ -119,30 +117,28 @@ def _owner_and_key(layout: Layout, name: str, agent: str | None) -> tuple[AgentP
     return owner, name if named else f"agent:{owner.id}:{name}"
 
 
-def _by_file(layout: Layout, name: str, agent: str | None, lists: SessionLists) -> SessionChoice:
+def _by_file(layout: Layout, name: str, agent: str | None, lists: Lists) -> SessionChoice:
     path = Path(name).expanduser()
     if "/" not in name:
         path = _agent(layout, agent).sessions_dir / name
     if not os.path.lexists(path):
         raise RefusedError(f"{safe(path)} is not there", unchanged="nothing was touched")
     real = layout.transcript(path)
-    owner = next(place for place in layout.agents if os.path.realpath(place.sessions_dir) == str(real.parent))
+    owner = next(place for place in layout.agents if is_real(real.parent, place.sessions_dir))
     known = _listed(lists, layout, owner)
     row = known.by_file.get(str(real))
     session_id = (row and row.session_id) or real.name.removesuffix(SUFFIX)
     return SessionChoice(owner, row.key if row else None, session_id, real, row, _settings(known, row))
 
 
-def _by_key(layout: Layout, name: str, agent: str | None, lists: SessionLists) -> SessionChoice:
+def _by_key(layout: Layout, name: str, agent: str | None, lists: Lists) -> SessionChoice:
     owner, key = _owner_and_key(layout, name, agent)
     known = _listed(lists, layout, owner)
-    for row in known.read.rows:
-        if row.key in {name, key} or row.session_id == name:
-            if row.file is None or row.session_id is None:
-                raise RefusedError(f"session {safe(row.key, 120)} is listed without a transcript")
-            return SessionChoice(
-                owner, row.key, row.session_id, layout.transcript(row.file), row, _settings(known, row)
-            )
+    row = known.by_key.get(key) or known.by_key.get(name) or known.by_id.get(name)
+    if row is not None:
+        if row.file is None or row.session_id is None:
+            raise RefusedError(f"session {safe(row.key, 120)} is listed without a transcript")
+        return SessionChoice(owner, row.key, row.session_id, layout.transcript(row.file), row, _settings(known, row))
     directory = Path(os.path.realpath(owner.sessions_dir))
     session_id = session_id_for(directory, key)
     return SessionChoice(owner, key, session_id, layout.transcript(directory / f"{session_id}{SUFFIX}"), None)
@@ -163,7 +159,7 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
     return default
 
 
-def _listed(lists: SessionLists, layout: Layout, agent: AgentPaths) -> KeptList:
+def _listed(lists: Lists, layout: Layout, agent: AgentPaths) -> KeptList:
     known = lists.of(agent, layout)
     if known.read.problem is not None:
         raise RefusedError(f"the session list cannot be read: {known.read.problem}", unchanged="nothing was touched")

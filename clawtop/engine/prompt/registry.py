@@ -84,6 +84,7 @@ class _Wish:
     began: float
     deadline: float | None
     on_stop: Callable[[], object]
+    profile: str | None
 
 
 class PromptRegistry:
@@ -144,10 +145,12 @@ class PromptRegistry:
         deadline: float | None = None,
         foreign: Foreign | None = None,
         on_stop: Callable[[], object] | None = None,
+        profile: str | None = None,
     ) -> HeldPrompt:
         """Take the prompt of a session.
 
         Args:
+            profile: the account that the run will use, which others see as in use from the grant on.
             on_stop: called when a drain asks the run to stop; None: the task that acquires is cancelled.
             deadline: monotonic seconds (of the clock) at which waiting ends.
             foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
@@ -161,7 +164,7 @@ class PromptRegistry:
         if deadline is None and self._max_wait_s is not None:
             deadline = began + self._max_wait_s
         wish = _Wish(
-            lane, run_id, session_key, agent, on_contention, began, deadline, on_stop or cancels_current_task()
+            lane, run_id, session_key, agent, on_contention, began, deadline, on_stop or cancels_current_task(), profile
         )
         try:
             return await self._take(session_file, wish, foreign)
@@ -220,7 +223,7 @@ class PromptRegistry:
                 woken.clear()
                 left = self._left(wish)
                 waits = wish.on_contention is OnContention.WAIT and left > 0
-                ask = Ask(who, OnContention.WAIT if waits else OnContention.RAISE)
+                ask = Ask(who, OnContention.WAIT if waits else OnContention.RAISE, wish.profile)
                 for effect in await self._apply(path, ask, wish.deadline):
                     if isinstance(effect, Granted) and effect.holding.who.token == who.token:
                         return effect.holding

@@ -13,7 +13,9 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import lru_cache
+from types import TracebackType
 from typing import Any
 
 import httpx
@@ -84,8 +86,15 @@ CONNECTING = 64
 """Connections that are made at once: the clock of one that waits for its turn does not run."""
 
 
+_HEADERS: Mapping[str, str] = {"user-agent": "clawtop", "connection": "keep-alive", "accept": "*/*"}
+
+_url = lru_cache(maxsize=64)(httpx.URL)
+
+
 class ProviderClient:
     """The HTTP client that all runs of one event loop share: one pool for each way to make connections.
+
+    Over httpx's transports: what its clients add - cookies, redirects, authentication - is not wanted here.
 
     Raises ProviderError, and nothing else, for whatever a provider or the way to it does wrong. Cancelling a stream
     closes its connection.
@@ -93,14 +102,14 @@ class ProviderClient:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._clients: dict[Network, httpx.AsyncClient] = {}
+        self._transports: dict[Network, httpx.AsyncHTTPTransport] = {}
         self._connecting = asyncio.Semaphore(CONNECTING)
         self._lateness = LoopLateness(clock)
 
     async def aclose(self) -> None:
-        clients, self._clients = tuple(self._clients.values()), {}
-        for client in clients:
-            await client.aclose()
+        transports, self._transports = tuple(self._transports.values()), {}
+        for transport in transports:
+            await transport.aclose()
 
     async def stream(self, endpoint: Endpoint, prompt: Prompt, timeouts: Timeouts) -> AsyncGenerator[ReplyPart, None]:
         """Ask once and yield the reply's parts; the last one is `Finished`.
@@ -133,10 +142,8 @@ class ProviderClient:
         """
         limits = _Limits(endpoint.provider, FETCH_TIMEOUTS, self._clock, self._lateness)
         try:
-            client = self._client(endpoint)
-            request = client.build_request("GET", url, headers=headers, extensions={"trace": limits.on_trace})
-            async with limits.until_answer(self._connecting):
-                response = await client.send(request, stream=True)
+            request = httpx.Request("GET", _url(url), headers={**_HEADERS, **headers})
+            response = await self._answer(endpoint, request, limits)
             try:
                 return response.status_code, dict(response.headers), await _excerpt(response, limits)
             finally:
@@ -144,21 +151,26 @@ class ProviderClient:
         except httpx.HTTPError as error:
             raise _broken(endpoint.provider, error) from None
 
-    def _client(self, endpoint: Endpoint) -> httpx.AsyncClient:
+    def _transport(self, endpoint: Endpoint) -> httpx.AsyncHTTPTransport:
         network = endpoint.network
-        if network not in self._clients:
-            self._clients[network] = httpx.AsyncClient(
+        known = self._transports.get(network)
+        if known is None:
+            known = self._transports[network] = httpx.AsyncHTTPTransport(
                 trust_env=False,
-                follow_redirects=False,
-                timeout=None,  # noqa: S113 - _Limits has every wait in hand
                 limits=httpx.Limits(
                     max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_SECONDS
                 ),
-                headers={"user-agent": "clawtop"},
                 verify=tls_context(network),
                 proxy=network.proxy,
             )
-        return self._clients[network]
+        return known
+
+    async def _answer(self, endpoint: Endpoint, request: httpx.Request, limits: _Limits) -> httpx.Response:
+        """The answer's head; its body is still to be read."""
+        transport = self._transport(endpoint)
+        request.extensions["trace"] = limits.on_trace
+        async with limits.until_answer(self._connecting):
+            return await transport.handle_async_request(request)
 
     async def _send(self, api: Api, endpoint: Endpoint, prompt: Prompt, limits: _Limits) -> httpx.Response:
         url = api.url(endpoint, prompt.model)
@@ -166,6 +178,7 @@ class ProviderClient:
             "utf-8", "surrogatepass" if endpoint.sign is None else "replace"
         )
         headers = {
+            **_HEADERS,
             "accept": "text/event-stream",
             "accept-encoding": "identity",
             "content-type": "application/json",
@@ -174,13 +187,11 @@ class ProviderClient:
         }
         if endpoint.sign is not None:
             headers |= endpoint.sign("POST", url, headers, content)
-        extensions: dict[str, Any] = {"trace": limits.on_trace}
+        extensions: dict[str, Any] = {}
         if endpoint.network.server_name is not None:
             extensions["sni_hostname"] = endpoint.network.server_name
-        client = self._client(endpoint)
-        request = client.build_request("POST", url, content=content, headers=headers, extensions=extensions)
-        async with limits.until_answer(self._connecting):
-            return await client.send(request, stream=True)
+        request = httpx.Request("POST", _url(url), headers=headers, content=content, extensions=extensions)
+        return await self._answer(endpoint, request, limits)
 
     async def _parts(
         self, endpoint: Endpoint, decoder: Decoder, response: httpx.Response, limits: _Limits
@@ -195,8 +206,7 @@ class ProviderClient:
         if content_type in {"text/html", "application/xhtml+xml"}:
             raise _not_a_stream(provider, content_type, await _excerpt(response, limits))
         said_something, end = False, None
-        frames = response.aiter_bytes()
-        async with aclosing(_events(frames, endpoint, limits, decoder)) as events:
+        async with aclosing(_events(_bytes(response), endpoint, limits, decoder)) as events:
             async for event, data in events:
                 for part in _decoded(decoder, event, data, limits, self._clock):
                     said_something = said_something or (isinstance(part, TextDelta) and not part.text.isspace())
@@ -211,6 +221,14 @@ class ProviderClient:
                 await limits.drain(events)
             _judge(provider, end, said_something=said_something)
             yield end
+
+
+def _bytes(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes; taken out of its encoding where it has one, although none was asked for."""
+    stream = response.stream
+    if "content-encoding" in response.headers or not isinstance(stream, httpx.AsyncByteStream):
+        return response.aiter_bytes()
+    return aiter(stream)
 
 
 def _own_way(headers: dict[str, str], endpoint: Endpoint) -> dict[str, str]:
@@ -301,7 +319,7 @@ class _Limits:
         self._end = self._at(timeouts.total)
         self._content_end: float | None = None
         self._phase = "connect"
-        self._waiting: Deadline | None = None
+        self.waiting: Deadline | None = None
         self._turn: asyncio.Semaphore | None = None
 
     @property
@@ -317,14 +335,17 @@ class _Limits:
         if name.endswith("send_request_headers.started") and self._phase == "connect":
             self._phase = "first-byte"
             self._content_end = self._at(self._timeouts.first_byte)
-            if self._waiting is not None:
-                self._waiting.reschedule(self._sooner(self._content_end))
+            if self.waiting is not None:
+                self.waiting.reschedule(self._sooner(self._content_end))
             self._give_turn_back()
 
     @asynccontextmanager
     async def until_answer(self, turn: asyncio.Semaphore) -> AsyncIterator[None]:
         """Until the answer's headers are here; the clock of the connection runs from when it is its turn."""
-        async with self._until(None):
+        if turn.locked():
+            async with self._until(None):
+                await turn.acquire()
+        else:
             await turn.acquire()
         self._turn = turn
         self._connect_end = self._at(self._timeouts.connect)
@@ -337,30 +358,22 @@ class _Limits:
 
     def _excuse(self, seconds: float) -> None:
         """The loop was away for so long: a connection that stood meanwhile could not be noticed."""
-        if self._phase == "connect" and self._connect_end is not None and self._waiting is not None:
+        if self._phase == "connect" and self._connect_end is not None and self.waiting is not None:
             self._connect_end += seconds
             with suppress(RuntimeError):  # it has just run out, in time
-                self._waiting.reschedule(self._sooner(self._connect_end))
+                self.waiting.reschedule(self._sooner(self._connect_end))
 
     def _give_turn_back(self) -> None:
         turn, self._turn = self._turn, None
         if turn is not None:
             turn.release()
 
-    def until_bytes(self, *, closing: bool = False) -> AbstractAsyncContextManager[None]:
+    def until_bytes(self, *, closing: bool = False) -> _BoundedWait:
         """Until the next bytes of the answer are here; not for long where it has its end already."""
         return self._until(self._at(CLOSING_SECONDS) if closing else self._content_end)
 
-    @asynccontextmanager
-    async def _until(self, deadline: float | None) -> AsyncIterator[None]:
-        self._waiting = self._clock.timeout_at(self._sooner(deadline))
-        try:
-            async with self._waiting:
-                yield
-        except TimeoutError:
-            raise self._expired() from None
-        finally:
-            self._waiting = None
+    def _until(self, deadline: float | None) -> _BoundedWait:
+        return _BoundedWait(self, self._clock.timeout_at(self._sooner(deadline)))
 
     def stands(self) -> None:
         """The answer began, over a connection that may have stood before."""
@@ -385,7 +398,8 @@ class _Limits:
                 async for _ in events:
                     pass
 
-    def _expired(self) -> ProviderError:
+    def expired(self) -> ProviderError:
+        """What a wait that came to its end is."""
         total_passed = self._end is not None and self._clock.monotonic() >= self._end
         phase = "total" if total_passed else self._phase
         seconds = {
@@ -410,10 +424,35 @@ class _Limits:
         return min(ends) if ends else None
 
 
+class _BoundedWait:
+    """One wait of a call, within its limit. (Not by `asynccontextmanager`: there is one for each piece of a reply.)"""
+
+    __slots__ = ("_deadline", "_limits")
+
+    def __init__(self, limits: _Limits, deadline: Deadline) -> None:
+        self._limits = limits
+        self._deadline = deadline
+
+    async def __aenter__(self) -> None:
+        self._limits.waiting = self._deadline
+        await self._deadline.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._limits.waiting = None
+        try:
+            await self._deadline.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise self._limits.expired() from None
+        if isinstance(error, TimeoutError):
+            raise self._limits.expired() from None
+
+
 async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
     """The beginning of a body that is not a reply. What breaks while it is read is less telling than the status."""
     body = bytearray()
-    chunks = response.aiter_bytes()
+    chunks = _bytes(response)
     with suppress(httpx.HTTPError, ProviderError):
         while len(body) < ERROR_BODY_LIMIT:
             async with limits.until_bytes(closing=True):

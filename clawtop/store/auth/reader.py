@@ -36,15 +36,17 @@ class AuthReader:
         self._backend: AuthBackend = auth_backend(layout, self._databases)
         self._known: dict[tuple[str, str], OwnAuth] = {}
         self._stores: dict[str, tuple[tuple[OwnAuth, ...], AuthStore]] = {}
+        self._places: dict[str, tuple[AgentPaths, tuple[AuthPlace, ...]]] = {}
 
     def moved(self, layout: Layout) -> None:
         """The directory was located again. What was read stays for as long as it is the same."""
         self._layout = layout
         self._backend = auth_backend(layout, self._databases)
+        self._places.clear()
 
     def store(self, agent: AgentPaths, warnings: list[Problem]) -> AuthStore:
         """The store of an agent. A place that cannot be read keeps what it said last, with the reason."""
-        places = tuple(self._own(place) for place in self._backend.places_of(agent))
+        places = tuple(self._own(place) for place in self._places_of(agent))
         for place in places:
             warnings += place.warnings
         known = self._stores.get(agent.id)
@@ -54,6 +56,12 @@ class AuthReader:
             or (len(known[0]) != len(places))
         ):
             known = self._stores[agent.id] = (places, seen_by(agent.id, *places))
+        return known[1]
+
+    def _places_of(self, agent: AgentPaths) -> tuple[AuthPlace, ...]:
+        known = self._places.get(agent.id)
+        if known is None or known[0] is not agent:
+            known = self._places[agent.id] = (agent, self._backend.places_of(agent))
         return known[1]
 
     def problems(self) -> tuple[Problem, ...]:

@@ -40,7 +40,8 @@ _LOCK_WAIT_S = 2.0
 _LOCK_POLL_S = 0.005
 _CHUNK = 64 * 1024
 _LONGEST_LINE = 256 * 1024
-_FIELDS: Final = frozenset(item.name for item in fields(Event))
+_NAMES: Final = tuple(item.name for item in fields(Event))
+_FIELDS: Final = frozenset(_NAMES)
 _NUMBERS: Final = frozenset({"at", "duration_ms", "pid"})
 _REQUIRED: Final = {"at": int, "source": str, "text": str}
 
@@ -173,8 +174,7 @@ class Journal:
 
 
 def _line(event: Event) -> bytes:
-    facts = {item.name: getattr(event, item.name) for item in fields(event)}
-    told = {name: value for name, value in facts.items() if value is not None and value != {}}
+    told = {name: value for name in _NAMES if (value := getattr(event, name)) is not None and value != {}}
     told["text"] = masked(event.text)
     if event.data:
         told["data"] = {key: value if key == EXACT else _masked(value) for key, value in event.data.items()}

@@ -127,7 +127,7 @@ class Layout:
         if not regular:
             raise RefusedError(f"{_named(path, real)} is not a file", unchanged="nothing was touched")
         for directory, names in self._known_places():
-            if real.parent == Path(os.path.realpath(directory)) and names.fullmatch(real.name):
+            if names.fullmatch(real.name) and is_real(real.parent, directory):
                 return real
         where = f"in an agent or sessions directory of {safe(self.state_dir)}"
         raise RefusedError(
@@ -147,7 +147,7 @@ class Layout:
             real = self.resolve_inside(named)
         else:
             real = Path(os.path.realpath(named.parent)) / named.name
-        inside = any(real.parent == Path(os.path.realpath(agent.sessions_dir)) for agent in self.agents)
+        inside = any(is_real(real.parent, agent.sessions_dir) for agent in self.agents)
         if not inside or not _TRANSCRIPTS.fullmatch(real.name):
             raise RefusedError(f"{_named(path, real)} is not a transcript", unchanged="nothing was touched")
         return real
@@ -159,6 +159,11 @@ class Layout:
             yield agent.sessions_store.parent, re.compile(re.escape(agent.sessions_store.name) + r"(?:\.lock)?")
         yield self.main_agent_dir, _AGENT_FILES
         yield self.oauth_lock_dir, _OAUTH_LOCKS
+
+
+def is_real(real: Path, directory: Path) -> bool:
+    """Whether `directory` leads to `real`, which has no link in it."""
+    return real == directory or str(real) == os.path.realpath(directory)
 
 
 _AGENT_FILES = re.compile(r"auth-profiles\.json(?:\.lock)?|auth-state\.json")

@@ -5,18 +5,24 @@ Entries form a tree by `parentId`; the one that ends in the file's last entry co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clawtop.core.conversation import Block, Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import Problem
+from clawtop.core.session.fence import MISSING, FileFingerprint
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.sessions.fingerprint import fingerprint, fingerprint_of
 from clawtop.text import safe
 
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
+MOST_KEPT = 256
+MOST_KEPT_BYTES = 16 * 1024 * 1024
+"""Of transcripts; what they hold takes a few times that."""
 COMPACTED = "Summary of the conversation so far:\n\n"
 
 
@@ -45,11 +51,62 @@ class Conversation:
 
 def read_conversation(path: Path) -> Conversation:
     """The conversation in `path`, no link; an empty one when there is no such file. OSError when it cannot be read."""
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[Conversation, FileFingerprint]:
     try:
-        content = door.read(path, MAX_TRANSCRIPT_BYTES).data
+        content, facts = door.read(path, MAX_TRANSCRIPT_BYTES)
     except FileNotFoundError:
-        return Conversation()
-    return parse_conversation(content, str(path))
+        return Conversation(), MISSING
+    return parse_conversation(content, str(path)), fingerprint_of(facts)
+
+
+def continued(before: Conversation, entries: Sequence[Mapping[str, Any]]) -> Conversation:
+    """The conversation after `entries` were appended that each continue the one before them, whole lines all."""
+    named = [entry for entry in entries if entry.get("type") != "session"]
+    begun = next((_text(entry.get("id")) for entry in entries if entry.get("type") == "session"), None)
+    return replace(
+        before,
+        session_id=begun or before.session_id,
+        leaf=str(named[-1]["id"]) if named else before.leaf,
+        ids=before.ids | {str(entry["id"]) for entry in named},
+        said=(*before.said, *_said(named)),
+        model=_model(named) or before.model,
+        unfinished=False,
+    )
+
+
+class KeptConversations:
+    """Transcripts that were taken apart, for as long as they stay as they were. One event loop's.
+
+    `at_once` never reads a file; `of` may be called in a thread.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Path, tuple[FileFingerprint, Conversation]] = OrderedDict()
+        self._bytes = 0
+
+    def at_once(self, path: Path) -> Conversation | None:
+        """The conversation where the transcript is as it was, or is not there; else None."""
+        now = fingerprint(path)
+        if now == MISSING:
+            return Conversation()
+        known = self._known.get(path)
+        return known[1] if known is not None and known[0] == now else None
+
+    def read(self, path: Path) -> tuple[Conversation, FileFingerprint]:
+        """The conversation as it is now, to be given to `keep`. OSError when it cannot be read."""
+        return _read(path)
+
+    def keep(self, path: Path, conversation: Conversation, now: FileFingerprint) -> None:
+        """Know what stands in a transcript that looks so."""
+        known = self._known.pop(path, None)
+        self._bytes += now.size - (known[0].size if known is not None else 0)
+        self._known[path] = (now, conversation)
+        while len(self._known) > MOST_KEPT or self._bytes > MOST_KEPT_BYTES:
+            _, (gone, _) = self._known.popitem(last=False)
+            self._bytes -= gone.size
 
 
 def size_of(path: Path) -> int:

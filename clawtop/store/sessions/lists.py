@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from clawtop.core.model import Session
 from clawtop.store.json_text import stamp_of
@@ -20,12 +21,30 @@ from clawtop.store.sessions.settings import SessionSettings, list_settings
 
 @dataclass(frozen=True, slots=True)
 class KeptList:
-    """One reading of a list. `by_file`: by the real path of the transcript; `settings`: of sessions that have some."""
+    """One reading of a list.
+
+    Attributes:
+        by_file, by_key, by_id: its sessions by the real path of the transcript, by key, and by session id.
+        settings: of sessions that have some, by key.
+    """
 
     layout: Layout
     read: SessionsRead
     by_file: Mapping[str, Session]
+    by_key: Mapping[str, Session]
+    by_id: Mapping[str, Session]
     settings: Mapping[str, SessionSettings]
+
+
+class NotReadYetError(Exception):
+    """What was asked for has to be read first, which may take a while."""
+
+
+class Lists(Protocol):
+    """Where session lists come from."""
+
+    def of(self, agent: AgentPaths, layout: Layout) -> KeptList:
+        """An agent's list as it is now."""
 
 
 class SessionLists:
@@ -34,6 +53,10 @@ class SessionLists:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._known: dict[tuple[str, str], KeptList] = {}
+
+    def known(self, agent: AgentPaths) -> KeptList | None:
+        """What was read last of an agent's list, without waiting."""
+        return self._known.get((agent.id, str(agent.sessions_store)))
 
     def of(self, agent: AgentPaths, layout: Layout) -> KeptList:
         """An agent's list as it is now. One that cannot be read is read again each time."""
@@ -45,6 +68,20 @@ class SessionLists:
             return known
 
 
+class ReadLists:
+    """Lists that need not be read: for who must not wait."""
+
+    def __init__(self, lists: SessionLists) -> None:
+        self._lists = lists
+
+    def of(self, agent: AgentPaths, layout: Layout) -> KeptList:
+        """An agent's list as it is now. Raises NotReadYetError where it changed since it was read."""
+        known = self._lists.known(agent)
+        if known is None or known.layout is not layout or not _is_current(known.read, agent):
+            raise NotReadYetError
+        return known
+
+
 def _is_current(read: SessionsRead, agent: AgentPaths) -> bool:
     return read.problem is None and stamp_of(agent.sessions_store) == read.stamp
 
@@ -52,7 +89,13 @@ def _is_current(read: SessionsRead, agent: AgentPaths) -> bool:
 def _kept(agent: AgentPaths, layout: Layout) -> KeptList:
     read = read_sessions(agent, layout)
     by_file: dict[str, Session] = {}
+    by_key: dict[str, Session] = {}
+    by_id: dict[str, Session] = {}
     for row in read.rows:
+        by_key.setdefault(row.key, row)
+        if row.session_id is not None:
+            by_id.setdefault(row.session_id, row)
         if row.file is not None:
             by_file.setdefault(os.path.realpath(row.file), row)
-    return KeptList(layout, read, by_file, {} if read.problem is not None else list_settings(agent))
+    settings = {} if read.problem is not None else list_settings(agent)
+    return KeptList(layout, read, by_file, by_key, by_id, settings)

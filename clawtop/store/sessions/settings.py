@@ -13,7 +13,7 @@ from typing import Any
 
 from clawtop.core.model import ModelRef
 from clawtop.store import door
-from clawtop.store.json_text import MEGABYTE, UnreadableError, parse, read_bytes
+from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, parse, read_bytes, stamp_of
 from clawtop.store.place.layout import AgentPaths
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.store.sessions.trajectory import trajectory_path
@@ -22,6 +22,8 @@ from clawtop.store.wire import mapping, text
 CONTEXT = b'"context.compiled"'
 MAX_CONTEXT_BYTES = 16 * MEGABYTE
 """So far back from its end a trajectory is searched."""
+MOST_CONTEXTS = 64
+"""So many are kept: system prompts are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,34 @@ def _settings(entry: Mapping[str, Any]) -> SessionSettings:
         provider, _, model = model.partition("/")
     override = ModelRef(provider, model) if provider and model else None
     return SessionSettings(override, text(entry.get("thinkingLevel")))
+
+
+class RunContexts:
+    """What `run_context` said, for as long as the trajectory stays as it is. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Stamp, RunContext]] = {}  # replaced whole items: no lock
+
+    def known(self, session_file: str) -> RunContext | None:
+        """The context where nothing has to be read for it; else None."""
+        stamp = stamp_of(trajectory_path(session_file))
+        if stamp is None:
+            return RunContext()
+        known = self._known.get(session_file)
+        return known[1] if known is not None and known[0] == stamp else None
+
+    def of(self, session_file: str) -> RunContext:
+        """The context as it is now."""
+        known = self.known(session_file)
+        if known is not None:
+            return known
+        stamp = stamp_of(trajectory_path(session_file))
+        context = run_context(session_file)
+        if stamp is not None:
+            if len(self._known) >= MOST_CONTEXTS:
+                self._known.clear()
+            self._known[session_file] = (stamp, context)
+        return context
 
 
 def run_context(session_file: str) -> RunContext:

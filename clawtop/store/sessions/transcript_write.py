@@ -16,9 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from clawtop.core.session.fence import FileFingerprint
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.store import door
 from clawtop.store.sessions.conversation import Conversation
+from clawtop.store.sessions.fingerprint import fingerprint_of
 from clawtop.text import safe
 
 VERSION = 3
@@ -112,11 +114,11 @@ def encoded(entries: Iterable[Mapping[str, Any]]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line: bool = False) -> None:
+def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line: bool = False) -> FileFingerprint:
     """Append the entries to a transcript, creating it (0644 less the umask) if need be; all of them or none.
 
     The caller holds the session's lock. `after_half_line`: what stands there ends inside a line, which gets its end
-    first so that it spoils nothing but itself.
+    first so that it spoils nothing but itself. What the file looks like then.
 
     Raises:
         OperationFailedError: the disk refused; the file is as it was.
@@ -130,6 +132,7 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line:
             except BaseException:
                 os.ftruncate(descriptor, before)
                 raise
+            return fingerprint_of(os.fstat(descriptor))
     except OSError as error:
         raise OperationFailedError(
             f"{safe(path)} cannot be written: {error.strerror or error}", unchanged="the transcript is as it was"
