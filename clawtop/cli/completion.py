@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clawtop.core.model import Snapshot
@@ -31,6 +31,62 @@ WORDS: Mapping[str, str] = {
 
 _NEEDS_QUOTES = frozenset(" \t'\"\\$`")
 
+_BASH_END = """\
+# bash takes words apart at colons, and puts what is found in the place of the last part alone.
+_clawtop() {
+  local rest=$COMP_LINE word before current= cut
+  local -a words
+  local i at=0
+  words=()
+  for (( i = 0; i < ${#COMP_WORDS[@]}; i++ )); do
+    word=${COMP_WORDS[i]}
+    before=${rest%%"$word"*}
+    if [[ -n $word ]]; then rest=${rest#*"$word"}; else before=' '; fi
+    if [[ $i -gt 0 && -z $before && ( $word == :* || $current == *: ) ]]; then
+      current+=$word
+      words[${#words[@]}-1]=$current
+    else
+      current=$word
+      words+=("$current")
+    fi
+    if [[ $i -eq $COMP_CWORD ]]; then at=$(( ${#words[@]} - 1 )); fi
+  done
+  local -a COMP_WORDS
+  COMP_WORDS=("${words[@]}")
+  local COMP_CWORD=$at
+  _shtab_clawtop "$@"
+  current=${words[at]}
+  cut=${current%"${current##*:}"}
+  if [[ $COMP_WORDBREAKS == *:* ]]; then COMPREPLY=("${COMPREPLY[@]#"$cut"}"); fi
+}
+
+complete -o bashdefault -F _clawtop clawtop
+"""
+
+_ZSH_END = """\
+if [[ $funcstack[1] == _clawtop ]]; then
+  _shtab_clawtop "$@"
+else
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+  compdef _shtab_clawtop clawtop
+fi
+"""
+
+_ENDS: Mapping[str, tuple[str, str]] = {
+    "bash": ("complete -o bashdefault -F _shtab_clawtop clawtop", _BASH_END),
+    "zsh": ("if [[ $zsh_eval_context[-1] == eval ]]; then", _ZSH_END),
+}
+"""Where the end of shtab's script begins, and what stands there instead. Its own for zsh takes a sourced file for one
+in $fpath and completes at once."""
+
+_ZSH_WORDS = """\
+_clawtop_words() {
+  local -a words
+  words=("${(@f)$(clawtop completion --list ${@[-1]} --no-gateway 2>/dev/null)}")
+  compadd "${@[1,-2]}" -a words
+}
+"""
+
 KINDS = tuple(dict.fromkeys(WORDS.values()))
 
 
@@ -40,7 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "bash:  clawtop completion bash > ~/.local/share/bash-completion/completions/clawtop\n"
         "zsh:   clawtop completion zsh > DIR/_clawtop   (DIR in $fpath)\n"
-        "fish:  clawtop completion fish > ~/.config/fish/completions/clawtop.fish"
+        "fish:  clawtop completion fish > ~/.config/fish/completions/clawtop.fish\n"
+        "or, for one shell: source <(clawtop completion bash), the same for zsh; clawtop completion fish | source"
     )
     parser.add_argument("shell", choices=SHELLS, nargs="?", help="for which shell")
     parser.add_argument("--list", choices=KINDS, dest="kind", help="print the words of a kind, a line each")
@@ -70,12 +127,29 @@ def script(shell: str) -> str:
         for action in one._actions:
             kind = WORDS.get(action.metavar) if isinstance(action.metavar, str) else None
             if kind is not None and action.choices is None:
-                action.complete = shtab.cmd(f"clawtop completion --list {kind} --no-gateway 2>/dev/null")  # type: ignore[attr-defined]
+                action.complete = _words_when_asked(kind)  # type: ignore[attr-defined]
             elif action.metavar in {"FILE", "PATH"}:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
             elif action.metavar == "D":
                 action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
-    return shtab.complete(parser, shell=shell)
+    text = shtab.complete(parser, shell=shell)
+    return _with_end(text, *_ENDS[shell]) if shell in _ENDS else text
+
+
+def _with_end(text: str, mark: str, end: str) -> str:
+    """The script with another end from `mark` on."""
+    begin, found, _ = text.rpartition(mark)
+    assert found  # noqa: S101 - a test runs it
+    return begin + end
+
+
+def _words_when_asked(kind: str) -> Any:
+    """shtab's completion by the words of a command; its own for zsh would run each such command when it is loaded."""
+    import shtab
+
+    by_command: Any = shtab.cmd(f"clawtop completion --list {kind} --no-gateway 2>/dev/null")
+    preambles = {**by_command["preamble"], "zsh": _ZSH_WORDS}
+    return {**by_command, "zsh": f"_clawtop_words {kind}", "preamble": preambles}
 
 
 def _parsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParser]:

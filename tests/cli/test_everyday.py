@@ -23,6 +23,7 @@ from clawtop.engine.drive import opening
 from clawtop.store.place.environment import foreign_commands
 from tests.support.samples import sample
 from tests.support.stores import auth_state, make_state_dir
+from tests.support.terminals import open_terminal
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_completion_names_every_verb_and_asks_for_ids(shell: str) -> None:
     text = script(shell)
     assert all(item.verb in text for item in verbs() if item.verb)
     for kind in ("profiles", "sessions", "providers"):
-        assert f"--list {kind}" in text.replace("'\\''", "")
+        assert re.search(rf"(--list|_clawtop_words) {kind}\b", text)
 
 
 @pytest.mark.parametrize(("shell", "check"), [("bash", ["-n"]), ("zsh", ["-n"]), ("fish", ["--no-execute"])])
@@ -136,23 +137,49 @@ def test_the_shell_itself_loads_it(shell: str, check: list[str], tmp_path: Path)
     subprocess.run([program, *check, str(path)], check=True, capture_output=True)
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
-def test_bash_completes_a_profile_id(tmp_path: Path) -> None:
+FISH = ["fish", "--no-config", "-i", "-C", "function fish_prompt; echo 'here> '; end"]
+LOADED = {
+    "bash, sourced": (["bash", "--norc", "-i"], "source <(clawtop completion bash)"),
+    "zsh, sourced": (["zsh", "-f", "-i"], "source <(clawtop completion zsh)"),
+    "zsh, evaluated": (["zsh", "-f", "-i"], 'eval "$(clawtop completion zsh)"'),
+    "zsh, by fpath": (["zsh", "-f", "-i"], "fpath=($HOME/scripts $fpath); autoload -Uz compinit; compinit -u"),
+    "fish, sourced": (FISH, "clawtop completion fish | source"),
+    "fish, by its directory": (FISH, "set -p fish_complete_path $HOME/scripts"),
+}
+"""A shell, and how its completion is loaded there."""
+
+
+@pytest.mark.parametrize("how", LOADED)
+def test_a_shell_completes_verbs_and_ids_at_its_prompt(how: str, tmp_path: Path) -> None:
+    """Typed as an operator does: ids have colons, at which bash takes words apart."""
+    argv, load = LOADED[how]
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"there is no {argv[0]} here")
     state = make_state_dir(tmp_path, "B")
-    (tmp_path / "bin").mkdir()
+    for name in ("bin", "scripts"):
+        (tmp_path / name).mkdir()
     command = tmp_path / "bin" / "clawtop"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m clawtop "$@"\n')
     command.chmod(0o755)
-    path = tmp_path / "clawtop.bash"
-    path.write_text(script("bash"))
-    typed = (
-        f". {path}; COMP_WORDS=(clawtop clear fakeai:t); COMP_CWORD=2; COMP_LINE='clawtop clear fakeai:t';"
-        " compopt() { :; }; $(complete -p clawtop | sed 's/.*-F \\([^ ]*\\).*/\\1/') clawtop fakeai:t clear;"
-        ' printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    environment = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "OPENCLAW_STATE_DIR": str(state), "HOME": str(tmp_path)}
-    done = subprocess.run(["bash", "-c", typed], env=environment, capture_output=True, text=True, check=False)
-    assert set(done.stdout.split()) == {"fakeai:two", "fakeai:three"}, done.stderr
+    (tmp_path / "scripts" / "_clawtop").write_text(script("zsh"))
+    (tmp_path / "scripts" / "clawtop.fish").write_text(script("fish"))
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "OPENCLAW_STATE_DIR": str(state),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+        "PS1": "here> ",
+    }
+    with open_terminal(argv, environment=environment) as terminal:
+        terminal.wait_for("here>", 60)
+        terminal.send(f"{load}; echo load''ed\r")
+        terminal.wait_for("loaded", 60)
+        terminal.send("clawtop cle\t")
+        terminal.wait_for("clawtop clear", 60)
+        terminal.send("fakeai:tw\t")
+        terminal.wait_for("clawtop clear fakeai:two", 60)
+        terminal.send("--rea\t")
+        terminal.wait_for("clawtop clear fakeai:two --reason", 60)
 
 
 @pytest.mark.parametrize("kind", KINDS)
