@@ -120,7 +120,8 @@ ui/    Textual and what it draws with
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette
     screens/          base, tables: what views share (table_control: with the fleet's); views opens them: overview,
-                      incident, warnings. dialog: confirm, bulk, drain, recover, drive, label, leave; reading, run
+                      incident, warnings. Over them, each a pane: reading, run; dialog: confirm, bulk, drain, recover,
+                      drive, label, leave
     widgets/          live_table, line_bar, line_scroll, filter_line, choice_line, message_editor; drawn, strips
 cli/   a module per verb, imported when it is asked for; main parses, common opens the state; version names the commit;
        completion, man and README come from the one parser; config shows and saves settings; process, output, ending:

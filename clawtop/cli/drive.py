@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from clawtop import threads
 from clawtop.cli import drive_gateway, steered
 from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
-from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
+from clawtop.cli.driving import begin, cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
 
@@ -149,22 +149,10 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     unstored: list[str],
 ) -> int:
     from clawtop.core.model import Event, EventKind
-    from clawtop.core.session.admission import OnContention
 
     cancel_on_signals(signalled)
     async with driver:
-        run = driver.drive(
-            args.session,
-            turn.message,
-            agent=args.agent,
-            lane=args.lane,
-            model=turn.model,
-            on_contention=OnContention(args.on_contention),
-            timeout=args.timeout,
-            system=turn.system,
-            wait_for_account=args.wait_for_account,
-            may_create=args.new,
-        )
+        run = begin(driver, args, args.session, turn.message, model=turn.model, system=turn.system, may_create=args.new)
         asked = False
         async for item in run:
             output.item(item)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clawtop import nested, threads
 from clawtop.cli.drive_output import SCHEMA, JsonOutput, answer_facts, failure_facts, stop_exit
-from clawtop.cli.driving import cancel_on_signals, exit_code, model_named, open_driver, read_system
+from clawtop.cli.driving import begin, cancel_on_signals, exit_code, model_named, open_driver, read_system
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
 
@@ -64,19 +64,13 @@ class Batch:
         if self.is_spent:
             self.not_begun += 1
             return
-        args = self.args
-        from clawtop.core.session.admission import OnContention
-
-        run = self.driver.drive(
+        run = begin(
+            self.driver,
+            self.args,
             item.session,
             item.message,
-            agent=args.agent,
-            lane=args.lane,
             model=item.model,
-            on_contention=OnContention(args.on_contention),
-            timeout=args.timeout,
             system=item.system,
-            wait_for_account=args.wait_for_account,
             may_create=item.new,
         )
         try:

@@ -7,7 +7,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clawtop.cli.drive_output import TurnOutput
 from clawtop.errors import ClawtopError, OperationFailedError, UsageError
@@ -16,6 +16,7 @@ from clawtop.text import safe
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef
     from clawtop.engine.drive.driver import Driver
+    from clawtop.engine.drive.handle import Drive
 
 
 def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
@@ -26,6 +27,25 @@ def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
 
     settings = EngineSettings(timeouts=TimeoutPolicy(args.on_timeout), registry=registry_of(args))
     return Driver(args.state_dir, settings=settings, listen=output.event)
+
+
+def begin(
+    driver: Driver, args: argparse.Namespace, session: str, message: str, *, model: ModelRef | None, **wishes: Any
+) -> Drive:
+    """Begin a turn with these options. `wishes`: `system` and `may_create`, as `Driver.drive` takes them."""
+    from clawtop.core.session.admission import OnContention
+
+    return driver.drive(
+        session,
+        message,
+        agent=args.agent,
+        lane=args.lane,
+        model=model,
+        on_contention=OnContention(args.on_contention),
+        timeout=args.timeout,
+        wait_for_account=args.wait_for_account,
+        **wishes,
+    )
 
 
 def exit_code(error: ClawtopError) -> int:

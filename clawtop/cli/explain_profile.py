@@ -29,11 +29,13 @@ def explain(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"schema": 1, "profile": _profile_report(found, now)})
     else:
-        print_lines(profile_lines(found, now))
+        print_lines(profile_lines(found, snapshot.semantics.retries, now))
     return 0
 
 
 def _profile_report(found: ProfileExplanation, now: int) -> dict[str, Any]:
+    from clawtop.view.explain_profile_lines import shown_state
+
     place, rejection, recovery = found.place, found.rejection, found.recovery
     return {
         "id": found.profile.id,
@@ -42,6 +44,7 @@ def _profile_report(found: ProfileExplanation, now: int) -> dict[str, Any]:
         "owner": found.profile.owner_agent,
         "judged_at": now,
         "state": found.state,
+        "shown_state": shown_state(found)[1],
         "until": found.until,
         "is_next": found.is_next,
         "place": {"rank": place.rank, "why": place.why, "cooling_until": place.cooling_until} if place else None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from clawtop.core.model import Event, Snapshot
 from clawtop.errors import ClawtopError
+from clawtop.view.replay_words import Position
 
 if TYPE_CHECKING:
     from clawtop.core.model import ModelRef
@@ -152,20 +153,11 @@ class TapeControl(Protocol):
         """End the recording; its file. Raises ClawtopError."""
 
 
-class Playback(Protocol):
-    """A recording that plays in the place of the hub: `engine.live.player.Player`. Times in ms since the epoch."""
+class Playback(Position, Protocol):
+    """A recording that plays in the place of the hub: `engine.live.player.Player`."""
 
     @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-    @property
-    def speed(self) -> float: ...
-    @property
-    def playing(self) -> bool: ...
-    @property
     def problem(self) -> str | None: ...
-    def now_ms(self) -> int: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def seek(self, at: int) -> None: ...

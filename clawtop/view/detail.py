@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.failover.same_account import silences_of
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import EventKind, Lock, LockKind, Session, WindowKind
+from clawtop.core.model import EventKind, Lock, LockKind, Session
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
+from clawtop.view.explain_profile_lines import cost_facts, lapsed_words, window_words
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
 from clawtop.view.humanize import ago, bar, countdown, counted, duration, problem_text, span, time_near
@@ -20,7 +20,7 @@ from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.session_columns import last_answered, last_asked, words_of
 from clawtop.view.warning_columns import all_problems, problem_id
-from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words, silence_words
+from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
@@ -92,47 +92,19 @@ def _until(entry: ProfileFacts, env: Env) -> Line:
 
 
 def _windows(entry: ProfileFacts, env: Env) -> list[Fact]:
-    out: list[Fact] = []
-    for window in entry.windows:
-        scope = f"model {safe(window.model)} only" if window.model else "all models"
-        out.append((window.kind, piece(f"{safe(window.reason or 'no reason recorded')}, {scope}")))
+    out: list[Fact] = [(window.kind, piece(window_words(window))) for window in entry.windows]
     share = window_share(entry, env.now)
     if share is not None:
         filled, empty = bar(share, 20)
         out.append(("left", ((filled, profile_words(entry)[2]), (empty, Tone.FAINT), (f" {share:.0%}", Tone.DIM))))
-    out.extend((f"{w.kind}", _lapsed(w.until, w.kind, env)) for w in entry.lapsed)
+    out.extend((f"{w.kind}", piece(lapsed_words(w, env.now), Tone.DIM)) for w in entry.lapsed)
     return out
-
-
-def _lapsed(until: int, kind: WindowKind, env: Env) -> Line:
-    when = f"ended {ago(until, env.now)}" if 0 < until <= env.now else f"{until} is not a valid time"
-    return piece(f"{when}; still recorded, has no effect ({kind} is not cleared until the next use)", Tone.DIM)
 
 
 def _costs(entry: ProfileFacts, env: Env) -> list[Fact]:
     """What one more failure would cost, for each common reason."""
     found = env.facts.explanation(entry)
-    if found is None or found.bypasses:
-        return [("next error", piece("no cost: this provider bypasses cooldowns", Tone.DIM))]
-    lines: list[Fact] = []
-    if any(cost.keeps_window for cost in found.costs.values()):
-        lines.append(("next error", piece("only the counters would rise; the open window stays", Tone.DIM)))
-    new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
-    if new:
-        lines.append(("would cost", piece(", ".join(new))))
-    silences = silences_of(env.facts.snapshot.semantics.retries)
-    lines += [
-        ("retries", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
-        for reason, silence in silences.items()
-    ]
-    if found.counters_reset_at is not None:
-        lines.append(("forgotten", _time_to(found.counters_reset_at, env)))
-    return lines
-
-
-def _time_to(at: int, env: Env) -> Line:
-    when = f"in {duration(at - env.now)}" if at > env.now else "already"
-    return ((f"{time_near(at, env.now, env.zone)}", Tone.PLAIN), (f"  {when}", Tone.DIM))
+    return cost_facts(found, env.facts.snapshot.semantics.retries, env.now, env.zone) if found is not None else []
 
 
 def _expires(expires: int | None, env: Env) -> Line:

@@ -1,39 +1,88 @@
-"""An explained profile, in lines: why it is or is not next, until when, and what its next failure costs."""
+"""An explained profile: why it is or is not next, until when, and what its next failure costs; for shell and screen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import tzinfo
 
 from clawtop.core.cooldown.stats import Window
+from clawtop.core.failover.same_account import silences_of
 from clawtop.core.rotation.explanation import ProfileExplanation
+from clawtop.core.rules import SameAccountRetries
 from clawtop.text import safe, shown
-from clawtop.view.humanize import ago, countdown, counted, duration, time_near
+from clawtop.view.fact_lines import Fact
+from clawtop.view.humanize import ago, countdown, counted, duration, problem_text, time_near
+from clawtop.view.line import Tone, piece, text_of
 from clawtop.view.named import columns
+from clawtop.view.words import StateWords, profile_state_words, silence_words
 
 
-def profile_lines(found: ProfileExplanation, now: int) -> Iterator[str]:
-    """Its place in the order and why, its windows, what its next failure costs. `now`: ms since the epoch."""
+def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: int) -> Iterator[str]:
+    """Its place in the order and why, its windows, what its next failure costs.
+
+    Args:
+        retries: how often this OpenClaw asks an account again before it rotates.
+        now: ms since the epoch.
+    """
     profile = found.profile
     owner = "" if profile.owner_agent == found.agent else f" (owned by {safe(profile.owner_agent)})"
+    until = f" until {_when(found.until, now)}" if found.until is not None else ""
     yield from columns(
         [
             ("profile", safe(profile.id)),
             ("provider", safe(profile.provider)),
             ("agent", safe(found.agent) + owner),
-            ("state", found.state + (f" until {_when(found.until, now)}" if found.until is not None else "")),
+            ("state", shown_state(found)[1] + until),
             ("next" if found.is_next else "not next", _why(found)),
-            *((window.kind, _window(window, now)) for window in found.windows),
-            *(("problem", shown(problem.text)) for problem in found.problems),
-            *_cost_facts(found),
-            (
-                "reset",
-                _when(found.counters_reset_at, now) if found.counters_reset_at is not None else "nothing to forget",
-            ),
+            *((window.kind, f"{_when(window.until, now)}, {window_words(window)}") for window in found.windows),
+            *((window.kind, lapsed_words(window, now)) for window in found.lapsed),
+            *(("problem", problem_text(problem, now, None)) for problem in found.problems),
+            *((label, text_of(line)) for label, line in cost_facts(found, retries, now, None)),
             ("provider back", _recovery(found, now)),
             ("pinned", counted(len(found.pinned), "session")),
         ]
     )
     yield from (f"  {safe(session.key)}" for session in found.pinned)
+
+
+def shown_state(found: ProfileExplanation) -> StateWords:
+    """The state as the table shows it."""
+    in_order = found.place is not None
+    return profile_state_words(found.state, in_order=in_order, has_windows=bool(found.windows))
+
+
+def window_words(window: Window) -> str:
+    """Why it is open and for which models, without its end."""
+    scope = f"model {safe(window.model)} only" if window.model else "all models"
+    return f"{safe(window.reason or 'no reason recorded')}, {scope}"
+
+
+def lapsed_words(window: Window, now: int) -> str:
+    """That a recorded window has no effect."""
+    past = 0 < window.until <= now
+    when = f"ended {ago(window.until, now)}" if past else f"{window.until} is not a valid time"
+    return f"{when}; still recorded, has no effect ({window.kind} is not cleared until the next use)"
+
+
+def cost_facts(found: ProfileExplanation, retries: SameAccountRetries, now: int, zone: tzinfo | None) -> list[Fact]:
+    """What one more failure would cost for each common reason, and from when on it is the first again."""
+    if found.bypasses:
+        return [("next error", piece("no cost: this provider bypasses cooldowns", Tone.DIM))]
+    facts: list[Fact] = []
+    if any(cost.keeps_window for cost in found.costs.values()):
+        facts.append(("next error", piece("only the counters would rise; the open window stays", Tone.DIM)))
+    new = [f"{reason} {duration(cost.duration_ms)}" for reason, cost in found.costs.items() if not cost.keeps_window]
+    if new:
+        facts.append(("would cost", piece(", ".join(new))))
+    facts += [
+        ("retries", piece(f"after {reason}: {silence_words(silence)}", Tone.DIM))
+        for reason, silence in silences_of(retries).items()
+    ]
+    at = found.counters_reset_at
+    if at is not None:
+        when = f"in {duration(at - now)}" if at > now else "already"
+        facts.append(("forgotten", ((time_near(at, now, zone), Tone.PLAIN), (f"  {when}", Tone.DIM))))
+    return facts
 
 
 def _why(found: ProfileExplanation) -> str:
@@ -42,21 +91,6 @@ def _why(found: ProfileExplanation) -> str:
     if found.place is None:
         return "it is not in the order"
     return f"place {found.place.rank}: {shown(found.place.why)}"
-
-
-def _window(window: Window, now: int) -> str:
-    scope = f"model {safe(window.model)} only" if window.model else "all models"
-    return f"{_when(window.until, now)}, {safe(window.reason or 'no reason recorded')}, {scope}"
-
-
-def _cost_facts(found: ProfileExplanation) -> list[tuple[str, str]]:
-    if found.bypasses:
-        return [("next failure", "no cost: this provider bypasses cooldowns")]
-    kept = "only counters would rise; the open window stays"
-    return [
-        (f"next {reason}", kept if cost.keeps_window else f"{cost.kind} for {duration(cost.duration_ms)}")
-        for reason, cost in found.costs.items()
-    ]
 
 
 def _recovery(found: ProfileExplanation, now: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from clawtop.core.cooldown.profile_state import ANY_OTHER_MODEL, state_for_models
+from clawtop.core.cooldown.profile_state import ANY_OTHER_MODEL, configured_models, state_for_models
 from clawtop.core.cooldown.stats import (
     ProfileState,
     Schedule,
@@ -170,10 +170,7 @@ class Judge:
         self._known: dict[tuple[str, str], tuple[Profile, ProfileStanding]] = {}
         self._names = self.schedules.names
         self._keys: dict[str, tuple[str, str | None]] = {}
-        self._models: dict[str, list[str]] = {}
-        for agent in snapshot.agents:
-            for ref in agent.models:
-                self._models.setdefault(ref.provider, []).append(ref.model)
+        self._models = configured_models(snapshot.agents)
 
     def serving(self, group: ProviderGroup) -> tuple[Profile, ...]:
         """The profiles that can serve the group's provider: its own, and those that lend it their key."""

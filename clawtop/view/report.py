@@ -5,12 +5,11 @@ Ids are exact; times are ms since epoch; unknown is None. The encoder writes ASC
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from clawtop.core.cooldown.profile_state import state_for_models
+from clawtop.core.cooldown.profile_state import configured_models, state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.cause import RECENT_MS
@@ -161,10 +160,7 @@ def _next(item: Next) -> dict[str, Any]:
 
 def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: Health, now: int) -> dict[str, Any]:
     store = agent.store
-    models: dict[str, list[str]] = defaultdict(list)
-    for other in snapshot.agents:
-        for ref in other.models:
-            models[ref.provider].append(ref.model)
+    models = configured_models(snapshot.agents)
     ranks = profile_ranks(agent, snapshot, now, schedules)
     return {
         "id": agent.id,

@@ -208,7 +208,7 @@ def test_a_cooling_profile_says_until_when_and_what_comes_next(capsys: pytest.Ca
     assert "provider back" in text
     assert "fakeai:two" in text
     report = reported(capsys, "profile", "fakeai:one", state=state)["profile"]
-    assert (report["state"], report["is_next"]) == ("cooling", False)
+    assert (report["state"], report["shown_state"], report["is_next"]) == ("cooling", "cooling", False)
     assert report["until"] == report["windows"][0]["until"]
     assert report["next_failure"]["rate_limit"]["keeps_window"] is True
     assert report["provider_recovery"]["usable"] == ["fakeai:two", "fakeai:three"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from clawtop.core.cooldown.windows import active_windows, back_at, windows
 from clawtop.core.model import (
+    AgentInfo,
     Credential,
     CredentialState,
     Moment,
@@ -116,6 +117,15 @@ def state_for_models(
     found = [profile_state(profile, now, schedule, model) for model in dict.fromkeys(models) or (ANY_OTHER_MODEL,)]
     usable = next((state for state in found if state[0] is ProfileState.USABLE), None)
     return usable or min(found, key=lambda state: (state[1] is None, state[1] or 0))
+
+
+def configured_models(agents: Iterable[AgentInfo]) -> Mapping[str, Sequence[str]]:
+    """Provider -> the models that agents ask of it."""
+    found: dict[str, list[str]] = {}
+    for agent in agents:
+        for ref in agent.models:
+            found.setdefault(ref.provider, []).append(ref.model)
+    return found
 
 
 def stat_problems(profile: Profile, now: int, schedule: Schedule) -> tuple[Problem, ...]:

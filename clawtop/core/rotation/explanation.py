@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clawtop.core.cooldown.profile_state import ProfileState, profile_state, stat_problems
+from clawtop.core.cooldown.profile_state import ProfileState, configured_models, stat_problems, state_for_models
 from clawtop.core.cooldown.stats import (
     FailureCost,
     Window,
+    active_windows,
     bypasses_cooldown,
     counters_reset_at,
     next_failure_cost,
@@ -35,8 +36,8 @@ class ProfileExplanation:
         rejection: why it has none, or None.
         is_next: the next run would start with it.
         order_source: where the order is written down: "store", "config", or None where type and last use decide.
-        state, until: as `profile_state` says, every model's windows counted.
-        windows: all that are recorded, ended ones too.
+        state, until: for the models that are configured for its provider, as the table shows it.
+        windows: those that are open. lapsed: others that are recorded; they have no effect.
         bypasses: its provider ignores cooldowns, so windows and costs mean nothing.
         costs: what the next failure would cost, per common reason; empty for bypassing providers.
         counters_reset_at: from when on the next failure is the first again; None where there is none to forget.
@@ -53,6 +54,7 @@ class ProfileExplanation:
     state: ProfileState
     until: int | None
     windows: tuple[Window, ...]
+    lapsed: tuple[Window, ...]
     problems: tuple[Problem, ...]
     bypasses: bool
     costs: Mapping[str, FailureCost]
@@ -82,7 +84,9 @@ def explain_profile(
     schedule = schedule_of(snapshot, profile.provider)
     order = order_of(snapshot, seen_by, profile.provider, now, pending=pending)
     place = next((ranked for ranked in order.ranks if ranked.id == profile_id), None)
-    state, until = profile_state(profile, now, schedule)
+    models = configured_models(snapshot.agents).get(profile.provider, ())
+    state, until = state_for_models(profile, now, schedule, models)
+    open_windows = active_windows(profile.stats, now, schedule)
     model = next((ref.model for ref in seen_by.models if ref.provider == profile.provider), None)
     bypasses = bypasses_cooldown(profile.provider)
     costs = {} if bypasses else {r: next_failure_cost(profile.stats, r, now, schedule) for r in COMMON_REASONS}
@@ -95,7 +99,8 @@ def explain_profile(
         order_source=order.explicit_source,
         state=state,
         until=until,
-        windows=windows(profile.stats),
+        windows=open_windows,
+        lapsed=tuple(window for window in windows(profile.stats) if window not in open_windows),
         problems=(*profile.problems, *stat_problems(profile, now, schedule)),
         bypasses=bypasses,
         costs=costs,

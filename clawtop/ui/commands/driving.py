@@ -18,38 +18,38 @@ NOT_HERE = "not available in this dashboard"
 
 def drain(app: Shell) -> None:
     from clawtop.ui.screens.drain import DrainScreen
-    from clawtop.view.row_sessions import session_of
 
-    work, target, snapshot = app.work, app.view.target, app.snapshot
-    if work is None or target is None or snapshot is None:
-        app.say(f"Drain: {NOT_HERE}", Tone.WARN)
-        return
-    if work.draining is not None:
+    work = app.work
+    if work is not None and work.draining is not None:
         app.say(f"one at a time: this is the drain of {safe(work.draining.log.session, 60)}", Tone.WARN)
         app.open(DrainScreen(work, work.draining.log.session, job=work.draining))
         return
-    try:
-        session, agent = session_of(snapshot, target)
-    except RefusedError as error:
-        app.say(f"Drain: {error}", Tone.WARN)
-        return
-    app.open(DrainScreen(work, session, agent))
+    found = _session_of_row(app, "Drain")
+    if found is not None and work is not None:
+        app.open(DrainScreen(work, *found))
 
 
 def recover(app: Shell) -> None:
     from clawtop.ui.screens.recover import RecoverScreen
+
+    found = _session_of_row(app, "Recover")
+    if found is not None and app.work is not None:
+        app.open(RecoverScreen(app.work, *found))
+
+
+def _session_of_row(app: Shell, doing: str) -> tuple[str, str | None] | None:
+    """Session and agent of the row under the cursor; where it has none, or nothing can be done here, that is said."""
     from clawtop.view.row_sessions import session_of
 
-    work, target, snapshot = app.work, app.view.target, app.snapshot
-    if work is None or target is None or snapshot is None:
-        app.say(f"Recover: {NOT_HERE}", Tone.WARN)
-        return
+    target, snapshot = app.view.target, app.snapshot
+    if app.work is None or target is None or snapshot is None:
+        app.say(f"{doing}: {NOT_HERE}", Tone.WARN)
+        return None
     try:
-        session, agent = session_of(snapshot, target)
+        return session_of(snapshot, target)
     except RefusedError as error:
-        app.say(f"Recover: {error}", Tone.WARN)
-        return
-    app.open(RecoverScreen(work, session, agent))
+        app.say(f"{doing}: {error}", Tone.WARN)
+        return None
 
 
 def drive(app: Shell) -> None:

@@ -8,11 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
 
-from clawtop.ui.surviving import Surviving
+from clawtop.ui.screens.pane import PaneScreen
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.view.line import Line
@@ -21,24 +20,16 @@ MARGINS = 6
 """Lines of the dialog besides its text."""
 
 
-class DialogScreen(Surviving, ModalScreen[None]):
+class DialogScreen(PaneScreen):
     """Subclasses make `lines` and `title_line` from what stands, and `buttons`: action -> label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,right,tab,shift+tab", "other_button", show=False),
-        Binding("j,down", "scroll(1)", show=False),
-        Binding("k,up", "scroll(-1)", show=False),
-        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
-        Binding("pageup,ctrl+b", "page(-1)", show=False),
-        Binding("home", "end(-1)", show=False),
-        Binding("end", "end(1)", show=False),
     ]
     LOOK_SECONDS: ClassVar[float] = 0.25
 
     def __init__(self) -> None:
-        super().__init__()
-        self._title_bar = LineBar(id="dialog-title", raised=True)
-        self._pane = LineScroll(id="dialog-lines", raised=True, margin=2)
+        super().__init__(LineBar(id="dialog-title", raised=True), LineScroll(id="dialog-lines", raised=True, margin=2))
         self._extra: tuple[Widget, ...] = ()
         self._row = Horizontal(id="dialog-buttons")
         self._shown: tuple[tuple[str, str], ...] = ()
@@ -62,8 +53,8 @@ class DialogScreen(Surviving, ModalScreen[None]):
         self._extra = tuple(self.extra())
         self._shown = tuple(self.buttons())
         with Vertical(id="dialog"):
-            yield self._title_bar
-            yield self._pane
+            yield self.title_bar
+            yield self.pane
             yield from self._extra
             with self._row:
                 yield from self._make()
@@ -78,7 +69,7 @@ class DialogScreen(Surviving, ModalScreen[None]):
 
     def refresh_time(self) -> None:
         """Draw what stands now."""
-        pane = self._pane
+        pane = self.pane
         if not pane.size.width:
             return  # not laid out yet
         lines = self.lines(pane.text_width)
@@ -87,7 +78,7 @@ class DialogScreen(Surviving, ModalScreen[None]):
         if pane.styles.height is None or pane.styles.height.value != height:
             pane.styles.height = height
         pane.show(lines)
-        self._title_bar.show(self.title_line())
+        self.title_bar.show(self.title_line())
         self._show_buttons()
 
     def _show_buttons(self) -> None:
@@ -114,15 +105,3 @@ class DialogScreen(Surviving, ModalScreen[None]):
     def action_other_button(self) -> None:
         """To the other button."""
         self.focus_next("Button")
-
-    def action_scroll(self, rows: int) -> None:
-        """Scroll by lines."""
-        self._pane.scroll_by(rows)
-
-    def action_page(self, pages: int) -> None:
-        """Scroll by pages."""
-        self._pane.scroll_by(pages * max(1, self._pane.page - 1))
-
-    def action_end(self, direction: int) -> None:
-        """To the beginning or the end."""
-        self._pane.scroll_to_edge(direction)

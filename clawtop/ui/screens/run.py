@@ -50,12 +50,12 @@ class RunScreen(ReadingScreen):
         super().refresh_time()
         runs = self._work.runs
         place = runs.index(self._run) + 1 if self._run in runs else 1
-        bar = self._title_bar
+        bar = self.title_bar
         keys = self._keys(len(runs))
         title = run_title(self._run.log, place, len(runs))
         bar.show((*cut(title, max(0, bar.size.width - width_of(keys))), *keys))
         if self._follows and self._run.under_way:
-            self._pane.scroll_to_edge(1)
+            self.pane.scroll_to_edge(1)
 
     def _keys(self, runs: int) -> Line:
         """What can be pressed here now."""

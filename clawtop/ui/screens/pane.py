@@ -1,0 +1,41 @@
+"""What stands over the dashboard: a title and lines that scroll."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from clawtop.ui.surviving import Surviving
+from clawtop.ui.widgets.line_bar import LineBar
+from clawtop.ui.widgets.line_scroll import LineScroll
+
+
+class PaneScreen(Surviving, ModalScreen[None]):
+    """Subclasses compose `title_bar` and `pane`, and say what closes them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "scroll(1)", show=False),
+        Binding("k,up", "scroll(-1)", show=False),
+        Binding("pagedown,space,ctrl+f", "page(1)", show=False),
+        Binding("pageup,ctrl+b", "page(-1)", show=False),
+        Binding("home", "end(-1)", show=False),
+        Binding("end", "end(1)", show=False),
+    ]
+
+    def __init__(self, title_bar: LineBar, pane: LineScroll) -> None:
+        super().__init__()
+        self.title_bar, self.pane = title_bar, pane
+
+    def action_scroll(self, rows: int) -> None:
+        """Scroll by lines."""
+        self.pane.scroll_by(rows)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        self.pane.scroll_by(pages * max(1, self.pane.page - 1))
+
+    def action_end(self, direction: int) -> None:
+        """To the beginning or the end."""
+        self.pane.scroll_to_edge(direction)
