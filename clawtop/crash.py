@@ -47,10 +47,10 @@ def unexpected(error: BaseException, doing: str) -> UnexpectedError:
     """`error` as something an operator may read, its report written. `doing` completes "clawtop failed while ..."."""
     lack = shortage(error)
     if lack is not None:
-        return UnexpectedError(f"{lack} while {doing}", hint="raise the limit, or end something else")
+        return UnexpectedError(f"{lack} while {doing}", hint="raise the limit, or stop something else")
     where = place(error)
     path = _report(error, where, doing)
-    words = f"something unexpected happened while {doing}: {where}"
+    words = f"unexpected error while {doing}: {where}"
     hint = f"a report for the issue tracker is in {safe(path)}" if path else "no report could be written"
     return UnexpectedError(words, report=path, hint=hint)
 

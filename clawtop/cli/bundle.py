@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("--out", metavar="FILE", help="where to (default: clawtop-incident-TIME.md here); - is stdout")
+    parser.add_argument(
+        "--out", metavar="FILE", help="the file to write (default: clawtop-incident-TIME.md here); - is stdout"
+    )
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
 

@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from clawtop.cli.operation_output import add_operation_arguments
 
     parser.add_argument("profile", metavar="PROFILE", nargs="?", help="id of the profile")
-    parser.add_argument("--provider", metavar="P", help="all profiles of this provider, in one lock hold")
-    parser.add_argument("--model", metavar="M", help="only what is scoped to this model")
+    parser.add_argument("--provider", metavar="P", help="all profiles of this provider, under one lock")
+    parser.add_argument("--model", metavar="M", help="only windows scoped to this model")
     add_operation_arguments(parser)
 
 

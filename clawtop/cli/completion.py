@@ -99,8 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fish:  clawtop completion fish > ~/.config/fish/completions/clawtop.fish\n"
         "or, for one shell: source <(clawtop completion bash), the same for zsh; clawtop completion fish | source"
     )
-    parser.add_argument("shell", choices=SHELLS, nargs="?", help="for which shell")
-    parser.add_argument("--list", choices=KINDS, dest="kind", help="print the words of a kind, a line each")
+    parser.add_argument("shell", choices=SHELLS, nargs="?", help="the shell")
+    parser.add_argument("--list", choices=KINDS, dest="kind", help="print the words of a kind, one per line")
 
 
 def run(args: argparse.Namespace) -> int:

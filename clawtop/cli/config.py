@@ -14,7 +14,7 @@ from clawtop.errors import UsageError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.add_argument("--set", metavar="NAME=VALUE", dest="change", help="save one setting in the file")
-    parser.add_argument("--path", action="store_true", help="print where the file is, or would be")
+    parser.add_argument("--path", action="store_true", help="print the path of the file, even if there is none yet")
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only")
 
 

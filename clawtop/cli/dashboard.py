@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-mouse", action="store_true", help="leave the mouse to the terminal")
     group.add_argument("--theme", choices=THEMES, metavar="NAME", help=f"colour theme: {', '.join(THEMES)}")
     group.add_argument(
-        "--view", choices=VIEWS, help="what to open first (default: the tree when something is blocked, else overview)"
+        "--view",
+        choices=VIEWS,
+        help="the view to open first (default: the tree when something is blocked, else the overview)",
     )
     from clawtop.cli.fleet import add_host_arguments
 
@@ -40,7 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--bell", action="store_true", help="ring the terminal bell on a notice")
     group.add_argument("--notify", action="store_true", help="send notices to the terminal (OSC 9)")
     group.add_argument(
-        "--blocked-minutes", type=_minutes, default=5.0, metavar="N", help="notice a session blocked for N minutes (5)"
+        "--blocked-minutes",
+        type=_minutes,
+        default=5.0,
+        metavar="N",
+        help="give notice when a session has been blocked for N minutes (default: 5)",
     )
 
 

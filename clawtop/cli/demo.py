@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "scenarios:\n" + "\n".join(f"  {name:8} {story.help}" for name, story in SCENARIOS.items())
-    parser.add_argument("--scenario", choices=tuple(SCENARIOS), default=DEFAULT_SCENARIO, help="which story is played")
+    parser.add_argument("--scenario", choices=tuple(SCENARIOS), default=DEFAULT_SCENARIO, help="the story to play")
     parser.add_argument(
         "--tour",
         dest="scenario",
@@ -43,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--headless", type=_seconds, metavar="SECONDS", help="no dashboard: play for this long and print events"
     )
-    parser.add_argument("--json", action="store_true", help="with --headless: one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="with --headless: one JSON object per line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Play the demo. Whatever ends it, the world and everything that plays in it are gone afterwards."""
     saved = args.settings
     if args.state_dir not in {None, saved["state_dir"]} or args.at is not None:
-        raise UsageError("the demo has a state directory and a time of its own", hint="drop --state-dir and --at")
+        raise UsageError("the demo has a state directory and a time of its own", hint="leave out --state-dir and --at")
     if args.headless is not None:
         return _headless(args)
     if args.json:

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     if (args.session is None) == (args.resume is None):
         raise UsageError("name a session, or --resume ID")
     if args.at is not None:
-        raise UsageError("a session cannot be drained in the past", hint="drop --at")
+        raise UsageError("a session cannot be drained in the past", hint="leave out --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = (
         target_of(reader, args.session, args.agent)
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.fresh and not storage_of(reader.layout.generation).session_files:
         raise RefusedError(
-            "only OpenClaw can begin a session of its own database", unchanged="nothing was done", hint="leave --fresh"
+            "only OpenClaw can create a session in its database", unchanged="nothing was done", hint="leave out --fresh"
         )
     if args.dry_run:
         _show_preview(drainer, args)

@@ -25,19 +25,19 @@ DEFAULT_PATIENCE_S = 6 * 3600.0
 EXIT_CODES = """\
 exit codes:
   0  the reply was written to the session
-  1  refused, or the session is contended (--on-contention raise, or the wait was over)
-  2  local coordination: the session's lock stayed taken, or somebody else took the session over
-  3  the state cannot be read, or the reply could not be written (it is given back on standard output)
+  1  refused, or the session is contended (--on-contention raise, or the wait timed out)
+  2  local contention: the session's lock was not released, or somebody else took the session over
+  3  the state cannot be read, or the reply could not be written (it is printed on standard output)
   5  no model answered
   6  timeout: of a provider call, or of the whole turn
-  10 the reply was written, but it was cut at its token limit
+  10 the reply was written, but cut off at its token limit
   11 the provider's filter cut the reply, or the content was refused
-  12 the model asked for tools, which clawtop does not run; what it said beside that was written
-  64 wrong command line, or no such session (--new makes one)
+  12 the model asked for tools, which clawtop does not run; the text it sent besides was written
+  64 wrong command line, or no such session (--new creates one)
   130 cancelled (128+n after signal n)
 
-The message and the reply are written together, after the reply: a turn that fails leaves the session as it was.
-A batch ends with 0 when every line was answered, else with the code of the first line that was not."""
+The message and the reply are written together, after the reply: a failed turn leaves the session as it was.
+A batch exits with 0 when every line was answered, else with the code of the first line that was not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,17 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
     parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or a transcript's file")
-    parser.add_argument("--list", action="store_true", help="list the session keys, the latest first, and end")
-    parser.add_argument("--new", action="store_true", help="create the session if no session has this key")
-    parser.add_argument("--message", default="-", metavar="TEXT", help="what to say; - (the default) reads stdin")
+    parser.add_argument("--list", action="store_true", help="list the session keys, newest first, and exit")
+    parser.add_argument("--new", action="store_true", help="create the session if it does not exist")
+    parser.add_argument("--message", default="-", metavar="TEXT", help="the message; - (the default) reads stdin")
     parser.add_argument("--system", metavar="FILE", help="a system prompt in place of the session's own")
-    parser.add_argument("--lane", metavar="L", help="whose turn it is: main, heartbeat, channel, cron, ...")
+    parser.add_argument("--lane", metavar="L", help="the lane of the turn: main, heartbeat, channel, cron, ...")
     parser.add_argument("--model", metavar="P/M", help="the model to ask first (default: the session's, the agent's)")
     parser.add_argument(
         "--on-contention",
         choices=("wait", "raise", "fork"),
         default="wait",
-        help="when the session has a holder: wait in order (default), give up, or go on in a fresh copy",
+        help="when the session has a holder: wait in line (default), give up, or continue in a fresh copy",
     )
     parser.add_argument(
         "--on-timeout",
@@ -75,27 +75,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         const=DEFAULT_PATIENCE_S,
         metavar="S",
-        help="when every account cools: wait for the first one to return, S seconds at most (default: 6 hours)",
+        help="when every account is cooling: wait for the first one to return, at most S seconds (default: 6 hours)",
     )
     parser.add_argument("--out", metavar="FILE", help="write the reply, or a batch's results, to FILE as well")
-    parser.add_argument("--json", action="store_true", help="typed events, one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="typed events, one JSON object per line")
     steered.add_argument(parser)
     drive_gateway.add_arguments(parser)
     batch = parser.add_argument_group(
-        "batch", "JSON lines in, each {message, session?, id?, model?, system?, new?}, and JSON lines out"
+        "batch", "JSON lines in, each {message, session?, id?, model?, system?, new?}; JSON lines out"
     )
     batch.add_argument("--batch", metavar="FILE|-", help="read the turns from FILE, or from standard input")
-    batch.add_argument("--jobs", type=_count, default=4, metavar="N", help="turns at once (default: 4)")
-    batch.add_argument("--rate", type=_seconds, metavar="N", help="turns that begin in a minute, at most")
-    batch.add_argument("--budget", type=_seconds, metavar="USD", help="start no more turns once this much is spent")
+    batch.add_argument("--jobs", type=_count, default=4, metavar="N", help="turns to run at once (default: 4)")
+    batch.add_argument("--rate", type=_seconds, metavar="N", help="turns to start per minute, at most")
+    batch.add_argument(
+        "--budget", type=_seconds, metavar="USD", help="start no more turns once this much has been spent"
+    )
     batch.add_argument("--max-tokens-total", type=_count, metavar="N", help="the same for tokens")
-    batch.add_argument("--resume", action="store_true", help="skip what --out FILE already answers")
+    batch.add_argument("--resume", action="store_true", help="skip lines that --out FILE already answers")
 
 
 def run(args: argparse.Namespace) -> int:
     """Drive one turn, or a batch."""
     if args.at is not None:
-        raise UsageError("a session cannot be driven in the past", hint="drop --at")
+        raise UsageError("a session cannot be driven in the past", hint="leave out --at")
     model = model_named(args.model)
     if args.list:
         return _list(args)
@@ -129,7 +131,7 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
         output.failed(error, code, "".join(unstored))
         return code
     except asyncio.CancelledError:
-        print("clawtop: cancelled: everything is given back, nothing was written", file=sys.stderr)
+        print("clawtop: cancelled: everything was released, nothing was written", file=sys.stderr)
         return 128 + signalled[0] if signalled else 130
 
 

@@ -117,7 +117,7 @@ def run_batch(args: argparse.Namespace, model: ModelRef | None) -> int:
     try:
         return threads.run(_run(args, items, len(done), signalled.append))
     except asyncio.CancelledError:
-        print("clawtop: cancelled; --resume goes on with what has no answer yet", file=sys.stderr)
+        print("clawtop: cancelled; --resume continues with the lines that have no answer yet", file=sys.stderr)
         return 128 + signalled[0] if signalled else 130
 
 
@@ -140,8 +140,8 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
         if out is not None:
             out.close()
     words = [f"{batch.answered} answered", f"{batch.failed} failed"]
-    words += [f"{batch.not_begun} not begun, the budget is spent"] if batch.not_begun else []
-    words += [f"{resumed} had an answer already"] if resumed else []
+    words += [f"{batch.not_begun} not started, the budget is spent"] if batch.not_begun else []
+    words += [f"{resumed} already had an answer"] if resumed else []
     if batch.spent_usd:
         words.append(f"{batch.spent_usd:.4f} USD")
     print(f"clawtop: {', '.join(words)}, {batch.spent_tokens} tokens", file=sys.stderr)

@@ -73,13 +73,13 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
                 if told.kind in {TurnPhase.FAILED, TurnPhase.ABORTED}:
                     return NO_ANSWER if told.kind is TurnPhase.FAILED else STOPPED
     except TimeoutError:
-        output.failed("the time is over; the gateway goes on with the turn", TIMED_OUT)
+        output.failed("timed out; the gateway continues the turn", TIMED_OUT)
         return TIMED_OUT
     except GatewayCallError as error:
         if not taken:
             hint = "openclaw agent does the same" if error.trouble in {Trouble.CLOSED, Trouble.SCOPE} else ""
             raise RefusedError(error.words, unchanged="nothing was sent", hint=hint) from error
-        raise OperationFailedError(error.words, hint="the turn may go on in the gateway; clawtop status") from error
+        raise OperationFailedError(error.words, hint="the turn may continue in the gateway; clawtop status") from error
     return 0
 
 

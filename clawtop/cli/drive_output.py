@@ -166,7 +166,7 @@ class TextOutput(TurnOutput):
         elif isinstance(item, ReplyDiscarded):
             self._add(self._words.rest())
             self._pieces.clear()
-            print("\nclawtop: what was shown so far is void; the next attempt begins anew", file=sys.stderr)
+            print("\nclawtop: discard the text shown so far; the next attempt starts over", file=sys.stderr)
 
     def answer(self, answer: TurnAnswer) -> None:
         self._add(self._words.rest())
@@ -183,7 +183,7 @@ class TextOutput(TurnOutput):
         self._add(self._words.rest())
         print(f"clawtop: {error}", file=sys.stderr)
         if unstored:
-            print("clawtop: the reply could not be stored; it is given back on standard output", file=sys.stderr)
+            print("clawtop: the reply could not be stored; it is printed on standard output", file=sys.stderr)
             self._show(("" if self._streams else masked(unstored)) + "\n")
         if self._back_at is not None:
             left = max(0, self._back_at - SystemClock().now_ms()) / 1000

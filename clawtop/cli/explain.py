@@ -26,17 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     error = parser.add_argument_group("of an error")
-    error.add_argument("--provider", metavar="P", help="the provider that it came from")
-    error.add_argument("--status", metavar="N", type=int, help="the HTTP status that it came with")
-    error.add_argument("--code", metavar="C", help="the error code that it came with")
+    error.add_argument("--provider", metavar="P", help="the provider it came from")
+    error.add_argument("--status", metavar="N", type=int, help="its HTTP status")
+    error.add_argument("--code", metavar="C", help="its error code")
     error.add_argument(
-        "--openclaw", metavar="VERSION", help="explain it as this OpenClaw, not as that of the state directory"
+        "--openclaw", metavar="VERSION", help="explain it for this OpenClaw version, not the state directory's"
     )
     error.add_argument(
         "--timeouts",
         choices=("terminal", "fallback", "rotate"),
         default="terminal",
-        help="what a timeout does to a run of clawtop (default: %(default)s)",
+        help="what a timeout does to a clawtop run (default: %(default)s)",
     )
 
 

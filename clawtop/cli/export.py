@@ -31,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--listen",
         metavar="ADDRESS:PORT",
-        help=f"answer scrapes of /metrics here (default: 127.0.0.1:{DEFAULT_PORT}; other hosts only when you say so)",
+        help=f"serve /metrics here (default: 127.0.0.1:{DEFAULT_PORT}, reachable from this host only)",
     )
     where.add_argument("--textfile", metavar="PATH", type=Path, help="keep this file current for the node exporter")
     where.add_argument("--rules", action="store_true", help="print alert rules for Prometheus")
     where.add_argument("--dashboard", action="store_true", help="print a dashboard for Grafana")
     parser.add_argument(
-        "--once", action="store_true", help="with --textfile: write once; without: print the metrics once"
+        "--once", action="store_true", help="with --textfile: write it once; without: print the metrics once"
     )
 
 

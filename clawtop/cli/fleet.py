@@ -28,21 +28,29 @@ MAX_HOSTS_FILE = 256 * 1024
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("what", choices=("status",), nargs="?", help="print how every host stands; without: watch them")
+    parser.add_argument(
+        "what", choices=("status",), nargs="?", help="print the state of every host; without it: watch them"
+    )
     add_host_arguments(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
     parser.add_argument("--check", action="store_true", help="exit with the worst host's level, as status --check")
-    parser.add_argument("--wait", metavar="SECONDS", type=float, default=WAIT_S, help="seconds to wait for hosts (20)")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=float, default=WAIT_S, help="seconds to wait for hosts (default: 20)"
+    )
 
 
 def add_host_arguments(parser: argparse._ActionsContainer) -> None:
     """Which hosts, and how they are reached."""
-    parser.add_argument("--host", metavar="H", action="append", default=[], help="a host, as ssh knows it; may repeat")
-    parser.add_argument("--hosts", metavar="FILE", type=Path, help="a file with a host a line: NAME [TRANSPORT ...]")
+    parser.add_argument(
+        "--host", metavar="H", action="append", default=[], help="a host, as ssh knows it; may be repeated"
+    )
+    parser.add_argument(
+        "--hosts", metavar="FILE", type=Path, help="a file with one host per line: NAME [TRANSPORT ...]"
+    )
     parser.add_argument(
         "--transport",
         metavar="COMMAND",
-        help="what runs a command on a host instead of ssh, such as 'docker exec -i {host}'",
+        help="the command that runs things on a host instead of ssh, such as 'docker exec -i {host}'",
     )
 
 

@@ -259,7 +259,7 @@ def _shared() -> Parser:
         "--at",
         metavar="TIME",
         type=parse_moment,
-        help="judge the state as of TIME (epoch ms or ISO); the process table is then not consulted",
+        help="judge the state as of TIME (epoch ms or ISO 8601); the process table is not consulted",
     )
     group.add_argument(
         "--no-gateway", action="store_true", help="do not query the gateway or use its token; judge by the disk alone"

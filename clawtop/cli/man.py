@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.epilog = "clawtop man > ~/.local/share/man/man1/clawtop.1; or read it at once: clawtop man | man -l -"
+    parser.epilog = "clawtop man > ~/.local/share/man/man1/clawtop.1; to read it at once: clawtop man | man -l -"
 
 
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - as every verb

@@ -35,7 +35,7 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
     group.add_argument("--yes", action="store_true", help="do not ask (required without a terminal)")
     group.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
-    group.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
+    group.add_argument("--reason", metavar="TEXT", default="", help="the reason, for the journal")
     group.add_argument(
         "--wait", metavar="SECONDS", type=seconds, default=WAIT_S, help="seconds to wait for the lock (default: 15)"
     )
@@ -48,7 +48,7 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--plan", metavar="ID", help="proceed only if the plan still has this id (see --dry-run --json)")
     group.add_argument("--operation-id", metavar="ID", help="journal it under this id; an id is used only once")
-    group.add_argument("--reload", action="store_true", help="have a live gateway load it: secrets.reload")
+    group.add_argument("--reload", action="store_true", help="have a live gateway load the change (secrets.reload)")
 
 
 def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
@@ -157,7 +157,7 @@ def _ask(plan: Plan, now: int) -> None:
 def confirm(lines: Iterable[str]) -> None:
     """Show what would be done and have it confirmed. Raises RefusedError."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise RefusedError("there is no terminal to ask on: use --yes", unchanged="nothing was changed")
+        raise RefusedError("no terminal to ask for confirmation: use --yes", unchanged="nothing was changed")
     print_lines(lines, sys.stderr)
     sys.stderr.write("Do it? [y/N] ")
     sys.stderr.flush()

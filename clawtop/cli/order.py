@@ -18,8 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from clawtop.cli.operation_output import add_operation_arguments
 
     parser.add_argument("provider", metavar="PROVIDER", help="the provider")
-    parser.add_argument("ids", metavar="ID", nargs="*", help="profiles in the order to try (default: as tried now)")
-    parser.add_argument("--without", metavar="ID", action="append", default=[], help="leave this one out: pause it")
+    parser.add_argument(
+        "ids", metavar="ID", nargs="*", help="profile ids in the order to try them (default: the present order)"
+    )
+    parser.add_argument("--without", metavar="ID", action="append", default=[], help="leave this profile out: pause it")
     parser.add_argument("--reset", action="store_true", help="remove the stored order: every profile is tried again")
     add_operation_arguments(parser)
 
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     if args.reset and (args.ids or args.without):
-        raise UsageError("--reset removes the order: name no profile with it")
+        raise UsageError("--reset removes the order: do not name profiles with it")
     if not (args.reset or args.ids or args.without):
         raise UsageError("name profiles in their order, --without ID, or --reset")
 

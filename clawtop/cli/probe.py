@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 SCHEMA = 1
 EXIT_CODES = """\
 exit codes:
-  0  every account that was asked is usable
+  0  every probed account is usable
   1  some are not
   3  the state cannot be read
-  5  none is
+  5  none are
   64 wrong command line
 
-Each account costs its provider one request of a few tokens. Nothing is written, unless --mark is given: then what is
-learned is marked in OpenClaw's store as a turn would mark it."""
+Each account costs its provider one request of a few tokens. Nothing is written unless --mark is given: then the
+results are marked in OpenClaw's store, as a turn would mark them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXIT_CODES
-    parser.add_argument("profile", nargs="*", metavar="PROFILE", help="accounts to ask, by their profile ids")
+    parser.add_argument("profile", nargs="*", metavar="PROFILE", help="profile ids of the accounts to probe")
     parser.add_argument("--provider", metavar="P", help="every account of this provider")
     parser.add_argument("--all", action="store_true", help="every account")
-    parser.add_argument("--model", metavar="P/M", help="the model to ask (default: the first that the agent uses)")
-    parser.add_argument("--mark", action="store_true", help="mark what is learned in OpenClaw's store")
+    parser.add_argument("--model", metavar="P/M", help="the model to ask (default: the agent's first)")
+    parser.add_argument("--mark", action="store_true", help="record the results as marks in OpenClaw's store")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
     """Probe."""
     if args.at is not None:
-        raise UsageError("an account cannot be asked in the past", hint="drop --at")
+        raise UsageError("an account cannot be asked in the past", hint="leave out --at")
     if not args.profile and args.provider is None and not args.all:
         raise UsageError("name accounts, a provider with --provider, or --all")
     found = threads.run(_probe(args, model_named(args.model)))

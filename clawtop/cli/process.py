@@ -13,7 +13,7 @@ from clawtop.cli.ending import leave, remember_terminal
 from clawtop.cli.output import VerbOutput
 
 GRACE_S = 8
-"""How long giving everything back may take after a signal: marks have 2 s, the journal 5 s."""
+"""How long releasing everything may take after a signal: marks have 2 s, the journal 5 s."""
 
 FEW_DESCRIPTORS = 24
 WANTED_DESCRIPTORS = 256

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--withdraw",
         action="store_true",
-        help="if it has not begun, cancel it for good",
+        help="if it has not started, cancel it for good",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object, ASCII only, ids exact")
 

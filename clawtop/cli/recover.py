@@ -23,13 +23,13 @@ SCHEMA = 1
 NOT_RECOVERED = LockNotObtainedError.exit_code
 EXIT_CODES = """\
 exit codes:
-  0  the session is free, or a copy of it is; or it was not stuck
+  0  the session or a copy of it is free, or it was not stuck
   1  refused
   2  not recovered: something still holds it
   3  the state cannot be read, or a step failed
   64 wrong command line
 
-No message is ever sent again: what recovery leaves is a session that the next message can go to."""
+No message is ever sent again: recovery leaves a session that can take the next message."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.view.recovery_lines import recovery_preview
 
     if args.at is not None:
-        raise UsageError("a session cannot be recovered in the past", hint="drop --at")
+        raise UsageError("a session cannot be recovered in the past", hint="leave out --at")
     reader = open_incident_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     target = target_of(reader, args.session, args.agent)
     name = target.key or str(target.file)

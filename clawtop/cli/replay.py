@@ -15,7 +15,7 @@ SPEEDS = "0.25 0.5 1 2 4 8 16 32 64"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.add_argument("file", metavar="FILE", help="a recording, or an incident file of clawtop bundle")
+    parser.add_argument("file", metavar="FILE", help="a recording, or an incident file from clawtop bundle")
     parser.add_argument(
         "--speed",
         type=float,
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.own.recording import load_recording
 
     if args.state_dir is not None:
-        raise UsageError("a recording has a state directory of its own", hint="drop --state-dir")
+        raise UsageError("a recording has a state directory of its own", hint="leave out --state-dir")
     clock = SystemClock()
     player = Player(load_recording(Path(args.file)), clock)
     if args.at is not None:

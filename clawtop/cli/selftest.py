@@ -20,7 +20,9 @@ NOTE = "OpenClaw's figures: released programs, loopback, 2 cores, a provider tha
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
-    parser.epilog = f"Touches no state directory but its own temporary ones. Exit 0 if all hold, else {FAILED_EXIT}."
+    parser.epilog = (
+        f"Touches no state directory but its own temporary ones. Exits with 0 if all five hold, else {FAILED_EXIT}."
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 

@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="exit 0 all well, 1 attention, 2 silent or about to be, 3 cannot read"
     )
-    parser.add_argument("--show-text", action="store_true", help="with the text of messages that have no answer")
+    parser.add_argument("--show-text", action="store_true", help="show the text of messages that have no answer")
     parser.add_argument(
-        "--watch", action="store_true", help="print again at every change, until interrupted; runs on_notice too"
+        "--watch", action="store_true", help="print again at every change until interrupted; runs on_notice too"
     )
 
 

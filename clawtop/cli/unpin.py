@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.store.locks.processes import SystemProcesses
 
     if args.at is not None:
-        raise UsageError("a session cannot be unpinned in the past", hint="drop --at")
+        raise UsageError("a session cannot be unpinned in the past", hint="leave out --at")
     reader = open_reader(argparse.Namespace(**{**vars(args), "agent": None}))
     snapshot = reader.read()
     session = _row(snapshot, session_key(reader, snapshot, args.session, args.agent))
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     messages = unpin_messages(session, models, remote)
     if not messages:
         raise RefusedError(
-            f"this OpenClaw has nothing that takes the pin of {safe(session.profile, 80)} off",
+            f"this OpenClaw has no command that removes the pin of {safe(session.profile, 80)}",
             unchanged="nothing was sent",
             hint=hint,
         )
@@ -101,12 +101,13 @@ async def _send(
     except TimeoutError:
         raise OperationFailedError("the gateway did not answer the command in time", hint="clawtop status") from None
     except GatewayCallError as error:
-        raise OperationFailedError(error.words, hint="clawtop status shows whether the pin stands") from error
+        raise OperationFailedError(error.words, hint="clawtop status shows whether the pin is still there") from error
     until = clock.monotonic() + SETTLE_SECONDS
     while _row(reader.read(), session.key).profile == session.profile:
         if clock.monotonic() > until:
             raise OperationFailedError(
-                f"the gateway took the command, but {safe(session.profile, 80)} is still pinned", hint="clawtop status"
+                f"the gateway accepted the command, but {safe(session.profile, 80)} is still pinned",
+                hint="clawtop status",
             )
         await clock.sleep(LOOK_SECONDS)
 

@@ -17,7 +17,11 @@ def arm(context: Context) -> str | None:
 
 def writable_store(context: Context) -> str | None:
     snapshot = context.snapshot
-    return "the generation of this state directory is not known" if snapshot is None else why_not_writable(snapshot)
+    return (
+        "the OpenClaw generation of this state directory is not known"
+        if snapshot is None
+        else why_not_writable(snapshot)
+    )
 
 
 def stale_lock(context: Context) -> str | None:
@@ -42,7 +46,7 @@ def undoable(context: Context) -> str | None:
 def own_run(context: Context) -> str | None:
     refusal = not_replaying(context)
     if refusal is None and context.target is not None and own_run_name(context.target) not in context.own_runs:
-        return "only this dashboard's own runs can be steered"
+        return "only this dashboard's own runs can be controlled"
     return refusal
 
 
@@ -70,4 +74,4 @@ def drainable(context: Context) -> str | None:
 
 
 def underway(context: Context) -> str | None:
-    return not_replaying(context) or (None if context.underway else "this dashboard has no run and no drain")
+    return not_replaying(context) or (None if context.underway else "this dashboard has no run or drain under way")

@@ -40,13 +40,19 @@ COMMANDS: tuple[Command, ...] = (
         Section.INCIDENT,
         ("2",),
     ),
-    Command("lanes", "Lanes", "Load and waits of each lane, collisions and takeovers.", Section.INCIDENT, ("3",)),
-    Command("timeline", "Timeline", "How it came to this, the newest first.", Section.INCIDENT, ("4",)),
-    Command("forecast", "Forecast", "When each agent can answer again, and who is stranded.", Section.INCIDENT, ("5",)),
+    Command("lanes", "Lanes", "Each lane's load and waits, collisions and takeovers.", Section.INCIDENT, ("3",)),
+    Command("timeline", "Timeline", "What led up to this, newest first.", Section.INCIDENT, ("4",)),
+    Command(
+        "forecast",
+        "Forecast",
+        "When each agent can answer again, and which sessions are stuck on an unusable profile.",
+        Section.INCIDENT,
+        ("5",),
+    ),
     Command(
         "jump",
         "Jump",
-        "Jump to the matching row of the overview; in the tree, to the root cause first.",
+        "Jump to the matching row in the overview; in the tree, to the root cause first.",
         Section.INCIDENT,
         ("o",),
         _ROW,
@@ -56,7 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "only",
         "Events",
-        "Show only the events of this row; in the timeline narrow further: its profile, session, lane, all again.",
+        "Show only this row's events; in the timeline, cycle through its profile, session, lane and all.",
         Section.INCIDENT,
         ("f",),
         frozenset(
@@ -67,7 +73,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "kinds",
         "Kinds",
-        "Show only the next group of kinds, such as contention; after the last, all.",
+        "Show only the next group of event kinds, such as contention; after the last, all.",
         Section.INCIDENT,
         ("v",),
         views=("timeline",),
@@ -85,7 +91,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "bundle",
         "Save incident",
-        "Write status, tree, timeline, warnings and versions to one redacted file, to paste or to replay.",
+        "Write status, tree, timeline, warnings and versions to one redacted file, to paste or replay.",
         Section.INCIDENT,
         ("b",),
         verb="bundle",
@@ -99,14 +105,15 @@ COMMANDS: tuple[Command, ...] = (
         ("ctrl+r",),
         verb="record",
         usage="[--out FILE] [--seconds S]",
+        verb_help="Record everything that happens to a file, for clawtop replay.",
         check=not_replaying,
     ),
-    Command("warnings", "Warnings", "All known problems.", Section.LOOK, ("w",)),
+    Command("warnings", "Warnings", "Show all known problems.", Section.LOOK, ("w",)),
     Command("detail", "Detail", "Show this row in full.", Section.LOOK, ("enter",), _ROW, footer=True),
     Command(
         "filter",
         "Filter",
-        "Show only rows that match a text, in a cell or an id; Escape clears it.",
+        "Show only rows whose cells or id contain a text; Escape clears it.",
         Section.LOOK,
         ("slash",),
         footer=True,
@@ -114,7 +121,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "sort",
         "Sort",
-        "Sort this table by the next column; after the last: its own order. A click on a heading does the same.",
+        "Sort this table by the next column; after the last, its default order. Clicking a heading does the same.",
         Section.LOOK,
         ("s",),
     ),
@@ -122,14 +129,21 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "mark",
         "Mark",
-        "Mark this row, or unmark it: unlock and clear then act on all marked rows, with one preview.",
+        "Mark or unmark this row: unlock and clear then act on all marked rows, with one preview.",
         Section.LOOK,
         ("space",),
         frozenset({TargetKind.PROFILE, TargetKind.LOCK}),
         views=("overview",),
         footer=True,
     ),
-    Command("pause", "Pause", "Freeze the screen; the state is still read.", Section.LOOK, ("p",), footer=True),
+    Command(
+        "pause",
+        "Pause",
+        "Freeze the screen; the state is still read in the background.",
+        Section.LOOK,
+        ("p",),
+        footer=True,
+    ),
     Command("refresh", "Read now", "Read the whole state directory now.", Section.LOOK, ("f5",)),
     Command(
         "copy",
@@ -142,16 +156,16 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "label",
         "Label",
-        "Label this session, in clawtop's config file; shown instead of its key everywhere.",
+        "Give this session a label, kept in clawtop's config file and shown instead of its key.",
         Section.LOOK,
         ("L",),
         frozenset({_S}),
     ),
-    Command("theme", "Theme", "Next colour theme.", Section.LOOK, ("t",)),
+    Command("theme", "Theme", "Switch to the next colour theme.", Section.LOOK, ("t",)),
     Command(
         "save-look",
         "Save look",
-        "Save the theme and how this screen's tables are sorted, in clawtop's config file.",
+        "Save the theme and this screen's sort orders in clawtop's config file.",
         Section.LOOK,
         ("T",),
     ),
@@ -209,6 +223,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="clear",
         usage="PROFILE [--model M] | --provider P",
+        verb_help="Clear a profile's cooldown, disable and error counts; with --provider, of all its profiles.",
         check=writable_store,
     ),
     Command(
@@ -224,7 +239,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "clear-provider",
         "Clear provider",
-        "Clear all profiles of this provider in one lock hold.",
+        "Clear all profiles of this provider at once, under one lock.",
         Section.OPERATE,
         ("C",),
         frozenset({_P, _V}),
@@ -234,7 +249,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "rotate",
         "Force-rotate",
-        "Move the head of this provider's order to its end.",
+        "Move the first profile of this provider's order to the end.",
         Section.OPERATE,
         ("r",),
         frozenset({_P, _V}),
@@ -242,6 +257,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="rotate",
         usage="PROVIDER [--reset]",
+        verb_help="Move the first profile of a provider's order to the end; --reset removes the stored order.",
         check=writable_store,
     ),
     Command(
@@ -265,6 +281,7 @@ COMMANDS: tuple[Command, ...] = (
         footer=True,
         verb="unlock",
         usage="SESSION|PATH",
+        verb_help="Remove a lock whose owner is proven dead.",
         check=stale_lock,
     ),
     Command(
@@ -319,7 +336,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "unpin",
         "Unpin",
-        "Remove a session's pin, with OpenClaw's own chat command.",
+        "Remove a session's pin with OpenClaw's own chat command.",
         Section.SHELL,
         lasting=True,
         verb="unpin",
@@ -346,7 +363,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "underway",
         "Under way",
-        "Watch what this dashboard drives or drains: this row's run, else the drain, else the latest run.",
+        "Watch what this dashboard is running: this row's run, else the drain, else the latest run.",
         Section.DRIVE,
         ("W",),
         check=underway,
@@ -359,7 +376,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "replay-forward",
         "Forward",
-        "Ten seconds on.",
+        "Ten seconds forward.",
         Section.REPLAY,
         ("greater_than_sign", "right"),
         check=replaying,
@@ -375,7 +392,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "replay-event-back",
-        "Event before",
+        "Previous event",
         "Jump to the previous event and pause.",
         Section.REPLAY,
         ("E",),
@@ -392,7 +409,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "config",
         "Config",
-        "The settings in force, as a config file; --set saves one.",
+        "Print the settings in force as a config file; --set saves one.",
         Section.SHELL,
         verb="config",
         usage="[--set NAME=VALUE] [--path] [--json]",
@@ -400,7 +417,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "completion",
         "Completion",
-        "Completion for a shell, with profile ids and session keys.",
+        "Print a shell completion script; it completes profile ids and session keys too.",
         Section.SHELL,
         verb="completion",
         usage="bash|zsh|fish",
@@ -408,14 +425,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "man",
         "Manual page",
-        "The manual page, for man -l.",
+        "Print the manual page, for man -l.",
         Section.SHELL,
         verb="man",
     ),
     Command(
         "order",
         "Order",
-        "Store the order in which a provider's profiles are tried; one left out is paused.",
+        "Store the order in which a provider's profiles are tried; a profile left out is paused.",
         Section.SHELL,
         lasting=True,
         verb="order",
@@ -432,7 +449,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "export",
         "Export",
-        "Metrics for Prometheus, over HTTP or as a text file; alert rules; a dashboard for Grafana.",
+        "Export metrics to Prometheus, over HTTP or as a text file; print alert rules or a Grafana dashboard.",
         Section.SHELL,
         verb="export",
         usage="[--listen ADDRESS:PORT | --textfile PATH] [--once] [--rules] [--dashboard]",
@@ -440,7 +457,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "receipt",
         "Receipt",
-        "What became of an operation: done, not done, or begun with no known end.",
+        "Look up the outcome of an operation: done, not done, or started with no recorded end.",
         Section.SHELL,
         verb="receipt",
         usage="ID [--json]",
@@ -448,7 +465,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "fleet",
         "Fleet",
-        "Several hosts at once: how each stands, which accounts they share, who can still answer.",
+        "Watch several hosts at once: the state of each, the accounts they share, who can still answer.",
         Section.SHELL,
         verb="fleet",
         usage="[status] --host H [--host H ...] [--hosts FILE] [--json] [--check]",
@@ -463,7 +480,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "probe",
         "Probe",
-        "Ask each account of a provider one small question: usable, limited until when, or dead and why.",
+        "Send each account of a provider one tiny request: usable, limited until when, or dead and why.",
         Section.SHELL,
         lasting=True,
         verb="probe",
@@ -472,7 +489,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "selftest",
         "Selftest",
-        "Replay the five outages that this engine was built for, and measure.",
+        "Replay the five outages that this engine was built for, and measure it.",
         Section.SHELL,
         verb="selftest",
         usage="[--json]",
@@ -488,7 +505,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "explain",
         "Explain",
-        "Why an error was classified as it was and what follows; why a profile is or is not next.",
+        "Explain how an error is classified and what follows, or why a profile is or is not next.",
         Section.SHELL,
         verb="explain",
         usage="error TEXT|- | profile ID",
@@ -496,7 +513,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "status",
         "Status",
-        "The state as text, or JSON for scripts.",
+        "Print the state as text, or as JSON for scripts.",
         Section.SHELL,
         verb="status",
         usage="[--json] [--check] [--watch]",

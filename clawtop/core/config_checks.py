@@ -55,7 +55,7 @@ def shared_heartbeats(raw: Mapping[str, Any]) -> Iterator[Problem]:
                 "heartbeat-shares-session",
                 f"{beat.path}.isolatedSession",
                 f"the heartbeat of agent {safe(beat.agent, 60)} runs in the session that"
-                f" {safe(', '.join(channels), 80)} use: one takes the other's turn over; set it to true",
+                f" {safe(', '.join(channels), 80)} use: each takes over the other's turns; set it to true",
             )
 
 
@@ -112,16 +112,18 @@ def limits_below_timeouts(raw: Mapping[str, Any], storage: Storage) -> Iterator[
     limits = lock_limits(storage.write_lock, write_lock, {})
     checks = [("staleMs", limits.stale_ms, storage.stale_lock_effect)]
     if "maxHoldMs" in write_lock:
-        checks.append(("maxHoldMs", limits.max_hold_ms, "the lock is given up while the run still writes"))
+        checks.append(("maxHoldMs", limits.max_hold_ms, "the lock is released while the run is still writing"))
     if storage.locked_throughout:
-        checks.append(("acquireTimeoutMs", limits.acquire_ms, "a second turn gives up while the first still runs"))
+        checks.append(
+            ("acquireTimeoutMs", limits.acquire_ms, "a second turn gives up while the first is still running")
+        )
     for name, limit_ms, effect in checks:
         if limit_ms < timeout_s * 1000:
             yield Problem(
                 "lock-limit-below-run-timeout",
                 f"session.writeLock.{name}",
-                f"{limit_ms / 1000:g} s is less than a run may take (agents.defaults.timeoutSeconds {timeout_s:g} s):"
-                f" {effect}",
+                f"{limit_ms / 1000:g} s is shorter than a run may take"
+                f" (agents.defaults.timeoutSeconds {timeout_s:g} s): {effect}",
             )
 
 

@@ -51,21 +51,25 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("state_dir", None, "OpenClaw's state directory; unset: as OpenClaw finds it"),
     Setting("agent", None, "only this agent; unset: all"),
     Setting("theme", None, "colour theme; unset: what the terminal can do", allowed=THEMES),
-    Setting("view", None, "what opens first; unset: the tree when something is blocked", allowed=VIEWS),
+    Setting("view", None, "the view that opens first; unset: the tree when something is blocked", allowed=VIEWS),
     Setting("read_only", False, "operations cannot be armed"),
     Setting("mouse", True, "false leaves the mouse to the terminal"),
     Setting("bell", False, "ring the terminal bell on a notice"),
     Setting("notify", False, "send notices to the terminal (OSC 9)"),
-    Setting("on_notice", None, "a command that is run at a notice, its text as last argument and as CLAWTOP_NOTICE"),
-    Setting("blocked_minutes", 5.0, "notice a session that is blocked for so long", "limits"),
+    Setting("on_notice", None, "a command to run on a notice; its text is the last argument and CLAWTOP_NOTICE"),
+    Setting("blocked_minutes", 5.0, "give notice when a session has been blocked this long", "limits"),
     Setting("lock_wait_seconds", 15.0, "how long an operation waits for a lock", "limits"),
-    Setting("verify_seconds", 10.0, "how long an operation watches what a live gateway makes of it", "limits"),
-    Setting("registry", None, "etcd://HOST:2379[,..][/PREFIX]: engines of several hosts agree there; unset: in files"),
-    Setting("registry_mounts", [], "/DIRECTORY=NAME: what all hosts call a directory that each mounts elsewhere"),
+    Setting("verify_seconds", 10.0, "how long an operation watches how a live gateway reacts", "limits"),
+    Setting(
+        "registry", None, "etcd://HOST:2379[,..][/PREFIX]: coordinate engines on several hosts there; unset: in files"
+    ),
+    Setting(
+        "registry_mounts", [], "/DIRECTORY=NAME: a common name for a directory that hosts mount at different paths"
+    ),
     Setting("hosts", [], "hosts that clawtop fleet watches, as ssh knows them", "fleet"),
-    Setting("labels", {}, "session key = what you call it"),
-    Setting("sort", {}, "table = column that it is sorted by, or -column for the other way round"),
-    Setting("columns", {}, "table = [columns in their order]: profiles, sessions, locks, warnings"),
+    Setting("labels", {}, "session key = the label to show for it"),
+    Setting("sort", {}, "table = the column it is sorted by; -column reverses the order"),
+    Setting("columns", {}, "table = [columns in order]: profiles, sessions, locks, warnings"),
 )
 
 Settings = Mapping[str, Any]
@@ -212,13 +216,13 @@ TEXT_TABLES = ("labels", "sort")
 """Tables of texts, whose entries are set one at a time."""
 _KINDS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
     bool: (lambda value: isinstance(value, bool), "true or false"),
-    float: (_is_seconds, "a number from 0 on"),
-    list: (_is_strings, "a list of texts"),
-    type(None): (_is_text, "a text"),
+    float: (_is_seconds, "a number, 0 or more"),
+    list: (_is_strings, "a list of strings"),
+    type(None): (_is_text, "a string"),
 }
 _OF_TABLES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    "sort": (lambda value: all(map(_is_text, value.values())), "a table of texts"),
-    "labels": (lambda value: all(map(_is_text, value.values())), "a table of texts"),
+    "sort": (lambda value: all(map(_is_text, value.values())), "a table of strings"),
+    "labels": (lambda value: all(map(_is_text, value.values())), "a table of strings"),
     "columns": (lambda value: all(map(_is_strings, value.values())), "a table of lists of column names"),
 }
 
@@ -226,12 +230,12 @@ _OF_TABLES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 def _why_not(setting: Setting, value: Any) -> str | None:
     if isinstance(setting.default, dict):
         fits, what = _OF_TABLES[setting.name]
-        return None if isinstance(value, dict) and fits(value) else f"has to be {what}"
+        return None if isinstance(value, dict) and fits(value) else f"must be {what}"
     fits, what = _KINDS[type(setting.default)]
     if not fits(value):
-        return f"has to be {what}, not {safe(json.dumps(value, default=str), 40)}"
+        return f"must be {what}, not {safe(json.dumps(value, default=str), 40)}"
     if setting.allowed and value not in setting.allowed:
-        return f"has to be one of {', '.join(setting.allowed)}{did_you_mean(value, setting.allowed)}"
+        return f"must be one of {', '.join(setting.allowed)}{did_you_mean(value, setting.allowed)}"
     return None
 
 

@@ -91,7 +91,7 @@ class Scenario:
 
 _REEF = Scenario(
     "reef",
-    "a little of everything: limits, locks, a crash, an empty purse, a long silence, and a calm evening",
+    "a little of everything: limits, locks, a crash, no credit, a long silence, and a calm evening",
     75.0,
     (
         Beat(0, "Morning on the reef: three agents, six keys, every claw in working order."),
@@ -120,7 +120,7 @@ _REEF = Scenario(
         ),
         Beat(
             15,
-            "Larry's purse is empty: no coins, no coral. He is disabled until the bank opens.",
+            "Larry is out of credit: no coins, no coral. He is disabled until the bank opens.",
             (Behave((CORAL[1],), out_of_credit()), Talk(TIDEPOOL, "channel", "Larry, buy us a round of plankton?")),
         ),
         Beat(
@@ -210,7 +210,7 @@ _ROUND_S = 19
 _TOUR_BEATS = (
     Beat(
         0,
-        "Three in the morning. Clawdia is over her limit, Larry's purse is empty, and nobody tells you.",
+        "Three in the morning. Clawdia is over her limit, Larry is out of credit, and nobody tells you.",
         (
             Behave(CORAL[:1], rate_limited(900)),
             Behave((CORAL[1],), out_of_credit()),
@@ -250,7 +250,7 @@ _TOUR_BEATS = (
 )
 _TOUR = Scenario(
     "tour",
-    "an incident that stands still long enough to be looked at: what --tour walks through",
+    "an incident that holds still long enough to look at: what --tour walks through",
     3_800.0,
     tuple(sorted(_TOUR_BEATS, key=lambda beat: beat.at)),
     chatter=6.0,

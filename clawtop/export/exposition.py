@@ -123,7 +123,7 @@ def write_textfile(path: Path, content: bytes) -> None:
         raise OperationFailedError(
             f"cannot write {safe(str(path), 200)}: {error.strerror or type(error).__name__}",
             hint="the directory must exist and be writable",
-            unchanged="the file is as it was",
+            unchanged="the file is unchanged",
         ) from error
 
 

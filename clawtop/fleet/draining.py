@@ -131,7 +131,7 @@ class RemoteRecoveries:
         mine = (row for row in rows if agent in {None, row.agent} and session in {row.key, row.file})
         row = next((row for row in mine if row.file is not None), None)
         if snapshot is None or row is None:
-            raise RefusedError(f"{self._steers.host} lists no such session", unchanged="nothing was done")
+            raise RefusedError(f"{self._steers.host} has no such session", unchanged="nothing was done")
         return assess(snapshot, DrainTarget(row.agent, row.key, Path(row.file or "")))
 
     async def recover(

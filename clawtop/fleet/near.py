@@ -261,9 +261,9 @@ class NearHost:
         while True:
             silent = self._clock.monotonic() - self._heard_at
             if silent >= DEAD_S:
-                return Diagnosis(f"nothing was heard for {round(silent)} s")
+                return Diagnosis(f"no data for {round(silent)} s")
             if silent >= STALE_S and self.host.link is HostLink.LIVE:
-                self._move(link=HostLink.STALE, since=self._clock.now_ms(), why="nothing is heard")
+                self._move(link=HostLink.STALE, since=self._clock.now_ms(), why="no data")
             await self._clock.sleep(max(0.5, min(STALE_S, DEAD_S) - silent if silent < STALE_S else HEARTBEAT_S))
 
     async def _ping(self) -> None:

@@ -114,7 +114,9 @@ class RemoteOperations:
                     f"{name}: not done: {shown(data.get('why', ''), 200)}", unchanged="nothing was changed"
                 )
             if self._clock.monotonic() + pause > until:
-                words = "it began, and its end is not known" if outcome == OperationOutcome.BEGUN else str(lost)
+                words = (
+                    "it was started, and its outcome is not known" if outcome == OperationOutcome.BEGUN else str(lost)
+                )
                 raise OperationFailedError(
                     f"the connection to {name} was lost: {shown(words, 200)}",
                     unchanged="whether it was done is not known",

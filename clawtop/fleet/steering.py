@@ -123,9 +123,9 @@ class Steered:
                     return None
                 message = decode(line)
             except TimeoutError:
-                raise LostError(f"nothing was heard for {round(DEAD_S)} s") from None
+                raise LostError(f"no data for {round(DEAD_S)} s") from None
             except ProtocolError as error:
-                raise LostError(f"it answers something else: {shown(error, 120)}") from error
+                raise LostError(f"it sends an unexpected answer: {shown(error, 120)}") from error
             if message.get("type") in ("error", "cancelled") or isinstance(message.get("error"), dict):
                 return message
             if take(message):
@@ -144,11 +144,11 @@ class Steered:
                 told = _found(answer)
                 if told.outcome in {OperationOutcome.DONE, OperationOutcome.FAILED}:
                     return told
-                words = "it was under way" if told.outcome is OperationOutcome.BEGUN else "it had not begun"
+                words = "it was under way" if told.outcome is OperationOutcome.BEGUN else "it had not started"
             if self._clock.monotonic() + pause > until:
                 raise OperationFailedError(
                     f"the connection to {self.host} was lost during {what}: {shown(words, 200)}",
-                    unchanged="what became of it is not known",
+                    unchanged="its outcome is not known",
                     hint=f"on {self.host}: clawtop receipt {self.id}",
                 )
             await self._clock.sleep(pause)
@@ -182,7 +182,7 @@ class Steers:
         """The connection was lost, and the host's journal has no word on `what` under its id."""
         return OperationFailedError(
             f"the connection to {self.host} was lost during {what}: {shown(error, 200)}",
-            unchanged="what became of it is not known",
+            unchanged="its outcome is not known",
         )
 
     async def ask(self, words: Sequence[str]) -> Mapping[str, Any]:

@@ -101,7 +101,9 @@ def control_directory(environ: Mapping[str, str]) -> Path | None:
     except OSError:
         return None
     if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.geteuid() or facts.st_mode & 0o077:
-        raise RefusedError(f"{safe(directory)} is not a private directory of ours", unchanged="no host was contacted")
+        raise RefusedError(
+            f"{safe(directory)} is not a private directory of this user", unchanged="no host was contacted"
+        )
     return directory if len(str(directory)) <= MAX_CONTROL else None
 
 

@@ -217,7 +217,7 @@ def open_pipe(path: str | Path, flags: int) -> int:
     facts = os.fstat(descriptor)
     if not stat.S_ISFIFO(facts.st_mode) or facts.st_uid != os.geteuid():
         os.close(descriptor)
-        raise NotAllowedError(errno.EINVAL, "is not a pipe of ours", os.fspath(path))
+        raise NotAllowedError(errno.EINVAL, "is not clawtop's pipe", os.fspath(path))
     return descriptor
 
 

@@ -79,7 +79,7 @@ def open_problem(where: str, error: OSError | ValueError) -> Problem:
         return Problem("too-large", where, f"{error.strerror}, which is more than clawtop reads")
     number = error.errno if isinstance(error, OSError) else None
     if number in {errno.EACCES, errno.EPERM}:
-        return Problem("no-permission", where, "may not be read by this user")
+        return Problem("no-permission", where, "cannot be read by this user")
     if number == errno.ELOOP:
         return Problem("symlink-loop", where, "is a loop of symbolic links")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"

@@ -76,7 +76,7 @@ class DrivenRun:
         try:
             answer = await self._drive.result()
         except asyncio.CancelledError:
-            return end_lines("cancelled: everything is given back, nothing was marked", Tone.WARN), False
+            return end_lines("cancelled: everything was released, nothing was marked", Tone.WARN), False
         except ClawtopError as error:
             return error_lines(error), False
         return _answered(answer), True

@@ -119,7 +119,7 @@ class FleetScreen(TableControl):
         chosen = next((host for host in hosts if host.name == under), None)
         self._headline.show(fleet_rows.headline(hosts), fleet_rows.about_line(chosen, now))
         title, lines = PANES[self._pane]
-        body = list(lines(hosts, now, zone)) or [((f"{title}: nothing to say", Tone.DIM),)]
+        body = list(lines(hosts, now, zone)) or [((f"{title}: nothing to show", Tone.DIM),)]
         self._lower.show([((title, Tone.TITLE), ("   Tab: next", Tone.FAINT)), *body])
         said = self.fleet_app.flash.line
         self.foot.show(said if said is not None else fleet_rows.hints([command(name) for name in HINTS], width))
@@ -162,7 +162,7 @@ class FleetScreen(TableControl):
     def action_retry(self) -> None:
         """Try hosts that are not reached at once."""
         self.fleet_app.retry()
-        self.fleet_app.say("hosts that are not reached are tried again")
+        self.fleet_app.say("retrying hosts that are not reached")
 
     def action_back(self) -> None:
         """Clear the filter; there is nothing else to go back to."""

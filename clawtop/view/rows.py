@@ -165,7 +165,7 @@ def lock_table(env: Env) -> Table[Lock]:
 
 
 def warning_table(env: Env) -> Table[Problem]:
-    """All known problems."""
+    """Show all known problems."""
     problems = all_problems(env.facts)
     general = len(env.facts.snapshot.warnings)  # as many as the headline says; the others are told on their rows too
     note = f"{len(problems)}, {general} general" if 0 < general < len(problems) else f"{len(problems)}"

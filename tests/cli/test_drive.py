@@ -338,7 +338,7 @@ def test_a_batch_answers_each_line_and_goes_on_where_it_ended(reef: Reef, tmp_pa
     again = reef.drive("--batch", str(source), "--out", str(out), "--resume", "--new", message=None)
     assert [row["id"] for row in results(again)] == ["typo"]
     assert again.returncode == 0
-    assert "4 had an answer already" in again.stderr
+    assert "4 already had an answer" in again.stderr
 
 
 def test_a_batch_stops_at_its_budget(reef: Reef, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_batch_stops_at_its_budget(reef: Reef, tmp_path: Path) -> None:
     done = reef.drive("--batch", str(source), "--new", "--jobs", "1", "--max-tokens-total", "30", message=None)
     assert done.returncode == 5
     assert len(results(done)) == len(reef.provider.requests) == 2
-    assert "3 not begun" in done.stderr
+    assert "3 not started" in done.stderr
 
 
 @pytest.mark.parametrize(

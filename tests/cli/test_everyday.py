@@ -279,7 +279,7 @@ def test_an_account_is_paused_and_put_back(tmp_path: Path, capsys: pytest.Captur
     state = make_state_dir(tmp_path, "B")
     options = ["--state-dir", str(state), "--yes", "--verify", "0"]
     assert run(["order", "fakeai", "--without", "fakeai:two", "--dry-run", *options]) == 0
-    assert "paused, tried no more: fakeai:two" in capsys.readouterr().out
+    assert "paused, no longer tried: fakeai:two" in capsys.readouterr().out
     assert "order" not in auth_state(state)
     assert run(["order", "fakeai", "--without", "fakeai:two", *options]) == 0
     assert "fakeai:two" not in auth_state(state)["order"]["fakeai"]
@@ -294,7 +294,7 @@ def test_an_account_is_paused_and_put_back(tmp_path: Path, capsys: pytest.Captur
     [
         (["fakeai", "fakeai:tow"], 1, "did you mean fakeai:two?"),
         (["fakeai"], 64, "name profiles in their order"),
-        (["fakeai", "fakeai:one", "--reset"], 64, "name no profile with it"),
+        (["fakeai", "fakeai:one", "--reset"], 64, "do not name profiles with it"),
         (["fakeai", "fakeai:one", "--without", "fakeai:one"], 1, "empty order"),
         (["nobody", "x"], 1, "there is no profile of nobody"),
     ],

@@ -85,6 +85,6 @@ def test_another_users_store_is_exit_1_and_names_the_user(
     finally:
         os.seteuid(0)
     assert code == 1
-    assert "run clawtop as root" in capsys.readouterr().err
+    assert "Run clawtop as root" in capsys.readouterr().err
     assert tree(directory) == before
     assert auth_state(directory)["usageStats"]["fakeai:one"] == COOLING

@@ -214,7 +214,7 @@ def test_check_knows_when_nothing_is_usable(tmp_path: Path, capsys: pytest.Captu
 def test_the_first_line_of_a_check_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = copy(sample("2026.5.20", "healthy"), tmp_path)
     assert run(["status", "--check", *options_for(chosen)]) == 0
-    not_seen = "nothing needs attention; whether the gateway ran is not known"
+    not_seen = "nothing needs attention; whether the gateway was running is not known"
     assert capsys.readouterr().out.splitlines()[0] == f"0 OK: 4 turns answered in the last 10 min, and {not_seen}"
     later = ["--state-dir", str(chosen.state_dir), "--at", str(chosen.captured_at + 3_600_000), "--no-gateway"]
     assert run(["status", "--check", *later]) == 0

@@ -207,7 +207,7 @@ def test_one_who_sees_a_run_is_enough(kind: WitnessKind) -> None:
 
 
 def test_the_log_tells_the_end_of_the_same_run() -> None:
-    over = Witness(WitnessKind.LOG, False, "its last model failed, as the log says", at=NOW - 4_000, run_id="r")
+    over = Witness(WitnessKind.LOG, False, "its last model failed, according to the log", at=NOW - 4_000, run_id="r")
     attempt = ended(5_000, "error", "r")
     found = judged(session(), LIVE, None, (attempt,), more=(over,))
     assert (found.active, found.problem and found.problem.code) == (False, "unsettled")
@@ -230,7 +230,7 @@ def test_an_attempts_end_that_two_sources_tell_is_one_end(later_ms: int, active:
     """2026.5.20 logs that a model answered some milliseconds after the trajectory ended."""
     over = Witness(WitnessKind.TRAJECTORY, False, "its trajectory ended", at=NOW - 9_000, run_id="r")
     doubt = Witness(
-        WitnessKind.LOG, None, "its attempt failed, as the log says", at=over_at(over, later_ms), run_id="r"
+        WitnessKind.LOG, None, "its attempt failed, according to the log", at=over_at(over, later_ms), run_id="r"
     )
     assert judge(session("done", ended_at=NOW - 9_100), (over, doubt), LIVE, NOBODY).active is active
 

@@ -38,11 +38,11 @@ ORDER = (FieldChange("order", "a", None, None, ["a:1"]),)
         ("3.28", STATS, False, "at its next restart", False),
         ("3.28", ORDER, False, "at its next restart", False),
         ("5.x", STATS, False, "when it next writes a mark", True),
-        ("5.x", STATS, True, "after a reload (--reload) or a restart only", True),
+        ("5.x", STATS, True, "after a reload (--reload) or a restart: every", True),
         ("5.x", ORDER, True, "when it next writes a mark", True),
         ("6.11", STATS, True, "when it next writes a mark", True),
         ("8.x", STATS, False, "at the next turn that is answered, or after a restart", False),
-        ("8.x", STATS, True, "after a restart only", False),
+        ("8.x", STATS, True, "after a restart: every", False),
         ("8.x", ORDER, True, "at the next turn that is answered, or after a restart", False),
         ("9.x", STATS, False, "when it next writes a mark", True),
     ],
@@ -84,7 +84,7 @@ def test_a_changed_row_says_so_until_a_witness_shows_that_it_is_loaded() -> None
     changed = replace(LIVE, events=(cleared(AT, FIRST),))
     assert marked(changed) == {FIRST}
     (problem,) = (x for p in profiles_of(with_unloaded(changed)) for x in p.problems if x.code == "not-loaded")
-    assert problem.text.startswith("not loaded by the gateway yet: live ")
+    assert problem.text.startswith("not loaded by the gateway yet: it loads this ")
 
     seen = Event(AT + 1, EventKind.GATEWAY, "operation", "seen", data={"id": "op-1"})
     assert marked(replace(changed, events=(*changed.events, seen))) == set()

@@ -73,11 +73,9 @@ def test_clearing_a_profile_shows_every_field_and_keeps_when_it_was_used() -> No
         STATE_FILE,
         "anthropic:max-reef",
     )
-    assert (
-        plain_text(plan.effects[0]) == "anthropic:max-reef is usable at once instead of from 2026-11-20 03:12:29 UTC on"
-    )
-    assert plan.effects[1] == "agents that inherit this store see it too: coder, ops"
-    assert plan.loses == ("anthropic:max-reef's failure counts (rate_limit 1): its next failure counts as the first",)
+    assert plain_text(plan.effects[0]) == "anthropic:max-reef is usable at once instead of from 2026-11-20 03:12:29 UTC"
+    assert plan.effects[1] == "agents that inherit this store are affected too: coder, ops"
+    assert plan.loses == ("anthropic:max-reef's failure counts (rate_limit 1): the next failure counts as the first",)
     assert "the live gateway (pid 4711) does not see this" in plan.warnings[0]
 
 
@@ -172,7 +170,7 @@ def test_another_window_is_told() -> None:
     world = replace(QUIET, agents=(agent("main", (profile("p:one", stats),)),))
     plan = clear_profile(world, "p:one", model="m")
     (effect,) = map(plain_text, plan.effects)
-    assert effect == "p:one stays unusable until 2026-11-20 03:13:07 UTC, by another window"
+    assert effect == "p:one stays unusable until 2026-11-20 03:13:07 UTC, because of another window"
 
 
 def only_account(stats: UsageStats) -> Snapshot:
@@ -193,7 +191,7 @@ def test_what_waiting_does_not_mend_is_not_called_usable(stats: UsageStats, word
     world = only_account(stats)
     (effect,) = map(plain_text, clear_profile(world, "p:one").effects)
     assert "usable at once" not in effect
-    assert effect.endswith(f"it fails again until {words}")
+    assert effect.endswith(f"it keeps failing until {words}")
     remedies = [cause.remedy or "" for cause in judge(world, NOW).causes if cause.command == "clear"]
     assert remedies
     assert "wait" not in remedies[0]
@@ -239,9 +237,9 @@ def only_read(why: str) -> Snapshot:
 @pytest.mark.parametrize(
     ("world", "why"),
     [
-        (only_read("schema version 99 is newer"), "no auth store here is written: schema version 99 is newer"),
+        (only_read("schema version 99 is newer"), "no auth store here can be written: schema version 99 is newer"),
         (replace(INCIDENT, generation=None), "generation of this state directory is not known"),
-        (replace(INCIDENT, judged_at=NOW), "judged as of another time"),
+        (replace(INCIDENT, judged_at=NOW), "viewed as of another time"),
         (replace(INCIDENT, agents=()), "there is no agent"),
     ],
 )
@@ -276,9 +274,9 @@ def test_rotating_without_an_order_says_what_storing_one_switches_off() -> None:
     assert [change.where for change in plan.changes] == ["order.openai"]
     assert sorted(after) == ["openai:batch", "openai:legacy", "openai:prod", "openai:spare"]
     assert plain_text(plan.effects[0]).startswith(f"{after[0]} is tried first, {after[-1]} last")
-    assert "rotation of openai by last use is switched off while an order is stored" in plan.effects
-    assert any("added later stay out until clawtop rotate openai --reset" in text for text in plan.effects)
-    assert any("pinned sessions do not move" in text and "to openai:prod" in text for text in plan.warnings)
+    assert "rotation of openai by last use is off while an order is stored" in plan.effects
+    assert any("added later are left out until clawtop rotate openai --reset" in text for text in plan.effects)
+    assert any("pinned sessions stay pinned" in text and "to openai:prod" in text for text in plan.warnings)
 
 
 def ordered(stored: dict[str, tuple[str, ...]], configured: dict[str, tuple[str, ...]]) -> Snapshot:
@@ -290,14 +288,14 @@ def ordered(stored: dict[str, tuple[str, ...]], configured: dict[str, tuple[str,
 def test_a_stored_order_moves_its_head_and_keeps_its_spelling() -> None:
     plan = rotate(ordered({"P": ("p:two", "p:one")}, {}), "p")
     assert places(plan) == {"order.P": (["p:two", "p:one"], ["p:one", "p:two"])}
-    assert plan.loses == ("the order stored until now: p:two > p:one",)
+    assert plan.loses == ("the order stored before: p:two > p:one",)
     assert not any("last use" in text for text in plan.effects)
 
 
 def test_a_configured_order_is_shadowed_and_that_is_said() -> None:
     plan = rotate(ordered({}, {"p": ("p:three", "p:one", "p:two")}), "p")
     assert places(plan) == {"order.p": (None, ["p:one", "p:two", "p:three"])}
-    assert "the order of p in openclaw.json no longer counts (it is shadowed by the stored one)" in plan.effects
+    assert "the order of p in openclaw.json is no longer used (the stored one shadows it)" in plan.effects
 
 
 def test_a_listed_profile_that_cannot_be_tried_now_keeps_a_place() -> None:
@@ -312,14 +310,14 @@ def test_a_listed_profile_that_cannot_be_tried_now_keeps_a_place() -> None:
 
 
 def test_one_profile_cannot_be_rotated() -> None:
-    with pytest.raises(RefusedError, match="has 1 usable profiles"):
+    with pytest.raises(RefusedError, match="has one usable profile"):
         rotate(replace(QUIET, agents=(agent("main", (profile("p:one"),)),)), "p")
 
 
 def test_reset_removes_the_stored_order_and_says_what_decides_then() -> None:
     plan = reset_order(ordered({"p": ("p:two", "p:one")}, {"p": ("p:one",)}), "p")
     assert places(plan) == {"order.p": (["p:two", "p:one"], None)}
-    assert plan.effects == ("the order of openclaw.json decides again",)
+    assert plan.effects == ("the order in openclaw.json is used again",)
     assert reset_order(ordered({}, {}), "p").is_empty
 
 
@@ -336,7 +334,7 @@ def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
     assert plan.lock == STALE.file
     assert plan.proof == ("dead-pid",)
     assert plan.target == STALE.file.path
-    assert "OpenClaw would remove it itself when it next wants it" in plan.effects
+    assert "OpenClaw would remove it itself the next time it needs the lock" in plan.effects
     assert "cannot be undone" in plan.loses[0]
     other = replace(STALE.file, identity=replace(STALE.file.identity, ino=1))
     assert unlock(replace(INCIDENT, locks=(replace(STALE, file=other),)), target).fingerprint != plan.fingerprint
@@ -449,7 +447,7 @@ def test_what_was_begun_and_never_ended_is_undone_first_where_it_stands() -> Non
     assert undo(both, events, "1").undoes == "1"
     only_clear = with_state(world, clear)
     assert undo(only_clear, events).undoes == "1"  # killed before it changed anything
-    with pytest.raises(RefusedError, match="2 was begun but never finished"):
+    with pytest.raises(RefusedError, match="2 was started but never finished"):
         undo(only_clear, events, "2")
 
 

@@ -138,7 +138,7 @@ def test_a_cron_task_holds_it_although_the_gateway_says_no() -> None:
     assert held.source is ProofSource.TASKS
 
 
-RUNNING = replace(IDLE, status="running", active=True, active_how="stored as running, and its gateway lives")
+RUNNING = replace(IDLE, status="running", active=True, active_how="stored as running, and its gateway is alive")
 
 
 def test_a_stored_status_is_outweighed_where_something_decides_and_the_gateway_says_no() -> None:

@@ -59,9 +59,9 @@ def test_when_the_gateway_acts_by_itself() -> None:
         assert found[-1].means is Means.WAIT
         return found[-1].words
 
-    assert words(110_000) == "the gateway aborts by itself what makes no progress for 6m00s: in 4m10s"
+    assert words(110_000) == "the gateway itself aborts a run that makes no progress for 6m00s: in 4m10s"
     assert words(400_000).endswith("at its next check")
-    assert words(None) == "the gateway aborts by itself what makes no progress for 6m00s"
+    assert words(None) == "the gateway itself aborts a run that makes no progress for 6m00s"
 
 
 def test_what_waits_is_named_before_an_abort_drops_it() -> None:

@@ -57,12 +57,12 @@ def test_a_variable_beats_the_file_and_the_file_the_default() -> None:
     [
         ({"them": "x"}, {}, "there is no setting them: did you mean theme?"),
         ({"limits": {"blocked_minute": 1}}, {}, "did you mean limits.blocked_minutes?"),
-        ({"bell": "loud"}, {}, "bell has to be true or false"),
+        ({"bell": "loud"}, {}, "bell must be true or false"),
         ({"view": "timelin"}, {}, "did you mean timeline?"),
-        ({"limits": {"verify_seconds": -1}}, {}, "has to be a number"),
-        ({"columns": {"profiles": "id"}}, {}, "has to be a table of lists"),
-        ({"theme": 3}, {}, "theme has to be a text"),
-        ({}, {"CLAWTOP_BELL": "perhaps"}, "CLAWTOP_BELL has to be true or false"),
+        ({"limits": {"verify_seconds": -1}}, {}, "must be a number"),
+        ({"columns": {"profiles": "id"}}, {}, "must be a table of lists"),
+        ({"theme": 3}, {}, "theme must be a string"),
+        ({}, {"CLAWTOP_BELL": "perhaps"}, "CLAWTOP_BELL must be true or false"),
         ({"\x1b[2J": 1}, {}, "\\x1b[2J"),
     ],
 )

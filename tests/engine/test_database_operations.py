@@ -324,7 +324,7 @@ async def test_a_database_that_is_gone_is_not_created(newest: World) -> None:
     plan = clear_profile(newest.read(), "fakeai:one")
     for path in newest.database.parent.glob("openclaw.sqlite*"):
         path.unlink()
-    with pytest.raises(RefusedError, match="is not there"):
+    with pytest.raises(RefusedError, match="does not exist"):
         await newest.execute(plan)
     assert not newest.database.exists()
 

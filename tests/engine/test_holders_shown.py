@@ -129,4 +129,4 @@ def test_a_gateway_may_take_over_a_run_of_ours_while_its_lock_is_free(
 ) -> None:
     mine = PromptHolder("/x", None, None, "cron", "r", None, phase, 1, 2, "clawtop")
     risk = own_takeover_risk(mine, replace(INCIDENT, gateway=Gateway(state)))
-    assert risk == ("a gateway does not know of it: a turn of its own here takes it over" if risky else None)
+    assert risk == ("a gateway does not know about it: a turn of its own here takes it over" if risky else None)

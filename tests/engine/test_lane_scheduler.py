@@ -145,7 +145,7 @@ async def test_clearing_refuses_what_waits_and_draining_what_comes(floor: Floor)
     assert floor.log == [
         "start:a",
         "refused:b:lane session:s was cleared",
-        "refused:c:lane session:other accepts no more turns: it drains",
+        "refused:c:lane session:other accepts no more turns: it is draining",
         "end:a",
     ]
 

@@ -352,10 +352,10 @@ async def test_no_sign_is_not_yet_seen_and_what_loads_it_is_said(both: World) ->
     assert receipt.sight is Sight.NOT_YET
     assert both.reloads == []
     if both.generation == "A":
-        assert "live at its next restart" in receipt.sight_how
+        assert "only at its next restart" in receipt.sight_how
         assert receipt.follow_up == ()
     else:
-        assert "live when it next writes a mark of its own" in receipt.sight_how
+        assert "only when it next writes a mark of its own" in receipt.sight_how
         assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
@@ -384,7 +384,7 @@ async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offere
     ("out", "live"),
     [
         (False, "at the next turn that is answered, or after a restart"),
-        (True, "after a restart only: every profile is out"),
+        (True, "after a restart: every: every profile is out"),
     ],
 )
 async def test_2026_8_does_not_load_cooldowns_by_a_reload(
@@ -394,7 +394,7 @@ async def test_2026_8_does_not_load_cooldowns_by_a_reload(
     monkeypatch.setattr(execute, "semantics_of", lambda *_: chosen)
     receipt = await watched(world, reload=True, verify=0, all_out=out)
     assert receipt.sight is Sight.NOT_YET
-    assert f"live {live}" in receipt.sight_how
+    assert f"only {live}" in receipt.sight_how
     assert receipt.notes == ("the gateway has reloaded its secrets",)
     assert receipt.follow_up == ()
 

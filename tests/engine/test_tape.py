@@ -150,7 +150,7 @@ async def test_a_disk_that_fills_up_ends_the_recording_and_nothing_else(
 
     def full(self: Recorder, _value: Snapshot) -> None:
         self.close()
-        raise OperationFailedError("cannot record: No space left on device", unchanged="Nothing more is recorded")
+        raise OperationFailedError("cannot record: No space left on device", unchanged="nothing more is recorded")
 
     monkeypatch.setattr(Recorder, "add", full)
     async with running(tape, errors):

@@ -118,7 +118,7 @@ def test_a_text_file_that_cannot_be_written_stays_as_it_was(
     with pytest.raises(OperationFailedError) as caught:
         write_textfile(target, b"after\n")
     assert os.strerror(error) in caught.value.title
-    assert caught.value.unchanged == "the file is as it was"
+    assert caught.value.unchanged == "the file is unchanged"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("clawtop.prom", b"before\n")]
 
 

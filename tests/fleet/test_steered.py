@@ -239,7 +239,7 @@ async def test_a_run_that_nobody_can_tell_about_is_not_rounded() -> None:
     await settle()
     await clock.advance(SEARCH_S + 10)
     told = await _result(drive)
-    assert "what became of it is not known" in told
+    assert "its outcome is not known" in told
     assert f"clawtop receipt {drive.run_id}" in told
 
 
@@ -341,7 +341,7 @@ async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_pat
         while not draining.done():
             await clock.advance(SEARCH_S)
             await asyncio.sleep(0.05)
-        with pytest.raises(OperationFailedError, match="what became of it is not known"):
+        with pytest.raises(OperationFailedError, match="its outcome is not known"):
             await draining
         assert outcome_of(journal(reef), drain.drain_id)[0] is OperationOutcome.BEGUN
         run.cancel()

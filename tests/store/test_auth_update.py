@@ -203,7 +203,7 @@ def test_a_file_whose_change_could_lose_something_is_refused(
 
 @pytest.mark.parametrize("generation", [Generation.A, Generation.B])
 def test_a_missing_store_is_refused_and_not_created(generation: Generation, tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="is not there"):
+    with pytest.raises(RefusedError, match="does not exist"):
         clear_one(JsonPlace("main", str(tmp_path), generation))
     assert tree(tmp_path) == {}
 
@@ -276,7 +276,7 @@ def test_a_dangling_state_link_is_refused(tmp_path: Path) -> None:
     target = store(tmp_path, Generation.B)
     Path(target.state_path).unlink()
     Path(target.state_path).symlink_to(tmp_path / "nowhere.json")
-    with pytest.raises(RefusedError, match="is not there"):
+    with pytest.raises(RefusedError, match="does not exist"):
         clear_one(target)
     assert not (tmp_path / "nowhere.json").exists()
 

@@ -412,7 +412,7 @@ def test_another_user_is_told_what_may_not_be_read(closed: str) -> None:
     assert done.stderr == ""
     if closed == "directory":
         assert done.stdout.startswith("refused: the state directory")
-        assert "may not be read by this user" in done.stdout
+        assert "cannot be read by this user" in done.stdout
     else:
         assert "no-permission:openclaw.json" in done.stdout
         assert "no-permission:auth-profiles.json" in done.stdout

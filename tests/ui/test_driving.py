@@ -127,7 +127,7 @@ async def test_x_gives_everything_back(reef: Reef) -> None:
         await send(reef, pilot)
         await reef.sees(pilot, "▶ prompt")
         await pilot.press("X")
-        await reef.sees(pilot, "cancelled: everything is given back, nothing was marked")
+        await reef.sees(pilot, "cancelled: everything was released, nothing was marked")
         assert isinstance(reef.app.screen, RunScreen)
     assert reef.left_behind() == []
     assert reef.world.transcript(LIGHTHOUSE).read_bytes() == before
@@ -244,7 +244,7 @@ async def test_an_empty_message_and_a_disarmed_dashboard_send_nothing(reef: Reef
         await pilot.press("D")
         await until(pilot, lambda: isinstance(reef.app.screen, DriveScreen))
         await pilot.press("enter")
-        await reef.sees(pilot, "there is nothing to send yet")
+        await reef.sees(pilot, "nothing to send yet")
         reef.app.screen.query_one(MessageEditor).insert("hello")
         reef.app.arming.toggle()
         await pilot.press("enter")

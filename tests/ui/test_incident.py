@@ -286,7 +286,7 @@ async def test_the_incident_file_is_written_behind_the_screen() -> None:
 
 async def test_an_incident_file_that_cannot_be_written_is_said() -> None:
     def save(_snapshot: Snapshot, _now: int) -> str:
-        raise OperationFailedError("cannot write x: no space", unchanged="The incident was not saved")
+        raise OperationFailedError("cannot write x: no space", unchanged="the incident was not saved")
 
     app, _, _ = make_app(INCIDENT, incident=IncidentPorts(save=save))
     async with app.run_test(size=WIDE) as pilot:

@@ -97,7 +97,7 @@ def test_the_dashboard_outlives_what_breaks_in_it(name: str, state_dir: Path, tm
         terminal.wait_for(FIRST)
         flag.touch()
         os.utime(state_dir / "agents" / "main" / "agent" / "auth-state.json")
-        terminal.send("j")  # something has to be drawn
+        terminal.send("j")  # something must be drawn
         terminal.wait_for(lambda _: bool(list(reports.iterdir())), 20)
         flag.unlink()
         cool_down(state_dir)

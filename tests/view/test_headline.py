@@ -67,7 +67,7 @@ def test_the_incident() -> None:
     )
     assert trouble == (
         "‖ 2 sessions blocked · 2 waiting · ✗ 1 stale lock · ⊘ 1 credential to renew · ⚠ 2 warnings"
-        " · 1 turn of main failed lately · blocked: telegram:group:-100238841, slack:channel:C03REVIEWS"
+        " · 1 turn of main failed recently · blocked: telegram:group:-100238841, slack:channel:C03REVIEWS"
     )
 
 

@@ -213,7 +213,7 @@ def test_agents_and_sessions_are_called_as_people_call_them() -> None:
     exhausted = tuple(profile(f"{name}:only", cooling(22 * SECOND)) for name in ("anthropic", "openai", "google"))
     waits = replace(agent("no", exhausted), name="Northern Reef")
     shown = screen(replace(world(), agents=(agent("main", HEALTHY), waits)))
-    assert "agent Northern Reef: no profile of its models is usable" in shown
+    assert "agent Northern Reef: no profile for its models is usable" in shown
     died = session("no", "main", 1, "running", started=MINUTE, problems=(Problem("ghost", "agent:no:main", "left"),))
     gone = replace(CALM.gateway, state=GatewayState.DEAD)
     shown = screen(replace(world(died), agents=(agent("main", HEALTHY), waits), gateway=gone))
@@ -274,11 +274,11 @@ def complaint(text: str, seconds_ago: int) -> Event:
 @pytest.mark.parametrize(
     ("started", "events", "label", "how"),
     [
-        (7 * MINUTE, (), "OpenClaw is at work: one turn for more than 6 min", "sessions.json"),
+        (7 * MINUTE, (), "OpenClaw is working: one turn for more than 6 min", "sessions.json"),
         (
             2 * MINUTE,
             (complaint("stalled session: processing, for 149s", 30),),
-            "OpenClaw is at work: stalled session: processing, for 149s",
+            "OpenClaw is working: stalled session: processing, for 149s",
             "gateway-log",
         ),
     ],

@@ -80,8 +80,7 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "subscription-limit",
         _classes(_SILENT, frozenset({R.RATE_LIMIT})),
-        "OpenClaw does not know these words and gives them no class; it is a limit of the subscription: clawtop rotates"
-        " at once",
+        "OpenClaw does not recognise these words; it is a limit of the subscription: clawtop rotates at once",
     ),
     Difference(
         "empty-account",
@@ -91,13 +90,13 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "free-usage",
         _classes(frozenset({R.BILLING}), frozenset({R.RATE_LIMIT})),
-        "OpenClaw disables the account as unpaid; the words announce a limit that passes: clawtop treats it as a"
+        "OpenClaw disables the account as unpaid; the wording announces a temporary limit: clawtop treats it as a"
         " rate limit",
     ),
     Difference(
         "revoked",
         _classes(frozenset({R.AUTH}), frozenset({R.AUTH_PERMANENT})),
-        "the credential was revoked or leaked, and waiting does not help: clawtop disables the account",
+        "the credential was revoked or leaked, so waiting does not help: clawtop disables the account",
     ),
     Difference(
         "good-key",
@@ -105,7 +104,7 @@ DIFFERENCES: tuple[Difference, ...] = (
             frozenset({R.AUTH, R.AUTH_PERMANENT}),
             frozenset({R.BILLING, R.RATE_LIMIT, R.MODERATION, R.NETWORK, R.FORMAT, R.SERVER_ERROR}),
         ),
-        "OpenClaw cools a good key as if it were wrong; clawtop goes by the words and leaves the key alone",
+        "OpenClaw cools a good key as if it were wrong; clawtop goes by the wording and leaves the key alone",
     ),
     Difference(
         "failed-at-once",

@@ -29,7 +29,7 @@ _SSH = (
     ("operation timed out", "it does not answer", ""),
     ("connection closed by", "it closed the connection", ""),
     ("permission denied", "it does not accept our key and would ask for a password", "ssh-copy-id {host}"),
-    ("too many authentication failures", "it refuses after too many keys", "name the key in ~/.ssh/config"),
+    ("too many authentication failures", "it refuses: too many keys were tried", "name the right key in ~/.ssh/config"),
 )
 """What ssh prints, in lower case, what it means, and what to do."""
 
@@ -70,5 +70,5 @@ def not_a_stream(host: str, said: str) -> Diagnosis:
     """Something else than a clawtop stream came: a banner without end, another program of that name."""
     lower = said.lower()
     if "usage" in lower or "clawtop" in lower:
-        return Diagnosis("the clawtop there is another program of that name", f"on {shown(host, 60)}: which -a clawtop")
-    return Diagnosis(f"it sends something else than a clawtop stream: {shown(said, 80)}")
+        return Diagnosis("the clawtop there is a different program", f"on {shown(host, 60)}: which -a clawtop")
+    return Diagnosis(f"it sends something other than a clawtop stream: {shown(said, 80)}")

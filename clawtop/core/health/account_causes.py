@@ -64,7 +64,7 @@ def unimported_stores(scene: HealthScene) -> Iterator[Cause]:
         bare = [agent for agent in agents if agent.store is None or not agent.store.profiles]
         lives = code == EMPTY_KEY or scene.snapshot.gateway.state is not GatewayState.LIVE
         names = some_names(agent.id for agent in bare or agents)
-        what = f"turns of {names} go out with an EMPTY key" if code == EMPTY_KEY else "the gateway refuses to start"
+        what = f"turns of {names} are sent with an EMPTY key" if code == EMPTY_KEY else "the gateway refuses to start"
         yield Cause(
             "empty-key" if code == EMPTY_KEY else "not-imported",
             f"{what}: credentials were never imported into the database",
@@ -98,7 +98,7 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
             f"the auth store of {agent} is jammed: {what}",
             Level.ATTENTION,
             (lock.file.path, "every failure mark waits for it, and so do turns"),
-            "remove the lock" if lock.verdict.kind is VerdictKind.STALE else "look at the lock, and remove it by hand",
+            "remove the lock" if lock.verdict.kind is VerdictKind.STALE else "check the lock, and remove it by hand",
             "unlock",
             since,
             agents=(lock.file.agent,) if lock.file.agent else (),
@@ -121,12 +121,12 @@ def models_out(scene: HealthScene) -> Iterator[Cause]:
         names = [chain.agent for chain in chains]
         whom = "any agent" if len(names) == everyone else some_names(names)
         if pending is not None:
-            text = f"the gateway has nothing usable for {whom}: what was written is not loaded"
+            text = f"the gateway has nothing usable for {whom}: it has not loaded what was written"
             yield Cause(
                 "models-out",
                 text,
                 Level.SILENT,
-                (f"live {pending.loads}",),
+                (f"it loads this {pending.loads}",),
                 _reload(pending),
                 None,
                 None,
@@ -224,13 +224,13 @@ def _providers_out(scene: HealthScene, silent: set[str]) -> Iterator[Cause]:
 
 def not_loaded(scene: HealthScene) -> Iterator[Cause]:
     for pending in scene.view.pending:
-        what = "a change of the auth store" if pending.kind == "store" else f"a {pending.kind}"
+        what = "a change to the auth store" if pending.kind == "store" else f"a {pending.kind}"
         whom = some_names(pending.providers or pending.profiles)
         yield Cause(
             "not-loaded",
-            f"{what} of {whom} is written, but not loaded by the gateway yet",
+            f"{what} of {whom} is written, but the gateway has not loaded it yet",
             Level.SILENT if pending.certain and _all_out(scene) else Level.ATTENTION,
-            (pending.why, f"live {pending.loads}"),
+            (pending.why, f"it loads this {pending.loads}"),
             _reload(pending),
             since=pending.at,
             agents=(pending.agent,),

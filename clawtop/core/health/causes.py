@@ -64,10 +64,10 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
     for lock in leaked[:SHOWN]:
         yield Cause(
             "leaked-lock",
-            f"a session lock is left over: {safe(lock.leaked, 160)}",
+            f"a leftover session lock: {safe(lock.leaked, 160)}",
             Level.ATTENTION,
             (lock.file.path,),
-            "restart the gateway's process; OpenClaw removes it once it is past its stale limit",
+            "restart the gateway's process; OpenClaw removes the lock once it is past its stale limit",
             since=lock.created_at,
         )
     stale = [
@@ -83,7 +83,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
             f"{counted(len(stale), 'stale lock')}{note}",
             Level.ATTENTION,
             tuple(lock.file.path for lock in stale[:SHOWN]),
-            "remove what its owner left",
+            "remove the dead owner's lock",
             "unlock",
         )
 

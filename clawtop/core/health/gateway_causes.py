@@ -73,7 +73,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
         disk = gateway.usage is not None and gateway.usage.condition is ProcessCondition.DISK
         yield Cause(
             "gateway-frozen",
-            "the gateway is frozen: its port connects, and nothing is answered",
+            "the gateway is frozen: its port accepts connections, but nothing is answered",
             Level.SILENT,
             (*evidence, *(("it waits for a disk",) if disk else ())),
             "restart the gateway: openclaw gateway restart",
@@ -85,7 +85,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             f"the gateway is busy: it answers late{_shares(gateway)}",
             Level.ATTENTION,
             evidence,
-            "wait for it; restart it when it stays so: openclaw gateway restart",
+            "wait; restart it if this does not pass: openclaw gateway restart",
             since=gateway.silent_since,
         )
     elif silence is not None:
@@ -97,7 +97,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
             f"the gateway's process lives, but does not answer{since}",
             Level.ATTENTION if starting else Level.SILENT,
             (f"nothing listens on port {gateway.port}",) if gateway.serving is Serving.REFUSES else evidence,
-            "wait for it" if starting else "look at its log; restart it: openclaw gateway restart",
+            "wait for it" if starting else "check its log; restart it: openclaw gateway restart",
             since=gateway.started_at,
         )
     health = gateway.health

@@ -56,7 +56,7 @@ def failing_turns(scene: HealthScene) -> Iterator[Cause]:
         if fresh:
             yield Cause(
                 "turn-failed",
-                f"{counted(len(fresh), 'turn')} of {safe(agent, 40)} failed lately{_reasons(fresh)}",
+                f"{counted(len(fresh), 'turn')} of {safe(agent, 40)} failed recently{_reasons(fresh)}",
                 Level.ATTENTION,
                 tuple(_told(turn, scene.now) for turn in fresh[:SHOWN]),
                 since=fresh[0].turn.at,
@@ -88,7 +88,7 @@ def dropped_turns(scene: HealthScene) -> Iterator[Cause]:
         "turns-dropped",
         f"{percent} of turns lost their reply to another lane ({dropped} in a day)",
         Level.ATTENTION,
-        remedy="give heartbeats a session of their own: isolatedSession: true",
+        remedy="give heartbeats their own session: isolatedSession: true",
     )
 
 
@@ -126,7 +126,7 @@ def _waits(one: Unanswered, now: int) -> str:
 _BECAME = defaultdict(
     lambda: "its turn failed",
     {
-        TurnOutcome.OPEN: "nothing runs for it",
+        TurnOutcome.OPEN: "no run is working on it",
         TurnOutcome.TIMED_OUT: "its turn timed out",
         TurnOutcome.DROPPED: "its reply was lost",
         TurnOutcome.HUNG: "its turn hung",
@@ -172,7 +172,7 @@ def retrying_runs(scene: HealthScene) -> Iterator[Cause]:
             f"{counted(len(found), 'run')} retrying the same account{long}: {where}",
             Level.ATTENTION,
             tuple(f"{safe(short_key(row.key), 60)} is {safe(retry, 80)}" for row, retry in found[:SHOWN]),
-            "it goes on to the next account by itself; drain the session to end it now",
+            "it moves on to the next account by itself; drain the session to end it now",
             "drain",
             since=min(began, default=None),
             agents=tuple(dict.fromkeys(row.agent for row, _ in found)),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from clawtop.text import safe
 
-GATEWAY_NOT_SEEN = "whether the gateway ran is not known"
+GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
 """Of a copy or a past time nobody can ask the process table."""
 SHOWN = 3
 """Of a list this many are named."""

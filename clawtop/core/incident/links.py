@@ -159,7 +159,7 @@ class SnapshotIndex:
             yield Node(
                 NodeKind.AGENT,
                 agent.id,
-                ("agent ", agent_named(agent.id), ": no profile of its models is usable"),
+                ("agent ", agent_named(agent.id), ": no profile for its models is usable"),
                 "auth store",
                 Severity.STUCK if until is None else Severity.BLOCKED,
                 agent.id,
@@ -266,7 +266,7 @@ class SnapshotIndex:
         node = Node(
             NodeKind.HOLDER,
             session.file,
-            f"OpenClaw is at work: {what}",
+            f"OpenClaw is working: {what}",
             safe(told.source, 30) if told is not None else "sessions.json",
             Severity.BLOCKED,
             session.agent,
@@ -332,7 +332,7 @@ class SnapshotIndex:
         label = f"{lock.file.kind.replace('_', ' ')} lock"
         severity = Severity.BUSY
         if lock.leaked is not None:
-            severity, label = Severity.STUCK, f"{label} is left over: {safe(lock.leaked, 100)}"
+            severity, label = Severity.STUCK, f"leftover {label}: {safe(lock.leaked, 100)}"
         elif verdict.kind is VerdictKind.STALE:
             severity, label = Severity.STUCK, f"{label}: {proof}"
         elif verdict.kind is VerdictKind.UNKNOWN and lock.file.payload is None:

@@ -142,7 +142,7 @@ class Gateway:
         serving: what becomes of a question to its port.
         has_answered: whether it was seen to answer since this process began: then it is not starting any more.
         silent_since: when it was first seen to be SILENT without an answer since, ms since the epoch.
-        distrust: why it is not believed, although it may live: it belongs to another user than the state directory.
+        distrust: why it is not believed, although it may live: it belongs to a different user than the state directory.
         usage: of its process, where it can be seen.
         words: None where it was never asked: no live gateway, or nobody looks at it live.
     """

@@ -52,7 +52,7 @@ def _clear(snapshot: Snapshot, owned: Owned, edit: ClearWindows, *, title: str, 
     schedules = Schedules(snapshot)
     ignored = [profile for profile in profiles if bypasses_cooldown(profile.provider)]
     also = tuple(
-        f"{store_name(step.owner)} has an entry of its own for {', '.join(_keys(step))}: it is cleared too"
+        f"{store_name(step.owner)} has its own entry for {', '.join(_keys(step))}: that is cleared too"
         for step in plan.steps
         if step.owner != owned.owner
     )
@@ -79,17 +79,17 @@ def _clear_effect(profile: Profile, changes: Iterable[FieldChange], now: int, sc
     after = Restore(tuple(changes))(AuthState({profile.id: profile.stats})).stats[profile.id]
     was, becomes = unusable_until(profile.stats, schedule), unusable_until(after, schedule)
     if was is None or was <= now:
-        return f"{safe(profile.id)} was usable already; what an ended window left goes"
+        return f"{safe(profile.id)} was usable already; what is left of the ended window is removed"
     if becomes is not None and becomes > now:
-        return f"{safe(profile.id)} stays unusable until ", Moment(becomes), ", by another window"
+        return f"{safe(profile.id)} stays unusable until ", Moment(becomes), ", because of another window"
     first = mended_by(profile.stats, now, schedule)
     if first is not None:
         return (
-            f"{safe(profile.id)} is tried again at once, not from ",
+            f"{safe(profile.id)} is tried again at once instead of from ",
             Moment(was),
-            f" on; it fails again until {first.until}",
+            f"; it keeps failing until {first.until}",
         )
-    return f"{safe(profile.id)} is usable at once instead of from ", Moment(was), " on"
+    return f"{safe(profile.id)} is usable at once instead of from ", Moment(was)
 
 
 def _lost_counts(profile: Profile, changes: Iterable[FieldChange]) -> str:
@@ -97,4 +97,4 @@ def _lost_counts(profile: Profile, changes: Iterable[FieldChange]) -> str:
     if not isinstance(counts, Mapping):
         return ""
     told = ", ".join(f"{safe(reason)} {count}" for reason, count in counts.items())
-    return f"{safe(profile.id)}'s failure counts ({told}): its next failure counts as the first"
+    return f"{safe(profile.id)}'s failure counts ({told}): the next failure counts as the first"

@@ -114,7 +114,7 @@ def _marked(agent: AgentInfo, view: GatewaysView) -> AgentInfo:
 def _with_problem(profile: Profile, pending: Pending | None) -> Profile:
     if pending is None:
         return profile
-    problem = Problem("not-loaded", profile.id, f"not loaded by the gateway yet: live {pending.loads}")
+    problem = Problem("not-loaded", profile.id, f"not loaded by the gateway yet: it loads this {pending.loads}")
     return replace(profile, problems=(*profile.problems, problem))
 
 
@@ -140,7 +140,7 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
             if refusal is None and remote.rereads_on_write and _written_since(snapshot, owner, event.at):
                 continue
             if refusal is not None:
-                seen = f"after it the gateway still refused {refusal.data.get('provider')} ({refusal.reason})"
+                seen = f"since then the gateway still refused {refusal.data.get('provider')} ({refusal.reason})"
             else:
                 seen = "nothing shows that the gateway has read it"
             yield Pending(
@@ -311,7 +311,7 @@ def _refusals(view: Snapshot, now: int) -> Iterator[Pending]:
             tuple(dict.fromkeys(names)),
             (provider,),
             certain=True,
-            why=f"the gateway refused {provider} ({event.reason}), and no window of it stands in the store",
+            why=f"the gateway refused {provider} ({event.reason}), and the store has no window for it",
             loads=loads((), view.semantics.remote, all_out=True),
             by_itself=False,
         )

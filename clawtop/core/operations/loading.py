@@ -18,17 +18,17 @@ AUDIT = "audit"
 
 
 def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = False) -> str:
-    """What makes a live gateway take these changes in, as it follows "live"."""
+    """What makes a live gateway take these changes in, as the end of "it loads this"."""
     touches_stats = any(change.section == STATS for change in changes)
     if remote.keeps_start:
-        return "at its next restart: it works with the orders and marks of its start"
+        return "at its next restart: until then it keeps the orders and marks it started with"
     if not remote.reload_takes_marks and touches_stats and all_out:
-        return "after a restart only: every profile is out, so no turn is answered, and a reload loads no cooldowns"
+        return "after a restart: every profile is out, so no turn is answered, and a reload does not load cooldowns"
     if not remote.reload_takes_marks:
         return "at the next turn that is answered, or after a restart; a reload loads neither cooldowns nor orders"
     if touches_stats and all_out and remote.silent_when_out:
         return (
-            "after a reload (--reload) or a restart only: every profile is out, so it tries none and writes no mark, "
+            "after a reload (--reload) or a restart: every profile is out, so it tries none and writes no mark, "
             "and without a mark of its own it never reads the store again"
         )
     return "when it next writes a mark of its own, after a reload (--reload) or a restart"

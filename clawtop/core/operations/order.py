@@ -41,7 +41,7 @@ def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Pl
     if len(order.ids) < 2:
         others = [safe(item.id, 60) for item in order.rejected if item.code == "not-listed"]
         raise RefusedError(
-            f"{safe(provider)} has {len(order.ids)} usable profiles, so there is nothing to rotate to",
+            f"{safe(provider)} has {'one' if order.ids else 'no'} usable profile, so there is nothing to rotate to",
             unchanged=UNTOUCHED,
             hint=f"the order leaves out {', '.join(others[:6])}" if others else "",
         )
@@ -101,7 +101,7 @@ def set_order(
         plan,
         effects=(
             f"tried in this order: {' > '.join(map(safe, wanted))}",
-            *((f"paused, tried no more: {', '.join(paused)}",) if paused else ()),
+            *((f"paused, no longer tried: {', '.join(paused)}",) if paused else ()),
             *_order_effects(held.order, provider),
             *shared_with(snapshot, part.owner),
         ),
@@ -126,7 +126,11 @@ def reset_order(snapshot: Snapshot, provider: str, *, agent: str | None = None) 
     )
     same = same_provider(snapshot, provider)
     listed = next((ids for name, ids in snapshot.config.auth.order.items() if same(name)), None)
-    decides = "the order of openclaw.json decides again" if listed else "kind of credential and last use decide again"
+    decides = (
+        "the order in openclaw.json is used again"
+        if listed
+        else "profiles are tried by kind of credential and last use again"
+    )
     return replace(
         plan,
         effects=(decides, *shared_with(snapshot, held.part.owner)),
@@ -164,7 +168,7 @@ def _one_view(owned: Owned, provider: str) -> AgentView:
     if len(owned.views) > 1:
         agents = ", ".join(safe(view.agent.id) for view in owned.views)
         raise RefusedError(
-            f"each agent keeps an order of its own, and several use {safe(provider)}: {agents}",
+            f"each agent has its own order, and several agents use {safe(provider)}: {agents}",
             unchanged=UNTOUCHED,
             hint="name one with --agent",
         )
@@ -180,16 +184,16 @@ def _order_key(snapshot: Snapshot, held: _ProviderOrder, provider: str) -> str:
 
 def _order_effects(order: Order, provider: str) -> tuple[str, ...]:
     name = safe(provider)
-    later = f"profiles of {name} that are added later stay out until clawtop rotate {name} --reset"
+    later = f"profiles of {name} added later are left out until clawtop rotate {name} --reset"
     if order.explicit_source == "store":
         return (later,)
     if order.explicit_source == "config":
-        return (f"the order of {name} in openclaw.json no longer counts (it is shadowed by the stored one)", later)
-    return (f"rotation of {name} by last use is switched off while an order is stored", later)
+        return (f"the order of {name} in openclaw.json is no longer used (the stored one shadows it)", later)
+    return (f"rotation of {name} by last use is off while an order is stored", later)
 
 
 def _replaced(before: Sequence[str] | None) -> tuple[str, ...]:
-    return (f"the order stored until now: {' > '.join(safe(id_) for id_ in before)}",) if before else ()
+    return (f"the order stored before: {' > '.join(safe(id_) for id_ in before)}",) if before else ()
 
 
 def _pins(snapshot: Snapshot, profiles: Iterable[Profile], provider: str) -> tuple[str, ...]:
@@ -200,4 +204,4 @@ def _pins(snapshot: Snapshot, profiles: Iterable[Profile], provider: str) -> tup
         return ()
     told = ", ".join(f"{safe(session.key, 60)} to {safe(session.profile)}" for session in pinned[:3])
     more = f" and {len(pinned) - 3} more" if len(pinned) > 3 else ""
-    return (f"pinned sessions do not move: {told}{more}",)
+    return (f"pinned sessions stay pinned: {told}{more}",)

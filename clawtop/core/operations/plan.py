@@ -121,8 +121,8 @@ def _gateway_warnings(snapshot: Snapshot, changes: Sequence[FieldChange], *, out
     who = f"the live gateway (pid {gateway.pid})" if gateway.state is GatewayState.LIVE else "a gateway, if one runs,"
     live = loads(changes, snapshot.semantics.remote, all_out=out)
     return (
-        f"{who} does not see this at once; live {live}",
-        "a success or failure of the same profile before that overwrites it",
+        f"{who} does not see this at once, only {live}",
+        "a success or failure of the same profile before then overwrites it",
     )
 
 
@@ -133,5 +133,7 @@ def shared_with(snapshot: Snapshot, owner: str) -> tuple[str, ...]:
         if agent.id != owner and agent.store and any(profile.owner_agent == owner for profile in agent.store.profiles)
     ]
     return (
-        (f"agents that inherit this store see it too: {', '.join(safe(other) for other in others)}",) if others else ()
+        (f"agents that inherit this store are affected too: {', '.join(safe(other) for other in others)}",)
+        if others
+        else ()
     )

@@ -136,7 +136,7 @@ def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
         if store.problem is not None:
             raise RefusedError(f"{safe(store.path)} cannot be read: {store.problem.text}", unchanged=UNTOUCHED)
         if part.why_not_writable:
-            raise RefusedError(f"{safe(part.file)} is not written: {part.why_not_writable}", unchanged=UNTOUCHED)
+            raise RefusedError(f"{safe(part.file)} cannot be written: {part.why_not_writable}", unchanged=UNTOUCHED)
         return part
     raise RefusedError(f"{store_name(owner)} has no profiles of its own", unchanged=UNTOUCHED)
 
@@ -154,7 +154,7 @@ def store_name(owner: str) -> str:
 def refuse_other_times(snapshot: Snapshot) -> None:
     """Raise RefusedError where the state is judged as of another time."""
     if snapshot.judged_at is not None:
-        raise RefusedError("the state is judged as of another time (--at), so nothing can be changed")
+        raise RefusedError("the state is viewed as of another time (--at), so nothing can be changed")
 
 
 def refuse_unwritable(snapshot: Snapshot) -> None:
@@ -168,10 +168,10 @@ def refuse_unwritable(snapshot: Snapshot) -> None:
 def why_not_writable(snapshot: Snapshot) -> str | None:
     """Why no auth store of this state directory may be written; None where one may."""
     if not snapshot.storage.auth_writable:
-        return "the generation of this state directory is not known"
+        return "the OpenClaw generation of this state directory is not known"
     parts = [part for agent in snapshot.agents if agent.store is not None for part in agent.store.parts]
     reasons = [part.why_not_writable for part in parts]
-    return f"no auth store here is written: {safe(reasons[0])}" if reasons and all(reasons) else None
+    return f"no auth store here can be written: {safe(reasons[0])}" if reasons and all(reasons) else None
 
 
 def same_provider(snapshot: Snapshot, provider: str) -> Callable[[str], bool]:
@@ -195,7 +195,7 @@ def find_lock(snapshot: Snapshot, target: str, agent: str | None) -> Lock:
         locked = {lock.file.path for lock in snapshot.locks} | known
         near = "" if target in known else did_you_mean(target, locked)
         raise RefusedError(
-            f"there is no lock of {safe(target)}{near}", unchanged=UNTOUCHED, hint="clawtop status shows locks"
+            f"there is no lock of {safe(target)}{near}", unchanged=UNTOUCHED, hint="clawtop status lists the locks"
         )
     if len(found) > 1:
         raise RefusedError(

@@ -62,7 +62,7 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
     steps, newer = _way_back(snapshot, past)
     if newer and past.unfinished:
         raise RefusedError(
-            f"{past.id} was begun but never finished, and its change is not there",
+            f"{past.id} was started but never finished, and its change was not made",
             unchanged=UNTOUCHED,
         )
     if newer:
@@ -70,9 +70,9 @@ def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None =
             f"the state has changed since {past.id}: "
             + "; ".join(f"{safe(change.where)} is now {safe(change.before, 60)}" for change in newer[:3]),
             unchanged=UNTOUCHED,
-            hint="the present values are newer than the operation",
+            hint="the current values are newer than the operation",
         )
-    title = f"Undo {past.id}: {safe(past.title)}" + (" (begun; its end was not recorded)" if past.unfinished else "")
+    title = f"Undo {past.id}: {safe(past.title)}" + (" (started; its end was not recorded)" if past.unfinished else "")
     plan = store_plan(snapshot, steps, kind=PlanKind.UNDO, title=title, target=past.id)
     names = ", ".join(dict.fromkeys(safe(change.key) for change in plan.changes))
     return replace(plan, effects=((f"{names}: as before ", Moment(past.at)),), undoes=past.id)

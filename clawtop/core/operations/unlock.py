@@ -36,7 +36,7 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
             hint=_unproven_hint(lock),
         )
     proof = lock.verdict.reasons
-    by_itself = {True: "OpenClaw would remove it itself when it next wants it", None: "", False: ""}
+    by_itself = {True: "OpenClaw would remove it itself the next time it needs the lock", None: "", False: ""}
     never = "OpenClaw itself would never remove it" if lock.openclaw.would_remove is False else ""
     effect = never or by_itself[lock.openclaw.would_remove]
     return Plan(
@@ -47,7 +47,7 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
         file.path,
         f"{file.identity.dev:x}.{file.identity.ino:x}.{file.identity.digest[:16]}",
         effects=tuple(
-            text for text in (f"whoever waits for {safe(without_lock(file.path))} can go on", effect) if text
+            text for text in (f"whoever waits for {safe(without_lock(file.path))} can continue", effect) if text
         ),
         loses=("the lock file; this cannot be undone",),
         lock=file,
@@ -78,5 +78,5 @@ def _unproven_hint(lock: Lock) -> str:
     if lock.leaked is not None:
         return f"a leftover: {lock.leaked}"
     if lock.verdict.kind is VerdictKind.HELD:
-        return f"pid {lock.pid} works; wait for it, or drain its session"
-    return "unknown counts as held; look at the file and at who could own it before removing it by hand"
+        return f"pid {lock.pid} is working; wait for it, or drain its session"
+    return "unknown counts as held; check the file and its possible owner before removing it by hand"

@@ -17,10 +17,10 @@ REJECTIONS: Final[Mapping[str, str]] = {
     "profile-missing": "it is named, but no such profile is stored",
     "provider-mismatch": "it belongs to another provider",
     "mode-mismatch": "openclaw.json gives it another kind of credential than the stored one",
-    "no-credential": "its credential holds no key, token or login",
+    "no-credential": "its credential has no key, token or login",
     "invalid-expires": "its expiry is not a time",
     "expired": "its token has expired",
-    "not-listed": "the order that counts does not name it",
+    "not-listed": "it is not in the order in force",
 }
 
 

@@ -281,12 +281,12 @@ def _by_type_and_use(
 def _why_here(id_: str, found: _Resolved, asked: OrderQuery, preferred: str | None, pending: Mapping[str, int]) -> str:
     """Why a profile stands where it stands, in words."""
     if id_ == preferred:
-        return "preferred: it goes first, cooling or not"
+        return "preferred: it goes first even while cooling"
     if id_ in found.cooling:
         mark = "cooling, mark pending" if pending.get(id_, 0) > asked.now else "cooling"
         return f"{mark}: behind the usable ones, by the end of the window"
     if found.keeps_order and found.source is None:
-        return "no profile of the written order exists: the stored ones are tried in their own order"
+        return "no profile in the written order exists: the stored ones are tried in their own order"
     if found.keeps_order:
         return "its place in the stored order" if found.source == "store" else "its place in the order of openclaw.json"
     profile = asked.by_id[id_]

@@ -32,7 +32,7 @@ def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Proble
         text = f"the order of {safe(provider)} names {_listed(missing)}, which no store has"
         usable = left_out(order, agent, snapshot, now)
         if order.explicit_source is None:
-            text += ": it counts for nothing"
+            text += ": it has no effect"
         elif usable:
             text += f", and leaves out {_listed(usable)}, which could be used"
         yield Problem("order-of-missing", where, text)

@@ -145,7 +145,9 @@ def lock_witness(lock: Lock | None, *, throughout: bool, now: int, last_sign: in
         what = f"its write lock is held by process {lock.pid}"
         return Witness(WitnessKind.LOCK, True, what, since=lock.created_at, pid=lock.pid)
     if lock is not None and lock.verdict.kind is VerdictKind.UNKNOWN:
-        return Witness(WitnessKind.LOCK, None, "a write lock stands whose owner is not known to be dead", pid=lock.pid)
+        return Witness(
+            WitnessKind.LOCK, None, "there is a write lock whose owner is not known to be dead", pid=lock.pid
+        )
     if lock is None and throughout and (last_sign is None or now - last_sign > SETTLING_MS):
         return Witness(WitnessKind.LOCK, False, "no write lock is held")
     return None
@@ -186,20 +188,20 @@ def trajectory_witnesses(
 def _open_run(run: TrajectoryRun, local: bool | None, gateway: Gateway, now: int, *, followed: bool) -> Witness:
     """A run without an end. `local`: whether it may be one of the command line; `followed`: by later runs."""
     began = run.since if run.since is not None else run.at
-    what = "its trajectory tells of a run that has not ended"
+    what = "its trajectory shows a run that has not ended"
     ours = gateway.state is GatewayState.LIVE and (gateway.started_at is None or began >= gateway.started_at)
     quiet = now - run.at
     if not ours and local is False:
         gone = _WHO_IS_GONE.get(gateway.state)
-        return _of_run(run, False if gone else None, gone or "whether its gateway lives is not known")
+        return _of_run(run, False if gone else None, gone or "whether its gateway is alive is not known")
     if ours or local:
         if followed and local is False:
-            return _of_run(run, False, "later runs followed it, and no command-line run is at work")
+            return _of_run(run, False, "later runs followed it, and no command-line run is active")
         if quiet > SILENT_RUN_MS:
             return _of_run(run, None, f"{what}, without a sign of life for {quiet // 60_000} min")
         return _of_run(run, True, what)
     if gateway.state is GatewayState.UNKNOWN:
-        return _of_run(run, None, "whether its gateway lives is not known")
+        return _of_run(run, None, "whether its gateway is alive is not known")
     if quiet <= EMBEDDED_RUN_MS:
         return _of_run(run, None, "its gateway is gone, but a command-line run may be under way")
     return _of_run(run, False, "its gateway is gone")
@@ -244,9 +246,9 @@ def status_witness(
         return _status(session, False, "no gateway runs")
     if gateway.state is GatewayState.LIVE:
         if started is not None and gateway.started_at is not None and started < gateway.started_at:
-            return _status(session, False, "it began before this gateway did")
-        return _status(session, True, "stored as running, and its gateway lives", at=started)
-    return _status(session, None, "stored as running; whether its gateway lives is not known", at=started)
+            return _status(session, False, "it began before this gateway started")
+        return _status(session, True, "stored as running, and its gateway is alive", at=started)
+    return _status(session, None, "stored as running; whether its gateway is alive is not known", at=started)
 
 
 def _settled_witness(session: Session, gateway: Gateway) -> Witness | None:

@@ -64,7 +64,7 @@ class LogRuns:
         """Take in events, oldest first."""
         for event in events:
             if event.data.get("step") == "start":
-                self.runs = {key: _ended(run, event, "its gateway started anew") for key, run in self.runs.items()}
+                self.runs = {key: _ended(run, event, "its gateway was restarted") for key, run in self.runs.items()}
             elif event.session_key is not None:
                 self._of_session(event.session_key, event)
         del self.turns[:-KEPT_TURNS]
@@ -86,41 +86,41 @@ def _after(key: str, known: LoggedRun | None, event: Event) -> LoggedRun | None:
     if step == "enqueue" and own_lane:
         return replace(known, waiting=data.get("queueSize")) if known is not None and known.running else known
     if step == "dequeue" and own_lane:
-        return _going_on(known, event, "its lane works on a turn, as the log says", anew=True)
+        return _going_on(known, event, "its lane is working on a turn, according to the log", anew=True)
     over = step == "ended" or event.kind is EventKind.RUN_END
     if over or (step == "done" and own_lane and data.get("active", 0) == 0):
-        return _ended(known, event, "its turn ended, as the log says")
+        return _ended(known, event, "its turn ended, according to the log")
     if event.kind is EventKind.TAKEOVER:
-        return _ended(known, event, "its turn was lost to a takeover, as the log says")
+        return _ended(known, event, "its turn was lost to a takeover, according to the log")
     if step == "error" and own_lane:
-        return _ended(known, event, "its attempt failed, as the log says", running=None)
+        return _ended(known, event, "its attempt failed, according to the log", running=None)
     if step == "state" and "new" in data:
         if data["new"] == "processing":
-            return _going_on(known, event, "its gateway works on it, as the log says")
-        return _ended(known, event, f"it is {data['new']}, as the log says") if data["new"] == "idle" else known
+            return _going_on(known, event, "its gateway is working on it, according to the log")
+        return _ended(known, event, f"it is {data['new']}, according to the log") if data["new"] == "idle" else known
     return _after_kind(known, event)
 
 
 def _after_kind(known: LoggedRun | None, event: Event) -> LoggedRun | None:
     data = event.data
     if event.kind is EventKind.FALLBACK and data.get("over") is True:
-        return _ended(known, event, "its last model failed, as the log says")
+        return _ended(known, event, "its last model failed, according to the log")
     if event.kind is EventKind.FALLBACK and data.get("decision") == "candidate_succeeded":
-        return _ended(known, event, "a model answered, as the log says")
+        return _ended(known, event, "a model answered, according to the log")
     if event.kind is EventKind.RUN_START:
-        return _going_on(known, event, "its run was registered, as the log says")
+        return _going_on(known, event, "its run was registered, according to the log")
     if event.kind is EventKind.ATTEMPT and data.get("step") == "retry":
         retry = AccountRetry(data["number"], data["most"], data["due"], event.reason)
-        return replace(_going_on(known, event, f"it is {retry}, as the log says"), retry=retry)
+        return replace(_going_on(known, event, f"it is {retry}, according to the log"), retry=retry)
     if event.kind is EventKind.ATTEMPT and event.provider is not None:
-        run = _going_on(known, event, "its model is asked, as the log says")
+        run = _going_on(known, event, "its model is asked, according to the log")
         return replace(run, provider=event.provider, model=event.model, profile=event.profile)
     if event.kind is EventKind.STUCK and data.get("classification") != "stale_session_state":
         began = event.at - data.get("age_ms", 0)
-        run = _going_on(known, event, f"its gateway complains of it: {event.text}")
+        run = _going_on(known, event, f"its gateway reports a problem: {event.text}")
         return replace(run, since=run.since if known is not None and known.running else began)
     if event.kind is EventKind.RECOVERY and data.get("aborted") == "true":
-        return _ended(known, event, "the gateway aborted it, as the log says")
+        return _ended(known, event, "the gateway aborted it, according to the log")
     if event.kind in (EventKind.ROTATE, EventKind.FALLBACK) and known is not None and known.running is not False:
         return replace(known, at=event.at, profile=None, provider=None, model=None, retry=None)
     return None

@@ -156,7 +156,7 @@ def own_takeover_risk(holder: PromptHolder, snapshot: Snapshot) -> str | None:
     """Why OpenClaw may take over a run of clawtop's engines, whose lock is free during the model call as well."""
     if holder.phase not in _LOCK_FREE_PHASES or snapshot.gateway.state not in _PERHAPS_AT_WORK:
         return None
-    return "a gateway does not know of it: a turn of its own here takes it over"
+    return "a gateway does not know about it: a turn of its own here takes it over"
 
 
 _LOCK_FREE_PHASES = frozenset({"prompting", "streaming"})

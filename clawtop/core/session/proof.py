@@ -169,7 +169,7 @@ def _lock(lock: Lock | None) -> Statement:
     if lock.verdict.kind is VerdictKind.HELD:
         return Statement(ProofSource.LOCK, Says.YES, f"its write lock is held by process {lock.pid}")
     why = ", ".join(lock.verdict.reasons)
-    return Statement(ProofSource.LOCK, Says.UNKNOWN, f"a {lock.verdict.kind} write lock stands ({why})")
+    return Statement(ProofSource.LOCK, Says.UNKNOWN, f"there is a {lock.verdict.kind} write lock ({why})")
 
 
 def _claim(session: Session | None, unread: str | None) -> Statement:
@@ -221,7 +221,7 @@ def _answer(words: GatewayWords, key: str | None) -> Statement:
     if sight is None:
         if words.complete or key is None:
             return Statement(ProofSource.ANSWER, Says.NO, "the gateway does not list it")
-        return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not name it among its sessions")
+        return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway did not list it among its sessions")
     if sight.active is None:
         return Statement(ProofSource.ANSWER, Says.UNKNOWN, "the gateway does not say whether a run is active in it")
     if sight.active:

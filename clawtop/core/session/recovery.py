@@ -210,7 +210,9 @@ def plan_recovery(
     if holder is None:
         if report.recoverable:
             return RecoveryPlan(RecoveryMove.RELEASE, report.reason)
-        return RecoveryPlan(RecoveryMove.NOTHING, "the work has no prompt holder: it has not begun, or is about to end")
+        return RecoveryPlan(
+            RecoveryMove.NOTHING, "the work has no prompt holder: it has not started, or is about to end"
+        )
     if not (report.recoverable or report.abortable):
         return RecoveryPlan(RecoveryMove.NOTHING, f"{report.reason}: within its thresholds")
     deadline = first_seen + max_wait_ms

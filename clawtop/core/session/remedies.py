@@ -86,9 +86,7 @@ def _remedies(run: HeldRun, remote: Remote, gateway: GatewayState, access: Acces
     if gateway is not GatewayState.LIVE:
         return
     if not reachable or (lane in _UNREACHED and not remote.aborts_all and run.task is None and not run.answers):
-        yield Remedy(
-            Means.RESTART, f"no abort of this version reaches {_whose(lane)}; a restart of the gateway ends it"
-        )
+        yield Remedy(Means.RESTART, f"this version cannot abort {_whose(lane)}; restarting the gateway ends it")
     if remote.aborts_stuck:
         yield Remedy(Means.WAIT, itself(run.quiet_ms, abort_ms))
 
@@ -106,7 +104,7 @@ def _whose(lane: LaneClass) -> str:
 
 def itself(quiet_ms: int | None, abort_ms: int) -> str:
     """When the gateway gives a run up that makes no progress (its check runs every 30 s)."""
-    rule = f"the gateway aborts by itself what makes no progress for {_span(abort_ms)}"
+    rule = f"the gateway itself aborts a run that makes no progress for {_span(abort_ms)}"
     if quiet_ms is None:
         return rule
     left = abort_ms - quiet_ms

@@ -126,11 +126,11 @@ def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, wait
     if gateway.state is GatewayState.UNKNOWN:
         if claim is None and session.status != RUNNING and not waiting:
             return Witness(WitnessKind.CLAIM, False, "no turn of it is claimed")
-        what = "whether its gateway lives is not known"
+        what = "whether its gateway is alive is not known"
         return Witness(WitnessKind.CLAIM, None, what, run_id=claim.run_id if claim else None, waiting=waiting)
     if gateway.state is not GatewayState.LIVE:
         return Witness(WitnessKind.CLAIM, False, "its gateway is gone" if claim is not None else "no gateway runs it")
-    what = "no turn of it is claimed" if claim is None else "its turn was claimed before this gateway began"
+    what = "no turn of it is claimed" if claim is None else "its turn was claimed before this gateway started"
     return Witness(WitnessKind.CLAIM, False, what)
 
 
@@ -183,6 +183,6 @@ def _stale_inputs(session: Session, count: int, gateway: Gateway) -> tuple[Probl
     if count <= 0 or gateway.state is GatewayState.UNKNOWN:
         return ()
     what = "an input is" if count == 1 else f"{count} inputs are"
-    when = "this gateway began" if gateway.state is GatewayState.LIVE else "its gateway ended"
-    text = f"{what} still queued from before {when}; no turn will take {'it' if count == 1 else 'them'}"
+    when = "this gateway started" if gateway.state is GatewayState.LIVE else "its gateway ended"
+    text = f"{what} still queued from before {when}; no turn will pick {'it' if count == 1 else 'them'} up"
     return (Problem(STALE_INPUT, session.key, text),)

@@ -35,4 +35,4 @@ def words_to_type(session: Session, models: Iterable[ModelRef], remote: Remote) 
     if messages:
         return f"in the session's chat: {', then '.join(messages)}"
     model = f"{session.provider}/{session.model}" if session.provider and session.model else "PROVIDER/MODEL"
-    return f"it can only be moved, in the session's chat: /model {model}@OTHER-PROFILE"
+    return f"it can only be changed, in the session's chat: /model {model}@OTHER-PROFILE"

@@ -220,7 +220,7 @@ class Attempt:
         except SessionTakeoverError as error:
             raise SessionTakeoverError(
                 f"{error.title}; line {written} of {safe(self.turn.session_file)} was written without it",
-                hint="the turn is not acknowledged: compare the transcript before you ask again",
+                hint="the turn is not acknowledged: check the transcript before you retry",
             ) from error
 
     def _cost(self, end: Finished) -> dict[str, float]:

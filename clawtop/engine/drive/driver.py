@@ -284,7 +284,10 @@ class Driver:
             turn.enter("waiting-account")
             data = {"profile": profile, "until": until}
             turn.teller.tell(
-                EventKind.WAIT, f"every account cools; {profile} is back in {seconds:.0f} s", profile=profile, data=data
+                EventKind.WAIT,
+                f"every account is cooling; {profile} is back in {seconds:.0f} s",
+                profile=profile,
+                data=data,
             )
             if turn.deadline is not None:
                 turn.deadline += seconds
@@ -304,7 +307,7 @@ class Driver:
                     if number == self._settings.rounds or not _may_pass(turn, error):
                         raise
                 await self._between_rounds(turn, number)
-            raise RuntimeError("no round over the models")
+            raise RuntimeError("no attempt over the models")
 
     async def _over_models(self, turn: DrivenTurn) -> TurnAnswer:
         return await Chain(
@@ -319,7 +322,7 @@ class Driver:
         """Every endpoint failed at once, which often is over soon: pause, then ask them all again."""
         seconds = ROUND_PAUSES * self._settings.pause_s * 2 ** (number - 1)
         left = turn.left_s()
-        turn.teller.tell(EventKind.NOTICE, f"every endpoint failed; asks again in {seconds:g} s")
+        turn.teller.tell(EventKind.NOTICE, f"every endpoint failed; retrying in {seconds:g} s")
         turn.endpoint_failures.clear()
         turn.reasons.clear()
         await self._clock.sleep(seconds if left is None else min(seconds, left))
@@ -364,7 +367,7 @@ class Driver:
             door.own_directory(directory.parent.parent, directory.parent, directory)
         except OSError as error:
             raise OperationFailedError(
-                f"{safe(directory)} cannot be made: {error.strerror or error}", unchanged="nothing was sent"
+                f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"
             ) from error
 
     # --- afterwards ----------------------------------------------------------------------------------------------
@@ -372,11 +375,11 @@ class Driver:
     async def _list(self, turn: DrivenTurn, choice: SessionChoice, answer: TurnAnswer, began_ms: int) -> None:
         """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
         if not self.layout.storage.session_files:
-            why = "it keeps its sessions in a database, which is the gateway's to write"
+            why = "it keeps its sessions in a database that only the gateway writes"
         elif answer.forked_from is not None or choice.key is None:
             why = "it is a fork"
         elif (await self.desk.foreign.gateway()).state not in NO_GATEWAY:
-            why = "a gateway runs, or may run, and only it may write the session list"
+            why = "a gateway is, or may be, running, and only it may write the session list"
         else:
             ended = self._clock.now_ms()
             entry = entry_for(answer.session_id, answer.session_file, answer.model, began_ms, ended)

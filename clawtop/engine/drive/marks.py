@@ -164,7 +164,7 @@ class Marks:
             for lander in (remaining := tuple(self._landers.values())):
                 lander.cancel()
             for mark in lost:
-                self._tell(EventKind.MARK_LOST, mark, "could neither be landed nor written down")
+                self._tell(EventKind.MARK_LOST, mark, "could be neither landed nor spooled")
         await asyncio.gather(*remaining, return_exceptions=True)
         self._pending.clear()
         self.changes += 1
@@ -270,7 +270,7 @@ class Marks:
         waits = not self._closed and item in self._pending.get(item.mark.agent, ())
         if waits and note is not None and not note.within(0.0):
             why = f": {safe(note.why, 200)}" if note.why else ""
-            self._tell(EventKind.MARK, item.mark, f"neither landed nor written down yet{why}", state="unwritten")
+            self._tell(EventKind.MARK, item.mark, f"neither landed nor spooled yet{why}", state="unwritten")
 
     def _spooled(self, item: _PendingMark, wait_s: float) -> bool:
         """Whether it is written down, `wait_s` after it was given to be."""

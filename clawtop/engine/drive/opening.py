@@ -89,13 +89,13 @@ class Ground:
             what = f"generation {layout.generation}" if layout.generation else "an unknown generation"
             raise RefusedError(
                 f"{safe(layout.state_dir)} is of {what}: clawtop does not drive its sessions",
-                hint="OpenClaw notes its version in openclaw.json when it starts",
+                hint="OpenClaw records its version in openclaw.json when it starts",
                 unchanged="nothing was sent and nothing was written",
             )
         if not layout.writable_generation:
             raise RefusedError(
                 f"the generation of {safe(layout.state_dir)} is a guess ({layout.generation_how})",
-                hint="OpenClaw notes its version in openclaw.json when it starts",
+                hint="OpenClaw records its version in openclaw.json when it starts",
                 unchanged="nothing was sent and nothing was written",
             )
         return layout

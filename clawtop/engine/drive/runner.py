@@ -110,15 +110,15 @@ class ModelRun:
         finally:
             self._turn.advance = None
         raise ProviderError(
-            ErrorKind.PROTOCOL, f"the run went round {limit} times without an answer", provider=self._model.provider
+            ErrorKind.PROTOCOL, f"the run made {limit} attempts without an answer", provider=self._model.provider
         )
 
     def rotate(self) -> str | None:
         """Cancel the running attempt and go on with the next profile; nothing is marked. Else: why not."""
         if self._running is None or self._running.done():
-            return "no attempt is running at this moment"
+            return "no attempt is running right now"
         if self._turn.phase in NOT_ROTATABLE:
-            return "the reply is complete already"
+            return "the reply is already complete"
         if self._choice.locked:
             return f"the session is pinned to {safe(self._current, 80)} by its user"
         if self._next() is None:
@@ -265,7 +265,7 @@ class ModelRun:
 
     def _tell_rotation(self, profile: Profile | None, chosen: str, reason: FailureReason | None) -> None:
         left = profile.id if profile else "no profile"
-        why = f"after {reason}" if reason else "as asked by the operator, without a mark"
+        why = f"after {reason}" if reason else "as requested by the operator, without a mark"
         self._turn.teller.tell(
             EventKind.ROTATE,
             f"from {left} to {chosen} {why}",

@@ -81,9 +81,9 @@ def unknown_session(layout: Layout, name: str, agent: str | None) -> UnknownSess
     )
     hint = f"did you mean {', '.join(safe(key, 120) for key in near)}? " if near else ""
     return UnknownSessionError(
-        f"no session is called {safe(name, 120)}",
+        f"there is no session {safe(name, 120)}",
         near=tuple(near),
-        hint=f"{hint}clawtop drive --list shows them all; --new makes one",
+        hint=f"{hint}clawtop drive --list shows them all; --new creates one",
     )
 
 
@@ -102,7 +102,9 @@ def _own(layout: Layout, name: str, agent: str | None) -> SessionChoice:
         )
     owner, key = _owner_and_key(layout, name, agent)
     if "/" in owner.id or owner.id in {".", ".."}:
-        raise RefusedError(f"agent {safe(owner.id, 60)} has no name for a directory", unchanged="nothing was touched")
+        raise RefusedError(
+            f"agent {safe(owner.id, 60)} has a name that cannot be a directory", unchanged="nothing was touched"
+        )
     directory = own_transcripts(layout, owner.id)
     session_id = session_id_for(directory, key)
     return SessionChoice(owner, key, session_id, directory / f"{session_id}{SUFFIX}", None)
@@ -122,7 +124,7 @@ def _by_file(layout: Layout, name: str, agent: str | None, lists: Lists) -> Sess
     if "/" not in name:
         path = _agent(layout, agent).sessions_dir / name
     if not os.path.lexists(path):
-        raise RefusedError(f"{safe(path)} is not there", unchanged="nothing was touched")
+        raise RefusedError(f"{safe(path)} does not exist", unchanged="nothing was touched")
     real = layout.transcript(path)
     owner = next(place for place in layout.agents if is_real(real.parent, place.sessions_dir))
     known = _listed(lists, layout, owner)
@@ -155,7 +157,7 @@ def _agent(layout: Layout, name: str | None) -> AgentPaths:
     if default is None and len(layout.agents) == 1:
         default = layout.agents[0]
     if default is None:
-        raise UsageError("several agents, and none is the default one", hint=f"name one with --agent: {known}")
+        raise UsageError("several agents, and none is the default", hint=f"name one with --agent: {known}")
     return default
 
 

@@ -16,7 +16,7 @@ from clawtop.errors import ClawtopError, UsageError
 from clawtop.store.sessions.settings import RunContext, SessionSettings
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
-"""Phases in which the reply is complete already: there is nothing left to rotate away from."""
+"""Phases in which the reply is already complete: there is nothing left to rotate away from."""
 
 
 class UnknownSessionError(UsageError):

@@ -119,7 +119,7 @@ class EtcdRecords:
         except EtcdUnreachableError as error:
             raise self._refused(error) from error
         if created is None:
-            raise RefusedError("etcd knows a member of our new name already", unchanged="no session was touched")
+            raise RefusedError("etcd already has a member of this engine's new name", unchanged="no session was touched")
         self._member, self._created = member, created
         self._trusted_until = asked + lasts - MARGIN_S
         self._tasks = [asyncio.create_task(self._renew(), name="etcd lease")]
@@ -241,7 +241,7 @@ class EtcdRecords:
         except ValueError as error:
             where = safe(records[0].key.decode("ascii", "replace"))
             raise RefusedError(
-                f"etcd holds something else than a holder's record under {where}",
+                f"etcd has something other than a holder's record under {where}",
                 hint="the prefix belongs to another program, or to a newer clawtop",
                 unchanged="the session was not touched",
             ) from error
@@ -274,15 +274,15 @@ class EtcdRecords:
                 Range(self._session_key(path), exact=True), Range(self._member_key(self._member), exact=True)
             )
         except EtcdUnreachableError as error:
-            lost = f"it cannot be known whether the session is still ours: {error.title}"
+            lost = f"it is not known whether this engine still has the session: {error.title}"
         else:
             holder = self._parsed(records, path).holder
             if not members or members[0].created != self._created:
-                lost = "our lease in etcd has run out"
+                lost = "this engine's lease in etcd has expired"
             elif holder is None or holder.who.token != token:
                 lost = "another engine has the session now"
         if lost:
-            raise SessionTakeoverError(f"{lost}: {safe(path)}", hint="the turn is not acknowledged; ask again")
+            raise SessionTakeoverError(f"{lost}: {safe(path)}", hint="the turn is not acknowledged; retry it")
 
     # --- keys ----------------------------------------------------------------------------------------------------
 
@@ -295,15 +295,15 @@ class EtcdRecords:
     def _refused(self, error: EtcdUnreachableError) -> RefusedError:
         return RefusedError(
             f"the registry cannot be asked: {error.title}",
-            hint="no run begins without it; those under way end with their lease",
+            hint="no run starts without it; runs under way end with their lease",
             unchanged="nothing was sent and nothing was written",
         )
 
 
 def _out_of_lease() -> RefusedError:
     return RefusedError(
-        "our lease in etcd has run out: to every other host this engine is gone",
-        hint="etcd answered too late; the next run enters anew",
+        "this engine's lease in etcd has expired: every other host takes it for gone",
+        hint="etcd answered too late; the next run registers again",
         unchanged="no session was taken",
     )
 

@@ -215,7 +215,7 @@ def _trouble(error: BaseException, method: str) -> GatewayCallError | None:
             return GatewayCallError(Trouble.NONSENSE, f"the gateway's port does not speak WebSocket ({what})")
         case OSError():
             return GatewayCallError(
-                Trouble.UNREACHABLE, f"the gateway's port does not take connections ({error.strerror or 'refused'})"
+                Trouble.UNREACHABLE, f"the gateway's port refuses connections ({error.strerror or 'refused'})"
             )
     return None
 
@@ -223,11 +223,11 @@ def _trouble(error: BaseException, method: str) -> GatewayCallError | None:
 def _closed(error: ConnectionClosed, method: str) -> GatewayCallError:
     if error.sent is not None and error.sent.code == TOO_BIG:
         return GatewayCallError(
-            Trouble.NONSENSE, f"{method}: the answer is over {MAX_FRAME // 1024 // 1024} MiB; it was left"
+            Trouble.NONSENSE, f"{method}: the answer is larger than {MAX_FRAME // 1024 // 1024} MiB; it was not read"
         )
     code = error.rcvd.code if error.rcvd is not None else None
     reason = shown(error.rcvd.reason, 80) if error.rcvd is not None and error.rcvd.reason else ""
     if code == TRY_AGAIN_LATER:
         return GatewayCallError(Trouble.STARTING, f"the gateway is starting ({reason or code})")
-    said = ": ".join(part for part in (str(code) if code is not None else "", reason) if part) or "without a word"
+    said = ": ".join(part for part in (str(code) if code is not None else "", reason) if part) or "without a reason"
     return GatewayCallError(Trouble.MUTE, f"{method}: the gateway closed the connection ({said})")

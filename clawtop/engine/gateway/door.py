@@ -94,15 +94,15 @@ class Door:
             raise GatewayCallError(Trouble.CLOSED, "the gateway's port is not known")
         if gateway.pid is None:
             raise GatewayCallError(
-                Trouble.CLOSED, "the gateway's process is not visible here, so its token is sent to nobody"
+                Trouble.CLOSED, "the gateway's process is not visible here, so its token is not sent"
             )
         found = self._processes.look(gateway.pid)
         if not found.alive:
-            raise GatewayCallError(Trouble.CLOSED, f"process {gateway.pid}, which its lock names, is not seen to live")
+            raise GatewayCallError(Trouble.CLOSED, f"process {gateway.pid}, which its lock names, is not visibly alive")
         try:
             owner = layout.state_dir.stat().st_uid
         except OSError:
-            raise GatewayCallError(Trouble.CLOSED, f"{safe(layout.state_dir, 80)} cannot be looked at") from None
+            raise GatewayCallError(Trouble.CLOSED, f"{safe(layout.state_dir, 80)} cannot be checked") from None
         if found.uid is not None and found.uid != owner:
             raise GatewayCallError(
                 Trouble.CLOSED,

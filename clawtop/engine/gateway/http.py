@@ -83,7 +83,7 @@ class HttpProbe:
         except (TimeoutError, httpx.ReadTimeout):
             raise GatewayCallError(Trouble.MUTE, "the gateway accepts connections but does not answer") from None
         except _BodyTooLargeError:
-            words = f"the gateway's answer is over {MAX_BODY // 1024 // 1024} MiB; it was left"
+            words = f"the gateway's answer is larger than {MAX_BODY // 1024 // 1024} MiB; it was not read"
             raise GatewayCallError(Trouble.NONSENSE, words) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             what = shown(error, 80) or type(error).__name__

@@ -84,7 +84,7 @@ def error_of(answer: Mapping[str, Any], method: str) -> GatewayCallError:
     detail = text(part(error, "details").get("code")) or ""
     words = f"{method}: {shown(message or code, 200)}"
     if method == "connect" and (code.startswith(_TOKEN_CODES) or detail.startswith(_TOKEN_CODES)):
-        return GatewayCallError(Trouble.TOKEN, f"the gateway does not take our token ({shown(detail or code, 60)})")
+        return GatewayCallError(Trouble.TOKEN, f"the gateway does not accept the token ({shown(detail or code, 60)})")
     if detail == "MISSING_SCOPE" or code == "MISSING_SCOPE" or message.startswith("missing scope"):
         return GatewayCallError(Trouble.SCOPE, words)
     if message.startswith("unknown method"):

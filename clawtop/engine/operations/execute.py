@@ -168,7 +168,7 @@ class Operations:
             ) from error
         known = safe(intent.data["id"], 60)
         raise RefusedError(
-            f"an operation {known} was begun or withdrawn before",
+            f"operation {known} was already started or withdrawn",
             unchanged="nothing was done twice",
             hint=f"clawtop receipt {known}",
         )
@@ -193,7 +193,7 @@ class Operations:
         if request.reload:
             why_not = await self._reload(job, request.gateway)
             reloaded = why_not is None
-            note = "the gateway has reloaded its secrets" if reloaded else f"it was not reloaded: {why_not}"
+            note = "the gateway has reloaded its secrets" if reloaded else f"not reloaded: {why_not}"
             receipt = replace(receipt, notes=(*receipt.notes, note))
         taken_in = reloaded and reload_loads(remote)
         receipt = replace(receipt, reloaded=taken_in)
@@ -308,7 +308,7 @@ class _StoreChange:
             raise RefusedError(
                 f"the state has changed since the preview: {_first_difference(step.changes, now)}",
                 unchanged="nothing was written",
-                hint="look again before you decide",
+                hint="look again before deciding",
             )
         return after
 
@@ -336,7 +336,7 @@ class _StoreChange:
         landings = {updated.landing for updated in self.written}
         if landings == {Landing.LANDED}:
             return receipt
-        how = "the old values were back at once, twice" if Landing.LOST in landings else "the store was deleted"
+        how = "the old values came back at once, twice" if Landing.LOST in landings else "the store was deleted"
         return replace(receipt, sight=Sight.REVERTED, sight_how=how)
 
 
@@ -358,7 +358,7 @@ class _Unlock:
         """Raise RefusedError before anything is created or journaled."""
         path = Path(self.lock.path)
         if not path.is_symlink() and not path.exists():
-            raise RefusedError(f"{safe(path)} is gone already", unchanged="nothing was changed")
+            raise RefusedError(f"{safe(path)} is already gone", unchanged="nothing was changed")
         self.layout.resolve_inside(path)
         check_owner(str(path.parent), self.machine.euid())
 
@@ -366,7 +366,7 @@ class _Unlock:
         now = await asyncio.to_thread(read_lock, self.lock.path, self.lock.kind)
         if now is None or now.identity != self.lock.identity:
             raise RefusedError(
-                f"{safe(self.lock.path)} is not the lock of the preview any more", unchanged="nothing was removed"
+                f"{safe(self.lock.path)} is no longer the lock in the preview", unchanged="nothing was removed"
             )
         await self.machine.clock.sleep(SECOND_LOOK_S)
         return await settled(asyncio.to_thread(self._remove, receipt))
@@ -375,17 +375,17 @@ class _Unlock:
         result = break_stale(self.lock.path, self.lock, self._judge)
         if result.outcome is BreakOutcome.DISPLACED:
             raise OperationFailedError(
-                f"another lock stood at {safe(self.lock.path)} in the last instant and could not be put back",
-                unchanged="the stale lock was gone already",
-                hint="its owner works without its lock for this one turn",
+                f"another lock appeared at {safe(self.lock.path)} at the last moment and could not be put back",
+                unchanged="the stale lock was already gone",
+                hint="its owner is working without its lock for this turn",
             )
         if result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.GONE}:
-            reasons = ", ".join(result.verdict.reasons) if result.verdict else "another lock stands there now"
+            reasons = ", ".join(result.verdict.reasons) if result.verdict else "another lock is there now"
             raise RefusedError(
                 f"{safe(self.lock.path)} was not removed: {result.outcome.value} ({reasons})",
                 unchanged="nothing was removed",
             )
-        notes = ("it was gone already",) if result.outcome is BreakOutcome.GONE else ()
+        notes = ("it was already gone",) if result.outcome is BreakOutcome.GONE else ()
         how = f"proof: {', '.join(self.plan.proof)}"
         at = self.machine.clock.now_ms()
         self.done = replace(receipt, at=at, sight_how=how, notes=notes)

@@ -35,7 +35,7 @@ async def fork_session(parent: Path, session_id: str, now: int) -> Path:
     except OSError as error:
         raise OperationFailedError(
             f"session {safe(parent.name)} could not be copied: {error.strerror}",
-            unchanged="the old session is as it was",
+            unchanged="the old session is unchanged",
         ) from error
     except asyncio.CancelledError:
         child.unlink(missing_ok=True)

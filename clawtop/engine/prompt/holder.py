@@ -130,8 +130,8 @@ class HeldPrompt:
     def takeover(self, unchanged: str) -> SessionTakeoverError:
         """What a run that lost its session ends with."""
         return SessionTakeoverError(
-            f"the registry no longer vouches for run {self.run_id}: its lease ran out",
-            hint="the turn is not acknowledged; ask again",
+            f"the registry no longer confirms run {self.run_id}: its lease expired",
+            hint="the turn is not acknowledged; retry it",
             unchanged=unchanged,
         )
 

@@ -187,7 +187,7 @@ class LaneScheduler:
             case Cleared(task):
                 _settle(lane.waiting.get(task), _unavailable(lane, "was cleared"))
             case TaskRefused(task):
-                _settle(lane.waiting.get(task), _unavailable(lane, "accepts no more turns: it drains"))
+                _settle(lane.waiting.get(task), _unavailable(lane, "accepts no more turns: it is draining"))
             case WaitExceeded():
                 self._tell(lane, effect)
 

@@ -164,7 +164,7 @@ class Recoverer:
             report, await self._holder(work), now, first_seen=first_seen, max_wait_ms=self._max_wait_ms
         )
         if plan.plan is RecoveryMove.RELEASE and now >= first_seen + self._max_wait_ms:
-            return RecoveryPlan(RecoveryMove.FORK, "others came first, or a drain keeps the session closed")
+            return RecoveryPlan(RecoveryMove.FORK, "others were first, or a drain keeps the session closed")
         return plan
 
     async def _holder(self, work: SessionWork) -> PromptHolder | None:

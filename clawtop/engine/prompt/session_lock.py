@@ -317,7 +317,7 @@ class SessionLockController:
     def _takeover(self) -> SessionTakeoverError:
         return SessionTakeoverError(
             f"session file changed while the prompt lock was released: {safe(self.session_file)}",
-            hint="another program writes into this session; drive it when that run is over, or fork it",
+            hint="another program is writing to this session; drive it when that run has ended, or fork it",
             unchanged="nothing was written after the change",
         )
 

@@ -171,7 +171,7 @@ def from_status(  # noqa: PLR0917 - what an HTTP answer is made of
             provider=provider,
             status=status,
             request_id=request_id,
-            hint="set models.providers.<id>.baseUrl to the address the provider really has",
+            hint="set models.providers.<id>.baseUrl to the provider's real address",
             reason=FailureReason.MODEL_NOT_FOUND,
         )
     error = error_object(body)
@@ -216,9 +216,7 @@ def from_event(
 
 def broke_off(provider: str) -> ProviderError:
     """The reply ended before its end."""
-    return ProviderError(
-        ErrorKind.TRANSPORT, "the reply broke off before its end", provider=provider, code="ECONNRESET"
-    )
+    return ProviderError(ErrorKind.TRANSPORT, "the reply ended early", provider=provider, code="ECONNRESET")
 
 
 def not_the_protocol(provider: str, what: str, body: str = "") -> ProviderError:

@@ -301,7 +301,7 @@ def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
         )
     if end.stop_reason == "length":
         raise ProviderError(
-            ErrorKind.EMPTY, "the reply reached its token limit before its first word", provider=provider, code="length"
+            ErrorKind.EMPTY, "the reply reached its token limit before any text", provider=provider, code="length"
         )
     raise ProviderError(ErrorKind.EMPTY, "the provider sent an empty reply", provider=provider)
 

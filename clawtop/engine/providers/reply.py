@@ -52,7 +52,7 @@ class ReplyDecoder:
     def finish(self) -> Finished | None:
         if not self.complete:
             if self._bad and not self._seen:
-                raise not_the_protocol(self.provider, "the answer holds no event of its api")
+                raise not_the_protocol(self.provider, "the answer contains no event of its API")
             return None
         if self.stop == "error":
             raise ProviderError(
@@ -83,4 +83,4 @@ class ReplyDecoder:
             return
         self._bad += 1
         if self._bad > BAD_EVENTS:
-            raise not_the_protocol(self.provider, "the reply holds events that are not JSON objects", data)
+            raise not_the_protocol(self.provider, "the reply contains events that are not JSON objects", data)

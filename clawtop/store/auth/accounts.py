@@ -32,7 +32,7 @@ def same_accounts(places: Iterable[OwnAuth]) -> Iterator[Problem]:
     for copies in logins.values():
         owners = tuple(dict.fromkeys(place.owner for place, _ in copies))
         if len(owners) > 1:
-            text = f"agents {_listed(owners)} hold a copy each of this login: a refresh of one logs the others out"
+            text = f"agents {_listed(owners)} each hold a copy of this login: refreshing one logs the others out"
             yield Problem("copied-login", copies[0][1], text)
 
 

@@ -77,19 +77,19 @@ class Hold:
             ours = still_ours(self.published)
         except OSError as error:
             raise OperationFailedError(
-                f"the lock {safe(self.published.path)} cannot be looked at: {error.strerror}",
+                f"the lock {safe(self.published.path)} cannot be checked: {error.strerror}",
                 unchanged="nothing was written",
             ) from error
         if not ours:
             raise OperationFailedError(
-                f"the lock {safe(self.published.path)} was taken from us", unchanged="nothing was written"
+                f"the lock {safe(self.published.path)} was taken from clawtop", unchanged="nothing was written"
             )
         held = self.clock.monotonic() - self.taken_at
         if held > MAX_HOLD_S:
             raise OperationFailedError(
                 f"the lock was held for {held:.1f} s, more than the {MAX_HOLD_S:.0f} s that are safe",
                 unchanged="nothing was written",
-                hint="the disk or this machine is too slow now; try again",
+                hint="the disk or this machine is too slow right now; try again",
             )
 
 
@@ -177,7 +177,7 @@ class AuthStoreLock:
     def entered(self) -> Iterator[None]:
         """Marks this task or thread as one that is taking the lock."""
         if self.path in _held.get():
-            raise RuntimeError(f"{safe(self.path)} is already being taken by this task")
+            raise RuntimeError(f"{safe(self.path)} is already being acquired by this task")
         token = _held.set(_held.get() | {self.path})
         try:
             yield
@@ -297,7 +297,7 @@ class LockWait(Generic[T]):
     def _fail(self) -> None:
         holder = self._lock.look() or self._seen
         waited = self._clock.monotonic() - self._began
-        text = holder.text if holder else "a succession of short holders"
+        text = holder.text if holder else "several holders in turn"
         raise LockNotObtainedError(
             f"the auth store's lock was not free within {waited:.1f} s: it is held by {text}",
             holder=text,
@@ -321,7 +321,7 @@ def _life(said: Verdict) -> str:
     return {
         VerdictKind.HELD: "alive",
         VerdictKind.STALE: f"proven dead ({reasons})",
-        VerdictKind.UNKNOWN: f"whether it lives cannot be known here ({reasons})",
+        VerdictKind.UNKNOWN: f"whether it is alive cannot be known here ({reasons})",
     }[said.kind]
 
 
@@ -330,4 +330,4 @@ def _hint(holder: LockHolder | None) -> str:
         return "try again, or wait longer with --wait"
     if holder.verdict.kind is VerdictKind.STALE:
         return "its owner is dead: try again, or use clawtop unlock"
-    return "look at the lock file and its owner before anything else; clawtop removes a lock only on proof"
+    return "check the lock file and its owner first; clawtop removes a lock only on proof"

@@ -58,21 +58,21 @@ def _credentials(agent: AgentPaths, *, shared: bool, imported: bool) -> Iterator
     names = ", ".join(safe(name, 40) for name in ids[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
     what = f"{len(ids)} profiles ({names}) were never imported"
     if imported:
-        text = f"lies beside a filled database and is not read; {DOCTOR}" + (
+        text = f"is beside a filled database and is not read; {DOCTOR}" + (
             ", without it the gateway refuses to start" if shared else ""
         )
         yield Problem("leftover-credentials", str(path), text)
     elif shared:
         yield Problem(NOT_IMPORTED, str(path), f"{what} and are not in use: the gateway refuses to start; {DOCTOR}")
     else:
-        yield Problem(EMPTY_KEY, str(path), f"{what}: turns go out with an EMPTY key and nothing is marked; {DOCTOR}")
+        yield Problem(EMPTY_KEY, str(path), f"{what}: turns are sent with an EMPTY key and nothing is marked; {DOCTOR}")
 
 
 def _sessions(agent: AgentPaths, database: Database) -> Iterator[Problem]:
     if not agent.sessions_store.exists():
         return
     if _has_row(database, "session_nodes", "SELECT 1 FROM session_nodes LIMIT 1"):
-        text = "lies beside a database that holds the sessions; nothing reads it, and no lock beside it counts"
+        text = "is beside a database that holds the sessions; nothing reads it, and locks beside it have no effect"
         yield Problem("leftover-sessions", str(agent.sessions_store), text)
     else:
         text = f"was never imported: the gateway refuses to start, or imports it when it does; {DOCTOR}"
@@ -88,7 +88,7 @@ def leftovers(layout: Layout) -> tuple[Problem, ...]:
         except OSError:
             continue
         if names:
-            text = f"holds {len(names)} files of a finished import; nothing reads them"
+            text = f"holds files of a finished import ({len(names)}); nothing reads them"
             found.append(Problem("import-leftovers", str(directory), text))
     return tuple(found)
 

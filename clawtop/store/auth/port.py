@@ -253,7 +253,7 @@ def update(
 
     Raises:
         RefusedError: not a store that may be written: its generation, its owner, its content.
-        LockNotObtainedError: its lock stayed taken for `wait` seconds.
+        LockNotObtainedError: its lock was never free for `wait` seconds.
         OperationFailedError: the disk refused, or the store vanished; nothing was changed.
     """
     job = place.change(change, machine, on_wait, lambda _: None)

@@ -64,7 +64,7 @@ class SqlitePlace(RowStore):
                     self._document(self.cells.state, warnings),
                 )
                 if self.needs_credentials and documents[1] and self.content(self.cells.credentials) is None:
-                    text = "OpenClaw does not read it: no credentials row stands beside it"
+                    text = "OpenClaw does not read it: there is no credentials row beside it"
                     warnings.append(Problem("unread-state", f"{self.file}:{self.cells.state.table}", text))
                     documents = ({}, {})
                 if schema:

@@ -31,7 +31,7 @@ _LEAST_SLOW = 3
 """A machine that is busy makes a write slow now and then, a disk that fails each time."""
 
 HOW = "one transaction"
-HOW_SLOW = f"one transaction, of more than the {LONGEST_INSIDE_S * 1000:.0f} ms that it may take: its commit was slow"
+HOW_SLOW = f"one transaction, longer than the {LONGEST_INSIDE_S * 1000:.0f} ms allowed: its commit was slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class SqliteUpdate:
             return PAUSE_S
         raise OperationFailedError(
             f"{safe(self._place.file)}: the write was not ready within {LONGEST_INSIDE_S * 1000:.0f} ms, "
-            f"{self._slow} times, and was taken back each time",
+            f"{self._slow} times, and was rolled back each time",
             unchanged="nothing was written",
             hint="the disk or the machine is too busy; a gateway of 2026.6 blocks while another process writes",
         )
@@ -153,7 +153,7 @@ class SqliteUpdate:
         if self._clock.monotonic() < self._deadline:
             return PAUSE_S
         waited = self._clock.monotonic() - self._began
-        holder = "another writer; SQLite does not tell which"
+        holder = "another writer; SQLite does not say which"
         raise LockNotObtainedError(
             f"{safe(self._place.file)} was not free within {waited:.1f} s: it is held by {holder}",
             holder=holder,

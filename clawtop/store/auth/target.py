@@ -25,9 +25,9 @@ _DISK_HINTS = {
     errno.ENOSPC: "the disk is full; make room first",
     errno.EDQUOT: "the disk quota is used up; make room first",
     errno.EROFS: "the file system is mounted read-only",
-    errno.EACCES: "this user may not write there",
-    errno.EPERM: "this user may not write there",
-    errno.ENOENT: "it vanished; clawtop does not create it again",
+    errno.EACCES: "this user has no permission to write there",
+    errno.EPERM: "this user has no permission to write there",
+    errno.ENOENT: "it has disappeared; clawtop does not create it again",
 }
 
 
@@ -120,12 +120,12 @@ def check_writable(target: StoreTarget, machine: Machine) -> None:
         except FileNotFoundError:
             if needed or Path(path).is_symlink():
                 raise RefusedError(
-                    f"{safe(path)} is not there", unchanged="nothing was written, and clawtop does not create it"
+                    f"{safe(path)} does not exist", unchanged="nothing was written, and clawtop does not create it"
                 ) from None
             continue
         except OSError as error:
             raise RefusedError(
-                f"{safe(path)} cannot be looked at: {error.strerror}", unchanged="nothing was written"
+                f"{safe(path)} cannot be checked: {error.strerror}", unchanged="nothing was written"
             ) from None
         if path != target.directory and not stat.S_ISREG(facts.st_mode):
             raise RefusedError(f"{safe(path)} is not a regular file", unchanged="nothing was written")
@@ -162,7 +162,7 @@ def _why_not(target: StoreTarget) -> str:
 def _generation_hint(target: StoreTarget) -> str:
     if target.storage.auth_in_database:
         return "use OpenClaw's own commands"
-    return "OpenClaw notes its version in openclaw.json (meta.lastTouchedVersion) when it starts"
+    return "OpenClaw records its version in openclaw.json (meta.lastTouchedVersion) when it starts"
 
 
 def identity_of(facts: os.stat_result) -> FileIdentity:

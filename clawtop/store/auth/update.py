@@ -71,9 +71,9 @@ class Rewrite:
             broke = hold.broke.text if hold.broke else None
             return Updated(path, before, after, at, hold.waited_s, held, how, broke)
         raise OperationFailedError(
-            f"{safe(self._target.state_path)} keeps changing although its lock is ours",
+            f"{safe(self._target.state_path)} keeps changing although clawtop holds its lock",
             unchanged="nothing was written",
-            hint="something writes it without the lock; find and stop it",
+            hint="something writes it without the lock; find it and stop it",
         )
 
     def _sweep(self) -> None:
@@ -93,7 +93,7 @@ class Rewrite:
         except OperationFailedError:
             return Landing.GONE
         except OSError:
-            return Landing.LANDED  # it was written; that it cannot be looked at now takes nothing of it back
+            return Landing.LANDED  # it was written; that it cannot be checked now takes nothing of it back
         return lost_or_landed(updated, now)
 
     def _read(self) -> ParsedStore:
@@ -167,7 +167,7 @@ class JsonUpdate:
         if self._machine.clock.monotonic() < self._deadline:
             return _ELSEWHERE_PAUSE_S
         self._danger = (
-            f"{safe(held.lock.path)}, another lock of the same store, is held by {held.text}: it may undo this"
+            f"{safe(held.lock.path)}, another lock of the same store, is held by {held.text}, which may undo this"
         )
         return None
 

@@ -36,7 +36,7 @@ class KernelLock:
 
 
 def kernel_lock(path: Path, owner: int | None = None) -> KernelLock | None:
-    """The lock on the file at `path`; None where there is none, or it cannot be looked at."""
+    """The lock on the file at `path`; None where there is none, or it cannot be checked."""
     try:
         descriptor = door.open_file(path, owner=owner)
     except (OSError, ValueError):
@@ -79,8 +79,8 @@ def heard(gateway: Gateway, lock: KernelLock | None) -> Gateway:
     if lock is None:
         return gateway
     if lock.held and gateway.state is not GatewayState.LIVE:
-        return replace(gateway, state=GatewayState.LIVE, pid=lock.pid, how="the kernel says that its lock is held")
+        return replace(gateway, state=GatewayState.LIVE, pid=lock.pid, how="the kernel says its lock is held")
     if not lock.held and gateway.state is GatewayState.UNKNOWN:
         state = GatewayState.DEAD if gateway.pid is not None else GatewayState.ABSENT
-        return replace(gateway, state=state, how="the kernel says that its lock is free")
+        return replace(gateway, state=state, how="the kernel says its lock is free")
     return gateway

@@ -168,7 +168,7 @@ def judge_gateway(
     stale: Lock | None = None
     for lock in locks:
         if lock.verdict.kind is VerdictKind.HELD and _is_proof(lock):
-            return Gateway(GatewayState.LIVE, lock.pid, _port(lock, port), lock.created_at, "its lock's owner lives")
+            return Gateway(GatewayState.LIVE, lock.pid, _port(lock, port), lock.created_at, "its lock's owner is alive")
         if lock.verdict.kind is VerdictKind.STALE:
             stale = stale or lock
     first = locks[0] if locks else None
@@ -176,10 +176,10 @@ def judge_gateway(
     pid = owner_pid(first.file) if first is not None else None
     found = probe(port) if probe is not None and port is not None else Serving.UNKNOWN
     if found is True or found is Serving.ANSWERS:
-        how = "its port answers, but no process seen here owns it"
+        how = "its port answers, but no visible process owns it"
         return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.ANSWERS)
     if found is Serving.SILENT and (first is not None or listener_is_ours):
-        how = "its port connects, and nothing is answered"
+        how = "its port accepts connections, but nothing is answered"
         return Gateway(GatewayState.LIVE, None, port, None, how, serving=Serving.SILENT)
     if stale is not None:
         return Gateway(GatewayState.DEAD, stale.pid, port, stale.created_at, f"its lock is stale ({_why(stale)})")

@@ -53,7 +53,7 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
     if layout.foreign_roots:
         return LogPlace((), "the configuration names no log, and this directory is a copy")
     if gateway.pid is None:
-        return LogPlace((), "the configuration names no log, and no gateway of this directory is seen")
+        return LogPlace((), "the configuration names no log, and no gateway of this directory is visible")
     directories = (shared,) if _is_gateways(shared, uid) else layout.lock_dirs
     prefixes = {"openclaw", *_profile_prefix(layout.state_dir.name)}
     for directory in directories:

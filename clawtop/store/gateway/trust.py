@@ -1,4 +1,4 @@
-"""Whose a gateway is: one that belongs to another user than the state directory is not believed.
+"""Whose a gateway is: one that belongs to a different user than the state directory is not believed.
 
 What another user's lock or process tells proves nothing, and nothing is sent to it: the directory of locks stands in a
 temporary directory where everybody may make it first (docs/invariants.md 12).
@@ -58,9 +58,9 @@ def believed(
 
 
 def _distrusted(why: str) -> Gateway:
-    how = "it belongs to another user than the state directory"
+    how = "it belongs to a different user than the state directory"
     return Gateway(GatewayState.UNKNOWN, how=how, distrust=why)
 
 
 def _words(what: str, whose: int, owner: int) -> str:
-    return f"{what} belongs to {user_name(whose)}, and the state directory to {user_name(owner)}"
+    return f"{what} belongs to {user_name(whose)}, the state directory to {user_name(owner)}"

@@ -48,7 +48,7 @@ class Published:
 
 
 class BreakOutcome(StrEnum):
-    """REMOVED: the stale lock is gone. GONE: there was none any more. CHANGED: another lock stands there now.
+    """REMOVED: the stale lock is gone. GONE: there was none any more. CHANGED: another lock is there now.
     NOT_PROVEN: nothing proves its owner dead. DISPLACED: another lock had taken its place in the last instant, and a
     third one came before it could be put back; its owner works without its lock.
     """

@@ -131,7 +131,7 @@ def _names(directory: Path, suffix: str, warnings: list[Problem]) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError:
-        warnings.append(Problem("no-permission", str(directory), "may not be read by this user"))
+        warnings.append(Problem("no-permission", str(directory), "cannot be read by this user"))
     except OSError as error:
         code = "symlink-loop" if error.errno == errno.ELOOP else "unreadable"
         warnings.append(Problem(code, str(directory), f"cannot be listed ({error.strerror or 'unreadable'})"))

@@ -51,7 +51,7 @@ def write_bundle(path: Path, text: str) -> None:
         with os.fdopen(door.create(path), "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except FileExistsError as error:
-        raise OperationFailedError(f"{name} exists already", unchanged="It was left as it is") from error
+        raise OperationFailedError(f"{name} exists already", unchanged="it was left unchanged") from error
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise OperationFailedError(f"cannot write {name}: {why}", unchanged="The incident was not saved") from error
+        raise OperationFailedError(f"cannot write {name}: {why}", unchanged="the incident was not saved") from error

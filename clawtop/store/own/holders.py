@@ -111,7 +111,7 @@ class Presence:
             if os.stat(self._lock.lock_file).st_ino == self._ino:  # noqa: PTH116 - as above
                 return
         raise RefusedError(
-            f"{safe(self._lock.lock_file)} was removed while this clawtop runs",
+            f"{safe(self._lock.lock_file)} was removed while this clawtop was running",
             hint="restart clawtop",
             unchanged="no session was taken",
         )
@@ -169,7 +169,7 @@ def _refuse_another_users(path: Path) -> None:
 def _cannot_coordinate(directory: Path, error: OSError | NotImplementedError) -> RefusedError:
     return RefusedError(
         f"runs cannot be coordinated in {safe(directory)}: {getattr(error, 'strerror', None) or 'no OS locks'}",
-        hint="the state directory has to be writable, on a file system with flock",
+        hint="the state directory must be writable, on a file system with flock",
         unchanged="no session was touched",
     )
 
@@ -333,8 +333,8 @@ class HolderRecords:
             living = [member for member in _members(self.directory) if self.presence.alive(member)]
             if living != [self.presence.member] or session_file in self.presence.held:
                 raise RefusedError(
-                    f"the holder record {path.name} cannot be understood",
-                    hint=f"when no clawtop runs any more, remove {safe(path)}",
+                    f"the holder record {path.name} cannot be read",
+                    hint=f"once no clawtop is running, remove {safe(path)}",
                     unchanged="the session was not touched",
                 ) from error
             return Admission(session_file)

@@ -85,7 +85,7 @@ class Journal:
                 self._rotate()
                 work()
         except (OSError, filelock.Timeout) as error:
-            why = getattr(error, "strerror", None) or "its lock stayed taken"
+            why = getattr(error, "strerror", None) or "its lock was never free"
             if isinstance(error, door.NotAllowedError):
                 why = f"{safe(error.filename)} {why}"
             raise OperationFailedError(f"the journal {safe(self.path)} cannot be written: {why}") from error

@@ -55,7 +55,7 @@ def recordings_dir(state_dir: str | Path, elsewhere: Path | None = None) -> Path
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperationFailedError(
-            f"cannot make {safe(str(directory), 200)}: {why}", unchanged="Nothing is recorded"
+            f"cannot create {safe(str(directory), 200)}: {why}", unchanged="nothing is recorded"
         ) from error
     return directory
 
@@ -154,7 +154,7 @@ class Recorder:
     def _failure(self, error: OSError) -> OperationFailedError:
         why = error.strerror or type(error).__name__
         name = safe(str(self._path), 200)
-        return OperationFailedError(f"cannot record to {name}: {why}", unchanged="Nothing more is recorded")
+        return OperationFailedError(f"cannot record to {name}: {why}", unchanged="nothing more is recorded")
 
 
 def _line(record: dict[str, Any]) -> bytes:

@@ -97,7 +97,7 @@ def _parsed(text: str) -> dict[str, Any]:
 
 
 def _by_hand(name: str) -> RefusedError:
-    title = f"{safe(name)} stands there in a form that has to be edited by hand"
+    title = f"{safe(name)} is written there in a form that must be edited by hand"
     return RefusedError(title, unchanged="nothing was saved")
 
 

@@ -117,7 +117,7 @@ def _links(layout: Layout) -> Iterator[Problem]:
                 yield Problem(
                     "no-hard-links",
                     str(directory),
-                    "has no hard links: locks are created empty for a moment, and a crash in it jams OpenClaw",
+                    "has no hard links: a new lock is empty for a moment, and a crash in that moment jams OpenClaw",
                 )
 
 
@@ -127,14 +127,14 @@ def _namespace(snapshot: Snapshot) -> Iterator[Problem]:
         yield Problem(
             "other-namespace",
             snapshot.state_dir,
-            "its gateway answers, but no process seen here owns it: no lock is ever proven stale from here",
+            "its gateway answers, but no visible process owns it: no lock can be proven stale from here",
         )
 
 
 def _distrust(snapshot: Snapshot) -> Iterator[Problem]:
     why = snapshot.gateway.distrust
     if why is not None:
-        text = f"its gateway is not believed, and nothing is sent to it: {why}"
+        text = f"its gateway is not trusted, and nothing is sent to it: {why}"
         yield Problem("gateway-distrusted", snapshot.state_dir, text)
 
 
@@ -148,5 +148,5 @@ def _inotify(watched: int, limits: Path) -> Iterator[Problem]:
             yield Problem(
                 "inotify-limit",
                 f"fs.inotify.{name}",
-                f"is {limit}; below {needed} changes may be noticed late, by polling",
+                f"is {limit}; below {needed}, changes may be noticed late, by polling",
             )

@@ -89,7 +89,7 @@ def _by_json(agent_dirs: Sequence[Path], last_touched: str | None, seen: str | N
     if generation_of(seen) is not None:
         return Detected(generation_of(seen), f"a trajectory names {seen}", proven=True)
     if split:
-        return Detected(Generation.B, "auth-state.json stands beside the credentials", proven=True)
+        return Detected(Generation.B, "auth-state.json is beside the credentials", proven=True)
     if embedded:
         return Detected(Generation.A, "auth-profiles.json holds the state itself", proven=True)
     if found:

@@ -315,7 +315,7 @@ def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
     except NotADirectoryError:
         title = f"{safe(state_dir)} is not a directory"
     except PermissionError:
-        title = f"the state directory {safe(state_dir)} may not be read by this user"
+        title = f"the state directory {safe(state_dir)} cannot be read by this user"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a usable path"
         title = f"the state directory {safe(state_dir)} cannot be read ({reason})"

@@ -106,7 +106,7 @@ def credential_of(raw: Mapping[str, Any], sources: SecretSources, now_ms: int, *
     kind = str(raw.get("type") or raw.get("mode") or "api_key")
     given = [raw[name] for name in SECRET_FIELDS.get(kind, ()) if raw.get(name)]
     if not given:
-        raise SecretUnavailableError(f"{safe(what, 80)} holds no usable {safe(kind, 20)} credential")
+        raise SecretUnavailableError(f"{safe(what, 80)} has no usable {safe(kind, 20)} credential")
     expires = raw.get("expires")
     if kind != "api_key" and isinstance(expires, int | float) and 0 < expires <= now_ms:
         if kind == "oauth" and raw.get("refresh"):
@@ -142,7 +142,7 @@ def resolved(value: object, sources: SecretSources, *, what: str) -> Secret:
     if source == "file":
         return _from_file(reference, provider, sources, what)
     raise SecretUnavailableError(
-        f"the secret of {safe(what, 80)} comes from a {safe(source, 20)} source, which only the gateway runs",
+        f"the secret of {safe(what, 80)} comes from a {safe(source, 20)} source, which only the gateway can read",
         hint="drive it through the gateway, or reference it by environment or file",
     )
 
@@ -202,7 +202,7 @@ def _variable(name: str, sources: SecretSources, what: str) -> str:
 def _from_file(pointer: str, provider: Mapping[str, Any], sources: SecretSources, what: str) -> Secret:
     configured = str(provider.get("path") or "")
     if not configured:
-        raise SecretUnavailableError(f"the secret of {safe(what, 80)} names a file provider that the config lacks")
+        raise SecretUnavailableError(f"the secret of {safe(what, 80)} names a file provider that is not in the config")
     path = sources.home / configured[2:] if configured.startswith("~/") else Path(configured)
     try:
         text = _read_private(path, insecure_ok=provider.get("allowInsecurePath") is True)
@@ -223,7 +223,7 @@ def _read_private(path: Path, *, insecure_ok: bool) -> str:
     """
     content, status = door.read(path, FILE_LIMIT, follow=door.Follow.ITS_OWNER)
     if not insecure_ok and (status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o077):
-        raise OSError(None, "its owner or mode lets others in (wanted: own, 0600)")
+        raise OSError(None, "its owner or mode lets others read it (wanted: owned by this user, 0600)")
     return content.decode("utf-8")
 
 

@@ -52,7 +52,7 @@ def make_sessions_dir(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OperationFailedError(
-            f"{safe(directory)} cannot be made: {error.strerror or error}", unchanged="nothing was sent"
+            f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"
         ) from error
 
 
@@ -64,7 +64,7 @@ def add_entry(store: Path, key: str, entry: Mapping[str, Any], state_dir: Path |
 
     Raises:
         RefusedError: the file is not what can be changed without loss, or a lock of 2026.3 lies beside it.
-        OperationFailedError: the disk refused, or our lock stayed taken; the file is as it was.
+        OperationFailedError: the disk refused, or our lock stayed taken; the file is unchanged.
     """
     with contextlib.nullcontext() if state_dir is None else _one_at_a_time(state_dir):
         added = _add(store, key, entry)
@@ -84,7 +84,7 @@ def _one_at_a_time(state_dir: Path) -> Iterator[None]:
         descriptor = door.open_file(path, os.O_RDWR)
     except OSError as error:
         raise OperationFailedError(
-            f"{safe(error.filename or path)}: {error.strerror}", unchanged="the session list is as it was"
+            f"{safe(error.filename or path)}: {error.strerror}", unchanged="the session list is unchanged"
         ) from error
     with door.closing(descriptor):
         _lock(descriptor, path)
@@ -101,7 +101,7 @@ def _lock(descriptor: int, path: Path) -> None:
         except OSError as error:
             if clock.monotonic() >= until or error.errno not in {errno.EAGAIN, errno.EACCES}:
                 raise OperationFailedError(
-                    f"{safe(path)} stayed taken", unchanged="the session list is as it was"
+                    f"{safe(path)} was never free", unchanged="the session list is unchanged"
                 ) from error
         else:
             return
@@ -118,7 +118,7 @@ def _read(store: Path) -> Mapping[str, Any]:
 
 def _add(store: Path, key: str, entry: Mapping[str, Any]) -> bool:
     if Path(f"{store}.lock").exists():
-        raise RefusedError(f"{safe(store)} is locked", unchanged="the session list is as it was")
+        raise RefusedError(f"{safe(store)} is locked", unchanged="the session list is unchanged")
     try:
         target = store.resolve()
         try:
@@ -134,9 +134,9 @@ def _add(store: Path, key: str, entry: Mapping[str, Any]) -> bool:
         return True
     except UnreadableError as error:
         raise OperationFailedError(
-            f"{safe(store)} {error.problem.text}", unchanged="the session list is as it was"
+            f"{safe(store)} {error.problem.text}", unchanged="the session list is unchanged"
         ) from error
     except OSError as error:
         raise OperationFailedError(
-            f"{safe(store)} cannot be written: {error.strerror or error}", unchanged="the session list is as it was"
+            f"{safe(store)} cannot be written: {error.strerror or error}", unchanged="the session list is unchanged"
         ) from error

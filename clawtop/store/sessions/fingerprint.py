@@ -11,7 +11,7 @@ from clawtop.store import door
 
 
 def fingerprint(path: Path) -> FileFingerprint:
-    """The file's fingerprint, symlinks followed. OSError when it is there and cannot be looked at."""
+    """The file's fingerprint, symlinks followed. OSError when it is there and cannot be checked."""
     try:
         return fingerprint_of(os.stat(path))  # noqa: PTH116 - several times a turn
     except FileNotFoundError:

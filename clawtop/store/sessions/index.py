@@ -75,7 +75,7 @@ def read_sessions(agent: AgentPaths, layout: Layout) -> SessionsRead:
 def _large(where: str, size: int) -> Problem | None:
     if size <= LARGE_BYTES:
         return None
-    text = f"is {size // 1_000_000} MB: OpenClaw reads and writes it whole for every turn, and its locks time out"
+    text = f"is {size // 1_000_000} MB: OpenClaw reads and writes all of it for every turn, and its locks time out"
     return Problem("large-session-list", where, text)
 
 
@@ -88,7 +88,7 @@ def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
             count = sum(entry.name.endswith(".jsonl") and not entry.name.endswith(TRAJECTORY) for entry in found)
     except OSError:
         count = 0
-    return replace(problem, text=f"is empty, and {count} transcripts lie beside it") if count else problem
+    return replace(problem, text=f"is empty, and {count} transcripts are beside it") if count else problem
 
 
 def _essence(key: str, entry: Any) -> Any:
@@ -166,11 +166,11 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
     session_id, status = get("sessionId"), get("status")
     settled: str | None = status if status in SETTLED else None
     if status is not None and status not in KNOWN_STATUSES:
-        problems = (*problems, Problem("unknown-status", key, "its status is unknown to clawtop"))
+        problems = (*problems, Problem("unknown-status", key, "clawtop does not know its status"))
     file = files.of(get("sessionFile"), session_id)
     if file is not None and files.is_older(file):
         where = safe(os.path.dirname(file), 200)  # noqa: PTH120 - text of the entry
-        problems = (*problems, Problem("former-place", key, f"its transcript stands in {where}, and OpenClaw uses it"))
+        problems = (*problems, Problem("former-place", key, f"its transcript is in {where}, and OpenClaw uses it"))
     return Session(
         agent=agent,
         key=key,

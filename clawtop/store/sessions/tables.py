@@ -398,7 +398,7 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
     elif valid not in (1, None):
         found.append(Problem("unchecked", key, "OpenClaw has not checked this row yet"))
     if known is not None and known not in KNOWN_STATUSES:
-        found.append(Problem("unknown-status", key, "its status is unknown to clawtop"))
+        found.append(Problem("unknown-status", key, "clawtop does not know its status"))
     started_at = get("startedAt") or milliseconds(started)
     ended_at = get("endedAt") if details else milliseconds(ended)
     settled: str | None = known if known in SETTLED else None
@@ -409,7 +409,7 @@ def _session(agent: str, file: str, row: SqlRow, details: Mapping[str, Any] | No
         file=file,
         status=known,
         active=False if settled or known is None else None,
-        active_how=stored_as(settled) if settled else "no turn of it ever began" if known is None else "",
+        active_how=stored_as(settled) if settled else "no turn of it ever started" if known is None else "",
         problems=tuple(found),
         updated_at=milliseconds(updated),
         started_at=started_at,

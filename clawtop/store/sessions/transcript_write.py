@@ -121,7 +121,7 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line:
     first so that it spoils nothing but itself. What the file looks like then.
 
     Raises:
-        OperationFailedError: the disk refused; the file is as it was.
+        OperationFailedError: the disk refused; the file is unchanged.
     """
     data = (b"\n" if after_half_line else b"") + encoded(entries)
     try:
@@ -135,7 +135,7 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line:
             return fingerprint_of(os.fstat(descriptor))
     except OSError as error:
         raise OperationFailedError(
-            f"{safe(path)} cannot be written: {error.strerror or error}", unchanged="the transcript is as it was"
+            f"{safe(path)} cannot be written: {error.strerror or error}", unchanged="the transcript is unchanged"
         ) from error
 
 

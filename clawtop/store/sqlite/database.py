@@ -298,7 +298,7 @@ class Database:
         total = sum(item.size for item in (files.main, files.wal) if item is not None)
         if total > MAX_COPIED_BYTES:
             raise UnreadableError(
-                Problem("too-large", self._name, "needs a private copy to be read, and is too large for one")
+                Problem("too-large", self._name, "can only be read from a private copy, and is too large for one")
             )
         directory = tempfile.mkdtemp(prefix="clawtop-")
         try:
@@ -365,9 +365,9 @@ _WORDS: dict[int, tuple[str, str]] = {
     sqlite3.SQLITE_NOTADB: ("not-a-database", "is not a database"),
     sqlite3.SQLITE_CORRUPT: ("corrupt", "is damaged: run openclaw doctor, and keep a copy of the file"),
     sqlite3.SQLITE_INTERRUPT: ("too-slow", f"did not answer within {READ_SECONDS:.0f} s"),
-    sqlite3.SQLITE_PERM: ("no-permission", "may not be read by this user"),
+    sqlite3.SQLITE_PERM: ("no-permission", "cannot be read by this user"),
     sqlite3.SQLITE_CANTOPEN: ("unreadable", "cannot be opened by this user"),
-    sqlite3.SQLITE_READONLY: ("database-busy", "waits for its gateway to recover it"),
+    sqlite3.SQLITE_READONLY: ("database-busy", "is waiting for its gateway to recover it"),
     sqlite3.SQLITE_IOERR: ("unreadable", "cannot be read: the disk failed, or is a network mount"),
     sqlite3.SQLITE_TOOBIG: ("too-large", f"holds a value of more than {MAX_VALUE_BYTES // MEGABYTE} MB"),
 }
@@ -387,7 +387,7 @@ def _absence(name: str) -> Problem:
     try:
         os.lstat(name)
     except PermissionError:
-        return Problem("no-permission", name, "may not be read by this user")
+        return Problem("no-permission", name, "cannot be read by this user")
     except OSError:
-        return Problem("missing", name, "is not there")
+        return Problem("missing", name, "does not exist")
     return Problem("unreadable", name, "is a link that leads nowhere")

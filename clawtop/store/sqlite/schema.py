@@ -58,5 +58,5 @@ class DatabaseIdentity:
         if self.user_version in versions.written:
             return why_too_new(self.app_version)
         if self.user_version > versions.newest:
-            return f"schema version {self.user_version} is newer than {versions.newest}, the newest that is known"
-        return f"schema version {self.user_version} is read, but was never tried"
+            return f"schema version {self.user_version} is newer than {versions.newest}, the newest known"
+        return f"schema version {self.user_version} is read, but was never tested"

@@ -56,9 +56,9 @@ def check_writable(database: Database, state_dir: Path, euid: int) -> None:
         facts = os.lstat(real)
     except OSError:
         raise RefusedError(
-            f"{safe(path)} is not there",
+            f"{safe(path)} does not exist",
             unchanged=f"{NOTHING}, and clawtop does not create it",
-            hint="OpenClaw makes it itself: an agent's with its first turn, the shared one when its gateway starts",
+            hint="OpenClaw creates it: an agent's with its first turn, the shared one when its gateway starts",
         ) from None
     inside = Path(real).is_relative_to(os.path.realpath(state_dir))
     if stat.S_ISLNK(link.st_mode) and not inside:
@@ -171,7 +171,7 @@ def _failed(path: str, error: sqlite3.Error) -> OperationFailedError:
     hint = {
         sqlite3.SQLITE_FULL: "the disk is full; make room first",
         sqlite3.SQLITE_READONLY: "the file system or the file is read-only",
-        sqlite3.SQLITE_CANTOPEN: "it vanished, or this user may not write there",
+        sqlite3.SQLITE_CANTOPEN: "it vanished, or this user has no permission to write there",
     }.get(code, "")
     return OperationFailedError(
         f"{safe(path)}: {shown(str(error), 160)}", unchanged=f"{safe(path)} was not changed", hint=hint

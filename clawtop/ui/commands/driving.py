@@ -65,7 +65,7 @@ def rotate_run(app: Shell) -> None:
     run = _own_run(app)
     if run is not None:
         why_not = run.rotate()
-        done = f"run {run.log.run_id} goes on with the next profile; nothing is marked"
+        done = f"run {run.log.run_id} continues with the next profile; nothing is marked"
         app.say(f"not rotated: {why_not}" if why_not else done, Tone.WARN if why_not else Tone.OK)
 
 

@@ -143,8 +143,8 @@ def sort_reverse(app: Shell) -> None:
 def _order(view: TablesScreen) -> str:
     sorting = view.current.sorting
     if sorting is None:
-        return "sorted in its own order"
-    return f"sorted by {sorting.column}, {'downwards' if sorting.descending else 'upwards'}"
+        return "sorted in its default order"
+    return f"sorted by {sorting.column}, {'descending' if sorting.descending else 'upwards'}"
 
 
 def mark(app: Shell) -> None:
@@ -209,7 +209,7 @@ def _select_lane(app: Shell, target: Target) -> None:
     from clawtop.ui.screens.incident import LanesScreen
 
     if isinstance(app.view, LanesScreen) and not app.view.tables[0].select_target(target):
-        app.say(f"lane {safe(target.id, 60)} is not reported now", Tone.WARN)
+        app.say(f"lane {safe(target.id, 60)} is not reported any more", Tone.WARN)
 
 
 # --- the timeline --------------------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def narrow(app: Shell) -> None:
         return
     chosen = events_of(snapshot, target) if snapshot is not None and target is not None else None
     if chosen is None:
-        app.say("this row's session is unknown", Tone.WARN)
+        app.say("this row's session is not known", Tone.WARN)
         return
     app.to_overview()
     app.open(TimelineScreen(chosen))

@@ -93,13 +93,13 @@ class ConfirmScreen(DialogScreen):
             lines += wrapped(piece("✗ THE LIVE GATEWAY HOLDS THE STORE'S LOCK", Tone.BADGE_BAD), width)
             lines += wrapped(piece(shown(holder.text), Tone.BAD), width)
             lines += wrapped(
-                piece("It is at work; its lock is never removed. Waiting for it to finish.", Tone.PLAIN), width
+                piece("It is working; its lock is never removed. Waiting for it to finish.", Tone.PLAIN), width
             )
             lines.append(piece(f"waited {waited}", Tone.WARN))
         else:
             lines += wrapped(piece(f"waiting for the lock, held by {shown(holder.text)}", Tone.WARN), width, 2)
             lines.append(piece(f"waited {waited}", Tone.WARN))
-        return [*lines, EMPTY, piece("Escape stops; nothing is changed while it waits", Tone.DIM)]
+        return [*lines, EMPTY, piece("Escape stops; nothing changes while it waits", Tone.DIM)]
 
     def _is_gateway(self, holder: StoreHolder) -> bool:
         snapshot = shell(self).snapshot

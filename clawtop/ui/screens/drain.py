@@ -48,7 +48,7 @@ _BUTTONS: dict[DialogState, tuple[tuple[str, str], ...]] = {
     DialogState.RUNNING: (("leave", "Stop, or leave it running (Esc)"),),
     DialogState.ASKING: (
         ("back", "Back (Esc)"),
-        ("background", "Keep going in the background (k)"),
+        ("background", "Keep it running in the background (k)"),
         ("stop", "Stop and reopen (s)"),
     ),
     DialogState.OVER: (("leave", "Close (Esc)"),),
@@ -118,7 +118,7 @@ class DrainScreen(DialogScreen):
 
     @staticmethod
     def _question(width: int) -> list[Line]:
-        text = "It can be stopped between any two steps: the session is open again and nothing is released."
+        text = "It can be stopped between any two steps: the session is then reopened, NOT released."
         return [EMPTY, *wrapped(piece(text, Tone.STRONG), width, 2)]
 
     # --- acting --------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class DrainScreen(DialogScreen):
 
     def action_background(self) -> None:
         """Leave the dialog; the drain goes on, visible on the first line."""
-        shell(self).say("the drain goes on; W shows it")
+        shell(self).say("the drain continues; W shows it")
         self.dismiss()
 
     def action_keep_or_scroll(self) -> None:

@@ -30,9 +30,9 @@ LANES: tuple[tuple[str | None, str], ...] = (
     *((name, name) for name in ("main", "channel", "direct", "heartbeat", "cron")),
 )
 CONTENTION: tuple[tuple[str, str], ...] = (
-    ("wait", "wait in order"),
+    ("wait", "wait in line"),
     ("raise", "give up"),
-    ("fork", "go on in a fresh copy"),
+    ("fork", "continue in a fresh copy"),
 )
 DEADLINES: tuple[tuple[float | None, str], ...] = (
     (300.0, "5 minutes, waiting included"),
@@ -121,7 +121,7 @@ class DriveScreen(DialogScreen):
         if self._sending:
             return
         if not self._editor.text.strip():
-            self._say("there is nothing to send yet", Tone.WARN)
+            self._say("nothing to send yet", Tone.WARN)
         elif shell(self).arming.state is not Arming.ARMED:
             self._say("The dashboard has disarmed itself: leave, arm it, come back.", Tone.BAD)
         else:

@@ -30,7 +30,7 @@ class LeaveScreen(DialogScreen):
         self._leaving = False
 
     def title_line(self) -> Line:
-        return ((" Leave ", Tone.ACCENT), (" giving everything back" if self._leaving else "", Tone.DIM))
+        return ((" Leave ", Tone.ACCENT), (" releasing everything" if self._leaving else "", Tone.DIM))
 
     def buttons(self) -> Sequence[tuple[str, str]]:
         return () if self._leaving else (("stay", "No, stay (n)"), ("leave", "Yes, stop them and leave (y)"))
@@ -40,16 +40,16 @@ class LeaveScreen(DialogScreen):
         if self._work.draining is not None:
             session = safe(self._work.draining.log.session)
             lines += wrapped(
-                piece(f"‖ a drain of {session}: it would stop, NOT released; the session opens again"), width, 2
+                piece(f"‖ a drain of {session}: it would stop, NOT released; the session is reopened"), width, 2
             )
         for run in self._work.running:
             words = f"▶ run {run.log.run_id} on {safe(run.log.subject.session)} ({run.log.step}): it would be cancelled"
             lines += wrapped(piece(words, Tone.INFO), width, 2)
         if self._leaving:
-            return [*lines, EMPTY, piece("cancelling, giving back, landing marks ...", Tone.WARN)]
+            return [*lines, EMPTY, piece("cancelling, releasing, landing marks ...", Tone.WARN)]
         if not lines:
-            return [piece("Everything has ended meanwhile.", Tone.OK)]
-        return [*lines, EMPTY, piece("They are this dashboard's and end with it.", Tone.STRONG)]
+            return [piece("Everything has ended in the meantime.", Tone.OK)]
+        return [*lines, EMPTY, piece("They belong to this dashboard and end with it.", Tone.STRONG)]
 
     def action_leave(self) -> None:
         """Stop everything, then leave."""

@@ -35,7 +35,7 @@ class MessageEditor(TextArea):
             compact=True,
             show_line_numbers=False,
             highlight_cursor_line=False,
-            placeholder="What to say. Enter sends, Escape leaves; pasted lines stay lines.",
+            placeholder="Your message. Enter sends, Escape leaves; pasted line breaks are kept.",
             classes="dialog-extra",
         )
 
