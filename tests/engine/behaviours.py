@@ -659,10 +659,10 @@ COMPLETIONS = (
         None,
         "had an error",
     ),
-    Row("cut before its first word", sse(chunk("")), "network", "account", None, "broke off"),
-    Row("cut after half a word", sse(chunk("po")), "network", "account", None, "broke off"),
-    Row("nothing at all", Raw(""), "network", "account", None, "broke off"),
-    Row("only comments", Raw(": hm\n\n"), "network", "account", None, "broke off"),
+    Row("cut before its first word", sse(chunk("")), "network", "account", None, "ended early"),
+    Row("cut after half a word", sse(chunk("po")), "network", "account", None, "ended early"),
+    Row("nothing at all", Raw(""), "network", "account", None, "ended early"),
+    Row("only comments", Raw(": hm\n\n"), "network", "account", None, "ended early"),
     Row(
         "no JSON at all", Raw("data: x\n\ndata: y\n\ndata: z\n\ndata: a\n\n"), "server_error", "model", None, "not JSON"
     ),
@@ -849,7 +849,7 @@ MESSAGES = (
         None,
         "read",
     ),
-    Row("cut behind its start", sse(START), "network", "account", None, "broke off"),
+    Row("cut behind its start", sse(START), "network", "account", None, "ended early"),
     Row(
         "extra usage for long contexts",
         error(429, "Extra usage is required for long context requests.", "rate_limit_error"),

@@ -211,7 +211,7 @@ async def test_an_order_is_kept_with_the_agent(version: str, tmp_path: Path) -> 
     """As `models auth order set` does; the shared row holds none."""
     scenario = {"2026.8.2": "healthy", "2026.9.6": "running"}[version]
     world = World(unpacked(version, scenario, tmp_path))
-    with pytest.raises(RefusedError, match="each agent keeps an order of its own") as caught:
+    with pytest.raises(RefusedError, match="each agent has its own order") as caught:
         rotate(world.read(), "fakeai")
     assert "--agent" in (caught.value.hint or "")
     plan = rotate(world.read(), "fakeai", agent="main")
@@ -461,7 +461,7 @@ def test_a_disk_that_is_always_too_slow_is_given_up_and_nothing_is_changed(
 ) -> None:
     before = _text(newest)
     begun = slowed(monkeypatch, newest.clock, 1_000)
-    with pytest.raises(OperationFailedError, match=r"not ready within 50 ms, .* taken back each time") as caught:
+    with pytest.raises(OperationFailedError, match=r"not ready within 50 ms, .* rolled back each time") as caught:
         update(newest.place(SHARED), profile_change("fakeai:one", reset), Machine(clock=newest.clock), wait=15)
     assert caught.value.unchanged == "nothing was written"
     assert 1.8 <= begun[-1] - begun[0] < 2.5, "two seconds are what it waits for at most"

@@ -283,7 +283,7 @@ async def test_the_gateways_run_is_aborted_only_when_that_is_allowed(state: Path
         assert "it is not released yet" in "".join(step.text for step in outcome.steps)
     else:
         assert outcome.remedies[0].startswith("to end it: the gateway aborts it (sessions.abort")
-        assert any("by itself what makes no progress for 6m00s" in line for line in outcome.remedies)
+        assert any("itself aborts a run that makes no progress for 6m00s" in line for line in outcome.remedies)
 
 
 async def test_without_a_token_the_words_to_type_are_offered_and_nothing_is_asked(state: Path) -> None:

@@ -119,8 +119,8 @@ async def test_the_token_does_not_go_to_a_listener_that_is_not_the_locks_process
         (Gateway(GatewayState.DEAD, ME, 1), {}, True, "no gateway is known to be live"),
         (Gateway(GatewayState.UNKNOWN, ME, 1), {}, True, "no gateway is known to be live"),
         (Gateway(GatewayState.LIVE, ME, 1), {"uid": 65534}, True, "belongs to user 65534"),
-        (Gateway(GatewayState.LIVE, ME, 1), {"alive": False}, True, "not seen to live"),
-        (Gateway(GatewayState.LIVE, ME, 1), {"alive": None}, True, "not seen to live"),
+        (Gateway(GatewayState.LIVE, ME, 1), {"alive": False}, True, "not visibly alive"),
+        (Gateway(GatewayState.LIVE, ME, 1), {"alive": None}, True, "not visibly alive"),
         (Gateway(GatewayState.LIVE, ME, 1), {}, False, "--no-gateway"),
     ],
 )
@@ -145,14 +145,14 @@ async def test_a_token_that_was_refused_goes_to_that_process_never_again(tmp_pat
     table = Processes(tmp_path.stat().st_uid)
     entry = door(tmp_path, table)
     async with serving(FakeGateway(token="another")) as fake:
-        with pytest.raises(GatewayCallError, match="does not take our token") as caught:
+        with pytest.raises(GatewayCallError, match="does not accept the token") as caught:
             await asked(entry, fake)
         assert caught.value.trouble is Trouble.TOKEN
         with pytest.raises(GatewayCallError, match="is not sent again"):
             await asked(entry, fake)
         assert len(fake.connects) == 1
         table.start = 2  # it was restarted, perhaps with another configuration
-        with pytest.raises(GatewayCallError, match="does not take our token"):
+        with pytest.raises(GatewayCallError, match="does not accept the token"):
             await asked(entry, fake)
         assert len(fake.connects) == 2
 
@@ -196,7 +196,7 @@ def huge(_: Any) -> str:
         (lambda _: "[1, 2]", Trouble.NONSENSE, "not a JSON object"),
         (lambda _: "{ not json", Trouble.NONSENSE, "not a JSON object"),
         (lambda _: "[" * 100_000, Trouble.NONSENSE, "not a JSON object"),
-        (huge, Trouble.NONSENSE, "over 8 MiB"),
+        (huge, Trouble.NONSENSE, "larger than 8 MiB"),
         (lambda _: HANG, Trouble.MUTE, "did not answer sessions.list in time"),
     ],
 )
@@ -244,7 +244,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     async with serving(FakeGateway()) as fake:
         pass
     entry = door(tmp_path)
-    with pytest.raises(GatewayCallError, match="does not take connections") as caught:
+    with pytest.raises(GatewayCallError, match="refuses connections") as caught:
         await asked(entry, fake)
     assert caught.value.trouble is Trouble.UNREACHABLE
 

@@ -87,7 +87,7 @@ async def test_metrics_that_are_not_there_are_told_from_a_refused_token(
         (httpx.Response(200, text="<html>hi</html>"), "without a JSON object"),
         (httpx.Response(200, json=["a list"]), "without a JSON object"),
         (httpx.Response(200, text="[" * 100_000), "without a JSON object"),
-        (httpx.Response(200, content=b"x" * (module.MAX_BODY + 1)), "over 2 MiB"),
+        (httpx.Response(200, content=b"x" * (module.MAX_BODY + 1)), "larger than 2 MiB"),
     ],
 )
 async def test_odd_answers_are_named(answer: httpx.Response, problem: str) -> None:

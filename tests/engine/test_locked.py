@@ -107,7 +107,7 @@ async def test_a_task_that_takes_it_twice_is_told(tmp_path: Path) -> None:
     place, change = store(tmp_path), profile_change("fakeai:one", counted)
     with (
         AuthStoreLock(str(tmp_path), Generation.B, Machine()).entered(),
-        pytest.raises(RuntimeError, match="already being taken"),
+        pytest.raises(RuntimeError, match="already being acquired"),
     ):
         await update_store(place, change, Machine(), wait=1)
     assert names(tmp_path) == ["auth-profiles.json", "auth-state.json"]

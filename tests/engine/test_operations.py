@@ -352,10 +352,10 @@ async def test_no_sign_is_not_yet_seen_and_what_loads_it_is_said(both: World) ->
     assert receipt.sight is Sight.NOT_YET
     assert both.reloads == []
     if both.generation == "A":
-        assert "only at its next restart" in receipt.sight_how
+        assert "the gateway loads it at its next restart" in receipt.sight_how
         assert receipt.follow_up == ()
     else:
-        assert "only when it next writes a mark of its own" in receipt.sight_how
+        assert "the gateway loads it when it next writes a mark of its own" in receipt.sight_how
         assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
@@ -376,7 +376,7 @@ async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offere
     world.refusal = GatewayCallError(Trouble.SCOPE, "the gateway does not grant operator.admin")
     receipt = await watched(world, reload=True, verify=0)
     assert receipt.sight is Sight.NOT_YET
-    assert receipt.notes == ("it was not reloaded: the gateway does not grant operator.admin",)
+    assert receipt.notes == ("not reloaded: the gateway does not grant operator.admin",)
     assert receipt.follow_up == ("openclaw", "secrets", "reload")
 
 
@@ -384,7 +384,7 @@ async def test_a_reload_that_is_refused_is_told_and_the_words_to_type_are_offere
     ("out", "live"),
     [
         (False, "at the next turn that is answered, or after a restart"),
-        (True, "after a restart: every: every profile is out"),
+        (True, "after a restart: every profile is out"),
     ],
 )
 async def test_2026_8_does_not_load_cooldowns_by_a_reload(
@@ -394,7 +394,7 @@ async def test_2026_8_does_not_load_cooldowns_by_a_reload(
     monkeypatch.setattr(execute, "semantics_of", lambda *_: chosen)
     receipt = await watched(world, reload=True, verify=0, all_out=out)
     assert receipt.sight is Sight.NOT_YET
-    assert f"only {live}" in receipt.sight_how
+    assert f"the gateway loads it {live}" in receipt.sight_how
     assert receipt.notes == ("the gateway has reloaded its secrets",)
     assert receipt.follow_up == ()
 
@@ -475,7 +475,7 @@ async def test_a_lock_that_changed_since_the_preview_stays(world: World) -> None
     plan = unlock(world.read(), path)
     Path(path).unlink()
     stale_lock(world, pid=DEAD_PID - 1)
-    with pytest.raises(RefusedError, match="not the lock of the preview"):
+    with pytest.raises(RefusedError, match="no longer the lock in the preview"):
         await world.operations.execute(plan)
     assert Path(path).exists()
 
@@ -508,7 +508,7 @@ async def test_a_lock_that_is_gone_is_told(world: World) -> None:
     path = stale_lock(world)
     plan = unlock(world.read(), path)
     Path(path).unlink()
-    with pytest.raises(RefusedError, match="is gone already"):
+    with pytest.raises(RefusedError, match="is already gone"):
         await world.operations.execute(plan)
 
 

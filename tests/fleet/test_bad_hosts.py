@@ -31,13 +31,13 @@ LOUD = "head -c 3000000 /dev/zero | tr '\\0' y"
 ESCAPES = r"printf '\033]0;owned\007\033[2J%s\n' welcome; sleep 1000"
 BAD: dict[str, tuple[str, str]] = {
     "hangs": ("sleep 1000", ""),
-    "talks": (f"{LOUD}; sleep 1000", "something else"),
-    "noise": ("head -c 200000 /dev/urandom; sleep 1000", "something else"),
+    "talks": (f"{LOUD}; sleep 1000", "something other"),
+    "noise": ("head -c 200000 /dev/urandom; sleep 1000", "something other"),
     "escapes": (ESCAPES, ""),
     "dies": ("exit 7", "no clawtop answered"),
     "asks": ("echo 'root@asks: Permission denied (publickey,password).' >&2; exit 255", "password"),
     "missing": ("echo 'sh: 1: clawtop: not found' >&2; exit 127", "not installed"),
-    "nested": ("""awk 'BEGIN{for(i=0;i<90000;i++)printf "["; print ""}'; sleep 1000""", "something else"),
+    "nested": ("""awk 'BEGIN{for(i=0;i<90000;i++)printf "["; print ""}'; sleep 1000""", "something other"),
     "lies": ("""echo '{"clawtop_stream":1,"clawtop":7,"host":[],"state_dir":null,"at":"soon"}'; exit 0""", ""),
     "newer": (
         """echo '{"clawtop_stream":9,"clawtop":"9.9","host":"h","state_dir":"/s","at":1}'; sleep 1000""",

@@ -129,8 +129,8 @@ def test_what_keeps_a_host_away_is_said_with_what_helps(code: int | None, said: 
 
 def test_a_lost_connection_and_other_programs_are_told_apart() -> None:
     assert "connection was lost" in why_ended("h", 255, "client_loop: send disconnect", greeted=True).why
-    assert "another program" in not_a_stream("h", "Usage: clawtop [OPTIONS]").why
-    assert "something else" in not_a_stream("h", "\x1b[31mWelcome").why
+    assert "a different program" in not_a_stream("h", "Usage: clawtop [OPTIONS]").why
+    assert "something other" in not_a_stream("h", "\x1b[31mWelcome").why
     assert "\x1b" not in not_a_stream("h", "\x1b[31mWelcome").why
     assert "too old" in wrong_version("h", 0, 1, "0.0.9").why
     assert "newer" in wrong_version("h", 2, 1, "9.0").why

@@ -129,7 +129,7 @@ async def test_a_banner_without_end_is_not_a_stream() -> None:
             world.pipe.say(b"y" * 1000)
         await settle()
         assert world.host.link is HostLink.UNREACHABLE
-        assert "something else" in world.host.why
+        assert "something other" in world.host.why
 
 
 async def test_a_host_that_never_greets_is_given_up_in_time() -> None:

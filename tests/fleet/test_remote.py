@@ -91,7 +91,7 @@ async def test_what_is_not_known_is_never_rounded() -> None:
     plan = await operations.plan(["clear", "p:one"])
     task = asyncio.create_task(operations.execute(plan))
     await clock.advance(SEARCH_S + 1)
-    with pytest.raises(OperationFailedError, match="its end is not known") as caught:
+    with pytest.raises(OperationFailedError, match="its outcome is not known") as caught:
         await task
     assert caught.value.unchanged == "whether it was done is not known"
     assert "clawtop receipt fleet-" in caught.value.hint

@@ -148,7 +148,7 @@ async def test_a_session_that_is_well_is_not_recovered(tmp_path: Path) -> None:
         opened = opened_host(tmp_path, reef.world.state_dir)
         done = await opened.recoveries.recover(None, LIGHTHOUSE.key, LIGHTHOUSE.agent, 1.0, lambda _text: None)
         assert done.move == "nothing"
-        with pytest.raises(RefusedError, match="reef lists no such session"):
+        with pytest.raises(RefusedError, match="reef has no such session"):
             opened.recoveries.assess(LIGHTHOUSE.key, None)
 
 
@@ -239,7 +239,7 @@ async def test_a_run_that_nobody_can_tell_about_is_not_rounded() -> None:
     await settle()
     await clock.advance(SEARCH_S + 10)
     told = await _result(drive)
-    assert "its outcome is not known" in told
+    assert "Its outcome is not known" in told
     assert f"clawtop receipt {drive.run_id}" in told
 
 
@@ -341,7 +341,7 @@ async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_pat
         while not draining.done():
             await clock.advance(SEARCH_S)
             await asyncio.sleep(0.05)
-        with pytest.raises(OperationFailedError, match="its outcome is not known"):
+        with pytest.raises(OperationFailedError, match="Its outcome is not known"):
             await draining
         assert outcome_of(journal(reef), drain.drain_id)[0] is OperationOutcome.BEGUN
         run.cancel()

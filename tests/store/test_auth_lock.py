@@ -159,7 +159,7 @@ def test_a_lock_taken_from_us_is_noticed_before_anything_is_written(tmp_path: Pa
         assert publish(lock.path, {"pid": 9, "createdAt": "x"})
         hold.check()
 
-    with pytest.raises(OperationFailedError, match="was taken from us"):
+    with pytest.raises(OperationFailedError, match="was taken from clawtop"):
         lock.run(work, wait=1)
     successor = read_lock(lock.path, LockKind.AUTH)
     assert successor is not None
@@ -181,7 +181,7 @@ def test_a_hold_that_grew_too_old_writes_nothing(tmp_path: Path, clock: ManualCl
 def test_taking_it_again_inside_is_an_error_not_a_deadlock(tmp_path: Path, clock: ManualClock) -> None:
     seams = machine(clock, Table())
     lock, again = (AuthStoreLock(str(tmp_path), Generation.B, seams) for _ in range(2))
-    with pytest.raises(RuntimeError, match="already being taken"):
+    with pytest.raises(RuntimeError, match="already being acquired"):
         lock.run(lambda _: again.run(lambda _: None, wait=1), wait=1)
     assert list(tmp_path.iterdir()) == []
     assert lock.run(lambda _: "free", wait=1) == "free"

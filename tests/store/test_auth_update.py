@@ -235,7 +235,7 @@ def test_another_users_store_is_refused_with_the_user_to_become(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("code", "hint"), [(errno.ENOSPC, "full"), (errno.EROFS, "read-only"), (errno.EACCES, "may not write")]
+    ("code", "hint"), [(errno.ENOSPC, "full"), (errno.EROFS, "read-only"), (errno.EACCES, "no permission to write")]
 )
 def test_a_refusing_disk_names_the_file_and_leaves_everything(
     code: int, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -65,7 +65,7 @@ KNOWN = [
     ("2026.8.2", "multi-agent", "2026.9.1", None, "8.x"),
 ]
 UNTRIED = [
-    ("2026.9.6", "rate-limited", "2026.9.3", (16, 21), "8.x", "was never tried"),
+    ("2026.9.6", "rate-limited", "2026.9.3", (16, 21), "8.x", "was never tested"),
     ("2026.9.6", "rate-limited", "2026.10.2", (19, 24), "9.x", "newer than"),
     ("2026.9.6", "rate-limited", "2026.10.2", None, "9.x", "2026.10.2 is newer than 2026.9.6"),
     ("2026.9.6", "rate-limited", "2027.1.1", (18, 23), "9.x", "newer than"),

@@ -70,6 +70,6 @@ def test_a_lock_of_ours_that_stays_taken_leaves_the_list(tmp_path: Path, monkeyp
     store = tmp_path / "sessions.json"
     store.write_text("{}")
     monkeypatch.setattr(entry, "LOCK_WAIT_S", 0.0)
-    with entry._one_at_a_time(tmp_path), pytest.raises(OperationFailedError, match="stayed taken"):
+    with entry._one_at_a_time(tmp_path), pytest.raises(OperationFailedError, match="was never free"):
         add_entry(store, "ours", {}, tmp_path)
     assert store.read_text() == "{}"

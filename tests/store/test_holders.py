@@ -224,14 +224,14 @@ def test_a_damaged_record_refuses_while_others_live_and_is_dropped_when_nobody_d
     records.apply(FILE, Ask(claimant(records, "a")), 1)
     (path,) = record_files(records)
     path.write_text("{")
-    with pytest.raises(RefusedError, match="cannot be understood"):
+    with pytest.raises(RefusedError, match="cannot be read"):
         records.apply(FILE, Ask(claimant(records, "b")), 1)
     records.presence.held.clear()
     command = [sys.executable, "-c", _HOLD, str(records.directory), "/another"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(RefusedError, match="cannot be understood"):
+        with pytest.raises(RefusedError, match="cannot be read"):
             records.apply(FILE, Ask(claimant(records, "b")), 1)
         other.kill()
     effects = records.apply(FILE, Ask(claimant(records, "b")), 1)

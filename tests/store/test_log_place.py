@@ -87,7 +87,7 @@ def test_the_shared_log_is_read_only_beside_a_gateway_of_ours(layout: Layout, tm
     shared = tmp_path / "openclaw"
     written(shared, "openclaw-2026-11-21.log")
     place = log_place(layout, None, Gateway(), UID, shared)
-    assert (place.paths, "no gateway of this directory is seen" in place.how) == ((), True)
+    assert (place.paths, "no gateway of this directory is visible" in place.how) == ((), True)
     copy = log_place(replace(layout, foreign_roots=("/home/op/.openclaw",)), None, LIVE, UID, shared)
     assert (copy.paths, "copy" in copy.how) == ((), True)
 

@@ -109,7 +109,7 @@ def test_an_empty_list_says_how_many_transcripts_lie_beside_it(tmp_path: Path) -
         (state.sessions_dir / f"t{number}.trajectory.jsonl").write_text("{}\n")
     state.sessions_json.write_bytes(b"")
     assert [str(problem) for problem in state.reader().read().warnings] == [
-        "empty: is empty, and 7 transcripts lie beside it"
+        "empty: is empty, and 7 transcripts are beside it"
     ]
 
 

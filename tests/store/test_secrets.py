@@ -98,7 +98,11 @@ def test_pointers_that_lead_nowhere(tmp_path: Path, pointer: str, why: str) -> N
 def test_files_that_are_open_to_others_or_no_files_are_not_read(tmp_path: Path) -> None:
     private(tmp_path / "open.txt", "secret-in-the-open", 0o644)
     (tmp_path / "dir").mkdir()
-    for name, why in (("open.txt", "lets others in"), ("dir", "regular file|directory"), ("absent", "No such file")):
+    for name, why in (
+        ("open.txt", "lets others read it"),
+        ("dir", "regular file|directory"),
+        ("absent", "No such file"),
+    ):
         where = sources(tmp_path, one={"path": f"~/{name}", "mode": "singleValue"})
         with pytest.raises(SecretUnavailableError, match=why):
             resolved({"source": "file", "provider": "one", "id": "value"}, where, what="x")

@@ -88,7 +88,7 @@ def test_one_key_in_several_agents_stores_is_fine_and_one_login_is_not(tmp_path:
     profiles(state, ops, {"fakeai:one": KEY, "codex:a": LOGIN})
     found = warnings(state.reader().read())
     assert "same-account" not in found
-    assert found["copied-login"].startswith("agents main and ops hold a copy each of this login")
+    assert found["copied-login"].startswith("agents main and ops each hold a copy of this login")
 
 
 def test_a_refresh_lock_is_named_as_openclaw_names_it() -> None:

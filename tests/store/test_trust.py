@@ -58,7 +58,7 @@ def test_whose_it_is(case: tuple[str, Lock, dict[str, int | None], str | None]) 
         assert found is None
     else:
         whose = "root" if "root" in _name else f"uid {OTHER}"
-        assert found == f"{what} belongs to {whose}, and the state directory to uid {OWNER}"
+        assert found == f"{what} belongs to {whose}, the state directory to uid {OWNER}"
 
 
 LIVE = Gateway(GatewayState.LIVE, PID, 18_789)

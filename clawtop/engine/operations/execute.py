@@ -207,7 +207,7 @@ class Operations:
         if sight is not Sight.NOT_YET:
             return replace(receipt, sight=sight, sight_how=how)
         follow_up = RELOAD if reload_loads(remote) and not reloaded else ()
-        return replace(receipt, sight=sight, sight_how=f"{how}; live {live}", follow_up=follow_up)
+        return replace(receipt, sight=sight, sight_how=f"{how}; the gateway loads it {live}", follow_up=follow_up)
 
     async def _reload(self, job: _StoreChange, gateway: Gateway) -> str | None:
         """Have the gateway read its stores again; why it did not, or None. Nothing is left behind where it refuses."""
