@@ -119,7 +119,9 @@ class EtcdRecords:
         except EtcdUnreachableError as error:
             raise self._refused(error) from error
         if created is None:
-            raise RefusedError("etcd already has a member of this engine's new name", unchanged="no session was touched")
+            raise RefusedError(
+                "etcd already has a member of this engine's new name", unchanged="no session was touched"
+            )
         self._member, self._created = member, created
         self._trusted_until = asked + lasts - MARGIN_S
         self._tasks = [asyncio.create_task(self._renew(), name="etcd lease")]

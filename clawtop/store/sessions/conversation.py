@@ -88,7 +88,7 @@ class KeptConversations:
         self._bytes = 0
 
     def at_once(self, path: Path) -> Conversation | None:
-        """The conversation where the transcript is as it was, or is not there; else None."""
+        """The conversation where the transcript is unchanged, or is not there; else None."""
         now = fingerprint(path)
         if now == MISSING:
             return Conversation()
