@@ -129,8 +129,10 @@ class Checks:
         run = self.runs.get(name or "")
         if event.kind is EventKind.MARK and event.data.get("state") in {"landed", "overtaken"}:
             self.settled[event.run_id, event.profile, event.reason] += 1
-            if run is not None and event.profile in run.waiting_rotation and event.data["state"] == "landed":
-                raise self.broken(2, f"the mark of {event.profile} landed before {name} went on")
+            landed = event.data["state"] == "landed"
+            alive = run is not None and run.process.alive  # one that was killed behind its mark goes nowhere
+            if landed and run is not None and alive and event.profile in run.waiting_rotation:
+                raise self.broken(2, f"the mark of {event.profile} landed before {run.name} went on")
         if event.kind is EventKind.MARK_LOST:
             self.settled[event.run_id, event.profile, event.reason] += 1
         if event.kind is EventKind.MARK and event.reason == "timeout":
