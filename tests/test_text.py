@@ -317,6 +317,15 @@ def test_a_secret_at_the_end_of_what_is_looked_at_is_not_shown_in_part(cut: int)
         assert all(PLANTED[at : at + 6] not in said for at in range(len(PLANTED) - 6))
 
 
+@pytest.mark.parametrize("limit", range(1, 40))
+def test_no_beginning_of_a_secret_is_shown_where_a_text_is_cut(limit: int) -> None:
+    with forgotten_afterwards():
+        text.remember_secrets([PLANTED])
+        said = text.shown(f"key {PLANTED} is refused", limit)
+        assert PLANTED[:2] not in said
+        assert "github_pat" not in text.shown("key github_pat_11ABCDEFG0123456789_abcdefghij is refused", limit)
+
+
 @given(st.lists(st.text(st.sampled_from("ab-\n "), max_size=30), max_size=8))
 def test_text_in_pieces_is_shown_whole_and_in_order(pieces: list[str]) -> None:
     held, shown = "", ""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS
+from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS, Level
 from clawtop.core.health.judgement import COUNT_OUT_MS, judge
-from clawtop.core.model import Gateway, GatewayState, Problem, Session, Snapshot
+from clawtop.core.model import Gateway, GatewayState, Problem, Serving, Session, Snapshot
 from tests.support.worlds import CALM, NOW, SECOND
 
 
@@ -55,3 +55,11 @@ def test_whether_a_gateway_should_run_is_unknown_without_a_configuration() -> No
     assert "gateway-unknown" in {cause.code for cause in judge(unread, NOW).causes}
     idle = replace(absent, config=replace(CALM.config, gateway_wanted=False))
     assert "gateway-unknown" not in {cause.code for cause in judge(idle, NOW).causes}
+
+
+def test_the_worst_of_several_causes_decides() -> None:
+    frozen = Gateway(GatewayState.LIVE, serving=Serving.SILENT, started_at=NOW - 3_600_000, silent_since=NOW - 600_000)
+    health = judge(replace(world((2 * SECOND, "failed")), gateway=frozen), NOW)
+    assert {cause.level for cause in health.causes} == {Level.ATTENTION, Level.SILENT}
+    assert health.level is Level.SILENT
+    assert health.causes[0].code == "gateway-frozen"

@@ -99,6 +99,7 @@ class SetBackClock(SystemClock):
 
     def now_ms(self) -> int:
         self._hours += 1
+        assert self._hours < 100, "it looks again and again"
         return super().now_ms() - self._hours * 3_600_000
 
 

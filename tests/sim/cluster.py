@@ -27,11 +27,12 @@ class Cluster:
     """What was felt: answers that did not come, changes that were refused, leases that ran out."""
 
     def end(self, lease: int) -> bool:
-        """A lease is over: what goes with it is gone. False: it was over before."""
-        lived = self.leases.pop(lease, None) is not None
+        """A lease is over: what goes with it is gone. False: there is none, or it was over before."""
+        if self.leases.pop(lease, None) is None:
+            return False
         for key in [key for key, value in self.keys.items() if value.lease == lease]:
             self.change(Delete(key))
-        return lived
+        return True
 
     def end_those_whose_time_is_over(self) -> None:
         for lease in [lease for lease, until in self.leases.items() if until <= self.seconds()]:

@@ -302,7 +302,7 @@ async def test_who_asks_with_a_lease_that_is_over_is_told_so(tmp_path: Path) -> 
         """It has entered."""
     lease.expire()
     with pytest.raises(RefusedError, match="our lease in etcd has run out"):
-        await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="two")
+        await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="two", deadline=scene.clock.monotonic())
     async with await registry.acquire(tmp_path / "s.jsonl", lane="main", run_id="three"):
         """The next one enters anew."""
     await scene.close()

@@ -102,6 +102,21 @@ def test_others_answer_meanwhile_and_threads_do_not_pile_up() -> None:
     until(lambda: threading.active_count() <= before + 1)
 
 
+def test_only_the_first_source_that_hangs_takes_its_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = list[float]()
+
+    def hangs(_read: object, seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(patience._SourceRead, "answered", hangs)
+    patient = SourcePatience(SystemClock(), patience.ANSWER_S)
+    for source in ("one", "two", "three", "one"):
+        with pytest.raises(NoAnswerError):
+            patient.ask(source, f"/{source}", lambda: 1)
+    assert waits == [patience.ANSWER_S, patience.NEXT_ANSWER_S, patience.NEXT_ANSWER_S, 0.0]
+
+
 # --- the whole reader ---------------------------------------------------------------------------------------------
 
 

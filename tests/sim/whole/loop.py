@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import heapq
 import random
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -46,9 +47,11 @@ class SimLoop(asyncio.SelectorEventLoop):
         """Unwind every task, as the process that it belongs to, and close."""
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
-        for task, context in self._kept:
-            with contextlib.suppress(BaseException):
-                context.run(task.get_coro().close)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # what an unwinding task begins is never awaited
+            for task, context in self._kept:
+                with contextlib.suppress(BaseException):
+                    context.run(task.get_coro().close)
         self._kept.clear()
         self.close()
 
