@@ -1,4 +1,4 @@
-"""The one door through which time enters. Everything else is handed a `Clock` or a number."""
+"""The only module that reads the time. Everything else is given a `Clock` or a number."""
 
 from __future__ import annotations
 

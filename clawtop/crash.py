@@ -1,4 +1,4 @@
-"""What is left when something unexpected happens: one line for the operator, a masked report for the issue tracker.
+"""Handling unexpected errors: one line for the operator, a masked report for the issue tracker.
 
 No local variable, no environment and no argument of the command line is in it; what exceptions say passes `masked`.
 """

@@ -1,4 +1,4 @@
-"""The one door from foreign JSON to values: nested no deeper than what walks through them can recurse."""
+"""The only way from foreign JSON to values: nested no deeper than the code that walks them can recurse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one door from foreign bytes to a screen.
+"""The only way from foreign bytes to a screen.
 
 File names, ids, error texts and log lines are hostile until they have been through `safe`; secrets are taken out
 by `masked`. JSON output does not use `safe`: ids there are exact and ASCII-escaped by the encoder.

@@ -1,4 +1,4 @@
-"""Threads that never keep the process: a disk or a mount may hold one of them up for ever."""
+"""Threads that never keep the process alive: a disk or a mount may block one of them for ever."""
 
 from __future__ import annotations
 

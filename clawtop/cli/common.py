@@ -1,4 +1,4 @@
-"""What the verbs share: the reader of the state directory that the options name."""
+"""What the verbs share: opening the state directory that the options name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop completion`: a script for bash, zsh or fish, made from the one parser.
+"""`clawtop completion`: a completion script for bash, zsh or fish, generated from the parser.
 
 Words that depend on the state (profile ids, session keys, providers, locks) are asked for with `--list` when Tab is
 pressed: a read without the gateway, which writes nothing and fails in silence.

@@ -1,4 +1,4 @@
-"""`clawtop config`: the settings in force, with their defaults; one is saved when that is asked for."""
+"""`clawtop config`: print the settings in force with their defaults, or save one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop` alone: the dashboard, or plain text where there is no terminal for it."""
+"""`clawtop` alone: the dashboard, or plain text where the terminal cannot show it."""
 
 from __future__ import annotations
 

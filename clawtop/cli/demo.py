@@ -1,4 +1,4 @@
-"""`clawtop demo`: a small reef that lives on the real engine, in a temporary directory, with the dashboard on it."""
+"""`clawtop demo`: a simulated reef on the real engine, in a temporary directory, shown in the dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop doctor`: what in the configuration and on this machine leads to trouble."""
+"""`clawtop doctor`: problems in the configuration and on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop drive --batch`: many turns from JSON lines, some at once, each result a JSON line as soon as it is there."""
+"""`clawtop drive --batch`: many turns from JSON lines, several at a time; each result is printed when ready."""
 
 from __future__ import annotations
 

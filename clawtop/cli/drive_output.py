@@ -1,4 +1,4 @@
-"""What `clawtop drive` prints: the reply and the way to it as text, or typed events as JSON lines."""
+"""What `clawtop drive` prints: progress and reply as text, or typed events as JSON lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verbs that ask providers share: the engine of their options, exit codes, files of the operator."""
+"""What the verbs that call providers share: building the engine from options, exit codes, the operator's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of the process: what was said is handed over, the terminal given back, no hanging thread waited for."""
+"""Ending the process: output is flushed, the terminal restored, and no hanging thread is waited for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop explain`: how an error is classified and what would follow it; why a profile is or is not next."""
+"""`clawtop explain`: how an error is classified and what follows; why a profile is or is not next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: one verb of the commands table, with the options that every verb shares.
+"""The command line: one verb from the commands table, with the options that all verbs share.
 
 `clawtop` alone is the dashboard. Global options stand before or after the verb. A verb is a module of this package
 with `add_arguments(parser)` and `run(args) -> int`; only the module of the verb that was asked for is imported.

@@ -1,4 +1,4 @@
-"""`clawtop man`: the manual page, made from the one parser and the table of settings."""
+"""`clawtop man`: the manual page, generated from the parser and the table of settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop order`: store the order in which a provider's profiles are tried; one that is left out is paused."""
+"""`clawtop order`: store the order in which a provider's profiles are tried; a profile left out is paused."""
 
 from __future__ import annotations
 

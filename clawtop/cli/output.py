@@ -1,4 +1,4 @@
-"""Standard output that may be full, or whose reader may leave, while a verb is at work."""
+"""Standard output that may be full, or whose reader may disappear, while a verb is running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop probe`: ask accounts one small question each, and say which of them are usable."""
+"""`clawtop probe`: send each account one tiny request, and report which are usable."""
 
 from __future__ import annotations
 

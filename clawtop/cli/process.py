@@ -1,4 +1,4 @@
-"""The process around the command line: its limits, its signals, its standard streams, and what ends it unexpectedly."""
+"""The process around the command line: its limits, signals, standard streams, and unexpected ends."""
 
 from __future__ import annotations
 

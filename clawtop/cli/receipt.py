@@ -1,4 +1,4 @@
-"""`clawtop receipt ID`: what became of an operation, as the journal tells it."""
+"""`clawtop receipt ID`: the outcome of an operation, according to the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop recover`: wait for the holder of a stuck session and drain it; or copy it to a fresh session id."""
+"""`clawtop recover`: wait for the holder of a stuck session and drain it, or copy it to a fresh session id."""
 
 from __future__ import annotations
 

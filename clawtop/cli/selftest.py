@@ -1,4 +1,4 @@
-"""`clawtop selftest`: the five threads, replayed here and now, beside what OpenClaw measured."""
+"""`clawtop selftest`: replay the five threads here and now, next to OpenClaw's figures."""
 
 from __future__ import annotations
 

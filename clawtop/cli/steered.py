@@ -1,4 +1,4 @@
-"""`--steered ID`: a clawtop elsewhere holds the other end: JSON lines out and in, and the end of stdin stops the verb.
+"""`--steered ID`: a remote clawtop controls this verb: JSON lines in and out, and the end of stdin stops it.
 
 Out: what the verb tells anyway, a `{"type": "beat"}` every few seconds, and one last line that says how it ended.
 In: for a run first `{"message": text}`; then `{"rotate": true}`; for all `{"cancel": true}`. The id names the run or

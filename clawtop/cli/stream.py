@@ -1,4 +1,4 @@
-"""`clawtop stream`: this host's state as a stream of JSON lines, for a fleet that is watched elsewhere."""
+"""`clawtop stream`: this host's state as a stream of JSON lines, for a fleet dashboard elsewhere."""
 
 from __future__ import annotations
 

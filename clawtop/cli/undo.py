@@ -1,4 +1,4 @@
-"""`clawtop undo`: take an operation back."""
+"""`clawtop undo`: undo an operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clawtop unpin`: take an auth profile's pin off a session, by the chat command that OpenClaw has for it."""
+"""`clawtop unpin`: remove an auth profile's pin from a session, with OpenClaw's own chat command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version, with the commit that this clawtop was built from, or that its checkout stands on."""
+"""The version, with the commit that this clawtop was built from or that its checkout is at."""
 
 from __future__ import annotations
 

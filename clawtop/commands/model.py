@@ -1,4 +1,4 @@
-"""What a command is, the rows that it acts on, and what has to be known to judge whether it can run."""
+"""What a command is, the rows it acts on, and what is needed to judge whether it can run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What in openclaw.json leads to trouble that these threads describe, with the path of the setting.
+"""Settings in openclaw.json that cause the trouble these threads describe, each with its path.
 
 Warnings, never errors: OpenClaw runs with all of it. The mapping is the parsed configuration, includes resolved; what
 is malformed in it is OpenClaw's business and passed over here.

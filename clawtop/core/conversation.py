@@ -1,4 +1,4 @@
-"""A conversation as models are asked with it: messages made of words, pictures, tool calls and their results."""
+"""A conversation as it is sent to a model: messages made of text, images, tool calls and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between OpenClaw's generations and versions, as data: the only module that knows them apart.
+"""What differs between OpenClaw's generations and versions, as data: the only module that distinguishes them.
 
 Two tables. `STORAGE`: how each storage generation, A to D, keeps its files. `SEMANTICS`: what each range of versions
 does with failures, profiles and lanes; it differs inside a generation. Everybody else asks a row.

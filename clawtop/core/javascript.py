@@ -1,4 +1,4 @@
-"""Values as JavaScript reads them: OpenClaw wrote the files, so its reading of a number or a date is the true one."""
+"""Values as JavaScript reads them: OpenClaw wrote the files, so its reading of numbers and dates is authoritative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The known name that a mistyped one was probably meant to be."""
+"""The known name that a mistyped one probably stands for."""
 
 from __future__ import annotations
 

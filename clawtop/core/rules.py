@@ -1,4 +1,4 @@
-"""The shapes of what differs between OpenClaw versions. `generations` fills them, a row for each."""
+"""The shapes of what differs between OpenClaw versions. `generations` fills them, one row each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator may set once instead of saying it every time: the table, its defaults, and how it is read.
+"""Settings that an operator saves instead of repeating them: the table, its defaults, and how it is read.
 
 A setting comes from the command line, else from its environment variable, else from the file, else from here. What
 cannot be used is told and left at its default: a typing error must not keep anybody from a dashboard.

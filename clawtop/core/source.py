@@ -1,4 +1,4 @@
-"""Where snapshots come from: the one port between what reads a state directory and what shows or streams it."""
+"""Where snapshots come from: the one port between readers of a state directory and whatever shows or streams it."""
 
 from __future__ import annotations
 

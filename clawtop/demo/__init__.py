@@ -1,1 +1,1 @@
-"""A small world on loopback that misbehaves on a script."""
+"""A small world on loopback with scripted faults."""

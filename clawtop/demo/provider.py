@@ -1,4 +1,4 @@
-"""A provider on loopback that misbehaves on a script: Anthropic Messages and chat completions, both streaming.
+"""A provider on loopback with scripted faults: Anthropic Messages and chat completions, both streaming.
 
 Plain asyncio sockets, so that every fault is a real one: headers that never come, bytes that trickle, connections
 that are reset. A profile is told apart by the credential it sends; each has a queue of acts and then its standing one.

@@ -1,4 +1,4 @@
-"""Other processes that hold locks, from the side of whoever starts them."""
+"""Other processes that hold locks, as seen by whoever starts them."""
 
 from __future__ import annotations
 

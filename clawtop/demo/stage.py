@@ -1,4 +1,4 @@
-"""A temporary home for a demo, and the process that plays in it; both are gone when the stage closes."""
+"""A temporary home for a demo, and the process that plays in it; both are removed when the stage closes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The five threads that this engine answers, each replayed on a world of its own: real sockets, files and processes.
+"""The five threads that this engine was built for, each replayed in its own world: real sockets, files and processes.
 
 Every replay returns what it measured and whether the promise holds. What OpenClaw does in the same situation was
 measured on the released programs, on loopback, with a provider that answers in 2 ms; the figures stand beside.

@@ -1,4 +1,4 @@
-"""For programs that use the engine: read a state, watch it, carry out plans. Driving is `engine.drive.driver`."""
+"""For programs that use the engine: read a state, watch it, execute plans. Driving is `engine.drive.driver`."""
 
 from __future__ import annotations
 

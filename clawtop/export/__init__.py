@@ -1,1 +1,1 @@
-"""What a state directory looks like to Prometheus: metrics, alert rules and a dashboard for Grafana."""
+"""A state directory for Prometheus: metrics, alert rules and a Grafana dashboard."""

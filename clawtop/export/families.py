@@ -1,4 +1,4 @@
-"""What a metric is, before anything is written in Prometheus' format."""
+"""What a metric is, independent of Prometheus' format."""
 
 from __future__ import annotations
 

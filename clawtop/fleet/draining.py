@@ -1,4 +1,4 @@
-"""Drains and recoveries on another host from its dashboard: the clawtop there does them, step by step seen here."""
+"""Drains and recoveries on another host from its dashboard: run by the clawtop there, shown here step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that are driven on another host from its dashboard: the engine there, watched and steered from here."""
+"""Runs on another host, driven from its dashboard: the engine there runs them, watched and controlled from here."""
 
 from __future__ import annotations
 

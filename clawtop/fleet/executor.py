@@ -1,4 +1,4 @@
-"""Carries plans of a host's dashboard out: the host's own clawtop makes the same plan, or nothing is done."""
+"""Executes the plans of a host's dashboard: the host's own clawtop makes the same plan, or nothing is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All hosts of a fleet, each supervised apart; whoever shows them gets the latest state, a few times a second."""
+"""All hosts of a fleet, each supervised separately; subscribers get the latest state a few times a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The near side of one host: connect, greet, follow, notice silence, try again. One host never delays another."""
+"""The near side of one host: connect, greet, follow, notice silence, reconnect. One host never delays another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations on a host: the far clawtop's own verbs, pinned by plan and id, and found again after a lost connection."""
+"""Operations on a host: the far clawtop's own verbs, pinned by plan and id, and looked up after a lost connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A far verb that lasts - a run, a drain, a recovery - steered from here: lines in, lines out, found again when lost.
+"""A long-running verb on another host - a run, a drain, a recovery - controlled from here over lines of JSON.
 
 The far side stops what it does when its stdin ends, so that nothing goes on that nobody watches; where the cut is not
 noticed there at once, its journal tells afterwards what became of it.

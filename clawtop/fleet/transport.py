@@ -1,4 +1,4 @@
-"""How a far clawtop is started: ssh, or any command that runs another one somewhere else.
+"""How a far clawtop is started: ssh, or any command that runs commands elsewhere.
 
 ssh keeps the operator's own configuration, jump hosts and known hosts; added are only what makes it safe to run
 unattended (no questions) and cheap (one connection a host, its control socket in a private directory).

@@ -1,4 +1,4 @@
-"""Replacing a file in one step, with everything that its owner gave it.
+"""Replacing a file in one step, keeping its owner's metadata.
 
 A new version is written beside the old one, flushed to the disk and renamed over it, so that a reader or a crash
 meets the old content or the new, never a part. Temporary names end in `.tmp` and carry our pid, so that what a

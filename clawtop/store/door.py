@@ -1,4 +1,4 @@
-"""The one door to files: every path that a file, a record, the journal or an argument named is opened here.
+"""The only module that opens files: every path named by a file, a record, the journal or an argument goes through it.
 
 What stands at such a path may be a link out of the state directory, a pipe that never answers, a device without an
 end, or somebody else's file. So a file is opened without waiting and without following a link unasked, and what was

@@ -1,4 +1,4 @@
-"""What a snapshot tells beyond the state itself: prompt holders, lanes, and the events that led here.
+"""What a snapshot holds beyond the state itself: prompt holders, lanes, and the events that led up to it.
 
 `IncidentPart` is an extra part of `SnapshotReader`: it follows the journal and the gateway's log, and compares each
 snapshot with the one before. It writes nothing. One thread at a time uses it, the one that reads snapshots.

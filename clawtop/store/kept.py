@@ -1,4 +1,4 @@
-"""What is equal to before stays the same object, so that comparing two snapshots, and keeping both, costs little."""
+"""Equal values stay the same object, so that comparing two snapshots, and keeping both, is cheap."""
 
 from __future__ import annotations
 

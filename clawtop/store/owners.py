@@ -1,4 +1,4 @@
-"""Whose a file is, and who we would have to be to write it."""
+"""Who owns a file, and which user clawtop would have to be to write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads that may hang: each source has its own time to answer, and one that does not keeps nobody else waiting.
+"""Reads that may hang: each source has its own deadline, and one that misses it delays nobody else.
 
 A disk or a mount that hangs holds a system call for as long as it likes. So a source is read by a thread that is waited
 for, and left alone when its time is over: what it says in the end is taken with the next read. No source is asked again

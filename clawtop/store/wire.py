@@ -1,4 +1,4 @@
-"""What stands in OpenClaw's files, as it is read: the fields clawtop uses, each of any type, everything else skipped.
+"""The content of OpenClaw's files as it is read: the fields clawtop uses, each of any type, everything else skipped.
 
 Reading is lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that says
 so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does

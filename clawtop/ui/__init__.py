@@ -1,4 +1,4 @@
-"""The Textual screens. Thin: they show what view/ made and pass commands on."""
+"""The Textual screens. Thin: they show what view/ made and pass on commands."""
 
 from __future__ import annotations
 

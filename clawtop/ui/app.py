@@ -1,4 +1,4 @@
-"""The app: one snapshot, one clock, one arming switch. It is the `Shell` that everything else in ui/ stands on.
+"""The app: one snapshot, one clock, one arming switch. It is the `Shell` that the rest of ui/ is built on.
 
 It owns the state that is shown, the screen stack, the clock's tick, and what ends the process; what a key does is in
 `ui.commands`, what stands on the screen in `ui.screens`.

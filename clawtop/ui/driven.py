@@ -1,4 +1,4 @@
-"""Runs that this dashboard drives: each is listened to as long as it lasts, whether a screen shows it or not."""
+"""Runs driven by this dashboard: each is followed as long as it lasts, whether a screen shows it or not."""
 
 from __future__ import annotations
 

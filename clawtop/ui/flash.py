@@ -1,4 +1,4 @@
-"""What was just said to the operator, in the footer's place for a few seconds."""
+"""The last message to the operator, shown in the footer for a few seconds."""
 
 from __future__ import annotations
 

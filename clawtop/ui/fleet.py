@@ -1,4 +1,4 @@
-"""The fleet on one screen: a row a host, worst first; below, the accounts they share, who can answer, one timeline.
+"""The fleet on one screen: one row per host, worst first; below, shared accounts, who can answer, one timeline.
 
 Enter opens a host's whole dashboard in this one's place; leaving that one comes back here.
 """

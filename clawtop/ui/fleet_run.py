@@ -1,4 +1,4 @@
-"""Show a fleet, and the dashboard of one host in its place, for as long as the operator stays."""
+"""Show a fleet, or the dashboard of one host in its place, until the operator quits."""
 
 from __future__ import annotations
 

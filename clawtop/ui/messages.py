@@ -1,4 +1,4 @@
-"""What travels between the parts of the screen."""
+"""Messages between the parts of the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Only cells that differ from what the terminal shows are written, in as few bytes as their looks allow.
+"""Writes only cells that differ from what the terminal shows, in as few bytes as possible.
 
 Textual writes each region that a widget calls dirty, every piece of it with its whole style; over a slow line that is
 most of the wait. What changed within a word is written with the whole word: screen readers, and programs that watch a

@@ -1,4 +1,4 @@
-"""What the dashboard is plugged into: the source of snapshots, what executes, drains and drives; how it was started."""
+"""What the dashboard is plugged into: the source of snapshots, the executor, drains and drives; how it was started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Snapshots become facts and tables: at once where that is quick, in a thread where it would make a key wait."""
+"""Snapshots become facts and tables: at once where that is fast, in a thread where it would delay a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What screens, widgets and commands may ask of the dashboard. Everything in ui/ stands on this and not on the app."""
+"""What screens, widgets and commands may ask of the dashboard. Everything in ui/ depends on this, not on the app."""
 
 from __future__ import annotations
 

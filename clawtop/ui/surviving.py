@@ -1,4 +1,4 @@
-"""The dashboard goes on when a part of it breaks: it says so once, and a report is written.
+"""The dashboard keeps running when a part of it breaks: it says so once, and writes a report.
 
 Textual ends the app at the first exception in any handler, callback or worker, and prints it with every local variable.
 Here the exception ends what was being done and nothing else; only where exceptions come without an end the app ends.

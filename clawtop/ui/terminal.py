@@ -1,4 +1,4 @@
-"""What the process must know about its terminal: signals that end it, and whether it is still there."""
+"""What the process must know about its terminal: signals that end it, and whether it still exists."""
 
 from __future__ import annotations
 

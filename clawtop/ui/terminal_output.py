@@ -1,4 +1,4 @@
-"""Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a window that is gone.
+"""Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a closed window.
 
 Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the
 event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait for ever.

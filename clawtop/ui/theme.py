@@ -1,4 +1,4 @@
-"""Themes: what each tone of the views looks like. Colours of the first three are exact in 256 colours.
+"""Themes: what each tone of the views looks like. The first three use exact colours from the 256.
 
 `ansi` leaves the colours to the terminal (16 of them); `plain` uses none and is chosen for NO_COLOR.
 """

@@ -1,4 +1,4 @@
-"""Sees every state that the screen shows: which view opens first, and what is worth a notice."""
+"""Sees every state that the screen shows: decides which view opens first, and what deserves a notice."""
 
 from __future__ import annotations
 

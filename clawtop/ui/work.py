@@ -1,4 +1,4 @@
-"""What this dashboard does in the state directory by itself: the runs that it drives, and one drain at a time.
+"""What this dashboard is running in the state directory: its driven runs, and one drain at a time.
 
 It outlives the screens that show it and ends with the dashboard. All on the event loop; the drain's reader and the
 making of the engine are in threads.

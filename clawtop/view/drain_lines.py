@@ -1,4 +1,4 @@
-"""A drain in lines: what it would do, how far it is, and its last word."""
+"""A drain in lines: its preview, its progress, and its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An explained error, in lines: its class, its mark and what follows, by OpenClaw and by clawtop's engine."""
+"""An explained error, in lines: its class, its mark and what follows, for OpenClaw and for clawtop's engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the details of all kinds of row have in common: facts with a label, sections, times, a prompt holder."""
+"""What the details of all kinds of row share: labelled facts, sections, times, a prompt holder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fleet as rows and lines: one line a host, the accounts that hosts share, who can still answer, one timeline."""
+"""A fleet as rows and lines: one line per host, the accounts that hosts share, who can still answer, one timeline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The footer, the help and the key list: made from the table of commands."""
+"""The footer, the help and the key list: generated from the table of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When is anything usable again: each agent's model chain, link by link, and the sessions that are stranded."""
+"""When anything is usable again: each agent's model chain, link by link, and sessions pinned to unusable profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The details of what only the incident views list: runs, lanes, events."""
+"""The details of rows that only the incident views have: runs, lanes, events."""
 
 from __future__ import annotations
 

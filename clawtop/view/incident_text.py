@@ -1,4 +1,4 @@
-"""An incident as text made to be pasted into an issue: the state, what blocks what, how it came to this."""
+"""An incident as text for pasting into an issue: the state, what blocks what, what led up to it."""
 
 from __future__ import annotations
 

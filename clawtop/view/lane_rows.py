@@ -1,4 +1,4 @@
-"""Lanes as a table, and what lanes did to each other: collisions and takeovers by class, the worst sessions."""
+"""Lanes as a table, and their collisions: takeovers and collisions by class, the worst sessions."""
 
 from __future__ import annotations
 

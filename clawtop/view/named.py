@@ -1,4 +1,4 @@
-"""Names and what they say, one under the other: how `explain` prints facts."""
+"""Labels and texts, one under the other: how `explain` prints facts."""
 
 from __future__ import annotations
 

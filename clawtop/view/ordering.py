@@ -1,4 +1,4 @@
-"""Keeping rows in their places while the operator moves, and sharing the height between tables."""
+"""Keeping rows in place while the operator moves, and sharing the height between tables."""
 
 from __future__ import annotations
 

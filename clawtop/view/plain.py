@@ -1,4 +1,4 @@
-"""The overview as text: `clawtop status`, terminals that cannot do more, golden tests."""
+"""The overview as text: `clawtop status`, dumb terminals, golden tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as a preview, and what came of it as a receipt: worded once, laid out for the screen and for the shell.
+"""A plan as a preview and as a receipt: worded once, laid out for the screen and for the shell.
 
 Times name their zone: a preview is also copied. A zone of None is the machine's own.
 """

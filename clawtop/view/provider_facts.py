@@ -1,4 +1,4 @@
-"""Profiles as agents see them, judged, in the order in which they would be tried.
+"""Profiles as agents see them, judged, in the order in which they are tried.
 
 Judging every profile of every agent costs milliseconds; `ProviderMemory` keeps what nothing has changed.
 """

@@ -1,4 +1,4 @@
-"""Recovering a stuck session in lines: what is the matter, what would be done, what came of it."""
+"""Recovering a stuck session, in lines: what is wrong, what would be done, the outcome."""
 
 from __future__ import annotations
 

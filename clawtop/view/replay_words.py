@@ -1,4 +1,4 @@
-"""Where a replay stands, in words for the first line."""
+"""The position of a replay, in words for the first line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A snapshot as the JSON object of `clawtop status --json`, schema 1, and its standing as an exit code.
+"""A snapshot as the JSON object of `clawtop status --json`, schema 1, and its level as an exit code.
 
 Ids are exact; times are ms since epoch; unknown is None. The encoder writes ASCII, so nothing here is sanitised.
 """

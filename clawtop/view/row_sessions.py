@@ -1,4 +1,4 @@
-"""The session that a row is about, and the row of the overview that another view's row stands for."""
+"""The session that a row is about, and the overview row that matches another view's row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the overview: profiles by provider in the order of trying, sessions, locks, warnings."""
+"""The tables of the overview: profiles by provider in the order they are tried, sessions, locks, warnings."""
 
 from __future__ import annotations
 

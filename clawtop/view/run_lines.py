@@ -1,4 +1,4 @@
-"""A driven run in lines: where it is, which profiles it asked, what happened, the reply."""
+"""A driven run, in lines: its progress, the profiles it asked, what happened, the reply."""
 
 from __future__ import annotations
 

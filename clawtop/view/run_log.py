@@ -1,4 +1,4 @@
-"""What one driven run has told so far: phases, attempts, events, the reply. `heard` and its like fold it in."""
+"""What one driven run has reported so far: phases, attempts, events, the reply. `heard` and its like add to it."""
 
 from __future__ import annotations
 

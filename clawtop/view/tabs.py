@@ -1,4 +1,4 @@
-"""The line that names the screens, and how many calls failed lately."""
+"""The line that names the screens, and the recent rate of failed calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline as a table: one line for each thing that happened, the newest first."""
+"""The timeline as a table: one line per event, newest first."""
 
 from __future__ import annotations
 

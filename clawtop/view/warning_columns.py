@@ -1,4 +1,4 @@
-"""What is wrong, from everywhere, and the columns of its table."""
+"""All problems, from everywhere, and the columns of their table."""
 
 from __future__ import annotations
 

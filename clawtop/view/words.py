@@ -1,4 +1,4 @@
-"""How states are said: one glyph, one word and one tone each, as tables."""
+"""How states are shown: one glyph, one word and one tone each, as tables."""
 
 from __future__ import annotations
 

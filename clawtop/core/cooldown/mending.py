@@ -1,4 +1,4 @@
-"""What ends a window besides time: an empty purse and a refused key do not mend by waiting, nor by clearing."""
+"""What ends a window besides time: an account without credit and a refused key need more than waiting or clearing."""
 
 from __future__ import annotations
 

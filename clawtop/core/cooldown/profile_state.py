@@ -1,4 +1,4 @@
-"""The one word for a profile's state, and what is odd about its statistics."""
+"""A profile's state as one word, and what is odd about its statistics."""
 
 from __future__ import annotations
 

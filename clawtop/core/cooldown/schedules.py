@@ -1,4 +1,4 @@
-"""How long a failed profile rests: the schedule of an OpenClaw version under the configuration of a state directory."""
+"""How long a failed profile cools: an OpenClaw version's schedule with a state directory's configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The windows in which a profile is not to be used: which there are, which count for a model, when they end.
+"""The windows in which a profile must not be used: which there are, which apply to a model, when they end.
 
 A profile has up to three: cooldown, disabled, blocked. The last of them to end decides. At the very millisecond of
 its end a profile is usable again. Where a model is asked for, None means any, so that every window counts; a name

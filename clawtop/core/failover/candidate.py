@@ -1,4 +1,4 @@
-"""A candidate model that gave no answer: what kind of failure it was, and what is recorded of it."""
+"""A candidate model that gave no answer: the kind of failure, and what is recorded."""
 
 from __future__ import annotations
 

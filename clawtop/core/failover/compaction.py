@@ -1,4 +1,4 @@
-"""Timeouts around compaction, kept apart from a model's timeouts (OpenClaw 2026.5.20; threads 342 and 62351)."""
+"""Timeouts around compaction, separate from a model's timeouts (OpenClaw 2026.5.20; threads 342 and 62351)."""
 
 from __future__ import annotations
 

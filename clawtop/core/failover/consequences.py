@@ -1,4 +1,4 @@
-"""What would follow an error: on the prompt's side and the assistant's, with and without another model to ask."""
+"""What follows an error, on the prompt side and the assistant side, with and without a fallback model."""
 
 from __future__ import annotations
 

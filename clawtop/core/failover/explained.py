@@ -1,4 +1,4 @@
-"""One error, explained twice: what this OpenClaw does with it, and what clawtop's engine does, and why it differs."""
+"""One error explained twice: what this OpenClaw does, what clawtop's engine does, and why they differ."""
 
 from __future__ import annotations
 

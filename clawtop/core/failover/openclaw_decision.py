@@ -1,4 +1,4 @@
-"""What an OpenClaw decides after an attempt, by its version: the next account, the next model, or the error as it is.
+"""What OpenClaw decides after an attempt, by version: next account, next model, or surface the error.
 
 `decision` holds the rules of clawtop's engine, which under `timeouts = rotate` are those of 2026.5; later versions
 leave timeouts of a harness to the harness (2026.6.11), and end a run whose budget is over (2026.9).

@@ -1,4 +1,4 @@
-"""What an OpenClaw does after a failed attempt, step by step and by version; `openclaw_decision` says what it decides.
+"""What OpenClaw does after a failed attempt, step by step and by version; `openclaw_decision` holds its decision.
 
 The steps stand in the order in which it takes them: `AwaitMark` is where it waits for the auth store before it goes on,
 which clawtop's engine (`steps`) never does.

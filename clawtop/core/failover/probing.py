@@ -1,4 +1,4 @@
-"""What to do with a candidate model whose provider's profiles all cool: try it all the same, or leave it.
+"""What to do with a candidate model whose provider's profiles are all cooling: probe it, or skip it.
 
 The fallback chain asks this only then. The model that was asked for may be probed now and then, so that runs come back
 to it soon after it recovered; a throttle keeps the probes of one provider 30 s apart.

@@ -1,4 +1,4 @@
-"""How OpenClaw 2026.3.28 reads an error: fewer phrases, and a status that is believed before any words.
+"""How OpenClaw 2026.3.28 classifies an error: fewer phrases, and the status is trusted before any text.
 
 Statuses are asked first, codes second, causes third; the words come last. A text that merely begins with a status is
 read as words.

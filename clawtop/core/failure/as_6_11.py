@@ -1,4 +1,4 @@
-"""How OpenClaw 2026.6.11 reads an error, where it differs from 2026.5.20: money is asked for first.
+"""How OpenClaw 2026.6.11 classifies an error, where it differs from 2026.5.20: billing is checked first.
 
 Any billing text makes a 429 an empty purse, unless it is the one balance that providers also mean as a limit; the other
 texts of an error's body count where its message says little.

@@ -1,4 +1,4 @@
-"""What providers say when money is short: empty purses, and the limits of plans that are told in the same words.
+"""What providers say about billing: no credit left, and plan limits that are worded the same way.
 
 A limit that comes back by itself and an empty purse share a status (402) and half of their words. Matched and agreed
 as `failure_phrases.py` says.

@@ -1,4 +1,4 @@
-"""What kind of failure is this error? The one place that answers, for the engine and for people.
+"""Which kind of failure an error is. The only place that decides, for the engine and for explanations.
 
 Agrees with OpenClaw 2026.5.20 (its tables: `failure_phrases.py` and `failure_signal.py`) but for one thing: a contended
 session is a coordination error too (thread 83510). Everything here is total and deterministic, and ends on cyclic and

@@ -1,4 +1,4 @@
-"""Which OpenClaw reads the error: the ways of reading, each under the name that `generations.SEMANTICS` gives it."""
+"""Which OpenClaw classifies the error: the dialects, by the names that `generations.SEMANTICS` gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where clawtop's engine reads an error otherwise than OpenClaw on purpose: each difference once, as a rule.
+"""Where clawtop's engine classifies an error differently from OpenClaw on purpose: one rule per difference.
 
 A rule compares what both made of the same error. What OpenClaw will do is foretold by its own reading; these rules say
 why clawtop's engine does something else.

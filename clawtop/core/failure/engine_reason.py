@@ -1,4 +1,4 @@
-"""What clawtop's own engine makes of a failed provider call, where it differs from OpenClaw on purpose.
+"""How clawtop's own engine classifies a failed provider call, where it differs from OpenClaw on purpose.
 
 Only time that ran out is a timeout (thread 62351): a limit of ours, or an answer of 408, 499, 504 or 524 that took as
 long as a timeout takes. What fails at once - refused, reset, 5xx, a broken stream - is the server's or the network's,

@@ -1,4 +1,4 @@
-"""Codes and words of providers that the engine reads in its own way; `engine_reason` says how they count."""
+"""Provider codes and phrases that the engine treats differently; `engine_reason` says how they count."""
 
 from __future__ import annotations
 

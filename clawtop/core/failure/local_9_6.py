@@ -1,4 +1,4 @@
-"""Which errors OpenClaw 2026.9 takes for local trouble of a run: no session lock any more, but claims and workers.
+"""Which errors OpenClaw 2026.9 treats as local trouble of a run: no session locks any more, but claims and workers.
 
 And which it takes for somebody's wish to end the run: the name AbortError alone says nothing any more.
 """

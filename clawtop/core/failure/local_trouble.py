@@ -1,4 +1,4 @@
-"""Trouble on this machine that looks like a failed call: a full disk, a locked database, a file that cannot be written.
+"""Trouble on this machine that looks like a failed call: a full disk, a locked database, an unwritable file.
 
 Another account or model would meet it as well, so the run ends with the true error (thread 83510). What a provider said
 explicitly always wins.

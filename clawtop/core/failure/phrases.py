@@ -1,4 +1,4 @@
-"""Classes of texts: fixed phrases, and patterns for those that vary."""
+"""Sets of texts: fixed phrases, and patterns for variable ones."""
 
 from __future__ import annotations
 

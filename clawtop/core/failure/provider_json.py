@@ -1,4 +1,4 @@
-"""The JSON in an error's text: its type and code, which say more than its prose."""
+"""The JSON in an error's text: its type and code, which are more precise than its prose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugins that OpenClaw 2026.9 ships say of their own provider's errors, before any table is asked."""
+"""How the plugins shipped with OpenClaw 2026.9 classify their own provider's errors, before any table."""
 
 from __future__ import annotations
 

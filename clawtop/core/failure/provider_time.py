@@ -1,4 +1,4 @@
-"""When a provider says that an account is usable again, in whatever way it says it.
+"""When a provider says that an account is usable again, in all the ways they say it.
 
 `retry-after` in seconds, as a duration, a date or an epoch; the reset headers of the big providers; fields of the error
 body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)". Everything becomes a wait in milliseconds from

@@ -1,4 +1,4 @@
-"""An error as a plain value, whatever it was: a Python exception, a record of a log, or a row of JSON.
+"""An error as a plain value, whatever its source: a Python exception, a log record, or JSON.
 
 Cycles and any depth of nesting are allowed; nothing here recurses. Messages may hold secrets and stay out of `repr`.
 """

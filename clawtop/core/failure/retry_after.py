@@ -1,4 +1,4 @@
-"""How long a provider asks to wait, and when a client library must not wait that long by itself.
+"""How long a provider asks to wait, and when a client library must not do that waiting itself.
 
 Agrees with OpenClaw 2026.5.20: its SDK transport lets short waits pass and hands long ones to the failover.
 """

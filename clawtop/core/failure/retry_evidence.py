@@ -1,4 +1,4 @@
-"""What an error's text says of trying again: whether a limit passes soon, and how long its provider asks to wait.
+"""What an error's text says about retrying: whether a limit is temporary, and how long to wait.
 
 As OpenClaw 2026.9 reads it, which asks the same account again on this evidence before it rotates.
 """

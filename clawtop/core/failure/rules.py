@@ -1,4 +1,4 @@
-"""The order in which the tables of phrases are asked, and what each answer means.
+"""The order in which the phrase tables are checked, and what each match means.
 
 Agrees with OpenClaw 2026.5.20. Every answer names the rule that gave it.
 """

@@ -1,4 +1,4 @@
-"""What an error says of itself or of what it wraps: status, code, message, provider, and local contention."""
+"""What an error says about itself or the errors it wraps: status, code, message, provider, local contention."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an error's status, code and words mean together: the status first, then the code, then the words.
+"""Classifying an error by its status first, then its code, then its text.
 
 Agrees with OpenClaw 2026.5.20; `dialect` names the versions that read otherwise. The words are read by `rules`.
 """

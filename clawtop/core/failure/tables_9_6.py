@@ -1,4 +1,4 @@
-"""What providers say when they fail, as OpenClaw 2026.8 and 2026.9 read it; older tables are used where they agree.
+"""What providers say when they fail, as OpenClaw 2026.8 and 2026.9 read it; older tables serve where they agree.
 
 Texts are matched lower-cased and trimmed, as in `phrase_tables`.
 """

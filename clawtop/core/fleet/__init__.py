@@ -1,1 +1,1 @@
-"""Several hosts as one: what each says of itself, how they are ordered, and what they share."""
+"""Several hosts as one: what each reports, how they are ordered, and what they share."""

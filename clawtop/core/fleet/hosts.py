@@ -1,4 +1,4 @@
-"""The hosts of a fleet as the operator's machine knows them: how each stands, in what order, and what they share.
+"""The hosts of a fleet as seen from the operator's machine: their state, their order, and what they share.
 
 A host's times are by its own clock; `skew` (its clock minus ours, ms) turns them into ours.
 """

@@ -1,4 +1,4 @@
-"""What a host says of itself in a few kilobytes: enough for its row in the fleet, whatever its size."""
+"""A host's state in a few kilobytes: enough for its row in the fleet, however large the host."""
 
 from __future__ import annotations
 

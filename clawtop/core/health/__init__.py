@@ -1,1 +1,1 @@
-"""Do turns succeed: one judgement that headline, exit code, JSON, title, notices and metrics share."""
+"""Whether turns succeed: one judgement for headline, exit code, JSON, title, notices and metrics."""

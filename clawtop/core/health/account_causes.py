@@ -1,4 +1,4 @@
-"""Causes in what can be read and asked: auth stores, their locks, models, accounts at rest."""
+"""Causes in the accounts: auth stores, their locks, models, profiles that are cooling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sessions are blocked: somebody waits for one, or its next message would. Everything that counts them asks here.
+"""Which sessions are blocked: somebody waits for one, or its next message would. The only place that decides it.
 
 A pin that the gateway moves away from blocks nothing, nor does a lock that OpenClaw removes as soon as it wants it. An
 agent without a usable model, and a gateway that is gone, are no matter of single sessions: health names them.

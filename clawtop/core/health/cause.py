@@ -1,4 +1,4 @@
-"""The nouns of the judgement: levels, causes with their badges, and the scene that every cause is looked for in."""
+"""The nouns of the judgement: levels, causes with their badges, and the scene in which causes are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of causes: each finder looks at the scene and says what is wrong, since when, how it shows, what helps."""
+"""The table of causes: each finder says what is wrong in the scene, since when, the evidence, and the remedy."""
 
 from __future__ import annotations
 

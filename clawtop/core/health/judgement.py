@@ -1,4 +1,4 @@
-"""Do turns succeed: the one judgement that headline, exit code, JSON, title, notices and metrics share.
+"""Whether turns succeed: the one judgement for headline, exit code, JSON, title, notices and metrics.
 
 Each thing that can be wrong is a cause, with a level and a badge of its own (`CAUSES`); the worst decides. The levels
 are the exit codes of `status --check`: 0 all well, 1 attention, 2 bots are silent or about to be, 3 cannot read.

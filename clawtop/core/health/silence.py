@@ -1,4 +1,4 @@
-"""What a gateway is called that lives and gives no answer: starting, busy, frozen or paused.
+"""Why a live gateway gives no answer: starting, busy, frozen or paused.
 
 Its port tells that nothing is answered; its process tells why: whether it is stopped by a signal, takes a share of a
 core, or would take one and does not get it on a machine where many want to.

@@ -1,4 +1,4 @@
-"""The recent turns of each session and how they ended, from every source that tells, each turn once.
+"""The recent turns of each session and how they ended, from every source, each turn once.
 
 A trajectory tells attempts, under the id of their run; the log tells a chain of models that failed to its end, a
 takeover and a run that the gateway gave up; a transcript tells what followed a message; a row tells its last run.

@@ -1,4 +1,4 @@
-"""Messages without an answer, and runs without a sign of life: the plainest witnesses that a bot is silent."""
+"""Unanswered messages, and runs without a sign of life: the plainest signs that a bot is silent."""
 
 from __future__ import annotations
 

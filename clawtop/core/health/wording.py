@@ -1,4 +1,4 @@
-"""What causes are told with: counts, spans, some of many names."""
+"""Helpers for wording causes: counts, spans, lists of names."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The incident as it is shown: who blocks whom, lanes, timeline, notices."""
+"""The views of an incident: who blocks whom, lanes, timeline, notices."""

@@ -1,4 +1,4 @@
-"""Who waits for whom, since when, and what would end it: a forest with one tree for each blocked thing.
+"""Who waits for whom, since when, and what would end it: one tree per blocked thing.
 
 A tree reads downwards: a session waits for a lock or a holder, held by a run or a process, which waits for a lane or
 a profile, which cools until some time. The last node of a branch is the root cause; `remedy` names the command that

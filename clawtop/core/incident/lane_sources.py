@@ -1,4 +1,4 @@
-"""Names of what tells of lanes, beside the engines, the log and the metrics, which name themselves."""
+"""Names of the sources of lane data, besides the engines, the log and the metrics, which name themselves."""
 
 from __future__ import annotations
 

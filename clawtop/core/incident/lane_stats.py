@@ -1,4 +1,4 @@
-"""Lanes and contention as a stream of events tells them: queue figures, waits, collisions and takeovers.
+"""Lanes and contention computed from a stream of events: queue sizes, waits, collisions and takeovers.
 
 A gateway prints "lane wait exceeded" only when the wait is over (docs/formats.md 7), so a lane that is still blocked
 shows as queued work without a recent dequeue.

@@ -1,4 +1,4 @@
-"""Who waits for what in one snapshot: the roots of the blocking forest and the links below them."""
+"""Who waits for what in one snapshot: the roots of the blocking trees and the links below them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Prometheus text of a gateway's diagnostics plugin, as far as lanes are concerned (docs of 2026.5.20)."""
+"""The lane metrics of a gateway's diagnostics plugin, as Prometheus text (docs of 2026.5.20)."""
 
 from __future__ import annotations
 

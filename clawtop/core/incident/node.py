@@ -1,4 +1,4 @@
-"""One link of a chain of waiting: what it is, how bad, and what deals with it."""
+"""One link in a chain of waiting: what it is, how bad it is, and what resolves it."""
 
 from __future__ import annotations
 

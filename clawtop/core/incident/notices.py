@@ -1,4 +1,4 @@
-"""What an operator wants to be told without looking: it is decided from how things stood before and stand now."""
+"""What an operator wants to be told without looking: derived from the previous state and the current one."""
 
 from __future__ import annotations
 

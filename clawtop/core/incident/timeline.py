@@ -1,4 +1,4 @@
-"""How it came to this: events of every source in one order, filtered by what the operator asks about."""
+"""What led up to this: events from every source in one order, filtered by what the operator asks about."""
 
 from __future__ import annotations
 

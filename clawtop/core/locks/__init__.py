@@ -1,1 +1,1 @@
-"""Whose lock is this, and is its owner dead: ours and OpenClaw's verdict."""
+"""Who owns a lock, and is the owner dead: clawtop's verdict and OpenClaw's."""

@@ -1,4 +1,4 @@
-"""Locks that a living gateway holds without knowing: its former life, before a restart inside the process, took them.
+"""Locks that a live gateway holds without knowing: taken before it restarted inside the same process.
 
 SIGUSR1 and config.patch restart a gateway within its process. The pid, and with it every proof of life, stays; what its
 former life held is held for ever (thread 3's deadlock without an outage).

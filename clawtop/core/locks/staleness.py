@@ -1,4 +1,4 @@
-"""Is a lock stale: what OpenClaw will do with it, and what we may.
+"""Is a lock stale: what OpenClaw will do with it, and what clawtop may do.
 
 `openclaw_verdict` follows the rules of each OpenClaw generation, which differ between the session write lock, the
 locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict` is ours and stricter

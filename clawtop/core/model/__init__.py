@@ -1,4 +1,4 @@
-"""The nouns. Frozen values that cross from the disk to decisions and to the screen.
+"""The nouns: frozen values passed from the disk to decisions and to the screen.
 
 Times are integer milliseconds since the epoch unless a name says otherwise; `None` means unknown or absent. No
 value here holds a secret. Ids and paths are exact; whoever shows them passes them through `clawtop.text.safe`.

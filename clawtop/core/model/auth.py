@@ -1,4 +1,4 @@
-"""Auth profiles and the stores that they stand in."""
+"""Auth profiles and their stores."""
 
 from __future__ import annotations
 

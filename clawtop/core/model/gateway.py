@@ -1,4 +1,4 @@
-"""The gateway, and what it says of itself and of its runs."""
+"""The gateway, and what it says about itself and its runs."""
 
 from __future__ import annotations
 

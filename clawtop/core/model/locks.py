@@ -1,4 +1,4 @@
-"""Lock files, their owners, and what is concluded of them."""
+"""Lock files, their owners, and the verdicts on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences whose times and names are values: who shows one words them for the reader.
+"""Sentences whose times and names are values, so that whoever shows one can word them for the reader.
 
 A screen says a session by the operator's name for it and a time in the operator's zone; JSON keeps ids and UTC.
 """

@@ -1,4 +1,4 @@
-"""All of it, as it was read once."""
+"""The whole state, as read at one time."""
 
 from __future__ import annotations
 

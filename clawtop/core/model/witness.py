@@ -1,4 +1,4 @@
-"""Who tells whether a run is going on in a session."""
+"""The sources that say whether a run is active in a session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was written to the auth store and the live gateway has not loaded, and the state as the gateway knows it.
+"""What was written to the auth store but not loaded by the live gateway, and the state as the gateway knows it.
 
 A gateway works from its memory (docs/formats.md 2.5). From 2026.5.18 on it re-reads the store with its own next
 write; when every profile is out it never writes, so a clear is not loaded without a reload or a restart. 2026.3.28

@@ -1,4 +1,4 @@
-"""Written, live, or live when: a gateway works from its memory, and what makes it take a change in differs by version.
+"""When a written change takes effect: a gateway works from memory, and what makes it reload differs by version.
 
 From 2026.5.18 on it re-reads the store whenever it writes a mark of its own; 2026.3 works with what it read at its
 start; 2026.8 leaves cooldowns and orders out when it is told to reload, and has them once a turn was answered.

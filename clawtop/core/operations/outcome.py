@@ -1,4 +1,4 @@
-"""What became of an operation, a run or a drain, as the journal tells it."""
+"""The outcome of an operation, a run or a drain, according to the journal."""
 
 from __future__ import annotations
 

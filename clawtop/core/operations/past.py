@@ -1,4 +1,4 @@
-"""Operations that the journal says were done, with what they changed."""
+"""Past operations from the journal, with what they changed."""
 
 from __future__ import annotations
 

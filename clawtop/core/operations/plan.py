@@ -1,4 +1,4 @@
-"""Previews: what an operation would change, what that does, and what it costs, before anything is touched.
+"""Previews: what an operation would change, its effect and its cost, before anything is touched.
 
 A plan is made from one snapshot and pins what it was shown: executing it under the store's lock makes exactly these
 changes, or refuses because the state has changed. Whoever cannot be planned for is told why by a RefusedError.

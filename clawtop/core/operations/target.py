@@ -1,4 +1,4 @@
-"""What a plan acts on: the one store that owns what was named, or the one lock; refused where it is none or several."""
+"""What a plan acts on: the one store that owns what was named, or the one lock; refused if there is none or several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking operations back: which can be undone, and the plan that undoes one."""
+"""Undoing operations: which can be undone, and the plan that undoes one."""
 
 from __future__ import annotations
 

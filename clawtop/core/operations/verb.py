@@ -1,4 +1,4 @@
-"""The shell words that make the same plan: what a clawtop on another host is handed, or an operator can type."""
+"""The command line that makes the same plan: for a clawtop on another host, or for an operator to type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which profiles of a store may be tried for a provider, and which ids an order starts from.
+"""Which profiles of a store may be tried for a provider, and the ids that an order starts from.
 
 OpenClaw's rules for who is eligible, by generation; `rotation` puts them in order.
 """

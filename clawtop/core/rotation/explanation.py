@@ -1,4 +1,4 @@
-"""Why a profile is or is not next: everything that is known of it, in one value.
+"""Why a profile is or is not next: everything known about it, in one value.
 
 For `clawtop explain profile ID` and the dashboard's detail pane.
 """

@@ -1,4 +1,4 @@
-"""When is anything usable again: per provider, per chain of models; and which sessions wait for the wrong profile."""
+"""When anything is usable again, per provider and per model chain; and which sessions wait for the wrong profile."""
 
 from __future__ import annotations
 

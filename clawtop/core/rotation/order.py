@@ -1,4 +1,4 @@
-"""Which profile next, and why not the others.
+"""Which profile is next, and why not the others.
 
 The order of a provider's profiles as OpenClaw resolves it (2026.3 to 2026.9, by the rules of the schedule), with a
 reason for every place and every rejection; and the choice of a profile within a run.

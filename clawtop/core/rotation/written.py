@@ -1,4 +1,4 @@
-"""Orders that somebody wrote and that no longer fit the profiles: ids that are gone, usable profiles left out."""
+"""Stored or configured orders that no longer fit the profiles: ids that are gone, usable profiles left out."""
 
 from __future__ import annotations
 

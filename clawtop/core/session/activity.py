@@ -1,4 +1,4 @@
-"""Is a run going on in a session: every witness is heard, and the answer is yes, no or unknown, and why.
+"""Is a run active in a session: every witness is heard, and the answer is yes, no or unknown, with the reason.
 
 No witness alone is enough (docs/formats.md 8). A stored status outlives a crash and a failed turn, and says "done"
 while `agent --local` works; a held lock means a run in 2026.3.28 and 2026.6.11 and at least a write in 2026.5.18 to

@@ -1,4 +1,4 @@
-"""Draining a stuck session: which step comes next, and when it is proven to be over.
+"""Draining a stuck session: which step comes next, and when it is proven to be free.
 
 A drain looks at the session again and again (`DrainScene`) and asks `decide` what to do. It closes the session to
 clawtop's engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale,

@@ -1,4 +1,4 @@
-"""The fence: did anybody else change the session file while its lock was released (OpenClaw 2026.5.18 on).
+"""The fence: did anyone else change the session file while its lock was released (OpenClaw 2026.5.18 on).
 
 A fingerprint is taken when the lock goes and compared when it is back. Equal means nobody wrote. Unequal is a takeover,
 unless the change is one that this OpenClaw version accepts. Pure: whoever reads the file hands the bytes in.

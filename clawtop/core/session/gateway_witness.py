@@ -1,4 +1,4 @@
-"""A gateway's words as witnesses of its sessions' runs.
+"""What a gateway reports, as a witness of its sessions' runs.
 
 Its yes counts. Its no counts where it sees every run (2026.8 and later); before, a run of cron, a heartbeat or a
 channel may go on that it does not tell of, and then it is no witness at all.

@@ -1,4 +1,4 @@
-"""Lane names and what they stand for.
+"""Lane names and their classes.
 
 Every turn takes a session lane first and a global lane second. Names are OpenClaw's (2026.3-2026.9); the classes are
 those of the collision histogram in thread 83510.

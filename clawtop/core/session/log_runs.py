@@ -1,4 +1,4 @@
-"""Runs as the lines of a gateway's log tell them, by session.
+"""Runs per session, as a gateway's log shows them.
 
 The log of a gateway is written by the command line too, where it names the same file. Lines about lanes stand there
 only with `logging.level` debug; a turn that failed for good is told at every level.

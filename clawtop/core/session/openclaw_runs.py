@@ -1,4 +1,4 @@
-"""OpenClaw's own runs as prompt holders, beside those of clawtop's engines, each with how it was recognised."""
+"""OpenClaw's own runs as prompt holders, alongside those of clawtop's engines, each with how it was recognised."""
 
 from __future__ import annotations
 

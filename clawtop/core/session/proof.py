@@ -1,4 +1,4 @@
-"""Is OpenClaw out of a session: which witnesses have to say no there, which decide, and which cannot exist.
+"""Is OpenClaw out of a session: which witnesses must say no, which decide, and which cannot exist.
 
 A session counts as released only when every witness that its generation and its gateway allow says no, and goes on
 saying so for a while. One that should exist and cannot be heard leaves it unproven.

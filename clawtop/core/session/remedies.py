@@ -1,4 +1,4 @@
-"""What can end the run that holds a session: by whose run it is, what its gateway offers, and what may be used here."""
+"""What can end the run that holds a session: whose run it is, what its gateway offers, and what is allowed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the records that OpenClaw keeps in its databases tell of a session's turns: witnesses, waiters, leftovers.
+"""What OpenClaw's databases record about a session's turns: witnesses, waiters, leftovers.
 
 From 2026.8 on a turn *claim* is the prompt holder: set a second or two before the model call starts, gone a tenth of
 a second after its last byte. It is worth something only under the gateway that set it: a crash leaves claims, tasks,

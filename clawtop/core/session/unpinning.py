@@ -1,4 +1,4 @@
-"""Taking an auth profile's pin off a session: what its gateway has to be told, and where nothing does it.
+"""Removing an auth profile's pin from a session: the gateway command for it, and where there is none.
 
 A pin is made, moved and taken off by the chat command `/model`, and by nothing else that keeps the session. 2026.5 and
 2026.6 take it off with any choice of a model; from 2026.8 on it stays while the model's provider stays the same.

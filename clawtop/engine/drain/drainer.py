@@ -1,4 +1,4 @@
-"""Carries a drain out: looks, acts as `core.session.drain` decides, journals every step, proves the end or denies it.
+"""Carries out a drain: looks, acts as `core.session.drain` decides, journals every step, proves the end or denies it.
 
 While a drain runs, its record keeps new runs of clawtop's engines out of the session. The record is renewed as long as
 this process lives and is worth nothing afterwards, so a terminal that went away leaves no closed session; the journal

@@ -1,4 +1,4 @@
-"""Stopping a run that has processes of its own below the gateway (command-line backends): first asked, then killed."""
+"""Stopping a run that has its own processes below the gateway (command-line backends): SIGTERM, then SIGKILL."""
 
 from __future__ import annotations
 

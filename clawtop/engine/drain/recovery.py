@@ -1,4 +1,4 @@
-"""Recovering a stuck session for an operator: wait for its holder, then drain it; or go on under a fresh session id.
+"""Recovering a stuck session for an operator: wait for its holder, then drain it; or continue under a fresh session id.
 
 The message that a stuck run was about is never sent again (thread 83510 B): what comes of a recovery is a session, or a
 copy of it, that the next message can go to.

@@ -1,4 +1,4 @@
-"""One attempt: take the prompt and the lock, ask the provider once, append what it said, give everything back.
+"""One attempt: take the prompt and the lock, ask the provider once, append the reply, release everything.
 
 Everything that is taken is given back by the end of the attempt, whatever ends it - so between two attempts, and
 during a backoff, the session belongs to nobody (thread 62351). The lock is released for the provider call and the fence

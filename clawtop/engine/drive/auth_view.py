@@ -1,4 +1,4 @@
-"""The auth store as the runs of one engine see it: as it stands on the disk, with their own marks on their way.
+"""The auth store as one engine's runs see it: the disk plus their own pending marks.
 
 A turn asks several times in one step of the event loop - whether a model has a usable account, which one, which is
 next - and nothing can come between the answers; so the disk is asked once in a step.

@@ -1,4 +1,4 @@
-"""What the chain over models asks of the engine: which candidate has a usable profile, and what its steps mean here.
+"""What the model chain needs from the engine: which candidate has a usable profile, and what its steps mean here.
 
 Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop only.
 """

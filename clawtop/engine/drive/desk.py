@@ -1,4 +1,4 @@
-"""What all runs of a driver share: the store as it is now, the settings, and the machinery they work with."""
+"""What all runs of a driver share: the current store, the settings, and their common machinery."""
 
 from __future__ import annotations
 

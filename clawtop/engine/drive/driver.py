@@ -1,4 +1,4 @@
-"""The engine's face: drive a session, watch the run, rotate it, cancel it.
+"""The engine's interface: drive a session, watch the run, rotate it, cancel it.
 
     async with Driver("~/.openclaw") as driver:
         run = driver.drive("agent:main:main", "hello")

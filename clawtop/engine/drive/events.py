@@ -1,4 +1,4 @@
-"""What a run tells: events for the journal, and the reply's text for whoever listens to this very run."""
+"""What a run reports: events for the journal, and the reply's text for whoever listens to this run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handle of one driven turn: watch it, rotate it, cancel it, and ask what came of it."""
+"""The handle of one driven turn: watch it, rotate it, cancel it, and get its result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many turns use each account at this moment, in every clawtop of the state directory.
+"""How many turns are using each account right now, across every clawtop of the state directory.
 
 Simultaneous turns would all take the least recently used account, since it stays that until one of them succeeds; so
 the number of turns in flight comes before the time of the last use. Our own are counted here; those of other processes

@@ -1,4 +1,4 @@
-"""Events to the journal from a thread of their own: no run waits for the journal's lock or the disk."""
+"""Writes events to the journal in a separate thread: no run waits for the journal's lock or the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks behind the run's back: what a run learned about a profile counts at once and lands when the store allows it.
+"""Marks in the background: what a run learned about a profile counts at once and lands when the store allows it.
 
 No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2). `note` returns at once; from then on
 `overlay` shows the mark, and a task per store lands it under the store's lock. A failure is also written to the spool

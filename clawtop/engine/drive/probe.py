@@ -1,4 +1,4 @@
-"""One small question to an account, to learn whether it is usable. Nothing is written unless marks are asked for."""
+"""One tiny request to an account, to learn whether it is usable. Nothing is written unless marks are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a turn sends: the conversation with its pictures and tools, the system prompt, the session's settings.
+"""What a turn sends: the conversation with its images and tools, the system prompt, the session's settings.
 
 What OpenClaw would send and clawtop does not is said, in words, before the request goes out.
 """

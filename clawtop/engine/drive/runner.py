@@ -1,4 +1,4 @@
-"""A turn on one model: the provider's profiles in their order, one request each, rotation before everything else.
+"""A turn on one model: the provider's profiles in order, one request each, rotation before everything else.
 
 Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
 is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say

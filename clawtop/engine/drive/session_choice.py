@@ -1,4 +1,4 @@
-"""Which session a caller means: a key that OpenClaw lists, a key that nobody knows yet, or a transcript's file."""
+"""Which session a caller means: a key that OpenClaw lists, a new key, or a transcript file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One turn: a message to a session, from the lane to the reply. Mutable facts of a run live here, in one place."""
+"""One turn: a message to a session, from the lane to the reply. A run's mutable facts live here, in one place."""
 
 from __future__ import annotations
 

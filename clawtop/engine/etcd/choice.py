@@ -1,4 +1,4 @@
-"""The records that a choice means; what speaks to etcd is loaded when they are asked for the first time."""
+"""The record store that a choice means; the etcd code is loaded only when it is first needed."""
 
 from __future__ import annotations
 

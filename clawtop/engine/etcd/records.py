@@ -1,4 +1,4 @@
-"""The registry's records in etcd: one key a session, one lease a process, compare-and-swap for every step.
+"""The registry's records in etcd: one key per session, one lease per process, compare-and-swap for every step.
 
 A member is a key that goes with its process's lease: when the process dies, or its host is cut off for longer than the
 lease lasts, the key goes and whatever the member held is buried by the next step of anybody. A holder's fence is the

@@ -1,4 +1,4 @@
-"""The prompt holders of other hosts in a snapshot: what etcd says of the sessions of this directory, now and then.
+"""The prompt holders of other hosts in a snapshot: what etcd says about this directory's sessions, polled.
 
 An extra part of `SnapshotReader`: it is called in the thread that reads, keeps what it heard last, and never holds a
 snapshot up for longer than `DEADLINE_S`.

@@ -1,4 +1,4 @@
-"""A gateway's answers as values: checked, bounded, and nothing more than they say.
+"""A gateway's answers as values: checked, bounded, and nothing added.
 
 A field that is not of its kind is left out; a session without a key is no session.
 """

@@ -1,4 +1,4 @@
-"""Questions and actions beside the rounds: asked at once, by whoever needs the answer."""
+"""Questions and actions outside the rounds: sent at once, for whoever needs the answer."""
 
 from __future__ import annotations
 

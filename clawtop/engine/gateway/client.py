@@ -1,4 +1,4 @@
-"""Asking a live gateway over its WebSocket: one short connection for each question or action, with the least scope.
+"""Querying a live gateway over its WebSocket: one short connection per question or action, with the least scope.
 
 The token goes out only after the other end of this very connection was seen to be the process of the gateway's lock.
 OpenClaw keeps this way in for its own local programs: it is optional, and everything works without it.

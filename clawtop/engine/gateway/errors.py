@@ -1,4 +1,4 @@
-"""Why a gateway gave no answer that can be used."""
+"""Why a gateway gave no usable answer."""
 
 from __future__ import annotations
 

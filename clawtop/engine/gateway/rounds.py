@@ -1,4 +1,4 @@
-"""Which question a live gateway is asked next: at most one a round, none that it cannot answer, none too often.
+"""Which question a live gateway is asked next: at most one per round, none that it cannot answer, none too often.
 
 Mutable state is `Rounds`'s alone and is touched only on the event loop.
 """

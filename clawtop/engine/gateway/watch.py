@@ -1,4 +1,4 @@
-"""What the live gateway says, asked beside the hub and added to each snapshot that is read.
+"""What the live gateway reports, queried alongside the hub and added to each snapshot.
 
 The first snapshot never waits for it: the answer comes with a later one.
 """

@@ -1,4 +1,4 @@
-"""What the gateway says of its runs, tasks and lanes, in one short connection with the right to read."""
+"""What the gateway says about its runs, tasks and lanes, in one short connection with read scope."""
 
 from __future__ import annotations
 

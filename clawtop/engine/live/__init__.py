@@ -1,1 +1,1 @@
-"""What feeds the screen: the hub, the gateway's own words, recordings."""
+"""What feeds the screen: the hub, the gateway's reports, recordings."""

@@ -1,4 +1,4 @@
-"""What the screen is fed from: the hub, and beside it what asks the gateway and what records."""
+"""What feeds the screen: the hub, plus what queries the gateway and what records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's own command, run at a notice, so that an outage reaches a phone."""
+"""The operator's own command, run on a notice, so that an outage reaches a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dirty sources become snapshots: the leading edge at once, then at most four a second, never two reads at a time.
+"""Dirty sources become snapshots: the first change at once, then at most four a second, never two reads at a time.
 
 Mutable state lives in `Hub` and is touched only on the event loop; the reader runs in a thread, one call at a time.
 """

@@ -1,4 +1,4 @@
-"""A recording in the place of the hub: the same snapshots, at the operator's pace.
+"""A recording in place of the hub: the same snapshots, at the operator's pace.
 
 `PlayerClock` is the clock of the screen that shows it, so that ages and countdowns are those of the recording.
 """

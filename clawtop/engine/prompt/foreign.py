@@ -1,4 +1,4 @@
-"""OpenClaw's own runs in a session: while one goes on, or may go on, clawtop keeps out of it (docs/invariants.md 1)."""
+"""OpenClaw's own runs in a session: while one is, or may be, active, clawtop stays out (docs/invariants.md 1)."""
 
 from __future__ import annotations
 

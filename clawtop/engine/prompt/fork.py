@@ -1,4 +1,4 @@
-"""Carrying a conversation over to a fresh session id.
+"""Copying a conversation to a fresh session id.
 
 The new transcript holds the old one's lines under a header of its own that names the parent. The old file is only
 read. A last line that is still being written is left out.

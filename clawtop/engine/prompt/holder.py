@@ -1,4 +1,4 @@
-"""A session's prompt in somebody's hands: what a run holds while it talks to its provider."""
+"""A held prompt: what a run holds while it talks to its provider."""
 
 from __future__ import annotations
 

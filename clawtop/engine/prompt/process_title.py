@@ -1,4 +1,4 @@
-"""The process title while session locks are ours in an OpenClaw directory.
+"""The process title while clawtop holds session locks in an OpenClaw directory.
 
 OpenClaw 2026.5.18 to 2026.7.1 removes a session lock whose living owner does not look like OpenClaw, within
 milliseconds. A command line that ends in `/openclaw` is honoured (measured on 2026.5.20 and 2026.6.11). So the title is

@@ -1,4 +1,4 @@
-"""Where the registry of prompt holders is kept: one small protocol, and its first implementation, files on one host."""
+"""Where the registry of prompt holders is kept: a small protocol, and its first implementation, files on one host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery of stuck sessions, which never starts anything onto a session that has a holder (thread 83510 B).
+"""Recovery of stuck sessions, which never starts anything on a session that has a holder (thread 83510 B).
 
 `core.session.attention` says what is the matter, `core.session.recovery` what may be done about it, and the prompt
 registry has the last word: work is started again only under a `HeldPrompt` that recovery got from it, on the same

@@ -1,4 +1,4 @@
-"""GitHub Copilot: the stored GitHub token is exchanged for a short-lived one, which names the host to ask.
+"""GitHub Copilot: the stored GitHub token is exchanged for a short-lived one, which names the API host.
 
 The exchange goes to one fixed address; the short-lived token goes to the host that it names, if that is GitHub's.
 """

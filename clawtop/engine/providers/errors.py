@@ -1,4 +1,4 @@
-"""The edge where a provider's troubles become one typed error. Everything foreign in it is redacted and one line."""
+"""Where a provider's failures become one typed error. Everything foreign in it is redacted and one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late the event loop is: a clock that ran meanwhile would blame others for it."""
+"""How late the event loop is: without this, a timer would blame others for the loop's own delay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS as the configuration asks for it: own authorities, a client certificate, a check that is switched off."""
+"""TLS as configured: custom authorities, a client certificate, or verification switched off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading replies leniently: what is needed is checked, what is cosmetic is not.
+"""Reading replies leniently: what is needed is checked, the rest is not.
 
 Providers send counts as strings, floats or null, ids as numbers, texts as lists of parts. None of that makes a reply
 worthless, so each of these functions gives the sensible reading and never raises.

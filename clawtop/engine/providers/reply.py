@@ -1,4 +1,4 @@
-"""What the decoders have in common: the state of one reply while its events come in."""
+"""What the decoders share: the state of one reply while its events arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One account under several names: rotating between them is no rotation, and copies of a login log each other out."""
+"""One account under several names: rotating between them changes nothing, and copies of a login log each other out."""
 
 from __future__ import annotations
 

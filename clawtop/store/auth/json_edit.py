@@ -1,4 +1,4 @@
-"""Changing a JSON file of OpenClaw's without losing anything of it.
+"""Changing one of OpenClaw's JSON files without losing anything in it.
 
 `parse` keeps every key in its order, every string exactly (lone surrogates too) and every number as the digits that
 stand on disk; `dump` writes them back as `JSON.stringify(value, null, 2)` would, with those digits. What JavaScript

@@ -1,4 +1,4 @@
-"""The lock of one auth store, generations A and B: waited for politely, held briefly, never taken from a live owner.
+"""The lock of one auth store, generations A and B: waited for fairly, held briefly, never taken from a live owner.
 
 OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (docs/formats.md 3). So
 our waiting polls at growing intervals, which leaves the lock free for a part of the time however many of us there

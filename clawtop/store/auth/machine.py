@@ -1,4 +1,4 @@
-"""The seams of everything that writes, and what a wait for a store's lock tells."""
+"""The seams of everything that writes, and what a wait for a store's lock reports."""
 
 from __future__ import annotations
 

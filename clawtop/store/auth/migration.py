@@ -1,4 +1,4 @@
-"""Imports into OpenClaw's databases that were never made: what lies in JSON files and is not in use.
+"""Unfinished imports into OpenClaw's databases: what is still in JSON files and not in use.
 
 Generation C starts without its credentials and sends turns with an empty key; D refuses to start, or imports its
 sessions by itself and then refuses (2026.9.6). What a finished import leaves behind is told apart: nobody reads it.

@@ -1,4 +1,4 @@
-"""What an auth storage has to offer: where an agent's entries stand, how they are read, and how they are changed.
+"""What an auth storage must offer: where an agent's entries are, how they are read, and how they are changed.
 
 A storage is an `AuthBackend`, made for one located state directory. It knows *places*: an agent's own entries, and what
 agents inherit from (the main agent's entries, or one shared row). Whoever reads, plans, writes or verifies works with

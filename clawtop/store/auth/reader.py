@@ -1,4 +1,4 @@
-"""The auth store that an agent sees, kept between reads for as long as what it is made of stays the same.
+"""The auth store that an agent sees, kept between reads as long as its sources are unchanged.
 
 For the engine's turns, which need one agent's store at once and nothing else of the state directory, and for the
 snapshot, which needs every agent's.

@@ -1,4 +1,4 @@
-"""Where the two documents of an auth store stand in OpenClaw's databases, and what they say."""
+"""Where an auth store's two documents are in OpenClaw's databases, and their content."""
 
 from __future__ import annotations
 

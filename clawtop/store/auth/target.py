@@ -1,4 +1,4 @@
-"""One agent's auth store as something to write to: where it is, whether we may, and what stands in it now."""
+"""One agent's auth store as a write target: where it is, whether clawtop may write it, and its current content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds a gateway's kernel lock (2026.8 on): the one witness that no crash, clock or reused pid can fool.
+"""Who holds a gateway's kernel lock (2026.8 on): the one witness that no crash, clock or reused pid can mislead.
 
 A gateway keeps an exclusive SQLite transaction on an empty `*.lock.sqlite` for as long as it lives, which is a record
 lock of the kernel: free at the moment of its death. `F_GETLK` on a descriptor opened for reading tells who has it and

@@ -1,4 +1,4 @@
-"""The free lines of a gateway's log (2026.3.28 to 2026.9.6): what kind of event each is, in fewer words."""
+"""The free-text lines of a gateway's log (2026.3.28 to 2026.9.6): the kind of event of each, in fewer words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a gateway is: one that belongs to a different user than the state directory is not believed.
+"""Whose gateway it is: one that belongs to a different user than the state directory is not trusted.
 
 What another user's lock or process tells proves nothing, and nothing is sent to it: the directory of locks stands in a
 temporary directory where everybody may make it first (docs/invariants.md 12).

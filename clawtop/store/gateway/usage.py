@@ -1,4 +1,4 @@
-"""What the gateway's process takes of the machine - memory, swap, its share of a core - and whether it may run."""
+"""What the gateway's process uses - memory, swap, its share of a core - and whether it can run."""
 
 from __future__ import annotations
 

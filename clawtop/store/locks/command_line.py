@@ -1,4 +1,4 @@
-"""The OpenClaw processes of a state directory that are no gateway: whoever runs `openclaw agent --local` and the like.
+"""OpenClaw processes of a state directory other than the gateway: `openclaw agent --local` and the like.
 
 A process is left out only with proof that it is another directory's, another user's, a gateway or a clawtop. What it
 was started with may not be seen, and `--profile` leaves no trace in its environment, so whoever may serve the directory

@@ -1,4 +1,4 @@
-"""Signs of life without a process: a gateway in another pid namespace is seen only by the files that it writes."""
+"""Signs of life without a visible process: a gateway in another pid namespace shows only in the files it writes."""
 
 from __future__ import annotations
 

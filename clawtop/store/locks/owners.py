@@ -1,4 +1,4 @@
-"""Who owns a lock: looked up here, and in the pid namespaces below ours; and our verdict on it.
+"""Who owns a lock, looked up here and in the pid namespaces below; and clawtop's verdict on it.
 
 Everything that judges a lock asks here, so that what is shown and what is removed rest on the same proof.
 """

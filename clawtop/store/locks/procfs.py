@@ -1,4 +1,4 @@
-"""What the kernel writes about processes: files of procfs and of control groups, whole at each reading."""
+"""What the kernel reports about processes: files of procfs and of control groups, read whole each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where we look at processes from: our namespaces, and how the clock was set since the machine booted (Linux).
+"""How processes look from here: this process's namespaces, and clock changes since boot (Linux).
 
 A pid proves something only in the pid namespace in which it was written, start ticks only in their time namespace, and
 a time only by the clock as it was set when it was written. What here is answered with "no" or with a number makes a

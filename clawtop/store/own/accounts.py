@@ -1,4 +1,4 @@
-"""What clawtop's processes tell each other about accounts: who just failed, when a provider lets one return, probes.
+"""What clawtop's processes tell each other about accounts: recent failures, when a provider lets one return, probes.
 
 `<state>/clawtop/accounts.json` (0600), changed under a lock of the operating system and read again when it changed. A
 note counts before its mark has reached OpenClaw's store, and beside it: the store keeps the schedule's window, a note

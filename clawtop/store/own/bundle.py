@@ -1,4 +1,4 @@
-"""The incident file: text for people with a recording inside, so that `clawtop replay` opens the same file."""
+"""The incident file: text for people with a recording embedded, which `clawtop replay` can open."""
 
 from __future__ import annotations
 

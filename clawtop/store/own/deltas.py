@@ -1,4 +1,4 @@
-"""Snapshots as records of what changed, and back: the content of recordings, and of what a host of a fleet sends.
+"""Snapshots as records of changes, and back: used by recordings, and by what a fleet's hosts send.
 
 A record is JSON-ready: `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the record before, or
 `{"at": ms, "event": {...}}`. Of a part that is a list only what differs is told. Foreign text passes `masked` on its

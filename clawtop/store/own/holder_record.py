@@ -1,4 +1,4 @@
-"""The record of one session's admission: readable JSON, and back.
+"""The record of one session's admission, to readable JSON and back.
 
 Everything is checked on the way in; a record that says anything unexpected is a ValueError, never a guess.
 """

@@ -1,4 +1,4 @@
-"""clawtop's own journal: what was intended and what came of it, one JSON object a line, shared by its processes.
+"""clawtop's own journal: what was intended and what happened, one JSON object per line, shared by its processes.
 
 `<state>/clawtop/journal.jsonl` (0600 in a 0700 directory) is appended to under a lock of the operating system and
 moved to `journal.jsonl.1` when it has grown to `MAX_BYTES`, so two files are all it ever takes. A line that cannot be

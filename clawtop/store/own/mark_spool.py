@@ -1,4 +1,4 @@
-"""Marks that have not reached the store yet, as files in `<state>/clawtop/marks/` (0700), one mark each.
+"""Marks that have not reached the store yet, as files in `<state>/clawtop/marks/` (0700), one per mark.
 
 A file belongs to the process that its name says (`store.holders.Presence`) while that process lives; afterwards the
 first clawtop that renames it to its own name has it. So a mark survives its process and is landed by exactly one other.

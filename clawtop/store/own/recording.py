@@ -1,4 +1,4 @@
-"""Recordings: snapshots and events over time in one small file, readable even when it was cut short.
+"""Recordings: snapshots and events over time in one small file, readable even if it was cut short.
 
 A gzip stream of JSON lines. The first is a header `{"clawtop_recording": 1, ...}`; each further line is
 `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the line before, or `{"at": ms, "event": {...}}`.

@@ -1,4 +1,4 @@
-"""The operator's settings on the disk: `~/.config/clawtop/config.toml`. Read by everybody, written by one verb."""
+"""The operator's settings on disk: `~/.config/clawtop/config.toml`. Read by all verbs, written by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks are written down by a thread of its own: whoever notes one goes on after a moment, whatever the disk does."""
+"""Spools marks in a separate thread: the caller continues after a moment, whatever the disk does."""
 
 from __future__ import annotations
 

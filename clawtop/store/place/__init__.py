@@ -1,1 +1,1 @@
-"""Where a state directory keeps what, and which generation it is."""
+"""Where a state directory keeps what, and its generation."""

@@ -1,4 +1,4 @@
-"""Which of OpenClaw's databases hold the auth store, and so of which generation a state directory is."""
+"""Which of OpenClaw's databases hold the auth store, and so the generation of a state directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What about this machine keeps clawtop from working as it should. Looks only; writes nothing."""
+"""What on this machine keeps clawtop from working properly. It only looks and writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a directory's processes can be ours: on a network or FUSE mount another host may hold its locks."""
+"""Whether a directory's processes can be local: on a network or FUSE mount another host may hold its locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the providers are that OpenClaw knows without configuration, and which api they speak (2026.5.20).
+"""The providers that OpenClaw knows without configuration: their addresses and APIs (2026.5.20).
 
 A credential goes to the base URL that the configuration gives a provider, or to the one of this table; a provider that
 is in neither is never called. `MODEL_RULES`: providers whose models speak different apis.

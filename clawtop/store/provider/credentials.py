@@ -1,4 +1,4 @@
-"""The credential of one profile, read from the store that owns it at the moment of a call and kept nowhere else."""
+"""The credential of one profile, read from its owning store at the moment of a call and kept nowhere else."""
 
 from __future__ import annotations
 

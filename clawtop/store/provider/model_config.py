@@ -1,4 +1,4 @@
-"""`models.providers` of openclaw.json and an agent's models.json: where a provider is and which api it speaks."""
+"""`models.providers` of openclaw.json and an agent's models.json: a provider's address and API."""
 
 from __future__ import annotations
 

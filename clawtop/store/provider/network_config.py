@@ -1,4 +1,4 @@
-"""How the connection to a provider is made: TLS, proxy and the way to authenticate, as OpenClaw is configured.
+"""How to connect to a provider: TLS, proxy and authentication, as configured in OpenClaw.
 
 `models.providers.<id>.request` {tls, proxy, auth}; NODE_EXTRA_CA_CERTS and SSL_CERT_FILE; the proxy variables of the
 environment, which count for everything but this machine itself.

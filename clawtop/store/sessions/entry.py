@@ -1,4 +1,4 @@
-"""The sessions directory's share of a session that clawtop creates: the directory itself, and the list's entry.
+"""What a session that clawtop creates needs in the sessions directory: the directory itself, and its list entry.
 
 sessions.json has no lock between processes from 2026.5.18 on, so it is written only while no gateway can be running
 (the caller's to know): read again, that one key added, one rename. An entry that is there is never touched.

@@ -1,4 +1,4 @@
-"""What a session file looks like now, for the fence."""
+"""The current fingerprint of a session file, for the fence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sessions.json as rows, and the locks and trajectories that lie beside the transcripts (docs/formats.md 5).
+"""sessions.json as rows, and the locks and trajectories beside the transcripts (docs/formats.md 5).
 
 Generations A to C write sessions.json; clawtop never does while a gateway can be running.
 """

@@ -1,4 +1,4 @@
-"""The session lists of one state directory, taken apart once for as long as they stay the same.
+"""The session lists of one state directory, parsed once as long as they are unchanged.
 
 For the engine, which asks for one session of a list with each turn: a list may be long, and hardly ever changes between
 two turns.

@@ -1,4 +1,4 @@
-"""A JSON object that is too large to be taken into memory, an entry at a time.
+"""Reading a JSON object that is too large for memory, one entry at a time.
 
 Installations exist whose sessions.json has 200 MB (docs/formats.md 5): each entry carries kilobytes of prompts. Only
 the part that is being read is held, as text, and between two entries other threads go on.

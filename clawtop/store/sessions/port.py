@@ -1,4 +1,4 @@
-"""What a session storage has to offer: every session as a row, judged, with who has it and who waits for it.
+"""What a session storage must offer: every session as a row, judged, with its holder and waiters.
 
 `clawtop.store.sessions.backends` chooses the storage.
 """

@@ -1,4 +1,4 @@
-"""Sessions as they are shown: the rows of sessions.json with what is known of their runs."""
+"""Sessions as rows: sessions.json with what is known about their runs."""
 
 from __future__ import annotations
 

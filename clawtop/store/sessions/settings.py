@@ -1,4 +1,4 @@
-"""What OpenClaw keeps about a session that a prompt needs: its model, its level of thinking, its system prompt.
+"""What OpenClaw stores about a session that a prompt needs: its model, thinking level and system prompt.
 
 The settings stand in sessions.json (generations A to C); the system prompt of the last run stands in the trajectory
 beside the transcript, as `context.compiled`, with the tools that the run had.

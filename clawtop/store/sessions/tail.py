@@ -1,4 +1,4 @@
-"""The end of a file of lines that may be very long: a bounded look, and objects from its complete lines."""
+"""The end of a file of lines that may be very long: a bounded read, and objects from its complete lines."""
 
 from __future__ import annotations
 

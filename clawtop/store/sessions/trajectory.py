@@ -1,4 +1,4 @@
-"""The runs that a session's trajectory tells of, from the end of the file.
+"""The runs in a session's trajectory, read from the end of the file.
 
 A trajectory says when an attempt began and ended (2026.5.20 writes it as it goes, 2026.6.11 when the run is over). A
 run that rotates has one start and one end for each attempt, under one run id. Between two models of its chain, and

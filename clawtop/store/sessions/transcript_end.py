@@ -1,4 +1,4 @@
-"""The end of a transcript: its last messages and what followed them. No text leaves it but one that is asked for."""
+"""The end of a transcript: its last messages and what followed them. Text leaves it only when asked for."""
 
 from __future__ import annotations
 

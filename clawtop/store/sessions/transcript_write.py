@@ -1,4 +1,4 @@
-"""Writing transcripts in OpenClaw's format (version 3), and the session list's entry for a session of our own.
+"""Writing transcripts in OpenClaw's format (version 3), and the list entry of a session that clawtop creates.
 
 Entries are appended in one write under the session's lock (the caller's), complete lines or nothing. Ids continue one
 parent chain. What clawtop does not know of a turn, it does not invent.

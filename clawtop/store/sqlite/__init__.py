@@ -1,1 +1,1 @@
-"""OpenClaw's databases: opened without leaving a trace, checked before the first row, watched, and written briefly."""
+"""OpenClaw's databases: read without leaving a trace, checked before the first row, watched, and written briefly."""

@@ -1,4 +1,4 @@
-"""The cells of OpenClaw's databases that hold whole documents: an auth store's credentials, and its state."""
+"""The cells of OpenClaw's databases that hold whole documents: an auth store's credentials and its state."""
 
 from __future__ import annotations
 

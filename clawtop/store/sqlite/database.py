@@ -1,4 +1,4 @@
-"""One database of OpenClaw's, kept open for reading, beside a gateway that writes it.
+"""One of OpenClaw's databases, kept open for reading while a gateway writes to it.
 
 It is opened so that nothing appears or changes on the disk: read-only, with the shared memory file read-only too
 (`readonly_shm`); a cleanly closed database, which has no write-ahead log, as immutable for as long as it stays so; and

@@ -1,4 +1,4 @@
-"""The databases of one state directory, each opened once. SQLite itself is loaded with the first of them."""
+"""The databases of one state directory, each opened once. SQLite itself is loaded with the first one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which databases are OpenClaw's, and what may be done with each schema version.
+"""Which databases are OpenClaw's, and what clawtop may do with each schema version.
 
 `user_version` and the row `primary` of `schema_meta` (role, schema version, the OpenClaw version that wrote last) say
 what a database is; `application_id` is 0 everywhere and says nothing. Versions: C is 2026.6.5 to 2026.7.35 (1 and 1),

@@ -1,4 +1,4 @@
-"""One short write to one of OpenClaw's databases, beside a gateway that has it open.
+"""One short write to one of OpenClaw's databases while a gateway has it open.
 
 `BEGIN IMMEDIATE` takes the only write lock there is, for milliseconds: a gateway of 2026.6 waits for it with all its
 work. So the time inside is measured and bounded: what is not ready to be committed by then is rolled back. A database

@@ -1,1 +1,1 @@
-"""What each command of the table does on the screen: one handler each, and the one way to it."""
+"""What each command of the table does on the screen: one handler each, reached in one way."""

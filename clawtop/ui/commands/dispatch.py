@@ -1,4 +1,4 @@
-"""From a command's id to what is done: one handler for each command that has a key."""
+"""From a command's id to its handler: one for each command that has a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that drain, drive and steer; and what is asked before the dashboard leaves."""
+"""Commands that drain, drive and steer; and the question before the dashboard quits."""
 
 from __future__ import annotations
 

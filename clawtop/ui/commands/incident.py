@@ -1,4 +1,4 @@
-"""Commands about an incident as a whole: its file, a recording, steering a replay."""
+"""Commands about an incident as a whole: its file, a recording, controlling a replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all views of the dashboard have in common: first line, headline, footer, keys from the table of commands."""
+"""What all views of the dashboard share: first line, headline, footer, keys from the table of commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command for all marked rows: one preview, one confirmation, one result a row; plans are pinned at the opening."""
+"""One command for all marked rows: one preview, one confirmation, one result per row; plans are pinned on opening."""
 
 from __future__ import annotations
 

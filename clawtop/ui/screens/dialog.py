@@ -1,4 +1,4 @@
-"""A dialog of lines over the dashboard, with buttons that keys press as well."""
+"""A dialog of lines over the dashboard, with buttons that also have keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draining a session: what it would do, a confirmation, its stages live, its last word."""
+"""Draining a session: the preview, a confirmation, its stages live, its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Driving a session: the message, and how the turn is to be made."""
+"""Driving a session: the message, and the options of the turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Naming a session: what the operator calls it, kept in the config file."""
+"""Labelling a session: the operator's name for it, kept in the config file."""
 
 from __future__ import annotations
 

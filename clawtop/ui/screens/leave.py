@@ -1,4 +1,4 @@
-"""Asked before the dashboard leaves while it drives or drains: both end with it."""
+"""Asked before the dashboard quits while it drives or drains: both end with it."""
 
 from __future__ import annotations
 

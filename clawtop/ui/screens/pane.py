@@ -1,4 +1,4 @@
-"""What stands over the dashboard: a title and lines that scroll."""
+"""A pane over the dashboard: a title and lines that scroll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovering a stuck session: what is the matter, a confirmation, its steps live, what came of it."""
+"""Recovering a stuck session: what is wrong, a confirmation, its steps live, the outcome."""
 
 from __future__ import annotations
 

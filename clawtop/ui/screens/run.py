@@ -1,4 +1,4 @@
-"""The runs that this dashboard drives, one at a time on the screen. Leaving the screen leaves them running."""
+"""The runs driven by this dashboard, one at a time. Leaving the screen leaves them running."""
 
 from __future__ import annotations
 

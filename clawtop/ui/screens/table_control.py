@@ -1,4 +1,4 @@
-"""How any screen of tables is steered: movement, sorting, filter. The screen itself says what its tables show."""
+"""Controlling any screen of tables: movement, sorting, filter. The screen itself says what its tables show."""
 
 from __future__ import annotations
 

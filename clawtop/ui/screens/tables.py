@@ -1,4 +1,4 @@
-"""A view that is made of tables: movement, filter, sort."""
+"""A view made of tables: movement, filter, sort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of views: command id -> where its screen lives. A screen is imported when it is first opened."""
+"""The registry of views: command id -> its screen. A screen is imported when it is first opened."""
 
 from __future__ import annotations
 

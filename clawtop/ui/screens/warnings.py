@@ -1,4 +1,4 @@
-"""Everything that is wrong and has a name, over the whole screen."""
+"""All known problems, on the whole screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What widgets that draw their own lines have in common."""
+"""What widgets that draw their own lines share."""
 
 from __future__ import annotations
 

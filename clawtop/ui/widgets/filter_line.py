@@ -1,4 +1,4 @@
-"""One line to type a filter into."""
+"""One line for typing a filter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few fixed lines: first line, headline, footer. Only what changed is drawn again."""
+"""A few fixed lines: first line, headline, footer. Only changes are redrawn."""
 
 from __future__ import annotations
 

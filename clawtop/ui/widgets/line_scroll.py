@@ -1,4 +1,4 @@
-"""Lines to read: the detail pane, pages, dialogs. Draws only what changed, and its own scroll mark.
+"""Lines to read: the detail pane, pages, dialogs. Draws only changes, and its own scroll mark.
 
 Not a ScrollView: there, another number of lines lays the whole screen out anew, at every move of the cursor.
 """

@@ -1,4 +1,4 @@
-"""A table that is drawn line by line: only visible rows are rendered, only changed lines are written.
+"""A table drawn line by line: only visible rows are rendered, only changed lines are written.
 
 DataTable renders all its visible cells again at any change; at four changes a second that is most of a core.
 """

@@ -1,4 +1,4 @@
-"""Where a message is written: several lines by pasting, Enter sends."""
+"""Where a message is typed: several lines by pasting, Enter sends."""
 
 from __future__ import annotations
 

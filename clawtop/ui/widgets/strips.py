@@ -1,4 +1,4 @@
-"""Lines of the views become strips of the terminal."""
+"""Turns lines of the views into strips of the terminal."""
 
 from __future__ import annotations
 
