@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from pathlib import Path
 
 from clawtop.core.model import Generation
 from clawtop.store.auth.lock import AuthStoreLock, Hold
 from clawtop.store.auth.machine import Machine
+from tests.support.writers import begun
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float, flush: bool) -> None:
@@ -42,16 +42,7 @@ def main(directory: str, profile: str, updates: int, work_ms: float, flush: bool
             os.fsync(parent)
             os.close(parent)
 
-    ended = threading.Event()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    if not updates:
-
-        def until_closed() -> None:
-            sys.stdin.read()
-            ended.set()
-
-        threading.Thread(target=until_closed, daemon=True).start()
+    ended = begun(counted=bool(updates))
     began, done = time.perf_counter(), 0
     with AuthStoreLock(directory, Generation.B, Machine()) as lock:
         while done < updates if updates else not ended.is_set():

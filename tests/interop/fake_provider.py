@@ -9,6 +9,15 @@ from types import TracebackType
 from typing import Self
 
 
+class QuietHandler(BaseHTTPRequestHandler):
+    """Keeps connections open and prints nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 class FakeProvider:
     """Serves until the `with` block ends. `keys` are the bearer tokens of all requests, in order."""
 
@@ -33,12 +42,7 @@ class FakeProvider:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         keys = self.keys
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
                 keys.append(self.headers.get("authorization", "").removeprefix("Bearer "))

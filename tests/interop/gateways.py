@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import GatewayWords, Snapshot
@@ -23,7 +23,7 @@ from clawtop.engine.gateway.caller import Caller
 from clawtop.engine.gateway.door import Door
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
-from tests.interop.fake_provider import FakeProvider, chunks
+from tests.interop.fake_provider import FakeProvider, QuietHandler, chunks
 from tests.interop.openclaw_install import OpenClaw
 from tests.interop.test_gateway import free_port
 
@@ -59,12 +59,7 @@ class Holding(FakeProvider):
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
                 provider._note("open")
@@ -229,15 +224,22 @@ class GatewayLab:
             return False
 
 
+Lab = TypeVar("Lab", bound=GatewayLab)
+
+
+@contextmanager
+def running(lab: Lab) -> Iterator[Lab]:
+    """The lab with its gateway running, stopped at the end."""
+    lab.prepare()
+    lab.start()
+    try:
+        yield lab
+    finally:
+        lab.stop()
+
+
 @contextmanager
 def gateway_lab(openclaw: OpenClaw, home: Path) -> Iterator[GatewayLab]:
     """A lab with its gateway running, stopped at the end."""
-
-    with Holding() as provider:
-        lab = GatewayLab(openclaw, home, provider, free_port())
-        lab.prepare()
-        lab.start()
-        try:
-            yield lab
-        finally:
-            lab.stop()
+    with Holding() as provider, running(GatewayLab(openclaw, home, provider, free_port())) as lab:
+        yield lab

@@ -19,8 +19,8 @@ import psutil
 from websockets.sync.client import connect
 
 from clawtop.core.generations import generation_of, storage_of
-from tests.interop.fake_provider import chunks
-from tests.interop.gateways import KEY, LOOK_S, TOKEN, GatewayLab, Holding
+from tests.interop.fake_provider import QuietHandler, chunks
+from tests.interop.gateways import KEY, LOOK_S, TOKEN, GatewayLab, Holding, running
 from tests.interop.openclaw_install import OpenClaw
 from tests.interop.test_gateway import free_port
 from tests.support.stores import credentials, write_store
@@ -62,12 +62,7 @@ class Scripted(Holding):
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
                 profile = provider._profiles.get(self.headers.get("authorization", "").removeprefix("Bearer "), "?")
@@ -295,11 +290,5 @@ def counted(asks: list[Ask]) -> Counter[tuple[str, str]]:
 @contextmanager
 def incident_lab(openclaw: OpenClaw, home: Path) -> Iterator[IncidentLab]:
     """A lab with its gateway running, stopped at the end."""
-    with Scripted() as provider:
-        lab = IncidentLab(openclaw, home, provider, free_port())
-        lab.prepare()
-        lab.start()
-        try:
-            yield lab
-        finally:
-            lab.stop()
+    with Scripted() as provider, running(IncidentLab(openclaw, home, provider, free_port())) as lab:
+        yield lab

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
 import time
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from clawtop.core.model import Generation, UsageStats
 from clawtop.store.auth.json_backend import JsonPlace
 from clawtop.store.auth.machine import Machine
 from clawtop.store.auth.port import profile_change, update
+from tests.support.writers import begun
 
 
 def main(directory: str, profile: str, updates: int, work_ms: float) -> None:
@@ -26,16 +26,7 @@ def main(directory: str, profile: str, updates: int, work_ms: float) -> None:
         return replace(stats, error_count=(stats.error_count or 0) + 1)
 
     change = profile_change(profile, count)
-    ended = threading.Event()
-    print("ready", flush=True)
-    sys.stdin.readline()
-    if not updates:
-
-        def until_closed() -> None:
-            sys.stdin.read()
-            ended.set()
-
-        threading.Thread(target=until_closed, daemon=True).start()
+    ended = begun(counted=bool(updates))
     began = time.perf_counter()
     done, longest = 0, 0.0
     while done < updates if updates else not ended.is_set():

@@ -40,8 +40,8 @@ from clawtop.store.gateway.liveness import ask_patiently
 from clawtop.store.incident import IncidentPart
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
-from tests.interop.fake_provider import FakeProvider, chunks
-from tests.interop.gateways import START_S, GatewayLab
+from tests.interop.fake_provider import FakeProvider, QuietHandler, chunks
+from tests.interop.gateways import START_S, GatewayLab, running
 from tests.interop.openclaw_install import OpenClaw, installed, why_skipped
 from tests.interop.test_gateway import free_port
 from tests.support.stores import credentials, write_store
@@ -111,12 +111,7 @@ class Scripted(FakeProvider):
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
+        class Handler(QuietHandler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 asked = json.loads(body)
@@ -775,16 +770,12 @@ def _begin_cron(lab: IncidentLab, provider: Scripted) -> None:
 
 @contextmanager
 def incident_lab(openclaw: OpenClaw, home: Path) -> Iterator[IncidentLab]:
-    with Scripted() as provider:
-        lab = IncidentLab(openclaw, home, provider, free_port())  # type: ignore[arg-type]
-        lab.prepare()
-        lab.start()
+    with Scripted() as provider, running(IncidentLab(openclaw, home, provider, free_port())) as lab:  # type: ignore[arg-type]
         try:
             yield lab
         finally:
             provider.behave = lambda _label, _profile: "ok"
             provider.let_go()
-            lab.stop()
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__.removeprefix("play_"))
