@@ -31,6 +31,8 @@ def outcomes(*entries: dict[str, Any]) -> list[TurnOutcome]:
 
 
 FAILED = bot("[assistant turn failed before producing content]", stop="error", errorMessage="429 too many")
+GO_ON = "Continue where you left off. The previous model attempt failed or timed out."
+RETRIED = "[Retry after the previous model attempt failed or timed out]\n\nhello"
 TOLD = bot("⚠️ API provider returned a billing error", provider="openclaw", model="gateway-injected")
 
 
@@ -46,6 +48,11 @@ TOLD = bot("⚠️ API provider returned a billing error", provider="openclaw", 
         ((user(), FAILED, user(second=7), bot()), [TurnOutcome.ANSWERED]),
         ((user(), FAILED, user("another", 7)), [TurnOutcome.FAILED, TurnOutcome.OPEN]),
         ((user(), bot(), user(second=9)), [TurnOutcome.ANSWERED, TurnOutcome.OPEN]),
+        ((user(), FAILED, user(GO_ON, 7), bot()), [TurnOutcome.ANSWERED]),
+        ((user(), FAILED, user(f"[Fri 2026-11-27 20:45 UTC] {GO_ON}", 7), FAILED), [TurnOutcome.FAILED]),
+        ((user(), FAILED, user(RETRIED, 7), FAILED, user(RETRIED, 9), bot()), [TurnOutcome.ANSWERED]),
+        ((user(), bot(), user(GO_ON, 7), bot()), [TurnOutcome.ANSWERED, TurnOutcome.ANSWERED]),
+        ((user(GO_ON), bot()), [TurnOutcome.ANSWERED]),
         ((user(), bot("NO_REPLY")), [TurnOutcome.SILENT]),
         ((user(), bot(' {"action": "NO_REPLY"} ')), [TurnOutcome.SILENT]),
         ((user(), bot("NO_REPLY is what I say")), [TurnOutcome.ANSWERED]),

@@ -451,9 +451,12 @@ class Script:
         out, err = drain.communicate(timeout=120)
         self.lab.children.remove(drain)
         try:
-            self.drains.append((label, json.loads(out)))
+            said = json.loads(out)
         except ValueError:
-            self.drains.append((label, {"outcome": f"no answer: {out[-200:]} {err[-300:]}", "steps": []}))
+            said = {}
+        if "outcome" not in said:
+            said = {"outcome": f"no answer: {out[-300:]} {err[-300:]}", "steps": []}
+        self.drains.append((label, said))
 
     def session(self, label: str) -> str:
         """The name by which a drain finds the session of a label."""
@@ -571,6 +574,8 @@ def _seen_next(turn: Ended, script: Script, samples: list[Sample], found: Findin
     until = first.opened if first is not None else turn.at
     said = [one.next.get("main", (None, True)) for one in samples if turn.sent - 1_000 <= one.at <= until]
     asked = first.profile if first is not None else None
+    if first is not None and first.what in {"429", "402"} and said and said[-1][0] is None:
+        return  # nothing can serve: what OpenClaw asked all the same was a probe, and it was refused
     if said and all(loaded and profile != asked for profile, loaded in said):
         found.wrong.append(f"next: {said[-1][0]} was said, {asked} was asked ({turn.label}: {turn.text})")
 

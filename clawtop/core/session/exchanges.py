@@ -37,6 +37,13 @@ _SENDERS: tuple[tuple[str, str], ...] = (
 )
 """How the text of a message begins that no person sent, and who did."""
 
+_CONTINUES = (
+    "Continue where you left off. The previous model attempt failed or timed out.",
+    "[Retry after the previous model attempt failed or timed out]",
+)
+"""How the text begins that goes to the next model after a failed one: 2026.3.28, 2026.5.20. It is no new message."""
+
+_ENVELOPE = re.compile(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
 _ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
 _STOPPED = frozenset({"aborted", "cancelled"})
 
@@ -73,6 +80,8 @@ def asked_text(entries: Iterable[Mapping[str, Any]], at: int) -> str | None:
 def _ask(found: list[Exchange], texts: list[int], at: int, text: str) -> None:
     mark = hash(text)
     again = found and texts[-1] == mark and at - found[-1].asked_at <= AGAIN_MS
+    if found and _ENVELOPE.sub("", text[:_LOOKED_AT_CHARS]).startswith(_CONTINUES):
+        again = at - (found[-1].ended_at or found[-1].asked_at) <= AGAIN_MS
     if again and found[-1].outcome in (TurnOutcome.FAILED, TurnOutcome.OPEN, TurnOutcome.STOPPED):
         found[-1] = replace(found[-1], outcome=TurnOutcome.OPEN, ended_at=None, error=None)
         return
@@ -114,7 +123,7 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
 
 def _sender(text: str) -> str:
     head = text[:_LOOKED_AT_CHARS]
-    plain = re.sub(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ", "", head)
+    plain = _ENVELOPE.sub("", head)
     for begin, who in _SENDERS:
         if plain.startswith(begin):
             return who

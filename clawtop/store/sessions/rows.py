@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from heapq import nlargest
@@ -28,6 +29,7 @@ from clawtop.store.place.layout import AgentPaths, Layout
 from clawtop.store.sessions.index import SessionsRead, read_sessions
 from clawtop.store.sessions.trajectory import trajectory_path, trajectory_runs
 from clawtop.store.sessions.transcript_end import transcript_exchanges, transcript_text
+from clawtop.store.sessions.unlisted import UnlistedTranscripts
 
 RECENT_MS = 24 * 3_600_000
 """Sessions that were touched within a day are looked at with every read; the others by turns."""
@@ -57,13 +59,18 @@ class JsonSessions:
         self._final_under: tuple[Gateway, bool] | None = None
         self._trajectories: dict[str, tuple[Stamp, tuple[TrajectoryRun, ...]]] = {}
         self._transcripts: dict[str, tuple[Stamp, tuple[Exchange, ...]]] = {}
+        self._places: dict[str, str] = {}  # directory of sessions -> the agent that is named for it
+        self._unlisted: dict[str, UnlistedTranscripts] = {}
+        self._named: tuple[list[int], frozenset[str]] = ([], frozenset())  # by the identity of what was read
         self._next_quiet = 0
         self._looked: set[str] = set()
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. A file that cannot be read keeps its last rows, with a warning that says why."""
         self._locked_throughout = layout.storage.locked_throughout
-        stores = {str(agent.sessions_store): agent for agent in reversed(tuple(agents))}
+        agents = tuple(agents)
+        self._places = {str(agent.sessions_dir): agent.id for agent in reversed(agents)}
+        stores = {str(agent.sessions_store): agent for agent in reversed(agents)}
         self._silent = set()
         self._reads = {store: self._load(store, agent, layout) for store, agent in reversed(stores.items())}
         for read in self._reads.values():
@@ -120,9 +127,29 @@ class JsonSessions:
             if recorded is NOTHING_TOLD and _is_over(row, runs, now):
                 self._final[id(row)] = final
             sessions.append(final.session)
+        sessions += self._without_entry(rows, scene, by_file)
         self._exchange(sessions, now)
         sessions += scene.orphans(by_file)
         return self._judged.kept(((row.agent, row.key, row.file), row) for row in sessions)
+
+    def _without_entry(self, rows: list[Session], scene: _Beside, by_file: dict[str, Lock]) -> Iterable[Session]:
+        """A row for each transcript that was written just now and that no entry names; its lock is taken out."""
+        named = self._named_files(rows)
+        for directory, agent in self._places.items():
+            if agent in self._silent:
+                continue
+            unlisted = self._unlisted.setdefault(directory, UnlistedTranscripts())
+            for path, at in unlisted.fresh(directory, named, scene.now).items():
+                row = Session(agent, "", os.path.basename(path).removesuffix(".jsonl"), path, updated_at=at)  # noqa: PTH119
+                lock = by_file.pop(path, None)
+                yield scene.told(row, self._trajectory(row), lock)
+
+    def _named_files(self, rows: list[Session]) -> frozenset[str]:
+        """The names of the files of all rows, gathered anew where a store has been read anew."""
+        reads = list(map(id, self._reads.values()))
+        if reads != self._named[0]:
+            self._named = (reads, frozenset(row.file.rpartition("/")[2] for row in rows if row.file is not None))
+        return self._named[1]
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:  # noqa: ARG002 - as every storage
         """Files say nothing of lanes."""
