@@ -120,7 +120,7 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
     gone = _GONE.get(gateway.state)
     if gone is None:
         gone = _SILENT.get(silence_of(gateway, env.now))
-    if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is GatewayState.DEAD):
+    if gone is not None and (env.facts.snapshot.config.gateway_wanted or gateway.state is not GatewayState.ABSENT):
         return (name, (f" does not answer: {gone}", Tone.BAD))
     pending = next((n.pending for n in env.facts.health.next if n.agent == chain.agent and n.pending is not None), None)
     if pending is not None:
@@ -130,6 +130,8 @@ def _agent_band(row: LinkRow, env: Env) -> Line:
 
 _GONE = {GatewayState.DEAD: "the gateway is dead", GatewayState.ABSENT: "no gateway runs"}
 _SILENT: dict[Silence | None, str] = {
+    Silence.STARTING: "the gateway is starting",
+    Silence.CLOSED: "nothing listens on the gateway's port",
     Silence.FROZEN: "the gateway is frozen",
     Silence.PAUSED: "the gateway's process is paused",
 }

@@ -18,7 +18,7 @@ from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
-from clawtop.view.words import GATEWAYS
+from clawtop.view.words import gateway_words
 
 _DOT: Piece = (" · ", Tone.FAINT)
 _BLANKS: Piece = ("  ", Tone.PLAIN)
@@ -55,7 +55,7 @@ def first_line(
     word about the dashboard itself, such as PAUSED.
     """
     snapshot = env.facts.snapshot
-    glyph, word, tone = GATEWAYS[snapshot.gateway.state]
+    glyph, word, tone = gateway_words(snapshot.gateway, env.now)
     details = [f"pid {snapshot.gateway.pid}"] if snapshot.gateway.pid is not None else []
     details += [f":{snapshot.gateway.port}"] if snapshot.gateway.port is not None else []
     details += usage_words(snapshot.gateway.usage)

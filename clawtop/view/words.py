@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.failover.same_account import Patience
-from clawtop.core.model import GatewayState, Lock, Session, VerdictKind
+from clawtop.core.health.silence import Silence, silence_of
+from clawtop.core.model import Gateway, GatewayState, Lock, Session, VerdictKind
 from clawtop.text import safe
 from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
@@ -52,6 +53,21 @@ GATEWAYS: dict[GatewayState, StateWords] = {
     GatewayState.UNKNOWN: ("◌", "gateway unknown", Tone.WARN),
 }
 
+SILENT_GATEWAYS: dict[Silence, StateWords] = {
+    Silence.STARTING: ("◐", "gateway starting", Tone.WARN),
+    Silence.CLOSED: ("✗", "gateway closed", Tone.BAD),
+    Silence.BUSY: ("◐", "gateway busy", Tone.WARN),
+    Silence.FROZEN: ("✗", "gateway frozen", Tone.BAD),
+    Silence.PAUSED: ("‖", "gateway paused", Tone.BAD),
+}
+"""One that lives and answers nobody."""
+
+
+def gateway_words(gateway: Gateway, now: int) -> StateWords:
+    """How a gateway is called at `now` (ms since the epoch)."""
+    silence = silence_of(gateway, now)
+    return SILENT_GATEWAYS[silence] if silence is not None else GATEWAYS[gateway.state]
+
 
 MARKS: tuple[StateWords, ...] = (
     ("▸", "the next profile to be tried", Tone.ACCENT),
@@ -65,7 +81,7 @@ LEGEND: tuple[tuple[str, tuple[StateWords, ...]], ...] = (
     ("Profiles", (*PROFILE_STATES.values(), UNLISTED, SCOPED)),
     ("Sessions", (*STATUSES.values(), GHOST, MAYBE, SUSPENDED, IDLE)),
     ("Locks", tuple(VERDICTS.values())),
-    ("Gateway", tuple(GATEWAYS.values())),
+    ("Gateway", (*GATEWAYS.values(), *SILENT_GATEWAYS.values())),
     ("Everywhere", MARKS),
 )
 """What the glyphs say, by the table where they stand."""

@@ -153,7 +153,7 @@ def test_a_line_of_a_megabyte_is_counted_and_left(log: Path) -> None:
     assert durations(tail) == [1, 2]
     assert tail.skipped_lines == 1
     assert tail.problem is not None
-    assert tail.problem.text == "1 lines are longer than 64 KiB; they are left out"
+    assert tail.problem.text == "1 line is longer than 64 KiB; left out"
 
 
 def test_a_line_that_never_ends_takes_no_memory(log: Path) -> None:

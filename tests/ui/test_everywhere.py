@@ -31,6 +31,7 @@ from tests.support.big_state import NOW as BIG_NOW
 from tests.support.big_state import make as make_big
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
+from tests.support.incidents import CLEARED_AFTER_402, RESTARTING, half_written_log
 from tests.support.reef import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import CALM, INCIDENT, OUT, STORY, TOLD
@@ -272,9 +273,9 @@ QUESTIONS = (
 )
 """What an operator asks at three in the morning."""
 
-ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
+ANSWERS: dict[str, tuple[Callable[[Path], Snapshot], tuple[str, ...]]] = {
     "incident": (
-        TOLD,
+        lambda _: TOLD,
         (
             r"answers now with openai|next: .*openai:prod",
             r"first back in 22s|back in 22s",
@@ -286,7 +287,7 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
         ),
     ),
     "gateway dead": (
-        AWAITED,
+        lambda _: AWAITED,
         (
             r"PROFILES \d+/\d+ ",
             r"first back in 22s|back in 22s",
@@ -298,7 +299,7 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
         ),
     ),
     "all out": (
-        replace(OUT, events=STORY),
+        lambda _: replace(OUT, events=STORY),
         (
             r"PROFILES 0/3|0 of 3 profiles usable",
             r"first back in 22s",
@@ -309,10 +310,46 @@ ANSWERS: dict[str, tuple[Snapshot, tuple[str, ...]]] = {
             r"restart it",
         ),
     ),
-    "calm": (
-        replace(CALM, events=STORY[-1:]),
+    "gateway restarting": (
+        lambda _: RESTARTING,
         (
-            r"2 of 2 profiles usable · next: openai:night",
+            r"2 of 2 profiles usable · next: openai:prod|● 2 usable",
+            r"the gateway is starting",
+            r"ghost .*dead 4402",
+            r"✗ pid 4402 is dead|stale .*1m35s",
+            r"the gateway is starting: no answer yet",
+            r"done: clear openai:spare",
+            r"u unlock.*|wait for it",
+        ),
+    ),
+    "half-written log": (
+        half_written_log,
+        (
+            r"2 of 2 profiles usable · next: openai:night|● 2 usable",
+            r"2 of 2 usable",
+            r"telegram:direct:4001 .*failed|SILENT .*1 message without an answer",
+            r"gateway ● held .*40m",
+            r"Nothing waits for anything",
+            r"done: clear openai:prod",
+            r"Nothing is blocked|Nothing waits for anything",
+        ),
+    ),
+    "all 402, then cleared": (
+        lambda _: CLEARED_AFTER_402,
+        (
+            r"PROFILES 0/2|0 of 2 usable, 2 not loaded",
+            r"first back 08:02:07|4h50m at 08:02:07",
+            r"the gateway has nothing usable",
+            r"gateway ● held .*40m",
+            r"agent main: no profile for its models is usable",
+            r"done: clear openai",
+            r"secrets reload",
+        ),
+    ),
+    "calm": (
+        lambda _: replace(CALM, events=STORY[-1:]),
+        (
+            r"2 of 2 profiles usable · next: openai:night|● 2 usable",
             r"2 of 2 usable",
             r"Nothing is blocked and nothing needs attention",
             r"gateway ● held",
@@ -330,9 +367,10 @@ FIRST_KEYS = ("", "2", "3", "4", "5", "tab")
 
 @pytest.mark.parametrize("incident", ANSWERS)
 @pytest.mark.parametrize("size", [(80, 24), (120, 30)], ids=["80x24", "120x30"])
-async def test_each_question_is_answered_within_one_key(incident: str, size: tuple[int, int]) -> None:
+async def test_each_question_is_answered_within_one_key(incident: str, size: tuple[int, int], tmp_path: Path) -> None:
     """Reads the screen before any key and after each single one: the answer stands on one of them."""
-    snapshot, answers = ANSWERS[incident]
+    made, answers = ANSWERS[incident]
+    snapshot = made(tmp_path)
     screens: dict[str, str] = {}
     for key in FIRST_KEYS:
         app, _, _ = make_app(snapshot)

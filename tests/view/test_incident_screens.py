@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import (
-    Exchange,
     Gateway,
     GatewayState,
     OpenClawVerdict,
@@ -20,7 +19,6 @@ from clawtop.core.model import (
     Serving,
     Session,
     Snapshot,
-    TurnOutcome,
     Verdict,
     VerdictKind,
 )
@@ -33,6 +31,7 @@ from clawtop.view.line import text_of
 from clawtop.view.plain import plain_lines
 from clawtop.view.tree_rows import tree_table
 from tests.support.golden import assert_golden
+from tests.support.incidents import CLEARED_AFTER_402, LIVE, RESTARTING, failed, half_written_log
 from tests.support.worlds import (
     CALM,
     GATEWAY_PID,
@@ -53,16 +52,6 @@ MODEL = "claude-opus-4-6"
 GATEWAY = ProcessEvidence(GATEWAY_PID, True, argv=("openclaw",))
 HELD = Verdict(VerdictKind.HELD, ("alive",))
 KEEP = OpenClawVerdict(False, (), False)
-LIVE = Gateway(GatewayState.LIVE, GATEWAY_PID, 18789, started_at=NOW - 40 * MINUTE)
-
-
-def failed(of: Session, seconds: int, error: str) -> Session:
-    """With a message of a person that got no answer."""
-    asked = NOW - seconds * SECOND
-    turn = Exchange(asked, 24, "user", TurnOutcome.FAILED, asked + 45 * SECOND, error)
-    return replace(
-        of, status="failed", started_at=asked, ended_at=turn.ended_at, updated_at=turn.ended_at, exchanges=(turn,)
-    )
 
 
 def chats(count: int, pinned: str | None = None) -> tuple[Session, ...]:
@@ -153,6 +142,8 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
             locks=(replace(LOCKS[4], verdict=Verdict(VerdictKind.UNKNOWN, ("other-namespace",))),),
         ),
     ),
+    "gateway-restarting": ("SILENT", RESTARTING),
+    "cleared-after-402": ("OUT", CLEARED_AFTER_402),
     "answers-again": (
         "OK",
         replace(CALM, agents=(agent("main", (profile("anthropic:one", cooling(-2 * SECOND)), *FIT[1:])),)),
@@ -174,6 +165,13 @@ def test_the_screen_of_an_incident(name: str) -> None:
     text = screen(snapshot)
     assert text.splitlines()[1].split()[0] == badge
     assert_golden(GOLDEN / f"{name}.txt", text)
+
+
+def test_the_screen_beside_a_half_written_log(tmp_path: Path) -> None:
+    """What stands whole in it is told, what does not is named, and everything else is as without it."""
+    text = screen(half_written_log(tmp_path))
+    assert text.splitlines()[1].split()[0] == "SILENT"
+    assert_golden(GOLDEN / "half-written-log.txt", text)
 
 
 def test_all_incidents_have_one_kind_of_calm() -> None:

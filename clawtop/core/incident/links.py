@@ -28,7 +28,7 @@ from clawtop.core.model import (
     joined,
     session_named,
 )
-from clawtop.core.operations.loaded import as_gateway_knows
+from clawtop.core.operations.loaded import Pending, as_gateway_knows
 from clawtop.core.session.activity import last_sign, running_since
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
@@ -79,11 +79,21 @@ class SnapshotIndex:
     # --- roots ---------------------------------------------------------------------------------------------------
 
     def gateway(self) -> Iterator[Node]:
-        """A gateway that is gone, with the turns that died with it."""
+        """A gateway that is gone, with the turns that died with it, or that answers nobody."""
         gateway = self.snapshot.gateway
         stopped = gateway.state is GatewayState.ABSENT and self.snapshot.config.gateway_wanted
         silence = silence_of(gateway, self.now)
-        frozen = silence in {Silence.FROZEN, Silence.PAUSED}
+        if silence is Silence.STARTING:
+            yield Node(
+                NodeKind.GATEWAY,
+                "gateway",
+                "the gateway is starting: no answer yet",
+                "process table",
+                Severity.BLOCKED,
+                since=gateway.started_at,
+                advice="wait for it",
+            )
+        frozen = silence in {Silence.FROZEN, Silence.PAUSED, Silence.CLOSED}
         if gateway.state is not GatewayState.DEAD and not stopped and not frozen:
             return
         left = [session for session in self.snapshot.sessions if _died(session)]
@@ -113,17 +123,18 @@ class SnapshotIndex:
     def unloaded(self) -> Iterator[Node]:
         """What was written and the gateway works without."""
         for pending in self.view.pending:
-            what = "a change" if pending.kind == "store" else f"the {pending.kind}"
+            what = "change" if pending.kind == "store" else pending.kind
+            state = "not loaded by the gateway" if pending.certain else "not known to be loaded"
             names = ", ".join(safe(name, 40) for name in pending.providers[:3])
             yield Node(
                 NodeKind.AGENT,
                 f"pending:{pending.agent}:{pending.at}",
-                f"{what} of {names} is not loaded by the gateway: {pending.why}",
+                f"{what} of {names}: {state}",
                 "journal" if pending.at is not None else "gateway-log",
                 Severity.BLOCKED if pending.by_itself else Severity.STUCK,
                 pending.agent,
                 since=pending.at,
-                advice="secrets reload" if pending.reload else "restart",
+                advice=_loads(pending),
             )
 
     def store_locks(self) -> Iterator[Node]:
@@ -415,17 +426,21 @@ class SnapshotIndex:
             return None
         mending = mended_by(profile.stats, self.now, self.schedules[profile.provider])
         reason = profile.stats.disabled_reason if state is ProfileState.DISABLED else profile.stats.cooldown_reason
+        pending = next((change for change in self.view.pending if change.concerns(profile)), None)
+        advice = mending.advice if mending is not None else None
         return Node(
             NodeKind.PROFILE,
             profile.id,
-            f"{safe(profile.id, 60)} is {state}" + (f" ({safe(reason, 30)})" if reason else ""),
+            f"{safe(profile.id, 60)} is {state}"
+            + (f" ({safe(reason, 30)})" if reason else "")
+            + (" for the gateway" if pending is not None else ""),
             "auth store",
             Severity.BLOCKED if until is not None else Severity.STUCK,
             profile.owner_agent,
             since=profile.stats.last_failure_at,
             until=until,
-            remedy="clear" if state in _CLEARABLE and mending is None else None,
-            advice=mending.advice if mending is not None else None,
+            remedy="clear" if state in _CLEARABLE and mending is None and pending is None else None,
+            advice=_loads(pending) if pending is not None else advice,
         )
 
     def _unusable(self, agent: AgentInfo, provider: str, model: str | None) -> tuple[Node, ...] | None:
@@ -436,6 +451,11 @@ class SnapshotIndex:
         if any(node is None for node in nodes):
             return None
         return tuple(node for node in nodes if node is not None)
+
+
+def _loads(pending: Pending) -> str:
+    """What makes the gateway take a change in."""
+    return "secrets reload" if pending.reload else "restart"
 
 
 def _lane_word(lane: str | None) -> str:

@@ -146,11 +146,11 @@ class LogTail:
 
     def _oddities(self, path: Path) -> Problem | None:
         said = [
-            f"{count} {what}"
+            f"{count} {'line is' if count == 1 else 'lines are'} {what}"
             for count, what in (
-                (self.bad_lines, "lines are not a gateway's"),
-                (self.skipped_lines, f"lines are longer than {LINE_BYTES // 1024} KiB"),
+                (self.bad_lines, "not a gateway's"),
+                (self.skipped_lines, f"longer than {LINE_BYTES // 1024} KiB"),
             )
             if count
         ]
-        return Problem("log-odd-lines", str(path), " and ".join(said) + "; they are left out") if said else None
+        return Problem("log-odd-lines", str(path), " and ".join(said) + "; left out") if said else None
