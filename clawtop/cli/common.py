@@ -54,7 +54,7 @@ def open_reader(
 
 
 def open_incident_reader(args: argparse.Namespace, clock: Clock | None = None) -> SnapshotReader:
-    """As `open_reader`; its snapshots also tell holders, lanes, events and config warnings."""
+    """Like `open_reader`; its snapshots also have holders, lanes, events and config warnings."""
     return open_reader(args, clock, _incident_parts(args))
 
 
@@ -104,7 +104,7 @@ def live_feed(
 
 
 def notice_hook(args: argparse.Namespace) -> Callable[[str], None] | None:
-    """What is told each notice: the operator's `on_notice` command; None without one. Raises UsageError."""
+    """What receives each notice: the operator's `on_notice` command; None without one. Raises UsageError."""
     command = args.settings["on_notice"]
     if command is None:
         return None
@@ -142,7 +142,7 @@ class _LaterParts:
 
 
 def make_caller(args: argparse.Namespace, reader: SnapshotReader) -> Caller:
-    """Who asks the gateway of this directory, unless that is off."""
+    """What queries the gateway of this directory, unless that is off."""
     from clawtop.engine.gateway.caller import Caller
     from clawtop.engine.gateway.door import Door
     from clawtop.store.locks.processes import SystemProcesses

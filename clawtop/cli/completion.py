@@ -76,7 +76,7 @@ _ENDS: Mapping[str, tuple[str, str]] = {
     "bash": ("complete -o bashdefault -F _shtab_clawtop clawtop", _BASH_END),
     "zsh": ("if [[ $zsh_eval_context[-1] == eval ]]; then", _ZSH_END),
 }
-"""Where the end of shtab's script begins, and what stands there instead. Its own for zsh takes a sourced file for one
+"""Where the end of shtab's script begins, and its replacement. Its own for zsh mistakes a sourced file for one
 in $fpath and completes at once."""
 
 _ZSH_WORDS = """\
@@ -159,7 +159,7 @@ def _parsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParse
 
 
 def _words(args: argparse.Namespace) -> list[str]:
-    """Words that can be typed as they are: what holds white space or control characters is left out."""
+    """Words that can be typed as they are: those with white space or control characters are left out."""
     from clawtop.cli.common import load_snapshot
     from clawtop.errors import ClawtopError
 

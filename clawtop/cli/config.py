@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them as the file that would mean the same. Exit 0, or 64 when something in the sources cannot be used."""
+    """Print them as an equivalent config file. Exit 0, or 64 if something in the sources cannot be used."""
     from clawtop.core.settings import TEXT_TABLES, toml_of, value_from_text
     from clawtop.store.own.settings import load_settings, save_entry, save_setting, settings_path
 

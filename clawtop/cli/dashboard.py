@@ -114,7 +114,7 @@ def _tour(args: argparse.Namespace) -> Tour | None:
 
 
 def _config_file(args: argparse.Namespace) -> Path:
-    """Where what is saved goes: the demo has a file of its own."""
+    """Where settings are saved: the demo has its own file."""
     import os
     from pathlib import Path
 
@@ -145,7 +145,7 @@ def _minutes(text: str) -> float:
 
 
 def work_ports(args: argparse.Namespace) -> WorkPorts:
-    """What drains and drives; everything that it needs is loaded when it is asked for."""
+    """What drains and drives; everything it needs is loaded on demand."""
     from clawtop.ui.ports import WorkPorts
 
     return WorkPorts(_CommandDrains(args), lambda: _driver(args), _CommandRecoveries(args))
@@ -227,7 +227,7 @@ class _CommandRecoveries:
 
 
 def _operations(args: argparse.Namespace, reader: SnapshotReader) -> Operations:
-    """Made when the dashboard is armed: late marks of ended clawtops land before anything is planned."""
+    """Created when the dashboard is armed: marks left by ended clawtops land before anything is planned."""
     from clawtop.cli.common import make_caller
     from clawtop.engine.drive.leftovers import land_leftovers
     from clawtop.engine.operations.execute import Operations

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Play the demo. Whatever ends it, the world and everything that plays in it are gone afterwards."""
+    """Play the demo. However it ends, its world and processes are removed afterwards."""
     saved = args.settings
     if args.state_dir not in {None, saved["state_dir"]} or args.at is not None:
         raise UsageError("the demo has a state directory and a time of its own", hint="leave out --state-dir and --at")

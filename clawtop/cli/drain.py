@@ -151,7 +151,7 @@ def make_drainer(
 
 
 def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
-    """The session that is named by its key or its transcript. Raises RefusedError when there is none."""
+    """The session named by its key or its transcript. Raises RefusedError if there is none."""
     from clawtop.core.generations import storage_of
     from clawtop.engine.drain.scene import DrainTarget
     from clawtop.engine.drive.session_choice import choose_session
@@ -176,7 +176,7 @@ def _no_session(key: str, snapshot: Snapshot) -> RefusedError:
 
 
 def _row_target(reader: SnapshotReader, session: str, agent: str | None) -> DrainTarget:
-    """As `target_of`, where sessions are rows of a database."""
+    """Like `target_of`, where sessions are rows of a database."""
     from pathlib import Path
 
     from clawtop.cli.drive_gateway import session_key
@@ -236,7 +236,7 @@ def _tell_step(step: DrainStep) -> None:
 
 
 class _Countdown:
-    """The deadline on the screen: one line that is written over."""
+    """The deadline on the screen: one line that is overwritten."""
 
     def __call__(self, wait: Wait, left_s: float) -> None:
         sys.stderr.write(f"\r\x1b[K{left_s:5.0f} s  {safe(wait.why, 100)}\r")

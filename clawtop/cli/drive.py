@@ -136,7 +136,7 @@ def _one(args: argparse.Namespace, model: ModelRef | None, message: str) -> int:
 
 
 class _TurnMessage:
-    """What one turn says, beside the options."""
+    """What one turn prints."""
 
     def __init__(self, model: ModelRef | None, message: str, system: str | None) -> None:
         self.model, self.message, self.system = model, message, system
@@ -192,7 +192,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _stuck(args: argparse.Namespace) -> str | None:
-    """Why the session that is waited for counts as stuck; None where it does not, or cannot be judged."""
+    """Why the awaited session counts as stuck; None if it does not, or cannot be judged."""
     from clawtop.cli.common import open_incident_reader
     from clawtop.cli.drain import target_of
     from clawtop.engine.drain.recovery import assess

@@ -59,7 +59,7 @@ class Batch:
         return over_usd or (args.max_tokens_total is not None and self.spent_tokens >= args.max_tokens_total)
 
     async def one(self, item: Item) -> None:
-        """Drive one turn and tell what came of it."""
+        """Drive one turn and report its result."""
         await self._my_turn()
         if self.is_spent:
             self.not_begun += 1
@@ -149,7 +149,7 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
 
 
 class _Quiet(JsonOutput):
-    """A batch tells results, not the way to them."""
+    """A batch reports results, not progress."""
 
     def event(self, event: Event) -> None:
         """Nothing."""

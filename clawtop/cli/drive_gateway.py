@@ -36,7 +36,7 @@ def run_if_wanted(args: argparse.Namespace, message: str) -> int | None:
 
     Raises:
         RefusedError: the gateway cannot be asked; it took nothing.
-        OperationFailedError: it stopped telling; the turn may go on.
+        OperationFailedError: it stopped reporting; the turn may continue.
     """
     if args.through == "engine":
         return None
@@ -84,7 +84,7 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
 
 
 def _limit_s(reader: SnapshotReader) -> float:
-    """How long a turn may take where nobody said: as the engine's own, `agents.defaults.timeoutSeconds`, else 600."""
+    """How long a turn may take by default: like the engine, `agents.defaults.timeoutSeconds`, else 600."""
     from clawtop.engine.drive.opening import DEFAULT_TURN_S
     from clawtop.store.config import run_limit_s
 
@@ -103,7 +103,7 @@ def session_key(reader: SnapshotReader, snapshot: Snapshot, name: str, agent: st
 
 
 class _GatewayOutput:
-    """The reply on stdout as text, or each thing told as a JSON line."""
+    """The reply on stdout as text, or each event as a JSON line."""
 
     def __init__(self, *, as_json: bool, key: str, run_id: str) -> None:
         self._as_json = as_json

@@ -24,14 +24,14 @@ STOP_EXITS: Mapping[str, int] = {"length": LENGTH_EXIT, "filter": REFUSED_EXIT, 
 
 
 def stop_exit(answer: TurnAnswer) -> int:
-    """The exit code of a reply that was written: 0, or why it is not all that was meant."""
+    """The exit code of a written reply: 0, or why it is incomplete."""
     if answer.tool_calls:
         return TOOLS_EXIT
     return STOP_EXITS.get(answer.stop_reason, 0)
 
 
 def stop_words(answer: TurnAnswer) -> str | None:
-    """Why a reply is not all that was meant, for people; None where it is."""
+    """Why a reply is incomplete, for people; None if it is complete."""
     if answer.tool_calls:
         return f"the model also asked for tools, which were dropped: {', '.join(map(safe, answer.tool_calls[:8]))}"
     match answer.stop_reason:
@@ -114,7 +114,7 @@ class Words:
 
 
 class TurnOutput:
-    """Where a turn is shown. `event` gets every event of the engine, `item` what the run itself tells."""
+    """Where a turn is shown. `event` gets every engine event, `item` what the run itself yields."""
 
     def __init__(self) -> None:
         self._words = Words()
@@ -140,7 +140,7 @@ class TurnOutput:
 
 
 class TextOutput(TurnOutput):
-    """The reply on stdout, what happens on the way on stderr.
+    """The reply on stdout, progress on stderr.
 
     On a terminal the reply streams; elsewhere it is written once it is whole, so that nothing of an attempt that
     failed stands in it.
@@ -204,7 +204,7 @@ class TextOutput(TurnOutput):
 
 
 class JsonOutput(TurnOutput):
-    """One JSON object a line: ASCII-escaped, ids exact, prose redacted."""
+    """One JSON object per line: ASCII-escaped, ids exact, prose redacted."""
 
     def event(self, event: Event) -> None:
         from dataclasses import asdict

@@ -67,7 +67,7 @@ def exit_code(error: ClawtopError) -> int:
 
 
 def cancel_on_signals(signalled: Callable[[int], None]) -> None:
-    """SIGTERM and SIGHUP end the turn as Ctrl-C does: everything is given back, marks land or are spooled."""
+    """SIGTERM and SIGHUP end the turn like Ctrl-C: everything is released, marks land or are spooled."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def cancel(number: int) -> None:
@@ -92,7 +92,7 @@ def read_system(path: str | None) -> str | None:
 
 
 def write_out(path: str, text: str) -> None:
-    """The reply in a file of the operator's choice; a file that is there is replaced when the new one is whole.
+    """The reply in a file of the operator's choice; an existing file is replaced when the new one is complete.
 
     Raises OperationFailedError.
     """

@@ -9,7 +9,7 @@ import termios
 from typing import Any, NoReturn
 
 RELEASE_S = 1.0
-"""How long a lock that the disk keeps is waited for; the next one who wants it sees then that its owner died."""
+"""How long to wait for a lock that the disk does not release; whoever wants it next sees that its owner died."""
 
 _RESET = (
     b"\x18\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?2004l\x1b[?1004l"
@@ -21,7 +21,7 @@ _given: list[Any] | None = None  # the terminal's attributes when the process be
 
 
 def remember_terminal() -> None:
-    """Note how the terminal is now, so that `leave` can give it back so."""
+    """Save the terminal's attributes, so that `leave` can restore them."""
     global _given  # noqa: PLW0603 - one terminal, one process
     with contextlib.suppress(OSError, termios.error, ValueError):
         _given = termios.tcgetattr(0)
@@ -30,7 +30,7 @@ def remember_terminal() -> None:
 def leave(code: int, last_words: str = "") -> NoReturn:
     """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it.
 
-    `last_words` go to standard error once the terminal is given back. May be called by a signal handler.
+    `last_words` go to standard error once the terminal is restored. May be called by a signal handler.
     """
     all_released = getattr(sys.modules.get("clawtop.store.locks.openclaw"), "all_released", None)
     if all_released is not None:
@@ -46,7 +46,7 @@ def leave(code: int, last_words: str = "") -> NoReturn:
 
 
 def _give_back_terminal() -> None:
-    """What a dashboard that ended in order has done itself."""
+    """What a dashboard that ended normally has already done."""
     drawn_on = getattr(sys.modules.get("clawtop.ui.terminal_output"), "drawn_on", None)
     if _given is not None and (termios.tcgetattr(0) != _given or (drawn_on is not None and drawn_on())):
         termios.tcsetattr(0, termios.TCSANOW, _given)

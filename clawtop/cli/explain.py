@@ -79,7 +79,7 @@ def _explain_error(args: argparse.Namespace) -> int:
 
 
 def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
-    """The OpenClaw that is asked about: the named version, else that of the state directory, else nobody's."""
+    """The OpenClaw to explain for: the named version, else the state directory's, else none."""
     import os
     from pathlib import Path
 

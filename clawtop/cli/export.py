@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 9477
 TEXTFILE_SECONDS = 15.0
-"""How often the file is written when nothing changes; ages and countdowns in it would stand still otherwise."""
+"""How often the file is written when nothing changes; otherwise its ages and countdowns would not advance."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export until interrupted. Exit 0; 3 when the port or the file cannot be had."""
+    """Export until interrupted. Exit 0; 3 if the port or the file is unavailable."""
     if args.rules:
         sys.stdout.write(files("clawtop.export").joinpath("rules.yml").read_text(encoding="utf-8"))
         return 0

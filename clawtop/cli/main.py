@@ -1,6 +1,6 @@
 """The command line: one verb from the commands table, with the options that all verbs share.
 
-`clawtop` alone is the dashboard. Global options stand before or after the verb. A verb is a module of this package
+`clawtop` alone is the dashboard. Global options go before or after the verb. A verb is a module of this package
 with `add_arguments(parser)` and `run(args) -> int`; only the module of the verb that was asked for is imported.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 USAGE_EXIT = UsageError.exit_code
 UNWRITTEN_EXIT = 74  # sysexits EX_IOERR
 CHANGING = frozenset(item.verb for item in verbs() if item.dangerous or item.lasting)
-"""Verbs whose work counts, whether or not anybody takes the words about it."""
+"""Verbs whose work counts even if their output cannot be written."""
 
 DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Without a verb: the dashboard."
 
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
     """argparse with the exit code of sysexits for a wrong command line."""
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """A word that is none of the choices: the nearest one is named."""
+        """Not one of the choices: suggest the nearest one."""
         if action.choices is not None and value not in action.choices:
             from clawtop.core.nearest import did_you_mean
 
@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        """argparse's own says nothing where it cannot write."""
+        """argparse's own ignores write errors."""
         if message:
             (file or sys.stderr).write(message)
 
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
 def run(argv: Sequence[str]) -> int:
     """Parse and run. Returns the exit code; prints errors to stderr, and as JSON where JSON was asked for.
 
-    What nobody expected is one line and a report (`clawtop.crash`), exit 70.
+    An unexpected error gives one line and a report (`clawtop.crash`), exit 70.
     """
     try:
         args = _parse(argv)
@@ -103,7 +103,7 @@ def _print_version(_args: argparse.Namespace) -> int:
 
 
 def _plain(args: argparse.Namespace) -> int:
-    """A verb that only tells: when nobody takes what it says, it ends."""
+    """A verb that only prints: it ends when its output cannot be written."""
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -119,7 +119,7 @@ def _plain(args: argparse.Namespace) -> int:
 
 
 def _lasting(args: argparse.Namespace) -> int:
-    """A verb that changes something: it goes on to its end, and its exit code says how that was."""
+    """A verb that changes something: it runs to its end, and its exit code says how that went."""
     with lasting() as output:
         code: int = args.run(args)
     if output.problem is not None:
@@ -149,7 +149,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _refuse(parser: argparse.ArgumentParser, verb: str | None, unknown: Sequence[str]) -> NoReturn:
-    """Words that no option takes: said with the usage of the verb they were given to, and what was probably meant."""
+    """Unknown options: reported with the usage of their verb and a suggestion."""
     from clawtop.core.nearest import did_you_mean
 
     asked = next((each for each in verb_parsers(parser) if verb and each.prog.endswith(f" {verb}")), parser)
@@ -228,7 +228,7 @@ _OPTION_OF_SETTING = {
 
 
 def _apply_settings(parser: argparse.ArgumentParser) -> None:
-    """Make the operator's settings the defaults. What cannot be used is told on stderr, and nothing ends for it."""
+    """Make the operator's settings the defaults. Unusable ones are reported on stderr and ignored."""
     from clawtop.store.own.settings import load_settings
 
     reading = load_settings(os.environ, Path.home())

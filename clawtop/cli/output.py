@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 
 class VerbOutput:
-    """Standard output of a verb that changes something: what cannot be written is remembered and does not stop it.
+    """Standard output of a verb that changes something: write errors are remembered and do not stop it.
 
     Attributes:
         problem: why something could not be written; None while all of it was.
@@ -48,7 +48,7 @@ class VerbOutput:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[VerbOutput]:
-    """A context in which printing never fails; standard output as it was afterwards."""
+    """A context in which printing never fails; restores standard output afterwards."""
     before = sys.stdout
     output = VerbOutput(before)
     sys.stdout = output
@@ -60,7 +60,7 @@ def lasting() -> Iterator[VerbOutput]:
 
 
 def silence(stream: TextIO) -> None:
-    """What still waits to be written to `stream` goes nowhere: at its end nothing fails once more."""
+    """Discard what is still buffered in `stream`, so that closing it does not fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -68,5 +68,5 @@ def silence(stream: TextIO) -> None:
 
 
 def left_by_its_reader(error: OSError) -> bool:
-    """Whether the reader of our output went away, rather than the output being refused."""
+    """Whether the reader of the output went away, rather than a write failing."""
     return error.errno == errno.EPIPE

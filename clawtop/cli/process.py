@@ -22,7 +22,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class EndedError(KeyboardInterrupt):
-    """A signal ends the process; like Ctrl-C it passes everything that waits, and what was taken is given back."""
+    """A signal ends the process; like Ctrl-C it unwinds everything, and what was taken is released."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -30,7 +30,7 @@ class EndedError(KeyboardInterrupt):
 
 
 def prepared() -> int | None:
-    """Make the process fit for its work: streams, limits, signals. The exit code where it cannot be, having said so."""
+    """Set up streams, limits and signals. Returns an exit code, after a message, if that fails."""
     _open_standard_streams()
     lack = _too_few_descriptors()
     if lack is not None:
@@ -43,7 +43,7 @@ def prepared() -> int | None:
 
 
 def _words(stream: Any) -> Any:
-    """Standard error whose reader may leave: what is said there never changes what the process does."""
+    """Standard error whose reader may disappear: writing to it never changes what the process does."""
     return stream if isinstance(stream, VerbOutput) else VerbOutput(stream)
 
 
@@ -74,9 +74,9 @@ def _last_words(number: int) -> str:
 
 
 def end_on_signals() -> None:
-    """From now on a signal ends the process at once: nothing was taken yet that would have to be given back.
+    """From now on a signal ends the process at once: there is nothing to release yet.
 
-    One that whoever started it has ignored stays ignored.
+    Signals that the parent ignored stay ignored.
     """
     for number in (*ENDING_SIGNALS, signal.SIGINT):
         if signal.getsignal(number) in {signal.SIG_DFL, signal.default_int_handler}:
@@ -84,7 +84,7 @@ def end_on_signals() -> None:
 
 
 def unwind_on_signals() -> None:
-    """From now on a signal passes everything that is at work, which gives back what it has taken."""
+    """From now on a signal unwinds all running work, which releases what it has taken."""
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is _end_at_once:
             signal.signal(number, _Ending())
@@ -97,7 +97,7 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Ending:
-    """The handler that has everything given back, within `GRACE_S`."""
+    """The handler that has everything released, within `GRACE_S`."""
 
     unwinds = True  # for `clawtop.threads.run`
 
@@ -108,7 +108,7 @@ class _Ending:
 
 
 def _too_few_descriptors() -> str | None:
-    """Why this process cannot do its work, after its limit was raised as far as it goes."""
+    """Why this process cannot work even after raising its limit as far as possible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if soft != unlimited and soft < WANTED_DESCRIPTORS:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look it up. Exit 0 done or certainly not done, 1 no such operation, 3 begun without a result."""
+    """Look it up. Exit 0 done or certainly not done, 1 no such operation, 3 started without a result."""
     from clawtop.cli.common import open_reader
     from clawtop.cli.operation_output import PAST_EVENTS, SCHEMA, print_json, print_lines
     from clawtop.core.operations.outcome import OperationOutcome, outcome_of, withdrawal

@@ -96,7 +96,7 @@ def _show(snapshot: Snapshot, reader: SnapshotReader, args: argparse.Namespace) 
 
 
 def _texts(snapshot: Snapshot, health: Health, reader: SnapshotReader) -> dict[tuple[str, str], str | None]:
-    """By agent and session key, what stands in the messages that have no answer."""
+    """The texts of unanswered messages, by agent and session key."""
     rows = {(row.agent, row.key): row for row in snapshot.sessions}
     asked = [(one, rows.get((one.agent, one.session))) for one in health.waiting.unanswered]
     return {(one.agent, one.session): reader.message_text(row, one.since) for one, row in asked if row is not None}
@@ -127,7 +127,7 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alar
 
 
 class _Alarm:
-    """Tells notices without a dashboard: how things stood at the last look is its state."""
+    """Gives notices without a dashboard; its state is what it saw last."""
 
     def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
         self._tell = tell

@@ -34,7 +34,7 @@ STOPPED_EXIT = 130
 
 
 def add_argument(parser: argparse.ArgumentParser) -> None:
-    """The option; it is between clawtops, and no help shows it."""
+    """The option; it is for use between clawtops and hidden from help."""
     parser.add_argument("--steered", metavar="ID", type=_id, help=argparse.SUPPRESS)
 
 
@@ -58,7 +58,7 @@ def told_event(event: Event) -> None:
 
 
 class Waits:
-    """Tells what is waited for once a second, however often it is looked at."""
+    """Reports what is awaited, at most once a second."""
 
     def __init__(self) -> None:
         self._clock = SystemClock()
@@ -72,7 +72,7 @@ class Waits:
 
 
 async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
-    """The objects on stdin, until it ends or something else than an object stands there."""
+    """The objects on stdin, until it ends or contains something other than an object."""
     reader = asyncio.StreamReader(limit=MAX_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while True:
@@ -87,7 +87,7 @@ async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
 
 
 async def until_told(work: Coroutine[Any, Any, T]) -> T:
-    """`work`, beating, until it ends; cancelled when the other end says so or goes."""
+    """Run `work` with heartbeats until it ends; cancelled when the other end says so or disappears."""
     task, stdin = asyncio.ensure_future(work), lines_of_stdin()
 
     async def listen() -> None:

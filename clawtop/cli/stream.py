@@ -62,7 +62,7 @@ def summary(snapshot: Snapshot, fingerprint: SecretFingerprint) -> HostSummary:
 
 
 def _secrets(reader: SnapshotReader, now: Callable[[], int]) -> Callable[[Profile], str | None]:
-    """What finds a profile's secret, to compare accounts by its fingerprint; it goes nowhere else."""
+    """Looks up a profile's secret, only to compare accounts by its fingerprint."""
 
     def secret_of(profile: Profile) -> str | None:
         from clawtop.store.provider.credentials import load_credential

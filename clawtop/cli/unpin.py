@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Unpin. Exit 0 done or not pinned, 1 refused, 3 sent and still pinned.
 
     Raises:
-        RefusedError: no such session, or nothing takes its pin off here; the words to type are the hint.
-        OperationFailedError: the gateway took it, and the pin stands.
+        RefusedError: no such session, or no command removes its pin here; the hint says what to type.
+        OperationFailedError: the gateway accepted the command, but the pin is still there.
     """
     from clawtop.cli.common import open_reader
     from clawtop.cli.drive_gateway import session_key

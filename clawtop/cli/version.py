@@ -9,7 +9,7 @@ from clawtop import __version__
 
 PACKAGE = Path(__file__).resolve().parent.parent
 RECORDED = "commit.txt"
-"""What a build writes into the package (`.ci/build_hook.py`)."""
+"""The file that a build writes into the package (`.ci/build_hook.py`)."""
 
 _GIT_SECONDS = 2.0
 

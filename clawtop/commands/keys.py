@@ -31,7 +31,7 @@ _KEY_LABELS = {
 
 
 def key_label(key: str) -> str:
-    """How a key of Textual's notation is written for people."""
+    """How to show a key that is written in Textual's notation."""
     if key in _KEY_LABELS:
         return _KEY_LABELS[key]
     return "^" + key.removeprefix("ctrl+").upper() if key.startswith("ctrl+") else key

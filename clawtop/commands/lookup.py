@@ -14,7 +14,7 @@ def command(command_id: str) -> Command:
 
 
 def verbs() -> tuple[Command, ...]:
-    """The commands that the shell knows, in table order, one for each verb."""
+    """The commands that have a shell verb, in table order, one per verb."""
     seen: dict[str, Command] = {}
     for item in COMMANDS:
         if item.verb:
@@ -23,7 +23,7 @@ def verbs() -> tuple[Command, ...]:
 
 
 def meant(command_id: str, *, replaying: bool) -> Command:
-    """The command that a key stands for: in a replay, one that steers it comes first."""
+    """The command bound to a key; in a replay, commands that control it come first."""
     item = command(command_id)
     keys = set(item.keys)
     steering = (each for each in COMMANDS if each.group is Section.REPLAY and keys & set(each.keys))

@@ -11,7 +11,7 @@ from clawtop.core.model import Snapshot
 
 
 class TargetKind(StrEnum):
-    """What a row stands for. A command says which kinds it acts on."""
+    """What a row represents. A command says which kinds it acts on."""
 
     PROFILE = "profile"
     PROVIDER = "provider"
@@ -88,12 +88,12 @@ class Command:
         targets: kinds of row it acts on; empty: the whole screen.
         views: views on which it means something; empty: all of them.
         dangerous: changes someone else's state: needs ARMED, a preview and a confirmation.
-        lasting: the verb's work counts, whether or not anybody takes the words about it; so of every dangerous one.
+        lasting: the verb's work counts even if its output cannot be written; true of every dangerous one.
         footer: shown in the footer line.
         verb: the shell verb that does the same, if any.
         usage: the verb's arguments, for README and help.
         verb_help: what the verb does, where `help` speaks of keys and rows; empty: the same.
-        check: a further reason why it cannot run.
+        check: another reason why it cannot run.
     """
 
     id: str
@@ -118,5 +118,5 @@ class Command:
 
 
 def own_run_name(target: Target) -> str:
-    """By which name `Context.own_runs` knows a row: a run by its id, a session by agent and key."""
+    """The name of a row in `Context.own_runs`: a run's id, or a session's agent and key."""
     return f"{target.agent}|{target.id}" if target.kind is TargetKind.SESSION else target.id

@@ -199,7 +199,7 @@ class Options:
 
     Attributes:
         zone: of the clock times; None is this machine's.
-        labels: session key -> what the operator calls it. save_label: keeps one; it runs in a thread and raises
+        labels: session key -> the operator's label. save_label: keeps one; it runs in a thread and raises
             ClawtopError.
         sorting: table -> the column it is sorted by, with `-` before it downwards. save_look: keeps a theme and such
             orders; it runs in a thread and raises ClawtopError.

@@ -64,7 +64,7 @@ class Shell(Protocol):
         execute: carries plans out; None where nothing can be changed.
         work: what this dashboard drives and drains; None where it does neither.
         paused: the screen stands still.
-        labels: session key -> what the operator calls it.
+        labels: session key -> the operator's label.
     """
 
     clock: Clock

@@ -22,15 +22,15 @@ GAP = 1
 """Blank cells between two columns."""
 
 FLOOR = 12
-"""Cells down to which a column gives way that could grow, where even the columns that always stay do not fit."""
+"""Width to which a growing column shrinks where even the columns that always stay do not fit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Env:
-    """What a cell may look at besides its row: the facts, the present (ms since epoch) and the time zone.
+    """What a cell may use besides its row: the facts, the current time (ms since epoch) and the time zone.
 
     Attributes:
-        grouped: rows stand under the heading of their group, so that they need not repeat it.
+        grouped: rows are under their group's heading and need not repeat it.
     """
 
     facts: Facts
@@ -43,12 +43,12 @@ class Column(NamedTuple, Generic[T]):
     """One column of a table of `T`.
 
     Attributes:
-        width: cells that it has at least, where its rows need them.
-        grow: cells more that it gets before others get all they need; spare width goes from left to right.
+        width: its minimum width, where its rows need it.
+        grow: extra cells it gets before others get all they need; spare width goes from left to right.
         live: whether its cells can change with time alone.
-        middle: what is too long is elided in its middle: ids, whose end tells them apart.
-        rank: the higher, the sooner it gives way when the width is short; 0 stays. What says nothing in any row gives
-            way before all others.
+        middle: long values are elided in the middle: for ids, which differ at the end.
+        rank: the higher, the sooner it is dropped when space is short; 0 stays. A column that is empty in every row is
+            dropped before all others.
         sort: the value rows sort by; None values come last.
     """
 
@@ -85,7 +85,7 @@ class Sorting:
 
     @classmethod
     def parse(cls, text: str) -> Sorting | None:
-        """From `age`, or `-age` for downwards; none for an empty text."""
+        """From `age`, or `-age` for descending; none for an empty string."""
         column = text.removeprefix("-")
         return cls(column, descending=text.startswith("-")) if column else None
 
@@ -98,7 +98,7 @@ class Table(Generic[T]):
     """A table of one snapshot: rows in natural order, how to draw them, and what to say when there are none.
 
     `band` draws the heading of a group; `ids` gives the exact ids of a row, which the filter finds too where a cell
-    elides them or names the row otherwise.
+    elides them or shows another name.
     """
 
     id: str
@@ -142,7 +142,7 @@ class Table(Generic[T]):
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """What each row shows, at whatever width, and its ids; in small letters, single blanks."""
+        """What each row shows, at any width, and its ids; lower case, single spaces."""
         return tuple(" ".join(self._text(row).casefold().split()) for row in self.rows)
 
     def _text(self, row: TableRow[T]) -> str:
@@ -153,7 +153,7 @@ class Table(Generic[T]):
 
     @cached_property
     def needs(self) -> Mapping[str, int]:
-        """Column id -> the cells that its widest row needs: of columns that time alone cannot change, and of those in
+        """Column id -> the width of its widest row: of columns that time alone cannot change, and of those in
         which no row says anything.
         """
         rows, env = [row for row in self.rows[:MEASURED] if not row.band], self.env
@@ -180,13 +180,13 @@ def _without_empty_bands(rows: Sequence[TableRow[T]]) -> tuple[TableRow[T], ...]
 
 
 def chosen(columns: tuple[Column[T], ...], wanted: Sequence[str]) -> tuple[Column[T], ...]:
-    """The wanted columns, in that order; all of them where none is wanted, or none of the wanted is there."""
+    """The wanted columns, in that order; all of them if none is wanted or none of the wanted exist."""
     by_id = {column.id: column for column in columns}
     return tuple(by_id[name] for name in dict.fromkeys(wanted) if name in by_id) or columns
 
 
 def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | None = None) -> tuple[Placed[T], ...]:
-    """The columns that fit into `width` cells, each with its share of it.
+    """The columns that fit into `width` cells, each with its share.
 
     Args:
         needs: column id -> the cells that its rows need; a column gets no more, and spare cells until it has them.
@@ -221,7 +221,7 @@ def placed(columns: Sequence[Column[T]], width: int, needs: Mapping[str, int] | 
 
 
 def _without_silent(kept: list[Column[T]], width: int, needs: Mapping[str, int]) -> list[Column[T]]:
-    """Without columns that say nothing in any row, as long as others lack cells that they need."""
+    """Without columns that are empty in every row, as long as others need the space."""
     silent = sorted((c for c in kept[1:] if c.rank and needs.get(c.id) == 0), key=lambda c: c.rank)
     while silent:
         least = (_least(column, needs, first=not place) for place, column in enumerate(kept))
@@ -242,7 +242,7 @@ def full(columns: Sequence[Column[T]], needs: Mapping[str, int]) -> tuple[Placed
 
 
 def _least(column: Column[T], needs: Mapping[str, int], *, first: bool) -> int:
-    """What a column has in any case; the first carries the table's title."""
+    """A column's minimum width; the first also holds the table's title."""
     if first or column.id not in needs:
         return column.width
     return min(column.width, max(needs[column.id], cells(column.title)))
@@ -275,7 +275,7 @@ def heading(columns: Sequence[Placed[T]], sorting: Sorting | None, title: Line) 
 
 
 def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:
-    """The column whose heading stands at this cell."""
+    """The column whose heading is at this cell."""
     place = 0
     for column, width in columns:
         if place <= cell < place + width:

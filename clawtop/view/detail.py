@@ -24,7 +24,7 @@ from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words
 
 
 def detail_lines(target: Target | None, env: Env, width: int) -> tuple[Line, ...]:
-    """The detail of a row; a hint where there is none."""
+    """The detail of a row; a hint if there is none."""
     if target is None:
         return tuple(wrapped(piece("Move the cursor to a row to see its details.", Tone.DIM), width))
     maker = _MAKERS.get(target.kind)
@@ -212,7 +212,7 @@ def _agent(session: Session, env: Env) -> Line:
 
 
 def _exchanges(session: Session, env: Env) -> list[Fact]:
-    """When somebody last asked, when it was last answered, and what last went wrong."""
+    """The last question, the last answer, and the last error."""
     failed = next((each for each in reversed(session.exchanges) if each.error), None)
     told = next(
         (

@@ -26,11 +26,11 @@ class DrainWait:
 
 @dataclass(slots=True)
 class DrainLog:
-    """A drain as it is watched; changed on the event loop only. Times are monotonic seconds, except in steps.
+    """A drain being watched; changed on the event loop only. Times are monotonic seconds, except in steps.
 
     Attributes:
         released: proven; None while it runs.
-        receipt: its last words, a line for each fact; empty while it runs.
+        receipt: its outcome, one line per fact; empty while it runs.
     """
 
     session: str
@@ -47,16 +47,16 @@ class DrainLog:
         return self.steps[-1].stage if self.steps else DrainStage.SURVEY
 
     def stepped(self, step: DrainStep) -> None:
-        """It did or found something."""
+        """The drain did or found something."""
         self.steps.append(step)
         self.waiting = None
 
     def waits(self, why: str, until: float) -> None:
-        """It looks on."""
+        """The drain is waiting."""
         self.waiting = DrainWait(why, until)
 
     def ended(self, released: bool, *lines: Line) -> None:
-        """It is over."""
+        """The drain has ended."""
         self.released = released
         self.waiting = None
         self.receipt = lines
@@ -67,7 +67,7 @@ class DrainLog:
 
 
 def option_lines(wishes: DrainWishes, *, can_abort: bool, width: int) -> list[Line]:
-    """What can be chosen before it begins."""
+    """The options to choose from before it starts."""
     after = "the conversation continues under a fresh session id" if wishes.fresh else "the session is reopened"
     if not can_abort:
         abort: Line = (("not possible: the gateway is not asked (--no-gateway)", Tone.FAINT),)
@@ -105,7 +105,7 @@ def preview_lines(
 
 
 def progress_lines(log: DrainLog, now: float, zone: tzinfo | None, width: int) -> list[Line]:
-    """How far it is; or how it ended."""
+    """Its progress, or how it ended."""
     lines = [
         *wrapped(piece(f"drain {safe(log.session)}", Tone.STRONG), width, 2),
         *wrapped(_stages(log, now), width, 2),
@@ -157,7 +157,7 @@ def _deadlines(log: DrainLog, now: float, width: int) -> list[Line]:
 
 
 def outcome_lines(outcome: DrainOutcome) -> tuple[Line, ...]:
-    """The last words of a drain, on the screen and in the shell."""
+    """The outcome of a drain, for the screen and the shell."""
     words = tuple(piece(f"  {shown(word)}") for word in outcome.words)
     if outcome.released:
         lines: list[Line] = [piece("drained, and proven:", Tone.OK), *words]
@@ -171,7 +171,7 @@ def outcome_lines(outcome: DrainOutcome) -> tuple[Line, ...]:
 
 
 def stopped_lines(drain_id: str) -> tuple[Line, ...]:
-    """The last words of a drain that the operator stopped."""
+    """The outcome of a drain that the operator stopped."""
     stopped = "stopped: aborted, NOT released; the session is open again"
     return (piece(stopped, Tone.BAD), resume_line(drain_id))
 

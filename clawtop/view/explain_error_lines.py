@@ -24,7 +24,7 @@ _ACTIONS = {
 
 
 def error_lines(found: Explained, version: str | None, chosen: Chosen, timeouts: str) -> Iterator[str]:
-    """The error, what OpenClaw makes of it, what clawtop's engine does, and where they differ on purpose."""
+    """The error, what OpenClaw does with it, what clawtop's engine does, and where they differ on purpose."""
 
     theirs, ours = found.openclaw, found.engine
     yield from columns([("error", shown(ours.follows.failure.detail, _TEXT_CELLS))])

@@ -21,7 +21,7 @@ def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: i
     """Its place in the order and why, its windows, what its next failure costs.
 
     Args:
-        retries: how often this OpenClaw asks an account again before it rotates.
+        retries: how often this OpenClaw retries an account before it rotates.
         now: ms since the epoch.
     """
     profile = found.profile

@@ -12,11 +12,11 @@ from clawtop.view.line import EMPTY, Line, Piece, Tone, piece, wrapped
 
 LABEL_WIDTH = 10
 Fact = tuple[str, Line]
-"""Label and line; without a label the line stands alone."""
+"""Label and line; the label may be empty."""
 
 
 def laid_out(fact: Fact, width: int) -> Iterable[Line]:
-    """A fact as lines of at most `width` cells, its continuation under its beginning."""
+    """A fact as lines of at most `width` cells, with continuation lines indented."""
     label, line = fact
     if not label:
         return wrapped(line, width, 2) if line else [EMPTY]
@@ -25,7 +25,7 @@ def laid_out(fact: Fact, width: int) -> Iterable[Line]:
 
 
 def known(facts: Iterable[Fact]) -> list[Fact]:
-    """Without the labels that have nothing to say."""
+    """Without labels that have no value."""
     return [fact for fact in facts if fact[1] or not fact[0]]
 
 
@@ -56,7 +56,7 @@ def problem_facts(problems: Iterable[Problem], env: Env) -> list[Fact]:
 
 
 def holder_facts(holder: PromptHolder, env: Env) -> list[Fact]:
-    """Who has a session's prompt, since when, who waits for it, and what may go wrong."""
+    """Who holds a session's prompt, since when, who waits for it, and what may go wrong."""
     who = f"pid {holder.pid}" if holder.pid is not None else "process unknown"
     facts: list[Fact] = [
         *section("Held by"),

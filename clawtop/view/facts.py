@@ -47,7 +47,7 @@ NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class Memory:
-    """What one screen keeps from snapshot to snapshot, so that only what changed is made anew.
+    """What one screen keeps from snapshot to snapshot, so that only changes are recomputed.
 
     Attributes:
         providers: judgements.
@@ -64,8 +64,8 @@ class Facts:
 
     Attributes:
         now: when it was judged; countdowns use the present instead.
-        changes_at: the next moment at which the judgement differs by itself: build anew from then on.
-        memory: what earlier snapshots have left that may still hold.
+        changes_at: when the judgement next changes with time alone: rebuild from then on.
+        memory: results from earlier snapshots that may still be valid.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Facts:
         labels: Mapping[str, str] = NO_LABELS,
         health: Health | None = None,
     ) -> None:
-        """`labels`: session key -> what the operator calls it. `health`: where all agents were judged already."""
+        """`labels`: session key -> the operator's label. `health`: if all agents were already judged."""
         self.labels = labels
         self.memory = memory or Memory()
         self._made: dict[Callable[..., Any], Any] = {}
@@ -97,7 +97,7 @@ class Facts:
         return made
 
     def let_go(self) -> None:
-        """Another state is shown: without what was made of it, which refers to it, this one ends with its last user."""
+        """Another state is shown: drop what was computed from this one, so that it is freed with its last user."""
         self._made.clear()
 
     @cached_property
@@ -109,7 +109,7 @@ class Facts:
 
     @cached_property
     def locks(self) -> tuple[Lock, ...]:
-        """Locks of the chosen agents, and those that belong to none."""
+        """Locks of the chosen agents, and those that belong to no agent."""
         if self.agent is None:
             return self.snapshot.locks
         return tuple(lock for lock in self.snapshot.locks if lock.file.agent in (None, self.agent))
@@ -155,7 +155,7 @@ class Facts:
         return next_failure_cost(profile.stats, reason, self.now, schedule)
 
     def explanation(self, entry: ProfileFacts) -> ProfileExplanation | None:
-        """Everything that is known of the profile's place, as of `now`; worked out once for each state."""
+        """Everything known about the profile's place, as of `now`; computed once per state."""
         key = (entry.profile.id, entry.agents[0])
         if key not in self._explained:
             self._explained[key] = explain_profile(self.snapshot, key[0], self.now, agent=key[1])
@@ -170,7 +170,7 @@ class Facts:
         return pins
 
     def pins(self, entry: ProfileFacts) -> tuple[Session, ...]:
-        """Sessions, of the agents that see the profile so, that are pinned to it."""
+        """Sessions pinned to the profile, of the agents that see it this way."""
         return tuple(s for s in self._pins.get(entry.profile.id, ()) if s.agent in entry.agents)
 
     @cached_property
@@ -180,7 +180,7 @@ class Facts:
 
     @cached_property
     def changes_at(self) -> int | None:
-        """The next moment at which the judgement differs without any change on disk."""
+        """The next time at which the judgement changes without any change on disk."""
         judged = self.health.changes_at
         ends = (
             blocking.changes_at(self.snapshot, self.now),
@@ -191,14 +191,14 @@ class Facts:
 
     @cached_property
     def usable(self) -> tuple[int, int]:
-        """How many profiles can be tried, and how many there are; each once, however many agents see it."""
+        """How many profiles can be tried, and how many there are; each counted once, however many agents see it."""
         entries = {(e.profile.owner_agent, e.profile.id): e for view in self.providers for e in view.profiles}
         usable = sum(e.state is ProfileState.USABLE and e.profile.id not in self.unloaded for e in entries.values())
         return usable, len(entries)
 
     @cached_property
     def unloaded(self) -> frozenset[str]:
-        """Ids of profiles whose change the gateway works without: for it they are as they were."""
+        """Ids of profiles with changes that the gateway has not loaded: it still sees the old values."""
         return frozenset(name for pending in self.health.view.pending for name in pending.profiles)
 
     @cached_property
@@ -227,7 +227,7 @@ class Facts:
         }
 
     def lock_of(self, session: Session) -> Lock | None:
-        """The write lock that stands on this session now."""
+        """This session's write lock now."""
         return self._session_locks.get(session.file) if session.file else None
 
     @cached_property
@@ -235,7 +235,7 @@ class Facts:
         return {holder.session_file: holder for holder in self.snapshot.holders}
 
     def holder_of(self, session: Session) -> PromptHolder | None:
-        """Who has this session's prompt."""
+        """Who holds this session's prompt."""
         return self._holders.get(session.file) if session.file else None
 
     def turn_since(self, session: Session) -> int | None:
@@ -250,7 +250,7 @@ class Facts:
         return {session.file: session for session in self.snapshot.sessions if session.file}
 
     def session_of(self, lock: Lock) -> Session | None:
-        """The session that a session lock stands on."""
+        """The session that a session lock is for."""
         if lock.file.kind is not LockKind.SESSION:
             return None
         return self._sessions_by_file.get(lock.file.path.removesuffix(".lock"))
@@ -299,11 +299,11 @@ class Facts:
         return next((lock for lock in self.snapshot.locks if lock.file.path == path), None)
 
     def blocked_by(self, session: Session) -> str | None:
-        """What keeps this session from going on, as a short phrase; None when nothing is known to."""
+        """What blocks this session, as a short phrase; None if nothing is known to."""
         return self.blocked.get((session.agent, session.key))
 
     def attention(self, session: Session) -> AttentionReport | None:
-        """What is the matter with a session's work; None where it is well."""
+        """What is wrong with a session's work; None if nothing."""
         lock = self.lock_of(session)
         stale = lock is not None and lock.verdict.kind is VerdictKind.STALE
         limits = self.snapshot.config.attention
@@ -312,7 +312,7 @@ class Facts:
 
     @cached_property
     def held_files(self) -> frozenset[str]:
-        """Session files on which a write lock stands or whose prompt somebody holds."""
+        """Session files that have a write lock or whose prompt somebody holds."""
         return frozenset((*self._session_locks, *self._holders))
 
     @cached_property
@@ -325,12 +325,12 @@ class Facts:
 
     @cached_property
     def blocked(self) -> Mapping[tuple[str, str], str]:
-        """Blocked sessions by agent and key, in the snapshot's order, with what keeps each from going on."""
+        """Blocked sessions by agent and key, in the snapshot's order, with what blocks each."""
         return {key: found.why for key, found in self.health.blocked.items()}
 
     @cached_property
     def undoable(self) -> bool:
-        """Whether the journal holds an operation that can be taken back."""
+        """Whether the journal has an operation that can be undone."""
         if not any(event.kind is EventKind.OPERATION for event in self.snapshot.events):
             return False
         from clawtop.core.operations.undo import undoable  # heavy, and the first paint does not need it
@@ -338,7 +338,7 @@ class Facts:
         return bool(undoable(self.snapshot.events))
 
     def over_limit(self, lock: Lock, now: int) -> bool:
-        """Whether the lock is older than OpenClaw lets one of its kind be held."""
+        """Whether the lock is older than OpenClaw allows for its kind."""
         limit = self.hold_limit(lock)
         return limit is not None and lock_age(lock, now) > limit
 
@@ -356,7 +356,7 @@ STORE_LOCK_LIMITS_MS: Mapping[LockKind, int] = {
 
 
 def lock_age(lock: Lock, now: int) -> int:
-    """How long the lock has stood, ms; never negative."""
+    """The age of the lock in ms; never negative."""
     since = lock.created_at if lock.created_at is not None else lock.file.mtime
     return max(0, now - since)
 
@@ -367,7 +367,7 @@ def short_key(session: Session) -> str:
 
 
 def called(session: Session, labels: Mapping[str, str]) -> str:
-    """What people call a session: the operator's label, else OpenClaw's own name for it, else its key."""
+    """A session's display name: the operator's label, else OpenClaw's own name for it, else its key."""
     label = labels.get(session.key) or session.name
     return label or short_key(session)
 

@@ -119,7 +119,7 @@ _NO_FACTS = Facts(Snapshot(0, 0, "", "", None, None), 0, None)
 
 
 def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> Table[Host]:
-    """The hosts in the order given. `now`: ms since the epoch, ours."""
+    """The hosts in the order given. `now`: ms since the epoch, by the local clock."""
     rows = tuple(TableRow(host.name, host, Target(TargetKind.HOST, host.name)) for host in hosts)
     return Table(
         id="fleet",
@@ -134,7 +134,7 @@ def fleet_table(hosts: Iterable[Host], now: int, zone: tzinfo | None = None) -> 
 
 
 def first_line(hosts: Sequence[Host], now: int, width: int, zone: tzinfo | None = None) -> Line:
-    """What this screen is, and the clock; exactly `width` cells."""
+    """The screen's title and the clock; exactly `width` cells."""
     left: Line = ((" clawtop  ", Tone.ACCENT), ("fleet  ", Tone.STRONG), (counted(len(hosts), "host"), Tone.DIM))
     right: Line = ((f"{clock_time(now, zone)} ", Tone.STRONG),)
     return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
@@ -157,7 +157,7 @@ def fleet_search(host: Host) -> str:
 
 
 def about(host: Host, now: int) -> str:
-    """What an operator has to know of this host, in one sentence."""
+    """What an operator must know about this host, in one sentence."""
     if host.link is HostLink.LIVE:
         skew = host.skew or 0
         drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
@@ -169,12 +169,12 @@ def about(host: Host, now: int) -> str:
 
 
 def about_line(host: Host | None, now: int) -> Line:
-    """What the row under the cursor may have no room for."""
+    """What may not fit in the row under the cursor."""
     return () if host is None else ((f" {safe(host.name, 40)}: ", Tone.DIM), (about(host, now), Tone.PLAIN))
 
 
 def headline(hosts: Iterable[Host]) -> Line:
-    """How many hosts stand how."""
+    """How many hosts are in which state."""
     listed = tuple(hosts)
     live = [host for host in listed if host.link is HostLink.LIVE]
     by_level = {level: sum(host.level == level for host in live) for level in (2, 3, 1, 0)}
@@ -193,7 +193,7 @@ def headline(hosts: Iterable[Host]) -> Line:
 
 
 def shared_lines(accounts: Iterable[SharedAccount], now: int) -> Iterator[Line]:
-    """Accounts on several hosts, each once, with where they cool."""
+    """Accounts on several hosts, each once, with the hosts where they are cooling."""
     for account in accounts:
         cooling = ", ".join(
             f"{safe(name, 30)} {countdown(until, now) if until is not None and until > now else 'until cleared'}"
@@ -221,7 +221,7 @@ def answering_lines(answers: Iterable[Answering], now: int) -> Iterator[Line]:
 
 
 def timeline_lines(moments: Iterable[HostEvent], zone: tzinfo | None) -> Iterator[Line]:
-    """What happened on all hosts, by our clock, the newest first."""
+    """What happened on all hosts, by the local clock, newest first."""
     for item in moments:
         yield (
             (f"{clock_time(item.moment.at, zone)}  ", Tone.DIM),
@@ -250,7 +250,7 @@ def plain_lines(hosts: Iterable[Host], now: int, width: int, zone: tzinfo | None
 
 
 def report(hosts: Iterable[Host], now: int) -> dict[str, Any]:
-    """The object of `clawtop fleet status --json`, schema 1. Times by our clock, ms since the epoch."""
+    """The object of `clawtop fleet status --json`, schema 1. Times by the local clock, ms since the epoch."""
     ordered = worst_first(hosts)
     return {
         "schema": 1,

@@ -16,20 +16,20 @@ _GAP: Piece = ("  ", Tone.PLAIN)
 def footer_line(context: Context, width: int, said: Line | None = None) -> Line:
     """Keys of the footer commands; those that cannot run now are faint.
 
-    What was just `said` stands before the keys that stand at every width; a long answer is read in their place.
+    What was just `said` comes before the keys that are always shown; a long answer takes their place.
     """
     line, _ = _footer(context, width, said)
     return line
 
 
 def footer_command_at(context: Context, width: int, column: int, said: Line | None = None) -> str | None:
-    """The command whose label stands at this cell of the footer."""
+    """The command whose label is at this cell of the footer."""
     _, places = _footer(context, width, said)
     return next((command_id for start, end, command_id in places if start <= column < end), None)
 
 
 ALWAYS = ("arm", "help", "back", "quit")
-"""What a footer shows at every width, at its end; `back` only where there is somewhere to go back to."""
+"""The end of a footer, shown at every width; `back` only if there is somewhere to go back to."""
 
 
 def _footer(context: Context, width: int, said: Line | None = None) -> tuple[Line, list[tuple[int, int, str]]]:
@@ -73,9 +73,9 @@ def _size(item: Command) -> int:
 
 
 def _footer_commands(context: Context) -> list[Command]:
-    """What belongs to this view first, then what the row under the cursor can take, then what goes everywhere.
+    """First this view's commands, then those for the row under the cursor, then the global ones.
 
-    A replay can change nothing: what steers it stands first, and in the place of operations.
+    A replay cannot change anything: its controls come first, in place of operations.
     """
     hinted = [item for item in COMMANDS if item.footer and item.keys and _belongs(item, context)]
     if context.replaying:
@@ -85,7 +85,7 @@ def _footer_commands(context: Context) -> list[Command]:
 
 
 def _belongs(item: Command, context: Context) -> bool:
-    """Whether a hint means something here: on this view, and for this row where there is one."""
+    """Whether a hint applies here: on this view, and to this row if there is one."""
     if item.views and context.view and context.view not in item.views:
         return False
     if item.id == "back" and context.view in ("", "overview"):
@@ -106,7 +106,7 @@ def help_lines(context: Context, width: int) -> tuple[Line, ...]:
 
 
 def _legend(width: int) -> Iterable[Line]:
-    """Each glyph with what it says, by the table where it stands."""
+    """Each glyph with its meaning, by table."""
     for title, said in LEGEND:
         words: list[Piece] = [(f"{title:<11} ", Tone.DIM)]
         for glyph, word, tone in said:

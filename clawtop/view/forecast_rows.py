@@ -24,7 +24,7 @@ from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
 @dataclass(frozen=True, slots=True)
 class LinkRow:
-    """One candidate of an agent's chain; None stands for the agent itself, as the heading of its links."""
+    """One candidate of an agent's chain; None is the agent itself, as the heading of its links."""
 
     chain: ChainRecovery
     link: Recovery | None
@@ -67,7 +67,7 @@ def _cost(row: LinkRow, env: Env) -> Line:
 
 
 def _waves(row: LinkRow, env: Env) -> Line:
-    """Which profiles come back together, in the order in which they do."""
+    """Which profiles come back when, in that order."""
     if row.link is None:
         return EMPTY
     parts: list[Piece] = []

@@ -25,7 +25,7 @@ _BLANKS: Piece = ("  ", Tone.PLAIN)
 _MARGIN: Line = ((" ", Tone.PLAIN),)
 _CALM = "Nothing is blocked and nothing needs attention"
 DISARM_WARNING_MS = 60_000
-"""The last minute of being armed is counted down."""
+"""The last minute before disarming is counted down."""
 
 ARMING_BADGES: dict[Arming, Tone] = {
     Arming.READ_ONLY: Tone.BADGE_CALM,
@@ -35,7 +35,7 @@ ARMING_BADGES: dict[Arming, Tone] = {
 
 
 def arming_badge(arming: Arming, disarms_in_ms: int | None) -> Line:
-    """READ-ONLY or ARMED, in one piece; with a countdown before it ends by itself."""
+    """READ-ONLY or ARMED as one piece, with a countdown before it disarms itself."""
     word = str(arming)
     if arming is Arming.ARMED and disarms_in_ms is not None and disarms_in_ms <= DISARM_WARNING_MS:
         word = f"{word} {max(0, -(-disarms_in_ms // 1000))}s"
@@ -51,7 +51,7 @@ def first_line(
 ) -> Line:
     """Host, state directory, generation and version, gateway, clock and arming; exactly `width` cells.
 
-    The arming badge and the clock always stand; the directory gives way first, then host and version. `state` is one
+    The arming badge and the clock always stay; the directory is shortened first, then host and version. `state` is one
     word about the dashboard itself, such as PAUSED.
     """
     snapshot = env.facts.snapshot
@@ -94,7 +94,7 @@ def first_line(
 
 
 def usage_words(usage: ProcessUsage | None) -> list[str]:
-    """What the gateway's process takes, in words: memory, swap where there is any, its share of a core."""
+    """What the gateway's process uses, in words: memory, swap if any, its share of a core."""
     if usage is None:
         return []
     words = [f"{usage.memory >> 20} MB"]
@@ -104,7 +104,7 @@ def usage_words(usage: ProcessUsage | None) -> list[str]:
 
 
 def _directory(path: str, room: int) -> Line:
-    """The end of a path says more than its beginning."""
+    """A path elided at its start: the end says more."""
     shown = safe(path)
     if cells(shown) > room:
         shown = "…" + shown[-(room - 1) :]
@@ -112,7 +112,7 @@ def _directory(path: str, room: int) -> Line:
 
 
 def headline(env: Env) -> tuple[Line, Line]:
-    """Two lines: whether turns succeed and what can be used, and what is in the way."""
+    """Two lines: whether turns succeed and what is usable, and what is in the way."""
     facts = env.facts
     trouble = facts.once(_trouble, facts)
     return (*_badge(facts.health), *join(_said(env), _DOT)), trouble
@@ -125,11 +125,11 @@ _BADGE_TONES = {
     Level.UNREADABLE: Tone.BADGE_BAD,
 }
 _GOES_WITHOUT_SAYING = frozenset({"profiles-resting", "provider-out"})
-"""Causes that the counts and the providers' own words tell."""
+"""Causes that the counts and the provider lines already cover."""
 
 
 def _badge(health: Health) -> Line:
-    """The one word for the state, and the only place that colours it."""
+    """The state as one word; the only place that colours it."""
     calm = all(cause.code == "profiles-resting" for cause in health.causes)
     tone = Tone.BADGE_OK if calm else _BADGE_TONES[health.level]
     return ((f" {health.badge} ", tone), (" ", Tone.PLAIN))
@@ -175,7 +175,7 @@ class _Outage:
 
 
 def _next(facts: Facts) -> list[Line]:
-    """Which profile each provider's next run starts with; a change that the gateway has not loaded is said."""
+    """Which profile each provider's next run starts with, and changes that the gateway has not loaded."""
     if facts.snapshot.config.unread:
         return [(("next: ", Tone.DIM), ("unknown", Tone.WARN)), *_not_loaded(facts)]
     firsts = [view.next.profile.id for view in facts.providers if view.next is not None]
@@ -222,7 +222,7 @@ def _trouble(facts: Facts) -> Line:
 
 
 def _remedy(health: Health) -> Line:
-    """Calm is said only of what is well; else what deals with the worst stands here."""
+    """Reassuring words only if all is well; otherwise the remedy for the worst cause."""
     if not health.causes:
         calm = _CALM if health.gateway_seen else f"{_CALM}; {GATEWAY_NOT_SEEN}"
         return ((f"{calm}.", Tone.DIM),)
@@ -236,11 +236,11 @@ _TOLD_APART = frozenset(
         *("credentials", "problems", "not-loaded", "no-profiles", "unreadable"),
     }
 )
-"""Causes that the rest of the two lines tells in words of its own."""
+"""Causes that the rest of the two lines covers in its own words."""
 
 
 def _others(health: Health) -> tuple[list[Line], list[Line]]:
-    """What is wrong besides the worst: what silences bots, and what does not."""
+    """What is wrong besides the worst cause: what silences bots, and what does not."""
     told = [cause for cause in health.causes[1:] if cause.code not in _TOLD_APART][:3]
     severe: list[Line] = [((cause.text, Tone.BAD),) for cause in told if cause.level >= Level.SILENT]
     return severe, [((cause.text, Tone.WARN),) for cause in told if cause.level < Level.SILENT]
@@ -258,13 +258,13 @@ def _blocked(facts: Facts) -> list[Line]:
 
 
 def _blocked_names(facts: Facts) -> list[Line]:
-    """Who is blocked; last on the line, because it is what may be cut off."""
+    """Who is blocked; last on the line, because it may be cut off."""
     keys = [facts.names.get(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
     return [(("blocked: ", Tone.DIM), (", ".join(safe(key, 32) for key in keys), Tone.PLAIN))] if keys else []
 
 
 def _hand(facts: Facts) -> list[Line]:
-    """What will not go away by itself."""
+    """What does not resolve itself."""
     lines: list[Line] = []
     worst = facts.health.causes[0].code if facts.health.causes else ""
     stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
@@ -305,7 +305,7 @@ class Unread(NamedTuple):
 
 
 def unread_lines(unread: Unread, now: int, *, anything_shown: bool) -> tuple[Line, Line]:
-    """In the headline's place while the state cannot be read: what is wrong, and how old what stands below is."""
+    """Shown instead of the headline while the state cannot be read: what is wrong, and how old the data below is."""
     if anything_shown:
         since = f"Stale: read {duration(now - unread.since)} ago; retrying."
     else:
@@ -314,7 +314,7 @@ def unread_lines(unread: Unread, now: int, *, anything_shown: bool) -> tuple[Lin
 
 
 def unread_first_line(width: int, arming: Arming) -> Line:
-    """The first line while nothing has been read yet."""
+    """The first line before anything has been read."""
     badge = arming_badge(arming, None)
     brand: Line = ((" clawtop", Tone.ACCENT),)
     return cut((*fitted(brand, max(0, width - width_of(badge))), *badge), width)

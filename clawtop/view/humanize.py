@@ -29,7 +29,7 @@ def duration(ms: int) -> str:
 
 
 def rough(ms: int) -> str:
-    """A duration in one unit up to an hour: `41s`, `25m`, `2h05m`. What is minutes old need not count its seconds."""
+    """A duration in one unit up to an hour: `41s`, `25m`, `2h05m`. Minutes need no seconds."""
     return f"{ms // _MINUTE}m" if _MINUTE <= ms < _HOUR else duration(ms)
 
 
@@ -43,12 +43,12 @@ def span(ms: int) -> str:
 
 
 def countdown(until: int, now: int) -> str:
-    """What is left, rounded up, so that zero means over."""
+    """Time left, rounded up, so that zero means over."""
     return duration(-(-(until - now) // _SECOND) * _SECOND) if until > now else "0s"
 
 
 def age(then: int | None, now: int) -> str:
-    """How long ago; a time that is still to come is said to be `ahead`; unknown is a dash."""
+    """How long ago; `ahead` for a future time; a dash for an unknown one."""
     if then is None:
         return "-"
     if then > now + _SECOND:
@@ -64,7 +64,7 @@ def ago(then: int, now: int) -> str:
 
 
 def moment(ms: int, zone: tzinfo | None) -> datetime | None:
-    """The time in `zone` (None: this machine's), or None where no calendar has it."""
+    """The time in `zone` (None: this machine's), or None if it is outside the calendar."""
     if not 0 <= ms <= _LATEST:
         return None
     at = datetime.fromtimestamp(ms / 1000, UTC)
@@ -72,7 +72,7 @@ def moment(ms: int, zone: tzinfo | None) -> datetime | None:
 
 
 def clock_time(ms: int, zone: tzinfo | None) -> str:
-    """`03:16:19`, or the number itself where it is no time."""
+    """`03:16:19`, or the number itself if it is not a time."""
     at = moment(ms, zone)
     return at.strftime("%H:%M:%S") if at else str(ms)
 
@@ -101,7 +101,7 @@ def in_zone(sentence: Sentence, now: int, zone: tzinfo | None, called: Callable[
 
 
 def problem_text(problem: Problem, now: int, zone: tzinfo | None) -> str:
-    """What is wrong, safe to show, with its times in `zone`."""
+    """A problem's text, safe to show, with its times in `zone`."""
     return shown(in_zone(problem.timed or problem.text, now, zone))
 
 
@@ -111,7 +111,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def bar(share: float, width: int) -> tuple[str, str]:
-    """A bar of `width` cells as its filled and its empty part, in halves of a cell; what is left shows."""
+    """A bar of `width` cells as its filled and its empty part, in half cells; any remainder is visible."""
     halves = round(max(0.0, min(1.0, share)) * width * 2)
     if share > 0 and halves == 0:
         halves = 1

@@ -20,7 +20,7 @@ from clawtop.view.line import EMPTY, Line, Tone, piece
 SPARK_WIDTH = 20
 LOG = "gateway-log"
 SLOW_MS = 2_000
-"""A wait that OpenClaw warns about."""
+"""A wait long enough for OpenClaw to warn about."""
 
 
 def _lane(lane: LaneStats, _env: Env) -> Line:
@@ -79,7 +79,7 @@ LANE_COLUMNS: tuple[Column[LaneStats], ...] = (
 
 
 def lane_table(env: Env) -> Table[Any]:
-    """Every lane that a source tells of, the busiest first, and below them what each source can tell."""
+    """Every lane that a source reports, busiest first, and below them what each source can report."""
     snapshot = env.facts.snapshot
     lanes = snapshot.lanes
     queued = sum(lane.queued or 0 for lane in lanes)
@@ -101,7 +101,7 @@ def lane_table(env: Env) -> Table[Any]:
 
 @dataclass(frozen=True, slots=True)
 class SourceNote:
-    """What one source of lanes tells, or why it tells nothing."""
+    """What one source reports about lanes, or why it reports nothing."""
 
     source: str
     lanes: int
@@ -109,7 +109,7 @@ class SourceNote:
 
 
 def source_notes(snapshot: Snapshot) -> tuple[SourceNote, ...]:
-    """A note for each source, in the words of an operator; for the gateway's own words once it was asked."""
+    """A note for each source, in an operator's words; for the gateway, once it was queried."""
     counts = Counter(lane.source for lane in snapshot.lanes)
     return (
         SourceNote(
@@ -214,7 +214,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
 
 
 def _no_session(counted_events: Contention) -> Line:
-    """Nothing to list; where lanes did collide, nobody said on which session."""
+    """The text for an empty list; if lanes did collide, the session is not known."""
     if counted_events.takeovers or counted_events.collisions:
         return (("On which sessions is not known.", Tone.DIM),)
     return (("No lane has collided with another.", Tone.OK),)

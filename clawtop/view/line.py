@@ -96,11 +96,11 @@ GLYPHS_AS_ASCII = str.maketrans(
         "\N{REPLACEMENT CHARACTER}": "?",
     }
 )
-"""Our own glyphs, each as one ASCII character of the same width."""
+"""clawtop's glyphs, each with an ASCII character of the same width."""
 
 
 def ascii_only(text: str) -> str:
-    """`text` for a terminal that has ASCII alone; every character keeps its width."""
+    """`text` for an ASCII-only terminal; every character keeps its width."""
     if text.isascii():
         return text
     text = text.translate(GLYPHS_AS_ASCII)
@@ -146,7 +146,7 @@ def fitted(line: Line, width: int, *, right: bool = False, middle: bool = False)
 
 
 def changed_span(before: Line, after: Line) -> tuple[int, int]:
-    """The cells from the first to behind the last piece in which two lines differ; to the end of the wider line where
+    """The range of cells from the first to the last piece in which two lines differ; to the end of the wider line if
     what follows has moved.
     """
     head = _alike(before, after)
@@ -168,7 +168,7 @@ def _alike(before: Line, after: Line) -> int:
 
 
 def cut(line: Line, width: int) -> Line:
-    """The line in at most `width` cells, with an ellipsis where something is gone."""
+    """The line in at most `width` cells, with an ellipsis if it was cut."""
     if width_of(line) <= width:
         return line
     out: list[Piece] = []
@@ -190,7 +190,7 @@ def cut(line: Line, width: int) -> Line:
 
 
 def cut_middle(line: Line, width: int) -> Line:
-    """The line in at most `width` cells; what is too long gives way in the middle of the longest piece."""
+    """The line in at most `width` cells; if too long, its longest piece is elided in the middle."""
     over = width_of(line) - width
     if over <= 0:
         return line
@@ -204,7 +204,7 @@ def cut_middle(line: Line, width: int) -> Line:
 
 
 def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
-    """The line over as many lines as it takes, broken at spaces; later lines are indented."""
+    """The line wrapped at spaces; continuation lines are indented."""
     width = max(width, indent + 4)
     lines: list[Line] = []
     current: list[Piece] = []

@@ -22,7 +22,7 @@ BAR_WIDTH = 6
 
 
 def lock_name(lock: Lock, env: Env) -> str:
-    """What the lock stands on, as people call it."""
+    """What the lock is for, in plain words."""
     session = env.facts.session_of(lock)
     if session is not None:
         return safe(called(session, env.facts.labels))

@@ -9,7 +9,7 @@ from clawtop.view.columns import TableRow
 
 
 def keep_order(before: Sequence[TableRow[Any]], after: Sequence[TableRow[Any]]) -> tuple[TableRow[Any], ...]:
-    """`after` in the order of `before`; rows that are new follow the row they now stand behind."""
+    """`after` in the order of `before`; new rows follow their new predecessor."""
     fresh = {row.key: row for row in after}
     kept = [fresh[row.key] for row in before if row.key in fresh]
     if len(kept) == len(after):
@@ -31,10 +31,10 @@ def keep_order(before: Sequence[TableRow[Any]], after: Sequence[TableRow[Any]]) 
 
 
 def shared_heights(total: int, wants: Sequence[int], least: Sequence[int], roomy: int) -> tuple[int, ...]:
-    """Heights of tables that stand on top of each other: what each wants, if there is room for it.
+    """Heights of stacked tables: what each wants, if there is room.
 
-    Otherwise each gets its least, then the rest goes to the tables in turn, one line at a time, to none more than it
-    wants. What nobody wants goes to the table with index `roomy`.
+    Otherwise each gets its minimum, then the rest goes to the tables in turn, one at a time, none getting more than it
+    wants. Any surplus goes to the table with index `roomy`.
     """
     heights = [min(want, low) for want, low in zip(wants, least, strict=True)]
     spare = total - sum(heights)

@@ -44,8 +44,8 @@ def plain_lines(
     Args:
         now: what countdowns and ages count from (ms since epoch).
         wide: every column and every id in full, however long the lines get.
-        labels: session key -> what the operator calls it.
-        health: where all agents were judged already.
+        labels: session key -> the operator's label.
+        health: if all agents were already judged.
         zone: of the clock times; None is this machine's.
         ascii_glyphs: glyphs and foreign characters become ASCII.
     """
@@ -64,7 +64,7 @@ def plain_lines(
 
 
 def message_lines(health: Health, now: int, texts: Mapping[tuple[str, str], str | None]) -> list[str]:
-    """A line for each message without an answer: for how long it waits, where, and its text by agent and session."""
+    """One line per unanswered message: how long it has waited, where, and its text by agent and session."""
     lines: list[str] = []
     for one in health.waiting.unanswered:
         said = texts.get((one.agent, one.session))

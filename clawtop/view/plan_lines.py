@@ -32,7 +32,7 @@ class Remark(NamedTuple):
 
 
 def plan_remarks(*plans: Plan, now: int, zone: tzinfo | None = None) -> tuple[Remark, ...]:
-    """What plans do, what is lost, and what to know first; what several plans share is said once."""
+    """What plans do, what is lost, and what to know first; what several plans share appears once."""
     effects = (tuple(in_zone(text, now, zone) for text in plan.effects) for plan in plans)
     return (
         Remark("Effect", _shared(effects), Tone.INFO, "→"),
@@ -46,7 +46,7 @@ def _shared(texts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def receipt_remarks(receipt: Receipt) -> tuple[Remark, ...]:
-    """What the gateway made of it, what happened at the store's lock, and what is left to do."""
+    """How the gateway reacted, what happened with the store's lock, and what is left to do."""
     how = shown(receipt.sight_how)
     gateway = f"{receipt.sight}: {how}" if how else str(receipt.sight)
     follow_up = safe(" ".join(receipt.follow_up))
@@ -95,7 +95,7 @@ def bulk_lines(
 
 
 def receipt_lines(receipt: Receipt, width: int) -> tuple[Line, ...]:
-    """What was done, what the gateway made of it, and how to take it back."""
+    """What was done, how the gateway reacted, and how to undo it."""
     lines: list[Line] = wrapped(piece(safe(receipt.title), Tone.STRONG), width)
     if receipt.waited_ms >= LONG_WAIT_MS:
         lines.append(piece(f"waited {span(receipt.waited_ms)} for the lock", Tone.DIM))

@@ -40,7 +40,7 @@ def _state(item: ProfileRow, _env: Env) -> Line:
 
 
 def window_share(entry: ProfileFacts, now: int) -> float | None:
-    """How much of the active window is left, 0 to 1; 1 where its start is not known; None without a window."""
+    """How much of the active window is left, 0 to 1; 1 if its start is not known; None without a window."""
     window = entry.active_window(now)
     if window is None:
         return None

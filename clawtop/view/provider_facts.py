@@ -1,6 +1,6 @@
 """Profiles as agents see them, judged, in the order in which they are tried.
 
-Judging every profile of every agent costs milliseconds; `ProviderMemory` keeps what nothing has changed.
+Judging every profile of every agent takes milliseconds; `ProviderMemory` keeps unchanged results.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ProfileFacts:
         rank: place in the order in which profiles are tried, from 1; None: it is not tried.
         why: the reason for its place, or for having none.
         is_next: the one that the next run starts with, asking the agents' first model of this provider.
-        windows: open when judged, the weightiest kind first.
-        lapsed: recorded, but not open: passed, or no possible time.
+        windows: open when judged, the most serious kind first.
+        lapsed: recorded, but not open: past, or not a valid time.
         problems: of the profile and of its times.
     """
 
@@ -58,7 +58,7 @@ class ProfileFacts:
         return self.state is ProfileState.USABLE and self.rank is not None
 
     def active_window(self, now: int) -> Window | None:
-        """The window that ends last among those that are still open at `now`."""
+        """The window that ends last among those still open at `now`."""
         return max((w for w in self.windows if w.until > now), key=lambda w: w.until, default=None)
 
 
@@ -87,7 +87,7 @@ class ProviderFacts:
 
     @property
     def back_at(self) -> int | None:
-        """When the first one is back that waits, for a single model too, where an end is recorded."""
+        """When the first waiting profile is back, even for a single model, if an end is recorded."""
         ends = [e.until for e in self.profiles if e.until is not None and e.state in _WAITING]
         ends += [max(window.until for window in e.windows) for e in self.profiles if e.serves and e.windows]
         return min(ends, default=None)
@@ -150,7 +150,7 @@ def _seen(
 
 
 class ProfileStanding(NamedTuple):
-    """How a profile stands, whoever sees it; as in `ProfileFacts`."""
+    """The state of a profile, regardless of agent; as in `ProfileFacts`."""
 
     state: ProfileState
     until: int | None
@@ -160,7 +160,7 @@ class ProfileStanding(NamedTuple):
 
 
 class Judge:
-    """Judges profiles of one snapshot at one moment, each once however many agents inherit it."""
+    """Judges the profiles of one snapshot at one time, each once, however many agents inherit it."""
 
     def __init__(self, snapshot: Snapshot, now: int, agent_count: int) -> None:
         self.schedules = Schedules(snapshot)
@@ -182,7 +182,7 @@ class Judge:
         return tuple(profile for profile in profiles if profile.provider in names)
 
     def _key(self, provider: str) -> tuple[str, str | None]:
-        """A provider's one name for credentials, and the provider whose keys it may use too."""
+        """A provider's canonical name for credentials, and the provider whose keys it may also use."""
         known = self._keys.get(provider)
         if known is None:
             own = self._names.auth_key(provider)
@@ -190,7 +190,7 @@ class Judge:
         return known
 
     def standing(self, profile: Profile) -> ProfileStanding:
-        """How a profile stands, whoever sees it."""
+        """The state of a profile, regardless of agent."""
         key = (profile.owner_agent, profile.id)
         known = self._known.get(key)
         if known is None or known[0] != profile:
@@ -207,7 +207,7 @@ class Judge:
 
 
 def changes_at(view: ProviderFacts, now: int) -> int | None:
-    """The next moment after `now` at which the judgement differs without any change on disk."""
+    """The next time after `now` at which the judgement changes without any change on disk."""
     ends = [window.until for entry in view.profiles for window in entry.windows]
     ends += [
         entry.profile.credential.expires for entry in view.profiles if entry.profile.credential.expires is not None

@@ -25,17 +25,17 @@ REASONS = {
 
 
 def reason_words(report: AttentionReport) -> str:
-    """What is the matter."""
+    """What is wrong."""
     return REASONS.get(report.reason, report.reason.replace("_", " "))
 
 
 def is_stuck(report: AttentionReport | None) -> bool:
-    """Whether recovery would do anything about it now."""
+    """Whether recovery would do anything now."""
     return report is not None and (report.recoverable or report.abortable)
 
 
 def openclaw_words(would: RecoveryOutcome | AbortRun) -> str:
-    """What OpenClaw's own watcher does about a stuck session."""
+    """What OpenClaw's own watchdog does about a stuck session."""
     if isinstance(would, AbortRun):
         return "OpenClaw itself aborts this run: it checks every 30 s"
     if would.action is RecoveryAction.RELEASE_LANE:
@@ -51,7 +51,7 @@ def recovery_preview(
     wait_s: float,
     would: RecoveryOutcome | AbortRun | None = None,
 ) -> tuple[Line, ...]:
-    """What would be done, before it is confirmed. `would`: what OpenClaw's own watcher does."""
+    """What would be done, before it is confirmed. `would`: what OpenClaw's own watchdog does."""
     head = piece(f"recover {safe(session)}", Tone.STRONG)
     if report is None:
         return (head, piece("Not stuck: idle, or working within its limits. Nothing would be done.", Tone.OK))
@@ -76,7 +76,7 @@ def recovery_preview(
 
 
 def recovery_lines(session: str, done: SessionRecovery) -> tuple[Line, ...]:
-    """What came of it."""
+    """The outcome."""
     words = tuple(piece(f"  {shown(word)}") for word in done.words)
     if done.move is RecoveryMove.NOTHING:
         return (piece(f"nothing done: {shown(done.why)}", Tone.INFO),)

@@ -20,7 +20,7 @@ class Position(Protocol):
 
 
 def replay_words(position: Position) -> str:
-    """`REPLAY ▶ 12:03/59:58 ×4`; with `‖` while it stands still."""
+    """`REPLAY ▶ 12:03/59:58 ×4`; with `‖` while it is paused."""
     passed, whole = position.now_ms() - position.start, position.end - position.start
     glyph = "▶" if position.playing else "‖"
     speed = "" if position.speed == 1 else f" ×{position.speed:g}"

@@ -26,7 +26,7 @@ SCHEMA = 1
 
 
 Texts = Mapping[tuple[str, str], str | None]
-"""Agent and session key -> what stands in its message without an answer, as it is; None where nobody found it."""
+"""Agent and session key -> the text of its unanswered message, unchanged; None if it was not found."""
 
 
 def report(
@@ -38,9 +38,9 @@ def report(
     """The whole status object.
 
     Args:
-        labels: session key -> what the operator calls it.
+        labels: session key -> the operator's label.
         texts: only if asked for.
-        health: where the state was judged already.
+        health: if the state was already judged.
     """
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
@@ -178,7 +178,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: H
 
 
 def profile_ranks(agent: AgentInfo, snapshot: Snapshot, now: int, schedules: Schedules) -> dict[str, int]:
-    """Profile id -> place in its provider's resolved order, from 0; a profile that would not be tried has none."""
+    """Profile id -> place in its provider's resolved order, from 0; a profile that would not be tried has no entry."""
     if agent.store is None:
         return {}
     ranks: dict[str, int] = {}
@@ -200,7 +200,7 @@ def _profile(
 ) -> dict[str, Any]:
     """`state` is for the models that are configured for its provider: a cooldown of all of them is a cooldown.
 
-    `shown_state` is the word of the table: it tells *scoped* and *unlisted* from *usable*.
+    `shown_state` is the word in the table: it distinguishes *scoped* and *unlisted* from *usable*.
     """
     schedule = schedules[profile.provider]
     state, until = state_for_models(profile, now, schedule, models)
@@ -229,7 +229,7 @@ def _profile(
 
 
 def _retry(session: Session) -> dict[str, Any] | None:
-    """That its run is asking the same account again."""
+    """That its run is retrying the same account."""
     retry = retry_of(session) if session.active is not False else None
     if retry is None:
         return None
@@ -332,7 +332,7 @@ def check_line(health: Health) -> str:
 
 
 def _all_well(health: Health) -> str:
-    """Success is claimed only where turns were seen to succeed."""
+    """Success is claimed only if turns were seen to succeed."""
     answered, lately = health.recent.answered, f"in the last {RECENT_MS // 60_000} min"
     if answered:
         seen = f"{counted(answered, 'turn')} answered {lately}, and nothing needs attention"

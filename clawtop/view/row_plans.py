@@ -61,7 +61,7 @@ def held_by_gateway(snapshot: Snapshot | None, target: Target | None) -> Lock | 
 
 
 def gateway_holds_lines(lock: Lock, width: int) -> tuple[Line, ...]:
-    """What is said, loudly, instead of a preview."""
+    """The warning that is shown instead of a preview."""
     texts = (
         (f"The live gateway (pid {lock.pid}) holds this lock.", Tone.BAD),
         (safe(lock.file.path), Tone.DIM),

@@ -28,7 +28,7 @@ def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
 
 
 def overview_row(snapshot: Snapshot, target: Target) -> Target | None:
-    """The overview's row for this: of a run and of a session's own lane the session; None where there is none."""
+    """The matching overview row: for a run or a session's own lane, the session; None if there is none."""
     if target.kind is TargetKind.LANE and target.id.startswith(SESSION_LANE):
         key = target.id.removeprefix(SESSION_LANE)
         return Target(TargetKind.SESSION, key, session_key=key)
@@ -42,7 +42,7 @@ def overview_row(snapshot: Snapshot, target: Target) -> Target | None:
 
 
 def events_of(snapshot: Snapshot, target: Target) -> Filter | None:
-    """The filter of the timeline that shows what happened to this row, routine included; None where it has none."""
+    """The timeline filter that shows what happened to this row, routine included; None if it has none."""
     match target.kind:
         case TargetKind.PROFILE:
             return Filter(profile=target.id, background=True)

@@ -22,7 +22,7 @@ _DOT: Piece = (" · ", Tone.FAINT)
 
 
 def profile_table(env: Env) -> Table[ProfileRow]:
-    """Profiles in groups: a provider as a set of agents sees it, then its profiles in the order of trying."""
+    """Profiles in groups: a provider as a set of agents sees it, then its profiles in the order they are tried."""
     rows: list[TableRow[ProfileRow]] = []
     facts = env.facts
     for view in facts.providers:
@@ -123,7 +123,7 @@ def _ordered_sessions(facts: Facts) -> list[Session]:
 
 
 def _session_rows(sessions: Iterable[Session], facts: Facts) -> tuple[TableRow[Session], ...]:
-    """The rows; that of a session which has not been read anew is the one from before."""
+    """The rows; a session that was not re-read keeps its earlier row."""
     known = facts.memory.session_rows
     rows: dict[int, TableRow[Session]] = {}
     for session in sessions:

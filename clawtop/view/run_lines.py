@@ -17,7 +17,7 @@ _GAP: Piece = ("  ", Tone.PLAIN)
 _OBVIOUS = frozenset(
     {EventKind.RUN_START, EventKind.ATTEMPT, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_END, EventKind.REPLY}
 )
-"""What the steps and the attempts say already."""
+"""Events that the steps and attempts already show."""
 
 _TONES = {
     EventKind.FAILURE: Tone.BAD,
@@ -31,7 +31,7 @@ _TONES = {
 
 
 def run_title(log: RunLog, place: int, of: int) -> Line:
-    """What stands over the run."""
+    """The heading above the run."""
     which = f"  {place} of {of}" if of > 1 else ""
     return (
         (" Run ", Tone.ACCENT),
@@ -104,7 +104,7 @@ def _time(log: RunLog, now: int) -> Line:
 
 
 def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None) -> Line:
-    """Behind whom it stands; nothing where it does not wait."""
+    """Who it is waiting behind; nothing if it is not waiting."""
     for holder in holders:
         ahead = [waiter.run_id for waiter in holder.waiters]
         if log.run_id in ahead:
@@ -148,7 +148,7 @@ def _message(log: RunLog, width: int) -> list[Line]:
 
 
 def _reply(log: RunLog, width: int) -> list[Line]:
-    """The reply as far as it is whole words: a secret that is cut in two would not be recognised."""
+    """The reply up to its last whole word: half a secret would not be recognised."""
     text = log.text
     if log.end is None:
         text = text[: whole_words(text)]
@@ -163,5 +163,5 @@ def _prose(text: str, width: int, tone: Tone) -> list[Line]:
 
 @lru_cache(maxsize=1024)
 def _paragraph(row: str, width: int, tone: Tone) -> tuple[Line, ...]:
-    """Kept: of a reply that streams only the last paragraph changes."""
+    """Cached: while a reply streams, only the last paragraph changes."""
     return tuple(wrapped(piece(safe(row.replace("\t", "    ")), tone), width))

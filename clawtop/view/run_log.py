@@ -9,7 +9,7 @@ from clawtop.view.line import Line, Tone
 
 HOLDER, LOCK = "holder", "lock"
 STEPS = ("lane", HOLDER, LOCK, "prompt", "stream", "append")
-"""The way of a run, in words of one length of life."""
+"""The phases of a run, in words."""
 
 _STEP_OF_PHASE = {
     "waiting-lane": "lane",
@@ -24,7 +24,7 @@ KEPT_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What was asked for. `file` is set instead of `key` where the session was named by its transcript."""
+    """The request. `file` is set instead of `key` if the session was named by its transcript."""
 
     agent: str | None
     session: str
@@ -50,12 +50,12 @@ class RequestLine:
 
 @dataclass(slots=True)
 class RunLog:
-    """A run as it is watched; changed on the event loop only, by whoever listens to the run.
+    """A run being watched; changed on the event loop only, by whoever listens to the run.
 
     Attributes:
-        began: ms since the epoch. step_since: the same, of the present step.
-        text: the reply so far; `voided` counts the characters of replies that were begun and given up.
-        end: what came of it, a line for each fact; None while it runs.
+        began: ms since the epoch. step_since: the same, of the current step.
+        text: the reply so far; `voided` counts the characters of discarded partial replies.
+        end: the outcome, one line per fact; None while it runs.
     """
 
     run_id: str
@@ -74,7 +74,7 @@ class RunLog:
 
     @property
     def waits_for(self) -> str | None:
-        """Whom it waits for, in the words of the last event that says so."""
+        """Who it is waiting for, in the words of the last event about it."""
         told = self.events[-1] if self.events else None
         return told.text if told is not None and told.kind is EventKind.WAIT else None
 
@@ -88,7 +88,7 @@ class RunLog:
             self.passed -= {HOLDER, LOCK, "prompt", "stream"}
 
     def happened(self, event: Event) -> None:
-        """The engine told something about the run."""
+        """The engine reported something about the run."""
         self.events = [*self.events[-KEPT_EVENTS:], event]
         match event.kind:
             case EventKind.ACQUIRE if self.step == HOLDER:
@@ -111,7 +111,7 @@ class RunLog:
         self.text += text
 
     def discarded(self) -> None:
-        """The reply so far is void."""
+        """The reply so far is discarded."""
         self.voided += len(self.text)
         self.text = ""
 
@@ -134,5 +134,5 @@ class RunLog:
 
 
 def end_lines(title: str, tone: Tone, *facts: str) -> tuple[Line, ...]:
-    """How a run ended: the word, then what is to know."""
+    """How a run ended: one word, then the details."""
     return (((title, tone),), *(((fact, Tone.PLAIN),) for fact in facts if fact))

@@ -48,7 +48,7 @@ def _answered(session: Session, env: Env) -> Line:
 
 
 def words_of(session: Session, facts: Facts) -> StateWords:
-    """The state of a session; with a turn of clawtop's own under way it runs, whatever its list says."""
+    """The state of a session; while clawtop runs a turn in it, it is running, whatever the session list says."""
     holder = facts.holder_of(session)
     own = holder is not None and holder.source == "clawtop" and holder.phase != "draining"
     if facts.blocked_by(session) == QUOTA:
@@ -65,7 +65,7 @@ def _status(session: Session, env: Env) -> Line:
 
 
 def since(session: Session, facts: Facts) -> int | None:
-    """From when the session's age counts: the start of the turn that runs, else its last change."""
+    """What the session's age counts from: the start of the current turn, else its last change."""
     return facts.turn_since(session) or session.updated_at
 
 
@@ -87,7 +87,7 @@ SHORT_PHASES: Mapping[str, str] = {
     "releasing": "leave",
     "draining": "drain",
 }
-"""Beside a pid of seven digits a phase has little room."""
+"""Short phases: a seven-digit pid leaves little room."""
 
 
 def _holder(session: Session, env: Env) -> Line:
@@ -164,7 +164,7 @@ SESSION_COLUMNS: tuple[Column[Session], ...] = (
     Column("traffic", "LK/MIN", 6, _traffic, right=True, rank=9, live=False),
 )
 """ASKED, ANSWERED: the age of a person's last message and of the last answer.
-LK/MIN: how often the session's lock was seen to come within a minute (a lower bound)."""
+LK/MIN: how often the session's lock appeared within a minute (a lower bound)."""
 
 
 def session_ids(session: Session) -> str:

@@ -18,7 +18,7 @@ _NARROW = " "
 
 
 def tabs_line(view: str, env: Env | None, width: int) -> Line:
-    """`1 Overview  2 Tree ...` with the present screen marked; at the right failures per minute."""
+    """`1 Overview  2 Tree ...` with the current screen marked; failures per minute at the right."""
     tabs: list[Piece] = [(" ", Tone.PLAIN)]
     gap: Piece = (_gap(view, width), Tone.PLAIN)
     for name in VIEWS:
@@ -36,7 +36,7 @@ def tabs_line(view: str, env: Env | None, width: int) -> Line:
 
 
 def tab_at(view: str, column: int, width: int) -> str | None:
-    """The screen whose name stands at this cell of a line of `width` cells."""
+    """The screen whose name is at this cell of a line of `width` cells."""
     place, gap = 1, len(_gap(view, width))
     for name in VIEWS:
         size = _size(name, view)
@@ -52,7 +52,7 @@ def _size(name: str, view: str) -> int:
 
 
 def _gap(view: str, width: int) -> str:
-    """What stands between two names; a narrow line has room for all of them with less."""
+    """The gap between two names; narrower on a narrow line, so that all fit."""
     needed = 1 + sum(_size(name, view) for name in VIEWS) + len(_GAP) * (len(VIEWS) - 1)
     return _GAP if needed <= width else _NARROW
 

@@ -101,7 +101,7 @@ def event_of(snapshot: Snapshot, key: str) -> Event | None:
 
 
 def about(event: Event) -> Target | None:
-    """Where a jump from an entry goes: its profile, else its session, else its lane."""
+    """The target of a jump from an entry: its profile, else its session, else its lane."""
     if event.profile is not None:
         return Target(TargetKind.PROFILE, event.profile, event.agent, event.provider)
     if event.session_key is not None:
@@ -135,7 +135,7 @@ def _nothing(events: tuple[Event, ...]) -> Line:
 
 
 def _note(shown_count: int, count: int, chosen: Filter) -> Line:
-    """How many are shown of how many, and what was chosen."""
+    """How many are shown of how many, and the current filter."""
     if not count:
         return EMPTY
     group = next((name for name, kinds in KIND_GROUPS.items() if kinds == chosen.kinds), None)

@@ -10,7 +10,7 @@ from clawtop.view.line import Line, Tone, cut, fitted, wrapped
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A question, the command whose key answers it, and where on the screen the answer stands."""
+    """A question, the command whose key answers it, and where the answer is on the screen."""
 
     question: str
     command_id: str
@@ -54,11 +54,11 @@ TOUR: tuple[Step, ...] = (
         "REMEDY names the key: 'u' frees the harbour clerk's session. Operations need 'a' first; looking does not.",
     ),
 )
-"""In the order in which they come to mind."""
+"""In the order in which they come up."""
 
 
 class Tour:
-    """How far somebody has come; 0 before the first key. It only watches keys: everything else works as ever."""
+    """The progress; 0 before the first key. It only watches keys: everything else works as usual."""
 
     def __init__(self, steps: tuple[Step, ...] = TOUR) -> None:
         self._steps = steps
@@ -70,7 +70,7 @@ class Tour:
         return self._steps[self.done] if self.done < len(self._steps) else None
 
     def took(self, command_id: str) -> bool:
-        """A command was run; whether it was the awaited one."""
+        """A command was run; returns whether it was the expected one."""
         if self.awaited is None or self.awaited.command_id != command_id:
             return False
         self.done += 1
@@ -96,4 +96,4 @@ class Tour:
 
 
 TOUR_LINES = 3
-"""Lines that a tour takes at the foot of every view."""
+"""Lines that a tour uses at the bottom of every view."""

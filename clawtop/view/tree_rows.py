@@ -73,7 +73,7 @@ TREE_COLUMNS: tuple[Column[TreeRow], ...] = (
 
 
 def tree_table(env: Env) -> Table[TreeRow]:
-    """Everything that is blocked, the stuck first; calm words when nothing is."""
+    """Everything that is blocked, stuck ones first; a reassuring text if nothing is."""
     trees = env.facts.tree
     rows = tuple(row for tree in trees for row in _rows(tree, "", "", ""))
     stuck = sum(tree.severity is Severity.STUCK for tree in trees)
@@ -104,7 +104,7 @@ def _rows(node: Node, path: str, branch: str, below: str) -> Iterator[TableRow[T
 
 
 def cause_key(row: TableRow[TreeRow]) -> str:
-    """The key of the row that holds the root cause of this row; its own when it is one."""
+    """The key of the row with this row's root cause; its own if it is one."""
     key, node = row.key, row.item.node
     while (heavier := node.heaviest()) is not None:
         key, node = _key(key, heavier), heavier

@@ -11,7 +11,7 @@ from clawtop.view.line import Line, Tone, piece
 
 
 def all_problems(facts: Facts) -> tuple[Problem, ...]:
-    """Everything that is wrong and has a name, each once."""
+    """Every known problem, each once."""
     found: dict[Problem, None] = dict.fromkeys(facts.snapshot.warnings)
     for agent in facts.agents:
         if agent.store is not None and agent.store.problem is not None:

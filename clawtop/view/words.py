@@ -84,7 +84,7 @@ LEGEND: tuple[tuple[str, tuple[StateWords, ...]], ...] = (
     ("Gateway", (*GATEWAYS.values(), *SILENT_GATEWAYS.values())),
     ("Everywhere", MARKS),
 )
-"""What the glyphs say, by the table where they stand."""
+"""What the glyphs mean, by table."""
 
 
 def said(words: StateWords) -> Line:
@@ -111,7 +111,7 @@ def profile_state_words(state: ProfileState, *, in_order: bool, has_windows: boo
 
 
 def session_words(session: Session) -> StateWords:
-    """The state of a session: what really goes on, over what is stored."""
+    """The state of a session: what is really happening, rather than what is stored."""
     if session.status == "running" and session.active is False:
         return GHOST
     if session.status == "running" and session.active is None:
@@ -139,7 +139,7 @@ def openclaw_words(lock: Lock) -> Line:
 
 
 def silence_words(silence: Patience) -> str:
-    """How long an OpenClaw keeps asking one account that fails."""
+    """How long OpenClaw keeps retrying one failing account."""
     if silence.retries == 0:
         return "no: it rotates at once"
     return (

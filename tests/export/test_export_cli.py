@@ -99,7 +99,7 @@ def test_a_port_in_use_is_named_with_what_helps(state_dir: Path) -> None:
     assert done.returncode == 3
     said = " ".join(done.stderr.split())
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in said
-    assert "nothing is exported" in said
+    assert "Nothing is exported" in said
     assert "--listen ADDRESS:PORT" in said
     assert "Traceback" not in said
 

@@ -149,7 +149,7 @@ async def test_several_runs_go_on_without_their_screens_and_are_steered_from_the
         await pilot.press("X")
         await pilot.pause()
         assert len(reef.work.running) == 2
-        await reef.sees(pilot, "Cancel this run: only this dashboard's own runs can be steered")
+        await reef.sees(pilot, "Cancel this run: only this dashboard's own runs can be controlled")
         await reef.open_on(pilot, LIGHTHOUSE)
         await pilot.press("W")
         await reef.sees(pilot, "to main")

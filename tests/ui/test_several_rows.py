@@ -123,7 +123,7 @@ async def test_the_preview_of_several_accounts_tells_effect_and_loss_of_each_bef
             for words in (
                 "• Clear anthropic:max-reef in the store of agent main",
                 "• Clear anthropic:team-key in the store of agent main",
-                "Effect → anthropic:max-reef is usable at once instead of from 03:12:29 on",
+                "Effect → anthropic:max-reef is usable at once instead of from 03:12:29",
                 "it keeps failing until its account has credit again",
                 "Lost × anthropic:max-reef's failure counts (rate_limit 1)",
                 "Know first ⚠ the live gateway (pid 4711) does not see this at once",
