@@ -6,8 +6,19 @@ from dataclasses import replace
 
 from clawtop.core.health.cause import JUST_NOW_MS, RECENT_MS, Level
 from clawtop.core.health.judgement import COUNT_OUT_MS, judge
-from clawtop.core.model import Gateway, GatewayState, Problem, Serving, Session, Snapshot
-from tests.support.worlds import CALM, NOW, SECOND
+from clawtop.core.model import (
+    Gateway,
+    GatewayState,
+    Lock,
+    LockKind,
+    Problem,
+    Serving,
+    Session,
+    Snapshot,
+    Verdict,
+    VerdictKind,
+)
+from tests.support.worlds import CALM, LOCKS, NOW, SECOND
 
 
 def world(*ended: tuple[int, str]) -> Snapshot:
@@ -63,3 +74,18 @@ def test_the_worst_of_several_causes_decides() -> None:
     assert {cause.level for cause in health.causes} == {Level.ATTENTION, Level.SILENT}
     assert health.level is Level.SILENT
     assert health.causes[0].code == "gateway-frozen"
+
+
+def test_a_gateway_lock_of_a_dead_process_is_told_unless_the_gateway_itself_is_dead() -> None:
+    (door,) = (lock for lock in LOCKS if lock.file.kind is LockKind.GATEWAY)
+    left = replace(door, verdict=Verdict(VerdictKind.STALE, ("pid-gone",)))
+
+    def told(gateway: Gateway, *locks: Lock) -> list[str]:
+        health = judge(replace(CALM, gateway=gateway, locks=locks), NOW)
+        return [cause.text for cause in health.causes if cause.code == "stale-lock"]
+
+    assert not told(CALM.gateway, door)
+    (text,) = told(CALM.gateway, door, left)
+    assert text.startswith("1 gateway lock of a dead process")
+    assert told(Gateway(GatewayState.ABSENT), left)
+    assert not told(Gateway(GatewayState.DEAD, left.pid), left), "that is said in its own words"

@@ -27,6 +27,7 @@ from clawtop.core.health.turn_causes import (
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
 from clawtop.core.model import (
     EventKind,
+    GatewayState,
     LockKind,
     Problem,
     VerdictKind,
@@ -70,11 +71,19 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
             "restart the gateway's process; OpenClaw removes the lock once it is past its stale limit",
             since=lock.created_at,
         )
-    stale = [
-        lock
-        for lock in scene.snapshot.locks
-        if lock.verdict.kind is VerdictKind.STALE and lock.file.kind is not LockKind.GATEWAY and lock.leaked is None
-    ]
+    found = [lock for lock in scene.snapshot.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
+    stale = [lock for lock in found if lock.file.kind is not LockKind.GATEWAY]
+    doors = [lock for lock in found if lock.file.kind is LockKind.GATEWAY]
+    if doors and scene.snapshot.gateway.state is not GatewayState.DEAD:  # else it is what shows that it is dead
+        yield Cause(
+            "stale-lock",
+            f"{counted(len(doors), 'gateway lock')} of a dead process: a gateway was killed there, or keeps its lock "
+            "elsewhere now",
+            Level.ATTENTION,
+            tuple(f"{lock.file.path}: pid {lock.pid} is gone" for lock in doors[:SHOWN]),
+            "a gateway that starts there takes it over; else remove the file by hand",
+            since=min((lock.created_at for lock in doors if lock.created_at is not None), default=None),
+        )
     if stale:
         keeps = sum(lock.openclaw.would_remove is False for lock in stale)
         note = f", {keeps} of them OpenClaw will not remove" if keeps else ""
