@@ -17,10 +17,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clawtop.clock import SystemClock
 from clawtop.core.model import Problem, Snapshot
 from clawtop.store.sessions import tables
 from clawtop.store.snapshot import SnapshotReader
-from tests.support.databases import Other, agent_database, run, state_database
+from clawtop.store.sqlite.database import Database
+from clawtop.store.sqlite.schema import DatabaseRole
+from tests.support.databases import Other, agent_database, other, run, state_database
 from tests.support.samples import Sample, unpacked
 
 Break = Callable[[Path], object]
@@ -404,3 +407,36 @@ def test_a_log_that_a_killed_writer_only_began_keeps_nobody_from_reading(sample:
     run(path, "UPDATE session_nodes SET status='failed' WHERE session_key='agent:main:main'")
     after = {session.key: session.status for session in reader.read().sessions}
     assert after["agent:main:main"] == "failed", "whoever may write mends the log, and is seen to"
+
+
+def test_of_a_writer_that_comes_later_commits_are_seen_not_its_log(tmp_path: Path) -> None:
+    """What is written to the log counts only with its commit: who took the one for the other read too early, and then
+    never again. The empty log of the one who was killed makes the reader look at stamps.
+    """
+    path = tmp_path / "openclaw-agent.sqlite"
+    killed = Other(path)
+    killed.run("PRAGMA journal_mode=WAL")
+    killed.run("CREATE TABLE schema_meta(meta_key TEXT, role TEXT, agent_id TEXT, app_version TEXT)")
+    killed.run("INSERT INTO schema_meta VALUES('primary','agent','main','2026.9.6')")
+    killed.run("CREATE TABLE said(text TEXT)")
+    killed.run("PRAGMA wal_checkpoint(TRUNCATE)")
+    killed.kill()
+    database = Database(path, DatabaseRole.AGENT, SystemClock())
+    assert database.rows("SELECT * FROM said") == []
+    before = database.version()
+    assert database.version() == before, "a look is no change"
+    with other(path) as writer:
+        writer.run("INSERT INTO said VALUES('first')")
+        assert database.version() != before
+        assert database.rows("SELECT * FROM said") == [("first",)]
+        seen = database.version()
+        writer.run("PRAGMA cache_size=1")
+        writer.run("BEGIN")
+        size = Path(f"{path}-wal").stat().st_size
+        writer.run("INSERT INTO said SELECT hex(zeroblob(100000))")
+        assert Path(f"{path}-wal").stat().st_size > size, "so much does not fit into its cache"
+        assert database.version() == seen, "nothing was committed"
+        writer.run("COMMIT")
+        assert database.version() != seen
+        assert len(database.rows("SELECT * FROM said")) == 2
+    database.close()

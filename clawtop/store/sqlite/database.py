@@ -125,7 +125,10 @@ class Database:
         self._follows_log = False
         """Whether the connection sees what others write; else the files' stamps tell."""
         self._counts_itself = False
-        """No writer lives, so each look rebuilds the log's index and counts as a change: stamps tell then."""
+        """No writer lives, so each look rebuilds the log's index and counts as a change: stamps tell that one has come.
+
+        Stamps do not tell when it commits: what it writes is in the log before it counts.
+        """
         self._opened: DatabaseFiles | None = None
         self._identity: DatabaseIdentity | None = None
         self._columns: dict[str, frozenset[str]] = {}
@@ -209,6 +212,8 @@ class Database:
     def _is_current(self, files: DatabaseFiles) -> bool:
         if self._opened is None:
             return False
+        if self._counts_itself:
+            return files[:2] == self._opened[:2]
         return files.places == self._opened.places if self._follows_log else files == self._opened
 
     def _ready(self) -> None:
@@ -249,7 +254,7 @@ class Database:
             raise UnreadableError(Problem("empty", self._name, "is empty: no database was ever written to it"))
 
     def _connected(self, files: DatabaseFiles) -> sqlite3.Connection:
-        self._follows_log = False
+        self._follows_log = self._counts_itself = False
         if files.wal is None or (files.wal.size == 0 and files.shm is None):
             return self._open(self._real, "mode=ro&immutable=1")
         if files.shm is not None and not 0 < files.wal.size <= WAL_HEADER_BYTES:
