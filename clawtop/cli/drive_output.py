@@ -113,6 +113,30 @@ class Words:
         return masked(ready)
 
 
+FEW_S = 10
+
+
+class ToldNowAndThen:
+    """When a wait is told again: each second of the last ten, and before them every `pause_s` seconds."""
+
+    def __init__(self, pause_s: int) -> None:
+        self._pause_s = pause_s
+        self._told_at: int | None = None
+        self._until: int | None = None
+
+    def is_due(self, until: int, now: int) -> bool:
+        """Whether to say at `now` that something is waited for until `until`, both in ms since the epoch."""
+        due = (
+            self._told_at is None
+            or until != self._until
+            or until - now <= FEW_S * 1000
+            or now - self._told_at >= self._pause_s * 1000
+        )
+        if due:
+            self._told_at, self._until = now, until
+        return due
+
+
 class TurnOutput:
     """Where a turn is shown. `event` gets every engine event, `item` what the run itself yields."""
 
@@ -151,16 +175,24 @@ class TextOutput(TurnOutput):
         self._streams = streams
         self._pieces: list[str] = []
         self._back_at: int | None = None
+        self._in_place = sys.stderr.isatty()
+        self._countdown = ToldNowAndThen(1 if self._in_place else 60)
+        self._counted = 0
 
     def event(self, event: Event) -> None:
         if event.kind.value in TOLD:
+            self._end_count()
             print(f"clawtop: {event.kind.value}: {event.text}", file=sys.stderr)
         if "back_at" in event.data:
             self._back_at = event.data["back_at"]
 
     def item(self, item: RunItem) -> None:
-        from clawtop.engine.drive.events import ReplyDiscarded, ReplyText
+        from clawtop.engine.drive.events import AccountWait, ReplyDiscarded, ReplyText
 
+        if isinstance(item, AccountWait):
+            self._count(item.profile, item.until)
+            return
+        self._end_count()
         if isinstance(item, ReplyText):
             self._add(self._words.add(item.text))
         elif isinstance(item, ReplyDiscarded):
@@ -168,7 +200,28 @@ class TextOutput(TurnOutput):
             self._pieces.clear()
             print("\nclawtop: discard the text shown so far; the next attempt starts over", file=sys.stderr)
 
+    def _count(self, profile: str, until: int) -> None:
+        """For whom is waited and how long still: on a terminal in one line that counts, elsewhere now and then."""
+        from clawtop.clock import SystemClock
+        from clawtop.view.humanize import countdown
+
+        now = SystemClock().now_ms()
+        if not self._countdown.is_due(until, now):
+            return
+        line = f"clawtop: waits for {safe(profile, 60)}, usable again in {countdown(until, now)} (Ctrl-C gives up)"
+        if not self._in_place:
+            print(line, file=sys.stderr, flush=True)
+            return
+        print(f"\r{line:<{self._counted}}", end="", file=sys.stderr, flush=True)
+        self._counted = len(line)
+
+    def _end_count(self) -> None:
+        if self._counted:
+            print(f"\r{'':<{self._counted}}\r", end="", file=sys.stderr, flush=True)
+            self._counted = 0
+
     def answer(self, answer: TurnAnswer) -> None:
+        self._end_count()
         self._add(self._words.rest())
         self._show("".join(self._pieces) + "\n")
         if answer.forked_from is not None:
@@ -180,6 +233,7 @@ class TextOutput(TurnOutput):
     def failed(self, error: ClawtopError, code: int, unstored: str) -> None:  # noqa: ARG002 - the shell shows the code
         from clawtop.clock import SystemClock
 
+        self._end_count()
         self._add(self._words.rest())
         print(f"clawtop: {error}", file=sys.stderr)
         if unstored:
@@ -206,6 +260,10 @@ class TextOutput(TurnOutput):
 class JsonOutput(TurnOutput):
     """One JSON object per line: ASCII-escaped, ids exact, prose redacted."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._countdown = ToldNowAndThen(FEW_S)
+
     def event(self, event: Event) -> None:
         from dataclasses import asdict
 
@@ -213,9 +271,15 @@ class JsonOutput(TurnOutput):
         self._line("event", facts | {"kind": event.kind.value})
 
     def item(self, item: RunItem) -> None:
-        from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText
+        from clawtop.clock import SystemClock
+        from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText
 
         match item:
+            case AccountWait(profile, until):
+                now = SystemClock().now_ms()
+                if self._countdown.is_due(until, now):
+                    facts = {"profile": profile, "until": until, "left_ms": max(0, until - now)}
+                    self._line("waiting", facts)
             case ReplyText(text):
                 self._text(self._words.add(text))
             case ReplyDiscarded(chars):

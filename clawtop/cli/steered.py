@@ -171,6 +171,7 @@ def _begun(driver: Driver, args: argparse.Namespace, model: ModelRef | None, mes
         model=model,
         on_contention=OnContention(args.on_contention),
         timeout=args.timeout,
+        wait_for_account=args.wait_for_account,
         run_id=args.steered,
     )
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from clawtop.core.model import Event, EventKind, ModelRef
 from clawtop.core.operations.outcome import OperationOutcome
 from clawtop.core.session.admission import OnContention
-from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, RunItem
+from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, RunItem
 from clawtop.engine.drive.turn import TurnAnswer
 from clawtop.engine.providers.base import Usage
 from clawtop.errors import ClawtopError, OperationFailedError
@@ -46,6 +46,7 @@ class RemoteEngine:
         model: ModelRef | None = None,
         on_contention: OnContention = OnContention.WAIT,
         timeout: float | None = None,
+        wait_for_account: float | None = None,
     ) -> RemoteDrive:
         """Begin a turn there."""
         options = {
@@ -53,6 +54,7 @@ class RemoteEngine:
             "--lane": lane,
             "--model": None if model is None else f"{model.provider}/{model.model}",
             "--timeout": None if timeout is None else f"{timeout:g}",
+            "--wait-for-account": None if wait_for_account is None else f"{wait_for_account:g}",
         }
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
         words = ("drive", f"--session={session}", f"--on-contention={on_contention.value}", *given)
@@ -130,6 +132,9 @@ class RemoteDrive:
                 self._items.put_nowait(ReplyDiscarded(line["chars"]))
             case "phase" if is_whole(line.get("at")):
                 self._items.put_nowait(Phase(shown(line.get("phase", ""), 40), line["at"]))
+            case "waiting" if isinstance(line.get("profile"), str) and is_whole(line.get("left_ms")):
+                until = self._steered.now_ms() + line["left_ms"]
+                self._items.put_nowait(AccountWait(shown(line["profile"], 120), until))
             case "event" if line.get("run_id") == self.run_id:
                 self._hear(line)
             case "rotated" if isinstance(line.get("why"), str):

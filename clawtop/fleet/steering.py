@@ -53,6 +53,10 @@ class Steered:
         self._pipe: Pipe | None = None
         self._stopping = False
 
+    def now_ms(self) -> int:
+        """The time here, in ms since the epoch."""
+        return self._clock.now_ms()
+
     def say(self, message: Told) -> bool:
         """Tell the far verb something; whether there was one to tell."""
         if self._pipe is not None:

@@ -6,7 +6,7 @@ import asyncio
 
 from clawtop.clock import Clock
 from clawtop.core.model import Event
-from clawtop.engine.drive.driver import Phase, ReplyDiscarded, ReplyText, TurnAnswer
+from clawtop.engine.drive.driver import AccountWait, Phase, ReplyDiscarded, ReplyText, TurnAnswer
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.ports import RunHandle
@@ -61,6 +61,8 @@ class DrivenRun:
                     log.said(text)
                 case ReplyDiscarded():
                     log.discarded()
+                case AccountWait(profile, until):
+                    log.waits_for_account(profile, until)
         lines, well = await self._end()
         log.over(self._clock.now_ms(), lines, well=well)
 

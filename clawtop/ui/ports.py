@@ -108,6 +108,7 @@ class Engine(Protocol):
         model: ModelRef | None = None,
         on_contention: OnContention = ...,
         timeout: float | None = None,
+        wait_for_account: float | None = None,
     ) -> RunHandle:
         """Begin a turn; needs a running event loop."""
 

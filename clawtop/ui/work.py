@@ -190,6 +190,7 @@ class Work:
             model=subject.model,
             on_contention=OnContention(subject.on_contention),
             timeout=subject.timeout_s,
+            wait_for_account=subject.wait_for_account_s,
         )
         run = DrivenRun(drive, subject, self._clock)
         run.task.add_done_callback(lambda _: self._run_ended(run))

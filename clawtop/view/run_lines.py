@@ -55,7 +55,11 @@ def run_lines(
         *wrapped(_steps(log, now), width, 2),
         *wrapped(_time(log, now), width, 2),
     ]
-    if log.end is None and log.step == HOLDER:
+    if log.account is not None:
+        profile, until = log.account
+        words = f"‖ every account is cooling; {safe(profile, 60)} is usable again in {countdown(until, now)}"
+        lines += wrapped(piece(words, Tone.WARN), width, 2)
+    elif log.end is None and log.step == HOLDER:
         lines += wrapped(_queue(log, holders, session), width, 2)
     if log.attempts:
         lines += [EMPTY, piece("Attempts", Tone.HEAD)]

@@ -33,6 +33,7 @@ class Subject:
     model: ModelRef | None = None
     on_contention: str = "wait"
     timeout_s: float | None = None
+    wait_for_account_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class RunLog:
 
     Attributes:
         began: ms since the epoch. step_since: the same, of the current step.
+        account: the account that it waits for, and when that is usable again (ms since the epoch).
         text: the reply so far; `voided` counts the characters of discarded partial replies.
         end: the outcome, one line per fact; None while it runs.
     """
@@ -66,6 +68,7 @@ class RunLog:
     passed: set[str] = field(default_factory=set)
     attempts: list[RequestLine] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    account: tuple[str, int] | None = None
     text: str = ""
     voided: int = 0
     ended_at: int | None = None
@@ -80,12 +83,17 @@ class RunLog:
 
     def entered(self, phase: str, at: int) -> None:
         """The run entered a phase of the engine."""
+        self.account = None
         step = _STEP_OF_PHASE.get(phase)
         if step is None:
             return
         self._to(step, at)
         if step == HOLDER:  # another attempt begins
             self.passed -= {HOLDER, LOCK, "prompt", "stream"}
+
+    def waits_for_account(self, profile: str, until: int) -> None:
+        """Every account is cooling; the run goes on when this one is back."""
+        self.account = (profile, until)
 
     def happened(self, event: Event) -> None:
         """The engine reported something about the run."""
@@ -120,7 +128,7 @@ class RunLog:
         self._close(at, "cut short")
         if well:
             self.passed |= set(STEPS)
-        self.ended_at, self.end, self.ended_well = at, lines, well
+        self.ended_at, self.end, self.ended_well, self.account = at, lines, well, None
 
     def _to(self, step: str, at: int) -> None:
         if step != self.step:

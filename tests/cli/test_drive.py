@@ -17,11 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.cli.drive_output import Words
+from clawtop.cli.drive_output import JsonOutput, TextOutput, ToldNowAndThen, Words
 from clawtop.clock import SystemClock
 from clawtop.demo.provider import Act, BreakStream, Raw, Refuse, Respond, ScriptedProvider, Stall, rate_limited
 from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE
 from clawtop.demo.world import PRIMARY, SECONDARY, World, build_world
+from clawtop.engine.drive.events import AccountWait, Phase
 from clawtop.text import remember_secrets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -422,3 +423,51 @@ def test_a_probe_of_nobody_says_whom_it_could_ask(reef: Reef) -> None:
     assert done.returncode == 64
     assert "coral:clawdia" in done.stderr
     assert reef.provider.requests == []
+
+
+@pytest.mark.parametrize(
+    ("pause", "left", "told"),
+    [
+        (10, range(30, -1, -1), [30, 20, *range(10, -1, -1)]),
+        (60, range(125, 60, -1), [125, 65]),
+        (1, range(14, 11, -1), [14, 13, 12]),
+    ],
+)
+def test_a_wait_is_told_now_and_then_and_each_of_its_last_seconds(pause: int, left: range, told: list[int]) -> None:
+    count, until = ToldNowAndThen(pause), 1_000_000
+    assert [seconds for seconds in left if count.is_due(until, until - seconds * 1000)] == told
+
+
+def test_another_end_of_a_wait_is_told_at_once() -> None:
+    count = ToldNowAndThen(60)
+    assert [count.is_due(until, 0) for until in (90_000, 90_000, 50_000)] == [True, False, True]
+
+
+def test_a_countdown_as_text_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    until = SystemClock().now_ms() + 3_600_000
+    for output in (TextOutput(streams=False), JsonOutput()):
+        for _ in range(3):
+            output.item(AccountWait("coral:\x1b[31mclawdia", until))
+        output.item(Phase("waiting-lane", 0))
+    out, err = capsys.readouterr()
+    (line,) = [json.loads(line) for line in out.splitlines() if "waiting" in line and "phase" not in line]
+    assert (line["type"], line["profile"], line["until"]) == ("waiting", "coral:\x1b[31mclawdia", until)
+    assert 3_500_000 < line["left_ms"] <= 3_600_000
+    assert err.count("waits for coral:\\x1b[31mclawdia, usable again in ") == 1
+
+
+def test_a_countdown_on_a_terminal_stays_in_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    output = TextOutput(streams=False)
+    until = SystemClock().now_ms() + 5_000
+    output.item(AccountWait("coral:clawdia", until))
+    output.item(AccountWait("coral:clawdia", until))
+    output.item(Phase("waiting-lane", 0))
+    err = capsys.readouterr().err
+    first, second, blank, end = err.split("\r")[1:]
+    assert first.startswith("clawtop: waits for coral:clawdia, usable again in ")
+    assert second.rstrip().startswith("clawtop: waits for coral:clawdia")
+    assert (blank.strip(), end) == ("", "")
+    assert "\n" not in err

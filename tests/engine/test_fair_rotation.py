@@ -21,6 +21,7 @@ from clawtop.demo.threads import LIGHTHOUSE, SIX, TWO_AND_ONE, Lab, lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
+from clawtop.engine.drive.events import AccountWait
 from clawtop.engine.providers.errors import ProviderError
 from clawtop.store.own.accounts import AccountNote, AccountNotes
 
@@ -191,6 +192,52 @@ async def test_waiting_for_an_account_ends_with_its_return(tmp_path: Path) -> No
         assert reef.clock.now_ms() >= now + 1200
         (wait,) = [event for event in reef.of(EventKind.WAIT) if "until" in event.data]
         assert (wait.profile, wait.data["until"]) == ("kelp:barnaby", now + 1200)
+
+
+def _disabled(reef: Lab, until: int | None) -> None:
+    path = reef.world.agent_dir() / "auth-state.json"
+    state = json.loads(path.read_text())
+    stats = {} if until is None else {"disabledUntil": until, "disabledReason": "billing", "errorCount": 1}
+    state["usageStats"]["kelp:barnaby"] = stats
+    path.write_text(json.dumps(state))
+    reef.driver.desk.accounts.claim_probe(_key(reef, "kelp"), reef.clock.now_ms())
+
+
+async def test_a_wait_for_an_account_counts_and_ends_when_somebody_clears_it(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as reef:
+        until = reef.clock.now_ms() + 3_600_000
+        _disabled(reef, until)
+        run = reef.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=7200)
+        waits: list[AccountWait] = []
+        async for item in run:
+            if isinstance(item, AccountWait):
+                waits.append(item)
+                if len(waits) == 1:
+                    _disabled(reef, None)
+        assert (await run.result()).profile == "kelp:barnaby"
+        assert waits == [AccountWait("kelp:barnaby", until)]
+        assert reef.clock.now_ms() < until
+
+
+async def test_an_account_that_is_back_too_late_is_not_waited_for(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as reef:
+        _disabled(reef, reef.clock.now_ms() + 3_600_000)
+        with pytest.raises((ProviderError, AllModelsFailedError)):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=60).result()
+        assert asked(reef) == []
+
+
+async def test_a_wait_for_an_account_can_be_cancelled_and_holds_nothing(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as reef:
+        _disabled(reef, reef.clock.now_ms() + 3_600_000)
+        run = reef.driver.drive(LIGHTHOUSE.key, "hello", wait_for_account=7200)
+        async for item in run:
+            if isinstance(item, AccountWait):
+                assert list((reef.world.state_dir / "clawtop" / "holders").glob("*.json")) == []
+                assert run.phase == "waiting-account"
+                run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run.result()
 
 
 def _key(reef: Lab, provider: str) -> str:

@@ -17,7 +17,7 @@ from clawtop.core.operations.outcome import OperationOutcome, outcome_of
 from clawtop.core.session.drain import DrainOutcome, DrainStage, DrainStep, DrainWishes, Wait
 from clawtop.demo.provider import Respond, Stall
 from clawtop.demo.world import CAST
-from clawtop.engine.drive.events import ReplyText
+from clawtop.engine.drive.events import AccountWait, ReplyText
 from clawtop.errors import ClawtopError, OperationFailedError, RefusedError
 from clawtop.fleet.draining import RemoteDrains
 from clawtop.fleet.driving import RemoteDrive, RemoteEngine
@@ -209,6 +209,23 @@ async def test_the_message_goes_over_stdin_and_never_onto_a_command_line() -> No
     await drive.ended()
     with pytest.raises(asyncio.CancelledError):
         await drive.result()
+
+
+async def test_a_wait_for_an_account_there_counts_by_the_clock_here() -> None:
+    lines, clock = Lines(), ManualClock()
+    drive = RemoteEngine(_steers(lines, clock)).drive("agent:main:main", "hello", wait_for_account=600)
+    await settle()
+    assert "--wait-for-account=600" in lines.asked[0]
+    told = {"type": "waiting", "profile": "coral:\x1b[31mclawdia", "until": 5, "left_ms": 90_000}
+    lines.pipes[0].say(told)
+    lines.pipes[0].say({**told, "left_ms": "soon"})
+    await settle()
+    drive.cancel()
+    await settle()
+    lines.pipes[0].say({"type": "cancelled"})
+    await drive.ended()
+    waits = [item async for item in drive if isinstance(item, AccountWait)]
+    assert waits == [AccountWait("coral:\\x1b[31mclawdia", clock.now_ms() + 90_000)]
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,12 @@ def test_the_preview_offers_what_can_be_chosen() -> None:
     survey = ("nothing holds the session now", "1. close the session", "   a gateway cannot be kept out")
     text = words(preview_lines("agent:main:main", survey, wishes, can_abort=False, width=90))
     assert text.startswith("drain agent:main:main\n\nnothing holds the session now\n1. close the session\n")
+
+
+def test_a_wait_for_an_account_counts_down_until_the_run_goes_on() -> None:
+    run = log()
+    run.waits_for_account("coral:clawdia", T0 + 100_000)
+    assert "every account is cooling; coral:clawdia is usable again in 1m30s" in shown(run, 10_000)
+    assert "usable again in 1m29s" in shown(run, 11_000)
+    run.entered("waiting-lane", T0 + 100_000)
+    assert "every account is cooling" not in shown(run, 100_000)

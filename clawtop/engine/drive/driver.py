@@ -30,7 +30,7 @@ from clawtop.core.session.admission import OnContention
 from clawtop.core.session.lanes import CRON, MAIN, NESTED, SUBAGENT, global_lane, session_lane
 from clawtop.engine.drive.candidates import Candidates, ProbeBook
 from clawtop.engine.drive.chain import AllModelsFailedError, Chain
-from clawtop.engine.drive.events import Phase, ReplyDiscarded, ReplyText, Teller
+from clawtop.engine.drive.events import AccountWait, Phase, ReplyDiscarded, ReplyText, Teller
 from clawtop.engine.drive.handle import Drive
 from clawtop.engine.drive.journal_writer import JournalWriter
 from clawtop.engine.drive.opening import EngineSettings, Ground, open_desk
@@ -52,12 +52,15 @@ from clawtop.store.sessions.lists import NotReadYetError, ReadLists, SessionList
 from clawtop.store.sessions.settings import RunContext, RunContexts
 from clawtop.text import safe
 
-__all__ = ["Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
+__all__ = ["AccountWait", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDiscarded", "ReplyText", "TurnAnswer"]
 
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
 ROUND_PAUSES = 2.5
 """How much longer the pause is after all endpoints failed."""
+WAITING_FOR_ACCOUNT = "waiting-account"
+COUNT_S = 1.0
+"""How often a run that waits for an account looks whether one is back, and says for which it waits."""
 RETURN_MARGIN_S = 0.25
 """So much later than an account's own time it is asked again: clocks differ."""
 
@@ -273,26 +276,44 @@ class Driver:
             try:
                 return await self._in_lane(turn)
             except (AllModelsFailedError, ProviderError) as error:
-                back = next(iter(Candidates(self.desk, turn, self._probes).returns(turn.asked.models)), None)
-                if patience_s <= 0 or back is None or (isinstance(error, ProviderError) and error.timed_out):
+                if patience_s <= 0 or (isinstance(error, ProviderError) and error.timed_out):
                     raise
-                profile, until = back
-                seconds = max(0.0, (until - self._clock.now_ms()) / 1000) + RETURN_MARGIN_S
-                if seconds > patience_s:
+                waited_s = await self._until_account(turn, patience_s)
+                if waited_s is None:
                     raise
-            patience_s -= seconds
-            turn.enter("waiting-account")
-            data = {"profile": profile, "until": until}
-            turn.teller.tell(
-                EventKind.WAIT,
-                f"every account is cooling; {profile} is back in {seconds:.0f} s",
-                profile=profile,
-                data=data,
-            )
-            if turn.deadline is not None:
-                turn.deadline += seconds
-            await self._clock.sleep(seconds)
+            patience_s -= waited_s
             turn.limited.clear()
+
+    async def _until_account(self, turn: DrivenTurn, patience_s: float) -> float | None:
+        """Until one of the accounts that cool now is back, by its time or because somebody cleared it.
+
+        Seconds waited; None: none cools, or none is back within `patience_s`. The turn's own clock stands meanwhile.
+        """
+        cooling = dict(self._returns(turn))
+        if not cooling:
+            return None
+        began, told = self._clock.monotonic(), False
+        while cooling.keys() <= (now := dict(self._returns(turn))).keys():
+            profile, until = next(iter(now.items()))
+            left_s = max(0.0, (until - self._clock.now_ms()) / 1000)
+            if self._clock.monotonic() - began + left_s + RETURN_MARGIN_S > patience_s:
+                return None
+            if not told:
+                told = True
+                turn.enter(WAITING_FOR_ACCOUNT)
+                words = f"every account is cooling; {profile} is back in {left_s:.0f} s"
+                data = {"profile": profile, "until": until}
+                turn.teller.tell(EventKind.WAIT, words, profile=profile, data=data)
+            turn.hear(AccountWait(profile, until))
+            await self._clock.sleep(min(COUNT_S, left_s + RETURN_MARGIN_S))
+        await self._clock.sleep(RETURN_MARGIN_S)
+        waited_s = self._clock.monotonic() - began
+        if turn.deadline is not None:
+            turn.deadline += waited_s
+        return waited_s
+
+    def _returns(self, turn: DrivenTurn) -> list[tuple[str, int]]:
+        return Candidates(self.desk, turn, self._probes).returns(turn.asked.models)
 
     async def _in_lane(self, turn: DrivenTurn) -> TurnAnswer:
         asked = turn.asked
@@ -410,7 +431,7 @@ class Driver:
         """Which account of the turn's models is usable again first, and when, where the turn failed and one cools."""
         if not isinstance(error, AllModelsFailedError | ProviderError):
             return {}
-        found = next(iter(Candidates(self.desk, turn, self._probes).returns(turn.asked.models)), None)
+        found = next(iter(self._returns(turn)), None)
         return {} if found is None else {"first_back": safe(found[0]), "back_at": found[1]}
 
     def emit(self, event: Event) -> None:

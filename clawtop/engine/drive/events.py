@@ -36,7 +36,18 @@ class Phase:
     at: int
 
 
-RunItem = Event | ReplyText | ReplyDiscarded | Phase
+@dataclass(frozen=True, slots=True)
+class AccountWait:
+    """Every account cools, and the run waits for `profile`, which is usable again at `until` (ms since the epoch).
+
+    Told each second: another account may be back sooner by then.
+    """
+
+    profile: str
+    until: int
+
+
+RunItem = Event | ReplyText | ReplyDiscarded | Phase | AccountWait
 
 
 @dataclass(frozen=True, slots=True)

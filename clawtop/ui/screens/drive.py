@@ -42,6 +42,14 @@ DEADLINES: tuple[tuple[float | None, str], ...] = (
 )
 
 
+PATIENCE: tuple[tuple[float | None, str], ...] = (
+    (None, "give up"),
+    (600.0, "wait 10 minutes for the first to return"),
+    (3600.0, "wait 1 hour for the first to return"),
+    (21600.0, "wait 6 hours for the first to return"),
+)
+
+
 class DriveScreen(DialogScreen):
     """A message for a session. Enter sends it and shows the run, Escape leaves."""
 
@@ -65,13 +73,14 @@ class DriveScreen(DialogScreen):
         self._lane = ChoiceLine("lane", LANES)
         self._contention = ChoiceLine("if busy", CONTENTION)
         self._deadline = ChoiceLine("deadline", DEADLINES)
+        self._patience = ChoiceLine("if all cool", PATIENCE)
 
     def extra(self) -> Iterable[Widget]:
         snapshot = shell(self).snapshot
         agents = snapshot.agents if snapshot is not None else ()
         agent = next((agent for agent in agents if agent.id == self._target.agent), None)
         self._model.offer(_models(agent))
-        yield from (self._editor, self._model, self._lane, self._contention, self._deadline)
+        yield from (self._editor, self._model, self._lane, self._contention, self._deadline, self._patience)
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -139,6 +148,7 @@ class DriveScreen(DialogScreen):
             model=self._model.value,
             on_contention=self._contention.value,
             timeout_s=self._deadline.value,
+            wait_for_account_s=self._patience.value,
         )
 
     async def _send(self, subject: Subject) -> None:
