@@ -200,7 +200,7 @@ def _agents(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any
 
 
 def _part(node: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The object at a path; an empty one where there is none."""
+    """The object at a path; an empty one if there is none."""
     for name in names:
         found = node.get(name)
         node = found if isinstance(found, Mapping) else {}

@@ -9,7 +9,7 @@ from typing import Any
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 1200
 MESSAGE_TOKENS = 8
-"""What a message costs beside its content, and a picture, in tokens: estimates, as OpenClaw makes them."""
+"""Token cost of a message besides its content, and of an image: the estimates that OpenClaw uses."""
 
 NO_RESULT = "No result provided"
 IMAGE_LEFT_OUT = "(image omitted: model does not support images)"

@@ -54,7 +54,7 @@ class Generation(StrEnum):
 
 
 class AuthFormat(StrEnum):
-    """Where auth profiles and their statistics stand."""
+    """Where auth profiles and their statistics are stored."""
 
     ONE_FILE = "auth-profiles.json"
     """Credentials and state in one file."""
@@ -68,8 +68,8 @@ class Storage(NamedTuple):
 
     Attributes:
         generation: None: not known. Its files are then read as B's, and nothing is written.
-        seen: first and last version that was looked at; None: none.
-        auth: where auth profiles stand.
+        seen: first and last verified version; None: none.
+        auth: where auth profiles are stored.
         auth_writable: clawtop can change them.
         written_in_place: the auth file is truncated and filled again, so a reader may meet it torn.
         auth_lock_by_age: a lock of the auth store is taken from a living owner once it is old.
@@ -77,12 +77,12 @@ class Storage(NamedTuple):
         drivable: clawtop's engine runs turns in them.
         locked_throughout: a turn keeps the session's lock during the model call, too.
         prompt_unlocked: a turn releases it for the model call.
-        session_locks: how a session lock is judged; where there are none, how the last version that had them did.
+        session_locks: how a session lock is judged; if there are none, as the last version that had them did.
         write_lock: how the limits of that lock are set.
         lock_newline: a lock's content ends in a newline.
         lock_names_hold: a session lock names how long its owner means to hold it.
-        stale_lock_effect: what a turn does that meets a stale lock of a run that lives; None: there are none.
-        fence: which foreign changes of a released session are no takeover; None: there is no file to fence.
+        stale_lock_effect: what a turn does on meeting a stale lock of a live run; None: there are none.
+        fence: which foreign changes to a released session are not a takeover; None: there is no file to fence.
     """
 
     generation: Generation | None
@@ -108,7 +108,7 @@ class Storage(NamedTuple):
 
     @property
     def has_state_file(self) -> bool:
-        """Statistics and orders stand in auth-state.json, apart from the credentials."""
+        """Statistics and orders are in auth-state.json, separate from the credentials."""
         return self.auth is AuthFormat.TWO_FILES
 
 
@@ -183,7 +183,7 @@ def storage_of(generation: Generation | None) -> Storage:
 
 def generation_of(version: str | None) -> Generation | None:
     """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None where the version does not tell:
-    between two spans that were looked at, the files decide.
+    between two verified ranges, the files decide.
     """
     number = _numbers(version)
     if number is None:
@@ -193,7 +193,7 @@ def generation_of(version: str | None) -> Generation | None:
 
 
 def newest_version(*versions: str | None) -> str | None:
-    """The latest of several versions; what is no version counts only where there is no other."""
+    """The latest of several versions; a non-version counts only if there is no other."""
     known = [version for version in versions if version is not None]
     return max(known, key=lambda version: _numbers(version) or (0, 0, 0), default=None)
 
@@ -347,18 +347,18 @@ class Semantics(NamedTuple):
 
     Attributes:
         name: the range, such as "5.x".
-        first, last: the first and last version that was looked at.
-        cooling: how long failed profiles rest, and who is next.
+        first, last: the first and last verified version.
+        cooling: how long failed profiles cool, and which one is next.
         reading: how errors are read.
         marking: which failures are marked.
         attention: how its watcher judges sessions that do not move, and what it does about them.
-        policy: how a run goes on after an attempt.
-        chain_end: what a run over several models tells, and how it ends without an answer.
+        policy: how a run continues after an attempt.
+        chain_end: what a run over several models reports, and how it ends without an answer.
         retries: how often a failing account is asked again before the run rotates.
         wait_headers: how the client library reads a provider's wait.
         lane_limits: turns at a time per global lane, unless configured.
         config_keys: which settings it knows.
-        remote: what its gateway tells and does for a local client.
+        remote: what its gateway reports and does for a local client.
     """
 
     name: str
@@ -473,11 +473,11 @@ SEMANTICS: Mapping[str, Semantics] = MappingProxyType({row.name: row for row in 
 _STANDS_FOR: Mapping[Generation | None, Semantics] = MappingProxyType(
     {None: _5_X, Generation.A: _3_28, Generation.B: _5_X, Generation.C: _6_11, Generation.D: _9_X}
 )
-"""The row for a directory whose version nobody noted, by what its files are."""
+"""The row for a directory of unknown version, by its files."""
 
 
 class Chosen(NamedTuple):
-    """A row of `SEMANTICS`, and what has to be said with it: None where the version is one that was looked at."""
+    """A row of `SEMANTICS`, with a note about it: None if the version was verified."""
 
     row: Semantics
     note: str | None
@@ -487,7 +487,7 @@ class Chosen(NamedTuple):
 def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
     """What an OpenClaw does, by its version; where that is not known, by its storage generation.
 
-    A version that was not looked at takes the nearest earlier row (the oldest row where there is none) and says so.
+    An unverified version takes the nearest earlier row (the oldest row if there is none) and says so.
     """
     number = _numbers(version)
     if number is None:
@@ -509,7 +509,7 @@ def is_version(version: str | None) -> bool:
 
 
 def why_too_new(version: str | None) -> str:
-    """Why what a version writes is not known; empty for those up to the last that was looked at, and for no version."""
+    """Why a version's storage is not known; empty up to the last verified version, and for no version."""
     number, last = _numbers(version), tuple(SEMANTICS.values())[-1].last
     if number is None or number <= last:
         return ""

@@ -22,7 +22,7 @@ _DATE_TIME = re.compile(
 
 
 def to_number(text: str) -> float:
-    """`Number(text)`: NaN where JavaScript says NaN, so `math.isnan` tells nonsense from a figure."""
+    """`Number(text)`: NaN where JavaScript gives NaN, so `math.isnan` detects nonsense."""
     word = text.strip()
     if not word:
         return 0.0

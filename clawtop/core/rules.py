@@ -14,7 +14,7 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 LATEST_DATE_MS = 8_640_000_000_000_000
-"""The last moment a JavaScript date can hold: from 2026.6.5 on a later time is no window at all."""
+"""The latest time that a JavaScript date can hold: from 2026.6.5 on a later time is not a window."""
 
 
 TRANSIENT_REASONS = frozenset(
@@ -39,12 +39,12 @@ class DoublingWindow(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """How long a failed profile rests under one range of OpenClaw versions, who is next, and who is asked meanwhile.
+    """How long a failed profile cools in one range of OpenClaw versions, which is next, and which is probed.
 
     Attributes:
         name: the range's, as in `generations.SEMANTICS`.
         names: how provider names are read.
-        reasons: failure reasons it knows, the most telling first; ties between them go to the earlier.
+        reasons: failure reasons it knows, the most specific first; ties go to the earlier.
         billing, auth_permanent: windows of disabled profiles.
         rate_limit: window of a rate limit that doubles; None where it follows `steps_ms` like any other failure.
         steps_ms: cooldown at the first, second, and every later failure in a row.
@@ -56,12 +56,12 @@ class Schedule(NamedTuple):
             subscription (2026.5; later generations check the block first).
         blocks_have_scope: a blocked window may concern one model only.
         soonest_joins_model: the windows of the asked model count as one, that ends with its last (not in 2026.3).
-        reason_from_window: the window's own reason tells why profiles are unavailable, before failure counts do.
+        reason_from_window: the window's own reason explains why profiles are unavailable, before failure counts.
         provider_blocks_win: a rate limit inside a provider's announced block changes nothing.
         success_is_probe: a success is also noted as the last probe.
         order_by_model: the order heeds the model that is asked.
         repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
-        expired_logins_last: an OAuth login past its expiry stands behind fresh ones.
+        expired_logins_last: an OAuth login past its expiry comes after fresh ones.
         replaced_pins: whose pins give way when their profile cools and another is usable: "user", "auto", both or none.
         pins_stay: a person's pin is never replaced, whatever cools; and where all profiles cool, no other pin is set.
         compactions_move_pins: a pin that nobody set moves on after each compaction.
@@ -73,7 +73,7 @@ class Schedule(NamedTuple):
         probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
         probes_rate_limits: so is a rate limit whose end no provider announced.
         transient_reasons: reasons for which a fallback model is tried although its provider cools.
-        latest_ms: later times are no windows.
+        latest_ms: later times are not windows.
         configurable: `auth.cooldowns` of openclaw.json is read.
         permanent_as_billing: what it sets for billing holds for `auth_permanent` as well.
     """
@@ -163,7 +163,7 @@ class SessionLockRules(NamedTuple):
 
 
 class Accepts(StrEnum):
-    """Which changes beside our own writes leave the fence whole.
+    """Which changes besides clawtop's own writes leave the fence intact.
 
     NOTHING: 2026.3.28, 2026.5.18. ASSISTANT_APPENDS: 2026.5.20. SAME_BYTES: 2026.6.11, a file whose ctime alone moved.
     """
@@ -197,7 +197,7 @@ class ErrorDialect(StrEnum):
 
 
 class AttentionRules(NamedTuple):
-    """How a gateway's watcher judges a session that does not move, and what it does about it.
+    """How a gateway's watchdog judges a session without progress, and what it does about it.
 
     Attributes:
         configurable: `diagnostics.stuckSession*Ms` are read.
@@ -205,18 +205,18 @@ class AttentionRules(NamedTuple):
         silence_aborts: a run is aborted once it gave no sign of life for the abort threshold; else once the session
             has not changed for so long, whatever the run did meanwhile.
         models_may_think: the silent model call of a run is merely long until the abort threshold.
-        orphans_are_stuck: work without a run, on a session at rest with messages that wait, is nobody's.
+        orphans_are_stuck: work without a run, on an idle session with waiting messages, belongs to nobody.
         sees_requests: requests that repeat without progress count, and so does the time that a model call may take.
         sees_tool_ends: so does the end that a tool call was given (2026.8).
         sees_deadlines: so do waits for a provider, and the ends that backends were given (2026.9).
         least_tool_ms: a tool call without such an end is not aborted before.
-        lone_calls_abort: a model call without a run can be aborted, too.
+        lone_calls_abort: a model call without a run can be aborted too.
         aborts_free_lane: an abort frees the session's lane also where messages wait; else only where the run did not
             end by itself.
         reclaims_silent: a run that has been silent for the abort threshold while messages wait is aborted although
             the watcher did not ask for that.
         lane_task_ms: a task that nothing else accounts for keeps its lane for at most this long.
-        clears_idle: a session that is marked as at work, without any work, is set to rest.
+        clears_idle: a session that is marked as working, without any work, is set to idle.
     """
 
     configurable: bool = True
@@ -255,7 +255,7 @@ class Marking(NamedTuple):
 
 
 class RunPolicy(NamedTuple):
-    """How a run goes on after an attempt, where that differs from 2026.5.
+    """How a run continues after an attempt, where that differs from 2026.5.
 
     Attributes:
         leaves_timeouts_to_harness: timeouts of a harness that owns its transport rotate nothing (2026.6.11); and a
@@ -267,11 +267,11 @@ class RunPolicy(NamedTuple):
         marks_first: it marks the account before it rotates, and waits for that (2026.3).
         capped: a run rotates only so often before it asks the next model (`steps.OPENCLAW_CAPS`; not in 2026.3).
         pauses: it pauses before a retry or the next model where that is configured (up to 2026.7).
-        logs_continuing: it logs also that a run goes on as if nothing had failed.
+        logs_continuing: it also logs that a run continues as if nothing had failed.
         needs_replay: an attempt that had effects is not made again, by no account and no model.
         refreshes_logins: a failure of credentials is met with a refreshed login first.
         empty_retries: how often an answer without words is asked for again.
-        final_codes: codes under which a harness ends a run for good.
+        final_codes: codes with which a harness ends a run for good.
     """
 
     leaves_timeouts_to_harness: bool = False
@@ -290,12 +290,12 @@ class RunPolicy(NamedTuple):
 
 
 class ChainEnd(NamedTuple):
-    """What a run over several models tells of itself, and how it ends where none of them answered.
+    """What a run over several models reports, and how it ends if none of them answered.
 
     Attributes:
         tells_steps: every step from one model to the next is reported (not in 2026.3).
         is_failure: it ends with the class and status of the last attempt; else with a summary that has neither.
-        names_login: the text ends with the command that logs in anew, where the last failure was one of credentials.
+        names_login: the text ends with the command to log in again, if the last failure was one of credentials.
         wraps_objects: what was thrown without being an error becomes the cause of one.
     """
 
@@ -331,8 +331,8 @@ class WaitHeaders(NamedTuple):
     """How the client library reads how long a provider asks it to wait.
 
     Attributes:
-        negative_is_none: a wait before now is no wait that was asked for.
-        seconds_too: `retry-after` counts beside `retry-after-ms`; the longer of the two is meant.
+        negative_is_none: a negative wait counts as none.
+        seconds_too: `retry-after` counts besides `retry-after-ms`; the longer of the two is used.
     """
 
     negative_is_none: bool = False
@@ -354,7 +354,7 @@ class ConfigKeys(NamedTuple):
 
 
 class Remote(NamedTuple):
-    """What a gateway tells and does over its WebSocket for a local client that was never paired.
+    """What a gateway reports and does over its WebSocket for a local client that was never paired.
 
     Attributes:
         grants: it grants such a client the rights that it asks for (2026.3 grants none).
@@ -363,10 +363,10 @@ class Remote(NamedTuple):
         aborts_all: `sessions.abort` reaches every run that it sees; else only those asked for over its API.
         cancels_cron: `tasks.cancel` ends the run of a cron job.
         drops_queue: an abort also drops what waits behind the run.
-        aborts_stuck: it aborts a run by itself that makes no progress for `Attention.abort_ms`.
+        aborts_stuck: it aborts a run itself if that makes no progress for `Attention.abort_ms`.
         reload_takes_marks: `secrets.reload` makes it take cooldowns and orders from the store.
         keeps_start: it works with the orders and marks of its start until it is restarted.
-        rereads_on_write: it takes in what stands in the store whenever it writes a mark of its own.
+        rereads_on_write: it re-reads the store whenever it writes a mark of its own.
         silent_when_out: while every profile is out it tries none, and so writes no mark.
         model_clears_pin: any choice of a model by `/model` takes an auth profile's pin off the session.
         admission_ms: how long an admitted run may leave no trace on the disk.

@@ -1,7 +1,7 @@
 """Settings that an operator saves instead of repeating them: the table, its defaults, and how it is read.
 
 A setting comes from the command line, else from its environment variable, else from the file, else from here. What
-cannot be used is told and left at its default: a typing error must not keep anybody from a dashboard.
+cannot be used is reported and left at its default: a typo must not keep anybody from the dashboard.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Setting:
 
     Attributes:
         name: as in the file; `section` is its table there, "" for none.
-        default: also tells the kind of value: bool, float, str, a list of strings or a table of them. A setting that
+        default: also gives the type of value: bool, float, str, a list of strings or a table of them. A setting that
             is unset by default has `kind` str.
         allowed: the only values, where there are few.
         help: one line, for the file and the man page.
@@ -148,7 +148,7 @@ def toml_of(values: Settings) -> str:
 def with_value(text: str, path: str, value: Any) -> str:
     """The file's text with one setting changed and every other line as it was.
 
-    Raises KeyError where the setting stands in a form that only its writer should change (over several lines, say).
+    Raises KeyError if the setting is written in a form that only its writer should change (on several lines, say).
     """
     section, _, name = path.rpartition(".")
     return _with_line(text, section, name, value)
@@ -274,7 +274,7 @@ def _literal(value: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A basic string: TOML's escapes are JSON's; DEL has to be one too, and what no encoding has cannot be written."""
+    """A basic string: TOML's escapes are JSON's; DEL must be escaped too, and lone surrogates cannot be written."""
     clean = text.encode("utf-8", "replace").decode()
     return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
 

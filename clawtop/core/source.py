@@ -16,7 +16,7 @@ class SnapshotSource(Protocol):
     """The hub, a recording that plays, or another host's stream."""
 
     async def run(self, deliver: Deliver, failed: Failed) -> None:
-        """Deliver until cancelled; `failed` is told what could not be read."""
+        """Deliver until cancelled; `failed` receives what could not be read."""
 
     def poke(self) -> None:
         """Read now."""

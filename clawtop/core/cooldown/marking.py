@@ -49,7 +49,7 @@ class Merged:
 
 
 def merge(stats: UsageStats, marks: Iterable[Mark], schedule: Schedule) -> Merged:
-    """`stats` of one profile after `marks` of it, in the order in which they happened."""
+    """`stats` of one profile after applying `marks`, in the order they happened."""
     ordered = sorted(marks, key=lambda mark: mark.at)
     newest_success = max((mark.at for mark in ordered if mark.success), default=0)
     overtaken: list[Mark] = []
@@ -64,7 +64,7 @@ def merge(stats: UsageStats, marks: Iterable[Mark], schedule: Schedule) -> Merge
 
 
 def _succeeded(stats: UsageStats, mark: Mark, schedule: Schedule) -> UsageStats:
-    """A success ends what failures before it began; a failure that came after it stays."""
+    """A success ends windows of failures before it; a later failure stays."""
     last_used = max(stats.last_used or 0, mark.at)
     if (stats.last_failure_at or 0) > mark.at:
         return replace(stats, last_used=last_used)

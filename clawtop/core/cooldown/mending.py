@@ -12,7 +12,7 @@ from clawtop.core.rules import Schedule
 
 
 class Mending(NamedTuple):
-    """What has to happen first: as the end of `it fails again until ...`, and as advice in a few words."""
+    """What must happen first: as the end of `it keeps failing until ...`, and as short advice."""
 
     until: str
     advice: str
@@ -28,7 +28,7 @@ _BY_REASON: Mapping[str, Mending] = MappingProxyType(
 
 
 def mended_by(stats: UsageStats, now: int, schedule: Schedule) -> Mending | None:
-    """What has to happen before the profile works again; None where the end of its windows is enough.
+    """What must happen before the profile works again; None if the end of its windows is enough.
 
     The reason of the open window that counts most decides: disabled, then blocked, then cooldown.
     """

@@ -27,7 +27,7 @@ SECONDS_RANGE = range(1_000_000_000, 100_000_000_000)
 
 
 class ProfileState(StrEnum):
-    """Usable, or the weightiest thing that stands against the profile.
+    """Usable, or the most serious thing that keeps the profile from being used.
 
     `expired` and `invalid` speak of the credential; the other three of windows.
     """
@@ -86,7 +86,7 @@ def credential_state(credential: Credential, now: int) -> CredentialState:
 def profile_state(
     profile: Profile, now: int, schedule: Schedule, for_model: str | None = None
 ) -> tuple[ProfileState, int | None]:
-    """The state of a profile, and until when it lasts (None where it does not end by itself).
+    """The state of a profile, and until when it lasts (None if it does not end by itself).
 
     Without `for_model` a cooldown of one model is a cooldown; with it, only what concerns that model counts. Of
     several open windows the weightiest gives the word (disabled, blocked, cooldown) and the last to end the time.
@@ -109,7 +109,7 @@ ANY_OTHER_MODEL = "\0"
 def state_for_models(
     profile: Profile, now: int, schedule: Schedule, models: Iterable[str]
 ) -> tuple[ProfileState, int | None]:
-    """The state of a profile for whoever asks these models of its provider: usable if it serves one of them.
+    """The state of a profile for these models of its provider: usable if it serves one of them.
 
     Without models, only windows that concern every model count. Else of several that it cannot serve the one that
     comes back first gives word and time.
@@ -120,7 +120,7 @@ def state_for_models(
 
 
 def configured_models(agents: Iterable[AgentInfo]) -> Mapping[str, Sequence[str]]:
-    """Provider -> the models that agents ask of it."""
+    """Provider -> the models that agents use from it."""
     found: dict[str, list[str]] = {}
     for agent in agents:
         for ref in agent.models:

@@ -159,7 +159,7 @@ def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
 
 
 def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
-    """The statistics without the windows that have ended: each goes by itself, the counters with the last.
+    """The statistics without expired windows: each is removed on its own, the counters with the last one.
 
     OpenClaw does this in memory whenever it resolves an order, and it reaches the disk with its next write.
     """
@@ -247,7 +247,7 @@ def _in_provider_block(stats: UsageStats, now: int, schedule: Schedule, model: s
 
 
 def _kept(until: int | None, now: int) -> int | None:
-    """The end of a window that is open; None where a new one is to begin."""
+    """The end of an open window; None if a new one is to begin."""
     return until if until is not None and until > now else None
 
 

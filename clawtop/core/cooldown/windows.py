@@ -15,7 +15,7 @@ from clawtop.core.provider_ids import bypasses_cooldown
 from clawtop.core.rules import Schedule
 
 _CERTAIN = 1_000
-"""What a window's own reason weighs beside failure counts."""
+"""The weight of a window's own reason against failure counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def active_windows(stats: UsageStats, now: int, schedule: Schedule) -> tuple[Win
 
 
 def is_active(until: int | None, now: int, schedule: Schedule) -> bool:
-    """Whether a window that ends at `until` is still open. Zero, negative and impossible times are no windows."""
+    """Whether a window that ends at `until` is still open. Zero, negative and invalid times are not windows."""
     return until is not None and 0 < until <= schedule.latest_ms and now < until
 
 
@@ -181,7 +181,7 @@ def _blocks_another_model(stats: UsageStats, schedule: Schedule, for_model: str 
 
 
 def _cools_another_model(stats: UsageStats, now: int, schedule: Schedule, for_model: str) -> bool:
-    """Whether all that stands against the profile is the cooldown of a model other than the asked one."""
+    """Whether the profile is only held back by the cooldown of a different model."""
     if not stats.cooldown_model or stats.cooldown_model == for_model:
         return False
     if stats.cooldown_reason not in schedule.scoped_reasons or is_active(stats.disabled_until, now, schedule):
@@ -190,7 +190,7 @@ def _cools_another_model(stats: UsageStats, now: int, schedule: Schedule, for_mo
 
 
 def _limits_model(stats: UsageStats, now: int, schedule: Schedule, for_model: str) -> bool:
-    """Whether the profile is rate-limited for exactly this model, and nothing else stands against it."""
+    """Whether the profile is rate-limited for exactly this model, and nothing else holds it back."""
     if stats.cooldown_reason != "rate_limit" or stats.cooldown_model != for_model:
         return False
     if is_active(stats.disabled_until, now, schedule):

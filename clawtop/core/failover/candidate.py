@@ -61,7 +61,7 @@ RETHROWN = frozenset(
         FailureKind.REFUSED,
     }
 )
-"""Another model would meet the same condition, or nobody wants its answer any more."""
+"""Another model would hit the same condition, or nobody needs the answer any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class FallbackSummary:
 
 
 def login_command(provider: str) -> str:
-    """The command that logs in to a provider anew, quoted for a shell."""
+    """The command to log in to a provider again, quoted for a shell."""
     quoted = provider.replace("'", "'\\''")
     return f"openclaw models auth login --provider '{quoted}' --force"
 
@@ -133,7 +133,7 @@ def login_command(provider: str) -> str:
 def failure_of(error: AnyError, model: ModelRef | None = None, dialect: Dialect = CLAWTOP) -> Failure:
     """A failed call as the chain sees it; the kinds are tried in OpenClaw 2026.5.20's order.
 
-    An error that is classified, or carries what the provider said, is never taken for an abort or for coordination.
+    An error that is classified, or carries what the provider said, is never treated as an abort or as coordination.
     """
     value = recorded(error)
     known = coerced(value, CoercionContext(provider=model.provider if model else None), dialect)
@@ -217,7 +217,7 @@ _WINDOW_TOO_SMALL = Phrases(patterns=(ordered("context window", r"context window
 
 
 def is_likely_context_overflow(message: str) -> bool:
-    """Whether a text says that the conversation is too long for the model: another model is no cure, compaction is."""
+    """Whether a text says that the conversation is too long for the model: compaction helps, another model does not."""
     text = normalized(message)
     others = (phrases.NOT_CONTEXT_OVERFLOW.find(text), _WINDOW_TOO_SMALL.find(text), phrases.RATE_LIMIT.find(text))
     if any(others) or billing_text(text):

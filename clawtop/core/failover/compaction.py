@@ -23,14 +23,14 @@ def is_compaction_timeout(*, timed_out: bool, pending_or_retrying: bool, in_flig
 
 
 def on_run_timeout(*, pending_or_retrying: bool, in_flight: bool, grace_used: bool) -> Literal["extend", "abort"]:
-    """What the end of a run's time does: a compaction under way gets one extension, nothing else gets any."""
+    """What a run's timeout does: a running compaction gets one extension, nothing else gets any."""
     compacting = pending_or_retrying or in_flight
     return "extend" if compacting and not grace_used else "abort"
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript(Generic[Messages]):
-    """A transcript to go on with: its messages, the session it belongs to, and which of the two it is."""
+    """A transcript to continue from: its messages, the session it belongs to, and which of the two it is."""
 
     messages: Messages
     session_id: str
@@ -45,7 +45,7 @@ def transcript_after_timeout(
     current: Messages,
     current_session_id: str,
 ) -> Transcript[Messages]:
-    """The transcript as it was before a compaction that ran out of time, where there is one; else the current one."""
+    """The transcript before a compaction that timed out, if there is one; else the current one."""
     if timed_out_during_compaction and before is not None:
         return Transcript(before, before_session_id, "pre-compaction")
     return Transcript(current, current_session_id, "current")

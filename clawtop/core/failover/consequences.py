@@ -22,7 +22,7 @@ class Consequence:
     Attributes:
         first: the decision while the provider has another usable profile.
         last: the decision once rotation has found none; the same as `first` where nothing rotates.
-        waits_for_mark: where rotation has found none, nothing goes on before the account is marked.
+        waits_for_mark: if rotation found no profile, the run waits until the account is marked.
     """
 
     stage: AttemptStage

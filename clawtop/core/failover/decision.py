@@ -53,7 +53,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What is known when an attempt ended without a plain success.
+    """What is known about an attempt that did not simply succeed.
 
     Attributes:
         reason: the classified failure, if there is one.
@@ -136,7 +136,7 @@ def _at_retry_limit(signals: Signals) -> Decision:
 
 
 def _ended_by_timeout(stage: AttemptStage, signals: Signals) -> Decision:
-    """A compaction that ran out of time is apart: the run goes on with the transcript as it was before it."""
+    """A compaction timeout is separate: the run continues with the transcript from before the compaction."""
     only_compaction = (
         stage is AttemptStage.ASSISTANT
         and signals.timed_out_during_compaction

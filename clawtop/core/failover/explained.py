@@ -31,7 +31,7 @@ class ByOpenClaw:
     Attributes:
         patience: how often it asks the same account again before it rotates.
         replayable: its text is evidence, to this version, that the very same request may pass.
-        moves_on: its chain of models goes on after this error.
+        moves_on: its model chain continues after this error.
         marks_first: it marks the account before it rotates, and waits for the auth store.
         follows: what a run does next, on both sides, with and without another model.
     """
@@ -46,10 +46,10 @@ class ByOpenClaw:
 
 @dataclass(frozen=True, slots=True)
 class ByEngine:
-    """What clawtop's engine makes of it.
+    """How clawtop's engine classifies it.
 
     Attributes:
-        reason: its class; None for what is no provider's failure.
+        reason: its class; None if it is not a provider failure.
         local: trouble on this machine, or on one session: the run ends with the error.
         reach: who else would meet it.
         marked: the reason under which the account is marked, None where it is not.
@@ -94,7 +94,7 @@ def explained(
 
     Args:
         provider: that it came from, where the error does not name one.
-        now: ms since the epoch, for times that its text names; `zone`: of clock times without a zone, else UTC.
+        now: ms since the epoch, for times in its text; `zone`: for clock times without a zone, else UTC.
     """
     dialect = DIALECTS[semantics.reading]
     found = explain_error(error, provider, semantics.marking, dialect)

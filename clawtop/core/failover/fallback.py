@@ -50,7 +50,7 @@ def candidates(
 
 
 def _key(model: ModelRef) -> str:
-    """`provider/model`; a model id that already begins with its provider is not prefixed twice."""
+    """`provider/model`; a model id that already starts with its provider is not prefixed again."""
     provider, name = model.provider.strip(), model.model.strip()
     return name if name.lower().startswith(f"{provider.lower()}/") else f"{provider}/{name}"
 
@@ -137,7 +137,7 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class CandidateFailed:
-    """Tell whoever watches the run that a candidate failed. `number` counts from 1."""
+    """Tell the run's watchers that a candidate failed. `number` counts from 1."""
 
     model: ModelRef
     failure: Failure
@@ -217,7 +217,7 @@ class ChainState:
 
     @property
     def next_index(self) -> int | None:
-        """The next candidate whose provider is not left; None where there is none."""
+        """The next candidate whose provider has not been given up; None if there is none."""
         later = range(self.index + 1, len(self.candidates))
         return next((index for index in later if self.candidates[index].provider not in self.left), None)
 
@@ -335,7 +335,7 @@ def _is_classified(failure: Failure) -> bool:
 
 
 def _switched(state: ChainState, failure: Failure) -> ChainStep:
-    """The session was switched to another model: go on there if it is still to come, else count it as a failure."""
+    """The session was switched to another model: continue there if it is still to come, else count it as a failure."""
     if failure.switch_to is not None:
         wanted = _key(failure.switch_to)
         for index in range(state.index + 1, len(state.candidates)):

@@ -18,7 +18,7 @@ class Harness:
     """What else is known of the attempt where a harness ran it.
 
     Attributes:
-        owns_transport: the harness talks to the provider by itself, and retries by itself.
+        owns_transport: the harness talks to the provider itself, and does its own retries.
         budget_over: the run's own time was over.
         interrupted: a signal from outside ended it.
         may_fall_back: the harness says that another model may take a prompt that timed out.

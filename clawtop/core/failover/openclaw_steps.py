@@ -1,6 +1,6 @@
 """What OpenClaw does after a failed attempt, step by step and by version; `openclaw_decision` holds its decision.
 
-The steps stand in the order in which it takes them: `AwaitMark` is where it waits for the auth store before it goes on,
+The steps are in the order it takes them: at `AwaitMark` it waits for the auth store before it continues,
 which clawtop's engine (`steps`) never does.
 """
 
@@ -24,13 +24,13 @@ _SAYS_NOTHING = frozenset({None, FailureReason.NO_ERROR_DETAILS, FailureReason.U
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """An attempt that ended without a plain success.
+    """An attempt that did not simply succeed.
 
     Attributes:
         mark: the reason under which its account is marked; None: it is not.
         words: the error's text; None where the provider gave no answer at all.
         status: as the provider gave it.
-        replayable: the attempt may be made again: nothing of it has had an effect.
+        replayable: the attempt may be repeated: it has had no effect yet.
         same_model, same_idle: the run may ask the same account again, after a short limit, or after silence (2026.6).
         classified: the error came with its class, so it is raised as it is.
         now: ms since the epoch, for the times that `words` name.
@@ -50,7 +50,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class RotationCounts:
-    """What a run remembers: accounts that it rotated away from, answers without words, and the last failure."""
+    """What a run remembers: accounts it rotated away from, empty answers, and the last failure."""
 
     overloads: int = 0
     rate_limits: int = 0
@@ -85,15 +85,15 @@ class SameAccount:
 
 @dataclass(frozen=True, slots=True)
 class AwaitMark:
-    """Nothing goes on before the mark stands in the auth store."""
+    """The run waits until the mark is in the auth store."""
 
 
 OpenClawStep = RefreshLogin | CheckCap | SameAccount | Rotate | MarkFailure | AwaitMark | Backoff | Log
 
 
 class EndKind(StrEnum):
-    """RETRY: another attempt. FAIL: a classified failure, from which the chain of models may go on.
-    RAISE: the error as it was. PROCEED: the attempt's result stands.
+    """RETRY: another attempt. FAIL: a classified failure, after which the model chain may continue.
+    RAISE: the original error. PROCEED: the attempt's result is kept.
     """
 
     RETRY = "retry"
@@ -138,7 +138,7 @@ class Course:
 
     @property
     def waits_for_mark(self) -> bool:
-        """The run goes on, or its user hears of it, only once the mark stands in the auth store."""
+        """The run continues, or reports to its user, only once the mark is in the auth store."""
         return any(isinstance(step, AwaitMark) for step in self.steps)
 
 
@@ -190,7 +190,7 @@ class _Walk:
         return bool(self._policy.empty_retries) and self._ended.words is not None and not (cut or harness.budget_over)
 
     def _rotated(self) -> End | None:
-        """The way to another account; None where there is none."""
+        """The steps to another account; None if there is none."""
         signals, reason = self._signals, self._signals.reason
         if reason is FailureReason.RATE_LIMIT and self._ended.same_model and self._asks_again():
             self._remember()

@@ -22,7 +22,7 @@ PROBE_KEYS = 256
 
 
 class DecisionKind(StrEnum):
-    """Try the candidate; go on to the next; or go on and suspend the session's lane as well (from 2026.5 on)."""
+    """Try the candidate; skip it; or skip it and also suspend the session's lane (from 2026.5 on)."""
 
     ATTEMPT = "attempt"
     SKIP = "skip"
@@ -84,7 +84,7 @@ def should_probe(
 ) -> bool:
     """Whether the primary model is due for a probe: its first window ends within two minutes, or no end is known.
 
-    From 2026.6.5 on, also when there is no fallback to turn to, and for rate limits whose end no provider announced.
+    From 2026.6.5 on, also when there is no fallback, and for rate limits whose end no provider announced.
     """
     if not throttle_open:
         return False

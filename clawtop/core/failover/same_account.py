@@ -60,7 +60,7 @@ def after_failure(
     fallback_configured: bool,
     jitter: Callable[[], float] = lambda: 1.0,
 ) -> tuple[RetryState, Retried | None]:
-    """Whether the same account is asked again; None: the run goes on to rotation or to the next model.
+    """Whether the same account is retried; None: the run moves on to rotation or to the next model.
 
     Args:
         now: ms.
@@ -123,7 +123,7 @@ def patience(
     wait_ms: float | None = None,
     fallback_configured: bool = True,
 ) -> Patience:
-    """What follows when an account goes on failing in the same way, at once each time."""
+    """What follows when an account keeps failing in the same way, immediately each time."""
     state, now = RetryState(), 0.0
     failed = AccountFailure(reason, message, wait_ms)
     while True:

@@ -1,6 +1,6 @@
 """The steps after a failed attempt, in order, as effects that the engine carries out.
 
-- Thread 57281: the run rotates first and marks the failed profile second; nobody waits for the mark. Every classified
+- Thread 57281: the run rotates first and then marks the failed profile; nothing waits for the mark. Every classified
   failure that is not a timeout is marked, before any escalation to another model.
 - Thread 342: a 429 rotates at once; there is no retry of the same profile.
 
@@ -87,7 +87,7 @@ class MarkFailure:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Pause before what follows; 0 is no pause. The session lock and the prompt holder are free meanwhile."""
+    """Pause before the next step; 0 is no pause. The session lock and the prompt holder are free during it."""
 
     ms: int
 
@@ -131,7 +131,7 @@ class SurfaceError:
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """There is nothing to fail over from; the attempt's result stands."""
+    """There is nothing to fail over from; the attempt's result is kept."""
 
 
 RunEffect = Rotate | MarkFailure | Backoff | Log | Retry | Fallback | SurfaceError | Continue
@@ -252,7 +252,7 @@ _SPOKEN = MappingProxyType(
 def failure_message(reason: FailureReason | None, answer: str | None, *, timed_out: bool = False) -> str:
     """What the caller of a failed run reads: a sentence for common failures, else what the provider answered.
 
-    `timed_out` matters where there is no answer.
+    `timed_out` matters if there is no answer.
     """
     if answer:
         return _SPOKEN.get(reason, answer) if reason else answer

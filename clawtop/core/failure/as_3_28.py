@@ -1,6 +1,6 @@
 """How OpenClaw 2026.3.28 classifies an error: fewer phrases, and the status is trusted before any text.
 
-Statuses are asked first, codes second, causes third; the words come last. A text that merely begins with a status is
+Statuses are checked first, then codes, then causes; the text comes last. A text that merely begins with a status is
 read as words.
 """
 

@@ -1,6 +1,6 @@
 """How OpenClaw 2026.6.11 classifies an error, where it differs from 2026.5.20: billing is checked first.
 
-Any billing text makes a 429 an empty purse, unless it is the one balance that providers also mean as a limit; the other
+Any billing text makes a 429 a billing failure, unless it is the one balance text that can also be a limit; the other
 texts of an error's body count where its message says little.
 """
 
@@ -71,7 +71,7 @@ def unpaid_429(text: str, provider: str) -> str | None:
 
 
 def billing_unless_429(text: str, _provider: str) -> Classification | None:
-    """Money, before any limit; a text that begins with 429 is left to what follows."""
+    """Billing, before any limit; a text that begins with 429 is left to later rules."""
     if inferred_status(None, text) == 429 or (found := billing_text(text)) is None:
         return None
     return because(Reason.BILLING, "billing-text", found)
@@ -109,7 +109,7 @@ read_words = Reader(_with(common.MESSAGE_RULES))
 
 
 def merged(message: Classification, detail: Classification) -> Classification:
-    """What a message and a detail of its body say together: the more telling of the two."""
+    """The class of a message together with a detail of its body: the more specific of the two."""
     if not message or not detail:
         return message or detail
     if message.kind is Kind.CONTEXT_OVERFLOW:

@@ -115,7 +115,7 @@ def _tokens(figure: str) -> int:
 
 
 def speaks_of_sizes(text: str) -> bool:
-    """The text may be about a conversation that is too long, in words of its provider."""
+    """The text may be about a conversation that is too long, in the provider's words."""
     return tables.RATE_LIMIT.find(text) is None and tables.SIZE_WORDS.find(text) is not None
 
 
@@ -342,12 +342,12 @@ def _kind_is_money(text: str) -> bool:
 
 
 def code_reason(code: str | None) -> FailureReason | None:
-    """The reason that an error code stands for, whatever its case."""
+    """The reason for an error code, in any case."""
     return CODES_9.get(code.strip().upper()) if code else None
 
 
 Plugin = Callable[[Signal, int | float | None], Classification | None]
-"""What the provider's own plugin makes of a signal; the status is the one that the plugin is told."""
+"""How the provider's own plugin classifies a signal; the status is the one passed to the plugin."""
 
 
 def no_plugin(_signal: Signal, _status: int | float | None) -> Classification | None:

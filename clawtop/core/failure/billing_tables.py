@@ -1,6 +1,6 @@
 """What providers say about billing: no credit left, and plan limits that are worded the same way.
 
-A limit that comes back by itself and an empty purse share a status (402) and half of their words. Matched and agreed
+A temporary limit and an account without credit share a status (402) and half of their words. Matched and agreed
 as `failure_phrases.py` says.
 """
 
@@ -79,7 +79,7 @@ ALLOWANCE_REFILLS = Phrases(
         ),
     ),
 )
-"""Within a 402: a subscription's allowance that comes back by itself, whatever else is said."""
+"""Within a 402: a subscription's allowance that renews by itself, whatever else is said."""
 
 LIMIT_RESETS = Phrases(
     patterns=(
@@ -90,7 +90,7 @@ LIMIT_RESETS = Phrases(
         ),
     ),
 )
-"""Within a 402: a limit of a period, an organization or a workspace, not an empty purse."""
+"""Within a 402: a limit of a period, an organization or a workspace, not missing credit."""
 
 # --- oddities of one provider ------------------------------------------------------------------------------------
 

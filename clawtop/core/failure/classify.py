@@ -59,7 +59,7 @@ def recorded(error: AnyError, extractors: Sequence[Extractor] = ()) -> ErrorValu
 
 
 def status_for_reason(reason: FailureReason | str | None, dialect: Dialect = CLAWTOP) -> int | None:
-    """The HTTP status that stands for a reason where the provider gave none; None for reasons without one."""
+    """The HTTP status that represents a reason if the provider gave none; None for reasons without one."""
     return dialect.default_status.get(reason) if reason is not None else None
 
 
@@ -79,7 +79,7 @@ def classify_failure(error: AnyError, provider_hint: str | None = None, dialect:
 
 
 def classify_message(text: str, provider: str | None = None, dialect: Dialect = CLAWTOP) -> Classification:
-    """The class of a bare error text, as it stands in a log."""
+    """The class of a bare error text, as found in a log."""
     if dialect.of_words is not None:
         return dialect.of_words(text, provider or "")
     return dialect.of_signal(Signal(message=text, provider=provider))
@@ -147,7 +147,7 @@ class _Classifying:
         return answer
 
     def _said_nothing(self, value: ErrorValue, status: int | float | None, depth: int) -> bool | None:
-        """Whether a wrapped 400 or 422 came without a body; None where this branch cannot tell."""
+        """Whether a wrapped 400 or 422 came without a body; None if this branch cannot tell."""
         if depth > MAX_DEPTH or not self._first_visit(value):
             return None
         direct = direct_signal(value)
@@ -256,7 +256,7 @@ class CoercionContext:
 
 @dataclass(frozen=True, slots=True)
 class FailoverDescription:
-    """A classified failure with all that is known of it. None where nothing is.
+    """A classified failure with everything known about it. None if nothing is.
 
     Attributes:
         raw_error: the error's own words.
@@ -326,7 +326,7 @@ def _as_it_is(value: ErrorRecord) -> FailoverDescription:
 
 
 def _fallback_text(value: ErrorValue) -> str:
-    """What stands for the message of an error that has none."""
+    """The message to use for an error that has none."""
     if not isinstance(value, ErrorRecord):
         return str(value)
     return (value.name or "Error") if value.is_exception else "[object Object]"
@@ -371,9 +371,9 @@ class ErrorExplanation:
 
     Attributes:
         kind, reason, rule, matched: as in `Classification`.
-        status: the error's own HTTP status, or the one that stands for the reason.
+        status: the error's own HTTP status, or the one that represents the reason.
         coordination: local contention; the run ends with the true error and nothing is recorded.
-        timeout: the error is a timeout by itself.
+        timeout: the error itself is a timeout.
         marked: the reason under which the profile is marked, or None.
         failure: it counts as a failure that failover deals with.
     """

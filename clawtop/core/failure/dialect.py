@@ -25,18 +25,18 @@ OWN_LOCK_CODES = frozenset({"CLAWTOP_SESSION_TAKEOVER", "CLAWTOP_SESSION_CONTEND
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One way of reading errors.
+    """One way of classifying errors.
 
     Attributes:
         of_signal: the class of a status, code and words together.
         of_words: the class of a bare text, where it is not simply a signal without status.
         timeout_text: the timeout phrase of a normalized text.
-        default_status: the HTTP status that stands for a reason where the provider gave none.
+        default_status: the HTTP status that represents a reason if the provider gave none.
         code_reason: the reason that an error code stands for.
         failover_by_name: an object that is called FailoverError is one.
         outside_in: causes are asked before the words are, and only causes (2026.3.28).
         lock_codes, local_names: codes and names of errors that mean contention on one session.
-        aborted: whether an error says by its code that somebody ended the run; None: an AbortError says so by its name.
+        aborted: whether an error's code says that somebody ended the run; None: an AbortError says so by its name.
         local: whether an error is local by other signs as well; None: ask the codes and names.
             takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
         ends_local_trouble: a full disk or a locked file ends the run instead of walking the models.

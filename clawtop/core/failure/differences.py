@@ -1,6 +1,6 @@
 """Where clawtop's engine classifies an error differently from OpenClaw on purpose: one rule per difference.
 
-A rule compares what both made of the same error. What OpenClaw will do is foretold by its own reading; these rules say
+A rule compares how both classified one error. OpenClaw's own classification predicts what it will do; these rules say
 why clawtop's engine does something else.
 """
 
@@ -21,7 +21,7 @@ class Readings:
     Attributes:
         openclaw, engine: the classes; None: none.
         openclaw_local, engine_local: it is trouble on this machine, which ends the run as it is.
-        names_sdk_status: its status stands in `$metadata` alone.
+        names_sdk_status: its status is only in `$metadata`.
         says_when: its provider says when it will be usable again.
     """
 
@@ -122,7 +122,7 @@ DIFFERENCES: tuple[Difference, ...] = (
 
 
 def differences(readings: Readings) -> tuple[Difference, ...]:
-    """The differences that apply, the weightiest first; one that nobody listed is named as such."""
+    """The differences that apply, most important first; an unlisted one is reported as such."""
     found = tuple(difference for difference in DIFFERENCES if difference.applies(readings))
     told = any(difference.id != "provider-time" for difference in found)
     alike = readings.openclaw == readings.engine or {readings.openclaw, readings.engine} <= _SILENT

@@ -1,6 +1,6 @@
 """How clawtop's own engine classifies a failed provider call, where it differs from OpenClaw on purpose.
 
-Only time that ran out is a timeout (thread 62351): a limit of ours, or an answer of 408, 499, 504 or 524 that took as
+Only lapsed time is a timeout (thread 62351): one of clawtop's limits, or an answer of 408, 499, 504 or 524 that took as
 long as a timeout takes. What fails at once - refused, reset, 5xx, a broken stream - is the server's or the network's,
 and another account or model may well answer. `REACH` says how far each class goes, `MARKED` whose fault it can be.
 """
@@ -33,7 +33,7 @@ class Reach(StrEnum):
 
     ACCOUNT: this account, or this request: the next account may answer. MODEL: every account of this model would meet
     it; the next model may answer. WINDOW: the conversation is too long: a model with a larger window may answer.
-    END: nobody else is asked.
+    END: nothing else is tried.
     """
 
     ACCOUNT = "account"
@@ -55,7 +55,7 @@ REACH: Mapping[FailureReason, Reach] = MappingProxyType(
 """Classes that are not here reach as far as the account. A timeout is the timeout policy's."""
 
 ENDPOINT_REASONS = frozenset({FailureReason.SERVER_ERROR, FailureReason.NETWORK})
-"""The endpoint's trouble, whoever asks: after two in a row its other accounts are not tried."""
+"""The endpoint's trouble, for every account: after two in a row its other accounts are not tried."""
 
 COOLED_REASONS = frozenset(
     {FailureReason.RATE_LIMIT, FailureReason.BILLING, FailureReason.AUTH, FailureReason.AUTH_PERMANENT}
@@ -78,11 +78,11 @@ NEVER_THE_ACCOUNTS = frozenset(
         FailureReason.NO_ERROR_DETAILS,
     }
 )
-"""The request's, the model's, the endpoint's, or nobody knows whose: no mark, whatever OpenClaw's version does."""
+"""The fault of the request, the model, the endpoint, or unknown: no mark, whatever OpenClaw's version does."""
 
 
 def reach_of(reason: FailureReason | None) -> Reach:
-    """How far a failure goes; one without a class ends at the account."""
+    """How far a failure reaches; one without a class stays with the account."""
     return REACH.get(reason, Reach.ACCOUNT) if reason is not None else Reach.ACCOUNT
 
 

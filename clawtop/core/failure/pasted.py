@@ -21,7 +21,7 @@ _DETAIL = re.compile(r"\bdetail=(?P<text>.+)$", re.DOTALL)
 def read_error(
     text: str, *, provider: str | None = None, status: int | None = None, code: str | None = None
 ) -> ErrorValue:
-    """The error that `text` stands for. What is given beside it wins over what stands in it.
+    """The error that `text` describes. Explicit arguments win over what the text says.
 
     A JSON object with an error's fields is read as that error, one of a log line by its error; everything else, bodies
     of provider answers included, is the text of a message - which is how OpenClaw meets them.

@@ -83,5 +83,5 @@ def pattern(needles: str, *expressions: str) -> Pattern:
 
 
 def ordered(needle: str, *expressions: str, anywhere: bool = False) -> OrderedPhrase:
-    """An `OrderedPhrase`; `needle` stands in every text that matches."""
+    """An `OrderedPhrase`; every matching text contains `needle`."""
     return OrderedPhrase(needle, expressions, anywhere)

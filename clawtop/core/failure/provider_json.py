@@ -28,7 +28,7 @@ _SPEAKER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What an error's JSON says; None where there is none."""
+    """What an error's JSON says; None if there is none."""
 
     kind: str | None = None
     code: str | None = None
@@ -103,7 +103,7 @@ _TELLING = ("message", "param", "code", "type", "error", "detail", "body")
 
 
 def details_of(value: object) -> tuple[str, ...]:
-    """The texts of an error's body beside its message, in the order in which they are asked; bounded in number."""
+    """The texts of an error's body besides its message, in the order they are checked; limited in number."""
     if not isinstance(value, ErrorRecord):
         return ()
     found: list[str] = []

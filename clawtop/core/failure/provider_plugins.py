@@ -94,5 +94,5 @@ _PLUGINS: Mapping[str, Plugin] = MappingProxyType(
 
 
 def plugin_of(provider: str | None) -> Plugin:
-    """The plugin that speaks for a provider; one that says nothing where there is none."""
+    """The plugin for a provider; a neutral one if there is none."""
     return _PLUGINS.get((provider or "").strip().lower(), no_plugin)

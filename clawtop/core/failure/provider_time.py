@@ -2,7 +2,7 @@
 
 `retry-after` in seconds, as a duration, a date or an epoch; the reset headers of the big providers; fields of the error
 body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)". Everything becomes a wait in milliseconds from
-now. A time that has passed is no wait, and one more than `LONGEST_MS` away is not believed.
+now. A past time is no wait, and one more than `LONGEST_MS` away is ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESET_HEADERS = (
     "x-ratelimit-reset",
     "ratelimit-reset",
 )
-"""Headers that name a limit's end; the latest counts, but only limits whose `remaining` is 0 where that is told."""
+"""Headers with a limit's end; the latest counts, but only for limits whose `remaining` is 0, if given."""
 
 BODY_FIELDS = (
     "retry_after",
@@ -139,7 +139,7 @@ def _until(stamp: str, now_ms: int) -> float | None:
 
 
 def _duration(text: str) -> float | None:
-    """`34s`, `6m0s`, `1h 2m`, `20 seconds`; None where anything else stands there."""
+    """`34s`, `6m0s`, `1h 2m`, `20 seconds`; None for anything else."""
     total, found, rest = 0.0, False, _PART.sub("", text)
     for number, unit in _PART.findall(text):
         short = unit.lower()

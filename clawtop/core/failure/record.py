@@ -29,7 +29,7 @@ class ErrorRecord:
         is_exception: a thrown error, not merely an object that looks like one.
         details: model, profile_id, session_id, lane, raw_error, suspend of a failover error, where it has them.
         body: other parts of it that may say more: param, errorBody, body, detail, type; output and result of a tool.
-        aside: what happened beside it: JavaScript's `errors` and `suppressed`, where OpenClaw 2026.9 looks for local
+        aside: errors alongside it: JavaScript's `errors` and `suppressed`, where OpenClaw 2026.9 looks for local
             errors only.
     """
 
@@ -50,12 +50,12 @@ class ErrorRecord:
 
     @property
     def is_failover(self) -> bool:
-        """It was classified when it was made; its reason stands."""
+        """It was classified when it was created; its reason is final."""
         return self.name == FAILOVER_NAME and isinstance(self.reason, str)
 
     @property
     def is_ours(self) -> bool:
-        """It was classified by the engine that raised it, not by the name that somebody gave it."""
+        """It was classified by the engine that raised it, not by its name."""
         return self.is_failover and isinstance(self.reason, FailureReason)
 
     @property

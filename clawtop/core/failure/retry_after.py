@@ -22,7 +22,7 @@ RETRIED_STATUSES = frozenset({408, 409, 429})
 def retry_after_seconds(headers: Mapping[str, str], now_ms: int) -> float | None:
     """The wait that `retry-after-ms` or `retry-after` (seconds or an HTTP date) asks for; None if unreadable.
 
-    `headers` are keyed in lower case. A date in the past and a negative number are no wait.
+    `headers` are keyed in lower case. A past date and a negative number mean no wait.
     """
     milliseconds = _figure(headers.get("retry-after-ms"))
     if milliseconds is not None:
@@ -54,7 +54,7 @@ def _figure(text: str | None) -> float | None:
 
 
 def max_wait_seconds(environment: Mapping[str, str]) -> float | None:
-    """The longest wait that a client library may do by itself; None where there is no cap."""
+    """The longest wait that a client library may do itself; None if there is no cap."""
     text = environment.get(MAX_WAIT_VARIABLE, "").strip().lower()
     if text in NO_CAP:
         return None

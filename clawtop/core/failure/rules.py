@@ -65,7 +65,7 @@ CACHEABLE_LENGTH = 1024
 
 
 TEXT_LIMIT = 16_384
-"""Longer texts are whole pages; how they begin says what they are."""
+"""Longer texts are whole pages; their beginning says what they are."""
 
 
 def normalized(text: str) -> str:
@@ -89,7 +89,7 @@ def timeout_text(text: str) -> str | None:
 
 
 def payment_required(text: str, rate_limit: Phrases = phrases.RATE_LIMIT) -> tuple[Classification, bool]:
-    """What a 402 means: an empty purse, or a limit that comes back. Second: whether the text itself decided."""
+    """What a 402 means: no credit, or a temporary limit. Second: whether the text itself decided."""
     if (found := money.ALLOWANCE_REFILLS.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     if (found := money.MONEY_GONE.find(text)) is not None:

@@ -51,7 +51,7 @@ HTML_BODY = re.compile(
 NO_BODY = re.compile(
     r"(?:error:\s*)?(?:(?:http\s*)?(?P<status>\d{3})\s*:?\s+)?(?:status code \(no body\)|no body)", re.ASCII
 )
-"""What client libraries say of an answer without a body."""
+"""What client libraries say about an answer without a body."""
 
 DEFAULT_STATUS: Mapping[str, int] = MappingProxyType(
     {
@@ -67,7 +67,7 @@ DEFAULT_STATUS: Mapping[str, int] = MappingProxyType(
         Reason.SESSION_EXPIRED: 410,
     }
 )
-"""The HTTP status that stands for a reason where the provider gave none (2026.5.20)."""
+"""The HTTP status that represents a reason if the provider gave none (2026.5.20)."""
 
 
 def _codes(reason: FailureReason, names: str) -> dict[str, FailureReason]:
@@ -181,7 +181,7 @@ def _bad_request(status: int | float, message: str, words: Classification) -> Cl
 
 
 def code_reason(code: str | None, codes: Mapping[str, FailureReason] = CODES) -> FailureReason | None:
-    """The reason that an error code stands for, whatever its case."""
+    """The reason for an error code, in any case."""
     return codes.get(code.strip().upper()) if code else None
 
 

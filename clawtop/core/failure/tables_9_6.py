@@ -362,7 +362,7 @@ OVERFLOW_SAID = Phrases(
         pattern("exceeds the model limit", r"input length [\d,]+\s+tokens? exceeds the model limit"),
     ),
 )
-"""Said in so many words."""
+"""Said explicitly."""
 
 OVERFLOW_OF_PROVIDER = Phrases(
     patterns=(

@@ -67,7 +67,7 @@ def wrong_version(host: str, theirs: int, ours: int, version: str) -> Diagnosis:
 
 
 def not_a_stream(host: str, said: str) -> Diagnosis:
-    """Something else than a clawtop stream came: a banner without end, another program of that name."""
+    """Something other than a clawtop stream arrived: an endless banner, another program of that name."""
     lower = said.lower()
     if "usage" in lower or "clawtop" in lower:
         return Diagnosis("the clawtop there is a different program", f"on {shown(host, 60)}: which -a clawtop")

@@ -1,6 +1,6 @@
 """The hosts of a fleet as seen from the operator's machine: their state, their order, and what they share.
 
-A host's times are by its own clock; `skew` (its clock minus ours, ms) turns them into ours.
+A host's times are by its own clock; `skew` (its clock minus the local one, ms) converts them to local times.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from clawtop.core.fleet.summary import EventBrief, HostSummary
 
 UNREADABLE = 3
 STALE_MS = 15_000
-"""Without a line for so long (heartbeats come every 5 s) what is shown of a host is stale."""
+"""After this long without a line (heartbeats come every 5 s) a host's data is stale."""
 
 
 class HostLink(StrEnum):
@@ -28,16 +28,16 @@ class HostLink(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host. Times without a word about the host are ours, ms since the epoch.
+    """One host. Times are local unless stated otherwise, ms since the epoch.
 
     Attributes:
         name: as the operator named it; the key of everything.
-        link, since: how the connection stands, and since when.
+        link, since: the state of the connection, and since when.
         why: one safe line for an operator where it is not live; `hint` is the command that helps.
-        skew: the host's clock minus ours, in ms; None before it was measured.
+        skew: the host's clock minus the local one, in ms; None before it was measured.
         lag: half of the quickest round trip, in ms.
         clawtop: the far clawtop's version. `state_dir`: what it watches.
-        summary: the last one, also of a host that is no longer reached; `heard_at`: when something was last heard.
+        summary: the latest, even if the host is no longer reachable; `heard_at`: when data last arrived.
         retry_at: when it is tried again.
     """
 
@@ -99,7 +99,7 @@ class SharedAccount:
     """One account on several hosts.
 
     Attributes:
-        cooling: host -> until when it cools there (ours, ms since the epoch; None: it does not end by itself).
+        cooling: host -> until when it cools there (local time, ms since the epoch; None: it does not end by itself).
         unused: hosts on which it can be tried although it cools elsewhere: the same limit is probably met there next.
     """
 
@@ -132,7 +132,7 @@ def shared_accounts(hosts: Iterable[Host]) -> tuple[SharedAccount, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """An agent of a host that can answer now, or when it can (ours, ms since the epoch; None: not by itself)."""
+    """An agent of a host that can answer now, or when it can (local time, ms since the epoch; None: not by itself)."""
 
     host: str
     agent: str

@@ -55,7 +55,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AgentOutlook:
-    """When an agent can answer: `at` in ms since the epoch, 0 for now, None where nothing comes back by itself."""
+    """When an agent can answer: `at` in ms since the epoch, 0 for now, None if nothing comes back by itself."""
 
     agent: str
     at: int | None

@@ -52,7 +52,7 @@ def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
 
 
 def unimported_stores(scene: HealthScene) -> Iterator[Cause]:
-    """Agents whose accounts stand in a file that their OpenClaw does not read."""
+    """Agents whose accounts are in a file that their OpenClaw does not read."""
     found: dict[str, list[Problem]] = {EMPTY_KEY: [], NOT_IMPORTED: []}
     for problem in scene.snapshot.warnings:
         if problem.code in found:
@@ -149,7 +149,7 @@ def _hint(scene: HealthScene, chains: Sequence[ChainRecovery], until: int | None
 
 
 def _mend(scene: HealthScene, agents: Iterable[str], providers: Set[str]) -> str | None:
-    """What to do where neither waiting nor clearing helps: every account that rests needs something else first."""
+    """What to do if neither waiting nor clearing helps: every cooling account needs something else first."""
     snapshot, chosen = scene.view.snapshot, set(agents)
     needs: dict[str, str] = {}
     for agent in snapshot.agents:
@@ -244,7 +244,7 @@ def _all_out(scene: HealthScene) -> bool:
 
 
 def resting_profiles(scene: HealthScene) -> Iterator[Cause]:
-    """Profiles that rest while others serve, and credentials that do not come back by themselves."""
+    """Profiles that cool while others serve, and credentials that do not recover by themselves."""
     resting: dict[str, int | None] = {}
     broken: list[str] = []
     for profile in scene.view.snapshot.profiles:

@@ -1,7 +1,7 @@
 """Which sessions are blocked: somebody waits for one, or its next message would. The only place that decides it.
 
-A pin that the gateway moves away from blocks nothing, nor does a lock that OpenClaw removes as soon as it wants it. An
-agent without a usable model, and a gateway that is gone, are no matter of single sessions: health names them.
+A pin that the gateway moves away from blocks nothing, nor does a lock that OpenClaw removes when it needs it. An
+agent without a usable model, and a gateway that is gone, do not concern single sessions: health covers them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONG = "long turn"
 
 @dataclass(frozen=True, slots=True)
 class Blockage:
-    """What is in a session's way. `why` is a short phrase; since and until are ms since the epoch, where known."""
+    """What blocks a session. `why` is a short phrase; since and until are ms since the epoch, if known."""
 
     why: str
     since: int | None = None
@@ -70,7 +70,7 @@ def _may_block(lock: Lock) -> bool:
 
 
 def lock_blocks(lock: Lock, session: Session | None = None) -> str | None:
-    """Why a session lock stops the next turn; None where OpenClaw takes it away itself, or a run holds it."""
+    """Why a session lock stops the next turn; None if OpenClaw removes it itself, or a run holds it."""
     if lock.leaked is not None:
         return LEAKED_LOCK
     if lock.openclaw.would_remove is True or (session is not None and session.active):

@@ -25,21 +25,21 @@ class Level(IntEnum):
 
 
 RECENT_MS = 10 * 60_000
-"""Turns that ended within this time tell whether turns succeed."""
+"""Turns that ended within this time show whether turns succeed."""
 
 JUST_NOW_MS = 60_000
 COUNTED_MS = 24 * 3_600_000
 """Turns that the share of dropped ones is taken of."""
 
 FAILING_FROM = 2
-"""This many failures in a row, with no success since, are no accident."""
+"""This many failures in a row, with no success since, are not a coincidence."""
 
 PATIENCE_MS = 60_000
-"""A message may stand without an answer for this long: a run takes a while to begin."""
+"""A message may be unanswered for this long: a run takes a while to start."""
 
 
 RETRYING_FROM = 3
-"""The first two times that an account is asked again follow within seconds, and are no news."""
+"""The first two retries of an account follow within seconds and are not worth reporting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Cause:
     Attributes:
         code: a key of `CAUSES`. text: one plain sentence without a full stop, safe for a screen.
         evidence: what shows it, one sentence each.
-        remedy: what deals with it, in words; `command` is the id of the command that does it, where there is one.
-        since, until: ms since the epoch, where known; `until`: it ends by itself then.
+        remedy: what resolves it, in words; `command` is the id of the command that does it, if there is one.
+        since, until: ms since the epoch, if known; at `until` it ends by itself.
     """
 
     code: str
@@ -105,7 +105,7 @@ CAUSES: Final[Mapping[str, str]] = {
     "untold": "ATTENTION",
     "problems": "ATTENTION",
 }
-"""Code -> the badge's word. Of causes of one level the one that stands first here decides."""
+"""Code -> the badge's word. Among causes of one level, the first one here decides."""
 
 ORDER: Final = {code: place for place, code in enumerate(CAUSES)}
 
@@ -174,7 +174,7 @@ class Health:
 
     @property
     def gateway_seen(self) -> bool:
-        """Whether anything tells if the gateway runs; of a past time, or a copy, nothing may."""
+        """Whether anything shows if the gateway is running; for a past time, or a copy, possibly nothing."""
         return self.view.snapshot.gateway.state is not GatewayState.UNKNOWN
 
 

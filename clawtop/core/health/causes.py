@@ -143,7 +143,7 @@ def _problems(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _sentence(problem: Problem, state_dir: str) -> str:
-    """What it is about, and what is wrong with it: a problem's text may begin with a verb."""
+    """The subject and what is wrong with it: a problem's text may begin with a verb."""
     where = short_key(problem.where.removeprefix(f"{state_dir}/"))
     text = shown(problem.text, 120)
     return f"{elided_middle(shown(where), 60)}: {text}" if where else text

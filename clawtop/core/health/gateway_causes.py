@@ -51,7 +51,7 @@ def gateway_causes(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _gone_since(scene: HealthScene) -> int | None:
-    """The last sign of the gateway that is gone."""
+    """The last sign of life of the gateway that is gone."""
     events = (e.at for e in scene.snapshot.events if e.source == "gateway-log" and e.at <= scene.now)
     return max(events, default=None)
 

@@ -2,7 +2,7 @@
 
 Each thing that can be wrong is a cause, with a level and a badge of its own (`CAUSES`); the worst decides. The levels
 are the exit codes of `status --check`: 0 all well, 1 attention, 2 bots are silent or about to be, 3 cannot read.
-Unknown is never rounded to good. States are judged as the live gateway knows them, not as they stand on the disk.
+Unknown is never rounded to good. States are judged as the live gateway knows them, not as they are on disk.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ BUSY_SHARE = 0.1
 on a machine where many do gets little (2026.5.20 was seen with 0.14, its event loop 13 s late)."""
 
 BUSY_MS = 60_000
-"""One that answers nothing for so long does not serve anybody, whatever it works on."""
+"""A gateway that answers nothing for this long serves nobody, whatever it is working on."""
 
 YOUNG_SILENCE_MS = 15_000
 """A gateway that began to answer goes on loading for a while; until it is `STARTING_MS` old it may fall silent so
@@ -30,7 +30,7 @@ UNSEEN_MS = 5_000
 
 class Silence(StrEnum):
     """STARTING: it has not answered yet. CLOSED: nothing listens, long after its start. BUSY: it works, and answers
-    late. FROZEN: it connects and answers nobody. PAUSED: its process is stopped by a signal, a debugger or a freezer.
+    late. FROZEN: it connects but never answers. PAUSED: its process is stopped by a signal, debugger or freezer.
     """
 
     STARTING = "starting"
@@ -43,7 +43,7 @@ class Silence(StrEnum):
 def silence_of(gateway: Gateway, now: int) -> Silence | None:
     """Why a gateway that lives gives no answer at `now` (ms since the epoch); None for one that does, or is not asked.
 
-    A paused process answers nobody, whatever it answered last.
+    A paused process does not answer, whatever it answered last.
     """
     if gateway.state is not GatewayState.LIVE:
         return None

@@ -112,7 +112,7 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _is_silence(one: Unanswered, scene: HealthScene, warn_ms: int) -> bool:
-    """Whether nothing of the agent was answered since: an old message that was lost is no silent bot."""
+    """Whether the agent has answered nothing since: one old lost message does not make a bot silent."""
     if scene.now - one.since <= warn_ms:
         return False
     return not any(t.agent == one.agent and t.succeeded and t.turn.at > one.since for t in scene.turns)
@@ -158,7 +158,7 @@ def hung_runs(scene: HealthScene) -> Iterator[Cause]:
 
 
 def retrying_runs(scene: HealthScene) -> Iterator[Cause]:
-    """Runs that ask an account again and again which refuses, while whoever asked them waits (2026.9)."""
+    """Runs that keep retrying a refusing account while their user waits (2026.9)."""
     running = [(row, retry) for row in scene.snapshot.sessions if row.active is True and (retry := retry_of(row))]
     found = [
         (row, retry) for row, retry in running if retry.number >= RETRYING_FROM and scene.now - retry.due <= PATIENCE_MS

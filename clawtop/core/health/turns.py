@@ -1,7 +1,7 @@
 """The recent turns of each session and how they ended, from every source, each turn once.
 
-A trajectory tells attempts, under the id of their run; the log tells a chain of models that failed to its end, a
-takeover and a run that the gateway gave up; a transcript tells what followed a message; a row tells its last run.
+A trajectory shows attempts, under the id of their run; the log shows a model chain that failed completely, a
+takeover and a run that the gateway gave up; a transcript shows what followed a message; a row, its last run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from clawtop.core.model import EndedTurn, EventKind, GatewayState, Session, Snap
 from clawtop.core.session.activity import lost_turn
 
 TOGETHER_MS = 20_000
-"""Two sources that tell of an end within this time tell of the same one."""
+"""Two sources that report an end within this time report the same one."""
 
 FAILURES = frozenset({TurnOutcome.FAILED, TurnOutcome.TIMED_OUT, TurnOutcome.HUNG, TurnOutcome.DROPPED})
 SUCCESSES = frozenset({TurnOutcome.ANSWERED, TurnOutcome.SILENT})
@@ -73,9 +73,9 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
 
 
 def _turns(session: Session, ours: Sequence[EndedTurn], *, restarted: bool) -> Iterable[EndedTurn]:
-    """The session's turns, each once. Of most sessions the row alone tells.
+    """The session's turns, each once. For most sessions the row is the only source.
 
-    `restarted`: a gateway lives, so that nothing else tells of turns that died with a former one.
+    `restarted`: a gateway is alive, so nothing else reports turns that died with an earlier one.
     """
     last = (lost_turn(session) if restarted else None) or _last_run(session)
     rows = () if last is None else (last,)
@@ -134,7 +134,7 @@ def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
 
 
 def _continued(known: EndedTurn, later: EndedTurn) -> EndedTurn:
-    """The same run, told again: its last word counts, unless an earlier one is more special."""
+    """The same run, reported again: the last report counts, unless an earlier one is more specific."""
     keeps = _RANK[known.outcome] > _RANK[later.outcome] and later.at - known.at <= TOGETHER_MS
     since = known.since if known.since is not None else later.since
     last = replace(known, at=later.at) if keeps else later

@@ -36,7 +36,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """All messages without an answer; those that are silent on purpose; those of which it cannot be told."""
+    """All unanswered messages; those unanswered on purpose; those where it is not known."""
 
     unanswered: tuple[Unanswered, ...] = ()
     silent: int = 0
@@ -45,12 +45,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """A run that goes on without a sign of life, that the gateway complains of, or that lasts for very long.
+    """A run without a sign of life, that the gateway reports as stuck, or that lasts very long.
 
     Attributes:
         since: when it began. quiet_ms: since its last sign of life.
-        complaint: what the gateway says of it. background: nobody waits for it in person.
-        only_long: it shows signs of life, and lasts longer than the gateway lets one last without.
+        complaint: what the gateway says about it. background: no person is waiting for it.
+        only_long: it shows signs of life, but lasts longer than the gateway would allow without them.
     """
 
     agent: str
@@ -79,7 +79,7 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
 
 
 def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | TurnOutcome | None:
-    """None: nobody waits. SILENT: nobody is meant to be answered. UNTOLD: it cannot be told."""
+    """None: nobody waits. SILENT: no answer is intended. UNTOLD: it is not known."""
     left = _left_input(session, snapshot)
     if left is not None and now - left <= HORIZON_MS:
         return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
@@ -106,7 +106,7 @@ def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered 
 
 
 def _lost(session: Session) -> int | None:
-    """Since when whoever wrote waits whose turn went with its gateway, and whose message stands in no transcript."""
+    """Since when a person has waited whose turn died with its gateway and whose message is in no transcript."""
     turn = lost_turn(session)
     if turn is None or turn.since is None or session.lane_class in _BACKGROUND:
         return None
@@ -133,7 +133,7 @@ def _was_stopped(session: Session) -> bool:
 
 
 def _left_input(session: Session, snapshot: Snapshot) -> int | None:
-    """Since when a message stands in the queue of a gateway that is gone."""
+    """Since when a message has been in the queue of a gateway that is gone."""
     if snapshot.gateway.state in {GatewayState.LIVE, GatewayState.UNKNOWN}:
         return None
     inputs = [w.at for w in session.witnesses if w.kind is WitnessKind.INPUT and w.at is not None]
@@ -142,7 +142,7 @@ def _left_input(session: Session, snapshot: Snapshot) -> int | None:
 
 def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
     """Runs without a sign of life for longer than the warn limit, of which the gateway complains, or beyond the limit
-    at which it aborts what stands still. Runs of clawtop's engines have limits of their own.
+    at which it aborts runs without progress. Runs of clawtop's engines have their own limits.
     """
     limits = snapshot.config.attention
     ours = {holder.session_file for holder in snapshot.holders if holder.source == "clawtop"}
@@ -174,7 +174,7 @@ RECENT_COMPLAINT_MS = 5 * 60_000
 
 
 def complaints(events: Iterable[Event], now: int) -> Mapping[str, Event]:
-    """What gateways complain of lately, by session key. A long turn with nobody behind it is no complaint yet."""
+    """Recent complaints of gateways, by session key. A long turn with nobody waiting is not a complaint yet."""
     return {
         event.session_key: event
         for event in events

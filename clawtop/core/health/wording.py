@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from clawtop.text import safe
 
 GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
-"""Of a copy or a past time nobody can ask the process table."""
+"""For a copy or a past time there is no process table to ask."""
 SHOWN = 3
 """Of a list this many are named."""
 

@@ -19,7 +19,7 @@ KEPT_WAITS = 60
 """Recent waits that a lane keeps for its percentiles and its sparkline."""
 
 _STEPS = frozenset({"enqueue", "dequeue", "done", "error"})
-"""What lines about a lane tell; an error ends a task without saying how many are left."""
+"""What lines about a lane say; an error ends a task without saying how many are left."""
 
 COLLISIONS = frozenset({EventKind.CONTENDED, EventKind.WAIT})
 

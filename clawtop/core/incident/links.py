@@ -38,7 +38,7 @@ RETRY_ANSWERS_MS = 5 * 60_000
 """For how long after its time a retry may still be waiting for the provider's answer."""
 
 LONG_WAIT_MS = 2_000
-"""OpenClaw warns about a wait from here on; shorter ones are daily life."""
+"""OpenClaw warns about waits from this length on; shorter ones are normal."""
 
 
 class SnapshotIndex:
@@ -79,7 +79,7 @@ class SnapshotIndex:
     # --- roots ---------------------------------------------------------------------------------------------------
 
     def gateway(self) -> Iterator[Node]:
-        """A gateway that is gone, with the turns that died with it, or that answers nobody."""
+        """A gateway that is gone, with the turns that died with it, or that does not answer."""
         gateway = self.snapshot.gateway
         stopped = gateway.state is GatewayState.ABSENT and self.snapshot.config.gateway_wanted
         silence = silence_of(gateway, self.now)
@@ -121,7 +121,7 @@ class SnapshotIndex:
         )
 
     def unloaded(self) -> Iterator[Node]:
-        """What was written and the gateway works without."""
+        """Written changes that the gateway has not loaded."""
         for pending in self.view.pending:
             what = "change" if pending.kind == "store" else pending.kind
             state = "not loaded by the gateway" if pending.certain else "not known to be loaded"
@@ -242,7 +242,7 @@ class SnapshotIndex:
                 yield node
 
     def _retries(self, session: Session) -> tuple[Node, ...]:
-        """A run that asks the account that failed again and again, and is silent meanwhile."""
+        """A run that keeps retrying the failed account, and is silent in the meantime."""
         retry = retry_of(session) if session.active is not False else None
         if retry is None or retry.due < self.now - RETRY_ANSWERS_MS:
             return ()
@@ -259,7 +259,7 @@ class SnapshotIndex:
         return (node,)
 
     def _slow(self, session: Session) -> tuple[Node, ...]:
-        """A turn of OpenClaw without a sign of life, or that its gateway complains about."""
+        """An OpenClaw turn without a sign of life, or that its gateway reports as stuck."""
         if session.active is not True or session.file is None:
             return ()
         told = self.complaints.get(session.key)
@@ -454,12 +454,12 @@ class SnapshotIndex:
 
 
 def _loads(pending: Pending) -> str:
-    """What makes the gateway take a change in."""
+    """What makes the gateway load a change."""
     return "secrets reload" if pending.reload else "restart"
 
 
 def _lane_word(lane: str | None) -> str:
-    """A lane by its name; the session's own lane needs none, for the session stands above."""
+    """A lane by its name; the session's own lane needs none, since the session is shown above."""
     if lane is None:
         return "no lane"
     return "its own lane" if lane.startswith("session:") else safe(lane, 40)
@@ -473,7 +473,7 @@ _CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
 
 
 def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
-    """Provider and model of each candidate of an agent; without configured models its providers stand for them."""
+    """Provider and model of each candidate of an agent; its providers if no models are configured."""
     if agent.models:
         return tuple((ref.provider, ref.model) for ref in agent.models)
     profiles = agent.store.profiles if agent.store is not None else ()
@@ -481,7 +481,7 @@ def _candidates(agent: AgentInfo) -> tuple[tuple[str, str | None], ...]:
 
 
 def _blocked_since(session: Session, children: tuple[Node, ...], blockage: Blockage | None) -> int | None:
-    """Since when a session cannot go on: since its run began, but not before what is in its way was there."""
+    """Since when a session is blocked: since its run began, but not before the obstacle appeared."""
     obstacles = [child.since for child in children if child.since is not None]
     began = session.started_at if session.status == "running" else None
     since = min(obstacles, default=None)

@@ -73,7 +73,7 @@ def lanes_of_metrics(text: str) -> tuple[LaneStats, ...]:
 
 
 def _quantile(buckets: Mapping[float, float], share: float) -> int | None:
-    """The upper bound, in ms, of the bucket that holds the quantile; the last finite one for what lies above it."""
+    """The upper bound, in ms, of the quantile's bucket; the last finite one for anything above it."""
     finite = [bound for bound in buckets if bound != float("inf")]
     total = max(buckets.values(), default=0.0)
     if not finite or not total > 0:

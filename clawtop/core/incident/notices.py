@@ -19,7 +19,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class NoticeState:
-    """How things stand at `at` (ms since the epoch).
+    """The state at `at` (ms since the epoch).
 
     Attributes:
         usable: owner and id of each profile that can be used.
@@ -38,7 +38,7 @@ class NoticeState:
 
 
 def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
-    """How things stand in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
+    """The state in `snapshot` at `now`, as `health` judges it: profiles count as the gateway knows them."""
     stored = health.view.snapshot.profiles
     schedules = Schedules(health.view.snapshot)
     return NoticeState(
@@ -61,7 +61,7 @@ def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
 
 
 def _whom(cause: Cause) -> Iterator[str]:
-    """Whom a cause is about; the whole where it names nobody."""
+    """Who a cause is about; everything if it names nobody."""
     yield from (*cause.agents, *cause.sessions) or ("",)
 
 
@@ -69,8 +69,8 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
     """What has changed for the worse or the better, the weightiest first, each as one safe line.
 
     Args:
-        before: None at the start, when what stands already is on the screen and needs no notice.
-        blocked_ms: a session that is blocked for so long is worth a notice, once.
+        before: None at the start: what is already on the screen needs no notice.
+        blocked_ms: a session blocked for this long deserves one notice.
     """
     if before is None:
         return ()
@@ -101,7 +101,7 @@ def _names(names: list[str]) -> str:
 
 
 def captions(before: int | None, events: Iterable[Event]) -> tuple[str, ...]:
-    """What a narrator has said since `before` (ms since the epoch); at first only the last of it."""
+    """What a narrator has said since `before` (ms since the epoch); at first only the latest caption."""
     said = [event for event in events if event.source == CAPTION and event.kind is EventKind.NOTICE]
     fresh = said[-1:] if before is None else [event for event in said if event.at > before]
     return tuple(safe(event.text, 160) for event in fresh)

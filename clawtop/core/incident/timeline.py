@@ -111,7 +111,7 @@ class Filter:
         )
 
     def narrowed(self, name: str | None = None, value: str | None = None) -> Filter:
-        """Narrowed to one thing of `ABOUT`, and no longer to another; without a name to none."""
+        """Narrowed to one thing of `ABOUT` and to no other; without a name, to none."""
         return replace(
             self,
             profile=value if name == "profile" else None,
@@ -122,7 +122,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Events oldest first, without the ones that two sources tell alike."""
+    """Events oldest first, without duplicates from two sources."""
 
     events: tuple[Event, ...] = ()
     limit: int = field(default=5_000)

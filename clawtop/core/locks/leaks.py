@@ -15,7 +15,7 @@ from clawtop.core.rules import MINUTE_MS
 
 
 def with_leak(lock: Lock, gateway: Gateway, limits: LockLimits, storage: Storage) -> Lock:
-    """The lock, with the reason where it is left over from a former life of the live gateway."""
+    """The lock, with the reason if it is left over from before the live gateway's in-process restart."""
     if lock.file.kind not in {LockKind.SESSION, LockKind.SESSIONS_STORE} or lock.verdict.kind is not VerdictKind.HELD:
         return lock
     started, taken = gateway.started_at, lock.created_at

@@ -39,7 +39,7 @@ def lock_limits(
 
     Args:
         write_lock: `session.writeLock` of openclaw.json.
-        env: the environment that the gateway is taken to run in.
+        env: the environment that the gateway is assumed to run in.
     """
     resolved = [resolve(limit, settings, write_lock, env) for limit in (_ACQUIRE, _STALE, _MAX_HOLD)]
     sources = {source for _, source in resolved}

@@ -40,7 +40,7 @@ def inspect_payload(
     *,
     respect_max_hold: bool = False,
 ) -> Inspection:
-    """The reasons that stand in the payload itself. An owner that is not known to be alive counts as dead here."""
+    """The reasons in the payload itself. An owner that is not known to be alive counts as dead here."""
     fields = payload or {}
     pid = whole(fields.get("pid"), minimum=1)
     alive = pid is not None and owner is not None and owner.alive is True

@@ -25,7 +25,7 @@ from clawtop.core.model import (
 )
 
 BOOT_SLACK_MS = 2_000
-"""Not every system tells its boot better than to a second."""
+"""Not every system knows its boot time more precisely than a second."""
 
 START_SLACK_MS = 250
 """Start times are known to 10 ms where they are known at all, a file's time lags by a tick of the kernel's."""
@@ -71,14 +71,14 @@ def max_hold_ms(file: LockFile) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class NamespaceEvidence:
-    """Why the pids in a state directory may not be pids of ours; empty when they are.
+    """Why the pids in a state directory may not be local pids; empty when they are.
 
     Attributes:
         obstacles: reasons: "network-mount", "fuse-mount", "other-namespace" (the gateway shows life while no visible
             process owns it).
         boot_at: when this machine booted (ms since the epoch), where known.
-        settings: the same by every setting of the clock since then that anything tells of.
-        began_at: when our pid namespace began, where it is not the machine's own: who wrote before was never in it.
+        settings: the same for every known clock setting since then.
+        began_at: when this pid namespace began, if it is not the machine's own: earlier writers were never in it.
         served_here: a process that we see serves the directory: its writers are in our pid namespace.
     """
 
@@ -139,7 +139,7 @@ def _written(file: LockFile) -> int:
 def _doubt(
     proof: str, file: LockFile, owner: ProcessEvidence | None, now: int, environment: NamespaceEvidence
 ) -> str | None:
-    """What takes a proof its force: its writer lived in another pid namespace, or the clock was set since."""
+    """What invalidates a proof: its writer was in another pid namespace, or the clock was changed since."""
     written = _written(file)
     if proof != "older-than-boot" and environment.began_at is not None and written < environment.began_at:
         return "other-namespace"
@@ -155,7 +155,7 @@ def _doubt(
 
 
 def _is_of_an_earlier_boot(file: LockFile, now: int, environment: NamespaceEvidence) -> bool:
-    """Whether nobody who wrote the lock can live: on this host, and written before it booted."""
+    """Whether the writer of the lock cannot be alive: on this host, and written before it booted."""
     if environment.obstacles or environment.boot_at is None:
         return False
     written = _written(file)
@@ -198,7 +198,7 @@ def openclaw_verdict(
     Args:
         own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
         gateway_uid: that process's user. Its signal to another user's process fails, which 2026.3.28's auth lock and
-            every session lock take for death (docs/formats.md 3); None or 0: it may signal any.
+            every session lock treat as death (docs/formats.md 3); None or 0: it may signal any.
     """
     judge = _JUDGES[file.kind]
     if owner is None or owner.alive is None:
@@ -242,7 +242,7 @@ def _judge_auth(case: _Case) -> OpenClawVerdict:
 
 
 def _auth_reasons_by_age(case: _Case, stale_ms: int) -> tuple[str, ...]:
-    """2026.3.28: age counts even while the owner lives."""
+    """2026.3.28: age counts even while the owner is alive."""
     fields = case.file.payload or {}
     if fields.get("pid") and (owner_pid(case.file) is None or not case.owner.alive):
         return ("dead-pid",)
@@ -256,7 +256,7 @@ def _auth_reasons_by_age(case: _Case, stale_ms: int) -> tuple[str, ...]:
 
 
 def _auth_reasons(case: _Case, stale_ms: int) -> tuple[str, ...]:
-    """2026.5.18 on: a named owner has to be dead; a lock that names none goes by its age, any other stays for ever."""
+    """2026.5.18 on: a named owner must be dead; a lock without an owner goes by age; any other stays for ever."""
     fields = case.file.payload or {}
     if _is_number(fields.get("pid")) and fields["pid"] != 0:
         return ("dead-pid",) if owner_pid(case.file) is None or not case.owner.alive else ()

@@ -55,7 +55,7 @@ class Credential:
     """What is known of a credential without its secret.
 
     Attributes:
-        type: "api_key", "token", "oauth", or whatever stands on disk.
+        type: "api_key", "token", "oauth", or whatever is on disk.
         has_secret: a key or token (or a reference to one) or an OAuth access token is present.
         has_refresh: an OAuth refresh token is present.
         expires: when the secret itself expires; never for most API keys.
@@ -89,18 +89,18 @@ class Profile:
 
 
 SHARED: Final = "(shared)"
-"""Owner of what stands in no agent's store but in one for all of them (2026.8 and later). No agent can be called so."""
+"""Owner of entries in the store shared by all agents (2026.8 and later). No agent can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthPart:
-    """What one place holds by itself, before inheritance: what a change of it acts on.
+    """What one place itself holds, before inheritance: what a change to it acts on.
 
     Attributes:
         owner: an agent's id, or `SHARED`.
         file: what a change is written to.
-        profiles: ids of the credentials that stand there.
-        stats: usage statistics that stand there, also of profiles that stand elsewhere.
+        profiles: ids of the credentials stored there.
+        stats: usage statistics stored there, including those of profiles stored elsewhere.
         order: stored order per provider.
         takes_orders: whether OpenClaw keeps orders here (2026.8 and later keep them with each agent alone).
         why_not_writable: why it must not be written; empty where it may be.
@@ -122,7 +122,7 @@ class AuthStore:
     Attributes:
         path: the agent's own credentials file (it may be absent).
         order: stored order per provider (`models auth order set`); own entries over inherited ones.
-        parts: where all this stands: the agent's own entries first, then what it inherits.
+        parts: where all this is stored: the agent's own entries first, then inherited ones.
         problem: why it could not be read; `profiles` are then the last good ones, or none.
         fingerprint: changes whenever the files behind it change; opaque.
     """

@@ -72,7 +72,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """An agent: where it lives and which models it asks, in order."""
+    """An agent: its directories and the models it uses, in order."""
 
     id: str
     agent_dir: str
@@ -86,7 +86,7 @@ class AgentInfo:
 
 @dataclass(frozen=True, slots=True)
 class ConfigSummary:
-    """What the rest of the program needs to know of openclaw.json. No secrets, no raw text.
+    """What the rest of the program needs from openclaw.json. No secrets, no raw text.
 
     `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
     or last good reading of it is known; what else stands here then says nothing about it.

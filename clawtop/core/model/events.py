@@ -41,7 +41,7 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, from the journal, the gateway's log, our engine or the difference of two snapshots.
+    """One event, from the journal, the gateway's log, clawtop's engine or the difference of two snapshots.
 
     `text` is one safe line for people. `data` holds JSON-ready facts of the kind; never a secret.
     """

@@ -34,10 +34,10 @@ class GatewayHealth:
 
 
 class Serving(StrEnum):
-    """What becomes of a question to a gateway's port.
+    """The result of querying a gateway's port.
 
-    ANSWERS: OpenClaw answers. SILENT: it connects, and nothing is answered: the gateway is frozen, or very busy.
-    REFUSES: nothing listens. OTHER: something answers that is no OpenClaw. UNKNOWN: nobody asked.
+    ANSWERS: OpenClaw answers. SILENT: it accepts connections but never answers: the gateway is frozen, or very busy.
+    REFUSES: nothing listens. OTHER: something other than OpenClaw answers. UNKNOWN: not queried.
     """
 
     ANSWERS = "answers"
@@ -79,14 +79,14 @@ class ProcessUsage:
 
 @dataclass(frozen=True, slots=True)
 class RunSight:
-    """What a gateway says of the runs of one session (`sessions.list`, 2026.5.18 and later).
+    """What a gateway says about the runs of one session (`sessions.list`, 2026.5.18 and later).
 
     Before 2026.8 it counts only the runs that were asked for over its own API: no cron, heartbeat or channel run.
 
     Attributes:
         active: `hasActiveRun`; None where it said nothing.
-        run_ids: `activeRunIds`; None where it gave none (it leaves them out while a run goes on).
-        status: as the gateway has it.
+        run_ids: `activeRunIds`; None if it gave none (it may leave them out while a run is active).
+        status: as the gateway reports it.
     """
 
     key: str
@@ -102,7 +102,7 @@ class TaskSight:
     Attributes:
         key: the session that it works in; None where the gateway does not say and it cannot be told.
         runtime: "cli", "cron", "subagent", "acp".
-        execution: running | queued, where the gateway tells one from the other (2026.9.6).
+        execution: running | queued, if the gateway distinguishes them (2026.9.6).
     """
 
     id: str
@@ -116,7 +116,7 @@ class TaskSight:
 
 @dataclass(frozen=True, slots=True)
 class GatewayWords:
-    """What a live gateway says over its WebSocket. Old words are taken out of a snapshot, not shown.
+    """What a live gateway says over its WebSocket. Outdated answers are removed from a snapshot, not shown.
 
     Attributes:
         at: since when it has been saying so.
@@ -140,11 +140,11 @@ class Gateway:
 
     Attributes:
         serving: what becomes of a question to its port.
-        has_answered: whether it was seen to answer since this process began: then it is not starting any more.
+        has_answered: whether it has answered since this process began: then it is no longer starting.
         silent_since: when it was first seen to be SILENT without an answer since, ms since the epoch.
         distrust: why it is not believed, although it may live: it belongs to a different user than the state directory.
         usage: of its process, where it can be seen.
-        words: None where it was never asked: no live gateway, or nobody looks at it live.
+        words: None if it was never queried: no live gateway, or a snapshot that is not live.
     """
 
     state: GatewayState = GatewayState.UNKNOWN

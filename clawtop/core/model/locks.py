@@ -104,7 +104,7 @@ class Lock:
     """A lock file with its owner and both verdicts.
 
     Attributes:
-        leaked: why it is a leftover although its owner lives: the owner's former life took it; None where it is not.
+        leaked: why it is a leftover of a live owner: taken before the owner restarted in-process; else None.
     """
 
     file: LockFile

@@ -49,7 +49,7 @@ Sentence = str | tuple[str | Moment | Named, ...]
 
 
 def plain_text(sentence: Sentence, say: Callable[[Moment | Named], str] = str) -> str:
-    """The sentence with its values said by `say`; as they are, in UTC and by exact ids, where nobody is asked."""
+    """The sentence with its values worded by `say`; by default exact ids, and times in UTC."""
     if isinstance(sentence, str):
         return sentence
     return "".join(part if isinstance(part, str) else say(part) for part in sentence)

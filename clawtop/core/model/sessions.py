@@ -35,8 +35,8 @@ class TurnOutcome(StrEnum):
     """How a turn ended, or that it has not.
 
     Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: somebody answered who
-    is no model, such as the gateway's own words about an error. Dropped: the reply was made and lost (a takeover).
-    Stopped: ended by a user or an operator. Open: nothing followed yet. Untold: it cannot be told.
+    is not a model, such as the gateway's own words about an error. Dropped: the reply was made and lost (a takeover).
+    Stopped: ended by a user or an operator. Open: nothing followed yet. Untold: not known.
     """
 
     ANSWERED = "answered"
@@ -75,7 +75,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class EndedTurn:
-    """A turn that is over, as one source tells it. `at`: when it ended; `trigger`: user, cron, heartbeat ..."""
+    """A turn that has ended, as one source reports it. `at`: when it ended; `trigger`: user, cron, heartbeat ..."""
 
     at: int
     outcome: TurnOutcome
@@ -91,12 +91,12 @@ class Session:
     """One entry of sessions.json, one row of a session table, or a transcript without one.
 
     Attributes:
-        file: where its transcript stands: a file's path, or `<database>#<session key>` where it is rows.
+        file: where its transcript is: a file's path, or `<database>#<session key>` if it is rows.
         status: as stored: running | done | failed | killed | timeout | None.
         active: whether a run really is going on; None when that cannot be known.
         active_how: how that is known, for people.
         profile, profile_source: the pinned auth profile and who pinned it ("user" or "auto").
-        witnesses: all that tell of its runs; `active` is the judgement over them (`core.session.activity`).
+        witnesses: all that report on its runs; `active` is the judgement over them (`core.session.activity`).
         exchanges: its recent messages and what followed them, oldest first.
         turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
         name: what OpenClaw calls it: its label, else the chat's or channel's own name.

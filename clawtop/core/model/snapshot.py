@@ -43,7 +43,7 @@ class Snapshot:
     log_how: str = ""
     """Which files of the gateway's log are followed, and by which rule; or why none is."""
     command_line: tuple[ProcessEvidence, ...] | None = None
-    """OpenClaw processes of this state directory that are no gateway; None where nobody had to look."""
+    """OpenClaw processes of this state directory other than the gateway; None if nobody had to look."""
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
 
@@ -70,5 +70,5 @@ class Snapshot:
 
     @property
     def semantics_note(self) -> str | None:
-        """What has to be said with it: the version was not looked at, or is not known."""
+        """A note about it: the version was not verified, or is not known."""
         return semantics_of(self.openclaw_version, self.generation).note

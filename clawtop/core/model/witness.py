@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class WitnessKind(StrEnum):
-    """Who can tell whether a run is going on in a session, the strongest first.
+    """The witnesses that say whether a run is active in a session, the strongest first.
 
     Lock: the session write lock (A to C). Claim: a turn claim of worker_session_placements (D). Gateway: its own answer
     (`hasActiveRun`). Process: a command-line run, or a command-line backend below the gateway. Trajectory: events of
@@ -45,13 +45,13 @@ class AccountRetry:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What one source tells of the runs of one session, whatever the others say.
+    """What one source reports about the runs of one session, regardless of the others.
 
     Attributes:
-        running: yes, no, or None where this source cannot tell.
+        running: yes, no, or None if this source cannot tell.
         what: how it is known, for people, as it follows "because": "its write lock is held by process 7".
-        at: of when this is true: the last sign of it; None: of now.
-        since: when the run that it tells of began.
+        at: the time of the report: its last sign; None: now.
+        since: when the reported run began.
         waiting: turns that wait behind it, where the source knows.
         provider, model, profile: what the run was asked to use last, where the source knows.
         memory: bytes that the run's own process takes, where it has one.

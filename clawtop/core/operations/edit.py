@@ -44,19 +44,19 @@ class AuthState:
     profiles: frozenset[str] = frozenset()
 
     def changed_by(self, change: Edit) -> AuthState:
-        """What `change` makes of this state; a new entry that says nothing is no entry."""
+        """This state after `change`; a new empty entry is dropped."""
         after = change(self)
         stats = {key: entry for key, entry in after.stats.items() if key in self.stats or entry != UsageStats()}
         return replace(after, stats=stats, profiles=self.profiles)
 
 
 Edit = Callable[[AuthState], AuthState]
-"""A pure change. It may be asked several times: each time with what then stands on the disk."""
+"""A pure change. It may be applied several times: each time to what is then on disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One value that changes, as it stands in OpenClaw's JSON. None: it is not there.
+    """One value that changes, as written in OpenClaw's JSON. None: absent.
 
     Attributes:
         section: "usageStats", "order" or "lastGood".
@@ -115,7 +115,7 @@ class ClearWindows:
         return replace(state, stats={**state.stats, **changed})
 
     def _cleared(self, stats: UsageStats) -> UsageStats:
-        """Writing down that no errors are counted is no change where none were."""
+        """Writing an error count of zero where there was none is not a change."""
         after = cleared(stats, model=self.model)
         unchanged = not stats.error_count and replace(after, error_count=stats.error_count) == stats
         return stats if unchanged else after
@@ -146,7 +146,7 @@ class Restore:
 
 
 def moved_on(state: AuthState, changes: Iterable[FieldChange]) -> tuple[FieldChange, ...]:
-    """The changes whose `before` is not what stands there now; each with `before` as it is now."""
+    """The changes whose `before` is not the current value; each with `before` set to it."""
     found = ((change, _READERS[change.section](state, change)) for change in changes)
     return tuple(replace(change, before=now) for change, now in found if now != change.before)
 

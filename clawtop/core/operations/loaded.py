@@ -31,22 +31,22 @@ from clawtop.core.rotation.forecast import schedule_of
 
 LOG = "gateway-log"
 KEPT_MS = 24 * 3_600_000
-"""A change older than this is taken to have been loaded: nothing of it is in the way of anything."""
+"""A change older than this is assumed to be loaded: it no longer matters."""
 
 WRITE_SLACK_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A change on the disk that the gateway works without.
+    """A change on disk that the gateway has not loaded.
 
     Attributes:
-        kind: "clear", "rotate", "undo", or "store" for one that nobody journaled.
-        at: when it was written; None where it shows only by what the gateway refuses.
+        kind: "clear", "rotate", "undo", or "store" for one that is not in the journal.
+        at: when it was written; None if it shows only in what the gateway refuses.
         agent: the owner of the store. `profiles` and `providers` are those that it concerns.
         certain: a witness shows that it is not loaded; else nothing shows that it is.
-        why: how that is known. loads: what makes the gateway take it in, as it follows "live".
-        by_itself: the gateway loads it without anybody's help. reload: a secrets reload makes it.
+        why: how that is known. loads: what makes the gateway load it, as the end of "it loads this".
+        by_itself: the gateway loads it without help. reload: a secrets reload makes it load.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class GatewaysView:
-    """The state as the gateway knows it, and what it has not loaded. `snapshot` is the given one where that is all."""
+    """The state as the gateway knows it, and what it has not loaded. `snapshot` is the given one if everything is."""
 
     snapshot: Snapshot
     pending: tuple[Pending, ...] = ()
@@ -82,7 +82,7 @@ class GatewaysView:
 
 
 def as_gateway_knows(snapshot: Snapshot, now: int) -> GatewaysView:
-    """Take back what the live gateway has not loaded. Without one the disk counts: a gateway reads it at its start."""
+    """Revert what the live gateway has not loaded. Without a gateway the disk counts: it is read at the start."""
     if snapshot.gateway.state not in _HAS_MEMORY or snapshot.judged_at is not None:
         return GatewaysView(snapshot)
     pending = list(_journaled(snapshot, now))
@@ -156,7 +156,7 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
 
 
 def _read_all_at(snapshot: Snapshot) -> int:
-    """When the gateway last read all its stores: at its start, or when one of our operations had it do so."""
+    """When the gateway last read all its stores: at its start, or when one of clawtop's operations had it reload."""
     reloads = (event.at for event in snapshot.events if _tells_sight(event) and event.data.get("reloaded") is True)
     return max((*reloads, snapshot.gateway.started_at or 0))
 
@@ -251,7 +251,7 @@ def _with(store: AuthStore, profiles: tuple[Profile, ...], order: Mapping[str, t
 
 
 def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
-    """What makes it load: where the gateway has nothing left to use, it writes nothing by itself."""
+    """What makes it load: with nothing left to use, the gateway writes nothing by itself."""
     remote = view.semantics.remote
     out = all_out(view, pending.agent, now)
     return replace(
@@ -286,7 +286,7 @@ REFUSAL_COUNTS_MS = 10 * 60_000
 
 
 def _refusals(view: Snapshot, now: int) -> Iterator[Pending]:
-    """Providers that the gateway refused from memory just now, although no window stands in the store."""
+    """Providers that the gateway just refused from memory, although the store has no window."""
     last: dict[str, Event] = {}
     read_at = _read_all_at(view)
     for event in _refusing(view.events):

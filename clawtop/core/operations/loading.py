@@ -18,7 +18,7 @@ AUDIT = "audit"
 
 
 def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = False) -> str:
-    """What makes a live gateway take these changes in, as the end of "it loads this"."""
+    """What makes a live gateway load these changes, as the end of "it loads this"."""
     touches_stats = any(change.section == STATS for change in changes)
     if remote.keeps_start:
         return "at its next restart: until then it keeps the orders and marks it started with"
@@ -35,7 +35,7 @@ def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = Fal
 
 
 def reload_loads(remote: Remote) -> bool:
-    """Whether `secrets.reload` makes a gateway take a change in."""
+    """Whether `secrets.reload` makes a gateway load a change."""
     return not remote.keeps_start and remote.reload_takes_marks
 
 

@@ -34,7 +34,7 @@ from clawtop.text import safe
 def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
     """Move what is tried first of a provider to the end of its resolved order, by storing that order.
 
-    What a live gateway tries first is meant, though the store may say otherwise.
+    This is what a live gateway tries first, even if the store says otherwise.
     """
     held = _ordered(snapshot, provider, agent)
     order, part = held.order, held.part
@@ -176,7 +176,7 @@ def _one_view(owned: Owned, provider: str) -> AgentView:
 
 
 def _order_key(snapshot: Snapshot, held: _ProviderOrder, provider: str) -> str:
-    """The name under which the order stands, however it is spelled there; else the provider's one name."""
+    """The name under which the order is stored, however it is spelled; else the provider's canonical name."""
     same = same_provider(snapshot, provider)
     key = snapshot.semantics.cooling.names.key(provider)
     return next((name for name in held.stored if same(name)), key)

@@ -20,7 +20,7 @@ class OperationOutcome(StrEnum):
 
 
 def outcome_of(past: Iterable[Event], operation_id: str) -> tuple[OperationOutcome, Event | None]:
-    """The outcome of the operation, run or drain of this id, with the event that tells it."""
+    """The outcome of the operation, run or drain with this id, and the event that reports it."""
     found: tuple[OperationOutcome, Event | None] = (OperationOutcome.UNKNOWN, None)
     for event in past:
         if operation_id not in {event.data.get("id"), event.data.get("drain"), event.run_id}:
@@ -49,6 +49,6 @@ def _told(event: Event) -> OperationOutcome | None:
 
 
 def withdrawal(operation_id: str, now: int) -> Event:
-    """What keeps an operation that has not begun from ever beginning, in the journal at `now` (ms since the epoch)."""
+    """The journal event that keeps an operation from ever starting, at `now` (ms since the epoch)."""
     data = {"id": operation_id, "outcome": "failed", "why": "withdrawn before it began"}
     return Event(now, EventKind.OPERATION, "operation", f"withdrawn before it began: {operation_id[:80]}", data=data)

@@ -13,7 +13,7 @@ from clawtop.core.operations.edit import FieldChange, field_change
 class PastOperation:
     """An operation that the journal says was done and that could be taken back: what it changed, by owner.
 
-    `unfinished`: it was begun, and how it ended was never written down; what stands in the store tells.
+    `unfinished`: it was started, but its end was never recorded; the store shows what happened.
     """
 
     id: str
@@ -25,7 +25,7 @@ class PastOperation:
 
 
 def past_operation(event: Event) -> PastOperation | None:
-    """The operation that a journal event tells was done, with its changes; None for anything else."""
+    """The finished operation that a journal event records, with its changes; None for anything else."""
     recorded: Any = event.data.get("undo")
     if not isinstance(recorded, dict):
         return None

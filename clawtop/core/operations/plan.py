@@ -1,7 +1,7 @@
 """Previews: what an operation would change, its effect and its cost, before anything is touched.
 
 A plan is made from one snapshot and pins what it was shown: executing it under the store's lock makes exactly these
-changes, or refuses because the state has changed. Whoever cannot be planned for is told why by a RefusedError.
+changes, or refuses because the state has changed. If no plan can be made, a RefusedError says why.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Plan:
     Attributes:
         title: one line, what would be done.
         target: the exact id of what it acts on: profile, provider, lock path, or operation.
-        agent: whose store is written (an agent, or `SHARED`), the first where there are several; None for locks that
+        agent: whose store is written (an agent, or `SHARED`), the first if there are several; None for locks that
             belong to no agent.
-        file: the file that is written or removed, the first where there are several.
+        file: the file that is written or removed, the first if there are several.
         changes: every value that changes, before and after. Empty for a lock; otherwise empty means nothing to do.
         fingerprint: pins `changes`, or the lock's identity.
-        effects: what it does, in words. loses: what cannot be had back except by undo. warnings: what to know first.
+        effects: what it does, in words. loses: what only undo can restore. warnings: what to know first.
         steps: the change itself, for stores: place after place. lock: the lock to remove, with its `proof`.
         undoes: the operation that is taken back.
         all_out: whether a live gateway can use no profile of a store that it changes.
@@ -92,7 +92,7 @@ def store_step(part: AuthPart, edit: Edit) -> StoreStep:
 def store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind, title: str, target: str) -> Plan:
     """A plan of those steps that change something; of the last one where none does.
 
-    What a live gateway has not loaded yet is told by the snapshot's events: the journal's are among them.
+    The snapshot's events, which include the journal's, show what a live gateway has not loaded yet.
     """
     steps = tuple(step for step in steps if step.changes) or steps[-1:]
     changes = tuple(change for step in steps for change in step.changes)

@@ -15,10 +15,10 @@ REVERTED_EXIT = 4
 
 
 class Sight(StrEnum):
-    """Whether a live gateway has taken the change in (docs/formats.md 2.5).
+    """Whether a live gateway has loaded the change (docs/formats.md 2.5).
 
-    WRITTEN: it is on the disk, nobody watched. SEEN: the gateway works with it. REVERTED: the old values are back.
-    NOT_YET: it is on the disk, and the gateway showed no sign of having read it. NO_GATEWAY: none runs.
+    WRITTEN: it is on disk, nobody watched. SEEN: the gateway uses it. REVERTED: the old values are back.
+    NOT_YET: it is on disk, but the gateway showed no sign of having read it. NO_GATEWAY: none is running.
     """
 
     WRITTEN = "written"
@@ -36,7 +36,7 @@ class Receipt:
         at: when, ms since the epoch.
         by: user and process.
         reason: the operator's words.
-        sight, sight_how: what the gateway made of it, and how that is known.
+        sight, sight_how: how the gateway reacted, and how that is known.
         lock_how: how the store's lock was made; None where none was taken.
         waited_ms, held_ms: for the lock, and with it.
         broke: the stale lock that had to be removed first.
@@ -101,7 +101,7 @@ class Receipt:
 
 
 def intent_event(plan: Plan, operation_id: str, *, at: int, by: str, reason: str) -> Event:
-    """What is about to be done, for the journal: should nothing be heard of it again, undo knows what it was."""
+    """What is about to be done, for the journal: if its end is never recorded, undo knows what it was."""
     data: dict[str, Any] = {
         "id": operation_id,
         "kind": plan.kind.value,
@@ -144,7 +144,7 @@ def failure_event(plan: Plan, operation_id: str, *, at: int, why: str) -> Event:
 
 
 def sight_event(plan: Plan, receipt: Receipt, *, at: int) -> Event:
-    """What the gateway made of it."""
+    """How the gateway reacted."""
     kind = EventKind.REVERTED if receipt.sight is Sight.REVERTED else EventKind.GATEWAY
     text = f"{receipt.sight.value}: {plan.title}: {receipt.sight_how}"
     return Event(at, kind, "operation", text, agent=plan.agent, data={"id": receipt.id, "reloaded": receipt.reloaded})

@@ -83,7 +83,7 @@ def _owned(
     agent: str | None,
     meant: tuple[str, Callable[[Profile], str]],
 ) -> Owned:
-    """The one store that owns the wanted profiles; RefusedError where there is none, or a choice. `meant`: the word
+    """The one store that owns the wanted profiles; RefusedError if there is none, or several. `meant`: the word
     that was given, and what it is compared with.
     """
     refuse_unwritable(snapshot)
@@ -124,7 +124,7 @@ def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bo
 
 
 def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
-    """What one owner's place holds by itself; its own view shows it first. RefusedError where it cannot be changed."""
+    """What one owner's place itself holds; its own view shows it first. RefusedError if it cannot be changed."""
     refuse_unwritable(snapshot)
     stores = sorted((info for info in snapshot.agents if info.store is not None), key=lambda info: info.id != owner)
     for info in stores:
@@ -147,7 +147,7 @@ def state_of(part: AuthPart) -> AuthState:
 
 
 def store_name(owner: str) -> str:
-    """Whose store, in words."""
+    """A store's owner, in words."""
     return "the shared store" if owner == SHARED else f"the store of agent {safe(owner)}"
 
 

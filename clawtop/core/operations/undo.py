@@ -87,7 +87,7 @@ def _stands(snapshot: Snapshot, past: PastOperation) -> bool:
 
 
 def _way_back(snapshot: Snapshot, past: PastOperation) -> tuple[list[StoreStep], list[FieldChange]]:
-    """The steps that take an operation back, and what stands in their way."""
+    """The steps that undo an operation, and what prevents them."""
     steps: list[StoreStep] = []
     newer: list[FieldChange] = []
     for owner, changes in reversed(past.changes):

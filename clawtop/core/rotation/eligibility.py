@@ -37,7 +37,7 @@ class OrderQuery(NamedTuple):
 
 
 def written_order(asked: OrderQuery) -> tuple[Sequence[str] | None, str | None]:
-    """The order that someone wrote for the provider, and where it stands; an empty one counts."""
+    """The order written for the provider, and where it is; an empty one counts."""
     places = [
         (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
     ]
@@ -96,7 +96,7 @@ def eligible(ids: Sequence[str], asked: OrderQuery) -> tuple[list[Profile], list
 
 
 def _fault(profile: Profile, asked: OrderQuery) -> str | None:
-    """Why a stored profile may not be tried for the provider; None where it may."""
+    """Why a stored profile must not be tried for the provider; None if it may."""
     if not _serves(profile, asked):
         return "provider-mismatch"
     entry = asked.config.profiles.get(profile.id)

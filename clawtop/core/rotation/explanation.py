@@ -23,7 +23,7 @@ from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, 
 from clawtop.core.rotation.order import NOTHING_PENDING, Ranked, Rejected
 
 COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
-"""The reasons whose next cost is told."""
+"""The reasons whose next cost is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class ProfileExplanation:
     """What a profile's place in the rotation is, and why.
 
     Attributes:
-        agent: whose order is told.
+        agent: whose order is explained.
         place: its place in that order, or None.
         rejection: why it has none, or None.
         is_next: the next run would start with it.
@@ -40,8 +40,8 @@ class ProfileExplanation:
         windows: those that are open. lapsed: others that are recorded; they have no effect.
         bypasses: its provider ignores cooldowns, so windows and costs mean nothing.
         costs: what the next failure would cost, per common reason; empty for bypassing providers.
-        counters_reset_at: from when on the next failure is the first again; None where there is none to forget.
-        recovery: when anything of its provider is usable again, for the first model that the agent asks of it.
+        counters_reset_at: when the next failure counts as the first again; None if there is nothing to forget.
+        recovery: when anything of its provider is usable again, for the agent's first model of it.
         pinned: the sessions that are pinned to it.
     """
 

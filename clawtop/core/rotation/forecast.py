@@ -32,7 +32,7 @@ class Recovery:
         usable: profiles that can be tried now, in their order.
         waves: the cooling ones by the time at which they are back, the soonest first.
         rejected: how many profiles no waiting will bring back.
-        at: now if any is usable, else the first wave; None where nothing comes back by itself.
+        at: now if any is usable, else the first wave; None if nothing comes back by itself.
     """
 
     provider: str

@@ -106,13 +106,13 @@ def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in whi
     """The order in which a provider's profiles would be tried, as OpenClaw resolves it, with all its reasons.
 
     An order in the store beats one in the config, which beats the profiles of the config, which beat all stored ones.
-    A written order is kept; otherwise logins stand before tokens before keys, the least recently used first. Cooling
-    profiles stand last, the one that is usable again soonest first among them.
+    A written order is kept; otherwise logins come before tokens before keys, the least recently used first. Cooling
+    profiles come last, those usable again soonest first.
 
     Args:
         profiles: every profile the agent sees, in the store's order.
         stored_order: `order` of the auth store, by provider.
-        preferred: stands first if it is eligible, even while it cools.
+        preferred: goes first if it is eligible, even while it cools.
         for_model: generations from 2026.8 on heed model-scoped windows in the order; earlier ones ignore this.
         pending: marks that have not reached the disk: id -> end of the window; they count at once.
     """
@@ -135,7 +135,7 @@ def first_profile(
     locked: str | None = None,
     may_probe: bool = False,
 ) -> tuple[str, bool] | None:
-    """The profile a run starts with, and whether that is a probe of a cooling one; None where there is none.
+    """The profile a run starts with, and whether that is a probe of a cooling one; None if there is none.
 
     Args:
         locked: the user's pin: the only candidate, cooling or not.
@@ -279,7 +279,7 @@ def _by_type_and_use(
 
 
 def _why_here(id_: str, found: _Resolved, asked: OrderQuery, preferred: str | None, pending: Mapping[str, int]) -> str:
-    """Why a profile stands where it stands, in words."""
+    """Why a profile has its place, in words."""
     if id_ == preferred:
         return "preferred: it goes first even while cooling"
     if id_ in found.cooling:

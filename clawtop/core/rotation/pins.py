@@ -67,7 +67,7 @@ def resolve_override(
         compaction_count: how often the session was compacted so far.
         cools_for_all: whether a profile cools whatever model is asked; None: as `is_cooling`.
         recovered: whether a profile was rate-limited and is usable again (2026.9).
-        stored: the pinned profile is in the store, whoever it serves.
+        stored: the pinned profile is in the store, whichever provider it serves.
     """
     if schedule.pins_stay:
         asked = _PinQuery(
@@ -129,7 +129,7 @@ def recovered_check(profiles: Iterable[Profile], *, ordered: bool) -> Callable[[
 
 
 def _staying(pin: Pin, asked: _PinQuery) -> Override:
-    """2026.8 on: a person's pin stays whatever happens; one that nobody set moves by need."""
+    """2026.8 on: a person's pin always stays; an automatic one moves when needed."""
     current, order = (pin.profile or "").strip() or None, asked.order
     by_user = (pin.pinned_by or "").startswith("user")
     if (

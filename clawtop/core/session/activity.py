@@ -28,16 +28,16 @@ from clawtop.core.model import (
 )
 
 SETTLING_MS = 60_000
-"""Longest quiet time between two attempts of one run: nothing of it for longer means that it is over."""
+"""Longest quiet time between two attempts of one run: after a longer silence it has ended."""
 
 EMBEDDED_RUN_MS = 15 * 60_000
-"""Without a gateway, `openclaw agent --local` may still be running a turn; after this long it is taken to be gone."""
+"""Without a gateway, `openclaw agent --local` may still be running a turn; after this long it counts as gone."""
 
 SILENT_RUN_MS = 30 * 60_000
-"""A run without any sign of life for this long may have died unseen: whether it goes on is unknown."""
+"""A run without any sign of life for this long may have died unnoticed: whether it is active is unknown."""
 
 TOLD_TWICE_MS = 2_000
-"""Two sources tell of one end of an attempt within this time, in either order."""
+"""Two sources report the end of the same attempt within this time, in either order."""
 
 START_SLACK_MS = 2_000
 """A process's start is known to a second at best."""
@@ -57,7 +57,7 @@ _STRENGTH = {kind: rank for rank, kind in enumerate(WitnessKind)}
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryRun:
-    """A run as a session's trajectory tells it: one run id, with one start for each attempt.
+    """A run as a session's trajectory shows it: one run id, with one start per attempt.
 
     Attributes:
         since, at: its first start and its last event (ms since the epoch).
@@ -99,10 +99,10 @@ class TrajectoryRun:
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """The OpenClaw processes of this state directory that are no gateway.
+    """The OpenClaw processes of this state directory other than the gateway.
 
     Attributes:
-        seen: None where nobody looked.
+        seen: None if nobody looked.
         searched_at: when they were searched (ms since the epoch); None: now. A run that began later is unknown.
     """
 
@@ -110,7 +110,7 @@ class CommandLine:
     searched_at: int | None = None
 
     def may_run(self, since: int | None) -> bool | None:
-        """Whether one of them may be at work in a run that began then."""
+        """Whether one of them may be working on a run that began then."""
         if self.seen is None or (since is not None and self.searched_at is not None and since > self.searched_at):
             return None
         return any(since is None or p.started_at is None or p.started_at <= since + START_SLACK_MS for p in self.seen)
@@ -121,7 +121,7 @@ NOT_LOOKED = CommandLine()
 
 @dataclass(frozen=True, slots=True)
 class RunActivity:
-    """Whether a run goes on, how that is known, and what is wrong with the stored status."""
+    """Whether a run is active, how that is known, and what is wrong with the stored status."""
 
     active: bool | None
     how: str
@@ -132,15 +132,15 @@ class RunActivity:
 
 
 def lock_witness(lock: Lock | None, *, throughout: bool, now: int, last_sign: int | None) -> Witness | None:
-    """What the session write lock tells.
+    """What the session write lock shows.
 
     Args:
         throughout: an attempt of this generation holds it from beginning to end (2026.3.28 and 2026.6.11), so that a
             missing lock means that none is going on, once the run had time to take it.
-        last_sign: of a run that is said to go on.
+        last_sign: of a run that is said to be active.
     """
     if lock is not None and lock.leaked is not None:
-        return None  # it tells of a former life of its owner
+        return None  # it dates from before its owner restarted in-process
     if lock is not None and lock.verdict.kind is VerdictKind.HELD:
         what = f"its write lock is held by process {lock.pid}"
         return Witness(WitnessKind.LOCK, True, what, since=lock.created_at, pid=lock.pid)
@@ -161,7 +161,7 @@ def trajectory_witnesses(
     *,
     status: str | None = None,
 ) -> list[Witness]:
-    """What a trajectory tells of each of its runs that may be going on, and of the end of the last one.
+    """What a trajectory shows about each run that may be active, and about the end of the last one.
 
     Args:
         status: as stored. Only a gateway stores "running" (2026.5.20). A settled one says that a failed attempt will
@@ -232,7 +232,7 @@ def _of_run(run: TrajectoryRun, running: bool | None, what: str) -> Witness:
 def status_witness(
     session: Session, gateway: Gateway, now: int, command_line: CommandLine = NOT_LOOKED
 ) -> Witness | None:
-    """What the stored status and its times are worth beside the gateway."""
+    """What the stored status and its times are worth, given the gateway."""
     started, ended = session.started_at, session.ended_at
     if session.status != RUNNING:
         return _settled_witness(session, gateway)
@@ -261,13 +261,13 @@ def _settled_witness(session: Session, gateway: Gateway) -> Witness | None:
 
 
 def settled_witness(status: str, started: int | None, ended: int | None) -> Witness:
-    """What a status of `SETTLED` tells, with its times (ms since the epoch), whatever the gateway does."""
+    """What a status of `SETTLED` shows, with its times (ms since the epoch), whatever the gateway does."""
     sane = ended is not None and (started is None or ended >= started)
     return Witness(WitnessKind.STATUS, False, stored_as(status), at=ended if sane else None, since=started)
 
 
 def stored_as(status: str) -> str:
-    """How a settled status is told; one object for thousands of rows."""
+    """How a settled status is worded; one object for thousands of rows."""
     return sys.intern(f"stored as {status}")
 
 
@@ -301,12 +301,12 @@ def judge(
 
 
 def _tells_of_an_end(end: Witness) -> tuple[bool, int, bool]:
-    """Which proof tells most of how a run came to be left: a gateway that is gone, else the last with a time."""
+    """Which proof best explains how a run was left: a gateway that is gone, else the last with a time."""
     return end.kind is WitnessKind.STATUS and end.at is None, end.at or 0, end.kind is WitnessKind.LOG
 
 
 def _is_over(sign: Witness, ends: Iterable[Witness], command_line: CommandLine) -> bool:
-    """Whether something proves that what `sign` tells of has ended since."""
+    """Whether something proves that what `sign` reports has ended since."""
     return any(_ends(end, sign, command_line) for end in ends)
 
 
@@ -320,7 +320,7 @@ def _ends(end: Witness, sign: Witness, command_line: CommandLine) -> bool:
         return True
     local = sign.kind is WitnessKind.TRAJECTORY
     if local and end.kind in _GATEWAYS_OWN and command_line.may_run(sign.since) is not False:
-        return False  # the gateway knows nothing of runs of the command line
+        return False  # the gateway does not know about command-line runs
     if end.at is None:
         return end.kind is not WitnessKind.STATUS  # a status that dates no end proves none
     return sign.at is not None and end.at >= sign.at
@@ -344,9 +344,9 @@ def _left_running(session: Session, end: Witness, gateway: Gateway) -> Problem |
 
 
 def lost_turn(session: Session) -> EndedTurn | None:
-    """The turn that a gateway left behind when it went, and that nothing has ended since; `at`: its last sign of life.
+    """The turn that a gateway left behind when it ended, and that nothing has ended since; `at`: its last sign of life.
 
-    Its message may stand nowhere: 2026.5.20 writes a transcript with the first answer.
+    Its message may not be stored anywhere: 2026.5.20 writes a transcript with the first answer.
     """
     began = session.started_at
     if began is None or all(problem.code != "ghost" for problem in session.problems):
@@ -361,13 +361,13 @@ def lost_turn(session: Session) -> EndedTurn | None:
 
 
 def running_witness(session: Session) -> Witness | None:
-    """The witness that tells most of the run that goes on: by whom, since when, with what."""
+    """The witness that says most about the active run: who, since when, with what."""
     signs = [witness for witness in session.witnesses if witness.running is True]
     return min(signs, key=lambda witness: (witness.run_id is None, _STRENGTH[witness.kind]), default=None)
 
 
 def running_since(session: Session) -> int | None:
-    """Since when the run goes on, as far as it is known.
+    """Since when the run has been active, as far as known.
 
     A claim is made once a turn; the stored start is that of its last attempt (2026.9.6).
     """
@@ -381,7 +381,7 @@ def running_since(session: Session) -> int | None:
 
 
 def last_sign(session: Session) -> int | None:
-    """The last sign of life of the run that goes on (ms since the epoch)."""
+    """The last sign of life of the active run (ms since the epoch)."""
     return max((w.at for w in session.witnesses if w.running is True and w.at is not None), default=None)
 
 

@@ -24,7 +24,7 @@ class OnContention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ForeignHolder:
-    """A run that is not ours: an OpenClaw run that is, or may be, going on in the session.
+    """A run that is not clawtop's: an OpenClaw run that is, or may be, active in the session.
 
     Attributes:
         who: one safe line for people.
@@ -44,7 +44,7 @@ class Claimant:
     Attributes:
         token: unique to this request, for its whole life.
         member: names the process; its liveness is proven elsewhere, by a lock that dies with it.
-        wake: the member's channel to be told that its turn has come.
+        wake: the member's channel for the message that its turn has come.
         since: when it asked. `deadline`: when it will give up, for people.
         ticket: its place in the order; 0 before it waits.
     """
@@ -97,7 +97,7 @@ class Admission:
 
     @property
     def idle(self) -> bool:
-        """Nothing is known of it: no record needs to stay."""
+        """Nothing is known about it: no record needs to be kept."""
         return self.holder is None and not self.waiters and self.closing is None
 
     @property
@@ -136,7 +136,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """The holder tells where its run is."""
+    """The holder reports the phase of its run."""
 
     token: str
     phase: str | None = None
@@ -280,7 +280,7 @@ def _ask(state: Admission, request: Ask, now: int) -> AdmissionStep:
 
 
 def _opened(state: Admission, now: int) -> Admission:
-    """`state` without its closing; the first waiter's turn begins now."""
+    """`state` reopened; the first waiter's turn begins now."""
     return replace(state, closing=None, freed_at=now if state.holder is None else None)
 
 

@@ -116,7 +116,7 @@ def classify_attention(
 
 
 def _as_seen(activity: SessionActivity, rules: AttentionRules) -> SessionActivity:
-    """What of it this watcher looks at."""
+    """The kinds of activity that this watchdog considers."""
     if not rules.sees_requests:
         activity = replace(activity, repeating_ms=None, may_take_ms=None)
     if not rules.sees_tool_ends:
@@ -219,7 +219,7 @@ def _least_silence(activity: SessionActivity, silence: float, rules: AttentionRu
 def needs_attention(
     *, processing: bool, age_ms: float, queue_depth: int, activity: SessionActivity, warn_ms: int
 ) -> bool:
-    """Whether the watcher looks at a session at all: at work for too long, or idle while its run blocks a queue."""
+    """Whether the watchdog considers a session at all: working for too long, or idle while its run blocks a queue."""
     if processing and age_ms > warn_ms:
         return True
     has_owner = activity.work is WorkKind.EMBEDDED_RUN or activity.has_run
@@ -235,7 +235,7 @@ def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SessionStanding:
-    """How a session stands: `age_ms` for how long it has not changed, `queue_depth` what waits for it."""
+    """The state of a session: `age_ms` since its last change, `queue_depth` waiting for it."""
 
     activity: SessionActivity
     age_ms: int
@@ -245,7 +245,7 @@ class SessionStanding:
 def standing_of(
     session: Session | None, holder: PromptHolder | None, now: int, *, stale_lock: bool
 ) -> SessionStanding | None:
-    """What goes on in a session, from the outside; None where nothing does.
+    """The activity in a session, seen from outside; None if there is none.
 
     A run that cannot be seen to be over counts as going on. Its last sign of life is the youngest witness's.
     """
@@ -270,7 +270,7 @@ def standing_of(
 
 
 def retry_of(session: Session) -> AccountRetry | None:
-    """That its run waits to retry the same account, where a witness tells it."""
+    """That its run waits to retry the same account, if a witness reports it."""
     found = (witness.retry for witness in session.witnesses if witness.running and witness.retry is not None)
     return max(found, key=lambda retry: retry.due, default=None)
 
@@ -284,7 +284,7 @@ def attention_of(
     *,
     stale_lock: bool = False,
 ) -> AttentionReport | None:
-    """What is the matter with a session, None where it is well: at rest, or at work within its limits."""
+    """What is wrong with a session; None if nothing: it is idle, or working within its limits."""
     standing = standing_of(session, holder, now, stale_lock=stale_lock)
     if standing is None or not (stale_lock or standing.age_ms > limits.warn_ms):
         return None

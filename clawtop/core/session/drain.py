@@ -1,6 +1,6 @@
 """Draining a stuck session: which step comes next, and when it is proven to be free.
 
-A drain looks at the session again and again (`DrainScene`) and asks `decide` what to do. It closes the session to
+A drain looks at the session repeatedly (`DrainScene`) and asks `decide` what to do. It closes the session to
 clawtop's engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale,
 and says "drained" only after every witness that has to be heard said no, and went on saying so, for a while (`proof`).
 Times are milliseconds of a monotonic clock.
@@ -23,7 +23,7 @@ SEEN_AGAIN_MS = 1_000
 ASK_AGAIN_MS = 1_000
 
 ACT_AGAIN_MS = 5_000
-"""An abort that was answered is done again when a run is in the session so much later: what waited has started."""
+"""An answered abort is repeated if a run is in the session this much later: a waiting input has started."""
 
 
 class DrainStage(StrEnum):
@@ -46,7 +46,7 @@ class DrainWishes:
     Attributes:
         deadline_s: for the whole drain. still_s: how long nothing may happen before it counts as drained.
         stop_after_s: how long a natural release is waited for before a run is asked to stop; None: half the deadline.
-        abort_in_gateway: a gateway's run may be aborted, by whatever reaches it.
+        abort_in_gateway: a gateway's run may be aborted, by any means that reaches it.
         fresh: carry the conversation over to a fresh session id once it is drained.
         stop_processes: the processes of a run that has its own below the gateway may be stopped.
     """
@@ -79,7 +79,7 @@ class DrainOutcome:
     Attributes:
         words: the proof, or what still holds the session.
         fresh: the new transcript's file, where one was asked for.
-        offer: a command that would abort the gateway's run, where that is what holds the session.
+        offer: a command that would abort the gateway's run, if that is what holds the session.
         remedies: what would end that run, the best first.
     """
 
@@ -109,10 +109,10 @@ class DrainScene:
         closed: the session is closed to clawtop's engines by this drain.
         holder: a run of clawtop's engines.
         openclaw: what the witnesses of OpenClaw's runs come to.
-        fingerprint: of the transcript; equal means that nobody wrote.
-        quiet_ms: how long everything has to say no here.
+        fingerprint: of the transcript; equal means unchanged.
+        quiet_ms: how long every witness must say no here.
         not_before: until then a restarted gateway may resume the session.
-        asked_at: when the gateway was asked last; None where it need not be.
+        asked_at: when the gateway was last queried; None if it need not be.
         remedies: what would end OpenClaw's run, the best first.
         queue: what waits behind that run and what an abort does to it.
     """
@@ -137,7 +137,7 @@ class Terms:
     Attributes:
         deadline: when the drain gives up. stop_at: when it stops waiting for a natural release.
         still_ms: how long nothing may happen before the session counts as drained.
-        abort_in_gateway: a gateway's run may be aborted, by whatever reaches it.
+        abort_in_gateway: a gateway's run may be aborted, by any means that reaches it.
         stop_processes: a run's own processes below the gateway may be stopped.
     """
 

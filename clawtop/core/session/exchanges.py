@@ -17,7 +17,7 @@ from clawtop.nested import among
 from clawtop.text import shown
 
 AGAIN_MS = 10 * 60_000
-"""A failed attempt's message stands again for the next attempt (2026.5.20); the same text later is a new message."""
+"""A failed attempt's message is repeated for the next attempt (2026.5.20); the same text later is a new message."""
 
 MOST = 50
 _ERROR_CHARS = 120
@@ -35,13 +35,13 @@ _SENDERS: tuple[tuple[str, str], ...] = (
     ("[Subagent ", "agent"),
     ("System: ", "system"),
 )
-"""How the text of a message begins that no person sent, and who did."""
+"""How messages begin that no person sent, and who sent them."""
 
 _CONTINUES = (
     "Continue where you left off. The previous model attempt failed or timed out.",
     "[Retry after the previous model attempt failed or timed out]",
 )
-"""How the text begins that goes to the next model after a failed one: 2026.3.28, 2026.5.20. It is no new message."""
+"""How the text begins that is sent to the next model after a failure: 2026.3.28, 2026.5.20. Not a new message."""
 
 _ENVELOPE = re.compile(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
 _ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
@@ -67,7 +67,7 @@ def exchanges(entries: Iterable[Mapping[str, Any]]) -> tuple[Exchange, ...]:
 
 
 def asked_text(entries: Iterable[Mapping[str, Any]], at: int) -> str | None:
-    """The text of the message that came at `at` (ms since the epoch), as it stands; None without one."""
+    """The text of the message that came at `at` (ms since the epoch), unchanged; None without one."""
     for entry in entries:
         message = entry.get("message")
         if entry.get("type") != "message" or not isinstance(message, Mapping) or message.get("role") != "user":

@@ -1,6 +1,6 @@
 """The fence: did anyone else change the session file while its lock was released (OpenClaw 2026.5.18 on).
 
-A fingerprint is taken when the lock goes and compared when it is back. Equal means nobody wrote. Unequal is a takeover,
+A fingerprint is taken when the lock is released and compared when it is reacquired. A difference is a takeover,
 unless the change is one that this OpenClaw version accepts. Pure: whoever reads the file hands the bytes in.
 """
 
@@ -44,7 +44,7 @@ class FileChange(StrEnum):
 
 
 def change(before: FileFingerprint, now: FileFingerprint) -> FileChange:
-    """What happened between two fingerprints. Missing before and after is no change."""
+    """What happened between two fingerprints. Missing both times is no change."""
     if before == now:
         return FileChange.NONE
     if not (before.exists and now.exists) or (before.dev, before.ino) != (now.dev, now.ino):

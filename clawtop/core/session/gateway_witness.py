@@ -18,7 +18,7 @@ QUEUED = "queued"
 def witnesses_of(
     words: GatewayWords, sessions: Iterable[Session], remote: Remote, *, gateway_since: int | None
 ) -> Mapping[str, tuple[Witness, ...]]:
-    """What the gateway says of these sessions, by key; nothing of those that it does not speak of.
+    """What the gateway says about these sessions, by key; sessions it does not mention are left out.
 
     Args:
         gateway_since: when it started (ms since the epoch): an older task was left open by an earlier life of it.

@@ -161,7 +161,7 @@ class WaitExceeded:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The task outstayed its timeout: tell its caller. The place is free."""
+    """The task exceeded its timeout: tell its caller. The slot is free."""
 
     task: str
     timeout_ms: int

@@ -76,7 +76,7 @@ def isolated_heartbeat_key(session_key: str, configured_key: str, stored_base: s
     """The session key of an isolated heartbeat, and the key it is derived from.
 
     Repeated `:heartbeat` suffixes collapse onto the base that was stored with the session, else onto the configured
-    key - unless that key itself ends in `:heartbeat`, which is then somebody's real name for a session.
+    key - unless that key itself ends in `:heartbeat`, which is then a real session name.
     """
     for base in ((stored_base or "").strip(), "" if configured_key.endswith(_HEARTBEAT_SUFFIX) else configured_key):
         if base and re.fullmatch(f"(?:{_HEARTBEAT_SUFFIX})+", _after(session_key, base)):
@@ -112,7 +112,7 @@ _BY_PEER_KIND: Mapping[str, LaneClass] = MappingProxyType(
     }
 )
 _PEER_KIND_PLACES = 3
-"""A peer kind stands at most behind a channel name and an account: `telegram:work:direct:4711`."""
+"""A peer kind comes after at most a channel name and an account: `telegram:work:direct:4711`."""
 
 
 def classify_lane(lane: str) -> LaneClass:
@@ -142,4 +142,4 @@ def classify_session_key(key: str) -> LaneClass:
 
 
 DEFAULT_LIMIT = 1
-"""Turns at a time in a lane that nobody configured, which is every session lane."""
+"""Turns at a time in an unconfigured lane, which is every session lane."""

@@ -17,7 +17,7 @@ KEPT_TURNS = 400
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """What the log last told of a session.
+    """What the log last said about a session.
 
     Attributes:
         running: yes, no, or None while an attempt is over and the next one, if any, is not told yet.
@@ -80,7 +80,7 @@ class LogRuns:
 
 
 def _after(key: str, known: LoggedRun | None, event: Event) -> LoggedRun | None:
-    """What is known of a session after an event; None where the event tells nothing of it."""
+    """What is known about a session after an event; None if the event says nothing about it."""
     step, data = event.data.get("step"), event.data
     own_lane = event.lane == session_lane(key) or (event.lane or "").startswith(session_lane(key))
     if step == "enqueue" and own_lane:

@@ -66,7 +66,7 @@ def _source(session: Session, *, locked_by: bool) -> str:
 
 
 def asked_profile(session: Session) -> str | None:
-    """The profile that the run was asked to use, where that is known; the session's pin alone does not tell.
+    """The profile that the run was asked to use, if known; the session's pin alone is not enough.
 
     The pin counts while the run is at its first attempt with the pin's own provider: a rotation leaves it behind.
     """
@@ -81,7 +81,7 @@ def asked_profile(session: Session) -> str | None:
 
 
 def turn_attempts(session: Session, sign: Witness) -> int:
-    """How many attempts of the run that `sign` tells of have failed already."""
+    """How many attempts of the run that `sign` reports have already failed."""
     return sum(turn.run_id == sign.run_id for turn in session.turns) if sign.run_id is not None else 0
 
 
@@ -90,10 +90,10 @@ def heard(
     told: Mapping[str, Sequence[Witness]],
     turns: Mapping[str, Sequence[EndedTurn]] | None = None,
 ) -> Snapshot:
-    """The snapshot with more witnesses, its sessions judged anew and OpenClaw's holders with them.
+    """The snapshot with more witnesses, its sessions and OpenClaw's holders judged again.
 
     Args:
-        told: by session key. A witness takes the place of earlier ones of its kind.
+        told: by session key. A witness replaces earlier ones of its kind.
         turns: further turns that are over, by session key.
     """
     after = replace(snapshot, sessions=heard_sessions(snapshot, told, turns))
@@ -112,7 +112,7 @@ def heard_sessions(
     told: Mapping[str, Sequence[Witness]],
     turns: Mapping[str, Sequence[EndedTurn]] | None = None,
 ) -> tuple[Session, ...]:
-    """The sessions of a snapshot with more witnesses, judged anew; as `heard`."""
+    """The sessions of a snapshot with more witnesses, judged again; like `heard`."""
     turns = turns or {}
     command_line = CommandLine(snapshot.command_line, snapshot.taken_at - CENSUS_EVERY_MS)
     return tuple(

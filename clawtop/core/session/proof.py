@@ -31,7 +31,7 @@ class ProofSource(StrEnum):
 
 
 class ProofRole(StrEnum):
-    """DECIDES: its no outweighs the disk. REQUIRED: it has to say no. CANNOT: it does not exist there."""
+    """DECIDES: its no outweighs the disk. REQUIRED: it must say no. CANNOT: it does not exist there."""
 
     DECIDES = "decides"
     REQUIRED = "required"
@@ -79,7 +79,7 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
     | process | required              | required    | required      | required      |
     | disk    | required              | required    | required      | required      |
 
-    Answer and tasks cannot exist either where the gateway is proven dead, without its token, and with --no-gateway;
+    Answer and tasks cannot exist either if the gateway is proven dead, without its token, or with --no-gateway;
     of a gateway that may live and is not known they are required.
     """
     asked = (
@@ -115,7 +115,7 @@ class Proof:
 
 
 def find(statements: Iterable[Statement], table: Mapping[ProofSource, ProofRole]) -> Proof:
-    """Weigh the statements by the table. A source that has to be heard and is not among them is missing."""
+    """Weigh the statements by the table. A required source without a statement is missing."""
     heard = {statement.source: statement for statement in statements if table[statement.source] is not ProofRole.CANNOT}
     needed = [source for source, role in table.items() if role is not ProofRole.CANNOT]
     if _outweighed(heard, table):
@@ -132,7 +132,7 @@ def find(statements: Iterable[Statement], table: Mapping[ProofSource, ProofRole]
 
 
 def _outweighed(heard: Mapping[ProofSource, Statement], table: Mapping[ProofSource, ProofRole]) -> bool:
-    """Whether a deciding source, and the gateway where it has to be heard, say no whatever stands on the disk."""
+    """Whether a deciding source, and the gateway if required, say no whatever is on disk."""
     deciders = [source for source, role in table.items() if role is ProofRole.DECIDES]
     if table[ProofSource.ANSWER] is ProofRole.REQUIRED:
         deciders.append(ProofSource.ANSWER)
@@ -154,7 +154,7 @@ def statements_of(
     """What is known of one session now.
 
     Args:
-        words: asked for this look; None where the gateway was not asked.
+        words: queried for this look; None if the gateway was not queried.
         unread: why the databases that hold claims were not read whole, where they were not.
     """
     found = [_lock(lock), _claim(session, unread), _queue(session), _process(session), _disk(session)]
@@ -245,9 +245,9 @@ def _tasks(words: GatewayWords, key: str | None) -> Statement:
 
 
 def quiet_ms(table: Mapping[ProofSource, ProofRole], remote: Remote, gateway: GatewayState, still_ms: int) -> int:
-    """How long every no has to stand: a run that was just admitted may leave no trace on the disk yet.
+    """How long every no must hold: a run that was just admitted may have left no trace on disk yet.
 
-    Only a gateway that sees every run tells of such a one at once.
+    Only a gateway that sees every run reports such a run at once.
     """
     told_at_once = table[ProofSource.ANSWER] is ProofRole.REQUIRED and remote.sees_all
     return still_ms if gateway in _GONE or told_at_once else max(still_ms, remote.admission_ms)

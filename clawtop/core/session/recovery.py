@@ -147,7 +147,7 @@ def _is_reclaimed(stuck: StuckSession, rules: AttentionRules, abort_ms: float) -
 
 
 def _lane_task_ms(stuck: StuckSession, rules: AttentionRules) -> float:
-    """How long a task may keep its lane without a run; a compaction gets its own time, and the time to settle."""
+    """How long a task may keep its lane without a run; a compaction gets its own time plus settling time."""
     compaction = stuck.compaction_ms + ABORT_SETTLE_MS if stuck.compaction_ms else 0
     return max(rules.lane_task_ms, compaction)
 
@@ -177,8 +177,8 @@ def _skipped(action: RecoveryAction, reason: str, *, active_session_id: str | No
 
 
 class RecoveryMove(StrEnum):
-    """NOTHING: leave it alone. RELEASE: nobody holds the session, what waits may go on. WAIT: for the holder.
-    FORK: the holder stayed too long; what waits goes on under a fresh session id.
+    """NOTHING: leave it alone. RELEASE: nobody holds the session, waiting work may continue. WAIT: for the holder.
+    FORK: the holder stayed too long; waiting work continues under a fresh session id.
     """
 
     NOTHING = "nothing"
@@ -202,8 +202,8 @@ def plan_recovery(
     """clawtop's recovery of a session (invariant 8): nothing is ever started onto a session that has a holder.
 
     Args:
-        report: what is the matter.
-        holder: who has the session's prompt, in any process; None only where the registry says that nobody has.
+        report: what is wrong.
+        holder: who holds the session's prompt, in any process; None only if the registry says nobody does.
         first_seen: when recovery first met this holder (ms since the epoch).
         max_wait_ms: how long it waits for the holder before it moves to a fresh session id.
     """
@@ -228,7 +228,7 @@ class SessionRecovery:
     Attributes:
         why: in the words of `plan_recovery`.
         free: nothing holds the session any more, and that is proven; with `fresh` the old one is left to its holder.
-        fresh: the transcript of the copy under which the conversation goes on.
+        fresh: the transcript of the copy in which the conversation continues.
         words: the proof, or what still holds the session.
     """
 

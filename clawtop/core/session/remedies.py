@@ -34,7 +34,7 @@ AUTOMATIC = frozenset({Means.ABORT, Means.CANCEL, Means.STOP})
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """One way. `words` say what it does, or why nothing else does. `command`: to type. `task`: to cancel.
+    """One remedy. `words` say what it does, or why nothing else does. `command`: to type. `task`: to cancel.
     `pid`: to stop, with what it has started.
     """
 
@@ -50,9 +50,9 @@ class HeldRun:
     """What is known of the run.
 
     Attributes:
-        answers: whether the gateway counts it among those that were asked for over its API; None: it was not asked.
+        answers: whether the gateway counts it among the runs requested over its API; None: not queried.
         task: its cron task, where it has one.
-        pid: of its own process below the gateway.
+        pid: its own process below the gateway.
         quiet_ms: since its last sign of life.
     """
 
@@ -66,7 +66,7 @@ class HeldRun:
 def remedies(
     run: HeldRun, remote: Remote, gateway: GatewayState, access: Access, *, abort_ms: int
 ) -> tuple[Remedy, ...]:
-    """What works for this run, the best first. `abort_ms`: without progress for so long, the gateway acts itself."""
+    """What works for this run, the best first. `abort_ms`: after this long without progress the gateway acts."""
     return tuple(_remedies(run, remote, gateway, access, abort_ms))
 
 
@@ -103,7 +103,7 @@ def _whose(lane: LaneClass) -> str:
 
 
 def itself(quiet_ms: int | None, abort_ms: int) -> str:
-    """When the gateway gives a run up that makes no progress (its check runs every 30 s)."""
+    """When the gateway gives up a run that makes no progress (it checks every 30 s)."""
     rule = f"the gateway itself aborts a run that makes no progress for {_span(abort_ms)}"
     if quiet_ms is None:
         return rule
@@ -117,7 +117,7 @@ def _span(ms: int) -> str:
 
 
 def abort_command(key: str) -> str:
-    """What an operator types to have the gateway abort a session's run. OpenClaw's command has to be paired."""
+    """What an operator types to have the gateway abort a session's run. OpenClaw's command must be paired."""
     params = json.dumps({"key": key})
     return shlex.join(("openclaw", "gateway", "call", "sessions.abort", "--params", params))
 

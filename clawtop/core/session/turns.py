@@ -26,7 +26,7 @@ from clawtop.core.session.activity import RUNNING
 from clawtop.core.session.lanes import session_lane
 
 ADMISSION_MS = 60_000
-"""How long an input may be queued without any turn before it is no longer taken for one that is about to begin."""
+"""How long an input may be queued without a turn before it no longer counts as about to start."""
 
 INTERRUPTED = "interrupted"
 STALE_INPUT = "stale-input"
@@ -80,7 +80,7 @@ NO_RECORDS = Records()
 
 @dataclass(frozen=True, slots=True)
 class RecordedRuns:
-    """What records tell of a session: witnesses, who waits behind its run, and what was left behind."""
+    """What records say about a session: witnesses, who waits behind its run, and what was left behind."""
 
     witnesses: tuple[Witness, ...] = ()
     waiters: tuple[Waiter, ...] = ()
@@ -88,10 +88,10 @@ class RecordedRuns:
 
 
 def told_by_claims(session: Session, records: Records, gateway: Gateway, began: int | None, now: int) -> RecordedRuns:
-    """What claims and queued inputs tell (2026.8 on).
+    """What claims and queued inputs show (2026.8 on).
 
     Args:
-        began: when the gateway that lives now began; None where that is not known.
+        began: when the live gateway started; None if not known.
     """
     claim, alive = records.claim, gateway.state is GatewayState.LIVE
     holds = claim is not None and alive and (began is None or claim.at >= began)
@@ -135,7 +135,7 @@ def _claim_witness(session: Session, claim: Claim | None, gateway: Gateway, wait
 
 
 def told_by_tasks(session: Session, records: Records, gateway: Gateway, began: int | None) -> RecordedRuns:
-    """What task rows tell (2026.6, 2026.7): open ones under this gateway, and the end of the last one."""
+    """What task rows show (2026.6, 2026.7): open ones under this gateway, and the end of the last one."""
     witnesses: list[Witness] = []
     waiting: list[QueuedTurn] = []
     live = [task for task in records.tasks if began is None or task.at >= began]
@@ -172,7 +172,7 @@ def _waiters(session: Session, live: Iterable[QueuedTurn], gateway: Gateway) -> 
 
 
 def _interrupted(session: Session, gateway: Gateway, *, held: bool) -> tuple[Problem, ...]:
-    """A turn that a restart ended: the gateway begins it again by itself, some 6 to 25 s after it is ready."""
+    """A turn that a restart ended: the gateway restarts it by itself, 6 to 25 s after it is ready."""
     if held or gateway.state is not GatewayState.LIVE or session.status != RUNNING or not session.aborted_last_run:
         return ()
     text = "interrupted by a restart of the gateway, which resumes it by itself within half a minute"
