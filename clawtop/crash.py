@@ -84,7 +84,7 @@ def place(error: BaseException) -> str:
 def report_text(error: BaseException, doing: str) -> str:
     """The report: version, system, traceback."""
     told = traceback.TracebackException(type(error), error, error.__traceback__, limit=-_MOST_FRAMES, compact=True)
-    _shorten(told)
+    _clean(told)
     lines = [
         f"clawtop {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
         f"while {doing}",
@@ -96,8 +96,10 @@ def report_text(error: BaseException, doing: str) -> str:
     return "".join(safe(line, _LONGEST_LINE) + "\n" for line in whole.split("\n"))
 
 
-def _shorten(told: traceback.TracebackException) -> None:
-    """File names without the way to them: that names people and machines."""
+def _clean(told: traceback.TracebackException) -> None:
+    """File names without the way to them: that names people and machines. What was said is masked here, before a group
+    of exceptions is indented by bars and a long message is cut: both may divide a secret.
+    """
     rest: list[traceback.TracebackException | None] = [told]
     while rest:
         one = rest.pop()
@@ -105,6 +107,12 @@ def _shorten(told: traceback.TracebackException) -> None:
             continue
         for frame in one.stack:
             frame.filename = _short(frame.filename)
+        said = getattr(one, "_str", None)
+        if isinstance(said, str):
+            one._str = masked(said)  # type: ignore[attr-defined]
+        notes = one.__notes__
+        if isinstance(notes, list):
+            one.__notes__ = [masked(str(note)) for note in notes]
         rest += [one.__cause__, one.__context__, *(one.exceptions or ())]
 
 

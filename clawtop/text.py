@@ -204,18 +204,24 @@ def _unquoted(text: str) -> tuple[str, list[int]]:
 
 
 def _known_spans(text: str) -> list[tuple[int, int]]:
-    """Where loaded secrets stand, also where a line break or blanks divide them."""
+    """Where loaded secrets stand, also where a line break or blanks divide them, or a line break that was escaped."""
     known = _known_of(_known_secrets)
     if not known.forms or len(text) < _SHORTEST:
         return []
     spans = list(_places(known, text))
-    compact = "".join(text.split())
+    compact = _ESCAPED_BREAK.sub("", text) if "\\" in text else text
+    compact = "".join(compact.split())
     if len(compact) != len(text) and len(compact) >= _SHORTEST:
         divided = list(_places(known, compact))
         if divided:
-            at = [index for index, char in enumerate(text) if not char.isspace()]
+            breaks = {place for match in _ESCAPED_BREAK.finditer(text) for place in range(*match.span())}
+            at = [index for index, char in enumerate(text) if not char.isspace() and index not in breaks]
             spans += [(at[start], at[end - 1] + 1) for start, end in divided]
     return spans
+
+
+_ESCAPED_BREAK = re.compile(r"\\[nrt]")
+"""A line break or a tab as JSON and Python write it inside of a string."""
 
 
 def _places(known: _Known, text: str) -> Iterator[tuple[int, int]]:

@@ -13,8 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clawtop.cli.completion import KINDS, SHELLS, script, words_of
+from clawtop.cli.man import page
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.fleet.summary import summarise
+from clawtop.core.health.judgement import judge
+from clawtop.core.incident.notices import CAPTION, captions, notice_state, notices
 from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.crash import report_text
 from clawtop.export.exposition import Exporter
@@ -28,10 +32,32 @@ from clawtop.view.incident_text import incident_text
 from clawtop.view.plain import plain_lines
 from clawtop.view.report import report
 from tests.support.clocks import ManualClock
-from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, secret_forms, strings
-from tests.support.worlds import NOW, TOLD
+from tests.support.hostile import (
+    CONTROLS,
+    MARKUP,
+    SECRET,
+    everywhere,
+    gives_away,
+    hidden_in,
+    planted,
+    secret_forms,
+    strings,
+)
+from tests.support.worlds import CALM, NOW, OUT, TOLD
 
 remember_secrets([SECRET])
+
+NOTICED = replace(
+    OUT,
+    sessions=TOLD.sessions,
+    locks=TOLD.locks,
+    holders=TOLD.holders,
+    events=(
+        Event(NOW - 1, EventKind.REVERTED, "engine", "a success of it wiped the clear"),
+        Event(NOW - 1, EventKind.NOTICE, CAPTION, "and now the tide comes in"),
+    ),
+)
+"""A state of which an operator is told."""
 
 TEXTS = st.lists(st.sampled_from([*"ab [", *CONTROLS, *MARKUP]), max_size=6).map("".join) | st.text(max_size=8)
 
@@ -69,10 +95,27 @@ def test_no_string_of_a_state_is_more_than_text(parts: list[str]) -> None:
 @pytest.mark.parametrize("form", list(secret_forms()))
 def test_no_form_of_a_secret_in_prose_is_written(form: str) -> None:
     prose = f"the provider says: {secret_forms()[form]} is no key"
-    events = tuple(replace(event, text=f"{event.text} {prose}", data={"message": prose}) for event in TOLD.events)
-    warnings = tuple(replace(problem, text=prose) for problem in TOLD.warnings)
-    for where, text in written(replace(TOLD, events=events, warnings=warnings)).items():
+    for where, text in written(planted(TOLD, prose)).items():
         assert not gives_away(text), where
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+def test_no_form_of_a_secret_is_in_a_notice(form: str) -> None:
+    prose = f"the provider says: {secret_forms()[form]} is no key"
+    before, after = (notice_state(each, NOW, judge(each, NOW)) for each in (CALM, planted(NOTICED, prose)))
+    told = notices(before, after, blocked_ms=1)
+    assert len(told) >= 3
+    assert not any(gives_away(text) for text in told)
+    assert not any(gives_away(text) for text in captions(0, planted(NOTICED, prose).events))
+
+
+@given(st.lists(TEXTS, min_size=3, max_size=3))
+def test_no_string_of_a_notice_is_more_than_text(parts: list[str]) -> None:
+    hostile = everywhere(NOTICED, lambda text: parts[len(text) % 3] + text + parts[(len(text) + 1) % 3])
+    before, after = (notice_state(each, NOW, judge(each, NOW)) for each in (CALM, hostile))
+    for text in (*notices(before, after, blocked_ms=1), *captions(0, hostile.events)):
+        assert hidden_in(text) == []
+        assert "\n" not in text
 
 
 @pytest.mark.parametrize("form", list(secret_forms()))
@@ -92,9 +135,43 @@ def test_no_form_of_a_secret_is_written_by_the_engine(form: str, tmp_path: Path)
 
 @pytest.mark.parametrize("form", list(secret_forms()))
 def test_no_form_of_a_secret_is_in_a_crash_report(form: str) -> None:
-    with pytest.raises(RuntimeError) as caught:
-        raise RuntimeError(f"it said {secret_forms()[form]}")
+    said = f"it said {secret_forms()[form]}"
+    with pytest.raises(ExceptionGroup) as caught:
+        fail_in_every_way(said)
+    assert "KeyError" in report_text(caught.value, "testing")
     assert not gives_away(report_text(caught.value, "testing"))
+
+
+def fail_in_every_way(said: str) -> None:
+    try:
+        raise KeyError(said)
+    except KeyError as cause:
+        error = ValueError(said)
+        error.add_note(said)
+        raise ExceptionGroup(said, [error]) from cause
+
+
+SHELLS_OWN = frozenset(" \t\n;&|<>()$`\\\"'*?[]{}!#~^")
+"""Characters that a shell takes for more than a word's own."""
+
+
+@given(st.lists(TEXTS | st.text(st.sampled_from(sorted(SHELLS_OWN)), max_size=3), min_size=3, max_size=3))
+def test_no_id_completes_to_more_than_a_word(parts: list[str]) -> None:
+    hostile = everywhere(TOLD, lambda text: parts[len(text) % 3] + text + parts[(len(text) + 1) % 3])
+    for kind in KINDS:
+        for word in words_of(hostile, kind):
+            assert hidden_in(word) == []
+            assert not SHELLS_OWN & set(word), word
+    assert words_of(TOLD, "profiles")
+
+
+@pytest.mark.parametrize("form", list(secret_forms()))
+def test_no_form_of_a_secret_stands_in_a_manual_or_a_script(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAWTOP_THEME", secret_forms()[form].replace("\n", " "))
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", secret_forms()[form])
+    for text in (page(), *(script(shell) for shell in SHELLS)):
+        assert not gives_away(text)
+        assert [char for char in hidden_in(text) if char != "\t"] == []
 
 
 @given(

@@ -255,7 +255,7 @@ def test_what_addresses_quote_is_found_at_its_place(quoted: str) -> None:
 
 
 @pytest.mark.parametrize("cut", [3, 9, 17])
-@pytest.mark.parametrize("between", ["\n", "\n    ", " ", "\r\n\t"])
+@pytest.mark.parametrize("between", ["\n", "\n    ", " ", "\r\n\t", "\\n", "\\r\\n  "])
 def test_a_loaded_secret_is_masked_where_something_divides_it(cut: int, between: str) -> None:
     value = "correct-horse-battery-staple-42"
     with forgotten_afterwards():

@@ -29,7 +29,8 @@ WORDS: Mapping[str, str] = {
 }
 """Metavariable of an argument -> the kind of words that complete it."""
 
-_NEEDS_QUOTES = frozenset(" \t'\"\\$`")
+_NEEDS_QUOTES = frozenset(" \t'\"\\$`;&|<>()*?[]{}!#~^")
+"""What a shell takes for more than a word's own: an id is somebody's, and Enter follows Tab."""
 
 _BASH_END = """\
 # bash takes words apart at colons, and puts what is found in the place of the last part alone.
@@ -159,14 +160,18 @@ def _parsers(parser: argparse.ArgumentParser) -> Iterable[argparse.ArgumentParse
 
 
 def _words(args: argparse.Namespace) -> list[str]:
-    """Words that can be typed as they are: those with white space or control characters are left out."""
     from clawtop.cli.common import load_snapshot
     from clawtop.errors import ClawtopError
 
     try:
-        found = sorted(set(_of_kind(load_snapshot(args), args.kind)))
+        return words_of(load_snapshot(args), args.kind)
     except ClawtopError:
         return []
+
+
+def words_of(snapshot: Snapshot, kind: str) -> list[str]:
+    """Words that can be typed as they are: those with white space, control characters or what a shell reads are left out."""
+    found = sorted(set(_of_kind(snapshot, kind)))
     return [word for word in found if word.isprintable() and not set(word) & _NEEDS_QUOTES]
 
 

@@ -53,18 +53,18 @@ def _profile(target: Target, env: Env) -> list[Fact] | None:
         *_why(entry, env),
         *section("Record"),
         ("errors", piece(counted(stats.error_count or 0, "error") + " in a row")),
-        ("by reason", piece(", ".join(f"{safe(r)} ×{n}" for r, n in stats.failure_counts.items()) or "none")),
+        ("by reason", piece(", ".join(f"{shown(r)} ×{n}" for r, n in stats.failure_counts.items()) or "none")),
         *_costs(entry, env),
         ("last used", time_line(stats.last_used, env)),
         ("last fail", time_line(stats.last_failure_at, env)),
         *section("Credential"),
-        ("type", piece(safe(profile.credential.type))),
-        ("email", piece(safe(profile.credential.email)) if profile.credential.email else EMPTY),
+        ("type", piece(shown(profile.credential.type))),
+        ("email", piece(shown(profile.credential.email)) if profile.credential.email else EMPTY),
         ("expires", _expires(profile.credential.expires, env)),
         ("owner", _owner(entry, env)),
         ("file", piece(safe(profile.path))),
         *section(f"Pinned sessions: {len(pins)}"),
-        *(("", piece(f"{safe(s.key)} ({safe(s.profile_source or 'unknown')})")) for s in pins[:8]),
+        *(("", piece(f"{safe(s.key)} ({shown(s.profile_source or 'unknown')})")) for s in pins[:8]),
     ]
     if len(pins) > 8:
         facts.append(("", piece(f"and {len(pins) - 8} more", Tone.DIM)))
@@ -161,7 +161,7 @@ def _session(target: Target, env: Env) -> list[Fact] | None:
         return None
     glyph, word, tone = words_of(session, env.facts)
     blocked = env.facts.blocked_by(session)
-    stored = f" (stored: {safe(session.status)})" if session.status and session.status != word else ""
+    stored = f" (stored: {shown(session.status)})" if session.status and session.status != word else ""
     facts: list[Fact] = [
         ("", piece(safe(session.key), Tone.STRONG)),
         ("label", piece(safe(env.facts.labels[session.key])) if session.key in env.facts.labels else EMPTY),
@@ -203,7 +203,7 @@ def _retries(session: Session, env: Env) -> Line:
     if retry is None:
         return EMPTY
     when = f"; it asks again in {duration(retry.due - env.now)}" if retry.due > env.now else ""
-    return piece(f"{safe(str(retry))}{when}", Tone.WARN)
+    return piece(f"{shown(str(retry))}{when}", Tone.WARN)
 
 
 def _agent(session: Session, env: Env) -> Line:
@@ -246,7 +246,7 @@ def _pin(session: Session, env: Env) -> Line:
     if session.profile is None:
         return piece("not pinned", Tone.FAINT)
     entry = env.facts.profile(session.profile, session.agent)
-    how = f"pinned by {safe(session.profile_source or 'unknown')}"
+    how = f"pinned by {shown(session.profile_source or 'unknown')}"
     if entry is None:
         return ((safe(session.profile), Tone.PLAIN), (f"  {how}, not in this agent's store", Tone.WARN))
     glyph, word, tone = profile_words(entry)
@@ -260,7 +260,7 @@ def _suspension(session: Session, env: Env) -> list[Fact]:
     resume = suspension.expected_resume_by
     when = f", expected back {time_near(resume, env.now, env.zone)}" if resume is not None else ""
     lane = f" on lane {safe(suspension.lane_id)}" if suspension.lane_id else ""
-    text = f"{safe(suspension.state)} for {safe(suspension.reason)}{lane}{when}"
+    text = f"{shown(suspension.state)} for {shown(suspension.reason)}{lane}{when}"
     return [("quota", piece(text, Tone.NOTE))]
 
 

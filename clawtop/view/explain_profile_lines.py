@@ -54,7 +54,7 @@ def shown_state(found: ProfileExplanation) -> StateWords:
 def window_words(window: Window) -> str:
     """Why it is open and for which models, without its end."""
     scope = f"model {safe(window.model)} only" if window.model else "all models"
-    return f"{safe(window.reason or 'no reason recorded')}, {scope}"
+    return f"{shown(window.reason or 'no reason recorded')}, {scope}"
 
 
 def lapsed_words(window: Window, now: int) -> str:

@@ -61,7 +61,7 @@ def holder_facts(holder: PromptHolder, env: Env) -> list[Fact]:
     facts: list[Fact] = [
         *section("Held by"),
         ("who", piece(f"{who}, seen by {safe(holder.source)}", Tone.INFO)),
-        ("phase", piece(safe(holder.phase))),
+        ("phase", piece(shown(holder.phase))),
         ("lane", piece(safe(holder.lane)) if holder.lane else EMPTY),
         ("run", piece(safe(holder.run_id)) if holder.run_id else EMPTY),
         ("profile", piece(safe(holder.profile)) if holder.profile else EMPTY),

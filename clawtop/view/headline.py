@@ -59,7 +59,7 @@ def first_line(
     details = [f"pid {snapshot.gateway.pid}"] if snapshot.gateway.pid is not None else []
     details += [f":{snapshot.gateway.port}"] if snapshot.gateway.port is not None else []
     details += usage_words(snapshot.gateway.usage)
-    version = safe(snapshot.openclaw_version or "version unknown", 16)
+    version = shown(snapshot.openclaw_version or "version unknown", 16)
     generation = str(snapshot.generation) if snapshot.generation else "no state"
     clock = (
         clock_time(env.now, env.zone) if snapshot.judged_at is None else f"at {time_near(env.now, env.now, env.zone)}"

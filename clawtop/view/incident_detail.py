@@ -85,7 +85,7 @@ def _lane(target: Target, env: Env) -> list[Fact] | None:
     running = [holder for holder in snapshot.holders if holder.lane == target.id]
     if running:
         facts += section(f"Prompts held by it: {len(running)}")
-        facts += [("", piece(f"{safe(h.session_key or h.session_file)}, {safe(h.phase)}")) for h in running[:8]]
+        facts += [("", piece(f"{safe(h.session_key or h.session_file)}, {shown(h.phase)}")) for h in running[:8]]
     return [*facts, *_events(f"What happened there: {len(events)}", events, env)]
 
 
@@ -130,7 +130,7 @@ def _event(target: Target, env: Env) -> list[Fact] | None:
         ("at", time_line(event.at, env)),
         ("known from", piece(safe(event.source))),
     ]
-    facts += [(label, piece(safe(value))) for label, find in _EVENT_FIELDS if (value := find(event)) is not None]
+    facts += [(label, piece(shown(value))) for label, find in _EVENT_FIELDS if (value := find(event)) is not None]
     if event.data:
         facts += section("Facts")
         facts += [

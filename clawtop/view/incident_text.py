@@ -43,7 +43,7 @@ def _lines(snapshot: Snapshot, now: int, versions: Iterable[tuple[str, str]], mo
     env = Env(Facts(snapshot, now), now, UTC)
     yield f"# clawtop incident · {safe(snapshot.host)} · {time_near(now, 0, UTC)} UTC"
     yield ""
-    yield from _fenced(f"{safe(name)}: {safe(version)}" for name, version in versions)
+    yield from _fenced(f"{safe(name)}: {shown(version)}" for name, version in versions)
     yield from _section("Status", plain_lines(snapshot, now, WIDTH, zone=UTC, most_rows=most_rows))
     tables: tuple[tuple[str, Table[Any]], ...] = (
         ("Who waits for whom", tree_table(env)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Lock, LockKind
-from clawtop.text import safe, shown
+from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import base_name, called, lock_age
 from clawtop.view.humanize import bar, duration, span
@@ -47,7 +47,7 @@ def command_of(lock: Lock) -> str:
     """The owner's program, without its directories; empty when unknown."""
     if lock.owner is None or not lock.owner.argv:
         return ""
-    words = [base_name(word) for word in lock.owner.argv[:2]]
+    words = [base_name(masked(word)) for word in lock.owner.argv[:2]]
     return shown(words[1] if len(words) > 1 and words[0] in ("node", "bun", "python", "python3") else words[0])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clawtop.core.cooldown.stats import ProfileState
-from clawtop.text import safe
+from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.humanize import age, bar, countdown, duration
 from clawtop.view.line import EMPTY, Line, Tone, piece
@@ -71,7 +71,7 @@ def _reason(item: ProfileRow, env: Env) -> Line:
     entry = _entry(item)
     window = entry.active_window(env.now)
     if window is not None:
-        return piece(safe(window.reason or "no reason"))
+        return piece(shown(window.reason or "no reason"))
     if entry.problems:
         return piece(safe(entry.problems[0].code), Tone.DIM)
     return EMPTY

@@ -45,7 +45,7 @@ def report(
     now = _judged_at(snapshot)
     schedules = Schedules(snapshot)
     health = health or judge(snapshot, now)
-    return {
+    whole = {
         "schema": SCHEMA,
         "taken_at": snapshot.taken_at,
         "state_dir": snapshot.state_dir,
@@ -92,21 +92,78 @@ def report(
             }
             for lane in snapshot.lanes
         ],
-        "warnings": [{"code": item.code, "where": item.where, "text": masked(item.text)} for item in snapshot.warnings],
+        "warnings": [{"code": item.code, "where": item.where, "text": item.text} for item in snapshot.warnings],
     }
+    told: dict[str, Any] = _Masking().of(whole)
+    return told
+
+
+EXACT = frozenset(
+    {
+        *(
+            "id",
+            "key",
+            "agent",
+            "agents",
+            "sessions",
+            "session_id",
+            "session_key",
+            "session_file",
+            "run_id",
+            "owner_agent",
+        ),
+        *(
+            "file",
+            "path",
+            "paths",
+            "state_dir",
+            "provider",
+            "profile",
+            "model",
+            "on_disk",
+            "lane",
+            "name",
+            "label",
+            "where",
+        ),
+    }
+)
+"""What a verb takes, or what an operator named: these stay as they are. Everything else is somebody's words."""
+
+
+class _Masking:
+    """Masks the words of a report, the keys of mappings among them. The same words come again and again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, value: Any, name: str = "") -> Any:
+        if type(value) is str:
+            return value if name in EXACT else self._word(value)
+        if isinstance(value, dict):
+            return {self._word(key): self.of(part, key) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.of(part, name) for part in value]
+        return value
+
+    def _word(self, word: str) -> str:
+        found = self._known.get(word)
+        if found is None:
+            found = self._known[word] = masked(word)
+        return found
 
 
 def _health(health: Health, texts: Texts | None) -> dict[str, Any]:
     return {
         "level": int(health.level),
         "badge": health.badge,
-        "text": masked(check_line(health)),
+        "text": check_line(health),
         "causes": [
             {
                 "code": cause.code,
                 "level": int(cause.level),
-                "text": masked(cause.text),
-                "evidence": [masked(text) for text in cause.evidence],
+                "text": cause.text,
+                "evidence": list(cause.evidence),
                 "remedy": cause.remedy,
                 "command": cause.command,
                 "since": cause.since,
@@ -125,16 +182,12 @@ def _health(health: Health, texts: Texts | None) -> dict[str, Any]:
                 "length": one.length,
                 "outcome": one.outcome,
             }
-            | ({} if texts is None else {"text": _masked(texts.get((one.agent, one.session)))})
+            | ({} if texts is None else {"text": texts.get((one.agent, one.session))})
             for one in health.waiting.unanswered
         ],
         "silent_by_design": health.waiting.silent,
         "cannot_be_told": health.waiting.untold,
     }
-
-
-def _masked(message: str | None) -> str | None:
-    return masked(message) if message is not None else None
 
 
 def _counts(counts: TurnCounts) -> dict[str, Any]:
@@ -167,7 +220,7 @@ def _agent(agent: AgentInfo, snapshot: Snapshot, schedules: Schedules, health: H
         "name": agent.name,
         "store": {
             "path": store.path if store else None,
-            "problem": masked(str(store.problem)) if store and store.problem else None,
+            "problem": str(store.problem) if store and store.problem else None,
         },
         "profiles": [
             _profile(profile, schedules, ranks, models.get(profile.provider, ()), now)
@@ -281,7 +334,7 @@ def _lock(lock: Lock, now: int) -> dict[str, Any]:
         "openclaw_would_remove": lock.openclaw.would_remove,
         "owner": {
             "alive": lock.owner.alive if lock.owner else None,
-            "command": masked(" ".join(lock.owner.argv)) if lock.owner and lock.owner.argv else None,
+            "command": " ".join(lock.owner.argv) if lock.owner and lock.owner.argv else None,
         },
     }
 
@@ -318,7 +371,7 @@ def _usage(usage: ProcessUsage | None) -> dict[str, object] | None:
 
 
 def _texts(problems: Iterable[Problem]) -> list[str]:
-    return [masked(str(problem)) for problem in problems]
+    return [str(problem) for problem in problems]
 
 
 def check_line(health: Health) -> str:

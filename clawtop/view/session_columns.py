@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from clawtop.core.health.blocked import QUOTA
 from clawtop.core.model import Session, TurnOutcome, VerdictKind
-from clawtop.text import safe
+from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts, called
 from clawtop.view.humanize import age
@@ -94,7 +94,7 @@ def _holder(session: Session, env: Env) -> Line:
     holder = env.facts.holder_of(session)
     if holder is not None:
         who = str(holder.pid) if holder.pid is not None else holder.source
-        return piece(safe(f"{who} {SHORT_PHASES.get(holder.phase, holder.phase)}"), Tone.INFO)
+        return piece(shown(f"{who} {SHORT_PHASES.get(holder.phase, holder.phase)}"), Tone.INFO)
     lock = env.facts.lock_of(session)
     if lock is not None:
         pid = lock.pid if lock.pid is not None else "?"

@@ -73,3 +73,29 @@ def strings(value: object) -> Iterator[str]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from strings(part)
+
+
+PROSE = frozenset(
+    {
+        *("text", "reason", "data", "argv", "why_unknown", "distrust", "problem", "what", "error", "execution"),
+        *("cooldown_reason", "disabled_reason", "blocked_reason", "blocked_source", "cooldown_classification"),
+        *("failure_counts", "status", "phase", "openclaw_version", "last_touched_version", "version", "trigger"),
+        *("payload", "type", "failing", "profile_source", "blocked_scope", "email", "active_how", "how"),
+    }
+)
+"""Fields of a snapshot's parts that hold somebody's words; the rest are ids, names and paths, which are exact."""
+
+
+def planted(value: T, prose: str, where: str = "") -> T:
+    """`value` with `prose` behind every text that holds somebody's words, keys of mappings among them."""
+    changed: Any = value
+    if isinstance(value, str):
+        changed = f"{value} {prose}" if type(value) is str and where in PROSE else value
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = {one.name: planted(getattr(value, one.name), prose, one.name) for one in fields(value) if one.init}
+        changed = replace(value, **parts)
+    elif isinstance(value, tuple | list | frozenset):
+        changed = type(value)(planted(part, prose, where) for part in value)
+    elif isinstance(value, Mapping):
+        changed = {planted(key, prose, where): planted(part, prose, where) for key, part in value.items()}
+    return changed  # type: ignore[no-any-return]

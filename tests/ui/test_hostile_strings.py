@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
 from clawtop.commands import COMMANDS
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Event, EventKind, Snapshot
 from clawtop.text import remember_secrets
 from clawtop.ui.app import ClawtopApp
-from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, secret_forms
+from clawtop.ui.ports import IncidentPorts
+from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, planted, secret_forms
+from tests.support.reef import until
 from tests.support.screens import make_app, screen_text
-from tests.support.worlds import TOLD
+from tests.support.worlds import CALM, NOW, TOLD
 
 pytestmark = pytest.mark.anyio
 
@@ -74,12 +78,45 @@ async def test_each_payload_in_every_string_of_each_view(payload: str) -> None:
 async def test_no_form_of_a_secret_in_prose_reaches_a_screen(form: str) -> None:
     remember_secrets([SECRET])
     prose = f"the provider says: {secret_forms()[form]} is no key"
-    events = tuple(replace(event, text=f"{event.text} {prose}") for event in TOLD.events)
-    warnings = tuple(replace(problem, text=prose) for problem in TOLD.warnings)
-    app, _, _ = make_app(replace(TOLD, events=events, warnings=warnings))
+    app, _, _ = make_app(planted(TOLD, prose))
     async with app.run_test(size=(200, 40)) as pilot:
         await pilot.pause()
         clean(app, form)
-        for key in ("4", "enter", "escape", "w", "escape"):
+        ways = ("enter", "escape", "down", "down", "enter", "escape", "tab", "down", "enter", "escape", "tab", "enter")
+        for key in (*ways, "escape", "2", "enter", "escape", "3", "enter", "escape", "4", "enter", "escape", "5", "w"):
             await pilot.press(key)
             clean(app, (form, key))
+
+
+OSC = re.compile("\x1b\\](9;clawtop: |52;c;)([^\x07\x1b]*)\x07")
+"""What is sent to the terminal beside the screen: a notice, and the clipboard."""
+
+
+@pytest.mark.parametrize("payload", [*CONTROLS, *MARKUP, *secret_forms().values()])
+async def test_what_goes_to_the_terminal_beside_the_screen_is_one_line_of_text(payload: str) -> None:
+    remember_secrets([SECRET])
+    sent, told = list[str](), list[str]()
+    prose = planted(TOLD, payload) if payload in secret_forms().values() else None
+    hostile = prose or everywhere(TOLD, lambda text: payload + text + payload)
+    reverted = Event(NOW - 1, EventKind.REVERTED, "engine", f"a success {payload} wiped it")
+    app, source, _ = make_app(CALM, incident=IncidentPorts(notify=True, on_notice=told.append))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+        assert app._driver is not None
+        app._driver.write = sent.append  # type: ignore[method-assign, assignment]
+        source.tell(replace(hostile, number=9, events=(*hostile.events, reverted)))
+        await until(pilot, lambda: bool(told))
+        await pilot.press("y")
+        await pilot.pause()
+        target = app.view.target
+    found = [match for text in sent for match in OSC.finditer(text)]
+    assert OSC.sub("", "".join(sent)) == ""
+    notices = [match[2] for match in found if match[1].startswith("9")]
+    assert notices == told
+    for text in told:
+        assert hidden_in(text) == []
+        assert "\n" not in text
+        assert not gives_away(text)
+    copied = [base64.b64decode(match[2]).decode("utf-8", "surrogateescape") for match in found if match[1][0] == "5"]
+    assert target is not None
+    assert copied == ([] if "\ud800" in target.id else [target.id]), "an id is copied exactly, or not at all"

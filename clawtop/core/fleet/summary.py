@@ -10,7 +10,7 @@ from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
 from clawtop.core.rotation.forecast import chain_recovery
-from clawtop.text import shown
+from clawtop.text import masked, shown
 
 MAX_ACCOUNTS = 500
 MAX_AGENTS = 200
@@ -120,7 +120,7 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
         at=now,
         level=int(health.level),
         why=shown(health.causes[0].text) if health.causes else "all is well",
-        version=snapshot.openclaw_version,
+        version=masked(snapshot.openclaw_version) if snapshot.openclaw_version else None,
         generation=snapshot.generation,
         gateway=snapshot.gateway.state.value,
         usable=sum(account.state == ProfileState.USABLE for account in accounts),
@@ -150,7 +150,7 @@ def _accounts(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint) -> l
                 owner=profile.owner_agent,
                 state=state.value,
                 until=until,
-                reason=None if state is ProfileState.USABLE else reason,
+                reason=None if state is ProfileState.USABLE or not reason else masked(reason),
                 fingerprint=fingerprint(profile),
             )
         )

@@ -23,7 +23,7 @@ from clawtop.core.model import (
 )
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 
 def failing_turns(scene: HealthScene) -> Iterator[Cause]:
@@ -67,7 +67,7 @@ def failing_turns(scene: HealthScene) -> Iterator[Cause]:
 
 def _reasons(turns: Iterable[RecentTurn]) -> str:
     reasons = [turn.turn.reason or _WORDS.get(turn.turn.outcome, "") for turn in turns]
-    named = [safe(reason, 40) for reason in dict.fromkeys(reasons) if reason]
+    named = [shown(reason, 40) for reason in dict.fromkeys(reasons) if reason]
     return f" ({', '.join(named[:2])})" if named else ""
 
 

@@ -395,7 +395,7 @@ class SnapshotIndex:
         return Node(
             NodeKind.LANE,
             suspension.lane_id or session.key,
-            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {safe(suspension.reason, 40)}",
+            f"lane {safe(suspension.lane_id or '?', 40)} suspended: {shown(suspension.reason, 40)}",
             "sessions.json",
             Severity.BLOCKED,
             session.agent,
@@ -432,7 +432,7 @@ class SnapshotIndex:
             NodeKind.PROFILE,
             profile.id,
             f"{safe(profile.id, 60)} is {state}"
-            + (f" ({safe(reason, 30)})" if reason else "")
+            + (f" ({shown(reason, 30)})" if reason else "")
             + (" for the gateway" if pending is not None else ""),
             "auth store",
             Severity.BLOCKED if until is not None else Severity.STUCK,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.model import Event, EventKind, Snapshot
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 CAPTION = "demo"
 """Source of what the demo's narrator says."""
@@ -75,7 +75,7 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
     if before is None:
         return ()
     told: list[str] = []
-    told += dict.fromkeys(safe(text, 120) for key, text in now.silent.items() if key not in before.silent)
+    told += dict.fromkeys(shown(text, 120) for key, text in now.silent.items() if key not in before.silent)
     overdue = [
         key
         for key, since in sorted(now.blocked.items())
@@ -83,7 +83,7 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
     ]
     if overdue:
         told.append(f"blocked for {blocked_ms / 60_000:g} min: {_names(overdue)}")
-    told += [safe(text, 120) for _, text in sorted(now.reverted - before.reverted)]
+    told += [shown(text, 120) for _, text in sorted(now.reverted - before.reverted)]
     back = sorted({profile for _, profile in (now.usable - before.usable) & before.known})
     if back:
         told.append(f"usable again: {_names(back)}")
@@ -104,4 +104,4 @@ def captions(before: int | None, events: Iterable[Event]) -> tuple[str, ...]:
     """What a narrator has said since `before` (ms since the epoch); at first only the latest caption."""
     said = [event for event in events if event.source == CAPTION and event.kind is EventKind.NOTICE]
     fresh = said[-1:] if before is None else [event for event in said if event.at > before]
-    return tuple(safe(event.text, 160) for event in fresh)
+    return tuple(shown(event.text, 160) for event in fresh)

@@ -86,8 +86,13 @@ def read_now(app: Shell) -> None:
 
 def copy(app: Shell) -> None:
     target = app.view.target
-    if target is not None:
+    if target is None:
+        return
+    try:
         app.copy_to_clipboard(target.id)
+    except UnicodeEncodeError:  # half of a character: JSON knows it, no terminal does
+        app.say(f"not copied: {safe(target.id, 80)} is no text that a terminal takes", Tone.WARN)
+    else:
         app.say(f"sent to the terminal's clipboard (tmux may drop it): {safe(target.id, 80)}")
 
 
