@@ -23,6 +23,9 @@ class Cluster:
     watchers: list[tuple[bytes, asyncio.Queue[bytes]]] = field(default_factory=list)
     down: bool = False
     read_only: bool = False
+    ended: list[tuple[int, float]] = field(default_factory=list)
+    """Leases that are over, and when that was noticed."""
+
     counts: Counter[str] = field(default_factory=Counter)
     """What was felt: answers that did not come, changes that were refused, leases that ran out."""
 
@@ -30,6 +33,7 @@ class Cluster:
         """A lease is over: what goes with it is gone. False: there is none, or it was over before."""
         if self.leases.pop(lease, None) is None:
             return False
+        self.ended.append((lease, self.seconds()))
         for key in [key for key, value in self.keys.items() if value.lease == lease]:
             self.change(Delete(key))
         return True
@@ -68,6 +72,7 @@ class Client:
         self._step = step
         self._lease_s = lease_s
         self.lease = 0
+        self.leases = list[int]()
 
     async def _call(self, name: str) -> None:
         await self._step(name, lambda: self._cluster.end(self.lease))
@@ -83,6 +88,7 @@ class Client:
         await self._call("grant")
         self.lease = self._cluster.revision = self._cluster.revision + 1
         self._cluster.leases[self.lease] = self._cluster.seconds() + ttl_s
+        self.leases.append(self.lease)
         return self.lease, ttl_s
 
     async def keep_alive(self, lease: int) -> int:

@@ -41,7 +41,9 @@ def main() -> int:
     wishes = parser.parse_args()
     seconds, stuck, snapshots = SHORT if wishes.short else LONG
     verdicts = soak(wishes.seconds or seconds, stuck, wishes.snapshots or snapshots)
-    return 0 if all(verdict.flat for verdict in verdicts) else 1
+    grows = [verdict.what for verdict in verdicts if not verdict.flat]
+    print(f"{len(verdicts)} figures, {len(grows)} grow" + (f": {', '.join(grows)}" if grows else ""))
+    return 1 if grows else 0
 
 
 if __name__ == "__main__":

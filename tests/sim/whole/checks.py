@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,9 @@ class Checks:
     state_dir: Path
     vouched: Callable[[Process, HeldPrompt], bool] = lambda _process, _holder: True
     """Whether the registry still counts a holder as one: with a lease that is over it is none."""
+    leases_ended: Callable[[Process], Iterable[float]] = lambda _process: ()
+    """When a process lost a lease, in loop seconds."""
+
     drivers: dict[Process, Driver] = field(default_factory=dict)
     runs: dict[str, RunFacts] = field(default_factory=dict)
     run_ids: dict[str, str] = field(default_factory=dict)
@@ -247,9 +250,11 @@ class Checks:
         """Of two turns on one session that were both acknowledged, one had its answer before the other was asked."""
         asked = {request.run: request for request in self.provider.requests if request.ended is not None}
         spans = defaultdict[str, list[tuple[float, float, str]]](list)
-        for _process, answer in self.answers:
+        for process, answer in self.answers:
             request = asked[answer.text.partition(" ")[0]]
             assert request.ended is not None
+            if any(request.began <= at <= request.ended for at in self.leases_ended(process)):
+                raise self.broken(1, f"{request.run} was acknowledged, and lost its lease on the way")
             spans[str(answer.session_file)].append((request.began, request.ended, request.run))
         for path, turns in spans.items():
             for before, after in itertools.pairwise(sorted(turns)):

@@ -204,7 +204,9 @@ class History:
         self.cluster = Cluster(self.loop.time)
         self.etcd_clients: dict[Process, EtcdClient] = {}
         self.lease_steps: Counter[Process] = Counter()
-        self.checks = Checks(self.host, self.provider, self.world.state_dir, vouched=self._vouched)
+        self.checks = Checks(
+            self.host, self.provider, self.world.state_dir, vouched=self._vouched, leases_ended=self._leases_ended
+        )
         self.calls = SystemCalls(self.host, self._before_call, self._after_call, self._killed_at_a_call)
         self.runs: dict[Process, list[Drive]] = {}
         self.counts: Counter[str] = Counter()
@@ -418,6 +420,10 @@ class History:
         if process not in self.etcd_clients:
             return True
         return b"sim/members/" + holder._holding.who.member.encode() in self.cluster.keys
+
+    def _leases_ended(self, process: Process) -> Iterator[float]:
+        client = self.etcd_clients.get(process)
+        return (at for lease, at in self.cluster.ended if client is not None and lease in client.leases)
 
     def _before_call(self, process: Process, name: str, args: tuple[Any, ...]) -> None:
         if process in self.etcd_clients:

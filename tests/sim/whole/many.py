@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.sim.whole.history import Outcome, play
+from tests.sim.whole.history import FAULTS, WEIGHTS, Outcome, play
 
 CHUNK = 10
+ALL = (*WEIGHTS, *FAULTS)
+ENOUGH = 500
+"""So many histories meet with every kind of act and fault."""
 
 
 @dataclass
@@ -30,6 +33,11 @@ class Report:
     def turns(self) -> int:
         return sum(number for what, number in self.counts.items() if what.startswith("turn: "))
 
+    @property
+    def unfelt(self) -> tuple[str, ...]:
+        """What none of the histories met with: of that they prove nothing."""
+        return tuple(kind for kind in ALL if not self.counts[kind])
+
     def add(self, outcome: Outcome) -> None:
         self.seeds += 1
         self.steps += outcome.steps
@@ -46,7 +54,12 @@ class Report:
         )
         for what, number in sorted(self.counts.items()):
             yield f"  {number:>8} {what}"
-        yield f"{len(self.broken)} seeds broke a promise"
+        if self.unfelt:
+            yield f"never felt: {', '.join(self.unfelt)}"
+        yield (
+            f"{self.seeds} histories, {self.steps:,} steps, {self.turns:,} turns in {per:.0f} s; "
+            f"felt {len(ALL) - len(self.unfelt)} of {len(ALL)} kinds of acts and faults; broken: {len(self.broken)}"
+        )
 
 
 def simulate(first: int, number: int, *, seconds: float | None = None, jobs: int | None = None) -> Report:
