@@ -223,6 +223,23 @@ def tried_anywhere() -> frozenset[str]:
     return frozenset(name for path in root.rglob("*.py") for name in ANYWHERE.findall(path.read_text()))
 
 
+@pytest.mark.parametrize("bad", [r"\w+=", r"\s+$", r"a.*b"])
+def test_a_pattern_that_takes_the_square_of_its_text_is_found(bad: str) -> None:
+    pattern = re.compile(bad)
+
+    def work(text: str) -> None:
+        for _ in pattern.finditer(text):
+            pass
+
+    assert slow(work, UNITS) != []
+
+
+def test_a_pattern_is_found_wherever_it_stands() -> None:
+    alone, in_table, of_bytes = re.compile("1"), {"x": (re.compile("2"),)}, [re.compile(b"3")]
+    found = [pattern.pattern for value in (alone, in_table, of_bytes) for pattern in patterns_in(value, set())]
+    assert found == ["1", "2", b"3"]
+
+
 def test_the_package_has_patterns() -> None:
     assert len(all_patterns()) > 40
 

@@ -170,7 +170,7 @@ def _words(args: argparse.Namespace) -> list[str]:
 
 
 def words_of(snapshot: Snapshot, kind: str) -> list[str]:
-    """Words that can be typed as they are: those with white space, control characters or what a shell reads are left out."""
+    """Words that can be typed as they are: none with white space, control characters or what a shell reads."""
     found = sorted(set(_of_kind(snapshot, kind)))
     return [word for word in found if word.isprintable() and not set(word) & _NEEDS_QUOTES]
 
