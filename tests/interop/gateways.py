@@ -145,7 +145,7 @@ class GatewayLab:
         self.wait(self._ready, START_S)
 
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9 to what was started."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

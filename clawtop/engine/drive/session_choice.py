@@ -123,7 +123,7 @@ def _by_file(layout: Layout, name: str, agent: str | None, lists: Lists) -> Sess
     path = Path(name).expanduser()
     if "/" not in name:
         path = _agent(layout, agent).sessions_dir / name
-    if not os.path.lexists(path):
+    if not os.path.lexists(path) and not os.path.lexists(f"{path}.lock"):
         raise RefusedError(f"{safe(path)} does not exist", unchanged="nothing was touched")
     real = layout.transcript(path)
     owner = next(place for place in layout.agents if is_real(real.parent, place.sessions_dir))
