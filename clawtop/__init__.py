@@ -42,7 +42,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
     locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
     operations/       plan: what one would change; clear, order, unlock, undo make them, of a target by an edit; verb,
                       receipt, past (as the journal tells it), outcome (what became of one), loading (what makes a
-                      gateway load it), loaded (the state as the gateway knows it, and what it has not loaded)
+                      gateway load it), loaded (the state as the gateway knows it, and what it has not), late (sights)
     fleet/            summary (a host in short), hosts (order, shared accounts, timeline), diagnosis (why not reached)
     health/           do turns succeed, judged once: judgement, cause, causes (the table) with gateway_causes,
                       account_causes, turn_causes and their wording; silence (of a gateway that lives), turns, waiting

@@ -103,6 +103,7 @@ def make_app(
     app.on_first_paint = settle_memory
     if lazy is not None:
         app.make_ready = lazy.make_ready
+        app.vigil.look_again = lazy.look_again
     return app
 
 
@@ -149,6 +150,7 @@ class LazyExecutor:
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
         self._making: asyncio.Task[Operations] | None = None
+        self._made: Operations | None = None  # once something was carried out
 
     def make_ready(self) -> asyncio.Task[Operations]:
         """The operator may begin at any moment. What fails here is told when a plan is to be executed."""
@@ -160,4 +162,9 @@ class LazyExecutor:
         from clawtop.engine.operations.execute import OperationRequest
 
         operations = await asyncio.shield(self._making or self.make_ready())
+        self._made = operations
         return await operations.execute(plan, OperationRequest(gateway=snapshot.gateway, on_wait=on_wait))
+
+    async def look_again(self, snapshot: Snapshot) -> tuple[Receipt, ...]:
+        """Receipts of earlier operations that this state tells more of."""
+        return await self._made.look_again(snapshot) if self._made is not None else ()

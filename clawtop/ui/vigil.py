@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from clawtop.core.incident.blocking import Severity
 from clawtop.core.model import Snapshot
 from clawtop.ui.ports import IncidentPorts
 from clawtop.ui.shell import Shell
+from clawtop.view.line import Tone, text_of
 from clawtop.view.replay_words import replay_words
 
 if TYPE_CHECKING:
     from clawtop.core.incident.notices import NoticeState
+    from clawtop.core.operations.receipt import Receipt
+
+LookAgain = Callable[[Snapshot], "Awaitable[tuple[Receipt, ...]]"]
+"""New receipts of what was not seen when its receipt was given: `engine.operations.execute.Operations.look_again`."""
 
 
 class Vigil:
@@ -24,6 +31,8 @@ class Vigil:
         self._before: NoticeState | None = None
         self._due: int | None = None
         self.opened = False
+        self.look_again: LookAgain | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     def look(self, app: Shell, snapshot: Snapshot) -> None:
         """Open the first view on the first snapshot; say what is worth a notice on later ones."""
@@ -34,6 +43,8 @@ class Vigil:
             self._open_first(app)
         if self._ports.playback is not None or app.facts is None:
             return
+        if self.look_again is not None and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.get_running_loop().create_task(self._late_receipts(app, snapshot, self.look_again))
         blocked_ms = round(self._ports.blocked_minutes * 60_000)
         now = notice_state(snapshot, app.now, app.facts.health)
         for caption in captions(self._before.at if self._before is not None else None, snapshot.events):
@@ -42,6 +53,17 @@ class Vigil:
         self._before, self._due = now, next_due(now, blocked_ms)
         if told:
             self._tell(app, " · ".join(told))
+
+    @staticmethod
+    async def _late_receipts(app: Shell, snapshot: Snapshot, look_again: LookAgain) -> None:
+        """Show a receipt anew of which the gateway has told what it made of the operation."""
+        for receipt in await look_again(snapshot):
+            from clawtop.view.plan_lines import receipt_lines
+
+            lines = receipt_lines(receipt, 60)
+            app.toast("\n".join(text_of(line) for line in lines))
+            reverted = receipt.exit_code != 0
+            app.tell(f"{receipt.sight}: {text_of(lines[0])}", Tone.BAD if reverted else Tone.OK)
 
     def is_due(self, now: int) -> bool:
         """Whether time alone has made something worth another look."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,13 @@ from clawtop.core.model import (
     plain_text,
 )
 from clawtop.core.operations.clear import clear_profile
-from clawtop.core.operations.edit import FieldChange
+from clawtop.core.operations.edit import ClearWindows, FieldChange
+from clawtop.core.operations.late import late_sight
 from clawtop.core.operations.loaded import WRITE_SLACK_MS, all_out, as_gateway_knows, with_unloaded
 from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.operations.order import rotate
+from clawtop.core.operations.plan import PlanKind, StoreStep
+from clawtop.core.operations.receipt import Receipt, Sight
 from tests.core.test_plan import QUIET
 from tests.support.worlds import CALM, NOW
 from tests.support.worlds import profile as profile_of
@@ -243,3 +247,55 @@ def test_a_second_clear_is_judged_by_what_the_gateway_knows_of_the_first() -> No
     assert clear_profile(replace(world, events=(first,)), "q:out").all_out
     restarted = replace(world, events=(first,), gateway=replace(LIVE.gateway, started_at=now - 500))
     assert not clear_profile(restarted, "q:out").all_out
+
+
+def cleared_late() -> tuple[Snapshot, Receipt]:
+    """A state in which a clear was done and not seen yet, and its receipt."""
+    agent = LIVE.agents[0]
+    assert agent.store is not None
+    (part,) = (part for part in agent.store.parts if part.owner == agent.id)
+    change = FieldChange("usageStats", FIRST, "cooldownUntil", NOW + 3_600_000, None)
+    also = FieldChange("usageStats", FIRST, "errorCount", 7, None)
+    step = StoreStep(agent.id, part.file, (change, also), ClearWindows((FIRST,), None))
+    receipt = Receipt(
+        "op-1", PlanKind.CLEAR, "clear", FIRST, agent.id, part.file, step.changes, NOW - 1_000, "me", steps=(step,)
+    )
+    done = cleared(receipt.at, FIRST)
+    undo = {"agent": agent.id, "changes": [change.to_json(), also.to_json()]}
+    return replace(LIVE, events=(replace(done, data={**done.data, "undo": undo}),)), receipt
+
+
+def with_stats(world: Snapshot, **stats: Any) -> Snapshot:
+    """The first agent's own entry of the profile as the disk has it now."""
+    agent, *others = world.agents
+    assert agent.store is not None
+    parts = tuple(
+        replace(part, stats={**part.stats, FIRST: UsageStats(**stats)}) if part.owner == agent.id else part
+        for part in agent.store.parts
+    )
+    return replace(world, agents=(replace(agent, store=replace(agent.store, parts=parts)), *others))
+
+
+def test_what_the_gateway_makes_of_a_change_is_seen_later_too() -> None:
+    world, receipt = cleared_late()
+    now = with_stats(world)
+    assert late_sight(now, receipt) is None, "nothing shows it yet"
+    assert late_sight(replace(now, events=()), receipt) is None, "a state from before it"
+    restarted = replace(now, gateway=replace(LIVE.gateway, started_at=receipt.at + 1))
+    assert late_sight(restarted, receipt) == (Sight.SEEN, "the gateway was started after it and has read it")
+    assert late_sight(used(now, receipt.at + WRITE_SLACK_MS + 1), receipt) == (
+        Sight.SEEN,
+        "the gateway has read the store after it",
+    )
+    for state in (GatewayState.DEAD, GatewayState.ABSENT, GatewayState.UNKNOWN):
+        assert late_sight(replace(restarted, gateway=Gateway(state)), receipt) is None
+    assert late_sight(replace(restarted, judged_at=NOW), receipt) is None
+
+
+def test_a_change_is_reverted_when_all_of_it_is_back() -> None:
+    world, receipt = cleared_late()
+    back = late_sight(with_stats(world, cooldown_until=NOW + 3_600_000, error_count=7), receipt)
+    assert back is not None
+    assert back[0] is Sight.REVERTED
+    failed_anew = with_stats(world, cooldown_until=NOW + 7_200_000, error_count=7)
+    assert late_sight(failed_anew, receipt) is None

@@ -333,6 +333,24 @@ async def test_newer_values_show_that_the_profile_is_in_use(world: World, on_pol
     assert "OpenClaw has used it since" in receipt.sight_how
 
 
+async def test_a_sight_that_comes_late_makes_a_new_receipt_and_is_journaled_once(world: World) -> None:
+    operations = world.operations
+    plan = clear_profile(world.read(), "fakeai:one")
+    receipt = await operations.execute(plan, OperationRequest(verify_s=0, gateway=LIVE))
+    assert receipt.sight is Sight.NOT_YET
+
+    def state(started_at: int) -> Snapshot:
+        gateway = replace(LIVE, started_at=started_at)
+        return replace(world.read(), gateway=gateway, events=tuple(world.journal.tail(50)))
+
+    assert await operations.look_again(state(receipt.at - 1)) == ()
+    (late,) = await operations.look_again(state(receipt.at + 1))
+    assert (late.id, late.sight) == (receipt.id, Sight.SEEN)
+    assert await operations.look_again(state(receipt.at + 1)) == ()
+    told = [event for event in world.journal.tail(50) if event.kind is EventKind.GATEWAY]
+    assert [event.data["id"] for event in told] == [receipt.id]
+
+
 async def test_another_clawtop_is_not_taken_for_the_gateway(world: World, on_poll: list[Any]) -> None:
     def other() -> None:
         async def rotate_too() -> None:

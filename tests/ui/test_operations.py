@@ -265,6 +265,19 @@ async def test_a_reverted_change_is_not_a_quiet_success() -> None:
         assert "reverted: the gateway wrote the old values back" in screen_text(app)
 
 
+async def test_a_receipt_is_shown_anew_when_the_gateway_shows_it_later() -> None:
+    seen = [receipt(sight=Sight.SEEN, sight_how="the gateway has read the store after it")]
+
+    async def look_again(_snapshot: Snapshot) -> tuple[Receipt, ...]:
+        return (seen.pop(),) if seen else ()
+
+    app, source, _ = make_app(INCIDENT)
+    app.vigil.look_again = look_again
+    async with app.run_test(size=SIZE) as pilot:
+        source.tell(replace(INCIDENT, number=INCIDENT.number + 1))
+        await until(pilot, lambda: "seen: Clear anthropic:max-reef" in screen_text(app))
+
+
 async def test_nothing_to_clear_opens_no_dialog() -> None:
     app, _, _ = started(Executions(), replace(INCIDENT, agents=(agent("main", (profile("openai:x"),)),)))
     async with app.run_test(size=SIZE) as pilot:

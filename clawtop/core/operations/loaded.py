@@ -47,6 +47,7 @@ class Pending:
         certain: a witness shows that it is not loaded; else nothing shows that it is.
         why: how that is known. loads: what makes the gateway load it, as the end of "it loads this".
         by_itself: the gateway loads it without help. reload: a secrets reload makes it load.
+        operation: the id that it was journaled under.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Pending:
     by_itself: bool = True
     reload: bool = True
     changes: tuple[FieldChange, ...] = field(default=(), hash=False)
+    operation: str | None = None
 
     def concerns(self, profile: Profile) -> bool:
         """Whether it changed this profile, or the order of its provider."""
@@ -152,6 +154,7 @@ def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
                 refusal is not None or not remote.rereads_on_write,
                 seen,
                 changes=changes,
+                operation=str(event.data.get("id")),
             )
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from clawtop import threads
 from clawtop.core.generations import semantics_of
-from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Verdict
+from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Snapshot, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
+from clawtop.core.operations.late import late_sight
 from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.operations.plan import Plan, StoreStep
 from clawtop.core.operations.receipt import (
@@ -100,6 +101,7 @@ class Operations:
         self._machine = machine
         self._caller = caller
         self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
+        self._unseen: dict[str, tuple[Plan, Receipt]] = {}  # by id: what the gateway was not seen to have
 
     def execute_now(self, plan: Plan, request: OperationRequest = OperationRequest()) -> Receipt:
         """`execute` for a caller without a loop."""
@@ -179,7 +181,21 @@ class Operations:
             receipt = await self._ask_gateway(job, receipt, request)
         if receipt.sight in {Sight.SEEN, Sight.REVERTED}:
             await self._note(sight_event(job.plan, receipt, at=job.machine.clock.now_ms()))
+        elif receipt.sight is Sight.NOT_YET:
+            self._unseen[receipt.id] = (job.plan, receipt)
         return receipt
+
+    async def look_again(self, snapshot: Snapshot) -> tuple[Receipt, ...]:
+        """New receipts of what was not seen before, and is now, or was taken back; the journal is told once."""
+        found: list[Receipt] = []
+        for id_, (plan, receipt) in tuple(self._unseen.items()):
+            sight = late_sight(snapshot, receipt)
+            if sight is None or self._unseen.pop(id_, None) is None:
+                continue
+            told = replace(receipt, sight=sight[0], sight_how=sight[1], follow_up=())
+            await self._note(sight_event(plan, told, at=snapshot.taken_at))
+            found.append(told)
+        return tuple(found)
 
     async def _ask_gateway(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
         state = request.gateway.state
