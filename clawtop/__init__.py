@@ -54,10 +54,11 @@ store/  the disk: one module per format, nothing else knows it
     auth/             port: what a storage offers; backends chooses it; reader keeps what was read; json_backend (A, B):
                       json_files, writing: lock, target, update, state, json_edit; sqlite_backend (C, D):
                       sqlite_rows, sqlite_update, migration; accounts, entries, machine
-    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json), piecemeal,
-                      unlisted, trajectory; tables (2026.8 on), records (claims, tasks, audit); entry, tail,
-                      transcript_end, transcript_write, conversation, fingerprint; settings: what a prompt needs
-                      of a session; lists: of the engine, taken apart once
+    sessions/         port: what a storage offers; backends chooses it; rows (files): index (sessions.json),
+                      list_schema, piecemeal, unlisted, trajectory; tables (2026.8 on), records (claims, tasks,
+                      audit), rows_and_tasks (between the two); entry, tail, transcript_end, transcript_write,
+                      conversation, fingerprint; settings: what a prompt needs of a session; lists: of the engine,
+                      taken apart once
     sqlite/           pool: each database once; database: read without a trace; schema: known versions; cells; writing;
                       owners
     locks/            lockfile, owners, reader, openclaw (OpenClaw's protocol), processes, procfs, standpoint (from

@@ -171,6 +171,11 @@ class SnapshotReader:
         """
         return self._sessions.message_text(session, at) if self._sessions is not None else None
 
+    @property
+    def has_databases(self) -> bool:
+        """Whether any was asked for until now."""
+        return self._databases.in_use
+
     def has_changed(self) -> bool:
         """Whether a database was committed to, or replaced, since the last read."""
         return self._databases.versions() != self._versions

@@ -3,9 +3,6 @@
 Reading is lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that says
 so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does
 (docs/formats.md 2.1, 2.2, 5; 2026.5.20).
-
-sessions.json is validated from bytes by pydantic's core: its entries carry kilobytes of skill snapshots each, which
-never become Python objects that way. The core alone, without models, keeps 80 ms off the start of every command.
 """
 
 from __future__ import annotations
@@ -16,59 +13,27 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic_core import SchemaValidator, core_schema
-
 from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import NO_COUNTS, Credential, Problem, Suspension, UsageStats
 
-_SESSION_TEXTS = (
+SESSION_TEXTS = (
     *("sessionId", "sessionFile", "status", "modelProvider", "model", "providerOverride", "modelOverride"),
     *("authProfileOverride", "authProfileOverrideSource"),
     *("label", "displayName", "subject", "groupChannel"),
 )
-_SESSION_NUMBERS = (
+SESSION_NUMBERS = (
     *("updatedAt", "startedAt", "endedAt", "totalTokens", "compactionCount", "authProfileOverrideCompactionCount"),
 )
-_SESSION_OTHERS = ("abortedLastRun", "quotaSuspension")
+SESSION_OTHERS = ("abortedLastRun", "quotaSuspension")
 _TOLD_IF_WRONG = {
     **dict.fromkeys(("status", "sessionId", "sessionFile"), ("wrong-type", "is not a text")),
     **dict.fromkeys(("updatedAt", "startedAt", "endedAt"), ("absurd-value", "is not a usable number")),
 }
-_SENSIBLE: Final = "sensible"
-_MARK: Final = object()
+SENSIBLE: Final = "sensible"
+MARK: Final = object()
 """Stands under that name in an entry of which every field is what it should be: nearly all of thousands, and those are
 not looked at field by field again. No file can name it.
 """
-
-
-def _fields(schema: core_schema.CoreSchema, names: tuple[str, ...]) -> dict[str, core_schema.TypedDictField]:
-    return {name: core_schema.typed_dict_field(schema, required=False) for name in names}
-
-
-_ANYTHING = core_schema.any_schema()
-_TEXT = core_schema.nullable_schema(core_schema.str_schema(strict=True, pattern=r"[^\s\x1c-\x1f]"))
-_NUMBER = core_schema.nullable_schema(core_schema.int_schema(strict=True, ge=-MAX_SAFE_INTEGER, le=MAX_SAFE_INTEGER))
-_MARKED = core_schema.with_default_schema(core_schema.none_schema(), default=_MARK)
-_SENSIBLE_ENTRY = core_schema.typed_dict_schema(
-    {
-        **_fields(_TEXT, _SESSION_TEXTS),
-        **_fields(_NUMBER, _SESSION_NUMBERS),
-        **_fields(_ANYTHING, _SESSION_OTHERS),
-        _SENSIBLE: core_schema.typed_dict_field(_MARKED),
-    },
-    extra_behavior="ignore",
-)
-_SOME_ENTRY = core_schema.typed_dict_schema(
-    _fields(_ANYTHING, (*_SESSION_TEXTS, *_SESSION_NUMBERS, *_SESSION_OTHERS)), extra_behavior="ignore"
-)
-SESSIONS = SchemaValidator(
-    core_schema.dict_schema(
-        core_schema.str_schema(),
-        core_schema.union_schema([_SENSIBLE_ENTRY, _SOME_ENTRY, _ANYTHING], mode="left_to_right"),
-    )
-)
-"""Validates sessions.json: key -> entry for `session_entry`, or whatever stands there instead of an object."""
-
 
 PROFILE_TYPES = frozenset({"api_key", "oauth", "token"})
 
@@ -206,11 +171,11 @@ def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
 
 def session_entry(key: str, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[Problem, ...]]:
     """An entry of which every text says something and every number is a whole one, and what of it made no sense."""
-    if entry.get(_SENSIBLE) is _MARK:
+    if entry.get(SENSIBLE) is MARK:
         return entry, ()
-    values: dict[str, Any] = {name: entry.get(name) for name in _SESSION_OTHERS}
+    values: dict[str, Any] = {name: entry.get(name) for name in SESSION_OTHERS}
     problems: list[Problem] = []
-    for names, sense in ((_SESSION_TEXTS, text), (_SESSION_NUMBERS, milliseconds)):
+    for names, sense in ((SESSION_TEXTS, text), (SESSION_NUMBERS, milliseconds)):
         for name in names:
             values[name] = sense(entry.get(name))
             if values[name] is None and entry.get(name) is not None and name in _TOLD_IF_WRONG:

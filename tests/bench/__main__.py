@@ -13,6 +13,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,11 @@ def benches() -> dict[str, Bench]:
 def _options(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", default="", metavar="NAME[,NAME]", help="these alone")
-    parser.add_argument("--quick", action="store_true", help="fewer samples: whether all works, not how fast it is")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="fewer samples, and without the longest: whether all works, not how fast it is",
+    )
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="N rounds; the table has the one in the middle"
     )
@@ -56,15 +61,22 @@ def main(words: list[str] | None = None) -> int:
         return 0
     if options.list:
         for bench in known.values():
-            print(f"{bench.name:<14} {_minutes(bench.seconds):>7}  quick {bench.quick_seconds:>3} s  {bench.what}")
-        print(f"{'all':<14} {_minutes(sum(bench.seconds for bench in known.values())):>7}")
+            quick = f"quick {bench.quick_seconds:>3} s{', when named' if bench.long else ''}"
+            print(f"{bench.name:<14} {_minutes(bench.seconds):>7}  {quick:<24}{bench.what}")
+        whole, short = sum(each.seconds for each in known.values()), sum(each.quick_seconds for each in _quick(known))
+        print(f"{'all':<14} {_minutes(whole):>7}  quick {short:>3} s")
         return 0
-    wanted = [name for name in options.only.split(",") if name] or list(known)
+    all_of_them = [bench.name for bench in _quick(known)] if options.quick else list(known)
+    wanted = [name for name in options.only.split(",") if name] or all_of_them
     unknown = [name for name in wanted if name not in known]
     if unknown:
         print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 64
     return _run([known[name] for name in wanted], options)
+
+
+def _quick(known: Mapping[str, Bench]) -> list[Bench]:
+    return [bench for bench in known.values() if not bench.long]
 
 
 def _minutes(seconds: int) -> str:

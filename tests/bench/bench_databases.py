@@ -121,7 +121,7 @@ def figures(quick: bool) -> Iterator[Row]:
             rounds,
         )
         yield from _painted(files, tables, quick)
-        yield from _grown(tables, in_databases(root / "many", 20_000 if quick else MANY), rounds, quick)
+        yield from _grown(tables, in_databases(root / "many", 5_000 if quick else MANY), rounds, quick)
 
 
 def _painted(files: big_state.BigState, tables: Path, quick: bool) -> Iterator[Row]:
@@ -132,7 +132,7 @@ def _painted(files: big_state.BigState, tables: Path, quick: bool) -> Iterator[R
     mine, theirs = map(statistics.median, paints)
     note = "peer: the same in files"
     yield Figure("first paint on a database", mine, "ms", PAINT, Limit.TIMES, peer=theirs, samples=rounds, note=note)
-    count = 6 if quick else 200
+    count = 4 if quick else 200
     mine_ms = row_changes(tables, count)
     theirs_ms = changes(dashboard(files.state_dir), files.auth_state, count)
     note = f"median {statistics.median(mine_ms):.0f} ms, in files {statistics.median(theirs_ms):.0f} ms"
@@ -140,13 +140,13 @@ def _painted(files: big_state.BigState, tables: Path, quick: bool) -> Iterator[R
 
 
 def _grown(few: Path, many: Path, rounds: int, quick: bool) -> Iterator[Row]:
-    size = "20,000" if quick else f"{MANY:,}"
+    size = "5,000" if quick else f"{MANY:,}"
     paints = interleaved([lambda: first_paint(dashboard(many), ROW), lambda: first_paint(dashboard(few), ROW)], rounds)
     mine, theirs = map(statistics.median, paints)
     note = f"peer: clawtop on {SESSIONS:,}"
     what = f"first paint with {size} sessions in a database"
     yield Figure(what, mine, "ms", GROWN, Limit.TIMES, peer=theirs, samples=rounds, note=note)
-    count = 6 if quick else 200
+    count = 4 if quick else 200
     what = f"row changed -> changed cell with {size}, p95"
     yield _changed(what, row_changes(many, count), row_changes(few, count), GROWN, note)
 
@@ -156,4 +156,4 @@ def _changed(what: str, mine_ms: list[float], theirs_ms: list[float], limit: flo
     return Figure(what, mine, "ms", limit, Limit.TIMES, peer=theirs, samples=len(mine_ms), note=note)
 
 
-BENCHES = (Bench("databases", "sessions in databases beside files; 100,000 of them", 620, 75, figures),)
+BENCHES = (Bench("databases", "sessions in databases beside files; 100,000 of them", 620, 45, figures),)

@@ -91,13 +91,17 @@ Row = Figure | Skipped
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A subject. `seconds` and `quick_seconds`: how long it takes on two quiet cores; `figures(quick)` measures."""
+    """A subject. `seconds` and `quick_seconds`: how long it takes on two quiet cores; `figures(quick)` measures.
+
+    `long`: too long for a quick run of all; it is taken there only when it is named.
+    """
 
     name: str
     what: str
     seconds: int
     quick_seconds: int
     figures: Callable[[bool], Iterator[Row]]
+    long: bool = False
 
 
 # --- samples -----------------------------------------------------------------------------------------------------

@@ -328,6 +328,10 @@ class GlancingReader(FakeReader):
     glances: int = 0
     news: list[bool] = field(default_factory=list)
 
+    @property
+    def has_databases(self) -> bool:
+        return True
+
     def has_changed(self) -> bool:
         self.glances += 1
         return self.news.pop(0) if self.news else False

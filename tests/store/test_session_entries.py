@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop.core.javascript import MAX_SAFE_INTEGER
-from clawtop.store.wire import SESSIONS, session_entry
+from clawtop.store.sessions.list_schema import SESSIONS
+from clawtop.store.wire import session_entry
 
 VALUES: st.SearchStrategy[Any] = (
     st.none()

@@ -57,6 +57,10 @@ class StateReader(Protocol):
 class Glancing(Protocol):
     """A reader that can tell cheaply whether databases have changed: their logs tell no watcher everything."""
 
+    @property
+    def has_databases(self) -> bool:
+        """Whether there are any: else nobody needs to look. Does not touch the disk."""
+
     def has_changed(self) -> bool:
         """Whether one was committed to, or replaced, since the last read. Takes microseconds."""
 
@@ -138,7 +142,7 @@ class Hub:
         while True:
             lively = self._clock.monotonic() < self._lively_until
             await self._clock.sleep(LIVELY_GLANCE_SECONDS if lively else GLANCE_SECONDS)
-            if await asyncio.to_thread(reader.has_changed):
+            if reader.has_databases and await asyncio.to_thread(reader.has_changed):
                 self._stir()
 
     def _stir(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from clawtop.store.patience import SourcePatience
 from clawtop.store.place.layout import Layout
 from clawtop.store.sessions.port import SessionBackend
-from clawtop.store.sessions.rows import JsonSessions
 from clawtop.store.sqlite.pool import Databases
 
 
@@ -21,7 +20,9 @@ def session_backend(
 
         return TableSessions(databases, patience, progressive=progressive)
     if layout.storage.auth_in_database:
-        from clawtop.store.sessions.records import FileSessionsWithTasks
+        from clawtop.store.sessions.rows_and_tasks import FileSessionsWithTasks
 
         return FileSessionsWithTasks(databases, patience)
+    from clawtop.store.sessions.rows import JsonSessions  # with pydantic's core
+
     return JsonSessions(patience)

@@ -19,8 +19,9 @@ from clawtop.core.session.lanes import classify_session_key
 from clawtop.store.door import is_path
 from clawtop.store.json_text import MEGABYTE, Stamp, UnreadableError, open_problem, parse, read_bytes
 from clawtop.store.place.layout import AgentPaths, Layout
+from clawtop.store.sessions.list_schema import SESSIONS
 from clawtop.store.sessions.piecemeal import read_piecemeal
-from clawtop.store.wire import SESSIONS, flag, session_entry, session_name, suspension
+from clawtop.store.wire import flag, session_entry, session_name, suspension
 from clawtop.text import safe
 
 TRAJECTORY = ".trajectory.jsonl"

@@ -6,7 +6,7 @@ Columns differ between versions, so each query names only those that are there; 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,19 +16,15 @@ from clawtop.core.model import (
     EventKind,
     Gateway,
     GatewayState,
-    LaneStats,
-    Lock,
     Problem,
     Session,
     TurnOutcome,
 )
-from clawtop.core.session.activity import NOT_LOOKED, CommandLine
-from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, RecordedRuns, Records, told_by_tasks
+from clawtop.core.session.turns import OUTCOMES, Claim, QueuedTurn, Records
 from clawtop.store.json_text import UnreadableError
 from clawtop.store.patience import NoAnswerError, SourcePatience
 from clawtop.store.place.databases import STATE_DATABASE
-from clawtop.store.place.layout import AgentPaths, Layout
-from clawtop.store.sessions.rows import JsonSessions
+from clawtop.store.place.layout import Layout
 from clawtop.store.sqlite.database import Database
 from clawtop.store.sqlite.pool import Databases
 from clawtop.store.sqlite.schema import DatabaseRole
@@ -262,44 +258,3 @@ def agent_of(session_key: str) -> str:
     """The agent that a key `agent:<id>:...` names; empty for another key."""
     words: list[Any] = session_key.split(":")
     return str(words[1]) if words[0] == "agent" and len(words) > 2 else ""
-
-
-class FileSessionsWithTasks:
-    """Sessions in files with task rows beside them (2026.6.5 to 2026.7), as a `port.SessionBackend`."""
-
-    counting = 0
-
-    def __init__(self, databases: Databases, patience: SourcePatience) -> None:
-        self._files = JsonSessions(patience)
-        self._state = StateDatabase(databases, patience)
-
-    def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
-        self._files.load(agents, layout, warnings)
-        self._state.load(layout, warnings)
-
-    def growing_files(self) -> list[str]:
-        return self._files.growing_files()
-
-    def judged(
-        self,
-        gateway: Gateway,
-        locks: Iterable[Lock],
-        now: int,
-        command_line: Callable[[], CommandLine] = lambda: NOT_LOOKED,
-    ) -> tuple[Session, ...]:
-        records = self._state.records
-        began = records.gateway_began(gateway)
-
-        def told(row: Session) -> RecordedRuns:
-            return told_by_tasks(row, records.of(row), gateway, began)
-
-        return self._files.judged(gateway, locks, now, command_line, told)
-
-    def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
-        return self._files.lanes(sessions)
-
-    def message_text(self, session: Session, at: int) -> str | None:
-        return self._files.message_text(session, at)
-
-    def events(self) -> tuple[Event, ...]:
-        return self._state.events()

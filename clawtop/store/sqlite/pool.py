@@ -32,6 +32,12 @@ class Databases:
                 known = self._open[(str(path), role)] = Database(path, role, self._clock)
             return known
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any was asked for."""
+        with self._guard:
+            return bool(self._open)
+
     def versions(self) -> tuple[Hashable, ...]:
         """The versions of all that were asked for: different after any commit in one of them."""
         with self._guard:

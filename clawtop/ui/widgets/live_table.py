@@ -133,11 +133,11 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             self._drawn.clear()
             self.refresh()
             return
-        width = self._width
-        for y in range(self.size.height):
+        width, (whole, height) = self._width, self.outer_size
+        for y in range(height):
             before, line = self._drawn.get(y), self._line(y, width)
             if before is None:
-                self.refresh(Region(0, y, self.size.width, 1))
+                self.refresh(Region(0, y, whole, 1))
             elif before != line:
                 self.refresh(changed_region(before, line, y, width))
 
@@ -148,7 +148,8 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
 
     @property
     def _width(self) -> int:
-        return self.scrollable_content_region.width
+        """Cells of a line. There is no border and no padding; what asks Textual for regions looks for the screen."""
+        return self.outer_size.width - (self.scrollbar_size_vertical if self.show_vertical_scrollbar else 0)
 
     def _present(self, table: Table[Any]) -> Env:
         """What cells look at: one and the same for all rows of a moment."""
