@@ -25,6 +25,7 @@ from clawtop.ui.arming import ArmingSwitch
 from clawtop.ui.commands.dispatch import run_command
 from clawtop.ui.flash import Flash
 from clawtop.ui.messages import CommandRequested, SnapshotArrived
+from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Executor, Options
 from clawtop.ui.preparation import Preparation
 from clawtop.ui.screens.base import DashboardScreen
@@ -49,7 +50,7 @@ SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 
 
-class ClawtopApp(SurvivingApp, SparingApp, App[None]):
+class ClawtopApp(SurvivingApp, SparingApp, PastingApp, App[None]):
     """The dashboard."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")

@@ -18,6 +18,7 @@ from clawtop.clock import Clock
 from clawtop.commands import command
 from clawtop.core.fleet.hosts import Host, in_frozen_order, shared_accounts, timeline, who_can_answer, worst_first
 from clawtop.ui.flash import Flash
+from clawtop.ui.pasting import PastingApp
 from clawtop.ui.ports import Options
 from clawtop.ui.screens.table_control import TableControl
 from clawtop.ui.surviving import Survival, SurvivingApp
@@ -179,7 +180,7 @@ class FleetScreen(TableControl):
             self.app.exit(target.id)
 
 
-class FleetApp(SurvivingApp, SparingApp, App[str | None]):
+class FleetApp(SurvivingApp, SparingApp, PastingApp, App[str | None]):
     """The fleet. Its result is the host to open; None: the operator leaves."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import cached_property
@@ -98,7 +98,7 @@ class Table(Generic[T]):
     """A table of one snapshot: rows in natural order, how to draw them, and what to say when there are none.
 
     `band` draws the heading of a group; `ids` gives the exact ids of a row, which the filter finds too where a cell
-    elides them or shows another name.
+    elides them or shows another name; `thing` tells what a row is, where several rows may be the same.
     """
 
     id: str
@@ -110,6 +110,7 @@ class Table(Generic[T]):
     ids: Callable[[T], str]
     empty: Line = EMPTY
     title_note: Line = EMPTY
+    thing: Callable[[T], Hashable] | None = None
 
     def arranged(self, filter_text: str = "", sorting: Sorting | None = None) -> tuple[TableRow[T], ...]:
         """Rows that show `filter_text` (in any case), in natural or sorted order; sorting dissolves the groups.
@@ -169,9 +170,10 @@ class Table(Generic[T]):
         """Ids of the columns that rows can be sorted by."""
         return tuple(column.id for column in self.columns if column.sort is not None)
 
-    def count(self) -> int:
-        """Rows without group headings."""
-        return sum(not row.band for row in self.rows)
+    def count(self, rows: Sequence[TableRow[T]] | None = None) -> int:
+        """How many things these rows are, by default all: without group headings, and each once that has several."""
+        every = self.rows if rows is None else rows
+        return len({self.thing(row.item) if self.thing else row.key for row in every if not row.band})
 
 
 def _without_empty_bands(rows: Sequence[TableRow[T]]) -> tuple[TableRow[T], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.health.account_causes import NOT_IMPORTED
@@ -14,7 +14,7 @@ from clawtop.view.humanize import countdown, counted, problem_text
 from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
-from clawtop.view.provider_facts import ProviderFacts
+from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, session_ids
 from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, problem_id
 
@@ -50,7 +50,14 @@ def profile_table(env: Env) -> Table[ProfileRow]:
         ids=profile_ids,
         empty=_why_empty(env),
         title_note=((f"{usable}/{total}", Tone.DIM),) if total else (),
+        thing=_profile,
     )
+
+
+def _profile(item: ProfileRow) -> Hashable:
+    """Each once, however many agents see it, as the title counts them."""
+    assert isinstance(item, ProfileFacts)  # noqa: S101 - only bands are made from providers
+    return item.profile.owner_agent, item.profile.id
 
 
 def _why_empty(env: Env) -> Line:

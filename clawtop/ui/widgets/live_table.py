@@ -185,8 +185,8 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             tone = Tone.ACCENT if self.has_focus else Tone.TITLE
             title = table_title(table, tone)
             if self.filter_text:
-                shown = sum(not row.band for row in self._rows)
-                title = ((f"{table.title} ", tone), (f"{shown} of {table.count()} /{self.filter_text}", Tone.WARN))
+                shown = f"{table.count(self._rows)} of {table.count()} /{self.filter_text}"
+                title = ((f"{table.title} ", tone), (shown, Tone.WARN))
             return (_MARGIN, *heading(self._columns, self.sorting, title))
         index = round(self.scroll_y) + y - 1
         if index < len(self._rows):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from clawtop.text import safe
+from clawtop.ui.pasting import TAB, pasted_text
 
 EDITOR_LINES = 4
 TOGETHER_S = 0.005
@@ -15,7 +18,6 @@ TOGETHER_S = 0.005
 MANY = 3
 """Two typed keys may arrive together on a slow connection."""
 
-TAB = "    "
 PASTED_S = 0.25
 """So long after pasted keys Enter belongs to them still: a slow connection hands them over in pieces."""
 
@@ -24,6 +26,11 @@ class MessageEditor(TextArea):
     """Enter posts `Sent`. What is pasted is made safe for the terminal first, line by line, and never sends: neither
     the terminal's own paste nor one that comes as keys.
     """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pagedown", "screen.page(1)", show=False),  # it is four lines high: what is above it is longer
+        Binding("pageup", "screen.page(-1)", show=False),
+    ]
 
     class Sent(Message):
         """The operator pressed Enter."""
@@ -70,7 +77,5 @@ class MessageEditor(TextArea):
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
-        lines = event.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        clean = "\n".join(safe(line.replace("\t", TAB)) for line in lines)
         event.prevent_default()  # Textual would call the base class's handler with the text as it came
-        await super()._on_paste(events.Paste(clean))
+        await super()._on_paste(events.Paste(pasted_text(event.text)))
