@@ -203,7 +203,7 @@ def _by_status_alone(status: int | None) -> FailureReason:
     """Statuses that OpenClaw's classifier passes over."""
     if status is None:
         return FailureReason.UNKNOWN
-    if status >= 500 or status in {409, 410, 423, 425}:
+    if status >= 500 or status in {409, 410, 421, 423, 424, 425, 426, 444, 460}:
         return FailureReason.SERVER_ERROR
     if status == 407:
         return FailureReason.NETWORK

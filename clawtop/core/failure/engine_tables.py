@@ -60,7 +60,7 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (
             FailureReason.BILLING,
             r"billing hard limit|budget has been exceeded|exceededbudget|exceeded budget"
-            r"|insufficient[_ ](?:quota|balance)"
+            r"|insufficient[_ ](?:quota|balance|funds|credits?)|(?:out of|not enough) (?:credits?|funds)\b"
             r"|account is not active|prepa(?:id|yment)[^.\n]{0,40}(?:depleted|exhausted)"
             r"|credits?[^.\n]{0,30}(?:depleted|exhausted)"
             r"|spend(?:ing)?[ _-](?:limit|block)|(?:plan|subscription) (?:does not|doesn't) include|arrears",
@@ -69,7 +69,9 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (
             FailureReason.RATE_LIMIT,
             r"hit your (?:\w+ ){0,2}limit|(?<!\d)\d{1,9}[- ]hour limit reached|(?:usage|session|weekly) limit reached"
-            r"|limit reached[^\n]{0,40}resets|freeusagelimiterror|usage_limit_reached",
+            r"|limit reached[^\n]{0,40}resets|freeusagelimiterror|usage_limit_reached"
+            r"|rate[- ]limit(?:ed|s)? (?:is |was |has been )?(?:exceeded|reached|hit)|too many requests"
+            r"|<code>slowdown</code>|quota exceeded for (?:quota )?metric",
         ),
         (
             FailureReason.MODEL_NOT_FOUND,

@@ -65,7 +65,17 @@ _CLOCK_WORDS = re.compile(
     r"(?:\s{0,2}\(?((?:[A-Za-z]{2,20}/[A-Za-z_]{2,30}(?:/[A-Za-z_]{2,30})?)|UTC|GMT)\)?)?(?![\d.:a-z])",
     re.IGNORECASE,
 )
-_STAMP = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:?\d{2})", re.IGNORECASE)
+_STAMP = re.compile(
+    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?\s?(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})", re.IGNORECASE
+)
+_UTC = re.compile(r"\s?(?:Z|UTC|GMT)\Z", re.IGNORECASE)
+_ISO_DURATION = re.compile(
+    r"P(?:(\d{1,6})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,9})?)S)?)?\Z", re.IGNORECASE
+)
+_ISO_UNITS_MS = (86_400_000, 3_600_000, 60_000, 1000)
+_LIMIT_RESET = re.compile(r"\b(?:t|reset)=(\d{1,9})\b", re.IGNORECASE)
+_LIMIT_LEFT = re.compile(r"\b(?:r|remaining)=(\d{1,9})\b", re.IGNORECASE)
+"""What the `ratelimit` header says, in both drafts of its standard."""
 _STAMP_WORDS = re.compile(rf"(?:resets?|try again|available|after|until)[^\d]{{0,24}}({_STAMP.pattern})", re.IGNORECASE)
 TEXT_LIMIT = 4096
 
@@ -121,6 +131,10 @@ def _of_text(text: str, now_ms: int) -> float | None:
     stamp = _STAMP.match(text)
     if stamp is not None:
         return _until(stamp.group(), now_ms)
+    if "," in text and (waits := _figures(text)):  # the header came twice
+        return max(waits) * 1000
+    if text[:1] in {"P", "p"} and (iso := _ISO_DURATION.match(text)) is not None:
+        return sum(float(part or 0) * unit for part, unit in zip(iso.groups(), _ISO_UNITS_MS, strict=True))
     whole = _duration(text)
     if whole is not None:
         return whole
@@ -130,9 +144,18 @@ def _of_text(text: str, now_ms: int) -> float | None:
         return None
 
 
+def _figures(text: str) -> list[float]:
+    """The numbers of a list; empty where anything else stands in it, or a time of its own."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+    return numbers if all(is_finite(number) and 0 <= number < EPOCH_S for number in numbers) else []
+
+
 def _until(stamp: str, now_ms: int) -> float | None:
     try:
-        at = datetime.fromisoformat(stamp.upper())
+        at = datetime.fromisoformat(_UTC.sub("+00:00", stamp.upper()))
     except ValueError:
         return None
     return max(0.0, at.timestamp() * 1000 - now_ms)
@@ -155,10 +178,20 @@ def _of_body(body: Mapping[str, Any] | None, now_ms: int, depth: int = 0) -> flo
     for name in BODY_FIELDS:
         if name in body and (wait := _of_value(body[name], now_ms)) is not None:
             return wait
+    for sent in _objects(body.get("headers")):  # of the provider behind a router
+        headers = {str(name).lower(): value for name, value in sent.items()}
+        if (wait := _of_headers(headers, now_ms)) is not None:
+            return wait
     for inner in _objects(body.get("details"), body.get("metadata"), body.get("error")):
         if (wait := _of_body(inner, now_ms, depth + 1)) is not None:
             return wait
     return None
+
+
+def _of_headers(headers: Mapping[str, Any], now_ms: int) -> float | None:
+    told = {name: str(value) for name, value in headers.items() if isinstance(value, str | int | float)}
+    first = (_of_value(told.get("retry-after-ms"), now_ms, scale=1), _of_value(told.get("retry-after"), now_ms))
+    return next((wait for wait in first if wait is not None), None) or _of_resets(told, now_ms)
 
 
 def _objects(*values: object) -> Iterator[Mapping[str, Any]]:
@@ -209,4 +242,9 @@ def _of_resets(headers: Mapping[str, str], now_ms: int) -> float | None:
             continue
         left = headers.get(name.replace("-reset", "-remaining"))
         (used_up if left is not None and left.strip() in {"0", "0.0"} else others).append(wait)
+    told = headers.get("ratelimit", "")[:400]
+    for limit in (told,) if "reset=" in told.lower() else told.split(","):
+        if (reset := _LIMIT_RESET.search(limit)) is not None:
+            remaining = _LIMIT_LEFT.search(limit)
+            (used_up if remaining is not None and int(remaining[1]) == 0 else others).append(float(reset[1]) * 1000)
     return max(used_up or others, default=None)

@@ -22,8 +22,48 @@ class FrameTooLargeError(ValueError):
     """An event has no end within the limit."""
 
 
+STRAY_CHARS = 200
+_FIELDS = frozenset({"data", "event", "error", "id", "retry"})
+
+
+def _events_in(data: list[str]) -> list[str]:
+    """The events that a server did not divide by blank lines; nothing where the lines are one event."""
+    try:
+        nested.loads("\n".join(data))
+    except ValueError:
+        pass
+    else:
+        return []
+    whole = [line for line in data if _is_object(line)]
+    return data if len(whole) >= len(data) - 1 and whole else []
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(nested.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _one_after_another(content: str) -> list[str]:
+    """The JSON values of a text that holds several with nothing between them; nothing where that is not all of it."""
+    decoder, found, at = json.JSONDecoder(), list[str](), 0
+    while at < len(content):
+        try:
+            _, end = decoder.raw_decode(content, at)
+        except (ValueError, RecursionError):
+            return []
+        found.append(content[at:end])
+        at = end + len(content[end:]) - len(content[end:].lstrip(" \t\r\n\x1e,"))
+    return found
+
+
 class Frames:
-    """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes."""
+    """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes.
+
+    Attributes:
+        stray: the beginning of what is no event at all, for people.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -33,6 +73,7 @@ class Frames:
         self._held = 0
         self._document = False
         self._is_first = True
+        self.stray = ""
 
     def feed(self, chunk: bytes) -> Iterator[SseFrame]:
         """The events that end in `chunk`. Raises FrameTooLargeError."""
@@ -81,9 +122,9 @@ class Frames:
             line = line.removeprefix("\ufeff")
         if not line:
             yield from self._dispatched()
-        elif line[0] in "{[" or (line[0] in " \t" and line.lstrip()[:1] in {"{", "["}):
+        elif line[0] in "{[" or (line[0] in " \t\x1e" and line.lstrip(" \t\x1e")[:1] in {"{", "["}):
             yield from self._dispatched()
-            yield from self._json_line(line)
+            yield from self._json_line(line.lstrip("\x1e"))
         elif line[0] != ":":
             self._field(line)
 
@@ -100,8 +141,9 @@ class Frames:
     def _field(self, line: str) -> None:
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
-        match name:
+        match name if name in _FIELDS else name.strip("\ufeff\0 \t").lower():
             case "data":
+                value = value.removeprefix("data:").removeprefix(" ")  # a proxy framed it a second time
                 self._data.append(value)
                 self._held += len(value)
             case "event":
@@ -109,12 +151,15 @@ class Frames:
             case "error":
                 self._event, self._data = "error", [*self._data, value]  # llama.cpp
             case _:
-                pass
+                if not self.stray and not name.startswith(":") and name not in _FIELDS:
+                    self.stray = f"{name}:{value}"[:STRAY_CHARS] if value else name[:STRAY_CHARS]
 
     def _dispatched(self) -> Iterator[SseFrame]:
         event, data = self._event, self._data
         self._event, self._data, self._held = "", [], 0
-        if data:
+        if len(data) > 1 and (whole := _events_in(data)):
+            yield from ((event, one) for one in whole)
+        elif data:
             yield event, "\n".join(data)
 
     def _documents(self, content: str) -> Iterator[SseFrame]:
@@ -122,7 +167,7 @@ class Frames:
         try:
             value = nested.loads(content)
         except ValueError:
-            yield "", content
+            yield from (("", one) for one in _one_after_another(content) or [content])
             return
         for member in value if isinstance(value, list) else (value,):
             yield "", json.dumps(member)

@@ -246,7 +246,7 @@ async def _events(
 
     A reply that has its end is complete, whether the connection then ends, breaks or stays open.
     """
-    frames = FRAMINGS.get(endpoint.api, Frames)()
+    frames, nothing = FRAMINGS.get(endpoint.api, Frames)(), True
     try:
         while True:
             try:
@@ -259,9 +259,13 @@ async def _events(
             if chunk is None:
                 break
             for frame in frames.feed(chunk):
+                nothing = False
                 yield frame
         for frame in frames.rest():
+            nothing = False
             yield frame
+        if nothing and frames.stray:
+            raise not_the_protocol(endpoint.provider, f"the answer is no event stream: {frames.stray}", frames.stray)
     except FrameTooLargeError as error:
         raise not_the_protocol(endpoint.provider, str(error)) from None
 
@@ -271,11 +275,14 @@ FRAMINGS: Mapping[str, type[Frames]] = {BedrockConverse.kind: EventStreamFrames}
 
 
 def _decoded(decoder: Decoder, event: str, data: str, limits: _Limits, clock: Clock) -> Iterator[ReplyPart]:
+    complete = decoder.complete
     try:
         for part in decoder.feed(event, data):
             limits.got_content()
             yield part
     except ProviderError as error:
+        if complete:
+            return  # the reply had its end: what goes wrong behind it is not the reply's
         if error.kind is not ErrorKind.IN_STREAM:
             raise
         raise limits.seen_late(error, clock.now_ms()) from None

@@ -25,7 +25,8 @@ from clawtop.engine.providers.base import (
 from clawtop.engine.providers.errors import from_event
 from clawtop.engine.providers.reply import ReplyDecoder
 
-DONE = "[DONE]"
+DONE = "DONE"
+"""In brackets, as most send it, or without."""
 NATIVE_HOST = "api.openai.com"
 """Its newer models refuse `max_tokens`, the field that everybody else knows."""
 STOP_REASONS: Mapping[str, str] = {
@@ -176,7 +177,7 @@ class OpenAiDecoder(ReplyDecoder):
     """
 
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
-        if data.strip() == DONE:
+        if data.strip().strip("[]").upper() == DONE:
             self.done = True
             return ()
         return super().feed(event, data)
@@ -196,7 +197,8 @@ class OpenAiDecoder(ReplyDecoder):
         return parts
 
     def _choice(self, choice: Mapping[str, Any]) -> list[ReplyPart]:
-        delta = reading.obj(choice.get("delta") or choice.get("message"))
+        said = choice.get("delta") or choice.get("message")
+        delta = {"content": said} if isinstance(said, str) else reading.obj(said)
         thinking = next((delta[name] for name in THINKING_FIELDS if delta.get(name)), None)
         content = delta.get("content") or choice.get("text")
         parts = self.parts(content, thinking)

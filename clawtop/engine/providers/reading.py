@@ -75,6 +75,8 @@ def said(content: object) -> tuple[str, str]:
     """(text, thinking) of a message's content: a string, a part, or a list of parts of any api."""
     if isinstance(content, str):
         return content, ""
+    if isinstance(content, int | float) and not isinstance(content, bool):
+        return str(content), ""
     if isinstance(content, list):
         pieces = [said(part) for part in content]
         return "".join(piece for piece, _ in pieces), "".join(thought for _, thought in pieces)
@@ -89,11 +91,52 @@ def said(content: object) -> tuple[str, str]:
     return "", ""
 
 
+REPLY_FIELDS = frozenset(
+    {"choices", "content", "candidates", "output", "delta", "message_stop", "content_block", "usage", "done", "role"}
+)
+"""What a piece of a reply holds, by any api."""
+WRAPPERS = ("data", "result", "response")
+WORD_FIELDS = ("message", "msg", "Message", "errorMessage", "error_msg", "error_message")
+FAILED_CODES = ("code", "statusCode", "status_code", "errcode", "error_code")
+
+
+def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
+    """What a gateway wrapped into an envelope of its own."""
+    if "type" in value or REPLY_FIELDS & value.keys():
+        return value
+    for wrapper in WRAPPERS:
+        inner = value.get(wrapper)
+        if isinstance(inner, dict) and REPLY_FIELDS & inner.keys():
+            return inner
+    return value
+
+
+def words_of(event: Object) -> Object | None:
+    """The words of an object that is no piece of a reply, as an error object; None where it has none."""
+    if REPLY_FIELDS & event.keys():
+        return None
+    words = next((found for key in WORD_FIELDS if (found := text(event.get(key)))), None)
+    code = next((event[key] for key in FAILED_CODES if event.get(key) is not None), None)
+    return None if words is None else {"code": code, "message": words}
+
+
+def _enveloped(event: Object) -> Object | None:
+    """The error of an envelope that says of itself that it failed."""
+    inner = obj(event.get("base_resp"))  # MiniMax
+    if count(inner.get("status_code")):
+        return {"code": name(inner.get("status_code")), "message": text(inner.get("status_msg"))}
+    failed = event.get("success") is False or any(
+        count(event.get(key)) not in {0, 200} for key in FAILED_CODES if key in event
+    )
+    return words_of(event) if failed and "type" not in event else None
+
+
 def error_of(event: Object) -> Object | None:
     """The error that an event holds, wherever its server puts it; None where it holds none.
 
     `{"error": {...}}` and `{"error": "text"}` (most), `{"object": "error", ...}` (vLLM), `{"type": "error", ...}`,
-    `{"detail": ...}` (FastAPI), `{"message": ..., "code" or "__type": ...}` (gateways, AWS), `{"errors": [...]}`.
+    `{"detail": ...}` (FastAPI), `{"message": ..., "code" or "__type": ...}` (gateways, AWS), `{"errors": [...]}`,
+    `{"success": false, "msg": ...}`, `{"base_resp": {"status_code": 1008, ...}}` (MiniMax).
     """
     error = event.get("error")
     if isinstance(error, Mapping) and error:
@@ -109,4 +152,4 @@ def error_of(event: Object) -> Object | None:
         detail = event["detail"]
         found = next(items(detail), None)
         return {"message": detail} if isinstance(detail, str) else found or {"message": json.dumps(detail)[:400]}
-    return None
+    return _enveloped(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,10 @@ from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event
 
 BAD_EVENTS = 3
 """So many events that are no JSON are passed over; more of them are no reply of this api."""
+
+
+_ERROR_LINE = re.compile(r"\s{0,8}\[?error\]?[:\s]\s{0,8}(\S.*)", re.IGNORECASE | re.DOTALL)
+"""An error that a server writes as plain words where an event should be."""
 
 
 class ReplyDecoder:
@@ -27,6 +32,7 @@ class ReplyDecoder:
         self.filtered: str | None = None
         self.tools: dict[str, None] = {}
         self._bad = 0
+        self._words: reading.Object | None = None
         self._seen = 0
 
     @property
@@ -36,13 +42,23 @@ class ReplyDecoder:
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
         """The parts of one event. Raises ProviderError for an in-band error."""
         value = reading.parsed(data)
+        if isinstance(value, str) and value[:1] == "{":  # encoded twice
+            value = reading.parsed(value)
+        if isinstance(value, list) and value and all(isinstance(part, dict) for part in value):
+            return [piece for part in value for piece in self._event(event, part)]
         if not isinstance(value, dict):
             self._not_an_object(event, data, value)
             return ()
+        return self._event(event, value)
+
+    def _event(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:
+        value = value if event else reading.unwrapped(value)
         self._seen += 1
         error = reading.error_of(value)
         if error is not None or event == "error":
             raise from_event(self.provider, error or value)
+        if self._words is None and "type" not in value:
+            self._words = reading.words_of(value)
         return self.take(event or reading.text(value.get("type")), value)
 
     def take(self, event: str, value: dict[str, Any]) -> Iterable[ReplyPart]:
@@ -51,6 +67,8 @@ class ReplyDecoder:
 
     def finish(self) -> Finished | None:
         if not self.complete:
+            if self._words is not None:
+                raise from_event(self.provider, self._words)
             if self._bad and not self._seen:
                 raise not_the_protocol(self.provider, "the answer contains no event of its API")
             return None
@@ -81,6 +99,8 @@ class ReplyDecoder:
             raise from_event(self.provider, {"message": value if isinstance(value, str) else data})
         if not data.strip():
             return
+        if value is None and (told := _ERROR_LINE.match(data)) is not None:
+            raise from_event(self.provider, {"message": told[1][:1000]})
         self._bad += 1
         if self._bad > BAD_EVENTS:
             raise not_the_protocol(self.provider, "the reply contains events that are not JSON objects", data)
