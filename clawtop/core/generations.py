@@ -444,7 +444,7 @@ _9_X = _8_X._replace(
     last=(2026, 9, 6),
     cooling=_COOLING_9,
     attention=_ATTENTION_8._replace(sees_deadlines=True),
-    remote=_REMOTE_8._replace(reload_takes_marks=True),
+    remote=_REMOTE_8._replace(reload_takes_marks=True, stores_queue=True),
     retries=SameAccountRetries(
         frozenset({"rate_limit", "overloaded", "server_error", "timeout"}),
         most=8,

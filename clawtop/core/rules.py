@@ -363,6 +363,8 @@ class Remote(NamedTuple):
         aborts_all: `sessions.abort` reaches every run that it sees; else only those asked for over its API.
         cancels_cron: `tasks.cancel` ends the run of a cron job.
         drops_queue: an abort also drops what waits behind the run.
+        stores_queue: all that waits stands in its databases; else what chats and channels send waits in its memory,
+            and only turns of its command line leave a record.
         aborts_stuck: it aborts a run itself if that makes no progress for `Attention.abort_ms`.
         reload_takes_marks: `secrets.reload` makes it take cooldowns and orders from the store.
         keeps_start: it works with the orders and marks of its start until it is restarted.
@@ -378,6 +380,7 @@ class Remote(NamedTuple):
     aborts_all: bool = False
     cancels_cron: bool = False
     drops_queue: bool = False
+    stores_queue: bool = False
     aborts_stuck: bool = True
     reload_takes_marks: bool = True
     keeps_start: bool = False

@@ -66,6 +66,9 @@ def test_when_the_gateway_acts_by_itself() -> None:
 
 def test_what_waits_is_named_before_an_abort_drops_it() -> None:
     assert queue_words((), SEMANTICS["9.x"].remote) is None
+    unseen = "anything a chat has sent meanwhile waits behind it unseen on this version"
+    assert queue_words((), SEMANTICS["8.x"].remote) == f"{unseen}: an abort drops it"
+    assert queue_words((), SEMANTICS["6.11"].remote) == f"{unseen}: after an abort it starts within seconds"
     assert queue_words(("r2", "r3"), SEMANTICS["9.x"].remote) == (
         "2 inputs wait behind it (r2, r3): an abort drops them"
     )

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 from websockets.sync.client import connect
 
-from clawtop.core.generations import generation_of, storage_of
+from clawtop.core.generations import generation_of, semantics_of, storage_of
 from tests.interop.fake_provider import QuietHandler, chunks
 from tests.interop.gateways import KEY, LOOK_S, TOKEN, GatewayLab, Holding, running
 from tests.interop.openclaw_install import OpenClaw
@@ -120,9 +120,9 @@ class IncidentLab(GatewayLab):
         return storage_of(generation_of(self.openclaw.version)).session_files
 
     @property
-    def sees_waiters(self) -> bool:
-        """Whether the disk tells what waits for a session's turn; until 2026.7 only turns of the command line do."""
-        return not self.in_files
+    def sees_chats(self) -> bool:
+        """Whether the disk tells all that waits for a session's turn; until 2026.8 turns of the command line alone."""
+        return semantics_of(self.openclaw.version, generation_of(self.openclaw.version)).remote.stores_queue
 
     def prepare(self) -> None:
         super().prepare()

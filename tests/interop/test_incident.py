@@ -104,7 +104,7 @@ def a_stream_that_hangs_with_a_turn_behind_it(lab: IncidentLab) -> None:
     lab.turn("queued")
     seen = agreed(lab, lambda seen: seen.waiting == 1)
     assert seen.holder is not None
-    assert seen.holder["waits_unseen"] is not lab.sees_waiters
+    assert seen.holder["waits_unseen"] is not lab.sees_chats
 
     drained = lab.clawtop("drain", KEY, *ABORT)
     assert drained["outcome"] == "drained", drained

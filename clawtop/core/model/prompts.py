@@ -25,7 +25,7 @@ class PromptHolder:
         phase: waiting-lane | locking | prompting | streaming | appending | compacting | releasing, or a stored status;
             draining: nobody holds the prompt, a drain keeps the session closed (`run_id` is its id).
         source: "clawtop" for our registry, else how an OpenClaw run was recognised: "status", "lock", "trajectory".
-        waits_unseen: more may wait than `waiters` tells: until 2026.7 a gateway keeps what chats and channels send
+        waits_unseen: more may wait than `waiters` tells: until 2026.8 a gateway keeps what chats and channels send
             in its memory, and only turns of its command line leave a record.
     """
 

@@ -54,7 +54,7 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
             source=_source(session, locked_by=lock is not None),
             waiters=session.waiters,
             takeover_risk=takeover_risk(session, snapshot.storage, isolated.get(session.agent)),
-            waits_unseen=snapshot.storage.session_files,
+            waits_unseen=not snapshot.semantics.remote.stores_queue,
         )
 
 

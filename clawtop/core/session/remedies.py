@@ -123,9 +123,12 @@ def abort_command(key: str) -> str:
 
 
 def queue_words(waiting: tuple[str, ...], remote: Remote) -> str | None:
-    """What an abort does to what waits behind the run; None where nothing does."""
-    if not waiting:
+    """What an abort does to what waits behind the run; None where nothing does, or nothing aborts."""
+    if not waiting and (remote.stores_queue or not remote.grants):
         return None
+    if not waiting:
+        fate = "an abort drops it" if remote.drops_queue else "after an abort it starts within seconds"
+        return f"anything a chat has sent meanwhile waits behind it unseen on this version: {fate}"
     who = ", ".join(waiting[:5]) + (f" and {len(waiting) - 5} more" if len(waiting) > 5 else "")
     count = f"{len(waiting)} input{'s wait' if len(waiting) > 1 else ' waits'} behind it ({who})"
     if remote.drops_queue:
