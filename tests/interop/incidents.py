@@ -122,7 +122,8 @@ class IncidentLab(GatewayLab):
     @property
     def sees_chats(self) -> bool:
         """Whether the disk tells all that waits for a session's turn; until 2026.8 turns of the command line alone."""
-        return semantics_of(self.openclaw.version, generation_of(self.openclaw.version)).remote.stores_queue
+        chosen = semantics_of(self.openclaw.version, generation_of(self.openclaw.version))
+        return chosen.row.remote.stores_queue
 
     def prepare(self) -> None:
         super().prepare()
