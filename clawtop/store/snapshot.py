@@ -36,6 +36,7 @@ from clawtop.core.model import (
 from clawtop.core.session.activity import NOT_LOOKED, CommandLine
 from clawtop.crash import unexpected
 from clawtop.errors import ClawtopError, StateUnreadableError
+from clawtop.store.auth.port import OwnAuth
 from clawtop.store.auth.reader import AuthReader
 from clawtop.store.config import summarise
 from clawtop.store.gateway.kernel_lock import gateway_kernel_lock, heard
@@ -196,7 +197,8 @@ class SnapshotReader:
         config = self._config(layout)
         owners = self._last("owners", str(layout.state_dir), lambda: tuple(other_owners(layout)), (), silent)
         warnings = [*silent, *layout.problems, *_assumed(layout), *owners]
-        infos = tuple(self._agent_info(agent, layout, warnings) for agent in agents)
+        looked: dict[tuple[str, str], OwnAuth] = {}
+        infos = tuple(self._agent_info(agent, layout, warnings, looked) for agent in agents)
         problems = self._auth_reader(layout).problems
         warnings += self._last("auth problems", str(layout.state_dir), problems, (), warnings)
         stored = self._session_backend(layout)
@@ -324,10 +326,12 @@ class SnapshotReader:
             self._sessions = session_backend(layout, self._databases, self._patience, progressive=self._progressive)
         return self._sessions
 
-    def _agent_info(self, agent: AgentPaths, layout: Layout, warnings: list[Problem]) -> AgentInfo:
+    def _agent_info(
+        self, agent: AgentPaths, layout: Layout, warnings: list[Problem], looked: dict[tuple[str, str], OwnAuth]
+    ) -> AgentInfo:
         self.reading = str(agent.agent_dir)
         try:
-            store = self._auth_reader(layout).store(agent, warnings)
+            store = self._auth_reader(layout).store(agent, warnings, looked)
         except ClawtopError:
             raise
         except Exception as error:  # noqa: BLE001 - as above

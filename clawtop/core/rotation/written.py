@@ -22,6 +22,9 @@ def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Proble
     store = agent.store
     if store is None or not store.profiles or not (store.order or snapshot.config.auth.order):
         return
+    orders = (*store.order.values(), *snapshot.config.auth.order.values())
+    if {profile.id for profile in store.profiles}.issuperset(id_ for ids in orders for id_ in ids):
+        return
     schedule = snapshot.semantics.cooling
     for provider in dict.fromkeys(profile.provider for profile in store.profiles):
         order = resolve_order(provider, store.profiles, store.order, snapshot.config.auth, now, schedule)

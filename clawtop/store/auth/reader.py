@@ -44,9 +44,14 @@ class AuthReader:
         self._backend = auth_backend(layout, self._databases)
         self._places.clear()
 
-    def store(self, agent: AgentPaths, warnings: list[Problem]) -> AuthStore:
-        """The store of an agent. A place that cannot be read keeps what it said last, with the reason."""
-        places = tuple(self._own(place) for place in self._places_of(agent))
+    def store(
+        self, agent: AgentPaths, warnings: list[Problem], looked: dict[tuple[str, str], OwnAuth] | None = None
+    ) -> AuthStore:
+        """The store of an agent. A place that cannot be read keeps what it said last, with the reason.
+
+        `looked`: what was read of each place in this look, in which every agent is told the same of it.
+        """
+        places = tuple(self._looked_at(place, looked) for place in self._places_of(agent))
         for place in places:
             warnings += place.warnings
         known = self._stores.get(agent.id)
@@ -81,6 +86,14 @@ class AuthReader:
         if store.problem is not None:
             raise RefusedError(f"the auth store cannot be used: {store.problem}", unchanged="nothing was sent")
         return store
+
+    def _looked_at(self, place: AuthPlace, looked: dict[tuple[str, str], OwnAuth] | None) -> OwnAuth:
+        if looked is None:
+            return self._own(place)
+        key = (place.owner, place.file)
+        if key not in looked:
+            looked[key] = self._own(place)
+        return looked[key]
 
     def _own(self, place: AuthPlace) -> OwnAuth:
         key = (place.owner, place.file)
