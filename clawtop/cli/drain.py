@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,7 @@ def target_of(reader: SnapshotReader, session: str, agent: str | None) -> DrainT
     if not storage_of(reader.layout.generation).session_files:
         return _row_target(reader, session, agent)
     choice = choose_session(reader.layout, session, agent)
-    known = choice.row is not None or choice.file.exists()
+    known = choice.row is not None or choice.file.exists() or os.path.lexists(f"{choice.file}.lock")
     if not known and read_admission(holders_dir(reader.layout.state_dir), str(choice.file)) is None:
         raise _no_session(session, reader.read())
     return DrainTarget(choice.agent.id, choice.key, choice.file)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cli.drain import target_of
 from clawtop.engine.drive.session_choice import choose_session
 from clawtop.errors import RefusedError
 from tests.support.states_made import StateDir
@@ -21,3 +22,4 @@ def test_a_first_turn_that_has_only_its_lock_can_be_named(tmp_path: Path) -> Non
     for name in (str(file), "cli.jsonl"):
         choice = choose_session(layout, name)
         assert (choice.agent.id, choice.key, choice.session_id, choice.file) == ("main", None, "cli", file)
+    assert target_of(state.reader(), str(file), None).file == file

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clawtop.core.health.cause import RETRYING_FROM
 from tests.interop.gateways import KEY, START_S
 from tests.interop.incidents import (
     ANSWER,
@@ -68,12 +69,15 @@ def an_account_that_is_limited(lab: IncidentLab) -> None:
     lab.provider.does[ONE] = LIMIT
     foretold = lab.status()["asks_again"].get(LIMIT_REASON, {"requests": 0})["requests"]
     turn = lab.turn("limited")
+    causes: set[str] = set()
     lab.wait(lambda: counted(lab.provider.since(began))[ONE, LIMIT] > 0, START_S)
     while turn.poll() is None and not counted(lab.provider.since(began))[TWO, ANSWER]:
         seen = told(lab)
+        causes |= {cause["code"] for cause in seen.status["health"]["causes"]}
         still = not counted(lab.provider.since(began))[TWO, ANSWER]
         assert seen.session["active"] is not False or not still, "it waits between two requests"
     answered(lab, turn)
+    assert foretold < RETRYING_FROM or "retrying" in causes, "whoever asked waits, and the log tells why"
     assert counted(lab.provider.since(began)) == {(ONE, LIMIT): 1 + foretold, (TWO, ANSWER): 1}
     assert accounts_agree(lab).keys() <= {ONE}, "its half minute may be over by now"
     row = profile(lab, ONE)
