@@ -85,7 +85,7 @@ _ENDS = {DrainStage.DRAINED: "drained", DrainStage.NOT_RELEASED: "aborted, NOT r
 
 
 def resumable(state_dir: str | Path, drain_id: str) -> DrainTarget:
-    """The session of a drain that did not come to its end. Raises RefusedError when there is no such drain."""
+    """The session of an unfinished drain. Raises RefusedError if there is no such drain."""
     events = Journal(state_dir).tail(_JOURNAL_DEPTH)
     steps = [event for event in events if event.kind is EventKind.DRAIN and event.data.get("drain") == drain_id]
     if not steps or steps[-1].session_file is None:
@@ -121,10 +121,10 @@ class Drainer:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
         caller: asks the gateway; None: one that may.
         shared: makes the records of a registry that several hosts share; None: this host's files.
-        on_step: told each step. on_wait: told at each look what is waited for, and for how many seconds at most.
+        on_step: receives each step. on_wait: receives at each look what it is waiting for, and the seconds left.
 
         Raises:
-            RefusedError: the target's file is no transcript of this state directory.
+            RefusedError: the target's file is not a transcript of this state directory.
         """
         self.drain_id = drain_id
         if storage_of(reader.layout.generation).session_files:
@@ -197,7 +197,7 @@ class Drainer:
         )
 
     async def _look(self) -> DrainLook:
-        """The session now, with a fresh answer of the gateway where that has to be heard."""
+        """The session now, with a fresh answer of the gateway if one is required."""
         asked = self._asked or GatewayReply(self._caller.access())
         if self._make_shared is not None:
             self._admission = await self._records().admission_of(str(self.target.file))
@@ -271,7 +271,7 @@ class Drainer:
         self._asked = None
 
     async def _ended_by(self, remedy: Remedy, look: DrainLook) -> str:
-        """Do it; what came of it. Raises GatewayCallError."""
+        """Do it; returns the outcome. Raises GatewayCallError."""
         if remedy.means is Means.ABORT and self.target.key is not None:
             said = await self._caller.abort(look.gateway, self.target.key)
             if said.status is Abort.NO_RUN:
@@ -348,13 +348,13 @@ class Drainer:
         return self._shared
 
     async def _member(self) -> str:
-        """What this process is called in the registry; in files it needs no channel, since nobody tells a drain."""
+        """This process's name in the registry; with files it needs no channel, since nobody messages a drain."""
         if self._make_shared is None:
             return self._files.member
         return (await self._records().enter(lambda _word, _token: None)).member
 
     async def _look_once(self) -> DrainLook:
-        """One look, on an event loop of its own."""
+        """One look, on a separate event loop."""
         try:
             return await self._look()
         finally:

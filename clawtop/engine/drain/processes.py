@@ -14,7 +14,7 @@ LOOK_SECONDS = 0.1
 
 
 async def stop_stack(pid: int, gateway_pid: int, clock: Clock) -> str:
-    """Stop a process and everything below it, if it stands below the gateway; what came of it, in words."""
+    """Stop a process and everything below it, if it is below the gateway; returns the outcome in words."""
     for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         stack = await asyncio.to_thread(stack_below, gateway_pid, pid)
         if stack is None:

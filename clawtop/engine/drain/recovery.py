@@ -114,7 +114,7 @@ async def recover(
 
 
 def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None = None) -> AttentionReport | None:
-    """What is the matter with a session; None where it is well. `holder`: as the registry knows it."""
+    """What is wrong with a session; None if nothing. `holder`: as the registry knows it."""
     session, stale = _row(snapshot, target), _stale_lock(snapshot, target)
     holder = holder or _holder(snapshot, target)
     rules, limits = snapshot.semantics.attention, snapshot.config.attention
@@ -122,7 +122,7 @@ def assess(snapshot: Snapshot, target: DrainTarget, holder: PromptHolder | None 
 
 
 def openclaw_would(snapshot: Snapshot, target: DrainTarget) -> RecoveryOutcome | AbortRun | None:
-    """What this OpenClaw's own watcher does about a session; None where it does not look at it."""
+    """What this OpenClaw's own watchdog does about a session; None if it does not consider it."""
     report, standing = assess(snapshot, target), _standing(snapshot, target, None)
     if report is None or standing is None or not (report.recoverable or report.abortable):
         return None

@@ -79,7 +79,7 @@ class DrainLook:
     admission: Admission | None
     gateway: Gateway
     must_ask: bool
-    """The gateway has to be heard here; where it was not asked for this look, the scene says that it is missing."""
+    """The gateway must be heard here; if it was not queried for this look, the scene says that it is missing."""
 
 
 class Watcher:
@@ -118,7 +118,7 @@ class Watcher:
         theirs = None if holder is not None and lock is not None and lock.pid == holder.pid else lock
         session = next((row for row in snapshot.sessions if self._is_target(row)), None)
         if holder is not None and theirs is not lock:
-            session = None  # the run that the disk shows is ours
+            session = None  # the run that the disk shows is clawtop's
         version = asked.words.version if asked.words is not None else None
         remote = semantics_of(version or snapshot.openclaw_version, snapshot.generation).row.remote
         table = roles(storage_of(snapshot.generation), remote, snapshot.gateway.state, asked.access)

@@ -1,9 +1,9 @@
 """One attempt: take the prompt and the lock, ask the provider once, append the reply, release everything.
 
-Everything that is taken is given back by the end of the attempt, whatever ends it - so between two attempts, and
+Everything that is taken is released by the end of the attempt, however it ends - so between two attempts, and
 during a backoff, the session belongs to nobody (thread 62351). The lock is released for the provider call and the fence
 asserted before anything is written (thread 83510). The user's message and the reply are appended together: an attempt
-that fails leaves no line behind, and a turn that moves on to another profile asks again from what then stands there.
+that fails leaves no line behind, and a turn that moves on to another profile sends what is then in the transcript.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Attempt:
 
         Raises:
             ProviderError: the provider, the way to it or the credential failed; nothing was written.
-            CoordinationError: the session is somebody else's; nothing was written.
+            CoordinationError: somebody else has the session; nothing was written.
             TurnTimeoutError: the turn's time was over.
             OperationFailedError: the transcript cannot be written.
         """
@@ -177,7 +177,7 @@ class Attempt:
         return self.desk.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
 
     def _prompt(self, conversation: Conversation) -> Prompt:
-        """What is sent; what is left out is told first, once for a model."""
+        """What is sent; what is left out is reported first, once per model."""
         turn, model = self.turn, self.model
         prepared = prepare(conversation.said, turn.asked.message, self.desk.prompt_sources(turn, model))
         if prepared.not_sent and (model, prepared.not_sent) not in turn.left_out:
@@ -214,7 +214,7 @@ class Attempt:
         return str(entries[-1]["id"])
 
     async def _assert_still_held(self, holder: HeldPrompt, written: str) -> None:
-        """Between the check before an append and its end lies one system call: was the session ours throughout?"""
+        """One system call lies between the check before an append and its end: was the session held throughout?"""
         try:
             await holder.assert_held()
         except SessionTakeoverError as error:

@@ -90,7 +90,7 @@ class Candidates:
         return window is not None and window > self.turn.overflowed
 
     def moved(self, step: Moved) -> None:
-        """Tell a step of the chain; its end is told by the reply or by the end of the run."""
+        """Report a step of the chain; its end is reported by the reply or by the end of the run."""
         if step.target is None or step.outcome == "succeeded":
             return
         why = f" after {step.reason}" if step.reason else ""

@@ -147,7 +147,7 @@ class Chain(Generic[T]):
         return Succeeded()
 
     def _judged(self, failure: Failure, model: ModelRef) -> Failure:
-        """A failure with what it means here: a conversation that is too long needs a larger window, or nobody."""
+        """A failure with its consequence here: a conversation that is too long needs a model with a larger window."""
         reach = reach_of(failure.reason) if failure.kind is FailureKind.PROVIDER else Reach.ACCOUNT
         if reach is Reach.END:
             return replace(failure, kind=FailureKind.REFUSED)

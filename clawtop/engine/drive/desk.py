@@ -97,7 +97,7 @@ class Desk:
         self._auth = AuthView(self.layout, self.clock, self.marks)
 
     async def client(self) -> ProviderClient:
-        """The HTTP client, made on first use, in a thread: loading httpx takes longer than a screen may stand still."""
+        """The HTTP client, created on first use, in a thread: loading httpx would freeze the screen for too long."""
         async with self._making:
             if self._client is None:
                 self._client = await asyncio.to_thread(_new_client, self.clock)
@@ -116,7 +116,7 @@ class Desk:
         self._schedules.clear()
 
     def schedule_of(self, provider: str) -> Schedule:
-        """How long failed profiles of a provider rest: the version's rules under the configuration."""
+        """How long failed profiles of a provider cool: the version's rules with the configuration."""
         if provider not in self._schedules:
             self._schedules[provider] = schedule_for(self.layout.semantics, self.config.auth.cooldowns, provider)
         return self._schedules[provider]
@@ -197,7 +197,7 @@ class Desk:
         return found
 
     def note_decision(self, turn: DrivenTurn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
-        """Tell what the run does next, where no event of its own says so."""
+        """Report what the run does next, where no event of its own says so."""
         if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
             what = "the run ends here" + (f": {reason}" if reason else "")
             turn.teller.tell(
@@ -245,7 +245,7 @@ class Desk:
         )
 
     async def ready(self, endpoint: Endpoint, client: ProviderClient) -> Endpoint:
-        """The endpoint with what has to be had first: a short-lived token, a signature.
+        """The endpoint with what it needs first: a short-lived token, a signature.
 
         Raises ProviderError.
         """

@@ -257,7 +257,7 @@ class Driver:
         return answer
 
     async def _found(self, session: str, agent: str | None) -> tuple[SessionChoice, RunContext]:
-        """A session, and what OpenClaw sent in its last run: at once where neither has to be read."""
+        """A session, and what OpenClaw sent in its last run: immediately if neither must be read."""
         try:
             choice = choose_session(self.layout, session, agent, ReadLists(self._lists))
         except NotReadYetError:
@@ -435,7 +435,7 @@ class Driver:
         return {} if found is None else {"first_back": safe(found[0]), "back_at": found[1]}
 
     def emit(self, event: Event) -> None:
-        """Journal an event, and tell it to the run it belongs to and to whoever listens."""
+        """Journal an event, and pass it to the run it belongs to and to all listeners."""
         self._writer.put(event)
         run = self._drives.get(event.run_id) if event.run_id else None
         if run is not None:
@@ -444,7 +444,7 @@ class Driver:
             self._listen(event)
 
     async def _look_around(self) -> None:
-        """Go by the configuration as it is now, and know whether the pids of this directory are ours to judge."""
+        """Apply the current configuration, and find out whether this directory's pids can be judged here."""
         ground, desk = self._ground, self.desk
         if not self.layout.config.is_current():
             layout = ground.layout()

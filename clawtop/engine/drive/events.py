@@ -16,7 +16,7 @@ TEXT_CELLS = 300
 
 @dataclass(frozen=True, slots=True)
 class ReplyText:
-    """The next piece of the reply. Not journaled: what was said stands in the transcript."""
+    """The next piece of the reply. Not journaled: the text is in the transcript."""
 
     text: str
 

@@ -43,7 +43,7 @@ class Drive:
 
     @property
     def unstored(self) -> str:
-        """A complete reply that could not be written to the transcript; empty where there is none."""
+        """A complete reply that could not be written to the transcript; empty if there is none."""
         return self.turn.unstored if self.turn is not None else ""
 
     @property
@@ -59,7 +59,7 @@ class Drive:
         """The answer. Cancelling the wait leaves the run alone.
 
         Raises:
-            CoordinationError: the session is somebody else's.
+            CoordinationError: somebody else has the session.
             AllModelsFailedError, ProviderError: no model answered.
             TurnTimeoutError: the turn's time was over. Other ClawtopErrors: refused, or failed on this side.
             CancelledError: the run was cancelled.
@@ -69,19 +69,19 @@ class Drive:
         return await asyncio.shield(self._task)
 
     def rotate(self) -> str | None:
-        """Cancel the running attempt and go on with the next profile, without a mark. Else: why that cannot be."""
+        """Cancel the running attempt and continue with the next profile, without a mark. Else: why not."""
         if self.done:
             return "the run has ended"
         advance = self.turn.advance if self.turn is not None else None
         return advance() if advance is not None else "the run has not reached a provider"
 
     def cancel(self) -> None:
-        """End the run: everything that it holds is given back, nothing is marked."""
+        """End the run: everything it holds is released, nothing is marked."""
         if self._task is not None:
             self._task.cancel()
 
     async def ended(self) -> None:
-        """Until the run is over, whatever came of it."""
+        """Wait until the run has ended, whatever its outcome."""
         if self._task is not None:
             await asyncio.wait({self._task})
 

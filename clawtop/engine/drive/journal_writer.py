@@ -19,7 +19,7 @@ class JournalWriter:
     """Appends events in the order in which they were put.
 
     Attributes:
-        problem: why the journal could not be written, the first time it failed; the run goes on without it.
+        problem: why the journal could not be written, the first time it failed; the run continues without it.
     """
 
     def __init__(self, journal: Journal) -> None:

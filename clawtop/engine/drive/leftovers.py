@@ -1,6 +1,6 @@
 """Landing the spooled marks of clawtops that are gone, before anything else is written.
 
-An operation is planned from what stands in the store; a mark of an earlier failure that lands afterwards would undo a
+An operation is planned from the store's content; a mark of an earlier failure that lands afterwards would undo a
 clear. So the verbs that write, and a dashboard when it is armed, land leftovers first.
 """
 

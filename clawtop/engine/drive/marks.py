@@ -2,8 +2,8 @@
 
 No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2). `note` returns at once; from then on
 `overlay` shows the mark, and a task per store lands it under the store's lock. A failure is also written to the spool
-by a thread of its own, so that it outlives this process: for that a run waits a millisecond at most. Whatever becomes
-of a mark is told as an event.
+by a separate thread, so that it outlives this process: for that a run waits a millisecond at most. The outcome
+of each mark is reported as an event.
 
 Mutable state: `_pending`, `changes`, `_landers` and `_hurry`, touched by the loop's own thread only.
 """
@@ -27,14 +27,14 @@ from clawtop.store.own.spool_writer import SpooledMark, SpoolWriter
 from clawtop.text import safe
 
 Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
-"""Apply a change to a store under its lock, waiting for it for so many seconds; raises as `port.update`."""
+"""Apply a change to a store under its lock, waiting for it up to this many seconds; raises like `port.update`."""
 
 FIRST_WAIT_S = 0.25
-"""A mark that has to wait longer than this for the lock is written to the spool."""
+"""A mark that waits longer than this for the lock is written to the spool."""
 GATHER_S = 0.5
 """How long a success that only renews the time of the last use waits for others: one write of the store serves all."""
 NOTE_WAIT_S = 0.001
-"""How long a run waits until a failure of its is written down, before it goes on with the next profile."""
+"""How long a run waits for its failure to be spooled, before it continues with the next profile."""
 CLOSE_WAIT_S = 1.0
 LATER_WAIT_S = 10.0
 PAUSE_S = 0.5
@@ -48,7 +48,7 @@ class _PendingMark:
 
     Attributes:
         spooled: its way to the spool, once that has begun.
-        told: its waiting was reported.
+        told: whether its waiting was reported.
         landing: it is in the batch that is being landed now.
         routine: it may wait for others a while.
     """
@@ -105,7 +105,7 @@ class Marks:
         """Have `mark` landed; `routine`: a success that clears nothing, which may wait for others.
 
         Never fails; waits for a moment at most (`NOTE_WAIT_S`), until a failure is written down.
-        A process that is killed right after a failure, while the store's lock is somebody else's, so leaves it behind.
+        So a process that is killed right after a failure, while somebody else has the store's lock, leaves it behind.
         """
         item = _PendingMark(mark, routine=routine and mark.success)
         self._enqueue(item)
@@ -187,7 +187,7 @@ class Marks:
             lander.add_done_callback(lambda _: self._landers.pop(agent, None))
 
     async def _land_store(self, agent: str) -> None:
-        """Land everything that is pending for one store, batch by batch; what comes meanwhile joins the next batch."""
+        """Land everything pending for one store, batch by batch; new marks join the next batch."""
         wait, disk_failures = FIRST_WAIT_S, 0
         await self._gathered(agent)
         while batch := tuple(self._pending.get(agent, ())):
@@ -220,7 +220,7 @@ class Marks:
             await self._clock.sleep(PAUSE_S)
 
     async def _gathered(self, agent: str) -> None:
-        """Wait a while where all that is pending is routine, or until somebody is in a hurry."""
+        """Wait a while if only routine marks are pending, or until somebody is in a hurry."""
         if self._closed or not all(item.routine for item in self._pending.get(agent, ())):
             return
         with contextlib.suppress(TimeoutError):

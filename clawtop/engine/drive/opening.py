@@ -52,7 +52,7 @@ class EngineSettings:
         turn_s: the limit of a turn where neither the caller nor `agents.defaults.timeoutSeconds` gives one, in seconds.
         pause_s: before an endpoint that has just failed is asked again, in seconds; doubles with each failure.
         rounds: how often a turn goes over its models when nothing but their endpoints failed.
-        max_wait_s: how long a run waits for a session that somebody holds, without a timeout of its own.
+        max_wait_s: how long a run without its own timeout waits for a session that somebody holds.
         registry: where prompt holders of several hosts are coordinated; None: on this host alone, in files.
     """
 

@@ -51,7 +51,7 @@ async def probe(
     """Ask each account, several at once; the answers in the order of `profiles`.
 
     Args:
-        mark: what is learned is marked in OpenClaw's store, as a turn would mark it.
+        mark: mark the results in OpenClaw's store, as a turn would.
         model: whom to ask; None: the first model that the agent uses of the account's provider.
     """
     slots = asyncio.Semaphore(AT_ONCE)

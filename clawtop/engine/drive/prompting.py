@@ -62,7 +62,7 @@ class PromptSources:
     """Where a prompt comes from, beside the conversation.
 
     Attributes:
-        system: a system prompt that the operator gives; it stands in for the session's own.
+        system: a system prompt from the operator; it replaces the session's own.
         context: what OpenClaw sent in the session's last run.
         config: the parsed openclaw.json.
     """

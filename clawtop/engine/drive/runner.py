@@ -74,7 +74,7 @@ class _Choice:
 
 
 class ModelRun:
-    """One turn on one model. `run` is awaited once; `rotate` may be called from outside meanwhile."""
+    """One turn on one model. `run` is awaited once; `rotate` may be called from outside while it runs."""
 
     def __init__(
         self, desk: Desk, turn: DrivenTurn, model: ModelRef, *, probe: bool, fallback_configured: bool
@@ -97,7 +97,7 @@ class ModelRun:
 
         Raises:
             ProviderError: no profile gave an answer, or a timeout ended the run.
-            CoordinationError: the session is somebody else's. Nothing was marked for it.
+            CoordinationError: somebody else has the session. Nothing was marked for it.
         """
         self._current = self._first()
         limit = run_iteration_limit(len(self._choice.ids))
@@ -114,7 +114,7 @@ class ModelRun:
         )
 
     def rotate(self) -> str | None:
-        """Cancel the running attempt and go on with the next profile; nothing is marked. Else: why not."""
+        """Cancel the running attempt and continue with the next profile; nothing is marked. Else: why not."""
         if self._running is None or self._running.done():
             return "no attempt is running right now"
         if self._turn.phase in NOT_ROTATABLE:
@@ -197,7 +197,7 @@ class ModelRun:
                 await self._carry_out(effect, profile, error)
 
     def _count_endpoint(self, error: ProviderError) -> bool:
-        """Count a failure of the endpoint; True when it failed for so many in a row that it counts as down.
+        """Count a failure of the endpoint; True when enough have failed in a row that it counts as down.
 
         What does not speak the api at all does so for every account.
         """

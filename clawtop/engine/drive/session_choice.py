@@ -49,7 +49,7 @@ def choose_session(layout: Layout, session: str, agent: str | None = None, lists
     """The session that `session` names. `lists`: where the lists come from; None: they are read.
 
     A name that ends in `.jsonl` or holds a slash is a file. Other names are keys: as listed, or the short form of
-    `agent:<agent>:<key>`; a key that is not listed stands for a new session with a fixed id.
+    `agent:<agent>:<key>`; an unlisted key means a new session with a fixed id.
 
     Raises:
         UsageError: no such agent, or several agents and none is named.
@@ -93,7 +93,7 @@ def own_transcripts(layout: Layout, agent: str) -> Path:
 
 
 def _own(layout: Layout, name: str, agent: str | None) -> SessionChoice:
-    """A transcript of clawtop's own, by the key of the session beside which it stands."""
+    """One of clawtop's own transcripts, by the key of the session it belongs beside."""
     if "/" in name or name.endswith(SUFFIX):
         raise RefusedError(
             f"{safe(name)} is not a session key",

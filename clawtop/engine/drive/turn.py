@@ -39,7 +39,7 @@ class TurnRequest:
 
     Attributes:
         session_file: canonical path of the transcript; it may not exist yet.
-        session_key: the key under which OpenClaw lists the session, where there is one.
+        session_key: the key under which OpenClaw lists the session, if any.
         lane: the global lane ("main", "cron", "heartbeat" ...); the session's own lane is derived.
         pin: the auth profile that the session is pinned to.
         compaction_count: how often OpenClaw compacted the session.
@@ -100,11 +100,11 @@ class DrivenTurn:
 
     Attributes:
         deadline: monotonic seconds at which the whole turn is over; None: no limit.
-        session_file, session_id: where the turn goes on: they change when the session is forked.
+        session_file, session_id: where the turn continues: they change when the session is forked.
         requests: provider requests so far.
         streamed: characters of the reply that the running attempt has given out.
         endpoint_failures: origin -> failures in a row that were the endpoint's; one answer of it ends the row.
-        left_out: what was not sent, by model, as it was told.
+        left_out: what was not sent, by model, as reported.
         unstored: a complete reply that could not be written to the transcript.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.

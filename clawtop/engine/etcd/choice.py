@@ -10,7 +10,7 @@ from clawtop.engine.prompt.records import PromptRecords
 
 
 def shared_records(choice: RegistryChoice | None, clock: Clock) -> Callable[[], PromptRecords] | None:
-    """What makes the records of a registry of several hosts; None where there is none: files."""
+    """What makes the records of a registry for several hosts; None without one: files are used."""
     if choice is None:
         return None
     chosen = choice

@@ -29,7 +29,7 @@ class EtcdUnreachableError(ClawtopError):
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key as it stands. `revision`: of its last change; `created`: of its creation."""
+    """A key's current value. `revision`: of its last change; `created`: of its creation."""
 
     key: bytes
     value: bytes
@@ -231,7 +231,7 @@ async def _bounded(answer: httpx.Response) -> bytes:
 
 
 async def _lines(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """The lines of a body that goes on. Raises ValueError for a longer one than is kept."""
+    """The lines of a streamed body. Raises ValueError for a line that is too long."""
     rest, searched = bytearray(), 0
     async for chunk in answer.aiter_bytes():
         rest += chunk

@@ -18,7 +18,7 @@ def shared_name(path: str, mapping: Mapping[str, str], machine: str) -> str:
 
     Args:
         mapping: directory on this host -> the name that it has on all of them; the longest match counts.
-        machine: what tells this machine from others.
+        machine: what distinguishes this machine from others.
     """
     for directory in sorted(mapping, key=len, reverse=True):
         root = os.path.realpath(directory).rstrip("/")

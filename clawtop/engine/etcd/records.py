@@ -65,7 +65,7 @@ class EtcdRecords:
         lease_s: int = LEASE_S,
         new_id: Callable[[], str] = lambda: uuid.uuid4().hex[:12],
     ) -> None:
-        """`name_of`: canonical path -> the name that all hosts use. `host`: ours, for people."""
+        """`name_of`: canonical path -> the name that all hosts use. `host`: this host's name, for people."""
         self._etcd = etcd
         self._root = f"{prefix.strip('/')}/".encode()
         self._clock = clock
@@ -250,7 +250,7 @@ class EtcdRecords:
 
     async def tell(self, who: Claimant, word: Word) -> None:
         if word is Word.WAKE or not self._lease:
-            return  # whoever waits watches the session's own key
+            return  # waiters watch the session's own key
         key = self._root + f"words/{who.member}/{word}/{who.token}".encode()
         with contextlib.suppress(EtcdUnreachableError):
             await self._etcd.commit([], [Put(key, b"", self._lease)])

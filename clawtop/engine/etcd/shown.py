@@ -94,7 +94,7 @@ class SharedHolders:
 
 
 def _parsed(one: KeyValue) -> tuple[bytes, Admission | None]:
-    """A record; None for somebody else's value."""
+    """A record; None for a value that is not clawtop's."""
     try:
         return one.key, holder_record.parsed(one.value)
     except ValueError:

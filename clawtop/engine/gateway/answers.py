@@ -1,6 +1,6 @@
 """A gateway's answers as values: checked, bounded, and nothing added.
 
-A field that is not of its kind is left out; a session without a key is no session.
+A field of the wrong type is left out; a session without a key is skipped.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def _share(ordered: list[int], share: float) -> int | None:
 
 
 class Abort(StrEnum):
-    """ABORTED: the gateway told a run to end; that is not yet release. NO_RUN: it knows of none that it could abort."""
+    """ABORTED: the gateway told a run to end; it is not released yet. NO_RUN: it knows of none that it could abort."""
 
     ABORTED = "aborted"
     NO_RUN = "no-active-run"

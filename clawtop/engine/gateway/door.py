@@ -74,7 +74,7 @@ class Door:
         return Pass(listener, str(layout.state_dir), str(layout.config_path), token)
 
     def access(self) -> Access:
-        """Whether a gateway of this directory may be asked, as far as that lies with us."""
+        """Whether a gateway of this directory may be queried, as far as clawtop is concerned."""
         layout = self._layout()
         if not self._enabled:
             return Access.OFF

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """CLOSED: it was not asked, for a reason of ours. UNREACHABLE: no connection. STARTING: it is not ready yet.
+    """CLOSED: it was not queried, for a reason on this side. UNREACHABLE: no connection. STARTING: it is not ready yet.
     MUTE: no answer in time. TOKEN: it does not take our token. SCOPE: it grants too little. UNKNOWN: it has no such
     method. REFUSED: it said no. NONSENSE: an answer that is none, or too large. FOREIGN: it serves another directory.
     """

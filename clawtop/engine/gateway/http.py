@@ -41,7 +41,7 @@ class HttpProbe:
         self._client: httpx.AsyncClient | None = None
 
     async def ready(self, port: int) -> GatewayHealth:
-        """`GET /readyz`: a gateway that answers it lives, whatever it says."""
+        """`GET /readyz`: a gateway that answers it is alive, whatever it says."""
         health = GatewayHealth(at=self._clock.now_ms())
         try:
             status, text = await self._body(port, "/readyz", {})

@@ -139,7 +139,7 @@ class Rounds:
         self._keep(words=said.words)
 
     async def _ask_metrics(self, gateway: Gateway, port: int) -> bool:
-        """Whether a question was sent for it. Whose port it is, is looked at right before the token goes there."""
+        """Whether a question was sent for it. The port's owner is checked right before the token goes there."""
         try:
             leave = self._door.knock(gateway)
         except GatewayCallError:

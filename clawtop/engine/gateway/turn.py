@@ -21,7 +21,7 @@ from clawtop.engine.gateway.wire import WRITE, part, text
 from clawtop.text import shown
 
 LONGEST_TEXT = 4 * 1024 * 1024
-"""Characters of a reply; what is beyond is left out."""
+"""Maximum characters of a reply; the rest is left out."""
 
 
 class TurnPhase(StrEnum):
@@ -42,7 +42,7 @@ ENDS = frozenset({TurnPhase.FINAL, TurnPhase.FAILED, TurnPhase.ABORTED})
 
 @dataclass(frozen=True, slots=True)
 class TurnTold:
-    """One thing told of the turn. `text` of DELTA and FINAL are the model's own words: not yet safe."""
+    """One event of the turn. `text` of DELTA and FINAL is the model's own text: not yet safe."""
 
     kind: TurnPhase
     text: str
@@ -52,7 +52,7 @@ class TurnTold:
 async def send_turn(
     door: Door, gateway: Gateway, key: str, message: str, *, run_id: str, clock: Clock
 ) -> AsyncGenerator[TurnTold, None]:
-    """Send a message to a session and tell what becomes of it, until it ended.
+    """Send a message to a session and report its progress until the turn has ended.
 
     Args:
         run_id: names the turn; a message that is sent twice under one name is taken once.

@@ -62,7 +62,7 @@ class GatewayWatch:
         self._sessions: Kept[tuple[str, str, str | None], Session] = Kept()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with the gateway's health, words and lanes, as it told them last."""
+        """The snapshot with the gateway's health, words and lanes, as last reported."""
         is_same = _life(self._gateway) == _life(snapshot.gateway)
         self._layout, self._gateway = layout, snapshot.gateway
         self._busy = any(session.active is not False for session in snapshot.sessions)
@@ -85,7 +85,7 @@ class GatewayWatch:
         return replace(snapshot, sessions=kept)
 
     def _serving(self, health: GatewayHealth) -> Serving:
-        """Whether it answers; one that did not is asked once more, by a request that tells silence from refusal."""
+        """Whether it answers; if it did not, a second request distinguishes silence from refusal."""
         port = self._gateway.port
         if health.live or port is None:
             return Serving.ANSWERS if health.live else Serving.UNKNOWN
@@ -113,7 +113,7 @@ class GatewayWatch:
         self._heard_at = self.clock.now_ms()
 
     async def run(self, changed: Callable[[], None]) -> None:
-        """Ask until cancelled; `changed` is called when a snapshot would tell more."""
+        """Query until cancelled; `changed` is called when a snapshot would say more."""
         await self.clock.sleep(FIRST_SECONDS)
         try:
             while True:
@@ -131,7 +131,7 @@ class GatewayWatch:
 
 
 def with_words(snapshot: Snapshot, words: GatewayWords) -> Snapshot:
-    """The snapshot with what the gateway says of its runs, its sessions judged anew."""
+    """The snapshot with what the gateway says about its runs, its sessions judged again."""
     remote = semantics_of(words.version or snapshot.openclaw_version, snapshot.generation).row.remote
     told = witnesses_of(words, snapshot.sessions, remote, gateway_since=snapshot.gateway.started_at)
     return heard(replace(snapshot, gateway=replace(snapshot.gateway, words=words)), told)

@@ -24,7 +24,7 @@ _TOKEN_CODES = ("AUTH_", "NOT_PAIRED", "DEVICE_IDENTITY_REQUIRED", "PAIRING_REQU
 class Hello:
     """What a gateway says of itself.
 
-    `state_dir`, `config_path`: None where our scopes do not let it say so (2026.5.18 and later tell only an admin).
+    `state_dir`, `config_path`: None without the scope for it (2026.5.18 and later tell only an admin).
     """
 
     version: str | None
@@ -95,7 +95,7 @@ def error_of(answer: Mapping[str, Any], method: str) -> GatewayCallError:
 
 
 def part(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An object inside an object; an empty one where there is none."""
+    """An object inside an object; an empty one if there is none."""
     inner = value.get(name)
     return inner if isinstance(inner, dict) else {}
 

@@ -44,7 +44,7 @@ async def ask_words(
     """Ask who works in which session, and what waits.
 
     Args:
-        lanes: ask for lanes too. only: a session key; its row is then among the answers wherever it stands in the list.
+        lanes: ask for lanes too. only: a session key; its row is then included wherever it is in the list.
 
     Raises:
         GatewayCallError: nothing that can be used was said.
@@ -62,7 +62,7 @@ async def ask_words(
 
 
 async def _lanes(link: GatewayConnection) -> tuple[LaneStats, ...]:
-    """Global lanes where the gateway tells them, and session lanes as its last events show them."""
+    """Global lanes if the gateway reports them, and session lanes from its latest events."""
     found: list[LaneStats] = []
     for method, params, said in ((LANES, {}, lanes_said), (EVENTS, {"limit": MOST_EVENTS}, waits_said)):
         try:

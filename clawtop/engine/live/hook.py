@@ -21,7 +21,7 @@ StartHook = Callable[[Sequence[str], str], None]
 
 
 class NoticeHook:
-    """Runs a command for each notice, one at a time, in a thread of its own; nothing waits for it.
+    """Runs a command for each notice, one at a time, in a separate thread; nothing waits for it.
 
     The text is the last argument and the variable CLAWTOP_NOTICE. No shell reads it.
     """

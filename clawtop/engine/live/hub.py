@@ -33,7 +33,7 @@ at most a tenth of a percent of a core."""
 
 RECHECK_SECONDS = 5.0
 READ_DEADLINE = 5.0
-"""Seconds after which a read that has not answered is told, and again after as many."""
+"""Seconds after which an unanswered read is reported, and again at the same interval."""
 
 TRAFFIC_WINDOW_MS = 60_000
 
@@ -55,7 +55,7 @@ class StateReader(Protocol):
 
 @runtime_checkable
 class Glancing(Protocol):
-    """A reader that can tell cheaply whether databases have changed: their logs tell no watcher everything."""
+    """A reader that can tell cheaply whether databases have changed: watching their logs does not show everything."""
 
     @property
     def has_databases(self) -> bool:
@@ -182,9 +182,9 @@ class Hub:
             await self._clock.sleep(max(0.0, interval - spent))
 
     async def _read(self, failed: Callable[[ClawtopError], None]) -> Snapshot:
-        """One read, in a thread. One that does not answer is told, with what it waits for, and waited for further.
+        """One read, in a thread. If it does not answer, that is reported with the cause, and the wait continues.
 
-        Raises ClawtopError; what nobody expected is one, too.
+        Raises ClawtopError, for unexpected errors too.
         """
         started = self._clock.monotonic()
         reading = asyncio.create_task(asyncio.to_thread(self._reader.read))

@@ -94,18 +94,18 @@ class Player:
         self._settle(min(max(at, self.start), self.end), playing=self._playing)
 
     def step(self, frames: int) -> None:
-        """Stand still, so many snapshots on (or back)."""
+        """Pause, and step this many snapshots forward (or back)."""
         index = min(max(self._index(self.now_ms()) + frames, 0), len(self._times) - 1)
         self._settle(self._times[index], playing=False)
 
     def faster(self, steps: int) -> None:
-        """Change the speed by so many steps of `SPEEDS`."""
+        """Change the speed by this many steps of `SPEEDS`."""
         now = self.now_ms()
         self._speed = SPEEDS[min(max(SPEEDS.index(self._speed) + steps, 0), len(SPEEDS) - 1)]
         self._settle(now, playing=self._playing)
 
     def next_event(self, kinds: frozenset[EventKind] | None = None) -> Event | None:
-        """Go to the next event (of `kinds`, else any that a timeline shows) and stand there; None without one."""
+        """Go to the next event (of `kinds`, else any that a timeline shows) and pause; None without one."""
         found = next(
             (
                 event
@@ -119,7 +119,7 @@ class Player:
         return found
 
     def event_before(self) -> Event | None:
-        """Go back to the last event before this position that a timeline shows, and stand there; None without one."""
+        """Go back to the last event before this position that a timeline shows, and pause; None without one."""
         before = self._events[: bisect_left(self._event_times, self.now_ms())]
         found = next((event for event in reversed(before) if not is_background(event)), None)
         if found is not None:

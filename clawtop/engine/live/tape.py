@@ -69,7 +69,7 @@ class Tape:
         from clawtop.store.own.recording import Recorder, recordings_dir  # heavy, and most screens never record
 
         if self._latest is None:
-            raise OperationFailedError("there is nothing to record yet", unchanged="Nothing was written")
+            raise OperationFailedError("there is nothing to record yet", unchanged="nothing was written")
         now = self._clock.now_ms()
         directory = recordings_dir(self._latest.state_dir, self._directory)
         path = directory / f"{datetime.fromtimestamp(now / 1000, UTC):%Y%m%dT%H%M%S}-{now % 1000:03}Z.clawtop"
@@ -81,7 +81,7 @@ class Tape:
     def stop(self) -> str:
         """End the recording; its file, which is complete a moment later. Raises OperationFailedError when it is off."""
         if self._recorder is None or self._path is None:
-            raise OperationFailedError("nothing is being recorded", unchanged="Nothing was written")
+            raise OperationFailedError("nothing is being recorded", unchanged="nothing was written")
         path = self._path
         self._add(self._recorder, None)
         self._recorder = self._path = None

@@ -66,7 +66,7 @@ class OperationRequest:
         wait_s: for the store's lock. verify_s: how long a live gateway is watched afterwards.
         reload: have a live gateway read its stores again.
         gateway: as the snapshot showed it.
-        on_wait: told now and then who has the lock.
+        on_wait: receives from time to time who has the lock.
         operation_id: the id to journal it under, from a caller who must find it again; None: a new one.
     """
 
@@ -160,7 +160,7 @@ class Operations:
         return await self._watched(job, receipt, request) if isinstance(job, _StoreChange) else receipt
 
     async def _begin(self, intent: Event) -> None:
-        """Write down what is about to be done. Raises RefusedError where it stands there already."""
+        """Journal what is about to be done. Raises RefusedError if that id is already there."""
         try:
             if await settled(asyncio.to_thread(self._journal.claim, intent)):
                 return

@@ -26,8 +26,8 @@ async def update_store(
     """`clawtop.store.auth.port.update` for a task: same result, same errors.
 
     Tries in a worker thread, pauses in the loop. A try that gets the lock makes the change and lets go in the same
-    thread. When the task is cancelled meanwhile, that try is waited for (it lasts milliseconds) and the cancellation
-    goes on, so a cancelled task never leaves a lock, a temporary file or a half-done change.
+    thread. If the task is cancelled during a try, the try is waited for (it lasts milliseconds) and the cancellation
+    continues, so a cancelled task never leaves a lock, a temporary file or a half-done change.
 
     `on_wait` is called in the loop. `on_written` is called in a worker thread, under the lock, as soon as the change
     is on the disk: a caller that is cancelled at that moment learns of it this way only.

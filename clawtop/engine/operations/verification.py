@@ -1,7 +1,7 @@
 """Watching a store after a change: has the gateway taken it in, or put the old values back?
 
 A gateway works from its memory. From 2026.5.18 on it re-reads the store under its lock whenever it writes to it, and
-publishes what it then has (docs/formats.md 2.5): a later write of its own that kept our values proves that it has them.
+publishes the result (docs/formats.md 2.5): a later write of its own that kept clawtop's values proves that it has them.
 2026.3 does not publish, so there only a reload or a restart makes it see anything.
 """
 
@@ -21,7 +21,7 @@ from clawtop.text import safe
 
 POLL_S = 0.2
 RELOAD = ("openclaw", "secrets", "reload")
-"""What an operator types where clawtop may not ask the gateway; OpenClaw's command has to be paired."""
+"""What an operator types if clawtop may not call the gateway; OpenClaw's command must be paired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ async def watch(watched: Sequence[Watched], seconds: float, clock: Clock) -> tup
 
 
 def _look(watched: Watched, written: Hashable) -> tuple[Sight, str] | None:
-    """What one look at the store tells, or None when it tells nothing yet."""
+    """What one look at the store shows, or None if it shows nothing yet."""
     try:
         state = watched.place.in_force()
     except ClawtopError:
-        # 2026.3 truncates its file and then fills it: where there is a store, the next look will tell.
+        # 2026.3 truncates its file and then fills it: the next look will show whether there is a store.
         return None if watched.place.is_there() else (Sight.REVERTED, "the store is gone")
     kept = tuple(change.inverted() for change in watched.changes)
     differing = moved_on(state, kept)

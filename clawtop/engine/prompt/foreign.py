@@ -27,7 +27,7 @@ class ForeignRuns:
     that hangs holds up anybody.
 
     Mutable state: `_lists` (what the lists said), `_verdicts` (file -> what the last look found) and `_looks` (file ->
-    the look that goes on), the first under `_reading`.
+    the look in progress), the first under `_reading`.
     """
 
     def __init__(self, reader: SnapshotReader) -> None:
@@ -56,7 +56,7 @@ class ForeignRuns:
         return found
 
     async def aclose(self) -> None:
-        """Wait for looks that go on."""
+        """Wait for looks in progress."""
         await asyncio.gather(*self._looks.values(), return_exceptions=True)
 
     def _judged(self, file: str) -> ForeignHolder | None:
@@ -77,7 +77,7 @@ class ForeignRuns:
         return snapshot.gateway
 
     def _is_known_to_rest(self, file: str) -> bool:
-        """Whether the list that was read last still stands there, and says that nothing runs in the session."""
+        """Whether the last list read is still current, and says that nothing runs in the session."""
         for store, (stamp, rows) in self._lists.items():
             if os.path.dirname(store) == os.path.dirname(file):  # noqa: PTH120 - canonical text
                 row = rows.get(file)

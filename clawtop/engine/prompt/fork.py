@@ -1,6 +1,6 @@
 """Copying a conversation to a fresh session id.
 
-The new transcript holds the old one's lines under a header of its own that names the parent. The old file is only
+The new transcript holds the old one's lines under a new header that names the parent. The old file is only
 read. A last line that is still being written is left out.
 """
 
@@ -60,7 +60,7 @@ def _write(parent: Path, child: Path, now: int) -> None:
 
 
 def _opened(parent: Path) -> BinaryIO:
-    """The parent, or nothing at all where there is no file yet."""
+    """The parent, or nothing if there is no file yet."""
     try:
         return door.reader(parent)
     except FileNotFoundError:

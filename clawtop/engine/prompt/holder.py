@@ -104,7 +104,7 @@ class HeldPrompt:
         self._speaking = False
 
     async def assert_held(self) -> None:
-        """Raises SessionTakeoverError when the session is no longer ours for certain: nothing may be written then."""
+        """Raises SessionTakeoverError if the session is not certainly held any more: nothing may be written then."""
         await self._registry.assert_held(self.record, self.token)
 
     async def release(self, how: str = "completed") -> None:

@@ -36,19 +36,19 @@ class PromptRecords(Protocol):
         """Make this process known, on first use, and listen for words. Raises RefusedError where that cannot be."""
 
     def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
-        """One step without waiting; None where somebody else is at the record, or where it takes a while.
+        """One step without waiting; None if somebody else is changing the record, or if it takes a while.
 
         Raises RefusedError, OSError.
         """
 
     async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
-        """One step; None while somebody else is at the record. Raises as `step_now`."""
+        """One step; None while somebody else is changing the record. Raises like `step_now`."""
 
     async def tell(self, who: Claimant, word: Word) -> None:
         """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
 
     async def admission_of(self, path: str) -> Admission | None:
-        """The living part of a session's record; None when it is at rest. Raises RefusedError as `step`."""
+        """The live part of a session's record; None if nobody holds it or waits. Raises RefusedError like `step`."""
 
     async def holder_of(self, path: str) -> PromptHolder | None:
         """Who has the prompt of a session now."""

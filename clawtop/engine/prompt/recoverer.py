@@ -1,8 +1,8 @@
 """Recovery of stuck sessions, which never starts anything on a session that has a holder (thread 83510 B).
 
-`core.session.attention` says what is the matter, `core.session.recovery` what may be done about it, and the prompt
+`core.session.attention` says what is wrong, `core.session.recovery` what may be done about it, and the prompt
 registry has the last word: work is started again only under a `HeldPrompt` that recovery got from it, on the same
-session where nobody has it, or on a fresh one where the holder stays too long.
+session if nobody has it, or on a fresh one if the holder stays too long.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Recoverer:
             await self._clock.sleep(TICK_MS / 1000)
 
     def assess(self, work: SessionWork) -> AttentionReport | None:
-        """What is the matter with a session, None when nothing is; warns when a warning is due."""
+        """What is wrong with a session, None if nothing; warns when a warning is due."""
         activity, depth = work.activity, work.queue_depth
         if not needs_attention(
             processing=work.processing,
@@ -186,7 +186,7 @@ class Recoverer:
         )
 
     async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> HeldPrompt | None:
-        """The prompt as the plan wants it; None when somebody else has it, and the next plan has to say what then."""
+        """The prompt as the plan wants it; None if somebody else has it and a new plan is needed."""
         wish = OnContention.FORK if plan.plan is RecoveryMove.FORK else OnContention.WAIT
         try:
             return await self._registry.acquire(

@@ -51,19 +51,19 @@ BUSY_PAUSE_S = 0.001
 """First pause after an attempt on a record that another process is changing, or that the disk refused; it doubles."""
 
 LONGEST_BUSY_PAUSE_S = 0.05
-"""The disk may stay full, and a process may be stopped with the record in its hand: nobody spins for so long."""
+"""The disk may stay full, and a process may be stopped while changing the record: retries end after this long."""
 
 LOOK_S = 0.2
 """How often a waiter looks by itself, for wake-ups that were lost and holders that were killed."""
 
 FOREIGN_LOOK_S = 0.25
-"""How often a granted session is looked at again while an OpenClaw run is in it."""
+"""How often a granted session is checked again while an OpenClaw run is in it."""
 
 LEAVE_S = 0.25
-"""How long a release that could not be done at once is waited for before it goes on in the background."""
+"""How long to wait for a release that did not succeed at once, before it continues in the background."""
 
 FRESH_S = 5.0
-"""How long a fresh session is asked for at least: nobody else knows it, but its record may be busy or the disk full."""
+"""Minimum time to acquire a fresh session: nobody else knows it, but its record may be busy or the disk full."""
 
 CLOSE_S = 2.0
 """How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
@@ -156,7 +156,7 @@ class PromptRegistry:
             foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
 
         Raises:
-            SessionContendedError: somebody else has it, and the caller asked not to wait, or waited to its deadline.
+            SessionContendedError: somebody else has it, and the caller asked not to wait, or waited until its deadline.
             RefusedError: this user cannot coordinate runs in this state directory.
             OperationFailedError: the disk refused the record, or the copy of a fork.
         """
@@ -271,7 +271,7 @@ class PromptRegistry:
         await self._records.assert_held(path, token)
 
     async def busy_pause(self, tries: int = 0) -> None:
-        """Wait a moment for a record that another process is changing; longer after so many tries in a row."""
+        """Wait a moment for a record that another process is changing; longer after many tries in a row."""
         await self._clock.sleep(min(BUSY_PAUSE_S * 2 ** min(tries, 10), LONGEST_BUSY_PAUSE_S))
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:

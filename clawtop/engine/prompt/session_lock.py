@@ -1,7 +1,7 @@
 """The session write lock of one run, and the fence around what happens while it is released (thread 83510).
 
 OpenClaw's protocol (2026.5.20): a run holds `<session>.jsonl.lock` while it writes and gives it back for every provider
-call. When the lock is back, the file must be as it was; otherwise somebody took the session over, and the run ends with
+call. When the lock is back, the file must be unchanged; otherwise the session was taken over, and the run ends with
 a typed error instead of writing into a conversation that has moved on. One `SessionLockController` serves one run on
 one event loop.
 """
@@ -68,7 +68,7 @@ class _ReleasedFile:
 
 @dataclass
 class _Owner:
-    """Who stands in the way, for the error and for the proof of his death."""
+    """Who holds the lock, for the error and for the proof that the owner is dead."""
 
     lock: LockFile | None = None
     since: float = 0.0
@@ -140,7 +140,7 @@ class SessionLockController:
         Args:
             limits: how long to wait for the lock and how long one hold may last (`core.locks.limits`).
             environment: why pids may prove nothing here; a lock is then never removed.
-            accepts: which foreign changes are no takeover; None: what the generation's OpenClaw accepts.
+            accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
             start_ticks: what `own_start` said, where it was asked before; None: it is asked.
 
         Raises:
@@ -171,7 +171,7 @@ class SessionLockController:
 
     @property
     def holds(self) -> bool:
-        """Whether the lock is ours at this moment."""
+        """Whether this run has the lock right now."""
         return self._held is not None
 
     async def __aenter__(self) -> Self:
@@ -187,8 +187,8 @@ class SessionLockController:
     async def release_for_prompt(self) -> None:
         """Remember the file's fingerprint and give the lock back. Does nothing while it is not held.
 
-        Where OpenClaw keeps the lock for the whole attempt and says in it for how long, so do we; what somebody writes
-        meanwhile in spite of it is a takeover all the same.
+        If OpenClaw keeps the lock for the whole attempt and notes in it how long, so does clawtop; what somebody writes
+        despite the lock is still a takeover.
         """
         if self._held is not None:
             self._fence = self._mark()
@@ -197,7 +197,7 @@ class SessionLockController:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[WriteWindow]:
-        """Retake the lock, make sure that nobody wrote meanwhile, and give it back afterwards.
+        """Retake the lock, make sure that nobody wrote in between, and release it afterwards.
 
         Inside an open window of the same context it is that window. Before the first `release_for_prompt` the lock is
         held anyway and nothing is compared. Own writes move the fence, also when the body raises.
@@ -229,7 +229,7 @@ class SessionLockController:
                 _windows.reset(reset)
 
     async def cleanup(self) -> bool:
-        """Take the lock for a last write if it can be had at once and the file is still ours to write.
+        """Take the lock for a last write if it is free and the session was not taken over.
 
         Never waits for the lock and never raises because of it: False means that nothing more may be written.
         """
@@ -282,7 +282,7 @@ class SessionLockController:
         return WriteWindow(self, accepted), retaken
 
     def _left(self, window: WriteWindow, retaken: bool) -> bool:
-        """Move the fence over what was written; False when the lock was not ours any more."""
+        """Move the fence past what was written; False if the lock was lost."""
         window.open = False
         if self._held is None:
             return self._closed
@@ -291,7 +291,7 @@ class SessionLockController:
         return self._let_go() if retaken else True
 
     def _accepted(self) -> bytes | None:
-        """What was appended since the fence and is no takeover (usually nothing); None: it is a takeover."""
+        """What was appended since the fence and is not a takeover (usually nothing); None: it is a takeover."""
         if self._fence is None:
             return b""
         before, now = self._fence, self._mark()
@@ -401,7 +401,7 @@ class SessionLockController:
         self._watchdog = self._clock.call_later(seconds, self._overheld)
 
     def _let_go(self) -> bool:
-        """Remove the lock; False when it was not ours any more."""
+        """Remove the lock; False if it was lost."""
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

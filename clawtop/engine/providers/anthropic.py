@@ -153,7 +153,7 @@ class AnthropicDecoder(ReplyDecoder):
         return ()
 
     def _whole(self, value: Mapping[str, Any]) -> Iterable[ReplyPart]:
-        """An answer that is no stream."""
+        """A non-streamed answer."""
         self.id = reading.name(value.get("id"))
         self.model = reading.name(value.get("model"))
         self._count(value.get("usage"))

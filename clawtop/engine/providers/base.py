@@ -22,7 +22,7 @@ class Timeouts:
     """Limits of one provider call, in seconds; None means no limit.
 
     Attributes:
-        connect: until the connection (and TLS) stands.
+        connect: until the connection (and TLS) is established.
         first_byte: from the request's first byte out to the reply's first piece of content in.
         idle: between two pieces of content; keep-alives and pings are none.
         total: from beginning to end.
@@ -45,7 +45,7 @@ class Prompt:
 
     Attributes:
         thinking: the level of reasoning (minimal, low, medium, high, xhigh); None: the model's default.
-        params: further fields of the request's body as the configuration gives them; they win over ours.
+        params: further fields of the request's body from the configuration; they override clawtop's.
         session_id: lets providers reuse what they cached for this session.
     """
 
@@ -80,9 +80,9 @@ class Endpoint:
         base_url: as configured; the credential goes to this origin and nowhere else.
         secret: the key, token or access token, or None for a local server that wants none.
         credential_type: "api_key", "token" or "oauth"; decides which header carries it.
-        headers: extra headers of the configuration; they win over ours. Never shown: they may hold secrets.
+        headers: extra headers from the configuration; they override clawtop's. Never shown: they may hold secrets.
         bearer: the configuration asks for the Authorization header (`authHeader`).
-        auth: (header, value) that stands in for the api's own way to authenticate (`request.auth`).
+        auth: (header, value) that replaces the API's own authentication (`request.auth`).
         compat: what the model's server does differently, as OpenClaw's `compat` names it.
         network: TLS and proxy.
         account: the account's id, where the wire wants it beside the token.

@@ -19,7 +19,7 @@ EXCHANGE_URL = "https://api.github.com/copilot_internal/v2/token"
 DEFAULT_HOST = "api.individual.githubcopilot.com"
 HOSTS = re.compile(r"(?:[a-z0-9-]+\.){0,4}(?:githubcopilot\.com|ghe\.com)")
 MARGIN_MS = 5 * 60_000
-"""A token that ends sooner than this is exchanged anew."""
+"""A token that expires sooner than this is exchanged again."""
 
 HEADERS = {
     "user-agent": "GitHubCopilotChat/0.35.0",

@@ -107,7 +107,7 @@ class ProviderError(ClawtopError):
 
     @property
     def timed_out(self) -> bool:
-        """Time ran out: a limit of ours, or the provider says so after a wait that was one."""
+        """A timeout: one of clawtop's limits, or the provider reports one after a wait that long."""
         return self.reason is FailureReason.TIMEOUT
 
     def facts(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def error_object(body: str) -> Mapping[str, Any] | None:
 
 
 def named(error: Mapping[str, Any]) -> tuple[int | None, str | None, str]:
-    """(status, code, message) of an error object; a numeric code is a status, a type stands in for a missing code."""
+    """(status, code, message) of an error object; a numeric code is a status, a type replaces a missing code."""
     status: int | None = None
     code: str | None = None
     for name in ("status", "code", "status_code", "http_status", "type", "__type"):

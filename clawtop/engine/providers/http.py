@@ -78,7 +78,7 @@ FETCH_TIMEOUTS = Timeouts(connect=10, first_byte=15, idle=15, total=20)
 ERROR_BODY_LIMIT = 64 * 1024
 DRAIN_SECONDS = 0.02
 CLOSING_SECONDS = 0.5
-"""How long a reply that has its end is waited for to say the rest: its usage, the end marker."""
+"""How long to wait for the rest of a finished reply: its usage, the end marker."""
 KEEPALIVE_SECONDS = 2.0
 """Short: a server that closes an idle connection in the moment of reuse looks like a broken provider."""
 CERTIFICATE = "CERT_VERIFY_FAILED"
@@ -271,7 +271,7 @@ async def _events(
 
 
 FRAMINGS: Mapping[str, type[Frames]] = {BedrockConverse.kind: EventStreamFrames}
-"""Api kinds whose bodies are framed in a way of their own."""
+"""APIs whose bodies have their own framing."""
 
 
 def _decoded(decoder: Decoder, event: str, data: str, limits: _Limits, clock: Clock) -> Iterator[ReplyPart]:
@@ -338,7 +338,7 @@ class _Limits:
         return self._clock.monotonic() - self._began
 
     async def on_trace(self, name: str, _info: Mapping[str, Any]) -> None:
-        """httpcore says that the connection stands and the request is going out."""
+        """httpcore says that the connection is established and the request is being sent."""
         if name.endswith("send_request_headers.started") and self._phase == "connect":
             self._phase = "first-byte"
             self._content_end = self._at(self._timeouts.first_byte)
@@ -364,7 +364,7 @@ class _Limits:
             self._give_turn_back()
 
     def _excuse(self, seconds: float) -> None:
-        """The loop was away for so long: a connection that stood meanwhile could not be noticed."""
+        """The loop was blocked for this long: a connection made in that time could not be noticed."""
         if self._phase == "connect" and self._connect_end is not None and self.waiting is not None:
             self._connect_end += seconds
             with suppress(RuntimeError):  # it has just run out, in time
@@ -383,7 +383,7 @@ class _Limits:
         return _BoundedWait(self, self._clock.timeout_at(self._sooner(deadline)))
 
     def stands(self) -> None:
-        """The answer began, over a connection that may have stood before."""
+        """The answer began, possibly over an existing connection."""
         if self._phase == "connect":
             self._phase = "first-byte"
             self._content_end = self._at(self._timeouts.first_byte)
@@ -457,7 +457,7 @@ class _BoundedWait:
 
 
 async def _excerpt(response: httpx.Response, limits: _Limits) -> str:
-    """The beginning of a body that is not a reply. What breaks while it is read is less telling than the status."""
+    """The start of a body that is not a reply. Errors while reading it matter less than the status."""
     body = bytearray()
     chunks = _bytes(response)
     with suppress(httpx.HTTPError, ProviderError):
@@ -486,7 +486,7 @@ def _broken(provider: str, error: httpx.HTTPError) -> ProviderError:
 
 
 def _errno_name(error: BaseException) -> str | None:
-    """The errno name or TLS verification code at the bottom of an httpx error; None where there is none."""
+    """The errno name or TLS verification code beneath an httpx error; None if there is none."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

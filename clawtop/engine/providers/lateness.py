@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from clawtop.clock import Clock, Timer
 
 TICK_S = 0.05
-"""How often the loop is asked whether it is late, while somebody listens."""
+"""How often the loop's lateness is measured, while somebody listens."""
 
 
 class LoopLateness:
-    """How late the event loop is, told to whoever has a clock that must not run meanwhile.
+    """How late the event loop is, reported to whoever has a timer that must not count that time.
 
     A process with hundreds of turns, or without a share of the processor, comes to a connection that has long been made
     only after its limit. A tick that is late runs before the timers that were due after it. Belongs to one event loop.

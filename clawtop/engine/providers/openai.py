@@ -144,7 +144,7 @@ def _arguments(call: ToolCall) -> str:
 
 
 def _user(message: Message, compat: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Tool results first, each a message of its own, then what the user says."""
+    """Tool results first, each as its own message, then the user's text."""
     named = compat.get("requiresToolResultName") is True
     said: list[dict[str, object]] = [
         {
@@ -173,7 +173,7 @@ def _user(message: Message, compat: Mapping[str, Any]) -> list[dict[str, object]
 class OpenAiDecoder(ReplyDecoder):
     """A reply is complete once a choice has a finish reason or `[DONE]` arrived: some servers send only one of them.
 
-    Pieces are read from `delta`, `message` (an answer that is no stream) or `text` (legacy completions).
+    Pieces are read from `delta`, `message` (a non-streamed answer) or `text` (legacy completions).
     """
 
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:

@@ -43,7 +43,7 @@ def text(value: object) -> str:
 
 
 def name(value: object) -> str | None:
-    """An id or a model's name: text, or a number that stands for one."""
+    """An id or a model's name: text, or a number used as one."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -12,7 +12,7 @@ from clawtop.engine.providers.base import Finished, ReplyPart, SilentProgress, T
 from clawtop.engine.providers.errors import ErrorKind, ProviderError, from_event, not_the_protocol
 
 BAD_EVENTS = 3
-"""So many events that are no JSON are passed over; more of them are no reply of this api."""
+"""This many non-JSON events are skipped; with more of them it is not a reply of this API."""
 
 
 _ERROR_LINE = re.compile(r"\s{0,8}\[?error\]?[:\s]\s{0,8}(\S.*)", re.IGNORECASE | re.DOTALL)
