@@ -42,7 +42,7 @@ _PLAIN_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "user-agent", "anthropic-version"}
     | {"anthropic-beta", "http-referer", "x-title", "openai-organization", "openai-project"}
 )
-"""What a configured header says in these is no secret; in any other it may be one."""
+"""Headers whose configured values are not secrets; any other header's may be."""
 _REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 
@@ -64,7 +64,7 @@ class ConfigRead:
 
     Attributes:
         raw: parsed, includes resolved; for the store and for checks that report findings, never for a snapshot.
-        problems: what could not be read; the rest of the configuration holds.
+        problems: what could not be read; the rest of the configuration is valid.
         stamps: the files it came from, as they were.
     """
 
@@ -207,7 +207,7 @@ def _merged(under: Any, over: Any) -> Any:
 
 
 def _secrets(node: Any, name: str = "") -> Iterator[str]:
-    """Texts that stand under a name which means a secret."""
+    """Texts under a name that means a secret."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _secrets(value, key if name != _HEADERS or key.lower() in _PLAIN_HEADERS else _SECRET_HEADER)
@@ -258,7 +258,7 @@ def summarise(
 
 
 def orders(raw: Any) -> dict[str, tuple[str, ...]]:
-    """A map of provider to profile ids; entries that are no list of texts are left out."""
+    """A map of provider to profile ids; entries that are not a list of strings are left out."""
     found = {
         provider: tuple(item for item in ids if isinstance(item, str) and item.strip())
         for provider, ids in mapping(raw).items()
@@ -329,7 +329,7 @@ _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.IGNORECASE)
 
 
 def agent_id(raw: Any) -> str:
-    """The id that OpenClaw makes of what the configuration calls an agent."""
+    """The id that OpenClaw derives from an agent's configured name."""
     name = raw.strip() if isinstance(raw, str) else ""
     if _AGENT_ID.fullmatch(name):
         return name.lower()

@@ -1,6 +1,6 @@
 """The only module that opens files: every path named by a file, a record, the journal or an argument goes through it.
 
-What stands at such a path may be a link out of the state directory, a pipe that never answers, a device without an
+Such a path may lead to a link out of the state directory, a pipe that never answers, a device without an
 end, or somebody else's file. So a file is opened without waiting and without following a link unasked, and what was
 opened is checked on its descriptor: a regular file, of the right owner, with one name where a second is never right.
 SQLite's files alone do not come through here: closing a descriptor of one drops this process's SQLite locks on it.
@@ -32,7 +32,7 @@ class Follow(Enum):
     """What becomes of a symbolic link in the last place of a path. Links before it are the operator's own.
 
     NEVER: it is refused. ITS_OWNER: it is followed as far as the one who made it could go himself: to a file of his,
-    or to one that everybody may read. A store or a configuration may so lie elsewhere; a link that a user made in his
+    or to one that everybody may read. So a store or a configuration may be elsewhere; a link that a user made in their
     directory leads root nowhere else. OPERATOR: followed; for a path that the operator typed.
     """
 
@@ -42,7 +42,7 @@ class Follow(Enum):
 
 
 class NotAllowedError(OSError):
-    """What stands at a path may not be used; `strerror` says why, and names the link. Nothing was touched."""
+    """A path must not be used; `strerror` says why, and names the link. Nothing was touched."""
 
 
 class TooLargeError(OSError):
@@ -131,7 +131,7 @@ def read_head(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) ->
 
 
 def create(path: str | Path, mode: int = 0o600, flags: int = os.O_WRONLY) -> int:
-    """The descriptor of a new file. FileExistsError when anything stands there, a dangling link included."""
+    """The descriptor of a new file. FileExistsError if anything is there, a dangling link included."""
     if not is_path(os.fspath(path)):
         raise NotAllowedError(errno.EINVAL, "is not a usable path", os.fspath(path))
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
@@ -189,9 +189,9 @@ def has_own(*parts: Path) -> bool:
 
 
 def own_lock(path: Path) -> None:
-    """See to it that `path` is a plain file of ours, made where it is missing: what locks it will empty it.
+    """Make sure that `path` is a plain file of this user, creating it if missing: locking it will empty it.
 
-    A second name that somebody gave it is cut off: the lock is then another file.
+    If somebody gave it a second name, it is replaced: the lock is then a different file.
 
     Raises:
         NotAllowedError: a link, no regular file, or another user's.
@@ -208,10 +208,10 @@ def own_lock(path: Path) -> None:
 
 
 def open_pipe(path: str | Path, flags: int) -> int:
-    """The descriptor of a named pipe of ours, not waited for. OSError ENXIO where nobody reads.
+    """The descriptor of one of clawtop's named pipes, without waiting. OSError ENXIO if nobody reads.
 
     Raises:
-        NotAllowedError: it is no pipe, or another user's.
+        NotAllowedError: it is not a pipe, or is another user's.
     """
     descriptor = os.open(path, flags | _ALWAYS)
     facts = os.fstat(descriptor)

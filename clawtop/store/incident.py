@@ -119,7 +119,7 @@ class IncidentPart:
         )
 
     def _follow(self, place: LogPlace, names: Names, warnings: list[Problem]) -> list[Event]:
-        """What is new in the log's files, each followed by a tail of its own until it is written no more."""
+        """What is new in the log's files, each followed by its own tail until it is no longer written."""
         before = self._tails
         if len(place.paths) == 1 and len(before) == 1:  # the next day's file follows the last one
             self._tails = {place.paths[0]: next(iter(before.values()))}
@@ -150,7 +150,7 @@ class IncidentPart:
             warnings += told
 
     def _told_by_log(self, snapshot: Snapshot) -> Snapshot:
-        """What the log tells of runs and turns, for the gateway that lives or lived last."""
+        """What the log says about runs and turns, for the current or latest gateway."""
         upto = snapshot.judged_at
         told = {key: (run.witness(),) for key, run in self._log_runs.runs.items() if upto is None or run.at <= upto}
         turns: dict[str, list[EndedTurn]] = {}
@@ -165,7 +165,7 @@ class IncidentPart:
         return replace(snapshot, sessions=kept)
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
-        """As the log told them last; a gateway that is gone runs nothing."""
+        """As last logged; a gateway that is gone runs nothing."""
         if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
             return tuple(replace(lane, active=0, queued=0) for lane in self._log_lanes)
         return self._log_lanes
@@ -234,7 +234,7 @@ def _as_listed(holders: tuple[PromptHolder, ...], snapshot: Snapshot) -> tuple[P
 
 
 def _places(layout: Layout, snapshot: Snapshot) -> tuple[LogPlace, tuple[Path, ...]]:
-    """Where the log is, and which directories tell of changes."""
+    """Where the log is, and which directories to watch for changes."""
     place = log_place(layout, snapshot.config.log_file, snapshot.gateway, layout.state_dir.stat().st_uid)
     return place, _watched(layout, place.paths)
 
@@ -259,7 +259,7 @@ def _own_directory(layout: Layout) -> Path:
 
 
 def _speaks(witness: Witness, gateway: Gateway) -> bool:
-    """Whether a run of the log can be one that goes on: its gateway lives, and had started by then."""
+    """Whether a logged run can still be active: its gateway is alive, and had started by then."""
     if witness.running is False:
         return True
     if gateway.state is not GatewayState.LIVE:

@@ -20,7 +20,7 @@ from clawtop.store.door import Follow
 
 MEGABYTE = 1024 * 1024
 MAX_JSON5_BYTES = MEGABYTE // 4
-"""json5 reads some 30 KB a second; nobody waits longer than seconds for a configuration."""
+"""json5 reads some 30 KB a second; a configuration must not take longer than seconds."""
 
 
 class Stamp(NamedTuple):
@@ -40,7 +40,7 @@ class UnreadableError(Exception):
 
 
 def stamp_of(path: str | Path) -> Stamp | None:
-    """The stamp of what stands at `path`; None when nothing can be seen there."""
+    """The stamp of the file at `path`; None if nothing is visible there."""
     try:
         facts = os.stat(path)  # noqa: PTH116 - called for thousands of plain strings
     except (OSError, ValueError):

@@ -10,7 +10,7 @@ from clawtop.text import safe
 
 
 def check_owner(path: str, euid: int) -> None:
-    """Raise RefusedError, naming the user to become, when `path` belongs to somebody else."""
+    """Raise RefusedError, naming the user to become, if `path` belongs to somebody else."""
     owner = Path(path).lstat().st_uid
     if owner != euid:
         name = user_name(owner)

@@ -21,7 +21,7 @@ from clawtop.text import safe
 T = TypeVar("T")
 
 ANSWER_S = 5.0
-"""How long a source has to answer that is read again and again."""
+"""How long a repeatedly read source has to answer."""
 
 ANSWER_ONCE_S = 30.0
 """The same where everything is read once, and then never again."""
@@ -31,7 +31,7 @@ NEXT_ANSWER_S = 0.25
 
 
 WORKS = 0.02
-"""Whoever uses this share of a processor reads something large; whoever hangs uses none."""
+"""A thread that uses this share of a processor is reading something large; a hung one uses none."""
 
 
 class NoAnswerError(Exception):
@@ -59,7 +59,7 @@ class SourcePatience:
     def ask(self, source: str, where: str, read: Callable[[], T]) -> T:
         """What `read` returns or raises, or what it returned late, of the last time. `where` names it to people.
 
-        Raises NoAnswerError. `read` may go on then: it must touch nothing that others use.
+        Raises NoAnswerError. `read` may still be running then: it must touch nothing that others use.
         """
         if self._seconds is None:
             return read()
@@ -87,7 +87,7 @@ class SourcePatience:
     def _begun(self, read: Callable[[], Any]) -> _SourceRead:
         if self._worker is None:
             self._worker = _Worker()
-            # A reader that nobody has any more takes its thread along, and its open databases with it.
+            # A reader that is no longer referenced ends its thread, and with it its open databases.
             weakref.finalize(self, self._worker.questions.put, None).atexit = False
         question = _SourceRead(read, self._clock.now_ms(), self._worker)
         self._worker.questions.put(question)
@@ -113,7 +113,7 @@ class _SourceRead:
         self.done = threading.Event()
 
     def answered(self, seconds: float) -> bool:
-        """Whether it is answered in so many seconds; or later, by one who works at it and does not just wait."""
+        """Whether it is answered within this many seconds, or later by a thread that is working rather than hanging."""
         if seconds <= 0:
             return self.done.is_set()
         waited, worked = 0.0, self.worker.worked()

@@ -75,7 +75,7 @@ ExtraPart = Callable[[Layout, Snapshot], Snapshot]
 
 @runtime_checkable
 class WatchingPart(Protocol):
-    """An extra part that reads directories of its own."""
+    """An extra part that reads its own directories."""
 
     def watch_directories(self) -> tuple[Path, ...]:
         """Those whose changes matter to it and that exist, as of the last snapshot."""
@@ -91,13 +91,13 @@ class SnapshotReader:
         agent: only this agent's parts; None: all.
         at: judge the state as of then (ms since epoch); neither processes nor the port are asked.
         port_probe: None: the port is not tried.
-        live_probe: asks a gateway that is known to live; None: somebody else does.
+        live_probe: queries a gateway that is known to be alive; None: somebody else does.
         extra_parts: applied to each snapshot in turn.
         progressive: read again and again: details of thousands of sessions may come with the next reads
             (`Snapshot.counting` says how many are missing); else the first read has them.
 
     Attributes:
-        reading: what is being read at this moment, for whoever waits for it; empty between two reads.
+        reading: what is being read right now, for whoever waits for it; empty between two reads.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class SnapshotReader:
     def message_text(self, session: Session, at: int) -> str | None:
         """What a person wrote in the message that came at `at` (ms since the epoch) to a session of the last read.
 
-        It is as it stands: foreign bytes. None where its transcript's end does not hold it, or cannot be read.
+        It is unchanged foreign text. None if the end of its transcript does not contain it, or cannot be read.
         """
         return self._sessions.message_text(session, at) if self._sessions is not None else None
 
@@ -182,7 +182,7 @@ class SnapshotReader:
         return self._databases.versions() != self._versions
 
     def read(self) -> Snapshot:
-        """Read what changed and judge everything anew.
+        """Read what changed and judge everything again.
 
         Raises:
             StateUnreadableError: the state directory is not there or not readable, or has no such agent.
@@ -250,7 +250,7 @@ class SnapshotReader:
         return value
 
     def _where(self, warnings: list[Problem]) -> Layout:
-        """Where everything is, or was when that was last told. Raises StateUnreadableError."""
+        """Where everything is, or was when last known. Raises StateUnreadableError."""
         try:
             return self._patience.ask("layout", str(self._state_dir or "the state directory"), self._located)
         except NoAnswerError as silent:
@@ -359,7 +359,7 @@ class SnapshotReader:
         judge: LockJudge,
         warnings: list[Problem],
     ) -> tuple[Gateway, tuple[Lock, ...]]:
-        """The gateway and every lock. Where it lives unseen, no pid proves anything (docs/invariants.md 7)."""
+        """The gateway and every lock. If it runs out of sight, no pid proves anything (docs/invariants.md 7)."""
         here = NamespaceEvidence(self._obstacles)
         found = self._last("gateway locks", "the gateway's locks", lambda: tuple(gateway_locks(layout)), (), warnings)
         doors = tuple(judge(file, here) for file in found)
@@ -447,7 +447,7 @@ class SnapshotReader:
 
 
 def _assumed(layout: Layout) -> tuple[Problem, ...]:
-    """That this release was not looked at, and which one it is taken to behave as."""
+    """That this release was not verified, and which one it is treated as."""
     note = semantics_of(layout.version, layout.generation).note
     return (Problem(NOT_LOOKED_AT, str(layout.state_dir), note),) if note and is_version(layout.version) else ()
 

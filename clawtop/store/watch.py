@@ -1,6 +1,6 @@
 """When something changed: native notifications on exact directories, with a slow poll as the safety net.
 
-Transcripts grow with every streamed token and tell the screen nothing, so their changes are not reported; writers
+Transcripts grow with every streamed token without changing the screen, so their changes are not reported; writers
 of everything else rename files into place, which is why directories are watched and not files.
 """
 

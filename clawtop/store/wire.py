@@ -32,7 +32,7 @@ _TOLD_IF_WRONG = {
 SENSIBLE: Final = "sensible"
 MARK: Final = object()
 """Stands under that name in an entry of which every field is what it should be: nearly all of thousands, and those are
-not looked at field by field again. No file can name it.
+not validated field by field again. No file can name it.
 """
 
 PROFILE_TYPES = frozenset({"api_key", "oauth", "token"})
@@ -89,7 +89,7 @@ _WORDS = {
 
 
 def usage_stats(entry: Any, where: str) -> tuple[UsageStats, tuple[Problem, ...]]:
-    """One entry of `usageStats`, and what of it makes no sense. Unknown reasons are kept as they stand."""
+    """One entry of `usageStats`, and what is invalid in it. Unknown reasons are kept unchanged."""
     if not isinstance(entry, dict):
         return UsageStats(), (Problem("bad-stats", where, "its usage statistics are not an object"),)
     problems: list[Problem] = []
@@ -161,7 +161,7 @@ def _is_secret(value: Any) -> bool:
 
 
 def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every secret that stands in the entry, for `clawtop.text.remember_secrets` and nothing else."""
+    """Every secret in the entry, only for `clawtop.text.remember_secrets`."""
     values = (stored.get(name) for name in _SECRET_FIELDS)
     return tuple(value for value in values if isinstance(value, str) and value)
 

@@ -28,7 +28,7 @@ def own_auth(
 ) -> OwnAuth:
     """What the documents, credentials and state, say.
 
-    Entries of the state win, each as a whole, over what stands embedded in the credentials.
+    Entries of the state override, each as a whole, those embedded in the credentials.
 
     Every secret that passes goes to `clawtop.text.remember_secrets`.
     """

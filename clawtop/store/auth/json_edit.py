@@ -118,7 +118,7 @@ def _string(text: str) -> str:
 
 
 def _write(value: Any, line: str, out: list[str]) -> None:
-    """Append the text of `value`; `line` is a newline with the indentation of the line that it stands on."""
+    """Append the text of `value`; `line` is a newline with the indentation of its line."""
     if isinstance(value, str):
         out.append(_string(value))
     elif isinstance(value, Number):

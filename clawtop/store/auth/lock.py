@@ -45,7 +45,7 @@ _PROPOSAL_FRESH_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who has a lock, for people: `text` names pid, command, since when, and whether it lives."""
+    """Who has a lock, for people: `text` names pid, command, since when, and whether it is alive."""
 
     lock: LockFile
     verdict: Verdict
@@ -72,7 +72,7 @@ class Hold:
     clock: Clock
 
     def check(self) -> None:
-        """Raise OperationFailedError unless the lock is still ours and young; called right before data is renamed."""
+        """Raise OperationFailedError unless the lock is still held and young; called right before data is renamed."""
         try:
             ours = still_ours(self.published)
         except OSError as error:
@@ -129,7 +129,7 @@ class AuthStoreLock:
         *,
         on_wait: Callable[[LockHolder], None] = lambda _: None,
     ) -> None:
-        """`directory` is the agent's directory; `on_wait` is told about every two seconds who has the lock."""
+        """`directory` is the agent's directory; `on_wait` receives about every two seconds who has the lock."""
         self.path = os.path.join(os.path.realpath(directory), "auth-profiles.json.lock")  # noqa: PTH118 - text stays exact
         self.storage = storage_of(generation)
         self.machine = machine
@@ -162,7 +162,7 @@ class AuthStoreLock:
 
         Raises:
             LockNotObtainedError: it stayed taken; `holder` says by whom.
-            OSError: the directory is missing, read-only, full or not ours.
+            OSError: the directory is missing, read-only, full or another user's.
         """
         with self.entered():
             attempt = LockWait(self, work, wait)
@@ -196,7 +196,7 @@ class AuthStoreLock:
         return LockHolder(found, said, describe(found, owner, said, machine.clock.now_ms()))
 
     def remove_stale(self, holder: LockHolder) -> BreakOutcome:
-        """Remove the lock if it is still the one that was looked at and its owner is still proven dead."""
+        """Remove the lock if it is still the one that was judged and its owner is still proven dead."""
         return break_stale(self.path, holder.lock, lambda found: self._judge(found).verdict).outcome
 
 
@@ -255,7 +255,7 @@ class LockWait(Generic[T]):
     def _fresh_proposal(self, now: float) -> Proposal:
         """The lock we would publish; made anew when its `createdAt` is no longer near the truth.
 
-        It is flushed to the disk before the lock is free: a disk that flushes slowly then costs nobody his turn.
+        It is flushed to disk before the lock is free: a slow flush then costs nobody their turn.
         """
         if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
             return self._prepared.proposal

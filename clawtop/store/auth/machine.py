@@ -18,7 +18,7 @@ class LockOwner(Protocol):
 
     @property
     def text(self) -> str:
-        """On one safe line, for people: pid, command, since when, and whether it lives."""
+        """On one safe line, for people: pid, command, since when, and whether it is alive."""
 
     @property
     def pid(self) -> int | None:
@@ -31,7 +31,7 @@ class Machine:
 
     Attributes:
         jitter: a number in [0, 1) each time.
-        environment: why pids may not be ours to judge; then every lock counts as held.
+        environment: why pids may not be judged here; then every lock counts as held.
     """
 
     clock: Clock = field(default_factory=SystemClock)

@@ -101,7 +101,7 @@ def _import_places(layout: Layout) -> Iterator[Path]:
 
 
 def _legacy_ids(path: Path) -> tuple[str, ...]:
-    """The profiles of a JSON store; none where there is no such file, or nothing can be read in it."""
+    """The profiles of a JSON store; none if there is no such file, or it cannot be read."""
     try:
         content, _ = read_bytes(path, MAX_AUTH_BYTES)
         value = parse(content, str(path))
@@ -115,4 +115,4 @@ def _has_row(database: Database, table: str, statement: str) -> bool:
     try:
         return database.is_there and bool(database.columns(table)) and bool(database.rows(statement))
     except UnreadableError:
-        return True  # what cannot be read is told elsewhere; nothing is claimed of it here
+        return True  # unreadable stores are reported elsewhere; nothing is claimed about them here

@@ -67,7 +67,7 @@ class OwnAuth:
 
 
 class Landing(StrEnum):
-    """LANDED: the change is there, or something newer. LOST: what stood there before is back. GONE: no store is."""
+    """LANDED: the change is there, or something newer. LOST: the old values are back. GONE: there is no store."""
 
     LANDED = "landed"
     LOST = "lost"
@@ -85,9 +85,9 @@ class Updated:
         waited_s, held_s: for the store's lock, and with it.
         lock_how: how the lock was made.
         broke: a stale lock that had to be removed first, with its proof; for people.
-        landing: what the store said when it was read once more after the release.
+        landing: what the store contained when it was read again after the release.
         tries: 2 where the first version was lost and written again.
-        danger: who may put the old values back, where somebody works on the same store by another lock.
+        danger: who may write the old values back, if somebody uses the same store under another lock.
     """
 
     path: str
@@ -128,11 +128,11 @@ class PlaceUpdate(Protocol):
         """Let go of what was prepared."""
 
     def look_back(self, updated: Updated) -> Landing:
-        """Read once more, without the lock: is the change there, or something newer than both versions?"""
+        """Read again, without the lock: is the change there, or something newer than both versions?"""
 
 
 class AuthPlace(Protocol):
-    """Where entries stand together: an agent's own, or those that agents inherit."""
+    """A place where entries are stored together: an agent's own, or those that agents inherit."""
 
     @property
     def owner(self) -> str:
@@ -150,7 +150,7 @@ class AuthPlace(Protocol):
         """By which a reading can be kept; the same stamps mean the same content."""
 
     def read(self, clock: Clock) -> OwnAuth:
-        """What stands there. Never raises for content: `OwnAuth.problem` says what is wrong."""
+        """The content. Never raises for bad content: `OwnAuth.problem` says what is wrong."""
 
     def check_writable(self, machine: Machine) -> None:
         """Raise RefusedError with the reason when it may not be written by us. Touches nothing."""
@@ -163,13 +163,13 @@ class AuthPlace(Protocol):
         """
 
     def in_force(self) -> AuthState:
-        """What stands there, as values. Raises RefusedError (content) or OperationFailedError (gone)."""
+        """The content as values. Raises RefusedError (bad content) or OperationFailedError (gone)."""
 
     def is_there(self) -> bool:
         """Whether there is a store at all."""
 
     def revision(self) -> Hashable:
-        """Changes with every write of this place by anybody; None where there is none."""
+        """Changes with every write to this place by anybody; None if there is none."""
 
 
 OnWritten = Callable[[Updated], None]
@@ -182,7 +182,7 @@ class AuthBackend(Protocol):
         """What an agent's store is made of: its own place first, then what it inherits from, if that is another."""
 
     def place(self, owner: str) -> AuthPlace | None:
-        """The place of an owner, or None when there is no such owner."""
+        """The place of an owner, or None if there is no such owner."""
 
     def warnings(self) -> tuple[Problem, ...]:
         """What is odd about the storage as a whole (an import that was never finished)."""

@@ -79,7 +79,7 @@ class SqlitePlace(RowStore):
         return replace(found, takes_orders=self.takes_orders, why_not_writable=why_not)
 
     def _document(self, cell: Cell, warnings: list[Problem]) -> Mapping[str, Any]:
-        """The object that stands in a cell; {} where there is no row."""
+        """The object in a cell; {} if there is no row."""
         where = f"{self.file}:{cell.table}.{cell.key}"
         content = self.content(cell)
         if content is None:

@@ -16,7 +16,7 @@ from clawtop.store.sqlite.database import Database
 from clawtop.text import safe
 
 NO_CREDENTIALS = '{"version":1,"profiles":{}}'
-"""What OpenClaw itself writes for an agent that has an order or statistics of its own, and no profile."""
+"""What OpenClaw itself writes for an agent with its own order or statistics but no profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RowStore:
         return str(self.database.path)
 
     def content(self, cell: Cell) -> bytes | None:
-        """The exact bytes of a cell; None where there is no row."""
+        """The exact bytes of a cell; None if there is no row."""
         if not cell.columns <= self.database.columns(cell.table):
             raise UnreadableError(Problem("missing-columns", self.file, f"has no table {cell.table} as it is known"))
         rows = self.database.rows(cell.select, (cell.key,))
@@ -60,7 +60,7 @@ class RowStore:
             ) from None
 
     def state_of(self, credentials: bytes | None, state: bytes | None) -> AuthState:
-        """The values that two documents hold. Statistics may be of profiles that stand elsewhere."""
+        """The values in two documents. Statistics may be for profiles stored elsewhere."""
         if self.needs_credentials and credentials is None:
             state = None
         found = self.documents(credentials, state).in_force()

@@ -36,7 +36,7 @@ HOW_SLOW = f"one transaction, longer than the {LONGEST_INSIDE_S * 1000:.0f} ms a
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The documents as they stand: their exact bytes, and when the state was written."""
+    """The current documents: their exact bytes, and when the state was written."""
 
     credentials: bytes | None
     state: bytes | None

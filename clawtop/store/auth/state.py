@@ -26,7 +26,7 @@ class Documents:
     state: dict[str, Any] | None
     state_path: str
     split: bool
-    """Whether state has a file of its own (generation B)."""
+    """Whether state has its own file (generation B)."""
 
     def section(self, name: str) -> dict[str, Any]:
         """One section as it is in force: embedded entries under those of auth-state.json."""
@@ -50,7 +50,7 @@ class Documents:
         return AuthState(stats, order, last_good, profiles)
 
     def changed(self, before: AuthState, after: AuthState) -> dict[str, Any]:
-        """The JSON of the file to write: what stands there, with only the differences changed. Uses up the documents.
+        """The JSON of the file to write: its content with only the differences changed. Uses up the documents.
 
         Raises RefusedError where the difference cannot be expressed without rewriting credentials.
         """

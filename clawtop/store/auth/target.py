@@ -41,7 +41,7 @@ class StoreTarget:
 
     Attributes:
         directory: the agent's directory, which holds auth-profiles.json.
-        shared_with: directories of other agents whose store is this one, behind links; each has a lock of its own.
+        shared_with: directories of other agents whose store is this one, through links; each has its own lock.
         proven: the generation is known from the config or from the files, not assumed.
     """
 
@@ -103,7 +103,7 @@ def read(target: StoreTarget) -> ParsedStore:
 
 
 def identity(path: str) -> FileIdentity | None:
-    """Which file stands at `path`, symlinks followed; None where there is none."""
+    """Which file is at `path`, symlinks followed; None if there is none."""
     try:
         return identity_of(os.stat(path))  # noqa: PTH116 - under the lock every microsecond is somebody's wait
     except FileNotFoundError:
@@ -148,7 +148,7 @@ def translated(target: StoreTarget) -> Iterator[None]:
 
 
 def _files(target: StoreTarget) -> tuple[tuple[str, bool], ...]:
-    """(path, whether it has to exist), each once."""
+    """(path, whether it must exist), each once."""
     required = ((target.directory, True), (target.credentials_path, True))
     return (*required, (target.state_path, False)) if target.storage.has_state_file else required
 
@@ -171,7 +171,7 @@ def identity_of(facts: os.stat_result) -> FileIdentity:
 
 
 def _load(path: str) -> tuple[bytes, FileIdentity] | None:
-    """A file's content with its identity, or None where there is none."""
+    """A file's content with its identity, or None if there is no file."""
     try:
         content, facts = door.read(path, MAX_BYTES)
     except FileNotFoundError:

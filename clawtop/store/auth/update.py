@@ -3,7 +3,7 @@
 Under the lock the files are read again, only the difference is changed, and the new version replaces the old in one
 step, with its owner, mode, ACLs and extended attributes. Generation A writes auth-profiles.json; generation B writes
 auth-state.json and never the credentials. A store that is not there is never created, and after writing the file is
-read once more, because 2026.3's lock can lose an update (docs/formats.md 3).
+read again, because 2026.3's lock can lose an update (docs/formats.md 3).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _UNSETTLED_PAUSE_S = 0.01
 
 
 class Rewrite:
-    """One change of one store: what is checked before the lock, done under it, and looked at afterwards."""
+    """One change of one store: what is checked before the lock, done under it, and verified afterwards."""
 
     def __init__(self, target: StoreTarget, change: Change, machine: Machine) -> None:
         """Raises RefusedError before anything is touched when the store may not be written."""
@@ -53,7 +53,7 @@ class Rewrite:
         return AuthStoreLock(self._target.directory, self._target.generation, self._machine, on_wait=on_wait)
 
     def work(self, hold: Hold) -> Updated:
-        """Read, change, replace; under the lock. Reads again when someone writes without the lock meanwhile."""
+        """Read, change, replace; under the lock. Reads again if someone writes without the lock in between."""
         self._sweep()
         for _ in range(_REREADS):
             reading = self._read()
@@ -85,7 +85,7 @@ class Rewrite:
                 atomic.remove(path)
 
     def look_back(self, updated: Updated) -> Landing:
-        """Read the file once more, without the lock: is the change there, or something newer than both versions?"""
+        """Read the file again, without the lock: is the change there, or something newer than both versions?"""
         try:
             if not updated.changed or identity(updated.path) == self._written:
                 return Landing.LANDED

@@ -2,7 +2,7 @@
 
 A gateway keeps an exclusive SQLite transaction on an empty `*.lock.sqlite` for as long as it lives, which is a record
 lock of the kernel: free at the moment of its death. `F_GETLK` on a descriptor opened for reading tells who has it and
-takes nothing. The file is never opened by SQLite here, so closing it drops no lock of ours.
+takes nothing. The file is never opened by SQLite here, so closing it drops none of clawtop's locks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LINUX, _DARWIN = "@hhqqixxxx", "@qqihh"
 
 @dataclass(frozen=True, slots=True)
 class KernelLock:
-    """A lock file: whether somebody has it, and who. `pid` is None where it is in another pid namespace."""
+    """A lock file: whether somebody has it, and who. `pid` is None if it is in another pid namespace."""
 
     path: str
     held: bool
@@ -36,7 +36,7 @@ class KernelLock:
 
 
 def kernel_lock(path: Path, owner: int | None = None) -> KernelLock | None:
-    """The lock on the file at `path`; None where there is none, or it cannot be checked."""
+    """The lock on the file at `path`; None if there is none, or it cannot be checked."""
     try:
         descriptor = door.open_file(path, owner=owner)
     except (OSError, ValueError):
@@ -75,7 +75,7 @@ def _places(layout: Layout, uid: int) -> Iterator[Path]:
 
 
 def heard(gateway: Gateway, lock: KernelLock | None) -> Gateway:
-    """The gateway with what the kernel says: held is alive; free is gone, where nobody else could tell."""
+    """The gateway with what the kernel says: held means alive; free means gone, if nothing else could tell."""
     if lock is None:
         return gateway
     if lock.held and gateway.state is not GatewayState.LIVE:

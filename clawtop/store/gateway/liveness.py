@@ -19,7 +19,7 @@ from clawtop.store.place.layout import Layout
 
 PROBE_TIMEOUT_SECONDS = 0.3
 PATIENT_SECONDS = 2.0
-"""A gateway whose lock's owner lives is asked once more, for this long, before it is called frozen."""
+"""A gateway whose lock's owner is alive is queried again, for this long, before it is called frozen."""
 
 PROBE_EVERY_SECONDS = 5.0
 STATE_LOCK_NAME = "gateway.state.lock"
@@ -32,7 +32,7 @@ PortProbe = Callable[[int], "bool | Serving"]
 
 def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
     """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
-    import socket  # after the locks have failed to tell
+    import socket  # needed only if the locks do not tell
 
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     connected = False

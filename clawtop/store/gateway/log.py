@@ -75,7 +75,7 @@ class LogTail:
         return tuple(fresh)
 
     def close(self) -> None:
-        """Let go of the file; the next read begins anew."""
+        """Close the file; the next read starts over."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -100,7 +100,7 @@ class LogTail:
         yield self._rest(known, FIRST_BYTES)
 
     def _rest(self, file: RawIOBase, most: int) -> bytes:
-        """What stands between the offset and the end; of more than `most` bytes the last."""
+        """The bytes between the offset and the end; only the last `most` if there are more."""
         size = os.fstat(file.fileno()).st_size
         if size - self._offset > most:
             self._offset = size - most
@@ -135,7 +135,7 @@ class LogTail:
         return None if event is None or self._is_echo(event) else event
 
     def _is_echo(self, event: Event) -> bool:
-        """Whether a line only repeats a takeover: the command line prints what its lane has told (2026.5.20)."""
+        """Whether a line only repeats a takeover: the command line prints what its lane already logged (2026.5.20)."""
         if event.kind is not EventKind.TAKEOVER or event.session_file is None:
             return False
         if event.lane is not None:

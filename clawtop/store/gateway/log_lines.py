@@ -63,7 +63,7 @@ class Names:
     def session_of(self, facts: Mapping[str, Any], trace: str | None, named: str | None = None) -> str | None:
         """The session of a line: the one that it names, else that of its run, else that of its trace.
 
-        Remembers what the line tells of its run and its trace.
+        Remembers what the line says about its run and its trace.
         """
         run = _string(facts.get("runId"))
         told = _string(facts.get("sessionKey")) or self.sessions.get(_string(facts.get("sessionId")) or "")
@@ -307,7 +307,7 @@ _RUN_ENDED = re.compile(r"\[agent\] run (?P<run>\S{1,200}) ended with stopReason
 
 
 def _ended(record: _Record, names: Names) -> Event | None:
-    """A run is over (2026.6 on): what stands of its end in a log of the default level."""
+    """A run has ended (2026.6 on): what a log at the default level says about its end."""
     match = _RUN_ENDED.match(record.text)
     if match is None:
         return None

@@ -4,7 +4,7 @@
 
 A daily file rolls at midnight; 2026.3.28 goes on writing yesterday's, so that one is followed while it grows. 2026.9
 puts the profile's name into the file's. The default directory is shared by all gateways of a user: it is read only
-beside a gateway of ours.
+beside a gateway of this user.
 """
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ _REMOVED_LOCK = re.compile(r"removed stale session lock: (?P<path>.*?)\s*\((?P<w
 
 @dataclass(frozen=True, slots=True)
 class LineMeaning:
-    """What a line tells.
+    """What a line says.
 
     Attributes:
         kind: of the event.
-        words: the line for people, without its duration, which stands beside it; None: as it stands in the log.
+        words: the line for people, without its duration, which is shown beside it; None: as in the log.
         step: for lines about a lane: enqueue | dequeue | done | error | state; start: of a gateway, with empty lanes.
     """
 
@@ -32,7 +32,7 @@ class LineMeaning:
 
 
 def told(text: str, facts: LineFacts) -> LineMeaning | None:
-    """What a line tells, by how it begins; None when that is nothing about failover, sessions or lanes."""
+    """What a line says, by how it begins; None if it is not about failover, sessions or lanes."""
     for prefix, found in _TOLD:
         if text.startswith(prefix):
             if found.step == "error" and str(facts.get("lane", "")).startswith("session:"):
@@ -144,4 +144,4 @@ _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("[reload] config reload", LineMeaning(EventKind.GATEWAY)),
     ("config reload", LineMeaning(EventKind.GATEWAY)),
 )
-"""How the text of a line begins -> what it tells. The first that fits wins."""
+"""How the text of a line begins -> what it says. The first match wins."""

@@ -15,7 +15,7 @@ VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
 
 
 def gateway_token(config: ConfigRead, env: Mapping[str, str]) -> str | None:
-    """The token to send to a gateway of this configuration; None where there is none that can be read from here."""
+    """The token to send to a gateway of this configuration; None if none can be read from here."""
     raw = mapping(config.raw)
     configured = mapping(mapping(raw.get("gateway")).get("auth")).get("token")
     for value in (configured, env.get(VARIABLE)):

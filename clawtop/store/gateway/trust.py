@@ -1,6 +1,6 @@
 """Whose gateway it is: one that belongs to a different user than the state directory is not trusted.
 
-What another user's lock or process tells proves nothing, and nothing is sent to it: the directory of locks stands in a
+Another user's lock or process proves nothing, and nothing is sent to it: the directory of locks is in a
 temporary directory where everybody may make it first (docs/invariants.md 12).
 """
 
@@ -24,7 +24,7 @@ def uid_of(path: str) -> int | None:
 def foreign(lock: Lock, owner: int, uid: Callable[[str], int | None] = uid_of) -> str | None:
     """What of a gateway's lock belongs to another user than `owner`, and to whom; None: nothing that can be seen.
 
-    The process of a stale lock is not looked at: its number may be anybody's by now.
+    The process of a stale lock is not checked: its pid may belong to anybody by now.
     """
     process = lock.owner if lock.verdict.kind is not VerdictKind.STALE else None
     parts = (

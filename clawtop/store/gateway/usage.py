@@ -18,7 +18,7 @@ EVERY_SECONDS = 2.0
 """A share of a core is one of this time at least; within it the last look serves."""
 MEMORY_STEP = 4 << 20
 CPU_STEP = 0.05
-"""What changed by less is not told anew: every state that differs is judged and drawn again."""
+"""Smaller changes are not reported: every state that differs is judged and drawn again."""
 
 _HEAP_OPTION = re.compile(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
 _MOST_READ = 16_384
@@ -155,7 +155,7 @@ def _waited(process: Path) -> float | None:
 
 
 def _read_psutil(pid: int) -> _Taken:
-    """What is swapped of one process, and how long it waited, is told by no other system."""
+    """No other system reports a process's swap and waiting time."""
     psutil = psutil_module()
     try:
         process = psutil.Process(pid)

@@ -24,7 +24,7 @@ _GATEWAY_TITLE = re.compile(r"(?:.*/)?openclaw-gateway")
 
 
 class CommandLineWatch:
-    """Searches the process table when somebody asks, at most once in two seconds. One thread uses it."""
+    """Searches the process table on demand, at most every two seconds. One thread uses it."""
 
     def __init__(self, processes: ProcessTable, clock: Clock, *, proc: Path = Path("/proc")) -> None:
         """`proc` is the mount point of procfs, for the directories as other processes see them."""

@@ -14,7 +14,7 @@ LIFE_SECONDS = 60.0
 class LifeWatch:
     """Notices growth between two looks, both taken while no owner of the files could be seen.
 
-    What a process wrote before it died is no sign of life after it, so `forget` starts over.
+    What a process wrote before it died is not a later sign of life, so `forget` starts over.
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -22,7 +22,7 @@ MAX_LOCK_BYTES = 64 * 1024
 def read_lock(
     path: str | Path, kind: LockKind, *, agent: str | None = None, session_id: str | None = None
 ) -> LockFile | None:
-    """The lock at `path` as it stands, or None when there is none.
+    """The current lock at `path`, or None if there is none.
 
     What is there but cannot be understood is a `LockFile` without payload whose `content_problem` says why: "empty",
     "not JSON", "not an object", "too large", "not a regular file", "unreadable". Its identity still tells two of them

@@ -25,7 +25,7 @@ from clawtop.store.locks.lockfile import read_lock
 
 FIRST_RETRY_S = 0.02
 LONGEST_RETRY_S = 1.0
-"""Pauses between two tries to give back a lock that the disk kept."""
+"""Pauses between attempts to release a lock that the disk refused to remove."""
 
 
 class How(StrEnum):
@@ -118,7 +118,7 @@ class Proposal:
             self._temporary = None
 
     def _how_else(self, temporary: str, error: OSError) -> How | None:
-        """How the lock came to be ours although the link failed; None when it is somebody else's."""
+        """How the lock was acquired although the link failed; None if somebody else has it."""
         if Path(temporary).stat().st_nlink == 2:
             return How.LINK  # NFS lost the answer of a link that was made
         if isinstance(error, FileExistsError):
@@ -150,7 +150,7 @@ def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, dura
     """Create the lock at `path` with `payload`, or None when there is one already. `durable`: see `Proposal`.
 
     Raises:
-        OSError: the directory is missing, read-only, full or not ours; nothing is left behind.
+        OSError: the directory is missing, read-only, full or another user's; nothing is left behind.
     """
     proposal = Proposal(path, payload, newline=newline, durable=durable)
     try:
@@ -184,7 +184,7 @@ def still_ours(published: Published) -> bool:
 
 
 def release(published: Published) -> bool:
-    """Remove the lock if it is still ours; False when it was not, and then nothing is touched.
+    """Remove the lock if it is still held; False if it was not, and then nothing is touched.
 
     Never fails: where the disk refuses, it is tried again in the background until it is true.
     """
@@ -205,7 +205,7 @@ def _removed(published: Published) -> bool:
 
 
 class _Unreleased:
-    """Locks of this process that the disk kept it from giving back: its owner lives, so nobody else may remove them.
+    """Locks of this process that the disk kept it from releasing: their owner is alive, so nobody else may remove them.
 
     Mutable state: `_locks` and `_thread`, under `_guard`.
     """
@@ -249,7 +249,7 @@ class _Unreleased:
         return True
 
     def settled(self, wait_s: float = 0.0) -> bool:
-        """Whether everything was given back, waited for at most so long."""
+        """Whether everything was released, after waiting at most this long."""
         thread = self._thread
         if thread is not None:
             thread.join(wait_s)
@@ -260,7 +260,7 @@ _unreleased = _Unreleased()
 
 
 def all_released(wait_s: float = 0.0) -> bool:
-    """Whether this process has given back every lock that it wanted to, after waiting for at most `wait_s` seconds."""
+    """Whether this process has released every lock it meant to, after waiting at most `wait_s` seconds."""
     return _unreleased.settled(wait_s)
 
 

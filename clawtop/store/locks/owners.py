@@ -1,6 +1,6 @@
 """Who owns a lock, looked up here and in the pid namespaces below; and clawtop's verdict on it.
 
-Everything that judges a lock asks here, so that what is shown and what is removed rest on the same proof.
+Everything that judges a lock uses this module, so that what is shown and what is removed have the same proof.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from clawtop.store.locks.processes import Census, ProcessTable, SystemProcesses
 
 
 class Insides:
-    """The processes of the pid namespaces below ours; searched once, when the first is asked for."""
+    """The processes of the pid namespaces below this one; searched once, on first use."""
 
     def __init__(self, processes: ProcessTable) -> None:
         self._processes = processes
         self._pids: Mapping[int, Sequence[int]] | None = None
 
     def numbered(self, pid: int) -> list[ProcessEvidence]:
-        """Those that have this pid in a namespace of their own and are not known to be dead."""
+        """Those that have this pid in their own namespace and are not known to be dead."""
         if self._pids is None:
             self._pids = self._processes.contained() if isinstance(self._processes, Census) else {}
         looked = (self._processes.look(outer) for outer in self._pids.get(pid, ()))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SECRET_OPTION = re.compile(r"--?[a-z-]{0,30}(?:token|key|secret|password|passphrase|credential)s?", re.IGNORECASE)
 _MAX_PID = 2**31 - 1
 _MAX_ARGV_BYTES = 64 * 1024
-_BTIME_SLACK_MS = 1_500  # /proc/stat tells the boot in whole seconds
+_BTIME_SLACK_MS = 1_500  # /proc/stat gives the boot time in whole seconds
 
 
 class ProcessTable(Protocol):
@@ -43,7 +43,7 @@ class Census(Protocol):
     def boot_at(self) -> int | None: ...
 
     def contained(self) -> Mapping[int, Sequence[int]]:
-        """The processes of the pid namespaces below ours: by the number they have there, the numbers they have here."""
+        """The processes of the pid namespaces below this one: the pids they have there -> the pids they have here."""
 
     def openclaws(self) -> tuple[ProcessEvidence, ...]:
         """The processes of this machine that call themselves OpenClaw."""
@@ -67,7 +67,7 @@ class SystemProcesses:
     another setting. What was set before that look, `standpoint` tells.
 
     Attributes:
-        standpoint: where we look from; None where that cannot be told (not Linux).
+        standpoint: this process's namespaces and clock; None if unknown (not Linux).
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SystemProcesses:
 
     @property
     def proc(self) -> Path | None:
-        """Where procfs is mounted; None where there is none."""
+        """Where procfs is mounted; None if there is none."""
         return self._proc if self._linux else None
 
     def look(self, pid: int) -> ProcessEvidence:
@@ -273,7 +273,7 @@ def _words(path: str) -> list[str]:
 
 
 def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
-    """A command line as it may be kept: what looks like a secret, or stands behind an option for one, is masked."""
+    """A command line that is safe to keep: what looks like a secret, or follows an option for one, is masked."""
     shown: list[str] = []
     for at, word in enumerate(argv):
         behind = at > 0 and _SECRET_OPTION.fullmatch(argv[at - 1]) is not None and not word.startswith("-")

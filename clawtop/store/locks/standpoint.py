@@ -26,7 +26,7 @@ _FINE_MS = 100
 
 
 def evidence(path: Path, gateway: Gateway) -> NamespaceEvidence:
-    """Whether the pids in files below `path` may be ours to judge: its mount, and where its gateway lives."""
+    """Whether the pids in files below `path` can be judged here: its mount, and where its gateway runs."""
     lives = gateway.state is GatewayState.LIVE
     unseen = ("other-namespace",) if lives and gateway.pid is None else ()
     return NamespaceEvidence((*mount_obstacles(path), *unseen), served_here=lives and gateway.pid is not None)
@@ -45,7 +45,7 @@ class Standpoint:
 
     @cached_property
     def is_blind(self) -> bool:
-        """Whether /proc shows another namespace's processes: then no number in it is one of ours."""
+        """Whether /proc shows another namespace's processes: then none of its pids are local."""
         try:
             return str(Path(self._proc, "self").readlink()) != str(os.getpid())
         except OSError:

@@ -87,7 +87,7 @@ class AccountNotes:
     def claim_probe(self, key: str, now: int) -> bool:
         """Whether the provider behind `key` may be probed now; the one who asks first gets it for a while.
 
-        Where the file cannot be changed nobody can be told, and the answer is no.
+        If the file cannot be changed nobody can be told, and the answer is no.
         """
         if not _is_open(self.read().probes, key, now):
             return False

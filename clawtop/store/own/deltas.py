@@ -64,7 +64,7 @@ class Changes:
 
 @dataclass(slots=True)
 class Assembly:
-    """Builds snapshots from records. Only what a record tells is parsed: what stays the same stays the same object.
+    """Builds snapshots from records. Only what a record contains is parsed: unchanged parts stay the same object.
 
     `value` is the snapshot so far, without events.
     """
@@ -72,7 +72,7 @@ class Assembly:
     value: Snapshot | None = None
 
     def items(self, name: str) -> int:
-        """How many items a part has now; 1 for what is no list."""
+        """How many items a part has now; 1 for a part that is not a list."""
         part = getattr(self.value, name) if self.value is not None and name in _PLAIN else None
         return len(part) if isinstance(part, tuple) else 1
 
@@ -108,7 +108,7 @@ def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
 
 
 def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
-    """What turns one value of a part into another, as JSON: the whole, or what stands in a list from here to there."""
+    """What turns one value of a part into another, as JSON: the whole value, or a slice of a list."""
     plain = _PLAIN[name]
     if not (isinstance(before, tuple) and isinstance(after, tuple)):
         return {"is": _dumped(plain, after)}

@@ -19,12 +19,12 @@ _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 
 def load(path: Path) -> Admission:
-    """The state that stands at `path`. FileNotFoundError without one; ValueError when it cannot be understood."""
+    """The state at `path`. FileNotFoundError without one; ValueError if it cannot be parsed."""
     return parsed(content(path))
 
 
 def content(path: Path) -> bytes:
-    """What stands at `path`. Raises OSError."""
+    """The content of `path`. Raises OSError."""
     return door.read(path, _MAX_RECORD_BYTES).data
 
 
@@ -42,7 +42,7 @@ def dumped(state: Admission) -> bytes:
 
 
 def save(path: Path, state: Admission, author: str) -> None:
-    """Put `state` at `path` in one step, or remove it when the session is at rest.
+    """Write `state` to `path` in one step, or remove the file if nobody holds or awaits the session.
 
     Not flushed to the disk: a record names living processes, and none outlives a power failure.
     """
@@ -62,7 +62,7 @@ def save(path: Path, state: Admission, author: str) -> None:
 
 
 def _fresh(temporary: str) -> int:
-    """A new file under a name that is ours alone: what an earlier save left there was cut short."""
+    """A new file under a name that only this process uses: a leftover there is from an interrupted save."""
     try:
         return door.create(temporary)
     except FileExistsError:

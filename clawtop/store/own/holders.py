@@ -1,6 +1,6 @@
 """clawtop's registry of prompt holders on disk, shared by its processes (`<state>/clawtop/holders/`, 0700).
 
-One readable JSON record per session that somebody holds, awaits or drains; a session at rest has none. A record is
+One readable JSON record per session that somebody holds, awaits or drains; an idle session has none. A record is
 changed by one `core.session.admission.step` at a time, under a lock that lasts for that step. What is said of a process
 counts only while its liveness lock is held: `processes/<member>.lock`, an OS lock that dies with the process, so that a
 killed process is never a holder. Records are not flushed to the disk: nothing in them outlives the processes they name.
@@ -66,7 +66,7 @@ def record_key(session_file: str) -> str:
 
 
 class Presence:
-    """This process in one holders directory: its name, and the OS lock that proves that it lives."""
+    """This process in one holders directory: its name, and the OS lock that proves that it is alive."""
 
     def __init__(self, directory: Path, member: str, lock: filelock.BaseFileLock) -> None:
         self.directory = directory
@@ -80,7 +80,7 @@ class Presence:
         """The presence of this process, made on first use and kept until the process ends.
 
         Raises:
-            RefusedError: the state directory is not ours or not writable, or its file system has no OS locks.
+            RefusedError: the state directory is another user's or not writable, or its file system has no OS locks.
         """
         key = (os.getpid(), str(directory))
         with _presences_lock:
@@ -117,7 +117,7 @@ class Presence:
         )
 
     def alive(self, member: str) -> bool:
-        """Whether a process of this directory lives. Our own always does."""
+        """Whether a process of this directory is alive. This one always is."""
         return member == self.member or is_alive(self.directory, member)
 
 
@@ -194,7 +194,7 @@ class Word(StrEnum):
     """What one process can tell another about a claimant."""
 
     WAKE = "wake"
-    """Your turn may have come: ask again."""
+    """Your turn may have come: try again."""
     STOP = "stop"
     """A drain wants the session: stop the run."""
     LOST = "lost"
@@ -205,7 +205,7 @@ class WakeChannel:
     """A named pipe beside the liveness lock, for words to the claimants of this process."""
 
     def __init__(self, presence: Presence) -> None:
-        """Raises RefusedError where there is no room for it."""
+        """Raises RefusedError if there is no room for it."""
         self.name = f"{presence.member}.{next(_serial)}.wake"
         self._path = presence.directory / "processes" / self.name
         try:
@@ -284,7 +284,7 @@ class HolderRecords:
             return effects + more
 
     def holder(self, session_file: str) -> Holding | None:
-        """Who holds a canonical session file, if he lives. What cannot be read is nobody."""
+        """Who holds a canonical session file, if alive. An unreadable record counts as nobody."""
         key = record_key(session_file)
         try:
             holding = self._parsed(key).holder
@@ -293,7 +293,7 @@ class HolderRecords:
         return holding if holding is not None and self.presence.alive(holding.who.member) else None
 
     def _parsed(self, key: str) -> Admission:
-        """The record as it stands there; the same bytes are not taken apart twice. Raises as `holder_record.load`."""
+        """The current record; the same bytes are not parsed twice. Raises like `holder_record.load`."""
         content = holder_record.content(self.directory / f"{key}.json")
         known = self._read.get(key)
         if known is None or known[0] != content:
@@ -361,7 +361,7 @@ def read_admissions(state_dir: str | Path, alive: Callable[[Path, str], bool] = 
 
 
 def read_admission(directory: Path, session_file: str) -> Admission | None:
-    """The same for one canonical session file in a holders directory; None when it is at rest."""
+    """The same for one canonical session file in a holders directory; None if nobody holds or awaits it."""
     return _living_part(directory, directory / f"{record_key(session_file)}.json", is_alive, {})
 
 
@@ -424,7 +424,7 @@ def draining_holder(state: Admission) -> PromptHolder | None:
 
 
 def prompt_holder(state: Admission) -> PromptHolder:
-    """The holder of a held session as the snapshot shows it. ValueError when nobody holds it."""
+    """The holder of a held session as the snapshot shows it. ValueError if nobody holds it."""
     holding = state.holder
     if holding is None:
         raise ValueError("this session has no holder")

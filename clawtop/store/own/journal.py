@@ -102,7 +102,7 @@ class Journal:
         return tuple(reversed(wanted))
 
     def why_unreadable(self) -> str | None:
-        """Why what was written down cannot be read, for people; None where it can, or where there is nothing."""
+        """Why the journal cannot be read, for people; None if it can, or if there is none."""
         try:
             if door.has_own(self.path.parent):
                 door.reader(self.path).close()
@@ -144,7 +144,7 @@ class Journal:
             self._cut_off()
 
     def _cut_off(self) -> None:
-        """Another name has the file too, a backup's or a stranger's: go on in a copy, and leave that one as it is."""
+        """The file has another name too, a backup's or a stranger's: continue in a copy, leave that one unchanged."""
         content = door.read(self.path, MAX_BYTES).data
         copy = write_sibling(str(self.path), content, durable=False)
         os.rename(copy, self.path)  # noqa: PTH104 - the seam for faults
@@ -156,7 +156,7 @@ class Journal:
             try:
                 door.write_all(descriptor, line)
             except OSError:
-                os.ftruncate(descriptor, before)  # its lock is ours: nobody else has written meanwhile
+                os.ftruncate(descriptor, before)  # this process has the lock: nobody else has written
                 raise
 
     def _backwards(self) -> Iterator[Event]:

@@ -21,7 +21,7 @@ from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024
 MOST_ADOPTED = 1_000
-"""Of a stranger's heap of marks no more are taken over at once; the rest at the next start."""
+"""The most leftover marks taken over at once; the rest at the next start."""
 
 _FIELDS = {item.name for item in fields(Mark)} - {"maybe_landed"}
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
@@ -59,7 +59,7 @@ class MarkSpool:
                 return path
 
     def drop(self, path: Path) -> None:
-        """The mark has landed, or its loss has been told."""
+        """The mark has landed, or its loss has been reported."""
         remove(str(path))
 
     def adopt(self) -> Iterator[tuple[Path, Mark | None]]:

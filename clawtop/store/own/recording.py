@@ -3,7 +3,7 @@
 A gzip stream of JSON lines. The first is a header `{"clawtop_recording": 1, ...}`; each further line is
 `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the line before, or `{"at": ms, "event": {...}}`.
 Of a part that is a list only what differs is stored. Nothing in a snapshot is a secret; foreign text passes `masked`
-once more on its way into the file.
+again on its way into the file.
 """
 
 from __future__ import annotations

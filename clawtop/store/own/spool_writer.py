@@ -16,7 +16,7 @@ class SpooledMark:
     """A mark on its way to the spool. Mutable state under `_guard`: written by one thread, settled by another.
 
     Attributes:
-        path: where it stands; None while it does not.
+        path: the spool file; None while there is none.
         why: why it could not be written down; None otherwise.
     """
 
@@ -32,12 +32,12 @@ class SpooledMark:
             self._done.set()
 
     def within(self, seconds: float) -> bool:
-        """Whether the mark is on the disk, after waiting for at most so long."""
+        """Whether the mark is on disk, after waiting at most this long."""
         self._done.wait(seconds)
         return self.path is not None
 
     def settle(self) -> None:
-        """The mark has landed, or its loss was told: it need not stand there, now or later."""
+        """The mark has landed, or its loss was reported: its spool file is no longer needed."""
         with self._guard:
             self._settled = True
             path, self.path = self.path, None
@@ -82,7 +82,7 @@ class SpoolWriter:
         return note
 
     def adopted(self, mark: Mark, path: Path) -> SpooledMark:
-        """The note of a mark that stands in the spool already."""
+        """The note of a mark that is already in the spool."""
         return SpooledMark(self._spool, mark, path)
 
     def _work(self) -> None:

@@ -37,7 +37,7 @@ def has_shared_store(state_dir: Path, databases: Databases) -> bool:
 
 
 def agent_schema(agent_dir: Path, databases: Databases) -> int | None:
-    """The schema version of an agent's database; None where there is none, or it cannot be read."""
+    """The schema version of an agent's database; None if there is none, or it cannot be read."""
     path = agent_dir / AGENT_DATABASE
     if not path.exists():
         return None

@@ -40,7 +40,7 @@ class AgentPaths:
     models: tuple[ModelRef, ...] = ()
     heartbeat_isolated: bool | None = None
     older_sessions: tuple[Path, ...] = ()
-    """Its sessions directories under the state directory's former names: OpenClaw goes on writing transcripts there."""
+    """Its sessions directories under the state directory's former names: OpenClaw still writes transcripts there."""
     name: str | None = None
 
 
@@ -96,9 +96,9 @@ class Layout:
         return next((agent for agent in self.agents if agent.id == agent_id), None)
 
     def map_path(self, path: str) -> Path | None:
-        """A path that stands in a file of this directory, as a path here: in a copy, the same place in the copy.
+        """A path from a file of this directory, as a path here: in a copy, the same place in the copy.
 
-        None for a path that a copy cannot contain, and for what is no absolute path.
+        None for a path that a copy cannot contain, and for one that is not absolute.
         """
         if not path.startswith("/") or "\0" in path:
             return None
@@ -193,7 +193,7 @@ def locate(
         state_dir: named by the operator; else the environment and OpenClaw's defaults decide.
         env: the environment that OpenClaw is taken to run in.
         last_config: the last reading of the configuration, which stays in force while the file cannot be read.
-        databases: to be looked at through; None: they are opened and closed again.
+        databases: the open ones to use; None: they are opened and closed again.
         uids: users whose gateway may serve the directory; default: the owner of the directory and this user.
 
     Raises:
@@ -249,7 +249,7 @@ def locate(
 
 
 def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
-    """What has to stay as it is for a layout to stay true."""
+    """What must stay unchanged for a layout to stay valid."""
     watched: tuple[Path | str, ...] = (layout.state_dir, layout.state_dir / "agents", *layout.config.stamps)
     stamps = {path: stamp_of(path) for path in watched}
     stores = [layout.state_dir / STATE_DATABASE]
@@ -303,7 +303,7 @@ def _automatic(env: Mapping[str, str], home: Path) -> Path:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether something stands there; what may not be looked at does not (Path.exists would raise)."""
+    """Whether the path exists; an inaccessible one does not (Path.exists would raise)."""
     return os.path.exists(path)  # noqa: PTH110
 
 
@@ -418,7 +418,7 @@ def _lock_dirs(
         except OSError:
             uids = (os.getuid(),)
     temporary = next((env[name] for name in ("TMPDIR", "TMP", "TEMP") if env.get(name)), "/tmp")  # noqa: S108
-    # The service may have no TMPDIR of its own where the operator's shell has one, and the other way round.
+    # The service may have no TMPDIR where the operator's shell has one, and vice versa.
     roots = [Path(temporary.rstrip("/") or "/"), state_dir / "tmp", Path("/tmp")]  # noqa: S108
     places = [root / f"openclaw-{uid}" for root in roots for uid in uids]
     if foreign:

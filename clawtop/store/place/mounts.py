@@ -41,7 +41,7 @@ def mount_obstacles(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) 
 
 
 def filesystem(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> str:
-    """The type of the file system that holds `path`; empty where that cannot be told."""
+    """The type of the file system that holds `path`; empty if unknown."""
     mount = _mount_of(path, mountinfo)
     if mount is None:
         return "" if mountinfo.parent.exists() else _from_psutil(path)
@@ -90,7 +90,7 @@ def _unescaped(field: bytes) -> bytes:
 
 
 def machine_identity() -> str:
-    """What tells this machine from others: systemd's machine id, else its host name."""
+    """What identifies this machine: systemd's machine id, else its host name."""
     try:
         told = door.read("/etc/machine-id", 256, follow=door.Follow.OPERATOR).data.decode("ascii", "ignore").strip()
     except OSError:

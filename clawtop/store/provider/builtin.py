@@ -103,7 +103,7 @@ ENV_KEYS: Mapping[str, tuple[str, ...]] = {
     "xiaomi": ("XIAOMI_API_KEY",),
     "zai": ("ZAI_API_KEY", "Z_AI_API_KEY"),
 }
-"""Where a provider's own key stands in the environment, for runs without an auth profile."""
+"""The environment variable with a provider's own key, for runs without an auth profile."""
 
 
 class ModelRule(NamedTuple):

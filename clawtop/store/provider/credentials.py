@@ -22,7 +22,7 @@ def load_credential(profile: Profile, sources: SecretSources, now_ms: int) -> Ca
     """The credential of `profile`, from the store that `profile.path` names: auth-profiles.json, or a database.
 
     Raises:
-        SecretUnavailableError: it is gone, unreadable, unresolved or expired; `expired` tells the last apart.
+        SecretUnavailableError: it is gone, unreadable, unresolved or expired; `expired` marks the last.
     """
     what = f"profile {safe(profile.id, 80)}"
     try:

@@ -30,7 +30,7 @@ SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
     "token": ("token", "tokenRef"),
     "oauth": ("access",),
 }
-"""Credential type -> the fields that may hold its secret, a reference last and winning when both stand there."""
+"""Credential type -> the fields that may hold its secret, a reference last and winning if both are present."""
 
 
 class SecretUnavailableError(ClawtopError):
@@ -216,10 +216,10 @@ def _from_file(pointer: str, provider: Mapping[str, Any], sources: SecretSources
 
 
 def _read_private(path: Path, *, insecure_ok: bool) -> str:
-    """The text of a regular file that is ours or root's and closed to others.
+    """The text of a regular file that belongs to this user or root and is closed to others.
 
     Raises:
-        OSError: it cannot be opened, is no regular file, too large, or open to others.
+        OSError: it cannot be opened, is not a regular file, too large, or open to others.
     """
     content, status = door.read(path, FILE_LIMIT, follow=door.Follow.ITS_OWNER)
     if not insecure_ok and (status.st_uid not in {0, os.geteuid()} or status.st_mode & 0o077):

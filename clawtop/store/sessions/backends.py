@@ -13,7 +13,7 @@ def session_backend(
 ) -> SessionBackend:
     """The session storage of a located state directory; its databases are read through `databases`.
 
-    `progressive`: thousands of sessions come at once by what columns tell, their details with the next looks.
+    `progressive`: thousands of sessions appear at once from their columns, their details with later reads.
     """
     if not layout.storage.session_files:
         from clawtop.store.sessions.tables import TableSessions  # SQLite takes a while to load

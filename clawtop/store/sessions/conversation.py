@@ -50,7 +50,7 @@ class Conversation:
 
 
 def read_conversation(path: Path) -> Conversation:
-    """The conversation in `path`, no link; an empty one when there is no such file. OSError when it cannot be read."""
+    """The conversation in `path`, not a link; an empty one if there is no such file. OSError if it cannot be read."""
     return _read(path)[0]
 
 
@@ -100,7 +100,7 @@ class KeptConversations:
         return _read(path)
 
     def keep(self, path: Path, conversation: Conversation, now: FileFingerprint) -> None:
-        """Know what stands in a transcript that looks so."""
+        """Remember the conversation of a transcript with this fingerprint."""
         known = self._known.pop(path, None)
         self._bytes += now.size - (known[0].size if known is not None else 0)
         self._known[path] = (now, conversation)
@@ -180,7 +180,7 @@ def _said(branch: list[Mapping[str, Any]]) -> list[Message]:
 
 
 def _message(message: Mapping[str, Any]) -> Message | None:
-    """One message; None for what is no part of a prompt: notes of the program, replies that failed or were aborted."""
+    """One message; None for what is not part of a prompt: program notes, replies that failed or were aborted."""
     role = message.get("role")
     if role == "toolResult":
         return Message("user", _result(message))
@@ -211,7 +211,7 @@ def _block(raw: Mapping[str, Any]) -> Block | None:
 
 
 def _result(message: Mapping[str, Any]) -> tuple[Block, ...]:
-    """A tool's result; pictures in it stand behind it, since not every api takes them inside."""
+    """A tool's result; its images follow it, since not every API takes them inside."""
     id_, name = _text(message.get("toolCallId")), _text(message.get("toolName")) or ""
     if id_ is None:
         return ()

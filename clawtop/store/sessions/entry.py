@@ -29,7 +29,7 @@ REPAIRS = 3
 
 
 def entry_for(session_id: str, file: Path, model: ModelRef, started_at: int, ended_at: int) -> dict[str, Any]:
-    """What OpenClaw keeps of a session whose only run was ours. Times in ms since the epoch."""
+    """What OpenClaw stores about a session whose only run was clawtop's. Times in ms since the epoch."""
     return {
         "sessionId": session_id,
         "updatedAt": ended_at,
@@ -59,11 +59,11 @@ def make_sessions_dir(directory: Path) -> None:
 def add_entry(store: Path, key: str, entry: Mapping[str, Any], state_dir: Path | None = None) -> bool:
     """Add `entry` under `key` to the sessions.json at `store`; False if the key is there already.
 
-    With `state_dir`, clawtop's processes do this one after the other, by a lock of their own. Whoever else writes the
-    file may still do so in between: afterwards it is read once more, and the entry added again if it was lost.
+    With `state_dir`, clawtop's processes do this one after the other, under their own lock. Other writers of the
+    file may still interfere: afterwards it is read again, and the entry added again if it was lost.
 
     Raises:
-        RefusedError: the file is not what can be changed without loss, or a lock of 2026.3 lies beside it.
+        RefusedError: the file cannot be changed without loss, or a 2026.3 lock is beside it.
         OperationFailedError: the disk refused, or our lock stayed taken; the file is unchanged.
     """
     with contextlib.nullcontext() if state_dir is None else _one_at_a_time(state_dir):
@@ -109,7 +109,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _read(store: Path) -> Mapping[str, Any]:
-    """What stands in the list; nothing where it cannot be told."""
+    """The content of the list; nothing if unknown."""
     try:
         return parse(read_bytes(store.resolve(), MAX_SESSIONS_BYTES)[0], str(store))
     except (OSError, UnreadableError, RefusedError):

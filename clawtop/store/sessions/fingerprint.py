@@ -19,7 +19,7 @@ def fingerprint(path: Path) -> FileFingerprint:
 
 
 def fingerprint_of(facts: os.stat_result) -> FileFingerprint:
-    """The fingerprint of a file that was looked at."""
+    """The fingerprint from a file's stat."""
     return FileFingerprint(True, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 

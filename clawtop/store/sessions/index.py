@@ -93,7 +93,7 @@ def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
 
 
 def _essence(key: str, entry: Any) -> Any:
-    """The few fields of an entry that are used; whatever stands there instead of an object."""
+    """The few fields of an entry that are used; anything else instead of an object."""
     try:
         return SESSIONS.validate_python({key: entry})[key]
     except ValidationError:
@@ -141,7 +141,7 @@ class _TranscriptFiles:
         return None
 
     def is_older(self, file: str) -> bool:
-        """Whether a transcript stands where the state directory was before it got its name."""
+        """Whether a transcript is at a former location of the state directory."""
         return file.startswith(self._older)
 
     def _candidates(self, stored: str | None, session_id: str | None) -> Iterator[str]:

@@ -38,4 +38,4 @@ SESSIONS = SchemaValidator(
         core_schema.union_schema([_SENSIBLE_ENTRY, _SOME_ENTRY, _ANYTHING], mode="left_to_right"),
     )
 )
-"""Validates sessions.json: key -> entry for `session_entry`, or whatever stands there instead of an object."""
+"""Validates sessions.json: key -> entry for `session_entry`, or whatever is there instead of an object."""

@@ -37,7 +37,7 @@ class KeptList:
 
 
 class NotReadYetError(Exception):
-    """What was asked for has to be read first, which may take a while."""
+    """The requested data must be read first, which may take a while."""
 
 
 class Lists(Protocol):

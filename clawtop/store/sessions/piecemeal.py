@@ -80,7 +80,7 @@ class _TextWindow:
         return found
 
     def _next(self) -> str | None:
-        """The next character that is no space; None at the end."""
+        """The next non-space character; None at the end."""
         while True:
             text, at = self._text, self._at
             while at < len(text) and text[at] in _SPACE:

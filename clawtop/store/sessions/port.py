@@ -20,7 +20,7 @@ class SessionBackend(Protocol):
         """Bring the rows up to date. What cannot be read keeps its last rows, with a warning that says why."""
 
     def growing_files(self) -> list[str]:
-        """Files that grow while a run lives."""
+        """Files that grow while a run is active."""
 
     def judged(
         self, gateway: Gateway, locks: Iterable[Lock], now: int, command_line: Callable[[], CommandLine] = ...
@@ -34,7 +34,7 @@ class SessionBackend(Protocol):
         """What the records say of lanes, by judged rows; none where they say nothing."""
 
     def message_text(self, session: Session, at: int) -> str | None:
-        """What a person wrote in the message of a session that came at `at` (ms since the epoch), as it stands.
+        """What a person wrote in the message of a session that came at `at` (ms since the epoch), unchanged.
 
         None where the end of its transcript does not hold it, or cannot be read.
         """
@@ -44,4 +44,4 @@ class SessionBackend(Protocol):
 
     @property
     def counting(self) -> int:
-        """How many rows are shown without their details yet (pins, tokens); the next `load` goes on with them."""
+        """How many rows still lack their details (pins, tokens); the next `load` continues with them."""

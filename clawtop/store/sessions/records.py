@@ -32,7 +32,7 @@ from clawtop.store.wire import milliseconds, text
 from clawtop.text import safe
 
 MAX_ROWS = 5_000
-"""More open tasks or claims than this are not looked at: a gateway has at most some hundred at a time."""
+"""More open tasks or claims than this are ignored: a gateway has a few hundred at most."""
 
 MAX_EVENTS = 500
 MAX_ENDED = 500
@@ -90,7 +90,7 @@ class StateDatabase:
         self.records = StateRecords()
 
     def load(self, layout: Layout, warnings: list[Problem]) -> bool:
-        """Bring `records` up to date; whether anything was read anew."""
+        """Bring `records` up to date; returns whether anything was re-read."""
         database = self._databases.of(layout.state_dir / STATE_DATABASE, DatabaseRole.GLOBAL)
         found: list[Problem] = []
         try:

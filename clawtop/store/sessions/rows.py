@@ -32,13 +32,13 @@ from clawtop.store.sessions.transcript_end import transcript_exchanges, transcri
 from clawtop.store.sessions.unlisted import UnlistedTranscripts
 
 RECENT_MS = 24 * 3_600_000
-"""Sessions that were touched within a day are looked at with every read; the others by turns."""
+"""Sessions changed within a day are examined with every read; the others in turn."""
 
 BY_TURNS = 200
-"""How many trajectories of quiet sessions one read looks at; a thousand sessions are through after five."""
+"""How many trajectories of quiet sessions one read examines; a thousand sessions take five reads."""
 
 MOST_TRANSCRIPTS = 100
-"""How many transcripts, the most recent ones, are looked at for messages without an answer."""
+"""How many of the most recent transcripts are searched for unanswered messages."""
 
 
 NOTHING_TOLD = RecordedRuns()
@@ -88,7 +88,7 @@ class JsonSessions:
         return fresh
 
     def growing_files(self) -> list[str]:
-        """Trajectories of sessions that are stored as running: they grow while their run lives."""
+        """Trajectories of sessions that are stored as running: they grow while their run is active."""
         rows = (row for read in self._reads.values() for row in read.rows)
         running = [row for row in rows if row.status == RUNNING and row.agent not in self._silent]
         return [trajectory_path(row.file) for row in running if row.file is not None]
@@ -105,7 +105,7 @@ class JsonSessions:
 
         Args:
             command_line: asked when a run may be one of the command line.
-            told: what records beside the files tell of a row.
+            told: what records besides the files say about a row.
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
         scene = _Beside(gateway, now, self._locked_throughout, command_line)
@@ -145,7 +145,7 @@ class JsonSessions:
                 yield scene.told(row, self._trajectory(row), lock)
 
     def _named_files(self, rows: list[Session]) -> frozenset[str]:
-        """The names of the files of all rows, gathered anew where a store has been read anew."""
+        """The names of the files of all rows, collected again for a store that was re-read."""
         reads = list(map(id, self._reads.values()))
         if reads != self._named[0]:
             self._named = (reads, frozenset(row.file.rpartition("/")[2] for row in rows if row.file is not None))
@@ -161,11 +161,11 @@ class JsonSessions:
         return transcript_text(session.file, at)
 
     def events(self) -> tuple[Event, ...]:
-        """Files tell of no events."""
+        """Files report no events."""
         return ()
 
     def _looked_at(self, rows: list[Session], now: int) -> set[int]:
-        """The rows whose trajectories this read looks at: those of the last day, and some of the others."""
+        """The rows whose trajectories this read examines: those of the last day, and some of the others."""
         recent = {
             number
             for number, row in enumerate(rows)
@@ -198,7 +198,7 @@ class JsonSessions:
         return known[1]
 
     def _exchange(self, sessions: list[Session], now: int) -> None:
-        """Give the most recent sessions what their transcripts' ends tell."""
+        """Add to the most recent sessions what the ends of their transcripts show."""
         touched = [(_touched(row), -number) for number, row in enumerate(sessions) if row.file is not None]
         recent = [-place for at, place in nlargest(MOST_TRANSCRIPTS, touched) if now - at < RECENT_MS]
         known, self._transcripts = self._transcripts, {}
@@ -244,7 +244,7 @@ class _Final(NamedTuple):
 
 
 def _is_over(row: Session, runs: Iterable[TrajectoryRun], now: int) -> bool:
-    """Whether nothing tells of a run that may go on: then time alone changes nothing of what is told."""
+    """Whether nothing reports a run that may be active: then time alone changes nothing."""
     return row.status != RUNNING and all(not run.is_open and now - run.at > SETTLING_MS for run in runs)
 
 

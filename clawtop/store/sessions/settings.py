@@ -80,7 +80,7 @@ class RunContexts:
         self._known: dict[str, tuple[Stamp, RunContext]] = {}  # replaced whole items: no lock
 
     def known(self, session_file: str) -> RunContext | None:
-        """The context where nothing has to be read for it; else None."""
+        """The context if nothing must be read for it; else None."""
         stamp = stamp_of(trajectory_path(session_file))
         if stamp is None:
             return RunContext()
@@ -102,7 +102,7 @@ class RunContexts:
 
 
 def run_context(session_file: str) -> RunContext:
-    """The last `context.compiled` of the trajectory beside a transcript; an empty one where there is none."""
+    """The last `context.compiled` of the trajectory beside a transcript; an empty one if there is none."""
     line = _last_line_with(trajectory_path(session_file), CONTEXT)
     if line is None:
         return RunContext()
@@ -171,7 +171,7 @@ def agent_entry(config: Mapping[str, Any], agent: str) -> Mapping[str, Any]:
 
 
 def default_thinking(config: Mapping[str, Any], agent: str, model: ModelRef) -> str | None:
-    """The level of thinking that openclaw.json gives where the session has none of its own."""
+    """The thinking level from openclaw.json, for sessions without their own."""
     defaults = mapping(mapping(config.get("agents")).get("defaults"))
     entry = mapping(mapping(defaults.get("models")).get(str(model)))
     places = (

@@ -187,7 +187,7 @@ class TableSessions:
         return self._judged.kept(((row.agent, row.key), row) for row in found)
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
-        """The lanes of sessions that somebody has or waits for: one turn at a time each."""
+        """The lanes of sessions that somebody holds or awaits: one turn at a time each."""
         return tuple(
             LaneStats(
                 session_lane(row.key),
@@ -286,7 +286,7 @@ def _take(table: _AgentTable, rows: Sequence[SqlRow]) -> None:
             table.nodes[key] = row
             fresh.append(row)
     table.newest = max((milliseconds(row[3]) or 0 for row in table.nodes.values()), default=0)
-    # Running ones first, then the latest: that is what is looked at.
+    # Running ones first, then the latest: those are examined.
     fresh.sort(key=lambda row: (row[2] != RUNNING, -(milliseconds(row[3]) or 0)))
     for row in fresh:
         table.wanted[row[0]] = None
@@ -355,7 +355,7 @@ def _is_text(row: SqlRow) -> bool:
 
 
 _BROKEN: Mapping[str, Any] = {"": None}
-"""The fields of an entry that is no JSON."""
+"""The fields of an entry that is not JSON."""
 
 
 def _fields(values: Any) -> Mapping[str, Any]:

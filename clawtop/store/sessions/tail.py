@@ -16,7 +16,7 @@ MAX_TAIL_BYTES = 1024 * 1024
 def last_lines(path: str, *, least: int = 1) -> list[bytes]:
     """The last complete lines of a file, oldest first: all within 64 KB, looking back up to 1 MB for `least` of them.
 
-    A line that is still being written does not count. What is no file, or cannot be read, has no lines.
+    A line that is still being written does not count. A non-file, or an unreadable one, has no lines.
     """
     try:
         descriptor = door.open_file(path)

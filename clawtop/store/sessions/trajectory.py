@@ -32,7 +32,7 @@ def trajectory_path(session_file: str) -> str:
 
 
 def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
-    """The last runs of a trajectory, by their last event; none where there is no such file or nothing to read."""
+    """The last runs of a trajectory, by their last event; none if there is no such file or nothing to read."""
     runs: dict[object, TrajectoryRun] = {}
     for line in last_lines(path, least=LOOKED_AT_LINES):
         event = _event(line, path)
@@ -49,7 +49,7 @@ def trajectory_runs(path: str) -> tuple[TrajectoryRun, ...]:
 
 
 def _event(line: bytes, path: str) -> Mapping[str, Any] | None:
-    """An event; of a long one (a whole prompt stands in its data) without the data."""
+    """An event; a long one (with a whole prompt in its data) without the data."""
     if len(line) > _LONG_LINE:
         head, found, _ = line[:_HEAD_BYTES].partition(_DATA)
         short = entry_of(head + b"}", path) if found else None

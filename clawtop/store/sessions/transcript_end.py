@@ -13,7 +13,7 @@ LOOKED_AT_LINES = 8
 
 
 def transcript_exchanges(path: str) -> tuple[Exchange, ...]:
-    """What the last lines of a transcript (64 KB, or up to 1 MB for eight lines) tell."""
+    """What the last lines of a transcript (64 KB, or up to 1 MB for eight lines) show."""
     return exchanges(_last_entries(path))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Container
 from clawtop.store.json_text import Stamp, stamp_of
 
 FRESH_MS = 10 * 60_000
-"""An unlisted transcript is told of for this long after it was written: older ones are what resets left behind."""
+"""An unlisted transcript is reported for this long after it was written: older ones are leftovers of resets."""
 
 BY_TURNS = 200
 """How many of the others one look goes through: there may be thousands."""
@@ -18,7 +18,7 @@ _TRANSCRIPT = re.compile(r"[^.]+\.jsonl")
 
 
 class UnlistedTranscripts:
-    """Looks into one directory of sessions. A file that is new there is looked at once, one that is fresh each time."""
+    """Examines one sessions directory. A new file is examined once, a fresh one each time."""
 
     def __init__(self) -> None:
         self._stamp: Stamp | None = None

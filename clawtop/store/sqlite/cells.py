@@ -10,7 +10,7 @@ from clawtop.store.sqlite.schema import DatabaseRole
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where one document stands: a row of a table."""
+    """The place of one document: a row of a table."""
 
     table: str
     key_column: str

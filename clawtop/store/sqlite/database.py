@@ -46,7 +46,7 @@ without the right to write tries for ten seconds to rebuild its index."""
 MAX_VALUE_BYTES = 64 * MEGABYTE
 MAX_COPIED_BYTES = 1024 * MEGABYTE
 _STEPS = 20_000
-"""Virtual machine steps between two looks at the clock."""
+"""Virtual machine steps between clock checks."""
 
 
 class Stat(NamedTuple):
@@ -59,7 +59,7 @@ class Stat(NamedTuple):
 
 
 class DatabaseFiles(NamedTuple):
-    """A database's files: None where there is none."""
+    """A database's files: None if there is none."""
 
     main: Stat | None
     wal: Stat | None
@@ -148,7 +148,7 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """Whether anything stands there."""
+        """Whether anything is there."""
         return os.path.lexists(self._name)
 
     def version(self) -> Hashable:
@@ -172,7 +172,7 @@ class Database:
             return self._identity
 
     def columns(self, table: str) -> frozenset[str]:
-        """The columns of a table; none where there is no such table."""
+        """The columns of a table; none if there is no such table."""
         with self._guard:
             self._ready()
             known = self._columns.get(table)
@@ -210,7 +210,7 @@ class Database:
     def __del__(self) -> None:
         """SQLite's connections hold themselves through their statements: left alone they stay open for long.
 
-        Without the guard: nobody else has this object any more.
+        Without the guard: nothing else has this object any more.
         """
         connection = getattr(self, "_connection", None)
         if connection is not None:
@@ -389,12 +389,12 @@ _WORDS: dict[int, tuple[str, str]] = {
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's extended result code; 1 where there is none."""
+    """SQLite's extended result code; 1 if there is none."""
     return getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR
 
 
 def exact_text(value: bytes) -> str:
-    """What stands in a cell, exactly: what is no UTF-8 comes through as lone surrogates."""
+    """The exact content of a cell: invalid UTF-8 becomes lone surrogates."""
     return value.decode("utf-8", "surrogateescape")
 
 

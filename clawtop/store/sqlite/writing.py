@@ -29,14 +29,14 @@ LONGEST_INSIDE_S = 0.05
 """From `BEGIN IMMEDIATE` until everything is ready to be committed; what takes longer is given up."""
 
 _STEPS = 1_000
-"""Virtual machine steps between two looks at the clock."""
+"""Virtual machine steps between clock checks."""
 
 STEP_S = 0.05
-"""How long one try waits for the write lock. In between, readers of this process and the loop go on."""
+"""How long one attempt waits for the write lock. In between, this process's readers and the loop continue."""
 
 
 class BusyError(Exception):
-    """Somebody else is writing; SQLite does not tell who."""
+    """Somebody else is writing; SQLite does not say who."""
 
 
 class SlowError(Exception):
@@ -44,7 +44,7 @@ class SlowError(Exception):
 
 
 class ReplacedError(Exception):
-    """Another file stands there now."""
+    """Another file is there now."""
 
 
 def check_writable(database: Database, state_dir: Path, euid: int) -> None:
@@ -80,10 +80,10 @@ def check_writable(database: Database, state_dir: Path, euid: int) -> None:
 
 @dataclass(slots=True)
 class Transaction:
-    """What stands between `BEGIN IMMEDIATE` and its end.
+    """What happens between `BEGIN IMMEDIATE` and its end.
 
     Attributes:
-        held_s: for how long nobody else could write, `COMMIT` included; known once it has ended.
+        held_s: how long nobody else could write, `COMMIT` included; known once it has ended.
     """
 
     connection: sqlite3.Connection
@@ -96,7 +96,7 @@ def transaction(database: Database, clock: Clock) -> Iterator[Transaction]:
     worked out stands before it.
 
     Raises:
-        BusyError: somebody else writes. ReplacedError: the file is not the one that was looked at.
+        BusyError: somebody else is writing. ReplacedError: the file is not the one that was checked.
         SlowError: it took longer than `LONGEST_INSIDE_S`; nothing was changed.
         OperationFailedError: the disk refused, or the file is gone; nothing was changed.
     """
@@ -162,7 +162,7 @@ def _execute(connection: sqlite3.Connection, statement: str, path: str) -> None:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 where there is none."""
+    """SQLite's primary result code; 0 if there is none."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
