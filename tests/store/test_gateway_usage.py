@@ -180,3 +180,10 @@ def test_silence_lasts_from_its_first_moment_to_the_next_answer() -> None:
     assert (later.silent_since, later.has_answered) == (40, True)
     other = silence.told(replace(gateway, started_at=45), Serving.SILENT, 50)
     assert (other.silent_since, other.has_answered) == (50, False)
+
+
+def test_the_silence_of_a_paused_process_counts_anew_when_it_goes_on() -> None:
+    silence, gateway = SilenceWatch(), Gateway(GatewayState.LIVE, 7, 18789, usage=ProcessUsage(1))
+    paused = replace(gateway, usage=ProcessUsage(1, condition=ProcessCondition.PAUSED))
+    steps = ((gateway, 10), (paused, 20), (paused, 30), (gateway, 40), (gateway, 50))
+    assert [silence.told(one, Serving.SILENT, at).silent_since for one, at in steps] == [10, 10, 10, 40, 40]

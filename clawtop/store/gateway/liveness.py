@@ -11,7 +11,7 @@ from clawtop.clock import Clock
 from clawtop.core.javascript import whole
 from clawtop.core.locks.session_rules import looks_like_openclaw
 from clawtop.core.locks.staleness import owner_pid
-from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, Serving, VerdictKind
+from clawtop.core.model import Gateway, GatewayState, Lock, LockFile, LockKind, ProcessCondition, Serving, VerdictKind
 from clawtop.store.door import is_path
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.processes import Census, ProcessTable
@@ -64,13 +64,16 @@ def ask_patiently(port: int) -> Serving:
 class SilenceWatch:
     """Since when a gateway gives no answer, and whether it ever gave one.
 
-    Mutable state: `_life` (pid and start of the process that this is about), `_since`, `_answered`.
+    Of a process that was paused, its silence counts anew from the moment when it may go on.
+
+    Mutable state: `_life` (pid and start of the process that this is about), `_since`, `_answered`, `_paused`.
     """
 
     def __init__(self) -> None:
         self._life: tuple[int | None, int | None] = (None, None)
         self._since: int | None = None
         self._answered = False
+        self._paused = False
 
     def told(self, gateway: Gateway, serving: Serving, now: int) -> Gateway:
         """The gateway with what just became of a question to it, at `now` (ms since the epoch)."""
@@ -78,9 +81,11 @@ class SilenceWatch:
         if life != self._life:
             self._life, self._since, self._answered = life, None, False
         self._answered = self._answered or serving is Serving.ANSWERS
+        paused = gateway.usage is not None and gateway.usage.condition is ProcessCondition.PAUSED
+        goes_on, self._paused = self._paused and not paused, paused
         if serving is not Serving.SILENT:
             self._since = None
-        elif self._since is None:
+        elif self._since is None or goes_on:
             self._since = now
         return replace(gateway, serving=serving, silent_since=self._since, has_answered=self._answered)
 
