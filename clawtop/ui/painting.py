@@ -77,12 +77,9 @@ class Canvas:
         glyphs: list[str] = []
         looks: list[Looks] = []
         for text, style, _ in strip:
-            look = looks_of(style, colors) if style is not None else PLAIN
-            glyphs += cells_of(text, x + len(glyphs))
-            looks += [look] * (len(glyphs) - len(looks))
-        for place, glyph in enumerate(glyphs):
-            if glyph == " ":
-                looks[place] = on_a_blank(looks[place])
+            cells = cells_of(text, x + len(glyphs))
+            glyphs += cells
+            looks += looks_on(cells, looks_of(style, colors) if style is not None else PLAIN)
         end = x + len(glyphs)
         old_glyphs, old_looks = self._glyphs[y], self._looks[y]
         if old_glyphs[x:end] == glyphs and old_looks[x:end] == looks:
@@ -141,6 +138,9 @@ def _spans(
     old_glyphs: list[str], old_looks: list[Looks], glyphs: list[str], looks: list[Looks]
 ) -> Iterator[tuple[int, int]]:
     """Where the two differ: whole words and blocks, and what lies so near that no jump is worth it."""
+    if old_glyphs[0] == UNKNOWN:  # as a rule all of it
+        yield 0, len(glyphs)
+        return
     start = stop = -1
     for place in range(len(glyphs)):
         if old_glyphs[place] == glyphs[place] and old_looks[place] == looks[place]:
@@ -232,9 +232,12 @@ def looks_of(style: Style, colors: ColorSystem) -> Looks:
 
 
 @lru_cache(maxsize=4_096)
-def on_a_blank(looks: Looks) -> Looks:
-    """What is seen of it where there is no glyph."""
-    return looks if looks.attributes & MARKED else Looks(background=looks.background)
+def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
+    """What is seen of it in each cell: of a blank the background alone, unless it is marked."""
+    if looks.attributes & MARKED:
+        return (looks,) * len(glyphs)
+    blank = Looks(background=looks.background)
+    return tuple(blank if glyph == " " else looks for glyph in glyphs)
 
 
 @lru_cache(maxsize=4_096)
