@@ -294,18 +294,36 @@ def safe(text: object, limit: int | None = None) -> str:
         raw = raw[: limit * 4 + 16]
     if raw.isascii() and raw.isprintable():
         return raw if limit is None else elided(raw, limit)
+    if not raw.isascii() and any(map(unicodedata.combining, set(raw))):
+        raw = _without_piles(raw)
+    result = raw.translate(_SHOWN_AS)
+    return result if limit is None else elided(result, limit)
+
+
+def _without_piles(raw: str) -> str:
+    """`raw` with no more combining marks in a row than are drawn in one place, and none before the first character."""
     out: list[str] = []
     combining = 0
     for char in raw:
-        if unicodedata.combining(char):
-            combining += 1
-            if combining > _MAX_COMBINING or not out:
-                continue
-        else:
-            combining = 0
-        out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN else char)
-    result = "".join(out)
-    return result if limit is None else elided(result, limit)
+        combining = combining + 1 if unicodedata.combining(char) else 0
+        if combining <= (_MAX_COMBINING if out else 0):
+            out.append(char)
+    return "".join(out)
+
+
+class _ShownAs(dict[int, str]):
+    """What stands for each character, found when it is first met; as many as one text has, and no more for ever."""
+
+    def __missing__(self, point: int) -> str:
+        char = chr(point)
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        found = self[point] = _escaped(char) if unicodedata.category(char) in _HIDDEN else char
+        return found
+
+
+_MOST_KNOWN = 4096
+_SHOWN_AS = _ShownAs()
 
 
 def shown(text: object, limit: int | None = None) -> str:

@@ -154,7 +154,7 @@ def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> lis
             kinds["mutated"] += 1
         path.write_bytes(content)
     wrong: list[str] = []
-    began = time.monotonic()
+    began = time.process_time()  # what else runs on the machine does not count
     for name, work in _readers(state).items():
         try:
             wrong += [f"{name}: {why}" for why in work()]
@@ -163,8 +163,8 @@ def _one(seed_dir: Path, root: Path, random: Random, kinds: Counter[str]) -> lis
         except BaseException as error:  # noqa: BLE001 - that is what is looked for
             last = traceback.extract_tb(error.__traceback__)[-1]
             wrong.append(f"{name}: {type(error).__name__}: {str(error)[:200]!r} at {last.filename}:{last.lineno}")
-    if time.monotonic() - began > MOST_SECONDS:
-        wrong.append(f"took {time.monotonic() - began:.1f} s")
+    if time.process_time() - began > MOST_SECONDS:
+        wrong.append(f"took {time.process_time() - began:.1f} s of a processor")
     for path in state.rglob("*"):
         if not path.is_symlink() and path.is_file():
             path.chmod(0o600)

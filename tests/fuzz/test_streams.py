@@ -29,6 +29,9 @@ FOUND = [
      b' "message": {"role": "assistant", "stopReason": ["error"], "content": "x"}}\n'),
     ("transcript", b'{"type": "session", "id": "s"}\n{"type": "message", "id": "1", "parentId": null,'
      b' "message": {"role": {"a": 1}, "content": "x"}}\n'),
+    ("recording", b'{"clawtop_recording": 1, "clawtop": "0", "started_at": 1e999}\n'),
+    ("recording", b'{"clawtop_recording": 1, "clawtop": "0", "started_at": 1}\n'
+     b'{"at": 1, "set": {"warnings": {"change": [[1e999, {}]]}}}\n{"at": 1e999, "set": {}}\n'),
 ]  # fmt: skip
 
 

@@ -227,8 +227,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "escape sequences reach the terminal",
-        "out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN else char)",
-        'out.append(_escaped(char) if unicodedata.category(char) in _HIDDEN - {"Cc"} else char)',
+        "found = self[point] = _escaped(char) if unicodedata.category(char) in _HIDDEN else char",
+        'found = self[point] = _escaped(char) if unicodedata.category(char) in _HIDDEN - {"Cc"} else char',
         ("tests/test_text.py::test_safe_text_has_no_hidden_characters_and_is_one_line",),
     ),
     Mutant(

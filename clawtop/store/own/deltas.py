@@ -2,8 +2,7 @@
 
 A record is JSON-ready: `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the record before, or
 `{"at": ms, "event": {...}}`. Of a part that is a list only what differs is told. Foreign text passes `masked` on its
-way out; whoever reads records of others gets ValueError, KeyError, TypeError, IndexError, AttributeError or pydantic's
-ValidationError from one that makes no sense.
+way out; whoever reads records of others gets one of `SENSELESS` from one that makes no sense.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ALWAYS = frozenset({"number", "taken_at"})
 _ABSENT = object()
 _EVENT = TypeAdapter(Event)
 
-SENSELESS = (ValueError, KeyError, TypeError, IndexError, AttributeError, ValidationError)
+SENSELESS = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, ValidationError)
 """What a record that makes no sense raises."""
 
 

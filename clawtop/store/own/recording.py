@@ -239,7 +239,7 @@ def decoded(content: bytes, name: str) -> Recording:
         if not isinstance(header, dict) or header.get("clawtop_recording") != FORMAT:
             raise ValueError
         started_at = int(header["started_at"])
-    except (StopIteration, ValueError, KeyError, TypeError, zlib.error, EOFError) as error:
+    except (StopIteration, ValueError, KeyError, TypeError, OverflowError, zlib.error, EOFError) as error:
         raise StateUnreadableError(f"{name} is not a clawtop recording of format {FORMAT}") from error
     loading = _Loading()
     problem: str | None = None

@@ -1,0 +1,108 @@
+"""Whatever stands at a path that an argument names: a word about it, no wait, nothing written through it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clawtop.cli.main import run
+from tests.support.hostile import hidden_in
+from tests.support.samples import copy, sample
+
+PRECIOUS = "precious\n"
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def full(path: Path) -> None:
+    path.symlink_to("/dev/full")
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to(path.with_name("made"))
+
+
+def linked(path: Path) -> None:
+    path.with_name("precious").write_text(PRECIOUS)
+    path.symlink_to(path.with_name("precious"))
+
+
+def circle(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(5 << 30)
+
+
+def nonsense(path: Path) -> None:
+    path.write_bytes(b"\x1b[2J\x00\xff\x9b31m\n" * 100)
+
+
+THINGS = (fifo, endless, full, dangling, linked, circle, directory, a_socket, huge, nonsense)
+
+VERBS: dict[str, tuple[str, ...]] = {
+    "state directory": ("status", "--state-dir", "IT"),
+    "replay": ("replay", "IT"),
+    "unlock": ("unlock", "IT", "--yes", "--state-dir", "STATE"),
+    "drive": ("drive", "--session", "IT", "--message", "x", "--state-dir", "STATE"),
+    "batch": ("drive", "--batch", "IT", "--state-dir", "STATE"),
+    "bundle": ("bundle", "--out", "IT", "--state-dir", "STATE"),
+    "record": ("record", "--out", "IT", "--seconds", "0.01", "--state-dir", "STATE"),
+    "hosts": ("fleet", "status", "--hosts", "IT", "--wait", "0"),
+    "text file": ("export", "--once", "--textfile", "IT", "--state-dir", "STATE"),
+}
+"""Each argument that takes a path. IT: what stands there."""
+
+ENDS = {0, 1, 2, 3, 64}
+
+
+@pytest.mark.parametrize("thing", THINGS, ids=lambda thing: thing.__name__)
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_stands_at_a_path(
+    verb: str,
+    thing: Callable[[Path], None],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state = copy(sample("2026.5.20", "healthy"), tmp_path / "copy").state_dir
+    place = tmp_path / "there"
+    place.mkdir()
+    thing(place / "it")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(place)
+    before = sorted(os.listdir(place))  # noqa: PTH208 - names only
+    words = {"IT": str(place / "it"), "STATE": str(state)}
+    try:
+        code = run([words.get(word, word) for word in VERBS[verb]])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    told = capfd.readouterr()
+    assert code in ENDS, told.err
+    assert "Traceback" not in told.err
+    assert [char for char in hidden_in(told.err + told.out) if char != "\t"] == []
+    if thing is linked:
+        assert (place / "precious").read_text() == PRECIOUS
+    if verb != "text file":  # that one replaces what stands there, and follows nothing
+        assert sorted(os.listdir(place)) == before, told.err  # noqa: PTH208 - names only
