@@ -11,7 +11,7 @@ import sys
 import time
 
 from tests.soak.day import live_a_day
-from tests.soak.samples import Verdict, judged
+from tests.soak.samples import Verdict, judged, last_hour
 from tests.soak.screen import watch_the_reef
 
 LONG, SHORT = (600.0, 60.0, 10_000), (25.0, 6.0, 1_000)
@@ -22,7 +22,7 @@ def soak(seconds: float, stuck_s: float, snapshots: int) -> list[Verdict]:
     """Run both, print what was found, and give all verdicts."""
     began = time.monotonic()
     samples, delivered = asyncio.run(live_a_day(snapshots))
-    day = judged(samples)
+    day = [*judged(samples), last_hour(samples)]
     print(f"a simulated day, {delivered} snapshots delivered in {time.monotonic() - began:.0f} s")
     print(*(verdict.line() for verdict in day), sep="\n")
     seen, draws = watch_the_reef(seconds, stuck_s)

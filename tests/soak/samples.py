@@ -40,6 +40,13 @@ def growth(values: Sequence[float]) -> float:
     return slope / sum((at - middle) ** 2 for at in range(count)) * (count - 1)
 
 
+def last_hour(samples: Sequence[Sample]) -> Verdict:
+    """Of samples of a whole day: how much more memory the last hour takes than the first; a tenth is allowed."""
+    hour = max(1, round(len(samples) / 24))
+    first, last = (sum(one.rss_kb for one in part) / len(part) for part in (samples[:hour], samples[-hour:]))
+    return Verdict("last hour", first, last, last - first, first / 10)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """How much something rose, and how much it may."""

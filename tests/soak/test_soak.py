@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.soak.__main__ import SHORT, soak
-from tests.soak.samples import Sample, growth, judged
+from tests.soak.samples import Sample, growth, judged, last_hour
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples come from procfs")
 
@@ -17,6 +17,8 @@ def test_a_leak_is_noticed_and_noise_is_not() -> None:
     assert all(verdict.flat for verdict in judged(noise))
     leaks = [Sample(50_000 + number * 200, 20 + number // 4, 5, 9 + number // 3) for number in range(50)]
     assert [verdict.what for verdict in judged(leaks) if not verdict.flat] == ["rss_kb", "descriptors", "tasks"]
+    assert last_hour(noise).flat
+    assert not last_hour(leaks).flat
     assert growth([0.0, 1.0, 2.0, 3.0, 4.0]) == pytest.approx(2.0)
 
 
