@@ -117,7 +117,8 @@ def figures(quick: bool) -> Iterator[Row]:
         if why:
             yield Skipped(what, why)
             continue
-        with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:
+        # Node still writes what it compiled while it ends; what broke before must not be hidden by that.
+        with tempfile.TemporaryDirectory(prefix="clawtop-bench-", ignore_cleanup_errors=True) as place:
             if version == WATCHED:
                 with gateway_lab(installed(version), Path(place)) as lab:
                     yield watched(lab, 1 if quick else 5, 100 if quick else 300)
