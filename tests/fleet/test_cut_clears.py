@@ -29,6 +29,7 @@ from clawtop.errors import OperationFailedError
 from clawtop.fleet.remote import ANSWER_S, FarPlan, RemoteOperations
 from clawtop.fleet.transport import CommandTransport, HostSpec, Pipe, control_path
 from tests.fleet.far_hosts import container_command, has_sshd, ssh_hosts
+from tests.support.reaper import nothing_left
 from tests.support.samples import copy, sample
 
 pytestmark = pytest.mark.anyio
@@ -235,7 +236,7 @@ def _three_hosts(tmp_path: Path) -> Iterator[list[FarHost]]:
     states = {name: copy(sample("2026.5.20", name), tmp_path / "states").state_dir for name in SCENARIOS}
     control = Path(tempfile.mkdtemp(prefix="cs", dir="/tmp"))
     before = os.environ["PATH"]
-    with ssh_hosts(tmp_path / "ssh", states, pids=tmp_path) as path:
+    with nothing_left(tmp_path), ssh_hosts(tmp_path / "ssh", states, pids=tmp_path) as path:
         os.environ["PATH"] = f"{path}:{before}"
         hosts = [FarHost(HostSpec(name), states[name], tmp_path / f"{name}.pids", control) for name in SCENARIOS]
         try:
@@ -260,8 +261,9 @@ async def test_a_clear_that_is_cut_in_the_middle_has_one_effect(tmp_path: Path) 
     state_dir = copy(sample("2026.5.20", "healthy"), tmp_path / "states").state_dir
     words = container_command(tmp_path, {"healthy": state_dir}, pids=tmp_path).replace("{host}", "healthy").split()
     host = FarHost(HostSpec("healthy", tuple(words)), state_dir, tmp_path / "healthy.pids", None)
-    for number, harm in enumerate(("cut", "thawed", "far killed", "cut")):
-        await _one_clear(host, random.Random(number), harm)
+    with nothing_left(tmp_path):
+        for number, harm in enumerate(("cut", "thawed", "far killed", "cut")):
+            await _one_clear(host, random.Random(number), harm)
     assert len(host.ends) == 4
 
 

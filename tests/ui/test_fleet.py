@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clawtop.commands import Arming
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
 from clawtop.core.operations.clear import clear_profile, clear_provider
@@ -16,6 +19,8 @@ from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.remote import FarPlan, FarReceipt
+from clawtop.ui import fleet_run
+from clawtop.ui.app import ClawtopApp
 from clawtop.ui.fleet import FleetApp
 from clawtop.ui.ports import Options
 from clawtop.view.line import text_of
@@ -188,3 +193,47 @@ def test_every_plan_has_its_words() -> None:
     agent = ("--agent", "main")
     assert verb_words(clear_provider(snapshot, provider, agent="main")) == ("clear", "--provider", provider, *agent)
     assert verb_words(rotate(snapshot, provider, agent="main")) == ("rotate", provider, *agent)
+
+
+class Openable:
+    """A fleet of which hosts are opened; nothing is ever read of them."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.hosts: tuple[Host, ...] = ()
+
+    def retry_now(self) -> None:
+        pass
+
+    async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
+        await asyncio.Event().wait()
+
+    def open(self, name: str) -> Any:
+        nothing: Any = object()
+        return SimpleNamespace(
+            name=name,
+            source=nothing,
+            clock=self.clock,
+            execute=nothing,
+            drains=nothing,
+            recoveries=nothing,
+            engine=None,
+        )
+
+
+async def test_arming_one_host_arms_neither_another_nor_the_same_one_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str | None] = ["calm", "loud", "calm", None]
+    found: list[Arming] = []
+
+    async def choose(_app: FleetApp, **_options: object) -> str | None:
+        return chosen.pop(0)
+
+    async def show(app: ClawtopApp, **_options: object) -> None:
+        found.append(app.arming.state)
+        assert app.arming.toggle() is Arming.ARMED
+
+    monkeypatch.setattr(FleetApp, "run_async", choose)
+    monkeypatch.setattr(fleet_run, "show", show)
+    clock = ManualClock(NOW)
+    assert await fleet_run._run(Openable(clock), clock, Options()) == 0
+    assert found == [Arming.READ_ONLY] * 3
