@@ -43,7 +43,7 @@ def test_a_session_is_driven_watched_and_left(tmp_path: Path, columns: int, line
     with open_terminal(command, columns=columns, lines=lines, environment=environment) as terminal:
         on_a_session(terminal)
         terminal.send("D")
-        terminal.wait_for("What to say.")
+        terminal.wait_for("Your message.")
         say(terminal, "Is the tide in?")
         terminal.wait_for("✓ append", 40)
         terminal.wait_for("1 request, ")
@@ -137,7 +137,7 @@ def test_leaving_in_the_middle_of_a_run_leaves_nothing_behind(
     with open_terminal(command, environment={"TMPDIR": str(tmp_path)}) as terminal:
         on_a_session(terminal)
         terminal.send("D")
-        terminal.wait_for("What to say.")
+        terminal.wait_for("Your message.")
         say(terminal, "Never mind.")
         terminal.wait_for("gives up in")
         leave(terminal)

@@ -141,7 +141,7 @@ async def test_a_host_that_is_cut_off_loses_its_session_and_is_told(server: Etcd
                 await asyncio.sleep(0.01)
             server.freeze()
             await running
-            assert "lease ran out" in str(ended[0])
+            assert "lease expired" in str(ended[0])
             with pytest.raises(RefusedError, match="cannot be asked"):
                 await take(a, session(tmp_path, "a"), "run-again")
             server.thaw()
@@ -177,7 +177,7 @@ async def test_a_write_by_a_holder_that_lost_its_lease_is_never_acknowledged(
         assert isinstance(records, EtcdRecords)
         await records._etcd.revoke(records._lease)
         taken = await take(b, session(tmp_path, "b"), "run-b", OnContention.WAIT)
-        with pytest.raises(SessionTakeoverError, match="lease in etcd has run out"):
+        with pytest.raises(SessionTakeoverError, match="lease in etcd has expired"):
             await holder.assert_held()
         await holder.release()
         await taken.assert_held()
