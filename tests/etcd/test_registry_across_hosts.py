@@ -156,7 +156,7 @@ async def test_a_restart_of_etcd_loses_no_holder(server: EtcdServer, tmp_path: P
         holder = await take(a, session(tmp_path, "a"), "run-a")
         await take(b, session(tmp_path, "b", "other"), "run-b")
         await asyncio.to_thread(server.stop)
-        with pytest.raises(SessionTakeoverError, match="cannot be known"):
+        with pytest.raises(SessionTakeoverError, match="it is not known"):
             await holder.assert_held()
         await asyncio.to_thread(server.start)
         await holder.assert_held()
@@ -191,7 +191,7 @@ async def test_what_belongs_to_another_program_is_left_alone(shared_server: Etcd
         assert isinstance(records, EtcdRecords)
         key = records._session_key(str(session(tmp_path, "a").resolve()))
         await records._etcd.commit([], [Put(key, b"not ours")])
-        with pytest.raises(RefusedError, match="something else"):
+        with pytest.raises(RefusedError, match="something other"):
             await take(a, session(tmp_path, "a"), "run-b")
         kept = await records._etcd.read(Range(key, exact=True))
         assert kept[0][0].value == b"not ours"
