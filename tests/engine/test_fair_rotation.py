@@ -177,6 +177,18 @@ async def test_six_drives_while_every_account_cools_are_one_probe_in_all(tmp_pat
         assert len(asked(reef)) == 1
 
 
+@pytest.mark.parametrize(
+    ("later_ms", "won"), [(-5, False), (0, False), (29_000, False), (30_000, True), (-40_000, True)]
+)
+async def test_a_probe_is_claimed_once_also_by_who_asked_before_the_claim(
+    tmp_path: Path, later_ms: int, won: bool
+) -> None:
+    now = 1_795_000_000_000
+    first, other = AccountNotes(tmp_path), AccountNotes(tmp_path)
+    assert first.claim_probe("kelp", now)
+    assert other.claim_probe("kelp", now + later_ms) is won
+
+
 async def test_waiting_for_an_account_ends_with_its_return(tmp_path: Path) -> None:
     async with lab(tmp_path, profiles=TWO_AND_ONE, models=(SECONDARY,)) as reef:
         path = reef.world.agent_dir() / "auth-state.json"
