@@ -61,6 +61,9 @@ SHORT_MS = 1_500
 FROZEN_MS = 9_000
 """A port is asked every five seconds, and a busy gateway once more for two."""
 
+COMMAND_S = 400.0
+"""2026.3.28 asks each account twelve times, through the gateway and then once more by itself."""
+
 LEFT_MS = 90_000
 """A run that is over is not shown as going on for longer."""
 
@@ -400,7 +403,7 @@ class Script:
         return thread
 
     def turn(self, label: str) -> None:
-        self.begin(label).join(120)
+        self.begin(label).join(COMMAND_S + START_S)
 
     def hang(self, label: str, *, local: bool = False) -> threading.Thread:
         thread = self.begin(label, local=local)
@@ -438,14 +441,18 @@ class Script:
     def _by_command(self, label: str, local: bool) -> None:
         sent = now_ms()
         words = ("agent", "--session-id", label, "--message", f"LAB-{label}", "--json", "--timeout", "170")
-        done = subprocess.run(
-            self.lab.openclaw.command(*words, *(("--local",) if local else ())),
-            env=self.lab.env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                self.lab.openclaw.command(*words, *(("--local",) if local else ())),
+                env=self.lab.env,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self.ended.append(Ended(label, sent, now_ms(), True, "it did not end"))
+            return
         said = done.stdout + done.stderr  # 2026.3.28 prints what a local run answered to the other one
         self.ended.append(Ended(label, sent, now_ms(), done.returncode != 0 or "pong" not in said, said[-80:].strip()))
 

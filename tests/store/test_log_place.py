@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,27 @@ def test_without_a_configuration_that_can_be_read_no_log_is_guessed(layout: Layo
     assert "where the gateway logs is not known" in log_place(unread, None, LIVE, UID, shared).how
     good = replace(layout, config=replace(unread.config, raw={}))
     assert names(good, shared)
+
+
+def test_a_daily_file_that_another_gateway_may_write_too_is_called_so(layout: Layout, tmp_path: Path) -> None:
+    shared = tmp_path / "openclaw"
+    written(shared, "openclaw-2026-11-21.log")
+    locks = layout.lock_dirs[0]
+    locks.mkdir(parents=True)
+    plain = f"the daily file in {shared}"
+
+    def how(name: str, pid: int) -> str:
+        (locks / name).write_text(json.dumps({"pid": pid, "configPath": "/other/openclaw.json"}))
+        told = log_place(layout, None, LIVE, UID, shared).how
+        (locks / name).unlink()
+        return told
+
+    other = f"{plain}, which another gateway (pid {os.getpid()}) may write too: its lines cannot be told apart"
+    assert how("gateway.0badc0de.lock", os.getpid()) == other
+    assert how("gateway.0badc0de.lock", 2**22 - 7) == plain, "it is gone"
+    own = replace(layout, gateway_lock_names=("gateway.0badc0de.lock",))
+    (locks / "gateway.0badc0de.lock").write_text(json.dumps({"pid": os.getpid()}))
+    assert log_place(own, None, LIVE, UID, shared).how == plain
 
 
 def test_a_configured_name_with_a_date_rolls(layout: Layout, tmp_path: Path) -> None:

@@ -136,6 +136,28 @@ def gateway_locks(layout: Layout, places: tuple[Path, ...] | None = None) -> Ite
             yield lock
 
 
+def other_gateways(layout: Layout) -> tuple[int, ...]:
+    """Process ids that live and that gateway locks of other configurations name, in the layout's lock directories."""
+    found: set[int] = set()
+    for directory in layout.lock_dirs:
+        for name in _lock_names(directory):
+            lock = read_lock(directory / name, LockKind.GATEWAY)
+            pid = owner_pid(lock) if lock is not None and not _is_ours(lock, name, layout) else None
+            if pid is not None and _lives(pid):
+                found.add(pid)
+    return tuple(sorted(found))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def _lock_names(directory: Path) -> list[str]:
     try:
         names = os.listdir(directory)  # noqa: PTH208 - names only
