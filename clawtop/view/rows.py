@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.health.account_causes import NOT_IMPORTED
-from clawtop.core.model import Lock, Problem, Session, VerdictKind
+from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind
 from clawtop.text import safe
 from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.facts import Facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -19,6 +20,8 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import Problem, Snapshot
+from clawtop.core.operations.target import profiles_named, profiles_of
+from clawtop.errors import RefusedError
 from clawtop.store.sessions import tables
 from clawtop.store.snapshot import SnapshotReader
 from clawtop.store.sqlite.database import Database
@@ -233,6 +236,39 @@ def test_a_database_that_is_deleted_while_it_is_watched(sample: Sample) -> None:
     assert [session.key for session in sessions] == ["agent:ops:main"], (
         "no database: no sessions, as before its first use"
     )
+
+
+def test_a_shared_database_that_is_lost_is_named_and_its_accounts_are_kept_as_they_were(sample: Sample) -> None:
+    path = state_database(sample.state_dir)
+    watching = sample.reader()
+    before = watching.read().agents[0].store
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+    for reader in (watching, sample.reader()):
+        store = reader.read().agents[0].store
+        assert store is not None
+        assert store.problem is not None
+        assert (store.problem.code, store.problem.where) == ("missing", str(path))
+        assert before is not None
+        assert [p.id for p in store.profiles] == ([p.id for p in before.profiles] if reader is watching else [])
+
+
+@pytest.mark.parametrize("spoil", [truncated, damaged, foreign], ids=lambda spoil: spoil.__name__)
+def test_who_asks_for_an_account_of_an_unread_store_is_told_which_store(sample: Sample, spoil: Break) -> None:
+    path = state_database(sample.state_dir)
+    spoil(path)
+    snapshot = sample.reader().read()
+    for find, name in ((profiles_named, "fakeai:one"), (profiles_of, "fakeai")):
+        with pytest.raises(RefusedError, match=rf"in what could be read: {re.escape(str(path))} is ") as caught:
+            find(snapshot, name, None)
+        assert "nothing was changed" in str(caught.value).lower()
+
+
+def test_who_asks_for_an_account_that_was_never_imported_is_told_what_imports_it(tmp_path: Path) -> None:
+    snapshot = unpacked("2026.9.6", "half-migrated", tmp_path).reader().read()
+    with pytest.raises(RefusedError, match=r"in use here: .*was never imported") as caught:
+        profiles_of(snapshot, "fakeai", None)
+    assert caught.value.hint == "openclaw doctor --fix"
 
 
 def test_a_log_that_is_lost_leaves_what_was_checkpointed(sample: Sample) -> None:

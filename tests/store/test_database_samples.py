@@ -10,9 +10,10 @@ import pytest
 
 from clawtop.core.cooldown.profile_state import profile_state
 from clawtop.core.generations import Generation
-from clawtop.core.health.account_causes import EMPTY_KEY, NOT_IMPORTED
 from clawtop.core.health.judgement import Level, judge
 from clawtop.core.model import (
+    EMPTY_KEY,
+    NOT_IMPORTED,
     SHARED,
     AuthStore,
     EventKind,

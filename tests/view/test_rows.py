@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from clawtop.commands import TargetKind
-from clawtop.core.health.account_causes import NOT_IMPORTED
-from clawtop.core.model import Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
+from clawtop.core.model import NOT_IMPORTED, Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
 from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts

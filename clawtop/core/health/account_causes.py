@@ -11,6 +11,8 @@ from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import SHOWN, counted, some_names
 from clawtop.core.model import (
+    EMPTY_KEY,
+    NOT_IMPORTED,
     AgentInfo,
     GatewayState,
     LockKind,
@@ -22,11 +24,6 @@ from clawtop.core.model import (
 from clawtop.core.operations.loaded import Pending
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of
 from clawtop.text import safe, shown
-
-EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
-"""Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,
-2026.7), or does not start (2026.8 on).
-"""
 
 _IMPORT = "openclaw doctor --fix"
 WRITING_MS = 2_000

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from clawtop.core.health.account_causes import (
-    EMPTY_KEY,
-    NOT_IMPORTED,
     jammed_stores,
     models_out,
     not_loaded,
@@ -26,6 +24,8 @@ from clawtop.core.health.turn_causes import (
 )
 from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
 from clawtop.core.model import (
+    EMPTY_KEY,
+    NOT_IMPORTED,
     EventKind,
     GatewayState,
     LockKind,

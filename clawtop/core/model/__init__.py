@@ -48,7 +48,7 @@ from clawtop.core.model.locks import (
     Verdict,
     VerdictKind,
 )
-from clawtop.core.model.problem import FailureReason, Problem, timed_problem
+from clawtop.core.model.problem import EMPTY_KEY, NOT_IMPORTED, FailureReason, Problem, timed_problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
 from clawtop.core.model.sentence import Moment, Named, Naming, Sentence, agent_named, joined, plain_text, session_named
 from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
@@ -56,6 +56,8 @@ from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
 
 __all__ = [
+    "EMPTY_KEY",
+    "NOT_IMPORTED",
     "NO_COUNTS",
     "SHARED",
     "AccountRetry",

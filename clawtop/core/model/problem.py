@@ -7,6 +7,11 @@ from enum import StrEnum
 
 from clawtop.core.model.sentence import Sentence, plain_text
 
+EMPTY_KEY, NOT_IMPORTED = "empty-key", "doctor-pending"
+"""Problems of credentials that OpenClaw has not imported into its database: its gateway goes on without them (2026.6,
+2026.7), or does not start (2026.8 on).
+"""
+
 
 class FailureReason(StrEnum):
     """Why an attempt failed, in OpenClaw's words (2026.5.20; TLS_CERTIFICATE and CONTEXT_OVERFLOW are 2026.9.6's).

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from clawtop.core.model import SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
+from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
 from clawtop.core.nearest import did_you_mean
 from clawtop.core.operations.edit import AuthState
 from clawtop.errors import RefusedError
-from clawtop.text import safe
+from clawtop.text import safe, shown
 
 UNTOUCHED = "nothing was changed"
 
@@ -95,6 +95,7 @@ def _owned(
         word, name_of = meant
         known = {name_of(profile) for view in _views(snapshot, None, lambda _: True) for profile in view.profiles}
         near = "" if word in known else did_you_mean(word, known)
+        _refuse_unread(snapshot, what)
         raise RefusedError(f"there is no {what} here{near}", unchanged=UNTOUCHED)
     if len(owners) > 1:
         raise RefusedError(
@@ -110,6 +111,22 @@ def _owned(
     )
     seen = {profile.id: profile for view in reversed(views) for profile in view.profiles}
     return Owned(owner, tuple(seen.values()), views, part_of(snapshot, owner))
+
+
+def _refuse_unread(snapshot: Snapshot, what: str) -> None:
+    """Where a store was not read, or never imported, nobody knows what it has. Raises RefusedError, which names it."""
+    stores = (agent.store for agent in snapshot.agents)
+    unread = next((store.problem for store in stores if store is not None and store.problem is not None), None)
+    if unread is not None:
+        why = f"{safe(unread.where)} {shown(unread.text)}"
+        raise RefusedError(f"there is no {what} in what could be read: {why}", unchanged=UNTOUCHED)
+    waits = next((problem for problem in snapshot.warnings if problem.code in {EMPTY_KEY, NOT_IMPORTED}), None)
+    if waits is not None:
+        raise RefusedError(
+            f"there is no {what} in use here: {safe(waits.where)} was never imported",
+            unchanged=UNTOUCHED,
+            hint="openclaw doctor --fix",
+        )
 
 
 def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bool]) -> list[AgentView]:

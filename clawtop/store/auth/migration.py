@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from clawtop.core.health.account_causes import EMPTY_KEY, NOT_IMPORTED
-from clawtop.core.model import Problem
+from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, Problem
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
 from clawtop.store.place.databases import AGENT_DATABASE, STATE_DATABASE
 from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE

@@ -55,6 +55,9 @@ class SqlitePlace(RowStore):
         warnings: list[Problem] = []
         why_not = "" if self.proven else "its generation is a guess"
         documents: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+        if self._is_lost():
+            lost = Problem("missing", self.file, "is not there, though agents have their databases")
+            return OwnAuth(self.owner, self.file, self.file, problem=lost, stamps=stamps)
         try:
             if self.is_there():
                 schema = self.database.identity().why_not_writable
@@ -91,6 +94,12 @@ class SqlitePlace(RowStore):
         if repeated:
             warnings.append(Problem("duplicate-keys", where, f"has {len(repeated)} keys twice; the last one counts"))
         return value
+
+    def _is_lost(self) -> bool:
+        """Whether no database of what agents share stands beside theirs."""
+        if self.owner != SHARED or self.is_there():
+            return False
+        return any(self.state_dir.glob(f"agents/*/agent/{AGENT_DATABASE}"))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
