@@ -116,7 +116,7 @@ ui/    Textual and what it draws with
     ports, shell      what it is plugged into; what screens, widgets and commands may ask of the app
     app, run          the app: state, screens, clock; its start. preparation: snapshots -> facts; vigil: notices
     arming, flash, messages, theme, terminal, terminal_output, painting (only what changed); pasting: as text;
-                      surviving: what breaks ends nothing else
+                      typed_ahead: one key at a time; surviving: what breaks ends nothing else
     fleet, fleet_run  several hosts, and the dashboard of one in their place
     work, driven      the runs and the drain of this dashboard
     commands/         dispatch: one handler for each command; looking, operating, driving, incident; palette

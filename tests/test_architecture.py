@@ -453,6 +453,7 @@ NOT_THE_CLOCKS = {
     "ui/fleet.py set_interval": TEXTUAL,
     "ui/screens/dialog.py set_interval": TEXTUAL,
     "ui/screens/run.py set_interval": TEXTUAL,
+    "ui/typed_ahead.py set_timer": TEXTUAL,
     "ui/terminal_output.py poll": "the terminal itself, asked by the thread that writes to it",
     "cli/process.py alarm": "ends a process that cannot end itself, whatever its loop does",
     "cli/version.py timeout": OUTSIDE,

@@ -34,6 +34,7 @@ from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import CLOSED_TERMINAL_EXIT, on_ending_signals, terminal_is_gone
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
+from clawtop.ui.typed_ahead import TypedAheadApp
 from clawtop.ui.vigil import Vigil
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts, Memory
@@ -50,7 +51,7 @@ SETTLED_SECONDS = 0.25
 """With a first snapshot on the screen, the source starts so much later: what it loads would delay the first frame."""
 
 
-class ClawtopApp(SurvivingApp, SparingApp, PastingApp, App[None]):
+class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None]):
     """The dashboard."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")

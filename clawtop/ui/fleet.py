@@ -25,6 +25,7 @@ from clawtop.ui.surviving import Survival, SurvivingApp
 from clawtop.ui.terminal import on_ending_signals
 from clawtop.ui.terminal_output import SparingApp, TerminalDriver
 from clawtop.ui.theme import THEMES, ThemeStyles, textual_theme
+from clawtop.ui.typed_ahead import TypedAheadApp
 from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.live_table import LiveTable
@@ -180,7 +181,7 @@ class FleetScreen(TableControl):
             self.app.exit(target.id)
 
 
-class FleetApp(SurvivingApp, SparingApp, PastingApp, App[str | None]):
+class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | None]):
     """The fleet. Its result is the host to open; None: the operator leaves."""
 
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")

@@ -1,0 +1,73 @@
+"""Keys are heard one at a time: what one opens is there before the next is heard.
+
+Textual hands a key to what is focused and goes on with the next one. Of keys that come together, from a quick hand or
+over a slow line, those behind the one that opens a filter would then be commands.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from textual import events
+from textual.message import Message
+from textual.message_pump import MessagePump
+from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+AT_ONCE = frozenset({"ctrl+c", "ctrl+l"})
+"""Keys that wait for nothing."""
+
+LOOK_SECONDS = 0.005
+MOST_LOOKS = 100
+"""Nothing that opens takes so long; what never tells that it is there must not keep the keys."""
+
+
+class KeyHeard(Message, bubble=True):
+    """Follows a key through the same queues: when it comes to the app, the key has been handled."""
+
+
+class TypedAheadApp(MessagePump):
+    """The app's share; it comes before Textual's own among the bases."""
+
+    focused: Widget | None
+    screen: Screen[object]
+    screen_stack: list[Screen[object]]
+    _ahead: deque[events.Key]
+    _hearing = False
+    _looks = 0
+
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.Key) or event.is_forwarded or event.key in AT_ONCE or not self.screen_stack:
+            await super().on_event(event)
+            return
+        if "_ahead" not in self.__dict__:
+            self._ahead = deque()
+        self._ahead.append(event)
+        if len(self._ahead) == 1:  # else somebody is looking already
+            await self._hear()
+
+    async def _hear(self) -> None:
+        """Hear the next key, as soon as what the last one opened is there."""
+        while self._ahead:
+            if (self._hearing or not self._is_settled()) and self._looks < MOST_LOOKS:
+                self._looks += 1
+                self.set_timer(LOOK_SECONDS, self._hear)
+                return
+            self._looks, self._hearing = 0, True
+            target = self.focused or self.screen
+            try:
+                await super().on_event(self._ahead[0])
+            finally:
+                self._ahead.popleft()
+                self._hearing = target.post_message(KeyHeard())
+
+    def on_key_heard(self, message: KeyHeard) -> None:
+        message.stop()
+        self._hearing = False
+
+    def _is_settled(self) -> bool:
+        screen = self.screen
+        return screen.is_mounted and all(child.is_mounted for child in screen.query(Widget))
