@@ -23,6 +23,7 @@ from tests.support.stores import auth_state, credentials, write_store
 pytestmark = pytest.mark.interop
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3_600_000
+START_S = 180.0
 
 
 def free_port() -> int:
@@ -84,7 +85,7 @@ class Lab:
             self.process = subprocess.Popen(
                 self.openclaw.command("gateway", "run"), env=self.env, stdout=log, stderr=subprocess.STDOUT
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + START_S
         while not healthy(self.port):
             assert self.process.poll() is None, (self.home / "gateway.log").read_text()
             assert time.monotonic() < deadline, (self.home / "gateway.log").read_text()
