@@ -68,8 +68,8 @@ store/  the disk: one module per format, nothing else knows it
     own/              clawtop's own: accounts (what processes tell each other), holders, holder_record, journal,
                       mark_spool, spool_writer, recording, deltas, settings, bundle
     provider/         for a call: credentials, secrets, model_config, builtin (addresses), network_config (TLS, proxy)
-    for all           door: the only one who opens a file; patience: reads that may hang; config, config_part, wire,
-                      json_text, atomic
+    for all           disk: the calls that change one; door: the only one who opens a file; patience: reads that may
+                      hang; config, config_part, wire, json_text, atomic
     all of it, once   snapshot, incident; kept: equal parts stay the same; watch says when to read again
 
 engine/  asyncio: owns every task, and is the only writer of OpenClaw's store; no terminal library

@@ -73,6 +73,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "store": (
         "patience",
+        "disk",
         "door",
         "json_text",
         "owners",
@@ -259,6 +260,7 @@ HOOKS = re.compile(
 OVERRIDDEN = {
     "cli/main.py": {"_check_value", "_print_message"},  # argparse
     "engine/gateway/client.py": {"process_redirect"},  # websockets
+    "store/disk.py": {"writable", "seekable", "seek", "fileno"},  # io
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
     "ui/app.py": {"_is_a_shell"},  # read by the type checker
     "ui/painting.py": {"render_segments"},  # Textual's compositor
@@ -346,6 +348,7 @@ def test_the_map_names_every_module(room: str) -> None:
 
 DOORLESS = {
     "store/door.py": "it is the door",
+    "store/disk.py": "the call that the door makes",
     "store/locks/procfs.py": "the kernel's own files",
     "store/locks/processes.py": "as above",
     "store/locks/standpoint.py": "as above",
@@ -376,6 +379,50 @@ def test_files_are_opened_by_one_door(room: str) -> None:
             continue
         found += [f"{relative}:{line}" for line in _openings(ast.parse(path.read_text()))]
     assert found == []
+
+
+WRITING = {
+    *("write", "pwrite", "writev", "fsync", "fdatasync", "ftruncate", "truncate", "rename", "renames", "replace"),
+    *("link", "symlink", "unlink", "remove", "removedirs", "rmdir", "mkdir", "makedirs", "mkfifo", "mknod", "chmod"),
+    *("fchmod", "chown", "fchown", "lchown", "setxattr", "removexattr", "utime"),
+}
+"""Functions of `os` that change a disk."""
+
+OF_A_PATH = {"unlink", "rename", "mkdir", "rmdir", "touch", "hardlink_to", "symlink_to", "chmod", "lchmod"}
+"""Methods of a path that do. Its `replace` cannot be told from a text's."""
+
+ON_THEIR_OWN = {
+    "store/disk.py": "the calls themselves",
+    "store/sqlite/database.py": "a private copy of a database, in the system's folder for temporary files",
+    "export/exposition.py": "the node exporter's file; nothing of OpenClaw's or clawtop's",
+    "fleet/transport.py": "the folder of ssh's sockets",
+    "cli/ending.py": "the last words on the terminal",
+    "ui/terminal_output.py": "the terminal",
+}
+"""Who changes a disk without the seam, and why."""
+
+
+def test_whoever_changes_a_disk_does_it_through_one_seam() -> None:
+    """So that a simulated disk stands in for all of them (`clawtop.store.disk`)."""
+    found = set()
+    for room in ("core", "store", "engine", "export", "fleet", "view", "ui", "cli"):
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            where = path.relative_to(PACKAGE).as_posix()
+            found |= {where for node in ast.walk(ast.parse(path.read_text())) if _changes_a_disk(node)}
+    assert found == ON_THEIR_OWN.keys()
+
+
+def _changes_a_disk(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module in {"os", "shutil"} and any(alias.name in WRITING for alias in node.names)
+    if isinstance(node, ast.Import):
+        return any(alias.name == "os" and alias.asname for alias in node.names)
+    if not isinstance(node, ast.Attribute):
+        return False
+    owner = ast.unparse(node.value)
+    of_os = owner in {"os", "shutil"} and (node.attr in WRITING or node.attr in {"copyfile", "copy", "move", "rmtree"})
+    made = isinstance(node.value, ast.Call) and owner.startswith("Path(") and node.attr in {*OF_A_PATH, "replace"}
+    return of_os or made or (node.attr in OF_A_PATH and owner not in {"disk", "self", "atomic", "os"})
 
 
 def _openings(tree: ast.AST) -> list[int]:

@@ -214,12 +214,14 @@ def _text(source: str) -> str:
 
 def _appending(path: str) -> Any:
     import os
+    from io import BufferedWriter
 
     from clawtop.store import door
+    from clawtop.store.disk import DiskFile
 
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        return os.fdopen(door.open_file(path, flags, follow=door.Follow.OPERATOR), "ab")
+        return BufferedWriter(DiskFile(door.open_file(path, flags, follow=door.Follow.OPERATOR)))
     except OSError as error:
         raise UsageError(f"{safe(path)} cannot be written: {error.strerror or error}") from None
 

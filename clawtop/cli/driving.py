@@ -97,9 +97,14 @@ def write_out(path: str, text: str) -> None:
     Raises OperationFailedError.
     """
     from clawtop.store.atomic import write_sibling
+    from clawtop.store.disk import disk
 
+    if Path(path).exists() and not Path(path).is_file():
+        raise OperationFailedError(
+            f"{safe(path)} is no regular file", hint="the reply is in the session", unchanged="nothing was written"
+        )
     try:
-        Path(write_sibling(str(Path(path).absolute()), text.encode("utf-8", "replace"), 0o600)).replace(path)
+        disk.rename(write_sibling(str(Path(path).absolute()), text.encode("utf-8", "replace"), 0o600), path)
     except OSError as error:
         raise OperationFailedError(
             f"{safe(path)} cannot be written: {error.strerror or error}",

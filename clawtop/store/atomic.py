@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clawtop.store import door
+from clawtop.store.disk import disk
 
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
 _LEFTOVER = re.compile(r"\.clawtop\.(?P<pid>\d+)\.\d+\.tmp\Z")
@@ -66,7 +67,7 @@ def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> 
         try:
             door.write_all(descriptor, content)
             if durable:
-                os.fsync(descriptor)
+                disk.fsync(descriptor)
         finally:
             os.close(descriptor)
     except BaseException:
@@ -88,7 +89,7 @@ def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callab
         _apply(temporary, keep)
         facts = Path(temporary).stat()
         last_check()
-        Path(temporary).rename(target)
+        disk.rename(temporary, target)
     except BaseException:
         remove(temporary)
         raise
@@ -107,7 +108,7 @@ def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> os
         facts = Path(temporary).stat()
         last_check()
         try:
-            Path(target).hardlink_to(temporary)
+            disk.link(temporary, target)
         except OSError as error:
             if not link_is_impossible(error):
                 raise
@@ -127,7 +128,7 @@ def remove(path: str) -> None:
     """Unlink `path` if it is there; a file that cannot be removed stays, after it was tried a few times."""
     for _ in range(_REMOVALS):
         try:
-            Path(path).unlink()
+            disk.unlink(path)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError:
@@ -138,7 +139,7 @@ def remove(path: str) -> None:
 def flush_directory(path: str) -> None:
     """Flush the directory that holds `path`. File systems that cannot do that (EINVAL, some FUSE) are left alone."""
     with contextlib.suppress(OSError), door.closing(door.open_directory(Path(path).parent)) as descriptor:
-        os.fsync(descriptor)
+        disk.fsync(descriptor)
 
 
 def leftovers(directory: str) -> Iterator[tuple[str, int]]:
@@ -153,8 +154,8 @@ def leftovers(directory: str) -> Iterator[tuple[str, int]]:
 def _apply(path: str, keep: Attributes) -> None:
     facts = Path(path).stat()
     if (facts.st_uid, facts.st_gid) != (keep.uid, keep.gid):
-        os.chown(path, keep.uid, keep.gid, follow_symlinks=False)
-    Path(path).chmod(keep.mode)
+        disk.chown(path, keep.uid, keep.gid)
+    disk.chmod(path, keep.mode)
     if sys.platform == "darwin":
         _copy_extended_macos(keep.source, path)
     else:
@@ -166,7 +167,7 @@ def _copy_extended(source: str, path: str) -> None:
     for name in os.listxattr(source):
         value = os.getxattr(source, name)
         try:
-            os.setxattr(path, name, value)
+            disk.setxattr(path, name, value)
         except OSError:
             if name.startswith(("user.", "system.")):
                 raise

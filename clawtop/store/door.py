@@ -21,6 +21,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
+from clawtop.store.disk import disk
 from clawtop.text import safe
 
 _ALWAYS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -134,19 +135,19 @@ def create(path: str | Path, mode: int = 0o600, flags: int = os.O_WRONLY) -> int
     """The descriptor of a new file. FileExistsError if anything is there, a dangling link included."""
     if not is_path(os.fspath(path)):
         raise NotAllowedError(errno.EINVAL, "is not a usable path", os.fspath(path))
-    return os.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
+    return disk.open(path, flags | os.O_CREAT | os.O_EXCL | _ALWAYS, mode)
 
 
 def open_directory(path: str | Path) -> int:
     """The descriptor of a directory, for flushing it."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return disk.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def write_all(descriptor: int, content: bytes) -> None:
     """Write everything, however little the system takes at a time. OSError when it takes nothing."""
     view = memoryview(content)
     while view:
-        written = os.write(descriptor, view)
+        written = disk.write(descriptor, view)
         if written <= 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         view = view[written:]
@@ -164,13 +165,13 @@ def own_directory(*parts: Path) -> None:
     """
     for place in parts:
         with contextlib.suppress(FileExistsError):
-            place.mkdir(_OWN_MODE)
+            disk.mkdir(place, _OWN_MODE)
         facts = os.lstat(place)
         _check_directory(str(place), facts)
         if facts.st_uid != os.geteuid():
             raise NotAllowedError(errno.EPERM, f"belongs to another user (uid {facts.st_uid})", str(place))
         if facts.st_mode & 0o022:
-            place.chmod(_OWN_MODE)
+            disk.chmod(place, _OWN_MODE)
 
 
 def has_own(*parts: Path) -> bool:
@@ -202,7 +203,7 @@ def own_lock(path: Path) -> None:
     except NotAllowedError as error:
         if error.errno != errno.EMLINK:
             raise
-        os.unlink(path)  # noqa: PTH108 - the seam for faults
+        disk.unlink(path)
         descriptor = create(path)
     os.close(descriptor)
 
@@ -213,7 +214,7 @@ def open_pipe(path: str | Path, flags: int) -> int:
     Raises:
         NotAllowedError: it is not a pipe, or is another user's.
     """
-    descriptor = os.open(path, flags | _ALWAYS)
+    descriptor = disk.open(path, flags | _ALWAYS)
     facts = os.fstat(descriptor)
     if not stat.S_ISFIFO(facts.st_mode) or facts.st_uid != os.geteuid():
         os.close(descriptor)
@@ -236,7 +237,7 @@ def _opened(where: str, flags: int, mode: int, follow: Follow) -> int:
     if not is_path(where):
         raise NotAllowedError(errno.EINVAL, "is not a usable path", where)
     try:
-        return os.open(where, flags | _ALWAYS, mode)
+        return disk.open(where, flags | _ALWAYS, mode)
     except OSError as error:
         if error.errno in {errno.ENXIO, errno.EISDIR}:  # a pipe without a reader, a socket; a directory
             raise NotAllowedError(error.errno, "is not a regular file", where) from None
@@ -245,7 +246,7 @@ def _opened(where: str, flags: int, mode: int, follow: Follow) -> int:
     if follow is Follow.NEVER or flags & os.O_EXCL:
         raise _link_refused(where)
     real = _target(where)
-    descriptor = os.open(real, (flags & ~os.O_CREAT) | _ALWAYS, mode)
+    descriptor = disk.open(real, (flags & ~os.O_CREAT) | _ALWAYS, mode)
     if follow is Follow.ITS_OWNER:
         try:
             _check_reach(where, os.fstat(descriptor), flags)

@@ -18,6 +18,7 @@ from clawtop.core.session.admission import Close, Closing, ForeignHolder, OnCont
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import LOOK_S, PromptRegistry
 from clawtop.errors import OperationFailedError, SessionContendedError, SessionTakeoverError
+from clawtop.store.disk import disk
 from clawtop.store.own.holders import HolderRecords, Word, read_admissions, tell
 from tests.engine.other_process import other_process
 from tests.support.clocks import ManualClock
@@ -149,7 +150,7 @@ async def test_a_fork_that_cannot_be_written_leaves_nothing(
         raise PermissionError(1, "Operation not permitted")
 
     async with await take(registry, session, "one"):
-        monkeypatch.setattr(Path, "rename", refused)
+        monkeypatch.setattr(disk, "rename", refused)
         with pytest.raises(OperationFailedError, match="could not be copied"):
             await take(registry, session, "two", on_contention=OnContention.FORK)
     assert list(session.parent.iterdir()) == [session]

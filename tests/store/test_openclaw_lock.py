@@ -13,6 +13,7 @@ import pytest
 
 from clawtop.core.model import LockFile, LockKind, Verdict, VerdictKind
 from clawtop.store import atomic
+from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
 from clawtop.store.locks.lockfile import read_lock
 from clawtop.store.locks.openclaw import (
@@ -268,19 +269,18 @@ def test_a_lock_replaced_between_proof_and_rename_is_put_back_with_its_identity(
 def test_a_third_lock_is_never_overwritten_by_putting_back(lock: str, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(lock, PAYLOAD)
     third: list[Any] = []
-    rename = Path.rename
+    rename = disk.rename
 
     def prove(_: LockFile) -> Verdict:
         Path(lock).unlink()
         publish(lock, {"pid": 7, "createdAt": "z"})
         return STALE
 
-    def rename_then_third(self: Path, target: str) -> Path:
-        moved = rename(self, target)
+    def rename_then_third(source: str, target: str) -> None:
+        rename(source, target)
         third.append(publish(lock, {"pid": 8, "createdAt": "zz"}))
-        return moved
 
-    monkeypatch.setattr(Path, "rename", rename_then_third)
+    monkeypatch.setattr(disk, "rename", rename_then_third)
     assert break_stale(lock, seen(lock), prove).outcome is BreakOutcome.DISPLACED
     assert still_ours(third[0])
     assert names(lock) == ["auth-profiles.json.lock"]

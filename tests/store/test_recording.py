@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,7 @@ from clawtop.core.model import (
     timed_problem,
 )
 from clawtop.errors import OperationFailedError, StateUnreadableError
+from clawtop.store.disk import disk
 from clawtop.store.own import recording as recording_module
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.store.own.recording import FLUSH_EVERY, Encoder, Recorder, embedded, embedding, load_recording
@@ -190,9 +193,11 @@ def test_it_does_not_follow_a_planted_link(tmp_path: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recorder, "_opened", lambda _self: open("/dev/full", "wb", buffering=0))  # noqa: PTH123, SIM115
+    def full(_descriptor: int, _content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(disk, "write", full)
     with pytest.raises(OperationFailedError, match="No space left"):
         recorder(tmp_path / "x")
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from datetime import UTC, datetime
-from io import BytesIO
+from io import BufferedWriter, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from clawtop.engine.operations.locked import settled
 from clawtop.errors import OperationFailedError
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.disk import DiskFile, disk
 from clawtop.text import safe
 
 
@@ -38,7 +39,7 @@ async def fork_session(parent: Path, session_id: str, now: int) -> Path:
             unchanged="the old session is unchanged",
         ) from error
     except asyncio.CancelledError:
-        child.unlink(missing_ok=True)
+        disk.unlink_if_there(child)
         raise
     return child
 
@@ -48,15 +49,15 @@ def _write(parent: Path, child: Path, now: int) -> None:
     try:
         with _opened(parent) as old:
             mode = 0o644 if isinstance(old, BytesIO) else os.fstat(old.fileno()).st_mode & 0o666
-            with os.fdopen(door.create(temporary, mode), "wb") as new:
+            with BufferedWriter(DiskFile(door.create(temporary, mode))) as new:
                 first = old.readline()
                 new.write(_header(first, parent, child.stem, now))
                 if not _is_header(first):
                     old.seek(0)
                 new.writelines(line for line in old if line.endswith(b"\n"))
-        temporary.rename(child)
+        disk.rename(temporary, child)
     finally:
-        temporary.unlink(missing_ok=True)
+        disk.unlink_if_there(temporary)
 
 
 def _opened(parent: Path) -> BinaryIO:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 
 from clawtop.core.model import VerdictKind
 from clawtop.errors import OperationFailedError, RefusedError
@@ -30,6 +29,7 @@ from clawtop.store.auth.target import (
     read,
     translated,
 )
+from clawtop.store.disk import disk
 from clawtop.text import safe
 
 _REREADS = 3
@@ -116,7 +116,7 @@ class Rewrite:
             return identity_of(atomic.create(path, dump(document), last_check=last_check))
         if self._target.storage.has_state_file and is_empty(document):
             last_check()
-            Path(path).unlink()
+            disk.unlink(path)
             atomic.flush_directory(path)
             return None
         return identity_of(atomic.replace(path, dump(document), atomic.attributes_of(path), last_check=last_check))

@@ -21,6 +21,7 @@ from typing import Any
 
 from clawtop.core.model import LockFile, Verdict, VerdictKind
 from clawtop.store import atomic, door
+from clawtop.store.disk import disk
 from clawtop.store.locks.lockfile import read_lock
 
 FIRST_RETRY_S = 0.02
@@ -100,7 +101,7 @@ class Proposal:
         if self._temporary is None:
             raise ValueError("this lock was published or withdrawn")
         try:
-            os.link(self._temporary, self.path)
+            disk.link(self._temporary, self.path)
         except OSError as error:
             how = self._how_else(self._temporary, error)
         else:
@@ -199,7 +200,7 @@ def _removed(published: Published) -> bool:
     if not still_ours(published):
         return False
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(published.path)  # noqa: PTH108 - somebody waits for it
+        disk.unlink(published.path)
         return True
     return False
 
@@ -282,7 +283,7 @@ def break_stale(path: str, seen: LockFile, prove: Callable[[LockFile], Verdict])
         return BreakResult(BreakOutcome.NOT_PROVEN, verdict)
     aside = atomic.sibling(path)
     try:
-        Path(path).rename(aside)
+        disk.rename(path, aside)
     except FileNotFoundError:
         return BreakResult(BreakOutcome.GONE, verdict)
     moved = read_lock(aside, seen.kind)
@@ -296,7 +297,7 @@ def break_stale(path: str, seen: LockFile, prove: Callable[[LockFile], Verdict])
 
 def _put_back(path: str, aside: str) -> BreakOutcome:
     try:
-        Path(path).hardlink_to(aside)
+        disk.link(aside, path)
     except FileExistsError:
         atomic.remove(aside)
         return BreakOutcome.DISPLACED
@@ -305,7 +306,7 @@ def _put_back(path: str, aside: str) -> BreakOutcome:
         if Path(path).exists():
             atomic.remove(aside)
             return BreakOutcome.DISPLACED
-        Path(aside).rename(path)
+        disk.rename(aside, path)
         return BreakOutcome.CHANGED
     atomic.remove(aside)
     return BreakOutcome.CHANGED

@@ -19,6 +19,7 @@ import filelock
 from clawtop import nested
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
+from clawtop.store.disk import disk
 from clawtop.store.own.holders import Presence, holders_dir
 
 LOCK_WAIT_S = 0.1
@@ -110,7 +111,7 @@ class AccountNotes:
                 probes = {key: at for key, at in known.probes.items() if now - at < PROBE_INTERVAL_MS}
                 change(notes, probes)
                 content = _written(notes, probes)
-                Path(write_sibling(str(self._path), content, 0o600, durable=False)).replace(self._path)
+                disk.rename(write_sibling(str(self._path), content, 0o600, durable=False), self._path)
         except (OSError, filelock.Timeout, NotImplementedError, ValueError):
             return False
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -48,8 +47,8 @@ def write_bundle(path: Path, text: str) -> None:
     """Write a new file, mode 0600. Raises OperationFailedError when it exists or cannot be written."""
     name = safe(str(path), 200)
     try:
-        with os.fdopen(door.create(path), "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        with door.closing(door.create(path)) as descriptor:
+            door.write_all(descriptor, text.encode("utf-8", "backslashreplace"))
     except FileExistsError as error:
         raise OperationFailedError(f"{name} exists already", unchanged="it was left unchanged") from error
     except OSError as error:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from clawtop.core.session.admission import Admission, Claimant, Closing, Holding
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.disk import disk
 
 _MAX_RECORD_BYTES = 4 * 1024 * 1024
 
@@ -47,17 +47,17 @@ def save(path: Path, state: Admission, author: str) -> None:
     Not flushed to the disk: a record names living processes, and none outlives a power failure.
     """
     if state.idle:
-        path.unlink(missing_ok=True)
+        disk.unlink_if_there(path)
         return
     temporary = f"{path}.{author}.tmp"
     record = dumped(state)
     try:
         with door.closing(_fresh(temporary)) as descriptor:
             door.write_all(descriptor, record)
-        os.rename(temporary, path)  # noqa: PTH104 - a hot path: every acquire, phase and release
+        disk.rename(temporary, path)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)  # noqa: PTH108 - as above
+            disk.unlink(temporary)
         raise
 
 
@@ -66,7 +66,7 @@ def _fresh(temporary: str) -> int:
     try:
         return door.create(temporary)
     except FileExistsError:
-        os.unlink(temporary)  # noqa: PTH108 - as above
+        disk.unlink(temporary)
         return door.create(temporary)
 
 

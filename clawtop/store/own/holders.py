@@ -36,6 +36,7 @@ from clawtop.core.session.admission import (
 )
 from clawtop.errors import RefusedError
 from clawtop.store import door
+from clawtop.store.disk import disk
 from clawtop.store.own import holder_record
 from clawtop.text import safe
 
@@ -150,10 +151,10 @@ def _bury_files(processes: Path) -> None:
             living[member] = is_alive(processes.parent, member)
         if not living[member]:
             with contextlib.suppress(OSError):
-                path.unlink()
+                disk.unlink(path)
     for path in processes.parent.glob("*.json.*.tmp"):
         if not is_alive(processes.parent, path.name.split(".")[2]):
-            path.unlink(missing_ok=True)
+            disk.unlink_if_there(path)
 
 
 def _refuse_another_users(path: Path) -> None:
@@ -209,7 +210,7 @@ class WakeChannel:
         self.name = f"{presence.member}.{next(_serial)}.wake"
         self._path = presence.directory / "processes" / self.name
         try:
-            os.mkfifo(self._path, 0o600)
+            disk.mkfifo(self._path, 0o600)
             # Opened for writing too, so that a pipe without writers does not read as ended for ever.
             self.descriptor = door.open_pipe(self._path, os.O_RDWR)
         except OSError as error:
@@ -226,7 +227,7 @@ class WakeChannel:
 
     def close(self) -> None:
         os.close(self.descriptor)
-        self._path.unlink(missing_ok=True)
+        disk.unlink_if_there(self._path)
 
 
 _WORDS = frozenset(Word)
@@ -239,7 +240,7 @@ def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
     with contextlib.suppress(OSError):
         descriptor = door.open_pipe(directory / "processes" / who.wake, os.O_WRONLY)
         try:
-            os.write(descriptor, f"{word} {who.token}\n".encode("ascii", "replace"))
+            disk.write(descriptor, f"{word} {who.token}\n".encode("ascii", "replace"))
         finally:
             os.close(descriptor)
 

@@ -25,6 +25,7 @@ from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
+from clawtop.store.disk import disk
 from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -139,7 +140,7 @@ class Journal:
         except FileNotFoundError:
             return
         if facts.st_size >= MAX_BYTES:
-            self.path.replace(self.path.with_suffix(".jsonl.1"))
+            disk.rename(self.path, self.path.with_suffix(".jsonl.1"))
         elif stat.S_ISREG(facts.st_mode) and facts.st_nlink > 1:
             self._cut_off()
 
@@ -147,7 +148,7 @@ class Journal:
         """The file has another name too, a backup's or a stranger's: continue in a copy, leave that one unchanged."""
         content = door.read(self.path, MAX_BYTES).data
         copy = write_sibling(str(self.path), content, durable=False)
-        os.rename(copy, self.path)  # noqa: PTH104 - the seam for faults
+        disk.rename(copy, self.path)
 
     def _write(self, line: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -156,7 +157,7 @@ class Journal:
             try:
                 door.write_all(descriptor, line)
             except OSError:
-                os.ftruncate(descriptor, before)  # this process has the lock: nobody else has written
+                disk.ftruncate(descriptor, before)  # this process has the lock: nobody else has written
                 raise
 
     def _backwards(self) -> Iterator[Event]:

@@ -17,6 +17,7 @@ from clawtop.core.cooldown.marking import Mark
 from clawtop.nested import loads
 from clawtop.store import door
 from clawtop.store.atomic import remove, write_new
+from clawtop.store.disk import disk
 from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024
@@ -69,7 +70,7 @@ class MarkSpool:
                 self.directory / f"{path.name.split('.')[0]}.{Presence.of(self._holders).member}.{next(_serial)}.json"
             )
             try:
-                path.rename(ours)
+                disk.rename(path, ours)
             except OSError:
                 continue
             yield ours, _read(ours)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import textwrap
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from clawtop.core.model import Event, Snapshot
 from clawtop.errors import OperationFailedError, StateUnreadableError
 from clawtop.nested import loads
 from clawtop.store import door
+from clawtop.store.disk import DiskFile, disk
 from clawtop.store.own.deltas import SENSELESS, Assembly, Changes
 from clawtop.text import safe
 
@@ -50,7 +50,7 @@ def recordings_dir(state_dir: str | Path, elsewhere: Path | None = None) -> Path
     directory = elsewhere or Path(state_dir) / "clawtop" / "recordings"
     try:
         if elsewhere is not None:
-            directory.parent.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_directories(directory.parent.parent)
         door.own_directory(directory.parent, directory)
     except OSError as error:
         why = error.strerror or type(error).__name__
@@ -120,7 +120,7 @@ class Recorder:
 
     def _opened(self) -> RawIOBase:
         try:
-            return os.fdopen(door.create(self._path), "wb", buffering=0)
+            return DiskFile(door.create(self._path))
         except OSError as error:
             raise self._failure(error) from error
 
@@ -128,7 +128,7 @@ class Recorder:
         """Record what is new in `value`; nothing when nothing is."""
         if self._file.tell() > self._max_bytes:
             self.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            disk.rename(self._path, self._path.with_name(self._path.name + ".1"))
             self._encoder.begin()
             self._file = self._opened()
         self._put(self._encoder.add(value))

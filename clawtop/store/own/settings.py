@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from clawtop.core.settings import LoadedSettings, read_settings, with_entry, with_value
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import door
+from clawtop.store.disk import disk
 from clawtop.text import safe
 
 MAX_BYTES = 256 * 1024
@@ -67,14 +67,14 @@ def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> No
         except KeyError as error:
             raise _by_hand(name) from error
         _check_only_change(before, after, name, value)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk.make_directories(path.parent, 0o700)
         target = path.resolve()
         temporary = write_sibling(str(target), after.encode())
         try:
-            os.replace(temporary, target)  # noqa: PTH105 - the seam for faults
+            disk.rename(temporary, target)
         finally:
             with contextlib.suppress(OSError):
-                Path(temporary).unlink()
+                disk.unlink(temporary)
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperationFailedError(f"{safe(path)} cannot be written: {why}", unchanged="nothing was saved") from error

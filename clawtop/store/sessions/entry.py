@@ -19,6 +19,7 @@ from clawtop.core.model import ModelRef
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store import atomic, door
 from clawtop.store.auth.json_edit import dump, parse
+from clawtop.store.disk import disk
 from clawtop.store.json_text import UnreadableError, read_bytes
 from clawtop.store.sessions.index import MAX_SESSIONS_BYTES
 from clawtop.text import safe
@@ -49,7 +50,7 @@ def entry_for(session_id: str, file: Path, model: ModelRef, started_at: int, end
 def make_sessions_dir(directory: Path) -> None:
     """Make an agent's sessions directory as OpenClaw does, if it is not there. Raises OperationFailedError."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        disk.make_directories(directory)
     except OSError as error:
         raise OperationFailedError(
             f"{safe(directory)} cannot be created: {error.strerror or error}", unchanged="nothing was sent"

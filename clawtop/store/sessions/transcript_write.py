@@ -19,6 +19,7 @@ from typing import Any
 from clawtop.core.session.fence import FileFingerprint
 from clawtop.errors import OperationFailedError, UsageError
 from clawtop.store import door
+from clawtop.store.disk import disk
 from clawtop.store.sessions.conversation import Conversation
 from clawtop.store.sessions.fingerprint import fingerprint_of
 from clawtop.text import safe
@@ -130,7 +131,7 @@ def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line:
             try:
                 door.write_all(descriptor, data)
             except BaseException:
-                os.ftruncate(descriptor, before)
+                disk.ftruncate(descriptor, before)
                 raise
             return fingerprint_of(os.fstat(descriptor))
     except OSError as error:

@@ -53,6 +53,7 @@ from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError, CoordinationError
 from clawtop.store import atomic
 from clawtop.store.auth.machine import Machine
+from clawtop.store.disk import disk
 from clawtop.store.locks import openclaw
 from clawtop.store.own import holders, mark_spool
 from clawtop.store.own.journal import Journal
@@ -831,7 +832,8 @@ class History:
         with contextlib.ExitStack() as stack:
             enter = stack.enter_context
             for name in (*WRITES, "open"):
-                enter(mock.patch.object(os, name, self.calls.wrapped(name)))
+                enter(mock.patch.object(disk, name, self.calls.wrapped(name)))
+            enter(mock.patch.object(os, "open", self.calls.lock_opened))
             enter(mock.patch.object(os, "getpid", self.calls.getpid))
             enter(mock.patch.object(os, "urandom", entropy.randbytes))
             enter(mock.patch.object(uuid, "uuid4", self._uuid))

@@ -13,10 +13,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from clawtop.clock import Clock
 from clawtop.core.model import ProcessEvidence
+from clawtop.store.disk import disk
 
 EPOCH_MS = 2_500_000_000_000
 """When histories begin: later than any time that the real file system writes."""
@@ -138,14 +140,14 @@ class HostClock(Clock):
         return asyncio.timeout_at(when)
 
 
-WRITES = ("write", "link", "unlink", "rename", "replace", "mkdir", "fsync", "mkfifo", "ftruncate")
+WRITES = ("write", "link", "unlink", "rename", "mkdir", "fsync", "mkfifo", "ftruncate")
 GROWS = frozenset({"write", "link", "mkdir", "open", "fsync", "mkfifo"})
 """Calls that a full disk refuses."""
 
 
 @dataclass
 class SystemCalls:
-    """Stands between the processes and the disk, in the place of `os`'s own functions."""
+    """Stands between the processes and the disk, in the place of `clawtop.store.disk`'s calls."""
 
     host: Host
     before: Callable[[Process, str, tuple[Any, ...]], None]
@@ -155,7 +157,7 @@ class SystemCalls:
     counts: Counter[str] = field(default_factory=Counter)
 
     def wrapped(self, name: str) -> Callable[..., Any]:
-        real = getattr(os, name)
+        real = getattr(disk, name)
 
         def call(*args: Any, **options: Any) -> Any:
             process = self.host.current()
@@ -168,10 +170,20 @@ class SystemCalls:
 
         return call
 
+    def lock_opened(self, path: Any, flags: int, mode: int = 0o777) -> int:
+        """`os.open`, which filelock calls by itself."""
+        process = self.host.current()
+        if process is None or not _is_filelocks(sys._getframe(1)):
+            return _open(path, flags, mode)
+        self._admit(process, "open", (path, flags, mode))
+        descriptor = _open(path, flags, mode)
+        self.after(process, "open", (path, flags, mode))
+        return descriptor
+
     def getpid(self) -> int:
         """The process's own pid; filelock, which looks for forks by it, is told the real one."""
         process = self.host.current()
-        if process is None or sys._getframe(1).f_globals.get("__name__", "").startswith("filelock"):
+        if process is None or _is_filelocks(sys._getframe(1)):
             return _getpid()
         return process.pid
 
@@ -191,5 +203,9 @@ class SystemCalls:
         self.before(process, name, args)
 
 
-_getpid = os.getpid
+def _is_filelocks(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__name__", "").startswith("filelock"))
+
+
+_getpid, _open = os.getpid, os.open
 FULL = errno.ENOSPC
