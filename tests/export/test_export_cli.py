@@ -136,3 +136,12 @@ def test_rules_and_dashboard_need_no_state(tmp_path: Path) -> None:
 def test_a_wrong_address_is_a_usage_error(words: str) -> None:
     done = subprocess.run(_command("--listen", words), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 64
+
+
+def test_a_pipe_or_a_device_is_never_replaced_by_the_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OperationFailedError, match="no regular file"):
+        write_textfile(pipe, b"after\n")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
