@@ -219,9 +219,9 @@ class SparingApp(MessagePump):
         super()._display(screen, renderable)  # type: ignore[misc]
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
-            self._driver.canvas.forget()  # a terminal keeps what it likes
         await super().on_event(event)
+        if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
+            self._driver.repaint()  # a terminal keeps what it likes, and Textual paints nothing for the same size
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""
