@@ -501,4 +501,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "if begins and we is not None and we.created != self._created:",
         ("tests/sim/test_leases.py::test_who_asks_with_a_lease_that_is_over_is_told_so",),
     ),
+    # --- the shape of screens -----------------------------------------------------------------------------------------
+    Mutant(
+        "a filter's line stays after Enter and cannot be opened again",
+        '            self.query("FilterLine").remove()\n',
+        "",
+        ("tests/ui/test_fleet.py::test_a_filter_goes_with_its_line_and_can_be_typed_again_and_cleared",),
+    ),
 )
