@@ -34,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     """Check and report; changes nothing. Exit codes as in the help. Raises StateUnreadableError."""
     from clawtop.cli.common import open_reader
     from clawtop.core.health.judgement import judge
+    from clawtop.core.model import counted
     from clawtop.store.auth.migration import leftovers
     from clawtop.store.config_part import config_part
     from clawtop.store.gateway.log_place import log_place
-    from clawtop.view.humanize import counted
     from clawtop.view.report import check_line
     from clawtop.view.words import log_words
 

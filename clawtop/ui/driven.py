@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from clawtop.clock import Clock
-from clawtop.core.model import Event
+from clawtop.core.model import Event, counted
 from clawtop.engine.drive.driver import AccountWait, Phase, ReplyDiscarded, ReplyText, TurnAnswer
 from clawtop.errors import ClawtopError
 from clawtop.text import safe
 from clawtop.ui.ports import RunHandle
 from clawtop.view.error_lines import error_lines
-from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.run_log import RunLog, Subject, end_lines
 

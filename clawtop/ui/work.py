@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from clawtop.clock import Clock
 from clawtop.commands import Target, own_run_name
+from clawtop.core.model import counted
 from clawtop.errors import ClawtopError, RefusedError
 from clawtop.text import safe, shown
 from clawtop.ui.ports import Draining, Engine, WorkPorts
 from clawtop.view.error_lines import error_lines
-from clawtop.view.humanize import counted
 from clawtop.view.line import Tone, piece
 
 if TYPE_CHECKING:

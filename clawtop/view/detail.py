@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import EventKind, Lock, LockKind, Session
+from clawtop.core.model import EventKind, Lock, LockKind, Session, counted
 from clawtop.core.session.attention import retry_of
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.explain_profile_lines import cost_facts, lapsed_words, window_words
 from clawtop.view.fact_lines import Fact, holder_facts, known, laid_out, problem_facts, section, time_line
 from clawtop.view.facts import lock_age
-from clawtop.view.humanize import ago, bar, countdown, counted, duration, problem_text, span, time_near
+from clawtop.view.humanize import ago, bar, countdown, duration, problem_text, span, time_near
 from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share

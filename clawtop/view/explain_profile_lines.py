@@ -7,11 +7,12 @@ from datetime import tzinfo
 
 from clawtop.core.cooldown.stats import Window
 from clawtop.core.failover.same_account import silences_of
+from clawtop.core.model import counted
 from clawtop.core.rotation.explanation import ProfileExplanation
 from clawtop.core.rules import SameAccountRetries
 from clawtop.text import safe, shown
 from clawtop.view.fact_lines import Fact
-from clawtop.view.humanize import ago, countdown, counted, duration, problem_text, time_near
+from clawtop.view.humanize import ago, countdown, duration, problem_text, time_near
 from clawtop.view.line import Tone, piece, text_of
 from clawtop.view.named import columns
 from clawtop.view.words import StateWords, profile_state_words, silence_words

@@ -19,11 +19,11 @@ from clawtop.core.fleet.hosts import (
     who_can_answer,
     worst_first,
 )
-from clawtop.core.model import Snapshot
+from clawtop.core.model import Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import age, clock_time, countdown, counted, duration
+from clawtop.view.humanize import age, clock_time, countdown, duration
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of
 
 STATES: dict[int, tuple[str, str, Tone]] = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clawtop.commands import Target, TargetKind
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
 from clawtop.core.health.silence import Silence, silence_of
-from clawtop.core.model import GatewayState
+from clawtop.core.model import GatewayState, counted
 from clawtop.core.rotation.forecast import (
     ChainRecovery,
     Recovery,
@@ -18,7 +18,7 @@ from clawtop.core.rotation.forecast import (
 )
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env, Table, TableRow
-from clawtop.view.humanize import countdown, counted, duration, time_near
+from clawtop.view.humanize import countdown, duration, time_near
 from clawtop.view.line import EMPTY, Line, Piece, Tone, piece
 
 

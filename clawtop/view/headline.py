@@ -12,11 +12,11 @@ from clawtop.commands import Arming
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.health.judgement import Cause, Health, Level
 from clawtop.core.health.wording import GATEWAY_NOT_SEEN, short_key
-from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind
+from clawtop.core.model import GatewayState, LockKind, ProcessUsage, VerdictKind, counted
 from clawtop.text import cells, safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import clock_time, countdown, counted, duration, time_near, zone_name
+from clawtop.view.humanize import clock_time, countdown, duration, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, width_of
 from clawtop.view.words import gateway_words
 

@@ -105,11 +105,6 @@ def problem_text(problem: Problem, now: int, zone: tzinfo | None) -> str:
     return shown(in_zone(problem.timed or problem.text, now, zone))
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """`1 lock`, `3 locks`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
-
-
 def bar(share: float, width: int) -> tuple[str, str]:
     """A bar of `width` cells as its filled and its empty part, in half cells; any remainder is visible."""
     halves = round(max(0.0, min(1.0, share)) * width * 2)

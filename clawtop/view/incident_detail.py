@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Event, LaneStats, PromptHolder
+from clawtop.core.model import Event, LaneStats, PromptHolder, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Env
 from clawtop.view.fact_lines import Fact, holder_facts, known, section, time_line
-from clawtop.view.humanize import counted, span, time_near
+from clawtop.view.humanize import span, time_near
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.timeline_rows import event_of
 

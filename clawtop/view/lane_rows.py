@@ -11,10 +11,10 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.incident.lane_sources import WORD_EVENTS, WORDS
 from clawtop.core.incident.lane_stats import ENGINES, Contention, WorstSession, contention
 from clawtop.core.incident.metrics import SOURCE as METRICS
-from clawtop.core.model import GatewayState, LaneStats, Snapshot
+from clawtop.core.model import GatewayState, LaneStats, Snapshot, counted
 from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow
-from clawtop.view.humanize import age, counted, span, sparkline
+from clawtop.view.humanize import age, span, sparkline
 from clawtop.view.line import EMPTY, Line, Tone, piece
 
 SPARK_WIDTH = 20

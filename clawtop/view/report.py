@@ -14,8 +14,8 @@ from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
 from clawtop.core.health.cause import RECENT_MS
 from clawtop.core.health.judgement import Health, Next, TurnCounts, judge
-from clawtop.core.health.wording import GATEWAY_NOT_SEEN, counted
-from clawtop.core.model import AgentInfo, Lock, Problem, ProcessUsage, Profile, PromptHolder, Session, Snapshot
+from clawtop.core.health.wording import GATEWAY_NOT_SEEN
+from clawtop.core.model import AgentInfo, Lock, Problem, ProcessUsage, Profile, PromptHolder, Session, Snapshot, counted
 from clawtop.core.rotation.order import resolve_order
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of

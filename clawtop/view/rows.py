@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind
+from clawtop.core.model import NOT_IMPORTED, Lock, Problem, Session, VerdictKind, counted
 from clawtop.text import safe
 from clawtop.view.columns import Env, Table, TableRow
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import countdown, counted, problem_text
+from clawtop.view.humanize import countdown, problem_text
 from clawtop.view.line import Line, Piece, Tone, join
 from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids

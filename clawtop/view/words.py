@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from clawtop.core.cooldown.stats import ProfileState
 from clawtop.core.failover.same_account import Patience
 from clawtop.core.health.silence import Silence, silence_of
-from clawtop.core.model import Gateway, GatewayState, Lock, Session, VerdictKind
+from clawtop.core.model import Gateway, GatewayState, Lock, Session, VerdictKind, counted
 from clawtop.text import safe
-from clawtop.view.humanize import counted
 from clawtop.view.line import Line, Tone
 from clawtop.view.provider_facts import ProfileFacts
 

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clawtop.core.model import Moment, agent_named, plain_text, session_named, timed_problem
+from clawtop.core.model import Moment, agent_named, counted, plain_text, session_named, timed_problem
 from clawtop.view.humanize import (
     age,
     ago,
     bar,
     clock_time,
     countdown,
-    counted,
     duration,
     in_zone,
     problem_text,

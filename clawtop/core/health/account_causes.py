@@ -9,7 +9,7 @@ from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
-from clawtop.core.health.wording import SHOWN, counted, some_names
+from clawtop.core.health.wording import SHOWN, some_names
 from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
@@ -20,6 +20,7 @@ from clawtop.core.model import (
     Profile,
     Snapshot,
     VerdictKind,
+    counted,
 )
 from clawtop.core.operations.loaded import Pending
 from clawtop.core.rotation.forecast import ChainRecovery, schedule_of

@@ -22,7 +22,7 @@ from clawtop.core.health.turn_causes import (
     retrying_runs,
     unanswered_messages,
 )
-from clawtop.core.health.wording import SHOWN, counted, short_key, some_names
+from clawtop.core.health.wording import SHOWN, short_key, some_names
 from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
@@ -31,6 +31,7 @@ from clawtop.core.model import (
     LockKind,
     Problem,
     VerdictKind,
+    counted,
 )
 from clawtop.text import elided_middle, safe, shown
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.silence import Silence, silence_of
-from clawtop.core.health.wording import counted, span
-from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving
+from clawtop.core.health.wording import span
+from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving, counted
 from clawtop.text import safe, shown
 
 MEMORY_SHARE = 0.9

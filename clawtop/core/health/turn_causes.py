@@ -16,10 +16,11 @@ from clawtop.core.health.cause import (
 )
 from clawtop.core.health.turns import RecentTurn
 from clawtop.core.health.waiting import Unanswered
-from clawtop.core.health.wording import SHOWN, counted, short_key, some_names, span
+from clawtop.core.health.wording import SHOWN, short_key, some_names, span
 from clawtop.core.model import (
     GatewayState,
     TurnOutcome,
+    counted,
 )
 from clawtop.core.session.activity import running_since
 from clawtop.core.session.attention import retry_of

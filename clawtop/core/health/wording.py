@@ -1,4 +1,4 @@
-"""Helpers for wording causes: counts, spans, lists of names."""
+"""Helpers for wording causes: spans and lists of names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ def some_names(names: Iterable[str], room: int = 40) -> str:
     listed = list(dict.fromkeys(names))
     some = ", ".join(safe(name, room) for name in listed[:SHOWN])
     return f"{some} and {len(listed) - SHOWN} more" if len(listed) > SHOWN else some
-
-
-def counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def span(ms: int) -> str:

@@ -50,7 +50,17 @@ from clawtop.core.model.locks import (
 )
 from clawtop.core.model.problem import EMPTY_KEY, NOT_IMPORTED, FailureReason, Problem, timed_problem
 from clawtop.core.model.prompts import LaneStats, PromptHolder, Waiter
-from clawtop.core.model.sentence import Moment, Named, Naming, Sentence, agent_named, joined, plain_text, session_named
+from clawtop.core.model.sentence import (
+    Moment,
+    Named,
+    Naming,
+    Sentence,
+    agent_named,
+    counted,
+    joined,
+    plain_text,
+    session_named,
+)
 from clawtop.core.model.sessions import EndedTurn, Exchange, Session, Suspension, TurnOutcome
 from clawtop.core.model.snapshot import Snapshot
 from clawtop.core.model.witness import AccountRetry, Witness, WitnessKind
@@ -114,6 +124,7 @@ __all__ = [
     "Witness",
     "WitnessKind",
     "agent_named",
+    "counted",
     "joined",
     "plain_text",
     "session_named",

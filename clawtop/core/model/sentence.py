@@ -66,3 +66,8 @@ def agent_named(id_: str) -> Named:
 
 def session_named(key: str) -> Named:
     return Named(Naming.SESSION, key)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """`1 lock`, `3 locks`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

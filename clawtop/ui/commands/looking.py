@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from clawtop.commands import Arming, Target, TargetKind, command, key_label
+from clawtop.core.model import counted
 from clawtop.errors import ClawtopError
 from clawtop.text import safe, shown
 from clawtop.ui.arming import MEANING
@@ -14,7 +15,6 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
 from clawtop.ui.shell import Shell
 from clawtop.ui.theme import THEMES
-from clawtop.view.humanize import counted
 from clawtop.view.line import Tone
 from clawtop.view.row_sessions import events_of, overview_row
 

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from clawtop.commands import Arming, Command, Target
+from clawtop.core.model import counted
 from clawtop.core.operations.plan import Plan
 from clawtop.core.operations.receipt import Sight
 from clawtop.errors import ClawtopError, RefusedError
@@ -16,7 +17,6 @@ from clawtop.text import safe, shown
 from clawtop.ui.ports import Executor, StoreHolder
 from clawtop.ui.screens.dialog import DialogScreen
 from clawtop.ui.shell import shell
-from clawtop.view.humanize import counted
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.plan_lines import bulk_lines
 from clawtop.view.row_plans import plan_for
