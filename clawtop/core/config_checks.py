@@ -1,7 +1,7 @@
-"""Settings in openclaw.json that cause the trouble these threads describe, each with its path.
+"""Settings in openclaw.json that cause the incidents clawtop was built from, each with its path.
 
-Warnings, never errors: OpenClaw runs with all of it. The mapping is the parsed configuration, includes resolved; what
-is malformed in it is OpenClaw's business and passed over here.
+Warnings, never errors: OpenClaw runs with all of them. The mapping is the parsed configuration with includes resolved.
+Malformed parts are skipped here: OpenClaw reports them itself.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def config_problems(raw: Mapping[str, Any], snapshot: Snapshot, now: int) -> tup
     """Every warning, in the order of the checks.
 
     Args:
-        snapshot: of the state directory whose configuration this is. Where its generation is not known, neither keys
-            nor limits are judged.
-        now: ms since the epoch, for what is exhausted at this moment.
+        snapshot: of the state directory whose configuration this is. If its generation is unknown, neither keys nor
+            limits are checked.
+        now: ms since the epoch, to tell what is exhausted now.
     """
     problems = [*shared_heartbeats(raw), *fallbacks_of_one_provider(raw, snapshot, now)]
     if snapshot.generation is not None:
@@ -104,7 +104,7 @@ def _channels(raw: Mapping[str, Any]) -> Iterator[str]:
 
 
 def limits_below_timeouts(raw: Mapping[str, Any], storage: Storage) -> Iterator[Problem]:
-    """Limits of the session write lock that are over before a run of the configured length is."""
+    """Limits of the session write lock that expire before a run of the configured length ends."""
     timeout_s = _seconds(_part(raw, "agents", "defaults").get("timeoutSeconds"))
     if storage.stale_lock_effect is None or timeout_s is None:
         return
@@ -138,7 +138,9 @@ _ABSURD_S = 10**9
 
 
 def unknown_keys(raw: Mapping[str, Any], semantics: Semantics) -> Iterator[Problem]:
-    """Settings about profiles, cooldowns and locks that these versions do not know: they do nothing, or worse."""
+    """Settings about profiles, cooldowns and locks that these versions do not know: they have no effect, or a gateway
+    rejects the file.
+    """
     keys = semantics.config_keys
     paths = [path for path in sorted(keys.retired) if _at(raw, path) is not None]
     for section, known in keys.known.items():
@@ -156,7 +158,7 @@ def unknown_keys(raw: Mapping[str, Any], semantics: Semantics) -> Iterator[Probl
 
 
 def fallbacks_of_one_provider(raw: Mapping[str, Any], snapshot: Snapshot, now: int) -> Iterator[Problem]:
-    """Agents whose fallback models all ask the provider that the first model asks."""
+    """Agents whose fallback models all use the same provider as the first model."""
     named = {name: path for name, path, entry in _agents(raw) if _has_fallbacks(entry.get("model"))}
     schedules = Schedules(snapshot)
     for agent in snapshot.agents:

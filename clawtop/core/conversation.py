@@ -17,7 +17,7 @@ IMAGE_LEFT_OUT = "(image omitted: model does not support images)"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words."""
+    """Text."""
 
     text: str
 
@@ -41,7 +41,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool gave back for the call `id`."""
+    """A tool's result for the call `id`."""
 
     id: str
     name: str
@@ -54,7 +54,7 @@ Block = Text | Image | ToolCall | ToolResult
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. `role` is "user" or "assistant"; tool results are the user's, as on most wires."""
+    """One message. `role` is "user" or "assistant"; tool results belong to the user, as in most provider APIs."""
 
     role: str
     content: str | tuple[Block, ...]
@@ -68,7 +68,7 @@ class Message:
 
     @property
     def is_plain(self) -> bool:
-        """Only words, so that the wires' plain form serves."""
+        """Text only, so the API's plain form (a string) is enough."""
         return isinstance(self.content, str) or all(isinstance(block, Text) for block in self.content)
 
     @property
@@ -79,7 +79,7 @@ class Message:
 
     @property
     def tokens(self) -> int:
-        """An estimate of what the message costs."""
+        """An estimate of the message's size in tokens."""
         return MESSAGE_TOKENS + sum(_tokens(block) for block in self.blocks)
 
 
@@ -94,7 +94,7 @@ def _tokens(block: Block) -> int:
 
 
 def merged(messages: Iterable[Message]) -> list[Message]:
-    """Messages as all wires want them: neighbours of one role joined, empty ones left out."""
+    """Messages as every provider API accepts them: adjacent ones of the same role joined, empty ones left out."""
     turns: list[Message] = []
     for message in messages:
         if not message.blocks:
@@ -111,9 +111,9 @@ def merged(messages: Iterable[Message]) -> list[Message]:
 
 
 def paired(messages: Iterable[Message]) -> list[Message]:
-    """Every call with a result, every result with its call: what apis insist on.
+    """Pair every call with a result and every result with its call, as the APIs require.
 
-    A call that was never answered gets a result that says so; a result whose call is gone is left out.
+    A call without a result gets one that says so; a result whose call is missing is dropped.
     """
     said: list[Message] = []
     open_calls: dict[str, ToolCall] = {}
@@ -143,7 +143,7 @@ def _unanswered(calls: Mapping[str, ToolCall]) -> list[Message]:
 
 
 def without_images(messages: Sequence[Message]) -> tuple[list[Message], int]:
-    """The messages with a word in each picture's place, and how many pictures there were."""
+    """The messages with each picture replaced by a placeholder, and the number of pictures."""
     count, said = 0, []
     for message in messages:
         if message.is_plain:
@@ -156,7 +156,7 @@ def without_images(messages: Sequence[Message]) -> tuple[list[Message], int]:
 
 
 def as_words(messages: Sequence[Message]) -> tuple[list[Message], int]:
-    """The messages without tool calls and results, and how many of those there were: for wires without tools."""
+    """The messages without tool calls and results, and how many there were: for APIs without tools."""
     count, said = 0, []
     for message in messages:
         blocks = tuple(block for block in message.blocks if not isinstance(block, ToolCall | ToolResult))
@@ -169,8 +169,8 @@ def as_words(messages: Sequence[Message]) -> tuple[list[Message], int]:
 def trimmed(messages: Sequence[Message], budget: int) -> tuple[list[Message], int]:
     """The latest messages that fit into `budget` tokens, and how many older ones were left out.
 
-    What is left begins with a message of the user's own, so that no result stands without its call. The last message
-    stays whatever it costs.
+    The remaining messages begin with one the user wrote, so that no result is without its call. The last message is
+    kept even if it alone exceeds the budget.
     """
     costs = [message.tokens for message in messages]
     total, first = sum(costs), 0

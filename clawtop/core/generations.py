@@ -1,7 +1,7 @@
 """What differs between OpenClaw's generations and versions, as data: the only module that distinguishes them.
 
 Two tables. `STORAGE`: how each storage generation, A to D, keeps its files. `SEMANTICS`: what each range of versions
-does with failures, profiles and lanes; it differs inside a generation. Everybody else asks a row.
+does with failures, profiles and lanes; it differs within a generation. All other modules look up a row.
 """
 
 from __future__ import annotations
@@ -71,13 +71,13 @@ class Storage(NamedTuple):
         seen: first and last verified version; None: none.
         auth: where auth profiles are stored.
         auth_writable: clawtop can change them.
-        written_in_place: the auth file is truncated and filled again, so a reader may meet it torn.
-        auth_lock_by_age: a lock of the auth store is taken from a living owner once it is old.
+        written_in_place: the auth file is truncated and filled again, so a reader may see it half-written.
+        auth_lock_by_age: an old lock of the auth store is taken even from a live owner.
         session_files: sessions are `sessions.json` and transcripts; else rows of a database.
         drivable: clawtop's engine runs turns in them.
         locked_throughout: a turn keeps the session's lock during the model call, too.
         prompt_unlocked: a turn releases it for the model call.
-        session_locks: how a session lock is judged; if there are none, as the last version that had them did.
+        session_locks: how a session lock is judged; for versions without them, as by the last version that had them.
         write_lock: how the limits of that lock are set.
         lock_newline: a lock's content ends in a newline.
         lock_names_hold: a session lock names how long its owner means to hold it.
@@ -177,13 +177,13 @@ STORAGE: Mapping[Generation, Storage] = MappingProxyType(
 
 
 def storage_of(generation: Generation | None) -> Storage:
-    """The row of a storage generation; of an unknown one, a row that is read as B and never written."""
+    """The row of a storage generation; for an unknown one, a row that is read like B and never written."""
     return _NOT_KNOWN if generation is None else STORAGE[generation]
 
 
 def generation_of(version: str | None) -> Generation | None:
-    """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None where the version does not tell:
-    between two verified ranges, the files decide.
+    """The generation of a version such as `2026.5.20` or `2026.6.11-beta.1`; None if the version does not determine
+    it: between two verified ranges, the files decide.
     """
     number = _numbers(version)
     if number is None:
@@ -193,7 +193,7 @@ def generation_of(version: str | None) -> Generation | None:
 
 
 def newest_version(*versions: str | None) -> str | None:
-    """The latest of several versions; a non-version counts only if there is no other."""
+    """The latest of several versions; anything that is not a version counts only if there is no version."""
     known = [version for version in versions if version is not None]
     return max(known, key=lambda version: _numbers(version) or (0, 0, 0), default=None)
 
@@ -504,12 +504,12 @@ def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
 
 
 def is_version(version: str | None) -> bool:
-    """Whether it names a release, such as `2026.9.6` or `2026.7.1-2`."""
+    """Whether the text names a release, such as `2026.9.6` or `2026.7.1-2`."""
     return _numbers(version) is not None
 
 
 def why_too_new(version: str | None) -> str:
-    """Why a version's storage is not known; empty up to the last verified version, and for no version."""
+    """Why a version's storage is not known; empty up to the last verified version, and if there is no version."""
     number, last = _numbers(version), tuple(SEMANTICS.values())[-1].last
     if number is None or number <= last:
         return ""

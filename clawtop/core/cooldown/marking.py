@@ -1,6 +1,6 @@
-"""What runs learned about auth profiles, merged into statistics that may have moved on since.
+"""What runs learned about auth profiles, merged into statistics that may have changed since.
 
-A mark carries the time of what happened, not the time at which it lands. So a mark that waited for the store's lock
+A mark carries the time of the event, not the time at which it is written. So a mark that waited for the store's lock
 neither prolongs a cooldown nor undoes what came after it (thread 57281: rotate first, mark later).
 """
 
@@ -22,8 +22,8 @@ class Mark:
         at: when it happened, ms since the epoch.
         reason: why it failed; None for a success.
         model: the model that was asked.
-        maybe_landed: it may be on the disk already (its process ended while it was being written, or the disk was
-            read around that time): look before counting it again.
+        maybe_landed: it may already be on disk (its process ended during the write, or the disk was read around that
+            time): check before counting it again.
     """
 
     agent: str
@@ -42,7 +42,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Statistics with marks merged in, and the failures that a later success had overtaken."""
+    """Statistics with marks merged in, and the failures that a later success made irrelevant."""
 
     stats: UsageStats
     overtaken: tuple[Mark, ...] = ()

@@ -1,4 +1,6 @@
-"""What ends a window besides time: an account without credit and a refused key need more than waiting or clearing."""
+"""What has to be fixed before a profile works again: waiting or clearing does not help an account without credit or a
+rejected key.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ _BY_REASON: Mapping[str, Mending] = MappingProxyType(
 
 
 def mended_by(stats: UsageStats, now: int, schedule: Schedule) -> Mending | None:
-    """What must happen before the profile works again; None if the end of its windows is enough.
+    """What must happen before the profile works again; None if it works as soon as its windows end.
 
     The reason of the open window that counts most decides: disabled, then blocked, then cooldown.
     """

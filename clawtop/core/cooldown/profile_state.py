@@ -27,9 +27,9 @@ SECONDS_RANGE = range(1_000_000_000, 100_000_000_000)
 
 
 class ProfileState(StrEnum):
-    """Usable, or the most serious thing that keeps the profile from being used.
+    """Usable, or the most serious reason why the profile cannot be used.
 
-    `expired` and `invalid` speak of the credential; the other three of windows.
+    `expired` and `invalid` are about the credential; the other three are about windows.
     """
 
     USABLE = "usable"
@@ -51,7 +51,7 @@ def credential_fault(credential: Credential, now: int) -> str | None:
     """Why OpenClaw leaves a profile with this credential out of every order; None where it does not.
 
     Returns:
-        "no-credential", "invalid-expires" or "expired". Logins (OAuth) are never left out for their age: OpenClaw
+        "no-credential", "invalid-expires" or "expired". OAuth logins are never left out for being expired: OpenClaw
         tries to refresh them.
     """
     if credential.type == "api_key":
@@ -73,7 +73,7 @@ def is_past_expiry(credential: Credential, now: int) -> bool:
 
 
 def credential_state(credential: Credential, now: int) -> CredentialState:
-    """Whether the credential can still authenticate: also a login that has run out and cannot be refreshed cannot."""
+    """Whether the credential can still authenticate. An expired login that cannot be refreshed cannot."""
     fault = credential_fault(credential, now)
     if fault == "expired":
         return CredentialState.EXPIRED
@@ -89,7 +89,8 @@ def profile_state(
     """The state of a profile, and until when it lasts (None if it does not end by itself).
 
     Without `for_model` a cooldown of one model is a cooldown; with it, only what concerns that model counts. Of
-    several open windows the weightiest gives the word (disabled, blocked, cooldown) and the last to end the time.
+    several open windows the most serious kind gives the state (disabled, blocked, cooldown) and the last to end gives
+    the time.
     """
     credential = credential_state(profile.credential, now)
     if credential is not CredentialState.USABLE:
@@ -111,8 +112,8 @@ def state_for_models(
 ) -> tuple[ProfileState, int | None]:
     """The state of a profile for these models of its provider: usable if it serves one of them.
 
-    Without models, only windows that concern every model count. Else of several that it cannot serve the one that
-    comes back first gives word and time.
+    Without models, only windows that concern every model count. If it cannot serve any of them, the model that is
+    available again first decides state and time.
     """
     found = [profile_state(profile, now, schedule, model) for model in dict.fromkeys(models) or (ANY_OTHER_MODEL,)]
     usable = next((state for state in found if state[0] is ProfileState.USABLE), None)

@@ -1,7 +1,7 @@
 """What a failure, a success, a clear and the passing of time do to a profile's statistics.
 
-Pure: statistics in, statistics out, by the rules of one generation's `Schedule`. Providers that bypass cooldowns are
-the caller's to leave out (`bypasses_cooldown`), as they are in OpenClaw.
+Pure: statistics in, statistics out, by the rules of one generation's `Schedule`. The caller leaves out providers that
+bypass cooldowns (`bypasses_cooldown`), as in OpenClaw.
 """
 
 from __future__ import annotations
@@ -141,8 +141,8 @@ def blocked(
 def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
     """The statistics after a manual clear, as OpenClaw resets them: `last_used` and `last_failure_at` stay.
 
-    With `model`, only what is scoped to that model goes; the counters go with the last window, as they do when a
-    window ends. Nothing recorded stays nothing.
+    With `model`, only what is scoped to that model is cleared. The counters are cleared with the last window, as when
+    a window ends. An empty entry stays empty.
     """
     if stats == UsageStats():
         return stats
@@ -159,7 +159,7 @@ def cleared(stats: UsageStats, *, model: str | None = None) -> UsageStats:
 
 
 def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
-    """The statistics without expired windows: each is removed on its own, the counters with the last one.
+    """The statistics without expired windows: each is removed individually, the counters with the last one.
 
     OpenClaw does this in memory whenever it resolves an order, and it reaches the disk with its next write.
     """
@@ -178,7 +178,7 @@ def expired(stats: UsageStats, now: int, schedule: Schedule) -> UsageStats:
 def next_failure_cost(
     stats: UsageStats, reason: str, now: int, schedule: Schedule, model: str | None = None
 ) -> FailureCost:
-    """What a failure for `reason` at `now` would cost. Ask it of profiles whose provider does not bypass cooldowns."""
+    """What a failure for `reason` at `now` would cost. Only for profiles whose provider does not bypass cooldowns."""
     after = on_failure(stats, reason, now, schedule, model=model)
     if after is stats:
         until = stats.blocked_until or now
@@ -192,7 +192,7 @@ def next_failure_cost(
 
 
 def counters_reset_at(stats: UsageStats, schedule: Schedule) -> int | None:
-    """From when on a failure counts as the first again, in ms; it may have passed.
+    """When the next failure counts as the first again, in ms since the epoch; may be in the past.
 
     None where there is nothing to reset. Counts that survive their window (rate limits in 2026.9) do not count here:
     only a success or a clear resets them.
@@ -218,7 +218,7 @@ def _counters_are_over(stats: UsageStats, now: int, schedule: Schedule) -> bool:
 
 
 def _counters_at(stats: UsageStats, now: int, schedule: Schedule) -> tuple[int, dict[str, int]]:
-    """Errors in a row and failures per reason, as a failure now finds them."""
+    """Errors in a row and failures per reason, as a failure now would find them."""
     if _counters_are_over(stats, now, schedule):
         return 0, _surviving(stats.failure_counts, schedule)
     return stats.error_count or 0, dict(stats.failure_counts)

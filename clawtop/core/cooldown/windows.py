@@ -1,8 +1,8 @@
 """The windows in which a profile must not be used: which there are, which apply to a model, when they end.
 
-A profile has up to three: cooldown, disabled, blocked. The last of them to end decides. At the very millisecond of
-its end a profile is usable again. Where a model is asked for, None means any, so that every window counts; a name
-that no window holds, such as the empty one, leaves the windows that concern all models.
+A profile has up to three: cooldown, disabled, blocked. The one that ends last decides. A profile is usable again at
+exactly the millisecond when it ends. Where a model is asked for, None means any, so that every window counts; a name
+that appears in no window, such as the empty string, leaves only the windows that apply to all models.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Window:
 
 
 def windows(stats: UsageStats) -> tuple[Window, ...]:
-    """Every recorded window, the weightiest kind first: disabled, blocked, cooldown."""
+    """Every recorded window, the most serious kind first: disabled, blocked, cooldown."""
     blocked_model = stats.blocked_model if stats.blocked_scope == "model" else None
     recorded = (
         (WindowKind.DISABLED, stats.disabled_until, stats.disabled_reason, None),
@@ -40,7 +40,7 @@ def windows(stats: UsageStats) -> tuple[Window, ...]:
 
 
 def active_windows(stats: UsageStats, now: int, schedule: Schedule) -> tuple[Window, ...]:
-    """The windows that have not ended, the weightiest kind first."""
+    """The windows that have not ended, the most serious kind first."""
     return tuple(window for window in windows(stats) if is_active(window.until, now, schedule))
 
 
@@ -53,7 +53,7 @@ def unusable_until(stats: UsageStats, schedule: Schedule, *, for_model: str | No
     """The end of the last window, which may have passed; None where nothing is recorded.
 
     With `for_model`, a block of another model does not count (2026.9); cooldowns of other models do, as in OpenClaw:
-    whoever asks about a model asks `is_cooling` first.
+    callers that ask about a model must call `is_cooling` first.
     """
     latest = 0
     if stats.cooldown_until is not None and stats.cooldown_until <= schedule.latest_ms:
@@ -113,8 +113,8 @@ def back_at(
 ) -> int | None:
     """When a cooling profile can really serve the model again; None where it can now.
 
-    Sooner than `cooling_until` where the last window to end is a cooldown of another model, which OpenClaw heeds only
-    as long as something else stands against the profile.
+    Sooner than `cooling_until` where the last window to end is a cooldown of another model, which OpenClaw respects
+    only while the profile is unavailable for another reason.
     """
     if cooling_until(stats, provider, now, schedule, for_model) is None:
         return None

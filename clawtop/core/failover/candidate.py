@@ -1,4 +1,4 @@
-"""A candidate model that gave no answer: the kind of failure, and what is recorded."""
+"""A candidate model that gave no answer: the kind of failure, and what gets recorded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODEL_SWITCH_NAME = "LiveSessionModelSwitchError"
 
 
 class FailureKind(StrEnum):
-    """What a failed call was. In order of precedence; the first that fits is the kind."""
+    """The kinds of failed calls, in order of precedence: the first that matches applies."""
 
     LANE_TIMEOUT = "lane-timeout"
     USER_ABORT = "user-abort"
@@ -116,7 +116,7 @@ class FallbackSummary:
         return f"All models failed ({len(self.attempts) or self.total}): {listed}"
 
     def openclaw_text(self, end: ChainEnd) -> str:
-        """The text under which an OpenClaw ends the run."""
+        """The error text with which OpenClaw ends the run."""
         last = self.attempts[-1] if self.attempts else None
         lost = last is not None and last.reason in {FailureReason.AUTH, FailureReason.AUTH_PERMANENT}
         if not end.names_login or last is None or not lost:

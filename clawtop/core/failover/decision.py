@@ -1,7 +1,7 @@
 """After an attempt: next profile, next model, stop, or carry on.
 
-The rules are OpenClaw 2026.5.18-2026.5.20's (`failover-policy.ts`), under one setting of our own: what a timeout does
-(`TimeoutPolicy`; thread 62351 makes it terminal). The steps that follow a decision are in `steps`.
+The rules are OpenClaw 2026.5.18-2026.5.20's (`failover-policy.ts`), with one setting of clawtop's own: what a timeout
+does (`TimeoutPolicy`; thread 62351 makes it terminal). The steps that follow a decision are in `steps`.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class Signals:
 
     @property
     def any_timeout(self) -> bool:
-        """A clock ran out, or the failure says so (`timedOut`, or reason `timeout`: thread 62351)."""
+        """A time limit expired, or the failure is a timeout (`timedOut`, or reason `timeout`: thread 62351)."""
         return self.timed_out or self.idle_timed_out or self.reason is FailureReason.TIMEOUT
 
     @property
     def markable(self) -> bool:
-        """The profile is to be marked: the provider's failure is classified, and no clock ran out."""
+        """The profile is to be marked: the provider's failure is classified, and no time limit expired."""
         return self.failover_failure and self.reason is not None and not self.any_timeout
 
 
@@ -191,5 +191,5 @@ def merge_retry_reason(
 def run_iteration_limit(
     profiles: int, *, base: int = 24, per_profile: int = 8, minimum: int = 32, maximum: int = 160
 ) -> int:
-    """How many times one run may go round: grows with the number of profiles, within bounds (all versions)."""
+    """How many attempts one run may make: grows with the number of profiles, within bounds (all versions)."""
     return min(maximum, max(minimum, base + per_profile * max(1, profiles)))

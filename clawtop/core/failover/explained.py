@@ -75,7 +75,7 @@ class Explained:
 
 
 ONCE_EMPTY = RotationCounts(empty=3)
-"""A run whose answers without words were asked for again as often as any version does."""
+"""A run whose empty replies were already retried as often as any version does."""
 
 _TimeAndZone = tuple[int, tzinfo | None]
 """Now, in ms since the epoch, and the zone of clock times that name none."""
@@ -93,7 +93,7 @@ def explained(
     """Explain `error`.
 
     Args:
-        provider: that it came from, where the error does not name one.
+        provider: where it came from, if the error does not name one.
         now: ms since the epoch, for times in its text; `zone`: for clock times without a zone, else UTC.
     """
     dialect = DIALECTS[semantics.reading]

@@ -1,9 +1,9 @@
 """The run over candidate models, as a state machine: `start`, then `step(state, event)` -> new state and effects.
 
-As OpenClaw (`model-fallback.ts`): the requested model, then the fallbacks; a candidate whose profiles all
-cool is skipped or probed; a failure moves on to the next candidate. What does not: an abort by the user, and a
-coordination error, which is rethrown on the first candidate and recorded nowhere (thread 83510). A timeout ends the
-chain unless `TimeoutPolicy` says otherwise (thread 62351).
+As OpenClaw (`model-fallback.ts`): the requested model, then the fallbacks; a candidate whose profiles are all cooling
+is skipped or probed; a failure moves on to the next candidate. Exceptions: an abort by the user, and a coordination
+error, which is rethrown on the first candidate and never recorded (thread 83510). A timeout ends the chain unless
+`TimeoutPolicy` says otherwise (thread 62351).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Available:
 
 @dataclass(frozen=True, slots=True)
 class Cooling:
-    """Every profile of the candidate cools, for its model: what the cooldown rules say about that."""
+    """Every profile of the candidate is cooling for its model: what the cooldown rules say about it."""
 
     decision: CooldownDecision
 
@@ -195,7 +195,7 @@ class ChainState:
         failure: the last one that was recorded.
         probed: providers that had their one cooldown probe of this run.
         probing: the provider whose probe the running call is.
-        left: providers whose further models are not asked: each would meet what this one met.
+        left: providers whose other models are not tried: they would fail in the same way.
         ended: nothing follows any more.
         transient: reasons of cooldowns that may be over early (`Schedule.transient_reasons`).
     """
@@ -238,7 +238,7 @@ _PROBE_NOT_USED_UP = frozenset(
         FailureReason.TLS_CERTIFICATE,
     }
 )
-"""A probe that failed like this says nothing of the provider's limits: another of its models may probe again."""
+"""A probe that failed like this says nothing about the provider's limits: another of its models may be probed."""
 
 _PROVIDER_WIDE = frozenset({FailureReason.TLS_CERTIFICATE})
 """Every model of the provider would meet the same (OpenClaw 2026.8 on, whose classes these are)."""

@@ -60,7 +60,7 @@ class RotationCounts:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the run finds when it asks: `rotated`: another account; `again`: the same account may be asked again."""
+    """What is available to the run. `rotated`: another account; `again`: the same account may be asked again."""
 
     rotated: bool
     again: bool = False
@@ -132,7 +132,7 @@ class Course:
 
     @property
     def last(self) -> Decision:
-        """What it comes to."""
+        """The end result."""
         logged = [step for step in self.steps if isinstance(step, Log)]
         return Decision(logged[-1].action, logged[-1].reason) if logged else self.first
 
@@ -184,7 +184,7 @@ class _Walk:
         return self._course(self._ended_as(decision, first), first)
 
     def _is_silent(self) -> bool:
-        """An answer that says nothing, in an attempt that nothing cut short."""
+        """An empty answer in an attempt that was not cut short."""
         signals, harness = self._signals, self._ended.harness
         cut = signals.aborted or signals.external_abort or signals.timed_out or signals.idle_timed_out
         return bool(self._policy.empty_retries) and self._ended.words is not None and not (cut or harness.budget_over)

@@ -1,7 +1,7 @@
 """How often OpenClaw retries the same account before it rotates, and how long that takes.
 
 2026.3 to 2026.7 rotate at once. 2026.8 waits for short rate limits; 2026.9 retries everything that may pass, for up to
-two and a half minutes in which nothing is written and nobody gets an answer.
+two and a half minutes in which nothing is written and no answer is sent.
 """
 
 from __future__ import annotations

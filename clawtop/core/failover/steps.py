@@ -80,7 +80,7 @@ class Rotate:
 
 @dataclass(frozen=True, slots=True)
 class MarkFailure:
-    """Have the failed profile marked, in the background: nothing of the run waits for it."""
+    """Have the failed profile marked in the background; the run does not wait for it."""
 
     reason: FailureReason
 
@@ -206,9 +206,9 @@ def _count_rotation(stage: AttemptStage, state: RunState, signals: Signals, caps
 
 
 def _stays_with_model(state: RunState, signals: Signals) -> bool:
-    """No further account of this model is asked: all would meet the same, or their endpoint is down.
+    """No other account of this model is tried: all would fail in the same way, or their endpoint is down.
 
-    An empty reply is the model's, but where no other model is left the next account is asked, once.
+    An empty reply is the model's fault, but if no other model is left the next account is tried once.
     """
     if signals.endpoint_down:
         return True
@@ -250,7 +250,7 @@ _SPOKEN = MappingProxyType(
 
 
 def failure_message(reason: FailureReason | None, answer: str | None, *, timed_out: bool = False) -> str:
-    """What the caller of a failed run reads: a sentence for common failures, else what the provider answered.
+    """What the caller of a failed run reads: a sentence for common failures, else the provider's own message.
 
     `timed_out` matters if there is no answer.
     """

@@ -311,7 +311,7 @@ def _by_status(status: int | float, message: str) -> Classification | None:
 
 
 def read_signal(signal: Signal) -> Classification:
-    """The class of an error's own status or code; its words are asked after its causes."""
+    """The class of an error's own status or code; its words are checked after its causes."""
     if signal.status is not None and (answer := _by_status(signal.status, signal.message or "")) is not None:
         return answer
     reason = code_reason(signal.code)

@@ -1,7 +1,7 @@
 """What providers say about billing: no credit left, and plan limits that are worded the same way.
 
 A temporary limit and an account without credit share a status (402) and half of their words. Matched and agreed
-as `failure_phrases.py` says.
+as `phrase_tables` says.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ MONEY_GONE = Phrases(
     ),
     patterns=(pattern("limit", r"upgrade (?:your )?plan|maximum allowed|subscription", r"limit"),),
 )
-"""Within a 402: only money helps."""
+"""Within a 402: only a payment helps."""
 
 ALLOWANCE_REFILLS = Phrases(
     patterns=(

@@ -1,8 +1,8 @@
 """Which kind of failure an error is. The only place that decides, for the engine and for explanations.
 
-Agrees with OpenClaw 2026.5.20 (its tables: `failure_phrases.py` and `failure_signal.py`) but for one thing: a contended
-session is a coordination error too (thread 83510). Everything here is total and deterministic, and ends on cyclic and
-on very deep causes.
+Agrees with OpenClaw 2026.5.20 (its tables: `phrase_tables` and `signal`) with one exception: a contended session is a
+coordination error too (thread 83510). Everything here is total and deterministic, and terminates on cyclic and very
+deep causes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 MAX_DEPTH = 25
-"""Causes below this depth are not asked, as in OpenClaw."""
+"""Causes below this depth are not read, as in OpenClaw."""
 
 INNER_NO_BODY = Classification(Kind.NONE, None, "inner-no-body", "an inner 400 or 422 without a body")
 
@@ -99,7 +99,7 @@ def _is_failover(value: ErrorValue, dialect: Dialect) -> bool:
 
 
 class _Classifying:
-    """One classification: which records were asked already."""
+    """One classification; remembers which records it has already read."""
 
     def __init__(self, dialect: Dialect, hint: str | None) -> None:
         self._dialect = dialect
@@ -132,7 +132,7 @@ class _Classifying:
     def _asked_within(
         self, value: ErrorRecord, answer: Classification, status: int | float | None, depth: int
     ) -> Classification:
-        """What the errors within say where the outer one is silent, overflowed, or calls the request malformed."""
+        """What the nested errors say if the outer one has no class, is an overflow, or calls the request malformed."""
         inner = nested(value)
         if not answer or answer.kind is Kind.CONTEXT_OVERFLOW:
             for each in inner:
@@ -166,7 +166,9 @@ class _Classifying:
 
 
 def _outside_in(value: ErrorValue, dialect: Dialect) -> Classification:
-    """2026.3.28: status, code, then the same of each cause; then, from the innermost out, timeouts and words."""
+    """2026.3.28: status, code, then the same for each cause; then timeouts and words, from the innermost cause
+    outwards.
+    """
     chain: list[ErrorValue] = []
     current: ErrorValue = value
     while current is not None and not any(current is each for each in chain if isinstance(each, ErrorRecord)):
@@ -188,7 +190,9 @@ def _outside_in(value: ErrorValue, dialect: Dialect) -> Classification:
 
 
 def _local_without_provider(value: ErrorValue, signal: Signal, dialect: Dialect) -> bool:
-    """A session lock's timeout is in it, and the provider said nothing explicit: no status, no code but a network's."""
+    """It contains a session lock's timeout, and the provider said nothing explicit: no status, no code except network
+    ones.
+    """
     if not holds_code(value, dialect.lock_codes):
         return False
     reason = dialect.code_reason(signal.code)
@@ -284,9 +288,9 @@ SUSPENDING = frozenset({FailureReason.RATE_LIMIT, FailureReason.BILLING})
 def coerced(
     error: AnyError, context: CoercionContext | None = None, dialect: Dialect = CLAWTOP
 ) -> FailoverDescription | None:
-    """`error` as a failover error; None if it is not a failure that another profile or model could mend.
+    """`error` as a failover error; None if it is not a failure that another profile or model could avoid.
 
-    An error that is one already keeps all it says.
+    An error that already is one keeps all its details.
     """
     value = recorded(error)
     context = context if context is not None else CoercionContext()
@@ -346,8 +350,8 @@ def marked_reason(
     """The reason under which a failure counts against its profile; None where it does not.
 
     Args:
-        policy: "local" for a run whose failures are its own business: nothing is marked. "local_transient": only its
-            passing failures are.
+        policy: "local" for a run whose failures do not count against its profile: nothing is marked.
+            "local_transient": only its passing failures are.
         provider_started: the provider had begun to answer.
         passing: the failure is known to pass.
     """

@@ -1,4 +1,4 @@
-"""Which OpenClaw classifies the error: the dialects, by the names that `generations.SEMANTICS` gives them."""
+"""The rules by which each OpenClaw version classifies errors, by their names in `generations.SEMANTICS`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Dialect:
         timeout_text: the timeout phrase of a normalized text.
         default_status: the HTTP status that represents a reason if the provider gave none.
         code_reason: the reason that an error code stands for.
-        failover_by_name: an object that is called FailoverError is one.
-        outside_in: causes are asked before the words are, and only causes (2026.3.28).
+        failover_by_name: an object named FailoverError is one.
+        outside_in: causes are checked before the words, and only causes (2026.3.28).
         lock_codes, local_names: codes and names of errors that mean contention on one session.
-        aborted: whether an error's code says that somebody ended the run; None: an AbortError says so by its name.
-        local: whether an error is local by other signs as well; None: ask the codes and names.
+        aborted: whether an error's code means that somebody ended the run; None: the name AbortError does.
+        local: whether an error is local by other signs as well; None: only codes and names decide.
             takeover_wins: a takeover that is the error itself ends the chain, whatever a provider said.
         ends_local_trouble: a full disk or a locked file ends the run instead of walking the models.
         describes_context: a description carries the session, the lane and the provider's own words.

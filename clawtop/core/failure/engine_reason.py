@@ -2,7 +2,7 @@
 
 Only lapsed time is a timeout (thread 62351): one of clawtop's limits, or an answer of 408, 499, 504 or 524 that took as
 long as a timeout takes. What fails at once - refused, reset, 5xx, a broken stream - is the server's or the network's,
-and another account or model may well answer. `REACH` says how far each class goes, `MARKED` whose fault it can be.
+and another account or model may answer. `REACH` says how far each class goes, `MARKED` whose fault it can be.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TIME_STATUSES = frozenset({408, 499, 504, 524})
 
 
 class Reach(StrEnum):
-    """How far a failure goes: what would meet it again.
+    """How far a failure reaches: what else would fail in the same way.
 
     ACCOUNT: this account, or this request: the next account may answer. MODEL: every account of this model would meet
     it; the next model may answer. WINDOW: the conversation is too long: a model with a larger window may answer.
@@ -107,7 +107,7 @@ def reason_of_answer(
 
     Args:
         elapsed_s: how long the answer took, in seconds; None: unknown, which counts as at once.
-        late_s: from how many seconds on a status of time is believed to mean a timeout.
+        late_s: from how many seconds on such a status counts as a timeout.
     """
     own = _own_reading(status, code, message)
     if own is not None:

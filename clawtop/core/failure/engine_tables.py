@@ -33,7 +33,7 @@ CODES: Mapping[str, FailureReason] = MappingProxyType(
         for code in codes.split()
     }
 )
-"""Error codes and types, in lower case. One of the server's own troubles counts only without a status."""
+"""Error codes and types, in lower case. A code for a server error counts only without a status."""
 
 _MODEL = r"\bmodels?\b[^.\n]{0,120}?"
 
@@ -81,4 +81,5 @@ WORDS: tuple[tuple[FailureReason, re.Pattern[str]], ...] = tuple(
         (FailureReason.FORMAT, r"extra_forbidden|extra inputs are not permitted"),
     )
 )
-"""What providers say, on the lower-cased text, the first that fits. OpenClaw reads these otherwise, or not at all."""
+"""Matched against the lower-cased text; the first match counts. OpenClaw reads these differently, or not at all.
+"""

@@ -1,6 +1,6 @@
 """Which errors OpenClaw 2026.9 treats as local trouble of a run: no session locks any more, but claims and workers.
 
-And which it takes for somebody's wish to end the run: the name AbortError alone says nothing any more.
+And which mean that somebody ended the run: the name AbortError alone no longer does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_TOOL_RESULT = re.compile(r"native codex tool\.call without a matching tool\.
 
 
 def local_9_6(value: ErrorValue) -> Local:
-    """Whether the error is the run's own trouble, which no other model would cure."""
+    """Whether the error is local to the run, so that no other model would help."""
     if not isinstance(value, ErrorRecord):
         return Local.UNLESS_CLASSIFIED if _lacks_tool_result(value) else Local.NO
     if any(isinstance(each, ErrorRecord) and each.name in NAMES for each in walk(value, aside=True)):

@@ -1,6 +1,6 @@
 """Trouble on this machine that looks like a failed call: a full disk, a locked database, an unwritable file.
 
-Another account or model would meet it as well, so the run ends with the true error (thread 83510). What a provider said
+Another account or model would fail too, so the run ends with the actual error (thread 83510). What a provider said
 explicitly always wins.
 """
 

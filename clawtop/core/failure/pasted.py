@@ -24,7 +24,7 @@ def read_error(
     """The error that `text` describes. Explicit arguments win over what the text says.
 
     A JSON object with an error's fields is read as that error, one of a log line by its error; everything else, bodies
-    of provider answers included, is the text of a message - which is how OpenClaw meets them.
+    of provider answers included, is the text of a message - which is how OpenClaw receives them.
     """
     parsed = _object(text)
     if parsed is None:

@@ -1,7 +1,7 @@
 """What providers say when they fail, as tables of phrases: one table per class, one place per provider's oddity.
 
 Texts are matched lower-cased and trimmed. The tables agree with OpenClaw 2026.5.20, which is what the conformance
-vectors hold; `failure_rules.py` holds the order in which they are asked. Money: `billing_phrases.py`.
+vectors hold; `rules` holds the order in which they are checked. Billing phrases are in `billing_tables`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ IMAGE = Phrases(
     literals=("image dimensions exceed max allowed size",),
     patterns=(pattern("image exceeds", r"image exceeds", r"mb"),),
 )
-"""A picture that is too large is the request's fault: no failover class at all."""
+"""An image that is too large is the request's fault: it has no failover class."""
 
 SESSION_EXPIRED = Phrases(
     literals=(
@@ -126,7 +126,7 @@ PROVIDER_LIMIT = Phrases(
         ordered("workers_ai", r"\bworkers_ai\b", r"\bquota (?:limit )?exceeded\b"),
     ),
 )
-"""Limits in the words of one provider (Cloudflare Workers AI among them); everything else is asked before."""
+"""Limits as single providers word them (such as Cloudflare Workers AI); checked after everything else."""
 
 OVERLOADED = Phrases(
     literals=("overloaded", "high demand", "high load", "当前负载过高", "服务过载"),
@@ -201,7 +201,7 @@ API_ERROR_TRANSIENT = Phrases(
         "overload",
     ),
 )
-"""Anthropic's catch-all `api_error` says anything at all; with these words it is worth another try."""
+"""Anthropic's catch-all `api_error` says anything at all; with these words it is worth a retry."""
 
 OAUTH_REFRESH = Phrases(literals=("oauth token refresh failed", "access token could not be refreshed"))
 
@@ -215,7 +215,7 @@ OAUTH_REFRESH_FINAL = Phrases(
         "signing in again",
     )
 )
-"""The refresh token itself is dead: only a login helps."""
+"""The refresh token itself is invalid: only a new login helps."""
 
 AUTH_PERMANENT = Phrases(
     literals=(
@@ -310,9 +310,9 @@ WHOLE_TIMEOUTS = frozenset({"terminated", "request failed"})
 WHOLE_UNKNOWNS = frozenset({"an unknown error occurred", "an unknown error occurred."})
 
 WHOLE_NO_DETAILS = frozenset({"unknown error (no error details in response)"})
-"""Texts that mean something only when nothing else is said."""
+"""Texts that count only if nothing else matched."""
 
 ABORTED_REQUEST = re.compile(r"request was aborted|request aborted")
-"""An AbortError with this text is a timeout of the client library, not the user's doing."""
+"""An AbortError with this text is a timeout in the client library, not an abort by the user."""
 
 OPENROUTER_UPSTREAM = Phrases(literals=("provider returned error",))

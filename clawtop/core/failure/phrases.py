@@ -9,13 +9,13 @@ from functools import cache
 
 @cache
 def compiled(expression: str) -> re.Pattern[str]:
-    """Compiled when a text first asks for it, there are hundreds; boundaries and classes are JavaScript's: ASCII."""
+    """Compiled on first use, since there are hundreds; word boundaries and character classes are JavaScript's: ASCII."""
     return re.compile(expression, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Expressions that must all occur, tried only where one of `needles` does, which keeps the common case cheap."""
+    """Expressions that must all match; tried only if one of `needles` occurs, which keeps the common case cheap."""
 
     needles: tuple[str, ...]
     expressions: tuple[str, ...]
@@ -32,7 +32,7 @@ class Pattern:
 class OrderedPhrase:
     """Expressions of which each must follow the one before: on the same line, or anywhere after it.
 
-    What `a.*b` would find, in a time that grows with the text alone: the first match leaves most room for the next.
+    Finds what `a.*b` would, in time linear in the text: taking the first match leaves the most room for the next.
     """
 
     needle: str

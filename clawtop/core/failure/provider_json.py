@@ -71,7 +71,7 @@ def _object(text: str) -> Mapping[str, Any] | None:
 
 
 def _depth(text: str) -> int:
-    """No value of the text is nested deeper; brackets in strings count too, which errs on the safe side."""
+    """An upper bound on how deeply the text's values are nested: brackets in strings count too."""
     deepest = depth = 0
     for character in text:
         if character in "{[":

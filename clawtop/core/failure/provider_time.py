@@ -2,7 +2,7 @@
 
 `retry-after` in seconds, as a duration, a date or an epoch; the reset headers of the big providers; fields of the error
 body; words such as "try again in 6m0s" or "resets 3pm (Europe/Berlin)". Everything becomes a wait in milliseconds from
-now. A past time is no wait, and one more than `LONGEST_MS` away is ignored.
+now. A time in the past means no wait; one more than `LONGEST_MS` ahead is ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from clawtop.core.javascript import is_finite
 
 LONGEST_MS = 31 * 24 * 3_600_000
 EPOCH_S = 1_000_000_000
-"""A number of seconds from here on is a time of its own, not a wait; one of milliseconds from a thousand times that."""
+"""A number of seconds this large is a point in time, not a wait; for milliseconds, a thousand times as much."""
 
 RESET_HEADERS = (
     "anthropic-ratelimit-unified-reset",
@@ -145,7 +145,7 @@ def _of_text(text: str, now_ms: int) -> float | None:
 
 
 def _figures(text: str) -> list[float]:
-    """The numbers of a list; empty where anything else stands in it, or a time of its own."""
+    """The numbers of a list; empty if it contains anything else, or a point in time."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -178,7 +178,7 @@ def _of_body(body: Mapping[str, Any] | None, now_ms: int, depth: int = 0) -> flo
     for name in BODY_FIELDS:
         if name in body and (wait := _of_value(body[name], now_ms)) is not None:
             return wait
-    for sent in _objects(body.get("headers")):  # of the provider behind a router
+    for sent in _objects(body.get("headers")):  # by the provider behind a router
         headers = {str(name).lower(): value for name, value in sent.items()}
         if (wait := _of_headers(headers, now_ms)) is not None:
             return wait

@@ -18,7 +18,7 @@ FAILOVER_NAME = "FailoverError"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ErrorRecord:
-    """What an error says of itself.
+    """What an error says about itself.
 
     Attributes:
         name: its class, "Error" where only that is known, None for a plain object without one.
@@ -28,7 +28,8 @@ class ErrorRecord:
         members: the errors of an exception group. (JavaScript's `errors` is not looked into, as in OpenClaw 2026.5.20.)
         is_exception: a thrown error, not merely an object that looks like one.
         details: model, profile_id, session_id, lane, raw_error, suspend of a failover error, where it has them.
-        body: other parts of it that may say more: param, errorBody, body, detail, type; output and result of a tool.
+        body: other parts of it that may contain details: param, errorBody, body, detail, type; output and result of a
+            tool.
         aside: errors alongside it: JavaScript's `errors` and `suppressed`, where OpenClaw 2026.9 looks for local
             errors only.
     """
@@ -60,7 +61,7 @@ class ErrorRecord:
 
     @property
     def is_simple(self) -> bool:
-        """Nothing is nested in it, so one look is enough."""
+        """Nothing is nested in it, so reading it once is enough."""
         alone = self.error is None and self.cause is None and self.reason is None
         return alone and not self.members and not self.aside
 
@@ -70,7 +71,7 @@ ErrorValue = ErrorRecord | str | int | float | bool | None
 
 
 def nested(value: ErrorValue) -> tuple[ErrorValue, ...]:
-    """What an error wraps, in the order in which it is asked: error, cause, members of a group."""
+    """What an error wraps, in the order in which it is checked: error, cause, members of a group."""
     if not isinstance(value, ErrorRecord):
         return ()
     inner = (value.error, value.cause, *value.members)
@@ -82,7 +83,7 @@ def walk(value: ErrorValue, *, reasons: bool = False, aside: bool = False) -> It
 
     Args:
         reasons: an abort's reason is looked into too.
-        aside: so is what happened beside it.
+        aside: so is what happened alongside it.
     """
     stack: list[ErrorValue] = [value]
     seen: set[int] = set()
@@ -104,7 +105,7 @@ def walk(value: ErrorValue, *, reasons: bool = False, aside: bool = False) -> It
 
 @dataclass(frozen=True, slots=True)
 class ErrorFacts:
-    """What an extractor knows of an exception of its library. None leaves the general reading in place."""
+    """What an extractor knows about an exception of its library; None means the generic reading applies."""
 
     name: str | None = None
     message: str | None = field(default=None, repr=False)
@@ -188,7 +189,9 @@ def _exception_links(error: BaseException) -> dict[str, Any]:
 
 
 def from_mapping(record: Mapping[str, Any]) -> ErrorRecord:
-    """An error as a log or a JSON body holds it, under JavaScript's names (statusCode, profileId), causes and all."""
+    """An error as found in a log or a JSON body, with JavaScript's names (statusCode, profileId), including its
+    causes.
+    """
     return _linked(record, _read_mapping, _mapping_links)
 
 

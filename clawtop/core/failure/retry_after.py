@@ -1,6 +1,6 @@
-"""How long a provider asks to wait, and when a client library must not do that waiting itself.
+"""How long a provider asks to wait, and when a client library must not wait by itself.
 
-Agrees with OpenClaw 2026.5.20: its SDK transport lets short waits pass and hands long ones to the failover.
+Agrees with OpenClaw 2026.5.20: its SDK transport waits out short ones and leaves long ones to the failover.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _figure(text: str | None) -> float | None:
 
 
 def max_wait_seconds(environment: Mapping[str, str]) -> float | None:
-    """The longest wait that a client library may do itself; None if there is no cap."""
+    """The longest wait that a client library may do by itself, None if there is no cap."""
     text = environment.get(MAX_WAIT_VARIABLE, "").strip().lower()
     if text in NO_CAP:
         return None

@@ -1,6 +1,6 @@
 """What an error's text says about retrying: whether a limit is temporary, and how long to wait.
 
-As OpenClaw 2026.9 reads it, which asks the same account again on this evidence before it rotates.
+As OpenClaw 2026.9 reads it: on this evidence it retries the same account before it rotates.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _UNITS_S = {
 
 
 class Span(StrEnum):
-    """How long a limit lasts: seconds to a minute, longer, or nothing says."""
+    """How long a limit lasts: up to a minute, longer, or unknown."""
 
     SHORT = "short"
     LONG = "long"
@@ -76,7 +76,7 @@ class Span(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LimitWindow:
-    """A limit's span, and the wait that its text asks for, in seconds, where it is short."""
+    """A limit's span and, if it is short, the wait in seconds that its text asks for."""
 
     span: Span
     wait_s: float | None = None

@@ -20,7 +20,7 @@ Reason = FailureReason
 
 
 class Kind(StrEnum):
-    """NONE: no failover class. CONTEXT_OVERFLOW: the caller compacts, no profile or model is to blame."""
+    """NONE: no failover class. CONTEXT_OVERFLOW: the caller compacts, neither profile nor model is at fault."""
 
     REASON = "reason"
     CONTEXT_OVERFLOW = "context_overflow"
@@ -58,14 +58,14 @@ LEADING_402 = re.compile(r"(?:error:\s*)?(?:http\s*)?402\b", re.ASCII)
 LEADING_TRANSIENT = re.compile(r"(?:http\s*)?(?:499|50[0234]|52[1-4]|529)(?=\s|:.|$)", re.ASCII | re.DOTALL)
 
 BILLING_TEXT_LIMIT = 512
-"""Longer texts are prose (a page, a transcript): soft billing phrases inside them prove nothing."""
+"""Longer texts are prose (a page, a transcript): vague billing phrases in them prove nothing."""
 
 CACHED_TEXTS = 512
 CACHEABLE_LENGTH = 1024
 
 
 TEXT_LIMIT = 16_384
-"""Longer texts are whole pages; their beginning says what they are."""
+"""Longer texts are whole pages; their beginning is enough to classify them."""
 
 
 def normalized(text: str) -> str:
@@ -89,7 +89,7 @@ def timeout_text(text: str) -> str | None:
 
 
 def payment_required(text: str, rate_limit: Phrases = phrases.RATE_LIMIT) -> tuple[Classification, bool]:
-    """What a 402 means: no credit, or a temporary limit. Second: whether the text itself decided."""
+    """What a 402 means: no credit, or a temporary limit; and whether the text itself decided it."""
     if (found := money.ALLOWANCE_REFILLS.find(text)) is not None:
         return because(Reason.RATE_LIMIT, "402-limit-resets", found), True
     if (found := money.MONEY_GONE.find(text)) is not None:
@@ -197,7 +197,7 @@ def says(table: Phrases, reason: FailureReason, rule: str) -> MessageRule:
 
 
 MessageRule = Callable[[str, str], Classification | None]
-"""(normalized text, lower-cased provider) -> an answer, or None to ask the next rule."""
+"""(normalized text, lower-cased provider) -> an answer, or None to try the next rule."""
 
 overloaded_rule = says(phrases.OVERLOADED, Reason.OVERLOADED, "overloaded-text")
 format_rule = says(phrases.FORMAT, Reason.FORMAT, "format-text")
@@ -235,7 +235,7 @@ MESSAGE_RULES: tuple[MessageRule, ...] = (
 
 
 class Reader:
-    """Reads the words of an error by rules in their order. Providers repeat themselves, so answers are kept."""
+    """Classifies an error's words by rules in order. Providers repeat themselves, so answers are cached."""
 
     def __init__(self, rules: tuple[MessageRule, ...]) -> None:
         self._rules = rules

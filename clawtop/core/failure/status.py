@@ -1,6 +1,6 @@
 """Classifying an error by its status first, then its code, then its text.
 
-Agrees with OpenClaw 2026.5.20; `dialect` names the versions that read otherwise. The words are read by `rules`.
+Agrees with OpenClaw 2026.5.20; `dialect` names the versions that differ. The words are read by `rules`.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ STATUS_RULES: Mapping[int | float, StatusRule] = MappingProxyType(
         529: StatusRule(Reason.OVERLOADED),
     }
 )
-"""400, 402 and 422 ask the text more than one question and have functions of their own."""
+"""400, 402 and 422 depend on more than one aspect of the text and have functions of their own."""
 
 
 # --- classification ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What providers say when they fail, as OpenClaw 2026.8 and 2026.9 read it; older tables serve where they agree.
+"""What providers say when they fail, as OpenClaw 2026.8 and 2026.9 read it; older tables are reused where they agree.
 
 Texts are matched lower-cased and trimmed, as in `phrase_tables`.
 """
@@ -379,7 +379,7 @@ OVERFLOW_OF_PROVIDER = Phrases(
         pattern("too long for", r"\binput (?:is )?too long for (?:the )?model\b"),
     )
 )
-"""Said by one provider each; asked where a text speaks of sizes at all."""
+"""Each used by one provider; checked if a text mentions sizes at all."""
 
 OVERFLOW_LAST = Phrases(
     literals=(
@@ -420,7 +420,7 @@ OVERFLOW_LAST = Phrases(
         _CONFIGURED_SIZE,
     ),
 )
-"""Asked last of all, when nothing else was found."""
+"""Checked last, if nothing else matched."""
 
 SIZE_WORDS = Phrases(
     patterns=(
@@ -431,7 +431,7 @@ SIZE_WORDS = Phrases(
         ),
     )
 )
-"""The text speaks of sizes and their bounds."""
+"""The text mentions sizes and limits."""
 
 TPM = Phrases(literals=("tokens per minute",), patterns=(pattern("tpm", r"\btpm\b"),))
 REASONING = Phrases(

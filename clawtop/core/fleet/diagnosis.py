@@ -40,7 +40,7 @@ def why_ended(host: str, code: int | None, said: str, *, greeted: bool) -> Diagn
     """Why a stream ended.
 
     Args:
-        code: exit code of the command; None when it was killed by us.
+        code: exit code of the command; None if clawtop killed it.
         said: the last lines of its stderr, as they came.
         greeted: the far clawtop had answered before.
     """
@@ -60,7 +60,7 @@ def why_ended(host: str, code: int | None, said: str, *, greeted: bool) -> Diagn
 
 
 def wrong_version(host: str, theirs: int, ours: int, version: str) -> Diagnosis:
-    """A far clawtop whose stream is another one."""
+    """The far clawtop uses a different stream version."""
     if theirs < ours:
         return Diagnosis(f"its clawtop {shown(version, 30)} is too old", f"on {shown(host, 60)}: {UPGRADE}")
     return Diagnosis(f"its clawtop {shown(version, 30)} is newer than this one", f"here: {UPGRADE}")

@@ -57,13 +57,13 @@ class Host:
 
     @property
     def level(self) -> int:
-        """Its health, 0 to 3; a host that does not answer cannot be judged, whatever it said last."""
+        """Its health, 0 to 3; a host that does not answer cannot be judged, whatever it last reported."""
         if self.link is not HostLink.LIVE or self.summary is None:
             return UNREADABLE
         return min(UNREADABLE, max(0, self.summary.level))
 
     def ours(self, at: int | None) -> int | None:
-        """A time of the host's by our clock."""
+        """A host's time, converted to the local clock."""
         return None if at is None else at - (self.skew or 0)
 
 
@@ -73,7 +73,7 @@ def worst_first(hosts: Iterable[Host]) -> tuple[Host, ...]:
 
 
 def in_frozen_order(hosts: Iterable[Host], names: Sequence[str]) -> tuple[Host, ...]:
-    """The hosts in an order that was shown before; new ones behind, worst first."""
+    """The hosts in the order last shown; new ones at the end, worst first."""
     by_name = {host.name: host for host in hosts}
     known = [by_name.pop(name) for name in names if name in by_name]
     return (*known, *worst_first(by_name.values()))
@@ -100,7 +100,7 @@ class SharedAccount:
 
     Attributes:
         cooling: host -> until when it cools there (local time, ms since the epoch; None: it does not end by itself).
-        unused: hosts on which it can be tried although it cools elsewhere: the same limit is probably met there next.
+        unused: hosts on which it is usable although it cools elsewhere: they will probably hit the same limit next.
     """
 
     provider: str
@@ -114,7 +114,7 @@ class SharedAccount:
 
 
 def shared_accounts(hosts: Iterable[Host]) -> tuple[SharedAccount, ...]:
-    """Accounts with the same profile id and the same credential on two hosts or more, those that cool first."""
+    """Accounts with the same profile id and credential on at least two hosts; cooling ones first."""
     seen: dict[tuple[str, str], list[tuple[Host, str, int | None, str]]] = defaultdict(list)
     for host in hosts:
         for account in host.summary.accounts if host.summary is not None else ():
@@ -140,7 +140,7 @@ class Answering:
 
 
 def who_can_answer(hosts: Iterable[Host]) -> tuple[Answering, ...]:
-    """Every agent of the hosts that are reached: those that can answer now first (`at` is 0), then by time."""
+    """Every agent on the reachable hosts: those that can answer now first (`at` is 0), then by time."""
     found = [
         Answering(host.name, agent.agent, agent.at if agent.at in (0, None) else host.ours(agent.at))
         for host in hosts
@@ -152,7 +152,7 @@ def who_can_answer(hosts: Iterable[Host]) -> tuple[Answering, ...]:
 
 @dataclass(frozen=True, slots=True)
 class HostEvent:
-    """A line of the fleet's timeline; `moment.at` is by our clock."""
+    """A line of the fleet's timeline; `moment.at` is by the local clock."""
 
     host: str
     moment: EventBrief

@@ -41,7 +41,7 @@ class Account:
     """An auth profile as the fleet compares it. Times in ms since the epoch, by the host's own clock.
 
     `fingerprint`: of its credential, salted for this fleet; None where the credential cannot be read. The same
-    credential on two hosts has the same one; nothing else can be learned from it.
+    credential on two hosts has the same one; it reveals nothing else.
     """
 
     provider: str
@@ -80,7 +80,7 @@ class HostSummary:
         level: its health, 0 to 3 as `clawtop status --check`; `why` is its first cause in words.
         usable, known: auth profiles, each counted once.
         next_at: when the next cooling profile is back.
-        blocked: sessions in which somebody waits; `oldest_since`: since when the oldest of them.
+        blocked: sessions in which somebody waits; `oldest_since`: since when the oldest has been blocked.
         takeovers: within the last hour.
         dropped: how many entries did not fit into the lists below.
     """

@@ -28,7 +28,7 @@ from clawtop.text import safe, shown
 
 _IMPORT = "openclaw doctor --fix"
 WRITING_MS = 2_000
-"""A store lock without an owner that is younger may be in the middle of its writing."""
+"""A younger store lock without an owner may still be being written."""
 
 
 def unreadable_stores(scene: HealthScene) -> Iterator[Cause]:
@@ -104,7 +104,9 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
 
 
 def models_out(scene: HealthScene) -> Iterator[Cause]:
-    """Agents of whose models none can be asked, by what would help; and providers that are out for some."""
+    """Agents none of whose models can be called, by what would help; and providers that are unavailable to some
+    agents.
+    """
     silent: dict[tuple[int | None, Pending | None], list[ChainRecovery]] = defaultdict(list)
     for agent in scene.view.snapshot.agents:
         chain = scene.chains[agent.id]

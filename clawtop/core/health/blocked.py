@@ -1,7 +1,8 @@
-"""Which sessions are blocked: somebody waits for one, or its next message would. The only place that decides it.
+"""Which sessions are blocked: somebody waits for it, or its next message would have to. The only place that decides
+it.
 
-A pin that the gateway moves away from blocks nothing, nor does a lock that OpenClaw removes when it needs it. An
-agent without a usable model, and a gateway that is gone, do not concern single sessions: health covers them.
+A pin that the gateway replaces by itself blocks nothing, nor does a lock that OpenClaw removes when it needs it.
+Agents without a usable model and a dead gateway are not about single sessions: `core.health` covers them.
 """
 
 from __future__ import annotations

@@ -25,14 +25,14 @@ class Level(IntEnum):
 
 
 RECENT_MS = 10 * 60_000
-"""Turns that ended within this time show whether turns succeed."""
+"""Turns that ended within this time count as recent."""
 
 JUST_NOW_MS = 60_000
 COUNTED_MS = 24 * 3_600_000
-"""Turns that the share of dropped ones is taken of."""
+"""The time over which the share of dropped turns is computed."""
 
 FAILING_FROM = 2
-"""This many failures in a row, with no success since, are not a coincidence."""
+"""From this many failures in a row on, they are not considered a coincidence."""
 
 PATIENCE_MS = 60_000
 """A message may be unanswered for this long: a run takes a while to start."""
@@ -112,7 +112,7 @@ ORDER: Final = {code: place for place, code in enumerate(CAUSES)}
 
 @dataclass(frozen=True, slots=True)
 class TurnCounts:
-    """How the turns of a time ended. `share_dropped` is of all of them, 0..1; None without turns."""
+    """How the turns of a period ended. `share_dropped` is of all of them, 0..1; None without turns."""
 
     answered: int = 0
     failed: int = 0
@@ -133,7 +133,7 @@ class Next:
 
     Attributes:
         profile, provider, model: None where nothing can serve it.
-        on_disk: the profile that the store would give; another one, where `pending` is not loaded.
+        on_disk: the profile by the store; differs from `profile` while `pending` is not loaded.
         unknown: why none of it is known.
     """
 
@@ -151,10 +151,11 @@ class Health:
     """The judgement.
 
     Attributes:
-        causes: the worst first; none: all is well.
+        causes: the worst first; empty if all is well.
         recent, counted: turns of the last ten minutes and of the last day.
-        usable_again_at: when the first agent that is out can answer again; None where none is, or nothing comes back.
-        changes_at: the next moment at which the judgement may differ though nothing happens.
+        usable_again_at: when the first unavailable agent can answer again; None if none is unavailable, or none
+            recovers by itself.
+        changes_at: the next time at which the judgement may change without any event.
     """
 
     level: Level
@@ -174,13 +175,13 @@ class Health:
 
     @property
     def gateway_seen(self) -> bool:
-        """Whether anything shows if the gateway is running; for a past time, or a copy, possibly nothing."""
+        """Whether anything shows that the gateway is running; for a past time or a copy there may be no evidence."""
         return self.view.snapshot.gateway.state is not GatewayState.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class HealthScene:
-    """What every cause is looked for in."""
+    """The state in which causes are looked for."""
 
     snapshot: Snapshot
     now: int

@@ -75,7 +75,7 @@ def _locks(scene: HealthScene) -> Iterator[Cause]:
     found = [lock for lock in scene.snapshot.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
     stale = [lock for lock in found if lock.file.kind is not LockKind.GATEWAY]
     doors = [lock for lock in found if lock.file.kind is LockKind.GATEWAY]
-    if doors and scene.snapshot.gateway.state is not GatewayState.DEAD:  # else it is what shows that it is dead
+    if doors and scene.snapshot.gateway.state is not GatewayState.DEAD:  # else it shows that it is dead
         yield Cause(
             "stale-lock",
             f"{counted(len(doors), 'gateway lock')} of a dead process: a gateway was killed there, or keeps its lock "
@@ -111,11 +111,11 @@ ADVICE = frozenset(
         "unsettled",
     }
 )
-"""Findings that are advice, or news of what is over: they are shown, and nothing is wrong with the state now."""
+"""Findings that are advice, or about something that is over: shown, although nothing is wrong now."""
 
 
 TOLD_APART = ADVICE | {EMPTY_KEY, NOT_IMPORTED}
-"""The same, and findings that are causes of their own."""
+"""The same, plus findings that are separate causes."""
 
 
 CONFIG_UNREAD = "openclaw.json cannot be read, and no good copy of it is known"

@@ -108,7 +108,7 @@ def _serving(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _shares(gateway: Gateway) -> str:
-    """What it takes of a core and what it waits for, as far as that was seen."""
+    """How much of a core it uses and waits for, if that was measured."""
     usage = gateway.usage
     if usage is None or usage.cpu is None:
         return ""

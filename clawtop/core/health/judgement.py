@@ -32,7 +32,9 @@ from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
 from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
 
 COUNT_OUT_MS = 10_000
-"""Turns that are no longer recent are counted out together, so often: in a busy state one is every second."""
+"""How often turns that are no longer recent are dropped from the count, together: in a busy state one expires every
+second.
+"""
 
 __all__ = ["Cause", "Health", "Level", "Next", "TurnCounts", "judge"]
 

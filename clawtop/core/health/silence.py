@@ -1,7 +1,7 @@
 """Why a live gateway gives no answer: starting, busy, frozen or paused.
 
-Its port tells that nothing is answered; its process tells why: whether it is stopped by a signal, takes a share of a
-core, or would take one and does not get it on a machine where many want to.
+Its port shows that it does not answer; its process shows why: it is stopped by a signal, is using CPU, or wants CPU
+and does not get it because the machine is overloaded.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from enum import StrEnum
 from clawtop.core.model import Gateway, GatewayState, ProcessCondition, Serving
 
 STARTING_MS = 90_000
-"""A gateway takes up to half a minute to answer after its start, on a slow machine longer."""
+"""A gateway takes up to half a minute to answer after its start; longer on a slow machine."""
 
 BUSY_SHARE = 0.1
-"""Of a core, used and wanted together. A process that waits for something that never comes wants none; one that works
-on a machine where many do gets little (2026.5.20 was seen with 0.14, its event loop 13 s late)."""
+"""Share of one core, used and waited for. A deadlocked process wants none; a working one on an overloaded machine gets
+little (2026.5.20 was seen with 0.14, its event loop 13 s late).
+"""
 
 BUSY_MS = 60_000
-"""A gateway that answers nothing for this long serves nobody, whatever it is working on."""
+"""A gateway that answers nothing for this long is out of service, whatever it is working on."""
 
 YOUNG_SILENCE_MS = 15_000
-"""A gateway that began to answer goes on loading for a while; until it is `STARTING_MS` old it may fall silent so
-long."""
+"""A gateway that has begun to answer continues loading for a while; until it is `STARTING_MS` old it may be silent for
+this long.
+"""
 
 UNSEEN_MS = 5_000
-"""A share of a core is one of the time between two looks: so long, one look has to be enough."""
+"""A share of a core needs two measurements: for this long, one has to be enough."""
 
 
 class Silence(StrEnum):
-    """STARTING: it has not answered yet. CLOSED: nothing listens, long after its start. BUSY: it works, and answers
-    late. FROZEN: it connects but never answers. PAUSED: its process is stopped by a signal, debugger or freezer.
+    """STARTING: it has not answered yet. CLOSED: nothing listens, long after its start. BUSY: it is working and
+    answers late. FROZEN: it connects but never answers. PAUSED: its process is stopped by a signal, debugger or
+    freezer.
     """
 
     STARTING = "starting"
@@ -41,7 +44,7 @@ class Silence(StrEnum):
 
 
 def silence_of(gateway: Gateway, now: int) -> Silence | None:
-    """Why a gateway that lives gives no answer at `now` (ms since the epoch); None for one that does, or is not asked.
+    """Why a live gateway does not answer at `now` (ms since the epoch); None if it does, or is not queried.
 
     A paused process does not answer, whatever it answered last.
     """
@@ -60,7 +63,7 @@ def silence_of(gateway: Gateway, now: int) -> Silence | None:
 
 
 def turns_at(gateway: Gateway) -> tuple[int, ...]:
-    """The moments (ms since the epoch) at which `silence_of` may say something else, though nothing happens."""
+    """The times (ms since the epoch) at which `silence_of` may change without any event."""
     spans = (UNSEEN_MS, YOUNG_SILENCE_MS, BUSY_MS)
     ends = [gateway.silent_since + span for span in spans] if gateway.silent_since is not None else []
     if gateway.serving in {Serving.SILENT, Serving.REFUSES} and gateway.started_at is not None:
@@ -69,7 +72,7 @@ def turns_at(gateway: Gateway) -> tuple[int, ...]:
 
 
 def _is_patient(gateway: Gateway, now: int, *, young: bool) -> bool:
-    """Whether its silence may be that of one at work."""
+    """Whether it may be silent because it is busy."""
     silent_ms = now - gateway.silent_since if gateway.silent_since is not None else 0
     if young and silent_ms < YOUNG_SILENCE_MS:
         return True

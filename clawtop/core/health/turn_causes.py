@@ -28,7 +28,7 @@ from clawtop.text import safe, shown
 
 
 def failing_turns(scene: HealthScene) -> Iterator[Cause]:
-    """Agents whose last turns all failed; and single failures of just now."""
+    """Agents whose last turns all failed, and single recent failures."""
     by_agent: dict[str, list[RecentTurn]] = defaultdict(list)
     for turn in scene.turns:
         by_agent[turn.agent].append(turn)
@@ -113,7 +113,7 @@ def unanswered_messages(scene: HealthScene) -> Iterator[Cause]:
 
 
 def _is_silence(one: Unanswered, scene: HealthScene, warn_ms: int) -> bool:
-    """Whether the agent has answered nothing since: one old lost message does not make a bot silent."""
+    """Whether the agent has not answered since: one old lost message does not make a bot silent."""
     if scene.now - one.since <= warn_ms:
         return False
     return not any(t.agent == one.agent and t.succeeded and t.turn.at > one.since for t in scene.turns)

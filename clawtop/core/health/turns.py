@@ -30,7 +30,7 @@ _RANK = {
     TurnOutcome.OPEN: 0,
     TurnOutcome.UNTOLD: 0,
 }
-"""Of two words for one end the more special one."""
+"""Of two outcomes reported for one turn, the more specific one."""
 
 _STATUS_OUTCOMES = {
     "done": TurnOutcome.ANSWERED,
@@ -42,7 +42,7 @@ _STATUS_OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class RecentTurn:
-    """A turn that is over, and whose it was."""
+    """A turn that has ended, with its agent and session."""
 
     agent: str
     session: str
@@ -75,7 +75,7 @@ def recent_turns(snapshot: Snapshot, now: int, within_ms: int) -> tuple[RecentTu
 def _turns(session: Session, ours: Sequence[EndedTurn], *, restarted: bool) -> Iterable[EndedTurn]:
     """The session's turns, each once. For most sessions the row is the only source.
 
-    `restarted`: a gateway is alive, so nothing else reports turns that died with an earlier one.
+    `restarted`: a gateway is alive, so nothing else reports turns that died with an earlier gateway.
     """
     last = (lost_turn(session) if restarted else None) or _last_run(session)
     rows = () if last is None else (last,)
@@ -119,7 +119,7 @@ def _once(told: Iterable[EndedTurn]) -> Iterator[EndedTurn]:
             continue
         known = runs.get(turn.run_id)
         if known is not None and known.outcome in SUCCESSES and (turn.since or 0) >= known.at:
-            merged.append(known)  # the id of a run that is over is used again
+            merged.append(known)  # the id of a finished run is reused
             known = None
         runs[turn.run_id] = turn if known is None else _continued(known, turn)
     merged = sorted((*merged, *runs.values()), key=lambda turn: turn.at)

@@ -1,4 +1,4 @@
-"""Unanswered messages, and runs without a sign of life: the plainest signs that a bot is silent."""
+"""Unanswered messages, and runs without a sign of life: the clearest signs that a bot is silent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from clawtop.core.model import Event, EventKind, Exchange, GatewayState, Session
 from clawtop.core.session.activity import last_sign, lost_turn, running_since
 
 HORIZON_MS = 24 * 3_600_000
-"""Whoever has waited for longer than a day waits no more."""
+"""A message older than a day no longer counts as waiting."""
 
 TOGETHER_MS = 20_000
 
@@ -36,7 +36,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """All unanswered messages; those unanswered on purpose; those where it is not known."""
+    """Unanswered messages, those left unanswered on purpose, and those for which it is unknown."""
 
     unanswered: tuple[Unanswered, ...] = ()
     silent: int = 0
@@ -45,12 +45,12 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Hung:
-    """A run without a sign of life, that the gateway reports as stuck, or that lasts very long.
+    """A run that shows no sign of life, is reported as stuck by the gateway, or lasts very long.
 
     Attributes:
         since: when it began. quiet_ms: since its last sign of life.
         complaint: what the gateway says about it. background: no person is waiting for it.
-        only_long: it shows signs of life, but lasts longer than the gateway would allow without them.
+        only_long: it shows signs of life, but has lasted longer than the gateway would allow a silent run.
     """
 
     agent: str
@@ -63,7 +63,7 @@ class Hung:
 
 
 def waiting(snapshot: Snapshot, now: int) -> Waiting:
-    """Look at the last message of each session, and at the inputs that a dead gateway has left."""
+    """Check the last message of each session, and the inputs that a dead gateway left behind."""
     found: list[Unanswered] = []
     silent = untold = 0
     for session in snapshot.sessions:
@@ -79,7 +79,7 @@ def waiting(snapshot: Snapshot, now: int) -> Waiting:
 
 
 def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered | TurnOutcome | None:
-    """None: nobody waits. SILENT: no answer is intended. UNTOLD: it is not known."""
+    """None: nobody waits. SILENT: no answer is intended. UNTOLD: unknown."""
     left = _left_input(session, snapshot)
     if left is not None and now - left <= HORIZON_MS:
         return Unanswered(session.agent, session.key, left, 0, TurnOutcome.OPEN)
@@ -106,7 +106,7 @@ def _last_message(session: Session, snapshot: Snapshot, now: int) -> Unanswered 
 
 
 def _lost(session: Session) -> int | None:
-    """Since when a person has waited whose turn died with its gateway and whose message is in no transcript."""
+    """Since when a person has been waiting whose turn died with its gateway and whose message is in no transcript."""
     turn = lost_turn(session)
     if turn is None or turn.since is None or session.lane_class in _BACKGROUND:
         return None
@@ -141,8 +141,8 @@ def _left_input(session: Session, snapshot: Snapshot) -> int | None:
 
 
 def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
-    """Runs without a sign of life for longer than the warn limit, of which the gateway complains, or beyond the limit
-    at which it aborts runs without progress. Runs of clawtop's engines have their own limits.
+    """Runs that were silent for longer than the warn limit, that the gateway complains about, or that are past the
+    limit at which it aborts runs without progress. Runs of clawtop's engines have their own limits.
     """
     limits = snapshot.config.attention
     ours = {holder.session_file for holder in snapshot.holders if holder.source == "clawtop"}
@@ -170,11 +170,11 @@ def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
 
 
 RECENT_COMPLAINT_MS = 5 * 60_000
-"""OpenClaw repeats its complaints ever more rarely; after this long the turn's own age decides."""
+"""OpenClaw repeats its complaints less and less often; after this long the turn's own age decides."""
 
 
 def complaints(events: Iterable[Event], now: int) -> Mapping[str, Event]:
-    """Recent complaints of gateways, by session key. A long turn with nobody waiting is not a complaint yet."""
+    """Recent complaints of gateways, by session key. A long turn that nobody waits for is not a complaint yet."""
     return {
         event.session_key: event
         for event in events

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from clawtop.text import safe
 
 GATEWAY_NOT_SEEN = "whether the gateway was running is not known"
-"""For a copy or a past time there is no process table to ask."""
+"""A copy or a past time has no process table."""
 SHOWN = 3
-"""Of a list this many are named."""
+"""How many items of a list are named."""
 
 
 def some_names(names: Iterable[str], room: int = 40) -> str:
