@@ -9,7 +9,7 @@ from functools import cache
 
 @cache
 def compiled(expression: str) -> re.Pattern[str]:
-    """Compiled on first use, since there are hundreds; word boundaries and character classes are JavaScript's: ASCII."""
+    """Compiled on first use, since there are hundreds; boundaries and character classes are JavaScript's: ASCII."""
     return re.compile(expression, re.ASCII)
 
 
