@@ -1,4 +1,4 @@
-"""Values as JavaScript reads them: OpenClaw wrote the files, so its reading of numbers and dates is authoritative."""
+"""Values as JavaScript reads them: OpenClaw wrote the files, so its reading of numbers and dates counts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _parsed_date(text: str) -> int | None:
 
 
 def is_finite(value: float) -> bool:
-    """`Number.isFinite(value)`: a whole number beyond what JavaScript can count to is infinite there."""
+    """`Number.isFinite(value)`: an integer too large for a JavaScript number is infinite there."""
     return -sys.float_info.max <= value <= sys.float_info.max
 
 
@@ -80,7 +80,7 @@ def is_whole(value: Any) -> bool:
 
 
 def whole(value: Any, *, minimum: int = 0) -> int | None:
-    """A whole number not below `minimum` that JavaScript can hold exactly, else None."""
+    """An integer of at least `minimum` that JavaScript can represent exactly, else None."""
     if not is_whole(value):
         return None
     number = int(value)

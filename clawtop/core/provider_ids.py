@@ -1,8 +1,8 @@
 """Provider names: many spellings, one key.
 
-Which spellings OpenClaw takes for the same provider differs by generation, and so do the providers that share the
-credentials of another one. Up to 2026.6.1 the spellings are a table of the program; from 2026.6.5 on names are only
-trimmed and lower-cased, and what is left of the table comes from the manifests of the bundled plugins.
+Which spellings mean the same provider differs by generation, and so do the providers that share another one's
+credentials. Up to 2026.6.1 the spellings are a table of the program; from 2026.6.5 on names are only trimmed and
+lower-cased, and the rest of the table comes from the manifests of the bundled plugins.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 BYPASSING = frozenset({"openrouter", "kilocode"})
-"""Providers that manage their own limits: OpenClaw neither marks their profiles nor heeds their windows."""
+"""Providers that manage their own limits: OpenClaw neither marks their profiles nor respects their windows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ GROUP_FROM = 4
 
 
 def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) -> tuple[Node, ...]:
-    """One tree for each blocked thing, the stuck first, then the oldest. `events` are recent ones, for takeovers."""
+    """One tree for each blocked thing, stuck ones first, then the oldest. `events`: recent ones, to find takeovers."""
     world = SnapshotIndex(snapshot, now, events)
     trees = [
         *world.gateway(),
@@ -37,7 +37,7 @@ def blocking_tree(snapshot: Snapshot, now: int, events: tuple[Event, ...] = ()) 
 
 
 def changes_at(snapshot: Snapshot, now: int) -> int | None:
-    """The next moment at which the tree differs though nothing happens: a wait, a hold or a turn is a long one then."""
+    """The next time at which the tree changes without any event: a wait, a hold or a turn then counts as long."""
     waits = (waiter.since + LONG_WAIT_MS for holder in snapshot.holders for waiter in holder.waiters)
     holds = (
         (lock.created_at if lock.created_at is not None else lock.file.mtime) + AUTH_HOLD_MS + 1
@@ -61,7 +61,7 @@ def changes_at(snapshot: Snapshot, now: int) -> int | None:
 
 
 def _grouped(trees: list[Node]) -> Iterator[Node]:
-    """Many sessions with one and the same cause are one tree."""
+    """Many sessions with the same cause become one tree."""
     causes: dict[tuple[NodeKind, str], list[Node]] = {}
     for tree in trees:
         if tree.kind is NodeKind.SESSION and tree.children:

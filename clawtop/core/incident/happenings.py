@@ -18,9 +18,8 @@ K = TypeVar("K", bound=Hashable)
 
 
 def happenings(before: Snapshot, after: Snapshot) -> tuple[Event, ...]:
-    """What happened between two snapshots, dated by the second, in the order profiles, locks, sessions, gateway.
-
-    A profile whose window simply ran out is news here too: it is judged by the time of each snapshot.
+    """What happened between two snapshots, dated by the later one, in the order profiles, locks, sessions, gateway. A
+    profile whose window has merely expired is included: each snapshot is judged by its own time.
     """
     return (*_profiles(before, after), *_locks(before, after), *_sessions(before, after), *_gateway(before, after))
 

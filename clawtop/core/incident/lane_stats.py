@@ -16,10 +16,10 @@ from clawtop.core.session.lanes import LaneClass, classify_lane, classify_sessio
 from clawtop.nested import among
 
 KEPT_WAITS = 60
-"""Recent waits that a lane keeps for its percentiles and its sparkline."""
+"""How many recent waits a lane keeps for its percentiles and sparkline."""
 
 _STEPS = frozenset({"enqueue", "dequeue", "done", "error"})
-"""What lines about a lane say; an error ends a task without saying how many are left."""
+"""Log lines about a lane that state how many are left; an error ends a task without doing so."""
 
 COLLISIONS = frozenset({EventKind.CONTENDED, EventKind.WAIT})
 
@@ -39,7 +39,7 @@ class _LaneTally:
 
 
 def lanes_of(events: Iterable[Event], limits: Mapping[str, int], source: str) -> tuple[LaneStats, ...]:
-    """What lane events say about each lane, busiest first. `limits`: configured concurrency by lane name."""
+    """Statistics of each lane from its events, busiest first. `limits`: configured concurrency by lane name."""
     found: dict[str, _LaneTally] = {}
     for event in events:
         step, data = event.data.get("step"), event.data
@@ -79,8 +79,8 @@ def lanes_of_engines(
 ) -> tuple[LaneStats, ...]:
     """What the registry and the journal say about the lanes of clawtop's engines, in all its processes.
 
-    A turn runs while it holds a session's prompt, and is queued while it waits for one; turns that wait for a place
-    within their own process are not seen from outside. `waits` are those for a prompt.
+    A turn runs while it holds a session's prompt, and is queued while it waits for one. Turns that wait for a slot
+    within their own process cannot be seen from outside. `waits` are waits for a prompt.
     """
     found: dict[str, _LaneTally] = {}
     collisions: Counter[str] = Counter()
@@ -138,7 +138,7 @@ def _busiest_first(stats: Iterable[LaneStats]) -> tuple[LaneStats, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WorstSession:
-    """A session by how often lanes collided on it."""
+    """A session, with how often lanes collided on it."""
 
     session: str
     collisions: int

@@ -35,7 +35,7 @@ from clawtop.text import safe, shown
 
 RECENT_TAKEOVER_MS = 10 * 60_000
 RETRY_ANSWERS_MS = 5 * 60_000
-"""For how long after its time a retry may still be waiting for the provider's answer."""
+"""How long after its due time a retry may still be waiting for the provider's answer."""
 
 LONG_WAIT_MS = 2_000
 """OpenClaw warns about waits from this length on; shorter ones are normal."""
@@ -138,7 +138,7 @@ class SnapshotIndex:
             )
 
     def store_locks(self) -> Iterator[Node]:
-        """Auth store locks that stop every agent's marks, and with them its turns (threads 1 and 2)."""
+        """Auth store locks that stop an agent's marks, and with them its turns (threads 1 and 2)."""
         for lock in self.snapshot.locks:
             if lock.file.kind is not LockKind.AUTH:
                 continue
@@ -180,14 +180,14 @@ class SnapshotIndex:
             )
 
     def sessions(self) -> Iterator[Node]:
-        """The blocked ones, and those that lost a reply lately."""
+        """Sessions that are blocked, and those that recently lost a reply."""
         for session in self.snapshot.sessions:
             lost = session.key in self.takeovers or session.file in self.takeovers
             if lost or (session.agent, session.key) in self.blocked or self._retries(session):
                 yield self._session(session)
 
     def orphan_locks(self) -> Iterator[Node]:
-        """Locks that were left although no session waits for them; those that OpenClaw removes itself weigh less."""
+        """Leftover locks that no session waits for; those that OpenClaw removes itself are less serious."""
         blocked = {s.session_id for s in self.snapshot.sessions if (s.agent, s.key) in self.blocked}
         for lock in self.snapshot.locks:
             kind = lock.file.kind
@@ -404,7 +404,7 @@ class SnapshotIndex:
         )
 
     def _pin(self, profile: Profile, model: str | None, source: str | None) -> Node | None:
-        """A session's pin to a profile that cannot serve it: one and the same for all that are pinned alike."""
+        """A session's pin to a profile that cannot serve it: the same link for all sessions with that pin."""
         key = (profile.owner_agent, profile.id, model, source)
         if key not in self.pins:
             node = self._profile(profile, model)
@@ -467,7 +467,7 @@ def _lane_word(lane: str | None) -> str:
 
 AUTH_HOLD_MS = 30_000
 _AT_WORK = frozenset({"prompting", "streaming", "appending", "releasing"})
-"""Phases of a run of clawtop in which its profile serves it, whatever windows opened since."""
+"""Phases of a clawtop run in which its profile is in use, even if windows have opened since."""
 
 _CLEARABLE = (ProfileState.COOLING, ProfileState.DISABLED, ProfileState.BLOCKED)
 
@@ -490,7 +490,7 @@ def _blocked_since(session: Session, children: tuple[Node, ...], blockage: Block
 
 
 def _died(session: Session) -> bool:
-    """Whether a run of it died with its gateway."""
+    """Whether a run of the session died with its gateway."""
     return any(problem.code == "ghost" for problem in session.problems)
 
 

@@ -30,16 +30,16 @@ class Severity(StrEnum):
 
 
 class Node(NamedTuple):
-    """One link of a chain. A tuple, because a thousand are made for a single look at a large state.
+    """One link of a chain. A tuple, because a large state needs a thousand of them each time.
 
     Attributes:
         id: session key, lock path (of the lock that a process owns), run id, lane or profile id, exact.
         agent: whose it is.
-        label: what it is and does, safe for a screen; who is named in it is a value.
+        label: what it is and does, safe for a screen; names in it are values.
         how: how this is known: "sessions.json", "lock file", "process table", "holder record", "journal" ...
         since, until: ms since the epoch, where known.
-        remedy: id of the command that deals with it; only where it is a root cause. advice: what does where no command
-            of clawtop can.
+        remedy: id of the command that deals with it; only at a root cause. advice: what helps if no command of clawtop
+            does.
     """
 
     kind: NodeKind
@@ -55,14 +55,14 @@ class Node(NamedTuple):
     advice: str | None = None
 
     def cause(self) -> Node:
-        """The end of the weightiest branch: what everything above waits for."""
+        """The end of the most serious branch: what everything above waits for."""
         node = self
         while (heavier := node.heaviest()) is not None:
             node = heavier
         return node
 
     def heaviest(self) -> Node | None:
-        """The child that weighs most, the first of equals; None at the end of a branch."""
+        """The most serious child, the first of equals; None at the end of a branch."""
         return max(self.children, key=lambda child: WEIGHT[child.severity], default=None)
 
 

@@ -1,4 +1,4 @@
-"""What an operator wants to be told without looking: derived from the previous state and the current one."""
+"""What an operator should be notified of, derived from the previous and the current state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAPTION = "demo"
 """Source of what the demo's narrator says."""
 
 _SHOWN = 3
-"""Names in one notice; the rest is counted."""
+"""How many names one notice lists; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class NoticeState:
     Attributes:
         usable: owner and id of each profile that can be used.
         known: the same of each profile there is.
-        silent: what makes bots silent, as health judges it: a cause's code and whom it is about -> its words.
+        silent: what makes bots silent, as health judges it: a cause's code and subject -> its text.
         blocked: session key -> since when (ms since the epoch).
         reverted: writes that a gateway has undone, each by time and words.
     """
@@ -61,16 +61,16 @@ def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
 
 
 def _whom(cause: Cause) -> Iterator[str]:
-    """Who a cause is about; everything if it names nobody."""
+    """The subject of a cause; everything if it names none."""
     yield from (*cause.agents, *cause.sessions) or ("",)
 
 
 def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tuple[str, ...]:
-    """What has changed for the worse or the better, the weightiest first, each as one safe line.
+    """What has become worse or better, the most serious first, each as one safe line.
 
     Args:
-        before: None at the start: what is already on the screen needs no notice.
-        blocked_ms: a session blocked for this long deserves one notice.
+        before: None at the start: what is already on screen needs no notice.
+        blocked_ms: a session that has been blocked for this long gets one notice.
     """
     if before is None:
         return ()
@@ -101,7 +101,7 @@ def _names(names: list[str]) -> str:
 
 
 def captions(before: int | None, events: Iterable[Event]) -> tuple[str, ...]:
-    """What a narrator has said since `before` (ms since the epoch); at first only the latest caption."""
+    """What the demo's narrator has said since `before` (ms since the epoch); at first only the latest caption."""
     said = [event for event in events if event.source == CAPTION and event.kind is EventKind.NOTICE]
     fresh = said[-1:] if before is None else [event for event in said if event.at > before]
     return tuple(shown(event.text, 160) for event in fresh)

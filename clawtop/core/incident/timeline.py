@@ -1,4 +1,4 @@
-"""What led up to this: events from every source in one order, filtered by what the operator asks about."""
+"""The history: events from every source in one order, filtered by what the operator asks for."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from types import MappingProxyType
 from clawtop.core.model import Event, EventKind
 
 BACKGROUND = frozenset({EventKind.LANE, EventKind.ACQUIRE, EventKind.RELEASE, EventKind.RUN_START, EventKind.RUN_END})
-"""Kinds that happen all the time; shown only when asked for. So is an event whose data say `routine`."""
+"""Kinds that happen all the time, shown only on request, as are events whose data has `routine`."""
 
 
 def is_background(event: Event) -> bool:
-    """Whether an event is one of those that happen all the time while nothing is wrong."""
+    """Whether an event happens all the time even if nothing is wrong."""
     return event.kind in BACKGROUND or _is_routine(event)
 
 
@@ -64,10 +64,10 @@ KIND_GROUPS: Mapping[str, frozenset[EventKind]] = MappingProxyType(
         "gateway": frozenset({EventKind.GATEWAY, EventKind.SESSION, EventKind.RUN_START, EventKind.RUN_END}),
     }
 )
-"""What an operator asks for at once, in the order in which the kinds key goes through them."""
+"""Groups of kinds that are shown together, in the order in which the kinds key cycles through them."""
 
 ABOUT = ("profile", "session", "lane")
-"""What an entry may be about, in the order in which the key that narrows to it goes through them."""
+"""What an entry may be about, in the order in which the key that narrows the timeline cycles through it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Filter:
         )
 
     def narrowed(self, name: str | None = None, value: str | None = None) -> Filter:
-        """Narrowed to one thing of `ABOUT` and to no other; without a name, to none."""
+        """Narrowed to one value of one field in `ABOUT` and no other; without a name, not narrowed."""
         return replace(
             self,
             profile=value if name == "profile" else None,

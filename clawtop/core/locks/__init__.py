@@ -1,1 +1,1 @@
-"""Who owns a lock, and is the owner dead: clawtop's verdict and OpenClaw's."""
+"""Who owns a lock and whether the owner is dead: clawtop's verdict and OpenClaw's."""

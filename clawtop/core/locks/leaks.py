@@ -1,7 +1,7 @@
-"""Locks that a live gateway holds without knowing: taken before it restarted inside the same process.
+"""Locks that a live gateway holds without knowing it: taken before it restarted within the same process.
 
-SIGUSR1 and config.patch restart a gateway within its process. The pid, and with it every proof of life, stays; what its
-former life held is held for ever (thread 3's deadlock without an outage).
+SIGUSR1 and config.patch restart a gateway within its process. The pid stays, and with it every sign that the owner is
+alive, so locks from before the restart are held forever (thread 3's deadlock, without an outage).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from clawtop.core.model import LockLimits
 from clawtop.core.rules import WriteLockSettings
 
 NEVER_MS = MAX_SAFE_INTEGER
-"""Stands for JavaScript's Infinity in a `LockLimits`."""
+"""Represents JavaScript's Infinity in a `LockLimits`."""
 
 MAX_HOLD_CEILING_MS = 2_147_000_000
 TIMEOUT_GRACE_MS = 120_000
@@ -51,7 +51,7 @@ def lock_limits(
 def write_lock_options(
     settings: WriteLockSettings, write_lock: Mapping[str, Any] | None, env: Mapping[str, str]
 ) -> dict[str, float]:
-    """OpenClaw's own form of the same: exact, with `math.inf` where it waits for ever."""
+    """The same in OpenClaw's own form: exact, with `math.inf` for waiting forever."""
     names = {"timeoutMs": _ACQUIRE, "staleMs": _STALE, "maxHoldMs": _MAX_HOLD}
     return {name: resolve(limit, settings, write_lock, env)[0] for name, limit in names.items()}
 

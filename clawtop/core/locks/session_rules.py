@@ -78,10 +78,10 @@ def inspect_for_session(
     reclaim_without_ticks: bool = True,
     respect_max_hold: bool = False,
 ) -> Inspection:
-    """The same as a process that wants the lock sees it.
+    """The same, as seen by a process that wants the lock.
 
     Args:
-        own_pid: that process; its own pid in a lock that it does not hold is an orphan.
+        own_pid: that process; a lock with its own pid that it does not hold is an orphan.
         reclaim_without_ticks: such an orphan is recognised without a start time too (not by the start-up clean-up).
     """
     found = inspect_payload(payload, owner, now, stale_ms, respect_max_hold=respect_max_hold)
@@ -114,13 +114,13 @@ def _is_foreign(found: Inspection, owner: ProcessEvidence | None, rules: Session
 
 
 CLAWTOPS_TITLE = "clawtop/openclaw"
-"""What clawtop calls its process while session locks are its own: OpenClaw honours it, and nothing else is named so."""
+"""The process title of clawtop while it holds session locks: OpenClaw respects it, and nothing else has this title."""
 
 _ENTRY_POINTS = ("dist/index.js", "dist/entry.js", "scripts/run-node.mjs", "src/entry.ts", "src/index.ts")
 
 
 def looks_like_openclaw(argv: Sequence[str]) -> bool:
-    """Whether OpenClaw takes a process with this command line for one of its own (2026.5.18 on)."""
+    """Whether OpenClaw recognises a process with this command line as its own (2026.5.18 on)."""
     words = [word for word in (raw.strip().replace("\\", "/").lower() for raw in argv) if word]
     if not words:
         return False
@@ -137,7 +137,7 @@ def looks_like_openclaw(argv: Sequence[str]) -> bool:
 def would_reclaim(
     found: Inspection, mtime_age_ms: float | None, stale_ms: float, rules: SessionLockRules, *, acquire_ms: float = inf
 ) -> bool:
-    """Whether a waiter that gives itself `acquire_ms` removes the lock file now; its age is None if it is gone."""
+    """Whether a waiter with the timeout `acquire_ms` removes the lock file now; its age is None if it is gone."""
     if not found.stale or rules.report_only.issuperset(found.reasons):
         return False
     if not _CONTENT_REASONS.issuperset(found.reasons):

@@ -1,8 +1,8 @@
-"""Is a lock stale: what OpenClaw will do with it, and what clawtop may do.
+"""Whether a lock is stale: what OpenClaw will do with it, and what clawtop may do.
 
 `openclaw_verdict` follows the rules of each OpenClaw generation, which differ between the session write lock, the
-locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict` is ours and stricter
-(docs/invariants.md 7): it is the only one that ever permits a removal, and age alone is never a proof.
+locks of the auth store and the gateway's (docs/formats.md 1, 3 and 4). `verdict` is clawtop's own, and stricter
+(docs/invariants.md 7): only it ever permits a removal, and age alone is never a proof.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ from clawtop.core.model import (
 )
 
 BOOT_SLACK_MS = 2_000
-"""Not every system knows its boot time more precisely than a second."""
+"""Some systems know their boot time only to a second."""
 
 START_SLACK_MS = 250
-"""Start times are known to 10 ms where they are known at all, a file's time lags by a tick of the kernel's."""
+"""Start times, where known, are accurate to 10 ms; a file's time lags by one kernel tick."""
 
 BY_THE_CLOCK = frozenset({"older-than-boot", "started-after-lock"})
-"""Proofs that compare times: they hold only for the clock as it was set when the lock was written."""
+"""Proofs that compare times: valid only if the clock has not been changed since the lock was written."""
 
 FIRST_OPENCLAW_MS = 1_735_689_600_000
-"""2025-01-01: an earlier time was written before the clock was set, perhaps in this very boot, and proves nothing."""
+"""2025-01-01: an earlier time was written before the clock was set, possibly during the current boot, and proves
+nothing.
+"""
 
 AUTH_STALE_MS = 30_000
 OAUTH_REFRESH_STALE_MS = 180_000
@@ -45,7 +47,7 @@ GATEWAY_STALE_MS = 30_000
 
 
 def owner_pid(file: LockFile) -> int | None:
-    """The pid a lock names, where it is one."""
+    """The pid that a lock names, if it is a valid one."""
     return whole((file.payload or {}).get("pid"), minimum=1)
 
 
@@ -62,11 +64,11 @@ def created_at(file: LockFile) -> int | None:
 
 
 def max_hold_ms(file: LockFile) -> int | None:
-    """The hold its owner allowed itself (2026.6.11)."""
+    """The hold time that its owner allowed itself (2026.6.11)."""
     return whole((file.payload or {}).get("maxHoldMs"), minimum=1)
 
 
-# --- ours --------------------------------------------------------------------------------------------------------
+# --- clawtop's -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +79,9 @@ class NamespaceEvidence:
         obstacles: reasons: "network-mount", "fuse-mount", "other-namespace" (the gateway shows life while no visible
             process owns it).
         boot_at: when this machine booted (ms since the epoch), where known.
-        settings: the same for every known clock setting since then.
+        settings: the same under every known clock setting since then.
         began_at: when this pid namespace began, if it is not the machine's own: earlier writers were never in it.
-        served_here: a process that we see serves the directory: its writers are in our pid namespace.
+        served_here: a visible process serves the directory: its writers are in this pid namespace.
     """
 
     obstacles: tuple[str, ...] = ()
@@ -121,7 +123,7 @@ def _found(file: LockFile, owner: ProcessEvidence | None, now: int, environment:
     if recorded is not None and owner.start_ticks is not None:
         same = recorded == owner.start_ticks
         return Verdict(VerdictKind.HELD, ("alive", "same-start")) if same else _stale("recycled-pid")
-    if owner.start_ticks is None:  # macOS, where a pid that is gone is the only proof
+    if owner.start_ticks is None:  # macOS, where a missing pid is the only proof
         return Verdict(VerdictKind.HELD, ("alive",))
     written = _written(file)
     if written <= now and owner.boot_at is not None and written + BOOT_SLACK_MS < owner.boot_at:
@@ -132,7 +134,7 @@ def _found(file: LockFile, owner: ProcessEvidence | None, now: int, environment:
 
 
 def _written(file: LockFile) -> int:
-    """The newer of both times: a copied or touched file must not look older than its lock, nor the other way round."""
+    """The newer of the two times: a copied or touched file must not make its lock look older or newer than it is."""
     return max(file.mtime, created_at(file) or file.mtime)
 
 
@@ -147,7 +149,7 @@ def _doubt(
     if proof not in BY_THE_CLOCK or boot is None:
         return None
     began = owner.started_at if owner is not None and proof == "started-after-lock" else None
-    after = 0 if began is None else began - boot  # how long after the boot its writer may have begun at the earliest
+    after = 0 if began is None else began - boot  # at the earliest, its writer started this long after the boot
     for setting in environment.settings:
         if setting + after - START_SLACK_MS <= written <= setting + (now - boot) + START_SLACK_MS:
             return "clock-was-set"
@@ -191,9 +193,9 @@ def openclaw_verdict(
     own_pid: int | None = None,
     gateway_uid: int | None = None,
 ) -> OpenClawVerdict:
-    """What OpenClaw of this generation does with the lock when it wants it next.
+    """What an OpenClaw of this generation does with the lock the next time it wants it.
 
-    Where the owner cannot be seen, both answers are tried: `would_remove` is None if they differ.
+    If the owner cannot be seen, both possibilities are tried: `would_remove` is None if they differ.
 
     Args:
         own_pid: the process that wants the lock; a lock in its name that it does not hold is an orphan.
@@ -256,7 +258,7 @@ def _auth_reasons_by_age(case: _Case, stale_ms: int) -> tuple[str, ...]:
 
 
 def _auth_reasons(case: _Case, stale_ms: int) -> tuple[str, ...]:
-    """2026.5.18 on: a named owner must be dead; a lock without an owner goes by age; any other stays for ever."""
+    """2026.5.18 on: a named owner must be dead; a lock without an owner is removed by age; any other stays forever."""
     fields = case.file.payload or {}
     if _is_number(fields.get("pid")) and fields["pid"] != 0:
         return ("dead-pid",) if owner_pid(case.file) is None or not case.owner.alive else ()
@@ -274,7 +276,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _judge_gateway(case: _Case) -> OpenClawVerdict:
-    """2026.5.20: a dead owner goes at once; with an unknown one, age decides."""
+    """2026.5.20: a dead owner's lock is removed at once; with an unknown owner, age decides."""
     file, owner = case.file, case.owner
     if owner_pid(file) is not None and isinstance((file.payload or {}).get("configPath"), str):
         if not owner.alive:

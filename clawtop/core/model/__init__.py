@@ -1,7 +1,7 @@
 """The nouns: frozen values passed from the disk to decisions and to the screen.
 
 Times are integer milliseconds since the epoch unless a name says otherwise; `None` means unknown or absent. No
-value here holds a secret. Ids and paths are exact; whoever shows them passes them through `clawtop.text.safe`.
+value here holds a secret. Ids and paths are exact; code that shows them passes them through `clawtop.text.safe`.
 """
 
 from clawtop.core.generations import Generation

@@ -75,7 +75,8 @@ class Profile:
     """An auth profile: one account or key of a provider.
 
     `owner_agent` is the agent whose store owns it, or `SHARED`; inherited profiles keep the owner's id. `path` is the
-    file of that store. `stats_owner` is whose entry `stats` is; None: the owner's, or nobody's.
+    file of that store. `stats_owner` is the owner of the entry `stats`; None: the profile's owner, or there is no
+    entry.
     """
 
     id: str
@@ -94,7 +95,7 @@ SHARED: Final = "(shared)"
 
 @dataclass(frozen=True, slots=True)
 class AuthPart:
-    """What one place itself holds, before inheritance: what a change to it acts on.
+    """What one place itself contains, before inheritance: what a change to it acts on.
 
     Attributes:
         owner: an agent's id, or `SHARED`.

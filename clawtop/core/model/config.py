@@ -10,7 +10,7 @@ from clawtop.core.model.auth import AuthStore
 
 @dataclass(frozen=True, slots=True)
 class CooldownConfig:
-    """`auth.cooldowns` of openclaw.json; None where the config is silent. Hours and minutes as written there."""
+    """`auth.cooldowns` of openclaw.json; None where the config says nothing. Hours and minutes as written there."""
 
     billing_backoff_hours: float | None = None
     billing_backoff_hours_by_provider: Mapping[str, float] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class LockLimits:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """When OpenClaw starts to worry about a session, in milliseconds (`diagnostics.stuckSession*Ms`)."""
+    """When OpenClaw considers a session stuck, in milliseconds (`diagnostics.stuckSession*Ms`)."""
 
     warn_ms: int = 120_000
     abort_ms: int = 360_000
@@ -89,7 +89,7 @@ class ConfigSummary:
     """What the rest of the program needs from openclaw.json. No secrets, no raw text.
 
     `gateway_wanted`: it configures a gateway that runs on this machine. `unread`: it cannot be read, and no earlier
-    or last good reading of it is known; what else stands here then says nothing about it.
+    or last good reading of it is known; the other fields then say nothing about it.
     """
 
     path: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class EventKind(StrEnum):
-    """What can happen, in one vocabulary for the journal, the gateway's log and the differences of snapshots."""
+    """The kinds of events: one vocabulary for the journal, the gateway's log and differences between snapshots."""
 
     RUN_START = "run-start"
     ATTEMPT = "attempt"

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class GatewayState(StrEnum):
-    """UNKNOWN, never ABSENT, until the configured port was tried."""
+    """UNKNOWN, not ABSENT, until the configured port has been tried."""
 
     LIVE = "live"
     DEAD = "dead"
@@ -20,7 +20,7 @@ class GatewayState(StrEnum):
 class GatewayHealth:
     """What a live gateway said over HTTP on loopback (/healthz, /readyz; 2026.5.18 and later).
 
-    `degraded` is its own word on its event loop; `problem` is why it said nothing, or not all.
+    `degraded` is its own report on its event loop; `problem` is why it said nothing, or not everything.
     """
 
     at: int
@@ -51,7 +51,7 @@ class ProcessCondition(StrEnum):
     """What the kernel lets a process do.
 
     RUNS: work, or wait for work. PAUSED: nothing: a signal, a debugger or a freezer stopped it. DISK: nothing, until a
-    disk answers.
+    disk responds.
     """
 
     RUNS = "runs"
@@ -61,12 +61,12 @@ class ProcessCondition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """What a process takes of the machine: bytes of memory and of swap, its share of one core, and its limit.
+    """A process's use of the machine: bytes of memory and swap, its share of one core, and its memory limit.
 
     Attributes:
         cpu: of one core since the last look, 0..n; None at the first look.
-        limit: bytes that its control group or its JavaScript heap may take, where one is set.
-        waiting: the share of that time for which its first thread, which answers, was ready and got no core (Linux).
+        limit: bytes that its control group or its JavaScript heap may use, if set.
+        waiting: the share of that time during which its main thread, which answers, was ready but got no core (Linux).
     """
 
     memory: int
@@ -119,8 +119,8 @@ class GatewayWords:
     """What a live gateway says over its WebSocket. Outdated answers are removed from a snapshot, not shown.
 
     Attributes:
-        at: since when it has been saying so.
-        sessions: by key, without those that it did not name.
+        at: when it began to say so.
+        sessions: by key; only those that it named.
         complete: it named every session that it has.
         tasks: None where it was not asked or has no such question.
         problem: why it was not asked or did not answer; nothing else is known then.
@@ -139,10 +139,11 @@ class Gateway:
     """The gateway of this state directory, and how its state is known.
 
     Attributes:
-        serving: what becomes of a question to its port.
-        has_answered: whether it has answered since this process began: then it is no longer starting.
+        serving: how its port responds to a query.
+        has_answered: whether it has answered since its process began: then it is no longer starting.
         silent_since: when it was first seen to be SILENT without an answer since, ms since the epoch.
-        distrust: why it is not believed, although it may live: it belongs to a different user than the state directory.
+        distrust: why it is not trusted, although it may be alive: it belongs to a different user than the state
+            directory.
         usage: of its process, where it can be seen.
         words: None if it was never queried: no live gateway, or a snapshot that is not live.
     """

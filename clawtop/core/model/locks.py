@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ProcessEvidence:
-    """What the process table says of a pid, now.
+    """What the process table says about a pid now.
 
     Attributes:
         alive: True, False, or None where it cannot be known (other namespace, other host, no permission, not asked).
@@ -48,7 +48,7 @@ class LockKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LockIdentity:
-    """The same lock seen twice: device, inode and a digest of the content are all equal."""
+    """Identifies a lock: device, inode and a digest of the content are equal if it is the same lock."""
 
     dev: int
     ino: int
@@ -81,7 +81,7 @@ class VerdictKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Ours: the only one that ever permits a removal. `reasons` hold the proof, or why it is unknown."""
+    """clawtop's verdict: the only one that ever permits a removal. `reasons` hold the proof, or why it is unknown."""
 
     kind: VerdictKind
     reasons: tuple[str, ...] = ()
@@ -91,7 +91,7 @@ class Verdict:
 class OpenClawVerdict:
     """What this OpenClaw version will do with the lock when it wants it, or at its next start.
 
-    `would_remove` is None when that depends on something that cannot be known from here.
+    `would_remove` is None if that depends on something that cannot be determined from here.
     """
 
     stale: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waiter:
-    """Someone who waits for a session: its ticket gives the order."""
+    """Someone who waits for a session; tickets give the order."""
 
     ticket: int
     pid: int

@@ -1,6 +1,6 @@
-"""Sentences whose times and names are values, so that whoever shows one can word them for the reader.
+"""Sentences whose times and names are values, so that the code that shows one can word them for its reader.
 
-A screen says a session by the operator's name for it and a time in the operator's zone; JSON keeps ids and UTC.
+A screen shows the operator's name for a session, and times in the operator's zone; JSON keeps ids and UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ID_CELLS = 80
 
 
 class Moment(NamedTuple):
-    """A time that a sentence speaks of, in ms since the epoch."""
+    """A time that a sentence mentions, in ms since the epoch."""
 
     at: int
 
@@ -24,7 +24,7 @@ class Moment(NamedTuple):
         try:
             return f"{datetime.fromtimestamp(self.at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
         except (ValueError, OverflowError, OSError):
-            return str(self.at)  # no calendar has it
+            return str(self.at)  # outside the calendar
 
 
 class Naming(Enum):
@@ -35,7 +35,7 @@ class Naming(Enum):
 
 
 class Named(NamedTuple):
-    """Somebody whom a sentence names, by exact id: an agent's id or a session's key."""
+    """An agent or a session that a sentence mentions, by exact id or key."""
 
     what: Naming
     id: str
@@ -45,7 +45,7 @@ class Named(NamedTuple):
 
 
 Sentence = str | tuple[str | Moment | Named, ...]
-"""Safe words, with what the reader has own words for between them."""
+"""Safe text, with times and names as values in between."""
 
 
 def plain_text(sentence: Sentence, say: Callable[[Moment | Named], str] = str) -> str:
@@ -56,7 +56,7 @@ def plain_text(sentence: Sentence, say: Callable[[Moment | Named], str] = str) -
 
 
 def joined(*sentences: Sentence) -> Sentence:
-    """One sentence of several."""
+    """Several sentences joined into one."""
     return tuple(part for each in sentences for part in ((each,) if isinstance(each, str) else each))
 
 

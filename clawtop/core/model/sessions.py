@@ -23,8 +23,8 @@ class Suspension:
     def holds(self, now: int, gateway_began: int | None) -> bool:
         """Whether turns wait for it now; times in ms since the epoch.
 
-        The gateway holds the lane in its memory, lets it go in time or with its own end, and leaves the entry as it
-        is (2026.5.20, 2026.6.11). From 2026.8 on no lane is named, and turns go on.
+        The gateway keeps the suspension in memory, lifts it in time or when it ends, and leaves the entry as it is
+        (2026.5.20, 2026.6.11). From 2026.8 on no lane is named, and turns go on.
         """
         over = self.expected_resume_by is not None and self.expected_resume_by <= now
         before = None not in (self.suspended_at, gateway_began) and (self.suspended_at or 0) < (gateway_began or 0)
@@ -34,8 +34,8 @@ class Suspension:
 class TurnOutcome(StrEnum):
     """How a turn ended, or that it has not.
 
-    Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: somebody answered who
-    is not a model, such as the gateway's own words about an error. Dropped: the reply was made and lost (a takeover).
+    Silent: answered with nothing on purpose (a no-reply token, a heartbeat without news). Told: the answer is not a
+    model's, such as the gateway's own message about an error. Dropped: the reply was made and lost (a takeover).
     Stopped: ended by a user or an operator. Open: nothing followed yet. Untold: not known.
     """
 
@@ -93,10 +93,11 @@ class Session:
     Attributes:
         file: where its transcript is: a file's path, or `<database>#<session key>` if it is rows.
         status: as stored: running | done | failed | killed | timeout | None.
-        active: whether a run really is going on; None when that cannot be known.
+        active: whether a run is really going on; None if unknown.
         active_how: how that is known, for people.
         profile, profile_source: the pinned auth profile and who pinned it ("user" or "auto").
-        witnesses: all that report on its runs; `active` is the judgement over them (`core.session.activity`).
+        witnesses: every source that reports on its runs; `active` is the judgement over them
+            (`core.session.activity`).
         exchanges: its recent messages and what followed them, oldest first.
         turns: its recent runs that are over, by their trajectory or audit rows, oldest first.
         name: what OpenClaw calls it: its label, else the chat's or channel's own name.

@@ -31,7 +31,7 @@ class Snapshot:
     agents: tuple[AgentInfo, ...] = ()
     sessions: tuple[Session, ...] = ()
     counting: int = 0
-    """Sessions whose details (pins, tokens) are still being read; what is counted of them is not final."""
+    """Sessions whose details (pins, tokens) are still being read; counts over sessions are not final yet."""
     locks: tuple[Lock, ...] = ()
     holders: tuple[PromptHolder, ...] = ()
     lanes: tuple[LaneStats, ...] = ()
@@ -43,13 +43,14 @@ class Snapshot:
     log_how: str = ""
     """Which files of the gateway's log are followed, and by which rule; or why none is."""
     command_line: tuple[ProcessEvidence, ...] | None = None
-    """OpenClaw processes of this state directory other than the gateway; None if nobody had to look."""
+    """OpenClaw processes of this state directory other than the gateway; None if there was no need to search for them.
+    """
     judged_at: int | None = None
     """Set when the state is judged as of another time (`--at`); the process table was then not consulted."""
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
-        """Each stored profile once, as its owner has it; several agents have those that are shared or inherited."""
+        """Each stored profile once, as its owner has it: shared and inherited ones appear under several agents."""
         found: dict[tuple[str, str], Profile] = {}
         for agent in self.agents:
             for profile in agent.store.profiles if agent.store is not None else ():

@@ -28,7 +28,7 @@ class WitnessKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountRetry:
-    """A run that asks the account that just failed again: the `number`-th time of at most `most`.
+    """A run that retries the account that just failed: the `number`-th of at most `most` times.
 
     `due`: when it asks, ms since the epoch. `reason`: the failure.
     """
@@ -45,7 +45,7 @@ class AccountRetry:
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """What one source reports about the runs of one session, regardless of the others.
+    """What one source reports about the runs of one session, independent of other sources.
 
     Attributes:
         running: yes, no, or None if this source cannot tell.

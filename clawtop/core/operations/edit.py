@@ -32,7 +32,7 @@ _ATTRIBUTES = {key: name for name, key in FIELD_KEYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class AuthState:
-    """What is in force: per profile its statistics, per provider the stored order and the last good profile.
+    """The current content: statistics per profile, stored order and last good profile per provider.
 
     A profile without an entry in `stats`, or a provider without one in `order`, has none on the disk; an empty
     `UsageStats` is an entry that says nothing. `profiles` are the ids of the credentials beside it; it never changes.
@@ -51,7 +51,7 @@ class AuthState:
 
 
 Edit = Callable[[AuthState], AuthState]
-"""A pure change. It may be applied several times: each time to what is then on disk."""
+"""A pure change. It may be applied several times, each time to what is on disk then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class FieldChange:
 
 
 def field_change(raw: Any) -> FieldChange | None:
-    """What `to_json` gave, or None where it is something else."""
+    """Reads what `to_json` gave; None for anything else."""
     if not isinstance(raw, dict) or set(raw) != {item.name for item in fields(FieldChange)}:
         return None
     known = among(raw["section"], _READERS) and isinstance(raw["key"], str)
@@ -98,7 +98,7 @@ def differences(before: AuthState, after: AuthState) -> tuple[FieldChange, ...]:
 
 
 def fingerprint(changes: Iterable[FieldChange]) -> str:
-    """Pins what an operation was shown to change: the same for the same places and values."""
+    """Identifies the changes that an operation showed: the same for the same places and values."""
     text = json.dumps([change.to_json() for change in changes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

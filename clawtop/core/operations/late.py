@@ -1,4 +1,4 @@
-"""What becomes of an operation after its receipt: a later state shows that the gateway has it, or took it back."""
+"""What happens to an operation after its receipt: a later state shows that the gateway loaded it, or reverted it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from clawtop.text import safe
 
 
 def late_sight(snapshot: Snapshot, receipt: Receipt) -> tuple[Sight, str] | None:
-    """What a later state shows of an operation that was not seen yet, and how; None while it shows nothing.
+    """What a later state shows about an operation that the gateway had not loaded, and how; None while it shows
+    nothing.
 
-    The snapshot's events hold the journal's: a state that was read before the operation tells nothing of it.
+    The snapshot's events hold the journal's: a state that was read before the operation says nothing about it.
     """
     if snapshot.judged_at is not None or not _is_journaled(snapshot, receipt.id):
         return None
@@ -42,7 +43,7 @@ def _is_journaled(snapshot: Snapshot, operation_id: str) -> bool:
 
 
 def _back(snapshot: Snapshot, owner: str, changes: tuple[FieldChange, ...]) -> FieldChange | None:
-    """The first change of a place where all of them are undone; of one that failed anew only some are as before."""
+    """The first change of a place if all of them are undone; if a profile has failed again, only some are."""
     try:
         state = state_of(part_of(snapshot, owner))
     except RefusedError:

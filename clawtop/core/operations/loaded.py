@@ -1,10 +1,10 @@
 """What was written to the auth store but not loaded by the live gateway, and the state as the gateway knows it.
 
 A gateway works from its memory (docs/formats.md 2.5). From 2026.5.18 on it re-reads the store with its own next
-write; when every profile is out it never writes, so a clear is not loaded without a reload or a restart. 2026.3.28
-keeps what it read at its start. What a change made is taken back here, from the journal, until a witness shows that
-the gateway has it: its own later write, or a start after the change. A refusal in its log after the change shows that
-it has not.
+write; while every profile is unusable it never writes, so a clear is not loaded without a reload or a restart.
+2026.3.28 keeps what it read at its start. Changes are reverted here, from the journal, until there is evidence that
+the gateway has loaded them: its own later write, or a start after the change. A rejection in its log after the change
+shows that it has not.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Pending:
 
     Attributes:
         kind: "clear", "rotate", "undo", or "store" for one that is not in the journal.
-        at: when it was written; None if it shows only in what the gateway refuses.
-        agent: the owner of the store. `profiles` and `providers` are those that it concerns.
-        certain: a witness shows that it is not loaded; else nothing shows that it is.
+        at: when it was written; None if only the gateway's rejections show it.
+        agent: the owner of the store. `profiles` and `providers` are the ones it affects.
+        certain: there is evidence that it is not loaded; else there is just none that it is.
         why: how that is known. loads: what makes the gateway load it, as the end of "it loads this".
         by_itself: the gateway loads it without help. reload: a secrets reload makes it load.
         operation: the id that it was journaled under.
@@ -79,7 +79,7 @@ class GatewaysView:
     pending: tuple[Pending, ...] = ()
 
     def concerning(self, profile: Profile) -> Pending | None:
-        """What is not loaded of a profile."""
+        """The unloaded changes of a profile."""
         return next((pending for pending in self.pending if pending.concerns(profile)), None)
 
 
@@ -120,7 +120,7 @@ def _with_problem(profile: Profile, pending: Pending | None) -> Profile:
     return replace(profile, problems=(*profile.problems, problem))
 
 
-# --- changes of ours ---------------------------------------------------------------------------------------------
+# --- clawtop's changes------------------------------------------------------------------------------------------
 
 
 def _journaled(snapshot: Snapshot, now: int) -> Iterator[Pending]:
@@ -165,16 +165,16 @@ def _read_all_at(snapshot: Snapshot) -> int:
 
 
 def _tells_sight(event: Event) -> bool:
-    """Whether it tells of an operation that the gateway has it, or has put the old values back."""
+    """Whether an event says that the gateway has loaded an operation, or has restored the old values."""
     return event.source == "operation" and event.kind in {EventKind.GATEWAY, EventKind.REVERTED}
 
 
 def _written_since(snapshot: Snapshot, owner: str, at: int) -> bool:
     """Whether the gateway itself wrote the owner's store after `at`.
 
-    Its log tells of marks; where it does not, a time in the store does that nobody else can have written: none of
-    clawtop's engines, and no process of the command line that is known. From 2026.8 on the use of a shared profile is
-    not noted; there its audit tells that a turn was answered, which it marks.
+    Its log reports marks; where it does not, a time in the store shows it that nobody else can have written: none of
+    clawtop's engines, and no known command-line process. From 2026.8 on the use of a shared profile is not recorded;
+    there the audit shows that a turn was answered, which the gateway marks.
     """
     mine = {p.id for agent in snapshot.agents if agent.store for p in agent.store.profiles if p.owner_agent == owner}
     marks = [event for event in snapshot.events if event.kind is EventKind.MARK and event.at > at]
@@ -216,7 +216,7 @@ def _refusing(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _taken_back(snapshot: Snapshot, pending: Iterable[Pending]) -> Snapshot:
-    """The snapshot without these changes; the newest goes first. A value that has moved on since stays."""
+    """The snapshot without these changes; the newest is reverted first. A value that has changed since stays."""
     agents = snapshot.agents
     for change in sorted(pending, key=lambda p: -(p.at or 0)):
         back = tuple(item.inverted() for item in reversed(change.changes))
@@ -254,7 +254,7 @@ def _with(store: AuthStore, profiles: tuple[Profile, ...], order: Mapping[str, t
 
 
 def _with_way(pending: Pending, view: Snapshot, now: int) -> Pending:
-    """What makes it load: with nothing left to use, the gateway writes nothing by itself."""
+    """What makes the gateway load it: with no usable profile left, it writes nothing by itself."""
     remote = view.semantics.remote
     out = all_out(view, pending.agent, now)
     return replace(
@@ -283,13 +283,14 @@ def _usable(profile: Profile, view: Snapshot, agent: AgentInfo, now: int) -> boo
     return any(profile_state(profile, now, schedule, model)[0] is ProfileState.USABLE for model in models or [None])
 
 
-# --- what nobody journaled -----------------------------------------------------------------------------------------
+# --- changes that are not in the
+# journal--------------------------------------------------------------------------------------
 
 REFUSAL_COUNTS_MS = 10 * 60_000
 
 
 def _refusals(view: Snapshot, now: int) -> Iterator[Pending]:
-    """Providers that the gateway just refused from memory, although the store has no window."""
+    """Providers that the gateway just rejected from memory, although the store has no window."""
     last: dict[str, Event] = {}
     read_at = _read_all_at(view)
     for event in _refusing(view.events):

@@ -1,7 +1,7 @@
 """When a written change takes effect: a gateway works from memory, and what makes it reload differs by version.
 
 From 2026.5.18 on it re-reads the store whenever it writes a mark of its own; 2026.3 works with what it read at its
-start; 2026.8 leaves cooldowns and orders out when it is told to reload, and has them once a turn was answered.
+start; 2026.8 skips cooldowns and orders on a reload, and loads them once a turn was answered.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from clawtop.core.rules import Remote
 
 STATS = "usageStats"
 AUDIT = "audit"
-"""The source of turns that OpenClaw itself noted the end of (2026.7 on)."""
+"""The source of turns whose end OpenClaw itself recorded (2026.7 on)."""
 
 
 def loads(changes: Iterable[FieldChange], remote: Remote, *, all_out: bool = False) -> str:
@@ -40,6 +40,6 @@ def reload_loads(remote: Remote) -> bool:
 
 
 def answered_since(snapshot: Snapshot, at: int) -> bool:
-    """Whether OpenClaw noted that it answered a turn after `at`: it marks that, whatever the mark leaves out."""
+    """Whether OpenClaw recorded that it answered a turn after `at`: every answer is marked in the store."""
     turns = (turn for session in snapshot.sessions for turn in session.turns if turn.source == AUDIT)
     return any(turn.outcome is TurnOutcome.ANSWERED and turn.at > at for turn in turns)

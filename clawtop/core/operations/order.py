@@ -32,7 +32,7 @@ from clawtop.text import safe
 
 
 def rotate(snapshot: Snapshot, provider: str, *, agent: str | None = None) -> Plan:
-    """Move what is tried first of a provider to the end of its resolved order, by storing that order.
+    """Move the profile that a provider would try first to the end of its resolved order, by storing that order.
 
     This is what a live gateway tries first, even if the store says otherwise.
     """
@@ -141,7 +141,7 @@ def reset_order(snapshot: Snapshot, provider: str, *, agent: str | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class _ProviderOrder:
-    """A provider's order: as it is resolved, the place that takes a stored one, and the places that have one now."""
+    """A provider's order: as resolved, the place where one is stored, and the places that have one now."""
 
     profiles: tuple[Profile, ...]
     order: Order
@@ -176,7 +176,7 @@ def _one_view(owned: Owned, provider: str) -> AgentView:
 
 
 def _order_key(snapshot: Snapshot, held: _ProviderOrder, provider: str) -> str:
-    """The name under which the order is stored, however it is spelled; else the provider's canonical name."""
+    """The spelling under which the order is stored; else the provider's canonical name."""
     same = same_provider(snapshot, provider)
     key = snapshot.semantics.cooling.names.key(provider)
     return next((name for name in held.stored if same(name)), key)

@@ -9,8 +9,8 @@ from clawtop.core.model import Event, EventKind
 
 
 class OperationOutcome(StrEnum):
-    """DONE: the change was made. FAILED: it was not. BEGUN: intended, and nothing was written down since; the state
-    itself says more. UNKNOWN: the journal does not know it.
+    """DONE: the change was made. FAILED: it was not. BEGUN: started, with nothing recorded since; the state itself
+    says more. UNKNOWN: it is not in the journal.
     """
 
     DONE = "done"
@@ -34,7 +34,7 @@ def outcome_of(past: Iterable[Event], operation_id: str) -> tuple[OperationOutco
 
 
 def _told(event: Event) -> OperationOutcome | None:
-    """What one event says of the whole; None: nothing."""
+    """What one event says about the outcome; None: nothing."""
     match event.kind:
         case EventKind.INTENT | EventKind.RUN_START:
             return OperationOutcome.BEGUN
@@ -49,6 +49,6 @@ def _told(event: Event) -> OperationOutcome | None:
 
 
 def withdrawal(operation_id: str, now: int) -> Event:
-    """The journal event that keeps an operation from ever starting, at `now` (ms since the epoch)."""
+    """The journal event that prevents an operation from ever starting, at `now` (ms since the epoch)."""
     data = {"id": operation_id, "outcome": "failed", "why": "withdrawn before it began"}
     return Event(now, EventKind.OPERATION, "operation", f"withdrawn before it began: {operation_id[:80]}", data=data)

@@ -1,6 +1,6 @@
 """Previews: what an operation would change, its effect and its cost, before anything is touched.
 
-A plan is made from one snapshot and pins what it was shown: executing it under the store's lock makes exactly these
+A plan is made from one snapshot and pins what it showed: executing it under the store's lock makes exactly these
 changes, or refuses because the state has changed. If no plan can be made, a RefusedError says why.
 """
 
@@ -90,7 +90,7 @@ def store_step(part: AuthPart, edit: Edit) -> StoreStep:
 
 
 def store_plan(snapshot: Snapshot, steps: Sequence[StoreStep], *, kind: PlanKind, title: str, target: str) -> Plan:
-    """A plan of those steps that change something; of the last one where none does.
+    """A plan of the steps that change something; of the last step if none does.
 
     The snapshot's events, which include the journal's, show what a live gateway has not loaded yet.
     """

@@ -17,7 +17,7 @@ REVERTED_EXIT = 4
 class Sight(StrEnum):
     """Whether a live gateway has loaded the change (docs/formats.md 2.5).
 
-    WRITTEN: it is on disk, nobody watched. SEEN: the gateway uses it. REVERTED: the old values are back.
+    WRITTEN: it is on disk; the gateway was not watched. SEEN: the gateway uses it. REVERTED: the old values are back.
     NOT_YET: it is on disk, but the gateway showed no sign of having read it. NO_GATEWAY: none is running.
     """
 
@@ -37,12 +37,12 @@ class Receipt:
         by: user and process.
         reason: the operator's words.
         sight, sight_how: how the gateway reacted, and how that is known.
-        lock_how: how the store's lock was made; None where none was taken.
+        lock_how: how the store's lock was created; None if none was taken.
         waited_ms, held_ms: for the lock, and with it.
         broke: the stale lock that had to be removed first.
         undo: the id to undo it by; None where it cannot be undone or nothing was done.
         notes: what else happened that the operator should know.
-        follow_up: a command that would make the gateway load the change; it was not run.
+        follow_up: a command that would make the gateway load the change; it has not been run.
         steps: the places that were changed; empty for a lock.
         reloaded: the gateway read all its stores again after it.
     """
@@ -101,7 +101,7 @@ class Receipt:
 
 
 def intent_event(plan: Plan, operation_id: str, *, at: int, by: str, reason: str) -> Event:
-    """What is about to be done, for the journal: if its end is never recorded, undo knows what it was."""
+    """What is about to be done, for the journal: undo uses it if the end is never recorded."""
     data: dict[str, Any] = {
         "id": operation_id,
         "kind": plan.kind.value,
@@ -119,7 +119,7 @@ def intent_event(plan: Plan, operation_id: str, *, at: int, by: str, reason: str
 
 
 def result_event(plan: Plan, receipt: Receipt) -> Event:
-    """What was done, with all that undo needs."""
+    """What was done, with everything that undo needs."""
     data: dict[str, Any] = {
         "id": receipt.id,
         "kind": plan.kind.value,

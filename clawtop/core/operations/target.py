@@ -25,12 +25,12 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """The wanted profiles of one store, with those who see them.
+    """The wanted profiles of one store, with the agents that see them.
 
     Attributes:
         owner: an agent's id, or `SHARED`.
         profiles: those that were asked for.
-        views: how agents see them; the views that the operator means.
+        views: the views of these agents, the ones that the operator means.
         part: the owner's place.
     """
 
@@ -43,8 +43,8 @@ class Owned:
     def entries(self) -> tuple[tuple[AuthPart, tuple[str, ...]], ...]:
         """Places with the profiles whose entries there count: agents' own places first, then the owner's.
 
-        An agent's own entry hides an inherited one as a whole; where it has none, the inherited entry of the same id
-        counts for its own account too.
+        An agent's own entry hides an inherited one as a whole; without one, the inherited entry of the same id also
+        counts for the agent's own account.
         """
         found: dict[str, tuple[AuthPart, list[str]]] = {}
         for view in self.views:
@@ -114,7 +114,7 @@ def _owned(
 
 
 def _refuse_unread(snapshot: Snapshot, what: str) -> None:
-    """Where a store was not read, or never imported, nobody knows what it has. Raises RefusedError, which names it."""
+    """If a store could not be read or was never imported, its content is unknown. RefusedError names it."""
     stores = (agent.store for agent in snapshot.agents)
     unread = next((store.problem for store in stores if store is not None and store.problem is not None), None)
     if unread is not None:
@@ -141,7 +141,7 @@ def _views(snapshot: Snapshot, agent: str | None, wanted: Callable[[Profile], bo
 
 
 def part_of(snapshot: Snapshot, owner: str) -> AuthPart:
-    """What one owner's place itself holds; its own view shows it first. RefusedError if it cannot be changed."""
+    """What one owner's place itself contains; the owner's view lists it first. RefusedError if it cannot be changed."""
     refuse_unwritable(snapshot)
     stores = sorted((info for info in snapshot.agents if info.store is not None), key=lambda info: info.id != owner)
     for info in stores:

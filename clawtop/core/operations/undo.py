@@ -48,9 +48,9 @@ def undoable(events: Iterable[Event]) -> tuple[PastOperation, ...]:
 
 
 def undo(snapshot: Snapshot, events: Iterable[Event], operation_id: str | None = None) -> Plan:
-    """Take an operation back: the last one, or the one named. Refused where its values are not what it left."""
+    """Take an operation back: the last one, or the one named. Refused if the values have changed since."""
     candidates = undoable(events)
-    if operation_id is None:  # of one that never ended nothing may stand there: then it is not the last one
+    if operation_id is None:  # one that never ended may have changed nothing: then it is not the last one
         candidates = tuple(item for item in candidates if not item.unfinished or _stands(snapshot, item))
     past = next((item for item in candidates if operation_id in {None, item.id}), None)
     if past is None:
@@ -87,7 +87,7 @@ def _stands(snapshot: Snapshot, past: PastOperation) -> bool:
 
 
 def _way_back(snapshot: Snapshot, past: PastOperation) -> tuple[list[StoreStep], list[FieldChange]]:
-    """The steps that undo an operation, and what prevents them."""
+    """The steps that undo an operation, and what prevents it."""
     steps: list[StoreStep] = []
     newer: list[FieldChange] = []
     for owner, changes in reversed(past.changes):

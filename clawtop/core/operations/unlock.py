@@ -56,7 +56,7 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
 
 
 def _login_of(snapshot: Snapshot, file: LockFile) -> str:
-    """Whose login a refresh lock is for: its name is a hash of provider and profile."""
+    """Which login a refresh lock belongs to: its name is a hash of provider and profile."""
     if file.kind is not LockKind.OAUTH_REFRESH:
         return ""
     name = file.path.rpartition("/")[2].removesuffix(".lock")
