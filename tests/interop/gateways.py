@@ -30,6 +30,7 @@ from tests.interop.test_gateway import free_port
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "interop-gateway-token"
 KEY = "agent:main:main"
+STARTS = 3
 START_S = 180.0
 LOOK_S = 0.1
 
@@ -137,12 +138,26 @@ class GatewayLab:
         (self.directory / "openclaw.json").write_text(json.dumps(config))
 
     def start(self) -> None:
-        """Start it and wait until it serves."""
+        """Start it and wait until it serves.
+
+        2026.9.6 gives up where its lease takes more than five seconds, as on a busy machine: it is started again then.
+        """
+        assert any(self._starts() for _ in range(STARTS)), (self.home / "gateway.log").read_text()[-4_000:]
+
+    def _starts(self) -> bool:
         with (self.home / "gateway.log").open("ab") as log:
+            begins = log.tell()
             self.process = subprocess.Popen(
                 self.openclaw.command("gateway", "run"), env=self.env, stdout=log, stderr=subprocess.STDOUT
             )
-        self.wait(self._ready, START_S)
+        self.wait(lambda: self._gave_up(begins) or self._ready(), START_S)
+        return self.process.poll() is None
+
+    def _gave_up(self, begins: int) -> bool:
+        """Whether it ended for lack of time; its log of this start begins at `begins`."""
+        assert self.process is not None
+        said = (self.home / "gateway.log").read_bytes()[begins:]
+        return self.process.poll() is not None and b"heartbeat did not become ready" in said
 
     def kill(self) -> None:
         """kill -9 to what was started."""
@@ -213,7 +228,7 @@ class GatewayLab:
         while not holds():
             log = self.home / "gateway.log"
             assert time.monotonic() < deadline, log.read_text()[-4_000:] if log.exists() else "no log"
-            assert self.process is None or self.process.poll() is None, log.read_text()[-4_000:]
+            assert self.process is None or self.process.poll() is None or holds(), log.read_text()[-4_000:]
             time.sleep(LOOK_S)
 
     def _ready(self) -> bool:
