@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +22,16 @@ from clawtop.core.model import (
     UsageStats,
     Verdict,
     VerdictKind,
+    Witness,
+    WitnessKind,
 )
 from clawtop.core.operations.edit import FieldChange
 from clawtop.core.operations.loaded import with_unloaded
+from clawtop.core.session.activity import CommandLine, TrajectoryRun, status_witness, trajectory_witnesses
+from clawtop.core.session.log_runs import LogRuns
+from clawtop.core.session.openclaw_runs import heard
 from clawtop.store.gateway.log import LogTail
-from clawtop.store.gateway.log_lines import Names
+from clawtop.store.gateway.log_lines import Names, parse_line
 from tests.support.worlds import (
     CALM,
     GATEWAY_PID,
@@ -175,3 +181,87 @@ CLEARED_AFTER_402: Snapshot = with_unloaded(
     )
 )
 """Both are usable by the store, and out for the gateway, which has not loaded it; the last message got no answer."""
+
+# --- runs that are easily missed ----------------------------------------------------------------------------------
+
+
+def _told(of: Snapshot, lines: Iterable[str], witnesses: Mapping[str, Iterable[Witness | None]]) -> Snapshot:
+    """The snapshot with what a gateway's log says, line by line, and with other witnesses; judged anew."""
+    names = Names({}, {})
+    events = tuple(event for line in lines if (event := parse_line(line, names)) is not None)
+    runs = LogRuns()
+    runs.follow(events)
+    heard_of = {key: [run.witness()] for key, run in runs.runs.items()}
+    for key, others in witnesses.items():
+        heard_of.setdefault(key, []).extend(witness for witness in others if witness is not None)
+    turns = {key: [turn for whose, turn in runs.turns if whose == key] for key in runs.runs}
+    return heard(replace(of, events=events), heard_of, turns)
+
+
+def _diagnostic(time: str, text: str) -> str:
+    return f"2026-11-20T{time}.000+00:00 [diagnostic] {text}"
+
+
+def _stalled(time: str, key: str, age: int, queued: int = 0, recovery: str = "none") -> str:
+    return _diagnostic(
+        time,
+        f"stalled session: sessionId=unknown sessionKey={key} state=processing age={age}s queueDepth={queued} "
+        "reason=active_work_without_progress classification=stalled_agent_run activeWorkKind=model_call "
+        f"lastProgress=model_call:started lastProgressAge={age}s recovery={recovery}",
+    )
+
+
+_JOB = session("main", "cron:3f1c77aa-0d54-4be1-9a2e-5d8f1c0b9e10", 3, lane="cron", updated=24 * 60 * MINUTE)
+_JOB_RUN = f"{_JOB.key}:run:7a0d2c1e-55b3-4f7c-8f0e-2f6f5b1d9c44"
+
+CRON_HUNG: Snapshot = _told(
+    replace(CALM, sessions=(_JOB, *CALM.sessions), gateway=LIVE),
+    (_stalled("03:08:30", _JOB_RUN, 149), _stalled("03:11:00", _JOB_RUN, 299)),
+    {_JOB.key: [status_witness(_JOB, LIVE, NOW)]},
+)
+"""A job's run hangs in its model call. The row tells of yesterday's run; the log names the run and not the row."""
+
+_LOCAL = session("main", "explicit:999e4c10-1b1f-4c55-9d0b-7f3f0a0f1f11", 6, lane="other", updated=3 * MINUTE)
+_TYPED = ProcessEvidence(
+    8123, True, 90001, NOW - 75 * SECOND, None, ("node", "/usr/bin/openclaw", "agent", "--local"), 1000
+)
+_LOCAL_RUN = TrajectoryRun(NOW - 70 * SECOND, "prompt.submitted", since=NOW - 72 * SECOND, run_id="run-41aa")
+
+LOCAL_RUN: Snapshot = _told(
+    replace(CALM, sessions=(_LOCAL, *CALM.sessions), gateway=LIVE, command_line=(_TYPED,)),
+    (),
+    {
+        _LOCAL.key: (
+            *trajectory_witnesses([_LOCAL_RUN], LIVE, NOW, CommandLine((_TYPED,), NOW), status=_LOCAL.status),
+            Witness(WitnessKind.GATEWAY, False, "the gateway knows of no run in it"),
+            status_witness(_LOCAL, LIVE, NOW),
+        )
+    },
+)
+"""`openclaw agent --local` waits for its model: the row says "done", and the gateway knows nothing of it."""
+
+_QUEUED = replace(
+    session("main", CHAT, 1, "killed", updated=47 * SECOND, started=6 * MINUTE),
+    exchanges=(Exchange(NOW - 6 * MINUTE, 24, "user", TurnOutcome.STOPPED, NOW - 47 * SECOND),),
+)
+
+AFTER_RECOVERY: Snapshot = _told(
+    replace(CALM, sessions=(_QUEUED, *CALM.sessions), gateway=LIVE),
+    (
+        _stalled("03:08:50", _QUEUED.key, 149, 1),
+        _stalled("03:11:20", _QUEUED.key, 300, 1, "checking"),
+        _diagnostic(
+            "03:11:20",
+            f"stuck session recovery: sessionId={_QUEUED.session_id} sessionKey={_QUEUED.key} age=300s "
+            "action=abort_embedded_run aborted=true drained=true released=0",
+        ),
+        _diagnostic("03:11:21", f"lane dequeue: lane=session:{_QUEUED.key} waitMs=121000 queueSize=0"),
+        _diagnostic(
+            "03:11:21",
+            f"session state: sessionId={_QUEUED.session_id} sessionKey={_QUEUED.key} prev=idle new=processing "
+            "reason=run_started queueDepth=0",
+        ),
+    ),
+    {_QUEUED.key: [status_witness(_QUEUED, LIVE, NOW)]},
+)
+"""The gateway aborted a hung run and answers the message that waited behind it; the row says "killed"."""

@@ -23,7 +23,14 @@ from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.widgets.live_table import LiveTable
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
-from tests.support.incidents import CLEARED_AFTER_402, RESTARTING, half_written_log
+from tests.support.incidents import (
+    AFTER_RECOVERY,
+    CLEARED_AFTER_402,
+    CRON_HUNG,
+    LOCAL_RUN,
+    RESTARTING,
+    half_written_log,
+)
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SESSIONS, STORY, TOLD
 
@@ -32,6 +39,13 @@ GOLDEN = Path(__file__).parent / "golden"
 WIDE, SMALL = (120, 30), (80, 24)
 BY_ITSELF = IncidentPorts(opens=None)
 KEY = SESSIONS[0].key
+MISLEADING = {
+    "gateway-restarting": RESTARTING,
+    "cleared-after-402": CLEARED_AFTER_402,
+    "cron-hung": CRON_HUNG,
+    "local-run": LOCAL_RUN,
+    "run-after-recovery": AFTER_RECOVERY,
+}
 
 
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["120x30", "80x24"])
@@ -46,13 +60,12 @@ async def test_golden(name: str, key: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [WIDE, SMALL], ids=["120x30", "80x24"])
 @pytest.mark.parametrize(("name", "key"), [("overview", "1"), ("tree", "2"), ("timeline", "4")])
-@pytest.mark.parametrize("incident", ["gateway-restarting", "half-written-log", "cleared-after-402"])
+@pytest.mark.parametrize("incident", [*MISLEADING, "half-written-log"])
 async def test_golden_of_what_misleads(
     incident: str, name: str, key: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     """Incidents in which what stands on the disk is not what works."""
-    made = {"gateway-restarting": RESTARTING, "cleared-after-402": CLEARED_AFTER_402}
-    app, _, _ = make_app(made.get(incident) or half_written_log(tmp_path))
+    app, _, _ = make_app(MISLEADING.get(incident) or half_written_log(tmp_path))
     async with app.run_test(size=size) as pilot:
         await pilot.press(key)
         await pilot.pause()

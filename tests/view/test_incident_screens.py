@@ -31,7 +31,16 @@ from clawtop.view.line import text_of
 from clawtop.view.plain import plain_lines
 from clawtop.view.tree_rows import tree_table
 from tests.support.golden import assert_golden
-from tests.support.incidents import CLEARED_AFTER_402, LIVE, RESTARTING, failed, half_written_log
+from tests.support.incidents import (
+    AFTER_RECOVERY,
+    CLEARED_AFTER_402,
+    CRON_HUNG,
+    LIVE,
+    LOCAL_RUN,
+    RESTARTING,
+    failed,
+    half_written_log,
+)
 from tests.support.worlds import (
     CALM,
     GATEWAY_PID,
@@ -70,6 +79,12 @@ RUNNING = session(
     started=12 * MINUTE,
     active=True,
     how="its lock is held",
+)
+LEFT_RUNNING = replace(
+    RUNNING,
+    active=False,
+    active_how="its gateway is gone",
+    problems=(Problem("ghost", RUNNING.key, "stored as running, but its gateway is gone"),),
 )
 PAUSED = ProcessUsage(300 << 20, cpu=0.0, condition=ProcessCondition.PAUSED)
 HALF_WRITTEN = Problem("bad-json", "/claw/openclaw.json", "is no JSON5: it ends too early (line 1)")
@@ -144,6 +159,18 @@ INCIDENTS: dict[str, tuple[str, Snapshot]] = {
     ),
     "gateway-restarting": ("SILENT", RESTARTING),
     "cleared-after-402": ("OUT", CLEARED_AFTER_402),
+    "cron-hung": ("HUNG", CRON_HUNG),
+    "local-run": ("OK", LOCAL_RUN),
+    "run-after-recovery": ("FAILING", AFTER_RECOVERY),
+    "gateway-killed": (
+        "DEAD",
+        replace(
+            CALM,
+            sessions=(LEFT_RUNNING,),
+            locks=(),
+            gateway=Gateway(GatewayState.DEAD, GATEWAY_PID, 18789, how="its process is gone"),
+        ),
+    ),
     "answers-again": (
         "OK",
         replace(CALM, agents=(agent("main", (profile("anthropic:one", cooling(-2 * SECOND)), *FIT[1:])),)),

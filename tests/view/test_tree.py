@@ -296,6 +296,7 @@ def test_a_turn_that_lasts_too_long_is_told(started: int, events: tuple[Event, .
         (),
         (complaint("stalled session: processing, for 149s", 400),),
         (complaint("long-running session: processing, for 149s", 10),),
+        (complaint("stalled session: processing, for 300s", 61),),  # of the run before this one
     ],
 )
 def test_a_turn_that_does_its_work_is_no_news(events: tuple[Event, ...]) -> None:

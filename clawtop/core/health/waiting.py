@@ -153,7 +153,7 @@ def hung(snapshot: Snapshot, now: int) -> Iterator[Hung]:
         since = running_since(session)
         signs = (last_sign(session), session.updated_at if session.status == "running" else None, since)
         last = max((moment for moment in signs if moment is not None), default=None)
-        complaint = told.get(session.key)
+        complaint = complaint_of(session, told)
         quiet = now - last if last is not None else 0
         long = since is not None and now - since >= limits.abort_ms
         if complaint is None and quiet <= limits.warn_ms and not long:
@@ -181,3 +181,9 @@ def complaints(events: Iterable[Event], now: int) -> Mapping[str, Event]:
         if event.kind is EventKind.STUCK and event.session_key is not None and now - event.at <= RECENT_COMPLAINT_MS
         if not event.text.startswith("long-running") or "queued" in event.text
     }
+
+
+def complaint_of(session: Session, told: Mapping[str, Event]) -> Event | None:
+    """The gateway's complaint about the run that is going on; one from before it began is about another run."""
+    found, began = told.get(session.key), running_since(session)
+    return None if found is None or (began is not None and found.at < began) else found

@@ -9,7 +9,7 @@ from clawtop.core.cooldown.mending import mended_by
 from clawtop.core.cooldown.stats import ProfileState, Schedules, profile_state
 from clawtop.core.health.blocked import Blockage, blocked_sessions
 from clawtop.core.health.silence import Silence, silence_of
-from clawtop.core.health.waiting import complaints
+from clawtop.core.health.waiting import complaint_of, complaints
 from clawtop.core.incident.node import WEIGHT, Node, NodeKind, Severity
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import (
@@ -262,7 +262,7 @@ class SnapshotIndex:
         """An OpenClaw turn without a sign of life, or that its gateway reports as stuck."""
         if session.active is not True or session.file is None:
             return ()
-        told = self.complaints.get(session.key)
+        told = complaint_of(session, self.complaints)
         began = running_since(session)
         signs = (last_sign(session), began, session.updated_at if session.status == "running" else None, 0)
         quiet = self.now - max(moment for moment in signs if moment is not None)

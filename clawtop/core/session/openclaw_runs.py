@@ -40,7 +40,6 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
         since = running_since(session)
         if since is None and lock is not None:
             since = lock.created_at
-        own_pid = seen.pid if seen is not None and seen.kind is WitnessKind.PROCESS else None
         yield PromptHolder(
             session_file=session.file,
             session_key=session.key,
@@ -50,7 +49,7 @@ def openclaw_holders(snapshot: Snapshot, is_ours: Callable[[str], bool]) -> Iter
             profile=asked_profile(session),
             phase="running" if session.status == "running" or lock is None else "locked",
             since=since,
-            pid=lock.pid if lock is not None else own_pid or snapshot.gateway.pid,
+            pid=lock.pid if lock is not None else _worker(session, snapshot),
             source=_source(session, locked_by=lock is not None),
             waiters=session.waiters,
             takeover_risk=takeover_risk(session, snapshot.storage, isolated.get(session.agent)),
@@ -63,6 +62,19 @@ def _source(session: Session, *, locked_by: bool) -> str:
     if locked_by or seen is None:
         return "lock" if locked_by else "status"
     return str(seen.kind)
+
+
+def _worker(session: Session, snapshot: Snapshot) -> int | None:
+    """The process that works on a run without a lock: its own, else the gateway, unless that says that it does not."""
+    seen = running_witness(session)
+    if seen is not None and seen.kind is WitnessKind.PROCESS and seen.pid is not None:
+        return seen.pid
+    since = running_since(session)
+    asked = [w for w in session.witnesses if w.kind is WitnessKind.GATEWAY and w.running is False]
+    if not any(denied.at is None or since is None or denied.at >= since for denied in asked):
+        return snapshot.gateway.pid
+    others = snapshot.command_line or ()
+    return others[0].pid if len(others) == 1 else None
 
 
 def asked_profile(session: Session) -> str | None:
