@@ -1,4 +1,4 @@
-"""The shapes of what differs between OpenClaw versions. `generations` fills them, one row each."""
+"""Types for what differs between OpenClaw versions. `generations` has the rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DoublingWindow(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """How long a failed profile cools in one range of OpenClaw versions, which is next, and which is probed.
+    """How long a failed profile cools in one range of OpenClaw versions, which profile is next, and which is probed.
 
     Attributes:
         name: the range's, as in `generations.SEMANTICS`.
@@ -52,27 +52,29 @@ class Schedule(NamedTuple):
         surviving_counts: failure counts that outlive their window; only success or a clear resets them.
         scoped_reasons: reasons that cool only the failing model, when it is known.
         knows_blocks: a subscription's announced block counts (2026.5 and later).
-        blocks_yield_to_scope: the window of another model lets a profile pass although it is blocked by its
-            subscription (2026.5; later generations check the block first).
+        blocks_yield_to_scope: the window of another model makes a profile eligible although its subscription is
+            blocked (2026.5; later generations check the block first).
         blocks_have_scope: a blocked window may concern one model only.
-        soonest_joins_model: the windows of the asked model count as one, that ends with its last (not in 2026.3).
+        soonest_joins_model: the windows of the requested model count as one that ends with the last of them (not in
+            2026.3).
         reason_from_window: the window's own reason explains why profiles are unavailable, before failure counts.
-        provider_blocks_win: a rate limit inside a provider's announced block changes nothing.
+        provider_blocks_win: a rate limit during a block that the provider announced changes nothing.
         success_is_probe: a success is also noted as the last probe.
-        order_by_model: the order heeds the model that is asked.
+        order_by_model: the order depends on the requested model.
         repairs_stored_order: a stored order whose ids are all gone falls back to the store's profiles, sorted afresh.
         expired_logins_last: an OAuth login past its expiry comes after fresh ones.
-        replaced_pins: whose pins give way when their profile cools and another is usable: "user", "auto", both or none.
+        replaced_pins: whose pins are replaced if their profile is cooling and another is usable: "user", "auto", both
+            or none.
         pins_stay: a person's pin is never replaced, whatever cools; and where all profiles cool, no other pin is set.
-        compactions_move_pins: a pin that nobody set moves on after each compaction.
+        compactions_move_pins: an automatic pin moves on after each compaction.
         pins_go_back: such a pin returns to an earlier profile of a stored or configured order that recovered from a
             rate limit.
         user_pins_outlive_order: a person's pin may name a profile outside the order (2026.5 and later).
         suspends: a candidate whose profiles all cool suspends the session's lanes instead of being skipped only.
         suspends_session: it suspends the session itself (2026.8 and later).
         probes_without_fallback: a model without a fallback is probed whenever the throttle is open.
-        probes_rate_limits: so is a rate limit whose end no provider announced.
-        transient_reasons: reasons for which a fallback model is tried although its provider cools.
+        probes_rate_limits: the same for a rate limit whose end no provider announced.
+        transient_reasons: reasons for which a fallback model is tried although its provider is cooling.
         latest_ms: later times are not windows.
         configurable: `auth.cooldowns` of openclaw.json is read.
         permanent_as_billing: what it sets for billing holds for `auth_permanent` as well.
@@ -132,7 +134,7 @@ class Schedule(NamedTuple):
 
     @property
     def longest_ms(self) -> int:
-        """No window of this schedule is longer, provider-announced blocks apart."""
+        """No window of this schedule is longer, except blocks that the provider announced."""
         rate_limit = 0 if self.rate_limit is None else self.rate_limit.max_ms
         return math.ceil(max(*self.steps_ms, self.billing.max_ms, self.auth_permanent.max_ms, rate_limit))
 
@@ -146,7 +148,7 @@ class SessionLockRules(NamedTuple):
     Attributes:
         orphan_grace_ms: how old a lock without usable content must be before it goes, at most `stale_ms`.
         short_orphan_grace_ms: the same for a waiter whose own timeout is shorter than the grace.
-        knows_argv: a live owner that does not look like OpenClaw loses the lock.
+        knows_argv: the lock of a live owner that does not look like OpenClaw is removed.
         argv_after_stale: that reason is added to others, instead of only when there are none.
         orphan_needs_no_ticks: only a lock without start time can be an orphan of the waiter's own process.
         report_only: reasons for which the waiter fails with an error but leaves the file.
@@ -163,7 +165,7 @@ class SessionLockRules(NamedTuple):
 
 
 class Accepts(StrEnum):
-    """Which changes besides clawtop's own writes leave the fence intact.
+    """Which changes other than clawtop's own writes do not count as a takeover.
 
     NOTHING: 2026.3.28, 2026.5.18. ASSISTANT_APPENDS: 2026.5.20. SAME_BYTES: 2026.6.11, a file whose ctime alone moved.
     """
@@ -201,15 +203,15 @@ class AttentionRules(NamedTuple):
 
     Attributes:
         configurable: `diagnostics.stuckSession*Ms` are read.
-        recovers: it does something; else it only logs (2026.3).
-        silence_aborts: a run is aborted once it gave no sign of life for the abort threshold; else once the session
-            has not changed for so long, whatever the run did meanwhile.
-        models_may_think: the silent model call of a run is merely long until the abort threshold.
-        orphans_are_stuck: work without a run, on an idle session with waiting messages, belongs to nobody.
+        recovers: it acts; else it only logs (2026.3).
+        silence_aborts: a run is aborted once it has shown no sign of life for the abort threshold; else once the
+            session has not changed for that long, whatever the run did meanwhile.
+        models_may_think: a silent model call counts only as long-running until the abort threshold.
+        orphans_are_stuck: work without a run, on an idle session with waiting messages, counts as stuck.
         sees_requests: requests that repeat without progress count, and so does the time that a model call may take.
-        sees_tool_ends: so does the end that a tool call was given (2026.8).
-        sees_deadlines: so do waits for a provider, and the ends that backends were given (2026.9).
-        least_tool_ms: a tool call without such an end is not aborted before.
+        sees_tool_ends: so does the deadline of a tool call (2026.8).
+        sees_deadlines: so do waits for a provider, and the deadlines of backends (2026.9).
+        least_tool_ms: a tool call without a deadline is not aborted before this.
         lone_calls_abort: a model call without a run can be aborted too.
         aborts_free_lane: an abort frees the session's lane also where messages wait; else only where the run did not
             end by itself.
@@ -235,7 +237,7 @@ class AttentionRules(NamedTuple):
     clears_idle: bool = False
 
 
-# --- what a version makes of a failure ------------------------------------------------------------------------------
+# --- how a version handles a failure ------------------------------------------------------------------------------
 
 
 class Marking(NamedTuple):
@@ -244,8 +246,8 @@ class Marking(NamedTuple):
     Attributes:
         never: reasons that leave no mark.
         timeouts_once_started: a timeout marks too, provided that the provider had begun to answer.
-        spared_locally, spared_if_passing: what leaves no mark in a run whose passing failures are its own business
-            (policy `local_transient`): always, or only where the failure is known to pass.
+        spared_locally, spared_if_passing: what leaves no mark in a run whose passing failures do not count (policy
+            `local_transient`): always, or only if the failure is known to pass.
     """
 
     never: frozenset[str]
@@ -260,17 +262,17 @@ class RunPolicy(NamedTuple):
     Attributes:
         leaves_timeouts_to_harness: timeouts of a harness that owns its transport rotate nothing (2026.6.11); and a
             failure that is known outranks a timeout as the reason for the next model.
-        budget_ends: a run whose own time is over, or that a signal ended, neither rotates nor falls back (2026.9).
+        budget_ends: a run past its own time limit, or ended by a signal, neither rotates nor falls back (2026.9).
         certificates_skip_accounts: a bad certificate goes to the next model at once.
         escalates_lost_models: a missing model counts at the end of the retries, too.
         keeps_first_reason: a retry remembers the failure before a mere timeout.
-        marks_first: it marks the account before it rotates, and waits for that (2026.3).
-        capped: a run rotates only so often before it asks the next model (`steps.OPENCLAW_CAPS`; not in 2026.3).
+        marks_first: it marks the account before it rotates, and waits for the mark (2026.3).
+        capped: a run rotates only so many times before it tries the next model (`steps.OPENCLAW_CAPS`; not in 2026.3).
         pauses: it pauses before a retry or the next model where that is configured (up to 2026.7).
         logs_continuing: it also logs that a run continues as if nothing had failed.
-        needs_replay: an attempt that had effects is not made again, by no account and no model.
-        refreshes_logins: a failure of credentials is met with a refreshed login first.
-        empty_retries: how often an answer without words is asked for again.
+        needs_replay: an attempt that had effects is not repeated with any account or model.
+        refreshes_logins: after a credential failure the login is refreshed first.
+        empty_retries: how often an empty answer is retried.
         final_codes: codes with which a harness ends a run for good.
     """
 
@@ -294,9 +296,9 @@ class ChainEnd(NamedTuple):
 
     Attributes:
         tells_steps: every step from one model to the next is reported (not in 2026.3).
-        is_failure: it ends with the class and status of the last attempt; else with a summary that has neither.
+        is_failure: the run ends with the class and status of the last attempt; else with a summary that has neither.
         names_login: the text ends with the command to log in again, if the last failure was one of credentials.
-        wraps_objects: what was thrown without being an error becomes the cause of one.
+        wraps_objects: a thrown value that is not an error becomes the cause of one.
     """
 
     tells_steps: bool = True
@@ -306,15 +308,15 @@ class ChainEnd(NamedTuple):
 
 
 class SameAccountRetries(NamedTuple):
-    """How often the same account is asked again before a run rotates; by default never.
+    """How often the same account is retried before a run rotates; by default never.
 
     Attributes:
         reasons: failures that are retried.
-        most, most_rate_limited: retries in one run; of runs that met a rate limit.
+        most, most_rate_limited: retries in one run; in runs that hit a rate limit.
         first_ms, longest_ms: the first wait, and the longest.
-        doubling: each wait is twice the one before, else longer by the first.
+        doubling: each wait is twice the previous one; else it grows by the first wait each time.
         within_ms: no retry later than this after the first failure, rate limits apart.
-        reads_words: an error's words are read for evidence that the same request may pass.
+        reads_words: an error's text is searched for evidence that the same request may succeed.
     """
 
     reasons: frozenset[str] = frozenset()
@@ -343,9 +345,9 @@ class ConfigKeys(NamedTuple):
     """Which settings about profiles, cooldowns and locks a version knows.
 
     Attributes:
-        known: section -> its keys; a section that is not named is not judged.
-        retired: settings that it does not have, or not any more.
-        refuses_unknown: a gateway refuses the whole file at a reload over an unknown key.
+        known: section -> its keys; sections that are not listed are not checked.
+        retired: settings that it does not have, or no longer has.
+        refuses_unknown: on a reload, a gateway rejects the whole file because of an unknown key.
     """
 
     known: Mapping[str, frozenset[str]]
@@ -357,20 +359,20 @@ class Remote(NamedTuple):
     """What a gateway reports and does over its WebSocket for a local client that was never paired.
 
     Attributes:
-        grants: it grants such a client the rights that it asks for (2026.3 grants none).
+        grants: it grants such a client the requested rights (2026.3 grants none).
         sees_all: `hasActiveRun` counts every run; else only those that were asked for over its own API, not those of
             cron, heartbeat and channels.
         aborts_all: `sessions.abort` reaches every run that it sees; else only those asked for over its API.
         cancels_cron: `tasks.cancel` ends the run of a cron job.
         drops_queue: an abort also drops what waits behind the run.
-        stores_queue: all that waits stands in its databases; else what chats and channels send waits in its memory,
-            and only turns of its command line leave a record.
+        stores_queue: everything that waits is in its databases; else messages from chats and channels wait in its
+            memory, and only command-line turns leave a record.
         aborts_stuck: it aborts a run itself if that makes no progress for `Attention.abort_ms`.
-        reload_takes_marks: `secrets.reload` makes it take cooldowns and orders from the store.
-        keeps_start: it works with the orders and marks of its start until it is restarted.
+        reload_takes_marks: `secrets.reload` makes it load cooldowns and orders from the store.
+        keeps_start: it keeps the orders and marks it loaded at its start until it is restarted.
         rereads_on_write: it re-reads the store whenever it writes a mark of its own.
-        silent_when_out: while every profile is out it tries none, and so writes no mark.
-        model_clears_pin: any choice of a model by `/model` takes an auth profile's pin off the session.
+        silent_when_out: while every profile is unusable it tries none, and so writes no mark.
+        model_clears_pin: any choice of a model with `/model` removes an auth profile's pin from the session.
         admission_ms: how long an admitted run may leave no trace on the disk.
         resumes_ms: for how long after its start it may resume runs that a crash interrupted; 0: it does not.
     """

@@ -1,7 +1,7 @@
 """Settings that an operator saves instead of repeating them: the table, its defaults, and how it is read.
 
-A setting comes from the command line, else from its environment variable, else from the file, else from here. What
-cannot be used is reported and left at its default: a typo must not keep anybody from the dashboard.
+A setting comes from the command line, else from its environment variable, else from the file, else from here. Invalid
+values are reported and left at their default: a typo must not keep the dashboard from starting.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """Settings, and what in their sources could not be used, for people."""
+    """Settings, and messages about values that could not be used."""
 
     values: Settings
     problems: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ def read_settings(
 
 
 def value_from_text(path: str, text: str) -> Any:
-    """A setting's value from what was typed. Raises ValueError, in words for people."""
+    """A setting's value from typed text. Raises ValueError with a message for people."""
     table, _, entry = path.partition(".")
     if entry and table in TEXT_TABLES:
         return text
@@ -148,14 +148,14 @@ def toml_of(values: Settings) -> str:
 def with_value(text: str, path: str, value: Any) -> str:
     """The file's text with one setting changed and every other line as it was.
 
-    Raises KeyError if the setting is written in a form that only its writer should change (on several lines, say).
+    Raises KeyError if the setting is written in a form that should be edited by hand (such as over several lines).
     """
     section, _, name = path.rpartition(".")
     return _with_line(text, section, name, value)
 
 
 def with_entry(text: str, table: str, key: str, value: str) -> str:
-    """The same with one entry of a table: a session's label, say."""
+    """The same for one entry of a table, such as a session's label."""
     return _with_line(text, table, _key(key), value)
 
 

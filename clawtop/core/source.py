@@ -1,4 +1,4 @@
-"""Where snapshots come from: the one port between readers of a state directory and whatever shows or streams it."""
+"""Where snapshots come from: the port between readers of a state directory and the code that shows or streams it."""
 
 from __future__ import annotations
 

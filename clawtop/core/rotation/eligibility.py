@@ -63,7 +63,7 @@ def _by_name(orders: Mapping[str, Sequence[str]], key: str, names: ProviderNames
 
 
 def _lent_order(listed: Sequence[str], asked: OrderQuery) -> Sequence[str]:
-    """The lender's order with the borrower's own profiles: behind it if it names one of them, else before it."""
+    """The lender's order with the borrower's own profiles: after it if it names one of them, else before it."""
     names = asked.schedule.names
     own = [id_ for id_, profile in asked.by_id.items() if names.auth_key(profile.provider) == asked.auth_key]
     return (*listed, *own) if set(own).intersection(listed) else (*own, *listed)

@@ -23,7 +23,7 @@ from clawtop.core.rotation.forecast import Recovery, order_of, pinned_sessions, 
 from clawtop.core.rotation.order import NOTHING_PENDING, Ranked, Rejected
 
 COMMON_REASONS = ("rate_limit", "overloaded", "auth", "billing", "auth_permanent")
-"""The reasons whose next cost is shown."""
+"""The reasons for which the next failure's cost is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class ProfileExplanation:
         place: its place in that order, or None.
         rejection: why it has none, or None.
         is_next: the next run would start with it.
-        order_source: where the order is written down: "store", "config", or None where type and last use decide.
-        state, until: for the models that are configured for its provider, as the table shows it.
-        windows: those that are open. lapsed: others that are recorded; they have no effect.
-        bypasses: its provider ignores cooldowns, so windows and costs mean nothing.
+        order_source: where the order is stored: "store", "config", or None if type and last use decide.
+        state, until: for the models configured for its provider, as shown in the table.
+        windows: those that are open. lapsed: recorded ones that have ended and have no effect.
+        bypasses: its provider ignores cooldowns, so windows and costs are meaningless.
         costs: what the next failure would cost, per common reason; empty for bypassing providers.
-        counters_reset_at: when the next failure counts as the first again; None if there is nothing to forget.
+        counters_reset_at: when the next failure counts as the first again; None if there is nothing to reset.
         recovery: when anything of its provider is usable again, for the agent's first model of it.
         pinned: the sessions that are pinned to it.
     """

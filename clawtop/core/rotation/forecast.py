@@ -1,4 +1,6 @@
-"""When anything is usable again, per provider and per model chain; and which sessions wait for the wrong profile."""
+"""When anything is usable again, per provider and per model chain; and which sessions are pinned to an unusable
+profile.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from clawtop.core.rotation.order import NOTHING_PENDING, Order, resolve_order
 from clawtop.core.rules import Schedule
 
 TOGETHER_MS = 1_000
-"""Windows that end within a second of each other end together: all their runs come back at once."""
+"""Windows that end within a second of each other count as ending together: all their runs resume at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Recovery:
     Attributes:
         usable: profiles that can be tried now, in their order.
         waves: the cooling ones by the time at which they are back, the soonest first.
-        rejected: how many profiles no waiting will bring back.
+        rejected: how many profiles will not become usable by waiting.
         at: now if any is usable, else the first wave; None if nothing comes back by itself.
     """
 
@@ -47,7 +49,7 @@ class Recovery:
 class ChainRecovery:
     """When an agent can answer at all: its models in the order in which they are asked.
 
-    `at` and `model` are of the link that is usable first; the earlier in the chain wins a tie.
+    `at` and `model` are of the link that is usable first; on a tie, the earlier in the chain.
     """
 
     agent: str
@@ -63,7 +65,7 @@ class Stranded:
     Attributes:
         state: of the profile, for the session's model; None where the profile is gone.
         until: when the profile is back, where that is known.
-        moves: the next run leaves the pin by itself, because another profile is usable (or the pinned one is gone).
+        moves: the next run drops the pin by itself, because another profile is usable (or the pinned one is gone).
     """
 
     session: Session
@@ -74,7 +76,7 @@ class Stranded:
 
 
 def schedule_of(snapshot: Snapshot, provider: str | None = None) -> Schedule:
-    """The rules by which the OpenClaw of this state directory cools the profiles of a provider."""
+    """The cooldown rules of this state directory's OpenClaw for a provider's profiles."""
     return schedule_for(snapshot.semantics, snapshot.config.auth.cooldowns, provider)
 
 
@@ -148,7 +150,7 @@ def stranded_sessions(snapshot: Snapshot, now: int) -> tuple[Stranded, ...]:
 
 
 def pinned_sessions(snapshot: Snapshot, profile: Profile) -> tuple[Session, ...]:
-    """The sessions that are pinned to this very profile: agents that do not see its store may use the same id."""
+    """The sessions pinned to exactly this profile: agents that do not see its store may use the same id."""
     sharing = {agent.id for agent in snapshot.agents if _sees(agent, profile)}
     return tuple(session for session in snapshot.sessions if session.profile == profile.id and session.agent in sharing)
 

@@ -52,7 +52,7 @@ class Rejected:
 class Order:
     """A provider's profiles in the order in which they would be tried.
 
-    `explicit_source` says where the order is written down: "store", "config", or None where type and last use decide.
+    `explicit_source`: where the order is stored: "store", "config", or None if type and last use decide.
     """
 
     ids: tuple[str, ...]
@@ -84,8 +84,8 @@ def order_ids(  # noqa: PLR0917 - as resolve_order
 ) -> tuple[str, ...]:
     """The ids of `resolve_order`, without the explanations: for the engine's hot path.
 
-    `in_flight`: turns that use a profile at this moment. Where no order is written they come before the last use, so
-    that simultaneous turns spread.
+    `in_flight`: turns that are using each profile now. Without a stored or configured order, profiles with fewer of
+    them come first, then the least recently used, so that simultaneous turns spread out.
     """
     asked = _asked(provider, profiles, stored_order, config, now, schedule)
     return _resolve(asked, preferred, for_model, pending, in_flight).ids
@@ -106,15 +106,15 @@ def resolve_order(  # noqa: PLR0917 - the facts of an order, in the order in whi
     """The order in which a provider's profiles would be tried, as OpenClaw resolves it, with all its reasons.
 
     An order in the store beats one in the config, which beats the profiles of the config, which beat all stored ones.
-    A written order is kept; otherwise logins come before tokens before keys, the least recently used first. Cooling
-    profiles come last, those usable again soonest first.
+    A stored or configured order is kept; otherwise OAuth logins come first, then tokens, then keys, each with the
+    least recently used first. Cooling profiles come last, those usable again soonest first.
 
     Args:
         profiles: every profile the agent sees, in the store's order.
         stored_order: `order` of the auth store, by provider.
         preferred: goes first if it is eligible, even while it cools.
-        for_model: generations from 2026.8 on heed model-scoped windows in the order; earlier ones ignore this.
-        pending: marks that have not reached the disk: id -> end of the window; they count at once.
+        for_model: versions from 2026.8 on respect model-scoped windows in the order; earlier ones ignore this.
+        pending: marks that have not reached the disk: id -> end of the window; they count immediately.
     """
     asked = _asked(provider, profiles, stored_order, config, now, schedule)
     found = _resolve(asked, preferred, for_model, pending)
@@ -152,10 +152,10 @@ def first_profile(
 def next_profile(
     ids: Sequence[str], current: str | None, is_cooling: Callable[[str], bool], *, locked: bool = False
 ) -> str | None:
-    """The next profile of the order to try after `current`; None where the order is at its end.
+    """The next profile of the order to try after `current`; None at the end of the order.
 
-    A run goes through the order once, without wrapping around. A profile that the user pinned is never left. A
-    current profile that is not in the order counts as standing before its head.
+    A run goes through the order once, without wrapping around. A profile that the user pinned is never left. A current
+    profile that is not in the order counts as before its first.
     """
     if locked:
         return None
@@ -166,13 +166,13 @@ def next_profile(
 def is_ordered(
     provider: str, stored_order: Mapping[str, Sequence[str]], config: AuthConfig, schedule: Schedule
 ) -> bool:
-    """Whether the provider's order is written down, in the store or in the configuration."""
+    """Whether the provider has an order in the store or in the configuration."""
     asked = OrderQuery(provider, schedule.names.auth_key(provider), {}, stored_order, config, 0, schedule)
     return written_order(asked)[0] is not None
 
 
 NO_MODEL = ""
-"""No window is scoped to it, so what cools for it cools for every model."""
+"""No window is scoped to this model, so a profile that is cooling for it is cooling for every model."""
 
 
 def cooling_check(
@@ -201,7 +201,7 @@ def cooling_check(
 
 
 def moved_to_end(ids: Sequence[str], head: str) -> tuple[str, ...]:
-    """The order after a forced rotation: what is tried first now at its end."""
+    """The order after a forced rotation: the profile that is tried first now moves to its end."""
     return (*(id_ for id_ in ids if id_ != head), head)
 
 
@@ -235,7 +235,7 @@ def _resolve(
         kept, faulty = eligible(stored_ids(asked), asked)
         rejected += faulty
         keeps_order = keeps_order and not schedule.repairs_stored_order
-        source = None  # an order of which no id exists is none
+        source = None  # an order without any existing id does not count
     available, cooling = _split(kept, asked, for_model if schedule.order_by_model else None, pending)
     if not keeps_order:
         available.sort(key=_by_type_and_use(asked.now, schedule, in_flight))

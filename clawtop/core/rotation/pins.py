@@ -1,8 +1,8 @@
 """Which profile a session is pinned to, and when OpenClaw moves the pin.
 
-A session entry holds a profile, who pinned it ("user" or "auto") and the compaction count at that time. Pins of
-OpenClaw's own making move on a new session, after a compaction, and away from a cooling profile; pins of a person
-move only where the generation lets them.
+A session entry holds a profile, who pinned it ("user" or "auto") and the compaction count at that time. Pins that
+OpenClaw set itself move with a new session, after a compaction, and away from a cooling profile; a person's pins move
+only if the version allows it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Pin:
 
     @property
     def pinned_by(self) -> str | None:
-        """Who set the pin, also where the entry does not say so."""
+        """Who set the pin, even if the entry does not say so."""
         if self.source is not None:
             return self.source
         if self.compaction_count is not None:
@@ -63,7 +63,7 @@ def resolve_override(
     Args:
         order: the provider's resolved order.
         serves: whether a profile, by its id, is stored and belongs to the run's provider.
-        is_cooling: whether a profile cools now; no model is meant, as in OpenClaw.
+        is_cooling: whether a profile is cooling now, for any model, as in OpenClaw.
         compaction_count: how often the session was compacted so far.
         cools_for_all: whether a profile cools whatever model is asked; None: as `is_cooling`.
         recovered: whether a profile was rate-limited and is usable again (2026.9).
@@ -119,7 +119,7 @@ class _PinQuery:
 
 
 def recovered_check(profiles: Iterable[Profile], *, ordered: bool) -> Callable[[str], bool]:
-    """Whether a profile counts rate limits although it may be asked again; of a written order only.
+    """Whether a profile has rate limits on record although it is usable again; only with a stored or configured order.
 
     Args:
         ordered: the provider's order is stored or configured.
@@ -164,23 +164,22 @@ def _better(pin: Pin, current: str | None, asked: _PinQuery) -> str | None:
 
 
 def _is_tenable(current: str, order: Sequence[str], serves: Callable[[str], bool], *, stays_outside: bool) -> bool:
-    """Whether a pin may stay at all: its profile serves the provider, and is in the order or may be outside of it."""
+    """Whether a pin may stay at all: its profile serves the provider, and is in the order or allowed outside it."""
     if not serves(current):
         return False
     return not order or current in order or stays_outside
 
 
 def _replacement(current: str | None, order: Sequence[str], is_cooling: Callable[[str], bool]) -> str | None:
-    """The first usable profile, where the pinned one cools and there is one."""
+    """The first usable profile, if there is one and the pinned one is cooling."""
     if current is None or not is_cooling(current):
         return None
     return next((id_ for id_ in order if id_ != current and not is_cooling(id_)), None)
 
 
 def _after(current: str | None, order: Sequence[str], is_cooling: Callable[[str], bool]) -> str:
-    """The next usable profile after `current`, around the order's end; the first one without a place in it.
-
-    Where all cool, the current one stays, or the head of the order, which is usable again soonest, is taken.
+    """The next usable profile after `current`, wrapping around; the first one if `current` is not in the order. If all
+    are cooling, the current one stays, or else the first of the order, which is usable again soonest.
     """
     place = order.index(current) if current is not None and current in order else -1
     turned = (*order[place + 1 :], *order[: place + 1])

@@ -13,7 +13,7 @@ _NAMED = 6
 
 
 def order_problems(snapshot: Snapshot, now: int) -> tuple[Problem, ...]:
-    """A warning for each written order that names profiles that no store has, with what it leaves out."""
+    """A warning for each stored or configured order that names missing profiles, with the ones it leaves out."""
     found = (problem for agent in snapshot.agents for problem in _of_agent(agent, snapshot, now))
     return tuple(dict.fromkeys(found))
 
@@ -42,7 +42,7 @@ def _of_agent(agent: AgentInfo, snapshot: Snapshot, now: int) -> Iterator[Proble
 
 
 def left_out(order: Order, agent: AgentInfo, snapshot: Snapshot, now: int) -> list[str]:
-    """Usable profiles that are never tried, because the order that counts does not name them."""
+    """Usable profiles that are never tried, because the order in force does not name them."""
     profiles = {profile.id: profile for profile in agent.store.profiles} if agent.store is not None else {}
     schedule = snapshot.semantics.cooling
     return [

@@ -1,10 +1,11 @@
-"""Is a run active in a session: every witness is heard, and the answer is yes, no or unknown, with the reason.
+"""Whether a run is active in a session: all witnesses are weighed, and the answer is yes, no or unknown, with the
+reason.
 
 No witness alone is enough (docs/formats.md 8). A stored status outlives a crash and a failed turn, and says "done"
 while `agent --local` works; a held lock means a run in 2026.3.28 and 2026.6.11 and at least a write in 2026.5.18 to
-2026.6.1; the gateway knows nothing of runs of the command line; a log has gaps. So each tells what it saw and when,
-the last sign of a run counts against the last proof of its end, and what remains open is unknown. Unknown counts as
-held (docs/invariants.md 1), so "no" is only said with a reason.
+2026.6.1; the gateway does not know about command-line runs; a log has gaps. So each witness reports what it saw and
+when, the last sign of a run is compared with the last proof of its end, and everything else is unknown. Unknown counts
+as held (docs/invariants.md 1), so "no" always has a reason.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ SILENT_RUN_MS = 30 * 60_000
 """A run without any sign of life for this long may have died unnoticed: whether it is active is unknown."""
 
 TOLD_TWICE_MS = 2_000
-"""Two sources report the end of the same attempt within this time, in either order."""
+"""Two sources report the end of the same attempt within this time of each other, in either order."""
 
 START_SLACK_MS = 2_000
-"""A process's start is known to a second at best."""
+"""A process's start time is known to a second at best."""
 
 CENSUS_EVERY_MS = 2_000
 """The process table is searched at most this often."""
@@ -50,7 +51,7 @@ SETTLED = frozenset({"done", "failed", "killed", "timeout"})
 KNOWN_STATUSES = SETTLED | {RUNNING}
 
 _CERTAIN = frozenset({WitnessKind.LOCK, WitnessKind.CLAIM, WitnessKind.PROCESS})
-"""What these see is going on now, whatever was written before."""
+"""What these witnesses see is going on now, whatever was written before."""
 
 _STRENGTH = {kind: rank for rank, kind in enumerate(WitnessKind)}
 
@@ -82,7 +83,7 @@ class TrajectoryRun:
 
     @property
     def is_open(self) -> bool:
-        """Whether its last event is none that ends an attempt."""
+        """Whether its last event does not end an attempt."""
         return self.type != "session.ended"
 
     @property
@@ -128,7 +129,7 @@ class RunActivity:
     problem: Problem | None = None
 
 
-# --- what each source tells --------------------------------------------------------------------------------------
+# --- what each source says --------------------------------------------------------------------------------------
 
 
 def lock_witness(lock: Lock | None, *, throughout: bool, now: int, last_sign: int | None) -> Witness | None:
@@ -267,7 +268,7 @@ def settled_witness(status: str, started: int | None, ended: int | None) -> Witn
 
 
 def stored_as(status: str) -> str:
-    """How a settled status is worded; one object for thousands of rows."""
+    """The wording of a settled status; one shared object for thousands of rows."""
     return sys.intern(f"stored as {status}")
 
 
@@ -281,7 +282,9 @@ def _status(session: Session, running: bool | None, what: str, at: int | None = 
 def judge(
     session: Session, witnesses: Iterable[Witness], gateway: Gateway, command_line: CommandLine = NOT_LOOKED
 ) -> RunActivity:
-    """Weigh the witnesses: who sees a run now, else the last sign of one against the last proof of an end."""
+    """Weigh the witnesses: one that sees a run now decides; else compare the last sign of a run with the last proof of
+    an end.
+    """
     heard = sorted(witnesses, key=lambda witness: _STRENGTH[witness.kind])
     signs = [witness for witness in heard if witness.running is True]
     ends = [witness for witness in heard if witness.running is False]
@@ -301,7 +304,7 @@ def judge(
 
 
 def _tells_of_an_end(end: Witness) -> tuple[bool, int, bool]:
-    """Which proof best explains how a run was left: a gateway that is gone, else the last with a time."""
+    """Which proof best explains how a run ended: a dead gateway, else the latest one with a time."""
     return end.kind is WitnessKind.STATUS and end.at is None, end.at or 0, end.kind is WitnessKind.LOG
 
 
@@ -322,7 +325,7 @@ def _ends(end: Witness, sign: Witness, command_line: CommandLine) -> bool:
     if local and end.kind in _GATEWAYS_OWN and command_line.may_run(sign.since) is not False:
         return False  # the gateway does not know about command-line runs
     if end.at is None:
-        return end.kind is not WitnessKind.STATUS  # a status that dates no end proves none
+        return end.kind is not WitnessKind.STATUS  # a status without an end time proves no end
     return sign.at is not None and end.at >= sign.at
 
 
@@ -332,7 +335,7 @@ _GATEWAYS_OWN = frozenset({WitnessKind.GATEWAY, WitnessKind.LOG, WitnessKind.CLA
 def _left_running(session: Session, end: Witness, gateway: Gateway) -> Problem | None:
     """What is wrong with a stored "running" that is not true.
 
-    `ghost`: left by a gateway that is gone. `unsettled`: OpenClaw leaves the status of a failed turn so for many
+    `ghost`: left by a gateway that is gone. `unsettled`: OpenClaw does not update the status of a failed turn for many
     minutes (2026.5.20); nothing waits for it and nothing holds it.
     """
     if session.status != RUNNING:
@@ -344,7 +347,7 @@ def _left_running(session: Session, end: Witness, gateway: Gateway) -> Problem |
 
 
 def lost_turn(session: Session) -> EndedTurn | None:
-    """The turn that a gateway left behind when it ended, and that nothing has ended since; `at`: its last sign of life.
+    """The turn that was interrupted when a gateway ended, and has not been ended since; `at`: its last sign of life.
 
     Its message may not be stored anywhere: 2026.5.20 writes a transcript with the first answer.
     """
@@ -361,7 +364,7 @@ def lost_turn(session: Session) -> EndedTurn | None:
 
 
 def running_witness(session: Session) -> Witness | None:
-    """The witness that says most about the active run: who, since when, with what."""
+    """The most informative witness of the active run: who, since when, with what."""
     signs = [witness for witness in session.witnesses if witness.running is True]
     return min(signs, key=lambda witness: (witness.run_id is None, _STRENGTH[witness.kind]), default=None)
 

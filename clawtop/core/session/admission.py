@@ -24,7 +24,7 @@ class OnContention(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ForeignHolder:
-    """A run that is not clawtop's: an OpenClaw run that is, or may be, active in the session.
+    """A run of OpenClaw, not clawtop, that is or may be active in the session.
 
     Attributes:
         who: one safe line for people.
@@ -97,7 +97,7 @@ class Admission:
 
     @property
     def idle(self) -> bool:
-        """Nothing is known about it: no record needs to be kept."""
+        """Nobody holds, awaits or closes it: no record needs to be kept."""
         return self.holder is None and not self.waiters and self.closing is None
 
     @property
@@ -116,7 +116,7 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Give me the prompt. Asking again with the same token is how a waiter takes its turn.
+    """Request the prompt. A waiter takes its turn by asking again with the same token.
 
     `profile`: the account that it will use, once it has the prompt.
     """
@@ -145,14 +145,14 @@ class Describe:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """These processes are proven dead: nothing that they held, awaited or closed stays."""
+    """These processes are proven dead: everything that they held, awaited or closed is released."""
 
     members: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """A drain closes the session to new runs, or prolongs or takes over its own closing (same `drain_id`)."""
+    """A drain closes the session to new runs, or extends or takes over its own closing (same `drain_id`)."""
 
     closing: Closing
 
@@ -185,7 +185,7 @@ class ClaimQueued:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRefused:
-    """Not now, and the caller did not want to wait: `holder` or `closing` says why, or waiters were there first."""
+    """Not now, and the caller did not want to wait: `holder` or `closing` says why; or there are earlier waiters."""
 
     who: Claimant
     holder: Holding | None

@@ -1,7 +1,7 @@
 """Which sessions need attention: long-running, stalled or stuck.
 
-As OpenClaw's watcher (`logging/diagnostic.ts`), which looks every 30 s and warns ever more rarely. What differs between
-versions are its `AttentionRules`.
+Like OpenClaw's watcher (`logging/diagnostic.ts`), which checks every 30 s and warns at growing intervals.
+`AttentionRules` has the differences between versions.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class SessionActivity:
         repeating_ms: for how long the same request has been sent again without progress.
         may_take_ms: how long the model call may take.
         retry_left_ms: until the run asks the same account again.
-        tool_left_ms, backend_left_ms: until the end that the tool call, or the backend of the run, was given.
-        waits_in_runtime: the runtime itself watches over what it waits for.
+        tool_left_ms, backend_left_ms: until the deadline of the tool call, or of the run's backend.
+        waits_in_runtime: the runtime itself monitors what it waits for.
     """
 
     work: WorkKind | None = None
@@ -72,7 +72,7 @@ class AttentionReport:
 
     Attributes:
         reason, classification: OpenClaw's words for it.
-        work: what it is busy with, None when with nothing.
+        work: what it is busy with, None if idle.
         recoverable: recovery may release the lane: nothing is running.
         abortable: recovery may abort the run: it made no progress for longer than the abort threshold.
     """
@@ -86,7 +86,9 @@ class AttentionReport:
 
 
 def thresholds(diagnostics: Mapping[str, Any] | None) -> Attention:
-    """The thresholds that the `diagnostics` section of openclaw.json sets; nonsense and out of range is the default."""
+    """The thresholds set in the `diagnostics` section of openclaw.json; invalid or out-of-range values mean the
+    default.
+    """
     given = diagnostics or {}
     lowest, highest = _WARN_RANGE_MS
     warn = _whole_ms(given.get("stuckSessionWarnMs"))
@@ -109,7 +111,7 @@ def classify_attention(
     rules: AttentionRules,
     limits: Attention = DEFAULT_LIMITS,
 ) -> AttentionReport:
-    """What is the matter with a session whose state has not changed for `age_ms`."""
+    """What is wrong with a session whose state has not changed for `age_ms`."""
     activity = _as_seen(activity, rules)
     report = _classified(activity, queue_depth, rules, limits)
     return replace(report, abortable=_is_abortable(report, activity, age_ms, rules, limits.abort_ms))
@@ -174,7 +176,7 @@ _TERMINAL_PARTS = (
 
 
 def is_terminal_progress(progress: str | None) -> bool:
-    """Whether the last sign of life says that the work was over."""
+    """Whether the last sign of life says that the work had ended."""
     if progress is None:
         return False
     return progress in _TERMINAL_NAMES or any(part in progress for part in _TERMINAL_PARTS)
@@ -206,7 +208,7 @@ def _is_abortable(
 
 
 def _least_silence(activity: SessionActivity, silence: float, rules: AttentionRules, abort_ms: int) -> float:
-    """For how long a session must have been silent before its work is aborted; an end that was given outranks it."""
+    """For how long a session must have been silent before its work is aborted; a deadline takes precedence."""
     retry = silence + activity.retry_left_ms if activity.retry_left_ms is not None else 0
     if activity.tool_left_ms is not None:
         return max(0, silence + activity.tool_left_ms, retry)
@@ -227,7 +229,7 @@ def needs_attention(
 
 
 def next_warning_age(last_warned_at_age_ms: int | None, warn_ms: int) -> int:
-    """The age at which the next warning is due: later each time (stuck and long-running sessions)."""
+    """The age at which the next warning is due; intervals grow (stuck and long-running sessions)."""
     if last_warned_at_age_ms is None:
         return warn_ms
     return max(last_warned_at_age_ms + warn_ms, last_warned_at_age_ms * 2)
@@ -247,7 +249,7 @@ def standing_of(
 ) -> SessionStanding | None:
     """The activity in a session, seen from outside; None if there is none.
 
-    A run that cannot be seen to be over counts as going on. Its last sign of life is the youngest witness's.
+    A run that is not known to have ended counts as active. Its last sign of life is that of the latest witness.
     """
     running = session is not None and session.status == "running" and session.active is not False
     left_behind = session is not None and session.status == "running" and session.active is False
@@ -270,7 +272,7 @@ def standing_of(
 
 
 def retry_of(session: Session) -> AccountRetry | None:
-    """That its run waits to retry the same account, if a witness reports it."""
+    """The pending retry of the same account, if a witness reports one."""
     found = (witness.retry for witness in session.witnesses if witness.running and witness.retry is not None)
     return max(found, key=lambda retry: retry.due, default=None)
 

@@ -1,8 +1,8 @@
-"""Draining a stuck session: which step comes next, and when it is proven to be free.
+"""Draining a stuck session: which step comes next, and when the session is proven free.
 
-A drain looks at the session repeatedly (`DrainScene`) and asks `decide` what to do. It closes the session to
+A drain observes the session repeatedly (`DrainScene`) and asks `decide` what to do. It closes the session to
 clawtop's engines, waits for a natural release, asks an engine-owned run to stop, removes a lock that is proven stale,
-and says "drained" only after every witness that has to be heard said no, and went on saying so, for a while (`proof`).
+and says "drained" only after every required witness has said no for long enough (`proof`).
 Times are milliseconds of a monotonic clock.
 """
 
@@ -18,12 +18,12 @@ from clawtop.core.session.proof import Proof
 from clawtop.core.session.remedies import AUTOMATIC, Means, Remedy
 
 SEEN_AGAIN_MS = 1_000
-"""A stale lock is removed when it is the same at two looks, this far apart."""
+"""A stale lock is removed if it is the same in two checks, this far apart."""
 
 ASK_AGAIN_MS = 1_000
 
 ACT_AGAIN_MS = 5_000
-"""An answered abort is repeated if a run is in the session this much later: a waiting input has started."""
+"""A successful abort is repeated if a run is in the session this much later: a waiting input has started."""
 
 
 class DrainStage(StrEnum):
@@ -44,11 +44,11 @@ class DrainWishes:
     """What the operator asks for, in seconds.
 
     Attributes:
-        deadline_s: for the whole drain. still_s: how long nothing may happen before it counts as drained.
-        stop_after_s: how long a natural release is waited for before a run is asked to stop; None: half the deadline.
+        deadline_s: for the whole drain. still_s: how long nothing must happen before it counts as drained.
+        stop_after_s: how long to wait for a natural release before a run is asked to stop; None: half the deadline.
         abort_in_gateway: a gateway's run may be aborted, by any means that reaches it.
         fresh: carry the conversation over to a fresh session id once it is drained.
-        stop_processes: the processes of a run that has its own below the gateway may be stopped.
+        stop_processes: if a run has its own processes below the gateway, they may be stopped.
     """
 
     deadline_s: float = 60.0
@@ -94,7 +94,7 @@ class DrainOutcome:
 
 @dataclass(frozen=True, slots=True)
 class FoundLock:
-    """The session's write lock and our verdict on it."""
+    """The session's write lock and clawtop's verdict on it."""
 
     file: LockFile
     verdict: Verdict
@@ -103,14 +103,14 @@ class FoundLock:
 
 @dataclass(frozen=True, slots=True)
 class DrainScene:
-    """One look at the session.
+    """One observation of the session.
 
     Attributes:
         closed: the session is closed to clawtop's engines by this drain.
         holder: a run of clawtop's engines.
-        openclaw: what the witnesses of OpenClaw's runs come to.
+        openclaw: what the witnesses of OpenClaw's runs say in total.
         fingerprint: of the transcript; equal means unchanged.
-        quiet_ms: how long every witness must say no here.
+        quiet_ms: for how long every witness must say no here.
         not_before: until then a restarted gateway may resume the session.
         asked_at: when the gateway was last queried; None if it need not be.
         remedies: what would end OpenClaw's run, the best first.
@@ -148,7 +148,7 @@ class Terms:
     stop_processes: bool = False
 
     def allows(self, means: Means) -> bool:
-        """Whether the drain may do this by itself."""
+        """Whether the drain may apply this remedy by itself."""
         if means is Means.STOP:
             return self.stop_processes
         return means in AUTOMATIC and self.abort_in_gateway
@@ -156,7 +156,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class DrainProgress:
-    """What a drain remembers between two looks."""
+    """What a drain remembers between two observations."""
 
     stage: DrainStage = DrainStage.SURVEY
     stop_asked_at: int | None = None
@@ -177,7 +177,7 @@ class CloseAdmission:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do but look again; `why` and `until` are for people."""
+    """Nothing to do but check again; `why` and `until` are for people."""
 
     why: str
     until: int
@@ -199,14 +199,14 @@ class EndRun:
 
 @dataclass(frozen=True, slots=True)
 class RemoveLock:
-    """Remove this lock, if it still is this one and its owner is still proven dead."""
+    """Remove this lock, if it is still the same and its owner is still proven dead."""
 
     lock: FoundLock
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """It is over, and this is why that is certain."""
+    """The session is drained; `words` is the proof."""
 
     proof: tuple[str, ...]
 
@@ -245,7 +245,7 @@ def decide(progress: DrainProgress, scene: DrainScene, terms: Terms) -> tuple[Dr
 
 
 def _due_remedy(progress: DrainProgress, scene: DrainScene, terms: Terms) -> Remedy | None:
-    """The best remedy that may be used now: each in its turn, the effect of the last one awaited first."""
+    """The best remedy that may be used now: one after the other, each only after waiting for the effect of the last."""
     if scene.openclaw.held is None or not all(_is_over(at, scene.now) for at in progress.acted.values()):
         return None
     allowed = [remedy for remedy in scene.remedies if terms.allows(remedy.means)]

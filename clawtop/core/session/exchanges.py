@@ -1,7 +1,7 @@
 """A transcript's last messages and what followed each: answered, silent on purpose, failed, or nothing yet.
 
-Works on parsed entries (transcript version 3 and 4; 2026.3.28 to 2026.9.6). Texts are looked at and never kept; one
-that an operator asks for is found again.
+Works on parsed entries (transcript versions 3 and 4; 2026.3.28 to 2026.9.6). Texts are read but never kept; one that
+an operator asks for is looked up again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _SENDERS: tuple[tuple[str, str], ...] = (
     ("[Subagent ", "agent"),
     ("System: ", "system"),
 )
-"""How messages begin that no person sent, and who sent them."""
+"""Beginnings of messages that no person sent, and who sent them."""
 
 _CONTINUES = (
     "Continue where you left off. The previous model attempt failed or timed out.",
     "[Retry after the previous model attempt failed or timed out]",
 )
-"""How the text begins that is sent to the next model after a failure: 2026.3.28, 2026.5.20. Not a new message."""
+"""Beginnings of the text that is sent to the next model after a failure (2026.3.28, 2026.5.20); not a new message."""
 
 _ENVELOPE = re.compile(r"^\[[A-Z][a-z]{2} [^\]\n]{0,40}\] ")
 _ENDED = frozenset({"stop", "length", "end_turn", "max_tokens", "completed"})
@@ -115,7 +115,7 @@ def _outcome(message: Mapping[str, Any], by: str) -> tuple[TurnOutcome | None, s
         told = text.lstrip().startswith(("⚠", "❌"))
         return (TurnOutcome.FAILED, shown(text, _ERROR_CHARS)) if told else (TurnOutcome.TOLD, None)
     if reason and reason not in _ENDED:
-        return None, None  # a tool is at work
+        return None, None  # a tool is running
     if _SILENT.fullmatch(text) or (by == "heartbeat" and _NO_NEWS.fullmatch(text)):
         return TurnOutcome.SILENT, None
     return (TurnOutcome.ANSWERED, None) if text.strip() else (TurnOutcome.FAILED, "an empty answer")

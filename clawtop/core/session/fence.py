@@ -1,7 +1,7 @@
-"""The fence: did anyone else change the session file while its lock was released (OpenClaw 2026.5.18 on).
+"""The fence: whether anyone else changed the session file while its lock was released (OpenClaw 2026.5.18 on).
 
 A fingerprint is taken when the lock is released and compared when it is reacquired. A difference is a takeover,
-unless the change is one that this OpenClaw version accepts. Pure: whoever reads the file hands the bytes in.
+unless the change is one that this OpenClaw version accepts. Pure: the caller reads the file and passes its bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LINE_ENDS = re.compile(r"\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class FileFingerprint:
-    """What a session file looked like: all of it compared, nothing of its content."""
+    """A session file's metadata, all of which is compared; nothing of its content."""
 
     exists: bool
     dev: int = 0
@@ -56,7 +56,7 @@ def change(before: FileFingerprint, now: FileFingerprint) -> FileChange:
 
 
 def accepts_append(appended: bytes) -> bool:
-    """Whether 2026.5.20 takes appended bytes for the run's own output: each line blank, or of role assistant."""
+    """Whether 2026.5.20 accepts appended bytes as the run's own output: each line blank, or of role assistant."""
     text = appended.decode("utf-8", "replace")
     return all(_blank_or_assistant(line) for line in _LINE_ENDS.split(text))
 

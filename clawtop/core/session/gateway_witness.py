@@ -1,7 +1,7 @@
 """What a gateway reports, as a witness of its sessions' runs.
 
-Its yes counts. Its no counts where it sees every run (2026.8 and later); before, a run of cron, a heartbeat or a
-channel may go on that it does not tell of, and then it is no witness at all.
+Its yes counts. Its no counts where it sees every run (2026.8 and later); before that, it does not report runs of cron,
+heartbeats or channels, so its no is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def witnesses_of(
     """What the gateway says about these sessions, by key; sessions it does not mention are left out.
 
     Args:
-        gateway_since: when it started (ms since the epoch): an older task was left open by an earlier life of it.
+        gateway_since: when it started (ms since the epoch): an older task was left open by an earlier gateway process.
     """
     if words.problem is not None:
         return {}

@@ -1,8 +1,8 @@
 """The queue discipline of one lane, as a state machine: `apply(state, event, now)` -> new state and effects.
 
-As OpenClaw's command queue (2026.3-2026.9): first in, first out within a priority; a limit of turns at a time; a
-reset forgets what runs and bumps the generation, so that late ends count for nothing; a task that outstays its
-timeout gives its place up although it may still be unwinding. Times are milliseconds of any one clock.
+Like OpenClaw's command queue (2026.3-2026.9): first in, first out within a priority; a limit of turns at a time; a
+reset forgets running tasks and increments the generation, so that their late ends are ignored; a task that exceeds its
+timeout loses its place although it may still be unwinding. Times are milliseconds of any one clock.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROBE_LANES = ("auth-probe:", "session:probe-")
 
 
 class Priority(IntEnum):
-    """Who goes first. Within a priority the order is that of arrival."""
+    """Which task goes first. Within a priority, tasks are served in order of arrival."""
 
     FOREGROUND = 1
     NORMAL = 0
@@ -40,7 +40,7 @@ class WaitingTask:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """A task that has a place. `deadline` moves on with the task's progress."""
+    """A task that has a place. `deadline` is extended by the task's progress."""
 
     task: str
     started_at: int
@@ -54,7 +54,7 @@ class LaneState:
 
     Attributes:
         queue: what waits, in the order in which it will start.
-        abandoned: tasks that a reset deprived of their places; their callers still hear of a timeout.
+        abandoned: tasks that lost their places to a reset; their callers are still told of a timeout.
         draining: new tasks are refused.
     """
 
@@ -68,7 +68,7 @@ class LaneState:
 
     @property
     def is_full(self) -> bool:
-        """No further task starts before one ends, or the limit is raised."""
+        """Whether no further task can start before one ends or the limit is raised."""
         return len(self.active) >= self.limit
 
 
@@ -93,7 +93,7 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class TaskProgress:
-    """A task showed life: its timeout counts from now."""
+    """A task made progress: its timeout restarts now."""
 
     task: str
 
@@ -107,7 +107,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class SetLimit:
-    """0 suspends the lane; what runs, runs on."""
+    """0 suspends the lane; running tasks continue."""
 
     limit: float
 
@@ -119,12 +119,12 @@ class ClearLane:
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """Forget what runs (its owner was aborted) and let the next in."""
+    """Forget running tasks (their owner was aborted) and start the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class DrainLane:
-    """Accept nothing new; what waits and runs is served."""
+    """Accept no new tasks; waiting and running ones are completed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ def _enqueue(state: LaneState, event: Enqueue, now: int) -> tuple[LaneState, tup
 
 
 def _timeout(ms: float | None) -> int | None:
-    """Whole milliseconds, at least 1; nothing positive and finite means no timeout."""
+    """Whole milliseconds, at least 1; a value that is not positive and finite means no timeout."""
     return max(1, int(ms)) if ms is not None and 0 < ms < float("inf") else None
 
 

@@ -26,8 +26,8 @@ _RUN_MARK = ":run:"
 class LaneClass(StrEnum):
     """What kind of work a lane carries.
 
-    MAIN: an agent's main session, or the global main lane that mirrors it. CHANNEL: a channel, group or room.
-    DIRECT: one person. SESSION: a session that is none of the others, such as one with an explicit id.
+    MAIN: an agent's main session, or the global main lane that mirrors it. CHANNEL: a channel, group or room. DIRECT:
+    one person. SESSION: any other session, such as one with an explicit id.
     """
 
     MAIN = "main"
@@ -142,4 +142,4 @@ def classify_session_key(key: str) -> LaneClass:
 
 
 DEFAULT_LIMIT = 1
-"""Turns at a time in an unconfigured lane, which is every session lane."""
+"""Concurrent turns in a lane without a configured limit, such as every session lane."""

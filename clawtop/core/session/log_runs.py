@@ -1,7 +1,7 @@
 """Runs per session, as a gateway's log shows them.
 
-The log of a gateway is written by the command line too, where it names the same file. Lines about lanes stand there
-only with `logging.level` debug; a turn that failed for good is told at every level.
+OpenClaw's command line writes to a gateway's log too, if it is configured with the same file. Lines about lanes are
+logged only with `logging.level` debug; a turn that failed for good is logged at every level.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class LoggedRun:
     """What the log last said about a session.
 
     Attributes:
-        running: yes, no, or None while an attempt is over and the next one, if any, is not told yet.
-        at: of the line that told it; `since` is the first of the run.
+        running: yes, no, or None if an attempt has ended and the next one, if any, is not logged yet.
+        at: time of that line; `since` is that of the run's first line.
         provider, model, profile: asked last; None where a rotation made them unknown.
         retry: the run waits to ask the same account again.
     """
@@ -54,7 +54,7 @@ class LoggedRun:
 
 
 class LogRuns:
-    """Follows a log's events. `runs`: by session key; `turns`: those that are over, by session key, oldest first."""
+    """Follows a log's events. `runs`: by session key; `turns`: finished ones by session key, oldest first."""
 
     def __init__(self) -> None:
         self.runs: dict[str, LoggedRun] = {}
@@ -150,7 +150,7 @@ def _ended(known: LoggedRun | None, event: Event, what: str, *, running: bool | 
 
 
 def _turn(known: LoggedRun | None, event: Event) -> EndedTurn | None:
-    """The turn that is over with this event, where the event itself says how it ended."""
+    """The turn that ends with this event, if the event itself says how it ended."""
     since = known.since if known is not None else None
     if event.kind is EventKind.TAKEOVER:
         return EndedTurn(event.at, TurnOutcome.DROPPED, event.run_id, since, None, "takeover", "log")

@@ -80,7 +80,7 @@ def _worker(session: Session, snapshot: Snapshot) -> int | None:
 def asked_profile(session: Session) -> str | None:
     """The profile that the run was asked to use, if known; the session's pin alone is not enough.
 
-    The pin counts while the run is at its first attempt with the pin's own provider: a rotation leaves it behind.
+    The pin counts while the run is at its first attempt with the pin's own provider: a rotation abandons it.
     """
     signs = [witness for witness in session.witnesses if witness.running is True]
     told = next((witness.profile for witness in signs if witness.profile is not None), None)
@@ -93,7 +93,7 @@ def asked_profile(session: Session) -> str | None:
 
 
 def turn_attempts(session: Session, sign: Witness) -> int:
-    """How many attempts of the run that `sign` reports have already failed."""
+    """How many attempts of the run reported by `sign` have already failed."""
     return sum(turn.run_id == sign.run_id for turn in session.turns) if sign.run_id is not None else 0
 
 
@@ -106,7 +106,7 @@ def heard(
 
     Args:
         told: by session key. A witness replaces earlier ones of its kind.
-        turns: further turns that are over, by session key.
+        turns: further finished turns, by session key.
     """
     after = replace(snapshot, sessions=heard_sessions(snapshot, told, turns))
     if all(old is new for old, new in zip(snapshot.sessions, after.sessions, strict=True)):

@@ -1,7 +1,7 @@
-"""Is OpenClaw out of a session: which witnesses must say no, which decide, and which cannot exist.
+"""Whether OpenClaw is out of a session: which witnesses must say no, which decide, and which cannot exist.
 
-A session counts as released only when every witness that its generation and its gateway allow says no, and goes on
-saying so for a while. One that should exist and cannot be heard leaves it unproven.
+A session counts as released only after every witness that its generation and gateway have has said no for long enough.
+Without a witness that should exist, it is unproven.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from clawtop.core.session.gateway_witness import tasks_in
 
 class ProofSource(StrEnum):
     """LOCK: the session write lock. CLAIM: a turn claim (D). ANSWER: the gateway's own answer. TASKS: its open tasks.
-    QUEUE: inputs that wait (D). PROCESS: the process table. DISK: what all witnesses on the disk come to.
+    QUEUE: inputs that wait (D). PROCESS: the process table. DISK: what all witnesses on disk say in total.
     """
 
     LOCK = "lock"
@@ -80,7 +80,7 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
     | disk    | required              | required    | required      | required      |
 
     Answer and tasks cannot exist either if the gateway is proven dead, without its token, or with --no-gateway;
-    of a gateway that may live and is not known they are required.
+    if it is unknown whether the gateway is alive, they are required.
     """
     asked = (
         ProofRole.CANNOT if gateway in _GONE or not remote.grants or access is not Access.OPEN else ProofRole.REQUIRED
@@ -100,7 +100,7 @@ def roles(storage: Storage, remote: Remote, gateway: GatewayState, access: Acces
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the statements come to: who sees a run, or else whose word is missing, or else the proof so far.
+    """The result of the statements: which source sees a run, else which one is missing, else the proof so far.
 
     `held`, `missing`: the first of its kind. `proof`: the words of those who said no.
     """
@@ -173,7 +173,7 @@ def _lock(lock: Lock | None) -> Statement:
 
 
 def _claim(session: Session | None, unread: str | None) -> Statement:
-    """Where sessions are rows, one that was read and has no witness of a claim has none."""
+    """Where sessions are rows, one that was read without a claim witness has no claim."""
     if unread is not None:
         return Statement(ProofSource.CLAIM, Says.UNKNOWN, f"whether a turn of it is claimed is not known: {unread}")
     if session is None:
@@ -245,7 +245,7 @@ def _tasks(words: GatewayWords, key: str | None) -> Statement:
 
 
 def quiet_ms(table: Mapping[ProofSource, ProofRole], remote: Remote, gateway: GatewayState, still_ms: int) -> int:
-    """How long every no must hold: a run that was just admitted may have left no trace on disk yet.
+    """For how long every source must say no: a run that was just admitted may have left no trace on disk yet.
 
     Only a gateway that sees every run reports such a run at once.
     """

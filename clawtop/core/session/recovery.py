@@ -16,10 +16,10 @@ from clawtop.core.session.attention import AttentionReport
 from clawtop.core.session.lanes import session_lane
 
 STALE_MS = 300_000
-"""For how long a run may be silent where no abort threshold is given."""
+"""For how long a run may be silent if no abort threshold is given."""
 
 ABORT_SETTLE_MS = 15_000
-"""How long an aborted run may take to end before OpenClaw clears it by force."""
+"""How long an aborted run may take to end before OpenClaw removes it forcibly."""
 
 # --- what OpenClaw's recovery does -------------------------------------------------------------------------------
 
@@ -49,8 +49,8 @@ class StuckSession:
         lane_active, lane_queued: the tasks of the session's lane.
         queue_depth: what the session itself counts as waiting.
         age_ms: for how long the session has not changed.
-        silence_ms: for how long its run gave no sign of life; None: it gave one just now.
-        compaction_ms: how long a compaction may take, where the configuration says.
+        silence_ms: for how long its run has shown no sign of life; None: it just did.
+        compaction_ms: how long a compaction may take, if configured.
         in_flight: another recovery of this session is under way.
         state_changed: the session moved on since it was found stuck.
     """
@@ -77,20 +77,20 @@ class StuckSession:
 
 @dataclass(frozen=True, slots=True)
 class AbortResult:
-    """How an abort went: the run took it, and it ended in time."""
+    """How an abort went: whether the run accepted it, and whether it ended in time."""
 
     aborted: bool
     drained: bool
 
     @property
     def force_cleared(self) -> bool:
-        """The registry entry was removed although the run may live on - OpenClaw's way to a second holder."""
+        """The registry entry was removed although the run may live on - this is how OpenClaw gets a second holder."""
         return not (self.aborted and self.drained)
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryOutcome:
-    """What recovery did. None where a figure does not belong to the outcome."""
+    """What recovery did. Fields that do not apply to the outcome are None."""
 
     status: RecoveryStatus
     action: RecoveryAction
@@ -142,7 +142,7 @@ def openclaw_recovery(
 
 
 def _is_reclaimed(stuck: StuckSession, rules: AttentionRules, abort_ms: float) -> bool:
-    """The run is aborted unasked: it has been silent for too long, and messages wait behind it."""
+    """The run is aborted without a request: it has been silent for too long, and messages wait behind it."""
     return rules.reclaims_silent and stuck.queue_depth > 0 and (stuck.silence_ms or 0) >= abort_ms
 
 

@@ -1,4 +1,6 @@
-"""What can end the run that holds a session: whose run it is, what its gateway offers, and what is allowed here."""
+"""What can end the run that holds a session: depends on whose run it is, what its gateway offers, and what is allowed
+here.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ AUTOMATIC = frozenset({Means.ABORT, Means.CANCEL, Means.STOP})
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """One remedy. `words` say what it does, or why nothing else does. `command`: to type. `task`: to cancel.
-    `pid`: to stop, with what it has started.
+    `pid`: to stop, with its child processes.
     """
 
     means: Means
@@ -66,7 +68,9 @@ class HeldRun:
 def remedies(
     run: HeldRun, remote: Remote, gateway: GatewayState, access: Access, *, abort_ms: int
 ) -> tuple[Remedy, ...]:
-    """What works for this run, the best first. `abort_ms`: after this long without progress the gateway acts."""
+    """The remedies that work for this run, the best first. `abort_ms`: after this long without progress the gateway
+    acts.
+    """
     return tuple(_remedies(run, remote, gateway, access, abort_ms))
 
 

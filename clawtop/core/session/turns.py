@@ -1,7 +1,7 @@
 """What OpenClaw's databases record about a session's turns: witnesses, waiters, leftovers.
 
 From 2026.8 on a turn *claim* is the prompt holder: set a second or two before the model call starts, gone a tenth of
-a second after its last byte. It is worth something only under the gateway that set it: a crash leaves claims, tasks,
+a second after its last byte. It is valid only under the gateway that set it: a crash leaves claims, tasks,
 queued inputs and statuses behind. `activeWriterRunId` and windows prove nothing. An admitted run has no claim for up to
 15 s (cold gateway); until then its input is queued. 2026.6 and 2026.7 have task rows instead: the lock says who holds,
 tasks name runs, and on 2026.7 a second task is a turn that waits (on 2026.6 none is seen anywhere on the disk).
@@ -52,7 +52,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class QueuedTurn:
-    """A turn that is not over by its record: a queued input, or an open task."""
+    """A turn that its record shows as unfinished: a queued input, or an open task."""
 
     run_id: str
     at: int

@@ -1,7 +1,7 @@
-"""Removing an auth profile's pin from a session: the gateway command for it, and where there is none.
+"""Removing an auth profile's pin from a session: the chat command for it, and what to do where there is none.
 
-A pin is made, moved and taken off by the chat command `/model`, and by nothing else that keeps the session. 2026.5 and
-2026.6 take it off with any choice of a model; from 2026.8 on it stays while the model's provider stays the same.
+Only the chat command `/model` sets, moves and removes a pin without ending the session. 2026.5 and 2026.6 remove it
+with any choice of a model; from 2026.8 on it stays while the model's provider stays the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def unpin_messages(session: Session, models: Iterable[ModelRef], remote: Remote)
     """What to send to the session, in order; empty where no message takes the pin off.
 
     Args:
-        models: what its agent may ask.
+        models: the models that its agent may use.
     """
     if session.profile is None:
         return ()
