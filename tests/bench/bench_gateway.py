@@ -155,4 +155,6 @@ def imported_lab(version: str, home: Path) -> Iterator[DatabaseLab]:
             lab.stop()
 
 
-BENCHES = (Bench("gateway", "what a real gateway feels of being watched, and of a clear", 300, 100, figures),)
+BENCHES = (
+    Bench("gateway", "what a real gateway feels of being watched, and of a clear", 300, 100, figures, long=True),
+)

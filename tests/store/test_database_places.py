@@ -31,7 +31,7 @@ from clawtop.store.snapshot import SnapshotReader
 from clawtop.view.report import report
 
 directory = Path(sys.argv[1])
-import clawtop.store.sqlite.database  # while this user may read it
+import clawtop.store.sessions.rows, clawtop.store.sqlite.database  # while this user may read them
 if len(sys.argv) > 2:
     os.setegid(int(sys.argv[2]))
     os.seteuid(int(sys.argv[2]))
