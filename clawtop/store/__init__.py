@@ -1,1 +1,1 @@
-"""The disk: one module per format. No other package knows what a file looks like."""
+"""The disk: one module per format. No other package knows the file formats."""

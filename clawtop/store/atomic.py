@@ -1,8 +1,8 @@
 """Replacing a file in one step, keeping its owner's metadata.
 
 A new version is written beside the old one, flushed to the disk and renamed over it, so that a reader or a crash
-meets the old content or the new, never a part. Temporary names end in `.tmp` and carry our pid, so that what a
-killed process leaves behind can be recognised and swept.
+meets the old content or the new, never a part. Temporary names end in `.tmp` and contain this process's pid, so that
+leftovers of a killed process can be recognised and removed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> 
 
 
 def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callable[[], None]) -> os.stat_result:
-    """Put `content` in the place of the existing file `target` (a real path, no symlink), attributes kept.
+    """Replace the content of the existing file `target` (a real path, no symlink), attributes kept.
 
     `last_check` runs when everything is ready, right before the rename; whatever it raises leaves the old file as it
     was. The directory is flushed afterwards, so the new version survives a power failure.
@@ -120,12 +120,12 @@ def create(target: str, content: bytes, *, last_check: Callable[[], None]) -> os
 
 
 def link_is_impossible(error: OSError) -> bool:
-    """Whether `os.link` failed because this file system has no hard links, rather than for a reason of the moment."""
+    """Whether `os.link` failed because this file system has no hard links, rather than for a passing reason."""
     return error.errno in {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def remove(path: str) -> None:
-    """Unlink `path` if it is there; a file that cannot be removed stays, after it was tried a few times."""
+    """Unlink `path` if it is there; after a few failed attempts the file is left."""
     for _ in range(_REMOVALS):
         try:
             disk.unlink(path)
@@ -137,7 +137,7 @@ def remove(path: str) -> None:
 
 
 def flush_directory(path: str) -> None:
-    """Flush the directory that holds `path`. File systems that cannot do that (EINVAL, some FUSE) are left alone."""
+    """Flush the directory that holds `path`. File systems that do not support it (EINVAL, some FUSE) are ignored."""
     with contextlib.suppress(OSError), door.closing(door.open_directory(Path(path).parent)) as descriptor:
         disk.fsync(descriptor)
 
@@ -163,7 +163,7 @@ def _apply(path: str, keep: Attributes) -> None:
 
 
 def _copy_extended(source: str, path: str) -> None:
-    """Copy extended attributes; POSIX ACLs are one of them. Labels that the kernel gives by itself may refuse."""
+    """Copy extended attributes; POSIX ACLs are one of them. Labels that the kernel assigns itself may be rejected."""
     for name in os.listxattr(source):
         value = os.getxattr(source, name)
         try:

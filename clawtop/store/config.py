@@ -42,7 +42,7 @@ _PLAIN_HEADERS = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "user-agent", "anthropic-version"}
     | {"anthropic-beta", "http-referer", "x-title", "openai-organization", "openai-project"}
 )
-"""Headers whose configured values are not secrets; any other header's may be."""
+"""Headers whose configured values are not secrets; those of any other header may be."""
 _REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]*\}?")
 
 
@@ -79,7 +79,7 @@ class ConfigRead:
 
     @property
     def unread(self) -> bool:
-        """Whether it is there and says nothing: it cannot be read, and no good copy of it is known."""
+        """Whether it exists but is unusable: it cannot be read, and no good copy of it is known."""
         return self.raw is None and bool(self.problems)
 
     @property
@@ -102,7 +102,7 @@ LAST_GOOD = ".last-good"
 def read_config(path: Path, *, include_roots: tuple[Path, ...] = ()) -> ConfigRead:
     """Read the configuration at `path`; what is wrong with it is in `problems`. An absent file is an empty reading.
 
-    While it cannot be read as a whole, a gateway works on with the last good one: so that one is read then.
+    If it cannot be read as a whole, a gateway continues with the last good one, so that one is read instead.
     Every secret in it goes to `clawtop.text.remember_secrets` before anything else happens.
     """
     found = _read(path, include_roots)
@@ -135,7 +135,7 @@ def _read(path: Path, include_roots: tuple[Path, ...]) -> ConfigRead:
 
 class _Includer:
     """Resolves `$include` as OpenClaw does: relative to the including file, inside the config's directory, 10 levels
-    deep, arrays joined, objects merged, siblings over what was included (2026.5.20).
+    deep, arrays joined, objects merged, siblings taking precedence over included values (2026.5.20).
     """
 
     def __init__(self, config: Path, roots: tuple[Path, ...]) -> None:
@@ -268,7 +268,7 @@ def orders(raw: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _path_text(value: Any) -> str | None:
-    """A path of the configuration; None for what is none."""
+    """A path of the configuration; None if it is not a path."""
     found = text(value)
     return found if found is not None and is_path(found) else None
 
@@ -306,7 +306,7 @@ MAX_RUN_S = 7 * 24 * 3600.0
 
 
 def run_limit_s(raw: Mapping[str, Any] | None) -> float | None:
-    """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds; None where it says nothing."""
+    """`agents.defaults.timeoutSeconds`: how long OpenClaw lets a run last, in seconds; None if unset."""
     value = mapping(mapping(mapping(raw).get("agents")).get("defaults")).get("timeoutSeconds")
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < MAX_RUN_S:
         return None

@@ -1,7 +1,5 @@
-"""The calls through which clawtop changes a disk, all of them: whoever stands in for a disk stands in here.
-
-They are the system's own and mean what it says. Reading is not among them, nor what libraries do by themselves (SQLite,
-filelock).
+"""All calls through which clawtop changes a disk: a simulated disk replaces them here. They behave like the system
+calls. Not included: reading, and what libraries do by themselves (SQLite, filelock).
 """
 
 # ruff: noqa: PTH101, PTH102, PTH104, PTH108 - the calls themselves
@@ -20,7 +18,7 @@ class Disk:
     """The disk of this machine. Each call raises OSError as the system does."""
 
     def open(self, path: StrPath, flags: int, mode: int = 0o777) -> int:
-        """A descriptor, for reading too: what is opened to be written may be made."""
+        """A descriptor, for reading too: opening a file for writing may create it."""
         return os.open(path, flags, mode)
 
     def write(self, descriptor: int, content: bytes | memoryview) -> int:
@@ -51,7 +49,7 @@ class Disk:
         os.mkdir(path, mode)
 
     def make_directories(self, path: Path, mode: int = 0o777) -> None:
-        """`path`, and what is missing above it in the usual mode; nothing where it is a directory."""
+        """Make `path`, and missing parents with the default mode; does nothing if it is a directory."""
         try:
             self.mkdir(path, mode)
         except FileNotFoundError:
@@ -70,7 +68,7 @@ class Disk:
         os.chmod(path, mode)
 
     def chown(self, path: StrPath, uid: int, gid: int) -> None:
-        """Of `path` itself, were it a link."""
+        """Of `path` itself, even if it is a link."""
         os.chown(path, uid, gid, follow_symlinks=False)
 
     def setxattr(self, path: StrPath, name: Any, value: bytes) -> None:
@@ -78,7 +76,7 @@ class Disk:
 
 
 disk = Disk()
-"""What everybody calls; a simulation patches its methods."""
+"""The instance that all code uses; a simulation patches its methods."""
 
 
 class DiskFile(io.RawIOBase):

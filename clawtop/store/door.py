@@ -1,12 +1,12 @@
 """The only module that opens files: every path named by a file, a record, the journal or an argument goes through it.
 
-Such a path may lead to a link out of the state directory, a pipe that never answers, a device without an
-end, or somebody else's file. So a file is opened without waiting and without following a link unasked, and what was
-opened is checked on its descriptor: a regular file, of the right owner, with one name where a second is never right.
-SQLite's files alone do not come through here: closing a descriptor of one drops this process's SQLite locks on it.
+Such a path may lead to a link out of the state directory, a pipe that never answers, an endless device, or another
+user's file. So a file is opened without blocking and without following links unless allowed, and the opened file is
+checked through its descriptor: a regular file, of the right owner, with only one name where hard links are never
+right. SQLite's files alone do not come through here: closing a descriptor of one drops this process's SQLite locks on
+it.
 
-Writers do all they do to the disk through the functions below, which call `os` by its attributes: `tests.faults`
-puts its faults there.
+Everything that changes the disk goes through `store.disk`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _CHUNK = 1024 * 1024
 
 
 class Follow(Enum):
-    """What becomes of a symbolic link in the last place of a path. Links before it are the operator's own.
+    """How a symbolic link as the last part of a path is treated. Links before it are the operator's own.
 
-    NEVER: it is refused. ITS_OWNER: it is followed as far as the one who made it could go himself: to a file of his,
-    or to one that everybody may read. So a store or a configuration may be elsewhere; a link that a user made in their
-    directory leads root nowhere else. OPERATOR: followed; for a path that the operator typed.
+    NEVER: it is refused. ITS_OWNER: it is followed to files that the link's owner could read: their own, or ones that
+    everybody may read. So a store or a configuration may be elsewhere, but a link that a user made cannot lead root to
+    other files. OPERATOR: followed; for a path that the operator typed.
     """
 
     NEVER = "never"
@@ -47,7 +47,7 @@ class NotAllowedError(OSError):
 
 
 class TooLargeError(OSError):
-    """There is more in a file than was asked for."""
+    """A file is larger than the given limit."""
 
 
 class Content(NamedTuple):
@@ -58,7 +58,7 @@ class Content(NamedTuple):
 
 
 def is_path(text: str) -> bool:
-    """Whether the system can take this for a path at all: no NUL in it, nothing that has no bytes."""
+    """Whether the system accepts this as a path at all: no NUL, and everything can be encoded as bytes."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -83,7 +83,7 @@ def open_file(
 
     Raises:
         FileNotFoundError: there is none, or a link leads nowhere.
-        NotAllowedError: a link that is not followed, no regular file, another user's, or one with two names.
+        NotAllowedError: a link that is not followed, not a regular file, another user's, or one with two names.
         OSError: as `os.open`.
     """
     where = os.fspath(path)
@@ -118,7 +118,7 @@ def read(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER, owner: 
 
 
 def read_head(path: str | Path, limit: int, *, follow: Follow = Follow.NEVER) -> bytes:
-    """Up to `limit` bytes from the beginning of a file; empty for what cannot be read."""
+    """Up to `limit` bytes from the beginning of a file; empty if it cannot be read."""
     try:
         descriptor = open_file(path, follow=follow)
     except (OSError, ValueError):
@@ -192,7 +192,7 @@ def has_own(*parts: Path) -> bool:
 def own_lock(path: Path) -> None:
     """Make sure that `path` is a plain file of this user, creating it if missing: locking it will empty it.
 
-    If somebody gave it a second name, it is replaced: the lock is then a different file.
+    If it has a second name (hard link), it is replaced: the lock is then a different file.
 
     Raises:
         NotAllowedError: a link, no regular file, or another user's.
@@ -257,7 +257,7 @@ def _opened(where: str, flags: int, mode: int, follow: Follow) -> int:
 
 
 def _check_reach(where: str, facts: os.stat_result, flags: int) -> None:
-    """Whoever made the link could have opened its target himself."""
+    """Raise NotAllowedError unless the owner of the link could have opened its target."""
     maker = os.lstat(where).st_uid
     reads = flags & (os.O_WRONLY | os.O_RDWR) == 0
     if maker in {0, os.geteuid(), facts.st_uid} or (reads and facts.st_mode & stat.S_IROTH):
@@ -317,7 +317,7 @@ def _amount(limit: int) -> str:
 
 @contextlib.contextmanager
 def closing(descriptor: int) -> Iterator[int]:
-    """Close `descriptor` at the end. What closing says is raised only where nothing else was."""
+    """Close `descriptor` at the end. An error of closing is raised only if there was no other."""
     try:
         yield descriptor
     except BaseException:

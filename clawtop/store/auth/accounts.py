@@ -12,7 +12,7 @@ _NAMED = 4
 
 
 def same_accounts(places: Iterable[OwnAuth]) -> Iterator[Problem]:
-    """Ids of one store that are one account, and logins that several agents hold a copy of each.
+    """Ids in one store that belong to the same account, and logins of which several agents have their own copy.
 
     The same API key in several agents' stores is common and works; a refresh token works once (openclaw 26322).
     """

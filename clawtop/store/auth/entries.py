@@ -28,9 +28,9 @@ def own_auth(
 ) -> OwnAuth:
     """What the documents, credentials and state, say.
 
-    Entries of the state override, each as a whole, those embedded in the credentials.
+    Each entry of the state replaces, as a whole, the one embedded in the credentials.
 
-    Every secret that passes goes to `clawtop.text.remember_secrets`.
+    Every secret that is read goes to `clawtop.text.remember_secrets`.
     """
     credentials, state = documents
     stored = credentials.get("profiles")
@@ -54,7 +54,7 @@ def own_auth(
 
 
 def repeated_keys(repeated: list[str], members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """For the JSON parser: the object of `members`, of which those that came twice are noted."""
+    """For the JSON parser: the object of `members`; duplicate keys are noted."""
     result = dict(members)
     if len(result) != len(members):
         repeated += (key for key, count in Counter(key for key, _ in members).items() if count > 1)

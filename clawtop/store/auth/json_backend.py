@@ -52,7 +52,7 @@ class JsonPlace(StoreTarget):
         check_writable(self, machine)
 
     def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> JsonUpdate:
-        from clawtop.store.auth.update import JsonUpdate  # who only reads needs none of it
+        from clawtop.store.auth.update import JsonUpdate  # needed only for writing
 
         return JsonUpdate(self, change, machine, on_wait, on_written)
 
@@ -79,7 +79,7 @@ class JsonAuth:
         return (own,) if own == main else (own, main)
 
     def _owner(self, agent: str, directory: Path) -> tuple[str, Path]:
-        """The first of the agents whose store is one and the same file."""
+        """The first of the agents that share one store file."""
         sharing = self._sharing.get(str(directory))
         return (agent, directory) if sharing is None else (sharing[0].id, sharing[0].agent_dir)
 

@@ -1,8 +1,8 @@
 """Changing one of OpenClaw's JSON files without losing anything in it.
 
-`parse` keeps every key in its order, every string exactly (lone surrogates too) and every number as the digits that
-stand on disk; `dump` writes them back as `JSON.stringify(value, null, 2)` would, with those digits. What JavaScript
-would silently lose (duplicate keys) is refused, so that a change of one entry is never a loss of another.
+`parse` keeps every key in its order, every string exactly (lone surrogates too) and every number with its digits on
+disk; `dump` writes them back as `JSON.stringify(value, null, 2)` would, with those digits. Content that JavaScript
+would silently drop (duplicate keys) is refused, so that changing one entry never loses another.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from clawtop.nested import loads
 from clawtop.text import safe
 
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | Number | int | bool | None"
-"""What `parse` gives; new whole numbers may be plain ints."""
+"""The values that `parse` returns; new integers may be plain ints."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _INDENT = "  "
 
 
 class Number(float):
-    """A number that remembers its digits: computes as JavaScript would read it, and is written as it was."""
+    """A number that remembers its digits: has the value that JavaScript would read, and is written as it was."""
 
     digits: str
 
@@ -77,7 +77,7 @@ def dump_compact(value: Mapping[str, Any]) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """`value` with ordinary ints and floats, for readers that know nothing of `Number`."""
+    """`value` with ordinary ints and floats, for code that does not know `Number`."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

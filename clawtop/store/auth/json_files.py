@@ -1,7 +1,7 @@
 """The auth store of generations A and B, merged and inherited as OpenClaw does it (docs/formats.md 1, 2.1, 2.2).
 
 A keeps everything in auth-profiles.json. B keeps `order`, `lastGood` and `usageStats` in auth-state.json, whose
-entries win, each as a whole, over what stands embedded in auth-profiles.json. An agent sees the main agent's store
+entries win, each as a whole, over those embedded in auth-profiles.json. An agent sees the main agent's store
 under its own.
 """
 
@@ -21,13 +21,15 @@ from clawtop.store.json_text import Stamp, UnreadableError, parse, read_bytes, s
 from clawtop.store.place.generation import MAX_AUTH_BYTES, PROFILES_FILE, STATE_FILE
 
 RETRY_PAUSES = (0.01, 0.02, 0.04, 0.08)
-"""2026.3.28 truncates its file and writes it in place; a reader that meets the gap looks again after these seconds."""
+"""2026.3.28 truncates its file and writes it in place; a reader that sees it incomplete reads again after these
+seconds.
+"""
 
 _MAY_BE_TORN = frozenset({"empty", "not-json", "not-utf8"})
 
 
 def stamps_of(agent_dir: Path, generation: Generation | None) -> tuple[Stamp | None, ...]:
-    """The stamps by which a reading can be kept: the same stamps mean the same content."""
+    """The stamps that show whether a reading is current: the same stamps mean the same content."""
     return tuple(stamp_of(path) for path in _files(agent_dir, generation) if path is not None)
 
 
@@ -38,9 +40,9 @@ def _files(agent_dir: Path, generation: Generation | None) -> tuple[Path, Path |
 def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: Clock, file: str = "") -> OwnAuth:
     """Read one agent's files; `file` is the one that changes are written to.
 
-    Absent files are an empty store; a file torn by its writer is read again, bounded.
+    Absent files are an empty store; a half-written file is read again, a limited number of times.
 
-    Every secret that passes goes to `clawtop.text.remember_secrets`.
+    Every secret that is read goes to `clawtop.text.remember_secrets`.
     """
     path, state_path = _files(agent_dir, generation)
     stamps: list[Stamp | None] = []
@@ -54,7 +56,9 @@ def read_own(agent: str, agent_dir: Path, generation: Generation | None, clock: 
 
 
 def _document(path: Path, clock: Clock, stamps: list[Stamp | None], warnings: list[Problem]) -> Mapping[str, Any]:
-    """The object in `path`, {} if there is none. Raises UnreadableError, for a torn file only after the last retry."""
+    """The object in `path`, {} if there is none. Raises UnreadableError, for a half-written file only after the last
+    retry.
+    """
     for pause in (*RETRY_PAUSES, None):
         duplicates: list[str] = []
         try:

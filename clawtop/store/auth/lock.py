@@ -1,9 +1,9 @@
 """The lock of one auth store, generations A and B: waited for fairly, held briefly, never taken from a live owner.
 
 OpenClaw waits by backing off from 100 ms to 10 s and, after ten tries, writes without the lock (docs/formats.md 3). So
-our waiting polls at growing intervals, which leaves the lock free for a part of the time however many of us there
-are, and a process that has just released it rests for as long as it held it. Who has waited for a while asks more
-often again: that bounds the longest wait among many.
+clawtop polls at growing intervals, which leaves the lock free part of the time however many processes wait, and a
+process that has just released it pauses for as long as it held it. A process that has waited for a while polls more
+often again, which bounds the longest wait.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from clawtop.text import safe, shown
 T = TypeVar("T")
 
 MAX_HOLD_S = 5.0
-"""2026.3.28 takes any lock that is 30 s old, so we stop long before."""
+"""2026.3.28 removes any lock that is 30 s old, so clawtop stops long before."""
 
 _FIRST_POLL_S = 0.0003
 _POLL_GROWTH = 1.5
@@ -45,7 +45,7 @@ _PROPOSAL_FRESH_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
-    """Who has a lock, for people: `text` names pid, command, since when, and whether it is alive."""
+    """The holder of a lock, for people: `text` names pid, command, since when, and whether it is alive."""
 
     lock: LockFile
     verdict: Verdict
@@ -58,7 +58,7 @@ class LockHolder:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Our hold of the lock, as the work under it sees it.
+    """clawtop's hold of the lock, as seen by the work under it.
 
     Attributes:
         waited_s: how long we waited for it.
@@ -109,7 +109,7 @@ class _Spare:
 
 
 _held: ContextVar[frozenset[str]] = ContextVar("clawtop_auth_locks", default=frozenset())
-_rest_until: dict[str, float] = {}  # lock path -> monotonic time before which we do not take it; under _rest_guard
+_rest_until: dict[str, float] = {}  # lock path -> monotonic time before which it is not taken again; under _rest_guard
 _rest_guard = threading.Lock()
 
 
@@ -117,8 +117,8 @@ class AuthStoreLock:
     """`<agent directory>/auth-profiles.json.lock`, which covers auth-profiles.json and auth-state.json alike.
 
     Use `run(work)`, or an `LockWait` a step at a time. Not re-entrant: taking it again
-    inside the work of the same task or thread raises RuntimeError instead of waiting for itself. Around many runs in a
-    row a `with` block keeps what was prepared for one of them for the next.
+    inside the work of the same task or thread raises RuntimeError instead of waiting for itself. A `with` block around
+    several runs reuses the prepared lock from one to the next.
     """
 
     def __init__(
@@ -129,13 +129,13 @@ class AuthStoreLock:
         *,
         on_wait: Callable[[LockHolder], None] = lambda _: None,
     ) -> None:
-        """`directory` is the agent's directory; `on_wait` receives about every two seconds who has the lock."""
+        """`directory` is the agent's directory; `on_wait` is called about every two seconds with the lock's holder."""
         self.path = os.path.join(os.path.realpath(directory), "auth-profiles.json.lock")  # noqa: PTH118 - text stays exact
         self.storage = storage_of(generation)
         self.machine = machine
         self.on_wait = on_wait
         self._keeps = False
-        self._spare: _Spare | None = None  # swapped in single steps; whoever takes it owns it
+        self._spare: _Spare | None = None  # swapped atomically; the taker owns it
 
     def __enter__(self) -> Self:
         self._keeps = True
@@ -185,7 +185,7 @@ class AuthStoreLock:
             _held.reset(token)
 
     def look(self) -> LockHolder | None:
-        """Who has the lock now, with our verdict; None when it is free."""
+        """The lock's current holder, with clawtop's verdict; None if it is free."""
         found = read_lock(self.path, LockKind.AUTH)
         return None if found is None else self._judge(found)
 
@@ -203,8 +203,8 @@ class AuthStoreLock:
 class LockWait(Generic[T]):
     """One wait for the lock, a step at a time, so that threads and tasks can each pause in their own way.
 
-    A step that gets the lock also does the work and releases it: whoever drives the steps may stop between any two
-    of them and leaves nothing behind.
+    A step that gets the lock also does the work and releases it: the caller may stop between any two of them and
+    leaves nothing behind.
     """
 
     def __init__(self, lock: AuthStoreLock, work: Callable[[Hold], T], wait: float) -> None:
@@ -237,7 +237,7 @@ class LockWait(Generic[T]):
         return self._under_lock(published)
 
     def give_up(self) -> None:
-        """Let go of what was prepared; to be called at the end, whatever the end was."""
+        """Discard what was prepared; to be called at the end, however it ends."""
         self._lock.keep(self._prepared)
         self._prepared = None
 
@@ -253,9 +253,8 @@ class LockWait(Generic[T]):
                 _rest_until[self._lock.path] = now + rest
 
     def _fresh_proposal(self, now: float) -> Proposal:
-        """The lock we would publish; made anew when its `createdAt` is no longer near the truth.
-
-        It is flushed to disk before the lock is free: a slow flush then costs nobody their turn.
+        """The lock to publish; made again once its `createdAt` is out of date. It is flushed to disk before the lock
+        is free, so that a slow flush costs nobody their turn.
         """
         if self._prepared is not None and now - self._prepared.made_at <= _PROPOSAL_FRESH_S:
             return self._prepared.proposal
@@ -281,7 +280,7 @@ class LockWait(Generic[T]):
         return min(pause, max(self._deadline - now, 0.0))
 
     def _look(self, now: float) -> None:
-        """Judge the holder; remove its lock when the same one is proven stale at two looks in a row."""
+        """Judge the holder; remove its lock if the same one is proven stale in two consecutive checks."""
         before, self._seen = self._seen, self._lock.look()
         if self._seen is None:
             return
@@ -307,7 +306,7 @@ class LockWait(Generic[T]):
 
 
 def describe(found: LockFile, owner: ProcessEvidence | None, said: Verdict, now: int) -> str:
-    """Who holds this lock, on one safe line: pid, command, since when, and what is known of its life."""
+    """Who holds this lock, on one safe line: pid, command, since when, and whether it is alive."""
     pid = owner_pid(found)
     if pid is None:
         return f"a file without an owner ({found.content_problem or 'it names no pid'})"

@@ -1,4 +1,4 @@
-"""The seams of everything that writes, and what a wait for a store's lock reports."""
+"""The seams of all code that writes, and what a wait for a store's lock reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clawtop.store.locks.processes import ProcessTable, SystemProcesses
 
 
 class LockOwner(Protocol):
-    """Who has the lock that is waited for."""
+    """The holder of the lock that is waited for."""
 
     @property
     def text(self) -> str:
@@ -27,10 +27,10 @@ class LockOwner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The seams of everything that writes: time, chance, the process table, who we are.
+    """The seams of all code that writes: time, randomness, the process table, this process's identity.
 
     Attributes:
-        jitter: a number in [0, 1) each time.
+        jitter: returns a number in [0, 1) each time.
         environment: why pids may not be judged here; then every lock counts as held.
     """
 

@@ -1,7 +1,8 @@
-"""Unfinished imports into OpenClaw's databases: what is still in JSON files and not in use.
+"""Unfinished imports into OpenClaw's databases: data that is still in JSON files and not in use.
 
 Generation C starts without its credentials and sends turns with an empty key; D refuses to start, or imports its
-sessions by itself and then refuses (2026.9.6). What a finished import leaves behind is told apart: nobody reads it.
+sessions by itself and then refuses (2026.9.6). Leftovers of a finished import are listed separately: nothing reads
+them.
 """
 
 from __future__ import annotations
@@ -114,4 +115,4 @@ def _has_row(database: Database, table: str, statement: str) -> bool:
     try:
         return database.is_there and bool(database.columns(table)) and bool(database.rows(statement))
     except UnreadableError:
-        return True  # unreadable stores are reported elsewhere; nothing is claimed about them here
+        return True  # unreadable stores are reported elsewhere

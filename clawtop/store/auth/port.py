@@ -1,8 +1,8 @@
 """What an auth storage must offer: where an agent's entries are, how they are read, and how they are changed.
 
 A storage is an `AuthBackend`, made for one located state directory. It knows *places*: an agent's own entries, and what
-agents inherit from (the main agent's entries, or one shared row). Whoever reads, plans, writes or verifies works with
-places; paths, lock files and transactions stay behind them. `clawtop.store.auth.backends` chooses the storage.
+agents inherit from (the main agent's entries, or one shared row). Code that reads, plans, writes or verifies works
+with places, which hide paths, lock files and transactions. `clawtop.store.auth.backends` chooses the storage.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ OnWait = Callable[[LockOwner], None]
 
 @dataclass(frozen=True, slots=True)
 class OwnAuth:
-    """What one place says, before inheritance.
+    """The content of one place, before inheritance.
 
     Attributes:
         owner: whose it is: an agent's id, or `clawtop.core.model.SHARED`.
         file: what a change of it is written to.
         profiles: rows in stored order; a nonsensical entry is a row with its problem.
-        stats: also of profiles that the agent only inherits.
+        stats: including those of profiles that the agent only inherits.
         problem: why it cannot be used; everything else is then empty.
         takes_orders: whether OpenClaw keeps orders here.
         why_not_writable: why it can be read and must not be written; empty where it may be.
         warnings: what is odd, but readable.
-        stamps: by which a reading can be kept; the same stamps mean the same content.
+        stamps: show whether a reading is current: the same stamps mean the same content.
     """
 
     owner: str
@@ -80,14 +80,14 @@ class Updated:
 
     Attributes:
         path: the file that was written (symlinks followed).
-        before, after: what was in force, and is now. Equal: nothing was written.
+        before, after: the content before and after. Equal: nothing was written.
         at: when, ms since the epoch.
         waited_s, held_s: for the store's lock, and with it.
         lock_how: how the lock was made.
         broke: a stale lock that had to be removed first, with its proof; for people.
         landing: what the store contained when it was read again after the release.
         tries: 2 where the first version was lost and written again.
-        danger: who may write the old values back, if somebody uses the same store under another lock.
+        danger: which process may write the old values back, if one uses the same store under another lock.
     """
 
     path: str
@@ -110,25 +110,25 @@ class Updated:
 class PlaceUpdate(Protocol):
     """One change of one place, made a step at a time, so that threads and tasks can each pause in their own way.
 
-    A step that gets the store's lock also makes the change and lets go: whoever drives the steps may stop between any
-    two of them and leaves nothing behind. `begin` comes first; `end` comes last, whatever the end was.
+    A step that gets the store's lock also makes the change and releases it: the caller may stop between any two steps
+    and leaves nothing behind. Call `begin` first and `end` last, however it ends.
     """
 
     def begin(self, wait: float) -> None:
-        """Start waiting, for at most `wait` seconds. Raises RuntimeError when this task is at it already."""
+        """Start waiting, for at most `wait` seconds. Raises RuntimeError if this task is already updating it."""
 
     def once(self) -> Updated | float:
-        """Try once: what was done, or seconds to pause before the next try.
+        """Try once. Returns what was done, or seconds to pause before the next try.
 
         Raises:
             LockNotObtainedError: the time is up. RefusedError, OperationFailedError: it cannot be done.
         """
 
     def end(self) -> None:
-        """Let go of what was prepared."""
+        """Discard what was prepared."""
 
     def look_back(self, updated: Updated) -> Landing:
-        """Read again, without the lock: is the change there, or something newer than both versions?"""
+        """Read again, without the lock: whether the change is there, or something newer than both versions."""
 
 
 class AuthPlace(Protocol):
@@ -144,21 +144,21 @@ class AuthPlace(Protocol):
 
     @property
     def publishes(self) -> bool:
-        """Whether a gateway that writes this place works with all of it from then on (2026.5.18 and later do)."""
+        """Whether a gateway that writes this place uses all of its content from then on (2026.5.18 and later do)."""
 
     def stamps(self) -> Hashable:
-        """By which a reading can be kept; the same stamps mean the same content."""
+        """Stamps that show whether a reading is current: the same stamps mean the same content."""
 
     def read(self, clock: Clock) -> OwnAuth:
         """The content. Never raises for bad content: `OwnAuth.problem` says what is wrong."""
 
     def check_writable(self, machine: Machine) -> None:
-        """Raise RefusedError with the reason when it may not be written by us. Touches nothing."""
+        """Raise RefusedError with the reason if clawtop may not write it. Changes nothing."""
 
     def change(self, change: Change, machine: Machine, on_wait: OnWait, on_written: OnWritten) -> PlaceUpdate:
         """An update that is ready to begin. Raises RefusedError, as `check_writable`.
 
-        `on_wait` is told now and then who has the lock; `on_written` is called under the lock, in the thread that
+        `on_wait` is told from time to time who has the lock; `on_written` is called under the lock, in the thread that
         drives the steps, as soon as the change is on the disk.
         """
 
@@ -169,7 +169,7 @@ class AuthPlace(Protocol):
         """Whether there is a store at all."""
 
     def revision(self) -> Hashable:
-        """Changes with every write to this place by anybody; None if there is none."""
+        """Changes with every write to this place by any process; None if there is no store."""
 
 
 OnWritten = Callable[[Updated], None]
@@ -179,10 +179,10 @@ class AuthBackend(Protocol):
     """The auth storage of one located state directory."""
 
     def places_of(self, agent: AgentPaths) -> tuple[AuthPlace, ...]:
-        """What an agent's store is made of: its own place first, then what it inherits from, if that is another."""
+        """The places of an agent's store: its own first, then the one it inherits from, if different."""
 
     def place(self, owner: str) -> AuthPlace | None:
-        """The place of an owner, or None if there is no such owner."""
+        """The place of an owner, None if there is no such owner."""
 
     def warnings(self) -> tuple[Problem, ...]:
         """What is odd about the storage as a whole (an import that was never finished)."""
@@ -252,9 +252,9 @@ def update(
     """Apply `change` to a place under its lock. In a task use `clawtop.engine.operations.locked.update_store`.
 
     Raises:
-        RefusedError: not a store that may be written: its generation, its owner, its content.
+        RefusedError: the store may not be written, because of its generation, owner or content.
         LockNotObtainedError: its lock was never free for `wait` seconds.
-        OperationFailedError: the disk refused, or the store vanished; nothing was changed.
+        OperationFailedError: the disk refused, or the store is gone; nothing was changed.
     """
     job = place.change(change, machine, on_wait, lambda _: None)
     updated = _driven(job, machine, wait)

@@ -1,6 +1,6 @@
 """The auth store that an agent sees, kept between reads as long as its sources are unchanged.
 
-For the engine's turns, which need one agent's store at once and nothing else of the state directory, and for the
+For the engine's turns, which need one agent's store quickly and nothing else of the state directory, and for the
 snapshot, which needs every agent's.
 """
 
@@ -23,12 +23,12 @@ _SILENT = ("no answer",)
 
 
 class AuthReader:
-    """Reads the auth stores of one state directory. Used by one thread; what it keeps is its own."""
+    """Reads the auth stores of one state directory. Used by one thread."""
 
     def __init__(
         self, layout: Layout, clock: Clock, databases: Databases | None = None, patience: SourcePatience | None = None
     ) -> None:
-        """`databases`: to be read through; None: the reader opens its own. `patience`: None: waits for every answer."""
+        """`databases`: the ones to use; None: the reader opens its own. `patience`: None waits for every answer."""
         self._patience = patience or SourcePatience(clock, None)
         self._layout = layout
         self._clock = clock
@@ -47,9 +47,9 @@ class AuthReader:
     def store(
         self, agent: AgentPaths, warnings: list[Problem], looked: dict[tuple[str, str], OwnAuth] | None = None
     ) -> AuthStore:
-        """The store of an agent. A place that cannot be read keeps what it said last, with the reason.
+        """The store of an agent. A place that cannot be read keeps its last content, with the reason.
 
-        `looked`: what was read of each place in this look, in which every agent is told the same of it.
+        `looked`: the places read so far in this pass, so that all agents get the same content.
         """
         places = tuple(self._looked_at(place, looked) for place in self._places_of(agent))
         for place in places:
@@ -70,7 +70,7 @@ class AuthReader:
         return known[1]
 
     def problems(self) -> tuple[Problem, ...]:
-        """What is odd about the storage as a whole, and about stores beside each other."""
+        """Warnings about the storage as a whole, and about stores in relation to each other."""
         return (*self._backend.warnings(), *same_accounts(self._known.values()))
 
     def seen_by(self, agent_id: str) -> AuthStore:

@@ -3,7 +3,7 @@
 An agent's own documents are two rows of its database, in both generations. What agents inherit are the main agent's
 rows (C), or two rows of the state directory's database (D). A row that is missing is an empty document. An agent's
 entry wins as a whole over the inherited one: profiles and statistics by id, orders and the last good profile by
-provider. Statistics of an inherited profile that fails are written to the shared row on D, and nowhere on C.
+provider. When an inherited profile fails, its statistics are written to the shared row on D, and nowhere on C.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class SqlitePlace(RowStore):
         return self.database.version()
 
     def read(self, clock: Clock) -> OwnAuth:  # noqa: ARG002 - as every place
-        """What the rows say. No database is an empty store: the first use of an agent makes it."""
+        """The content of the rows. Without a database the store is empty: the first use of an agent creates it."""
         stamps = self.stamps()
         warnings: list[Problem] = []
         why_not = "" if self.proven else "its generation is a guess"
@@ -76,7 +76,7 @@ class SqlitePlace(RowStore):
         except UnreadableError as error:
             if not (error.problem.code == "empty" and self.needs_credentials):
                 return OwnAuth(self.owner, self.file, self.file, problem=error.problem, stamps=stamps)
-            # OpenClaw is about to make it (2026.9.6 does with an agent's first turn): what is shared counts meanwhile.
+            # OpenClaw will create it (2026.9.6 does with an agent's first turn): until then the shared entries count.
             warnings.append(error.problem)
         found = own_auth(self.owner, self.file, self.file, documents, warnings=warnings, stamps=stamps)
         return replace(found, takes_orders=self.takes_orders, why_not_writable=why_not)
@@ -96,7 +96,7 @@ class SqlitePlace(RowStore):
         return value
 
     def _is_lost(self) -> bool:
-        """Whether no database of what agents share stands beside theirs."""
+        """Whether the database that agents share is missing."""
         if self.owner != SHARED or self.is_there():
             return False
         return any(self.state_dir.glob(f"agents/*/agent/{AGENT_DATABASE}"))

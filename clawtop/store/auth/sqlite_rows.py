@@ -21,12 +21,12 @@ NO_CREDENTIALS = '{"version":1,"profiles":{}}'
 
 @dataclass(frozen=True, slots=True)
 class RowStore:
-    """Two documents in one database. Reading raises UnreadableError where nothing else is said."""
+    """Two documents in one database. Reading raises UnreadableError unless stated otherwise."""
 
     database: Database
     cells: Cells
     needs_credentials: bool = False
-    """The state counts only beside a credentials row, an empty one too: an agent's own, from 2026.8 on."""
+    """The state counts only if there is a credentials row, even an empty one: for an agent's own, from 2026.8 on."""
 
     @property
     def file(self) -> str:

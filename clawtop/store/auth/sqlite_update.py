@@ -1,8 +1,8 @@
 """Changing the state document of one place in a database.
 
-What is written is worked out before the transaction and written only where the documents are still the same inside
-it, so that the write lock is held for a few short statements however large the documents are. Only the difference is
-changed: every key that is not understood stays, every number keeps its digits.
+The new content is computed before the transaction and written only if the documents are unchanged within it, so that
+the write lock is held for a few short statements however large the documents are. Only the difference is changed:
+unknown keys stay, and every number keeps its digits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_WAIT_S = 2.0
 PAUSE_S = 0.01
 _TRIES = 20
 _LEAST_SLOW = 3
-"""A machine that is busy makes a write slow now and then, a disk that fails each time."""
+"""On a busy machine a write is slow now and then; on a failing disk every time."""
 
 HOW = "one transaction"
 HOW_SLOW = f"one transaction, longer than the {LONGEST_INSIDE_S * 1000:.0f} ms allowed: its commit was slow"
@@ -129,7 +129,7 @@ class SqliteUpdate:
         return Updated(self._place.file, before, after, self._clock.now_ms(), waited, held, how, None)
 
     def _again(self) -> float:
-        """Somebody wrote the same documents between our look and our transaction."""
+        """The documents were changed between reading and the transaction."""
         self._tries += 1
         if self._tries >= _TRIES:
             raise OperationFailedError(
@@ -138,7 +138,7 @@ class SqliteUpdate:
         return 0.0
 
     def _too_slow(self) -> float:
-        """It was rolled back, so that a gateway that waits for the write lock is not kept longer."""
+        """It was rolled back, so that a gateway waiting for the write lock is not delayed further."""
         self._slow += 1
         if self._slow < _LEAST_SLOW or self._clock.monotonic() < self._deadline:
             return PAUSE_S
@@ -175,7 +175,7 @@ def _bytes(rows: list[tuple[object, ...]]) -> bytes | None:
 
 
 def _store(connection: sqlite3.Connection, cell: Cell, value: str | None, now: int) -> None:
-    """Set a cell; without a value its row goes, as OpenClaw lets empty ones go."""
+    """Set a cell; without a value its row is deleted, as OpenClaw deletes empty ones."""
     if value is None:
         connection.execute(f"DELETE FROM {cell.table} WHERE {cell.key_column}=?", (cell.key,))  # noqa: S608 - constants
         return

@@ -1,7 +1,8 @@
 """The changing part of an auth store as values, and a change of values as a change of the JSON that holds them.
 
 Generation A keeps `usageStats`, `order` and `lastGood` in auth-profiles.json; generation B in auth-state.json, whose
-entries win, each as a whole, over what an older generation left embedded in auth-profiles.json (docs/formats.md 2.2).
+entries win, each as a whole, over those that an older generation left embedded in auth-profiles.json (docs/formats.md
+2.2).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Documents:
     """Whether state has its own file (generation B)."""
 
     def section(self, name: str) -> dict[str, Any]:
-        """One section as it is in force: embedded entries under those of auth-state.json."""
+        """One section in force: the entries of auth-state.json over embedded ones."""
         embedded = _members(self.credentials, name, self.state_path)
         return embedded | _members(self.state or {}, name, self.state_path) if self.split else embedded
 
@@ -50,7 +51,8 @@ class Documents:
         return AuthState(stats, order, last_good, profiles)
 
     def changed(self, before: AuthState, after: AuthState) -> dict[str, Any]:
-        """The JSON of the file to write: its content with only the differences changed. Uses up the documents.
+        """The JSON of the file to write: its content with only the differences changed. The documents must not be used
+        afterwards.
 
         Raises RefusedError where the difference cannot be expressed without rewriting credentials.
         """
@@ -104,7 +106,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]
 
 
 def _put(document: dict[str, Any], section: str, key: str, value: Any, path: str) -> None:
-    """Set or (None) remove one entry; a section that becomes empty goes, as OpenClaw leaves out empty ones."""
+    """Set or (None) remove one entry; a section that becomes empty is removed, as OpenClaw leaves out empty ones."""
     _members(document, section, path)
     members = document.get(section) or {}
     if value is None:

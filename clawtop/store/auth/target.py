@@ -32,7 +32,7 @@ _DISK_HINTS = {
 
 
 FileIdentity = tuple[int, int, int, int]
-"""Device, inode, size, mtime in ns: a file whose identity is the same was not written in between."""
+"""Device, inode, size, mtime in ns: a file with the same identity has not been written in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class ParsedStore:
 
     @property
     def moved_on(self) -> bool:
-        """Whether one of the files was written since."""
+        """Whether one of the files has been written since."""
         state_path = self.documents.state_path
         return identity(state_path) != self.state or identity(self.credentials_path) != self.credentials
 
@@ -111,7 +111,7 @@ def identity(path: str) -> FileIdentity | None:
 
 
 def check_writable(target: StoreTarget, machine: Machine) -> None:
-    """Raise RefusedError with the reason when this store may not be written by us. Touches nothing."""
+    """Raise RefusedError with the reason if clawtop may not write this store. Changes nothing."""
     if target.storage.auth_in_database or not target.storage.auth_writable or not target.proven:
         raise RefusedError(_why_not(target), unchanged="nothing was written", hint=_generation_hint(target))
     for path, needed in _files(target):
@@ -166,7 +166,7 @@ def _generation_hint(target: StoreTarget) -> str:
 
 
 def identity_of(facts: os.stat_result) -> FileIdentity:
-    """Which file these facts are of."""
+    """Which file this metadata belongs to."""
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
 

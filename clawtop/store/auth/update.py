@@ -2,8 +2,8 @@
 
 Under the lock the files are read again, only the difference is changed, and the new version replaces the old in one
 step, with its owner, mode, ACLs and extended attributes. Generation A writes auth-profiles.json; generation B writes
-auth-state.json and never the credentials. A store that is not there is never created, and after writing the file is
-read again, because 2026.3's lock can lose an update (docs/formats.md 3).
+auth-state.json and never the credentials. A missing store is never created, and after writing the file is read again,
+because 2026.3's lock can lose an update (docs/formats.md 3).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Rewrite:
         )
 
     def _sweep(self) -> None:
-        """Remove what a clawtop that was killed in the middle left behind; on A such a file may hold credentials."""
+        """Remove what a killed clawtop left behind; on A such a file may contain credentials."""
         if self._machine.environment.obstacles:
             return
         for path, pid in atomic.leftovers(self._target.directory):
@@ -85,7 +85,7 @@ class Rewrite:
                 atomic.remove(path)
 
     def look_back(self, updated: Updated) -> Landing:
-        """Read the file again, without the lock: is the change there, or something newer than both versions?"""
+        """Read the file again, without the lock: whether the change is there, or something newer than both versions."""
         try:
             if not updated.changed or identity(updated.path) == self._written:
                 return Landing.LANDED
@@ -93,11 +93,11 @@ class Rewrite:
         except OperationFailedError:
             return Landing.GONE
         except OSError:
-            return Landing.LANDED  # it was written; that it cannot be checked now takes nothing of it back
+            return Landing.LANDED  # it was written, even if that cannot be checked now
         return lost_or_landed(updated, now)
 
     def _read(self) -> ParsedStore:
-        """The files, parsed. 2026.3 truncates its file and then fills it: what does not parse is read again."""
+        """The files, parsed. 2026.3 truncates its file and then fills it: a file that does not parse is read again."""
         for _ in range(_UNSETTLED_READS if self._target.storage.written_in_place else 0):
             with contextlib.suppress(RefusedError):
                 return read(self._target)
@@ -156,10 +156,11 @@ class JsonUpdate:
         return result.value if isinstance(result, Done) else result
 
     def _held_elsewhere(self) -> float | None:
-        """How long to pause while another agent's run has the same store locked by its own path; None for no longer.
+        """How long to pause while another agent's run has the same store locked by its own path; None: do not wait any
+        longer.
 
-        OpenClaw locks a store that agents share behind links by each agent's own path, so no one lock covers it. Who
-        is not done within the wait is told, and not waited for: its run would not wait for ours either.
+        OpenClaw locks a store that agents share behind links by each agent's own path, so no one lock covers it. An
+        agent that is not done in time is reported and not waited for: its run would not wait for this one either.
         """
         held = next((found for lock in self._others if (found := lock.look()) is not None), None)
         if held is None or held.verdict.kind is VerdictKind.STALE:
@@ -190,4 +191,4 @@ class JsonUpdate:
 
 
 class _MovedOnError(Exception):
-    """A file changed between our reading and our rename."""
+    """A file changed between reading and renaming."""
