@@ -1,7 +1,7 @@
-"""What a snapshot holds beyond the state itself: prompt holders, lanes, and the events that led up to it.
+"""What a snapshot contains beyond the state itself: prompt holders, lanes, and recent events.
 
 `IncidentPart` is an extra part of `SnapshotReader`: it follows the journal and the gateway's log, and compares each
-snapshot with the one before. It writes nothing. One thread at a time uses it, the one that reads snapshots.
+snapshot with the one before. It writes nothing. Used by one thread at a time, the one that reads snapshots.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ JOURNAL_EVENTS = 500
 
 
 class IncidentPart:
-    """Adds holders, lanes and events. Its state: the log's position, the journal's stamp, the timeline so far."""
+    """Adds holders, lanes and events. Mutable state: the log's position, the journal's stamp, the timeline so far."""
 
     def __init__(self, patience: SourcePatience | None = None) -> None:
         self._patience = patience or SourcePatience(SystemClock(), ANSWER_S)
@@ -139,7 +139,7 @@ class IncidentPart:
     def _asked(
         self, source: str, layout: Layout, read: Callable[[list[Problem]], T], else_: T, warnings: list[Problem]
     ) -> T:
-        """What clawtop's own directory says; `else_` where it does not answer."""
+        """The content of clawtop's own directory; `else_` if reading it takes too long."""
         told: list[Problem] = []
         try:
             return self._patience.ask(source, str(_own_directory(layout)), lambda: read(told))
@@ -165,18 +165,18 @@ class IncidentPart:
         return replace(snapshot, sessions=kept)
 
     def _log_lanes_of(self, gateway: Gateway) -> tuple[LaneStats, ...]:
-        """As last logged; a gateway that is gone runs nothing."""
+        """As last logged; a dead gateway runs nothing."""
         if gateway.state in {GatewayState.DEAD, GatewayState.ABSENT}:
             return tuple(replace(lane, active=0, queued=0) for lane in self._log_lanes)
         return self._log_lanes
 
     def watch_directories(self) -> tuple[Path, ...]:
-        """clawtop's own, and the log's where nothing but gateways writes. A log elsewhere is read every few seconds."""
+        """clawtop's own, and the log's if only gateways write there. A log elsewhere is read every few seconds."""
         return self._directories
 
     def _journal(self, layout: Layout, warnings: list[Problem]) -> tuple[Event, ...]:
-        """The journal's events that were not read before, and those around the last of them."""
-        from clawtop.store.own.journal import DISORDER_MS, Journal  # only where clawtop has ever written
+        """The journal's new events, and those around the last one read."""
+        from clawtop.store.own.journal import DISORDER_MS, Journal  # only if clawtop has ever written here
 
         journal = Journal(layout.state_dir)
         stamp = stamp_of(str(journal.path))
@@ -198,7 +198,7 @@ class IncidentPart:
     ) -> tuple[PromptHolder, ...]:
         if not has_own:
             return tuple(openclaw_holders(snapshot, lambda _file: False))
-        from clawtop.store.own.holders import (  # only where clawtop has ever written
+        from clawtop.store.own.holders import (  # only if clawtop has ever written here
             canonical,
             draining_holder,
             prompt_holder,
@@ -246,7 +246,7 @@ def _watched(layout: Layout, paths: tuple[Path, ...]) -> tuple[Path, ...]:
 
 
 def _has_own(layout: Layout, warnings: list[Problem]) -> bool:
-    """Whether clawtop has ever written here; a link in the place of its directory is not followed."""
+    """Whether clawtop has ever written here; its directory is not followed if it is a link."""
     try:
         return door.has_own(_own_directory(layout))
     except door.NotAllowedError as error:

@@ -20,11 +20,11 @@ from clawtop.store.door import Follow
 
 MEGABYTE = 1024 * 1024
 MAX_JSON5_BYTES = MEGABYTE // 4
-"""json5 reads some 30 KB a second; a configuration must not take longer than seconds."""
+"""json5 reads some 30 KB a second; a configuration must not take more than a few seconds."""
 
 
 class Stamp(NamedTuple):
-    """The same file content, as far as `stat` can tell."""
+    """Equal if the content is the same, as far as `stat` can tell."""
 
     mtime_ns: int
     size: int
@@ -32,7 +32,7 @@ class Stamp(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """A file that is there and cannot be used, as a `Problem` for people; internal to the store."""
+    """A file that exists but cannot be used, as a `Problem` for people; internal to the store."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -66,7 +66,7 @@ def read_bytes(path: str | Path, limit: int) -> tuple[bytes, Stamp]:
 
 
 def read_head(path: str | Path, limit: int) -> bytes:
-    """Up to `limit` bytes from the beginning of such a file; empty for anything else."""
+    """Up to `limit` bytes from the beginning of such a file; empty if it cannot be read."""
     return door.read_head(path, limit, follow=Follow.ITS_OWNER)
 
 
@@ -87,7 +87,7 @@ def open_problem(where: str, error: OSError | ValueError) -> Problem:
 
 
 def parse(content: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """The JSON value that `content` is. Numbers that Python would refuse become what JavaScript makes of them.
+    """The JSON value in `content`. Numbers that Python would refuse are read as JavaScript does.
 
     Args:
         pairs: builds each object from its members in order (to notice duplicate keys).
@@ -109,7 +109,7 @@ def parse(content: bytes, where: str, *, pairs: Callable[[list[tuple[str, Any]]]
 
 
 def parse_json5(content: bytes, where: str) -> Any:
-    """The JSON5 value that `content` is; plain JSON is tried first.
+    """The JSON5 value in `content`; plain JSON is tried first.
 
     Raises:
         UnreadableError: as `parse`, with the code "not-json5".

@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 class Kept(Generic[K, T]):
-    """The values of the last time, by key."""
+    """The values of the last call, by key."""
 
     def __init__(self) -> None:
         self._last: dict[K, T] = {}
 
     def kept(self, values: Iterable[tuple[K, T]]) -> tuple[T, ...]:
-        """These values, each as the object that it was last time where nothing about it has changed."""
+        """These values; those that are equal to the last ones are the same objects as before."""
         last = self._last
         now: dict[K, T] = {}
         out: list[T] = []

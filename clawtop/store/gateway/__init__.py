@@ -1,1 +1,1 @@
-"""The gateway from outside: is it alive, what does its log say, its token."""
+"""The gateway from outside: whether it is alive, its log, its token."""

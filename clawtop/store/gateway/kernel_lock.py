@@ -1,8 +1,9 @@
-"""Who holds a gateway's kernel lock (2026.8 on): the one witness that no crash, clock or reused pid can mislead.
+"""Who holds a gateway's kernel lock (2026.8 on): the one witness that stays right after crashes, clock changes and
+reuse of pids.
 
 A gateway keeps an exclusive SQLite transaction on an empty `*.lock.sqlite` for as long as it lives, which is a record
-lock of the kernel: free at the moment of its death. `F_GETLK` on a descriptor opened for reading tells who has it and
-takes nothing. The file is never opened by SQLite here, so closing it drops none of clawtop's locks.
+lock of the kernel: free at the moment of its death. `F_GETLK` on a descriptor opened for reading tells who holds it
+without taking it. The file is never opened by SQLite here, so closing it drops none of clawtop's locks.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _asked(descriptor: int) -> tuple[bool, int]:
 
 
 def gateway_kernel_lock(layout: Layout, uid: int) -> KernelLock | None:
-    """The lock of this directory's gateway: a held one first. None in a copy, and where no gateway ever took one."""
+    """The lock of this directory's gateway: a held one first. None in a copy, and if no gateway ever took one."""
     if layout.is_copy:
         return None
     found = [lock for path in _places(layout, uid) if (lock := kernel_lock(path, owner=uid)) is not None]

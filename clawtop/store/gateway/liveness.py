@@ -27,11 +27,11 @@ MAX_LOCKS = 200
 """A temporary directory may hold the leftovers of many gateways."""
 
 PortProbe = Callable[[int], "bool | Serving"]
-"""What becomes of a question to this loopback port. A plain True: OpenClaw answers; False: it does not."""
+"""How this loopback port responds to a query. A plain True: OpenClaw answers; False: it does not."""
 
 
 def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
-    """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Costs the gateway one request."""
+    """Ask `GET /healthz` on loopback; only OpenClaw's own answer counts. Takes one request to the gateway."""
     import socket  # needed only if the locks do not tell
 
     request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
@@ -56,15 +56,14 @@ def ask_healthz(port: int, seconds: float = PROBE_TIMEOUT_SECONDS) -> Serving:
 
 
 def ask_patiently(port: int) -> Serving:
-    """As `ask_healthz`, for a gateway that is known to live: a busy one gets a second chance before it is frozen."""
+    """As `ask_healthz`, for a gateway known to be alive: a busy one gets a second chance before it is called frozen."""
     found = ask_healthz(port)
     return ask_healthz(port, PATIENT_SECONDS) if found is Serving.SILENT else found
 
 
 class SilenceWatch:
-    """Since when a gateway gives no answer, and whether it ever gave one.
-
-    Of a process that was paused, its silence counts anew from the moment when it may go on.
+    """Since when a gateway has not answered, and whether it ever did. After a process was paused, its silence counts
+    from the moment it was resumed.
 
     Mutable state: `_life` (pid and start of the process that this is about), `_since`, `_answered`, `_paused`.
     """
@@ -76,7 +75,7 @@ class SilenceWatch:
         self._paused = False
 
     def told(self, gateway: Gateway, serving: Serving, now: int) -> Gateway:
-        """The gateway with what just became of a question to it, at `now` (ms since the epoch)."""
+        """The gateway with the result of the latest query at `now` (ms since the epoch)."""
         life = (gateway.pid, gateway.started_at)
         if life != self._life:
             self._life, self._since, self._answered = life, None, False
@@ -91,7 +90,7 @@ class SilenceWatch:
 
 
 class ThrottledProbe:
-    """A probe that asks at most every few seconds; its last answer serves in between."""
+    """A probe that asks at most every few seconds; its last answer is reused in between."""
 
     def __init__(self, probe: PortProbe, clock: Clock) -> None:
         self._probe = probe
@@ -137,7 +136,7 @@ def gateway_locks(layout: Layout, places: tuple[Path, ...] | None = None) -> Ite
 
 
 def other_gateways(layout: Layout) -> tuple[int, ...]:
-    """Process ids that live and that gateway locks of other configurations name, in the layout's lock directories."""
+    """Pids of live processes that gateway locks of other configurations name, in the layout's lock directories."""
     found: set[int] = set()
     for directory in layout.lock_dirs:
         for name in _lock_names(directory):
@@ -190,7 +189,8 @@ def judge_gateway(
         locks: the gateway locks, judged.
         port: the configured port; a lock's own wins (2026.9.6 writes it).
         probe: None: the port is not tried.
-        listener_is_ours: a gateway of this configuration was seen on this port, so silence there is its own.
+        listener_is_ours: a gateway of this configuration was seen on this port, so silence there means that this
+            gateway does not answer.
     """
     stale: Lock | None = None
     for lock in locks:

@@ -28,18 +28,18 @@ DEFAULT_DIRECTORIES = (Path("/tmp/openclaw"),)  # noqa: S108 - OpenClaw's own fi
 
 
 def _opened(path: Path) -> RawIOBase:
-    """Open a regular file. Raises OSError, also for what is none."""
+    """Open a regular file. Raises OSError, also if it is not one."""
     return os.fdopen(door.open_file(path, follow=door.Follow.ITS_OWNER), "rb", buffering=0)
 
 
 class LogTail:
     """The recent events of one gateway's log.
 
-    The file that was read last stays open, so that what was written to it before a rotation is not lost.
+    The last file stays open, so that lines written to it before a rotation are not lost.
 
     Attributes:
         events: the newest `KEPT_EVENTS`, oldest first.
-        problem: why the log cannot be read, or what was odd in it; None when all is well.
+        problem: why the log cannot be read, or what was odd in it; None if nothing is wrong.
         bad_lines: lines that could not be understood so far.
         skipped_lines: lines over `LINE_BYTES` so far.
     """
@@ -84,7 +84,7 @@ class LogTail:
         self.close()
 
     def _appended(self, path: Path) -> Iterator[bytes]:
-        """What is new, a piece for each file."""
+        """The new bytes, one piece per file."""
         fresh = _opened(path)
         known = self._file
         if known is not None:

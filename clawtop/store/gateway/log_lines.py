@@ -1,8 +1,8 @@
 """One line of a gateway's log becomes an Event.
 
 Two shapes are read: the JSON lines of the log file (all versions; formats of 2026.3.28 to 2026.9.6) and the plain
-console lines that 2026.3.28 needs for its lanes. Lines that mean nothing here give None; lines that are broken
-raise `BadLineError`, which names no content.
+console lines that 2026.3.28 needs for its lanes. Irrelevant lines give None; broken lines raise `BadLineError`, which
+quotes no content.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _COLLISIONS = (
     ("session file changed while embedded prompt lock was released", EventKind.TAKEOVER),
     ("session file locked (timeout", EventKind.CONTENDED),
 )
-"""Local coordination errors, in a line of their own or as what a session's turn failed of. The same turn's line about
-its global lane is not counted again."""
+"""Local coordination errors, in a line of their own or as the reason why a session's turn failed. The same turn's line
+about its global lane is not counted again."""
 
 
 class BadLineError(ValueError):
@@ -41,17 +41,17 @@ class BadLineError(ValueError):
 
 
 KEPT = 2_000
-"""Runs, and traces, that are remembered at most."""
+"""The most runs, and traces, that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What clawtop knows by name and the log only by hash or id.
+    """Names for what the log gives only as a hash or id.
 
     Attributes:
         profiles: "sha256:<12 hex>" -> profile id.
         sessions: session id -> session key.
-        runs, traces: run id, trace id -> session key, as the lines so far told it and as the stored claims tell it.
+        runs, traces: run id, trace id -> session key, from the lines so far and from stored claims.
             Many lines name only their run or, from 2026.9 on, only their trace.
     """
 
@@ -75,7 +75,7 @@ class Names:
 
 
 def remember(known: dict[str, str], name: str | None, key: str) -> None:
-    """Note a name's session key, and forget the oldest name over `KEPT`."""
+    """Remember a name's session key, and forget the oldest name beyond `KEPT`."""
     if name is None:
         return
     known[name] = key
@@ -91,7 +91,7 @@ def hashed_profile(profile_id: str) -> str:
 def parse_line(line: str, names: Names) -> Event | None:
     """The event of one line, or None when it says nothing about failover, sessions or lanes. Raises BadLineError."""
     record = _json_record(line) if line.startswith("{") else _console_record(line)
-    if record.subsystem:  # else it may be what a model said
+    if record.subsystem:  # else it may be a model's output
         names.session_of(record.facts, record.trace)
     structured = _STRUCTURED.get(str(record.facts.get("event")))
     if structured is not None:
@@ -187,7 +187,7 @@ def _number(value: object) -> int | None:
 
 
 def _string(value: object) -> str | None:
-    """A text that says something: an id or a word, which thousands of events have in common."""
+    """A non-empty text, interned: an id or a word that thousands of events share."""
     return sys.intern(value) if isinstance(value, str) and value else None
 
 
@@ -307,7 +307,7 @@ _RUN_ENDED = re.compile(r"\[agent\] run (?P<run>\S{1,200}) ended with stopReason
 
 
 def _ended(record: _Record, names: Names) -> Event | None:
-    """A run has ended (2026.6 on): what a log at the default level says about its end."""
+    """A run has ended (2026.6 on): what a log at the default level contains about its end."""
     match = _RUN_ENDED.match(record.text)
     if match is None:
         return None

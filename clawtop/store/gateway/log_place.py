@@ -2,9 +2,9 @@
 
 `logging.file`, else a daily file in /tmp/openclaw, or beside its lock where that directory is not its own.
 
-A daily file rolls at midnight; 2026.3.28 goes on writing yesterday's, so that one is followed while it grows. 2026.9
-puts the profile's name into the file's. The default directory is shared by all gateways of a user: it is read only
-beside a gateway of this user.
+A daily file rolls at midnight; 2026.3.28 continues to write yesterday's, so that one is followed while it grows.
+2026.9 includes the profile's name in the file's name. The default directory is shared by all gateways of a user: it is
+read only for a gateway of this user.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from clawtop.store.place.layout import Layout
 
 SHARED = Path("/tmp/openclaw")  # noqa: S108 - OpenClaw's own fixed path
 STILL_WRITTEN_S = 15 * 60
-"""Another day's file that was written so shortly before the newest one still is."""
+"""Another day's file counts as still written if it changed this shortly before the newest one."""
 
 _DATED = re.compile(r"(?P<prefix>openclaw(?:-[a-z0-9-]+?)?)-(?P<date>\d{4}-\d{2}-\d{2})\.log")
 
 
 @dataclass(frozen=True, slots=True)
 class LogPlace:
-    """The files that are followed, oldest first; none: `how` says why."""
+    """The files that are followed, oldest first; if there are none, `how` says why."""
 
     paths: tuple[Path, ...]
     how: str
@@ -65,7 +65,7 @@ def log_place(layout: Layout, configured: str | None, gateway: Gateway, uid: int
 
 
 def _shared_with(layout: Layout) -> str:
-    """Who else may write there: its lines carry no name of their gateway (2026.3.28 to 2026.9.6)."""
+    """Who else may write there: its lines do not name their gateway (2026.3.28 to 2026.9.6)."""
     others = other_gateways(layout)
     pids = ", ".join(map(str, others[:3]))
     return f", which another gateway (pid {pids}) may write too: its lines cannot be told apart" if others else ""
@@ -99,7 +99,7 @@ def _spelled(char: str) -> str:
 
 
 def _newest(directory: Path, prefixes: set[str], uid: int) -> tuple[Path, ...]:
-    """The newest daily file, after the one before it where that is still written. Only the user's, or root's."""
+    """The newest daily file, preceded by the one before it if that is still written. Only the user's, or root's."""
     dated: list[tuple[str, float, Path]] = []
     try:
         names = os.listdir(directory)  # noqa: PTH208 - names only

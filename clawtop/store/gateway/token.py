@@ -1,6 +1,6 @@
 """The token of the gateway's HTTP API: from `gateway.auth.token` of openclaw.json, else from the environment.
 
-It is read at the moment of use, remembered by the redaction, and never part of a snapshot.
+It is read at the moment of use, remembered for redaction, and never part of a snapshot.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whose gateway it is: one that belongs to a different user than the state directory is not trusted.
 
-Another user's lock or process proves nothing, and nothing is sent to it: the directory of locks is in a
-temporary directory where everybody may make it first (docs/invariants.md 12).
+Another user's lock or process proves nothing, and nothing is sent to it: the lock directory is in a temporary
+directory where any user can create it first (docs/invariants.md 12).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from clawtop.store.owners import user_name
 
 
 def uid_of(path: str) -> int | None:
-    """Whose a file or directory is, links not followed; None where that cannot be seen."""
+    """The owner of a file or directory, links not followed; None if that cannot be seen."""
     try:
         return os.lstat(path).st_uid
     except (OSError, ValueError):
@@ -22,7 +22,7 @@ def uid_of(path: str) -> int | None:
 
 
 def foreign(lock: Lock, owner: int, uid: Callable[[str], int | None] = uid_of) -> str | None:
-    """What of a gateway's lock belongs to another user than `owner`, and to whom; None: nothing that can be seen.
+    """Which part of a gateway's lock belongs to a user other than `owner`, and to whom; None: nothing visible does.
 
     The process of a stale lock is not checked: its pid may belong to anybody by now.
     """
@@ -38,12 +38,12 @@ def foreign(lock: Lock, owner: int, uid: Callable[[str], int | None] = uid_of) -
 def believed(
     gateway: Gateway, locks: Iterable[Lock], doubts: Iterable[str], owner: int, look: Callable[[int], ProcessEvidence]
 ) -> Gateway:
-    """The gateway, if it is the owner's; else unknown, with whose it is.
+    """The gateway, if it is the owner's; else unknown, with the actual owner.
 
     Args:
-        gateway: as what belongs to `owner` tells.
+        gateway: as shown by what belongs to `owner`.
         locks: those of its locks that are `owner`'s, with their process.
-        doubts: what of locks that are not stale belongs to others, as `foreign`.
+        doubts: the parts of locks that are not stale which belong to others, as from `foreign`.
         look: asked of a process that no lock names.
     """
     if gateway.state is GatewayState.LIVE and gateway.pid is not None:

@@ -15,10 +15,10 @@ from clawtop.store.locks.processes import ProcessTable, SystemProcesses, psutil_
 from clawtop.store.locks.procfs import RSS_PAGES, STATE, SYSTEM_TICKS, USER_TICKS, kernel_bytes, stat_fields
 
 EVERY_SECONDS = 2.0
-"""A share of a core is one of this time at least; within it the last look serves."""
+"""The minimum time over which a share of a core is measured; within it the last measurement is reused."""
 MEMORY_STEP = 4 << 20
 CPU_STEP = 0.05
-"""Smaller changes are not reported: every state that differs is judged and drawn again."""
+"""Smaller changes are not reported: every changed state is judged and drawn again."""
 
 _HEAP_OPTION = re.compile(r"--max[-_]old[-_]space[-_]size=(\d{1,7})")
 _MOST_READ = 16_384
@@ -27,7 +27,7 @@ _NO_LIMIT = 1 << 50
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What a process has taken since it began, in seconds of processor time and of waiting for it, and holds now."""
+    """A process's CPU time and time waiting for a CPU since it began, in seconds, and its memory now."""
 
     seconds: float
     waited: float | None
@@ -38,7 +38,7 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One look at a process. `at`: on the monotonic clock."""
+    """One measurement of a process. `at`: on the monotonic clock."""
 
     at: float
     read: _Taken
@@ -46,7 +46,7 @@ class _Look:
 
 
 class UsageWatch:
-    """Looks at processes, each every two seconds at most; a share of a core needs two looks."""
+    """Measures processes, each at most every two seconds; a share of a core needs two measurements."""
 
     def __init__(self, processes: ProcessTable, clock: Clock, *, cgroups: Path = Path("/sys/fs/cgroup")) -> None:
         """`cgroups`: where the control groups are mounted. Only the machine's own table has processes to look at."""
@@ -56,7 +56,7 @@ class UsageWatch:
         self._last: tuple[int, _Look] | None = None
 
     def look(self, pid: int, argv: Iterable[str] = ()) -> ProcessUsage | None:
-        """What it takes now; None where that cannot be seen.
+        """What it uses now; None if that cannot be seen.
 
         Args:
             argv: its command line: it may limit the heap of JavaScript.
@@ -112,7 +112,7 @@ def _limit(groups: Iterable[Path], argv: Iterable[str]) -> int | None:
 
 
 def _is_frozen(groups: list[Path]) -> bool:
-    """Whether its control group is frozen, by itself or with one above it: `cgroup.events` says so of both."""
+    """Whether its control group is frozen, by itself or with one above it: `cgroup.events` reports both."""
     try:
         return bool(groups) and "frozen 1" in _text(groups[0] / "cgroup.events").splitlines()
     except OSError:
@@ -147,7 +147,7 @@ _CONDITIONS = defaultdict(
 
 
 def _waited(process: Path) -> float | None:
-    """Seconds for which its first thread was ready and got no core; None from a kernel that does not count them."""
+    """Seconds for which its main thread was ready but got no core; None if the kernel does not count them."""
     try:
         return int(_text(process / "schedstat").split()[1]) / 1e9
     except (OSError, ValueError, IndexError):

@@ -1,7 +1,7 @@
 """OpenClaw processes of a state directory other than the gateway: `openclaw agent --local` and the like.
 
-A process is left out only with proof that it is another directory's, another user's, a gateway or a clawtop. What it
-was started with may not be seen, and `--profile` leaves no trace in its environment, so whoever may serve the directory
+A process is left out only with proof that it is another directory's, another user's, a gateway or a clawtop. Its
+environment may not be visible, and `--profile` leaves no trace there, so every process that may serve the directory
 counts.
 """
 
@@ -27,7 +27,7 @@ class CommandLineWatch:
     """Searches the process table on demand, at most every two seconds. One thread uses it."""
 
     def __init__(self, processes: ProcessTable, clock: Clock, *, proc: Path = Path("/proc")) -> None:
-        """`proc` is the mount point of procfs, for the directories as other processes see them."""
+        """`proc` is the mount point of procfs, used to find directories as other processes see them."""
         self._processes = processes
         self._clock = clock
         self._proc = proc
@@ -35,9 +35,9 @@ class CommandLineWatch:
         self._searched: tuple[Path, float, int] | None = None
 
     def look(self, state_dir: Path, owner: int, *, euid: int | None = None) -> CommandLine:
-        """Those that may be at work in `state_dir`, which belongs to the user `owner`.
+        """The processes that may be working in `state_dir`, which belongs to the user `owner`.
 
-        Nothing is known where the table cannot be searched, or where `euid` (None: this process's) is neither root
+        Unknown if the table cannot be searched, or if `euid` (None: this process's) is neither root
         nor the owner, whose processes it may then not see.
         """
         own = os.geteuid() if euid is None else euid
@@ -71,8 +71,8 @@ class CommandLineWatch:
 def _its_directories(env: Mapping[str, str], root: str) -> list[os.stat_result]:
     """The state directories that a process with this environment may serve, as it sees them below its root.
 
-    One that it names is left for that of a profile where it is a profile's own (`--profile` of 2026.9.6), so then, as
-    where it names none, each of its home counts. Raises OSError where that cannot be told.
+    If it names one that is not a profile's, only that counts. If it names none, or a profile's (which `--profile` of
+    2026.9.6 replaces), every profile's directory in its home counts. Raises OSError if that cannot be determined.
     """
     named = env.get("OPENCLAW_STATE_DIR", "").strip()
     home = env.get("OPENCLAW_HOME", "").strip() or env.get("HOME", "").strip()
@@ -91,7 +91,7 @@ def _is_a_profiles(name: str) -> bool:
 
 
 def _is_gateway(argv: tuple[str, ...]) -> bool:
-    """By its title, or by the word behind the entry point."""
+    """By its title, or by the word after the entry point."""
     if argv and _GATEWAY_TITLE.fullmatch(argv[0]):
         return True
     entry = next((n for n, word in enumerate(argv) if _ENTRY.fullmatch(word)), None)

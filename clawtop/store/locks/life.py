@@ -8,13 +8,13 @@ from clawtop.clock import Clock
 from clawtop.store.json_text import stamp_of
 
 LIFE_SECONDS = 60.0
-"""How long growth that was seen counts as life."""
+"""How long observed growth counts as a sign of life."""
 
 
 class LifeWatch:
-    """Notices growth between two looks, both taken while no owner of the files could be seen.
+    """Notices growth between two checks, both made while no owner of the files was visible.
 
-    What a process wrote before it died is not a later sign of life, so `forget` starts over.
+    Data that a process wrote before it died is not a later sign of life, so `forget` starts over.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -23,12 +23,12 @@ class LifeWatch:
         self._seen_at: float | None = None
 
     def forget(self) -> None:
-        """An owner can be seen, so growth is its own."""
+        """An owner is visible, so growth is due to it."""
         self._sizes = {}
         self._seen_at = None
 
     def shows(self, paths: Iterable[str]) -> bool:
-        """Whether one of these files grew between two looks, at most a minute ago."""
+        """Whether one of these files grew between two checks, at most a minute ago."""
         sizes = {path: stamp.size for path in paths if (stamp := stamp_of(path)) is not None}
         if any(size > self._sizes[path] for path, size in sizes.items() if path in self._sizes):
             self._seen_at = self._clock.monotonic()

@@ -24,7 +24,7 @@ def read_lock(
 ) -> LockFile | None:
     """The current lock at `path`, or None if there is none.
 
-    What is there but cannot be understood is a `LockFile` without payload whose `content_problem` says why: "empty",
+    A lock that cannot be understood is a `LockFile` without payload, whose `content_problem` says why: "empty",
     "not JSON", "not an object", "too large", "not a regular file", "unreadable". Its identity still tells two of them
     apart.
     """
@@ -42,7 +42,7 @@ def read_lock(
         facts = os.fstat(descriptor)
         content, problem = _content(descriptor)
     finally:
-        with contextlib.suppress(OSError):  # what was read was read
+        with contextlib.suppress(OSError):  # the content has been read
             os.close(descriptor)
     payload = None
     if problem is None:

@@ -1,9 +1,9 @@
 """OpenClaw's lock files: publish, prove, release, break (docs/formats.md 3 and 4).
 
 A lock is published together with its content, in one step: the content is written and flushed under a temporary name
-and then linked to the lock's name. A crash at any instant so leaves either no lock or one that every OpenClaw version
-can judge; an empty lock, which 2026.5.18 and later never remove, cannot come into being. Where hard links are
-impossible the lock is created exclusively and written at once, and `Published.how` says so.
+and then linked to the lock's name. So a crash at any time leaves either no lock or one that every OpenClaw version can
+judge, never an empty lock, which 2026.5.18 and later would not remove. Without hard links the lock is created
+exclusively and written at once, and `Published.how` says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONGEST_RETRY_S = 1.0
 
 
 class How(StrEnum):
-    """How a lock came into being: receipts name it."""
+    """How a lock was created: receipts name it."""
 
     LINK = "created with its content in one step"
     EXCLUSIVE = "created exclusively, then written: this file system has no hard links"
@@ -38,7 +38,7 @@ class How(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A lock that we hold: who it was when we made it."""
+    """A lock held by this process: its identity at creation."""
 
     path: str
     dev: int
@@ -49,9 +49,9 @@ class Published:
 
 
 class BreakOutcome(StrEnum):
-    """REMOVED: the stale lock is gone. GONE: there was none any more. CHANGED: another lock is there now.
-    NOT_PROVEN: nothing proves its owner dead. DISPLACED: another lock had taken its place in the last instant, and a
-    third one came before it could be put back; its owner works without its lock.
+    """REMOVED: the stale lock was removed. GONE: it no longer existed. CHANGED: another lock is there now.
+    NOT_PROVEN: nothing proves its owner dead. DISPLACED: another lock replaced it at the last moment, and a third one
+    appeared before that could be put back; its owner works without its lock.
     """
 
     REMOVED = "removed"
@@ -63,7 +63,7 @@ class BreakOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BreakResult:
-    """What `break_stale` did; `verdict` is the one it judged by, where it got that far."""
+    """What `break_stale` did; `verdict` is the one it was based on, if it got that far."""
 
     outcome: BreakOutcome
     verdict: Verdict | None = None
@@ -72,14 +72,14 @@ class BreakResult:
 class Proposal:
     """A lock that is ready to be published: its content waits under a temporary name.
 
-    Made before the wait for the lock begins, so that the flush to the disk never counts as time under the lock.
+    Prepared before the wait for the lock begins, so that the flush to disk never counts as time under the lock.
     """
 
     def __init__(self, path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> None:
-        """Write the content of the lock-to-be beside `path`. OSError where the directory refuses it.
+        """Write the content of the future lock beside `path`. OSError if the directory refuses it.
 
         `durable` flushes it to the disk. Session locks need no flush: after a power failure every OpenClaw version
-        removes an empty or garbled one by itself (docs/formats.md 4), and a run takes and gives back several a second.
+        removes an empty or garbled one by itself (docs/formats.md 4), and a run takes and releases several a second.
         """
         self.path = path
         self.content = lock_content(payload, newline=newline)
@@ -93,7 +93,7 @@ class Proposal:
         self._mtime_ns = facts.st_mtime_ns
 
     def publish(self, *, keep: bool = False) -> Published | None:
-        """Take the lock's name now, or None when there is a lock.
+        """Publish the lock now; None if there is one already.
 
         Success uses the proposal up, unless `keep` leaves it to be published again after the release; then
         `withdraw` has to follow some time.
@@ -113,7 +113,7 @@ class Proposal:
         return Published(self.path, *self._identity, self.content, how, self._mtime_ns)
 
     def withdraw(self) -> None:
-        """Remove what waits under the temporary name. Does nothing the second time."""
+        """Remove the temporary file. Does nothing the second time."""
         if self._temporary is not None:
             atomic.remove(self._temporary)
             self._temporary = None
@@ -121,7 +121,7 @@ class Proposal:
     def _how_else(self, temporary: str, error: OSError) -> How | None:
         """How the lock was acquired although the link failed; None if somebody else has it."""
         if Path(temporary).stat().st_nlink == 2:
-            return How.LINK  # NFS lost the answer of a link that was made
+            return How.LINK  # NFS lost the answer, but the link was made
         if isinstance(error, FileExistsError):
             return None
         if not atomic.link_is_impossible(error):
@@ -148,7 +148,7 @@ def timestamp(now: int) -> str:
 
 
 def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, durable: bool = True) -> Published | None:
-    """Create the lock at `path` with `payload`, or None when there is one already. `durable`: see `Proposal`.
+    """Create the lock at `path` with `payload`; None if there is one already. `durable`: see `Proposal`.
 
     Raises:
         OSError: the directory is missing, read-only, full or another user's; nothing is left behind.
@@ -161,9 +161,8 @@ def publish(path: str, payload: Mapping[str, Any], *, newline: bool = True, dura
 
 
 def still_ours(published: Published) -> bool:
-    """Whether the lock on the disk is the very file that we published, content included.
-
-    OSError where that cannot be told at this moment.
+    """Whether the lock on disk is exactly the file that this process published, content included. OSError if that
+    cannot be determined now.
     """
     try:
         facts = os.lstat(published.path)
@@ -176,7 +175,7 @@ def still_ours(published: Published) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        # No descriptor is left, say. An inode is used again for a lock written later, never for one of the same time.
+        # Out of descriptors, for example. A reused inode belongs to a lock written later, never at the same time.
         return (facts.st_size, facts.st_mtime_ns) == (len(published.content), published.mtime_ns)
     try:
         return os.read(descriptor, len(published.content) + 1) == published.content
@@ -187,7 +186,7 @@ def still_ours(published: Published) -> bool:
 def release(published: Published) -> bool:
     """Remove the lock if it is still held; False if it was not, and then nothing is touched.
 
-    Never fails: where the disk refuses, it is tried again in the background until it is true.
+    Never fails: if the disk refuses, it is retried in the background until it succeeds.
     """
     try:
         return _removed(published)
@@ -206,7 +205,8 @@ def _removed(published: Published) -> bool:
 
 
 class _Unreleased:
-    """Locks of this process that the disk kept it from releasing: their owner is alive, so nobody else may remove them.
+    """Locks that this process could not release because of the disk: their owner is alive, so nobody else may remove
+    them.
 
     Mutable state: `_locks` and `_thread`, under `_guard`.
     """
@@ -217,12 +217,12 @@ class _Unreleased:
         self._thread: threading.Thread | None = None
 
     def add(self, published: Published) -> None:
-        """Try again soon, and then again. Never fails."""
+        """Retry soon, and repeatedly. Never fails."""
         with self._guard:
             self._locks.append(published)
             if self._thread is None:
                 thread = threading.Thread(target=self._work, name="clawtop lock release", daemon=True)
-                with contextlib.suppress(RuntimeError):  # no thread is to be had; the next release tries these too
+                with contextlib.suppress(RuntimeError):  # no thread can be started; the next release tries these too
                     thread.start()
                     self._thread = thread
 
@@ -269,8 +269,8 @@ def break_stale(path: str, seen: LockFile, prove: Callable[[LockFile], Verdict])
     """Remove the lock at `path` if it is still the one that was `seen`, and `prove` says that its owner is dead.
 
     The lock is renamed aside first and looked at again. If another lock had taken the name between the proof and the
-    rename, it is put back by a link, which never overwrites a newer one. The window that remains: in the microseconds
-    between rename and link the name is free, and whoever takes it then holds it beside the displaced owner
+    rename, it is put back by a link, which never overwrites a newer one. A window remains: for microseconds between
+    rename and link the name is free, and a process that takes it then holds it alongside the displaced owner
     (DISPLACED). A process killed in that window leaves the displaced lock under a temporary name.
     """
     now = read_lock(path, seen.kind, agent=seen.agent, session_id=seen.session_id)
@@ -302,7 +302,7 @@ def _put_back(path: str, aside: str) -> BreakOutcome:
         atomic.remove(aside)
         return BreakOutcome.DISPLACED
     except OSError:
-        # No hard links here: a rename keeps the lock's inode. Looking first narrows the window, it does not close it.
+        # No hard links here: a rename keeps the lock's inode. Checking first narrows the window but does not close it.
         if Path(path).exists():
             atomic.remove(aside)
             return BreakOutcome.DISPLACED

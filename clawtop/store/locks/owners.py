@@ -1,6 +1,6 @@
 """Who owns a lock, looked up here and in the pid namespaces below; and clawtop's verdict on it.
 
-Everything that judges a lock uses this module, so that what is shown and what is removed have the same proof.
+All code that judges a lock uses this module, so that the screen and removals rely on the same proof.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Insides:
         self._pids: Mapping[int, Sequence[int]] | None = None
 
     def numbered(self, pid: int) -> list[ProcessEvidence]:
-        """Those that have this pid in their own namespace and are not known to be dead."""
+        """Processes that have this pid in their own namespace and are not known to be dead."""
         if self._pids is None:
             self._pids = self._processes.contained() if isinstance(self._processes, Census) else {}
         looked = (self._processes.look(outer) for outer in self._pids.get(pid, ()))
@@ -30,13 +30,13 @@ class Insides:
 
 
 def owner_of(file: LockFile, processes: ProcessTable) -> ProcessEvidence | None:
-    """What is known of the process that a lock names; None where it names none."""
+    """What is known about the process that a lock names; None if it names none."""
     pid = owner_pid(file)
     return None if pid is None else beyond(pid, owner_start_ticks(file), processes.look(pid), Insides(processes))
 
 
 def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insides) -> ProcessEvidence:
-    """The owner, found in another pid namespace where the process of this number here is not it.
+    """The owner, found in another pid namespace if the local process with this pid is not it.
 
     Equal start ticks make it the owner. Without ticks in the lock, or with ticks of another time namespace, a process
     with that pid in a container may be it: then nothing is known.
@@ -58,15 +58,14 @@ def beyond(pid: int, recorded: int | None, owner: ProcessEvidence, insides: Insi
 def judged(
     file: LockFile, owner: ProcessEvidence | None, processes: ProcessTable, now: int, environment: NamespaceEvidence
 ) -> Verdict:
-    """Our verdict on a lock whose owner was looked up, at this moment (ms since the epoch).
-
-    How the clock was set before is asked only where times alone would be the proof: that takes milliseconds.
+    """clawtop's verdict on a lock whose owner was looked up, at this moment (ms since the epoch). Earlier clock
+    settings are looked up only if times alone would be the proof: that takes milliseconds.
     """
     return judged_from(file, owner, processes, now, seen_from_here(environment, processes))
 
 
 def seen_from_here(environment: NamespaceEvidence, processes: ProcessTable) -> NamespaceEvidence:
-    """The evidence with what this process knows of its machine and its namespace, which is the same for every lock."""
+    """The evidence with what this process knows about its machine and namespace, which is the same for every lock."""
     boot_at = environment.boot_at
     if boot_at is None and isinstance(processes, Census):
         boot_at = processes.boot_at()
@@ -80,7 +79,7 @@ def seen_from_here(environment: NamespaceEvidence, processes: ProcessTable) -> N
 def judged_from(
     file: LockFile, owner: ProcessEvidence | None, processes: ProcessTable, now: int, seen: NamespaceEvidence
 ) -> Verdict:
-    """As `judged`, by evidence that is `seen_from_here`."""
+    """As `judged`, for evidence from `seen_from_here`."""
     found = verdict(file, owner, now, seen)
     if found.kind is not VerdictKind.STALE or found.reasons[0] not in BY_THE_CLOCK:
         return found
@@ -89,5 +88,5 @@ def judged_from(
 
 
 def lock_verdict(file: LockFile, processes: ProcessTable, now: int, environment: NamespaceEvidence) -> Verdict:
-    """Our verdict on a lock at this moment (ms since the epoch)."""
+    """clawtop's verdict on a lock at this moment (ms since the epoch)."""
     return judged(file, owner_of(file, processes), processes, now, environment)

@@ -1,7 +1,7 @@
 """The process table, behind a seam.
 
-Dead is said only with proof: the kernel answers ESRCH, or the process is a zombie. Everything that cannot be seen is
-`alive=None` with the reason.
+A process counts as dead only with proof: the kernel answers ESRCH, or it is a zombie. If it cannot be seen, `alive` is
+None, with the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BTIME_SLACK_MS = 1_500  # /proc/stat gives the boot time in whole seconds
 
 
 class ProcessTable(Protocol):
-    """Answers what is known of one pid, now."""
+    """Answers what is known about one pid now."""
 
     def look(self, pid: int) -> ProcessEvidence:
         """Evidence on `pid`. Never raises."""
@@ -49,7 +49,7 @@ class Census(Protocol):
         """The processes of this machine that call themselves OpenClaw."""
 
     def environment(self, pid: int) -> Mapping[str, str]:
-        """The environment that a process was started with; empty where it may not be seen."""
+        """The environment that a process was started with; empty if it may not be read."""
 
 
 class UncheckedProcesses:
@@ -62,9 +62,9 @@ class UncheckedProcesses:
 class SystemProcesses:
     """The machine's own table: /proc on Linux, psutil elsewhere.
 
-    Whoever sets the clock moves the boot's time, and with it the start of every process: what is told is the earliest
-    that any setting since our first look gave, so that no living owner looks younger than a lock that he wrote under
-    another setting. What was set before that look, `standpoint` tells.
+    Setting the clock changes the boot time, and with it the start of every process. The earliest start by any clock
+    setting since the first look is reported, so that no live owner looks younger than a lock that it wrote under
+    another setting. `standpoint` knows earlier settings.
 
     Attributes:
         standpoint: this process's namespaces and clock; None if unknown (not Linux).
@@ -129,7 +129,7 @@ class SystemProcesses:
         ours = self._own_namespace()
         for outer in self._pids():
             if ours is not None and self._namespace(outer) == ours:
-                continue  # the kernel writes a whole status for the one line
+                continue  # the kernel generates a whole status for one line
             numbers = self._namespace_pids(outer)
             if len(numbers) > 1:
                 found.setdefault(numbers[-1], []).append(outer)
@@ -163,7 +163,7 @@ class SystemProcesses:
         yield from (int(name) for name in names if name.isdigit())
 
     def _own_namespace(self) -> int | None:
-        """Our pid namespace, where procfs shows our processes by the numbers that they have in it."""
+        """This pid namespace, if procfs shows its processes under their own pids."""
         try:
             return self._namespace(os.getpid()) if os.readlink(f"{self._proc}/self") == str(os.getpid()) else None  # noqa: PTH115
         except OSError:
@@ -227,7 +227,7 @@ class SystemProcesses:
         )
 
     def _unseen(self, pid: int, foreign: bool) -> ProcessEvidence:
-        """The kernel knows the pid, procfs does not show it: hidden, or gone in between."""
+        """The kernel knows the pid but procfs does not show it: hidden, or ended in between."""
         if not foreign:
             try:
                 os.kill(pid, 0)
@@ -263,7 +263,7 @@ def _calls_itself_openclaw(argv: Sequence[str]) -> bool:
 
 
 def _words(path: str) -> list[str]:
-    """A command line as it is: not to be kept."""
+    """A command line unchanged: must not be kept."""
     try:
         raw = kernel_bytes(path, _MAX_ARGV_BYTES)
     except OSError:
@@ -282,7 +282,7 @@ def without_secrets(argv: Sequence[str]) -> tuple[str, ...]:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether this process listens on a TCP port of this machine; False where that cannot be seen."""
+    """Whether this process listens on a TCP port of this machine; False if that cannot be seen."""
     import psutil
 
     try:
@@ -296,9 +296,9 @@ def listens(pid: int, port: int) -> bool:
 
 
 def answers_to(pid: int, port: int, peer_port: int) -> bool:
-    """Whether this process has the other end of our own connection from `peer_port` to `port` of this machine.
+    """Whether this process has the other end of clawtop's own connection from `peer_port` to `port` of this machine.
 
-    False where that cannot be seen. A listener may change hands between two looks; a connection does not.
+    False if that cannot be seen. A listener may change between two checks; a connection does not.
     """
     import psutil
 
@@ -317,17 +317,17 @@ def answers_to(pid: int, port: int, peer_port: int) -> bool:
 
 
 class ProcessStack:
-    """A process and everything below it, as one look found them. A pid that was given to another is never signalled."""
+    """A process and everything below it, as found at one time. A pid that has been reused is never signalled."""
 
     def __init__(self, processes: list[psutil.Process]) -> None:
         self._processes = processes
 
     def living(self) -> tuple[int, ...]:
-        """Those that are still there, the lowest last."""
+        """Those that still exist, the lowest last."""
         return tuple(process.pid for process in self._processes if _lives(process))
 
     def signal(self, number: int) -> None:
-        """Send a signal to all that are still there, from the lowest to the top."""
+        """Send a signal to all that still exist, from the lowest to the top."""
         for process in reversed(self._processes):
             try:
                 process.send_signal(number)

@@ -21,5 +21,5 @@ def kernel_bytes(path: str, limit: int) -> bytes:
 
 
 def stat_fields(directory: str) -> list[bytes]:
-    """The fields of a process's `stat` behind its name, which may hold anything. Raises OSError."""
+    """The fields of a process's `stat` after its name, which may contain any character. Raises OSError."""
     return kernel_bytes(f"{directory}/stat", _STAT_BYTES).rpartition(b")")[2].split()

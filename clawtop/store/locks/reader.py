@@ -38,7 +38,7 @@ SESSION_LOCK_SUFFIX = ".jsonl.lock"
 
 
 class LockFiles:
-    """Reads lock files; one that looks untouched (mtime, size, inode) is not read again."""
+    """Reads lock files; one that looks unchanged (mtime, size, inode) is not read again."""
 
     def __init__(self, patience: SourcePatience) -> None:
         self._patience = patience
@@ -46,7 +46,7 @@ class LockFiles:
         self._last: dict[str, _LocksThere] = {}  # of each directory
 
     def read_all(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> list[LockFile]:
-        """The locks of these agents, and those that all share; what cannot be listed goes to `warnings`."""
+        """The locks of these agents, and the shared ones; directories that cannot be listed go to `warnings`."""
         self._read_now: dict[str, _LocksThere] = {}
         before, seen = self._known, set[str]()
         read = partial(_read, before)
@@ -66,7 +66,7 @@ class LockFiles:
         return [lock for _, lock in locks]
 
     def _ask(self, directory: str, read: Callable[[], _LocksThere], warnings: list[Problem]) -> None:
-        """The locks in a directory; those that were there last, where it does not answer."""
+        """The locks in a directory; if it does not answer, those of the last read."""
         try:
             found = self._patience.ask(f"locks {directory}", directory, read)
         except NoAnswerError as silent:
@@ -77,7 +77,9 @@ class LockFiles:
 
 
 class _LocksThere(NamedTuple):
-    """What was read in one place: locks, each with the stamp by which it may be kept (None: it may not)."""
+    """What was read in one place: locks, each with the stamp that shows whether it is current (None: must be read
+    again).
+    """
 
     locks: tuple[tuple[Stamp | None, LockFile], ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -112,7 +114,7 @@ def _of_logins(read: _Read, directory: Path) -> _LocksThere:
 def _read(
     before: _KnownLocks, path: str, kind: LockKind, agent: str | None = None, session_id: str | None = None
 ) -> tuple[Stamp | None, LockFile] | None:
-    """A lock as it is; the one of before where it looks untouched. None: there is none."""
+    """A lock as it is now; the cached one if it looks unchanged. None: there is none."""
     stamp = stamp_of(path)
     known = before.get(path)
     if known is not None and known[0] == stamp:
@@ -142,7 +144,7 @@ class LockJudge:
     """Judges locks for one snapshot: each owner is looked up once, and containers are searched once.
 
     Args:
-        gateway_uid: the user that OpenClaw runs as here; None where not known.
+        gateway_uid: the user that OpenClaw runs as here; None if unknown.
     """
 
     def __init__(
@@ -188,7 +190,7 @@ class LockJudge:
         return known
 
     def owner(self, pid: int) -> ProcessEvidence:
-        """What is known of a process of this machine, looked up once."""
+        """What is known about a process of this machine, looked up once."""
         evidence = self._owners.get(pid)
         if evidence is None:
             evidence = self._owners[pid] = self._processes.look(pid)

@@ -1,8 +1,8 @@
 """How processes look from here: this process's namespaces, and clock changes since boot (Linux).
 
-A pid proves something only in the pid namespace in which it was written, start ticks only in their time namespace, and
-a time only by the clock as it was set when it was written. What here is answered with "no" or with a number makes a
-verdict more careful, never less.
+A pid is meaningful only in the pid namespace in which it was written, start ticks only in their time namespace, and a
+time only under the clock setting at which it was written. An answer of "no" or a number from here makes a verdict more
+careful, never less.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from clawtop.store.place.mounts import mount_obstacles
 
 _MACHINES_PIDS = 0xEFFFFFFC
 _MACHINES_TIME = 0xEFFFFFFA
-"""Inodes of the namespaces that the kernel itself begins with (include/linux/proc_ns.h)."""
+"""Inodes of the kernel's initial namespaces (include/linux/proc_ns.h)."""
 
 _FINE_MS = 100
-"""Settings of the clock that differ by less are one."""
+"""Clock settings that differ by less count as the same."""
 
 
 def evidence(path: Path, gateway: Gateway) -> NamespaceEvidence:
@@ -33,19 +33,19 @@ def evidence(path: Path, gateway: Gateway) -> NamespaceEvidence:
 
 
 class Standpoint:
-    """This process's own. Mutable state: `_seen`, the settings of the clock at our own looks."""
+    """This process's own standpoint. Mutable state: `_seen`, the clock settings at its own looks."""
 
     def __init__(self, proc: Path, began: Callable[[], int]) -> None:
-        """`began` gives the boot by the clock as it is set now (ms since epoch)."""
+        """`began` gives the boot time by the current clock setting (ms since epoch)."""
         self._proc = str(proc)
         self._began = began
         self._seen: list[int] = [began()]
-        # The kernel notes by the clock when it is first asked for a process: for our own that is now.
+        # The kernel records the clock time when a process is first looked up: for this process that is now.
         _inode(f"{self._proc}/self/stat")
 
     @cached_property
     def is_blind(self) -> bool:
-        """Whether /proc shows another namespace's processes: then none of its pids are local."""
+        """Whether /proc shows another namespace's processes; then none of its pids are local."""
         try:
             return str(Path(self._proc, "self").readlink()) != str(os.getpid())
         except OSError:
@@ -61,7 +61,7 @@ class Standpoint:
         return _inode(f"{self._proc}/self/ns/time")
 
     def may_have_had(self, pid: int) -> bool:
-        """Whether there may ever have been a process of this number in our pid namespace."""
+        """Whether a process with this pid may ever have existed in this pid namespace."""
         if self.sees_all:
             return True
         try:
@@ -71,16 +71,16 @@ class Standpoint:
         return pid <= last
 
     def counts_alike(self, pid: int) -> bool:
-        """Whether start times of this process, in ticks since the boot, mean the same to it and to us."""
+        """Whether this process's start times, in ticks since the boot, mean the same to it and to clawtop."""
         if self._time not in {None, _MACHINES_TIME}:
             return False
         theirs = _inode(f"{self._proc}/{pid}/ns/time")
         return theirs is None or self._time is None or theirs == self._time
 
     def namespace_began(self) -> int | None:
-        """When our pid namespace began, where it is not the machine's own (ms since epoch).
+        """When this pid namespace began, if it is not the machine's own (ms since epoch).
 
-        What was written before was written by a process of another one.
+        Anything written before was written by a process of another namespace.
         """
         if self.sees_all:
             return None
@@ -88,15 +88,15 @@ class Standpoint:
         return None if first is None else min(self._seen) + first
 
     def remember(self) -> None:
-        """Note how the clock is set now."""
+        """Record the current clock setting."""
         now = self._began()
         if abs(now - self._seen[-1]) > _FINE_MS:
             self._seen.append(now)
 
     def settings(self) -> tuple[int, ...]:
-        """When the machine booted (ms since epoch) by the clock as it is set, and as it was set at any earlier time
-        that can still be seen: at our own looks; and when the kernel was first asked for one of the processes that
-        live now, which it noted by the clock and which was not before that process began (ticks, which nobody sets).
+        """When the machine booted (ms since epoch) by the current clock setting, and by every earlier one that can
+        still be seen: at this process's own looks, and when the kernel first looked up one of the live processes. It
+        records that by the clock, and not before that process began (in ticks, which cannot be set).
         """
         self.remember()
         return tuple(sorted({*self._seen, *self._witnessed}))
@@ -126,10 +126,9 @@ class Standpoint:
 
 
 def boot_by_first_sight(directory: os.stat_result, began: int) -> int | None:
-    """The boot (ms since epoch) by the clock as it was set when the kernel was first asked for a process, or later.
-
-    `directory` is its /proc/PID, which the kernel dates then; it began so many ms after the boot, and was not asked
-    for earlier. None: the clock was not set at all then.
+    """The boot time (ms since epoch) by the clock setting when the kernel first looked up a process, or later.
+    `directory` is its /proc/PID, which the kernel dates at that time; the process began this many ms after the boot,
+    and was not looked up earlier. None: the clock was not set at all at that time.
     """
     boot = directory.st_mtime_ns // 1_000_000 - began
     return boot if boot >= FIRST_OPENCLAW_MS else None
