@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -189,28 +190,320 @@ def test_rooms_open_only_the_doors_they_have(path: Path) -> None:
 
 KNOW_GENERATIONS = {"core/generations.py", "store/place/generation.py"}
 """The table of generations, and the detection of which one a directory is. Everybody else asks a row of the table."""
+OWN_VERSIONS = {"demo/world.py": "which OpenClaw the demo plays"}
+"""Who else may state a version, and why."""
+DIALECTS = "core/failure/dialect.py"
+"""The dialects that the table's rows name."""
 TELLING = {"generation", "openclaw_version", "last_touched_version", "last_touched"}
+TABLES = {"Generation", "SEMANTICS", "STORAGE", "ErrorDialect"}
+A_VERSION = re.compile(r"v?2\d{3}\.\d{1,2}(\.\d\S*|\.)?")
+IS_TEXT = {"startswith", "endswith", "removeprefix", "partition", "rpartition", "split", "find", "index", "count"}
+"""Methods that take a text apart."""
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_nobody_tells_generations_or_versions_apart_but_their_table(path: Path) -> None:
     relative = path.relative_to(PACKAGE).as_posix()
-    if relative in KNOW_GENERATIONS:
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        where = f"{relative}:{getattr(node, 'lineno', 0)}"
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            assert node.value.id not in {"Generation", "SEMANTICS", "STORAGE"}, where
-        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-            assert node.value.id not in {"SEMANTICS", "STORAGE"}, where
-        if isinstance(node, ast.Compare):
-            operands = [node.left, *node.comparators]
-            told = {_last_name(operand) for operand in operands} & TELLING
-            texts = [leaf.value for operand in operands for leaf in ast.walk(operand) if isinstance(leaf, ast.Constant)]
-            assert not (told and any(isinstance(value, str) for value in texts)), f"{where} compares {told}"
+    if relative not in KNOW_GENERATIONS:
+        tree = ast.parse(path.read_text())
+        tables = TABLES - {"ErrorDialect"} if relative == DIALECTS else TABLES
+        assert _tells_apart(tree, tables, states_versions=relative in OWN_VERSIONS) == [], relative
 
 
-def _last_name(node: ast.expr) -> str:
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if snapshot.generation is Generation.C: pass",
+        "if layout.generation == 'C': pass",
+        "if layout.generation.value == 'C': pass",
+        "if str(layout.generation) in ('C', 'D'): pass",
+        "if f'{layout.generation}' == 'C': pass",
+        "if 'A' < layout.generation: pass",
+        "found = snapshot.generation\nif found == 'C': pass",
+        "def f(s):\n    if (found := s.generation.value) == 'C': pass",
+        "match layout.generation:\n    case 'C': pass",
+        "match layout.generation.value, done:\n    case ('C', True): pass",
+        "match layout.generation:\n    case generations.Generation.C: pass",
+        "from clawtop.core.generations import Generation as G\nx = G.C",
+        "import clawtop.core.generations as g\nx = g.Generation('C')",
+        "x = Generation['C']",
+        "x = Generation('C')",
+        "x = getattr(Generation, 'C')",
+        "x = list(Generation)[2:]",
+        "x = SEMANTICS['9.x']",
+        "x = generations.STORAGE[key]",
+        "x = {'C': 1, 'D': 2}[layout.generation]",
+        "x = TABLE[layout.generation.value]",
+        "x = TABLE.get(layout.generation)",
+        "x = 'CD'.find(layout.generation)",
+        "if layout.openclaw_version.startswith(PREFIX): pass",
+        "if version.startswith('2026.8'): pass",
+        "if hello.version >= '2026.8.2': pass",
+        "if version[:6] == '2026.8': pass",
+        "if '2026.8' in version: pass",
+        "if version.split('.')[1] == '8': pass",
+        "if tuple(map(int, version.split('.'))) >= (2026, 8, 2): pass",
+        "if number >= (2026, 8): pass",
+        "if (2026, 6, 5) <= numbers(version) < (2026, 8, 2): pass",
+        "if number in NEW: pass\nNEW = [(2026, 8, 2)]",
+        "NEW = {'2026.8.2', '2026.9.6'}",
+        "match version:\n    case '2026.8.2': pass",
+        "match number:\n    case (2026, 8, _): pass",
+        "if re.match(PATTERN, snapshot.openclaw_version): pass",
+        "if max(layout.openclaw_version, FIRST) == FIRST: pass",
+        "if snapshot.openclaw_version < other.openclaw_version: pass",
+        "if semantics.name == '9.x': pass",
+        "if snapshot.semantics.cooling.name.startswith('9'): pass",
+        "match layout.semantics.name:\n    case '8.x': pass",
+        "if semantics.reading is ErrorDialect.V9_6: pass",
+    ],
+)
+def test_a_generation_told_apart_is_found_however_it_is_written(code: str) -> None:
+    assert _tells_apart(ast.parse(code)), code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "if snapshot.generation is None: pass",
+        "x = storage_of(layout.generation).session_files",
+        "def f(generation: Generation | None) -> Generation: return generation",
+        "if state.generation != generation: pass",
+        "if table.version != database.version(): pass",
+        "x = f'generation {target.generation} keeps auth profiles in SQLite'",
+        "'2026.8.2 stores sessions in tables.'",
+        "if profile.name == 'main': pass",
+        "from clawtop.core.generations import Generation",
+    ],
+)
+def test_whoever_asks_a_row_tells_nothing_apart(code: str) -> None:
+    assert not _tells_apart(ast.parse(code)), code
+
+
+def _tells_apart(tree: ast.AST, tables: set[str] = TABLES, *, states_versions: bool = False) -> list[int]:
+    """Lines that compare, look up or take apart a generation, a version or a row's name, or state one."""
+    spoken = {id(inner) for node in ast.walk(tree) for root in _no_value(node) for inner in ast.walk(root)}
+    nodes = [node for node in ast.walk(tree) if id(node) not in spoken]
+    tables = tables | _aliases(tree, tables)
+    telling = TELLING | _names_given(nodes)
+    found = {
+        getattr(node, "lineno", 1)
+        for node in nodes
+        if _of_a_table(node, tables) or _apart(node, telling) or (_states_a_version(node) and not states_versions)
+    }
+    return sorted(found)
+
+
+def _no_value(node: ast.AST) -> list[ast.AST]:
+    """Annotations and docstrings."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.returns] if node.returns else []
+    if isinstance(node, ast.arg | ast.AnnAssign):
+        return [node.annotation] if node.annotation else []
+    return [node] if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) else []
+
+
+def _aliases(tree: ast.AST, names: set[str]) -> set[str]:
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {alias.asname for node in nodes for alias in node.names if alias.asname and alias.name in names}
+
+
+def _names_given(nodes: list[ast.AST]) -> set[str]:
+    """Names that stand for a generation or a version, since they were set to one."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Assign | ast.NamedExpr) and node.value and _tells(node.value, TELLING):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def _of_a_table(node: ast.AST, tables: set[str]) -> bool:
+    """A use of the tables or their keys as values; naming the type is none."""
+    return _last_name(node) in tables
+
+
+def _tells(node: ast.expr, telling: set[str]) -> bool:
+    """Whether this is a generation, a version, a row's name, or one of them as a text or a part of it."""
+    if isinstance(node, ast.Attribute):
+        row = node.attr == "name" and _last_name(node.value) in {"semantics", "cooling", "schedule", "row"}
+        return node.attr in telling or row or (node.attr in {"value", "name"} and _tells(node.value, telling))
+    if isinstance(node, ast.Name):
+        return node.id in telling
+    if isinstance(node, ast.JoinedStr):
+        return any(isinstance(part, ast.FormattedValue) and _tells(part.value, telling) for part in node.values)
+    if isinstance(node, ast.Subscript | ast.Starred | ast.NamedExpr):
+        return _tells(node.value, telling)
+    if isinstance(node, ast.Tuple):
+        return any(_tells(item, telling) for item in node.elts)
+    if isinstance(node, ast.Call):
+        of_text = isinstance(node.func, ast.Attribute) and _tells(node.func.value, telling)
+        made = isinstance(node.func, ast.Name) and node.func.id in {"str", "repr", "tuple", "list", "map"}
+        return of_text or (made and any(_tells(argument, telling) for argument in node.args))
+    return False
+
+
+def _apart(node: ast.AST, telling: set[str]) -> bool:
+    versions = telling | {"version"}
+    if isinstance(node, ast.Compare):
+        operands = [node.left, *node.comparators]
+        text = any(isinstance(leaf, ast.Constant) and isinstance(leaf.value, str) for leaf in _leaves(operands))
+        ordered = any(isinstance(operator, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for operator in node.ops)
+        return (text and any(_tells(operand, versions) for operand in operands)) or (
+            ordered and any(_tells(operand, telling) for operand in operands)
+        )
+    if isinstance(node, ast.Match):
+        return _tells(node.subject, versions)
+    if isinstance(node, ast.Subscript):
+        return _tells(node.slice, telling)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id in {"max", "min", "ord"} and any(_tells(argument, telling) for argument in node.args)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        taken = node.func.attr in IS_TEXT and _tells(node.func.value, versions)
+        looked_up = node.func.attr in {"get", "find", "index", "match", "fullmatch", "search"}
+        return taken or (looked_up and any(_tells(argument, telling) for argument in node.args))
+    return False
+
+
+def _leaves(nodes: list[ast.expr]) -> list[ast.AST]:
+    return [leaf for node in nodes for leaf in ast.walk(node)]
+
+
+def _states_a_version(node: ast.AST) -> bool:
+    """A version as a text, or as numbers, also in a pattern."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and A_VERSION.fullmatch(node.value) is not None
+    if isinstance(node, ast.MatchSequence):
+        first = node.patterns[0] if node.patterns else None
+        return isinstance(first, ast.MatchValue) and _is_a_year(first.value)
+    return isinstance(node, ast.Tuple | ast.List) and len(node.elts) > 1 and _is_a_year(node.elts[0])
+
+
+def _is_a_year(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and 2024 <= node.value < 2100
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_function_takes_one_generations_row_when_it_is_not_told_which(path: Path) -> None:
+    """Whoever forgets to hand on the row of the version at hand gets an error, not the rules of another version."""
+    relative = path.relative_to(PACKAGE).as_posix()
+    tree = ast.parse(path.read_text())
+    classes = relative not in KNOW_GENERATIONS  # a row of the table says what differs from its shape's defaults
+    assert _defaults_to_a_row(tree, _rows_by_name(), classes=classes) == [], relative
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(schedule=SEMANTICS['9.x'].cooling): pass",
+        "def f(*, row=semantics_of('2026.9.6', None).row): pass",
+        "def f(storage=storage_of(None)): pass",
+        "async def f(generation=Generation.B): pass",
+        "def f(reading=ErrorDialect.V9_6): pass",
+        "def f(schedule=Schedule(**told)): pass",
+        "def f(row=_9_X): pass",
+        "def f(storage=generations._B): pass",
+        "f = lambda schedule=_COOLING_9: schedule",
+        "NEWEST = semantics_of(None, None).row\ndef f(row=NEWEST): pass",
+        "NEWEST: Semantics = SEMANTICS['9.x']\nWINDOWS = NEWEST.cooling\ndef f(schedule=WINDOWS): pass",
+        "class A:\n    cooling = semantics_of(None, None).row.cooling\n    def f(self, schedule=cooling): pass",
+        "from clawtop.core.generations import SEMANTICS as rows\ndef f(row=rows['9.x']): pass",
+        "def f(schedule=None):\n    schedule = schedule or semantics_of(None, None).row.cooling",
+        "def f(row=None):\n    row = row if row is not None else SEMANTICS['9.x']",
+        "def f(row=None):\n    if row is None:\n        row = storage_of(None)",
+        "@dataclass\nclass A:\n    cooling: Schedule = semantics_of(None, None).row.cooling",
+        "@dataclass\nclass A:\n    rules: Remote = field(default_factory=lambda: Remote())",
+        "class A(NamedTuple):\n    marking: Marking = Marking(frozenset())",
+    ],
+)
+def test_a_default_that_is_a_row_is_found_however_it_is_written(code: str) -> None:
+    assert _defaults_to_a_row(ast.parse(code)), code
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(schedule): pass",
+        "def f(schedule: Schedule, wait_s=DEFAULT_WAIT_S): pass",
+        "def f(row: Semantics | None = None): return row and row.cooling",
+        "def f(snapshot):\n    row = semantics_of(snapshot.openclaw_version, snapshot.generation).row",
+        "def f(limit=MINUTE_MS): pass",
+    ],
+)
+def test_a_row_that_is_handed_on_is_no_default(code: str) -> None:
+    assert not _defaults_to_a_row(ast.parse(code)), code
+
+
+SHAPES = {
+    node.name
+    for name in ("rules", "generations")
+    for node in ast.parse((PACKAGE / f"core/{name}.py").read_text()).body
+    if isinstance(node, ast.ClassDef)
+} - {"DoublingWindow"}
+"""The shapes of rows and of their parts. A window that doubles is a pair of numbers."""
+OWN_ROWS = {"CLAWTOP"}
+"""The dialect of clawtop's own engine, whatever OpenClaw is beside it."""
+ROWS = SHAPES | TABLES | {"semantics_of", "storage_of", "generation_of"}
+A_ROW = re.compile(r"_([A-D]|\d_\w+|COOLING_\w+|MARKED_\w+|ATTENTION_\w+|REMOTE_\w+|KEYS_\w+|STANDS_FOR|NOT_KNOWN)")
+
+
+@cache
+def _rows_by_name() -> frozenset[str]:
+    """Names of rows anywhere in the package, which another module may import."""
+    found = (_constant_rows(ast.parse(path.read_text()), ROWS) for path in modules())
+    return frozenset().union(*found) - OWN_ROWS
+
+
+def _constant_rows(tree: ast.AST, rows: set[str]) -> set[str]:
+    """Names that a module or a class gives to a row or a part of one."""
+    found: set[str] = set()
+    for node in (node for body in _bodies(tree) for node in body):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _is_of_a_row(node.value, rows | found):
+            found |= {name for name in map(_last_name, _targets(node)) if name}
+    return found
+
+
+def _defaults_to_a_row(tree: ast.AST, named: frozenset[str] = frozenset(), *, classes: bool = True) -> list[int]:
+    """Lines of defaults that are a row, or a part of one: written there, under a name, or in the place of None."""
+    rows = ROWS | _aliases(tree, ROWS) | named
+    rows |= _constant_rows(tree, rows)
+    defaults: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            given = [*node.args.defaults, *(value for value in node.args.kw_defaults if value is not None)]
+            defaults += given
+            if any(_is(value, None) for value in given) and not isinstance(node, ast.Lambda):
+                defaults += _in_the_place_of_none(node)
+        elif isinstance(node, ast.ClassDef) and classes:
+            defaults += [item.value for item in node.body if isinstance(item, ast.AnnAssign) and item.value]
+    return sorted({default.lineno for default in defaults if _is_of_a_row(default, rows)})
+
+
+def _bodies(tree: ast.AST) -> list[list[ast.stmt]]:
+    return [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef)]
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target]
+
+
+def _is_of_a_row(node: ast.AST | None, rows: set[str]) -> bool:
+    names = [_last_name(leaf) for leaf in ast.walk(node)] if node is not None else []
+    return any(name in rows or A_ROW.fullmatch(name) for name in names)
+
+
+def _in_the_place_of_none(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+    """What a parameter is set to within its function, where it says nothing of the version at hand."""
+    arguments = {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
+    return [
+        node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        if {_last_name(target) for target in _targets(node)} & arguments
+    ]
+
+
+def _last_name(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 

@@ -10,6 +10,7 @@ from clawtop.core.failure.retry_after import (
     retry_after_seconds,
     should_bypass_long_sdk_retry,
 )
+from clawtop.core.rules import WaitHeaders
 
 NOON = 1_784_548_800_000  # Mon, 20 Jul 2026 12:00:00 GMT
 
@@ -43,6 +44,6 @@ def test_the_cap_comes_from_the_environment(value: str, cap: float | None) -> No
 
 def test_a_date_too_far_away_is_bypassed() -> None:
     headers = {"retry-after": "Mon, 20 Jul 2026 12:01:30 GMT"}
-    assert should_bypass_long_sdk_retry(503, headers, {}, now_ms=NOON)
-    assert not should_bypass_long_sdk_retry(503, headers, {}, now_ms=NOON + 40_000)
-    assert not should_bypass_long_sdk_retry(404, headers, {}, now_ms=NOON)
+    assert should_bypass_long_sdk_retry(503, headers, {}, now_ms=NOON, reading=WaitHeaders())
+    assert not should_bypass_long_sdk_retry(503, headers, {}, now_ms=NOON + 40_000, reading=WaitHeaders())
+    assert not should_bypass_long_sdk_retry(404, headers, {}, now_ms=NOON, reading=WaitHeaders())

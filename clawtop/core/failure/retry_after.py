@@ -15,7 +15,6 @@ from clawtop.core.rules import WaitHeaders
 DEFAULT_MAX_WAIT_SECONDS = 60.0
 MAX_WAIT_VARIABLE = "OPENCLAW_SDK_RETRY_MAX_WAIT_SECONDS"
 NO_CAP = frozenset({"0", "false", "off", "none", "disabled"})
-PLAIN_WAITS = WaitHeaders()
 RETRIED_STATUSES = frozenset({408, 409, 429})
 
 
@@ -68,7 +67,7 @@ def should_bypass_long_sdk_retry(
     environment: Mapping[str, str],
     *,
     now_ms: int,
-    reading: WaitHeaders = PLAIN_WAITS,
+    reading: WaitHeaders,
 ) -> bool:
     """Whether an answer must surface at once instead of being retried inside the client library.
 
