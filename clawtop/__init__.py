@@ -27,7 +27,7 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       provider_plugins, local_9_6, phrases, pasted (an error as text), retry_after, provider_time,
                       retry_evidence; engine_reason: the engine's own class, reach and mark (engine_tables,
                       local_trouble); differences: where it reads otherwise than OpenClaw, on purpose
-    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking;
+    cooldown/         how long it cools: stats, schedules (as configured), windows, profile_state, marking, noted;
                       mending: failures that need the operator
     rotation/         who is next: order, eligibility, pins, explanation, written (orders that do not fit); when it is
                       back: forecast
@@ -109,7 +109,7 @@ view/  pure: a Snapshot and a time become rows and lines; no terminal library
     fleet             fleet_rows
     operating         row_plans, row_sessions: what a row's command acts on; plan_lines, drain_lines,
                       recovery_lines, error_lines, run_lines, run_log
-    explain           explain_error_lines, explain_profile_lines; named: facts under one another
+    explain           explain_error_lines, explain_profile_lines; provider_times; named: facts under one another
     plain, report     the state as text and as JSON
 
 ui/    Textual and what it draws with

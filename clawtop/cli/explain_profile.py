@@ -35,6 +35,7 @@ def explain(args: argparse.Namespace) -> int:
 
 def _profile_report(found: ProfileExplanation, now: int) -> dict[str, Any]:
     from clawtop.view.explain_profile_lines import shown_state
+    from clawtop.view.report import provider_time_report
 
     place, rejection, recovery = found.place, found.rejection, found.recovery
     return {
@@ -54,6 +55,7 @@ def _profile_report(found: ProfileExplanation, now: int) -> dict[str, Any]:
             {"kind": window.kind, "until": window.until, "reason": window.reason, "model": window.model}
             for window in found.windows
         ],
+        "provider_time": provider_time_report(found.profile, now),
         "problems": [{"code": problem.code, "text": problem.text} for problem in found.problems],
         "bypasses_cooldown": found.bypasses,
         "next_failure": {

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from clawtop.clock import SystemClock
+from clawtop.core.cooldown.noted import with_provider_times
 from clawtop.core.incident.happenings import happenings
 from clawtop.core.incident.lane_stats import lanes_of, lanes_of_engines
 from clawtop.core.incident.timeline import Timeline
 from clawtop.core.model import (
+    AgentInfo,
     EndedTurn,
     Event,
     Gateway,
@@ -40,6 +42,9 @@ from clawtop.store.json_text import Stamp, stamp_of
 from clawtop.store.kept import Kept
 from clawtop.store.patience import ANSWER_S, NoAnswerError, SourcePatience
 from clawtop.store.place.layout import Layout
+
+if TYPE_CHECKING:
+    from clawtop.store.own.accounts import AccountNotes
 
 T = TypeVar("T")
 
@@ -66,6 +71,8 @@ class IncidentPart:
         self._journal_until: int | None = None
         self._timeline = Timeline()
         self._before: Snapshot | None = None
+        self._notes: AccountNotes | None = None
+        self._agents: Kept[str, AgentInfo] = Kept()
         self._directories: tuple[Path, ...] = ()
 
     def __call__(self, layout: Layout, snapshot: Snapshot) -> Snapshot:
@@ -81,6 +88,7 @@ class IncidentPart:
         journal: tuple[Event, ...] = ()
         if has_own:
             journal = self._asked("journal", layout, partial(self._journal, layout), journal, warnings)
+            snapshot = self._with_provider_times(layout, snapshot, warnings)
         self._timeline = self._timeline.extended(sorted((*fresh, *snapshot.events), key=_time), between, journal)
         upto = snapshot.judged_at
         events = self._timeline.events if upto is None else tuple(e for e in self._timeline.events if e.at <= upto)
@@ -191,6 +199,21 @@ class IncidentPart:
         if events:
             self._journal_until = max(events[-1].at - DISORDER_MS, self._journal_until or 0)
         return tuple(events)
+
+    def _with_provider_times(self, layout: Layout, snapshot: Snapshot, warnings: list[Problem]) -> Snapshot:
+        """What providers themselves said of accounts, as clawtop's processes noted it, where that still counts."""
+        from clawtop.store.own.accounts import AccountNotes, Accounts  # only where clawtop has ever written
+
+        if self._notes is None:
+            self._notes = AccountNotes(layout.state_dir)
+        read = self._notes.read
+        noted = self._asked("accounts", layout, lambda _: read(), Accounts(), warnings)
+        times = {who: told for who, note in noted.notes.items() if (told := note.provider_time) is not None}
+        if not times:
+            return snapshot
+        now = snapshot.taken_at if snapshot.judged_at is None else snapshot.judged_at
+        agents = tuple(with_provider_times(agent, times, now) for agent in snapshot.agents)
+        return replace(snapshot, agents=self._agents.kept((agent.id, agent) for agent in agents))
 
     @staticmethod
     def _holders(

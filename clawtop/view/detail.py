@@ -18,6 +18,7 @@ from clawtop.view.incident_detail import INCIDENT_MAKERS, happened_to
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
 from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
+from clawtop.view.provider_times import provider_time_words
 from clawtop.view.session_columns import last_answered, last_asked, words_of
 from clawtop.view.warning_columns import all_problems, problem_id
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words
@@ -93,6 +94,8 @@ def _until(entry: ProfileFacts, env: Env) -> Line:
 
 def _windows(entry: ProfileFacts, env: Env) -> list[Fact]:
     out: list[Fact] = [(window.kind, piece(window_words(window))) for window in entry.windows]
+    if told := provider_time_words(entry.profile, env.now, env.zone):
+        out.append(("provider", piece(told, Tone.WARN)))
     share = window_share(entry, env.now)
     if share is not None:
         filled, empty = bar(share, 20)

@@ -15,6 +15,7 @@ from clawtop.view.fact_lines import Fact
 from clawtop.view.humanize import ago, countdown, duration, problem_text, time_near
 from clawtop.view.line import Tone, piece, text_of
 from clawtop.view.named import columns
+from clawtop.view.provider_times import models_words, provider_time_words
 from clawtop.view.words import StateWords, profile_state_words, silence_words
 
 
@@ -37,6 +38,7 @@ def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: i
             ("next" if found.is_next else "not next", _why(found)),
             *((window.kind, f"{_when(window.until, now)}, {window_words(window)}") for window in found.windows),
             *((window.kind, lapsed_words(window, now)) for window in found.lapsed),
+            *([("its provider", told)] if (told := provider_time_words(profile, now, None)) else ()),
             *(("problem", problem_text(problem, now, None)) for problem in found.problems),
             *((label, text_of(line)) for label, line in cost_facts(found, retries, now, None)),
             ("provider back", _recovery(found, now)),
@@ -54,8 +56,7 @@ def shown_state(found: ProfileExplanation) -> StateWords:
 
 def window_words(window: Window) -> str:
     """Why it is open and for which models, without its end."""
-    scope = f"model {safe(window.model)} only" if window.model else "all models"
-    return f"{shown(window.reason or 'no reason recorded')}, {scope}"
+    return f"{shown(window.reason or 'no reason recorded')}, {models_words(window.model)}"
 
 
 def lapsed_words(window: Window, now: int) -> str:

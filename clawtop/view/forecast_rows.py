@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clawtop.commands import Target, TargetKind
+from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.stats import bypasses_cooldown, next_failure_cost
 from clawtop.core.health.silence import Silence, silence_of
 from clawtop.core.model import GatewayState, counted
@@ -67,14 +69,26 @@ def _cost(row: LinkRow, env: Env) -> Line:
 
 
 def _waves(row: LinkRow, env: Env) -> Line:
-    """Which profiles come back when, in that order."""
+    """Which profiles come back when, in that order, and what their providers say of it."""
     if row.link is None:
         return EMPTY
     parts: list[Piece] = []
     for wave in row.link.waves:
         names = ", ".join(safe(profile_id) for profile_id in wave.ids)
         parts.append((f"{'  ' if parts else ''}{countdown(wave.at, env.now)}: {names}", Tone.DIM))
+    for told, profile_id in sorted(_provider_times(row.chain.agent, row.link, env)):
+        text = f"its provider says {countdown(told, env.now)}: {safe(profile_id)}"
+        parts.append((f"{'  ' if parts else ''}{text}", Tone.WARN))
     return tuple(parts)
+
+
+def _provider_times(agent: str, link: Recovery, env: Env) -> Iterator[tuple[int, str]]:
+    """When providers themselves let accounts of the link be asked again, and which."""
+    for profile_id in (*link.usable, *(id_ for wave in link.waves for id_ in wave.ids)):
+        entry = env.facts.profile(profile_id, agent)
+        told = open_provider_time(entry.profile, env.now, link.model) if entry is not None else None
+        if told is not None:
+            yield told.until, profile_id
 
 
 FORECAST_COLUMNS: tuple[Column[LinkRow], ...] = (

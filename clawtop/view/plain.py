@@ -16,6 +16,7 @@ from clawtop.view.facts import NO_LABELS, Facts
 from clawtop.view.headline import first_line, headline
 from clawtop.view.humanize import duration
 from clawtop.view.line import Line, Tone, ascii_only, cut, text_of
+from clawtop.view.provider_times import provider_time_words
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
 from clawtop.view.words import log_words
 
@@ -57,10 +58,18 @@ def plain_lines(
     lines: list[Line] = [first_line(env, width, arming), *headline(env)]
     for table in tables:
         lines.extend([(), *_table(table, None if wide else width, most_rows)])
+    lines.extend(_provider_times(env))
     if snapshot.log_how:
         lines.extend([(), ((f" {log_words(snapshot.log_paths, snapshot.log_how)}", Tone.DIM),)])
     texts = (text_of(line if wide else cut(line, width)).rstrip() for line in lines)
     return [ascii_only(text) if ascii_glyphs else text for text in texts]
+
+
+def _provider_times(env: Env) -> list[Line]:
+    """One line per account of which its provider said when it may be asked again."""
+    told = ((profile.id, provider_time_words(profile, env.now, env.zone)) for profile in env.facts.snapshot.profiles)
+    lines: list[Line] = [((f" {safe(id_)}: its provider {words}", Tone.WARN),) for id_, words in told if words]
+    return [(), *lines] if lines else []
 
 
 def message_lines(health: Health, now: int, texts: Mapping[tuple[str, str], str | None]) -> list[str]:

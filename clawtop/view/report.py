@@ -6,9 +6,10 @@ Ids are exact; times are ms since epoch; unknown is None. The encoder writes ASC
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
+from clawtop.core.cooldown.noted import open_provider_time
 from clawtop.core.cooldown.profile_state import configured_models, state_for_models
 from clawtop.core.cooldown.stats import Schedules, active_windows, stat_problems
 from clawtop.core.failover.same_account import silences_of
@@ -272,6 +273,7 @@ def _profile(
             {"kind": window.kind, "until": window.until, "reason": window.reason, "model": window.model}
             for window in active
         ],
+        "provider_time": provider_time_report(profile, now),
         "error_count": stats.error_count if stats.error_count is not None else 0,
         "failure_counts": dict(stats.failure_counts),
         "last_used": stats.last_used,
@@ -279,6 +281,12 @@ def _profile(
         "order": ranks.get(profile.id),
         "problems": _texts((*profile.problems, *stat_problems(profile, now, schedule))),
     }
+
+
+def provider_time_report(profile: Profile, now: int) -> dict[str, Any] | None:
+    """When the provider itself lets the account be asked again, and when it said so; None once that time has come."""
+    told = open_provider_time(profile, now)
+    return None if told is None else asdict(told)
 
 
 def _retry(session: Session) -> dict[str, Any] | None:

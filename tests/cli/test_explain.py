@@ -13,7 +13,8 @@ import pytest
 
 from clawtop.cli import explain
 from clawtop.errors import RefusedError, StateUnreadableError, UsageError
-from tests.support.samples import Sample, sample
+from clawtop.store.own.accounts import AccountNote, AccountNotes
+from tests.support.samples import Sample, copy, sample
 
 RATE_LIMITED = '429 {"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
 
@@ -212,6 +213,23 @@ def test_a_cooling_profile_says_until_when_and_what_comes_next(capsys: pytest.Ca
     assert report["until"] == report["windows"][0]["until"]
     assert report["next_failure"]["rate_limit"]["keeps_window"] is True
     assert report["provider_recovery"]["usable"] == ["fakeai:two", "fakeai:three"]
+
+
+def test_what_the_provider_itself_said_stands_beside_the_windows(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    state = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    at = state.captured_at
+    AccountNotes(state.state_dir).note(
+        "main", "fakeai:one", AccountNote(at, at + 90_000, "rate_limit", None, at + 60_000)
+    )
+    text = told(capsys, "profile", "fakeai:one", state=state)
+    (line,) = [line for line in text.splitlines() if line.startswith("its provider")]
+    assert "says not before" in line
+    assert line.endswith("(in 1m00s): rate_limit, all models")
+    report = reported(capsys, "profile", "fakeai:one", state=state)["profile"]
+    assert report["provider_time"] == {"until": at + 60_000, "at": at, "reason": "rate_limit", "model": None}
+    assert "its provider" not in told(capsys, "profile", "fakeai:two", state=state)
 
 
 def test_the_next_profile_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:

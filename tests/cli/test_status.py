@@ -15,6 +15,7 @@ import pytest
 
 from clawtop.cli.main import run
 from clawtop.core.model import Generation
+from clawtop.store.own.accounts import AccountNote, AccountNotes
 from tests.support.samples import Sample, copy, sample, samples
 
 KEYS: dict[str, set[str]] = {
@@ -37,8 +38,8 @@ KEYS: dict[str, set[str]] = {
     "blocked": {"agent", "key", "why", "since", "until"},
     "agents": {"id", "name", "store", "profiles"},
     "profiles": {
-        "id", "provider", "type", "owner_agent", "state", "shown_state", "until", "windows", "error_count",
-        "failure_counts",
+        "id", "provider", "type", "owner_agent", "state", "shown_state", "until", "windows", "provider_time",
+        "error_count", "failure_counts",
         "last_used", "last_failure_at", "order", "problems", "loaded",
     },
     "windows": {"kind", "until", "reason", "model"},
@@ -117,6 +118,23 @@ def test_profiles_and_sessions_are_those_of_the_manifest(chosen: Sample, capsys:
     stored = {session["key"]: session["status"] for session in report["sessions"]}
     for wanted in expect["sessions"]:
         assert stored[wanted["key"]] == wanted["status"]
+
+
+def test_what_a_provider_itself_said_of_an_account(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    chosen = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    at = chosen.captured_at
+    note = AccountNote(at, at + 90_000, "rate_limit", "small", at + 60_000)
+    AccountNotes(chosen.state_dir).note("main", "fakeai:one", note)
+    _, report = status(capsys, *options_for(chosen))
+    times = {profile["id"]: profile["provider_time"] for agent in report["agents"] for profile in agent["profiles"]}
+    assert times.pop("fakeai:one") == {"until": at + 60_000, "at": at, "reason": "rate_limit", "model": "small"}
+    assert set(times.values()) == {None}
+    assert run(["status", *options_for(chosen)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "its provider" in line]
+    assert line.startswith(" fakeai:one: its provider says not before")
+    assert line.endswith("(in 1m00s): rate_limit, model small only")
+    assert run(["status", "--state-dir", str(chosen.state_dir), "--at", str(at + 60_000)]) == 0
+    assert "its provider" not in capsys.readouterr().out
 
 
 def test_options_stand_before_or_after_the_verb(capsys: pytest.CaptureFixture[str]) -> None:

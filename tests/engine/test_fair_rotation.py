@@ -131,6 +131,21 @@ async def test_the_providers_own_time_is_the_earliest_retry(tmp_path: Path) -> N
         assert {profile for _, profile in notes} == set(CORAL)
 
 
+async def test_a_providers_time_that_ends_before_the_window_is_told_as_well(tmp_path: Path) -> None:
+    async with lab(tmp_path, profiles=TWO_AND_ONE, models=(PRIMARY,)) as reef:
+        for name in CORAL:
+            reef.provider.standing[reef.key(name)] = rate_limited(2)
+        began = reef.clock.now_ms()
+        with pytest.raises(ProviderError):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        notes = AccountNotes(reef.world.state_dir).read().notes
+        assert {profile for _, profile in notes} == set(CORAL)
+        for note in notes.values():
+            assert note.told is not None
+            assert began <= note.told - 2_000 <= reef.clock.now_ms()
+            assert note.until > note.told, "the window is longer"
+
+
 async def test_a_cleared_account_is_free_again_whatever_was_noted(tmp_path: Path) -> None:
     async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
         now = reef.clock.now_ms()

@@ -12,9 +12,10 @@ import pytest
 
 from clawtop.core.incident.blocking import Node, NodeKind, Severity, blocking_tree
 from clawtop.core.incident.timeline import is_background
-from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, Snapshot, plain_text
+from clawtop.core.model import Event, EventKind, GatewayState, LaneStats, ProviderTime, Snapshot, plain_text
 from clawtop.core.session.admission import Ask, Claimant
 from clawtop.store.incident import IncidentPart
+from clawtop.store.own.accounts import AccountNote, AccountNotes
 from clawtop.store.own.holders import HolderRecords, Presence, canonical, holders_dir
 from clawtop.store.own.journal import Journal
 from tests.support.clocks import ManualClock
@@ -44,6 +45,51 @@ def lane(snapshot: Snapshot, name: str) -> LaneStats:
 
 def tree(here: Sample, snapshot: Snapshot) -> tuple[Node, ...]:
     return blocking_tree(snapshot, here.captured_at, snapshot.events)
+
+
+# --- what providers said -----------------------------------------------------------------------------------------
+
+
+def times_told(here: Sample, at: int) -> dict[str, ProviderTime]:
+    snapshot = here.reader(at=at, extra_parts=[IncidentPart()]).read()
+    return {profile.id: told for profile in snapshot.profiles if (told := profile.provider_time) is not None}
+
+
+def test_the_providers_own_time_comes_from_the_notes_and_reading_it_creates_nothing(tmp_path: Path) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    at = here.captured_at
+    assert times_told(here, at) == {}
+    assert not (here.state_dir / "clawtop").exists()
+    notes = AccountNotes(here.state_dir)
+    notes.note("main", "fakeai:one", AccountNote(at, at + 90_000, "rate_limit", None, at + 60_000))
+    notes.note("main", "fakeai:two", AccountNote(at, at + 90_000, "rate_limit"))
+    notes.note("elsewhere", "fakeai:three", AccountNote(at, at + 90_000, "rate_limit", None, at + 60_000))
+    before = sorted(path.name for path in (here.state_dir / "clawtop").rglob("*"))
+    assert times_told(here, at) == {"fakeai:one": ProviderTime(at + 60_000, at, "rate_limit")}
+    assert sorted(path.name for path in (here.state_dir / "clawtop").rglob("*")) == before
+    assert times_told(here, at - 1) == {}, "it was said later"
+    assert times_told(here, at + 60_000) == {}, "the time has come"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"notes": [{"told": 1}, 7]}', b'{"notes": {}}', b"\xff"])
+def test_notes_that_make_no_sense_say_nothing(tmp_path: Path, content: bytes) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    own = here.state_dir / "clawtop"
+    own.mkdir(mode=0o700)
+    (own / "accounts.json").write_bytes(content)
+    assert times_told(here, here.captured_at) == {}
+
+
+@pytest.mark.parametrize("told", [True, "60", 1e12, None, 2**60, [5]])
+def test_a_time_that_is_none_is_not_taken_for_one(tmp_path: Path, told: object) -> None:
+    here = copy(sample("2026.5.20", "rate-limited"), tmp_path)
+    own, at = here.state_dir / "clawtop", here.captured_at
+    own.mkdir(mode=0o700)
+    note = {"agent": "main", "profile": "fakeai:one", "at": at, "until": at + 90_000, "reason": "rate_limit"}
+    (own / "accounts.json").write_text(json.dumps({"notes": [{**note, "told": at + 60_000}]}))
+    assert times_told(here, at).keys() == {"fakeai:one"}
+    (own / "accounts.json").write_text(json.dumps({"notes": [{**note, "told": told}]}))
+    assert times_told(here, at) == {}
 
 
 # --- rate-limited ------------------------------------------------------------------------------------------------

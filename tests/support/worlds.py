@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from clawtop.core.cooldown.noted import with_provider_times
 from clawtop.core.model import (
     AgentInfo,
     AuthPart,
@@ -26,6 +27,7 @@ from clawtop.core.model import (
     ProcessEvidence,
     Profile,
     PromptHolder,
+    ProviderTime,
     Session,
     Snapshot,
     Suspension,
@@ -481,3 +483,10 @@ STORY = (
 )
 TOLD = replace(INCIDENT, events=STORY)
 """The incident, and how it came to it."""
+
+
+def saying(told: ProviderTime, profile_id: str = "anthropic:max-tide") -> Snapshot:
+    """The incident, where a provider itself said when one of its accounts may be asked again."""
+    return replace(
+        INCIDENT, agents=tuple(with_provider_times(a, {("main", profile_id): told}, told.at) for a in INCIDENT.agents)
+    )

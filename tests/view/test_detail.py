@@ -7,14 +7,14 @@ from datetime import UTC
 import pytest
 
 from clawtop.commands import Target, TargetKind
-from clawtop.core.model import Snapshot
+from clawtop.core.model import ProviderTime, Snapshot
 from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
 from clawtop.view.facts import Facts
 from clawtop.view.line import text_of
 from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
-from tests.support.worlds import INCIDENT, LOCKS, NOW, SESSIONS
+from tests.support.worlds import INCIDENT, LOCKS, MINUTE, NOW, SESSIONS, saying
 
 ENV = Env(Facts(INCIDENT, NOW), NOW, UTC)
 
@@ -38,6 +38,20 @@ def test_a_cooling_profile() -> None:
     assert "last fail  03:11:18  49s ago" in text
     assert "agent:main:telegram:group:-100238841 (auto)" in text
     assert "expires    09:12:07, in 6h00m" in text
+
+
+def test_what_the_provider_itself_said_stands_beside_the_window_until_its_time() -> None:
+    told = ProviderTime(NOW + 59 * MINUTE, NOW - MINUTE, "rate_limit\x1b[2J", "claude")
+    target = Target(TargetKind.PROFILE, "anthropic:max-tide", "main")
+
+    def lines(now: int) -> list[str]:
+        env = Env(Facts(saying(told), now), now, UTC)
+        return [text_of(line).rstrip() for line in detail_lines(target, env, 200)]
+
+    text = lines(NOW)
+    at = next(n for n, line in enumerate(text) if line.startswith("cooldown"))
+    assert text[at + 1] == "provider   says not before 04:11:07 (in 59m00s): rate_limit\\x1b[2J, model claude only"
+    assert not any("says not before" in line for line in lines(told.until))
 
 
 def test_the_next_profile_and_what_stands_before_another() -> None:

@@ -11,7 +11,17 @@ from clawtop.commands import Target, TargetKind
 from clawtop.core.incident.lane_stats import ENGINES
 from clawtop.core.incident.metrics import SOURCE as METRICS
 from clawtop.core.incident.timeline import Filter
-from clawtop.core.model import Event, EventKind, Gateway, GatewayHealth, GatewayState, LaneStats, Problem, Snapshot
+from clawtop.core.model import (
+    Event,
+    EventKind,
+    Gateway,
+    GatewayHealth,
+    GatewayState,
+    LaneStats,
+    Problem,
+    ProviderTime,
+    Snapshot,
+)
 from clawtop.store.gateway.log_lines import SOURCE as LOG_SOURCE
 from clawtop.view.columns import Env
 from clawtop.view.detail import detail_lines
@@ -22,7 +32,7 @@ from clawtop.view.lane_rows import LOG, lane_table, source_notes, worst_table
 from clawtop.view.line import text_of
 from clawtop.view.replay_words import replay_words
 from clawtop.view.timeline_rows import about, event_of, timeline_table
-from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND
+from tests.support.worlds import CALM, HOLDERS, INCIDENT, MINUTE, NOW, SECOND, saying
 
 WIDTH = 90
 TAKEOVER = Event(
@@ -208,6 +218,25 @@ def test_the_forecast_says_what_the_next_rate_limit_costs() -> None:
     }
     assert cells["main", "openai"] == "+30s"
     assert cells["main", "anthropic"] == "", "none of it can fail now"
+
+
+def waves(snapshot: Snapshot, now: int = NOW) -> dict[tuple[str, str], str]:
+    table = forecast_table(env(snapshot, now))
+    column = next(column for column in table.columns if column.id == "waves")
+    return {
+        (row.item.chain.agent, row.item.link.provider): text_of(column.render(row.item, table.env))
+        for row in table.rows
+        if row.item.link is not None
+    }
+
+
+def test_the_forecast_says_what_a_provider_itself_said() -> None:
+    plain = waves(INCIDENT)["main", "anthropic"]
+    told = ProviderTime(NOW + 59 * MINUTE, NOW - MINUTE, "rate_limit")
+    assert waves(saying(told))["main", "anthropic"] == f"{plain}  its provider says 59m00s: anthropic:max-tide"
+    scoped = replace(told, model="of-nobody")
+    assert waves(saying(scoped))["main", "anthropic"] == plain, "the link asks another model"
+    assert "its provider" not in waves(saying(told), told.until)["main", "anthropic"]
 
 
 # --- replay ------------------------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.core.model import Snapshot
+from clawtop.core.model import ProviderTime, Snapshot
 from clawtop.text import cells
 from clawtop.view.plain import plain_lines
 from tests.support.golden import assert_golden
-from tests.support.worlds import CALM, EMPTY, INCIDENT, NOW, OUT
+from tests.support.worlds import CALM, EMPTY, INCIDENT, MINUTE, NOW, OUT, saying
 
 GOLDEN = Path(__file__).parent / "golden"
 WORLDS = {"incident": INCIDENT, "calm": CALM, "out": OUT, "empty": EMPTY}
@@ -23,6 +23,13 @@ WORLDS = {"incident": INCIDENT, "calm": CALM, "out": OUT, "empty": EMPTY}
 def test_golden(name: str, width: int) -> None:
     lines = plain_lines(WORLDS[name], NOW, width, zone=UTC)
     assert_golden(GOLDEN / f"{name}-{width}.txt", "\n".join(lines) + "\n")
+
+
+def test_golden_where_a_provider_itself_said_when() -> None:
+    told = ProviderTime(NOW + 59 * MINUTE, NOW - MINUTE, "rate_limit")
+    lines = plain_lines(saying(told), NOW, 120, zone=UTC)
+    assert_golden(GOLDEN / "provider-time-120.txt", "\n".join(lines) + "\n")
+    assert not any("its provider" in line for line in plain_lines(saying(told), told.until, 120, zone=UTC))
 
 
 def test_golden_ascii() -> None:

@@ -13,6 +13,7 @@ from clawtop.core.model.auth import (
     Credential,
     CredentialState,
     Profile,
+    ProviderTime,
     UsageStats,
     WindowKind,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "ProcessUsage",
     "Profile",
     "PromptHolder",
+    "ProviderTime",
     "RunSight",
     "Sentence",
     "Serving",

@@ -71,12 +71,28 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderTime:
+    """When a provider lets an account be asked again, as its answer to a driven turn said.
+
+    Attributes:
+        until: that time; `at`: when the answer came; ms since the epoch.
+        reason: of the failure that it said it with.
+        model: the only model that it is about; None: all of them.
+    """
+
+    until: int
+    at: int
+    reason: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """An auth profile: one account or key of a provider.
 
     `owner_agent` is the agent whose store owns it, or `SHARED`; inherited profiles keep the owner's id. `path` is the
     file of that store. `stats_owner` is the owner of the entry `stats`; None: the profile's owner, or there is no
-    entry.
+    entry. `provider_time` is from clawtop's own notes, and may have passed.
     """
 
     id: str
@@ -87,6 +103,7 @@ class Profile:
     stats: UsageStats = UsageStats()
     problems: tuple[Problem, ...] = ()
     stats_owner: str | None = None
+    provider_time: ProviderTime | None = None
 
 
 SHARED: Final = "(shared)"

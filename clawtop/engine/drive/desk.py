@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from clawtop.clock import Clock
 from clawtop.core.cooldown.marking import Mark
+from clawtop.core.cooldown.noted import is_settled
 from clawtop.core.cooldown.stats import Schedule, bypasses_cooldown, schedule_for
 from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.decision import Action
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 
 COPILOT = "github-copilot"
 BEDROCK = "bedrock-converse-stream"
-LANDING_MS = 15_000
 HOLD_MARGIN_MS = 30_000
 """What a lock that is held for the whole attempt names beside the time that the turn has left."""
 MODELS_FILE = "models.json"
@@ -175,7 +175,7 @@ class Desk:
         until = max(window or 0, told or 0)
         if until > now:
             scoped = model.model if reason is FailureReason.RATE_LIMIT else None
-            note = AccountNote(now, until, reason.value, scoped, told is not None and told == until)
+            note = AccountNote(now, until, reason.value, scoped, told)
             self.accounts.note(profile.owner_agent, profile.id, note)
 
     def noted(self, profiles: Iterable[Profile], model: str) -> dict[str, int]:
@@ -191,7 +191,7 @@ class Desk:
             note = notes.get((profile.owner_agent, profile.id))
             if note is None or note.until <= now or note.model not in {None, model}:
                 continue
-            if (profile.stats.last_used or 0) > note.at or _was_cleared(profile, note, now):
+            if is_settled(profile.stats, note.at, now):
                 continue
             found[profile.id] = note.until
         return found
@@ -343,13 +343,6 @@ def _holds_nothing(stats: UsageStats) -> bool:
     """Whether the store has nothing against an account: a success of it changes the time of its last use alone."""
     held = stats.cooldown_until or stats.disabled_until or stats.blocked_until
     return not (held or stats.error_count or stats.failure_counts)
-
-
-def _was_cleared(profile: Profile, note: AccountNote, now: int) -> bool:
-    """The store holds nothing against the account though the note's mark has had the time to land."""
-    stats = profile.stats
-    landed = (stats.last_failure_at or 0) >= note.at
-    return not landed and not stats.error_count and now - note.at > LANDING_MS
 
 
 def _new_client(clock: Clock) -> ProviderClient:

@@ -17,6 +17,8 @@ from typing import Any
 import filelock
 
 from clawtop import nested
+from clawtop.core.javascript import MAX_SAFE_INTEGER
+from clawtop.core.model import ProviderTime
 from clawtop.store import door
 from clawtop.store.atomic import write_sibling
 from clawtop.store.disk import disk
@@ -37,14 +39,19 @@ class AccountNote:
         at: when it failed; `until`: when it may be asked again; ms since the epoch.
         model: the model that it is about; None: all of them.
         reason: why it failed.
-        told: the provider itself said until when.
+        told: until when the provider itself said; it may end before `until`. None: it did not say.
     """
 
     at: int
     until: int
     reason: str
     model: str | None = None
-    told: bool = False
+    told: int | None = None
+
+    @property
+    def provider_time(self) -> ProviderTime | None:
+        """What the provider said itself."""
+        return None if self.told is None else ProviderTime(self.told, self.at, self.reason, self.model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,8 @@ def _note(row: Mapping[str, Any]) -> AccountNote:
     if not (_is_time(row["at"]) and _is_time(row["until"])):
         raise TypeError("not a time")
     named = _name(model) if model is not None else None
-    return AccountNote(row["at"], row["until"], _name(row["reason"]), named, row.get("told") is True)
+    told = row.get("told")
+    return AccountNote(row["at"], row["until"], _name(row["reason"]), named, told if _is_time(told) else None)
 
 
 def _name(value: object) -> str:
@@ -169,4 +177,4 @@ def _name(value: object) -> str:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_SAFE_INTEGER

@@ -1,0 +1,50 @@
+"""What is noted of an account beside its store: a failure that one process saw, and its provider's own time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from clawtop.core.model import AgentInfo, Profile, ProviderTime, UsageStats
+
+LANDING_MS = 15_000
+"""In this time a mark reaches the store, or never will."""
+
+
+def is_settled(stats: UsageStats, failed_at: int, now: int) -> bool:
+    """Whether a failure (ms since the epoch) counts no longer: the account answered since, or was cleared.
+
+    It was cleared where the store holds nothing against it though the failure's mark has had the time to land.
+    """
+    if (stats.last_used or 0) > failed_at:
+        return True
+    landed = (stats.last_failure_at or 0) >= failed_at
+    return not landed and not stats.error_count and now - failed_at > LANDING_MS
+
+
+def open_provider_time(profile: Profile, now: int, model: str | None = None) -> ProviderTime | None:
+    """What the provider itself said of the account, while that time has not come.
+
+    Args:
+        model: what it said of other models does not count; None: everything does.
+    """
+    told = profile.provider_time
+    if told is None or told.until <= now or (model is not None and told.model not in {None, model}):
+        return None
+    return told
+
+
+def with_provider_times(agent: AgentInfo, times: Mapping[tuple[str, str], ProviderTime], now: int) -> AgentInfo:
+    """The agent whose profiles carry what their providers said, by (owner agent, profile), where that still counts."""
+    if agent.store is None:
+        return agent
+    profiles = tuple(
+        _with_time(profile, times.get((profile.owner_agent, profile.id)), now) for profile in agent.store.profiles
+    )
+    return replace(agent, store=replace(agent.store, profiles=profiles))
+
+
+def _with_time(profile: Profile, told: ProviderTime | None, now: int) -> Profile:
+    if told is None or not told.at <= now < told.until or is_settled(profile.stats, told.at, now):
+        return profile
+    return replace(profile, provider_time=told)
