@@ -381,7 +381,7 @@ COMMANDS: tuple[Command, ...] = (
         ("greater_than_sign", "right"),
         check=replaying,
     ),
-    Command("replay-back", "Back", "Ten seconds back.", Section.REPLAY, ("less_than_sign", "left"), check=replaying),
+    Command("replay-back", "Rewind", "Ten seconds back.", Section.REPLAY, ("less_than_sign", "left"), check=replaying),
     Command(
         "replay-event",
         "Next event",

@@ -42,8 +42,17 @@ from clawtop.view.headline import Unread
 from clawtop.view.line import Tone
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from clawtop.ui.shell import Shell
     from clawtop.ui.work import DrainJob, Work
+
+
+def _palette() -> type[Provider]:
+    from clawtop.ui.commands.palette import InOrder  # not needed for the first paint
+
+    return InOrder
+
 
 TICK_SECONDS = 1.0
 TOAST_SECONDS = 12.0
@@ -57,6 +66,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
     CSS_PATH = Path(__file__).with_name("clawtop.tcss")
     TITLE = "clawtop"
     COMMAND_PALETTE_BINDING = command("palette").keys[-1]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "interrupt", show=False, priority=True),
         Binding("ctrl+l", "redraw", show=False, priority=True),

@@ -60,10 +60,11 @@ ACTIONS: dict[str, str] = {
     "sort": "sort",
     "sort-reverse": "reverse",
     "refresh": "retry",
+    "help": "help",
 }
 """Command of the table -> what it does here. Keys are the table's own."""
 
-HINTS = ("detail", "filter", "sort", "next-pane", "refresh", "quit")
+HINTS = ("detail", "filter", "sort", "sort-reverse", "next-pane", "help", "refresh", "quit")
 
 
 class FleetScreen(TableControl):
@@ -165,6 +166,13 @@ class FleetScreen(TableControl):
         """Try hosts that are not reached at once."""
         self.fleet_app.retry()
         self.fleet_app.say("retrying hosts that are not reached")
+
+    def action_help(self) -> None:
+        """Every key of this screen."""
+        from clawtop.ui.screens.reading import ReadingScreen  # not needed for the first paint
+
+        commands = [command(name) for name in ACTIONS]
+        self.app.push_screen(ReadingScreen("Help", lambda width: fleet_rows.help_lines(commands, width)))
 
     def action_back(self) -> None:
         """Clear the filter; there is nothing else to go back to."""

@@ -24,7 +24,7 @@ from clawtop.text import safe, shown
 from clawtop.view.columns import Column, Env, Table, TableRow, heading, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.humanize import age, clock_time, countdown, duration
-from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of
+from clawtop.view.line import EMPTY, Line, Piece, Tone, cut, fitted, join, piece, width_of, wrapped
 
 STATES: dict[int, tuple[str, str, Tone]] = {
     0: ("●", "well", Tone.OK),
@@ -39,6 +39,8 @@ LINKS: dict[HostLink, tuple[str, str, Tone]] = {
     HostLink.STALE: ("?", "stale", Tone.WARN),
     HostLink.UNREACHABLE: ("✗", "unreachable", Tone.BAD),
 }
+
+_GAP: Piece = ("  ", Tone.PLAIN)
 
 
 def state_of(host: Host) -> Piece:
@@ -140,13 +142,41 @@ def first_line(hosts: Sequence[Host], now: int, width: int, zone: tzinfo | None 
     return cut((*fitted(left, max(0, width - width_of(right))), *right), width)
 
 
+WORDS: dict[str, tuple[str, str]] = {
+    "detail": ("Open host", "Open this host's whole dashboard; q there comes back here."),
+    "next-pane": ("Below", "Show the next page below: shared accounts, who can answer, the timeline."),
+    "previous-pane": ("Below, back", "Show the previous page below."),
+    "filter": ("Filter", "Show only hosts whose cells contain a text; Escape clears it."),
+    "sort": ("Sort", "Sort by the next column; after the last, the worst host first."),
+    "sort-reverse": ("Reverse", "Reverse the sort order."),
+    "refresh": ("Try again", "Try hosts that are not reached at once."),
+    "back": ("Back", "Clear the filter."),
+    "quit": ("Quit", "Leave the fleet."),
+}
+"""Commands that do or are called something else here: command id -> title and help."""
+
+
 def hints(commands: Iterable[Command], width: int) -> Line:
-    """The footer: what the keys do here."""
-    words = {"detail": "Open host", "next-pane": "Below", "refresh": "Try again"}
-    parts: list[Line] = [
-        ((key_label(item.keys[0]), Tone.KEY), (f" {words.get(item.id, item.title)}", Tone.PLAIN)) for item in commands
-    ]
-    return cut(((" ", Tone.PLAIN), *join(parts, ("  ", Tone.PLAIN))), width)
+    """The footer: what the keys do here. The last one is shown at every width, of the others as many as fit."""
+    *parts, last = [((key_label(item.keys[0]), Tone.KEY), (f" {_words(item)[0]}", Tone.PLAIN)) for item in commands]
+    while parts and width_of(join((*parts, last), _GAP)) >= width:
+        parts.pop()
+    return cut(((" ", Tone.PLAIN), *join((*parts, last), _GAP)), width)
+
+
+def help_lines(commands: Iterable[Command], width: int) -> tuple[Line, ...]:
+    """Every key of the fleet and what it does; then the glyphs."""
+    lines: list[Line] = []
+    for item in commands:
+        title, said = _words(item)
+        keys = " ".join(key_label(key) for key in item.keys)
+        lines += wrapped(((f"{keys:<11} ", Tone.KEY), (f"{title:<14} ", Tone.STRONG), (said, Tone.PLAIN)), width, 27)
+    glyphs = [((f"{glyph} {word}", tone),) for glyph, word, tone in (*STATES.values(), *LINKS.values())]
+    return (*lines, EMPTY, *wrapped((("Symbols     ", Tone.DIM), *join(glyphs, _GAP)), width, 12))
+
+
+def _words(item: Command) -> tuple[str, str]:
+    return WORDS.get(item.id, (item.title, item.help))
 
 
 def fleet_search(host: Host) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from clawtop.commands import Arming
+from clawtop.commands import Arming, Context
 from clawtop.core.model import Snapshot, UsageStats
 from clawtop.errors import StateUnreadableError
 from clawtop.ui.app import ClawtopApp
+from clawtop.ui.commands.palette import InOrder, entries
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.ui.theme import THEMES
@@ -383,6 +384,28 @@ async def test_the_palette_offers_the_table_of_commands_and_says_why_not() -> No
         text = screen_text(app)
         assert "Clear cooldown (c)" in text
         assert "(not now: READ-ONLY: press a to arm)" in text
+
+
+async def test_the_palette_begins_with_what_can_run_and_has_no_title_twice() -> None:
+    for replaying in (False, True):
+        context = Context(INCIDENT, None, Arming.LOCKED, view="overview", replaying=replaying)
+        given = list(entries(context, lambda _: None))
+        able = ["(not now: " not in entry.help for entry in given]
+        assert able == sorted(able, reverse=True)
+        titles = [entry.title for entry in given]
+        assert len(set(titles)) == len(titles)
+        assert len({title.rpartition(" (")[0] for title in titles}) == len(titles)
+        assert ("Rewind (<)" in titles) is replaying
+        assert ("Mark (Space)" in titles) is not replaying
+
+
+async def test_the_palette_keeps_that_order_until_something_is_typed() -> None:
+    app, _, _ = make_app(INCIDENT)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        hits = [str(hit.prompt) async for hit in InOrder(app.screen).discover()]
+        assert hits == [entry.title for entry in entries(app.context(), lambda _: None)]
+        assert hits[0] == "Overview (1)"
 
 
 async def test_a_click_moves_the_cursor_and_a_footer_label_is_a_button() -> None:

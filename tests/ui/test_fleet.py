@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clawtop.commands import Arming
+from clawtop.commands import Arming, command
 from clawtop.core.fleet.hosts import Host, HostLink
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
 from clawtop.core.operations.clear import clear_profile, clear_provider
@@ -19,10 +19,13 @@ from clawtop.core.operations.verb import verb_words
 from clawtop.errors import RefusedError
 from clawtop.fleet.executor import RemoteExecutor
 from clawtop.fleet.remote import FarPlan, FarReceipt
+from clawtop.text import cells
 from clawtop.ui import fleet_run
 from clawtop.ui.app import ClawtopApp
-from clawtop.ui.fleet import FleetApp
+from clawtop.ui.fleet import HINTS, FleetApp
 from clawtop.ui.ports import Options
+from clawtop.ui.screens.reading import ReadingScreen
+from clawtop.view.fleet_rows import hints
 from clawtop.view.line import text_of
 from tests.support import worlds
 from tests.support.clocks import ManualClock
@@ -237,3 +240,33 @@ async def test_arming_one_host_arms_neither_another_nor_the_same_one_later(monke
     clock = ManualClock(NOW)
     assert await fleet_run._run(Openable(clock), clock, Options()) == 0
     assert found == [Arming.READ_ONLY] * 3
+
+
+async def test_the_help_says_what_each_key_does_here_and_closes_to_the_same_row() -> None:
+    app = _app(_hosts())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await pilot.press("down")
+        await pilot.pause()
+        before = app._screen.table.target
+        await pilot.press("question_mark")
+        await pilot.pause()
+        await pilot.pause()
+        assert isinstance(app.screen, ReadingScreen)
+        text = [text_of(line) for line in app.screen.pane._lines]
+        for words in ("S           Reverse", "Open host", "■ silent", "✗ unreachable"):
+            assert any(words in line for line in text), words
+        await pilot.press("q")
+        await pilot.pause()
+        assert not isinstance(app.screen, ReadingScreen)
+        assert before is not None
+        assert before.id != "loud"
+        assert app._screen.table.target == before
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 120])
+def test_the_hints_of_the_fleet_end_with_quit_at_every_width(width: int) -> None:
+    line = text_of(hints([command(name) for name in HINTS], width))
+    assert line.endswith("q Quit")
+    assert cells(line) <= width
+    assert width < 80 or "S Reverse" in line
