@@ -46,13 +46,18 @@ def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan
         file.agent,
         file.path,
         f"{file.identity.dev:x}.{file.identity.ino:x}.{file.identity.digest[:16]}",
-        effects=tuple(
-            text for text in (f"whoever waits for {safe(without_lock(file.path))} can continue", effect) if text
-        ),
+        effects=tuple(text for text in (f"whoever waits for {_guarded(snapshot, file)} can continue", effect) if text),
         loses=("the lock file; this cannot be undone",),
         lock=file,
         proof=proof,
     )
+
+
+def _guarded(snapshot: Snapshot, file: LockFile) -> str:
+    """What a lock guards, in short: its session's key, else the name of the guarded file."""
+    guarded = without_lock(file.path)
+    key = next((session.key for session in snapshot.sessions if session.file == guarded), None)
+    return safe(key or guarded.rpartition("/")[2])
 
 
 def _login_of(snapshot: Snapshot, file: LockFile) -> str:
