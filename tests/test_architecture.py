@@ -556,6 +556,7 @@ OVERRIDDEN = {
     "store/disk.py": {"writable", "seekable", "seek", "fileno"},  # io
     "threads.py": {"submit", "shutdown"},  # concurrent.futures
     "ui/app.py": {"_is_a_shell"},  # read by the type checker
+    "ui/commands/palette.py": {"discover"},  # Textual's palette
     "ui/painting.py": {"render_segments"},  # Textual's compositor
     "ui/terminal_output.py": {"start_application_mode", "stop_application_mode", "_display"},  # Textual's driver, app
 }

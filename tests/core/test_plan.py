@@ -336,6 +336,12 @@ def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
     assert plan.target == STALE.file.path
     assert "OpenClaw would remove it itself the next time it needs the lock" in plan.effects
     assert "cannot be undone" in plan.loses[0]
+    assert plan.effects[0] == f"whoever waits for {SESSIONS[2].key} can continue"
+    unknown = unlock(replace(INCIDENT, sessions=()), STALE.file.path)
+    assert (
+        unknown.effects[0]
+        == f"whoever waits for {STALE.file.path.rpartition('/')[2].removesuffix('.lock')} can continue"
+    )
     other = replace(STALE.file, identity=replace(STALE.file.identity, ino=1))
     assert unlock(replace(INCIDENT, locks=(replace(STALE, file=other),)), target).fingerprint != plan.fingerprint
 
