@@ -22,7 +22,7 @@ def check_owner(path: str, euid: int) -> None:
 
 
 def user_name(uid: int) -> str:
-    """Who that is, for people."""
+    """The user's name, for people."""
     try:
         return safe(pwd.getpwuid(uid).pw_name)
     except KeyError:

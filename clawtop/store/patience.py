@@ -1,8 +1,8 @@
 """Reads that may hang: each source has its own deadline, and one that misses it delays nobody else.
 
-A disk or a mount that hangs holds a system call for as long as it likes. So a source is read by a thread that is waited
-for, and left alone when its time is over: what it says in the end is taken with the next read. No source is asked again
-before it has answered, so there are never more threads than sources that hang.
+A hanging disk or mount blocks a system call indefinitely. So a source is read in a thread, which is abandoned when its
+time is over: a late result is used in the next read. No source is asked again before it has answered, so there are
+never more threads than hanging sources.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ ANSWER_S = 5.0
 """How long a repeatedly read source has to answer."""
 
 ANSWER_ONCE_S = 30.0
-"""The same where everything is read once, and then never again."""
+"""The same for commands that read everything only once."""
 
 NEXT_ANSWER_S = 0.25
-"""The same while another one does not answer: most often they are on the same mount."""
+"""The same while another source does not answer: usually they are on the same mount."""
 
 
 WORKS = 0.02
@@ -35,7 +35,7 @@ WORKS = 0.02
 
 
 class NoAnswerError(Exception):
-    """A source has not answered in its time. `problem` says since when, and how old what is known of it is."""
+    """A source has not answered in time. `problem` says since when, and how old its last data is."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text)
@@ -43,13 +43,13 @@ class NoAnswerError(Exception):
 
 
 class SourcePatience:
-    """Asks the sources of one reader. Used by one thread at a time; `ask` is where the others begin.
+    """Reads the sources of one reader. Used by one thread at a time; `ask` starts the others.
 
     Mutable state: `_silent` (what has not answered yet), `_answered` (when each did last, ms since epoch), `_worker`.
     """
 
     def __init__(self, clock: Clock, seconds: float | None) -> None:
-        """`seconds`: how long a source has; None: as long as it likes, and it is read by the caller's own thread."""
+        """`seconds`: how long a source has; None: without limit, in the caller's own thread."""
         self._clock = clock
         self._seconds = seconds
         self._silent: dict[str, _SourceRead] = {}
@@ -57,7 +57,7 @@ class SourcePatience:
         self._worker: _Worker | None = None
 
     def ask(self, source: str, where: str, read: Callable[[], T]) -> T:
-        """What `read` returns or raises, or what it returned late, of the last time. `where` names it to people.
+        """What `read` returns or raises, or the late result of the last time. `where` names the source for people.
 
         Raises NoAnswerError. `read` may still be running then: it must touch nothing that others use.
         """
@@ -72,7 +72,7 @@ class SourcePatience:
         if not question.answered(seconds):
             self._silent[source] = question
             if self._worker is not None and question.worker is self._worker:
-                self._worker.questions.put(None)  # its last one; the next question has another thread
+                self._worker.questions.put(None)  # its last one; the next read uses another thread
                 self._worker = None
             raise NoAnswerError(self._problem(source, where, question))
         self._silent.pop(source, None)
@@ -81,7 +81,7 @@ class SourcePatience:
         return value
 
     def is_silent(self, source: str) -> bool:
-        """Whether it has not answered, as far as was asked."""
+        """Whether it was asked and has not answered."""
         return source in self._silent
 
     def _begun(self, read: Callable[[], Any]) -> _SourceRead:
@@ -113,7 +113,7 @@ class _SourceRead:
         self.done = threading.Event()
 
     def answered(self, seconds: float) -> bool:
-        """Whether it is answered within this many seconds, or later by a thread that is working rather than hanging."""
+        """Whether it answers within this many seconds, or later if the thread is working rather than hanging."""
         if seconds <= 0:
             return self.done.is_set()
         waited, worked = 0.0, self.worker.worked()
@@ -146,12 +146,10 @@ class _Worker:
         self._thread.start()
 
     def worked(self) -> float:
-        """For how many seconds of a processor. Asked only while it has work to come: the clock of a thread that has
-        ended may not be read.
-        """
+        """CPU seconds used. Called only while the thread has work: the clock of an ended thread must not be read."""
         return (processor_seconds(self._thread.ident) if self._thread.ident is not None else None) or 0.0
 
     def _work(self) -> None:
         while (question := self.questions.get()) is not None:
             question.answer()
-            del question  # what was read belongs to the asker; waiting here must not keep it
+            del question  # the result belongs to the caller; the waiting thread must not keep it alive

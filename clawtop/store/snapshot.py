@@ -1,8 +1,8 @@
 """All of a state directory, read once, synchronously.
 
 `SnapshotReader` keeps what it parsed by the stamp of the file (mtime, size, inode), so that reading again after one
-file changed costs one file; a part that cannot be read keeps its last good value and says why it is old. It serves
-one thread at a time; its caches are its own.
+file changed costs one file; a part that cannot be read keeps its last good value, with the reason. Used by one thread
+at a time.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ from clawtop.text import safe
 T = TypeVar("T")
 
 ExtraPart = Callable[[Layout, Snapshot], Snapshot]
-"""Adds what another module knows of the state: holders, lanes, events, config warnings."""
+"""Adds what another module knows about the state: holders, lanes, events, config warnings."""
 
 
 @runtime_checkable
@@ -97,7 +97,7 @@ class SnapshotReader:
             (`Snapshot.counting` says how many are missing); else the first read has them.
 
     Attributes:
-        reading: what is being read right now, for whoever waits for it; empty between two reads.
+        reading: what is being read right now, for code that waits for it; empty between two reads.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class SnapshotReader:
         self._command_lines = CommandLineWatch(processes, clock)
         self._usage = UsageWatch(processes, clock)
         self._silence = SilenceWatch()
-        self._others: tuple[ProcessEvidence, ...] | None = None  # as somebody had to look for them in this read
+        self._others: tuple[ProcessEvidence, ...] | None = None  # if this read had to look for them
 
     @property
     def layout(self) -> Layout:
@@ -239,7 +239,7 @@ class SnapshotReader:
         return snapshot
 
     def _last(self, source: str, where: str, read: Callable[[], T], else_: Any, warnings: list[Problem]) -> T:
-        """What `read` gives; where it does not answer in time, what it gave last, and a warning that says so."""
+        """The result of `read`; if it does not answer in time, the last one, with a warning."""
         self.reading = where
         try:
             found = self._kept[source] = self._patience.ask(source, where, read)
@@ -260,7 +260,7 @@ class SnapshotReader:
             return self._layout
 
     def _with_part(self, part: ExtraPart, layout: Layout, snapshot: Snapshot) -> Snapshot:
-        """The snapshot with what `part` knows, or with why it knows nothing."""
+        """The snapshot with what `part` adds, or with the reason why it adds nothing."""
         try:
             return part(layout, snapshot)
         except ClawtopError:
@@ -404,7 +404,7 @@ class SnapshotReader:
         return gateway if uid is None else believed(gateway, own, doubts, uid, judge.owner)
 
     def _command_line(self, layout: Layout, gateway: Gateway) -> Callable[[], CommandLine]:
-        """Who works beside the gateway, searched when it is asked for.
+        """Processes that work besides the gateway, searched on demand.
 
         Not asked where a process of this directory may be out of sight: in a copy, on a shared mount, and where the
         gateway lives unseen.
@@ -423,13 +423,13 @@ class SnapshotReader:
         return look
 
     def _served(self, gateway: Gateway) -> Gateway:
-        """With what becomes of a question to its port, where its process is seen to live."""
+        """The gateway with its port's response, if its process is seen to be alive."""
         if gateway.state is not GatewayState.LIVE or gateway.pid is None or gateway.port is None:
             return gateway
         argv = self._processes.look(gateway.pid).argv
         usage = self._usage.look(gateway.pid, argv)
         found = self._live_probe(gateway.port) if self._live_probe is not None else Serving.UNKNOWN
-        if found is Serving.SILENT:  # asking took longer than a look at its share of a core needs
+        if found is Serving.SILENT:  # the query took longer than measuring its share of a core needs
             usage = self._usage.look(gateway.pid, argv)
         gateway = replace(gateway, usage=usage)
         return self._silence.told(gateway, found, self._clock.now_ms()) if isinstance(found, Serving) else gateway

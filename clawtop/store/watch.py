@@ -24,12 +24,12 @@ FileStamp = tuple[int, int, int]
 
 
 class WatchFailedError(ClawtopError):
-    """Native notifications are not to be had (inotify limit, a file name that is not UTF-8): poll instead."""
+    """Native notifications are not available (inotify limit, a file name that is not UTF-8): poll instead."""
 
 
 class Changed(NamedTuple):
     """A path that changed. `appeared`: it was not there before (2026.5.18 and later hold a session lock for 1 to
-    100 ms at a time, so its coming is often all that can be seen of it)."""
+    100 ms at a time, so often only its appearance can be seen)."""
 
     path: str
     appeared: bool

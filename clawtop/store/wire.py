@@ -1,7 +1,7 @@
 """The content of OpenClaw's files as it is read: the fields clawtop uses, each of any type, everything else skipped.
 
 Reading is lenient on purpose: one nonsensical field costs that field, one nonsensical entry becomes a row that says
-so, and the rest of the file goes on. Values are made sense of by the functions below, as OpenClaw's loader does
+so, and the rest of the file goes on. The functions below interpret values as OpenClaw's loader does
 (docs/formats.md 2.1, 2.2, 5; 2026.5.20).
 """
 
@@ -31,8 +31,8 @@ _TOLD_IF_WRONG = {
 }
 SENSIBLE: Final = "sensible"
 MARK: Final = object()
-"""Stands under that name in an entry of which every field is what it should be: nearly all of thousands, and those are
-not validated field by field again. No file can name it.
+"""Marks an entry whose fields are all valid, as nearly all of thousands are, so that they are not validated field by
+field again. No file can contain this name.
 """
 
 PROFILE_TYPES = frozenset({"api_key", "oauth", "token"})
@@ -42,12 +42,12 @@ PROFILE_TYPES = frozenset({"api_key", "oauth", "token"})
 
 
 def text(value: Any) -> str | None:
-    """A string that says something."""
+    """A non-blank string."""
     return value if isinstance(value, str) and value.strip() else None
 
 
 def milliseconds(value: Any) -> int | None:
-    """A finite number as whole ms, or a whole count; None for anything else and for what no clock reaches."""
+    """A finite number as whole ms, or a whole count; None for anything else and for times beyond any clock."""
     if type(value) is int:  # nearly always: thousands of entries are read at once
         return value if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -120,7 +120,7 @@ _SECRET_FIELDS = ("key", "apiKey", "token", "access", "refresh", "idToken")
 
 
 def credential(stored: Mapping[str, Any]) -> Credential:
-    """What may be known of a member of `profiles`: its secrets stay behind.
+    """What may be kept of a member of `profiles`: everything but its secrets.
 
     Aliases (`mode`, `apiKey`) and a nonsensical expiry, which becomes 0, are read as OpenClaw normalises them.
     """
@@ -142,11 +142,11 @@ _ACCOUNT_FIELDS = {
     "oauth": ("accountId", "refresh", "access"),
 }
 _ACCOUNT_SALT = secrets.token_bytes(32)
-"""New in each process: what is made with it can be compared here, and is worth nothing elsewhere."""
+"""New in each process: digests made with it can be compared only within this process."""
 
 
 def _account(stored: Mapping[str, Any], kind: str) -> str | None:
-    """By which account a credential is: a salted digest of its account id, else of its secret."""
+    """Identifies a credential's account: a salted digest of its account id, else of its secret."""
     for name in _ACCOUNT_FIELDS.get(kind, ()):
         value = stored.get(name)
         if _is_secret(value):
@@ -170,7 +170,7 @@ def secret_values(stored: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def session_entry(key: str, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], tuple[Problem, ...]]:
-    """An entry of which every text says something and every number is a whole one, and what of it made no sense."""
+    """An entry with only non-blank texts and whole numbers, and the fields that were invalid."""
     if entry.get(SENSIBLE) is MARK:
         return entry, ()
     values: dict[str, Any] = {name: entry.get(name) for name in SESSION_OTHERS}

@@ -1,8 +1,8 @@
-"""What clawtop's processes tell each other about accounts: recent failures, when a provider lets one return, probes.
+"""What clawtop's processes tell each other about accounts: recent failures, when providers allow them again, probes.
 
 `<state>/clawtop/accounts.json` (0600), changed under a lock of the operating system and read again when it changed. A
-note counts before its mark has reached OpenClaw's store, and beside it: the store keeps the schedule's window, a note
-the provider's own time. Nothing in it outlives its time, and whatever cannot be read counts as nothing.
+note counts before its mark has reached OpenClaw's store, and in addition to it: the store has the schedule's window, a
+note the provider's own time. Notes expire, and anything that cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOCK_WAIT_S = 0.1
 MAX_BYTES = 1024 * 1024
 PROBE_INTERVAL_MS = 30_000
 KEPT = 2000
-"""Notes that are kept at most, the latest ones."""
+"""How many notes are kept: the latest ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Accounts:
 
 
 class AccountNotes:
-    """The file of one state directory. Creates nothing before the first change; no call waits for long or fails."""
+    """The file of one state directory. Creates nothing before the first change; no call takes long or fails."""
 
     def __init__(self, state_dir: str | Path) -> None:
         self._path = Path(state_dir) / "clawtop" / "accounts.json"
@@ -84,18 +84,18 @@ class AccountNotes:
         return self._known
 
     def note(self, agent: str, profile: str, note: AccountNote) -> None:
-        """Tell everybody that an account failed."""
+        """Record for all processes that an account failed."""
         self._change(note.at, lambda notes, _: notes.__setitem__((agent, profile), note))
 
     def forget(self, agent: str, profile: str, now: int) -> None:
-        """The account answered, or was cleared: nothing is held against it any more."""
+        """The account answered or was cleared: its notes are removed."""
         if (agent, profile) in self.read().notes:
             self._change(now, lambda notes, _: notes.pop((agent, profile), None))
 
     def claim_probe(self, key: str, now: int) -> bool:
-        """Whether the provider behind `key` may be probed now; the one who asks first gets it for a while.
+        """Whether the provider behind `key` may be probed now; the first process to ask gets it for a while.
 
-        If the file cannot be changed nobody can be told, and the answer is no.
+        If the file cannot be changed, other processes would not know, so the answer is no.
         """
         if not _is_open(self.read().probes, key, now):
             return False
@@ -132,7 +132,7 @@ class AccountNotes:
 
 
 def _is_open(probes: Mapping[str, int], key: str, now: int) -> bool:
-    """A claim may be a little later than `now`: who asks took his time before he waited for the lock."""
+    """A claim may be a little later than `now`, which was taken before waiting for the lock."""
     return abs(now - probes.get(key, 0)) >= PROBE_INTERVAL_MS
 
 

@@ -1,8 +1,8 @@
 """Snapshots as records of changes, and back: used by recordings, and by what a fleet's hosts send.
 
 A record is JSON-ready: `{"at": ms, "set": {...}}`, the parts of a snapshot that changed since the record before, or
-`{"at": ms, "event": {...}}`. Of a part that is a list only what differs is told. Foreign text passes `masked` on its
-way out; whoever reads records of others gets one of `SENSELESS` from one that makes no sense.
+`{"at": ms, "event": {...}}`. Of a part that is a list only the difference is stored. Foreign text passes `masked` on
+its way out; reading an invalid record raises one of `SENSELESS`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ABSENT = object()
 _EVENT = TypeAdapter(Event)
 
 SENSELESS = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, ValidationError)
-"""What a record that makes no sense raises."""
+"""The exceptions that an invalid record raises."""
 
 
 class Changes:
@@ -107,7 +107,7 @@ def _dumped(adapter: TypeAdapter[Any], value: Any) -> Any:
 
 
 def _delta(name: str, before: Any, after: Any) -> dict[str, Any]:
-    """What turns one value of a part into another, as JSON: the whole value, or a slice of a list."""
+    """The change from one value of a part to another, as JSON: the whole value, or a slice of a list."""
     plain = _PLAIN[name]
     if not (isinstance(before, tuple) and isinstance(after, tuple)):
         return {"is": _dumped(plain, after)}

@@ -44,7 +44,7 @@ def dumped(state: Admission) -> bytes:
 def save(path: Path, state: Admission, author: str) -> None:
     """Write `state` to `path` in one step, or remove the file if nobody holds or awaits the session.
 
-    Not flushed to the disk: a record names living processes, and none outlives a power failure.
+    Not flushed to disk: a record names live processes, and none survives a power failure.
     """
     if state.idle:
         disk.unlink_if_there(path)
@@ -71,7 +71,7 @@ def _fresh(temporary: str) -> int:
 
 
 def _text_of(record: dict[str, Any]) -> bytes:
-    """One member a line: readable, and without the slow encoder that `indent` would choose."""
+    """One member per line: readable, and avoids the slow encoder that `indent` uses."""
     members = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items())
     return f"{{\n{members}\n}}\n".encode()
 

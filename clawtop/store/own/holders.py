@@ -1,9 +1,9 @@
 """clawtop's registry of prompt holders on disk, shared by its processes (`<state>/clawtop/holders/`, 0700).
 
 One readable JSON record per session that somebody holds, awaits or drains; an idle session has none. A record is
-changed by one `core.session.admission.step` at a time, under a lock that lasts for that step. What is said of a process
-counts only while its liveness lock is held: `processes/<member>.lock`, an OS lock that dies with the process, so that a
-killed process is never a holder. Records are not flushed to the disk: nothing in them outlives the processes they name.
+changed by one `core.session.admission.step` at a time, under a lock that lasts for that step. An entry about a process
+counts only while its liveness lock is held: `processes/<member>.lock`, an OS lock that dies with the process, so that
+a killed process is never a holder. Records are not flushed to disk: nothing in them outlives the processes they name.
 
 Mutable state of this module: `_presences`, one per process and directory, guarded by `_presences_lock`.
 """
@@ -107,7 +107,7 @@ class Presence:
         return cls(directory, member, lock)
 
     def assert_visible(self) -> None:
-        """RefusedError when our liveness lock was removed: to every other process we would be dead."""
+        """RefusedError if this process's liveness lock was removed: other processes would consider it dead."""
         with contextlib.suppress(OSError):
             if os.stat(self._lock.lock_file).st_ino == self._ino:  # noqa: PTH116 - as above
                 return
@@ -118,7 +118,7 @@ class Presence:
         )
 
     def alive(self, member: str) -> bool:
-        """Whether a process of this directory is alive. This one always is."""
+        """Whether a process of this directory is alive. The current one always is."""
         return member == self.member or is_alive(self.directory, member)
 
 
@@ -176,10 +176,8 @@ def _cannot_coordinate(directory: Path, error: OSError | NotImplementedError) ->
 
 
 def _steps(directory: Path) -> Path:
-    """Where the locks of the steps are: two levels below the records.
-
-    filelock calls mkdir for a lock's directory at each attempt, and that waits for the directory above it: beside the
-    records, for every record that is renamed there.
+    """Where the locks of the steps are: two levels below the records. filelock calls mkdir for a lock's directory at
+    each attempt, which locks the parent directory: next to the records it would wait for every rename of a record.
     """
     return directory / "locks" / "steps"
 
@@ -199,25 +197,25 @@ class Word(StrEnum):
     STOP = "stop"
     """A drain wants the session: stop the run."""
     LOST = "lost"
-    """The registry no longer vouches for the holder: stop the run, and write nothing more."""
+    """The session may no longer be held: stop the run, and write nothing more."""
 
 
 class WakeChannel:
     """A named pipe beside the liveness lock, for words to the claimants of this process."""
 
     def __init__(self, presence: Presence) -> None:
-        """Raises RefusedError if there is no room for it."""
+        """Raises RefusedError if there is no space for it."""
         self.name = f"{presence.member}.{next(_serial)}.wake"
         self._path = presence.directory / "processes" / self.name
         try:
             disk.mkfifo(self._path, 0o600)
-            # Opened for writing too, so that a pipe without writers does not read as ended for ever.
+            # Opened for writing too, so that a pipe without writers does not stay at end of file.
             self.descriptor = door.open_pipe(self._path, os.O_RDWR)
         except OSError as error:
             raise _cannot_coordinate(presence.directory, error) from error
 
     def heard(self) -> tuple[tuple[Word, str], ...]:
-        """The words said since the last call, each with the token of the claimant that it is for."""
+        """The messages since the last call, each with the token of the claimant it is for."""
         try:
             said = os.read(self.descriptor, 65536).decode("ascii", "replace")
         except BlockingIOError:
@@ -234,7 +232,7 @@ _WORDS = frozenset(Word)
 
 
 def tell(directory: Path, who: Claimant, word: Word = Word.WAKE) -> None:
-    """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
+    """Send a message to a claimant in another process. It may get lost: waiters also check by themselves."""
     if not who.wake or "/" in who.wake:
         return
     with contextlib.suppress(OSError):
@@ -258,13 +256,12 @@ class HolderRecords:
         self._read: dict[str, tuple[bytes, Admission]] = {}
 
     def apply(self, session_file: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
-        """One step on the record of a canonical `session_file`, or None while another process is at it.
-
-        Processes that died are buried first. Never waits.
+        """One step on the record of a canonical `session_file`, or None while another process is changing it. Dead
+        processes are removed first. Never waits.
 
         Raises:
-            RefusedError: the record cannot be understood and its author may live; or nobody could tell that this
-                process lives.
+            RefusedError: the record cannot be understood and its author may be alive; or other processes could not
+            tell that this one is alive.
         """
         if isinstance(request, Ask):
             self.presence.assert_visible()
@@ -294,7 +291,7 @@ class HolderRecords:
         return holding if holding is not None and self.presence.alive(holding.who.member) else None
 
     def _parsed(self, key: str) -> Admission:
-        """The current record; the same bytes are not parsed twice. Raises like `holder_record.load`."""
+        """The current record; unchanged bytes are not parsed again. Raises like `holder_record.load`."""
         content = holder_record.content(self.directory / f"{key}.json")
         known = self._read.get(key)
         if known is None or known[0] != content:
@@ -405,7 +402,7 @@ def profiles_in_flight(directory: Path) -> dict[str, int]:
 
 
 def draining_holder(state: Admission) -> PromptHolder | None:
-    """The drain that keeps a free session closed, in the place of a holder, with the runs that wait for it to end."""
+    """The drain that keeps a free session closed, as a holder, with the runs that wait for it to end."""
     closing = state.closing
     if closing is None or state.holder is not None:
         return None

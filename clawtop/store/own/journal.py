@@ -1,8 +1,8 @@
 """clawtop's own journal: what was intended and what happened, one JSON object per line, shared by its processes.
 
 `<state>/clawtop/journal.jsonl` (0600 in a 0700 directory) is appended to under a lock of the operating system and
-moved to `journal.jsonl.1` when it has grown to `MAX_BYTES`, so two files are all it ever takes. A line that cannot be
-read costs that line. Prose in it is masked; ids in `data["undo"]` stay exact, because undo needs them.
+moved to `journal.jsonl.1` when it has grown to `MAX_BYTES`, so there are never more than two files. An unreadable line
+costs only that line. Prose in it is masked; ids in `data["undo"]` stay exact, because undo needs them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from clawtop.text import masked, safe
 
 MAX_BYTES = 4 * 1024 * 1024
 DISORDER_MS = 10_000
-"""Several processes write; none is later than this with what it dates."""
+"""Several processes write; an event is appended at most this long after its time."""
 EXACT = "undo"
 """The member of an event's `data` whose strings are kept exactly; it holds ids, paths and statistics, nothing else."""
 
 CLAIMS = 10_000
-"""How many events back the claim of an id is looked for."""
+"""How many events back an id's claim is searched for."""
 
 _LOCK_WAIT_S = 2.0
 _LOCK_POLL_S = 0.005
@@ -65,7 +65,7 @@ class Journal:
     def claim(self, event: Event) -> bool:
         """Write `event` down unless the journal knows the operation that its `data["id"]` names; whether it did.
 
-        Of several claims of one id, in any processes, the first is written. Raises as `append`.
+        Of several claims of one id, in any process, only the first is written. Raises as `append`.
         """
         wanted = event.data.get("id")
         written = False
@@ -145,7 +145,9 @@ class Journal:
             self._cut_off()
 
     def _cut_off(self) -> None:
-        """The file has another name too, a backup's or a stranger's: continue in a copy, leave that one unchanged."""
+        """The file has another name (hard link), from a backup or a stranger: continue in a copy, leave that one
+        unchanged.
+        """
         content = door.read(self.path, MAX_BYTES).data
         copy = write_sibling(str(self.path), content, durable=False)
         disk.rename(copy, self.path)
@@ -204,7 +206,7 @@ def _event(line: bytes) -> Event | None:
     if not (well_typed and complete and isinstance(data, dict) and set(facts) <= _FIELDS):
         return None
     for name in facts.keys() - _NUMBERS - {"text"}:
-        facts[name] = sys.intern(facts[name])  # ids and words that thousands of events have in common
+        facts[name] = sys.intern(facts[name])  # ids and words that thousands of events share
     return Event(kind=kind, data={sys.intern(key): value for key, value in data.items()}, **facts)
 
 

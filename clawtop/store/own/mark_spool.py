@@ -1,7 +1,7 @@
 """Marks that have not reached the store yet, as files in `<state>/clawtop/marks/` (0700), one per mark.
 
-A file belongs to the process that its name says (`store.holders.Presence`) while that process lives; afterwards the
-first clawtop that renames it to its own name has it. So a mark survives its process and is landed by exactly one other.
+A file belongs to the process named in its name (`store.own.holders.Presence`) while that process lives; afterwards, to
+the first clawtop that renames it. So a mark survives its process and is written to the store by exactly one other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clawtop.store.own.holders import Presence, holders_dir, is_alive
 
 MAX_BYTES = 64 * 1024
 MOST_ADOPTED = 1_000
-"""The most leftover marks taken over at once; the rest at the next start."""
+"""The most leftover marks taken over at once; the rest follow at the next start."""
 
 _FIELDS = {item.name for item in fields(Mark)} - {"maybe_landed"}
 _serial = itertools.count(1)  # next() is atomic; makes names unique within the process
@@ -34,7 +34,7 @@ def spool_dir(state_dir: str | Path) -> Path:
 
 
 def spooled_marks(state_dir: str | Path) -> int:
-    """How many marks wait on disk, of living processes and of those that are gone. Creates nothing."""
+    """How many marks wait on disk, from live and dead processes. Creates nothing."""
     try:
         return sum(path.name.endswith(".json") for path in spool_dir(state_dir).iterdir())
     except OSError:
@@ -64,7 +64,7 @@ class MarkSpool:
         remove(str(path))
 
     def adopt(self) -> Iterator[tuple[Path, Mark | None]]:
-        """Take over every mark whose process is gone: where it is now, and what it says (None: it cannot be read)."""
+        """Take over every mark whose process is dead: where it is now, and its content (None: it cannot be read)."""
         for path in self._orphans():
             ours = (
                 self.directory / f"{path.name.split('.')[0]}.{Presence.of(self._holders).member}.{next(_serial)}.json"

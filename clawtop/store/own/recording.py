@@ -32,7 +32,7 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_UNPACKED = 512 * 1024 * 1024
 LINE_LIMIT = 16 * 1024 * 1024
 MAX_ELEMENTS = 1_000_000
-"""So many values of snapshots are made of one recording at most: some 500 MB, whatever the bytes promise."""
+"""The most snapshot values built from one recording: some 500 MB, however well it is compressed."""
 _GZIP = 31
 _CHUNK = 64 * 1024
 _BEGIN = "-----BEGIN CLAWTOP RECORDING-----"
@@ -84,7 +84,7 @@ class Encoder:
         return self._taken()
 
     def flushed(self) -> bytes:
-        """The bytes that make everything so far readable."""
+        """The bytes that make everything recorded so far readable."""
         self._pending += self._packer.flush(zlib.Z_SYNC_FLUSH)
         return self._taken()
 
@@ -125,7 +125,7 @@ class Recorder:
             raise self._failure(error) from error
 
     def add(self, value: Snapshot) -> None:
-        """Record what is new in `value`; nothing when nothing is."""
+        """Record what is new in `value`, if anything."""
         if self._file.tell() > self._max_bytes:
             self.close()
             disk.rename(self._path, self._path.with_name(self._path.name + ".1"))
@@ -171,7 +171,7 @@ class RecordedState:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A whole recording. `problem` says where it stops making sense, if it does."""
+    """A whole recording. `problem` says where it becomes invalid, if it does."""
 
     started_at: int
     frames: tuple[RecordedState, ...] = ()
@@ -201,7 +201,7 @@ class _Loading:
 
 
 class _TooMuchError(Exception):
-    """A recording makes more of a few bytes than anybody has memory for."""
+    """A small recording that would expand beyond any memory."""
 
 
 def _changes(record: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -210,7 +210,7 @@ def _changes(record: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _size(known: int, delta: Any) -> int:
-    """How many values a part of `known` items has after a change, about: each snapshot has a list of its own."""
+    """About how many values a part of `known` items has after a change: each snapshot has its own list."""
     fresh = delta.get("is", delta.get("splice")) if isinstance(delta, dict) else None
     if isinstance(fresh, list):
         last = fresh[-1] if fresh and isinstance(fresh[-1], list) else fresh

@@ -43,22 +43,22 @@ def load_settings(environment: Mapping[str, str], home: Path) -> LoadedSettings:
 
 
 def save_setting(path: Path, name: str, value: Any) -> None:
-    """Change one setting in the file, made with its directory where it is not there. Every other line stays.
+    """Change one setting in the file, creating it and its directory if missing. Every other line stays.
 
     Raises:
-        RefusedError: the file has something there that only its writer should change, or is not TOML.
+        RefusedError: the file has something there that should be edited by hand, or is not TOML.
         OperationFailedError: the disk refused.
     """
     _save(path, name, value, lambda text: with_value(text, name, value))
 
 
 def save_entry(path: Path, table: str, key: str, value: str) -> None:
-    """Change one entry of a table in the file, as `save_setting`: a session's label, say; the same is raised."""
+    """Change one entry of a table in the file, as `save_setting`: such as a session's label; raises the same."""
     _save(path, f"{table}.{key}", value, lambda text: with_entry(text, table, key, value))
 
 
 def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> None:
-    from clawtop.store.atomic import write_sibling  # most processes only read
+    from clawtop.store.atomic import write_sibling  # most processes only read settings
 
     try:
         before = _text(path) or ""

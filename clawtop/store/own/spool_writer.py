@@ -45,7 +45,7 @@ class SpooledMark:
             self._spool.drop(path)
 
     def write(self) -> None:
-        """Write it down, unless that is needless already. For the writer's thread."""
+        """Write it down, unless that is no longer needed. For the writer's thread."""
         try:
             if not self._settled:
                 self._written(self._spool.put(self._mark))
@@ -76,7 +76,7 @@ class SpoolWriter:
         self._notes.put(note)
         if self._thread is None:
             thread = threading.Thread(target=self._work, name="clawtop spool", daemon=True)
-            with suppress(RuntimeError):  # no thread is to be had: the next one is tried again
+            with suppress(RuntimeError):  # no thread can be started: tried again with the next mark
                 thread.start()
                 self._thread = thread
         return note

@@ -1,1 +1,1 @@
-"""Where a state directory keeps what, and its generation."""
+"""Where a state directory keeps its files, and its generation."""

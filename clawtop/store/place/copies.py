@@ -17,7 +17,7 @@ _STATE_NAME = re.compile(r"\.(?:openclaw|clawdbot|moldbot)(?:-.+)?", re.DOTALL)
 
 
 def foreign_roots(state_dir: Path, config_path: Path, agent_names: tuple[str, ...]) -> tuple[str, ...]:
-    """State directories that the files here speak of as their own; none if any of them speaks of this one."""
+    """State directories that the files here name as their own; none if any of them names this one."""
     former = {str(state_dir.parent / name) for name in former_names(state_dir)}
     roots = {root: None for root in _spoken_roots(state_dir, str(config_path), agent_names) if root not in former}
     here = os.path.realpath(state_dir)
@@ -30,9 +30,8 @@ FORMER_NAMES = (".clawdbot", ".moldbot")
 
 
 def former_names(state_dir: Path) -> tuple[str, ...]:
-    """What the state directory was called before, in the same home: after the move files still speak of that place.
-
-    OpenClaw then uses the place that they speak of, whether it is there or not. A link to the new name is none.
+    """Former names of the state directory, in the same home: after a move, files still contain the old paths. OpenClaw
+    then uses those paths, whether they exist or not. A link to the new name does not count.
     """
     if state_dir.name in FORMER_NAMES:
         return ()

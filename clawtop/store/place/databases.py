@@ -61,7 +61,7 @@ def has_auth_profiles(agent_dir: Path, databases: Databases) -> bool:
 
 
 def written_by(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases) -> str | None:
-    """The version of OpenClaw that wrote one of the databases last, by what that says of itself."""
+    """The version of OpenClaw that last wrote one of the databases, as recorded there."""
     for path, role in _places(state_dir, agent_dirs):
         if path.exists():
             try:
@@ -86,7 +86,7 @@ def why_unread(state_dir: Path, agent_dirs: Sequence[Path], databases: Databases
 
 
 _SAYS_NOTHING = frozenset({"empty", "foreign-database", "not-a-database", "not-a-file"})
-"""What was never one of OpenClaw's holds nothing of OpenClaw's."""
+"""A database that was never OpenClaw's contains nothing of interest."""
 
 
 def _places(state_dir: Path, agent_dirs: Sequence[Path]) -> list[tuple[Path, DatabaseRole]]:

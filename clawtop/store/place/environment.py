@@ -1,4 +1,4 @@
-"""What on this machine keeps clawtop from working properly. It only looks and writes nothing."""
+"""What on this machine keeps clawtop from working properly. Read-only."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def environment_problems(
 
 
 def foreign_commands(search_path: str) -> tuple[Problem, ...]:
-    """Each `clawtop` on the search path that is another program: on PyPI the name is that of one.
+    """Each `clawtop` on the search path that is another program: one on PyPI has the same name.
 
-    A script that an installer made names the module it starts; what does not name ours, or is no script, is foreign.
+    A script that an installer made names the module it starts; one that names another module, or is not a script, is
+    foreign.
     """
     found: list[Problem] = []
     for directory in dict.fromkeys(part for part in search_path.split(os.pathsep) if part):

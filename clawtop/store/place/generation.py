@@ -32,7 +32,7 @@ _TRAJECTORY_HEAD = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """A generation and how it is known. `proven` is False where it is a guess: then nothing is written."""
+    """A generation and how it is known. `proven` is False if it is a guess; then nothing is written."""
 
     generation: Generation | None
     how: str

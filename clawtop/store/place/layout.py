@@ -53,7 +53,7 @@ class Layout:
         main_agent_dir: the store that other agents inherit from.
         lock_dirs: where gateway locks may be.
         gateway_lock_names: their names there, by the configuration's path.
-        foreign_roots: in a copied directory, the state directory that its files speak of.
+        foreign_roots: in a copied directory, the state directory that its files name.
         generation_how: how the generation is known, for people.
         writable_generation: False where it is a guess; then nothing is written.
     """
@@ -137,7 +137,7 @@ class Layout:
     def transcript(self, path: str | Path) -> Path:
         """`path` after realpath, if it may be a transcript: one that is there, or one that is yet to be made.
 
-        A link is good that leads to another transcript of this state directory.
+        A link to another transcript of this state directory is allowed.
 
         Raises:
             RefusedError: it is something else, or leads elsewhere.
@@ -173,7 +173,7 @@ _OAUTH_LOCKS = re.compile(r".+\.lock", re.DOTALL)
 
 
 def _named(path: str | Path, real: Path) -> str:
-    """A path for people; where a link is in it, also where that leads."""
+    """A path for people; if it contains a link, also its target."""
     plain = os.path.abspath(path)  # noqa: PTH100 - lexical
     return safe(path) if plain == str(real) else f"{safe(path)}, which leads to {safe(real)},"
 
@@ -191,7 +191,7 @@ def locate(
 
     Args:
         state_dir: named by the operator; else the environment and OpenClaw's defaults decide.
-        env: the environment that OpenClaw is taken to run in.
+        env: the environment that OpenClaw is assumed to run in.
         last_config: the last reading of the configuration, which stays in force while the file cannot be read.
         databases: the open ones to use; None: they are opened and closed again.
         uids: users whose gateway may serve the directory; default: the owner of the directory and this user.
@@ -249,7 +249,7 @@ def locate(
 
 
 def layout_stamps(layout: Layout) -> dict[Path | str, Stamp | None]:
-    """What must stay unchanged for a layout to stay valid."""
+    """What must be unchanged for a layout to stay valid."""
     watched: tuple[Path | str, ...] = (layout.state_dir, layout.state_dir / "agents", *layout.config.stamps)
     stamps = {path: stamp_of(path) for path in watched}
     stores = [layout.state_dir / STATE_DATABASE]
@@ -337,7 +337,7 @@ def _config_path(state_dir: Path, env: Mapping[str, str], home: Path, *, follows
 def _agents(
     draft: Layout, names: tuple[str, ...], env: Mapping[str, str], home: Path, *, follows_env: bool
 ) -> tuple[AgentPaths, ...]:
-    """Configured agents first, in their order; then what else has a directory. Without either there is none."""
+    """Configured agents first, in their order; then every other one that has a directory."""
     configured = config_file.agents(draft.config)
     models = config_file.default_models(draft.config)
     known = {agent.id for agent in configured}

@@ -33,7 +33,7 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 def mount_obstacles(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> tuple[str, ...]:
-    """("network-mount",) or ("fuse-mount",) where pids in files below `path` may be another host's; else ()."""
+    """("network-mount",) or ("fuse-mount",) if pids in files below `path` may belong to another host; else ()."""
     kind = filesystem(path, mountinfo)
     if kind in _NETWORK:
         return ("network-mount",)

@@ -25,7 +25,7 @@ class ModelEntry:
 
     Attributes:
         context_window: in tokens; `max_tokens` caps its output.
-        inputs: what it takes ("text", "image"); None: not said.
+        inputs: what it takes ("text", "image"); None: unknown.
         cost: USD for a million tokens: input, output, cacheRead, cacheWrite.
         compat: what its server does differently from the api.
     """

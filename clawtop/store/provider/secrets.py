@@ -36,7 +36,7 @@ SECRET_FIELDS: Mapping[str, tuple[str, ...]] = {
 class SecretUnavailableError(ClawtopError):
     """A credential cannot be used from here. It says nothing about the provider, so nothing is marked for it.
 
-    `expired` is True when its time is over for good; a login with a refresh token is OpenClaw's to refresh.
+    `expired` is True if it has expired and cannot be refreshed; OpenClaw refreshes logins with a refresh token.
     """
 
     def __init__(self, title: str, *, hint: str = "", expired: bool = False) -> None:
@@ -45,7 +45,7 @@ class SecretUnavailableError(ClawtopError):
 
 
 class Secret:
-    """A value that redacts itself everywhere; `reveal` is for the one header that carries it."""
+    """A value that is redacted everywhere; `reveal` is only for the header that carries it."""
 
     __slots__ = ("_value",)
 
@@ -127,7 +127,7 @@ def resolved(value: object, sources: SecretSources, *, what: str) -> Secret:
     """A secret given inline, as `${NAME}` or `$NAME`, or as a reference {source, provider, id}.
 
     Raises:
-        SecretUnavailableError: the reference leads nowhere, or to something this side does not read.
+        SecretUnavailableError: the reference leads nowhere, or to a source that clawtop does not read.
     """
     if isinstance(value, str):
         if shorthand := SHORTHAND.fullmatch(value):
@@ -216,7 +216,7 @@ def _from_file(pointer: str, provider: Mapping[str, Any], sources: SecretSources
 
 
 def _read_private(path: Path, *, insecure_ok: bool) -> str:
-    """The text of a regular file that belongs to this user or root and is closed to others.
+    """The text of a regular file that belongs to this user or root and that others cannot access.
 
     Raises:
         OSError: it cannot be opened, is not a regular file, too large, or open to others.

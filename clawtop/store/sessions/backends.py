@@ -1,4 +1,4 @@
-"""Which session storage a state directory has: the only place that decides it."""
+"""Which session storage a state directory has; decided only here."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from clawtop.text import safe
 MAX_TRANSCRIPT_BYTES = 512 * 1024 * 1024
 MOST_KEPT = 256
 MOST_KEPT_BYTES = 16 * 1024 * 1024
-"""Of transcripts; what they hold takes a few times that."""
+"""Bytes of transcripts; their parsed content takes a few times that."""
 COMPACTED = "Summary of the conversation so far:\n\n"
 
 
@@ -63,7 +63,7 @@ def _read(path: Path) -> tuple[Conversation, FileFingerprint]:
 
 
 def continued(before: Conversation, entries: Sequence[Mapping[str, Any]]) -> Conversation:
-    """The conversation after `entries` were appended that each continue the one before them, whole lines all."""
+    """The conversation after appending `entries`: whole lines, each continuing the one before."""
     named = [entry for entry in entries if entry.get("type") != "session"]
     begun = next((_text(entry.get("id")) for entry in entries if entry.get("type") == "session"), None)
     return replace(
@@ -78,7 +78,7 @@ def continued(before: Conversation, entries: Sequence[Mapping[str, Any]]) -> Con
 
 
 class KeptConversations:
-    """Transcripts that were taken apart, for as long as they stay as they were. One event loop's.
+    """Parsed transcripts, kept as long as they are unchanged. Belongs to one event loop.
 
     `at_once` never reads a file; `of` may be called in a thread.
     """

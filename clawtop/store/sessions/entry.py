@@ -1,7 +1,7 @@
 """What a session that clawtop creates needs in the sessions directory: the directory itself, and its list entry.
 
 sessions.json has no lock between processes from 2026.5.18 on, so it is written only while no gateway can be running
-(the caller's to know): read again, that one key added, one rename. An entry that is there is never touched.
+(the caller's to know): read again, that one key added, one rename. An existing entry is never changed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def make_sessions_dir(directory: Path) -> None:
 def add_entry(store: Path, key: str, entry: Mapping[str, Any], state_dir: Path | None = None) -> bool:
     """Add `entry` under `key` to the sessions.json at `store`; False if the key is there already.
 
-    With `state_dir`, clawtop's processes do this one after the other, under their own lock. Other writers of the
+    With `state_dir`, clawtop's processes do this one at a time, under their own lock. Other writers of the
     file may still interfere: afterwards it is read again, and the entry added again if it was lost.
 
     Raises:
@@ -110,7 +110,7 @@ def _lock(descriptor: int, path: Path) -> None:
 
 
 def _read(store: Path) -> Mapping[str, Any]:
-    """The content of the list; nothing if unknown."""
+    """The content of the list; empty if unknown."""
     try:
         return parse(read_bytes(store.resolve(), MAX_SESSIONS_BYTES)[0], str(store))
     except (OSError, UnreadableError, RefusedError):

@@ -27,11 +27,11 @@ from clawtop.text import safe
 TRAJECTORY = ".trajectory.jsonl"
 
 MAX_SESSIONS_BYTES = 64 * MEGABYTE
-"""What is read into memory at once, and so what may be changed."""
+"""Lists up to this size are read into memory at once, and may be changed."""
 
 MAX_READ_BYTES = 2_048 * MEGABYTE
 PIECEMEAL_BYTES = 8 * MEGABYTE
-"""Larger lists are read an entry at a time: neither memory nor other threads feel it."""
+"""Larger lists are read an entry at a time, to spare memory and other threads."""
 
 LARGE_BYTES = 32 * MEGABYTE
 
@@ -81,7 +81,7 @@ def _large(where: str, size: int) -> Problem | None:
 
 
 def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
-    """An empty list beside transcripts is a list that was lost: say how many they are."""
+    """An empty list next to transcripts is a lost list: report how many transcripts there are."""
     if problem.code != "empty":
         return problem
     try:
@@ -93,7 +93,7 @@ def _beside_transcripts(problem: Problem, agent: AgentPaths) -> Problem:
 
 
 def _essence(key: str, entry: Any) -> Any:
-    """The few fields of an entry that are used; anything else instead of an object."""
+    """The few fields of an entry that are used; entries that are not objects unchanged."""
     try:
         return SESSIONS.validate_python({key: entry})[key]
     except ValidationError:
@@ -200,5 +200,5 @@ def _row(key: str, entry: Any, agent: str, files: _TranscriptFiles) -> Session:
 
 
 def _shared(value: str | None) -> str | None:
-    """The one object for a text that thousands of entries have in common."""
+    """One shared object for a text that thousands of entries have in common."""
     return None if value is None else sys.intern(value)

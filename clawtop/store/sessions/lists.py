@@ -37,7 +37,7 @@ class KeptList:
 
 
 class NotReadYetError(Exception):
-    """The requested data must be read first, which may take a while."""
+    """The requested list must be read first, which may take a while."""
 
 
 class Lists(Protocol):
@@ -69,7 +69,7 @@ class SessionLists:
 
 
 class ReadLists:
-    """Lists that need not be read: for who must not wait."""
+    """Lists without reading: for callers that must not wait."""
 
     def __init__(self, lists: SessionLists) -> None:
         self._lists = lists

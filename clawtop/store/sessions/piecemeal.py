@@ -1,7 +1,7 @@
 """Reading a JSON object that is too large for memory, one entry at a time.
 
 Installations exist whose sessions.json has 200 MB (docs/formats.md 5): each entry carries kilobytes of prompts. Only
-the part that is being read is held, as text, and between two entries other threads go on.
+the part being read is kept, as text, and other threads can run between two entries.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def read_piecemeal(path: str, limit: int, essence: Callable[[str, Any], Any]) ->
 
 
 class _TextWindow:
-    """The text of a file as a window that moves on: `_text` from `_at` is what was read and not used yet."""
+    """The text of a file as a moving window: `_text` from `_at` on has been read but not used yet."""
 
     def __init__(self, read: Callable[[int], bytes], path: str) -> None:
         self._read = read

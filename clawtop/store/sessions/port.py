@@ -14,7 +14,7 @@ from clawtop.store.place.layout import AgentPaths, Layout
 
 
 class SessionBackend(Protocol):
-    """The sessions of one state directory. Used by one thread; what it keeps is its own."""
+    """The sessions of one state directory. Used by one thread."""
 
     def load(self, agents: Iterable[AgentPaths], layout: Layout, warnings: list[Problem]) -> None:
         """Bring the rows up to date. What cannot be read keeps its last rows, with a warning that says why."""
@@ -27,11 +27,11 @@ class SessionBackend(Protocol):
     ) -> tuple[Session, ...]:
         """Every row with its witnesses, the judgement over them, and its waiters.
 
-        `command_line` is asked when a run may be one of the command line.
+        `command_line` is called if a run may be a command-line run.
         """
 
     def lanes(self, sessions: Iterable[Session]) -> tuple[LaneStats, ...]:
-        """What the records say of lanes, by judged rows; none where they say nothing."""
+        """Lanes from the records, by judged rows; none if there are no such records."""
 
     def message_text(self, session: Session, at: int) -> str | None:
         """What a person wrote in the message of a session that came at `at` (ms since the epoch), unchanged.

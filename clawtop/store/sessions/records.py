@@ -1,6 +1,6 @@
-"""What the state directory's database records of turns: claims, open tasks, run starts and ends, the gateway's boots.
+"""Records of turns in the state directory's database: claims, open tasks, run starts and ends, gateway starts.
 
-Columns differ between versions, so each query names only those that are there; a table that is missing says nothing.
+Columns differ between versions, so each query names only existing ones; a missing table counts as empty.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class StateDatabase:
         return found
 
     def _audited(self, database: Database) -> Mapping[Key, tuple[str, ...]]:
-        """Follow the audit: what began and is not finished, by session."""
+        """Follow the audit log: runs that began and have not finished, by session."""
         wanted = ("sequence", "occurred_at", "action", "status", "agent_id", "session_key", "run_id", "error_code")
         known = database.columns("audit_events")
         if not set(wanted[:-1]) <= known:

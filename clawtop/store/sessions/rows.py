@@ -104,8 +104,8 @@ class JsonSessions:
         """Every row with its `active`, and a row for each locked transcript that has no entry.
 
         Args:
-            command_line: asked when a run may be one of the command line.
-            told: what records besides the files say about a row.
+            command_line: called if a run may be a command-line run.
+            told: what other records say about a row.
         """
         by_file = {lock.file.path.removesuffix(".lock"): lock for lock in locks if lock.file.kind is LockKind.SESSION}
         scene = _Beside(gateway, now, self._locked_throughout, command_line)
@@ -235,7 +235,7 @@ def _touched(row: Session) -> int:
 
 
 class _Final(NamedTuple):
-    """What was made of a row, its trajectory and its lock; under the same gateway time alone changes nothing of it."""
+    """The result for a row, its trajectory and its lock; with the same gateway, time alone does not change it."""
 
     row: Session
     runs: tuple[TrajectoryRun, ...]
@@ -244,13 +244,13 @@ class _Final(NamedTuple):
 
 
 def _is_over(row: Session, runs: Iterable[TrajectoryRun], now: int) -> bool:
-    """Whether nothing reports a run that may be active: then time alone changes nothing."""
+    """Whether nothing reports a run that may be active: then time alone does not change the result."""
     return row.status != RUNNING and all(not run.is_open and now - run.at > SETTLING_MS for run in runs)
 
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """What the sessions of one reading are judged beside."""
+    """The context in which the sessions of one reading are judged."""
 
     gateway: Gateway
     now: int
@@ -293,7 +293,7 @@ class _Beside:
         )
 
     def orphans(self, locks: Mapping[str, Lock]) -> Iterable[Session]:
-        """A row for each lock that belongs to none."""
+        """A row for each lock without one."""
         for file, lock in locks.items():
             problem = Problem("no-entry", file, "a locked transcript that no entry of sessions.json names")
             row = Session(lock.file.agent or "", "", lock.file.session_id, file, problems=(problem,))

@@ -1,4 +1,4 @@
-"""Sessions in files, what became of their turns in a database: 2026.6.5 to 2026.7."""
+"""Sessions in files, their turns' tasks in a database: 2026.6.5 to 2026.7."""
 
 from __future__ import annotations
 

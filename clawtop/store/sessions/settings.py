@@ -1,7 +1,7 @@
 """What OpenClaw stores about a session that a prompt needs: its model, thinking level and system prompt.
 
-The settings stand in sessions.json (generations A to C); the system prompt of the last run stands in the trajectory
-beside the transcript, as `context.compiled`, with the tools that the run had.
+The settings are in sessions.json (generations A to C); the system prompt of the last run is in the trajectory beside
+the transcript, as `context.compiled`, with the tools that the run had.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from clawtop.store.wire import mapping, text
 
 CONTEXT = b'"context.compiled"'
 MAX_CONTEXT_BYTES = 16 * MEGABYTE
-"""So far back from its end a trajectory is searched."""
+"""How far back from its end a trajectory is searched, in bytes."""
 MOST_CONTEXTS = 64
-"""So many are kept: system prompts are long."""
+"""How many contexts are kept: system prompts are long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class RunContext:
 
 
 def list_settings(agent: AgentPaths) -> dict[str, SessionSettings]:
-    """What sessions.json says of its sessions, by key. Sessions without settings are left out; so is all of a
-    list that cannot be read.
+    """The settings in sessions.json, by session key. Sessions without settings are left out; an unreadable list gives
+    none.
     """
     try:
         content, _ = read_bytes(str(agent.sessions_store), MAX_SESSIONS_BYTES)
@@ -74,7 +74,7 @@ def _settings(entry: Mapping[str, Any]) -> SessionSettings:
 
 
 class RunContexts:
-    """What `run_context` said, for as long as the trajectory stays as it is. Any thread may ask."""
+    """Caches `run_context` as long as the trajectory is unchanged. Safe to use from any thread."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Stamp, RunContext]] = {}  # replaced whole items: no lock
@@ -149,7 +149,7 @@ def _line_around(block: bytes, at: int, *, whole: bool) -> bytes | None:
 
 
 def raw_settings(config: Mapping[str, Any], agent: str, model: ModelRef) -> dict[str, Any]:
-    """The parameters for a model as openclaw.json gives them, the more particular place winning.
+    """The parameters for a model as openclaw.json gives them, the more specific place winning.
 
     `agents.defaults.params`, `agents.defaults.models["provider/model"].params`, then the agent's own `params`.
     """

@@ -1,8 +1,8 @@
 """Sessions as rows of each agent's database (2026.8 on).
 
 A row's `entry_json` is several kilobytes, of which a few fields matter, so the list comes from columns, and the fields
-from one background pass over what is not archived: some hundred rows with each look, running ones first. Afterwards
-only rows are read whose `updated_at` moved; a sum over the index tells when rows went that no such row tells of.
+from one background pass over unarchived rows: some hundred with each read, running ones first. After that, only rows
+with a new `updated_at` are read; a sum over the index shows when rows have been deleted.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ from clawtop.store.sqlite.schema import DatabaseRole
 from clawtop.store.wire import flag, mapping, milliseconds, session_entry, session_name, suspension, text
 
 FIRST_ROWS = 5_000
-"""Rows that the first of many looks reads, the latest ones; how many there are beside them it counts."""
+"""How many rows the first of many reads reads, the latest ones; the others are counted."""
 
 DETAILS_AT_ONCE = 400
-"""Rows whose details one look of many reads: some 40 ms. Of very many sessions it is a share, for the look itself then
-costs more than that.
+"""Rows whose details each of many reads reads: some 40 ms. With very many sessions it is a share of them, since the
+read itself then costs more.
 """
 
 _SHARE_AT_ONCE = 25
 
 DETAILS_OF_ONE_LOOK = 20_000
-"""The same for one who looks once: a second or two. What is left is counted."""
+"""The same for a single read: a second or two. The rest is counted."""
 
 MOST_TRANSCRIPTS = 100
 RECENT_MS = 24 * 3_600_000
-"""Of how many sessions, those touched last within a day of the newest, the ends of transcripts are read."""
+"""For how many sessions the ends of transcripts are read: the latest, within a day of the newest."""
 
 LAST_EVENTS = 24
 MAX_EVENT_CHARS = 64 * 1024
@@ -99,7 +99,7 @@ class TableSessions:
     """`clawtop.store.sessions.port.SessionBackend` of generation D."""
 
     def __init__(self, databases: Databases, patience: SourcePatience, *, progressive: bool = False) -> None:
-        """`progressive`: details come with the next looks, so that none takes long; else with the first."""
+        """`progressive`: details come with the next reads, so that none takes long; else with the first."""
         self._progressive = progressive
         self._databases = databases
         self._patience = patience
@@ -251,7 +251,7 @@ def _select(database: Database, where: str) -> str:
 
 
 def _read_nodes(table: _AgentTable, database: Database, first: int | None) -> None:
-    """What changed; all of it where that does not add up. Of a table that is new, the latest ones."""
+    """The changed rows; all of them if the changes do not add up. Of a new table, the latest ones."""
     if table.nodes and not table.unread:
         rows = database.rows(_select(database, "n.updated_at >= ?"), (table.newest,))
         _take(table, rows)
@@ -318,7 +318,7 @@ def _read_details(table: _AgentTable, database: Database, agent: str, most: int)
 
 
 def _can_be_asked_for(key: str) -> bool:
-    """Whether a key is the Unicode text that it should be; a row with another one is shown as its columns are."""
+    """Whether a key is valid Unicode text; a row with an invalid one is shown from its columns alone."""
     try:
         key.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """Writing transcripts in OpenClaw's format (version 3), and the list entry of a session that clawtop creates.
 
 Entries are appended in one write under the session's lock (the caller's), complete lines or nothing. Ids continue one
-parent chain. What clawtop does not know of a turn, it does not invent.
+parent chain. Unknown details of a turn are left out, not invented.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def encoded(entries: Iterable[Mapping[str, Any]]) -> bytes:
 def append(path: Path, entries: Sequence[Mapping[str, Any]], *, after_half_line: bool = False) -> FileFingerprint:
     """Append the entries to a transcript, creating it (0644 less the umask) if need be; all of them or none.
 
-    The caller holds the session's lock. `after_half_line`: what stands there ends inside a line, which gets its end
-    first so that it spoils nothing but itself. What the file looks like then.
+    The caller holds the session's lock. `after_half_line`: the file ends inside a line, which is terminated first so
+    that only that line is damaged. Returns the file's fingerprint afterwards.
 
     Raises:
         OperationFailedError: the disk refused; the file is unchanged.

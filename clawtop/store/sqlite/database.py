@@ -2,10 +2,10 @@
 
 It is opened so that nothing appears or changes on the disk: read-only, with the shared memory file read-only too
 (`readonly_shm`); a cleanly closed database, which has no write-ahead log, as immutable for as long as it stays so; and
-where a log lies without its shared memory (a copy, a read-only mount), or was only begun, a private copy of both is
+if a log exists without its shared memory (a copy, a read-only mount), or was only begun, a private copy of both is
 read. No transaction stays open between two statements, so a reader never holds up a checkpoint.
 
-The files are never opened by anything else here: closing any descriptor of a database drops the locks that this
+Nothing else here opens the files: closing any descriptor of a database drops the locks that this
 process's SQLite has on it. A private copy is made only where no connection to the original exists.
 """
 
@@ -37,11 +37,12 @@ READ_BUSY_S = 0.25
 """How long a read waits for a lock: in WAL only recovery after a crash ever makes it wait."""
 
 READ_SECONDS = 5.0
-"""A statement that takes longer is given up and named."""
+"""A statement that takes longer is aborted and reported."""
 
 WAL_HEADER_BYTES = 32
-"""A log of this size, which nobody works on, was begun by a writer that was killed: it holds nothing yet, and SQLite
-without the right to write tries for ten seconds to rebuild its index."""
+"""A log of this size that no process uses was begun by a writer that was killed: it is empty, and SQLite without write
+access tries for ten seconds to rebuild its index.
+"""
 
 MAX_VALUE_BYTES = 64 * MEGABYTE
 MAX_COPIED_BYTES = 1024 * MEGABYTE
@@ -105,10 +106,9 @@ def _guard_of(real: str) -> threading.RLock:
 
 @contextmanager
 def no_readers(real: str) -> Iterator[None]:
-    """A context in which this process has no connection to the database at the real path `real`; readers wait.
-
-    SQLite shares what it knows of a file among all connections of a process: beside a reader that has the shared
-    memory read-only, no connection of the same process could write.
+    """A context in which this process has no connection to the database at the real path `real`; readers wait. SQLite
+    shares its state of a file among all connections of a process: beside a reader that has the shared memory
+    read-only, no connection of the same process could write.
     """
     with _guard_of(real):
         for database in tuple(_known[real]):
@@ -165,7 +165,7 @@ class Database:
             return files if self._follows_log and not self._counts_itself else files[:2]
 
     def identity(self) -> DatabaseIdentity:
-        """What the database says of itself; checked before anything else is read."""
+        """The database's own description; checked before anything else is read."""
         with self._guard:
             self._ready()
             assert self._identity is not None  # noqa: S101 - what being ready means
@@ -193,7 +193,7 @@ class Database:
             else:
                 if self._follows_log or files_of(self._name) == self._opened:
                     return rows
-            # What was immutable or copied has moved on while it was read.
+            # The immutable or copied database changed while it was read.
             self._ready()
             return self._rows(statement, parameters)
 
@@ -208,7 +208,7 @@ class Database:
                     connection.close()
 
     def __del__(self) -> None:
-        """SQLite's connections hold themselves through their statements: left alone they stay open for long.
+        """SQLite connections are kept alive by their statements: without closing they stay open for long.
 
         Without the guard: nothing else has this object any more.
         """
@@ -361,7 +361,7 @@ class Database:
         try:
             return self._connection.execute(statement, parameters).fetchall()
         except UnicodeEncodeError:
-            return []  # a row of theirs named another by what is no Unicode text: there is none of that name
+            return []  # a row refers to another by invalid Unicode: no such row exists
         except sqlite3.Error as error:
             raise UnreadableError(self._problem(error)) from None
 

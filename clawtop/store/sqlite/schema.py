@@ -1,7 +1,7 @@
 """Which databases are OpenClaw's, and what clawtop may do with each schema version.
 
-`user_version` and the row `primary` of `schema_meta` (role, schema version, the OpenClaw version that wrote last) say
-what a database is; `application_id` is 0 everywhere and says nothing. Versions: C is 2026.6.5 to 2026.7.35 (1 and 1),
+`user_version` and the row `primary` of `schema_meta` (role, schema version, the OpenClaw version that wrote last)
+identify a database; `application_id` is 0 everywhere and says nothing. Versions: C is 2026.6.5 to 2026.7.35 (1 and 1),
 D is 2026.8.1 on (state 15 and agent 19; 2026.9.6: 18 and 23). What lies between C and D was never released.
 """
 
@@ -37,7 +37,7 @@ VERSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseIdentity:
-    """What a database says of itself."""
+    """A database's description of itself."""
 
     role: DatabaseRole
     user_version: int

@@ -1,9 +1,9 @@
 """One short write to one of OpenClaw's databases while a gateway has it open.
 
 `BEGIN IMMEDIATE` takes the only write lock there is, for milliseconds: a gateway of 2026.6 waits for it with all its
-work. So the time inside is measured and bounded: what is not ready to be committed by then is rolled back. A database
-is never created, its journal mode and its files are never touched, and what was replaced or is of an unknown schema is
-refused.
+work. So the time inside is measured and bounded: a change that is not ready to be committed by then is rolled back. A
+database is never created, its journal mode and its files are never touched, and what was replaced or is of an unknown
+schema is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clawtop.text import safe, shown
 
 NOTHING = "nothing was written"
 LONGEST_INSIDE_S = 0.05
-"""From `BEGIN IMMEDIATE` until everything is ready to be committed; what takes longer is given up."""
+"""From `BEGIN IMMEDIATE` until everything is ready to be committed; anything slower is aborted."""
 
 _STEPS = 1_000
 """Virtual machine steps between clock checks."""
@@ -36,19 +36,19 @@ STEP_S = 0.05
 
 
 class BusyError(Exception):
-    """Somebody else is writing; SQLite does not say who."""
+    """Another process is writing; SQLite does not say which."""
 
 
 class SlowError(Exception):
-    """It would have kept every other writer out for longer than it may; it was rolled back."""
+    """It would have blocked other writers for too long; it was rolled back."""
 
 
 class ReplacedError(Exception):
-    """Another file is there now."""
+    """The file has been replaced."""
 
 
 def check_writable(database: Database, state_dir: Path, euid: int) -> None:
-    """Raise RefusedError with the reason when a database may not be written by us. Touches nothing."""
+    """Raise RefusedError with the reason if clawtop may not write a database. Changes nothing."""
     path = str(database.path)
     try:
         link = os.lstat(path)
@@ -83,7 +83,7 @@ class Transaction:
     """What happens between `BEGIN IMMEDIATE` and its end.
 
     Attributes:
-        held_s: how long nobody else could write, `COMMIT` included; known once it has ended.
+        held_s: how long no one else could write, `COMMIT` included; known once it has ended.
     """
 
     connection: sqlite3.Connection
@@ -92,8 +92,8 @@ class Transaction:
 
 @contextlib.contextmanager
 def transaction(database: Database, clock: Clock) -> Iterator[Transaction]:
-    """A transaction, committed at the end and rolled back on an exception. Inside, only statements: all that has to be
-    worked out stands before it.
+    """A transaction, committed at the end and rolled back on an exception. Inside it only statements: all computation
+    comes before.
 
     Raises:
         BusyError: somebody else is writing. ReplacedError: the file is not the one that was checked.
