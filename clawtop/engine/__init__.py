@@ -1,6 +1,6 @@
 """asyncio: owns every task, and is the only writer of OpenClaw's store. No terminal library.
 
-What a program of yours needs is here by name, and loaded when it is first asked for; docs/library.md has an example:
+The names that other programs need are here and loaded on first use; docs/library.md has an example:
 
     Driver, EngineSettings, OnContention          drive a session: rotation, marks, model fallback
     TurnAnswer, ReplyText, ReplyDiscarded, Phase  what a run gives

@@ -1,8 +1,9 @@
-"""Carries out a drain: looks, acts as `core.session.drain` decides, journals every step, proves the end or denies it.
+"""Carries out a drain: observes, acts as `core.session.drain` decides, journals every step, and reports whether the
+end is proven.
 
 While a drain runs, its record keeps new runs of clawtop's engines out of the session. The record is renewed as long as
-this process lives and is worth nothing afterwards, so a terminal that went away leaves no closed session; the journal
-knows the rest, and `resumable` finds what is to be gone on with.
+this process lives and is void afterwards, so a closed terminal leaves no closed session; the journal has the rest, and
+`resumable` finds drains to continue.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ __all__ = [
 
 LOOK_S = 0.25
 ASK_EVERY_S = 1.0
-"""How old an answer of the gateway may be at a look."""
+"""How old the gateway's answer may be when the session is observed."""
 
 CLOSED_FOR_MS = 30_000
 RENEW_AFTER_S = 5.0
@@ -121,7 +122,8 @@ class Drainer:
         drain_id: `new_drain_id()`, or the id of a drain that is resumed.
         caller: asks the gateway; None: one that may.
         shared: makes the records of a registry that several hosts share; None: this host's files.
-        on_step: receives each step. on_wait: receives at each look what it is waiting for, and the seconds left.
+        on_step: receives each step. on_wait: receives at each observation what it is waiting for, and the seconds
+        left.
 
         Raises:
             RefusedError: the target's file is not a transcript of this state directory.
@@ -348,13 +350,13 @@ class Drainer:
         return self._shared
 
     async def _member(self) -> str:
-        """This process's name in the registry; with files it needs no channel, since nobody messages a drain."""
+        """This process's name in the registry; with files it needs no channel, since nothing messages a drain."""
         if self._make_shared is None:
             return self._files.member
         return (await self._records().enter(lambda _word, _token: None)).member
 
     async def _look_once(self) -> DrainLook:
-        """One look, on a separate event loop."""
+        """One observation, on a separate event loop."""
         try:
             return await self._look()
         finally:
@@ -366,7 +368,7 @@ class Drainer:
             await shared.aclose()
 
     async def _say(self, stage: DrainStage, text: str) -> None:
-        """Journal a step, then report it. The journal has no column for the stage: there an end is named."""
+        """Journal a step, then report it. The journal has no field for the stage, so its text names an end."""
         step = DrainStep(self._clock.now_ms(), stage, safe(text))
         end = _ENDS.get(stage)
         event = Event(

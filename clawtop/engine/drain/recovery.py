@@ -1,7 +1,7 @@
 """Recovering a stuck session for an operator: wait for its holder, then drain it; or continue under a fresh session id.
 
-The message that a stuck run was about is never sent again (thread 83510 B): what comes of a recovery is a session, or a
-copy of it, that the next message can go to.
+The stuck run's message is never sent again (thread 83510 B): a recovery results in a session, or a copy of it, that is
+ready for the next message.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROOF = DrainWishes(deadline_s=30.0, still_s=3.0)
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Who hears how far a recovery is: its own steps, and those of the drain that ends it."""
+    """Receives a recovery's progress: its own steps, and those of the drain that ends it."""
 
     event: Callable[[Event], None]
     step: Callable[[DrainStep], None]
@@ -57,7 +57,7 @@ async def recover(
     """Recover one session.
 
     Args:
-        wait_s: how long its holder is waited for before the conversation moves to a fresh session id.
+        wait_s: how long to wait for its holder before the conversation moves to a fresh session id.
 
     Raises:
         RefusedError: this user may not coordinate runs here, or a drain of the session is under way.

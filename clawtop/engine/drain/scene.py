@@ -1,4 +1,4 @@
-"""What a drain sees of its session: the registry's record, OpenClaw's witnesses, the lock, the transcript."""
+"""What a drain observes of its session: the registry's record, OpenClaw's witnesses, the lock, the transcript."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DrainTarget:
 
 @dataclass(frozen=True, slots=True)
 class GatewayReply:
-    """What the gateway said for this look.
+    """What the gateway said for this observation.
 
     Attributes:
         access: whether it may be asked. at: when it was (ms of the monotonic clock).
@@ -73,17 +73,19 @@ class GatewayReply:
 
 @dataclass(frozen=True, slots=True)
 class DrainLook:
-    """One look: the scene for `core.session.drain.decide`, and what carrying its decision out needs."""
+    """One observation: the scene for `core.session.drain.decide`, and what is needed to carry out its decision."""
 
     scene: DrainScene
     admission: Admission | None
     gateway: Gateway
     must_ask: bool
-    """The gateway must be heard here; if it was not queried for this look, the scene says that it is missing."""
+    """Whether the gateway's answer is required; if it was not queried for this observation, the scene says that it is
+    missing.
+    """
 
 
 class Watcher:
-    """Looks at one session. One thread at a time."""
+    """Observes one session. Used by one thread at a time."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class Watcher:
         drain_id: str,
         admission: Callable[[], Admission | None] | None = None,
     ) -> None:
-        """`admission`: the session's record as a registry of several hosts said it last; None: it is in files."""
+        """`admission`: the session's record as last read from a registry of several hosts; None: it is in files."""
         self._reader = reader
         self._target = target
         self._clock = clock
@@ -143,7 +145,7 @@ class Watcher:
         return DrainLook(scene, admission, snapshot.gateway, must_ask)
 
     def judge(self, lock: LockFile, gateway: Gateway) -> Verdict:
-        """Our verdict on a lock at the moment of its removal."""
+        """clawtop's verdict on a lock at the moment of its removal."""
         here = evidence(self._target.file.parent, gateway)
         return lock_verdict(lock, self._processes, self._clock.now_ms(), here)
 

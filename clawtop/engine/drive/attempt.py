@@ -1,9 +1,9 @@
 """One attempt: take the prompt and the lock, ask the provider once, append the reply, release everything.
 
-Everything that is taken is released by the end of the attempt, however it ends - so between two attempts, and
-during a backoff, the session belongs to nobody (thread 62351). The lock is released for the provider call and the fence
-asserted before anything is written (thread 83510). The user's message and the reply are appended together: an attempt
-that fails leaves no line behind, and a turn that moves on to another profile sends what is then in the transcript.
+Everything is released at the end of the attempt, however it ends, so nobody holds the session between two attempts or
+during a backoff (thread 62351). The lock is released for the provider call and the fence asserted before anything is
+written (thread 83510). The user's message and the reply are appended together: an attempt that fails leaves no line
+behind, and a turn that moves on to another profile sends what is then in the transcript.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from clawtop.engine.providers.http import ProviderClient
 
 PHASE_TOLD_S = 0.1
-"""A phase that is over sooner is not written into the registry's record: each write costs."""
+"""A shorter phase is not written to the registry's record, to save writes."""
 
 STORED_STOPS = {"toolUse": "stop", "filter": "stop", "refusal": "stop"}
-"""A transcript knows no refusals, and a `toolUse` without its calls would be taken for an unfinished turn."""
+"""Transcripts have no refusals, and a `toolUse` without its calls would look like an unfinished turn."""
 
 READ_INLINE_BYTES = 64 * 1024
 """Larger transcripts are parsed in a thread."""
@@ -53,8 +53,8 @@ class Attempt:
         """The answer, appended to the transcript.
 
         Raises:
-            ProviderError: the provider, the way to it or the credential failed; nothing was written.
-            CoordinationError: somebody else has the session; nothing was written.
+            ProviderError: the provider, the connection or the credential failed; nothing was written.
+            CoordinationError: another run has the session; nothing was written.
             TurnTimeoutError: the turn's time was over.
             OperationFailedError: the transcript cannot be written.
         """
@@ -161,7 +161,7 @@ class Attempt:
         raise not_the_protocol(model.provider, "the reply has no end")
 
     async def _conversation(self) -> Conversation:
-        """What the transcript holds now; a large one is taken apart in a thread."""
+        """The transcript's current content; a large one is parsed in a thread."""
         path, kept = self.turn.session_file, self.desk.conversations
         known = kept.at_once(path)
         if known is None:
@@ -172,7 +172,7 @@ class Attempt:
         return known
 
     def _said_soon(self, holder: HeldPrompt) -> Timer:
-        """Have the registry's record say the turn's phase, if it lasts."""
+        """Write the turn's phase to the registry's record, if it lasts."""
         phase = self.turn.phase
         return self.desk.clock.call_later(PHASE_TOLD_S, lambda: holder.set_phase(phase))
 

@@ -1,7 +1,7 @@
 """The auth store as one engine's runs see it: the disk plus their own pending marks.
 
 A turn asks several times in one step of the event loop - whether a model has a usable account, which one, which is
-next - and nothing can come between the answers; so the disk is asked once in a step.
+next - and nothing can happen between the answers, so the disk is read once per step.
 
 Mutable state: what was read, touched by the event loop's thread only.
 """
@@ -30,7 +30,7 @@ class AuthView:
         self._marked: dict[str, tuple[AuthStore, int, AuthStore]] = {}
 
     def moved(self, layout: Layout) -> None:
-        """The configuration changed: nothing that was read counts any more."""
+        """The configuration changed: discard everything that was read."""
         self._layout = layout
         self._reader = None
         self._in_this_step.clear()

@@ -1,4 +1,5 @@
-"""What the model chain needs from the engine: which candidate has a usable profile, and what its steps mean here.
+"""What the model chain needs from the engine: which candidate has a usable profile, and how the chain's steps are
+reported.
 
 Mutable state: `ProbeBook.throttle`, one per driver, touched by its event loop only.
 """
@@ -26,7 +27,7 @@ from clawtop.text import safe
 
 @dataclass(slots=True)
 class ProbeBook:
-    """When which provider was probed last, by all runs of a driver."""
+    """When each provider was probed last, by all runs of a driver."""
 
     throttle: ProbeThrottle = field(default_factory=ProbeThrottle)
 
@@ -71,14 +72,16 @@ class Candidates:
         return Cooling(decision)
 
     def _may_try(self, model: ModelRef, now: int) -> bool:
-        """Whether this run may ask a provider although its accounts all cool: one run of all clawtops at a time."""
+        """Whether this run may probe a provider whose accounts are all cooling: one run at a time across all clawtop
+        processes.
+        """
         return self.desk.accounts.claim_probe(self._key(model.provider), now)
 
     def mark_probe(self, provider: str) -> None:
         self.probes.throttle = self.probes.throttle.marked(self._key(provider), self.desk.clock.now_ms())
 
     def larger_window_follows(self, model: ModelRef) -> bool:
-        """Whether a later candidate takes a longer conversation; from then on smaller ones are passed over."""
+        """Whether a later candidate accepts a longer conversation; smaller ones are skipped from then on."""
         asked = self.turn.asked
         window = self.desk.context_window(asked.agent, model) or 0
         self.turn.overflowed = max(self.turn.overflowed, window)
@@ -103,7 +106,7 @@ class Candidates:
         )
 
     def suspended(self, step: SuspendLane) -> None:
-        """OpenClaw would stop the session's lane for half an hour; clawtop only says so."""
+        """OpenClaw would suspend the session's lane for half an hour; clawtop only reports it."""
         self.turn.teller.tell(
             EventKind.NOTICE,
             f"{step.model.provider} has nothing left ({step.reason}); OpenClaw would suspend the session's lane",

@@ -1,7 +1,7 @@
 """The run over candidate models: carries out what `core.failover.fallback` decides.
 
-A coordination error is rethrown on the first candidate and recorded nowhere: the run was called once and the caller
-sees the true error (thread 83510) - unless the provider said something explicit, which always wins.
+A coordination error is rethrown on the first candidate and never recorded: the run was called once and the caller sees
+the actual error (thread 83510) - unless the provider said something explicit, which always wins.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class AllModelsFailedError(ClawtopError):
 
 
 class ChainHost(Protocol):
-    """What the chain asks of the engine around it."""
+    """What the chain needs from the engine."""
 
     def consult(self, question: Consult) -> Available | Cooling:
         """Whether the candidate has a usable profile now, and if not, what the cooldown rules say."""
@@ -100,7 +100,7 @@ class Chain(Generic[T]):
 
         Raises:
             AllModelsFailedError: none answered.
-            CoordinationError, and whatever else another model could not cure: as it was raised.
+            CoordinationError, and other errors that another model could not avoid: as raised.
             ProviderError: the only candidate's failure, or the timeout that ended the run.
         """
         while True:
@@ -147,7 +147,9 @@ class Chain(Generic[T]):
         return Succeeded()
 
     def _judged(self, failure: Failure, model: ModelRef) -> Failure:
-        """A failure with its consequence here: a conversation that is too long needs a model with a larger window."""
+        """A failure and its consequence for the chain: a conversation that is too long needs a model with a larger
+        window.
+        """
         reach = reach_of(failure.reason) if failure.kind is FailureKind.PROVIDER else Reach.ACCOUNT
         if reach is Reach.END:
             return replace(failure, kind=FailureKind.REFUSED)
@@ -164,7 +166,7 @@ class Chain(Generic[T]):
 
 
 def failure_of(error: Exception, model: ModelRef) -> Failure:
-    """A failed call as the chain sees it: what this side knows for sure, else what the error says."""
+    """A failed call as the chain sees it: what clawtop knows for certain, else what the error says."""
     if isinstance(error, ProviderError):
         return Failure(FailureKind.PROVIDER, error.message, error.reason, error.status, error.code)
     if isinstance(error, TurnTimeoutError):
@@ -176,5 +178,5 @@ def failure_of(error: Exception, model: ModelRef) -> Failure:
 
 
 def _is_local(error: Exception) -> bool:
-    """The trouble is on this side: another model would meet it too."""
+    """The problem is local: another model would fail too."""
     return isinstance(error, ClawtopError) and not isinstance(error, ProviderError | ProviderUnknownError)

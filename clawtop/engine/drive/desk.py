@@ -59,14 +59,14 @@ if TYPE_CHECKING:
 COPILOT = "github-copilot"
 BEDROCK = "bedrock-converse-stream"
 HOLD_MARGIN_MS = 30_000
-"""What a lock that is held for the whole attempt names beside the time that the turn has left."""
+"""Added to the turn's remaining time in a lock that is held for the whole attempt."""
 MODELS_FILE = "models.json"
 MAX_MODELS_BYTES = 4 * 1024 * 1024
 
 
 @dataclass
 class Desk:
-    """One driver's shared things. Belongs to its event loop."""
+    """What the runs of one driver share. Belongs to its event loop."""
 
     layout: Layout
     generation: Generation | None
@@ -109,7 +109,7 @@ class Desk:
             await client.aclose()
 
     def moved(self, layout: Layout, config: ConfigSummary, sources: SecretSources) -> None:
-        """The configuration changed: later runs go by the new one."""
+        """The configuration changed: later runs use the new one."""
         self.layout, self.config, self.sources = layout, config, sources
         self._auth.moved(layout)
         self._providers.clear()
@@ -149,7 +149,7 @@ class Desk:
     ) -> None:
         """Have a failure, or (reason None) a success, marked in the store that owns the profile; never waits.
 
-        Every clawtop of this directory knows of it at once, and of the provider's own time if it gave one.
+        All clawtop processes of this directory learn of it immediately, with the provider's own time if it gave one.
         """
         if reason is not None and bypasses_cooldown(profile.provider):
             return
@@ -179,9 +179,8 @@ class Desk:
             self.accounts.note(profile.owner_agent, profile.id, note)
 
     def noted(self, profiles: Iterable[Profile], model: str) -> dict[str, int]:
-        """Until when accounts are not asked for a model beside what their store says: id -> ms since the epoch.
-
-        A note counts no longer than until its account answered or was cleared.
+        """Until when accounts are not used for a model, in addition to what their store says: id -> ms since the
+        epoch. A note counts until its account answers or is cleared.
         """
         notes = self.accounts.read().notes
         if not notes:
@@ -197,7 +196,7 @@ class Desk:
         return found
 
     def note_decision(self, turn: DrivenTurn, model: ModelRef, action: Action, reason: FailureReason | None) -> None:
-        """Report what the run does next, where no event of its own says so."""
+        """Report what the run does next, if no other event says so."""
         if action not in {Action.ROTATE_PROFILE, Action.FALLBACK_MODEL}:
             what = "the run ends here" + (f": {reason}" if reason else "")
             turn.teller.tell(
@@ -266,7 +265,7 @@ class Desk:
         return endpoint
 
     def prompt_sources(self, turn: DrivenTurn, model: ModelRef) -> PromptSources:
-        """What the prompt for a model is made from, beside the conversation."""
+        """What a model's prompt consists of, besides the conversation."""
         asked = turn.asked
         return PromptSources(
             provider=self.provider(asked.agent, model.provider),
@@ -280,7 +279,7 @@ class Desk:
         )
 
     def origin(self, agent: str, model: ModelRef) -> str:
-        """The address behind which a model is: what fails together. Never raises."""
+        """The model's address: models with the same one fail together. Never raises."""
         try:
             parts = urlsplit(self.provider(agent, model.provider).base_url_of(model.model))
             return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
@@ -288,7 +287,7 @@ class Desk:
             return f"provider:{model.provider}"
 
     def works_without_profile(self, agent: str, provider: str) -> bool:
-        """Whether there is a key beside the profiles, or the provider needs none from here."""
+        """Whether there is a key besides the profiles, or the provider needs none."""
         config = self.provider(agent, provider)
         return config.has_key(self.sources) or config.api == BEDROCK
 
@@ -340,7 +339,7 @@ class Desk:
 
 
 def _holds_nothing(stats: UsageStats) -> bool:
-    """Whether the store has nothing against an account: a success of it changes the time of its last use alone."""
+    """Whether the store has no failures of an account: a success changes only the time of its last use."""
     held = stats.cooldown_until or stats.disabled_until or stats.blocked_until
     return not (held or stats.error_count or stats.failure_counts)
 

@@ -57,17 +57,17 @@ __all__ = ["AccountWait", "Drive", "Driver", "EngineSettings", "Phase", "ReplyDi
 _GLOBAL_LANES = (MAIN, CRON, SUBAGENT, NESTED)
 _LOOK_EVERY_S = 30.0
 ROUND_PAUSES = 2.5
-"""How much longer the pause is after all endpoints failed."""
+"""The factor by which the pause grows after all endpoints failed."""
 WAITING_FOR_ACCOUNT = "waiting-account"
 COUNT_S = 1.0
-"""How often a run that waits for an account looks whether one is back, and says for which it waits."""
+"""How often a run that waits for an account checks whether one is usable again, and reports which one it waits for."""
 RETURN_MARGIN_S = 0.25
-"""So much later than an account's own time it is asked again: clocks differ."""
+"""How long after its announced time an account is tried again, since clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wishes:
-    """What a caller of `drive` asks for, beside the session and the message."""
+    """What a caller of `drive` asks for, besides the session and the message."""
 
     agent: str | None
     lane: str | None
@@ -137,7 +137,7 @@ class Driver:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel what runs, give everything back, land or spool every mark, write the journal to its end."""
+        """Cancel all runs, release everything, write or spool every mark, and finish writing the journal."""
         runs = tuple(self._drives.values())
         for run in runs:
             run.cancel()
@@ -160,7 +160,7 @@ class Driver:
         return self._writer.problem
 
     def adopt_marks(self) -> int:
-        """Take over what clawtops that are gone left in the spool of marks, once; how many there were."""
+        """Take over the spooled marks of dead clawtop processes, once; returns how many there were."""
         if self._adopted:
             return 0
         self._adopted = True
@@ -271,7 +271,7 @@ class Driver:
         return asked or self.desk.turn_limit_s or self._settings.turn_s
 
     async def _answered(self, turn: DrivenTurn, patience_s: float) -> TurnAnswer:
-        """The turn's answer; where all accounts cool, the first one's return is waited for within `patience_s`."""
+        """The turn's answer; if all accounts are cooling, wait up to `patience_s` for the first to return."""
         while True:
             try:
                 return await self._in_lane(turn)
@@ -285,9 +285,9 @@ class Driver:
             turn.limited.clear()
 
     async def _until_account(self, turn: DrivenTurn, patience_s: float) -> float | None:
-        """Until one of the accounts that cool now is back, by its time or because somebody cleared it.
-
-        Seconds waited; None: none cools, or none is back within `patience_s`. The turn's own clock stands meanwhile.
+        """Wait until one of the cooling accounts is usable again, by time or because it was cleared. Returns the
+        seconds waited; None: none is cooling, or none returns within `patience_s`. The turn's own time limit is
+        paused.
         """
         cooling = dict(self._returns(turn))
         if not cooling:
@@ -340,7 +340,7 @@ class Driver:
         ).run()
 
     async def _between_rounds(self, turn: DrivenTurn, number: int) -> None:
-        """Every endpoint failed at once, which often is over soon: pause, then ask them all again."""
+        """Every endpoint failed at once, which often passes soon: pause, then try them all again."""
         seconds = ROUND_PAUSES * self._settings.pause_s * 2 ** (number - 1)
         left = turn.left_s()
         turn.teller.tell(EventKind.NOTICE, f"every endpoint failed; retrying in {seconds:g} s")
@@ -394,7 +394,7 @@ class Driver:
     # --- afterwards ----------------------------------------------------------------------------------------------
 
     async def _list(self, turn: DrivenTurn, choice: SessionChoice, answer: TurnAnswer, began_ms: int) -> None:
-        """Have OpenClaw list a session of our own, where that is safe; else say that it does not."""
+        """Add a session of clawtop's own to OpenClaw's list if that is safe; else report that it is not listed."""
         if not self.layout.storage.session_files:
             why = "it keeps its sessions in a database that only the gateway writes"
         elif answer.forked_from is not None or choice.key is None:
@@ -428,7 +428,7 @@ class Driver:
         )
 
     def _back(self, turn: DrivenTurn, error: BaseException | None) -> dict[str, Any]:
-        """Which account of the turn's models is usable again first, and when, where the turn failed and one cools."""
+        """Which account of the turn's models is usable again first, and when, if the turn failed and one is cooling."""
         if not isinstance(error, AllModelsFailedError | ProviderError):
             return {}
         found = next(iter(self._returns(turn)), None)
@@ -472,7 +472,7 @@ def _workspace(layout: Layout, choice: SessionChoice) -> str:
 
 
 def _may_pass(turn: DrivenTurn, error: ClawtopError) -> bool:
-    """The round failed by its endpoints, and by accounts that cool now; no time ran out."""
+    """Whether the round failed only because of endpoints and cooling accounts, not because of a time limit."""
     if isinstance(error, ProviderError) and error.timed_out:
         return False
     reasons = set(turn.reasons)

@@ -23,7 +23,7 @@ class ReplyText:
 
 @dataclass(frozen=True, slots=True)
 class ReplyDiscarded:
-    """What was streamed so far (`chars` of it) is void: the attempt failed or was rotated away from."""
+    """The text streamed so far (`chars` of it) is void: the attempt failed or was abandoned by a rotation."""
 
     chars: int
 
@@ -38,9 +38,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class AccountWait:
-    """Every account cools, and the run waits for `profile`, which is usable again at `until` (ms since the epoch).
-
-    Told each second: another account may be back sooner by then.
+    """Every account is cooling, and the run waits for `profile`, which is usable again at `until` (ms since the
+    epoch). Sent every second: another account may return sooner by then.
     """
 
     profile: str
@@ -52,7 +51,7 @@ RunItem = Event | ReplyText | ReplyDiscarded | Phase | AccountWait
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Makes the events of one run: everything that they have in common is here."""
+    """Makes the events of one run, with their common fields."""
 
     clock: Clock
     emit: Callable[[Event], None]
@@ -74,7 +73,7 @@ class Teller:
         session_file: str | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        """Emit an event of this run, now. `text` may hold foreign words: it is redacted and made one line here."""
+        """Emit an event of this run, now. `text` may contain foreign text: it is redacted and made one line here."""
         self.emit(
             Event(
                 at=self.clock.now_ms(),

@@ -69,7 +69,9 @@ class Drive:
         return await asyncio.shield(self._task)
 
     def rotate(self) -> str | None:
-        """Cancel the running attempt and continue with the next profile, without a mark. Else: why not."""
+        """Cancel the running attempt and continue with the next profile, without a mark. Returns why not, if it
+        cannot.
+        """
         if self.done:
             return "the run has ended"
         advance = self.turn.advance if self.turn is not None else None
@@ -87,5 +89,5 @@ class Drive:
 
     def _ended(self, task: asyncio.Task[TurnAnswer]) -> None:
         if not task.cancelled():
-            task.exception()  # whoever wants it asks for the result
+            task.exception()  # the result is available on request
         self._items.put_nowait(None)

@@ -1,8 +1,8 @@
-"""How many turns are using each account right now, across every clawtop of the state directory.
+"""How many turns are using each account right now, across all clawtop processes of the state directory.
 
-Simultaneous turns would all take the least recently used account, since it stays that until one of them succeeds; so
-the number of turns in flight comes before the time of the last use. Our own are counted here; those of other processes
-stand in the registry's records, which name each holder's account.
+Simultaneous turns would all take the least recently used account, since that only changes once one of them succeeds;
+so the number of turns in flight is compared before the time of the last use. This process's turns are counted here;
+those of others are in the registry's records, which name each holder's account.
 
 Mutable state: `_own`, touched by the event loop's thread only; `_others`, what was last read of the records.
 """

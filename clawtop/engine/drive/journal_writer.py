@@ -12,7 +12,7 @@ from clawtop.store.own.journal import Journal
 
 GATHER_S = 0.2
 MOST = 200
-"""Events that come so soon after one are appended with it: taking the journal's lock is the greater part."""
+"""Events that follow this soon after another are appended with it: most of the cost is taking the journal's lock."""
 
 
 class JournalWriter:
@@ -30,14 +30,14 @@ class JournalWriter:
         self.problem: ClawtopError | None = None
 
     def put(self, event: Event) -> None:
-        """Have `event` written. Never waits, never fails."""
+        """Queue `event` for writing. Never waits, never fails."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="clawtop journal", daemon=True)
             self._thread.start()
         self._events.put(event)
 
     def close(self, wait_s: float = 5.0) -> None:
-        """Write what was put so far, for at most `wait_s` seconds, and end."""
+        """Write what is queued, for at most `wait_s` seconds, and end."""
         if self._thread is not None:
             self._events.put(None)
             self._closing.set()
@@ -55,7 +55,7 @@ class JournalWriter:
     def _batch(self) -> list[Event]:
         """The first event is waited for, and then what follows it closely; nothing at the end.
 
-        One pause, not one an event: a thread that is woken for each takes the interpreter from the runs each time.
+        One pause in total, not one per event: waking the thread for each event would interrupt the runs each time.
         """
         event = self._events.get()
         if event is None:

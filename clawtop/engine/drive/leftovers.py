@@ -1,4 +1,4 @@
-"""Landing the spooled marks of clawtops that are gone, before anything else is written.
+"""Writing the spooled marks of dead clawtop processes before anything else is written.
 
 An operation is planned from the store's content; a mark of an earlier failure that lands afterwards would undo a
 clear. So the verbs that write, and a dashboard when it is armed, land leftovers first.
@@ -13,7 +13,7 @@ from clawtop.errors import ClawtopError
 from clawtop.store.own.mark_spool import spool_dir
 
 WAIT_S = 3.0
-"""What cannot be landed within this time goes back into the spool."""
+"""Marks that cannot be written within this time go back into the spool."""
 
 
 def has_leftovers(state_dir: str | Path) -> bool:
@@ -27,7 +27,7 @@ def land_leftovers(state_dir: str | Path) -> int:
 
 
 async def land_leftovers_of(state_dir: str | Path) -> int:
-    """Land the marks of clawtops that are gone; how many there were. Marks of a living one are its own to land.
+    """Write the marks of dead clawtop processes; returns how many there were. A live process writes its own.
 
     Never fails: what cannot be landed stays in the spool, or its loss is in the journal.
     """

@@ -1,4 +1,5 @@
-"""Marks in the background: what a run learned about a profile counts at once and lands when the store allows it.
+"""Marks in the background: what a run learned about a profile counts immediately and is written ("lands") when the
+store is free.
 
 No path of a run waits for a mark (threads 57281 and 342; docs/invariants.md 2). `note` returns at once; from then on
 `overlay` shows the mark, and a task per store lands it under the store's lock. A failure is also written to the spool
@@ -32,25 +33,25 @@ Land = Callable[[AuthPlace, Change, float], Awaitable[object]]
 FIRST_WAIT_S = 0.25
 """A mark that waits longer than this for the lock is written to the spool."""
 GATHER_S = 0.5
-"""How long a success that only renews the time of the last use waits for others: one write of the store serves all."""
+"""How long a success that only updates the time of the last use waits for others, to share one write of the store."""
 NOTE_WAIT_S = 0.001
 """How long a run waits for its failure to be spooled, before it continues with the next profile."""
 CLOSE_WAIT_S = 1.0
 LATER_WAIT_S = 10.0
 PAUSE_S = 0.5
-"""Between two tries at a store that is contended or that the disk refused."""
+"""Pause between two tries at a store that is contended or that the disk refused."""
 DISK_TRIES = 5
 
 
 @dataclass(eq=False, slots=True)
 class _PendingMark:
-    """A mark on its way.
+    """A pending mark.
 
     Attributes:
-        spooled: its way to the spool, once that has begun.
+        spooled: its spooling, once that has begun.
         told: whether its waiting was reported.
         landing: it is in the batch that is being landed now.
-        routine: it may wait for others a while.
+        routine: it may wait a while to be batched with others.
     """
 
     mark: Mark
@@ -61,7 +62,7 @@ class _PendingMark:
 
     @property
     def replaceable(self) -> bool:
-        """A later success of the profile says all that this one says."""
+        """Whether a later success of the profile makes this one redundant."""
         return self.mark.success and not self.landing and self.spooled is None
 
 
@@ -69,7 +70,7 @@ class Marks:
     """The marks of one engine. Belongs to one event loop; `aclose` must be awaited at the end.
 
     Attributes:
-        changes: rises with every mark that begins or ends to be pending.
+        changes: rises whenever a mark becomes pending or stops being pending.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Marks:
         targets: Callable[[str], AuthPlace | None],
         note_wait_s: float = NOTE_WAIT_S,
     ) -> None:
-        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: there is none any more).
+        """`schedule` gives a provider's cooldown rules, `targets` an agent's store (None: it no longer exists).
 
         `note_wait_s` bounds in real seconds how long `note` waits for the thread that writes to the spool.
         """
@@ -102,10 +103,10 @@ class Marks:
         self.changes = 0
 
     def note(self, mark: Mark, *, routine: bool = False) -> None:
-        """Have `mark` landed; `routine`: a success that clears nothing, which may wait for others.
+        """Queue `mark` for writing; `routine`: a success that clears nothing, which may wait for others.
 
         Never fails; waits for a moment at most (`NOTE_WAIT_S`), until a failure is written down.
-        So a process that is killed right after a failure, while somebody else has the store's lock, leaves it behind.
+        So the mark survives even if the process is killed right after a failure while another has the store's lock.
         """
         item = _PendingMark(mark, routine=routine and mark.success)
         self._enqueue(item)
@@ -132,7 +133,7 @@ class Marks:
         return merge(stats, marks, self._schedule(marks[0].provider)).stats if marks else stats
 
     def adopt(self) -> int:
-        """Take over the marks that clawtops which are gone left in the spool; how many there were."""
+        """Take over the marks that dead clawtop processes left in the spool; returns how many there were."""
         count = 0
         for path, mark in self._spool.adopt():
             count += 1
@@ -159,7 +160,7 @@ class Marks:
         finally:
             left = [item for items in self._pending.values() for item in items]
             for item in left:
-                self._spooled(item, 0.0)  # all of them are on their way before one is waited for
+                self._spooled(item, 0.0)  # all are started before one is waited for
             lost = tuple(item.mark for item in left if not self._spooled(item, CLOSE_WAIT_S))
             for lander in (remaining := tuple(self._landers.values())):
                 lander.cancel()
@@ -220,7 +221,7 @@ class Marks:
             await self._clock.sleep(PAUSE_S)
 
     async def _gathered(self, agent: str) -> None:
-        """Wait a while if only routine marks are pending, or until somebody is in a hurry."""
+        """If only routine marks are pending, wait a while, or until one is urgent."""
         if self._closed or not all(item.routine for item in self._pending.get(agent, ())):
             return
         with contextlib.suppress(TimeoutError):
@@ -273,7 +274,7 @@ class Marks:
             self._tell(EventKind.MARK, item.mark, f"neither landed nor spooled yet{why}", state="unwritten")
 
     def _spooled(self, item: _PendingMark, wait_s: float) -> bool:
-        """Whether it is written down, `wait_s` after it was given to be."""
+        """Whether it is spooled within `wait_s` of being handed over."""
         if item.spooled is None or item.spooled.why is not None:
             item.spooled = self._writer.put(item.mark)
         return item.spooled.within(wait_s)
@@ -301,7 +302,7 @@ class Marks:
 
 
 class _MarkBatch:
-    """One batch as a change of a store. It may be asked several times; `merged` is what the last time gave."""
+    """One batch as a change of a store. It may be called several times; `merged` is the last result."""
 
     def __init__(self, marks: tuple[Mark, ...], schedule: Callable[[str], Schedule]) -> None:
         self._schedule = schedule

@@ -50,9 +50,9 @@ class EngineSettings:
         call: limits of one provider call.
         drain_s: how long closing waits for marks before it spools them.
         turn_s: the limit of a turn where neither the caller nor `agents.defaults.timeoutSeconds` gives one, in seconds.
-        pause_s: before an endpoint that has just failed is asked again, in seconds; doubles with each failure.
-        rounds: how often a turn goes over its models when nothing but their endpoints failed.
-        max_wait_s: how long a run without its own timeout waits for a session that somebody holds.
+        pause_s: pause before an endpoint that has just failed is tried again, in seconds; doubles with each failure.
+        rounds: how often a turn tries all its models if only their endpoints failed.
+        max_wait_s: how long a run without its own timeout waits for a held session.
         registry: where prompt holders of several hosts are coordinated; None: on this host alone, in files.
     """
 
@@ -107,7 +107,7 @@ class Ground:
         return SecretSources.of(layout.config.raw or {}, self.environ)
 
     def reader(self) -> SnapshotReader:
-        """A reader of the whole state, for the questions that take it."""
+        """A reader of the whole state, for callers that need all of it."""
         return SnapshotReader(
             state_dir=self.state_dir, env=self.environ, home=self.home, clock=self.clock, processes=self.processes
         )
@@ -116,7 +116,7 @@ class Ground:
 def _records(choice: RegistryChoice | None, layout: Layout, clock: Clock) -> PromptRecords | None:
     """The registry that hosts share; None: files, which only processes of one host can share.
 
-    Raises RefusedError where other hosts may drive the same sessions and nothing would keep them apart.
+    Raises RefusedError if other hosts may drive the same sessions without coordination.
     """
     if choice is not None:
         from clawtop.engine.etcd.records import etcd_records  # only where several hosts share a registry

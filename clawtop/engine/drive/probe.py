@@ -22,12 +22,12 @@ AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What one account said.
+    """The result of probing one account.
 
     Attributes:
-        state: usable, limited, dead (its key or its money), unreachable (its endpoint), or unknown.
+        state: usable, limited, dead (its key or its credit), unreachable (its endpoint), or unknown.
         until: ms since the epoch at which the provider says that it is usable again; None: it does not say.
-        latency_ms: from the request to the first words, or to the refusal; None: nothing was sent.
+        latency_ms: from the request to the first text, or to the error; None: nothing was sent.
         why: one line in the provider's words, redacted; empty when usable.
     """
 
@@ -52,7 +52,7 @@ async def probe(
 
     Args:
         mark: mark the results in OpenClaw's store, as a turn would.
-        model: whom to ask; None: the first model that the agent uses of the account's provider.
+        model: the model to ask; None: the first of the account's provider that the agent uses.
     """
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -115,7 +115,7 @@ def _failed(
 
 def _state(error: ProviderError) -> str:
     if error.kind in {ErrorKind.EMPTY, ErrorKind.TOOLS}:
-        return "usable"  # the account was served; what it said does not matter here
+        return "usable"  # the account works; the answer's text does not matter
     match error.reason:
         case FailureReason.RATE_LIMIT | FailureReason.OVERLOADED:
             return "limited"

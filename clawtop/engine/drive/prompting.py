@@ -1,6 +1,6 @@
 """What a turn sends: the conversation with its images and tools, the system prompt, the session's settings.
 
-What OpenClaw would send and clawtop does not is said, in words, before the request goes out.
+Anything that OpenClaw would send and clawtop does not is reported before the request is sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from clawtop.store.sessions.settings import RunContext, SessionSettings, default
 
 THINKING_LEVELS = frozenset({"off", "minimal", "low", "medium", "high", "xhigh"})
 RESERVE_TOKENS = 4096
-"""Kept free for the reply where the configuration caps none."""
+"""Tokens kept free for the reply if the configuration sets no limit."""
 
 BODY_PARAMS: Mapping[str, str] = {
     "topP": "top_p",
@@ -46,7 +46,7 @@ OPENCLAWS_OWN = frozenset(
         "transport",
     }
 )
-"""Parameters that steer OpenClaw's own client; a request without them means the same."""
+"""Parameters for OpenClaw's own client; a request without them means the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _messages(
 def _fitting(
     messages: list[Message], system: str | None, sources: PromptSources, max_tokens: int | None, not_sent: list[str]
 ) -> list[Message]:
-    """The latest part of the conversation that the model's window holds."""
+    """The latest part of the conversation that fits into the model's window."""
     window = sources.provider.context_window_of(sources.model.model)
     if window is None:
         return messages

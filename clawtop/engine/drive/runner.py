@@ -1,4 +1,4 @@
-"""A turn on one model: the provider's profiles in order, one request each, rotation before everything else.
+"""A turn on one model: the provider's profiles in order, one request each, rotation first.
 
 Rotate first, then mark, and wait for no mark (thread 57281); a 429 is one request of that profile for that model, which
 is what OpenClaw's cooldown of a rate limit is scoped to (thread 342); a timeout ends the run unless the settings say
@@ -48,15 +48,16 @@ from clawtop.text import safe
 
 ENDPOINT_TRIES = 2
 LONGEST_PAUSE_S = 2.0
-"""An endpoint that fails is asked again after a pause that doubles, and by no third account in a row."""
+"""A failing endpoint is tried again after a doubling pause, and not by a third account in a row."""
 
 ASSISTANT_PHASES = frozenset({"first-byte", "idle", "total"})
-"""Timeouts of the answer; one of the connection belongs to the prompt. An overload is always the answer's: OpenClaw
-counts its rotations there."""
+"""Timeouts of the answer side; one while connecting belongs to the prompt side. An overload always belongs to the
+answer side, where OpenClaw counts its rotations.
+"""
 
 
 class CompactionAbortedError(ProviderError):
-    """The run was aborted while it waited for a compaction's retry: the prompt's error, not an escape (thread 342)."""
+    """The run was aborted while it waited for a compaction's retry: handled as the prompt's error (thread 342)."""
 
     def __init__(self, provider: str) -> None:
         super().__init__(
@@ -127,7 +128,7 @@ class ModelRun:
         return None if self._forced else "the attempt has just ended"
 
     async def _round(self) -> TurnAnswer | None:
-        """One attempt and what follows from it: the answer, or None to go round again."""
+        """One attempt and what follows from it: the answer, or None to try again."""
         profile = self._choice.by_id.get(self._current) if self._current is not None else None
         await self._spare_endpoint()
         self._forced = False
@@ -199,7 +200,7 @@ class ModelRun:
     def _count_endpoint(self, error: ProviderError) -> bool:
         """Count a failure of the endpoint; True when enough have failed in a row that it counts as down.
 
-        What does not speak the api at all does so for every account.
+        An endpoint that does not speak the API fails for every account.
         """
         failures = self._turn.endpoint_failures
         if error.reason not in ENDPOINT_REASONS:
@@ -343,7 +344,7 @@ class ModelRun:
 
     def _cooling(self) -> Callable[[str], bool]:
         """Which profiles cool at this moment: the store as it is now, the marks of every run of this engine, and what
-        this run was told itself, whatever became of that since (docs/invariants.md 5).
+        this run itself was told, even if that has been cleared since (docs/invariants.md 5).
         """
         desk, model = self._desk, self._model
         profiles = desk.auth(self._turn.asked.agent).profiles
@@ -364,6 +365,6 @@ def _is_the_providers(error: ProviderError) -> bool:
 
 
 def _is_cancelled() -> bool:
-    """Whether somebody cancelled the turn itself, not only its attempt."""
+    """Whether the turn itself was cancelled, not only its attempt."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -29,7 +29,7 @@ class SessionChoice:
         key: None for a file that no listed session has.
         file: its transcript, canonical; it may not exist yet.
         row: what OpenClaw's list says of it; None where it does not list it.
-        settings: what that list has its prompts sent with.
+        settings: the settings in that list with which its prompts are sent.
     """
 
     agent: AgentPaths
@@ -88,7 +88,9 @@ def unknown_session(layout: Layout, name: str, agent: str | None) -> UnknownSess
 
 
 def own_transcripts(layout: Layout, agent: str) -> Path:
-    """Where an agent's driven turns are kept where OpenClaw keeps its sessions in tables: a place of clawtop's own."""
+    """Where an agent's driven turns are kept where OpenClaw keeps its sessions in tables: a directory of clawtop's
+    own.
+    """
     return Path(os.path.realpath(layout.state_dir)) / "clawtop" / "transcripts" / agent
 
 

@@ -1,4 +1,4 @@
-"""One turn: a message to a session, from the lane to the reply. A run's mutable facts live here, in one place."""
+"""One turn: a message to a session, from the lane to the reply. All mutable state of a run is here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from clawtop.errors import ClawtopError, UsageError
 from clawtop.store.sessions.settings import RunContext, SessionSettings
 
 NOT_ROTATABLE = frozenset({"appending", "releasing"})
-"""Phases in which the reply is already complete: there is nothing left to rotate away from."""
+"""Phases in which the reply is already complete: there is nothing left to rotate."""
 
 
 class UnknownSessionError(UsageError):
@@ -102,13 +102,13 @@ class DrivenTurn:
         deadline: monotonic seconds at which the whole turn is over; None: no limit.
         session_file, session_id: where the turn continues: they change when the session is forked.
         requests: provider requests so far.
-        streamed: characters of the reply that the running attempt has given out.
-        endpoint_failures: origin -> failures in a row that were the endpoint's; one answer of it ends the row.
+        streamed: characters of the reply that the running attempt has streamed.
+        endpoint_failures: origin -> consecutive failures of the endpoint; one answer resets them.
         left_out: what was not sent, by model, as reported.
         unstored: a complete reply that could not be written to the transcript.
         overflowed: the largest context window that the conversation did not fit into, in tokens.
         reasons: why the attempts of this round over the models failed.
-        limited: (profile, model) that answered this run with a rate limit: they are not asked again by it.
+        limited: (profile, model) that answered this run with a rate limit: this run does not try them again.
         advance: asks the running attempt to end in favour of the next profile; set while that is possible.
     """
 
@@ -134,7 +134,7 @@ class DrivenTurn:
     left_out: list[tuple[ModelRef, tuple[str, ...]]] = field(default_factory=list)
 
     def enter(self, phase: str) -> None:
-        """Say where the run is."""
+        """Report where the run is."""
         self.phase = phase
         step = Phase(phase, self.clock.now_ms())
         self.phases.append(step)
@@ -145,7 +145,7 @@ class DrivenTurn:
         self.hear(ReplyText(text))
 
     def discard(self) -> None:
-        """The attempt is over without an answer: what it streamed is void."""
+        """The attempt ended without an answer: the text it streamed is void."""
         if self.streamed:
             self.hear(ReplyDiscarded(self.streamed))
         self.streamed = 0
