@@ -162,22 +162,21 @@ def with_entry(text: str, table: str, key: str, value: str) -> str:
 def _with_line(text: str, section: str, name: str, value: Any) -> str:
     line = f"{name} = {_literal(value)}"
     lines = text.splitlines()
-    here, last = "", -1 if section else 0
+    here, at = "", -1 if section else 0
     for number, old in enumerate(lines):
         told = old.strip()
         if told.startswith("["):
             here = told.partition("]")[0].strip("[ ")
-            last = number if here == section else last
+            at = number + 1 if here == section else at
             continue
         if here == section:
-            last = number + 1 if told and not told.startswith("#") else last
+            at = number + 1 if told and not told.startswith("#") else at
             if told.startswith(name) and told[len(name) :].lstrip().startswith("="):
                 if told.endswith(("[", "{", '"""', "'''")):
                     raise KeyError(name)
                 return "\n".join([*lines[:number], line, *lines[number + 1 :], ""])
-    if section and last < 0:
+    if at < 0:
         return "\n".join([*lines, *([""] if lines and lines[-1].strip() else []), f"[{section}]", line, ""])
-    at = last if not section or not lines[last].strip().startswith("[") else last + 1
     return "\n".join([*lines[:at], line, *lines[at:], ""])
 
 

@@ -73,6 +73,41 @@ def test_an_entry_of_a_table_is_saved_beside_the_others(file: Path, capsys: pyte
     assert found["labels"] == {"agent:main:main": "the loud one"}
 
 
+CHANGED = {
+    "state_dir": '/srv/an "odd" \\ place # 1',
+    "agent": "ops",
+    "theme": "paper",
+    "view": "lanes",
+    "read_only": "true",
+    "mouse": "no",
+    "bell": "on",
+    "notify": "1",
+    "on_notice": "ntfy send 'a topic'",
+    "limits.blocked_minutes": "2.5",
+    "limits.lock_wait_seconds": "4",
+    "limits.verify_seconds": "0.5",
+    "registry": "etcd://127.0.0.1:2379/shared",
+    "registry_mounts": "/mnt/a=a",
+    "fleet.hosts": "reef,atoll",
+    "labels.agent:main:main": 'the "loud" one',
+    "sort.sessions": "-age",
+}
+"""A value of each setting as it is typed, none of them the default."""
+
+
+def test_every_setting_comes_back_as_it_was_saved(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, typed in CHANGED.items():
+        assert run(["config", "--set", f"{name}={typed}"]) == 0, name
+    file.write_text(file.read_text() + '\n[columns]\nsessions = ["SESSION", "AGE"]\n')
+    assert run(["config", "--json"]) == 0
+    saved = json.loads(capsys.readouterr().out)["settings"]
+    assert [name for name, value in saved.items() if value == defaults()[name]] == []
+    assert run(["config"]) == 0
+    file.write_text(capsys.readouterr().out)
+    assert run(["config", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"] == saved
+
+
 @pytest.mark.parametrize(
     ("content", "change", "told"),
     [

@@ -128,3 +128,11 @@ def test_an_entry_of_a_table_of_texts_is_set_by_its_name() -> None:
         value_from_text("columns", "x")
     with pytest.raises(ValueError, match="did you mean lobster"):
         value_from_text("theme", "lobste")
+
+
+@pytest.mark.parametrize("after", ["", "\n", '\n[fleet]\nhosts = ["reef"]\n', '\n\n[fleet]\nhosts = ["reef"]\n'])
+def test_a_setting_joins_the_others_of_its_section(after: str) -> None:
+    before = f"bell = true\n[limits]\nblocked_minutes = 3{after}"
+    text = with_value(before, "limits.verify_seconds", 4.0)
+    had = tomllib.loads(before)
+    assert tomllib.loads(text) == {**had, "limits": {**had["limits"], "verify_seconds": 4.0}}
