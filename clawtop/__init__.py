@@ -39,7 +39,8 @@ core/  decides: pure functions over frozen values; standard library only, no clo
                       (is a run going on), turns (claims, tasks and queued inputs), openclaw_runs, gateway_witness (what
                       the gateway's words are worth), log_runs (as the log tells them), exchanges (what followed a
                       message); drain, its proof (who has to say no) and remedies (what ends a run); unpinning
-    locks/            staleness (both verdicts), session_rules, limits, leaks (of a living owner's former life)
+    locks/            staleness (both verdicts), session_rules, limits, removal (why none), leaks (of a living
+                      owner's former life)
     operations/       plan: what one would change; clear, order, unlock, undo make them, of a target by an edit; verb,
                       receipt, past (as the journal tells it), outcome (what became of one), loading (what makes a
                       gateway load it), loaded (the state as the gateway knows it, and what it has not), late (sights)

@@ -187,4 +187,8 @@ def _of_kind(snapshot: Snapshot, kind: str) -> Iterable[str]:
         case "agents":
             return [agent.id for agent in snapshot.agents]
         case _:
-            return [*(session.key for session in snapshot.sessions), *(lock.file.path for lock in snapshot.locks)]
+            from clawtop.core.operations.target import names_of
+
+            keys = {session.key for session in snapshot.sessions}
+            names = ((lock.file.path, names_of(snapshot, lock)) for lock in snapshot.locks)
+            return [name for path, each in names for name in each if name == path or name in keys]

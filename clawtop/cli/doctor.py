@@ -1,4 +1,4 @@
-"""`clawtop doctor`: problems in the configuration and on this machine."""
+"""`clawtop doctor`: problems in the configuration and on this machine, and jammed stores."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from clawtop.errors import StateUnreadableError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
+    from clawtop.core.health.judgement import Health
     from clawtop.core.model import Problem, Snapshot
     from clawtop.store.snapshot import SnapshotReader
 
@@ -43,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
 
     reader = open_reader(args, extra_parts=(config_part,))
     snapshot = reader.read()
-    problems = (*snapshot.warnings, *_environment(reader, snapshot))
+    health = judge(snapshot, snapshot.taken_at)
+    problems = (*snapshot.warnings, *_environment(reader, snapshot), *_jammed(health))
     notes = leftovers(reader.layout) if reader.layout.storage.auth_in_database else ()
     owner = reader.layout.state_dir.stat().st_uid
     log = log_place(reader.layout, snapshot.config.log_file, snapshot.gateway, owner)
@@ -68,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     print_lines([about, log_words(paths, log.how), *(_line(each, snapshot.taken_at) for each in problems)])
     total = counted(len(problems), "warning") if problems else "no problem in the configuration or on this machine"
     known = ["for information:", *(_line(each, snapshot.taken_at) for each in notes)] if notes else []
-    print_lines([total, *known, f"health now: {check_line(judge(snapshot, snapshot.taken_at))}"])
+    print_lines([total, *known, f"health now: {check_line(health)}"])
     return code
 
 
@@ -86,6 +88,14 @@ def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, .
     where = "process title"
     text = "cannot be changed here: OpenClaw 2026.5.18 and later removes the session locks of this process"
     return (*problems, Problem("no-process-title", where, text))
+
+
+def _jammed(health: Health) -> tuple[Problem, ...]:
+    """Auth stores whose lock nothing removes by itself: where it is, and what to do."""
+    from clawtop.core.model import Problem
+
+    jammed = (cause for cause in health.causes if cause.code == "store-jammed")
+    return tuple(Problem(each.code, each.evidence[0], f"{each.text}; {each.remedy}") for each in jammed)
 
 
 def _line(problem: Problem, now: int) -> str:

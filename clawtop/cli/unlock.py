@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the verb."""
     from clawtop.cli.operation_output import add_operation_arguments
 
-    parser.add_argument("target", metavar="SESSION|PATH", help="session key or id, or the path of a lock")
+    parser.add_argument(
+        "target", metavar="SESSION|PATH", help="session key or id, or a lock, by its path or name in status"
+    )
     add_operation_arguments(parser)
 
 
@@ -25,9 +27,15 @@ def run(args: argparse.Namespace) -> int:
     from clawtop.cli.operation_output import perform
 
     def plan(snapshot: Snapshot, reader: SnapshotReader) -> Plan:
+        from clawtop.core.operations.target import names_of
         from clawtop.core.operations.unlock import unlock
+        from clawtop.view.lock_columns import locks_shown_as
 
-        return unlock(snapshot, _exact(args.target, snapshot, reader), agent=args.agent)
+        shown_as = locks_shown_as(snapshot, args.settings["labels"])
+        target = args.target
+        if not any(target in names_of(snapshot, lock, shown_as) for lock in snapshot.locks):
+            target = _exact(target, snapshot, reader)
+        return unlock(snapshot, target, agent=args.agent, shown_as=shown_as)
 
     return perform(args, plan)
 

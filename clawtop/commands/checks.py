@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from clawtop.commands.model import Arming, Context, own_run_name
-from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Lock, LockKind, VerdictKind
+from clawtop.core.locks.removal import instead, why_kept
+from clawtop.core.model import Lock, LockKind
 from clawtop.core.operations.target import why_not_writable
 from clawtop.text import safe
 
@@ -28,11 +28,8 @@ def stale_lock(context: Context) -> str | None:
     lock = next((lock for lock in _locks(context) if context.target and lock.file.path == context.target.id), None)
     if lock is None:
         return "this lock is gone"
-    if lock.file.kind is LockKind.GATEWAY:
-        return "a gateway's own lock is never removed"
-    if lock.verdict.kind is VerdictKind.STALE:
-        return None
-    return f"its owner is not proven dead ({safe(proof_words(lock.verdict.reasons) or lock.verdict.kind)})"
+    why = why_kept(lock)
+    return why if why is None else safe(f"{why}; {instead(lock)}")
 
 
 def _locks(context: Context) -> Iterable[Lock]:

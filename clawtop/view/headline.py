@@ -277,7 +277,8 @@ def _hand(facts: Facts) -> list[Line]:
         lines.append(((f"{len(keeps)} that OpenClaw will not remove", Tone.BAD),))
     jammed = [cause for cause in facts.health.causes[1:] if cause.code == "store-jammed"]
     if jammed:
-        lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed", Tone.BAD),))
+        action = "remove its lock" if all(cause.command for cause in jammed) else "check its lock by hand"
+        lines.append(((f"✗ {counted(len(jammed), 'auth store')} jammed: {action}", Tone.BAD),))
     broken = {
         entry.profile.id
         for view in facts.providers

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from clawtop.core.locks.staleness import proof_words
-from clawtop.core.model import Lock, LockKind
+from clawtop.core.model import Lock, LockKind, Snapshot
 from clawtop.text import masked, safe, shown
 from clawtop.view.columns import Column, Env
-from clawtop.view.facts import base_name, called, lock_age
+from clawtop.view.facts import Facts, base_name, called, lock_age
 from clawtop.view.humanize import bar, duration, span
 from clawtop.view.line import EMPTY, Line, Tone, piece
 from clawtop.view.words import VERDICTS, openclaw_words, said
@@ -18,6 +20,15 @@ KIND_WORDS: dict[LockKind, str] = {
     LockKind.OAUTH_REFRESH: "oauth",
     LockKind.GATEWAY: "gateway",
 }
+CONTENTS = {
+    "empty": "empty file",
+    "not JSON": "not a JSON file",
+    "not an object": "no JSON object",
+    "too large": "file too large",
+    "not a regular file": "not a file",
+    "unreadable": "unreadable file",
+}
+"""What a lock file is in the place of an owner's record; short, for a column."""
 BAR_WIDTH = 6
 
 
@@ -27,7 +38,7 @@ def lock_name(lock: Lock, env: Env) -> str:
     if session is not None:
         return safe(called(session, env.facts.labels))
     if lock.file.kind in (LockKind.AUTH, LockKind.SESSIONS_STORE) and lock.file.agent:
-        return f"{env.facts.agent_called(lock.file.agent)}: {KIND_WORDS[lock.file.kind]} store"
+        return f"{env.facts.agent_called(lock.file.agent)}: {lock.file.kind.said}"
     return safe(base_name(lock.file.path))
 
 
@@ -52,7 +63,7 @@ def command_of(lock: Lock) -> str:
 
 
 def _owner(lock: Lock, _env: Env) -> Line:
-    pid = str(lock.pid) if lock.pid is not None else "no pid"
+    pid = str(lock.pid) if lock.pid is not None else "unknown"
     command = command_of(lock)
     return ((pid, Tone.PLAIN), (f" {command}" if command else "", Tone.DIM))
 
@@ -77,12 +88,16 @@ def _verdict(lock: Lock, _env: Env) -> Line:
 
 
 def _proof(lock: Lock, _env: Env) -> Line:
-    empty = lock.file.content_problem
-    return piece(safe(f"{empty} file" if empty else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
+    problem = lock.file.content_problem
+    return piece(safe(CONTENTS.get(problem, problem) if problem else proof_words(lock.verdict.reasons[:1])), Tone.DIM)
 
 
 def _openclaw(lock: Lock, _env: Env) -> Line:
     return openclaw_words(lock)
+
+
+def _path(lock: Lock, env: Env) -> Line:
+    return EMPTY if env.grouped else piece(safe(lock.file.path), Tone.DIM)
 
 
 def _traffic(lock: Lock, env: Env) -> Line:
@@ -101,8 +116,17 @@ LOCK_COLUMNS: tuple[Column[Lock], ...] = (
     Column("owner", "OWNER", 13, _owner, lambda k, _e: k.pid, grow=12, rank=2, live=False),
     Column("openclaw", "OPENCLAW", 10, _openclaw, lambda k, _e: str(k.openclaw.would_remove), rank=3, live=False),
     Column("traffic", "/MIN", 4, _traffic, right=True, rank=7, live=False),
+    Column("path", "PATH", 4, _path, rank=8, live=False),
 )
-"""OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock."""
+"""OF LIMIT: the age against how long a lock of this kind may be held. OPENCLAW: what it will do with the lock.
+PATH: only where lines may get long.
+"""
+
+
+def locks_shown_as(snapshot: Snapshot, labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Path of each lock -> its name in the table. `labels`: session key -> the operator's."""
+    env = Env(Facts(snapshot, snapshot.taken_at, labels=labels), snapshot.taken_at)
+    return {lock.file.path: lock_name(lock, env) for lock in snapshot.locks}
 
 
 def lock_ids(lock: Lock) -> str:

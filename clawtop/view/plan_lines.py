@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.receipt import Receipt, Sight
 from clawtop.text import safe, shown
@@ -71,7 +72,7 @@ def preview_lines(plan: Plan, now: int, width: int, zone: tzinfo | None = None) 
         lines += [EMPTY, piece("Changes", Tone.HEAD), *_changes(plan, now, width, zone)]
     lines += [EMPTY, *_fact("file", safe(plan.file), width)]
     if plan.proof:
-        lines += _fact("proof", shown(", ".join(plan.proof)), width)
+        lines += _fact("proof", shown(proof_words(plan.proof)), width)
     lines += _fact("plan id", f"{plan.fingerprint} (of {safe(plan.target)})", width, Tone.DIM)
     return tuple(lines)
 
@@ -115,7 +116,7 @@ def plan_text(plan: Plan, now: int) -> Iterator[str]:
     yield safe(plan.title)
     yield from _labelled("file", [safe(plan.file)])
     yield from _labelled("change", _change_texts(plan, now))
-    yield from _labelled("proof", map(shown, plan.proof))
+    yield from _labelled("proof", [shown(proof_words([each])) for each in plan.proof])
     for each in plan_remarks(plan, now=now):
         empty = ("nothing to do",) if plan.is_empty and each.label == "Effect" else each.texts
         yield from _labelled(each.label.lower(), empty)

@@ -160,7 +160,7 @@ def lock_table(env: Env) -> Table[Lock]:
     return Table(
         "locks",
         "LOCKS",
-        tuple(c for c in LOCK_COLUMNS if c.id != "agent" or len(facts.agents) > 1),
+        tuple(c for c in LOCK_COLUMNS if {"agent": len(facts.agents) > 1, "path": not env.grouped}.get(c.id, True)),
         tuple(TableRow(k.file.path, k, Target(TargetKind.LOCK, k.file.path, k.file.agent)) for k in ordered),
         env,
         band=lambda _item, _env: (),

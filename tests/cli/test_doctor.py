@@ -56,6 +56,17 @@ def test_nothing_found_is_said_beside_the_health_and_nothing_is_created(
     assert sorted((str(path), path.lstat().st_mtime_ns) for path in state.rglob("*")) == before
 
 
+def test_a_jammed_store_is_a_finding_with_what_to_do(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lock = state / "agents/main/agent/auth-profiles.json.lock"
+    lock.write_text("")
+    os.utime(lock, (1, 1))
+    code, out = doctor(state, capsys)
+    assert code == 1, out
+    found = next(line for line in out.splitlines() if "store-jammed" in line)
+    assert str(lock) in found
+    assert "only then remove it by hand" in found
+
+
 def test_which_log_is_followed_or_why_none_is(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out = doctor(state, capsys)
     assert out.splitlines()[1].startswith("log: none is followed: the configuration names no log"), out

@@ -200,7 +200,7 @@ def test_unlock_refuses_what_is_alive_or_unknown(directory: Path, capsys: pytest
     assert clawtop(directory, "unlock", "s1", "--yes") == 1
     lock.write_text("99999\nvm\n12345\n")
     assert clawtop(directory, "unlock", "s1", "--yes") == 1
-    assert "unparsable" in capsys.readouterr().err
+    assert "cannot be read" in capsys.readouterr().err
     assert lock.exists()
 
 
@@ -285,7 +285,6 @@ def test_every_generation_of_the_table_is_known() -> None:
         (("rotate", "fakai"), "fakeai"),
         (("order", "fakai", "--reset"), "fakeai"),
         (("order", "fakeai", "fakeai:oen"), "fakeai:one"),
-        (("unlock", "agent:main:mian"), "agent:main:main"),
         (("drain", "agent:main:mian", "--dry-run"), "agent:main:main"),
         (("recover", "agent:main:mian", "--dry-run"), "agent:main:main"),
         (("unpin", "agent:main:mian"), "agent:main:main"),
@@ -301,6 +300,35 @@ def test_a_mistyped_id_is_answered_with_the_one_that_was_meant(
     assert clawtop(directory, *words, "--no-gateway") == 1
     said = capsys.readouterr().err
     assert f": did you mean {meant}? " in said
+
+
+def test_a_lock_goes_by_its_name_in_status_and_only_what_has_one_is_suggested_or_completed(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = directory / "agents" / "main" / "sessions"
+    sessions.mkdir(parents=True, exist_ok=True)
+    rows = {f"agent:main:{name}": {"sessionId": name, "updatedAt": 1} for name in ("locked", "free")}
+    (sessions / "sessions.json").write_text(json.dumps(rows))
+    lock = sessions / "locked.jsonl.lock"
+    broken = directory / "agents" / "main" / "agent" / "auth-profiles.json.lock"
+    broken.write_text("")
+    for name in ("locked", "locked.jsonl.lock"):
+        assert publish(str(lock), {"pid": DEAD_PID, "createdAt": "2026-05-20T12:00:00.000Z"})
+        assert clawtop(directory, "status", "-o", "wide", "--no-gateway") == 0
+        assert f" {lock}\n" in capsys.readouterr().out
+        assert clawtop(directory, "completion", "--list", "locks", "--no-gateway") == 0
+        words = capsys.readouterr().out.split()
+        assert "agent:main:locked" in words
+        assert "agent:main:free" not in words
+        assert clawtop(directory, "unlock", "agent:main:lokced") == 1
+        assert "did you mean agent:main:locked?" in capsys.readouterr().err
+        assert clawtop(directory, "unlock", name, "--yes") == 0
+        assert "proof: owner is dead" in capsys.readouterr().out
+        assert not lock.exists()
+    assert clawtop(directory, "unlock", "agent:main:fere") == 1
+    assert "did you mean" not in capsys.readouterr().err
+    assert clawtop(directory, "unlock", "main: auth store") == 1
+    assert "only then remove it by hand" in capsys.readouterr().err
 
 
 def test_a_mistyped_operation_is_answered_with_the_one_that_was_meant(

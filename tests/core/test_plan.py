@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -25,6 +26,8 @@ from clawtop.core.model import (
     Session,
     Snapshot,
     UsageStats,
+    Verdict,
+    VerdictKind,
     plain_text,
 )
 from clawtop.core.operations.clear import clear_profile, clear_provider
@@ -349,15 +352,42 @@ def test_a_proven_lock_is_found_by_any_name_and_pinned(target: str) -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        (HELD.file.path, "not proven dead: held"),
-        (AUTH.file.path, r"not proven dead: unknown \(unparsable\)"),
-        (GATEWAY_LOCK.file.path, "gateway's own lock is never removed"),
+        (HELD.file.path, r"not proven dead \(owner lives"),
+        (AUTH.file.path, r"not proven dead \(cannot be read\).*stop the gateway.*only then remove it by hand"),
+        (GATEWAY_LOCK.file.path, "gateway's own lock is never removed.*Stop the gateway"),
         ("agent:main:nothing", "there is no lock of agent:main:nothing"),
     ],
 )
 def test_other_locks_are_refused(target: str, why: str) -> None:
     with pytest.raises(RefusedError, match=why):
         unlock(INCIDENT, target)
+
+
+def test_a_lock_is_found_by_its_name_on_screen_and_without_its_directories() -> None:
+    shown_as = {STALE.file.path: "the stale one", HELD.file.path: "both", AUTH.file.path: "both"}
+    assert unlock(INCIDENT, "the stale one", shown_as=shown_as).lock == STALE.file
+    assert unlock(INCIDENT, STALE.file.path.rpartition("/")[2]).lock == STALE.file
+    with pytest.raises(RefusedError, match="both has several locks"):
+        unlock(INCIDENT, "both", shown_as=shown_as)
+
+
+def test_a_dead_gateways_lock_leaves_nothing_to_do() -> None:
+    dead = replace(
+        GATEWAY_LOCK,
+        verdict=Verdict(VerdictKind.STALE, ("dead-pid",)),
+        openclaw=replace(GATEWAY_LOCK.openclaw, would_remove=True),
+    )
+    with pytest.raises(RefusedError, match=r"OpenClaw removes it itself at the next start.*Nothing to do"):
+        unlock(replace(INCIDENT, locks=(dead,)), dead.file.path)
+
+
+def test_only_what_has_a_lock_is_suggested() -> None:
+    without = next(one for one in SESSIONS if one.file not in {lock.file.path[:-5] for lock in LOCKS})
+    with pytest.raises(RefusedError, match=f"{re.escape(without.key)} has no lock"):
+        unlock(INCIDENT, without.key)
+    with pytest.raises(RefusedError) as refused:
+        unlock(INCIDENT, without.key + "x")
+    assert f"did you mean {without.key}?" not in str(refused.value)
 
 
 def test_a_name_with_several_locks_is_refused() -> None:

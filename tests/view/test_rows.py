@@ -220,7 +220,7 @@ def test_sessions_that_need_a_hand_come_first_then_running_ones_then_recent_ones
         (0, {"verdict": "✗ stale", "proof": "owner is dead", "owner": "3120", "openclaw": "removes it"}),
         (1, {"verdict": "● held", "age": "6m12s", "owner": "4711 openclaw", "openclaw": "keeps it", "traffic": "34"}),
         (2, {"verdict": "● held", "age": "0.3s", "limit": "╸───── 5m00s", "lock": "discord:channel:deploys"}),
-        (3, {"verdict": "◌ unknown", "proof": "empty file", "owner": "no pid", "lock": "coder: auth store"}),
+        (3, {"verdict": "◌ unknown", "proof": "empty file", "owner": "unknown", "lock": "coder: auth store"}),
         (4, {"kind": "gateway", "limit": "", "lock": "gateway.5be1c6d0.lock"}),
     ],
 )

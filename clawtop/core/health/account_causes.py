@@ -10,6 +10,7 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.cause import Cause, HealthScene, Level
 from clawtop.core.health.wording import SHOWN, some_names
+from clawtop.core.locks.removal import BY_HAND
 from clawtop.core.model import (
     EMPTY_KEY,
     NOT_IMPORTED,
@@ -84,10 +85,10 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
         since = lock.created_at if lock.created_at is not None else lock.file.mtime
         if scene.now - since <= WRITING_MS or lock.openclaw.would_remove is True:
             continue
-        agent = safe(lock.file.agent or "?", 40)
+        agent, stale = safe(lock.file.agent or "?", 40), lock.verdict.kind is VerdictKind.STALE
         if lock.file.content_problem is not None or lock.pid is None:
             what = "its lock names no owner"
-        elif lock.verdict.kind is VerdictKind.STALE:
+        elif stale:
             what = "the owner of its lock is dead"
         else:
             continue
@@ -96,8 +97,8 @@ def jammed_stores(scene: HealthScene) -> Iterator[Cause]:
             f"the auth store of {agent} is jammed: {what}",
             Level.ATTENTION,
             (lock.file.path, "every failure mark waits for it, and so do turns"),
-            "remove the lock" if lock.verdict.kind is VerdictKind.STALE else "check the lock, and remove it by hand",
-            "unlock",
+            "remove the lock" if stale else BY_HAND,
+            "unlock" if stale else None,
             since,
             agents=(lock.file.agent,) if lock.file.agent else (),
         )

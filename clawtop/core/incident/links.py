@@ -357,6 +357,7 @@ class SnapshotIndex:
         elif lock.file.kind is LockKind.AUTH and self.now - since > AUTH_HOLD_MS:
             severity, label = Severity.BLOCKED, f"{label} held for long"
         remedy = "unlock" if verdict.kind is VerdictKind.STALE else None
+        by_hand = severity is Severity.STUCK and remedy is None and lock.leaked is None
         owner = lock.owner
         if lock.pid is None:
             children: tuple[Node, ...] = ()
@@ -386,6 +387,7 @@ class SnapshotIndex:
             lock.file.agent,
             since=since,
             remedy=remedy,
+            advice="check it by hand" if by_hand else None,
             children=children,
         )
 

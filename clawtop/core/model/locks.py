@@ -45,6 +45,18 @@ class LockKind(StrEnum):
     OAUTH_REFRESH = "oauth_refresh"
     GATEWAY = "gateway"
 
+    @property
+    def said(self) -> str:
+        """What such a lock guards, in plain words."""
+        return _SAID.get(self, self.value)
+
+
+_SAID = {
+    LockKind.AUTH: "auth store",
+    LockKind.SESSIONS_STORE: "sessions store",
+    LockKind.OAUTH_REFRESH: "login refresh",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class LockIdentity:

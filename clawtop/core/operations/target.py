@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from clawtop.core.model import EMPTY_KEY, NOT_IMPORTED, SHARED, AgentInfo, AuthPart, AuthStore, Lock, Profile, Snapshot
@@ -197,23 +197,35 @@ def same_provider(snapshot: Snapshot, provider: str) -> Callable[[str], bool]:
     return lambda other: names.key(other) == names.key(provider)
 
 
-def find_lock(snapshot: Snapshot, target: str, agent: str | None) -> Lock:
-    """The lock that a path, a session key, a session id or a session file names."""
-    by_path = [lock for lock in snapshot.locks if target in {lock.file.path, without_lock(lock.file.path)}]
-    named = {
-        session.file for session in snapshot.sessions if target in {session.key, session.session_id} and session.file
-    }
-    found = by_path or [
-        lock for lock in snapshot.locks if lock.file.session_id == target or without_lock(lock.file.path) in named
-    ]
+NO_NAMES: Mapping[str, str] = {}
+
+
+def names_of(snapshot: Snapshot, lock: Lock, shown_as: Mapping[str, str] = NO_NAMES) -> tuple[str, ...]:
+    """What a lock can be named by, its path first: that of its file, both without their directories, its name on
+    screen, and the key and id of its session.
+    """
+    path = lock.file.path
+    guarded = without_lock(path)
+    bare = (each.rpartition("/")[2] for each in (path, guarded))
+    keys = (session.key for session in snapshot.sessions if session.file == guarded)
+    ids = (session.session_id for session in snapshot.sessions if session.file == guarded)
+    names = (path, guarded, *bare, shown_as.get(path), *keys, *ids, lock.file.session_id)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def find_lock(snapshot: Snapshot, target: str, agent: str | None, shown_as: Mapping[str, str] = NO_NAMES) -> Lock:
+    """The one lock with this name. `shown_as`: path of a lock -> its name on screen. RefusedError if there is none, or
+    several.
+    """
+    names = {lock.file.path: names_of(snapshot, lock, shown_as) for lock in snapshot.locks}
+    by_path = [lock for lock in snapshot.locks if target in names[lock.file.path][:2]]
+    found = by_path or [lock for lock in snapshot.locks if target in names[lock.file.path]]
     found = [lock for lock in found if agent in {None, lock.file.agent}]
     if not found:
-        known = {session.key for session in snapshot.sessions}
-        locked = {lock.file.path for lock in snapshot.locks} | known
-        near = "" if target in known else did_you_mean(target, locked)
-        raise RefusedError(
-            f"there is no lock of {safe(target)}{near}", unchanged=UNTOUCHED, hint="clawtop status lists the locks"
-        )
+        known = any(target in {session.key, session.session_id} for session in snapshot.sessions)
+        near = did_you_mean(target, [name for each in names.values() for name in each])
+        why = f"{safe(target)} has no lock" if known else f"there is no lock of {safe(target)}{near}"
+        raise RefusedError(why, unchanged=UNTOUCHED, hint="clawtop status lists the locks")
     if len(found) > 1:
         raise RefusedError(
             f"{safe(target)} has several locks: {', '.join(safe(lock.file.path) for lock in found[:5])}",

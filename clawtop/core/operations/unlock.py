@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
-from clawtop.core.model import (
-    Lock,
-    LockFile,
-    LockKind,
-    Snapshot,
-    VerdictKind,
-)
+from clawtop.core.locks.removal import instead, why_kept
+from clawtop.core.model import LockFile, LockKind, Snapshot
 from clawtop.core.operations.plan import Plan, PlanKind
 from clawtop.core.operations.target import (
+    NO_NAMES,
     UNTOUCHED,
     find_lock,
     refuse_other_times,
@@ -22,26 +19,28 @@ from clawtop.errors import RefusedError
 from clawtop.text import safe
 
 
-def unlock(snapshot: Snapshot, target: str, *, agent: str | None = None) -> Plan:
-    """Remove one lock whose owner is proven dead. `target`: its path, a session key, a session id or a session file."""
+def unlock(
+    snapshot: Snapshot, target: str, *, agent: str | None = None, shown_as: Mapping[str, str] = NO_NAMES
+) -> Plan:
+    """Remove one lock whose owner is proven dead.
+
+    Args:
+        target: one of `names_of` the lock.
+        shown_as: path of a lock -> its name on screen.
+    """
     refuse_other_times(snapshot)
-    lock = find_lock(snapshot, target, agent)
+    lock = find_lock(snapshot, target, agent, shown_as)
     file = lock.file
-    if file.kind is LockKind.GATEWAY:
-        raise RefusedError("a gateway's own lock is never removed", unchanged=UNTOUCHED, hint="stop the gateway")
-    if lock.verdict.kind is not VerdictKind.STALE:
-        raise RefusedError(
-            f"the owner of {safe(file.path)} is not proven dead: {_verdict_words(lock)}",
-            unchanged=UNTOUCHED,
-            hint=_unproven_hint(lock),
-        )
+    why = why_kept(lock)
+    if why is not None:
+        raise RefusedError(f"{safe(file.path)}: {why}", unchanged=UNTOUCHED, hint=instead(lock))
     proof = lock.verdict.reasons
     by_itself = {True: "OpenClaw would remove it itself the next time it needs the lock", None: "", False: ""}
     never = "OpenClaw itself would never remove it" if lock.openclaw.would_remove is False else ""
     effect = never or by_itself[lock.openclaw.would_remove]
     return Plan(
         PlanKind.UNLOCK,
-        f"Remove the stale {file.kind} lock of pid {lock.pid}{_login_of(snapshot, file)}",
+        f"Remove the stale {file.kind.said} lock of pid {lock.pid}{_login_of(snapshot, file)}",
         file.path,
         file.agent,
         file.path,
@@ -73,15 +72,3 @@ def _login_of(snapshot: Snapshot, file: LockFile) -> str:
 def oauth_lock_name(provider: str, profile_id: str) -> str:
     """How OpenClaw names the lock of a login's refresh (2026.5.20), without its suffix."""
     return "sha256-" + hashlib.sha256(f"{provider}\0{profile_id}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _verdict_words(lock: Lock) -> str:
-    return f"{lock.verdict.kind} ({', '.join(lock.verdict.reasons) or 'no reason given'})"
-
-
-def _unproven_hint(lock: Lock) -> str:
-    if lock.leaked is not None:
-        return f"a leftover: {lock.leaked}"
-    if lock.verdict.kind is VerdictKind.HELD:
-        return f"pid {lock.pid} is working; wait for it, or drain its session"
-    return "unknown counts as held; check the file and its possible owner before removing it by hand"

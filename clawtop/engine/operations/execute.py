@@ -16,6 +16,7 @@ from pathlib import Path
 
 from clawtop import threads
 from clawtop.core.generations import semantics_of
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, Gateway, GatewayState, LockFile, Snapshot, Verdict
 from clawtop.core.operations.edit import AuthState, FieldChange, differences
 from clawtop.core.operations.late import late_sight
@@ -402,7 +403,7 @@ class _Unlock:
                 unchanged="nothing was removed",
             )
         notes = ("it was already gone",) if result.outcome is BreakOutcome.GONE else ()
-        how = f"proof: {', '.join(self.plan.proof)}"
+        how = f"proof: {proof_words(self.plan.proof)}"
         at = self.machine.clock.now_ms()
         self.done = replace(receipt, at=at, sight_how=how, notes=notes)
         return self.done
