@@ -1,7 +1,7 @@
 """A provider on loopback with scripted faults: Anthropic Messages and chat completions, both streaming.
 
 Plain asyncio sockets, so that every fault is a real one: headers that never come, bytes that trickle, connections
-that are reset. A profile is told apart by the credential it sends; each has a queue of acts and then its standing one.
+that are reset. Profiles are recognised by the credential they send; each has a queue of acts, then a standing one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing: before the headers, after them ("body"), or in the middle of a reply ("stream"). Until let go."""
+    """Stall: before the headers, after them ("body"), or in the middle of a reply ("stream"), until released."""
 
     where: str = "headers"
 
@@ -134,7 +134,7 @@ class ScriptedProvider:
     Attributes:
         requests: everything that was asked, in order of arrival.
         standing: what a credential answers when its queue is empty; `default` for the rest. An act may also be a
-            function of the request, for worlds that decide as they go.
+            function of the request.
     """
 
     def __init__(self, clock: Clock | None = None, default: Act | None = None) -> None:

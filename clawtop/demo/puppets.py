@@ -1,4 +1,4 @@
-"""Other processes that hold locks, as seen by whoever starts them."""
+"""Other processes that hold locks, from the side of the process that starts them."""
 
 from __future__ import annotations
 

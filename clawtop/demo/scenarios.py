@@ -1,4 +1,4 @@
-"""The stories, as data: when what happens, and its caption. Times are seconds from curtain up."""
+"""The stories, as data: when what happens, and its caption. Times are seconds from the start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SLOW = Respond("One... claw... at... a... time...", first_after=0.5, pause=0.9, 
 
 @dataclass(frozen=True, slots=True)
 class Behave:
-    """From now on these profiles meet this act; None: they are well again."""
+    """From now on these profiles get this act; None: they work again."""
 
     profiles: tuple[str, ...]
     act: Act | None
@@ -26,7 +26,7 @@ class Behave:
 
 @dataclass(frozen=True, slots=True)
 class HoldLock:
-    """Another process takes this session's write lock and keeps it for so many seconds."""
+    """Another process takes this session's write lock and keeps it for this many seconds."""
 
     session: Character
     seconds: float
@@ -51,7 +51,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """Another clawtop's turn on a session: it waits in line, where everybody sees it."""
+    """Another clawtop's turn on a session: it waits in the queue, visible to everybody."""
 
     session: Character
     lane: str
@@ -80,7 +80,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story. It begins anew after `length` seconds; `chatter` is the mean pause between turns of a session."""
+    """A story. It restarts after `length` seconds; `chatter` is the mean pause between turns of a session."""
 
     name: str
     help: str

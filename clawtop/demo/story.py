@@ -2,8 +2,7 @@
 
     python -m clawtop.demo.story ROOT SEED SCENARIO
 
-plays until its standard input ends, then removes ROOT: the dashboard beside it owns the pipe, so that a story never
-outlives its audience.
+plays until its standard input ends, then removes ROOT: the dashboard owns the pipe, so that a story never outlives it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from clawtop.engine.providers.base import Timeouts
 from clawtop.errors import ClawtopError
 
 CALL_LIMITS = Timeouts(connect=2.0, first_byte=6.0, idle=6.0, total=20.0)
-"""Short, so that a timeout is something to see."""
+"""Short, so that timeouts can be seen."""
 
 MESSAGES = (
     "How is the water?",
@@ -107,7 +106,7 @@ class _Play:
         provider.default = self._answer
 
     async def perform(self) -> None:
-        """Beat after beat, round after round, while the cast chats."""
+        """Play the beats, round after round, with random turns in between."""
         for character in CAST:
             self._spawn(self._chat(character, random.Random(self._chance.getrandbits(32))))  # noqa: S311 - as above
         while True:
@@ -195,7 +194,7 @@ class _Play:
                 await settled(process.wait())
 
     def _set_status(self, session: Character, status: str) -> None:
-        """What OpenClaw's list says of a session: nobody else writes it, for no gateway runs in this world."""
+        """Set a session's entry in OpenClaw's list: no gateway runs in this world that would."""
         path = self._world.sessions_dir(session.agent) / "sessions.json"
         entries = json.loads(path.read_text())
         entries[session.key] |= {"status": status, "startedAt": self._clock.now_ms()}
@@ -210,7 +209,7 @@ class _Play:
 
 
 async def _until_alone(root: Path, seed: int, scenario: str) -> None:
-    """Build the world, say that it stands, and play until standard input ends."""
+    """Build the world, report that it is ready, and play until standard input ends."""
     clock = SystemClock()
     world = build_world(root, seed=seed, clock=clock)
     sys.stdout.write("ready\n")

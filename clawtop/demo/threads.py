@@ -1,7 +1,7 @@
 """The five threads that this engine was built for, each replayed in its own world: real sockets, files and processes.
 
 Every replay returns what it measured and whether the promise holds. What OpenClaw does in the same situation was
-measured on the released programs, on loopback, with a provider that answers in 2 ms; the figures stand beside.
+measured on the released programs, on loopback, with a provider that answers in 2 ms; the figures are shown next to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A small OpenClaw state directory of generation B: three agents, six profiles of two providers, a reef of sessions.
 
-Everything in it is real as far as files go, so that every key and verb of clawtop does its real work there; every
+Its files are real, so that every key and verb of clawtop really works on them; every
 credential is made up, and both providers are the scripted one on loopback.
 """
 
@@ -22,7 +22,7 @@ from clawtop.store.sessions.transcript_write import EntryChain, TranscriptReply,
 
 OPENCLAW_VERSION = "2026.5.20"
 NOBODY_LISTENS = 9
-"""The discard port: nobody looks for the gateway of this machine. `remote` says that none is expected here."""
+"""The discard port, so that this machine's own gateway is not found. `remote` says that none is expected here."""
 
 APIS: Mapping[str, str] = {"coral": "anthropic-messages", "kelp": "openai-completions"}
 MODELS: Mapping[str, str] = {"coral": "great-claw-1", "kelp": "hermit-mini"}
@@ -36,7 +36,7 @@ SECONDARY = ModelRef("kelp", MODELS["kelp"])
 
 @dataclass(frozen=True, slots=True)
 class Character:
-    """A session of the reef: whose it is, who talks there, and how a talk may begin."""
+    """A session: its agent, who talks there, and how a conversation may begin."""
 
     agent: str
     rest: str
@@ -168,7 +168,7 @@ def _credentials(keys: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _state(keys: Mapping[str, str], now: int, chance: random.Random) -> dict[str, Any]:
-    """Everybody was used once in the last hours, and nothing is wrong yet."""
+    """Every profile was used once in the last hours, and nothing is wrong yet."""
     used = {name: {"lastUsed": now - chance.randrange(600_000, 7_200_000), "errorCount": 0} for name in keys}
     return {"version": 1, "usageStats": used}
 

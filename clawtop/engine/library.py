@@ -81,7 +81,7 @@ async def watch_state(
 def open_operations(
     state_dir: str | Path | None = None, *, environ: Mapping[str, str] | None = None, home: Path | None = None
 ) -> Operations:
-    """What carries plans out in this directory; marks that ended clawtops left behind land first.
+    """Executes plans in this directory; marks left behind by ended clawtop processes are written first.
 
     Plans come from modules of `clawtop.core.operations`: `clear` (`clear_profile(snapshot, id)`), `order`, `unlock` and
     `undo`.

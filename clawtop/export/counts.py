@@ -28,7 +28,7 @@ _HOW: Mapping[str, str] = {how: how for how in ("reply", "failed", "timeout", "c
     TurnOutcome.STOPPED: "cancelled",
     TurnOutcome.DROPPED: "coordination",
 }
-"""How a turn of clawtop's engines, or of OpenClaw, ended -> what it is counted as."""
+"""How a turn of clawtop's engines or OpenClaw ended -> how it is counted."""
 _MARK_STATES = frozenset({"landed", "overtaken", "pending"})
 _WAITS = frozenset({EventKind.ACQUIRE, EventKind.LANE})
 _CONTENDED = frozenset({EventKind.CONTENDED, EventKind.WAIT})
@@ -36,7 +36,7 @@ _CONTENDED = frozenset({EventKind.CONTENDED, EventKind.WAIT})
 
 @dataclass(slots=True)
 class EventCounts:
-    """What was counted so far. `take` is called with the events of each snapshot, by one thread at a time.
+    """The counts so far. `take` is called with the events of each snapshot, by one thread at a time.
 
     Providers that the configuration does not know are counted as "other", so that no label follows traffic.
     """
@@ -47,7 +47,7 @@ class EventCounts:
     _seen: frozenset[tuple[object, ...]] = frozenset()
 
     def take(self, events: Iterable[Event], providers: frozenset[str]) -> None:
-        """Count the events that were not there the last time."""
+        """Count the events that are new since the last call."""
         identities = {_identity(event): event for event in events}
         for identity, event in identities.items():
             if identity not in self._seen:
@@ -87,7 +87,7 @@ class EventCounts:
                 self._series[metrics.MARKS, ("lost",)] += 1
             case EventKind.MARK if among(event.data.get("state"), _MARK_STATES):
                 self._series[metrics.MARKS, (str(event.data["state"]),)] += 1
-            case EventKind.RUN_END if "outcome" in event.data:  # a log's line tells an end, and not how
+            case EventKind.RUN_END if "outcome" in event.data:  # a log line reports an end, but not how
                 self._series[metrics.TURNS, (_HOW.get(str(event.data["outcome"]), OTHER),)] += 1
             case _:
                 pass

@@ -56,7 +56,7 @@ class Exporter(Collector):
             self._read_at = self._clock.monotonic()
 
     def failed(self) -> None:
-        """A read failed: what was read last is exported on, and its age says so."""
+        """A read failed: the last data is still exported, and its age shows it."""
         with self._lock:
             self._counts.failed_read()
 
@@ -65,7 +65,7 @@ class Exporter(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What `prometheus-client` asks for at each scrape."""
+        """Called by `prometheus-client` at each scrape."""
         with self._lock:
             snapshot, read_at = self._snapshot, self._read_at
             found: list[Sample] = list(self._counts.samples())
@@ -89,7 +89,7 @@ class Exporter(Collector):
     def serve(self, address: str, port: int) -> WSGIServer:
         """Answer scrapes at `http://address:port/metrics` in daemon threads.
 
-        Raises OperationFailedError when the port cannot be had.
+        Raises OperationFailedError if the port is not available.
         """
         try:
             server, _thread = start_http_server(port, address, self._registry)
@@ -104,7 +104,7 @@ class Exporter(Collector):
 
 
 def write_textfile(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, readable by everybody, as the node exporter's directory wants it.
+    """Put `content` at `path` in one step, readable by everybody, as the node exporter requires.
 
     Raises OperationFailedError; the file is then as it was.
     """
@@ -134,7 +134,7 @@ def write_textfile(path: Path, content: bytes) -> None:
 
 
 class _ShownLabels(dict[str, str]):
-    """Label values as they are shown: an id stands in many series, and is masked once for each scrape."""
+    """Label values as they are shown: an id appears in many series, and is masked once per scrape."""
 
     def __missing__(self, value: str) -> str:
         shown = self[value] = safe(masked(value), LABEL_LENGTH)

@@ -22,7 +22,7 @@ class Metric:
     Attributes:
         name: by Prometheus' conventions: base units, `_total` for counters, without the prefix.
         labels: names of its labels; values are bounded by the configuration, never by traffic.
-        bound: what bounds the number of its series, for whoever plans storage.
+        bound: what bounds the number of its series, for planning storage.
     """
 
     name: str

@@ -21,7 +21,7 @@ _ACTIVE = {True: "yes", False: "no", None: "unknown"}
 
 
 def gauges(snapshot: Snapshot, now: int) -> Iterator[Sample]:
-    """Everything that the state says at `now` (ms since the epoch)."""
+    """All gauges of the state at `now` (ms since the epoch)."""
     yield Sample(
         metrics.INFO, (__version__, snapshot.openclaw_version or "unknown", str(snapshot.generation or "unknown")), 1
     )
@@ -56,7 +56,7 @@ def _gateway(snapshot: Snapshot, _now: int) -> Iterator[Sample]:
 
 
 def _profiles(snapshot: Snapshot, now: int) -> Iterator[Sample]:
-    """A profile is its owner's: agents that inherit it do not count it again."""
+    """A profile counts for its owner: agents that inherit it do not count it again."""
     schedules = Schedules(snapshot)
     for agent in snapshot.agents:
         seen = [] if agent.store is None else agent.store.profiles

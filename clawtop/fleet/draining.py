@@ -37,7 +37,7 @@ class RemoteDrains:
         on_step: Callable[[DrainStep], None],
         on_wait: Callable[[Wait, float], None],
     ) -> RemoteDrain:
-        """A drain of a session there; what is wrong with it is said when it is asked for."""
+        """A drain of a session there; errors are raised when it is used."""
         return RemoteDrain(self._steers, self._loop, _words(session, agent, wishes), on_step, on_wait)
 
 
@@ -78,7 +78,7 @@ class RemoteDrain:
         return texts(asking.result(LOOK_S + 10).get("preview"))
 
     async def drain(self) -> DrainOutcome:
-        """Drain. Raises ClawtopError; cancelled, it is stopped there, and the session is open again."""
+        """Drain. Raises ClawtopError. Cancelling stops it there, and the session is open again."""
         verb, *rest = self._words
         try:
             last = await self._steered.run((verb, "--yes"), self._take, rest=rest)
@@ -117,12 +117,12 @@ class RemoteRecoveries:
     """Recovers stuck sessions of one host."""
 
     def __init__(self, steers: Steers, latest: Callable[[], Snapshot | None]) -> None:
-        """`latest`: the host's last snapshot, which says what is the matter with a session."""
+        """`latest`: the host's last snapshot, which says what is wrong with a session."""
         self._steers = steers
         self._latest = latest
 
     def assess(self, session: str, agent: str | None) -> AttentionReport | None:
-        """What is the matter with a session, as the host's last snapshot says. Raises RefusedError."""
+        """What is wrong with a session according to the host's last snapshot. Raises RefusedError."""
         from clawtop.engine.drain.recovery import assess
         from clawtop.engine.drain.scene import DrainTarget
 
@@ -142,7 +142,7 @@ class RemoteRecoveries:
         wait_s: float,
         told: Callable[[str], None],
     ) -> SessionRecovery:
-        """Recover it there, telling each step. Raises ClawtopError."""
+        """Recover it there, reporting each step. Raises ClawtopError."""
 
         def take(line: Told) -> bool:
             if line.get("type") in ("step", "told"):

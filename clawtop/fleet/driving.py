@@ -25,7 +25,7 @@ _EVENT = TypeAdapter(Event)
 
 
 class RemoteEngine:
-    """In the place of this machine's driver. Nothing is started before the first `drive`."""
+    """Replaces this machine's driver. Nothing is started before the first `drive`."""
 
     def __init__(self, steers: Steers) -> None:
         self._steers = steers
@@ -33,7 +33,7 @@ class RemoteEngine:
 
     @property
     def journal_problem(self) -> ClawtopError | None:
-        """The journal is the host's: it tells its own problems."""
+        """The journal is the host's, which reports its own problems."""
         return None
 
     def drive(
@@ -64,7 +64,7 @@ class RemoteEngine:
         return drive
 
     async def aclose(self) -> None:
-        """Stop what runs."""
+        """Stop all runs."""
         drives = tuple(self._drives)
         for drive in drives:
             drive.cancel()
@@ -94,22 +94,22 @@ class RemoteDrive:
         return await asyncio.shield(self.task)
 
     async def ended(self) -> None:
-        """Until it is over, whatever came of it."""
+        """Wait until it has ended, whatever the outcome."""
         await asyncio.wait({self.task})
 
     def rotate(self) -> str | None:
-        """Ask for the next profile; what the host says to it comes as an event."""
+        """Ask for the next profile; the host's answer arrives as an event."""
         if self.task.done():
             return "the run has ended"
         return None if self._steered.say({"rotate": True}) else "the host is not reached yet"
 
     def cancel(self) -> None:
-        """End it: everything that it holds there is given back."""
+        """End it: everything that it holds there is released."""
         self.task.cancel()
 
     def _over(self, task: asyncio.Task[TurnAnswer]) -> None:
         if not task.cancelled():
-            task.exception()  # whoever wants it asks for the result
+            task.exception()  # the result is available on request
         self._items.put_nowait(None)
 
     async def _turn(self, words: Sequence[str], message: str) -> TurnAnswer:

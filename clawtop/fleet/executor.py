@@ -15,7 +15,7 @@ from clawtop.text import shown
 
 
 class RemoteExecutor:
-    """In the place of this machine's own operations."""
+    """Replaces this machine's own operations."""
 
     def __init__(self, operations: RemoteOperations, host: str) -> None:
         self._operations = operations

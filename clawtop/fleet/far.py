@@ -1,4 +1,4 @@
-"""The far side: this host's state as a stream on stdout, for as long as somebody listens on stdin."""
+"""The far side: this host's state as a stream on stdout, for as long as stdin is open."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Far:
             self._send({"records": records})
 
     def _fingerprint(self, profile: Profile) -> str | None:
-        """Twelve hex digits that only somebody with the fleet's salt and the credential itself could compute."""
+        """Twelve hex digits that can only be computed with the fleet's salt and the credential itself."""
         if not self._salt:
             return None
         key = (profile.owner_agent, profile.id, profile.path)

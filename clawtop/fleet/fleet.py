@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from clawtop.fleet.driving import RemoteEngine
 
 AT_ONCE = 16
-"""Hosts that are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
+"""How many hosts are greeted at the same time: enough for 200 in seconds, few enough for a jump host."""
 
 MIN_INTERVAL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedHost:
-    """A host that is opened: its snapshots, its clock, and what carries plans out, drains and drives there."""
+    """An opened host: its snapshots, its clock, and what executes plans, drains and drives there."""
 
     source: RemoteSource
     clock: SkewedClock
@@ -73,7 +73,7 @@ class Fleet:
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """Every host as it stands."""
+        """The current state of every host."""
         return tuple(near.host for near in self.near.values())
 
     async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
@@ -86,17 +86,17 @@ class Fleet:
                 self._changed.clear()
                 deliver(self.hosts)
                 await self._clock.sleep(MIN_INTERVAL_S)
-                await self._changed.wait()  # after a quiet while the first change is delivered at once
+                await self._changed.wait()  # after a quiet period the first change is delivered at once
 
     def retry_now(self) -> None:
-        """Try hosts that are not reached at once."""
+        """Retry unreachable hosts at once."""
         for near in self.near.values():
             if near.host.link is HostLink.UNREACHABLE:
                 near.retry_now()
 
     def open(self, name: str) -> OpenedHost:
-        """What the dashboard of a host is plugged into; needs a running event loop."""
-        from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries  # who only looks needs none of it
+        """What the dashboard of a host is connected to; needs a running event loop."""
+        from clawtop.fleet.draining import RemoteDrains, RemoteRecoveries  # not needed for watching only
         from clawtop.fleet.driving import RemoteEngine
 
         near = self.near[name]
@@ -112,7 +112,7 @@ class Fleet:
         )
 
     async def settled(self, deadline_s: float) -> tuple[Host, ...]:
-        """Run until every host has told its summary or why not, for `deadline_s` seconds at most; then stop."""
+        """Run until every host has sent its summary or failed, for `deadline_s` seconds at most; then stop."""
         done = asyncio.Event()
 
         def look(hosts: tuple[Host, ...]) -> None:

@@ -38,7 +38,7 @@ GREETING_S = 20.0
 """How long a host may take from the start of the command to its handshake: a jump host, a slow login."""
 
 TURN_S = 2.0
-"""How long a host that does not answer keeps its place among those that are greeted."""
+"""How long a host that does not answer keeps its place among those being greeted."""
 
 STALE_S = 3 * HEARTBEAT_S
 
@@ -54,7 +54,8 @@ KEPT_EVENTS = 1_000
 class NearHost:
     """Supervises the stream of one host until cancelled.
 
-    Mutable state is touched on the event loop only. `host` is what is known; `on_change` is called whenever it moved.
+    Mutable state is touched on the event loop only. `host` is what is known; `on_change` is called whenever it
+    changed.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class NearHost:
     # --- being opened --------------------------------------------------------------------------------------------
 
     def open(self, deliver: Deliver, failed: Failed) -> None:
-        """Ask for whole snapshots; `failed` tells why none come."""
+        """Ask for whole snapshots; `failed` receives the reason if none come."""
         self._opened = (deliver, failed)
         self._begin_snapshots()
         self.retry_now()
 
     def close(self) -> None:
-        """Summaries are enough again."""
+        """Go back to summaries only."""
         self._opened = None
         self._assembly = Assembly()
         self._events.clear()
@@ -144,7 +145,7 @@ class NearHost:
             await self._pause(wait)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait for the next try, or for somebody who wants it now."""
+        """Wait for the next try, or until one is requested now."""
         tasks = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(self._wanted.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -184,7 +185,7 @@ class NearHost:
 
     @asynccontextmanager
     async def _turn(self, gate: asyncio.Semaphore) -> AsyncIterator[None]:
-        """A place among those that are greeted; whoever takes long gives it up: hosts that hang delay nobody."""
+        """A place among the hosts being greeted; a slow host gives it up, so that hanging hosts delay no others."""
         await gate.acquire()
         given = False
 
@@ -202,7 +203,7 @@ class NearHost:
             give()
 
     async def _greet(self, pipe: Pipe) -> Diagnosis | None:
-        """Wait for the handshake, past what login scripts print; None when all is well, else what came instead.
+        """Wait for the handshake, skipping what login scripts print; None if it arrived, else what came instead.
 
         Raises EOFError when the stream ends before one.
         """
@@ -267,7 +268,7 @@ class NearHost:
             await self._clock.sleep(max(0.5, min(STALE_S, DEAD_S) - silent if silent < STALE_S else HEARTBEAT_S))
 
     async def _ping(self) -> None:
-        """Measure the way: soon after the greeting, while the line is quiet, then now and then."""
+        """Measure the round trip: soon after the greeting, while the line is quiet, then from time to time."""
         pause, number = FIRST_PING_S, 0
         while True:
             await self._clock.sleep(pause)
@@ -329,7 +330,7 @@ class NearHost:
 
 
 class RemoteSource:
-    """A host's snapshots in the hub's place: what a dashboard of that host is fed from."""
+    """A host's snapshots in place of the hub: the source of that host's dashboard."""
 
     def __init__(self, near: NearHost) -> None:
         self._near = near

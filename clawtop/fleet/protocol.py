@@ -19,11 +19,11 @@ from clawtop import nested
 from clawtop.core.fleet.summary import HostSummary
 
 STREAM = 1
-"""Version of the stream; a clawtop that speaks another one is named, not guessed at."""
+"""Version of the stream; a clawtop with another version is reported, not guessed at."""
 
 HEARTBEAT_S = 5.0
 DEAD_S = 8 * HEARTBEAT_S
-"""Without a line for so long a connection is given up and made anew."""
+"""Without a line for this long, a connection is dropped and made again."""
 
 MAX_GREETING = 64 * 1024
 """Bytes that may come before the handshake: banners of login scripts."""
@@ -43,7 +43,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """Who answers. `at`: ms since the epoch by its clock."""
+    """The handshake. `at`: ms since the epoch by its clock."""
 
     stream: int
     clawtop: str
@@ -69,7 +69,7 @@ def decode(line: bytes) -> dict[str, Any]:
 
 
 def handshake_of(message: Mapping[str, Any]) -> Handshake | None:
-    """The handshake that a message is; None for another one. Raises ProtocolError for a malformed one."""
+    """A message as a handshake; None if it is another one. Raises ProtocolError for a malformed one."""
     if "clawtop_stream" not in message:
         return None
     texts = [message.get(name) for name in ("clawtop", "host", "state_dir")]
@@ -80,12 +80,12 @@ def handshake_of(message: Mapping[str, Any]) -> Handshake | None:
 
 
 def is_whole(value: object) -> bool:
-    """A whole number that a clock or a counter may give."""
+    """A whole number within the range of clocks and counters."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 60
 
 
 class SummaryWriter:
-    """Summaries as the fields that changed; `at` alone is no change."""
+    """Summaries as the fields that changed; `at` alone does not count as a change."""
 
     def __init__(self) -> None:
         self._before: HostSummary | None = None
@@ -108,7 +108,7 @@ class SummaryReader:
         self._parts: dict[str, Any] = {}
 
     def take(self, changed: object) -> HostSummary:
-        """The summary after a change. Raises ProtocolError; what was known then stays."""
+        """The summary after a change. Raises ProtocolError and then stays unchanged."""
         if not isinstance(changed, dict):
             raise ProtocolError("a summary that is not an object")
         parts = {**self._parts, **{name: value for name, value in changed.items() if name in _FIELDS}}

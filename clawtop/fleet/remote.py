@@ -18,7 +18,7 @@ ANSWER_S = 60.0
 """How long a far verb may take: its waits for locks and for the gateway are shorter."""
 
 SEARCH_S = 60.0
-"""How long a result is looked for after the connection was lost in the middle."""
+"""How long a result is looked for after the connection was lost during an operation."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 8.0
 _ERRORS: dict[int, type[ClawtopError]] = {1: RefusedError, 2: LockNotObtainedError}
@@ -33,12 +33,12 @@ class FarPlan:
 
     @property
     def fingerprint(self) -> str:
-        return str(self.plan.get("plan_id", self.plan.get("fingerprint", "")))  # an older clawtop has the second alone
+        return str(self.plan.get("plan_id", self.plan.get("fingerprint", "")))  # an older clawtop has only the second
 
 
 @dataclass(frozen=True, slots=True)
 class FarReceipt:
-    """What a host did. `found`: the connection was lost, and the host's journal told it afterwards."""
+    """What a host did. `found`: the connection was lost, and the host's journal supplied it afterwards."""
 
     id: str
     receipt: dict[str, Any]
@@ -51,7 +51,7 @@ class LostError(Exception):
 
 
 class RemoteOperations:
-    """Plans and executes on one host. Each call is a command of its own; nothing is kept but the host's name."""
+    """Plans and executes on one host. Each call is a separate command; no state is kept except the host's name."""
 
     def __init__(self, spec: HostSpec, connect: Connect, clock: Clock, *, who: str) -> None:
         """`who`: user and machine, for the host's journal."""
@@ -75,8 +75,8 @@ class RemoteOperations:
         """Do exactly what the plan showed, once.
 
         Raises:
-            RefusedError, LockNotObtainedError, OperationFailedError: as the host says; also when the connection was
-                lost and the host's journal shows that nothing was done, or when it cannot be asked any more.
+            RefusedError, LockNotObtainedError, OperationFailedError: as the host says; also if the connection was lost
+            and the host's journal shows that nothing was done, or cannot be read any more.
         """
         operation_id = f"fleet-{secrets.token_hex(8)}"
         why = f"{reason} (from {self._who})".strip()
@@ -94,7 +94,7 @@ class RemoteOperations:
     async def _search(self, operation_id: str, lost: LostError) -> FarReceipt:
         """The result of an operation whose answer did not arrive, from the host's journal.
 
-        What has not begun is withdrawn first: a far command that still lives behind the cut would begin it later.
+        If it has not begun it is withdrawn first: a far command that is still running could begin it later.
         """
         name, until, pause = self._spec.name, self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
         while True:

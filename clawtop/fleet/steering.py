@@ -1,7 +1,7 @@
 """A long-running verb on another host - a run, a drain, a recovery - controlled from here over lines of JSON.
 
-The far side stops what it does when its stdin ends, so that nothing goes on that nobody watches; where the cut is not
-noticed there at once, its journal tells afterwards what became of it.
+The far side stops what it does when its stdin ends, so that nothing continues unwatched; if the far side does not
+notice a lost connection at once, its journal has the outcome afterwards.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from clawtop.text import shown
 Told = Mapping[str, Any]
 
 STOPPING_S = 10.0
-"""How long a far verb may take to stop when it is told to; then its connection is ended, which stops it too."""
+"""How long a far verb may take to stop on request; then its connection is closed, which stops it too."""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalWord:
-    """What the host's journal says of something whose connection was lost. `data`: of its last event."""
+    """What the host's journal says about a verb whose connection was lost. `data`: of its last event."""
 
     outcome: OperationOutcome
     text: str
@@ -37,7 +37,7 @@ class JournalWord:
 
 
 class Steered:
-    """One far verb under way. Everything on one event loop; use it once.
+    """One running far verb. Everything on one event loop; use it once.
 
     Attributes:
         id: names it in the host's journal.
@@ -58,7 +58,7 @@ class Steered:
         return self._clock.now_ms()
 
     def say(self, message: Told) -> bool:
-        """Tell the far verb something; whether there was one to tell."""
+        """Send the far verb a message; returns whether one is running."""
         if self._pipe is not None:
             self._pipe.write(encode(message))
         return self._pipe is not None
@@ -136,7 +136,7 @@ class Steered:
                 return message
 
     async def found(self, lost: LostError, what: str) -> JournalWord:
-        """What became of it, from the host's journal. Raises OperationFailedError where nobody can tell."""
+        """Its outcome, from the host's journal. Raises OperationFailedError if it cannot be determined."""
         until, pause = self._clock.monotonic() + SEARCH_S, FIRST_PAUSE_S
         words = str(lost)
         while True:
@@ -190,7 +190,7 @@ class Steers:
         )
 
     async def ask(self, words: Sequence[str]) -> Mapping[str, Any]:
-        """The JSON object of a verb that only looks. Raises what the host refuses with; OperationFailedError."""
+        """The JSON object of a read-only verb. Raises what the host refuses with; OperationFailedError."""
         try:
             return await self._parts[3].ask(words)
         except LostError as error:

@@ -1,7 +1,7 @@
 """How a far clawtop is started: ssh, or any command that runs commands elsewhere.
 
-ssh keeps the operator's own configuration, jump hosts and known hosts; added are only what makes it safe to run
-unattended (no questions) and cheap (one connection a host, its control socket in a private directory).
+ssh keeps the operator's own configuration, jump hosts and known hosts; it adds only options that make it safe to run
+unattended (no questions) and cheap (one connection per host, its control socket in a private directory).
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def far_command(spec: HostSpec, words: Sequence[str], control: Path | None) -> l
 def control_path(control: Path, name: str) -> str:
     """Where ssh keeps the shared connection of a host.
 
-    `%C` alone is one for all names that lead to the same user, machine and port, and what `~/.ssh/config` sets for the
-    first of them (SetEnv, RemoteCommand) would then hold for the others.
+    `%C` alone is the same for all names of one user, machine and port, and settings of `~/.ssh/config` for the first
+    of them (SetEnv, RemoteCommand) would then apply to the others.
     """
     return f"{control}/{hashlib.sha256(name.encode()).hexdigest()[:8]}%C"
 
@@ -91,7 +91,7 @@ def control_path(control: Path, name: str) -> str:
 def control_directory(environ: Mapping[str, str]) -> Path | None:
     """A private directory for ssh's control sockets, short enough for a socket's path; None where there is none.
 
-    Raises RefusedError when what stands there is not ours alone.
+    Raises RefusedError if what is there is not private to this user.
     """
     base = Path(environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     directory = base / f"clawtop-ssh-{os.geteuid()}"
@@ -131,7 +131,7 @@ class Connect(Protocol):
 
 
 class CommandTransport:
-    """Far commands as processes of their own, each in a session of its own: a Ctrl-C here is not theirs."""
+    """Far commands as processes of their own, each in its own session, so that Ctrl-C here does not reach them."""
 
     def __init__(self, control: Path | None, clock: Clock) -> None:
         self._control = control

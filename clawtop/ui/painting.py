@@ -1,8 +1,8 @@
 """Writes only cells that differ from what the terminal shows, in as few bytes as possible.
 
 Textual writes each region that a widget calls dirty, every piece of it with its whole style; over a slow line that is
-most of the wait. What changed within a word is written with the whole word: screen readers, and programs that watch a
-terminal, see "×11" and not the last digit.
+most of the wait. A change within a word rewrites the whole word, so that screen readers and programs that watch a
+terminal see "×11" and not the last digit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.strip import Strip
 
 GAP = 6
-"""Cells that did not change are written as well where a jump over them would take more bytes."""
+"""Unchanged cells are written as well if a jump over them would take more bytes."""
 
 MARKED = frozenset({"4", "7", "9", "21", "53"})
 """Attributes that show on a blank: underlined, reverse, struck through, underlined twice, overlined."""
@@ -27,7 +27,7 @@ MARKED = frozenset({"4", "7", "9", "21", "53"})
 DEFAULT_COLORS = ("39", "49")
 
 UNKNOWN = "\0"
-"""Stands in a cell of which nobody knows what the terminal shows."""
+"""Marks a cell for which it is unknown what the terminal shows."""
 
 
 class Looks(NamedTuple):
@@ -42,7 +42,7 @@ PLAIN = Looks()
 
 
 class Canvas:
-    """What a terminal shows, and how to make it show something else."""
+    """What a terminal shows, and the bytes that change it."""
 
     def __init__(self) -> None:
         self._size = (0, 0)
@@ -50,11 +50,11 @@ class Canvas:
         self._looks: list[list[Looks]] = []
 
     def forget(self) -> None:
-        """The terminal shows something else by now, whatever it is."""
+        """Forget what the terminal shows: it may have changed."""
         self._size = (0, 0)
 
     def paint(self, update: LayoutUpdate | ChopsUpdate, console: Console) -> str:
-        """The bytes that bring the terminal to what `update` shows; it is taken that they are written."""
+        """The bytes that make the terminal show `update`; they are assumed to be written."""
         colors = console._color_system or ColorSystem.TRUECOLOR  # as Textual asks for it
         if isinstance(update, LayoutUpdate):
             self._fit(update.region.right, update.region.bottom)
@@ -112,10 +112,10 @@ def _of_chops(update: ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
 
 @lru_cache(maxsize=4_096)
 def cells_of(text: str, x: int) -> tuple[str, ...]:
-    """A glyph for each cell of a text that stands at `x`.
+    """A glyph for each cell of a text at column `x`.
 
-    A text with characters of no or two cells is one block, in its first cell: terminals do not agree on its width, so
-    that the cursor is put behind it.
+    A text with zero-width or double-width characters is one block, in its first cell: terminals disagree on its width,
+    so the cursor is positioned after it.
     """
     if text.isascii() or all(get_character_cell_size(char) == 1 for char in text):
         return tuple(text)
@@ -124,7 +124,7 @@ def cells_of(text: str, x: int) -> tuple[str, ...]:
 
 
 def _break_up(glyphs: list[str], place: int) -> None:
-    """A block that is cut at `place` is none any more."""
+    """A block that is cut at `place` is no longer valid."""
     if place < len(glyphs) and not glyphs[place]:
         start = place
         while not glyphs[start]:
@@ -137,7 +137,7 @@ def _break_up(glyphs: list[str], place: int) -> None:
 def _spans(
     old_glyphs: list[str], old_looks: list[Looks], glyphs: list[str], looks: list[Looks]
 ) -> Iterator[tuple[int, int]]:
-    """Where the two differ: whole words and blocks, and what lies so near that no jump is worth it."""
+    """Where the two differ: whole words and blocks, and cells so near that a jump is not worth it."""
     if old_glyphs[0] == UNKNOWN:  # as a rule all of it
         yield 0, len(glyphs)
         return
@@ -163,12 +163,12 @@ def _spans(
 
 
 def _goes_on(old_glyphs: list[str], glyphs: list[str], place: int) -> bool:
-    """Whether a word or a block, of before or of now, goes on from the cell left of `place`."""
+    """Whether an old or new word or block continues across the cell left of `place`."""
     return not (glyphs[place] and old_glyphs[place]) or " " not in (glyphs[place - 1], glyphs[place])
 
 
 class Painted(CompositorUpdate):
-    """An update of Textual's that is written sparingly."""
+    """A Textual update that writes only what changed."""
 
     def __init__(self, update: LayoutUpdate | ChopsUpdate, canvas: Canvas) -> None:
         self._update = update
@@ -183,7 +183,7 @@ class Painted(CompositorUpdate):
 
 
 class _Pen:
-    """Writes cells; knows where the cursor stands and what it writes with."""
+    """Writes cells; keeps track of the cursor's position and style."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -210,7 +210,7 @@ class _Pen:
 
     @property
     def text(self) -> str:
-        """All that was written; what comes after it is written plainly."""
+        """Everything written, with the style reset."""
         if self._looks != PLAIN:
             self._parts.append("\x1b[0m")
         return "".join(self._parts)
@@ -218,7 +218,7 @@ class _Pen:
 
 @lru_cache(maxsize=4_096)
 def looks_of(style: Style, colors: ColorSystem) -> Looks:
-    """What a style looks like. Links are left out: no screen has any."""
+    """A style's appearance. Links are left out: no screen has any."""
     attributes = Strip.render_ansi(style.without_color, colors)
     foreground, background = (
         ";".join(color.downgrade(colors).get_ansi_codes(foreground=is_text)) if color is not None else ""
@@ -233,7 +233,7 @@ def looks_of(style: Style, colors: ColorSystem) -> Looks:
 
 @lru_cache(maxsize=4_096)
 def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
-    """What is seen of it in each cell: of a blank the background alone, unless it is marked."""
+    """The visible style of each cell: for a blank only the background, unless it has an attribute that shows."""
     if looks.attributes & MARKED:
         return (looks,) * len(glyphs)
     blank = Looks(background=looks.background)
@@ -242,7 +242,9 @@ def looks_on(glyphs: tuple[str, ...], looks: Looks) -> tuple[Looks, ...]:
 
 @lru_cache(maxsize=4_096)
 def changed_looks(before: Looks, wanted: Looks, *, blank: bool) -> tuple[str, Looks]:
-    """The shortest SGR sequence from one to the other, and what then holds; of blanks only the background counts."""
+    """The shortest SGR sequence from one look to the other, and the resulting one; for blanks only the background
+    counts.
+    """
     if blank and not wanted.attributes and not before.attributes & MARKED:
         wanted = before._replace(background=wanted.background)
     if before == wanted:

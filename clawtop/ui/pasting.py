@@ -17,7 +17,7 @@ def pasted_text(text: str) -> str:
 
 
 class PastingApp(MessagePump):
-    """The app's share; it comes before Textual's own among the bases."""
+    """The app's mixin; must precede Textual's App in the bases."""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Paste) and not event.is_forwarded:

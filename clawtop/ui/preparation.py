@@ -15,7 +15,7 @@ LARGE = 400
 class Preparation:
     """Prepares the latest snapshot that it is offered for the view that is open, one at a time.
 
-    The memory belongs to whoever prepares: the loop for small states, the one thread for large ones, never both.
+    The memory is used by one at a time: the loop for small states, the thread for large ones.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The dashboard keeps running when a part of it breaks: it says so once, and writes a report.
 
 Textual ends the app at the first exception in any handler, callback or worker, and prints it with every local variable.
-Here the exception ends what was being done and nothing else; only where exceptions come without an end the app ends.
+Here an exception only ends the current action; the app ends only if exceptions keep coming.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 MOST = 50
 WITHIN_S = 10.0
-"""More exceptions than this in such a time, and there is no dashboard left to go on with."""
+"""More exceptions than this within this time end the dashboard."""
 
 AGAIN_S = 2.0
-"""Pause before a task that broke is begun anew."""
+"""Pause before a failed task is restarted."""
 
 
 class Surviving(MessagePump):
@@ -39,7 +39,7 @@ class Surviving(MessagePump):
 
 
 class _AppHost(Protocol):
-    """What is asked of the app."""
+    """What it needs from the app."""
 
     clock: Clock
 
@@ -54,10 +54,10 @@ class _AppHost(Protocol):
 
 
 class Survival:
-    """Counts what broke and says it.
+    """Counts and reports exceptions.
 
     Attributes:
-        last: the latest, for whoever shows it; None while nothing broke.
+        last: the latest, to be shown; None if there was none.
         wanted: False in Textual's own test harness, where an exception is to end the test; None: by the app.
     """
 
@@ -79,12 +79,12 @@ class Survival:
             self._app.exit(return_code=CRASH_EXIT, message=f"clawtop: {self.last}")
             return True
         self._times.append(now)
-        with suppress(Exception):  # what says it may be what broke
+        with suppress(Exception):  # the code that reports it may itself be broken
             self._app.say(str(self.last), Tone.BAD)
         return True
 
     def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Have `work` done in a worker, begun anew each time it breaks."""
+        """Run `work` in a worker, restarted each time it fails."""
 
         async def again() -> None:
             while True:
@@ -101,7 +101,7 @@ class Survival:
 
 
 class SurvivingApp(Surviving):
-    """The app's share; it comes before Textual's own among the bases."""
+    """The app's mixin; must precede Textual's App in the bases."""
 
     survival: Survival
 

@@ -1,8 +1,8 @@
 """Writing to a terminal that may stop reading: a stalled SSH session, Ctrl-S, a closed window.
 
 Textual's writing thread hands its text to a file. When that file blocks, the thread's queue fills up and then the
-event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait for ever.
-So the terminal gets a file that does neither, and the thread only what the terminal does not take at once.
+event loop stands still with everything it serves; when it fails, the thread ends and the next frames wait forever. So
+the terminal gets a file that does neither, and the thread gets only what the terminal does not take at once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 PATIENCE_S = 1.0
-"""How long one piece of text waits for a terminal that does not read; what comes after it does not wait."""
+"""How long one piece of text waits for a terminal that does not read; later pieces do not wait."""
 
 BUFFER_BYTES = 32_768
-"""The writer flushes when it has nothing more to write; so much may gather until then."""
+"""The writer flushes when it has nothing more to write; this much may accumulate until then."""
 
 CANCEL = b"\x18"
 """Ends an escape sequence that was cut off in the middle (ECMA-48, CAN)."""
@@ -162,7 +162,7 @@ _drivers: set[LinuxDriver] = set()  # that have taken a terminal; touched by the
 
 
 def drawn_on() -> bool:
-    """Whether the terminal is taken, or half taken: for whoever ends the process in the middle of that."""
+    """Whether the terminal is taken, or partly taken, in case the process is ended in between."""
     return bool(_drivers)
 
 
@@ -198,7 +198,7 @@ class TerminalDriver(LinuxDriver):
         self._loop.call_soon_threadsafe(self.repaint)
 
     def repaint(self) -> None:
-        """Write everything anew: nobody knows what the terminal shows."""
+        """Write everything again: what the terminal shows is unknown."""
         self.canvas.forget()
         self._app.refresh(layout=True)
 
@@ -209,7 +209,7 @@ class TerminalDriver(LinuxDriver):
 
 
 class SparingApp(MessagePump):
-    """The app's share in writing only what changed; it comes before Textual's own among the bases."""
+    """The app's mixin for writing only what changed; must precede Textual's App in the bases."""
 
     _driver: Driver | None
 
@@ -221,7 +221,7 @@ class SparingApp(MessagePump):
     async def on_event(self, event: events.Event) -> None:
         await super().on_event(event)
         if isinstance(event, events.Resize) and isinstance(self._driver, TerminalDriver):
-            self._driver.repaint()  # a terminal keeps what it likes, and Textual paints nothing for the same size
+            self._driver.repaint()  # terminals keep an unknown part; Textual paints nothing at the same size
 
     def action_redraw(self) -> None:
         """Ctrl-L paints everything anew, after another program has written on the terminal."""

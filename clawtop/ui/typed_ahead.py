@@ -1,7 +1,7 @@
-"""Keys are heard one at a time: what one opens is there before the next is heard.
+"""Keys are handled one at a time: what one opens is ready before the next is handled.
 
-Textual hands a key to what is focused and goes on with the next one. Of keys that come together, from a quick hand or
-over a slow line, those behind the one that opens a filter would then be commands.
+Textual passes a key to the focused widget and continues with the next one. If several arrive together, from fast
+typing or a slow line, those after the key that opens a filter would otherwise act as commands.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
 AT_ONCE = frozenset({"ctrl+c", "ctrl+l"})
-"""Keys that wait for nothing."""
+"""Keys that are handled without waiting."""
 
 LOOK_SECONDS = 0.005
 MOST_LOOKS = 100
-"""Nothing that opens takes so long; what never tells that it is there must not keep the keys."""
+"""Nothing takes this long to open; something that never reports ready must not block the keys."""
 
 
 class KeyHeard(Message, bubble=True):
-    """Follows a key through the same queues: when it comes to the app, the key has been handled."""
+    """Follows a key through the same queues: when it reaches the app, the key has been handled."""
 
 
 class TypedAheadApp(MessagePump):
-    """The app's share; it comes before Textual's own among the bases."""
+    """The app's mixin; must precede Textual's App in the bases."""
 
     focused: Widget | None
     screen: Screen[object]
@@ -46,11 +46,11 @@ class TypedAheadApp(MessagePump):
         if "_ahead" not in self.__dict__:
             self._ahead = deque()
         self._ahead.append(event)
-        if len(self._ahead) == 1:  # else somebody is looking already
+        if len(self._ahead) == 1:  # else a check is already running
             await self._hear()
 
     async def _hear(self) -> None:
-        """Hear the next key, as soon as what the last one opened is there."""
+        """Handle the next key as soon as what the last one opened is ready."""
         while self._ahead:
             if (self._hearing or not self._is_settled()) and self._looks < MOST_LOOKS:
                 self._looks += 1

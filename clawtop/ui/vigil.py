@@ -56,7 +56,7 @@ class Vigil:
 
     @staticmethod
     async def _late_receipts(app: Shell, snapshot: Snapshot, look_again: LookAgain) -> None:
-        """Show a receipt anew of which the gateway has told what it made of the operation."""
+        """Show a receipt again once the gateway's reaction to the operation is known."""
         for receipt in await look_again(snapshot):
             from clawtop.view.plan_lines import receipt_lines
 
@@ -66,7 +66,7 @@ class Vigil:
             app.tell(f"{receipt.sight}: {text_of(lines[0])}", Tone.BAD if reverted else Tone.OK)
 
     def is_due(self, now: int) -> bool:
-        """Whether time alone has made something worth another look."""
+        """Whether the passage of time alone requires another check."""
         return self._due is not None and now >= self._due
 
     def mood(self, *, paused: bool, also: tuple[str, ...] = ()) -> str:

@@ -491,7 +491,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a copy of a session stays that nobody took",
-        "            atomic.remove(os.fspath(child))  # a copy that nobody has is in the way of the next one\n",
+        "            atomic.remove(os.fspath(child))  # an unused copy would be in the way of the next one\n",
         "",
         ("tests/engine/test_registry.py::test_a_fresh_session_that_cannot_be_taken_leaves_no_copy",),
     ),

@@ -24,7 +24,7 @@ MAX_ANSWER = 8 * 1024 * 1024
 
 
 class EtcdUnreachableError(ClawtopError):
-    """No endpoint gave an answer that makes sense (exit 3)."""
+    """No endpoint gave a valid answer (exit 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class KeyValue:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Set a key; with `lease` it goes with the lease."""
+    """Set a key; with `lease` it is deleted with the lease."""
 
     key: bytes
     value: bytes
@@ -92,25 +92,25 @@ class Etcd:
             transport=transport,
             trust_env=False,
             follow_redirects=False,
-            verify=any(endpoint.startswith("https:") for endpoint in endpoints),  # reading the CAs takes a while
+            verify=any(endpoint.startswith("https:") for endpoint in endpoints),  # loading the CAs takes a while
         )
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
     async def grant(self, ttl_s: int) -> tuple[int, int]:
-        """A new lease: its id, and the seconds that it really lasts."""
+        """A new lease: its id, and its actual duration in seconds."""
         answer = await self._call("/v3/lease/grant", {"TTL": ttl_s})
         return _number(answer, "ID"), _number(answer, "TTL")
 
     async def keep_alive(self, lease: int) -> int:
-        """Renew a lease; the seconds that it lasts from now on, 0 when it is gone."""
+        """Renew a lease; returns the seconds that it lasts from now on, 0 if it has ended."""
         answer = await self._call("/v3/lease/keepalive", {"ID": str(lease)})
         result = answer.get("result", answer)
         return _number(result, "TTL") if isinstance(result, dict) else 0
 
     async def revoke(self, lease: int) -> None:
-        """End a lease: the keys that go with it go at once."""
+        """End a lease: its keys are deleted at once."""
         await self._call("/v3/lease/revoke", {"ID": str(lease)})
 
     async def read(self, *ranges: Range) -> tuple[tuple[KeyValue, ...], ...]:
@@ -176,7 +176,7 @@ class Etcd:
 
 
 def prefix_end(prefix: bytes) -> bytes:
-    """The first key behind all that begin with `prefix`."""
+    """The first key after all that begin with `prefix`."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else b"\0"
 
@@ -221,7 +221,7 @@ def _bytes(text: object) -> bytes:
 
 
 async def _bounded(answer: httpx.Response) -> bytes:
-    """The body. Raises ValueError for a longer one than is kept."""
+    """The body. Raises ValueError if it is too long."""
     content = bytearray()
     async for chunk in answer.aiter_bytes():
         content += chunk

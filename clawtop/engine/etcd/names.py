@@ -1,6 +1,6 @@
 """One name for one session file on all hosts that share it.
 
-A path differs between hosts, so the name is what they agree on: a mapping that the operator configured, the source of
+A path differs between hosts, so they use a common name: from a mapping that the operator configured, the source of
 a network mount (`server:/export`), or else this machine's identity, which no other host shares.
 """
 

@@ -1,10 +1,10 @@
 """The registry's records in etcd: one key per session, one lease per process, compare-and-swap for every step.
 
-A member is a key that goes with its process's lease: when the process dies, or its host is cut off for longer than the
-lease lasts, the key goes and whatever the member held is buried by the next step of anybody. A holder's fence is the
+A member is a key attached to its process's lease: when the process dies, or its host is cut off for longer than the
+lease lasts, the key is deleted and the next step by any process releases what the member held. A holder's fence is the
 pair of its token in the record and its member's creation revision; `assert_held` asks etcd for both. Without an answer
-nothing is certain, and nothing is written. The window that remains is the one system call between that answer and the
-end of the append; what was written in it by a holder that lost its lease is found by the check behind it.
+nothing is written. One system call remains between that answer and the end of the append; a holder that lost its lease
+in this window is detected by the check after it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ LEASE_S = 10
 
 RENEWALS = 3
 MARGIN_S = 1.0
-"""So long before the end of its lease a process trusts it no more: clocks and answers are not exact."""
+"""How long before the end of its lease a process stops trusting it: clocks and answers are not exact."""
 
 WATCH_AGAIN_S = 1.0
 _ENCODING = ("utf-8", "surrogateescape")
@@ -93,7 +93,7 @@ class EtcdRecords:
 
     @property
     def trusted(self) -> bool:
-        """Whether our lease lasts for certain."""
+        """Whether this process's lease is certainly valid."""
         return bool(self._member) and self._clock.monotonic() < self._trusted_until
 
     # --- membership ----------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class EtcdRecords:
                 self._trusted_until = asked + lasts - MARGIN_S
 
     async def _end_with_the_lease(self) -> None:
-        """Runs under way end when our lease can no longer be trusted."""
+        """Running runs are ended when this process's lease can no longer be trusted."""
         while self.trusted:
             await self._clock.sleep(min(MARGIN_S, max(0.01, self._trusted_until - self._clock.monotonic())))
         self._tell_lost()
@@ -151,7 +151,7 @@ class EtcdRecords:
             self._hear(Word.LOST, token)
 
     async def _watch(self) -> None:
-        """Hear words for us, and changes of the sessions that we wait for."""
+        """Receive messages for this process, and changes of the sessions that it waits for."""
         words = self._root + b"words/" + self._member.encode() + b"/"
         while True:
             with contextlib.suppress(EtcdUnreachableError):
@@ -182,7 +182,7 @@ class EtcdRecords:
     # --- steps ---------------------------------------------------------------------------------------------------
 
     def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:  # noqa: ARG002
-        """Nothing is known without asking."""
+        """Always None: etcd must be asked."""
         return None
 
     async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
@@ -216,7 +216,9 @@ class EtcdRecords:
     async def _save(
         self, key: bytes, records: tuple[KeyValue, ...], state: Admission, dead: frozenset[str], *, begins: bool
     ) -> bool:
-        """Write the record if it is as it was read, the dead are still dead and, where it matters, we still live."""
+        """Write the record if it is unchanged, the dead members are still dead and, where it matters, this process is
+        still alive.
+        """
         conditions: list[Revision | Created] = [Revision(key, records[0].revision if records else 0)]
         conditions += [Revision(self._member_key(member), 0) for member in sorted(dead)]
         if begins:
@@ -311,7 +313,7 @@ def _out_of_lease() -> RefusedError:
 
 
 def living_part(state: Admission, members: Iterable[KeyValue], root: bytes) -> Admission:
-    """A record without those whose lease is over."""
+    """A record without the members whose lease has ended."""
     living = {one.key for one in members}
     dead = frozenset(one for one in state.members if root + b"members/" + one.encode(*_ENCODING) not in living)
     return step(state, Bury(dead), 0)[0] if dead else state
@@ -323,7 +325,7 @@ def session_key(root: bytes, name: str) -> bytes:
 
 
 def etcd_records(choice: RegistryChoice, clock: Clock) -> EtcdRecords:
-    """The records of the cluster that was chosen. Nothing is contacted yet."""
+    """The records in the chosen cluster. Nothing is contacted yet."""
     endpoints, prefix = endpoints_of(choice.url)
     machine = machine_identity()
 

@@ -1,7 +1,7 @@
 """The prompt holders of other hosts in a snapshot: what etcd says about this directory's sessions, polled.
 
-An extra part of `SnapshotReader`: it is called in the thread that reads, keeps what it heard last, and never holds a
-snapshot up for longer than `DEADLINE_S`.
+An extra part of `SnapshotReader`: it is called in the reading thread, keeps the last answer, and never delays a
+snapshot by more than `DEADLINE_S`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from clawtop.text import safe
 
 DEADLINE_S = 1.0
 ASK_S, ASK_AGAIN_S = 2.0, 10.0
-"""How old an answer may be, and how long a cluster that gave none is left alone."""
+"""How old an answer may be, and how long a cluster that gave none is not asked again."""
 
 
 class SharedHolders:
@@ -70,7 +70,7 @@ class SharedHolders:
                 yield replace(holder, session_file=row.file, pid=None if elsewhere else holder.pid)
 
     def _ask(self) -> None:
-        """Hear etcd once. Afterwards either `_states` is fresh, or `_problem` says why it is not."""
+        """Query etcd once. Afterwards `_states` is current, or `_problem` says why it is not."""
         try:
             records, members = threads.run(self._read())
             states = (_parsed(one) for one in records)

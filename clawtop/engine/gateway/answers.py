@@ -1,4 +1,4 @@
-"""A gateway's answers as values: checked, bounded, and nothing added.
+"""A gateway's answers as values, checked and bounded.
 
 A field of the wrong type is left out; a session without a key is skipped.
 """
@@ -52,7 +52,7 @@ def _session(row: Any) -> RunSight | None:
 
 
 def tasks_said(payload: Any) -> tuple[TaskSight, ...]:
-    """`tasks.list`: the tasks that are not over. Raises GatewayCallError."""
+    """`tasks.list`: the unfinished tasks. Raises GatewayCallError."""
     if not isinstance(payload, dict) or not isinstance(payload.get("tasks"), list):
         raise GatewayCallError(Trouble.NONSENSE, "tasks.list answered without a list of tasks")
     return tuple(task for task in map(_task, payload["tasks"][:MAX_ROWS]) if task is not None)

@@ -1,4 +1,4 @@
-"""Questions and actions outside the rounds: sent at once, for whoever needs the answer."""
+"""Questions and actions outside the rounds: sent at once, for callers that need the answer."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Caller:
         self._clock = clock
 
     def access(self) -> Access:
-        """Whether a live gateway of this directory may be asked at all."""
+        """Whether a live gateway of this directory may be queried at all."""
         return self._door.access()
 
     async def words(self, gateway: Gateway, key: str | None) -> GatewayWords:
-        """What it says now of its runs, the one of `key` among them; the problem where it says nothing usable."""
+        """What it says now about its runs, including that of `key`; if there is no usable answer, the problem."""
         try:
             leave = self._door.knock(gateway)
             said = await ask_words(self._door, leave, self._clock, lanes=False, only=key)
@@ -42,15 +42,15 @@ class Caller:
         return said.words
 
     async def abort(self, gateway: Gateway, key: str) -> AbortSaid:
-        """Have it abort the run of a session. Raises GatewayCallError."""
+        """Tell it to abort a session's run. Raises GatewayCallError."""
         return abort_said(await self._act(gateway, "sessions.abort", {"key": key}, ACTION_SECONDS))
 
     async def cancel_task(self, gateway: Gateway, task: str) -> str | None:
-        """Have it cancel a task; why it did not, or None. Raises GatewayCallError."""
+        """Tell it to cancel a task; returns why it did not, or None. Raises GatewayCallError."""
         return cancel_said(await self._act(gateway, "tasks.cancel", {"taskId": task}, ACTION_SECONDS))
 
     async def reload(self, gateway: Gateway) -> None:
-        """Have it read its auth stores again. Raises GatewayCallError."""
+        """Tell it to reload its auth stores. Raises GatewayCallError."""
         await self._act(gateway, "secrets.reload", {}, RELOAD_SECONDS)
 
     async def _act(self, gateway: Gateway, method: str, params: Mapping[str, Any], seconds: float) -> Any:

@@ -1,7 +1,6 @@
-"""Querying a live gateway over its WebSocket: one short connection per question or action, with the least scope.
-
-The token goes out only after the other end of this very connection was seen to be the process of the gateway's lock.
-OpenClaw keeps this way in for its own local programs: it is optional, and everything works without it.
+"""Querying a live gateway over its WebSocket: one short connection per question or action, with the least scope. The
+token is sent only after the other end of this connection was verified to be the process of the gateway's lock.
+OpenClaw provides this interface for its own local programs: it is optional, and everything works without it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 5.0
 STARTING_PAUSE_SECONDS = 0.5
 MAX_EVENTS = 10_000
-"""Events that may pass by while one answer is waited for."""
+"""How many events may arrive while waiting for one answer."""
 
 TRY_AGAIN_LATER = 1013
 TOO_BIG = 1009
@@ -40,7 +39,7 @@ Belongs = Callable[[int, int, int], bool]
 
 
 class _LoopbackConnect(connect):
-    """A connection that is never led elsewhere."""
+    """A connection that is never redirected."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -64,7 +63,7 @@ class GatewayConnection:
                 return await _asked(self._socket, str(next(self._ids)), method, params)
 
     async def listen(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Ask, then give every frame that comes, the answer among them. Raises GatewayCallError; no deadline."""
+        """Ask, then yield every frame that arrives, including the answer. Raises GatewayCallError; no deadline."""
         with _named(method):
             await _send(self._socket, str(next(self._ids)), method, params)
             while True:
@@ -176,7 +175,7 @@ async def _send(socket: ClientConnection, id_: str, method: str, params: Mapping
 
 
 def is_event(frame: str | bytes) -> bool:
-    """Whether a frame says at its beginning that it is an event, so that it need not be parsed."""
+    """Whether the beginning of a frame shows that it is an event, so that it need not be parsed."""
     return isinstance(frame, str) and frame.startswith('{"type":"event"')
 
 
@@ -188,7 +187,7 @@ async def _leave(socket: ClientConnection) -> None:
 
 
 class _named:  # noqa: N801 - a context manager that reads as a word
-    """What goes wrong inside, as a GatewayCallError."""
+    """Turns errors inside the block into a GatewayCallError."""
 
     def __init__(self, method: str) -> None:
         self._method = method

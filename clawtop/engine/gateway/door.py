@@ -1,5 +1,5 @@
 """Where the gateway's token may go: only to the process of the gateway's own lock, run by the state directory's owner,
-and never again to one that refused it (docs/invariants.md 9, 12).
+and never again to one that rejected it (docs/invariants.md 9, 12).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Leave to send the token to one listener."""
+    """Permission to send the token to one listener."""
 
     listener: Listener
     state_dir: str
@@ -39,7 +39,7 @@ class Pass:
 
 
 class Door:
-    """Gives passes for one state directory and remembers who refused the token.
+    """Gives permissions for one state directory and remembers which listeners rejected the token.
 
     `layout` gives the directory as last read, or None before the first read. Mutable state: `_refused`, touched only
     on the event loop.
@@ -60,7 +60,7 @@ class Door:
         self._refused: set[tuple[Listener, str]] = set()
 
     def knock(self, gateway: Gateway) -> Pass:
-        """Leave to ask this gateway. Raises GatewayCallError (CLOSED, TOKEN) with the reason why not."""
+        """Permission to query this gateway. Raises GatewayCallError (CLOSED, TOKEN) with the reason why not."""
         listener = self._listener(gateway)
         layout = self._layout()
         assert layout is not None  # noqa: S101 - _listener has seen it
@@ -74,7 +74,7 @@ class Door:
         return Pass(listener, str(layout.state_dir), str(layout.config_path), token)
 
     def access(self) -> Access:
-        """Whether a gateway of this directory may be queried, as far as clawtop is concerned."""
+        """Whether clawtop may query a gateway of this directory."""
         layout = self._layout()
         if not self._enabled:
             return Access.OFF

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 
 class Trouble(StrEnum):
-    """CLOSED: it was not queried, for a reason on this side. UNREACHABLE: no connection. STARTING: it is not ready yet.
-    MUTE: no answer in time. TOKEN: it does not take our token. SCOPE: it grants too little. UNKNOWN: it has no such
-    method. REFUSED: it said no. NONSENSE: an answer that is none, or too large. FOREIGN: it serves another directory.
+    """CLOSED: it was not queried, for a reason on clawtop's side. UNREACHABLE: no connection. STARTING: it is not
+    ready yet. MUTE: no answer in time. TOKEN: it rejects clawtop's token. SCOPE: it grants too little. UNKNOWN: it has
+    no such method. REFUSED: it said no. NONSENSE: the answer is invalid or too large. FOREIGN: it serves another
+    directory.
     """
 
     CLOSED = "closed"

@@ -1,7 +1,7 @@
 """What a live gateway says over HTTP on loopback: /readyz and, where the plugin is on, its metrics.
 
-Short timeouts, bounded bodies, no proxies, no redirects. One client is kept, so that a round costs one request and
-nothing else. The token is sent only with leave (`door`), and to no listener again that did not want it.
+Short timeouts, bounded bodies, no proxies, no redirects. One client is kept, so that a round costs only one request.
+The token is sent only with permission (`door`), and never again to a listener that rejected it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class HttpProbe:
         self._client: httpx.AsyncClient | None = None
 
     async def ready(self, port: int) -> GatewayHealth:
-        """`GET /readyz`: a gateway that answers it is alive, whatever it says."""
+        """`GET /readyz`: a gateway that answers is alive, whatever the answer."""
         health = GatewayHealth(at=self._clock.now_ms())
         try:
             status, text = await self._body(port, "/readyz", {})
@@ -53,7 +53,7 @@ class HttpProbe:
         """The lanes that its metrics show.
 
         Raises:
-            GatewayCallError: TOKEN where it does not want the token, UNKNOWN where it has no metrics, else its trouble.
+            GatewayCallError: TOKEN if it rejects the token, UNKNOWN if it has no metrics, else the kind of failure.
         """
         status, text = await self._body(port, METRICS_PATH, {"Authorization": f"Bearer {token}"})
         if status in _UNAUTHORISED:
@@ -99,7 +99,7 @@ class HttpProbe:
                 trust_env=False,
                 follow_redirects=False,
                 transport=self._transport,
-                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: it spares reading the authorities
+                verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: avoids loading the CAs
                 limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             )
         return self._client

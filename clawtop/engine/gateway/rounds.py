@@ -1,4 +1,5 @@
-"""Which question a live gateway is asked next: at most one per round, none that it cannot answer, none too often.
+"""Which question a live gateway is asked next: at most one per round, only ones that it can answer, and none too
+often.
 
 Mutable state is `Rounds`'s alone and is touched only on the event loop.
 """
@@ -19,10 +20,10 @@ from clawtop.engine.gateway.words import GatewayRound, ask_words
 from clawtop.store.locks.processes import listens
 
 HEALTH_EVERY = 5
-"""Rounds from one question for health to the next, where the gateway can be asked for words."""
+"""Rounds between two questions for health, if the gateway can be asked for words."""
 
 LANES_EVERY = 3
-"""Rounds with words from one question for lanes to the next."""
+"""Rounds with words between two questions for lanes."""
 
 SILENT_ROUNDS = 6
 """Rounds for which a gateway that gave no words is not asked for them again."""
@@ -70,7 +71,7 @@ class Rounds:
         self._refusal: str | None = None
 
     async def look(self, gateway: Gateway) -> GatewayReport | None:
-        """Ask the next question; what is known then. None without a live gateway."""
+        """Ask the next question; returns what is known afterwards. None without a live gateway."""
         if gateway.state is not GatewayState.LIVE or gateway.port is None:
             await self._forget(None)
             return None
@@ -82,7 +83,7 @@ class Rounds:
         return self._last
 
     async def all_at_once(self, gateway: Gateway) -> GatewayReport | None:
-        """Ask everything, for a caller that looks only once."""
+        """Ask everything, for a caller that asks only once."""
         if gateway.state is GatewayState.LIVE and gateway.port is not None:
             for question in (Question.READY, Question.WORDS, Question.METRICS):
                 await self._ask(question, gateway, gateway.port)

@@ -1,7 +1,7 @@
 """A turn that the gateway itself runs: `chat.send`, with its events streamed (2026.5.18 to 2026.9.6).
 
-The gateway answers with its own models, profiles and queue. What is said here is what it says; ending the wait does not
-end the turn.
+The gateway answers with its own models, profiles and queue. Everything reported is what the gateway says; ending the
+wait does not end the turn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST_TEXT = 4 * 1024 * 1024
 
 
 class TurnPhase(StrEnum):
-    """STARTED: the gateway took the message (`text`: what it says of it). PHASE: what it is at. DELTA: more of the
+    """STARTED: the gateway accepted the message (`text`: its status). PHASE: what it is doing. DELTA: more of the
     reply. FINAL: the whole reply. FAILED, ABORTED: how else it ended (`text`: why).
     """
 
@@ -55,10 +55,10 @@ async def send_turn(
     """Send a message to a session and report its progress until the turn has ended.
 
     Args:
-        run_id: names the turn; a message that is sent twice under one name is taken once.
+        run_id: names the turn; a message that is sent twice under one name is accepted once.
 
     Raises:
-        GatewayCallError: it was not taken, or the gateway said no more.
+        GatewayCallError: it was not accepted, or the gateway stopped reporting.
     """
     params = {"sessionKey": key, "message": message, "idempotencyKey": run_id}
     so_far = ""

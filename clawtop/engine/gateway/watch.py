@@ -25,7 +25,7 @@ FIRST_SECONDS = 1.0
 BUSY_SECONDS = 2.0
 IDLE_SECONDS = 5.0
 STALE_MS = 30_000
-"""Words that are older than this are not believed any more."""
+"""Answers older than this are discarded."""
 
 
 class Asker(Protocol):
@@ -142,7 +142,7 @@ def _life(gateway: Gateway) -> tuple[int | None, int | None]:
 
 
 def _problems(health: GatewayHealth, port: int | None) -> tuple[Problem, ...]:
-    """What a live gateway says of itself that an operator should know."""
+    """What a live gateway reports about itself that an operator should know."""
     where = f"127.0.0.1:{port}"
     found = []
     if health.problem is not None:

@@ -22,7 +22,7 @@ _TOKEN_CODES = ("AUTH_", "NOT_PAIRED", "DEVICE_IDENTITY_REQUIRED", "PAIRING_REQU
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a gateway says of itself.
+    """What a gateway reports about itself.
 
     `state_dir`, `config_path`: None without the scope for it (2026.5.18 and later tell only an admin).
     """
@@ -47,7 +47,9 @@ def parsed(frame: str | bytes) -> Mapping[str, Any]:
 
 
 def connect_params(token: str, scopes: Sequence[str], version: str) -> dict[str, Any]:
-    """The parameters of `connect`. `gateway-client` is the identity that OpenClaw takes from loopback unpaired."""
+    """The parameters of `connect`. `gateway-client` is the identity that OpenClaw accepts from loopback without
+    pairing.
+    """
     return {
         "minProtocol": OLDEST_PROTOCOL,
         "maxProtocol": NEWEST_PROTOCOL,
@@ -77,7 +79,7 @@ def hello_of(payload: Any) -> Hello:
 
 
 def error_of(answer: Mapping[str, Any], method: str) -> GatewayCallError:
-    """The error of an answer that says no."""
+    """The error of a negative answer."""
     error = part(answer, "error")
     code = text(error.get("code")) or "an error without a code"
     message = text(error.get("message"), 400) or ""

@@ -19,7 +19,7 @@ LANES = "diagnostics.lanes"
 EVENTS = "diagnostics.stability"
 
 MOST_SESSIONS = 200
-"""Rows that one question asks for, the newest first: a busy 2026.6.11 works out each of them on its only thread."""
+"""Rows that one question asks for, the newest first: a busy 2026.6.11 computes each of them on its only thread."""
 
 MOST_EVENTS = 300
 
@@ -41,13 +41,13 @@ async def ask_words(
     only: str | None = None,
     belongs: Belongs = answers_to,
 ) -> GatewayRound:
-    """Ask who works in which session, and what waits.
+    """Ask which sessions have runs, and what waits.
 
     Args:
         lanes: ask for lanes too. only: a session key; its row is then included wherever it is in the list.
 
     Raises:
-        GatewayCallError: nothing that can be used was said.
+        GatewayCallError: there was no usable answer.
     """
     async with connected(door, leave, (READ,), clock=clock, belongs=belongs) as link:
         asked = {"limit": MOST_SESSIONS, "includeGlobal": True, "includeUnknown": True}

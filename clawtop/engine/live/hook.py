@@ -14,7 +14,7 @@ from clawtop.text import safe
 
 LIMIT_S = 20.0
 WAITING = 8
-"""Notices that wait for a command that takes its time; the oldest beyond them are dropped."""
+"""How many notices wait for a slow command; beyond that, the oldest are dropped."""
 
 StartHook = Callable[[Sequence[str], str], None]
 """Run an argument vector with a notice's text to its end."""
@@ -40,7 +40,7 @@ class NoticeHook:
         self._thread: threading.Thread | None = None
 
     def tell(self, text: str) -> None:
-        """Have the command run with this text. Never waits, never fails."""
+        """Run the command with this text. Never waits, never fails."""
         with self._changed:
             self._waiting = [*self._waiting, text][-WAITING:]
             if self._thread is None:

@@ -1,4 +1,4 @@
-"""Dirty sources become snapshots: the first change at once, then at most four a second, never two reads at a time.
+"""Changed sources become snapshots: the first change at once, then at most four a second, never two reads at a time.
 
 Mutable state lives in `Hub` and is touched only on the event loop; the reader runs in a thread, one call at a time.
 """
@@ -21,11 +21,12 @@ from clawtop.errors import ClawtopError, StateUnreadableError
 from clawtop.text import safe
 
 MIN_INTERVAL = 0.25
-"""Seconds between the starts of two reads after one that had news."""
+"""Seconds between the starts of two reads after one that found changes."""
 
 QUIET_INTERVAL = 0.05
-"""The same after a read without news (the poll sees late what the watcher has told before): the next change is not
-made to wait for it."""
+"""The same after a read without changes (the poll notices late what the watcher has already reported), so that the
+next change does not wait.
+"""
 
 RECHECK_FACTOR = 1000
 """A read without a known change (processes die silently) waits this many times its own duration, so that it costs
@@ -40,7 +41,7 @@ TRAFFIC_WINDOW_MS = 60_000
 GLANCE_SECONDS = 1.0
 LIVELY_GLANCE_SECONDS = 0.05
 LIVELY_SECONDS = 1.0
-"""Databases are glanced at every second, and twenty times a second for a second after anything happened."""
+"""Databases are checked every second, and twenty times a second for a second after anything happened."""
 
 
 class StateReader(Protocol):
@@ -59,7 +60,7 @@ class Glancing(Protocol):
 
     @property
     def has_databases(self) -> bool:
-        """Whether there are any: else nobody needs to look. Does not touch the disk."""
+        """Whether there are any databases to check. Does not touch the disk."""
 
     def has_changed(self) -> bool:
         """Whether one was committed to, or replaced, since the last read. Takes microseconds."""
@@ -77,8 +78,8 @@ class Hub:
     """Owns the tasks that turn changes on disk into snapshots.
 
     `run` delivers every snapshot that differs from the one before to `deliver`, on the loop, until cancelled. A read
-    that fails is delivered to `failed` with its error and tried again at the next change or poll; the first good one
-    after it is delivered in any case.
+    that fails is delivered to `failed` with its error and tried again at the next change or poll; the first successful
+    one after it is always delivered.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Hub:
         native: bool = True,
         seen: Callable[[], None] = lambda: None,
     ) -> None:
-        """`seen` is called after each read that succeeded, with news or without."""
+        """`seen` is called after each successful read, whether or not it found changes."""
         self._reader = reader
         self._clock = clock
         self._poll_seconds = poll_seconds
@@ -146,7 +147,7 @@ class Hub:
                 self._stir()
 
     def _stir(self) -> None:
-        """Something happened: read, and look more often for a while."""
+        """Something happened: read, and check more often for a while."""
         self._lively_until = self._clock.monotonic() + LIVELY_SECONDS
         self._dirty.set()
 

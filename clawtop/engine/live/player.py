@@ -27,7 +27,8 @@ _EDGE_MS = 1
 class Player:
     """Plays a recording. All state is touched on the event loop only.
 
-    The position is a time of the recording (ms since epoch); while playing it moves `speed` times as fast as the wall.
+    The position is a time of the recording (ms since epoch); while playing it moves `speed` times as fast as real
+    time.
     """
 
     def __init__(self, recording: Recording, clock: Clock) -> None:
@@ -48,7 +49,7 @@ class Player:
         self._moved = asyncio.Event()
         self.problem = recording.problem
 
-    # --- where it stands ----------------------------------------------------------------------------------------
+    # --- position ----------------------------------------------------------------------------------------
 
     @property
     def start(self) -> int:
@@ -81,7 +82,7 @@ class Player:
     # --- what the operator does ---------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Stand still."""
+        """Pause."""
         self._settle(self.now_ms(), playing=False)
 
     def resume(self) -> None:
@@ -127,7 +128,7 @@ class Player:
         return found
 
     def poke(self) -> None:
-        """Deliver this position again."""
+        """Deliver the current position again."""
         self._moved.set()
 
     def _settle(self, position: float, *, playing: bool) -> None:

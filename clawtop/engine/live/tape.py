@@ -24,14 +24,14 @@ FLUSH_SECONDS = 5.0
 """A reader of the file is never further behind than this."""
 
 BACKLOG = 16
-"""Snapshots that wait for the disk; of more, the oldest go: the next one has their events too."""
+"""How many snapshots wait for the disk; beyond that the oldest are dropped: the next one has their events too."""
 
 TapeEntry: TypeAlias = "tuple[Recorder, Snapshot | None]"
 """A snapshot for a recorder; None ends its file."""
 
 
 class Tape:
-    """Records the snapshots that it is given while it is on.
+    """Records the snapshots it is given while it is on.
 
     Everything but the files is touched on the loop only. A thread takes the lock for as long as it writes, so that
     the end of `run` waits for the batch that is under way.

@@ -1,7 +1,7 @@
 """Executing plans: clear, rotate, unlock, undo. With the marks, the only writer of OpenClaw's store.
 
 Each operation is journaled before and after, makes exactly the change that its plan showed or none, and ends in a
-receipt that says whether a live gateway has taken it in.
+receipt that says whether a live gateway has loaded it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from clawtop.text import safe
 DEFAULT_WAIT_S = 15.0
 DEFAULT_VERIFY_S = 10.0
 SECOND_LOOK_S = 1.0
-"""A stale lock is removed when it is the same at two looks, this far apart."""
+"""A stale lock is removed if it is the same in two checks, this far apart."""
 
 NO_GATEWAY_KNOWN = Gateway()
 _serial = itertools.count(1)
@@ -68,7 +68,7 @@ class OperationRequest:
         reload: have a live gateway read its stores again.
         gateway: as the snapshot showed it.
         on_wait: receives from time to time who has the lock.
-        operation_id: the id to journal it under, from a caller who must find it again; None: a new one.
+        operation_id: the id to journal it under, from a caller that must find it again; None: a new one.
     """
 
     reason: str = ""
@@ -81,7 +81,7 @@ class OperationRequest:
 
 
 def machine_for(layout: Layout, gateway: Gateway, machine: Machine | None = None) -> Machine:
-    """The seams for this state directory: whether its pids can be ours is part of them (docs/invariants.md 7)."""
+    """The seams for this state directory, including whether its pids can be local (docs/invariants.md 7)."""
     return replace(machine or Machine(), environment=evidence(layout.state_dir, gateway))
 
 
@@ -96,27 +96,27 @@ class Operations:
         machine: Callable[[Layout, Gateway], Machine] = machine_for,
         caller: Caller | None = None,
     ) -> None:
-        """`layout` gives the directory as it is now; `caller` asks its gateway: one that may, unless given."""
+        """`layout` gives the directory as it is now; `caller` asks its gateway; by default one that may."""
         self._layout = layout
         self._journal = journal
         self._machine = machine
         self._caller = caller
         self._by = f"{user_name(os.geteuid())} (pid {os.getpid()})"
-        self._unseen: dict[str, tuple[Plan, Receipt]] = {}  # by id: what the gateway was not seen to have
+        self._unseen: dict[str, tuple[Plan, Receipt]] = {}  # by id: operations that the gateway was not seen to load
 
     def execute_now(self, plan: Plan, request: OperationRequest = OperationRequest()) -> Receipt:
         """`execute` for a caller without a loop."""
         return threads.run(self.execute(plan, request))
 
     async def execute(self, plan: Plan, request: OperationRequest = OperationRequest()) -> Receipt:
-        """Do what the plan showed.
+        """Do exactly what the plan showed.
 
         Cancelling is safe at any moment: before the change nothing happens; a change that reached the disk is
         journaled, so it can be undone, and only the watch for the gateway ends early.
 
         Raises:
             RefusedError: it may not be done, or the state is not what the plan showed.
-            LockNotObtainedError: the store's lock stayed with its holder.
+            LockNotObtainedError: the holder kept the store's lock.
             OperationFailedError: the disk refused; nothing was changed.
         """
         layout = await asyncio.to_thread(self._layout)
@@ -177,7 +177,7 @@ class Operations:
         )
 
     async def _watched(self, job: _StoreChange, receipt: Receipt, request: OperationRequest) -> Receipt:
-        """The receipt with what the gateway made of the change."""
+        """The receipt with the gateway's reaction to the change."""
         if receipt.sight is Sight.WRITTEN:
             receipt = await self._ask_gateway(job, receipt, request)
         if receipt.sight in {Sight.SEEN, Sight.REVERTED}:
@@ -187,7 +187,7 @@ class Operations:
         return receipt
 
     async def look_again(self, snapshot: Snapshot) -> tuple[Receipt, ...]:
-        """New receipts of what was not seen before, and is now, or was taken back; the journal is told once."""
+        """New receipts for operations that have since been loaded or reverted; journaled once."""
         found: list[Receipt] = []
         for id_, (plan, receipt) in tuple(self._unseen.items()):
             sight = late_sight(snapshot, receipt)
@@ -227,7 +227,7 @@ class Operations:
         return replace(receipt, sight=sight, sight_how=f"{how}; the gateway loads it {live}", follow_up=follow_up)
 
     async def _reload(self, job: _StoreChange, gateway: Gateway) -> str | None:
-        """Have the gateway read its stores again; why it did not, or None. Nothing is left behind where it refuses."""
+        """Tell the gateway to reload its stores; returns why it did not, or None. A refusal changes nothing."""
         caller = self._caller
         if caller is None:
             door = Door(lambda: job.layout, processes=job.machine.processes)
@@ -281,7 +281,7 @@ class _StoreChange:
         self.done: Receipt | None = None
 
     def close(self) -> None:
-        """Let go of what was opened."""
+        """Close what was opened."""
         self._databases.close()
 
     def check(self) -> None:

@@ -1,4 +1,6 @@
-"""Work under an auth store's lock from a task: the loop never waits for the disk, cancelling leaves nothing behind."""
+"""Work under an auth store's lock from a task: the loop never waits for the disk, and cancelling leaves nothing
+behind.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,12 @@ async def update_store(
 ) -> Updated:
     """`clawtop.store.auth.port.update` for a task: same result, same errors.
 
-    Tries in a worker thread, pauses in the loop. A try that gets the lock makes the change and lets go in the same
+    Tries in a worker thread, pauses in the loop. A try that gets the lock makes the change and releases it in the same
     thread. If the task is cancelled during a try, the try is waited for (it lasts milliseconds) and the cancellation
     continues, so a cancelled task never leaves a lock, a temporary file or a half-done change.
 
     `on_wait` is called in the loop. `on_written` is called in a worker thread, under the lock, as soon as the change
-    is on the disk: a caller that is cancelled at that moment learns of it this way only.
+    is on the disk: a caller that is cancelled at that moment learns of it only this way.
     """
     loop = asyncio.get_running_loop()
 

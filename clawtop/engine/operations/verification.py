@@ -1,8 +1,8 @@
-"""Watching a store after a change: has the gateway taken it in, or put the old values back?
+"""Watching a store after a change: whether the gateway has loaded it, or restored the old values.
 
 A gateway works from its memory. From 2026.5.18 on it re-reads the store under its lock whenever it writes to it, and
 publishes the result (docs/formats.md 2.5): a later write of its own that kept clawtop's values proves that it has them.
-2026.3 does not publish, so there only a reload or a restart makes it see anything.
+2026.3 does not publish, so there only a reload or a restart makes it load anything.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ async def watch(watched: Sequence[Watched], seconds: float, clock: Clock) -> tup
 
 
 def _look(watched: Watched, written: Hashable) -> tuple[Sight, str] | None:
-    """What one look at the store shows, or None if it shows nothing yet."""
+    """What one check of the store shows, or None if it shows nothing yet."""
     try:
         state = watched.place.in_force()
     except ClawtopError:

@@ -1,1 +1,1 @@
-"""Who has the prompt: holders, session locks, lanes, recovery."""
+"""Which run has the prompt: holders, session locks, lanes, recovery."""

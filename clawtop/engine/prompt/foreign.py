@@ -21,10 +21,10 @@ NO_GATEWAY = frozenset({GatewayState.ABSENT, GatewayState.DEAD})
 class ForeignRuns:
     """Answers for one state directory; belongs to one event loop.
 
-    `look` finds out, `holder` only repeats what the last look found: it is asked while a run waits, and must not read
-    anything. A session list that did not change is not read again; only a session that is stored as running costs a
-    look at the gateway, its locks and the processes. Reading happens in a thread: neither a long list nor a gateway
-    that hangs holds up anybody.
+    `look` checks the session, `holder` only repeats what the last look found: it is asked while a run waits, and must
+    not read anything. A session list that did not change is not read again; only for a session that is stored as
+    running are the gateway, its locks and the processes checked. Reading happens in a thread, so a long list or a
+    hanging gateway delays nothing else.
 
     Mutable state: `_lists` (what the lists said), `_verdicts` (file -> what the last look found) and `_looks` (file ->
     the look in progress), the first under `_reading`.
@@ -38,7 +38,7 @@ class ForeignRuns:
         self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def look(self, session_file: Path) -> None:
-        """Find out about a session, so that `holder` can answer."""
+        """Check a session, so that `holder` can answer."""
         file = str(session_file)
         if self._is_known_to_rest(file):
             self._verdicts.pop(file, None)

@@ -22,7 +22,7 @@ class Registry(Protocol):
         """The same where it takes a while."""
 
     async def assert_held(self, path: str, token: str) -> None:
-        """Raises SessionTakeoverError when the session is no longer held for certain."""
+        """Raises SessionTakeoverError if the session is not certainly held any more."""
 
     async def busy_pause(self, tries: int = 0) -> None:
         """Wait a moment for a busy record."""
@@ -43,7 +43,7 @@ class HeldPrompt:
         forked_from: the contended session's file, when this is a fork.
         waited_ms: how long the acquisition took.
         stop_asked: a drain asked the run to stop.
-        lost: the registry no longer vouches for this holder; nothing more may be written.
+        lost: the session may no longer be held; nothing more may be written.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class HeldPrompt:
         return self._holding.who.run_id
 
     def set_phase(self, phase: str, profile: str | None = None) -> None:
-        """Say where the run is, and with which auth profile if that is new; others see it within milliseconds.
+        """Publish the run's phase, and its auth profile if that is new; others see it within milliseconds.
 
         Never waits, never fails.
         """
@@ -92,7 +92,7 @@ class HeldPrompt:
                 self._registry.in_background(self._say_later())
 
     async def _say_later(self) -> None:
-        """Write the latest words as soon as the record is free."""
+        """Write the latest phase as soon as the record is free."""
         tries = 0
         while not self.released:
             said = self._said
@@ -123,12 +123,12 @@ class HeldPrompt:
             self._stop()
 
     def lose(self) -> None:
-        """The registry no longer vouches for this holder: stop the run, once."""
+        """The session may no longer be held: stop the run, once."""
         self.lost = True
         self.ask_to_stop()
 
     def takeover(self, unchanged: str) -> SessionTakeoverError:
-        """What a run that lost its session ends with."""
+        """The error with which a run that lost its session ends."""
         return SessionTakeoverError(
             f"the registry no longer confirms run {self.run_id}: its lease expired",
             hint="the turn is not acknowledged; retry it",
@@ -149,7 +149,7 @@ class HeldPrompt:
 
 
 def how_of(error: BaseException | None) -> str:
-    """The way out that an error means: completed, error, cancelled or takeover."""
+    """How a run ended, from its error: completed, error, cancelled or takeover."""
     if error is None:
         return "completed"
     if isinstance(error, asyncio.CancelledError):
@@ -158,6 +158,6 @@ def how_of(error: BaseException | None) -> str:
 
 
 def cancels_current_task() -> Callable[[], object]:
-    """What stops a run that named nothing else."""
+    """How a run without its own callback is stopped."""
     task = asyncio.current_task()
     return (lambda: None) if task is None else task.cancel

@@ -1,8 +1,8 @@
-"""Lanes: how many turns run at once in this process, and who goes first.
+"""Lanes: how many turns run at once in this process, and which goes first.
 
-A turn takes the lane of its session first and a global lane second, so that turns which wait for their own session
-never occupy a place that another session could use. The discipline is `core.session.lane_queue`; across processes a
-session is kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
+A turn takes the lane of its session first and a global lane second, so that turns waiting for their own session never
+occupy a place that another session could use. The discipline is `core.session.lane_queue`; across processes a session
+is kept by the registry. One `LaneScheduler` belongs to one event loop, whose thread alone touches its state.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LaneUnavailableError(CoordinationError):
 
 @dataclass
 class _ScheduledLane:
-    """A lane, the tasks that wait in it, and what is known of past waits."""
+    """A lane, the tasks that wait in it, and statistics of past waits."""
 
     state: LaneState
     waiting: dict[str, asyncio.Future[int]] = field(default_factory=dict)
@@ -110,14 +110,14 @@ class LaneScheduler:
         return count
 
     def reset(self, lane: str) -> int:
-        """Forget what runs in a lane, because its owner was aborted, and let the next in; returns how many."""
+        """Forget the running tasks of a lane, because their owner was aborted, and start the next; returns how many."""
         found = self._lane(lane)
         count = len(found.state.active)
         self._feed(found, Reset())
         return count
 
     def drain(self) -> None:
-        """Accept no further turn in any lane; what waits and runs is served."""
+        """Accept no further turn in any lane; waiting and running ones are completed."""
         self._draining = True
         for lane in self._lanes.values():
             self._feed(lane, DrainLane())
@@ -239,6 +239,6 @@ def _settle(waiting: asyncio.Future[int] | None, outcome: int | LaneUnavailableE
         return
     if isinstance(outcome, LaneUnavailableError):
         waiting.set_exception(outcome)
-        waiting.exception()  # its waiter may be gone: that is no unhandled error
+        waiting.exception()  # its waiter may be gone: not an unhandled error
     else:
         waiting.set_result(outcome)

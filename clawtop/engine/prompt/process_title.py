@@ -1,8 +1,8 @@
 """The process title while clawtop holds session locks in an OpenClaw directory.
 
-OpenClaw 2026.5.18 to 2026.7.1 removes a session lock whose living owner does not look like OpenClaw, within
-milliseconds. A command line that ends in `/openclaw` is honoured (measured on 2026.5.20 and 2026.6.11). So the title is
-changed before the first lock is published and put back after the last one is released.
+OpenClaw 2026.5.18 to 2026.7.1 removes a session lock whose live owner does not look like OpenClaw, within
+milliseconds. A command line that ends in `/openclaw` is accepted (measured on 2026.5.20 and 2026.6.11). So the title
+is changed before the first lock is published and put back after the last one is released.
 
 Mutable state: `_claims` and `_original`, guarded by `_guard`.
 """
@@ -24,7 +24,7 @@ _original = ""
 
 
 def claim() -> None:
-    """Look like OpenClaw until `give_back` was called as often as this."""
+    """Look like OpenClaw until `give_back` has been called as often as this."""
     global _claims, _original  # noqa: PLW0603 - the title belongs to the whole process
     with _guard:
         _claims += 1
@@ -43,7 +43,9 @@ def give_back() -> None:
 
 
 def works() -> bool:
-    """Whether a changed title is what others see: the first word of our command line, where the system shows it."""
+    """Whether a changed title is what others see: the first word of this process's command line, if the system shows
+    it.
+    """
     claim()
     try:
         shown = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode("utf-8", "replace")

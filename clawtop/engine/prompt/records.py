@@ -23,7 +23,7 @@ from clawtop.store.own.holders import (
 from clawtop.text import safe
 
 Hear = Callable[[Word, str], None]
-"""Gets a word for the claimant with this token."""
+"""Receives a message for the claimant with this token."""
 
 
 class PromptRecords(Protocol):
@@ -33,19 +33,19 @@ class PromptRecords(Protocol):
     """
 
     async def enter(self, hear: Hear) -> Claimed:
-        """Make this process known, on first use, and listen for words. Raises RefusedError where that cannot be."""
+        """Register this process, on first use, and listen for messages. Raises RefusedError if that is impossible."""
 
     def step_now(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
-        """One step without waiting; None if somebody else is changing the record, or if it takes a while.
+        """One step without waiting; None if another process is changing the record, or if it would take a while.
 
         Raises RefusedError, OSError.
         """
 
     async def step(self, path: str, request: AdmissionRequest, now: int) -> tuple[AdmissionEffect, ...] | None:
-        """One step; None while somebody else is changing the record. Raises like `step_now`."""
+        """One step; None while another process is changing the record. Raises like `step_now`."""
 
     async def tell(self, who: Claimant, word: Word) -> None:
-        """Say a word to a claimant in another process. Nobody may hear it: waiters also look by themselves."""
+        """Send a message to a claimant in another process. It may get lost: waiters also check by themselves."""
 
     async def admission_of(self, path: str) -> Admission | None:
         """The live part of a session's record; None if nobody holds it or waits. Raises RefusedError like `step`."""
@@ -57,7 +57,7 @@ class PromptRecords(Protocol):
         """Raises SessionTakeoverError when the holder with this token no longer has the session for certain."""
 
     async def aclose(self) -> None:
-        """Stop listening. Holders that are still out stay valid for as long as the registry lets them."""
+        """Stop listening. Prompts still held stay valid as long as the registry allows."""
 
 
 class Claimed(Protocol):

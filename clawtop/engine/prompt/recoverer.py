@@ -1,8 +1,8 @@
 """Recovery of stuck sessions, which never starts anything on a session that has a holder (thread 83510 B).
 
-`core.session.attention` says what is wrong, `core.session.recovery` what may be done about it, and the prompt
-registry has the last word: work is started again only under a `HeldPrompt` that recovery got from it, on the same
-session if nobody has it, or on a fresh one if the holder stays too long.
+`core.session.attention` says what is wrong, `core.session.recovery` what may be done about it, and the prompt registry
+decides: work is restarted only under a `HeldPrompt` that recovery got from it, on the same session if it is free, or
+on a fresh one if the holder stays too long.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SessionWork:
 
     Attributes:
         run_id, lane: of the work that recovery would start again.
-        processing: a run is said to be going on; `age_ms`: for how long the state has not changed.
+        processing: a run is reported as active; `age_ms`: for how long the state has not changed.
         queue_depth: what waits for the session.
     """
 
@@ -104,7 +104,7 @@ class Recoverer:
         self._warned: dict[Path, int] = {}
 
     async def watch(self, look: Callable[[], Iterable[SessionWork]], restart: Restart) -> None:
-        """Look every 30 s, warn ever more rarely, recover what needs it; until cancelled."""
+        """Check every 30 s, warn at growing intervals, recover sessions that need it; until cancelled."""
         while True:
             for work in list(look()):
                 report = self.assess(work)
@@ -186,7 +186,7 @@ class Recoverer:
         )
 
     async def _take(self, work: SessionWork, plan: RecoveryPlan, deadline: float) -> HeldPrompt | None:
-        """The prompt as the plan wants it; None if somebody else has it and a new plan is needed."""
+        """The prompt as planned; None if another run has it and a new plan is needed."""
         wish = OnContention.FORK if plan.plan is RecoveryMove.FORK else OnContention.WAIT
         try:
             return await self._registry.acquire(

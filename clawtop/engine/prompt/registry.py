@@ -4,7 +4,7 @@ Across tasks, threads and processes of one host, or of several with `engine.etcd
 `core.session.admission`; the records are `PromptRecords`. A `PromptRegistry` belongs to one event loop. No call blocks
 a thread: an attempt on a record that another process is changing is repeated after a millisecond.
 
-Mutable state: `_waiting` (token -> the event of a task that waits here), `_out` (token -> the holder that is out) and
+Mutable state: `_waiting` (token -> the event of a task that waits here), `_out` (token -> the prompt that is held) and
 `_cleanups` (releases that could not be done at once), all touched by the loop's own thread only.
 """
 
@@ -54,7 +54,7 @@ LONGEST_BUSY_PAUSE_S = 0.05
 """The disk may stay full, and a process may be stopped while changing the record: retries end after this long."""
 
 LOOK_S = 0.2
-"""How often a waiter looks by itself, for wake-ups that were lost and holders that were killed."""
+"""How often a waiter checks by itself, in case a wake-up was lost or a holder was killed."""
 
 FOREIGN_LOOK_S = 0.25
 """How often a granted session is checked again while an OpenClaw run is in it."""
@@ -63,7 +63,7 @@ LEAVE_S = 0.25
 """How long to wait for a release that did not succeed at once, before it continues in the background."""
 
 FRESH_S = 5.0
-"""Minimum time to acquire a fresh session: nobody else knows it, but its record may be busy or the disk full."""
+"""Minimum time to acquire a fresh session: no other process knows it, but its record may be busy or the disk full."""
 
 CLOSE_S = 2.0
 """How long `aclose` waits for releases on a disk that refuses them; the end of the process releases them anyway."""
@@ -100,7 +100,7 @@ class PromptRegistry:
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         records: PromptRecords | None = None,
     ) -> None:
-        """Creates nothing yet: `<state>/clawtop/holders/` comes into being with the first acquire.
+        """Creates nothing yet: the first acquire creates `<state>/clawtop/holders/`.
 
         Args:
             journal: gets an event for each grant, wait, contention and release.
@@ -126,7 +126,7 @@ class PromptRegistry:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Finish pending releases and close the wake channel. Holders that are still out stay valid."""
+        """Finish pending releases and close the wake channel. Prompts still held stay valid."""
         if self._cleanups:
             await settled_within(self._clock, CLOSE_S, set(self._cleanups))
         await self._records.aclose()
@@ -156,7 +156,7 @@ class PromptRegistry:
             foreign: says which OpenClaw run, if any, holds the session; asked again and again while waiting.
 
         Raises:
-            SessionContendedError: somebody else has it, and the caller asked not to wait, or waited until its deadline.
+            SessionContendedError: another run has it, and the caller asked not to wait, or waited until its deadline.
             RefusedError: this user cannot coordinate runs in this state directory.
             OperationFailedError: the disk refused the record, or the copy of a fork.
         """
@@ -176,7 +176,7 @@ class PromptRegistry:
         try:
             holder = await self._take(child, replace(wish, deadline=max(soon, wish.deadline or soon)), None)
         except BaseException:
-            atomic.remove(os.fspath(child))  # a copy that nobody has is in the way of the next one
+            atomic.remove(os.fspath(child))  # an unused copy would be in the way of the next one
             raise
         holder.forked_from = _named(session_file)
         return holder
@@ -253,7 +253,7 @@ class PromptRegistry:
     # --- change and release --------------------------------------------------------------------------------------
 
     def describe(self, path: str, request: Describe) -> bool:
-        """Write a holder's phase and profile; False while another process is at the record."""
+        """Write a holder's phase and profile; False while another process is changing the record."""
         try:
             return self._records.step_now(path, request, self._clock.now_ms()) is not None
         except (OSError, RefusedError):
@@ -275,7 +275,7 @@ class PromptRegistry:
         await self._clock.sleep(min(BUSY_PAUSE_S * 2 ** min(tries, 10), LONGEST_BUSY_PAUSE_S))
 
     async def leave(self, path: str, request: Leave, who: Claimant) -> None:
-        """Release or stop waiting: at once where the record is free, else behind the caller's back.
+        """Release or stop waiting: at once if the record is free, else in the background.
 
         Cancellation does not stop it. The end of the process would do it in any case.
         """

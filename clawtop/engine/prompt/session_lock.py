@@ -1,9 +1,9 @@
 """The session write lock of one run, and the fence around what happens while it is released (thread 83510).
 
-OpenClaw's protocol (2026.5.20): a run holds `<session>.jsonl.lock` while it writes and gives it back for every provider
-call. When the lock is back, the file must be unchanged; otherwise the session was taken over, and the run ends with
-a typed error instead of writing into a conversation that has moved on. One `SessionLockController` serves one run on
-one event loop.
+OpenClaw's protocol (2026.5.20): a run holds `<session>.jsonl.lock` while it writes and releases it for every provider
+call. When it has the lock again, the file must be unchanged; otherwise the session was taken over, and the run ends
+with a typed error instead of writing into a conversation that has moved on. One `SessionLockController` serves one run
+on one event loop.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ SEEN_AGAIN_S = 0.25
 """A stale lock is removed when the same file was seen twice, this far apart."""
 
 DIGEST_LIMIT = 1024 * 1024
-"""Up to this many bytes of a session file are compared where a version forgives a change of the ctime alone."""
+"""Up to this many bytes of a session file are compared if a version accepts a change of the ctime alone."""
 
 
 @dataclass
 class WriteWindow:
     """The session, locked and unchanged: the moment to append.
 
-    `accepted` is what OpenClaw appended while the lock was released, where that was no takeover: the next line's
-    parent is then in there.
+    `accepted` is what OpenClaw appended while the lock was released, if that was not a takeover; it contains the next
+    line's parent.
     """
 
     controller: SessionLockController
@@ -85,7 +85,7 @@ class SessionLockController:
 
     Attributes:
         session_file: the real directory and the name that was given, as OpenClaw forms the lock's path.
-        taken_over: somebody else changed the session, or has its lock: nothing more is written by this run.
+        taken_over: the session was changed by another, or its lock lost: this run writes nothing more.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class SessionLockController:
     async def release_for_prompt(self) -> None:
         """Remember the file's fingerprint and give the lock back. Does nothing while it is not held.
 
-        If OpenClaw keeps the lock for the whole attempt and notes in it how long, so does clawtop; what somebody writes
+        If OpenClaw keeps the lock for the whole attempt and notes in it how long, so does clawtop; a write by another
         despite the lock is still a takeover.
         """
         if self._held is not None:
@@ -197,14 +197,14 @@ class SessionLockController:
 
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[WriteWindow]:
-        """Retake the lock, make sure that nobody wrote in between, and release it afterwards.
+        """Retake the lock, check that the file was not changed in between, and release it afterwards.
 
         Inside an open window of the same context it is that window. Before the first `release_for_prompt` the lock is
         held anyway and nothing is compared. Own writes move the fence, also when the body raises.
 
         Raises:
             SessionTakeoverError: the file changed while the lock was released, or the lock was lost during the write.
-            SessionWriteLockTimeoutError: the lock could not be had; the run counts as taken over.
+            SessionWriteLockTimeoutError: the lock was not available; the run counts as taken over.
         """
         outer = next((window for window in _windows.get() if window.controller is self and window.open), None)
         if outer is not None:
@@ -368,7 +368,7 @@ class SessionLockController:
         )
 
     def _look(self, owner: _Owner) -> bool:
-        """Learn who has the lock; True when a lock that is proven stale, and was seen before, may be gone now."""
+        """Find out who has the lock; True if a lock that is proven stale, and was seen before, may be gone now."""
         seen = read_lock(self.lock_path, LockKind.SESSION)
         if seen is None:
             return False
@@ -413,7 +413,9 @@ class SessionLockController:
         return False
 
     def _overheld(self) -> None:
-        """The hold outlasted its maximum: give the lock back, so that others get on. A write in progress will fail."""
+        """The hold outlasted its maximum: give the lock back, so that others can continue. A write in progress will
+        fail.
+        """
         if self._held is not None:
             self._fence = self._mark()
             self._let_go()

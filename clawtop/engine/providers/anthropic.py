@@ -34,7 +34,7 @@ STOP_REASONS: Mapping[str, str] = {
 }
 THINKING_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
 ADAPTIVE = ("opus-4-6", "opus-4.6", "opus-4-7", "opus-4.7", "sonnet-4-6", "sonnet-4.6")
-"""Models that take an effort instead of a budget of thinking tokens."""
+"""Models that take an effort level instead of a budget of thinking tokens."""
 
 
 class AnthropicMessages:

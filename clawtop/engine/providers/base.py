@@ -1,7 +1,7 @@
 """What a provider call is made of: an endpoint, a prompt, time limits, and the parts of a streamed reply.
 
 Nothing here touches the network or holds a secret in a representation; `http.py` makes the calls and the api
-modules (`anthropic.py`, `openai.py`, `responses.py`, ...) know what the wires look like.
+modules (`anthropic.py`, `openai.py`, `responses.py`, ...) know the wire formats.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Timeouts:
     Attributes:
         connect: until the connection (and TLS) is established.
         first_byte: from the request's first byte out to the reply's first piece of content in.
-        idle: between two pieces of content; keep-alives and pings are none.
+        idle: between two pieces of content; keep-alives and pings do not count.
         total: from beginning to end.
-        late: from when on a provider's 408, 499, 504 or 524 is believed to mean that time passed.
+        late: from how many seconds on a provider's 408, 499, 504 or 524 counts as a timeout.
     """
 
     connect: float | None = 10.0
@@ -36,7 +36,7 @@ class Timeouts:
     late: float = 10.0
 
 
-# --- what is asked -----------------------------------------------------------------------------------------------
+# --- the request -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Prompt:
 
     @property
     def tool_names(self) -> tuple[str, ...]:
-        """The tools that the history calls: wires that carry calls want them declared."""
+        """The tools that the history calls: APIs with tool calls require them to be declared."""
         names = (
             block.name
             for message in self.messages
@@ -78,16 +78,16 @@ class Endpoint:
         provider: the provider's id in openclaw.json.
         api: a key of `http.APIS`.
         base_url: as configured; the credential goes to this origin and nowhere else.
-        secret: the key, token or access token, or None for a local server that wants none.
+        secret: the key, token or access token, or None for a local server that needs none.
         credential_type: "api_key", "token" or "oauth"; decides which header carries it.
         headers: extra headers from the configuration; they override clawtop's. Never shown: they may hold secrets.
         bearer: the configuration asks for the Authorization header (`authHeader`).
         auth: (header, value) that replaces the API's own authentication (`request.auth`).
         compat: what the model's server does differently, as OpenClaw's `compat` names it.
         network: TLS and proxy.
-        account: the account's id, where the wire wants it beside the token.
+        account: the account's id, if the API wants it in addition to the token.
         region: of clouds that have regions.
-        sign: signs a request (method, url, headers, body) where no key goes along (AWS SigV4).
+        sign: signs a request (method, url, headers, body) that has no key (AWS SigV4).
     """
 
     provider: str
@@ -111,7 +111,7 @@ class Signer(Protocol):
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> dict[str, str]: ...
 
 
-# --- what comes back ---------------------------------------------------------------------------------------------
+# --- the reply ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +137,19 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class SilentProgress:
-    """Content that is not the reply's text: thinking, or a tool's arguments. It shows that the model works."""
+    """Content that is not the reply's text: thinking, or a tool's arguments. It shows that the model is working."""
 
     thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The reply ended the way its api ends replies.
+    """The reply ended as its API defines.
 
     Attributes:
         stop_reason: stop, length, toolUse, filter (cut by a content filter), refusal or error.
         tool_calls: names of the tools that the model asked for; clawtop runs none.
-        filtered: the provider's own word for what its filter found.
+        filtered: what the provider's filter found, in its own words.
     """
 
     stop_reason: str
@@ -171,7 +171,7 @@ class Decoder(Protocol):
 
     @property
     def complete(self) -> bool:
-        """The reply has its end, though more (its usage) may follow."""
+        """The reply is complete, though more (its usage) may follow."""
 
     def feed(self, event: str, data: str) -> Iterable[ReplyPart]:
         """The parts that one event gives; often none. `event` is its name, where it has one."""

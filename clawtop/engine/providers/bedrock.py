@@ -1,7 +1,7 @@
 """Amazon Bedrock's Converse api, streaming (`bedrock-converse-stream`).
 
-A bearer key goes as it is; without one the request is signed (SigV4) with botocore, the `bedrock` extra, by whatever
-AWS credentials the environment has.
+A bearer key is sent as it is; without one the request is signed (SigV4) with botocore, the `bedrock` extra, by
+whatever AWS credentials the environment has.
 """
 
 from __future__ import annotations

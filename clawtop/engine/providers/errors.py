@@ -47,7 +47,7 @@ KNOWN_REASONS: Mapping[ErrorKind, FailureReason] = {
     ErrorKind.TOOLS: FailureReason.MODERATION,
     ErrorKind.CREDENTIAL: FailureReason.AUTH,
 }
-"""Kinds whose failure reason is a fact of this side, not a reading of the provider's words."""
+"""Kinds whose failure reason clawtop knows by itself, rather than from the provider's words."""
 
 
 class ProviderError(ClawtopError):
@@ -58,7 +58,7 @@ class ProviderError(ClawtopError):
         provider: the provider's id.
         status: the HTTP status, or the one an in-band error names; None when no answer came.
         code: the provider's error code or type, or the errno name of a broken connection.
-        message: one redacted line, in the words of the provider where it said any.
+        message: one redacted line, in the provider's words if it gave any.
         request_id: the provider's id of the request, for its support.
         retry_after_ms: how long the provider asks to wait, however it says so.
         phase: for timeouts: connect, first-byte, idle or total.
@@ -215,7 +215,7 @@ def from_event(
 
 
 def broke_off(provider: str) -> ProviderError:
-    """The reply ended before its end."""
+    """The reply ended early."""
     return ProviderError(ErrorKind.TRANSPORT, "the reply ended early", provider=provider, code="ECONNRESET")
 
 
@@ -225,5 +225,5 @@ def not_the_protocol(provider: str, what: str, body: str = "") -> ProviderError:
 
 
 def not_spoken(provider: str, what: str, hint: str = "") -> ProviderError:
-    """clawtop cannot ask this model at all; another one it may."""
+    """clawtop cannot call this model at all, but perhaps another one."""
     return ProviderError(ErrorKind.PROTOCOL, what, provider=provider, hint=hint, reason=FailureReason.MODEL_NOT_FOUND)

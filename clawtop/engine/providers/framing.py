@@ -19,7 +19,7 @@ SseFrame = tuple[str, str]
 
 
 class FrameTooLargeError(ValueError):
-    """An event has no end within the limit."""
+    """An event does not end within the limit."""
 
 
 STRAY_CHARS = 200
@@ -27,7 +27,7 @@ _FIELDS = frozenset({"data", "event", "error", "id", "retry"})
 
 
 def _events_in(data: list[str]) -> list[str]:
-    """The events that a server did not divide by blank lines; nothing where the lines are one event."""
+    """The events that a server did not divide by blank lines; empty if the lines are one event."""
     try:
         nested.loads("\n".join(data))
     except ValueError:
@@ -46,7 +46,9 @@ def _is_object(line: str) -> bool:
 
 
 def _one_after_another(content: str) -> list[str]:
-    """The JSON values of a text that holds several with nothing between them; nothing where that is not all of it."""
+    """The JSON values of a text that holds several with nothing between them; empty if the text contains anything
+    else.
+    """
     decoder, found, at = json.JSONDecoder(), list[str](), 0
     while at < len(content):
         try:
@@ -62,7 +64,7 @@ class Frames:
     """Splits one body into events. `feed` gives what became complete, `rest` what the end of the body completes.
 
     Attributes:
-        stray: the beginning of what is no event at all, for people.
+        stray: the beginning of data that is not an event at all, for people.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """One request, one stream, over httpx: no retries, no redirects, no proxies or credentials from the environment.
 
-Every wait has a limit. The clock of content runs from one piece of content to the next: bytes that say nothing -
-comments, pings, empty deltas - do not wind it up.
+Every wait has a limit. The clock of content runs from one piece of content to the next: bytes without content -
+comments, pings, empty deltas - do not reset it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ALIASES: Mapping[str, str] = {
     "openai-chatgpt-responses": "openai-codex-responses",
     "mistral-conversations": "openai-completions",
 }
-"""Other names that versions of OpenClaw give the same wires."""
+"""Other names that versions of OpenClaw use for the same APIs."""
 APIS: Mapping[str, Api] = {api.kind: api for api in _SPOKEN} | {
     alias: api for alias, kind in ALIASES.items() for api in _SPOKEN if api.kind == kind
 }
@@ -80,10 +80,10 @@ DRAIN_SECONDS = 0.02
 CLOSING_SECONDS = 0.5
 """How long to wait for the rest of a finished reply: its usage, the end marker."""
 KEEPALIVE_SECONDS = 2.0
-"""Short: a server that closes an idle connection in the moment of reuse looks like a broken provider."""
+"""Short: a server that closes an idle connection just as it is reused looks like a broken provider."""
 CERTIFICATE = "CERT_VERIFY_FAILED"
 CONNECTING = 64
-"""Connections that are made at once: the clock of one that waits for its turn does not run."""
+"""How many connections are made at the same time; the time limit of one that waits for its turn does not run."""
 
 
 _HEADERS: Mapping[str, str] = {"user-agent": "clawtop", "connection": "keep-alive", "accept": "*/*"}
@@ -96,7 +96,7 @@ class ProviderClient:
 
     Over httpx's transports: what its clients add - cookies, redirects, authentication - is not wanted here.
 
-    Raises ProviderError, and nothing else, for whatever a provider or the way to it does wrong. Cancelling a stream
+    Raises ProviderError, and nothing else, for any failure of a provider or the connection. Cancelling a stream
     closes its connection.
     """
 
@@ -282,14 +282,14 @@ def _decoded(decoder: Decoder, event: str, data: str, limits: _Limits, clock: Cl
             yield part
     except ProviderError as error:
         if complete:
-            return  # the reply had its end: what goes wrong behind it is not the reply's
+            return  # the reply was complete: later failures are not the reply's
         if error.kind is not ErrorKind.IN_STREAM:
             raise
         raise limits.seen_late(error, clock.now_ms()) from None
 
 
 def _judge(provider: str, end: Finished, *, said_something: bool) -> None:
-    """Raise what a reply without words is."""
+    """Raise the error for a reply without text."""
     if said_something:
         return
     if end.stop_reason in {"filter", "refusal"}:
@@ -348,7 +348,7 @@ class _Limits:
 
     @asynccontextmanager
     async def until_answer(self, turn: asyncio.Semaphore) -> AsyncIterator[None]:
-        """Until the answer's headers are here; the clock of the connection runs from when it is its turn."""
+        """Until the answer's headers arrive; the connection's time limit runs from when it is its turn."""
         if turn.locked():
             async with self._until(None):
                 await turn.acquire()
@@ -367,7 +367,7 @@ class _Limits:
         """The loop was blocked for this long: a connection made in that time could not be noticed."""
         if self._phase == "connect" and self._connect_end is not None and self.waiting is not None:
             self._connect_end += seconds
-            with suppress(RuntimeError):  # it has just run out, in time
+            with suppress(RuntimeError):  # it expired only because of the delay
                 self.waiting.reschedule(self._sooner(self._connect_end))
 
     def _give_turn_back(self) -> None:
@@ -376,7 +376,7 @@ class _Limits:
             turn.release()
 
     def until_bytes(self, *, closing: bool = False) -> _BoundedWait:
-        """Until the next bytes of the answer are here; not for long where it has its end already."""
+        """Until the next bytes of the answer arrive; only briefly if it is complete already."""
         return self._until(self._at(CLOSING_SECONDS) if closing else self._content_end)
 
     def _until(self, deadline: float | None) -> _BoundedWait:
@@ -406,7 +406,7 @@ class _Limits:
                     pass
 
     def expired(self) -> ProviderError:
-        """What a wait that came to its end is."""
+        """The error of a wait that timed out."""
         total_passed = self._end is not None and self._clock.monotonic() >= self._end
         phase = "total" if total_passed else self._phase
         seconds = {

@@ -1,4 +1,4 @@
-"""How late the event loop is: without this, a timer would blame others for the loop's own delay."""
+"""How late the event loop is: without this, timers would attribute the loop's own delay to providers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from contextlib import contextmanager
 from clawtop.clock import Clock, Timer
 
 TICK_S = 0.05
-"""How often the loop's lateness is measured, while somebody listens."""
+"""How often the loop's lateness is measured, while there are listeners."""
 
 
 class LoopLateness:
-    """How late the event loop is, reported to whoever has a timer that must not count that time.
-
-    A process with hundreds of turns, or without a share of the processor, comes to a connection that has long been made
-    only after its limit. A tick that is late runs before the timers that were due after it. Belongs to one event loop.
+    """Reports how late the event loop is to timers that must not count that time. A process with hundreds of turns, or
+    without CPU time, may notice an established connection only after its limit. A tick that is late runs before the
+    timers that were due after it. Belongs to one event loop.
     """
 
     def __init__(self, clock: Clock) -> None:

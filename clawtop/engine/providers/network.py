@@ -58,7 +58,9 @@ def _add_authority(context: ssl.SSLContext, value: str) -> None:
 
 
 def _add_identity(context: ssl.SSLContext, network: Network) -> None:
-    """A client certificate: OpenSSL reads it from files only, so a text goes through one that is gone at once."""
+    """A client certificate: OpenSSL reads it from files only, so text is written to a temporary one that is removed at
+    once.
+    """
     cert, key = network.cert or "", network.key or ""
     with tempfile.TemporaryDirectory(prefix="clawtop-tls-") as directory:
         paths = [_as_file(value, Path(directory) / name) for name, value in (("cert", cert), ("key", key))]

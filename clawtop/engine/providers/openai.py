@@ -26,9 +26,9 @@ from clawtop.engine.providers.errors import from_event
 from clawtop.engine.providers.reply import ReplyDecoder
 
 DONE = "DONE"
-"""In brackets, as most send it, or without."""
+"""With brackets, as most servers send it, or without."""
 NATIVE_HOST = "api.openai.com"
-"""Its newer models refuse `max_tokens`, the field that everybody else knows."""
+"""Its newer models reject `max_tokens`, the field that all other servers know."""
 STOP_REASONS: Mapping[str, str] = {
     "stop": "stop",
     "eos": "stop",

@@ -1,4 +1,4 @@
-"""Reading replies leniently: what is needed is checked, the rest is not.
+"""Reading replies leniently: only what is needed is checked.
 
 Providers send counts as strings, floats or null, ids as numbers, texts as lists of parts. None of that makes a reply
 worthless, so each of these functions gives the sensible reading and never raises.
@@ -101,7 +101,7 @@ FAILED_CODES = ("code", "statusCode", "status_code", "errcode", "error_code")
 
 
 def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
-    """What a gateway wrapped into an envelope of its own."""
+    """The content of a gateway's own envelope."""
     if "type" in value or REPLY_FIELDS & value.keys():
         return value
     for wrapper in WRAPPERS:
@@ -112,7 +112,7 @@ def unwrapped(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def words_of(event: Object) -> Object | None:
-    """The words of an object that is no piece of a reply, as an error object; None where it has none."""
+    """The text of an object that is not part of a reply, as an error object; None if it has none."""
     if REPLY_FIELDS & event.keys():
         return None
     words = next((found for key in WORD_FIELDS if (found := text(event.get(key)))), None)
@@ -121,7 +121,7 @@ def words_of(event: Object) -> Object | None:
 
 
 def _enveloped(event: Object) -> Object | None:
-    """The error of an envelope that says of itself that it failed."""
+    """The error of an envelope that reports a failure."""
     inner = obj(event.get("base_resp"))  # MiniMax
     if count(inner.get("status_code")):
         return {"code": name(inner.get("status_code")), "message": text(inner.get("status_msg"))}

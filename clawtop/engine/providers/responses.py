@@ -134,7 +134,7 @@ def _reasoning(prompt: Prompt) -> dict[str, object]:
 
 
 def _tools(prompt: Prompt) -> dict[str, object]:
-    """The tools of the history, declared so that the history is valid, and none of them to be called."""
+    """The tools of the history, declared so that the history is valid, with calls disabled."""
     if not prompt.tool_names:
         return {}
     declared = [
