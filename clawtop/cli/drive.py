@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 from clawtop import threads
 from clawtop.cli import drive_gateway, steered
 from clawtop.cli.drive_output import JsonOutput, TextOutput, TurnOutput, stop_exit
-from clawtop.cli.driving import begin, cancel_on_signals, exit_code, model_named, open_driver, read_system, write_out
+from clawtop.cli.driving import (
+    begin,
+    cancel_on_signals,
+    check_out,
+    exit_code,
+    model_named,
+    open_driver,
+    read_system,
+    write_out,
+)
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
 
@@ -109,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a session with --session", hint="clawtop drive --list shows their keys")
     if args.steered is not None:
         return steered.drive(args, model)
+    check_out(args.out)
     message = sys.stdin.read() if args.message == "-" else args.message
     through_gateway = drive_gateway.run_if_wanted(args, message)
     if through_gateway is not None:

@@ -232,6 +232,7 @@ class TextOutput(TurnOutput):
 
     def failed(self, error: ClawtopError, code: int, unstored: str) -> None:  # noqa: ARG002 - the shell shows the code
         from clawtop.clock import SystemClock
+        from clawtop.view.humanize import countdown
 
         self._end_count()
         self._add(self._words.rest())
@@ -240,8 +241,8 @@ class TextOutput(TurnOutput):
             print("clawtop: the reply could not be stored; it is printed on standard output", file=sys.stderr)
             self._show(("" if self._streams else masked(unstored)) + "\n")
         if self._back_at is not None:
-            left = max(0, self._back_at - SystemClock().now_ms()) / 1000
-            print(f"clawtop: the first profile is usable again in {left:.0f} s", file=sys.stderr)
+            left = countdown(self._back_at, SystemClock().now_ms())
+            print(f"clawtop: the first profile is usable again in {left}", file=sys.stderr)
 
     def stuck(self, why: str, session: str) -> None:
         print(f"clawtop: the session is stuck ({why}); clawtop recover {safe(session, 120)} frees it", file=sys.stderr)

@@ -91,6 +91,21 @@ def read_system(path: str | None) -> str | None:
         raise UsageError(f"the system prompt {safe(path)} cannot be read: {error.strerror or error}") from None
 
 
+def check_out(path: str | None) -> None:
+    """Before anything is sent: whether the reply can have this file at all. Raises UsageError."""
+    why = "" if path is None else _no_place(path)
+    if why:
+        raise UsageError(f"the reply could not be written: {why}", unchanged="nothing was sent")
+
+
+def _no_place(path: str) -> str:
+    """Why no file can be there; empty where one can."""
+    place = Path(path).absolute()
+    if not place.parent.is_dir():
+        return f"there is no directory {safe(place.parent)}"
+    return f"{safe(path)} is no regular file" if place.exists() and not place.is_file() else ""
+
+
 def write_out(path: str, text: str) -> None:
     """The reply in a file of the operator's choice; an existing file is replaced when the new one is complete.
 
@@ -99,9 +114,10 @@ def write_out(path: str, text: str) -> None:
     from clawtop.store.atomic import write_sibling
     from clawtop.store.disk import disk
 
-    if Path(path).exists() and not Path(path).is_file():
+    why = _no_place(path)
+    if why:
         raise OperationFailedError(
-            f"{safe(path)} is no regular file", hint="the reply is in the session", unchanged="nothing was written"
+            f"the reply cannot be written: {why}", hint="the reply is in the session", unchanged="nothing was written"
         )
     try:
         disk.rename(write_sibling(str(Path(path).absolute()), text.encode("utf-8", "replace"), 0o600), path)
@@ -109,7 +125,7 @@ def write_out(path: str, text: str) -> None:
         raise OperationFailedError(
             f"{safe(path)} cannot be written: {error.strerror or error}",
             hint="the reply is in the session",
-            unchanged="what was in the file before",
+            unchanged="the file is as it was",
         ) from None
 
 

@@ -119,4 +119,6 @@ def _print(found: list[Probed]) -> None:
 
 
 def _until(until: int | None, now: int) -> str:
-    return "for an unknown time" if until is None else f"for {max(0, until - now) / 1000:.0f} s"
+    from clawtop.view.humanize import countdown
+
+    return "for an unknown time" if until is None else f"for {countdown(until, now)}"
