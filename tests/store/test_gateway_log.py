@@ -370,6 +370,11 @@ LOCKED = "session file locked (timeout 60000ms): pid=7 /s/s-1.jsonl.lock"
             EventKind.ATTEMPT,
             "again in 685 ms, 3 of 9",
         ),
+        (
+            "rate-limit same-model retry 2/3 for p/m: delayMs=20000",
+            EventKind.ATTEMPT,
+            "again in 20 s, 2 of 3: rate_limit",
+        ),
         ("gateway ready", EventKind.GATEWAY, "gateway ready"),
         (
             "⇄ res ✗ agent errorCode=UNAVAILABLE errorMessage=All models failed (2)",

@@ -282,23 +282,24 @@ def _mark(record: _Record, names: Names) -> Event:
 
 
 _RETRY = re.compile(
-    r"transient same-model retry (?P<number>\d{1,4})/(?P<most>\d{1,4}) for "
-    r"(?P<provider>[^\s/]{1,200})/(?P<model>\S{1,200}) reason=(?P<reason>\w{1,40}): delayMs=(?P<delay>\d{1,10})\b"
+    r"(?:transient|rate-limit) same-model retry (?P<number>\d{1,4})/(?P<most>\d{1,4}) for "
+    r"(?P<provider>[^\s/]{1,200})/(?P<model>\S{1,200}?)(?: reason=(?P<reason>\w{1,40}))?: delayMs=(?P<delay>\d{1,10})\b"
 )
 
 
 def _retry(record: _Record, names: Names) -> Event | None:
-    """The run asks the same account again (2026.9)."""
+    """The run asks the same account again: after a rate limit (2026.6 to 2026.8), or what passes by itself (2026.9)."""
     match = _RETRY.match(record.text)
     if match is None:
         return None
     number, most, delay = int(match["number"]), int(match["most"]), int(match["delay"])
-    asked = {"provider": match["provider"], "model": match["model"], "reason": match["reason"]}
+    reason = match["reason"] or "rate_limit"
+    asked = {"provider": match["provider"], "model": match["model"], "reason": reason}
     return _event(
         replace(record, facts=asked),
         names,
         EventKind.ATTEMPT,
-        f"asks the same account again in {rough(delay)}, {number} of {most}: {match['reason']}",
+        f"asks the same account again in {rough(delay)}, {number} of {most}: {reason}",
         {"step": "retry", "number": number, "most": most, "due": record.at + delay},
     )
 

@@ -131,6 +131,7 @@ _TOLD: tuple[tuple[str, LineMeaning], ...] = (
     ("embedded run start:", LineMeaning(EventKind.ATTEMPT, _asks)),
     ("embedded run done:", LineMeaning(EventKind.REPLY, _replied)),
     ("transient same-model retry", LineMeaning(EventKind.ATTEMPT, step="retry")),
+    ("rate-limit same-model retry", LineMeaning(EventKind.ATTEMPT, step="retry")),
     ("rate-limit profile rotation cap reached", LineMeaning(EventKind.FALLBACK)),
     ("⇄ res ✗ agent", LineMeaning(EventKind.FAILURE)),
     ("removed stale session lock:", LineMeaning(EventKind.LOCK, _removed)),
