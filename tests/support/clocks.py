@@ -46,7 +46,7 @@ class ManualClock(Clock):
         return len(self._sleepers)
 
     async def advance(self, seconds: float) -> None:
-        """Move on, waking everybody whose time has come, one deadline after the other."""
+        """Advance, waking every sleeper that is due, one deadline after the other."""
         target = self._monotonic + seconds
         await settle()
         while self._sleepers and self._sleepers[0][0] <= target:

@@ -86,7 +86,7 @@ def run(path: Path, statement: str, parameters: Sequence[Any] = ()) -> list[list
 
 
 def text_of(path: Path, cell: Cell) -> str | None:
-    """What stands in a cell, to the byte; None where there is no row."""
+    """The exact bytes of a cell; None if there is no row."""
     table, key_column, key, value_column, _ = cell
     rows = run(path, f"SELECT {value_column} FROM {table} WHERE {key_column}=?", (key,))
     return str(rows[0][0]) if rows else None

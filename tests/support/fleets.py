@@ -1,4 +1,4 @@
-"""Made-up hosts at the time of the incident: one whose bots are silent, one that is not reached, two that are well."""
+"""Made-up hosts at the time of the incident: one whose bots are silent, one that is unreachable, two that are well."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Answer = Callable[[Mapping[str, Any]], Any]
 
 @dataclass
 class FakeGateway:
-    """What it says, and what it was told.
+    """What the gateway answers, and what it was asked.
 
     Attributes:
         answers: by method, from its parameters to a payload, an exception's text (a refusal), or a string sent raw.
@@ -93,7 +93,7 @@ HANG = object()
 
 
 class RefusingError(Exception):
-    """Raised by an answer: the gateway says no."""
+    """Raised by an answer: the gateway refuses."""
 
     def __init__(self, message: str, code: str = "INVALID_REQUEST") -> None:
         super().__init__(message)

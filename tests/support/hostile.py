@@ -1,4 +1,4 @@
-"""Strings that want out of their cell, in every place of a snapshot, and how a text is known to be clean of them."""
+"""Strings that try to break out of their cell, for every place of a snapshot, and checks for them in a text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote
 T = TypeVar("T")
 
 SECRET = "planted/Credential+7f3a9c11=e5b2"
-"""Like no known kind of key, so that only its value gives it away."""
+"""Unlike any known kind of key, so that it can be recognised only by its value."""
 
 CONTROLS = ("\x1b[2J", "\x1b]52;c;AAAA\x07", "\x9b31m", "\r\n", "\x00", "\x7f", "\u202e", "\u2028", "\u200b", "\ud800")
 MARKUP = ("[/nope]", "[bold red]", "[link=file:///x]", "[@click=app.quit]", "$(x)", "</text>", "]]>", "&#27;", "{0}")
@@ -21,7 +21,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 
 def secret_forms(secret: str = SECRET) -> dict[str, str]:
-    """Ways in which a secret may come along, and what would show that it did."""
+    """Ways in which a secret may appear, and what would show it."""
     return {
         "raw": secret,
         "base64": base64.b64encode(secret.encode()).decode(),
@@ -83,11 +83,11 @@ PROSE = frozenset(
         *("payload", "type", "failing", "profile_source", "blocked_scope", "email", "active_how", "how"),
     }
 )
-"""Fields of a snapshot's parts that hold somebody's words; the rest are ids, names and paths, which are exact."""
+"""Fields of a snapshot's parts that contain foreign prose; the rest are ids, names and paths, which are exact."""
 
 
 def planted(value: T, prose: str, where: str = "") -> T:
-    """`value` with `prose` behind every text that holds somebody's words, keys of mappings among them."""
+    """`value` with `prose` appended to every text of foreign prose, including keys of mappings."""
     changed: Any = value
     if isinstance(value, str):
         changed = f"{value} {prose}" if type(value) is str and where in PROSE else value

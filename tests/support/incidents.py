@@ -1,4 +1,4 @@
-"""Made-up incidents in which what stands on the disk is not what works: each as a snapshot at the time of `worlds`."""
+"""Made-up incidents in which the disk differs from what the gateway uses: snapshots at the time of `worlds`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LIVE = Gateway(GatewayState.LIVE, GATEWAY_PID, 18789, started_at=NOW - 40 * MINU
 
 
 def failed(of: Session, seconds: int, error: str) -> Session:
-    """With a message of a person that got no answer."""
+    """With an unanswered message from a person."""
     asked = NOW - seconds * SECOND
     turn = Exchange(asked, 24, "user", TurnOutcome.FAILED, asked + 45 * SECOND, error)
     return replace(
@@ -88,7 +88,7 @@ RESTARTING: Snapshot = replace(
         event(3, EventKind.OPERATION, "done: clear openai:spare", source="operation", profile="openai:spare"),
     ),
 )
-"""Eight seconds after its start nothing listens yet; a turn of its former life left its lock."""
+"""Eight seconds after its start nothing listens yet; a turn from before the restart left its lock."""
 
 # --- half of a log ------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,8 @@ def _log_line(time: str, subsystem: str, text: str) -> str:
 
 
 def half_written_log(directory: Path) -> Snapshot:
-    """A log of which a crash left half a line, on which the next start went on, and whose last line is being written.
+    """A log in which a crash left half a line that the next start continued, and whose last line is still being
+    written.
 
     Args:
         directory: an empty one, for the log.
@@ -180,7 +181,7 @@ CLEARED_AFTER_402: Snapshot = with_unloaded(
         ),
     )
 )
-"""Both are usable by the store, and out for the gateway, which has not loaded it; the last message got no answer."""
+"""Both are usable in the store but not for the gateway, which has not loaded it; the last message got no answer."""
 
 # --- runs that are easily missed ----------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
-"""State directories that were captured beside real gateways (2026.5.20) while the provider's own log told the truth.
-
-`at.json` holds the clock and the processes that lived. The directories are copied before they are read.
+"""State directories captured beside real gateways (2026.5.20), with the provider's own log as the reference. `at.json`
+has the clock and the live processes. The directories are copied before they are read.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Live:
         return self.root / "home" / ".openclaw"
 
     def read(self) -> Snapshot:
-        """The state as of its capture, read twice: the second look sees what the first has learnt."""
+        """The state as of its capture, read twice: the second read uses what the first has learnt."""
         locks = [json.loads(path.read_text()) for path in self.root.glob("tmp/openclaw-*/gateway*.lock")]
         ticks = {pid: next((lock["startTime"] for lock in locks if lock["pid"] == pid), None) for pid in self.alive}
         reader = SnapshotReader(

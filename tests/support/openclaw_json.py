@@ -76,7 +76,7 @@ def credential_from(raw: Mapping[str, Any]) -> Credential:
 
 
 def _is_given(secret: Any) -> bool:
-    """Whether a secret or a reference to one is there; a blank string is none."""
+    """Whether a secret or a reference to one is there; a blank string does not count."""
     return bool(secret.strip()) if isinstance(secret, str) else bool(secret)
 
 

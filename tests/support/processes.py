@@ -1,4 +1,4 @@
-"""Process tables that tests write down."""
+"""Process tables with contents set by tests."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ counts = st.dictionaries(reasons, st.integers(0, 60), max_size=3)
 
 
 def usage_stats() -> st.SearchStrategy[UsageStats]:
-    """Any statistics that may stand on disk, sensible or not."""
+    """Any statistics that may be on disk, sensible or not."""
     return st.builds(
         UsageStats,
         last_used=st.none() | times,

@@ -1,5 +1,5 @@
-"""Nothing that a test started outlives it, not even when the test itself is killed: what it stopped cannot end by
-itself, and nobody else knows of it.
+"""Nothing that a test started outlives it, even if the test itself is killed: stopped processes cannot end by
+themselves, and nothing else knows about them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ exit 0
 
 @contextmanager
 def nothing_left(directory: Path) -> Iterator[None]:
-    """While it lasts, and when this process ends in it: whoever has `directory` in his environment or among his words
-    is killed at the end, also where he was stopped.
+    """At the end of the block, or when this process dies within it, every process with `directory` in its environment
+    or arguments is killed, even a stopped one.
 
     `directory` must be this test's alone. A shell of its own session waits for the end of its input, which comes with
     the end of this process at the latest.

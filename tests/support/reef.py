@@ -1,4 +1,4 @@
-"""The dashboard on a living reef: the demo's world, its provider on loopback, the engine, real drains."""
+"""The dashboard on a live demo world, with its provider on loopback, the engine and real drains."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TWO_EACH = {"coral": ("clawdia", "larry"), "kelp": ("barnaby",)}
 
 
 async def no_operations(plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
-    """Executes nothing: what is tested here is drained and driven."""
+    """Executes nothing: these tests only drain and drive."""
     raise AssertionError("an operation was started")
 
 
@@ -49,7 +49,7 @@ class Reef:
     provider: ScriptedProvider
 
     def behave(self, act: object, *profiles: str) -> None:
-        """From now on these profiles (default: all) meet this act."""
+        """From now on these profiles (default: all) get this act."""
         for profile in profiles or tuple(self.world.keys):
             self.provider.standing[self.world.keys[profile]] = act  # type: ignore[assignment]
 
@@ -58,7 +58,7 @@ class Reef:
         return Driver(self.world.state_dir, environ={}, home=self.world.state_dir.parent)
 
     def left_behind(self) -> list[str]:
-        """Locks and holder records that still stand."""
+        """Locks and holder records that still exist."""
         state = self.world.state_dir
         locks = [path.name for path in state.rglob("*.jsonl.lock")]
         return locks + [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
@@ -74,7 +74,7 @@ class Reef:
         await until(pilot, lambda: view.target is not None and view.target.id == character.key)
 
     def shows(self, text: str) -> bool:
-        """Whether the text stands on the first line, or below it, wherever a dialog breaks its lines."""
+        """Whether the text is on the screen, wherever a dialog breaks its lines."""
         lines = screen_text(self.app).split("\n")
         if text in lines[0]:
             return True
@@ -84,7 +84,7 @@ class Reef:
         return text in " ".join(" ".join(lines).split())
 
     async def sees(self, pilot: Pilot[None], *texts: str) -> None:
-        """Wait until these texts stand on the screen."""
+        """Wait until these texts are on the screen."""
         await until(pilot, lambda: all(self.shows(text) for text in texts))
 
 
@@ -96,7 +96,7 @@ async def living_reef(
     ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports,
     asks_gateway: bool = True,
 ) -> AsyncIterator[Reef]:
-    """A reef in `root`; what the dashboard drives and drains is given back in the end."""
+    """A demo world in `root`; everything the dashboard drives and drains is released at the end."""
     clock = SystemClock()
     world = build_world(root, seed=7, clock=clock, profiles=TWO_EACH)
     args = argparse.Namespace(state_dir=str(world.state_dir), agent=None, at=None, no_gateway=not asks_gateway)

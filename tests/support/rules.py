@@ -16,7 +16,7 @@ def semantics(version: str) -> Semantics:
 
 
 def schedule(version: str) -> Schedule:
-    """How profiles rest under this version, nothing configured."""
+    """How profiles cool under this version, with nothing configured."""
     return semantics(version).cooling
 
 

@@ -78,7 +78,7 @@ def make_app(
 
 
 def screen_lines(app: ClawtopApp) -> list[str]:
-    """What stands on the screen, dialogs included, as text without trailing blanks."""
+    """The screen's content, dialogs included, as text without trailing blanks."""
     return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
 
 

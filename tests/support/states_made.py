@@ -18,7 +18,7 @@ NOW = 1_795_214_110_000
 
 
 class StateDir:
-    """A state directory of generation B (as the configuration says) with one agent, ready to be spoiled."""
+    """A state directory of generation B (as the configuration says) with one agent, ready to be damaged."""
 
     def __init__(self, home: Path, version: str = "2026.5.20") -> None:
         self.home = home
@@ -81,7 +81,7 @@ class StateDir:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """As OpenClaw writes: beside it, then renamed into place."""
+    """Writes as OpenClaw does: to a temporary file, then renamed into place."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
     os.replace(temporary, path)  # noqa: PTH105

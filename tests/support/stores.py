@@ -30,7 +30,7 @@ def credentials() -> dict[str, Any]:
 
 
 def state() -> dict[str, Any]:
-    """fakeai:one cools for a long time yet."""
+    """fakeai:one will be cooling for a long time."""
     return {
         "lastGood": {"fakeai": "fakeai:two"},
         "usageStats": {"fakeai:one": dict(COOLING), "fakeai:two": {"lastUsed": 1_795_214_067_649, "errorCount": 0}},
@@ -67,7 +67,7 @@ def write_store(
 
 
 def auth_state(directory: Path, agent: str = "main", generation: str = "B") -> dict[str, Any]:
-    """What the file that changes says now."""
+    """The current content of the file that changes."""
     name = "auth-profiles.json" if generation == "A" else "auth-state.json"
     found: dict[str, Any] = json.loads((directory / "agents" / agent / "agent" / name).read_bytes())
     return found

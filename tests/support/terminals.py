@@ -65,7 +65,7 @@ class Terminal:
     # --- reading -------------------------------------------------------------------------------------------------
 
     def read(self, seconds: float = 0.05) -> bytes:
-        """What comes within this time, or until the first piece has come."""
+        """The output within this time, or up to the first piece."""
         if not select.select([self._main], [], [], seconds)[0]:
             return b""
         try:
@@ -78,7 +78,7 @@ class Terminal:
         return data
 
     def wait_for(self, seen: str | Callable[[Terminal], bool], seconds: float = 15.0) -> None:
-        """Read until a text stands on the screen, or a condition holds; AssertionError after `seconds`."""
+        """Read until a text is on the screen, or a condition holds; AssertionError after `seconds`."""
         deadline = time.monotonic() + seconds
         holds = (lambda _: seen in self.text) if isinstance(seen, str) else seen
         while not holds(self):
@@ -94,7 +94,7 @@ class Terminal:
         return time.monotonic()
 
     def drain(self, seconds: float) -> bytes:
-        """Everything that comes within `seconds`."""
+        """All output within `seconds`."""
         deadline = time.monotonic() + seconds
         out = b""
         while (left := deadline - time.monotonic()) > 0:
@@ -145,7 +145,7 @@ class Terminal:
         return termios.tcgetattr(self._main)
 
     def close(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it is doing."""
         with contextlib.suppress(OSError):
             self.process.kill()
         self.process.wait()
@@ -176,7 +176,7 @@ def clawtop(*arguments: str) -> list[str]:
 
 
 OVERVIEW = ("--view", "overview")
-"""What a state shows first depends on how it stands; tests of the terminal look at the overview."""
+"""Which view opens first depends on the state; terminal tests use the overview."""
 
 
 def plain_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A server that records requests and answers each with bytes: for what the demo's provider is too good."""
+"""A server that records requests and answers each with bytes: for replies that the demo's provider cannot give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One answer: a status, headers and a body, or `raw` bytes for what is no HTTP. `hold`: never end it."""
+    """One answer: a status, headers and a body, or `raw` bytes for something other than HTTP. `hold`: never end it."""
 
     body: bytes = b""
     status: int = 200

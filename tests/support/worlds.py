@@ -482,7 +482,7 @@ STORY = (
     event(3, EventKind.OPERATION, "done: clear openai:spare", source="operation", agent="main", profile="openai:spare"),
 )
 TOLD = replace(INCIDENT, events=STORY)
-"""The incident, and how it came to it."""
+"""The incident, with the events that led to it."""
 
 
 def saying(told: ProviderTime, profile_id: str = "anthropic:max-tide") -> Snapshot:

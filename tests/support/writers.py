@@ -1,4 +1,4 @@
-"""How a writer in a process of its own is begun and ended by the test that started it."""
+"""Starting and ending a writer process from the test that owns it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 
 
 def begun(*, counted: bool) -> threading.Event:
-    """Say that this process is ready, and wait for the word to begin. The event comes with the end of standard input,
-    unless the work is `counted`.
+    """Report that this process is ready, and wait for the signal to begin. The event is set at the end of standard
+    input, unless the work is `counted`.
     """
     ended = threading.Event()
     print("ready", flush=True)
