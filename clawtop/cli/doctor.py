@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     reader = open_reader(args, extra_parts=(config_part,))
     snapshot = reader.read()
     health = judge(snapshot, snapshot.taken_at)
-    problems = (*snapshot.warnings, *_environment(reader, snapshot), *_jammed(health))
+    problems = (*snapshot.warnings, *_environment(reader, snapshot), *_jammed(health), *_hook(args))
     notes = leftovers(reader.layout) if reader.layout.storage.auth_in_database else ()
     owner = reader.layout.state_dir.stat().st_uid
     log = log_place(reader.layout, snapshot.config.log_file, snapshot.gateway, owner)
@@ -96,6 +96,22 @@ def _jammed(health: Health) -> tuple[Problem, ...]:
 
     jammed = (cause for cause in health.causes if cause.code == "store-jammed")
     return tuple(Problem(each.code, each.evidence[0], f"{each.text}; {each.remedy}") for each in jammed)
+
+
+def _hook(args: argparse.Namespace) -> tuple[Problem, ...]:
+    """Of the operator's own command: a notice that it cannot tell is told nowhere else."""
+    from clawtop.core.model import Problem
+    from clawtop.engine.live.hook import NoticeHook
+    from clawtop.errors import UsageError
+
+    command = args.settings["on_notice"]
+    if command is None:
+        return ()
+    try:
+        missing = NoticeHook(command).missing()
+    except UsageError as error:
+        return (Problem("on-notice-unusable", "on_notice", error.title),)
+    return (Problem("on-notice-unusable", "on_notice", f"{missing} is no program on PATH"),) if missing else ()
 
 
 def _line(problem: Problem, now: int) -> str:

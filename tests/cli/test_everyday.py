@@ -109,6 +109,25 @@ def test_every_setting_comes_back_as_it_was_saved(file: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("no-such-program-here --now", "no-such-program-here is no program on PATH"),
+        ("say 'it", "on_notice is not a command line"),
+        ("sh -c true", None),
+    ],
+)
+def test_doctor_tells_of_a_hook_that_cannot_be_run(
+    file: Path, capsys: pytest.CaptureFixture[str], command: str, told: str | None
+) -> None:
+    file.parent.mkdir()
+    file.write_text(f"on_notice = {json.dumps(command)}\n")
+    run(["doctor", "--state-dir", str(sample("2026.5.20", "healthy").state_dir)])
+    printed = capsys.readouterr().out
+    assert ("on-notice-unusable" in printed) is (told is not None)
+    assert (told or "") in printed
+
+
+@pytest.mark.parametrize(
     ("content", "change", "told"),
     [
         ("", "thme=x", (64, "did you mean theme?")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -38,6 +39,10 @@ class NoticeHook:
         self._waiting: list[str] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+
+    def missing(self) -> str | None:
+        """The program that cannot be found or run; None if it can."""
+        return None if shutil.which(self._argv[0]) else self._argv[0]
 
     def tell(self, text: str) -> None:
         """Run the command with this text. Never waits, never fails."""
