@@ -77,7 +77,7 @@ class Terminal:
             self._stream.feed(functools.reduce(lambda left, gone: left.replace(gone, b""), _UNKNOWN_TO_PYTE, data))
         return data
 
-    def wait_for(self, seen: str | Callable[[Terminal], bool], seconds: float = 15.0) -> None:
+    def wait_for(self, seen: str | Callable[[Terminal], bool], seconds: float = 60.0) -> None:
         """Read until a text is on the screen, or a condition holds; AssertionError after `seconds`."""
         deadline = time.monotonic() + seconds
         holds = (lambda _: seen in self.text) if isinstance(seen, str) else seen
@@ -85,7 +85,7 @@ class Terminal:
             assert time.monotonic() < deadline, f"not seen: {seen!r}\n{self.text}"
             self.read()
 
-    def wait_for_bytes(self, pattern: bytes, start: int, seconds: float = 15.0) -> float:
+    def wait_for_bytes(self, pattern: bytes, start: int, seconds: float = 60.0) -> float:
         """Read until `raw` matches after `start`; the monotonic time at which it did."""
         deadline = time.monotonic() + seconds
         while not re.search(pattern, self.raw[start:]):
@@ -127,7 +127,7 @@ class Terminal:
         os.close(self._main)
         self._main = -1
 
-    def exit_code(self, seconds: float = 15.0) -> int:
+    def exit_code(self, seconds: float = 30.0) -> int:
         """Read until the process has ended; its exit code."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
