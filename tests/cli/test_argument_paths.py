@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from clawtop.cli.driving import write_out
 from clawtop.cli.main import run
+from clawtop.errors import OperationFailedError
 from tests.support.hostile import hidden_in
 from tests.support.samples import copy, sample
 
@@ -106,3 +109,26 @@ def test_what_stands_at_a_path(
         assert (place / "precious").read_text() == PRECIOUS
     if verb != "text file":  # that one replaces what stands there, and follows nothing
         assert sorted(os.listdir(place)) == before, told.err  # noqa: PTH208 - names only
+
+
+@pytest.mark.parametrize("thing", [fifo, endless, full, directory, a_socket], ids=lambda thing: thing.__name__)
+def test_a_reply_replaces_nothing_but_a_file(thing: Callable[[Path], None], tmp_path: Path) -> None:
+    """A pipe without a reader is not waited for, and no device becomes a file."""
+    place = tmp_path / "it"
+    thing(place)
+    kind = stat.S_IFMT(place.lstat().st_mode)
+    with pytest.raises(OperationFailedError) as refused:
+        write_out(str(place), "the reply\n")
+    assert refused.value.title == f"{place} is no regular file"
+    assert refused.value.hint == "the reply is in the session"
+    assert refused.value.unchanged == "nothing was written"
+    assert stat.S_IFMT(place.lstat().st_mode) == kind
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_reply_replaces_a_file_whole(tmp_path: Path) -> None:
+    place = tmp_path / "reply.txt"
+    place.write_text("a longer reply of yesterday\n")
+    write_out(str(place), "the reply\n")
+    assert place.read_text() == "the reply\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["reply.txt"]
