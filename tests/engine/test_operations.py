@@ -113,9 +113,10 @@ async def test_a_clear_is_done_journaled_and_can_be_undone(both: World) -> None:
     assert receipt.exit_code == 0
     assert receipt.undo == receipt.id
     name = {"A": "auth-profiles.json", "B": "auth-state.json"}[both.generation]
-    assert receipt.file == str(both.directory / "agents/main/agent" / name)
+    assert receipt.file == receipt.to_json()["file"] == str(both.directory / "agents/main/agent" / name)
 
     intent, result = both.journal.tail()
+    assert intent.data["file"] == receipt.file
     assert (intent.kind, result.kind) == (EventKind.INTENT, EventKind.OPERATION)
     assert intent.data["reason"] == result.data["reason"] == "it is 3 am"
     assert intent.data["id"] == result.data["id"] == receipt.id

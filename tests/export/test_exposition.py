@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clawtop.core.health.blocked import Blockage
 from clawtop.core.health.judgement import Health, judge
 from clawtop.core.model import (
     AgentInfo,
@@ -107,7 +108,27 @@ def test_events_count_once_however_often_a_snapshot_shows_them() -> None:
     assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "2"))] == 1
     assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "1"))] == 0
     assert series["clawtop_lane_wait_seconds_bucket", (("lane", "main"), ("le", "+Inf"))] == 1
+    assert series["clawtop_lane_wait_seconds_sum", (("lane", "main"),)] == 2
+    assert series["clawtop_lane_wait_seconds_count", (("lane", "main"),)] == 1
     assert 2.0 in WAIT_BUCKETS
+
+
+def test_the_age_of_what_is_blocked_is_the_oldest_ones_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    now = clock.now_ms()
+    ages_ms = {"one": 3_000, "two": 90_000, "three": None}
+    blocked = {
+        ("main", key): Blockage("the provider is out", since=None if age is None else now - age)
+        for key, age in ages_ms.items()
+    }
+    monkeypatch.setattr(
+        "clawtop.export.gauges.judge", lambda snapshot, at: replace(judge(snapshot, at), blocked=blocked)
+    )
+    exporter = Exporter(clock)
+    exporter.take(_state(now))
+    series = _series(exporter)
+    assert series["clawtop_blocked_sessions", (("agent", "main"),)] == 3
+    assert series["clawtop_blocked_oldest_seconds", (("agent", "main"),)] == 90
 
 
 def test_the_age_of_the_last_good_read_grows_while_reads_fail() -> None:

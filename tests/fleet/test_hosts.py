@@ -18,6 +18,7 @@ from clawtop.core.fleet.hosts import (
     worst_first,
 )
 from clawtop.core.fleet.summary import Account, AgentOutlook, EventBrief, HostSummary
+from clawtop.view.fleet_rows import LINKS, state_of
 
 NOW = 1_795_000_000_000
 
@@ -52,6 +53,17 @@ def test_silent_bots_come_before_hosts_that_are_not_reached() -> None:
 )
 def test_the_exit_code_is_the_worst_hosts(hosts: list[Host], code: int) -> None:
     assert exit_code(hosts) == code
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize("link", [HostLink.CONNECTING, HostLink.STALE, HostLink.UNREACHABLE])
+def test_a_host_that_is_not_live_is_shown_by_its_link_whatever_it_said_last(link: HostLink, level: int) -> None:
+    assert state_of(host("a", level, link))[0].split() == [LINKS[link][0], link.value]
+
+
+@pytest.mark.parametrize(("level", "word"), [(0, "well"), (1, "attention"), (2, "silent"), (3, "unreadable")])
+def test_a_live_host_is_shown_by_what_it_says(level: int, word: str) -> None:
+    assert state_of(host("a", level))[0].split()[1:] == [word]
 
 
 def test_what_a_host_said_last_does_not_make_it_well() -> None:

@@ -508,4 +508,90 @@ MUTANTS: tuple[Mutant, ...] = (
         "",
         ("tests/ui/test_fleet.py::test_a_filter_goes_with_its_line_and_can_be_typed_again_and_cleared",),
     ),
+    # --- hosts, receipts and figures ----------------------------------------------------------------------------------
+    Mutant(
+        "arming one host arms every other",
+        "        self.arming = ArmingSwitch(clock, locked=options.read_only)\n",
+        '        self.arming = vars(ClawtopApp).get("kept") or ArmingSwitch(clock, locked=options.read_only)\n'
+        '        setattr(ClawtopApp, "kept", self.arming)\n',
+        ("tests/ui/test_fleet.py::test_arming_one_host_arms_neither_another_nor_the_same_one_later",),
+    ),
+    Mutant(
+        "a stale host is shown by what it said last",
+        "LINKS[host.link] if host.link is not HostLink.LIVE else STATES[host.level]",
+        "LINKS[host.link] if host.link in {HostLink.CONNECTING, HostLink.UNREACHABLE} else STATES[host.level]",
+        ("tests/fleet/test_hosts.py::test_a_host_that_is_not_live_is_shown_by_its_link_whatever_it_said_last",),
+    ),
+    Mutant(
+        "a far clock's difference is added instead of taken off",
+        "return None if at is None else at - (self.skew or 0)",
+        "return None if at is None else at + (self.skew or 0)",
+        ("tests/fleet/test_hosts.py::test_an_account_on_several_hosts_is_one_with_where_it_cools_by_our_clock",),
+    ),
+    Mutant(
+        "agents of a host that is not reached can answer",
+        "        if host.link is HostLink.LIVE and host.summary is not None\n        for agent",
+        "        if host.summary is not None\n        for agent",
+        ("tests/fleet/test_hosts.py::test_those_who_can_answer_now_come_first_and_hosts_not_reached_are_left_out",),
+    ),
+    Mutant(
+        "a sort loses its direction",
+        "        if sorting.descending:\n            known.reverse()\n",
+        "",
+        ("tests/view/test_columns.py::test_sorting_dissolves_groups_and_puts_unknown_values_last",),
+    ),
+    Mutant(
+        "a saved sort forgets its direction",
+        'return f"-{self.column}" if self.descending else self.column',
+        "return self.column",
+        ("tests/view/test_columns.py::test_a_sort_that_is_kept_comes_back_with_its_direction",),
+    ),
+    Mutant(
+        "a countdown is over a second too early",
+        "return duration(-(-(until - now) // _SECOND) * _SECOND)",
+        "return duration((until - now) // _SECOND * _SECOND)",
+        ("tests/view/test_humanize.py::test_countdown_is_over_at_zero_and_not_before",),
+    ),
+    Mutant(
+        "a receipt names its target as the file",
+        '            "file": self.file,\n',
+        '            "file": self.target,\n',
+        ("tests/engine/test_operations.py::test_a_clear_is_done_journaled_and_can_be_undone",),
+    ),
+    Mutant(
+        "the journal's intent names the target as the file",
+        '        "file": plan.file,\n        "by": by,\n    }\n    if reason:\n',
+        '        "file": plan.target,\n        "by": by,\n    }\n    if reason:\n',
+        ("tests/engine/test_operations.py::test_a_clear_is_done_journaled_and_can_be_undone",),
+    ),
+    Mutant(
+        "what was done and came back exits as done",
+        "return REVERTED_EXIT if self.sight is Sight.REVERTED else 0",
+        "return REVERTED_EXIT if self.sight is Sight.NOT_YET else 0",
+        ("tests/engine/test_operations.py::test_values_that_come_back_are_reverted",),
+    ),
+    Mutant(
+        "undo takes the oldest operation",
+        "    return tuple(reversed([past for past in found.values()",
+        "    return tuple(([past for past in found.values()",
+        ("tests/core/test_plan.py::test_undo_restores_the_values_and_the_absence",),
+    ),
+    Mutant(
+        "a profile's wait is exported in milliseconds",
+        "0 if until is None else max(0, until - now) / 1000)",
+        "0 if until is None else max(0, until - now))",
+        ("tests/export/test_exposition.py::test_a_cooling_profile_is_told_with_its_reason_and_seconds",),
+    ),
+    Mutant(
+        "lane waits are summed in milliseconds",
+        "sum(counts), self._wait_sums[lane] / 1000)",
+        "sum(counts), self._wait_sums[lane])",
+        ("tests/export/test_exposition.py::test_events_count_once_however_often_a_snapshot_shows_them",),
+    ),
+    Mutant(
+        "the age of the youngest is told for the oldest that is blocked",
+        "max(0, now - min(since, default=now)) / 1000)",
+        "max(0, now - max(since, default=now)) / 1000)",
+        ("tests/export/test_exposition.py::test_the_age_of_what_is_blocked_is_the_oldest_ones_in_seconds",),
+    ),
 )

@@ -158,3 +158,12 @@ def test_shared_heights_use_the_room_exactly(total: int, wants: tuple[int, int, 
     heights = shared_heights(total, wants, (6, 5, 3), roomy=1)
     assert sum(heights) == total
     assert min(heights) >= 1
+
+
+@pytest.mark.parametrize("sorting", [Sorting("name"), Sorting("name", descending=True)])
+def test_a_sort_that_is_kept_comes_back_with_its_direction(sorting: Sorting) -> None:
+    assert Sorting.parse(str(sorting)) == sorting
+
+
+def test_no_sort_is_kept_as_nothing() -> None:
+    assert Sorting.parse("") is None
