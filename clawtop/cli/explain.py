@@ -83,11 +83,15 @@ def _openclaw(args: argparse.Namespace) -> tuple[str | None, Chosen]:
     import os
     from pathlib import Path
 
-    from clawtop.core.generations import semantics_of
+    from clawtop.core.generations import is_version, known_versions, semantics_of
     from clawtop.errors import StateUnreadableError
     from clawtop.store.place.layout import locate
+    from clawtop.text import safe
 
     if args.openclaw is not None:
+        if not is_version(args.openclaw):
+            known = ", ".join(known_versions())
+            raise UsageError(f"no version of OpenClaw: {safe(args.openclaw, 80)}", hint=f"known are {known}")
         return args.openclaw, semantics_of(args.openclaw, None)
     try:
         layout = locate(args.state_dir, env=os.environ, home=Path.home())

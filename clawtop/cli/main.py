@@ -36,7 +36,19 @@ DESCRIPTION = "A live dashboard and failover engine for OpenClaw gateways. Witho
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with the exit code of sysexits for a wrong command line."""
+    """argparse with the exit code of sysexits for a wrong command line, and options anywhere among the arguments."""
+
+    _mixes = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """argparse's own takes an optional argument for absent once an option stands before it."""
+        if self._mixes or not any(action.nargs in {"*", "?"} for action in self._get_positional_actions()):
+            return super().parse_known_args(args, namespace)
+        self._mixes = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixes = False
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         """Not one of the choices: suggest the nearest one."""
@@ -140,8 +152,12 @@ def whole_parser() -> Parser:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    argv = list(argv)
+    if argv[:1] == ["help"]:
+        argv = [*argv[1:], "--help"]
     parser = make_parser(set(argv))
     _apply_settings(parser)
+    args: argparse.Namespace
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(parser, args.verb, unknown)

@@ -503,6 +503,11 @@ def semantics_of(version: str | None, generation: Generation | None) -> Chosen:
     return Chosen(row, f"OpenClaw {name} is not verified; treated as {near}")
 
 
+def known_versions() -> tuple[str, ...]:
+    """The newest verified version of each row, oldest first."""
+    return tuple("{}.{}.{}".format(*row.last) for row in SEMANTICS.values())
+
+
 def is_version(version: str | None) -> bool:
     """Whether the text names a release, such as `2026.9.6` or `2026.7.1-2`."""
     return _numbers(version) is not None

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from clawtop.core.cooldown.stats import Window
 from clawtop.core.failover.same_account import silences_of
 from clawtop.core.model import counted
+from clawtop.core.operations.target import store_name
 from clawtop.core.rotation.explanation import ProfileExplanation
 from clawtop.core.rules import SameAccountRetries
 from clawtop.text import safe, shown
@@ -27,7 +28,7 @@ def profile_lines(found: ProfileExplanation, retries: SameAccountRetries, now: i
         now: ms since the epoch.
     """
     profile = found.profile
-    owner = "" if profile.owner_agent == found.agent else f" (owned by {safe(profile.owner_agent)})"
+    owner = "" if profile.owner_agent == found.agent else f" (from {store_name(profile.owner_agent)})"
     until = f" until {_when(found.until, now)}" if found.until is not None else ""
     yield from columns(
         [

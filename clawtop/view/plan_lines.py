@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.operations.plan import Plan, PlanKind
-from clawtop.core.operations.receipt import Receipt, Sight
+from clawtop.core.operations.receipt import NOTHING_TO_DO, Receipt, Sight
 from clawtop.text import safe, shown
 from clawtop.view.humanize import in_zone, span, time_near, zone_name
 from clawtop.view.line import EMPTY, Line, Tone, piece, wrapped
@@ -125,6 +125,9 @@ def plan_text(plan: Plan, now: int) -> Iterator[str]:
 
 def receipt_text(receipt: Receipt) -> Iterator[str]:
     """A receipt as labelled lines."""
+    if receipt.sight_how == NOTHING_TO_DO:
+        yield f"{NOTHING_TO_DO}: {safe(receipt.title)}"
+        return
     yield f"{'done' if receipt.exit_code == 0 else 'done, but reverted'}: {safe(receipt.title)}"
     yield from _labelled("file", [safe(receipt.file)])
     yield from _labelled("change", _change_texts(receipt, receipt.at))

@@ -331,6 +331,51 @@ def test_a_lock_goes_by_its_name_in_status_and_only_what_has_one_is_suggested_or
     assert "only then remove it by hand" in capsys.readouterr().err
 
 
+def test_options_stand_anywhere_among_the_arguments(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    titles = set()
+    for words in (
+        ("order", "fakeai", "fakeai:two", "fakeai:one", "--dry-run"),
+        ("order", "fakeai", "--dry-run", "fakeai:two", "fakeai:one"),
+        ("order", "fakeai", "fakeai:two", "--dry-run", "fakeai:one"),
+        ("order", "--dry-run", "fakeai", "fakeai:two", "fakeai:one"),
+    ):
+        assert clawtop(directory, *words) == 0
+        titles.add(capsys.readouterr().out)
+    assert len(titles) == 1
+    assert clawtop(directory, "order", "fakeai", "--dryrun", "fakeai:two") == 64
+    assert "--dry-run" in capsys.readouterr().err
+
+
+def test_nothing_to_do_is_said_once(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert clawtop(directory, "clear", "fakeai:two", "--yes") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("nothing to do: Clear fakeai:two")
+    assert said.count("\n") == 1
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["help"]) == 0
+    whole = capsys.readouterr().out
+    assert run(["--help"]) == 0
+    assert capsys.readouterr().out == whole
+    assert run(["help", "order"]) == 0
+    assert "usage: clawtop order" in capsys.readouterr().out
+
+
+def test_a_version_that_is_none_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "error", "429", "--openclaw", "foo"]) == 64
+    said = capsys.readouterr().err
+    assert "foo" in said
+    assert "2026.9.6" in said
+
+
+def test_another_directory_is_asked_for_where_one_was_named(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert clawtop(directory / "none", "clear", "fakeai:two") == 3
+    assert "Name another one with --state-dir" in capsys.readouterr().err
+
+
 def test_a_mistyped_operation_is_answered_with_the_one_that_was_meant(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

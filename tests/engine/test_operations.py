@@ -155,7 +155,7 @@ async def test_rotate_and_reset_write_and_remove_the_order(both: World) -> None:
 async def test_nothing_to_do_writes_nothing_anywhere(world: World) -> None:
     before = tree(world.directory)
     receipt = await world.operations.execute(clear_profile(world.read(), "fakeai:two"))
-    assert receipt.notes == ("nothing to do",)
+    assert (receipt.sight_how, receipt.notes) == ("nothing to do", ())
     assert receipt.undo is None
     assert tree(world.directory) == before
 

@@ -12,6 +12,8 @@ from clawtop.core.operations.plan import Plan, PlanKind, StoreStep
 from clawtop.core.operations.undo import undo_record
 
 REVERTED_EXIT = 4
+NOTHING_TO_DO = "nothing to do"
+"""`sight_how` of a receipt for a plan that changes nothing."""
 
 
 class Sight(StrEnum):

@@ -23,6 +23,7 @@ from clawtop.core.operations.late import late_sight
 from clawtop.core.operations.loading import loads, reload_loads
 from clawtop.core.operations.plan import Plan, StoreStep
 from clawtop.core.operations.receipt import (
+    NOTHING_TO_DO,
     Receipt,
     Sight,
     failure_event,
@@ -134,7 +135,7 @@ class Operations:
             request.reason,
         )
         if plan.is_empty:
-            return replace(receipt, sight_how="nothing had to change", notes=("nothing to do",))
+            return replace(receipt, sight_how=NOTHING_TO_DO)
         job = _Unlock(plan, layout, machine) if plan.lock is not None else _StoreChange(plan, layout, machine)
         try:
             return await self._carried_out(job, receipt, request)

@@ -320,7 +320,7 @@ def _listing(state_dir: Path, automatic: Path | None) -> set[str]:
         reason = getattr(error, "strerror", None) or "not a usable path"
         title = f"the state directory {safe(state_dir)} cannot be read ({reason})"
     tried = "tried OPENCLAW_STATE_DIR, ~/.openclaw, ~/.clawdbot and ~/.moldbot; " if automatic else ""
-    raise StateUnreadableError(title, hint=f"{tried}name one with --state-dir")
+    raise StateUnreadableError(title, hint=f"{tried}name {'one' if tried else 'another one'} with --state-dir")
 
 
 def _config_path(state_dir: Path, env: Mapping[str, str], home: Path, *, follows_env: bool) -> Path:
