@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from clawtop.commands import command, key_label
 from clawtop.core.model import EventKind, Snapshot
+from clawtop.core.operations.loaded import LOG
 from clawtop.text import cells
 from clawtop.view.columns import Env
 from clawtop.view.facts import Facts
-from clawtop.view.humanize import sparkline
+from clawtop.view.humanize import clock_time, sparkline
 from clawtop.view.line import Line, Piece, Tone, cut, fitted, width_of
 
 VIEWS = ("overview", "tree", "lanes", "timeline", "forecast", "warnings")
@@ -61,12 +62,25 @@ def failure_rate(env: Env) -> Line:
     """Failed calls of each of the last minutes as a row of bars, and of the present minute as a number."""
     counts = failures_per_minute(env.facts, env.now)
     if not any(counts):
-        return (("no failed calls in 20m ", Tone.FAINT),)
+        return _none_failed(env)
     return (
         ("failed calls/min ", Tone.DIM),
         (sparkline(counts, MINUTES), Tone.WARN),
         (f" {counts[-1]} ", Tone.BAD if counts[-1] else Tone.DIM),
     )
+
+
+def _none_failed(env: Env) -> Line:
+    """That no call failed, for as long as the gateway's log tells of; nothing where a profile says otherwise."""
+    window = env.now - MINUTES * _MINUTE_MS
+    told = env.facts.once(_told_since, env.facts.snapshot)
+    if told is None or told > env.now:
+        return ()
+    since = max(told, window)
+    if any(since <= at <= env.now for at in env.facts.once(_profile_failures, env.facts.snapshot)):
+        return ()
+    span = f"in {MINUTES}m" if since == window else f"since {clock_time(since, env.zone)[:-3]}"
+    return ((f"no failed calls {span} ", Tone.FAINT),)
 
 
 def failures_per_minute(facts: Facts, now: int) -> tuple[int, ...]:
@@ -81,3 +95,14 @@ def failures_per_minute(facts: Facts, now: int) -> tuple[int, ...]:
 
 def _failures(snapshot: Snapshot) -> tuple[int, ...]:
     return tuple(event.at for event in snapshot.events if event.kind is EventKind.FAILURE)
+
+
+def _told_since(snapshot: Snapshot) -> int | None:
+    """From when on the gateway's log is known: its oldest event here. None where no log is followed, or it is mute."""
+    if not snapshot.log_paths:
+        return None
+    return next((event.at for event in snapshot.events if event.source == LOG), None)
+
+
+def _profile_failures(snapshot: Snapshot) -> tuple[int, ...]:
+    return tuple(at for profile in snapshot.profiles if (at := profile.stats.last_failure_at) is not None)
