@@ -336,3 +336,26 @@ def test_a_stale_lock_is_planned_with_its_proof_and_a_held_one_refused() -> None
 def test_without_a_row_there_is_no_plan() -> None:
     with pytest.raises(RefusedError, match="no row under the cursor"):
         plan_for("clear", INCIDENT, None)
+
+
+async def test_yes_does_not_count_before_the_preview_is_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine draws the dialog's frame first."""
+    executions = Executions()
+    executions.go_on.set()
+    app, _, _ = started(executions)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("a")
+        with monkeypatch.context() as busy:
+            busy.setattr(ConfirmScreen, "lines", lambda _self, _width: ())
+            await pilot.press("c")
+            await pilot.pause()
+            assert isinstance(app.screen, ConfirmScreen)
+            await pilot.press("y", "tab", "enter")
+            await pilot.pause()
+            assert isinstance(app.screen, ConfirmScreen)
+            assert executions.plans == []
+        app.screen.refresh_time()
+        await pilot.pause()
+        await pilot.press("y")
+        await pilot.pause()
+        assert [plan.target for plan in executions.plans] == ["anthropic:max-reef"]

@@ -35,6 +35,10 @@ class DialogScreen(PaneScreen):
         self._shown: tuple[tuple[str, str], ...] = ()
         self._made: list[Button] = []
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nobody can agree to what was not on the screen yet: until then `confirm` does nothing."""
+        return self.pane.painted if action == "confirm" else super().check_action(action, parameters)
+
     def title_line(self) -> Line:
         raise NotImplementedError
 

@@ -33,6 +33,8 @@ class LineScroll(Drawn):
         self._top = 0
         self._margin = margin
         self._raised = raised
+        self.painted = False
+        """Whether any of its lines has been on the screen."""
 
     @property
     def text_width(self) -> int:
@@ -100,6 +102,7 @@ class LineScroll(Drawn):
         return _THUMB if start <= y < start + size else _TRACK
 
     def render_line(self, y: int) -> Strip:
+        self.painted = self.painted or bool(self._lines)
         look = shell(self).look
         surface = look.raised if self._raised else look.base
         return strip(self._line(y), self.size.width, surface, ascii_glyphs=shell(self).ascii_glyphs)
