@@ -514,3 +514,25 @@ async def test_arming_makes_ready_and_disarming_does_not() -> None:
     async with app.run_test(size=SMALL) as pilot:
         await pilot.press("a", "a", "a")
         assert armed == ["ARMED", "ARMED"]
+
+
+async def test_tab_skips_tables_without_rows() -> None:
+    app, _, _ = make_app(replace(INCIDENT, locks=()))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("tab")
+        assert app.focused is not None
+        assert app.focused.id == "sessions"
+        await pilot.press("tab")
+        assert app.focused is not None
+        assert app.focused.id == "profiles"
+        await pilot.press("shift+tab")
+        assert app.focused is not None
+        assert app.focused.id == "sessions"
+
+
+async def test_tab_stays_where_no_table_has_rows() -> None:
+    app, _, _ = make_app(EMPTY)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("tab")
+        assert app.focused is not None
+        assert app.focused.id == "profiles"

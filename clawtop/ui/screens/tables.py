@@ -50,9 +50,10 @@ class TablesScreen(TableControl, DashboardScreen):
     # --- what commands ask ---------------------------------------------------------------------------------------
 
     def focus_pane(self, step: int) -> None:
-        """To the next table, or the one before."""
-        tables = self.tables
-        following = tables[(tables.index(self.current) + step) % len(tables)]
+        """To the next table with rows, or the one before; where no other has any: stay."""
+        tables, place = self.tables, self.tables.index(self.current)
+        others = (tables[(place + step * n) % len(tables)] for n in range(1, len(tables)))
+        following = next((table for table in others if table.last >= 0), self.current)
         following.display = True  # a hidden one, beside a zoomed table, takes no focus
         self.set_focus(following)  # at once: the next key may be typed already
         self.call_after_refresh(self.refresh_state)
