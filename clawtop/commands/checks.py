@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clawtop.commands.model import Arming, Context, own_run_name
+from clawtop.commands.model import Arming, Context, TargetKind, own_run_name
 from clawtop.core.locks.removal import instead, why_kept
 from clawtop.core.model import Lock, LockKind
 from clawtop.core.operations.target import why_not_writable
@@ -49,6 +49,13 @@ def own_run(context: Context) -> str | None:
 
 def not_replaying(context: Context) -> str | None:
     return "a recording is being replayed" if context.replaying else None
+
+
+def names_session(context: Context) -> str | None:
+    """Of rows that stand for a warning only some name a session."""
+    target = context.target
+    silent = target is not None and target.kind is TargetKind.WARNING and target.session_key is None
+    return "this row names no session" if silent else None
 
 
 def replaying(context: Context) -> str | None:

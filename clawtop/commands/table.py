@@ -6,6 +6,7 @@ from clawtop.commands.checks import (
     arm,
     drainable,
     drivable,
+    names_session,
     not_replaying,
     own_run,
     replaying,
@@ -56,8 +57,9 @@ COMMANDS: tuple[Command, ...] = (
         Section.INCIDENT,
         ("o",),
         _ROW,
-        views=("tree", "lanes", "timeline", "forecast"),
+        views=("tree", "lanes", "timeline", "forecast", "warnings"),
         footer=True,
+        check=names_session,
     ),
     Command(
         "only",
@@ -65,10 +67,9 @@ COMMANDS: tuple[Command, ...] = (
         "Show only this row's events; in the timeline, cycle through its profile, session, lane and all.",
         Section.INCIDENT,
         ("f",),
-        frozenset(
-            {TargetKind.PROFILE, TargetKind.SESSION, TargetKind.LOCK, TargetKind.RUN, TargetKind.LANE, TargetKind.EVENT}
-        ),
+        frozenset({*(_P, _S, _L, _R), TargetKind.LANE, TargetKind.EVENT, TargetKind.WARNING}),
         footer=True,
+        check=names_session,
     ),
     Command(
         "kinds",

@@ -20,7 +20,7 @@ from clawtop.view.profile_columns import window_share
 from clawtop.view.provider_facts import ProfileFacts
 from clawtop.view.provider_times import provider_time_words
 from clawtop.view.session_columns import last_answered, last_asked, words_of
-from clawtop.view.warning_columns import all_problems, problem_id
+from clawtop.view.warning_columns import every_problem, problem_id
 from clawtop.view.words import OPENCLAW_LONG, VERDICTS, profile_words
 
 
@@ -320,7 +320,7 @@ def _lock_facts(lock: Lock, env: Env) -> list[Fact]:
 
 
 def _warning(target: Target, env: Env) -> list[Fact] | None:
-    problem = next((each for each in all_problems(env.facts) if problem_id(each) == target.id), None)
+    problem = next((each for each in every_problem(env.facts) if problem_id(each) == target.id), None)
     if problem is None:
         return [("", piece(shown(target.id)))]
     what = problem_text(problem, env.now, env.zone)

@@ -28,10 +28,13 @@ def session_of(snapshot: Snapshot, target: Target) -> tuple[str, str | None]:
 
 
 def overview_row(snapshot: Snapshot, target: Target) -> Target | None:
-    """The matching overview row: for a run or a session's own lane, the session; None if there is none."""
+    """The matching overview row: for a run, a session's own lane or a warning, the session; None if there is none."""
     if target.kind is TargetKind.LANE and target.id.startswith(SESSION_LANE):
         key = target.id.removeprefix(SESSION_LANE)
         return Target(TargetKind.SESSION, key, session_key=key)
+    if target.kind is TargetKind.WARNING:
+        named = target.session_key
+        return Target(TargetKind.SESSION, named, target.agent, session_key=named) if named is not None else None
     if target.kind is TargetKind.RUN:
         try:
             key, agent = session_of(snapshot, target)
@@ -54,5 +57,7 @@ def events_of(snapshot: Snapshot, target: Target) -> Filter | None:
             except RefusedError:
                 return None
             return Filter(session=key, background=True)
+        case TargetKind.WARNING if target.session_key is not None:
+            return Filter(session=target.session_key, background=True)
         case _:
             return None

@@ -15,7 +15,7 @@ from clawtop.view.lock_columns import LOCK_COLUMNS, lock_ids
 from clawtop.view.profile_columns import PROFILE_COLUMNS, ProfileRow, profile_ids
 from clawtop.view.provider_facts import ProfileFacts, ProviderFacts
 from clawtop.view.session_columns import SESSION_COLUMNS, session_ids
-from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, problem_id
+from clawtop.view.warning_columns import WARNING_COLUMNS, all_problems, every_problem, problem_id, session_named
 
 _DOT: Piece = (" · ", Tone.FAINT)
 
@@ -170,19 +170,34 @@ def lock_table(env: Env) -> Table[Lock]:
     )
 
 
+def trouble_table(env: Env) -> Table[Problem]:
+    """Show all known problems, after what the headline judges by."""
+    return _problem_table(env, every_problem(env.facts))
+
+
 def warning_table(env: Env) -> Table[Problem]:
-    """Show all known problems."""
-    problems = all_problems(env.facts)
+    """Show all known problems, where the headline stands beside them."""
+    return _problem_table(env, all_problems(env.facts))
+
+
+def _problem_table(env: Env, problems: tuple[Problem, ...]) -> Table[Problem]:
     general = len(env.facts.snapshot.warnings)  # as many as the headline says; the others are told on their rows too
     note = f"{len(problems)}, {general} general" if 0 < general < len(problems) else f"{len(problems)}"
     return Table(
         "warnings",
         "WARNINGS",
         WARNING_COLUMNS,
-        tuple(TableRow(f"{p.code}|{p.where}|{p.text}", p, Target(TargetKind.WARNING, problem_id(p))) for p in problems),
+        tuple(TableRow(f"{p.code}|{p.where}|{p.text}", p, _problem_target(p, env.facts)) for p in problems),
         env,
         band=lambda _item, _env: (),
         ids=lambda _item: "",
         empty=(("No known problems.", Tone.DIM),),
         title_note=((note, Tone.DIM),),
     )
+
+
+def _problem_target(problem: Problem, facts: Facts) -> Target:
+    session = session_named(problem, facts)
+    if session is None:
+        return Target(TargetKind.WARNING, problem_id(problem))
+    return Target(TargetKind.WARNING, problem_id(problem), session.agent, session_key=session.key)

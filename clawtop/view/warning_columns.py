@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clawtop.core.model import Problem
+from clawtop.core.model import Problem, Session
 from clawtop.text import safe
 from clawtop.view.columns import Column, Env
 from clawtop.view.facts import Facts
@@ -22,6 +22,41 @@ def all_problems(facts: Facts) -> tuple[Problem, ...]:
     for session in facts.sessions:
         found.update(dict.fromkeys(session.problems))
     return tuple(found)
+
+
+_TOLD_BELOW = frozenset({"problems", "profiles-resting"})
+"""Causes that need no row: one counts the problems that follow, the other is no trouble."""
+
+
+def trouble(facts: Facts) -> tuple[Problem, ...]:
+    """What the headline judges by, the worst first, as problems of their own; where: the sessions or agents."""
+    return tuple(
+        Problem(cause.code, ", ".join(cause.sessions or cause.agents), _remedied(cause.text, cause.remedy))
+        for cause in facts.health.causes
+        if cause.code not in _TOLD_BELOW
+    )
+
+
+def every_problem(facts: Facts) -> tuple[Problem, ...]:
+    """What the headline judges by, then every known problem."""
+    return (*trouble(facts), *all_problems(facts))
+
+
+def _remedied(text: str, remedy: str | None) -> str:
+    """What is wrong and what resolves it."""
+    return f"{text}; {remedy}" if remedy else text
+
+
+def session_named(problem: Problem, facts: Facts) -> Session | None:
+    """The one session that a problem is about; None if it names none, or several."""
+    return facts.once(_named, facts).get(problem)
+
+
+def _named(facts: Facts) -> dict[Problem, Session]:
+    found = {problem: session for session in facts.sessions for problem in session.problems}
+    by_key = {session.key: session for session in facts.sessions}
+    alone = (each for each in trouble(facts) if each.where in by_key)
+    return {problem: by_key[problem.where] for problem in alone} | found
 
 
 def problem_id(problem: Problem) -> str:

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from clawtop.commands import TargetKind
+from clawtop.commands import Context, Target, TargetKind, command, why_not
+from clawtop.core.incident.timeline import Filter
 from clawtop.core.model import NOT_IMPORTED, Event, EventKind, ModelRef, Problem, Profile, Session, Snapshot, UsageStats
 from clawtop.core.operations.edit import FieldChange
 from clawtop.view.columns import Env, Table, placed, render_row
 from clawtop.view.facts import Facts
 from clawtop.view.line import Line, Tone, text_of
 from clawtop.view.ordering import keep_order
-from clawtop.view.rows import lock_table, profile_table, session_table, warning_table
+from clawtop.view.row_sessions import events_of, overview_row
+from clawtop.view.rows import lock_table, profile_table, session_table, trouble_table, warning_table
 from tests.support import worlds
 from tests.support.worlds import CALM, HOUR, INCIDENT, MINUTE, NOW, SECOND, agent, cooling, profile
 
@@ -287,3 +289,32 @@ def test_a_session_is_called_by_its_label_else_its_own_name_else_its_key() -> No
     assert cells(session_table(env_of(world)), key)["session"] == "Tide talk"
     labelled = Env(Facts(world, NOW, labels={plain.key: "the family"}), NOW, UTC)
     assert cells(session_table(labelled), key)["session"] == "the family"
+
+
+def test_the_warnings_screen_says_first_what_the_headline_says() -> None:
+    for snapshot in (INCIDENT, worlds.OUT):
+        env = env_of(snapshot)
+        rows = [row.item for row in trouble_table(env).rows]
+        told = [cause.code for cause in env.facts.health.causes if cause.code not in {"problems", "profiles-resting"}]
+        assert [row.code for row in rows[: len(told)]] == told
+        assert rows[len(told) :] == [row.item for row in warning_table(env).rows]
+    assert "stale-lock" in [row.item.code for row in trouble_table(env_of(INCIDENT)).rows]
+
+
+def test_a_warning_that_names_a_session_leads_to_it() -> None:
+    named = [row.target for row in trouble_table(env_of(INCIDENT)).rows if row.item.code == "ghost"]
+    assert [(target.session_key, target.agent) for target in named if target] == [
+        (session.key, session.agent) for session in INCIDENT.sessions if "ghost" in {p.code for p in session.problems}
+    ]
+    for target in named:
+        assert target is not None
+        assert target.session_key is not None
+        row = overview_row(INCIDENT, target)
+        assert row is not None
+        assert (row.kind, row.id) == (TargetKind.SESSION, target.session_key)
+        assert events_of(INCIDENT, target) == Filter(session=target.session_key, background=True)
+        for command_id in ("jump", "only"):
+            assert why_not(command(command_id), Context(INCIDENT, target, view="warnings")) is None
+    silent = Target(TargetKind.WARNING, "heartbeat-not-isolated: x: y")
+    for command_id in ("jump", "only"):
+        assert why_not(command(command_id), Context(INCIDENT, silent, view="warnings")) == "this row names no session"
