@@ -558,6 +558,7 @@ OVERRIDDEN = {
     "ui/app.py": {"_is_a_shell"},  # read by the type checker
     "ui/commands/palette.py": {"discover"},  # Textual's palette
     "ui/painting.py": {"render_segments"},  # Textual's compositor
+    "ui/screens/dialog.py": {"check_action"},  # Textual asks before an action
     "ui/terminal_output.py": {"start_application_mode", "stop_application_mode", "_display"},  # Textual's driver, app
 }
 """Methods of other people's classes, called by them."""
