@@ -53,6 +53,8 @@ def run_if_wanted(args: argparse.Namespace, message: str) -> int | None:
 
 async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snapshot, message: str) -> int:
     from clawtop.clock import SystemClock
+    from clawtop.core.model import GatewayState
+    from clawtop.core.nearest import did_you_mean
     from clawtop.engine.gateway.door import Door
     from clawtop.engine.gateway.errors import GatewayCallError, Trouble
     from clawtop.engine.gateway.turn import TurnPhase, send_turn
@@ -77,7 +79,11 @@ async def _turn(args: argparse.Namespace, reader: SnapshotReader, snapshot: Snap
         return TIMED_OUT
     except GatewayCallError as error:
         if not taken:
-            hint = "openclaw agent does the same" if error.trouble in {Trouble.CLOSED, Trouble.SCOPE} else ""
+            keys = {row.key for row in snapshot.sessions}
+            near = "" if key in keys else did_you_mean(key, keys)
+            unknown = f"there is no session {safe(key, 120)}{near}; " if near else ""
+            elsewhere = error.trouble in {Trouble.CLOSED, Trouble.SCOPE} and snapshot.gateway.state is GatewayState.LIVE
+            hint = f"{unknown}{'openclaw agent can send it' if elsewhere else ''}".removesuffix("; ")
             raise RefusedError(error.words, unchanged="nothing was sent", hint=hint) from error
         raise OperationFailedError(error.words, hint="the turn may continue in the gateway; clawtop status") from error
     return 0

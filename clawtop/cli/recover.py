@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     target = target_of(reader, args.session, args.agent)
     name = target.key or str(target.file)
     snapshot = reader.read()
-    lines = recovery_preview(name, assess(snapshot, target), args.wait, openclaw_would(snapshot, target))
+    would, state = openclaw_would(snapshot, target), snapshot.gateway.state
+    lines = recovery_preview(name, assess(snapshot, target), args.wait, would, state)
     preview = [text_of(line) for line in lines]
     if args.dry_run:
         if args.json:

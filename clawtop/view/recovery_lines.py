@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clawtop.core.model import GatewayState
 from clawtop.core.session.attention import AttentionReport
 from clawtop.core.session.recovery import AbortRun, RecoveryAction, RecoveryMove, RecoveryOutcome, SessionRecovery
 from clawtop.text import safe, shown
@@ -34,12 +35,15 @@ def is_stuck(report: AttentionReport | None) -> bool:
     return report is not None and (report.recoverable or report.abortable)
 
 
-def openclaw_words(would: RecoveryOutcome | AbortRun) -> str:
-    """What OpenClaw's own watchdog does about a stuck session."""
+def openclaw_words(would: RecoveryOutcome | AbortRun, gateway: GatewayState = GatewayState.UNKNOWN) -> str:
+    """What OpenClaw's own watchdog does about a stuck session; it is part of the gateway."""
+    if gateway in {GatewayState.DEAD, GatewayState.ABSENT}:
+        return "no gateway runs, so OpenClaw itself does nothing about it"
+    checks = "it checks every 30 s"
     if isinstance(would, AbortRun):
-        return "OpenClaw itself aborts this run: it checks every 30 s"
+        return f"OpenClaw itself aborts this run: {checks}"
     if would.action is RecoveryAction.RELEASE_LANE:
-        return "OpenClaw itself frees the lane for what waits in it: it checks every 30 s"
+        return f"OpenClaw itself frees the lane for what waits in it: {checks}"
     if would.reason == "no_recovery":
         return "OpenClaw itself only logs this"
     return "OpenClaw itself leaves it alone"
@@ -50,6 +54,7 @@ def recovery_preview(
     report: AttentionReport | None,
     wait_s: float,
     would: RecoveryOutcome | AbortRun | None = None,
+    gateway: GatewayState = GatewayState.UNKNOWN,
 ) -> tuple[Line, ...]:
     """What would be done, before it is confirmed. `would`: what OpenClaw's own watchdog does."""
     head = piece(f"recover {safe(session)}", Tone.STRONG)
@@ -64,8 +69,8 @@ def recovery_preview(
     return (
         head,
         piece(f"stuck: {reason_words(report)}", Tone.WARN),
-        *((piece(openclaw_words(would), Tone.INFO),) if would is not None else ()),
-        piece(f"1. wait up to {wait} for the holder to release the session", Tone.PLAIN),
+        *((piece(openclaw_words(would, gateway), Tone.INFO),) if would is not None else ()),
+        piece(f"1. if something holds the session: wait up to {wait} for it to let go", Tone.PLAIN),
         piece("2. once it is free: drain it, and remove its lock if the owner is proven dead", Tone.PLAIN),
         piece(
             "3. if it is not released: copy the conversation to a fresh session id, and leave the old one alone",

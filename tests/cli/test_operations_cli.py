@@ -16,6 +16,7 @@ import pytest
 from clawtop.cli.main import run
 from clawtop.core.model import Generation
 from clawtop.store.locks.openclaw import publish
+from tests.support.samples import unpacked
 from tests.support.stores import COOLING, VERSIONS, auth_state, credentials, make_state_dir, state, tree, write_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -383,3 +384,13 @@ def test_a_mistyped_operation_is_answered_with_the_one_that_was_meant(
     done = json.loads(capsys.readouterr().out)["receipt"]["undo"]
     assert clawtop(directory, "undo", f"{done}x", "--yes") == 1
     assert f"did you mean {done}? " in capsys.readouterr().err
+
+
+def test_a_mistyped_session_is_named_where_no_gateway_could_be_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_dir = unpacked("2026.9.6", "rate-limited", tmp_path / "packed").state_dir
+    assert clawtop(state_dir, "drive", "--session", "agent:main:mian", "--message", "hi", "--no-gateway") == 1
+    said = capsys.readouterr().err
+    assert "did you mean agent:main:main?" in said
+    assert "does the same" not in said

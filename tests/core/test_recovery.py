@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clawtop.core.generations import SEMANTICS
-from clawtop.core.model import Attention, PromptHolder
+from clawtop.core.model import Attention, GatewayState, PromptHolder
 from clawtop.core.session.attention import (
     AttentionKind,
     AttentionReport,
@@ -201,6 +201,8 @@ def test_a_run_that_waits_to_ask_again_is_not_stalled_where_its_gateway_sees_tha
 def test_what_openclaw_itself_does_is_said(name: str, would: str) -> None:
     stuck = StuckSession("s", "k", run_session_id="s", allow_abort=True)
     assert openclaw_words(openclaw_recovery(stuck, SEMANTICS[name].attention)) == would
+    done_by = openclaw_recovery(stuck, SEMANTICS[name].attention)
+    assert "no gateway runs" in openclaw_words(done_by, GatewayState.DEAD)
 
 
 @pytest.mark.parametrize(
