@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clawtop.core.health.judgement import judge
-from clawtop.core.incident.notices import NoticeState, next_due, notice_state, notices
+from clawtop.core.incident.notices import FALLBACK_QUIET_MS, NoticeState, next_due, notice_state, notices
 from clawtop.core.model import SHARED, Event, EventKind, GatewayState, Snapshot
 from tests.support.worlds import CALM, INCIDENT, MINUTE, NOW, OUT, SECOND, agent, cooling, profile
 
@@ -113,3 +113,20 @@ def test_what_is_blocked_is_what_all_views_count() -> None:
     assert health.blocked
     dated = {key for (_, key), found in health.blocked.items() if found.since is not None}
     assert set(notice_state(INCIDENT, NOW, health).blocked) == dated
+
+
+def test_a_session_that_falls_back_is_told_once_until_it_has_been_quiet() -> None:
+    def fell(*ats: int, over: bool = False) -> Snapshot:
+        events = (
+            Event(at=at, kind=EventKind.FALLBACK, source="log", text="x", session_key="s", data={"over": over})
+            for at in ats
+        )
+        return replace(CALM, events=tuple(events))
+
+    first, second, later = NOW, NOW + MINUTE, NOW + MINUTE + FALLBACK_QUIET_MS
+    said = ("fell back to another model: s",)
+    assert notices(stands(CALM), stands(fell(first)), LIMIT) == said
+    assert notices(stands(fell(first)), stands(fell(first, second), second), LIMIT) == ()
+    assert notices(stands(fell(first, second)), stands(fell(first, second, later), later), LIMIT) == ()
+    assert notices(stands(fell(second)), stands(fell(second, later + 1), later + 1), LIMIT) == said
+    assert notices(stands(CALM), stands(fell(first, over=True)), LIMIT) == (), "there was no other model left"

@@ -13,6 +13,9 @@ from clawtop.text import safe, shown
 CAPTION = "demo"
 """Source of what the demo's narrator says."""
 
+FALLBACK_QUIET_MS = 30 * 60_000
+"""A session that goes on falling back gets one notice; another after so long without a fallback."""
+
 _SHOWN = 3
 """How many names one notice lists; the rest are counted."""
 
@@ -27,6 +30,7 @@ class NoticeState:
         silent: what makes bots silent, as health judges it: a cause's code and subject -> its text.
         blocked: session key -> since when (ms since the epoch).
         reverted: writes that a gateway has undone, each by time and words.
+        fallbacks: session key -> when it last went on with another model (ms since the epoch).
     """
 
     at: int
@@ -35,6 +39,7 @@ class NoticeState:
     silent: Mapping[tuple[str, str], str] = field(default_factory=dict)
     blocked: Mapping[str, int] = field(default_factory=dict)
     reverted: frozenset[tuple[int, str]] = frozenset()
+    fallbacks: Mapping[str, int] = field(default_factory=dict)
 
 
 def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
@@ -57,7 +62,16 @@ def notice_state(snapshot: Snapshot, now: int, health: Health) -> NoticeState:
         },
         blocked={key: found.since for (_, key), found in health.blocked.items() if found.since is not None},
         reverted=frozenset((event.at, event.text) for event in snapshot.events if event.kind is EventKind.REVERTED),
+        fallbacks=_fallbacks(snapshot.events),
     )
+
+
+def _fallbacks(events: Iterable[Event]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.FALLBACK and event.session_key is not None and event.data.get("over") is not True:
+            found[event.session_key] = max(event.at, found.get(event.session_key, event.at))
+    return found
 
 
 def _whom(cause: Cause) -> Iterator[str]:
@@ -83,6 +97,13 @@ def notices(before: NoticeState | None, now: NoticeState, blocked_ms: int) -> tu
     ]
     if overdue:
         told.append(f"blocked for {blocked_ms / 60_000:g} min: {_names(overdue)}")
+    fell_back = [
+        key
+        for key, at in sorted(now.fallbacks.items())
+        if at > before.fallbacks.get(key, at - FALLBACK_QUIET_MS - 1) + FALLBACK_QUIET_MS
+    ]
+    if fell_back:
+        told.append(f"fell back to another model: {_names(fell_back)}")
     told += [shown(text, 120) for _, text in sorted(now.reverted - before.reverted)]
     back = sorted({profile for _, profile in (now.usable - before.usable) & before.known})
     if back:
