@@ -27,7 +27,7 @@ from clawtop.engine.drain.drainer import LOOK_S, Drainer, DrainStep, DrainWishes
 from clawtop.engine.drain.scene import DrainTarget
 from clawtop.engine.gateway.answers import Abort, AbortSaid
 from clawtop.engine.prompt.registry import PromptRegistry
-from clawtop.errors import RefusedError, SessionContendedError
+from clawtop.errors import OperationFailedError, RefusedError, SessionContendedError
 from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.own.holders import read_admissions
 from clawtop.store.own.journal import Journal
@@ -119,6 +119,18 @@ async def test_a_quiet_session_is_drained_proven_and_journaled(state: Path) -> N
     assert len(outcome.words) == 5
     assert steps_in_journal(state) == ["survey", "close", "prove", "drained"]
     assert read_admissions(state) == ()
+    assert transcript(state).read_bytes() == before
+
+
+async def test_a_journal_that_cannot_be_written_is_named_with_what_was_not_done(state: Path) -> None:
+    journal = Journal(state)
+    journal.path.parent.parent.mkdir(exist_ok=True)
+    journal.path.parent.write_text("")
+    before = transcript(state).read_bytes()
+    with pytest.raises(OperationFailedError) as caught:
+        await drainer(state).drain()
+    assert str(journal.path) in caught.value.title
+    assert (caught.value.unchanged, caught.value.hint) == ("the session was not touched", "nothing is done unrecorded")
     assert transcript(state).read_bytes() == before
 
 

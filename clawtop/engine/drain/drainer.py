@@ -58,7 +58,7 @@ from clawtop.engine.gateway.door import Door
 from clawtop.engine.gateway.errors import GatewayCallError
 from clawtop.engine.prompt.fork import fork_session
 from clawtop.engine.prompt.records import FileRecords, PromptRecords
-from clawtop.errors import RefusedError
+from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.store.locks.openclaw import break_stale
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.holders import Word, holders_dir
@@ -382,6 +382,13 @@ class Drainer:
             pid=os.getpid(),
             data={"drain": self.drain_id, "stage": str(stage)},
         )
-        await asyncio.to_thread(self._journal.append, event)
+        try:
+            await asyncio.to_thread(self._journal.append, event)
+        except OperationFailedError as error:
+            raise OperationFailedError(
+                error.title,
+                unchanged="the session was not touched" if not self._steps else "the session was not proven free",
+                hint="nothing is done unrecorded",
+            ) from error
         self._steps.append(step)
         self._on_step(step)
