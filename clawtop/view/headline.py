@@ -227,7 +227,7 @@ def _remedy(health: Health) -> Line:
         calm = _CALM if health.gateway_seen else f"{_CALM}; {GATEWAY_NOT_SEEN}"
         return ((f"{calm}.", Tone.DIM),)
     worst = health.causes[0]
-    return ((f"→ {worst.remedy or 'nothing else needs attention'}", Tone.DIM),)
+    return ((f"→ {worst.remedy}" if worst.remedy else "Nothing else needs attention.", Tone.DIM),)
 
 
 _TOLD_APART = frozenset(

@@ -12,7 +12,7 @@ from clawtop.ui.widgets.line_bar import LineBar
 from clawtop.view.line import Tone
 
 T = TypeVar("T")
-LABEL = 10
+LABEL = 12
 
 
 class ChoiceLine(LineBar, Generic[T], can_focus=True):
