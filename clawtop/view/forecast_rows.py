@@ -182,7 +182,15 @@ def _moves(row: Stranded, _env: Env) -> Line:
 
 
 STRANDED_COLUMNS: tuple[Column[Stranded], ...] = (
-    Column("session", "SESSION", 30, _session, lambda row, _env: row.session.key, grow=20, middle=True),
+    Column(
+        "session",
+        "SESSION",
+        30,
+        _session,
+        lambda row, env: env.facts.session_called(row.session.key).casefold(),
+        grow=20,
+        middle=True,
+    ),
     Column("pin", "PINNED TO", 26, _pin, lambda row, _env: row.profile, grow=14, middle=True),
     Column("state", "WHICH IS", 20, _state, lambda row, _env: row.until),
     Column("moves", "NEXT RUN", 24, _moves, lambda row, _env: row.moves, rank=1),

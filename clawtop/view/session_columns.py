@@ -141,6 +141,11 @@ def _traffic(session: Session, env: Env) -> Line:
     return piece(str(count), Tone.DIM) if count else EMPTY
 
 
+def _by_name(session: Session, env: Env) -> tuple[str, str]:
+    """As people read it: by the name that is shown, in whatever case; the same names by key."""
+    return called(session, env.facts.labels).casefold(), session.key
+
+
 def _by_trouble(session: Session, env: Env) -> str | None:
     return (
         session.problems[0].code if session.problems else env.facts.blocked.get((session.agent, session.key))
@@ -148,7 +153,7 @@ def _by_trouble(session: Session, env: Env) -> str | None:
 
 
 SESSION_COLUMNS: tuple[Column[Session], ...] = (
-    Column("session", "SESSION", 20, _key, lambda s, _e: s.key, grow=12, live=False, middle=True),
+    Column("session", "SESSION", 20, _key, _by_name, grow=12, live=False, middle=True),
     Column("agent", "AGENT", 10, _agent, lambda s, _e: s.agent, grow=6, live=False, middle=True),
     Column("status", "STATUS", 11, _status, lambda s, e: words_of(s, e.facts)[1], live=False),
     Column("age", "AGE", 6, _age, lambda s, e: -(since(s, e.facts) or 0), right=True),

@@ -318,3 +318,15 @@ def test_a_warning_that_names_a_session_leads_to_it() -> None:
     silent = Target(TargetKind.WARNING, "heartbeat-not-isolated: x: y")
     for command_id in ("jump", "only"):
         assert why_not(command(command_id), Context(INCIDENT, silent, view="warnings")) == "this row names no session"
+
+
+def test_sessions_are_sorted_by_the_names_that_are_shown() -> None:
+    labels = {session.key: f"{'Aa'[n % 2]}{9 - n}" for n, session in enumerate(INCIDENT.sessions)}
+    for named in (labels, {}):
+        table = session_table(Env(Facts(INCIDENT, NOW, labels=named), NOW, UTC))
+        column = next(column for column in table.columns if column.id == "session")
+        by = column.sort
+        assert by is not None
+        ordered = sorted(table.rows, key=lambda row, by=by, env=table.env: by(row.item, env))  # type: ignore[misc]
+        shown = [cells(table, row.key)["session"].casefold() for row in ordered]
+        assert shown == sorted(shown)
