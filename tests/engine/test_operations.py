@@ -458,7 +458,7 @@ async def test_a_stale_session_lock_is_removed_with_its_proof(world: World) -> N
     receipt = await world.operations.execute(unlock(world.read(), "s1"))
     assert not Path(path).exists()
     assert receipt.undo is None
-    assert receipt.sight_how == "proof: dead-pid"
+    assert receipt.sight_how == "proof: owner is dead"
     assert world.journal.tail()[-1].data["outcome"] == "done"
 
 
