@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -61,6 +62,23 @@ class DaemonThreads(ThreadPoolExecutor):
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
+def on_signal(number: int, callback: Callable[..., object], *args: object) -> None:
+    """Have the running loop call `callback` at a signal; it is the loop's, which takes it back when it is closed.
+
+    `loop.add_signal_handler` alone loses a signal while the loop's wake-up pipe is full, and some 280 calls from other
+    threads fill it: a dashboard that is busy while many keys arrive would never end.
+    """
+    loop = asyncio.get_running_loop()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(callback, *args)
+
+    loop.add_signal_handler(number, lambda: None)
+    signal.set_wakeup_fd(signal.set_wakeup_fd(-1), warn_on_full_buffer=False)  # else Python writes on the screen
+    signal.signal(number, handle)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run`, whose end waits for no thread.
 
@@ -83,7 +101,7 @@ def _unwinding() -> dict[int, Callable[..., Any]]:
 
 
 async def _ended_in_order(main: Coroutine[Any, Any, T], handlers: Mapping[int, Callable[..., Any]]) -> T:
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     raised: list[BaseException] = []
 
     def end(number: int) -> None:
@@ -95,7 +113,7 @@ async def _ended_in_order(main: Coroutine[Any, Any, T], handlers: Mapping[int, C
                 task.cancel()
 
     for number in handlers:
-        loop.add_signal_handler(number, end, number)
+        on_signal(number, end, number)
     try:
         return await main
     except asyncio.CancelledError:

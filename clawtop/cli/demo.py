@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from clawtop import threads
 from clawtop.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def _play(root: Path, args: argparse.Namespace, counts: Counter[str], sign
     from clawtop.demo.story import run_story
     from clawtop.demo.world import build_world
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
 
     def end(number: int) -> None:
         signalled.append(number)
@@ -106,7 +107,7 @@ async def _play(root: Path, args: argparse.Namespace, counts: Counter[str], sign
             task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, end, number)
+        threads.on_signal(number, end, number)
 
     def hear(event: Event) -> None:
         counts[event.kind.value] += 1

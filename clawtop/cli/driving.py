@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clawtop import threads
 from clawtop.cli.drive_output import TurnOutput
 from clawtop.errors import ClawtopError, OperationFailedError, UsageError
 from clawtop.text import safe
@@ -68,7 +69,7 @@ def exit_code(error: ClawtopError) -> int:
 
 def cancel_on_signals(signalled: Callable[[int], None]) -> None:
     """SIGTERM and SIGHUP end the turn like Ctrl-C: everything is released, marks land or are spooled."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
 
     def cancel(number: int) -> None:
         signalled(number)
@@ -76,7 +77,7 @@ def cancel_on_signals(signalled: Callable[[int], None]) -> None:
             task.cancel()
 
     for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, cancel, number)
+        threads.on_signal(number, cancel, number)
 
 
 def read_system(path: str | None) -> str | None:

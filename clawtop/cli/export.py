@@ -118,7 +118,7 @@ async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, ad
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        threads.on_signal(number, stop.set)
     if args.textfile is None:
         server = exporter.serve(address, port)
         print(f"clawtop: metrics at http://{address}:{server.server_port}/metrics", file=sys.stderr, flush=True)

@@ -59,9 +59,8 @@ FLUSH_SECONDS = 5.0
 
 async def _record(feed: Feed, recorder: Recorder, clock: Clock, seconds: float | None) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+        threads.on_signal(number, stop.set)
 
     broken: list[ClawtopError] = []
 

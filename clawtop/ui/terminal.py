@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import signal
@@ -10,15 +9,16 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from clawtop import threads
+
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
 CLOSED_TERMINAL_EXIT = 128 + signal.SIGHUP
 
 
 def on_ending_signals(leave: Callable[[int], None]) -> None:
     """Call `leave` with 128+n for each signal that ends the process; the running loop keeps the handlers."""
-    loop = asyncio.get_running_loop()
     for number in ENDING_SIGNALS:
-        loop.add_signal_handler(number, leave, 128 + number)
+        threads.on_signal(number, leave, 128 + number)
 
 
 def terminal_is_gone() -> bool:

@@ -594,4 +594,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "max(0, now - max(since, default=now)) / 1000)",
         ("tests/export/test_exposition.py::test_the_age_of_what_is_blocked_is_the_oldest_ones_in_seconds",),
     ),
+    Mutant(
+        "a signal is lost while the loop's wake-up pipe is full",
+        "    signal.signal(number, handle)\n",
+        "",
+        ("tests/test_threads.py::test_a_signal_is_heard_while_the_loops_wake_up_pipe_is_full",),
+    ),
 )
