@@ -191,7 +191,7 @@ def test_a_reply_that_begins_anew_says_so(reef: Reef) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
         reef.provider.queue(reef.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
     done = reef.drive("--session", LIGHTHOUSE.key)
-    assert "void" in done.stderr
+    assert "discard the text shown so far; the next attempt starts over" in done.stderr
     assert done.stdout.endswith("Snip snap, all claws present.\n")
     lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
     assert [line["type"] for line in lines if line["type"] == "answer"] == ["answer"]

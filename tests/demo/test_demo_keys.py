@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.ui.widgets.message_editor import TOGETHER_S
 from tests.support.terminals import Terminal, clawtop, open_terminal
 
 SIZES = [(120, 30), (80, 24)]
@@ -29,10 +31,11 @@ def _holds(text: str, terminal: Terminal) -> bool:
 
 
 def say(terminal: Terminal, text: str) -> None:
-    """Type as a person does, a key after what the last one left on the screen; pasted keys would not send."""
+    """Type as a person does, a key after what the last one left on the screen; keys that come closer are a paste."""
     for number, letter in enumerate(text, start=1):
         terminal.send(letter)
         terminal.wait_for(partial(_holds, text[:number].rstrip()))
+        time.sleep(4 * TOGETHER_S)
     terminal.send("\r")
 
 
