@@ -61,7 +61,7 @@ class JsonSessions:
         self._transcripts: dict[str, tuple[Stamp, tuple[Exchange, ...]]] = {}
         self._places: dict[str, str] = {}  # directory of sessions -> the agent that is named for it
         self._unlisted: dict[str, UnlistedTranscripts] = {}
-        self._named: tuple[list[int], frozenset[str]] = ([], frozenset())  # by the identity of what was read
+        self._named: tuple[tuple[SessionsRead, ...], frozenset[str]] = ((), frozenset())  # by what was read
         self._next_quiet = 0
         self._looked: set[str] = set()
 
@@ -146,8 +146,8 @@ class JsonSessions:
 
     def _named_files(self, rows: list[Session]) -> frozenset[str]:
         """The names of the files of all rows, collected again for a store that was re-read."""
-        reads = list(map(id, self._reads.values()))
-        if reads != self._named[0]:
+        reads = tuple(self._reads.values())
+        if list(map(id, reads)) != list(map(id, self._named[0])):
             self._named = (reads, frozenset(row.file.rpartition("/")[2] for row in rows if row.file is not None))
         return self._named[1]
 
