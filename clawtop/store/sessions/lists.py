@@ -54,17 +54,19 @@ class SessionLists:
         self._guard = threading.Lock()
         self._known: dict[tuple[str, str], KeptList] = {}
 
-    def known(self, agent: AgentPaths) -> KeptList | None:
-        """What was read last of an agent's list, without waiting."""
-        return self._known.get((agent.id, str(agent.sessions_store)))
+    def known(self, agent: AgentPaths, layout: Layout) -> KeptList | None:
+        """An agent's list as it is now, without waiting; None if it must be read for that."""
+        known = self._known.get(_key(agent))
+        if known is None or known.layout is not layout or known.read.problem is not None:
+            return None
+        return known if stamp_of(agent.sessions_store) == known.read.stamp else None
 
     def of(self, agent: AgentPaths, layout: Layout) -> KeptList:
         """An agent's list as it is now. One that cannot be read is read again each time."""
-        key = (agent.id, str(agent.sessions_store))
         with self._guard:
-            known = self._known.get(key)
-            if known is None or known.layout is not layout or not _is_current(known.read, agent):
-                known = self._known[key] = _kept(agent, layout)
+            known = self.known(agent, layout)
+            if known is None:
+                known = self._known[_key(agent)] = _kept(agent, layout)
             return known
 
 
@@ -76,14 +78,14 @@ class ReadLists:
 
     def of(self, agent: AgentPaths, layout: Layout) -> KeptList:
         """An agent's list as it is now. Raises NotReadYetError where it changed since it was read."""
-        known = self._lists.known(agent)
-        if known is None or known.layout is not layout or not _is_current(known.read, agent):
+        known = self._lists.known(agent, layout)
+        if known is None:
             raise NotReadYetError
         return known
 
 
-def _is_current(read: SessionsRead, agent: AgentPaths) -> bool:
-    return read.problem is None and stamp_of(agent.sessions_store) == read.stamp
+def _key(agent: AgentPaths) -> tuple[str, str]:
+    return agent.id, str(agent.sessions_store)
 
 
 def _kept(agent: AgentPaths, layout: Layout) -> KeptList:
