@@ -80,7 +80,7 @@ def continued(before: Conversation, entries: Sequence[Mapping[str, Any]]) -> Con
 class KeptConversations:
     """Parsed transcripts, kept as long as they are unchanged. Belongs to one event loop.
 
-    `at_once` never reads a file; `of` may be called in a thread.
+    `at_once` never reads a file; `read` may be called in a thread.
     """
 
     def __init__(self) -> None:
