@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +136,11 @@ def _read_linux(process: Path) -> _Taken:
     seconds = (int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS])) / os.sysconf("SC_CLK_TCK")
     swap = re.search(r"^VmSwap:\s+(\d+) kB", _text(process / "status"), re.MULTILINE)
     memory = int(fields[RSS_PAGES]) * os.sysconf("SC_PAGE_SIZE")
-    return _Taken(seconds, _waited(process), memory, int(swap[1]) << 10 if swap else 0, _CONDITIONS[fields[STATE]])
+    condition = _CONDITIONS.get(fields[STATE], ProcessCondition.RUNS)
+    return _Taken(seconds, _waited(process), memory, int(swap[1]) << 10 if swap else 0, condition)
 
 
-_CONDITIONS = defaultdict(
-    lambda: ProcessCondition.RUNS,
-    {b"T": ProcessCondition.PAUSED, b"t": ProcessCondition.PAUSED, b"D": ProcessCondition.DISK},
-)
+_CONDITIONS = {b"T": ProcessCondition.PAUSED, b"t": ProcessCondition.PAUSED, b"D": ProcessCondition.DISK}
 
 
 def _waited(process: Path) -> float | None:
