@@ -69,7 +69,7 @@ class DatabaseFiles(NamedTuple):
     @property
     def places(self) -> tuple[tuple[int, int] | None, ...]:
         """Which files they are, whatever they hold."""
-        return tuple(None if item is None else (item.dev, item.ino) for item in (self.main, self.wal))
+        return _place(self.main), _place(self.wal)
 
 
 def files_of(path: str) -> DatabaseFiles:
@@ -77,13 +77,8 @@ def files_of(path: str) -> DatabaseFiles:
     return DatabaseFiles(_stat(path), _stat(f"{path}-wal"), _stat(f"{path}-shm"))
 
 
-def _place(path: str) -> tuple[int, int] | None:
-    """Which file it is, whatever it holds."""
-    try:
-        facts = os.stat(path)  # noqa: PTH116 - twenty times a second
-    except (OSError, ValueError):
-        return None
-    return facts.st_dev, facts.st_ino
+def _place(facts: Stat | None) -> tuple[int, int] | None:
+    return None if facts is None else (facts.dev, facts.ino)
 
 
 def _stat(path: str) -> Stat | None:
@@ -155,7 +150,7 @@ class Database:
         """Changes with every commit by anybody, and when the file is replaced. Cheap: two stats and one pragma."""
         with self._guard:
             if self._connection is not None and self._follows_log and not self._counts_itself:
-                places = (_place(self._name), _place(self._log_name))
+                places = _place(_stat(self._name)), _place(_stat(self._log_name))
                 if self._opened is not None and places == self._opened.places:
                     with suppress(sqlite3.Error):
                         return (places, self._data_version(self._connection))
