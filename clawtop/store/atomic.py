@@ -75,6 +75,16 @@ def write_new(path: str, content: bytes, mode: int, *, durable: bool = True) -> 
         raise
 
 
+def put(path: str, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Put `content` at `path` in one step, in the place of a file that may be there. Raises as `write_sibling`."""
+    temporary = write_sibling(path, content, mode, durable=durable)
+    try:
+        disk.rename(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
 def replace(target: str, content: bytes, keep: Attributes, *, last_check: Callable[[], None]) -> os.stat_result:
     """Replace the content of the existing file `target` (a real path, no symlink), attributes kept.
 

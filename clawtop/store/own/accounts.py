@@ -20,8 +20,7 @@ from clawtop import nested
 from clawtop.core.javascript import MAX_SAFE_INTEGER
 from clawtop.core.model import ProviderTime
 from clawtop.store import door
-from clawtop.store.atomic import write_sibling
-from clawtop.store.disk import disk
+from clawtop.store.atomic import put
 from clawtop.store.own.holders import Presence, holders_dir
 
 LOCK_WAIT_S = 0.1
@@ -117,8 +116,7 @@ class AccountNotes:
                 notes = {who: note for who, note in known.notes.items() if note.until > now}
                 probes = {key: at for key, at in known.probes.items() if now - at < PROBE_INTERVAL_MS}
                 change(notes, probes)
-                content = _written(notes, probes)
-                disk.rename(write_sibling(str(self._path), content, 0o600, durable=False), self._path)
+                put(str(self._path), _written(notes, probes), durable=False)
         except (OSError, filelock.Timeout, NotImplementedError, ValueError):
             return False
         return True

@@ -24,7 +24,7 @@ from clawtop.core.model import Event, EventKind
 from clawtop.errors import OperationFailedError, RefusedError
 from clawtop.nested import loads
 from clawtop.store import door
-from clawtop.store.atomic import write_sibling
+from clawtop.store.atomic import put
 from clawtop.store.disk import disk
 from clawtop.text import masked, safe
 
@@ -149,8 +149,7 @@ class Journal:
         unchanged.
         """
         content = door.read(self.path, MAX_BYTES).data
-        copy = write_sibling(str(self.path), content, durable=False)
-        disk.rename(copy, self.path)
+        put(str(self.path), content, durable=False)
 
     def _write(self, line: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND

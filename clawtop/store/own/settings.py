@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def save_entry(path: Path, table: str, key: str, value: str) -> None:
 
 
 def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> None:
-    from clawtop.store.atomic import write_sibling  # most processes only read settings
+    from clawtop.store.atomic import put  # most processes only read settings
 
     try:
         before = _text(path) or ""
@@ -68,13 +67,7 @@ def _save(path: Path, name: str, value: Any, change: Callable[[str], str]) -> No
             raise _by_hand(name) from error
         _check_only_change(before, after, name, value)
         disk.make_directories(path.parent, 0o700)
-        target = path.resolve()
-        temporary = write_sibling(str(target), after.encode())
-        try:
-            disk.rename(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                disk.unlink(temporary)
+        put(str(path.resolve()), after.encode())
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise OperationFailedError(f"{safe(path)} cannot be written: {why}", unchanged="nothing was saved") from error
