@@ -102,9 +102,12 @@ def check_out(path: str | None) -> None:
 def _no_place(path: str) -> str:
     """Why no file can be there; empty where one can."""
     place = Path(path).absolute()
-    if not place.parent.is_dir():
-        return f"there is no directory {safe(place.parent)}"
-    return f"{safe(path)} is no regular file" if place.exists() and not place.is_file() else ""
+    try:
+        if not place.parent.is_dir():
+            return f"there is no directory {safe(place.parent)}"
+        return f"{safe(path)} is no regular file" if place.exists() and not place.is_file() else ""
+    except OSError as error:
+        return f"{safe(path)} cannot be used: {error.strerror or error}"
 
 
 def write_out(path: str, text: str) -> None:
@@ -112,8 +115,7 @@ def write_out(path: str, text: str) -> None:
 
     Raises OperationFailedError.
     """
-    from clawtop.store.atomic import write_sibling
-    from clawtop.store.disk import disk
+    from clawtop.store.atomic import put
 
     why = _no_place(path)
     if why:
@@ -121,7 +123,7 @@ def write_out(path: str, text: str) -> None:
             f"the reply cannot be written: {why}", hint="the reply is in the session", unchanged="nothing was written"
         )
     try:
-        disk.rename(write_sibling(str(Path(path).absolute()), text.encode("utf-8", "replace"), 0o600), path)
+        put(str(Path(path).absolute()), text.encode("utf-8", "replace"))
     except OSError as error:
         raise OperationFailedError(
             f"{safe(path)} cannot be written: {error.strerror or error}",

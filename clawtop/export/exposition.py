@@ -109,13 +109,13 @@ def write_textfile(path: Path, content: bytes) -> None:
     Raises OperationFailedError; the file is then as it was.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    if path.exists() and not path.is_file():
-        raise OperationFailedError(
-            f"{safe(str(path), 200)} is no regular file",
-            hint="name a new file or one to replace",
-            unchanged="nothing was written",
-        )
     try:
+        if path.exists() and not path.is_file():
+            raise OperationFailedError(
+                f"{safe(str(path), 200)} is no regular file",
+                hint="name a new file or one to replace",
+                unchanged="nothing was written",
+            )
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

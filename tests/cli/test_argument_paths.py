@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.cli.driving import write_out
+from clawtop.cli.driving import check_out, write_out
 from clawtop.cli.main import run
-from clawtop.errors import OperationFailedError
+from clawtop.errors import OperationFailedError, UsageError
 from tests.support.hostile import hidden_in
 from tests.support.samples import copy, sample
 
@@ -124,6 +124,11 @@ def test_a_reply_replaces_nothing_but_a_file(thing: Callable[[Path], None], tmp_
     assert refused.value.unchanged == "nothing was written"
     assert stat.S_IFMT(place.lstat().st_mode) == kind
     assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_name_that_no_file_can_have_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="File name too long"):
+        check_out(str(tmp_path / ("x" * 300)))
 
 
 def test_a_reply_replaces_a_file_whole(tmp_path: Path) -> None:

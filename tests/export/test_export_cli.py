@@ -138,6 +138,11 @@ def test_a_wrong_address_is_a_usage_error(words: str) -> None:
     assert done.returncode == 64
 
 
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OperationFailedError, match="File name too long"):
+        write_textfile(tmp_path / ("x" * 300), b"after\n")
+
+
 def test_a_pipe_or_a_device_is_never_replaced_by_the_file(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
