@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cli import driving
 from clawtop.cli.driving import check_out, write_out
 from clawtop.cli.main import run
 from clawtop.errors import OperationFailedError, UsageError
@@ -137,3 +138,12 @@ def test_a_reply_replaces_a_file_whole(tmp_path: Path) -> None:
     write_out(str(place), "the reply\n")
     assert place.read_text() == "the reply\n"
     assert [path.name for path in tmp_path.iterdir()] == ["reply.txt"]
+
+
+def test_nothing_is_left_beside_what_became_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "reply.txt"
+    place.mkdir()
+    monkeypatch.setattr(driving, "_no_place", lambda _path: "")
+    with pytest.raises(OperationFailedError, match="Is a directory"):
+        write_out(str(place), "the reply\n")
+    assert list(tmp_path.iterdir()) == [place]
