@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clawtop.engine.drive.turn import TurnAnswer
 
 SCHEMA = 1
-TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost"})
+TOLD = frozenset({"rotate", "fallback", "wait", "contended", "takeover", "notice", "failure", "mark-lost", "lock"})
 """Events that a person at a shell sees on stderr while the reply streams."""
 
 LENGTH_EXIT, REFUSED_EXIT, TOOLS_EXIT = 10, 11, 12

@@ -12,6 +12,7 @@ import pytest
 
 from clawtop.core.cooldown.marking import Mark
 from clawtop.core.failover.decision import TimeoutPolicy
+from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef, PromptHolder
 from clawtop.core.session.admission import OnContention
 from clawtop.demo.provider import (
@@ -625,6 +626,13 @@ async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(reef: Lab) -
     assert left_behind(reef)
     await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
     assert left_behind(reef) == []
+    (told,) = [event for event in reef.events if event.kind is EventKind.LOCK]
+    assert told.session_key == LIGHTHOUSE.key
+    assert told.session_file == f"{reef.world.transcript(LIGHTHOUSE)}.lock"
+    assert told.text == f"removed the session's stale lock of pid {puppet.pid} ({proof_words(told.data['proof'])})"
+    assert told.data["pid"] == puppet.pid
+    assert told.data["proof"]
+    assert told.data["outcome"] == "removed"
 
 
 async def test_contention_waits_raises_or_forks(reef: Lab) -> None:

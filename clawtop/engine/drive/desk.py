@@ -18,13 +18,14 @@ from clawtop.core.cooldown.windows import cooling_until
 from clawtop.core.failover.decision import Action
 from clawtop.core.failover.steps import FailoverRules
 from clawtop.core.locks.limits import NEVER_MS
-from clawtop.core.locks.staleness import HERE, NamespaceEvidence
+from clawtop.core.locks.staleness import HERE, NamespaceEvidence, owner_pid, proof_words
 from clawtop.core.model import (
     AuthStore,
     ConfigSummary,
     EventKind,
     FailureReason,
     Generation,
+    LockFile,
     ModelRef,
     Profile,
     UsageStats,
@@ -42,6 +43,7 @@ from clawtop.engine.providers.base import Endpoint, Timeouts
 from clawtop.errors import ClawtopError
 from clawtop.store.config import run_limit_s
 from clawtop.store.json_text import UnreadableError, parse, read_bytes
+from clawtop.store.locks.openclaw import BreakOutcome, BreakResult
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.own.accounts import AccountNote, AccountNotes
 from clawtop.store.place.layout import Layout
@@ -335,7 +337,19 @@ class Desk:
             processes=self.processes,
             environment=self.environment,
             start_ticks=self._start_ticks,
+            on_break=lambda lock, result: _tell_broken(turn, lock, result),
         )
+
+
+def _tell_broken(turn: DrivenTurn, lock: LockFile, result: BreakResult) -> None:
+    """Report a stale lock that this run removed, and the proof."""
+    if result.verdict is None or result.outcome not in {BreakOutcome.REMOVED, BreakOutcome.DISPLACED}:
+        return
+    text = f"removed the session's stale lock of pid {owner_pid(lock)} ({proof_words(result.verdict.reasons)})"
+    if result.outcome is BreakOutcome.DISPLACED:
+        text += "; another lock appeared at the last moment and could not be put back: its owner works without it"
+    data = {"pid": owner_pid(lock), "proof": list(result.verdict.reasons), "outcome": result.outcome.value}
+    turn.teller.tell(EventKind.LOCK, text, session_file=lock.path, data=data)
 
 
 def _holds_nothing(stats: UsageStats) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from clawtop.core.session.fence import FileChange, FileFingerprint, accepts_appe
 from clawtop.engine.prompt import process_title
 from clawtop.errors import OperationFailedError, RefusedError, SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.lockfile import read_lock
-from clawtop.store.locks.openclaw import Proposal, Published, break_stale, release, timestamp
+from clawtop.store.locks.openclaw import BreakResult, Proposal, Published, break_stale, release, timestamp
 from clawtop.store.locks.owners import lock_verdict
 from clawtop.store.locks.processes import ProcessTable
 from clawtop.store.sessions.fingerprint import digest, fingerprint, read_range
@@ -99,6 +99,7 @@ class SessionLockController:
         environment: NamespaceEvidence = HERE,
         accepts: Accepts | None = None,
         start_ticks: int | None = None,
+        on_break: Callable[[LockFile, BreakResult], None] | None = None,
     ) -> None:
         """Use `open`, which documents the arguments."""
         storage = storage_of(generation)
@@ -112,6 +113,7 @@ class SessionLockController:
         self._processes = processes
         self._environment = environment
         self._accepts = storage.fence if accepts is None else accepts
+        self._on_break = on_break
         self._held: Published | None = None
         self._fence: _ReleasedFile | None = None
         self._watchdog: Timer | None = None
@@ -134,6 +136,7 @@ class SessionLockController:
         environment: NamespaceEvidence = HERE,
         accepts: Accepts | None = None,
         start_ticks: int | None = None,
+        on_break: Callable[[LockFile, BreakResult], None] | None = None,
     ) -> SessionLockController:
         """Take the session's lock.
 
@@ -142,6 +145,7 @@ class SessionLockController:
             environment: why pids may prove nothing here; a lock is then never removed.
             accepts: which foreign changes are not a takeover; None: what the generation's OpenClaw accepts.
             start_ticks: what `own_start` said, where it was asked before; None: it is asked.
+            on_break: told of each stale lock that was to be removed, and what became of it.
 
         Raises:
             SessionWriteLockTimeoutError: the lock stayed with its owner for the whole acquire timeout.
@@ -157,6 +161,7 @@ class SessionLockController:
             environment=environment,
             accepts=accepts,
             start_ticks=start_ticks,
+            on_break=on_break,
         )
         try:
             controller._hold(await controller._acquire())
@@ -380,7 +385,9 @@ class SessionLockController:
             return False
         if now - owner.since < SEEN_AGAIN_S or self._judge(seen).kind is not VerdictKind.STALE:
             return False
-        break_stale(self.lock_path, seen, self._judge)
+        result = break_stale(self.lock_path, seen, self._judge)
+        if self._on_break is not None:
+            self._on_break(seen, result)
         owner.lock = None
         return True
 
