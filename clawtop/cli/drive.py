@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", metavar="KEY|FILE", help="a session key, or a transcript's file")
     parser.add_argument("--list", action="store_true", help="list the session keys, newest first, and exit")
     parser.add_argument("--new", action="store_true", help="create the session if it does not exist")
-    parser.add_argument("--message", default="-", metavar="TEXT", help="the message; - (the default) reads stdin")
+    parser.add_argument("--message", metavar="TEXT", help="the message; - (the default) reads stdin")
     parser.add_argument("--system", metavar="FILE", help="a system prompt in place of the session's own")
     parser.add_argument("--lane", metavar="L", help="the lane of the turn: main, heartbeat, channel, cron, ...")
     parser.add_argument("--model", metavar="P/M", help="the model to ask first (default: the session's, the agent's)")
@@ -111,6 +111,10 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args)
     if args.batch is not None:
+        if args.message is not None:
+            raise UsageError(
+                "--batch reads its messages from the file, not from --message", hint="leave out one of them"
+            )
         from clawtop.cli.drive_batch import run_batch
 
         return run_batch(args, model)
@@ -119,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.steered is not None:
         return steered.drive(args, model)
     check_out(args.out)
-    message = sys.stdin.read() if args.message == "-" else args.message
+    message = sys.stdin.read() if args.message in {None, "-"} else args.message
     through_gateway = drive_gateway.run_if_wanted(args, message)
     if through_gateway is not None:
         return through_gateway

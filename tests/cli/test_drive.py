@@ -380,6 +380,15 @@ def test_a_bad_batch_sends_nothing(reef: Reef, tmp_path: Path, text: str, words:
     assert reef.provider.requests == []
 
 
+def test_a_batch_with_a_message_besides_sends_nothing(reef: Reef, tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"session": "a", "message": "x"}\n')
+    done = reef.drive("--batch", str(source), "--new", message="hello")
+    assert done.returncode == 64
+    assert "not from --message" in done.stderr
+    assert reef.provider.requests == []
+
+
 # --- probe ---------------------------------------------------------------------------------------------------------
 
 
