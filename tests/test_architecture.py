@@ -785,7 +785,6 @@ TEXTUAL = "the screen's: Textual draws by its own loop"
 OUTSIDE = "a process, which no clock of ours drives"
 NOT_THE_CLOCKS = {
     "cli/driving.py timeout": TO_THE_ENGINE,
-    "cli/steered.py timeout": TO_THE_ENGINE,
     "demo/story.py timeout": TO_THE_ENGINE,
     "ui/work.py timeout": TO_THE_ENGINE,
     "core/failure/classify.py timeout": "not a wait: what an error says of itself",

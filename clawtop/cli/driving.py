@@ -33,7 +33,7 @@ def open_driver(args: argparse.Namespace, output: TurnOutput) -> Driver:
 def begin(
     driver: Driver, args: argparse.Namespace, session: str, message: str, *, model: ModelRef | None, **wishes: Any
 ) -> Drive:
-    """Begin a turn with these options. `wishes`: `system` and `may_create`, as `Driver.drive` takes them."""
+    """Begin a turn with these options. `wishes`: `system`, `may_create` and `run_id`, as `Driver.drive` takes them."""
     from clawtop.core.session.admission import OnContention
 
     return driver.drive(

@@ -129,7 +129,7 @@ def stopped() -> int:
 def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
     """One turn whose message comes on stdin."""
     from clawtop.cli.drive_output import JsonOutput, stop_exit
-    from clawtop.cli.driving import exit_code, open_driver
+    from clawtop.cli.driving import begin, exit_code, open_driver
 
     output = JsonOutput()
 
@@ -139,7 +139,7 @@ def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
             first: dict[str, Any] = await anext(stdin, {})
             if not isinstance(first.get("message"), str):
                 raise UsageError("no message came on stdin")
-            run = _begun(driver, args, model, first["message"])
+            run = begin(driver, args, args.session, first["message"], model=model, run_id=args.steered)
 
             async def follow() -> int:
                 async for item in run:
@@ -158,22 +158,6 @@ def drive(args: argparse.Namespace, model: ModelRef | None) -> int:
         return code
     except asyncio.CancelledError:
         return stopped()
-
-
-def _begun(driver: Driver, args: argparse.Namespace, model: ModelRef | None, message: str) -> Drive:
-    from clawtop.core.session.admission import OnContention
-
-    return driver.drive(
-        args.session,
-        message,
-        agent=args.agent,
-        lane=args.lane,
-        model=model,
-        on_contention=OnContention(args.on_contention),
-        timeout=args.timeout,
-        wait_for_account=args.wait_for_account,
-        run_id=args.steered,
-    )
 
 
 async def _steer(run: Drive, stdin: AsyncIterator[dict[str, Any]]) -> None:
