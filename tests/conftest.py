@@ -8,6 +8,14 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.conformance.tally import (
+    pytest_runtest_logreport,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
+
+__all__ = ["pytest_runtest_logreport", "pytest_runtest_makereport", "pytest_terminal_summary"]
+
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", settings.get_profile("steady"), derandomize=False)
 settings.load_profile(os.environ.get("CLAWTOP_HYPOTHESIS", "steady"))

@@ -3,18 +3,20 @@
 Vectors come from the directory in `CLAWTOP_VECTORS` if that is set (layout `<version>/<family>.json`), else from the
 copy beside this file. A family that has no rows is a failure. With an external directory, a family file that is not
 there is one visible skip, as long as the directory holds a family file at all.
+
+One test replays many rows, since 17,000 tests would spend their time on being reported. Its failure names every row
+that is wrong.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -46,18 +48,20 @@ class Row:
 
 
 @dataclass
-class Tally:
-    """What became of the rows of one family in one version."""
+class Rows:
+    """The rows of one version that one test replays."""
 
-    outcomes: Counter[str] = field(default_factory=Counter)
+    family: str
+    version: str
+    rows: list[Row]
+    wrong: int = 0
+    """How many of them were not as expected, once they were replayed."""
 
-    @property
-    def line(self) -> str:
-        return ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items()))
 
-
-tallies: dict[tuple[str, str], Tally] = {}
-"""(family, version) -> tally of this run; written by the hooks of conftest.py, printed at its end."""
+TOGETHER = 250
+"""Rows in one test: a second or less, and enough tests for every core."""
+SHOWN = 20
+"""Wrong rows that a failure explains; the others are named."""
 
 
 def directory() -> Path:
@@ -141,25 +145,85 @@ def replay(
     of: Callable[[str], bool] | None = None,
     where: Callable[[Any], bool] | None = None,
     split: Callable[[Row], Iterable[Row]] | None = None,
-) -> pytest.MarkDecorator:
-    """Parametrise a test over `row`, one test per row of every version that has the family.
+) -> Callable[[Callable[[Row], None]], Callable[[Rows], None]]:
+    """Turn a test of one row into tests of all rows of every version that has the family, `TOGETHER` in each.
 
     `of` keeps some of the versions. `split` turns a file's row into several (the tables of failover-decision hold a
     list of rows each). Where an external directory has nothing of the kind, the test is one skip that says so. A part
     that a version's own bundled file lacks is no row of that version; some version must have it.
+
+    Raises:
+        NoVectorsError: no version has such rows, among the bundled vectors.
     """
+    found = _rows_of_versions(family, part, of, where, split)
     parameters: list[Any] = []
-    for version in versions(family):
-        if of is None or of(version):
-            found = list(_split(rows(family, version, part=part, where=where), split))
-            parameters += [pytest.param(row, id=f"{version}-{row.id}") for row in found]
-    if not parameters:
-        if not is_external():
-            raise NoVectorsError(f"no version of {family} has rows of this kind ({part})")
+    for version, own in found.items():
+        for start in range(0, len(own), TOGETHER):
+            some = Rows(family, version, own[start : start + TOGETHER])
+            parameters.append(pytest.param(some, id=f"{version}-{start + 1}-to-{start + len(some.rows)}"))
+    if not found:
+        parameters.append(pytest.param(Rows(family, "none", []), id="absent", marks=_absent(family, part)))
+
+    def of_all_rows(test: Callable[[Row], None]) -> Callable[[Rows], None]:
+        def replayed(rows: Rows) -> None:
+            wrong: list[tuple[Row, Exception]] = []
+            for row in rows.rows:
+                try:
+                    test(row)
+                except Exception as error:  # noqa: BLE001 - whatever a row raises is its failure, and the next is replayed
+                    wrong.append((row, error))
+            rows.wrong = len(wrong)
+            if wrong:
+                _fail(wrong, len(rows.rows))
+
+        replayed.__name__, replayed.__module__, replayed.__doc__ = test.__name__, test.__module__, test.__doc__
+        return pytest.mark.parametrize("rows", parameters)(replayed)
+
+    return of_all_rows
+
+
+def replay_one_by_one(family: str) -> pytest.MarkDecorator:
+    """Parametrise a test over `row`, one test per row: for rows that need fixtures of their own.
+
+    Raises:
+        NoVectorsError: no version has such rows, among the bundled vectors.
+    """
+    found = _rows_of_versions(family, "vectors", None, None, None)
+    parameters = [pytest.param(row, id=f"{row.version}-{row.id}") for own in found.values() for row in own]
+    if not found:
         absent = Row("absent", family, "none", None)
-        reason = f"{directory()} has no {family} ({part})"
-        parameters.append(pytest.param(absent, id="absent", marks=pytest.mark.skip(reason=reason)))
+        parameters.append(pytest.param(absent, id="absent", marks=_absent(family, "vectors")))
     return pytest.mark.parametrize("row", parameters)
+
+
+def _rows_of_versions(
+    family: str,
+    part: str,
+    of: Callable[[str], bool] | None,
+    where: Callable[[Any], bool] | None,
+    split: Callable[[Row], Iterable[Row]] | None,
+) -> dict[str, list[Row]]:
+    """Version -> its rows; no version without any."""
+    kept = [version for version in versions(family) if of is None or of(version)]
+    found = {version: list(_split(rows(family, version, part=part, where=where), split)) for version in kept}
+    found = {version: own for version, own in found.items() if own}
+    if not found and not is_external():
+        raise NoVectorsError(f"no version of {family} has rows of this kind ({part})")
+    return found
+
+
+def _absent(family: str, part: str) -> pytest.MarkDecorator:
+    return pytest.mark.skip(reason=f"{directory()} has no {family} ({part})")
+
+
+def _fail(wrong: list[tuple[Row, Exception]], of: int) -> NoReturn:
+    """Fail with every wrong row's name, and what is wrong with the first ones."""
+    __tracebackhide__ = True
+    told = [f"{len(wrong)} of {of} rows are wrong: {', '.join(f'{row.version}-{row.id}' for row, _ in wrong)}"]
+    for row, error in wrong[:SHOWN]:
+        found = pytest.ExceptionInfo.from_exception(error)
+        told.append(f"--- {row.family} {row.version}-{row.id}\n{found.getrepr(style='short')}")
+    pytest.fail("\n".join(told), pytrace=False)
 
 
 def _split(found: list[Row], split: Callable[[Row], Iterable[Row]] | None) -> Iterator[Row]:

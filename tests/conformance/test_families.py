@@ -10,7 +10,7 @@ import pytest
 from tests.conformance.harness import BUNDLED
 
 HERE = Path(__file__).parent
-_REPLAYED = re.compile(r'@replay\(\s*"([\w-]+)"')
+_REPLAYED = re.compile(r'@replay(?:_one_by_one)?\(\s*"([\w-]+)"')
 
 
 @pytest.mark.parametrize("family", sorted({path.stem for path in BUNDLED.glob("*/*.json")}))

@@ -23,7 +23,7 @@ from clawtop.core.model import Generation, LockLimits
 from clawtop.engine.prompt.session_lock import SessionLockController
 from clawtop.errors import SessionTakeoverError, SessionWriteLockTimeoutError
 from clawtop.store.locks.processes import SystemProcesses
-from tests.conformance.harness import Row, replay
+from tests.conformance.harness import Row, replay_one_by_one
 
 pytestmark = pytest.mark.anyio
 
@@ -155,7 +155,7 @@ def expected_with_rule(world: World, op: list[str], step: dict[str, Any], taken_
     return step["result"], taken_over
 
 
-@replay("session-fence")
+@replay_one_by_one("session-fence")
 async def test_row(row: Row, tmp_path: Path, stranger: int) -> None:
     world = World(tmp_path, row.input["initial"], stranger)
     await world.start()

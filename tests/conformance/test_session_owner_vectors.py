@@ -16,7 +16,7 @@ from clawtop.core.session.admission import OnContention
 from clawtop.engine.prompt.holder import HeldPrompt
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.errors import SessionContendedError
-from tests.conformance.harness import Row, replay
+from tests.conformance.harness import Row, replay_one_by_one
 
 pytestmark = pytest.mark.anyio
 
@@ -88,7 +88,7 @@ def expected_line(line: str, directory: Path) -> str:
     )
 
 
-@replay("session-file-owner")
+@replay_one_by_one("session-file-owner")
 async def test_row(row: Row, tmp_path: Path) -> None:
     root = tmp_path.resolve()
     (root / "real").mkdir()
