@@ -105,8 +105,7 @@ def test_one_name_stands_for_one_class() -> None:
     """Classes, private ones too, and the names of unions and shapes. Equal definitions of a shape are one thing."""
     found: dict[str, set[str]] = {}
     for path in modules():
-        where = path.relative_to(PACKAGE).as_posix()
-        tree = ast.parse(path.read_text())
+        where, tree = place_of(path), tree_of(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name.lstrip("_"), set()).add(where)
@@ -121,8 +120,25 @@ def test_one_name_stands_for_one_class() -> None:
 WALL_CLOCK = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
 
 
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+@cache
+def modules(room: str = "") -> list[Path]:
+    """The modules of a room, or of the whole package."""
+    return sorted((PACKAGE / room).rglob("*.py"))
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def place_of(path: Path) -> str:
+    """The module's place in the package: `core/model/auth.py`."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@cache
+def imports_of(path: Path) -> set[str]:
+    return imports(tree_of(path))
 
 
 def imports(tree: ast.AST, *, top_level_only: bool = False) -> set[str]:
@@ -143,7 +159,7 @@ def name_of(path: Path) -> str:
 
 def graph() -> dict[str, set[str]]:
     """Module -> modules it imports: at the top, lazily, for types alone, and by a name in a string."""
-    trees = {name_of(path): ast.parse(path.read_text()) for path in modules()}
+    trees = {name_of(path): tree_of(path) for path in modules()}
     edges: dict[str, set[str]] = {}
     for name, tree in trees.items():
         named = imports(tree)
@@ -170,22 +186,19 @@ def room_of(path: Path) -> str:
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_rooms_open_only_the_doors_they_have(path: Path) -> None:
-    room = room_of(path)
-    if room not in ROOMS:
-        return
-    allowed = ROOMS[room]
-    for name in imports(ast.parse(path.read_text())):
-        if not name.startswith("clawtop."):
-            continue
-        target = name.removeprefix("clawtop.")
-        head = target.split(".")[0]
-        if head.startswith("__"):
-            continue
-        assert head in allowed or any(target == door or target.startswith(door + ".") for door in allowed), (
-            f"{path.relative_to(PACKAGE)} imports {name}"
-        )
+def test_rooms_open_only_the_doors_they_have() -> None:
+    forbidden = []
+    for path in modules():
+        allowed = ROOMS.get(room_of(path))
+        for name in imports_of(path) if allowed is not None else ():
+            target = name.removeprefix("clawtop.")
+            if target != name and not target.startswith("__") and not _within(target, allowed or set()):
+                forbidden.append(f"{place_of(path)} imports {name}")
+    assert forbidden == []
+
+
+def _within(target: str, rooms: set[str]) -> bool:
+    return any(target == room or target.startswith(room + ".") for room in rooms)
 
 
 KNOW_GENERATIONS = {"core/generations.py", "store/place/generation.py"}
@@ -201,13 +214,14 @@ IS_TEXT = {"startswith", "endswith", "removeprefix", "partition", "rpartition", 
 """Methods that take a text apart."""
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_nobody_tells_generations_or_versions_apart_but_their_table(path: Path) -> None:
-    relative = path.relative_to(PACKAGE).as_posix()
-    if relative not in KNOW_GENERATIONS:
-        tree = ast.parse(path.read_text())
-        tables = TABLES - {"ErrorDialect"} if relative == DIALECTS else TABLES
-        assert _tells_apart(tree, tables, states_versions=relative in OWN_VERSIONS) == [], relative
+def test_nobody_tells_generations_or_versions_apart_but_their_table() -> None:
+    found = []
+    for path in modules():
+        if place_of(path) not in KNOW_GENERATIONS:
+            tables = TABLES - {"ErrorDialect"} if place_of(path) == DIALECTS else TABLES
+            lines = _tells_apart(tree_of(path), tables, states_versions=place_of(path) in OWN_VERSIONS)
+            found += [f"{place_of(path)}:{line}" for line in lines]
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -383,13 +397,14 @@ def _is_a_year(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and type(node.value) is int and 2024 <= node.value < 2100
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_no_function_takes_one_generations_row_when_it_is_not_told_which(path: Path) -> None:
+def test_no_function_takes_one_generations_row_when_it_is_not_told_which() -> None:
     """Whoever forgets to hand on the row of the version at hand gets an error, not the rules of another version."""
-    relative = path.relative_to(PACKAGE).as_posix()
-    tree = ast.parse(path.read_text())
-    classes = relative not in KNOW_GENERATIONS  # a row of the table says what differs from its shape's defaults
-    assert _defaults_to_a_row(tree, _rows_by_name(), classes=classes) == [], relative
+    found = []
+    for path in modules():
+        of_the_table = place_of(path) in KNOW_GENERATIONS  # its rows say what differs from their shape's defaults
+        lines = _defaults_to_a_row(tree_of(path), _rows_by_name(), classes=not of_the_table)
+        found += [f"{place_of(path)}:{line}" for line in lines]
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -450,7 +465,7 @@ A_ROW = re.compile(r"_([A-D]|\d_\w+|COOLING_\w+|MARKED_\w+|ATTENTION_\w+|REMOTE_
 @cache
 def _rows_by_name() -> frozenset[str]:
     """Names of rows anywhere in the package, which another module may import."""
-    found = (_constant_rows(ast.parse(path.read_text()), ROWS) for path in modules())
+    found = (_constant_rows(tree_of(path), ROWS) for path in modules())
     return frozenset().union(*found) - OWN_ROWS
 
 
@@ -511,16 +526,16 @@ def _last_name(node: ast.AST) -> str:
 def test_groups_of_a_room_import_only_what_stands_below_them(room: str) -> None:
     order = {name: number for number, name in enumerate(ORDER[room])}
     upward = []
-    for path in sorted((PACKAGE / room).rglob("*.py")):
+    for path in modules(room):
         group = path.relative_to(PACKAGE / room).parts[0].removesuffix(".py")
         if group == "__init__":
             continue
-        for name in imports(ast.parse(path.read_text())):
+        for name in imports_of(path):
             parts = name.split(".")
             if parts[:2] != ["clawtop", room] or len(parts) < 3 or parts[2] == group:
                 continue
             if order[parts[2]] > order[group]:
-                upward.append(f"{path.relative_to(PACKAGE)} -> {name}")
+                upward.append(f"{place_of(path)} -> {name}")
     assert upward == []
 
 
@@ -569,7 +584,7 @@ FOR_PROGRAMS = {"read_state", "watch_state", "open_operations", "profile_change"
 
 def test_every_function_has_a_caller_in_the_package() -> None:
     """Or is what OpenClaw does, stated in core/ (or the session lock) and replayed against its vectors."""
-    trees = {path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text()) for path in modules()}
+    trees = {place_of(path): tree_of(path) for path in modules()}
     vectors = " ".join(path.read_text() for path in sorted((Path(__file__).parent / "conformance").glob("*.py")))
     replayed = set(re.findall(r"\w+", vectors))
     named = Counter(name for tree in trees.values() for name in _names(tree))
@@ -593,31 +608,33 @@ def _names(tree: ast.AST) -> list[str]:
     return attributes + [node.id for node in nodes if isinstance(node, ast.Name)]
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_libraries_stay_at_home(path: Path) -> None:
-    relative = path.relative_to(PACKAGE).as_posix()
-    for name in imports(ast.parse(path.read_text())):
-        library = name.split(".")[0]
-        if library in HOMES:
-            assert relative.startswith(HOMES[library]) if HOMES[library] else False, f"{relative} imports {library}"
+def test_libraries_stay_at_home() -> None:
+    away = []
+    for path in modules():
+        for name in imports_of(path):
+            home = HOMES.get(name.partition(".")[0])
+            if home is not None and not place_of(path).startswith(home):
+                away.append(f"{place_of(path)} imports {name}")
+    assert away == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.name)
-def test_core_is_standard_library_without_io_or_clock(path: Path) -> None:
+def test_core_is_standard_library_without_io_or_clock() -> None:
     forbidden = {"asyncio", "os", "io", "time", "socket", "subprocess", "threading", "pathlib", "random", "shutil"}
-    for name in imports(ast.parse(path.read_text())):
-        head = name.split(".")[0]
-        assert head == "clawtop" or head in sys.stdlib_module_names, f"{path.name} imports {name}"
-        assert head not in forbidden, f"{path.name} imports {name}"
+    allowed = {"clawtop", *sys.stdlib_module_names} - forbidden
+    imported = {f"{place_of(path)} imports {name}" for path in modules("core") for name in imports_of(path)}
+    assert {said for said in imported if said.split()[-1].partition(".")[0] not in allowed} == set()
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_the_wall_clock_enters_through_one_door(path: Path) -> None:
-    if path.name == "clock.py":
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            assert (node.value.id, node.attr) not in WALL_CLOCK, f"{path.relative_to(PACKAGE)}:{node.lineno}"
+def test_the_wall_clock_enters_through_one_door() -> None:
+    found = [
+        f"{place_of(path)}:{node.lineno}"
+        for path in modules()
+        if path.name != "clock.py"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if (node.value.id, node.attr) in WALL_CLOCK
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -637,7 +654,7 @@ def test_importing_stays_light(module: str, unloaded: set[str]) -> None:
 @pytest.mark.parametrize("room", ["commands", "core", "store", "engine", "export", "fleet", "view", "ui", "demo"])
 def test_the_map_names_every_module(room: str) -> None:
     words = set(re.findall(r"\w+", (PACKAGE / "__init__.py").read_text()))
-    missing = [path.stem for path in sorted((PACKAGE / room).rglob("*.py")) if path.stem not in {"__init__", *words}]
+    missing = [path.stem for path in modules(room) if path.stem not in {"__init__", *words}]
     assert missing == []
 
 
@@ -668,11 +685,10 @@ OPENERS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_byt
 @pytest.mark.parametrize("room", ["store", "engine", "ui", "cli", "view", "core"])
 def test_files_are_opened_by_one_door(room: str) -> None:
     found = []
-    for path in sorted((PACKAGE / room).rglob("*.py")):
-        relative = path.relative_to(PACKAGE).as_posix()
-        if relative.startswith(tuple(DOORLESS)):
+    for path in modules(room):
+        if place_of(path).startswith(tuple(DOORLESS)):
             continue
-        found += [f"{relative}:{line}" for line in _openings(ast.parse(path.read_text()))]
+        found += [f"{place_of(path)}:{line}" for line in _openings(tree_of(path))]
     assert found == []
 
 
@@ -701,9 +717,9 @@ def test_whoever_changes_a_disk_does_it_through_one_seam() -> None:
     """So that a simulated disk stands in for all of them (`clawtop.store.disk`)."""
     found = set()
     for room in ("core", "store", "engine", "export", "fleet", "view", "ui", "cli"):
-        for path in sorted((PACKAGE / room).rglob("*.py")):
-            where = path.relative_to(PACKAGE).as_posix()
-            found |= {where for node in ast.walk(ast.parse(path.read_text())) if _changes_a_disk(node)}
+        for path in modules(room):
+            where = place_of(path)
+            found |= {where for node in ast.walk(tree_of(path)) if _changes_a_disk(node)}
     assert found == ON_THEIR_OWN.keys()
 
 
@@ -758,8 +774,8 @@ def test_the_map_names_nothing_that_is_gone() -> None:
 
 def test_only_the_start_of_the_dashboard_knows_the_app() -> None:
     """Screens, widgets and commands stand on `ui.shell`; what they may ask of the app is what is written there."""
-    knowing = [path for path in modules() if "clawtop.ui.app" in imports(ast.parse(path.read_text()))]
-    assert [path.relative_to(PACKAGE).as_posix() for path in knowing] == ["ui/run.py"]
+    knowing = [path for path in modules() if "clawtop.ui.app" in imports_of(path)]
+    assert [place_of(path) for path in knowing] == ["ui/run.py"]
 
 
 TIMERS = {
@@ -828,7 +844,7 @@ def test_every_timer_is_the_clocks() -> None:
     found: set[str] = set()
     for path in modules():
         if path.name != "clock.py":
-            found |= {f"{path.relative_to(PACKAGE)} {what}" for what in _timers(ast.parse(path.read_text()))}
+            found |= {f"{place_of(path)} {what}" for what in _timers(tree_of(path))}
     assert sorted(found) == sorted(NOT_THE_CLOCKS)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 import clawtop
 
 PACKAGE = Path(clawtop.__file__).parent
@@ -31,11 +29,15 @@ def sections(page: str) -> set[str]:
     return set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)\.? ", (PACKAGE / page).read_text(), re.MULTILINE))
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_cited_page_and_section_is_there(path: Path) -> None:
-    for page, numbers in citations(path.read_text()):
-        assert (PACKAGE / page).is_file(), f"{page}: cite pages of the package, as docs/NAME.md"
-        assert set(numbers) <= sections(page), f"{page} has no section {set(numbers) - sections(page)}"
+def test_every_cited_page_and_section_is_there() -> None:
+    """Pages of the package are cited as docs/NAME.md."""
+    missing = []
+    for path in SOURCES:
+        for page, numbers in citations(path.read_text()):
+            there = sections(page) if (PACKAGE / page).is_file() else None
+            if there is None or not set(numbers) <= there:
+                missing.append(f"{path.relative_to(ROOT)} cites {page} {' '.join(numbers)}")
+    assert missing == []
 
 
 def test_citations_are_found() -> None:
