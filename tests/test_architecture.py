@@ -705,7 +705,6 @@ OF_A_PATH = {"unlink", "rename", "mkdir", "rmdir", "touch", "hardlink_to", "syml
 ON_THEIR_OWN = {
     "store/disk.py": "the calls themselves",
     "store/sqlite/database.py": "a private copy of a database, in the system's folder for temporary files",
-    "export/exposition.py": "the node exporter's file; nothing of OpenClaw's or clawtop's",
     "fleet/transport.py": "the folder of ssh's sockets",
     "cli/ending.py": "the last words on the terminal",
     "ui/terminal_output.py": "the terminal",

@@ -21,8 +21,8 @@ from clawtop.cli.driving import (
     model_named,
     open_driver,
     read_system,
-    write_out,
 )
+from clawtop.cli.output_file import put_file
 from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import masked, safe
 
@@ -183,7 +183,8 @@ async def _drive(  # noqa: PLR0917 - one call, from run
     if driver.journal_problem is not None:
         output.problem(driver.journal_problem)
     if args.out is not None:
-        write_out(args.out, masked(answer.text) + "\n")
+        reply = (masked(answer.text) + "\n").encode("utf-8", "replace")
+        put_file(args.out, reply, what="the reply", hint="the reply is in the session")
     return stop_exit(answer)
 
 

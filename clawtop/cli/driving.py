@@ -6,12 +6,12 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clawtop import threads
 from clawtop.cli.drive_output import TurnOutput
-from clawtop.errors import ClawtopError, OperationFailedError, UsageError
+from clawtop.cli.output_file import why_no_file
+from clawtop.errors import ClawtopError, UsageError
 from clawtop.text import safe
 
 if TYPE_CHECKING:
@@ -94,42 +94,9 @@ def read_system(path: str | None) -> str | None:
 
 def check_out(path: str | None) -> None:
     """Before anything is sent: whether the reply can have this file at all. Raises UsageError."""
-    why = "" if path is None else _no_place(path)
+    why = "" if path is None else why_no_file(path)
     if why:
         raise UsageError(f"the reply could not be written: {why}", unchanged="nothing was sent")
-
-
-def _no_place(path: str) -> str:
-    """Why no file can be there; empty where one can."""
-    place = Path(path).absolute()
-    try:
-        if not place.parent.is_dir():
-            return f"there is no directory {safe(place.parent)}"
-        return f"{safe(path)} is no regular file" if place.exists() and not place.is_file() else ""
-    except OSError as error:
-        return f"{safe(path)} cannot be used: {error.strerror or error}"
-
-
-def write_out(path: str, text: str) -> None:
-    """The reply in a file of the operator's choice; an existing file is replaced when the new one is complete.
-
-    Raises OperationFailedError.
-    """
-    from clawtop.store.atomic import put
-
-    why = _no_place(path)
-    if why:
-        raise OperationFailedError(
-            f"the reply cannot be written: {why}", hint="the reply is in the session", unchanged="nothing was written"
-        )
-    try:
-        put(str(Path(path).absolute()), text.encode("utf-8", "replace"))
-    except OSError as error:
-        raise OperationFailedError(
-            f"{safe(path)} cannot be written: {error.strerror or error}",
-            hint="the reply is in the session",
-            unchanged="the file is as it was",
-        ) from None
 
 
 def model_named(text: object) -> ModelRef | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clawtop import threads
+from clawtop.cli.output_file import put_file
 from clawtop.clock import Clock, SystemClock
 from clawtop.errors import ClawtopError, UsageError
 
@@ -81,7 +82,6 @@ def _listening(text: str | None) -> tuple[str, int]:
 
 def _once(args: argparse.Namespace, exporter: Exporter) -> int:
     from clawtop.cli.common import load_whole_incident
-    from clawtop.export.exposition import write_textfile
 
     snapshot = load_whole_incident(args)
     exporter.take(snapshot, _spooled(snapshot))
@@ -92,9 +92,16 @@ def _once(args: argparse.Namespace, exporter: Exporter) -> int:
     return 0
 
 
+def write_textfile(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step, readable by everybody, as the node exporter requires.
+
+    Raises OperationFailedError; the file is then unchanged.
+    """
+    put_file(path, content, 0o644, what="the text file", hint="name a file in a directory that is writable")
+
+
 async def _export(args: argparse.Namespace, exporter: Exporter, clock: Clock, address: str, port: int) -> int:
     from clawtop.cli.common import live_feed
-    from clawtop.export.exposition import write_textfile
 
     changed = asyncio.Event()
     _reader, feed = live_feed(args, clock, seen=exporter.seen)

@@ -1,13 +1,10 @@
-"""Metrics in Prometheus' text format: for a scrape over HTTP, or as a file for the node exporter."""
+"""Metrics in Prometheus' text format, as text or over HTTP."""
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, generate_latest, start_http_server
@@ -101,36 +98,6 @@ class Exporter(Collector):
                 unchanged="nothing is exported",
             ) from error
         return server
-
-
-def write_textfile(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, readable by everybody, as the node exporter requires.
-
-    Raises OperationFailedError; the file is then as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        if path.exists() and not path.is_file():
-            raise OperationFailedError(
-                f"{safe(str(path), 200)} is no regular file",
-                hint="name a new file or one to replace",
-                unchanged="nothing was written",
-            )
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if not isinstance(error, FileExistsError):
-            with suppress(OSError):
-                temporary.unlink()
-        raise OperationFailedError(
-            f"cannot write {safe(str(path), 200)}: {error.strerror or type(error).__name__}",
-            hint="the directory must exist and be writable",
-            unchanged="the file is unchanged",
-        ) from error
 
 
 class _ShownLabels(dict[str, str]):

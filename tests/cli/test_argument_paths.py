@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.cli import driving
-from clawtop.cli.driving import check_out, write_out
+from clawtop.cli import output_file
+from clawtop.cli.driving import check_out
 from clawtop.cli.main import run
+from clawtop.cli.output_file import put_file
 from clawtop.errors import OperationFailedError, UsageError
 from tests.support.hostile import hidden_in
 from tests.support.samples import copy, sample
@@ -112,6 +113,10 @@ def test_what_stands_at_a_path(
         assert sorted(os.listdir(place)) == before, told.err  # noqa: PTH208 - names only
 
 
+def put_reply(place: Path) -> None:
+    put_file(place, b"the reply\n", what="the reply", hint="the reply is in the session")
+
+
 @pytest.mark.parametrize("thing", [fifo, endless, full, directory, a_socket], ids=lambda thing: thing.__name__)
 def test_a_reply_replaces_nothing_but_a_file(thing: Callable[[Path], None], tmp_path: Path) -> None:
     """A pipe without a reader is not waited for, and no device becomes a file."""
@@ -119,7 +124,7 @@ def test_a_reply_replaces_nothing_but_a_file(thing: Callable[[Path], None], tmp_
     thing(place)
     kind = stat.S_IFMT(place.lstat().st_mode)
     with pytest.raises(OperationFailedError) as refused:
-        write_out(str(place), "the reply\n")
+        put_reply(place)
     assert refused.value.title == f"the reply cannot be written: {place} is no regular file"
     assert refused.value.hint == "the reply is in the session"
     assert refused.value.unchanged == "nothing was written"
@@ -135,7 +140,7 @@ def test_a_name_that_no_file_can_have_is_told_before_anything_is_sent(tmp_path: 
 def test_a_reply_replaces_a_file_whole(tmp_path: Path) -> None:
     place = tmp_path / "reply.txt"
     place.write_text("a longer reply of yesterday\n")
-    write_out(str(place), "the reply\n")
+    put_reply(place)
     assert place.read_text() == "the reply\n"
     assert [path.name for path in tmp_path.iterdir()] == ["reply.txt"]
 
@@ -143,7 +148,7 @@ def test_a_reply_replaces_a_file_whole(tmp_path: Path) -> None:
 def test_nothing_is_left_beside_what_became_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "reply.txt"
     place.mkdir()
-    monkeypatch.setattr(driving, "_no_place", lambda _path: "")
+    monkeypatch.setattr(output_file, "why_no_file", lambda _path: "")
     with pytest.raises(OperationFailedError, match="Is a directory"):
-        write_out(str(place), "the reply\n")
+        put_reply(place)
     assert list(tmp_path.iterdir()) == [place]

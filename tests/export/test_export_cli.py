@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from clawtop.cli.export import write_textfile
 from clawtop.errors import OperationFailedError
-from clawtop.export.exposition import write_textfile
 from tests.support.big_state import make
 
 
@@ -82,7 +82,7 @@ def test_a_directory_without_permission_is_named(state_dir: Path, tmp_path: Path
         timeout=60,
     )
     assert done.returncode == 3
-    assert "cannot write" in done.stderr
+    assert "there is no directory" in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
 
 

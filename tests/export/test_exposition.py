@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clawtop.cli.export import write_textfile
 from clawtop.core.health.blocked import Blockage
 from clawtop.core.health.judgement import Health, judge
 from clawtop.core.model import (
@@ -29,7 +30,7 @@ from clawtop.core.model import (
 from clawtop.errors import OperationFailedError
 from clawtop.export import metrics
 from clawtop.export.counts import WAIT_BUCKETS, EventCounts
-from clawtop.export.exposition import Exporter, write_textfile
+from clawtop.export.exposition import Exporter
 from clawtop.text import masked
 from tests.support.clocks import ManualClock
 from tests.support.samples import Sample, samples
@@ -190,7 +191,7 @@ def test_the_text_file_is_replaced_whole_or_left_alone(tmp_path: Path) -> None:
     assert target.read_bytes() == b"two 2\n"
     assert target.stat().st_mode & 0o777 == 0o644
     assert [path.name for path in tmp_path.iterdir()] == ["clawtop.prom"]
-    with pytest.raises(OperationFailedError, match="cannot write"):
+    with pytest.raises(OperationFailedError, match="there is no directory"):
         write_textfile(tmp_path / "gone" / "x.prom", b"")
 
 
