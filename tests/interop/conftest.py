@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.interop.openclaw_install import OpenClaw, installed, why_skipped
+from tests.interop.openclaw_install import OpenClaw, installed_or_skip
 
 
 @pytest.fixture(scope="session")
 def openclaw() -> OpenClaw:
     """The real OpenClaw 2026.5.20."""
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
-    return installed()
+    return installed_or_skip()

@@ -245,9 +245,9 @@ Lab = TypeVar("Lab", bound=GatewayLab)
 @contextmanager
 def running(lab: Lab) -> Iterator[Lab]:
     """The lab with its gateway running, stopped at the end."""
-    lab.prepare()
-    lab.start()
     try:
+        lab.prepare()
+        lab.start()
         yield lab
     finally:
         lab.stop()

@@ -94,6 +94,20 @@ def installed(version: str = VERSION) -> OpenClaw:
     return OpenClaw(directory, version)
 
 
+def installed_or_skip(version: str = VERSION) -> OpenClaw:
+    """The same, for a test: it is skipped where these tests are not run."""
+    skip_unless_wanted()
+    return installed(version)
+
+
+def skip_unless_wanted() -> None:
+    """Skip the test that asks, where tests beside other people's programs are not run."""
+    import pytest  # benchmarks and the command line work without it
+
+    if reason := why_skipped():
+        pytest.skip(reason)
+
+
 def _version_in(directory: Path) -> str | None:
     package = directory / "node_modules/openclaw/package.json"
     if not package.exists() or not (directory / "node_modules/.bin/node").exists():

@@ -14,7 +14,7 @@ import pytest
 from clawtop.core.model import EventKind
 from clawtop.store.own.journal import Journal
 from tests.interop.fake_provider import FakeProvider
-from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.openclaw_install import installed_or_skip
 from tests.interop.test_databases import VERSIONS, DatabaseLab
 from tests.interop.test_gateway import HOUR, free_port, unusable_by_clawtop, unusable_by_openclaw
 from tests.support.databases import OWN_STATE, agent_database, store, stored
@@ -27,17 +27,17 @@ QUIET = ("--yes", "--verify", "0")
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseLab]:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
+    openclaw = installed_or_skip(request.param)
     with FakeProvider() as provider:
-        made = DatabaseLab(installed(request.param), tmp_path_factory.mktemp("lab"), provider, free_port())
-        made.prepare((BACKUP,))
-        made.import_store()
-        made.start()
-        assert made.turn("first")  # 2026.9.6 makes an agent's database with its first turn
-        yield made
-        made.stop()
+        made = DatabaseLab(openclaw, tmp_path_factory.mktemp("lab"), provider, free_port())
+        try:
+            made.prepare((BACKUP,))
+            made.import_store()
+            made.start()
+            assert made.turn("first")  # 2026.9.6 makes an agent's database with its first turn
+            yield made
+        finally:
+            made.stop()
 
 
 def test_clears_of_a_model_a_profile_and_a_provider_and_their_undoing(lab: DatabaseLab) -> None:

@@ -20,7 +20,7 @@ import pytest
 from clawtop.core.generations import generation_of, storage_of
 from clawtop.core.model import SHARED
 from tests.interop.fake_provider import FakeProvider
-from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.openclaw_install import installed_or_skip
 from tests.interop.test_gateway import ROOT, Lab, free_port, unusable_by_clawtop, unusable_by_openclaw
 from tests.support.databases import OWN_STATE, SHARED_STATE, Cell, agent_database, state_database
 
@@ -119,15 +119,15 @@ class DatabaseLab(Lab):
 
 @pytest.fixture(scope="module", params=VERSIONS)
 def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseLab]:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
+    openclaw = installed_or_skip(request.param)
     with FakeProvider() as provider:
-        made = DatabaseLab(installed(request.param), tmp_path_factory.mktemp("lab"), provider, free_port())
-        made.prepare(COOLING)
-        made.import_store()
-        yield made
-        made.stop()
+        made = DatabaseLab(openclaw, tmp_path_factory.mktemp("lab"), provider, free_port())
+        try:
+            made.prepare(COOLING)
+            made.import_store()
+            yield made
+        finally:
+            made.stop()
 
 
 def test_both_say_the_same_before_and_after_a_clear_and_its_undo(lab: DatabaseLab) -> None:

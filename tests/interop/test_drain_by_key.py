@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab
-from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.openclaw_install import installed_or_skip
 from tests.support.databases import agent_database, state_database
 from tests.support.terminals import OVERVIEW, Terminal, clawtop, open_terminal
 
@@ -34,10 +34,7 @@ PROVEN = (
 
 @pytest.fixture(params=VERSIONS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GatewayLab]:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
-    with gateway_lab(installed(request.param), tmp_path) as made:
+    with gateway_lab(installed_or_skip(request.param), tmp_path) as made:
         yield made
 
 

@@ -96,7 +96,10 @@ class Lab:
         self._watching.set()
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(30)
+            try:
+                self.process.wait(30)
+            finally:
+                self.process.kill()
 
     def turn(self, session: str) -> str:
         """One turn by the gateway; which key it used."""
@@ -167,8 +170,10 @@ class Lab:
 def lab(openclaw: OpenClaw, tmp_path: Path) -> Iterator[Lab]:
     with FakeProvider() as provider:
         made = Lab(openclaw, tmp_path, provider, free_port())
-        yield made
-        made.stop()
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 def unusable_by_openclaw(lab: Lab) -> dict[str, int]:

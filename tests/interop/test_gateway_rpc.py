@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.interop.gateways import KEY, START_S, GatewayLab, gateway_lab
-from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.openclaw_install import installed_or_skip
 
 pytestmark = pytest.mark.interop
 
@@ -25,10 +25,7 @@ ABORT = ("--yes", "--gateway-abort", "--stop-after", "0", "--deadline", "120")
 
 @pytest.fixture
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GatewayLab]:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
-    with gateway_lab(installed(request.param), tmp_path) as made:
+    with gateway_lab(installed_or_skip(request.param), tmp_path) as made:
         yield made
 
 

@@ -27,7 +27,7 @@ from tests.interop.incidents import (
     now_ms,
     told,
 )
-from tests.interop.openclaw_install import installed, why_skipped
+from tests.interop.openclaw_install import installed_or_skip
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(1_800)]
 
@@ -39,10 +39,7 @@ ABORT = ("--yes", "--gateway-abort", "--stop-after", "0", "--deadline", "120")
 
 @pytest.fixture(params=VERSIONS)
 def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IncidentLab]:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
-    with incident_lab(installed(request.param), tmp_path) as made:
+    with incident_lab(installed_or_skip(request.param), tmp_path) as made:
         yield made
 
 

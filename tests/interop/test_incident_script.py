@@ -43,7 +43,7 @@ from clawtop.store.locks.processes import SystemProcesses
 from clawtop.store.snapshot import SnapshotReader
 from tests.interop.fake_provider import FakeProvider, QuietHandler, chunks
 from tests.interop.gateways import START_S, GatewayLab, running
-from tests.interop.openclaw_install import OpenClaw, installed, why_skipped
+from tests.interop.openclaw_install import OpenClaw, installed_or_skip
 from tests.interop.test_gateway import free_port
 from tests.support.stores import credentials, write_store
 
@@ -803,10 +803,7 @@ def incident_lab(openclaw: OpenClaw, home: Path) -> Iterator[IncidentLab]:
 def test_nothing_that_is_said_of_an_incident_stays_wrong(
     version: str, play: Callable[[Script], None], tmp_path: Path
 ) -> None:
-    reason = why_skipped()
-    if reason:
-        pytest.skip(reason)
-    with incident_lab(installed(version), tmp_path) as lab:
+    with incident_lab(installed_or_skip(version), tmp_path) as lab:
         script = Script(lab, Sampler(lab))
         script.sampler.start()
         try:

@@ -47,15 +47,19 @@ def agent(tmp_path: Path, generation: str) -> Path:
 @pytest.fixture
 def forker(agent: Path, generation: str) -> Iterator[Talker]:
     talker = Talker([sys.executable, "-m", "tests.interop.crash_writer", str(agent), generation])
-    yield talker
-    talker.stop()
+    try:
+        yield talker
+    finally:
+        talker.stop()
 
 
 @pytest.fixture
 def node(openclaw: OpenClaw, agent: Path) -> Iterator[Talker]:
     talker = Talker(openclaw.script("holder.mjs", str(agent / "auth-profiles.json")))
-    yield talker
-    talker.stop()
+    try:
+        yield talker
+    finally:
+        talker.stop()
 
 
 def test_killed_at_random_points(forker: Talker, node: Talker, agent: Path, generation: str) -> None:

@@ -28,7 +28,7 @@ from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, R
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.engine.providers.http import ProviderClient
 from clawtop.store.provider.secrets import Secret
-from tests.interop.openclaw_install import npm_program, why_skipped
+from tests.interop.openclaw_install import npm_program, skip_unless_wanted
 
 pytestmark = [pytest.mark.anyio, pytest.mark.interop]
 UP_S = 30.0
@@ -164,8 +164,7 @@ AIMOCK_APIS = [
 
 
 async def test_aimocks_streams_tools_and_limits_are_read_in_seven_apis(tmp_path: Path) -> None:
-    if reason := why_skipped():
-        pytest.skip(reason)
+    skip_unless_wanted()
     node, program = await asyncio.to_thread(npm_program, "llmock", AIMOCK)
     (tmp_path / "fixtures").mkdir()
     (tmp_path / "fixtures/all.json").write_text(json.dumps(AIMOCK_FIXTURES))

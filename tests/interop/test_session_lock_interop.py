@@ -35,8 +35,10 @@ def session(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def holder(openclaw: OpenClaw) -> Iterator[Talker]:
     talker = Talker(openclaw.script("session-holder.mjs"))
-    yield talker
-    talker.stop()
+    try:
+        yield talker
+    finally:
+        talker.stop()
 
 
 @pytest.fixture

@@ -33,8 +33,10 @@ def agent(tmp_path: Path) -> Path:
 @pytest.fixture
 def node(openclaw: OpenClaw, agent: Path) -> Iterator[Talker]:
     talker = Talker(openclaw.script("holder.mjs", str(agent / "auth-profiles.json")))
-    yield talker
-    talker.stop()
+    try:
+        yield talker
+    finally:
+        talker.stop()
 
 
 def test_while_openclaw_holds_we_wait_and_name_it(node: Talker, agent: Path) -> None:
