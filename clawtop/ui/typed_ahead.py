@@ -40,7 +40,12 @@ class TypedAheadApp(MessagePump):
     _looks = 0
 
     async def on_event(self, event: events.Event) -> None:
-        if not isinstance(event, events.Key) or event.is_forwarded or event.key in AT_ONCE or not self.screen_stack:
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        if not self.screen_stack:
+            return  # the app is ending: nothing is left to hear it
+        if event.key in AT_ONCE:
             await super().on_event(event)
             return
         if "_ahead" not in self.__dict__:
@@ -51,7 +56,7 @@ class TypedAheadApp(MessagePump):
 
     async def _hear(self) -> None:
         """Handle the next key as soon as what the last one opened is ready."""
-        while self._ahead:
+        while self._ahead and self.screen_stack:
             if (self._hearing or not self._is_settled()) and self._looks < MOST_LOOKS:
                 self._looks += 1
                 self.set_timer(LOOK_SECONDS, self._hear)

@@ -11,6 +11,7 @@ import sys
 import time
 
 from tests.soak.day import live_a_day
+from tests.soak.opening import open_dashboards_screens, open_fleets_screens
 from tests.soak.samples import Verdict, judged, last_hour
 from tests.soak.screen import watch_the_reef
 
@@ -38,7 +39,15 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="about a minute")
     parser.add_argument("--seconds", type=float, help="of real time before the screen")
     parser.add_argument("--snapshots", type=int, help="of the simulated day")
+    parser.add_argument("--screens", type=int, metavar="N", help="instead: open and close every screen N times")
+    parser.add_argument("--seed", type=int, default=1, help="of what comes between (with --screens)")
     wishes = parser.parse_args()
+    if wishes.screens:
+        began = time.monotonic()
+        for opened in (open_dashboards_screens, open_fleets_screens):
+            print(asyncio.run(opened(wishes.screens, wishes.seed)).line(), flush=True)
+        print(f"none failed, in {time.monotonic() - began:.0f} s")
+        return 0
     seconds, stuck, snapshots = SHORT if wishes.short else LONG
     verdicts = soak(wishes.seconds or seconds, stuck, wishes.snapshots or snapshots)
     grows = [verdict.what for verdict in verdicts if not verdict.flat]

@@ -82,3 +82,12 @@ async def test_a_key_whose_end_is_never_told_keeps_the_others_for_a_moment_only(
         app._hearing = True
         at_once(app, "?")
         await until(pilot, lambda: not isinstance(app.screen, OverviewScreen))
+
+
+async def test_a_key_that_comes_while_the_app_ends_is_heard_by_nobody() -> None:
+    app, _, _ = make_app(TOLD)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await pilot.pause()
+    assert not app.screen_stack
+    for key in ("j", "ctrl+c"):
+        await app.on_event(events.Key(key, None))
