@@ -130,7 +130,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.set_interval(TICK_SECONDS, self._tick)
 
     def _start_source(self) -> None:
-        """The first frame is painted: now the rest is loaded."""
+        """Load the rest of the program, once the first frame is painted."""
         self.on_first_paint()
         self._look()
         self.survival.keep("hub", lambda: self.source.run(self._deliver, self._failed))
@@ -173,7 +173,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self._look()
 
     def _look(self) -> None:
-        """Let the vigil see the state: once a second at most, what it compares takes milliseconds."""
+        """Show the state to the vigil, at most once a second: its comparison takes milliseconds."""
         if self._unseen and self.snapshot is not None:
             self._unseen = False
             self.vigil.look(self, self.snapshot)
@@ -205,13 +205,13 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     @property
     def now(self) -> int:
-        """What countdowns count from: the clock, or the time that the state is judged by (ms since epoch)."""
+        """The present, for countdowns (ms since epoch): the clock's, or the time that a copied state is judged by."""
         judged = self.snapshot.judged_at if self.snapshot is not None else None
         return self.clock.now_ms() if judged is None else judged
 
     @property
     def env(self) -> Env | None:
-        """The facts and the present."""
+        """What rows are made from: the facts of the snapshot and the present."""
         return Env(self.facts, self.now, self.options.zone) if self.facts is not None else None
 
     @property
@@ -220,16 +220,16 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 
     @property
     def view(self) -> DashboardScreen:
-        """The view that is on top, under any dialog."""
+        """The topmost view, without the dialogs over it."""
         return next(s for s in reversed(self.screen_stack) if isinstance(s, DashboardScreen))
 
     @property
     def mood(self) -> str:
-        """One word about the dashboard itself, for the first line."""
+        """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty when nothing."""
         return self.vigil.mood(paused=self.paused, also=self.work.words if self.work is not None else ())
 
     def context(self) -> Context:
-        """What commands need to know."""
+        """What commands need to decide whether they can run."""
         return Context(
             self.snapshot,
             self.view.target,
@@ -243,13 +243,13 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         )
 
     def set_label(self, key: str, label: str) -> None:
-        """Call a session something from now on."""
+        """Label a session."""
         self.labels[key] = label
         if self.snapshot is not None:
             self._preparation.offer(self.snapshot)
 
     def set_paused(self, paused: bool) -> None:
-        """Freeze the screen, or show what came in meanwhile."""
+        """Freeze the screen, or show the latest state again."""
         self.paused = paused
         if not paused and self._pending is not None:
             self._preparation.offer(self._pending)
@@ -257,13 +257,13 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.view.refresh_time()
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Answer a key in the footer's place, for a few seconds."""
+        """Answer a key: the text replaces the footer for a few seconds."""
         self.flash.answer(text, tone)
         if self._has_view:
             self.view.draw_footer()
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Tell of something that happened, there too, but never in the place of an answer."""
+        """Announce an event in the same place; an answer that is shown there is never replaced by it."""
         self.flash.notice(text, tone)
         if self._has_view:
             self.view.draw_footer()
@@ -278,11 +278,11 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.notify(text, markup=False, timeout=TOAST_SECONDS)
 
     def clear_toasts(self) -> None:
-        """Take them away."""
+        """Remove the toasts."""
         self.clear_notifications()
 
     def on_armed(self) -> object:
-        """The operator may begin to operate."""
+        """Prepare for operations: the operator has armed the dashboard."""
         return self.make_ready()
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -290,17 +290,17 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.run_worker(work, name=name, exit_on_error=False)
 
     def after_refresh(self, call: Any, *arguments: Any) -> None:
-        """Call once what has changed is drawn."""
+        """Call a function after the next refresh."""
         self.call_after_refresh(call, *arguments)
 
     # --- screens and commands ------------------------------------------------------------------------------------
 
     def open(self, screen: Screen[None]) -> None:
-        """Put a screen on top."""
+        """Push a screen."""
         self.push_screen(screen)
 
     def to_overview(self) -> None:
-        """Close what lies on the overview."""
+        """Close every screen above the overview."""
         if not isinstance(self.view, OverviewScreen):
             self.pop_screen()
 
@@ -313,7 +313,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
         self.exit(return_code=0)
 
     def _show_receipt(self, job: DrainJob) -> None:
-        """The last words of a drain that nobody watches."""
+        """Show the outcome of a drain whose dialog is closed."""
         from clawtop.ui.commands.driving import receipt_text
         from clawtop.ui.screens.drain import DrainScreen
 
@@ -327,7 +327,7 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
             self.view.refresh_time()
 
     def action_command(self, command_id: str) -> None:
-        """What the keys of the table are bound to."""
+        """Run a command by its key: every key of the table is bound to this action."""
         self.run_command(command_id)
 
     def on_command_requested(self, message: CommandRequested) -> None:
@@ -358,5 +358,5 @@ class ClawtopApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[None])
 if TYPE_CHECKING:
 
     def _is_a_shell(app: ClawtopApp) -> Shell:
-        """The app offers what everything in ui/ stands on."""
+        """Let the type checker compare the app with the `Shell` protocol."""
         return app

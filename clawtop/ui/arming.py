@@ -27,29 +27,29 @@ class ArmingSwitch:
 
     @property
     def state(self) -> Arming:
-        """What stands on the first line."""
+        """The words for the first line."""
         if self._locked:
             return Arming.LOCKED
         return Arming.READ_ONLY if self._ends is None else Arming.ARMED
 
     @property
     def left_ms(self) -> int | None:
-        """Until it disarms itself; None while it is not armed."""
+        """Ms until it disarms itself; None while it is not armed."""
         return None if self._ends is None else max(0, round((self._ends - self._clock.monotonic()) * 1000))
 
     def toggle(self) -> Arming:
-        """Arm or disarm; a locked switch stays as it is."""
+        """Arm or disarm. A locked switch does not change."""
         if not self._locked:
             self._ends = self._clock.monotonic() + ARMED_SECONDS if self._ends is None else None
         return self.state
 
     def stay(self) -> None:
-        """The operator did something."""
+        """Restart the idle time: the operator did something."""
         if self._ends is not None:
             self._ends = self._clock.monotonic() + ARMED_SECONDS
 
     def expire(self) -> bool:
-        """Disarm if the time is over; whether that happened now."""
+        """Disarm if the idle time is over. True if that happened now."""
         over = self._ends is not None and self._clock.monotonic() >= self._ends
         if over:
             self._ends = None

@@ -1,4 +1,4 @@
-"""Runs driven by this dashboard: each is followed as long as it lasts, whether a screen shows it or not."""
+"""Runs driven by this dashboard: each is followed to its end, whether a screen shows it or not."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class DrivenRun:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """By which `Context.own_runs` knows it."""
+        """The names that identify it in `Context.own_runs`."""
         subject = self.log.subject
         return self.log.run_id, f"{subject.agent}|{subject.session}"
 
     def rotate(self) -> str | None:
-        """To the next profile, without a mark; else why that cannot be."""
+        """Continue with the next profile, without a mark. Returns why that is not possible, or None."""
         return self._drive.rotate()
 
     def cancel(self) -> str | None:
-        """End it; else why that cannot be."""
+        """Cancel the run. Returns why that is not possible, or None."""
         if not self.under_way:
             return "the run has ended"
         self._drive.cancel()
@@ -66,7 +66,7 @@ class DrivenRun:
         log.over(self._clock.now_ms(), lines, well=well)
 
     def _make_sure(self, task: asyncio.Task[None]) -> None:
-        """A run whose watcher broke is not under way for ever."""
+        """Finish a run whose watcher failed, so that it does not count as under way forever."""
         if self.under_way:
             error = None if task.cancelled() else task.exception()
             words = f"✗ no longer watched ({type(error).__name__})" if error else "no longer watched"

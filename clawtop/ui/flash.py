@@ -21,20 +21,20 @@ class Flash:
         self.line: Line | None = None
 
     def answer(self, text: str, tone: Tone) -> None:
-        """Show this from now on; a notice that stands there comes again afterwards."""
+        """Show an answer now; a notice that it replaces is shown again afterwards."""
         if self.line is not None and not self._is_answer:
             self._waiting = self.line
         self._show(((text, tone),), is_answer=True)
 
     def notice(self, text: str, tone: Tone) -> None:
-        """Show this, as soon as no answer stands there; a later notice takes its place."""
+        """Show a notice as soon as no answer is shown; a later notice replaces it."""
         if self.line is not None and self._is_answer:
             self._waiting = ((text, tone),)
         else:
             self._show(((text, tone),), is_answer=False)
 
     def expire(self) -> bool:
-        """Take the message away when its time is over; whether that happened now."""
+        """Remove the message when its time is over. True if that happened now."""
         over = self.line is not None and self._clock.monotonic() >= self._until
         if over:
             waiting, self._waiting, self.line = self._waiting, None, None

@@ -1,6 +1,6 @@
 """The fleet on one screen: one row per host, worst first; below, shared accounts, who can answer, one timeline.
 
-Enter opens a host's whole dashboard in this one's place; leaving that one comes back here.
+Enter opens a host's whole dashboard in its place; leaving that dashboard returns to the fleet.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class FleetScreen(TableControl):
         return app
 
     def show_hosts(self, hosts: Sequence[Host], now: int) -> None:
-        """Draw everything. `now`: ms since the epoch, ours."""
+        """Draw everything. `now`: ms since epoch by this machine's clock."""
         frozen = self.fleet_app.clock.monotonic() - self._moved_at < FROZEN_SECONDS
         ordered = in_frozen_order(hosts, self._order) if frozen else worst_first(hosts)
         self._order = tuple(host.name for host in ordered)
@@ -142,7 +142,7 @@ class FleetScreen(TableControl):
         self.move_pages(pages)
 
     def action_edge(self, direction: int) -> None:
-        """To the first host or the last."""
+        """Move to the first host or the last."""
         self.move_to_edge(direction)
 
     def action_pane(self, step: int) -> None:
@@ -159,23 +159,23 @@ class FleetScreen(TableControl):
         self.sort_next()
 
     def action_reverse(self) -> None:
-        """Sort the other way round."""
+        """Reverse the sort order."""
         self.sort_reverse()
 
     def action_retry(self) -> None:
-        """Try hosts that are not reached at once."""
+        """Try again now to reach the hosts that are not reached."""
         self.fleet_app.retry()
         self.fleet_app.say("retrying hosts that are not reached")
 
     def action_help(self) -> None:
-        """Every key of this screen."""
+        """Show every key of this screen."""
         from clawtop.ui.screens.reading import ReadingScreen  # not needed for the first paint
 
         commands = [command(name) for name in ACTIONS]
         self.app.push_screen(ReadingScreen("Help", lambda width: fleet_rows.help_lines(commands, width)))
 
     def action_back(self) -> None:
-        """Clear the filter; there is nothing else to go back to."""
+        """Clear the filter."""
         self.clear_filter()
 
     def action_leave(self) -> None:
@@ -207,7 +207,7 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
         retry: Callable[[], None],
         chosen: str | None = None,
     ) -> None:
-        """`hosts` gives them as they stand; `chosen`: where the cursor was."""
+        """`hosts` returns their latest state; `chosen` is the host under the cursor."""
         self.look = ThemeStyles(theme)
         self.clock, self.survival = clock, Survival(self)
         super().__init__(driver_class=TerminalDriver, ansi_color=self.look.ansi or None)
@@ -237,7 +237,7 @@ class FleetApp(SurvivingApp, SparingApp, PastingApp, TypedAheadApp, App[str | No
             self._screen.table.select(self._chosen)
 
     def redraw(self) -> None:
-        """Draw the hosts as they stand."""
+        """Draw the hosts in their latest state."""
         self.flash.expire()
         if self._screen.is_mounted:
             self._screen.show_hosts(self._hosts(), self.clock.now_ms())

@@ -21,7 +21,7 @@ from clawtop.ui.theme import choose
 
 
 class Opened(Protocol):
-    """A host that is opened: its snapshots, its clock, and what carries plans out, drains and drives there."""
+    """An opened host: its snapshots, its clock, and what operates, drains and drives there."""
 
     @property
     def source(self) -> SnapshotSource: ...
@@ -38,19 +38,19 @@ class Opened(Protocol):
 
 
 class Hosts(Protocol):
-    """The fleet: `fleet.fleet.Fleet` behind what the screen needs of it."""
+    """What the screen needs of `fleet.fleet.Fleet`."""
 
     @property
     def hosts(self) -> Sequence[Host]: ...
 
     def retry_now(self) -> None:
-        """Try hosts that are not reached at once."""
+        """Try again now to reach the hosts that are not reached."""
 
     async def run(self, deliver: Callable[[tuple[Host, ...]], None]) -> None:
-        """Keep them connected until cancelled."""
+        """Keep the hosts connected until cancelled."""
 
     def open(self, name: str) -> Opened:
-        """What the dashboard of a host is plugged into."""
+        """The ports for the dashboard of a host."""
 
 
 def run_fleet(fleet: Hosts, clock: Clock, options: Options) -> int:
@@ -88,5 +88,5 @@ async def _run(fleet: Hosts, clock: Clock, options: Options) -> int:
 
 
 def _same(engine: Engine) -> Engine:
-    """The engine of a host is there already: nothing has to be made in a thread."""
+    """A host's engine exists already: nothing has to be made in a thread."""
     return engine

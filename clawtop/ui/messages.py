@@ -20,7 +20,7 @@ class SnapshotArrived(Message):
 
 
 class TargetChanged(Message):
-    """The row under the cursor of the focused table is another one; None: there is no row."""
+    """The cursor of the focused table is on another row; None: there is no row."""
 
     def __init__(self, target: Target | None) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class TargetChanged(Message):
 
 
 class CommandRequested(Message):
-    """A click asks for a command."""
+    """A click on a command's words."""
 
     def __init__(self, command_id: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class CommandRequested(Message):
 
 
 class FilterChanged(Message):
-    """The operator types a filter; `done` when the line closes."""
+    """The operator types a filter; `done` when the input closes."""
 
     def __init__(self, text: str, *, done: bool) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ UNKNOWN = "\0"
 
 
 class Looks(NamedTuple):
-    """What SGR codes make a cell look like."""
+    """The look of a cell, as SGR codes can express it."""
 
     attributes: frozenset[str] = frozenset()
     foreground: str = ""
@@ -42,7 +42,7 @@ PLAIN = Looks()
 
 
 class Canvas:
-    """What a terminal shows, and the bytes that change it."""
+    """What a terminal shows now, and the bytes that change it."""
 
     def __init__(self) -> None:
         self._size = (0, 0)
@@ -103,7 +103,7 @@ def _of_layout(update: LayoutUpdate) -> Iterator[tuple[int, int, Strip]]:
 
 
 def _of_chops(update: ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:
-    """The dirty spans, cut as Textual cuts them."""
+    """The changed spans of a line, cut as Textual cuts them."""
     for y, left, right in update.spans:
         for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
             if strip is not None and x <= right and end > left:

@@ -1,4 +1,4 @@
-"""What is pasted is text: no control byte of it reaches an input, and with it the screen."""
+"""Pasting: no control byte of pasted text reaches an input or the screen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TAB = "    "
 
 
 def pasted_text(text: str) -> str:
-    """What was pasted, made safe line by line."""
+    """Pasted text without control bytes, line by line."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(safe(line.replace("\t", TAB)) for line in lines)
 

@@ -1,4 +1,4 @@
-"""What the dashboard is plugged into: the source of snapshots, the executor, drains and drives; how it was started."""
+"""The dashboard's ports: the source of snapshots, the executor, drains, runs; and the options it is started with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class StoreHolder(Protocol):
-    """Who has the store's lock while an operation waits for it: `store.auth.machine.LockOwner`."""
+    """The process that holds the store's lock while an operation waits for it: `store.auth.machine.LockOwner`."""
 
     @property
     def text(self) -> str: ...
@@ -34,7 +34,7 @@ class StoreHolder(Protocol):
 
 
 class Executor(Protocol):
-    """Carries a plan out: `engine.operations.execute.Operations`, made when the dashboard is armed."""
+    """Executes plans: `engine.operations.execute.Operations`, made when the dashboard is armed."""
 
     async def __call__(self, plan: Plan, snapshot: Snapshot, on_wait: Callable[[StoreHolder], None]) -> Receipt:
         """Execute. Raises ClawtopError."""
@@ -46,10 +46,10 @@ class Draining(Protocol):
     drain_id: str
 
     def preview(self) -> tuple[str, ...]:
-        """What is held and what would be done. Reads; changes nothing. It runs in a thread."""
+        """What is held and what a drain would do. Only reads. Runs in a thread."""
 
     async def drain(self) -> DrainOutcome:
-        """Drain; cancelling stops it and opens the session again. Raises ClawtopError."""
+        """Drain the session; cancelling stops the drain and reopens the session. Raises ClawtopError."""
 
 
 class Drains(Protocol):
@@ -57,7 +57,7 @@ class Drains(Protocol):
 
     @property
     def can_abort(self) -> bool:
-        """Whether a gateway may be told to end its run."""
+        """Whether the gateway may be asked to abort its run."""
 
     def prepare(
         self,
@@ -67,7 +67,7 @@ class Drains(Protocol):
         on_step: Callable[[DrainStep], None],
         on_wait: Callable[[Wait, float], None],
     ) -> Draining:
-        """A drain of a session (key, or transcript's file). Raises ClawtopError. It runs in a thread."""
+        """A drain of a session, by its key or its transcript's file. Raises ClawtopError. Runs in a thread."""
 
 
 class RunHandle(Protocol):
@@ -76,19 +76,19 @@ class RunHandle(Protocol):
     run_id: str
 
     def __aiter__(self) -> AsyncIterator[RunItem]:
-        """What it tells, until it is over."""
+        """The run's events, until it is over."""
 
     def rotate(self) -> str | None:
-        """To the next profile, without a mark; else why that cannot be."""
+        """Continue with the next profile, without a mark. Returns why that is not possible, or None."""
 
     def cancel(self) -> None:
-        """End it."""
+        """Cancel the run."""
 
     async def ended(self) -> None:
-        """Until it is over, whatever came of it."""
+        """Wait until it is over, whatever its outcome."""
 
     async def result(self) -> TurnAnswer:
-        """The answer. Raises ClawtopError; CancelledError when it was cancelled."""
+        """The reply. Raises ClawtopError, or CancelledError if the run was cancelled."""
 
 
 class Engine(Protocol):
@@ -96,7 +96,7 @@ class Engine(Protocol):
 
     @property
     def journal_problem(self) -> ClawtopError | None:
-        """Why the journal could not be written, if it could not."""
+        """Why the journal could not be written; None if it could."""
 
     def drive(
         self,
@@ -113,24 +113,24 @@ class Engine(Protocol):
         """Begin a turn; needs a running event loop."""
 
     async def aclose(self) -> None:
-        """Cancel what runs and give everything back."""
+        """Cancel every run and release everything."""
 
 
 class Recoveries(Protocol):
     """Recovers stuck sessions."""
 
     def assess(self, session: str, agent: str | None) -> AttentionReport | None:
-        """What is the matter with a session. Raises ClawtopError. It runs in a thread."""
+        """Why a session is stuck, if it is. Raises ClawtopError. Runs in a thread."""
 
     async def recover(
         self, engine: Engine, session: str, agent: str | None, wait_s: float, told: Callable[[str], None]
     ) -> SessionRecovery:
-        """Recover it, telling each step; `engine`: as `WorkPorts.engine` made it. Raises ClawtopError."""
+        """Recover a session and report each step; `engine` is what `WorkPorts.engine` made. Raises ClawtopError."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkPorts:
-    """What the dashboard needs to drain, to recover and to drive: `engine` is made in a thread, and may be refused."""
+    """What the dashboard needs to drain, recover and drive. `engine` runs in a thread and may raise ClawtopError."""
 
     drains: Drains
     engine: Callable[[], Engine]
@@ -138,24 +138,24 @@ class WorkPorts:
 
 
 class TapeControl(Protocol):
-    """Records what the screen gets, while it is on: `engine.live.tape.Tape`."""
+    """Records the snapshots that the screen gets, while it is on: `engine.live.tape.Tape`."""
 
     @property
     def recording(self) -> str | None:
-        """The file that is being written; None while it is off."""
+        """The file of the recording under way; None while it is off."""
 
     def take(self, snapshot: Snapshot) -> None:
-        """What stands on the screen now; recorded, if it is on."""
+        """Take the snapshot that is on the screen; it is recorded if the tape is on."""
 
     def start(self) -> str:
-        """Begin a recording; its file. Raises ClawtopError."""
+        """Begin a recording. Returns its file. Raises ClawtopError."""
 
     def stop(self) -> str:
-        """End the recording; its file. Raises ClawtopError."""
+        """End the recording. Returns its file. Raises ClawtopError."""
 
 
 class Playback(Position, Protocol):
-    """A recording that plays in the place of the hub: `engine.live.player.Player`."""
+    """A recording that plays in place of the hub: `engine.live.player.Player`."""
 
     @property
     def problem(self) -> str | None: ...
@@ -170,14 +170,14 @@ class Playback(Position, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IncidentPorts:
-    """What the incident views can do besides looking; None where this dashboard cannot.
+    """What the incident views can do besides showing; None for what this dashboard cannot do.
 
     Attributes:
-        save: writes the incident file of a snapshot judged at a time (ms since the epoch); returns its path, raises
-            ClawtopError. It runs in a thread.
+        save: writes the incident file of a snapshot, judged at a time (ms since epoch); returns its path, raises
+            ClawtopError. Runs in a thread.
         bell, notify: notices also ring, or are sent to the terminal as OSC 9.
-        on_notice: is told each notice too; it waits for nothing and never fails.
-        blocked_minutes: a session that is blocked for so long is worth a notice.
+        on_notice: called with each notice too; it never blocks and never raises.
+        blocked_minutes: after so many minutes, a blocked session is worth a notice.
         opens: id of the view to open first; None: the tree when something is blocked, else the overview.
     """
 
@@ -196,7 +196,7 @@ CONFIG_FILE = "clawtop's config file"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the dashboard is started.
+    """The options that the dashboard is started with.
 
     Attributes:
         zone: of the clock times; None is this machine's.
@@ -204,11 +204,11 @@ class Options:
             ClawtopError.
         sorting: table -> the column it is sorted by, with `-` before it downwards. save_look: keeps a theme and such
             orders; it runs in a thread and raises ClawtopError.
-        kept_in: what both write to, in words.
+        kept_in: the name of the file that both write to, for people.
         ascii_glyphs: the terminal's encoding has no glyphs.
-        incident: what the incident views are plugged into.
+        incident: the ports of the incident views.
         columns: table -> the columns to show, in their order.
-        tour: questions and their keys, walked at the foot of each view.
+        tour: questions and their keys, shown one after the other at the foot of each view.
     """
 
     read_only: bool = False

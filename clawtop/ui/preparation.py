@@ -1,4 +1,4 @@
-"""Snapshots become facts and tables: at once where that is fast, in a thread where it would delay a key."""
+"""Turns snapshots into facts and tables: at once where that is fast, in a thread where it would delay a key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGE = 400
 
 
 class Preparation:
-    """Prepares the latest snapshot that it is offered for the view that is open, one at a time.
+    """Prepares the latest offered snapshot for the open view, one at a time.
 
     The memory is used by one at a time: the loop for small states, the thread for large ones.
     """
@@ -35,7 +35,7 @@ class Preparation:
         self._in_thread = False
 
     def offer(self, snapshot: Snapshot, *, at_once: bool = False) -> None:
-        """Show this snapshot, now or soon; one that is offered meanwhile replaces it."""
+        """Show this snapshot, now or soon; a later one replaces it if it is still waiting."""
         rows = len(snapshot.sessions) + len(snapshot.locks)
         if self._in_thread or (rows > LARGE and not at_once):
             self._latest = snapshot

@@ -108,7 +108,7 @@ def make_app(
 
 
 async def show(app: ClawtopApp, *, mouse: bool) -> None:
-    """Run the app; whatever ends it, what it drives and drains is given back afterwards."""
+    """Run the app; afterwards, whatever ended it, release everything that it drives and drains."""
     try:
         await app.run_async(mouse=mouse)
     finally:
@@ -117,7 +117,7 @@ async def show(app: ClawtopApp, *, mouse: bool) -> None:
 
 
 def settle_memory() -> None:
-    """What was loaded to start stays for good: the garbage collector need not walk through it again and again."""
+    """Exempt what was loaded to start from garbage collection: it stays to the end."""
     gc.collect()  # frozen garbage would stay for good too
     give_back_memory()
     gc.freeze()
@@ -126,7 +126,7 @@ def settle_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory to the system. glibc alone keeps what the first reading of large files left behind."""
+    """Return freed memory to the system: glibc would keep what the first read of large files used."""
     if sys.platform != "linux":
         return
     import ctypes
@@ -136,7 +136,7 @@ def give_back_memory() -> None:
 
 
 def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
-    """The first snapshot; what keeps it from being read, the source will tell."""
+    """The first snapshot; None if it cannot be read, which the source reports later."""
     if read is None:
         return None
     with suppress(ClawtopError):
@@ -145,7 +145,7 @@ def _first(read: Callable[[], Snapshot] | None) -> Snapshot | None:
 
 
 class LazyExecutor:
-    """Executes plans; what that needs is loaded, and made ready, when the dashboard is armed."""
+    """Executes plans; loads what that needs when the dashboard is armed."""
 
     def __init__(self, make: Callable[[], Operations]) -> None:
         self._make = make
@@ -153,7 +153,7 @@ class LazyExecutor:
         self._made: Operations | None = None  # once something was carried out
 
     def make_ready(self) -> asyncio.Task[Operations]:
-        """The operator may begin at any moment. What fails here is told when a plan is to be executed."""
+        """Load and prepare everything. An error here is reported when a plan is executed."""
         making = self._making = asyncio.create_task(asyncio.to_thread(self._make))
         making.add_done_callback(lambda task: task.cancelled() or task.exception())
         return making
@@ -166,5 +166,5 @@ class LazyExecutor:
         return await operations.execute(plan, OperationRequest(gateway=snapshot.gateway, on_wait=on_wait))
 
     async def look_again(self, snapshot: Snapshot) -> tuple[Receipt, ...]:
-        """Receipts of earlier operations that this state tells more of."""
+        """Receipts of earlier operations whose outcome this state completes."""
         return await self._made.look_again(snapshot) if self._made is not None else ()

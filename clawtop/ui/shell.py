@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ScreenView(Protocol):
-    """A view of the dashboard, as the shell and the commands see it.
+    """A view of the dashboard, as the shell and the commands use it.
 
     Attributes:
         opened_first: the dashboard opened with it, and the operator has been nowhere else since.
@@ -44,16 +44,16 @@ class ScreenView(Protocol):
         """The rows that the operator marked."""
 
     def prepare(self, env: Env) -> None:
-        """Work out what drawing will need. It may run in a thread."""
+        """Compute what drawing will need. May run in a thread."""
 
     def refresh_state(self) -> None:
         """Draw everything from the latest facts."""
 
     def refresh_time(self) -> None:
-        """Count on."""
+        """Draw ages and countdowns."""
 
     def draw_footer(self) -> None:
-        """The footer, or what was just said in its place."""
+        """Draw the footer, or the message that replaces it for now."""
 
 
 class Shell(Protocol):
@@ -84,56 +84,56 @@ class Shell(Protocol):
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What is shown."""
+        """The snapshot that is shown."""
 
     @property
     def now(self) -> int:
-        """What countdowns count from (ms since epoch)."""
+        """The present, for countdowns (ms since epoch)."""
 
     @property
     def env(self) -> Env | None:
-        """The facts and the present."""
+        """What rows are made from: the facts of the snapshot and the present."""
 
     @property
     def mood(self) -> str:
-        """Words about the dashboard itself, for the first line."""
+        """What the dashboard itself is doing, for the first line."""
 
     @property
     def view(self) -> ScreenView:
-        """The view on top, under any dialog."""
+        """The topmost view, without the dialogs over it."""
 
     def context(self) -> Context:
-        """What commands need to know to say whether they can run."""
+        """What commands need to decide whether they can run."""
 
     def run_command(self, command_id: str) -> None:
         """Run a command of the table, or say why not."""
 
     def say(self, text: str, tone: Tone = Tone.PLAIN) -> None:
-        """Answer a key in the footer's place, for a few seconds."""
+        """Answer a key: the text replaces the footer for a few seconds."""
 
     def tell(self, text: str, tone: Tone = Tone.ACCENT) -> None:
-        """Tell of something that happened, there too, but never in the place of an answer."""
+        """Announce an event in the same place; an answer that is shown there is never replaced by it."""
 
     def tell_terminal(self, text: str) -> None:
         """Send a notice to the terminal itself (OSC 9)."""
 
     def set_label(self, key: str, label: str) -> None:
-        """Call a session something from now on."""
+        """Label a session."""
 
     def set_paused(self, paused: bool) -> None:
-        """Freeze the screen, or show what came in meanwhile."""
+        """Freeze the screen, or show the latest state again."""
 
     def on_armed(self) -> object:
-        """The operator may begin to operate."""
+        """Prepare for operations: the operator has armed the dashboard."""
 
     def open_palette(self) -> None:
         """Open the command palette."""
 
     def open(self, screen: Screen[None]) -> None:
-        """Put a screen on top."""
+        """Push a screen."""
 
     def to_overview(self) -> None:
-        """Close what lies on the overview."""
+        """Close every screen above the overview."""
 
     def leave(self) -> None:
         """End the dashboard, as `q` does."""
@@ -142,7 +142,7 @@ class Shell(Protocol):
         """Show a few lines in a corner for a while."""
 
     def clear_toasts(self) -> None:
-        """Take them away."""
+        """Remove the toasts."""
 
     def bell(self) -> None:
         """Ring the terminal's bell."""
@@ -154,7 +154,7 @@ class Shell(Protocol):
         """Run something beside the screen; an error in it does not end the dashboard."""
 
     def after_refresh(self, call: Any, *arguments: Any) -> None:
-        """Call once what has changed is drawn."""
+        """Call a function after the next refresh."""
 
 
 def shell(node: DOMNode) -> Shell:

@@ -29,7 +29,7 @@ AGAIN_S = 2.0
 
 
 class Surviving(MessagePump):
-    """A message pump that outlives what its handlers raise."""
+    """A message pump that survives what its handlers raise."""
 
     async def _dispatch_message(self, message: Message) -> None:
         try:
@@ -39,7 +39,7 @@ class Surviving(MessagePump):
 
 
 class _AppHost(Protocol):
-    """What it needs from the app."""
+    """What `Survival` needs from the app."""
 
     clock: Clock
 
@@ -68,7 +68,7 @@ class Survival:
         self.wanted: bool | None = None
 
     def survive(self, error: Exception, doing: str = "drawing the dashboard") -> bool:
-        """Go on after `error`, saying so. False: the app has to end as Textual ends it."""
+        """Report `error` and continue. False: the app must end as Textual ends it."""
         wanted = not self._app.is_headless if self.wanted is None else self.wanted
         if not wanted:
             return False

@@ -1,4 +1,4 @@
-"""What the process must know about its terminal: signals that end it, and whether it still exists."""
+"""The process's terminal: signals that end the process, whether the terminal still exists, what it can show."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def on_ending_signals(leave: Callable[[int], None]) -> None:
 
 
 def terminal_is_gone() -> bool:
-    """Whether the other side of our terminal was closed."""
+    """Whether the other end of the terminal was closed."""
     try:
         descriptor = sys.__stdin__.fileno() if sys.__stdin__ is not None else -1
         poll = select.poll()

@@ -113,7 +113,7 @@ class TerminalOutput:
         self._written += pieces
 
     def _taken(self, data: bytes) -> bool:
-        """Whether the terminal took all of it. A terminal that is gone takes nothing; the app notices by itself."""
+        """Write. True if the terminal took all of it; a terminal that is gone takes nothing, and the app ends by itself."""
         rest = memoryview(data)
         waited = False
         while rest:
@@ -129,7 +129,7 @@ class TerminalOutput:
         return True
 
     def close(self) -> None:
-        """Give back the descriptor that was opened here; the process keeps its own."""
+        """Close the descriptor that was opened here; the process keeps its own."""
         if self._own is not None:
             os.close(self._own)
             self._descriptor, self._own = self._file.fileno(), None
@@ -147,7 +147,7 @@ def _reopened(file: TextIO) -> int | None:
 
 
 def _screen() -> TextIO:
-    """What Textual draws on, standard error; standard output where the former goes elsewhere (`2>errors.txt`)."""
+    """The stream that Textual draws on: standard error, or standard output if that is no terminal (`2>errors.txt`)."""
     error, output = cast("TextIO", sys.__stderr__), cast("TextIO", sys.__stdout__)
     return error if error.isatty() or not output.isatty() else output
 
@@ -162,7 +162,7 @@ _drivers: set[LinuxDriver] = set()  # that have taken a terminal; touched by the
 
 
 def drawn_on() -> bool:
-    """Whether the terminal is taken, or partly taken, in case the process is ended in between."""
+    """Whether the terminal is in application mode, or on the way there, if the process ends now."""
     return bool(_drivers)
 
 
@@ -184,13 +184,13 @@ class TerminalDriver(LinuxDriver):
             super().write(rest)
 
     def start_application_mode(self) -> None:
-        """Take the terminal."""
+        """Switch the terminal to application mode."""
         _drivers.add(self)
         self.canvas.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     def stop_application_mode(self) -> None:
-        """Give it back."""
+        """Restore the terminal."""
         super().stop_application_mode()
         _drivers.discard(self)
 
@@ -198,12 +198,12 @@ class TerminalDriver(LinuxDriver):
         self._loop.call_soon_threadsafe(self.repaint)
 
     def repaint(self) -> None:
-        """Write everything again: what the terminal shows is unknown."""
+        """Write every cell again: what the terminal shows is unknown."""
         self.canvas.forget()
         self._app.refresh(layout=True)
 
     def close(self) -> None:
-        """End the writer, then close what it wrote to."""
+        """End the writing thread, then close its file."""
         super().close()
         self._output.close()
 

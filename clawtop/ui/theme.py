@@ -1,4 +1,4 @@
-"""Themes: what each tone of the views looks like. The first three use exact colours from the 256.
+"""Themes: how each tone of the views looks. The first three use exact colours from the 256.
 
 `ansi` leaves the colours to the terminal (16 of them); `plain` uses none and is chosen for NO_COLOR.
 """
@@ -153,7 +153,7 @@ _BY_NAME: Mapping[str, Palette] = {palette.name: palette for palette in PALETTES
 
 
 def choose(wanted: str | None, environment: Mapping[str, str]) -> str:
-    """The theme to start with: NO_COLOR wins, then the wish, then what the terminal can do."""
+    """The theme to start with: NO_COLOR decides first, then the setting, then what the terminal can do."""
     if environment.get("NO_COLOR"):
         return "plain"
     if wanted is not None and wanted in _BY_NAME:
@@ -196,12 +196,12 @@ def textual_theme(name: str) -> Theme:
 
 
 class ToneStyles(dict[Tone, RichStyle]):
-    """What each tone looks like on one background; worked out when a tone is first drawn there.
+    """How each tone looks on one background; computed when a tone is first drawn there.
 
     Args:
         tones: the styles of the theme.
-        under: what lies under every piece.
-        over: what lies on top of every piece: the cursor.
+        under: the style below every piece.
+        over: the style on top of every piece: the cursor's.
     """
 
     def __init__(self, tones: Mapping[Tone, Style], under: Style, over: Style | None = None) -> None:
@@ -220,7 +220,7 @@ class ToneStyles(dict[Tone, RichStyle]):
         return found
 
     def looks_alike(self, text: str, tone: Tone, other: Tone) -> bool:
-        """Whether the text looks the same in both tones: it is blank, and neither shows in a blank."""
+        """Whether a text looks the same in both tones: it is blank, and neither tone is visible in blanks."""
         return tone in self._transparent and other in self._transparent and text.isspace()
 
 

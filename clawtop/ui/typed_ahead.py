@@ -1,4 +1,4 @@
-"""Keys are handled one at a time: what one opens is ready before the next is handled.
+"""Keys are handled one at a time: a screen or line that a key opens is ready before the next key is handled.
 
 Textual passes a key to the focused widget and continues with the next one. If several arrive together, from fast
 typing or a slow line, those after the key that opens a filter would otherwise act as commands.
@@ -26,7 +26,7 @@ MOST_LOOKS = 100
 
 
 class KeyHeard(Message, bubble=True):
-    """Follows a key through the same queues: when it reaches the app, the key has been handled."""
+    """Follows a key through the same queues: when it reaches the app, that key has been handled."""
 
 
 class TypedAheadApp(MessagePump):

@@ -1,4 +1,4 @@
-"""Sees every state that the screen shows: decides which view opens first, and what deserves a notice."""
+"""Compares each state that is shown with the one before: decides which view opens first, and what deserves a notice."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Vigil:
         return self._due is not None and now >= self._due
 
     def mood(self, *, paused: bool, also: tuple[str, ...] = ()) -> str:
-        """Words about the dashboard itself, for the first line."""
+        """What the dashboard itself is doing, for the first line: paused, a run, a recording; empty when nothing."""
         words = [*(["PAUSED"] if paused else []), *also]
         if self._ports.tape is not None and self._ports.tape.recording is not None:
             words.append("● REC")

@@ -1,4 +1,4 @@
-"""What this dashboard is running in the state directory: its driven runs, and one drain at a time.
+"""What this dashboard runs in the state directory: its driven runs, and one drain at a time.
 
 It outlives the screens that show it and ends with the dashboard. All on the event loop; the drain's reader and the
 making of the engine are in threads.
@@ -30,7 +30,7 @@ KEPT_RUNS = 20
 
 
 class DrainJob:
-    """One drain, from its beginning to its last word. `log` is what screens show."""
+    """One drain, from its beginning to its outcome. Screens show its `log`."""
 
     def __init__(self, session: str, wishes: DrainWishes, clock: Clock) -> None:
         from clawtop.view.drain_lines import DrainLog  # not needed for the first paint
@@ -50,7 +50,7 @@ class DrainJob:
         self._task.add_done_callback(lambda _: ended(self))
 
     async def stop(self) -> None:
-        """Stop between two steps: the session is open again when this returns."""
+        """Stop between two steps; when this returns, the session is open again."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -62,7 +62,7 @@ class DrainJob:
         self.log.waits(wait.why, self._clock.monotonic() + left_s)
 
     def _make_sure(self, task: asyncio.Task[None]) -> None:
-        """A drain that broke is not under way for ever."""
+        """Finish a drain that failed, so that it does not count as under way forever."""
         error = None if task.cancelled() else task.exception()
         if self.log.released is None:
             name = type(error).__name__ if error is not None else "cancelled"
@@ -82,7 +82,7 @@ class DrainJob:
 
 
 class Work:
-    """Runs and the drain of this dashboard."""
+    """The runs and the drain of this dashboard."""
 
     def __init__(self, ports: WorkPorts, clock: Clock, wishes: DrainWishes | None = None) -> None:
         self._wishes = wishes
@@ -108,19 +108,19 @@ class Work:
 
     @property
     def own_runs(self) -> frozenset[str]:
-        """For `Context.own_runs`."""
+        """The names of the runs under way, for `Context.own_runs`."""
         return frozenset(name for run in self.running for name in run.names)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """For the first line: what is under way, and until when."""
+        """What is under way and until when, for the first line."""
         drain = self.draining
         drains = (f"DRAIN {drain.log.left_s(self._clock.monotonic()):.0f}s",) if drain is not None else ()
         runs = (counted(len(self.running), "RUN", "RUNS"),) if self.running else ()
         return (*drains, *runs)
 
     def run_of(self, target: Target | None) -> DrivenRun | None:
-        """The latest run of a row, one that is under way first."""
+        """The run of a row that is under way; else its latest one."""
         if target is None:
             return None
         name = own_run_name(target)
@@ -128,7 +128,7 @@ class Work:
 
     @property
     def wishes(self) -> DrainWishes:
-        """What a drain is asked for until the operator chooses otherwise."""
+        """The default options of a drain."""
         from clawtop.core.session.drain import DrainWishes
 
         return self._wishes or DrainWishes()
@@ -166,7 +166,7 @@ class Work:
     # --- recoveries ----------------------------------------------------------------------------------------------
 
     async def assess(self, session: str, agent: str | None) -> AttentionReport | None:
-        """What is the matter with a session. Raises ClawtopError."""
+        """Why a session is stuck, if it is. Raises ClawtopError."""
         return await asyncio.to_thread(self._ports.recoveries.assess, session, agent)
 
     async def recover(
@@ -220,7 +220,7 @@ class Work:
         return bool(self.running) or self.draining is not None
 
     async def aclose(self) -> None:
-        """Stop the drain, cancel the runs, give everything back; marks land within a bounded time or are spooled."""
+        """Stop the drain, cancel the runs, release everything; marks are written within a bounded time or spooled."""
         if self.draining is not None:
             await self.draining.stop()
         driver, self._driver = self._driver, None
@@ -231,4 +231,4 @@ class Work:
 
 
 def _ignore(*_facts: object) -> None:
-    """Nobody listens to a preview."""
+    """Ignore the steps of a preview."""

@@ -81,7 +81,7 @@ def _own_run(app: Shell) -> DrivenRun | None:
 
 
 def show_underway(app: Shell) -> None:
-    """The row's run; else the drain; else the latest run; else the last drain."""
+    """Show the row's run; else the drain under way; else the latest run; else the last drain."""
     from clawtop.ui.screens.drain import DrainScreen
 
     work = app.work
@@ -99,12 +99,12 @@ def show_underway(app: Shell) -> None:
 
 
 def receipt_text(job: DrainJob) -> str:
-    """The last words of a drain, for one that nobody watches."""
+    """The outcome of a drain in one text, for a drain whose dialog is closed."""
     return "\n".join([f"drain of {safe(job.log.session)}", *(text_of(line) for line in job.log.receipt)])
 
 
 def may_leave(app: Shell) -> bool:
-    """Whether nothing of the dashboard's own is under way; else the operator is asked."""
+    """Whether the dashboard may end now. While it drives or drains: False, and the operator is asked."""
     if app.work is None or not app.work.busy:
         return True
     from clawtop.ui.screens.leave import LeaveScreen

@@ -16,7 +16,7 @@ SEEK_MS = 10_000
 
 
 def save_incident(app: Shell) -> None:
-    """Write the incident file behind the screen's back and say where it is."""
+    """Write the incident file in a thread, then say where it is."""
     save, snapshot, now = app.options.incident.save, app.snapshot, app.now
     if save is None or snapshot is None:
         app.say("an incident file cannot be written from here", Tone.WARN)
@@ -63,7 +63,7 @@ def steer(act: Callable[[Playback], object]) -> Callable[[Shell], None]:
 
 
 def steer_to_event(find: Callable[[Playback], Event | None]) -> Callable[[Shell], None]:
-    """A handler that stops at another event; says so where there is none."""
+    """A handler that jumps to another event and pauses there, or says that there is none."""
 
     def handle(app: Shell) -> None:
         playback = app.options.incident.playback
@@ -86,5 +86,5 @@ def play_or_pause(playback: Playback) -> None:
 
 
 def seek(playback: Playback, by: int) -> None:
-    """Go on or back by milliseconds."""
+    """Move the replay forward, or back, by a number of ms."""
     playback.seek(playback.now_ms() + by)

@@ -57,7 +57,7 @@ def arm(app: Shell) -> None:
 
 
 def back(app: Shell) -> None:
-    """One step back: the filter, the marks, the zoom; then this screen."""
+    """Go back one step: clear the filter, then the marks, then the zoom, then leave this screen."""
     view = app.view
     if isinstance(view, TablesScreen) and view.step_back():
         return
@@ -68,7 +68,7 @@ def back(app: Shell) -> None:
 
 
 def leave(app: Shell) -> None:
-    """Leave the dashboard from the overview, or from the view that it opened with; from every other one go back."""
+    """Leave the dashboard from the overview or from the view that it opened with; go back from any other view."""
     if app.view.view_id != "overview" and not app.view.opened_first:
         app.to_overview()
     elif may_leave(app):
@@ -108,7 +108,7 @@ def label(app: Shell) -> None:
 
 
 def save_look(app: Shell) -> None:
-    """Keep the theme and the orders of this screen's tables; its own order is kept as an empty one."""
+    """Save the theme and how this screen's tables are sorted; an empty text stands for a table's default order."""
     save, view = app.options.save_look, app.view
     if save is None:
         app.say("the look cannot be saved from here", Tone.WARN)
@@ -185,7 +185,7 @@ def show_detail(app: Shell) -> None:
 
 
 def jump(app: Shell) -> None:
-    """In the tree to the root cause of this chain; from there, and elsewhere, to the row that this is about."""
+    """Jump: in the tree to the root cause first; otherwise to the matching row of the overview."""
     from clawtop.ui.screens.incident import StackedScreen, TreeScreen
 
     view, snapshot = app.view, app.snapshot
@@ -204,7 +204,7 @@ def jump(app: Shell) -> None:
 
 
 def show_target(app: Shell, target: Target) -> None:
-    """Go to the overview and to this row."""
+    """Go to the overview and put the cursor on this row."""
     app.to_overview()
     if isinstance(app.view, OverviewScreen) and not app.view.select(target):
         app.say(f"{target.kind} {safe(target.id, 60)} is gone", Tone.WARN)
@@ -221,7 +221,7 @@ def _select_lane(app: Shell, target: Target) -> None:
 
 
 def narrow(app: Shell) -> None:
-    """The events of this row; in the timeline narrow by what the entry is about."""
+    """Show only this row's events; in the timeline, narrow to what the entry is about."""
     from clawtop.ui.screens.incident import TimelineScreen
 
     view, target, snapshot = app.view, app.view.target, app.snapshot

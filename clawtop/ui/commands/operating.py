@@ -73,7 +73,7 @@ def _in_bulk(app: Shell, item: Command, targets: Sequence[Target], snapshot: Sna
 
 
 def _row_name(app: Shell, target: Target) -> str:
-    """What the row of a lock is called where it was marked; else its id."""
+    """The name of a lock's row where it was marked; else its id."""
     from clawtop.view.lock_columns import lock_name
 
     env = app.env
@@ -82,7 +82,7 @@ def _row_name(app: Shell, target: Target) -> str:
 
 
 def unlock_refused(app: Shell) -> None:
-    """The live gateway as a holder is said louder than in a line, and offers no removal."""
+    """Refuse to remove a lock that a live gateway holds, in a page of its own."""
     from clawtop.ui.screens.reading import ReadingScreen
     from clawtop.view.row_plans import gateway_holds_lines, held_by_gateway
 

@@ -26,8 +26,8 @@ BAR_LINES = 5
 
 
 def command_bindings() -> list[BindingType]:
-    """A binding for each key of the table; none is shown by Textual, the footer is ours. What a key means in a replay
-    besides, the dispatch knows.
+    """A binding for each key of the table. Textual shows none of them, since the footer is our own; `dispatch` decides
+    what a key means in a replay.
     """
     owner: dict[str, str] = {}
     for item in COMMANDS:
@@ -37,7 +37,7 @@ def command_bindings() -> list[BindingType]:
 
 
 class DashboardScreen(Surviving, Screen[None]):
-    """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and name the row under the cursor."""
+    """A view. Subclasses compose `body`, draw in `show_state` and `tick`, and return the `target` under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = command_bindings()
     view_id: str = ""
@@ -63,7 +63,7 @@ class DashboardScreen(Surviving, Screen[None]):
 
     @property
     def bars(self) -> int:
-        """Lines that are not the body's."""
+        """The lines above and below the body."""
         return BAR_LINES + (TOUR_LINES if shell(self).options.tour is not None else 0)
 
     def body(self) -> ComposeResult:
@@ -71,15 +71,15 @@ class DashboardScreen(Surviving, Screen[None]):
         raise NotImplementedError
 
     def show_state(self, env: Env) -> None:
-        """Draw a new state."""
+        """Draw new facts."""
         raise NotImplementedError
 
     def prepare(self, env: Env) -> None:
-        """Work out what `show_state` will need. Runs in a thread for large states; touches nothing but `env.facts`."""
+        """Compute what `show_state` will need. Runs in a thread for large states; touches nothing but `env.facts`."""
         headline(env)
 
     def tick(self, env: Env) -> None:
-        """Count on; nothing else has changed."""
+        """Draw ages and countdowns; nothing else has changed."""
         raise NotImplementedError
 
     @property
@@ -102,7 +102,7 @@ class DashboardScreen(Surviving, Screen[None]):
             self._draw_bars(env)
 
     def refresh_soon(self) -> None:
-        """Draw everything once, however many reasons come together."""
+        """Draw everything before the next frame, once for any number of calls."""
         if not self._refreshes:
             self._refreshes = True
             self.call_later(self._refresh_now)
@@ -112,7 +112,7 @@ class DashboardScreen(Surviving, Screen[None]):
         self.refresh_state()
 
     def refresh_time(self) -> None:
-        """The 1 Hz tick."""
+        """Draw ages and countdowns, once a second."""
         env = shell(self).env
         if env is not None:
             self.tick(env)
@@ -138,7 +138,7 @@ class DashboardScreen(Surviving, Screen[None]):
         self.draw_footer()
 
     def draw_footer(self) -> None:
-        """The footer, or what was just said in its place."""
+        """Draw the footer, or the message that replaces it for now."""
         self.foot.show(self._footer())
 
     def _footer(self) -> Line:

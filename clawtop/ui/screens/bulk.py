@@ -1,4 +1,4 @@
-"""One command for all marked rows: one preview, one confirmation, one result per row; plans are pinned on opening."""
+"""One command for all marked rows: one preview, one confirmation, one result per row, with plans fixed on opening."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Planned = tuple[Target, Plan]
 
 
 class BulkScreen(DialogScreen):
-    """`y` carries all plans out, one after the other; `n`, `q` and Escape leave, and stop before the next one."""
+    """`y` executes all plans, one after the other; `n`, `q` and Escape close it, and stop before the next plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", show=False),
@@ -63,7 +63,7 @@ class BulkScreen(DialogScreen):
         return lines if self._ended or not left else [*lines, EMPTY, piece(f"{left} to do", Tone.DIM)]
 
     def action_confirm(self) -> None:
-        """Carry the plans out."""
+        """Execute the plans."""
         if self._worker is not None or self._ended:
             return
         if shell(self).arming.state is not Arming.ARMED:
@@ -100,7 +100,7 @@ class BulkScreen(DialogScreen):
         return piece(f"✓ {shown(receipt.title)}: {shown(receipt.sight)}", tone)
 
     def action_leave(self) -> None:
-        """Close; what is under way is stopped before the next row."""
+        """Close; plans that have not begun are not executed."""
         if self._worker is not None and not self._ended:
             self._worker.cancel()
             shell(self).say(f"{self._item.title}: stopped after {counted(len(self._results), 'row')}", Tone.WARN)
@@ -108,4 +108,4 @@ class BulkScreen(DialogScreen):
 
 
 def _hears_nothing(_holder: StoreHolder) -> None:
-    """Whom a row waits for is not told: the next row may wait for somebody else."""
+    """Ignore whom a plan waits for: the next one may wait for another process."""

@@ -1,4 +1,4 @@
-"""One operation: preview, confirmation, progress, receipt. The plan is pinned when the dialog opens."""
+"""One operation: preview, confirmation, progress, receipt. The plan is fixed when the dialog opens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from clawtop.view.row_plans import plan_for
 
 
 class ConfirmScreen(DialogScreen):
-    """Shows the plan; `y` carries it out; `n`, `q` and Escape leave it, and stop a wait that goes on."""
+    """Shows the plan. `y` executes it; `n`, `q` and Escape close the dialog, and stop waiting for a lock."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", show=False),
@@ -71,7 +71,7 @@ class ConfirmScreen(DialogScreen):
         return lines
 
     def _moved_on(self) -> str | None:
-        """Why the plan on the screen can no longer be carried out."""
+        """Why the plan on the screen can no longer be executed; None if it can."""
         snapshot = shell(self).snapshot
         if snapshot is None:
             return None
@@ -109,7 +109,7 @@ class ConfirmScreen(DialogScreen):
     # --- acting --------------------------------------------------------------------------------------------------
 
     def action_confirm(self) -> None:
-        """Carry the plan out, unless something speaks against it by now."""
+        """Execute the plan, unless the state no longer allows it."""
         if self._worker is not None or self._ended:
             return
         app = shell(self)
@@ -123,7 +123,7 @@ class ConfirmScreen(DialogScreen):
         self.refresh_time()
 
     def action_leave(self) -> None:
-        """Close; a wait that goes on is stopped."""
+        """Close, and stop waiting for a lock."""
         if self._worker is not None and not self._ended:
             self._worker.cancel()
             shell(self).say(f"{self._item.title}: stopped", Tone.WARN)
@@ -157,6 +157,6 @@ class ConfirmScreen(DialogScreen):
         self.dismiss()
 
     def _end(self, *texts: Line) -> None:
-        """Stay open with what went wrong."""
+        """Stay open and show what went wrong."""
         self._ended = texts
         self.refresh_time()

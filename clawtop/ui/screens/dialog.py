@@ -21,7 +21,7 @@ MARGINS = 6
 
 
 class DialogScreen(PaneScreen):
-    """Subclasses make `lines` and `title_line` from what stands, and `buttons`: action -> label."""
+    """Subclasses make `lines` and `title_line` from the current state, and `buttons`: action -> label."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,right,tab,shift+tab", "other_button", show=False),
@@ -36,7 +36,7 @@ class DialogScreen(PaneScreen):
         self._made: list[Button] = []
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nobody can agree to what was not on the screen yet: until then `confirm` does nothing."""
+        """Disable `confirm` until the preview has been drawn: nobody can agree to what they have not seen."""
         return self.pane.painted if action == "confirm" else super().check_action(action, parameters)
 
     def title_line(self) -> Line:
@@ -72,7 +72,7 @@ class DialogScreen(PaneScreen):
         self.call_after_refresh(self.refresh_time)
 
     def refresh_time(self) -> None:
-        """Draw what stands now."""
+        """Draw the current state."""
         pane = self.pane
         if not pane.size.width:
             return  # not laid out yet
@@ -107,5 +107,5 @@ class DialogScreen(PaneScreen):
             self.call_later(self.run_action, event.button.name)
 
     def action_other_button(self) -> None:
-        """To the other button."""
+        """Focus the other button."""
         self.focus_next("Button")

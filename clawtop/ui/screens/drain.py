@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DialogState(Enum):
-    """Where the dialog is."""
+    """The dialog's state: preview, running, asked whether to stop, over."""
 
     LOOKING = auto()
     PREVIEW = auto()
@@ -56,7 +56,7 @@ _BUTTONS: dict[DialogState, tuple[tuple[str, str], ...]] = {
 
 
 class DrainScreen(DialogScreen):
-    """A drain that is to begin, or one that is under way or over (`job`)."""
+    """The dialog of a drain: of a new one, or of one that is under way or over (`job`)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", show=False),
@@ -87,7 +87,7 @@ class DrainScreen(DialogScreen):
 
     @property
     def scene(self) -> DialogState:
-        """Where the dialog is, from what stands."""
+        """The dialog's state, from that of the drain."""
         if self._job is not None:
             if not self._job.under_way:
                 return DialogState.OVER
@@ -134,19 +134,19 @@ class DrainScreen(DialogScreen):
         self.refresh_time()
 
     def action_fresh(self) -> None:
-        """Reopen, or go on under a fresh session id."""
+        """Toggle between reopening the session and continuing under a fresh session id."""
         if self.scene is DialogState.PREVIEW:
             self._wishes = replace(self._wishes, fresh=not self._wishes.fresh)
             self.refresh_time()
 
     def action_gateway(self) -> None:
-        """Have a gateway's run aborted, or not; the preview says what that means."""
+        """Toggle whether the gateway is asked to abort its run; the preview says what that means."""
         if self.scene is DialogState.PREVIEW and self._work.can_abort:
             self._wishes = replace(self._wishes, abort_in_gateway=not self._wishes.abort_in_gateway)
             self._look()
 
     def action_confirm(self) -> None:
-        """Begin."""
+        """Begin the drain."""
         if self.scene is not DialogState.PREVIEW:
             return
         if shell(self).arming.state is not Arming.ARMED:
@@ -165,7 +165,7 @@ class DrainScreen(DialogScreen):
         self.refresh_time()
 
     def action_leave(self) -> None:
-        """Close; while it runs, ask first."""
+        """Close; while the drain runs, ask first."""
         if self.scene is DialogState.RUNNING:
             self._asking = True
         elif self.scene is DialogState.ASKING:
@@ -176,28 +176,28 @@ class DrainScreen(DialogScreen):
         self.refresh_time()
 
     def action_no(self) -> None:
-        """Leave it."""
+        """Answer no: close the preview, or keep the drain running."""
         if self.scene in {DialogState.LOOKING, DialogState.PREVIEW, DialogState.OVER}:
             self.dismiss()
 
     def action_back(self) -> None:
-        """Do not stop it."""
+        """Keep the drain running."""
         self._asking = False
         self.refresh_time()
 
     def action_background(self) -> None:
-        """Leave the dialog; the drain goes on, visible on the first line."""
+        """Close the dialog; the drain continues, visible on the first line."""
         shell(self).say("the drain continues; W shows it")
         self.dismiss()
 
     def action_keep_or_scroll(self) -> None:
-        """k: keep going, where that is asked; else scroll."""
+        """`k` keeps the drain running when asked whether to stop it; otherwise it scrolls."""
         if self.scene is DialogState.ASKING:
             self.action_background()
         else:
             self.action_scroll(-1)
 
     def action_stop(self) -> None:
-        """Stop it and open the session again."""
+        """Stop the drain and reopen the session."""
         if self.scene is DialogState.ASKING and self._job is not None:
             self.run_worker(self._job.stop(), exit_on_error=False)

@@ -51,7 +51,7 @@ PATIENCE: tuple[tuple[float | None, str], ...] = (
 
 
 class DriveScreen(DialogScreen):
-    """A message for a session. Enter sends it and shows the run, Escape leaves."""
+    """Asks for a message to a session. Enter sends it and shows the run; Escape closes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", show=False),
@@ -101,7 +101,7 @@ class DriveScreen(DialogScreen):
         return lines
 
     def _standing(self, width: int) -> list[Line]:
-        """Who is in the session now: what the third choice is about."""
+        """Who holds the session now, for the choice of what to do on contention."""
         facts = shell(self).facts
         session = facts.session(self._target.id, self._target.agent) if facts is not None else None
         if facts is None or session is None:
@@ -126,7 +126,7 @@ class DriveScreen(DialogScreen):
         self.action_send()
 
     def action_send(self) -> None:
-        """Begin the turn, unless something speaks against it by now."""
+        """Begin the turn, unless the state no longer allows it."""
         if self._sending:
             return
         if not self._editor.text.strip():
@@ -168,11 +168,11 @@ class DriveScreen(DialogScreen):
         self.refresh_time()
 
     def action_leave(self) -> None:
-        """Send nothing."""
+        """Close without sending anything."""
         self.dismiss()
 
     def action_other_field(self, step: int) -> None:
-        """To the next field, or the one before."""
+        """Focus the next field, or the previous one."""
         if step > 0:
             self.focus_next()
         else:

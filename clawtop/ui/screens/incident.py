@@ -24,7 +24,7 @@ LEAST_HEIGHT = 4
 
 
 class StackedScreen(TablesScreen):
-    """Tables on top of each other, each as high as it needs while there is room."""
+    """Stacked tables, each as high as its rows need while there is room."""
 
     def body(self) -> ComposeResult:
         with Vertical(id="tables"):
@@ -52,7 +52,7 @@ class StackedScreen(TablesScreen):
 
     @property
     def subject(self) -> Target | None:
-        """What the row under the cursor is about."""
+        """The profile, session or lane that the row under the cursor is about."""
         return self.target
 
 
@@ -75,7 +75,7 @@ class TreeScreen(StackedScreen):
             table.select(cause_key(table.table.rows[0]))
 
     def to_cause(self) -> bool:
-        """Move to the root cause of this chain; False where the cursor is there already."""
+        """Move to the root cause of this chain. False if the cursor is there already."""
         row = self.row
         cause = cause_key(row) if row is not None and self.current.cursor_key else None
         if row is None or cause is None or cause == row.key:
@@ -84,7 +84,7 @@ class TreeScreen(StackedScreen):
 
 
 class LanesScreen(StackedScreen):
-    """Lanes, and the sessions on which they collide."""
+    """The lanes, and the sessions on which they collide."""
 
     view_id = "lanes"
     table_ids = ("lanes", "worst")
@@ -92,7 +92,7 @@ class LanesScreen(StackedScreen):
 
 
 class ForecastScreen(StackedScreen):
-    """When agents can answer again, and sessions pinned to what cannot serve them."""
+    """When agents can answer again, and the sessions that are pinned to an unusable profile."""
 
     view_id = "forecast"
     table_ids = ("forecast", "stranded")
@@ -101,7 +101,7 @@ class ForecastScreen(StackedScreen):
 
 @dataclass(frozen=True, slots=True)
 class ChosenTimeline:
-    """Makes the timeline through a filter; two with the same filter are the same maker."""
+    """Makes the timeline's rows through a filter. Two makers with equal filters are equal."""
 
     chosen: Filter
 
@@ -110,7 +110,7 @@ class ChosenTimeline:
 
 
 class TimelineScreen(StackedScreen):
-    """How it came to this, newest first. Its state is the filter and the entry that it was narrowed from."""
+    """The events that led up to this, newest first. Its state: the filter, and the entry that it was narrowed from."""
 
     view_id = "timeline"
     table_ids = ("timeline",)
@@ -139,18 +139,18 @@ class TimelineScreen(StackedScreen):
         return True
 
     def toggle_background(self) -> None:
-        """Show or leave out what happens all the time."""
+        """Show or hide routine events."""
         self._choose(replace(self._filter, background=not self._filter.background))
 
     def next_kinds(self) -> None:
-        """Only the next group of kinds; after the last all of them."""
+        """Show only the next group of kinds; after the last group, all kinds."""
         groups = [frozenset(), *KIND_GROUPS.values()]
         place = groups.index(self._filter.kinds) + 1
         self._choose(replace(self._filter, kinds=groups[place % len(groups)]))
 
     def narrow(self) -> bool:
-        """Only what concerns the profile, then the session, then the lane of the entry where this began; False where
-        the entry names none.
+        """Show only events of the entry's profile; again: of its session; again: of its lane. False if the entry
+        names none of them.
         """
         if self._filter.narrowed() == self._filter:
             row = self.row

@@ -22,7 +22,7 @@ MOST = 60
 
 
 class LabelScreen(DialogScreen):
-    """Enter keeps the label, Escape leaves it as it was; an empty one takes it away."""
+    """Enter saves the label, and removes it if it is empty; Escape changes nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
 
@@ -70,5 +70,5 @@ class LabelScreen(DialogScreen):
         self.dismiss()
 
     def action_leave(self) -> None:
-        """Keep nothing."""
+        """Close without saving."""
         self.dismiss()

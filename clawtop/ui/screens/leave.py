@@ -1,4 +1,4 @@
-"""Asked before the dashboard quits while it drives or drains: both end with it."""
+"""The question before the dashboard quits while it drives or drains: both end with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LeaveScreen(DialogScreen):
-    """`y` stops everything and leaves; anything else stays."""
+    """`y` stops everything and quits; any other key stays."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "leave", show=False),
@@ -52,7 +52,7 @@ class LeaveScreen(DialogScreen):
         return [*lines, EMPTY, piece("They belong to this dashboard and end with it.", Tone.STRONG)]
 
     def action_leave(self) -> None:
-        """Stop everything, then leave."""
+        """Stop everything, then quit."""
         if not self._leaving:
             self._leaving = True
             self.run_worker(self._end(), exit_on_error=False)
@@ -63,6 +63,6 @@ class LeaveScreen(DialogScreen):
         shell(self).leave()
 
     def action_stay(self) -> None:
-        """Stay."""
+        """Close the question; nothing is stopped."""
         if not self._leaving:
             self.dismiss()

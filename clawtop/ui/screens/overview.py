@@ -1,4 +1,4 @@
-"""The overview: profiles, sessions and locks on top of each other, the detail of the cursor's row beside them."""
+"""The overview: profiles, sessions and locks as stacked tables, with the detail of the row under the cursor."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LEAST_HEIGHTS = (6, 5, 3)
 
 
 class OverviewScreen(TablesScreen):
-    """What opens first."""
+    """The view that opens first."""
 
     view_id = "overview"
     table_ids = ("profiles", "sessions", "locks")
     makers: ClassVar[tuple[Maker, ...]] = (profile_table, session_table, lock_table)
 
     def on_mount(self) -> None:
-        """With a first snapshot at hand the very first frame shows it."""
+        """Show the first snapshot, if there is one already, in the first frame."""
         self.refresh_state()
 
     def body(self) -> ComposeResult:
@@ -58,7 +58,7 @@ class OverviewScreen(TablesScreen):
         self._draw_detail(env)
 
     def select(self, target: Target) -> bool:
-        """Put the cursor on the row of this target; False where there is none."""
+        """Put the cursor on the row of this target. False if there is none."""
         table = next((table for table in self.tables if table.select_target(target)), None)
         if table is not None:
             self.set_focus(table)
@@ -73,7 +73,7 @@ class OverviewScreen(TablesScreen):
         return False
 
     def toggle_zoom(self) -> None:
-        """Give the focused table the whole height; again: share it."""
+        """Give the focused table the whole height, or share it again."""
         self.zoomed = not self.zoomed
         self.refresh_state()
 

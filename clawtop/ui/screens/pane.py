@@ -37,5 +37,5 @@ class PaneScreen(Surviving, ModalScreen[None]):
         self.pane.scroll_by(pages * max(1, self.pane.page - 1))
 
     def action_end(self, direction: int) -> None:
-        """To the beginning or the end."""
+        """Scroll to the beginning or the end."""
         self.pane.scroll_to_edge(direction)

@@ -1,4 +1,4 @@
-"""A page of lines over the dashboard: help, the whole detail of a row. q and Escape close it."""
+"""A page of lines over the dashboard: help, or a row in full. q and Escape close it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MakeLines = Callable[[int], Sequence[Line]]
 
 
 class ReadingScreen(PaneScreen):
-    """Shows what `make_lines` makes for its width; made again at every tick."""
+    """Shows the lines of `make_lines(width)`, which is called again at every tick."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q,escape,question_mark,enter", "close", "Close", show=False),
@@ -47,7 +47,7 @@ class ReadingScreen(PaneScreen):
         self.call_after_refresh(self.refresh_time)
 
     def refresh_time(self) -> None:
-        """Make the lines anew: their times have moved on."""
+        """Make the lines again: their ages and countdowns have changed."""
         title: Line = (
             (f" {self._title} ", Tone.ACCENT),
             ("  q closes, ", Tone.DIM),
@@ -58,5 +58,5 @@ class ReadingScreen(PaneScreen):
             self.pane.show(self._make_lines(self.pane.text_width))
 
     def action_close(self) -> None:
-        """Back to where one came from."""
+        """Close the page."""
         self.dismiss()

@@ -25,7 +25,7 @@ WAIT_S = 60.0
 
 
 class RecoverScreen(DialogScreen):
-    """`y` recovers; `n`, `q` and Escape leave it, and stop a recovery that goes on."""
+    """`y` recovers; `n`, `q` and Escape close it, and stop a recovery under way."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", show=False),
@@ -85,7 +85,7 @@ class RecoverScreen(DialogScreen):
         self.refresh_time()
 
     def action_confirm(self) -> None:
-        """Recover it."""
+        """Recover the session."""
         if self._worker is not None or self._ended or not is_stuck(self._report):
             return
         if shell(self).arming.state is not Arming.ARMED:
@@ -106,7 +106,7 @@ class RecoverScreen(DialogScreen):
         self.refresh_time()
 
     def action_leave(self) -> None:
-        """Close; a recovery that goes on is stopped: nothing is held afterwards."""
+        """Close, and stop a recovery under way; nothing is held afterwards."""
         if self._worker is not None and not self._ended:
             self._worker.cancel()
             shell(self).say("Recover: stopped", Tone.WARN)

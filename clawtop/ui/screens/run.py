@@ -1,4 +1,4 @@
-"""The runs driven by this dashboard, one at a time. Leaving the screen leaves them running."""
+"""The runs driven by this dashboard, one at a time. They continue when the screen is closed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.1
 
 
 class RunScreen(ReadingScreen):
-    """Watches a run: F rotates, X cancels, Tab goes to the next one. It follows the reply until it is scrolled."""
+    """Shows a run: F rotates, X cancels, Tab shows the next one. It follows the reply until it is scrolled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("F", "rotate", show=False),
@@ -46,7 +46,7 @@ class RunScreen(ReadingScreen):
         return run_lines(log, app.now, app.options.zone, width, holders=holders, session=session)
 
     def refresh_time(self) -> None:
-        """Draw what the run has told by now."""
+        """Draw the run's latest state."""
         super().refresh_time()
         runs = self._work.runs
         place = runs.index(self._run) + 1 if self._run in runs else 1
@@ -58,7 +58,7 @@ class RunScreen(ReadingScreen):
             self.pane.scroll_to_edge(1)
 
     def _keys(self, runs: int) -> Line:
-        """What can be pressed here now."""
+        """The keys that do something now."""
         goes_on = self._run.under_way
         steer: Line = ((" F", Tone.KEY), (" rotate ", Tone.DIM), (" X", Tone.KEY), (" cancel ", Tone.DIM))
         more: Line = ((" Tab", Tone.KEY), (" next run ", Tone.DIM)) if runs > 1 else ()
@@ -78,20 +78,20 @@ class RunScreen(ReadingScreen):
         super().action_end(direction)
 
     def action_rotate(self) -> None:
-        """Cancel the attempt, take the next profile, mark nothing."""
+        """Cancel the attempt and continue with the next profile; nothing is marked."""
         why_not = self._run.rotate()
         if why_not is not None:
             self.notify(why_not, title="Not rotated", severity="warning", markup=False)
         self.refresh_time()
 
     def action_cancel(self) -> None:
-        """End the run."""
+        """Cancel the run."""
         why_not = self._run.cancel()
         if why_not is not None:
             self.notify(why_not, title="Not cancelled", severity="warning", markup=False)
 
     def action_next(self, step: int) -> None:
-        """Another run."""
+        """Show the next run."""
         runs = self._work.runs
         if self._run in runs:
             self._run = runs[(runs.index(self._run) + step) % len(runs)]
@@ -99,4 +99,4 @@ class RunScreen(ReadingScreen):
             self.refresh_time()
 
     def action_nothing(self) -> None:
-        """Keys that close a page do not close this one."""
+        """Ignore keys that close other pages."""

@@ -1,4 +1,4 @@
-"""Controlling any screen of tables: movement, sorting, filter. The screen itself says what its tables show."""
+"""Movement, sorting and filtering for any screen of tables. The screen itself says what its tables show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from clawtop.view.columns import Sorting
 
 
 class TableControl(Screen[None]):
-    """A screen with tables from top to bottom, one of them in use. A base beside the screen's own.
+    """A mixin for a screen of tables, one of them in use.
 
-    `tables` are set by the screen before anything else is asked; `foot` is its last line, under which nothing stands.
+    The screen sets `tables`, from top to bottom, before it calls anything here; `foot` is its last widget.
     """
 
     tables: tuple[LiveTable, ...]
@@ -22,32 +22,32 @@ class TableControl(Screen[None]):
 
     @property
     def current(self) -> LiveTable:
-        """The focused table; while a filter is typed, the one that was; else the first."""
+        """The focused table; while a filter is typed, the last focused one; else the first."""
         return self.focused if isinstance(self.focused, LiveTable) else self._last or self.tables[0]
 
     def moved(self) -> None:
-        """The operator moves the cursor."""
+        """Called when the operator moves the cursor."""
 
     def rows_changed(self) -> None:
-        """Rows were filtered or sorted: draw what depends on them."""
+        """Called when rows were filtered or sorted: draw what depends on them."""
 
     def move_rows(self, rows: int) -> None:
-        """Move the cursor by rows."""
+        """Move the cursor by a number of rows."""
         self.moved()
         self.current.move_by(rows)
 
     def move_pages(self, pages: int) -> None:
-        """Move the cursor by pages."""
+        """Move the cursor by a number of pages."""
         self.moved()
         self.current.move_by(pages * self.current.page)
 
     def move_to_edge(self, direction: int) -> None:
-        """To the first row (negative) or the last."""
+        """Move to the first row (negative) or the last."""
         self.moved()
         self.current.move_to(0 if direction < 0 else self.current.last)
 
     def sort_next(self) -> None:
-        """Sort the table in use by its next column; after the last: its own order."""
+        """Sort the table in use by its next column; after the last column, in its default order."""
         table = self.current
         if table.table is not None:
             order = table.table.sortable()
@@ -56,14 +56,14 @@ class TableControl(Screen[None]):
             table.rearrange(sorting=Sorting(order[place]) if place < len(order) else None)
 
     def sort_reverse(self) -> None:
-        """Sort the other way round; what is in its own order, by its first column downwards."""
+        """Reverse the sort order; from the default order, sort by the first column, descending."""
         table = self.current
         if table.table is not None and (order := table.table.sortable()):
             sorting = table.sorting or Sorting(order[0])
             table.rearrange(sorting=Sorting(sorting.column, descending=not sorting.descending))
 
     def open_filter(self) -> None:
-        """Type a filter for every table of the screen."""
+        """Open the filter line, which filters every table of the screen."""
         from clawtop.ui.widgets.filter_line import FilterLine  # not needed for the first paint
 
         if not self.query(FilterLine):
@@ -78,14 +78,14 @@ class TableControl(Screen[None]):
             self.query("FilterLine").remove()
 
     def clear_filter(self) -> bool:
-        """Show every row again; False where every row is shown."""
+        """Clear the filter. False if there is none."""
         filtered = any(table.filter_text for table in self.tables)
         if filtered:
             self.filter_rows("")
         return filtered
 
     def filter_rows(self, text: str) -> None:
-        """Show only rows that match, in every table."""
+        """Show only rows that match, in every table of the screen."""
         for table in self.tables:
             table.rearrange(filter_text=text, sorting=table.sorting)
         self.rows_changed()

@@ -50,7 +50,7 @@ class TablesScreen(TableControl, DashboardScreen):
     # --- what commands ask ---------------------------------------------------------------------------------------
 
     def focus_pane(self, step: int) -> None:
-        """To the next table with rows, or the one before; where no other has any: stay."""
+        """Focus the next table that has rows, or the previous one; stay if no other has any."""
         tables, place = self.tables, self.tables.index(self.current)
         others = (tables[(place + step * n) % len(tables)] for n in range(1, len(tables)))
         following = next((table for table in others if table.last >= 0), self.current)
@@ -59,7 +59,7 @@ class TablesScreen(TableControl, DashboardScreen):
         self.call_after_refresh(self.refresh_state)
 
     def toggle_mark(self) -> int:
-        """Mark the row under the cursor, or unmark it, and go on to the next; how many are marked."""
+        """Mark or unmark the row under the cursor and move to the next row. Returns how many are marked."""
         table = self.current
         table.toggle_mark()
         table.move_by(1)
@@ -71,7 +71,7 @@ class TablesScreen(TableControl, DashboardScreen):
         return self.current.marked
 
     def step_back(self) -> bool:
-        """Undo the last thing that narrows the view: filter, then marks; False where nothing does."""
+        """Clear the filter, or else the marks. False if there is neither."""
         if self.clear_filter():
             return True
         marking = [table for table in self.tables if table.marked]

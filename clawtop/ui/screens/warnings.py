@@ -10,7 +10,7 @@ from clawtop.view.rows import trouble_table
 
 
 class WarningsScreen(TablesScreen):
-    """What is wrong as one table."""
+    """The problems as one table."""
 
     view_id = "warnings"
     table_ids = ("warnings",)

@@ -16,7 +16,7 @@ LABEL = 12
 
 
 class ChoiceLine(LineBar, Generic[T], can_focus=True):
-    """Shows the chosen one of `choices`, pairs of value and words; the first is chosen to begin with."""
+    """Shows the chosen one of `choices`, pairs of value and words. The first is chosen at first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "step(-1)", show=False),
@@ -31,7 +31,7 @@ class ChoiceLine(LineBar, Generic[T], can_focus=True):
         self._place = 0
 
     def offer(self, choices: Sequence[tuple[T, str]]) -> None:
-        """Other choices; the first is chosen."""
+        """Replace the choices; the first is chosen."""
         self._choices, self._place = choices, 0
 
     @property
@@ -52,7 +52,7 @@ class ChoiceLine(LineBar, Generic[T], can_focus=True):
         self.action_step(1)
 
     def action_step(self, step: int) -> None:
-        """The next choice, or the one before."""
+        """Choose the next, or the previous one."""
         self._place = (self._place + step) % len(self._choices)
         self._draw()
 

@@ -12,16 +12,16 @@ from clawtop.ui.surviving import Surviving
 
 
 class Drawn(Surviving, Widget):
-    """A widget that draws with the styles of the theme, in which nothing needs to be converted: each conversion keeps
-    a second copy of every line.
+    """A widget that draws with the theme's styles. They need no conversion by line filters, which would keep a second
+    copy of every line.
     """
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """The app's, without that for named colours."""
+        """The app's filters, without the one for named colours."""
         return [each for each in super().get_line_filters() if not isinstance(each, ANSIToTruecolor)]
 
     def on_unmount(self) -> None:
-        """Let go of what was drawn. The library remembers two colours for each of the last thousand widgets, and with
+        """Release what was drawn. The library remembers two colours for each of the last thousand widgets, and with
         them the widgets' caches, a screenful of lines each.
         """
         StylesCache.get_inner_outer.cache_clear()

@@ -11,7 +11,7 @@ from clawtop.ui.messages import FilterChanged
 
 
 class FilterLine(Input):
-    """Filters while it is typed into; Enter keeps the filter, Escape clears it. Its screen takes it away."""
+    """Filters while the operator types; Enter keeps the filter, Escape clears it. The screen then removes the line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "clear_filter", "Clear the filter", show=False)]
 
@@ -30,7 +30,7 @@ class FilterLine(Input):
         self._close(self.value)
 
     def action_clear_filter(self) -> None:
-        """Show every row again."""
+        """Clear the filter and close."""
         self._close("")
 
     def _close(self, text: str) -> None:

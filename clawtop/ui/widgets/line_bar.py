@@ -13,7 +13,7 @@ from clawtop.view.line import EMPTY, Line
 
 
 class LineBar(Drawn):
-    """Lines that somebody else makes; `show` gives them, one for each row of the widget."""
+    """Shows the lines that `show` is given, one for each row of the widget."""
 
     DEFAULT_CSS = "LineBar { height: 1; }"
 

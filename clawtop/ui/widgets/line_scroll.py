@@ -1,4 +1,4 @@
-"""Lines to read: the detail pane, pages, dialogs. Draws only changes, and its own scroll mark.
+"""Scrollable lines: the detail pane, pages, dialogs. Draws only changes, and its own scroll mark.
 
 Not a ScrollView: there, another number of lines lays the whole screen out anew, at every move of the cursor.
 """
@@ -22,7 +22,7 @@ _TRACK: Piece = (" ", Tone.PLAIN)
 
 
 class LineScroll(Drawn):
-    """Shows lines that were made for its width."""
+    """Shows lines that are made for its width."""
 
     DEFAULT_CSS = "LineScroll { height: 1fr; }"
 
@@ -38,16 +38,16 @@ class LineScroll(Drawn):
 
     @property
     def text_width(self) -> int:
-        """Cells that a line has."""
+        """The width of a line in cells."""
         return max(10, self.size.width - 2 * self._margin)
 
     @property
     def page(self) -> int:
-        """Lines that are visible at once."""
+        """How many lines are visible at once."""
         return max(1, self.size.height)
 
     def show(self, lines: Sequence[Line], *, from_top: bool = False) -> None:
-        """Show these lines; `from_top` for another subject than before."""
+        """Show these lines; `from_top` scrolls to the first, for a new subject."""
         before, top = self._lines, self._top
         self._lines = lines
         self._top = 0 if from_top else self._within(top)
@@ -60,14 +60,14 @@ class LineScroll(Drawn):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def scroll_by(self, rows: int) -> None:
-        """Scroll down by so many lines, or up."""
+        """Scroll down by a number of lines, or up if it is negative."""
         top = self._within(self._top + rows)
         if top != self._top:
             self._top = top
             self.refresh()
 
     def scroll_to_edge(self, direction: int) -> None:
-        """To the beginning (negative) or the end."""
+        """Scroll to the beginning (negative) or the end."""
         self.scroll_by(direction * len(self._lines))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:

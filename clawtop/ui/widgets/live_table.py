@@ -71,19 +71,19 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
     # --- content -------------------------------------------------------------------------------------------------
 
     def show(self, table: Table[Any], now: int) -> None:
-        """Show this table; `now` (ms since epoch) is what countdowns count from."""
+        """Show this table; `now` (ms since epoch) is the present for its countdowns."""
         self.table, self._now = table, now
         self._forget()
         self._arrange()
         self.redraw()
 
     def _forget(self) -> None:
-        """What was rendered is no longer true."""
+        """Discard rendered lines."""
         self._cells.clear()
         self._placed_for = -1
 
     def tick(self, now: int) -> None:
-        """Count on: lines whose text did not change are left alone."""
+        """Draw the lines whose ages and countdowns have changed."""
         self._now = now
         if self._moved_at is not None and not self._frozen():
             self._moved_at = None
@@ -91,7 +91,7 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         self.redraw()
 
     def rearrange(self, *, filter_text: str | None = None, sorting: Sorting | None = None) -> None:
-        """Filter and sort anew."""
+        """Filter and sort the rows again."""
         self.sorting = sorting
         if filter_text is not None:
             self.filter_text = filter_text
@@ -148,11 +148,11 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
 
     @property
     def _width(self) -> int:
-        """Cells of a line. There is no border and no padding; what asks Textual for regions looks for the screen."""
+        """The width of a line in cells: the widget has no border and no padding."""
         return self.outer_size.width - (self.scrollbar_size_vertical if self.show_vertical_scrollbar else 0)
 
     def _present(self, table: Table[Any]) -> Env:
-        """What cells look at: one and the same for all rows of a moment."""
+        """The values that cells are made from, the same for all rows of one drawing."""
         env, grouped = self._env, self.sorting is None
         if env is None or env.now != self._now or env.facts is not table.env.facts or env.grouped != grouped:
             env = self._env = Env(table.env.facts, self._now, table.env.zone, grouped=grouped)
@@ -224,17 +224,17 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
 
     @property
     def target(self) -> Target | None:
-        """What the row under the cursor stands for."""
+        """The profile, session or lock of the row under the cursor."""
         return self._rows[self._cursor].target if self._cursor < len(self._rows) else None
 
     def move_to(self, index: int) -> None:
-        """Move the cursor to this row, as an operator does: rows keep their places for a while."""
+        """Move the cursor to this row for the operator: rows keep their places for a while."""
         if self._rows:
             self._moved_at = shell(self).clock.monotonic()
             self.point_at(index)
 
     def point_at(self, index: int) -> None:
-        """Put the cursor on this row, where no operator moved it: rows need not keep their places."""
+        """Put the cursor on this row without an operator's doing: rows need not keep their places."""
         if not self._rows:
             return
         before = self._cursor
@@ -246,14 +246,14 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
             self._announce()
 
     def select(self, key: str) -> bool:
-        """Move the cursor to the row with this key; False where there is none."""
+        """Move the cursor to the row with this key. False if there is none."""
         found = next((i for i, row in enumerate(self._rows) if row.key == key), None)
         if found is not None:
             self.move_to(found)
         return found is not None
 
     def select_target(self, target: Target) -> bool:
-        """Move the cursor to the row that stands for `target`, for its agent if that is given."""
+        """Move the cursor to the row of `target`, of its agent if that is given."""
         for row in self._rows:
             found = row.target
             if (
@@ -265,35 +265,35 @@ class LiveTable(Drawn, ScrollView, can_focus=True):
         return False
 
     def toggle_mark(self) -> None:
-        """Mark the row under the cursor, or unmark it."""
+        """Mark or unmark the row under the cursor."""
         key = self.cursor_key
         if key is not None and not self._rows[self._cursor].band:
             self._marks ^= {key}
             self._refresh_row(self._cursor)
 
     def unmark(self) -> None:
-        """Mark nothing."""
+        """Remove every mark."""
         self._marks.clear()
         self.redraw(everything=True)
 
     @property
     def marked(self) -> tuple[Target, ...]:
-        """What the marked rows stand for that are still there, in the table's order."""
+        """The targets of the marked rows that still exist, in the table's order."""
         rows = self.table.rows if self.table is not None and self._marks else ()
         return tuple(row.target for row in rows if row.key in self._marks and row.target is not None)
 
     def move_by(self, rows: int) -> None:
-        """Move the cursor by so many rows."""
+        """Move the cursor by a number of rows."""
         self.move_to(self._cursor + rows)
 
     @property
     def page(self) -> int:
-        """Rows that are visible at once."""
+        """How many rows are visible at once."""
         return max(1, self.size.height - 1)
 
     @property
     def last(self) -> int:
-        """Index of the last row."""
+        """The index of the last row."""
         return len(self._rows) - 1
 
     def _refresh_row(self, index: int) -> None:

@@ -1,4 +1,4 @@
-"""Where a message is typed: several lines by pasting, Enter sends."""
+"""The input for a message: Enter sends it; several lines can be pasted."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class MessageEditor(TextArea):
         self._together = 0
 
     def _is_pasted(self, event: events.Key) -> bool:
-        """Whether a key came at once with others, or soon after many that did."""
+        """Whether a key arrived together with others, or soon after many that did: it was pasted, not typed."""
         at_once = event.time - self._last_key < TOGETHER_S
         self._together = self._together + 1 if at_once else 1
         self._last_key = event.time

@@ -1,4 +1,4 @@
-"""Turns lines of the views into strips of the terminal."""
+"""Turns the views' lines into Textual's strips."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from clawtop.view.line import Line, Tone, ascii_only, changed_span, fitted, widt
 
 
 def strip(line: Line, width: int, surface: ToneStyles, *, ascii_glyphs: bool) -> Strip:
-    """The line in exactly `width` cells; neighbours that look alike are one segment, because each costs the terminal
-    two escape sequences.
+    """The line in exactly `width` cells. Neighbours that look alike become one segment, because each costs two escape
+    sequences.
     """
     if width_of(line) != width:
         line = fitted(line, width)
@@ -32,6 +32,6 @@ def strip(line: Line, width: int, surface: ToneStyles, *, ascii_glyphs: bool) ->
 
 
 def changed_region(before: Line, after: Line, y: int, width: int) -> Region:
-    """The part of row `y`, `width` cells wide, that must be drawn again; the whole row where a line is cut off."""
+    """The part of row `y`, `width` cells wide, that must be drawn again; the whole row if a line is cut off."""
     left, right = changed_span(before, after)
     return Region(left, y, right - left, 1) if right <= width else Region(0, y, width, 1)
