@@ -145,7 +145,7 @@ def _minutes(text: str) -> float:
 
 
 def work_ports(args: argparse.Namespace) -> WorkPorts:
-    """What drains and drives; everything it needs is loaded on demand."""
+    """The ports for drains and runs; what they need is loaded on demand."""
     from clawtop.ui.ports import WorkPorts
 
     return WorkPorts(_CommandDrains(args), lambda: _driver(args), _CommandRecoveries(args))
@@ -158,7 +158,7 @@ def _driver(args: argparse.Namespace) -> Driver:
 
 
 class _CommandDrains:
-    """Prepares drains of the directory that the options name, each with a reader of its own."""
+    """Prepares drains in the directory that the options name, each with its own reader."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args

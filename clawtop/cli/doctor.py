@@ -91,7 +91,7 @@ def _environment(reader: SnapshotReader, snapshot: Snapshot) -> tuple[Problem, .
 
 
 def _jammed(health: Health) -> tuple[Problem, ...]:
-    """Auth stores whose lock nothing removes by itself: where it is, and what to do."""
+    """Auth stores whose lock needs the operator: where it is, and what to do."""
     from clawtop.core.model import Problem
 
     jammed = (cause for cause in health.causes if cause.code == "store-jammed")
@@ -99,7 +99,7 @@ def _jammed(health: Health) -> tuple[Problem, ...]:
 
 
 def _hook(args: argparse.Namespace) -> tuple[Problem, ...]:
-    """Of the operator's own command: a notice that it cannot tell is told nowhere else."""
+    """Problems of the operator's `on_notice` command: a notice that it cannot send is lost."""
     from clawtop.core.model import Problem
     from clawtop.engine.live.hook import NoticeHook
     from clawtop.errors import UsageError

@@ -245,4 +245,4 @@ class _Countdown:
 
 
 def _quiet(*_facts: object) -> None:
-    """Say nothing."""
+    """Ignore the step."""

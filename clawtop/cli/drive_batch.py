@@ -149,10 +149,10 @@ async def _run(args: argparse.Namespace, items: list[Item], resumed: int, signal
 
 
 class _Quiet(JsonOutput):
-    """A batch reports results, not progress."""
+    """Ignores progress: a batch reports results only."""
 
     def event(self, event: Event) -> None:
-        """Nothing."""
+        """Ignore the event."""
 
 
 def _failure(error: ClawtopError, unstored: str) -> dict[str, Any]:

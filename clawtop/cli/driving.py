@@ -93,7 +93,7 @@ def read_system(path: str | None) -> str | None:
 
 
 def check_out(path: str | None) -> None:
-    """Before anything is sent: whether the reply can have this file at all. Raises UsageError."""
+    """Check before anything is sent that the reply can be written to this file. Raises UsageError."""
     why = "" if path is None else why_no_file(path)
     if why:
         raise UsageError(f"the reply could not be written: {why}", unchanged="nothing was sent")

@@ -28,7 +28,7 @@ def remember_terminal() -> None:
 
 
 def leave(code: int, last_words: str = "") -> NoReturn:
-    """End now. A thread may hang in a read that never returns; daemon or not, the process goes without it.
+    """End the process now, without waiting for threads: one may hang in a read that never returns.
 
     `last_words` go to standard error once the terminal is restored. May be called by a signal handler.
     """
@@ -46,7 +46,7 @@ def leave(code: int, last_words: str = "") -> NoReturn:
 
 
 def _give_back_terminal() -> None:
-    """What a dashboard that ended normally has already done."""
+    """Restore the terminal; a dashboard that ended normally has done it already."""
     drawn_on = getattr(sys.modules.get("clawtop.ui.terminal_output"), "drawn_on", None)
     if _given is not None and (termios.tcgetattr(0) != _given or (drawn_on is not None and drawn_on())):
         termios.tcsetattr(0, termios.TCSANOW, _given)

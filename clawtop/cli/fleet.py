@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_host_arguments(parser: argparse._ActionsContainer) -> None:
-    """Which hosts, and how they are reached."""
+    """Add the options that name hosts and how to reach them."""
     parser.add_argument(
         "--host", metavar="H", action="append", default=[], help="a host, as ssh knows it; may be repeated"
     )
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def watch(args: argparse.Namespace, specs: tuple[HostSpec, ...]) -> int:
-    """Open the fleet's screen; without a terminal print how the hosts stand."""
+    """Open the fleet's screen; without a terminal, print the state of each host."""
     from clawtop.cli.common import has_terminal
 
     if not has_terminal():

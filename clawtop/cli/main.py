@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
     _mixes = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """argparse's own takes an optional argument for absent once an option stands before it."""
+        """Parse options anywhere: argparse itself treats an optional argument after an option as absent."""
         if self._mixes or not any(action.nargs in {"*", "?"} for action in self._get_positional_actions()):
             return super().parse_known_args(args, namespace)
         self._mixes = True
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
             self._mixes = False
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
-        """Not one of the choices: suggest the nearest one."""
+        """Suggest the nearest choice when the value is none of them."""
         if action.choices is not None and value not in action.choices:
             from clawtop.core.nearest import did_you_mean
 
@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         super()._check_value(action, value)
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        """argparse's own ignores write errors."""
+        """Print, and raise write errors, which argparse itself ignores."""
         if message:
             (file or sys.stderr).write(message)
 
@@ -101,7 +101,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _ended(stop: SystemExit | OSError) -> int:
-    """How the parser ended: it has shown its help, or refused the command line; or could not write."""
+    """The exit code of a parser that has shown its help, refused the command line, or could not write."""
     if isinstance(stop, OSError):
         raise stop
     return stop.code if isinstance(stop.code, int) else USAGE_EXIT
@@ -115,7 +115,7 @@ def _print_version(_args: argparse.Namespace) -> int:
 
 
 def _plain(args: argparse.Namespace) -> int:
-    """A verb that only prints: it ends when its output cannot be written."""
+    """Run a verb that only prints: it ends when its output cannot be written."""
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -131,7 +131,7 @@ def _plain(args: argparse.Namespace) -> int:
 
 
 def _lasting(args: argparse.Namespace) -> int:
-    """A verb that changes something: it runs to its end, and its exit code says how that went."""
+    """Run a verb that changes something: it continues even if its output cannot be written."""
     with lasting() as output:
         code: int = args.run(args)
     if output.problem is not None:

@@ -52,7 +52,7 @@ def add_operation_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
-    """Read, plan, ask, do, report. Returns 0 or 4; what goes wrong is raised with its exit code.
+    """Read, plan, ask, execute, report. Returns exit code 0 or 4; errors are raised and carry their exit code.
 
     Raises:
         RefusedError: it may not be done, or the operator did not agree.
@@ -97,7 +97,7 @@ def perform(args: argparse.Namespace, make_plan: MakePlan) -> int:
 
 
 def _check_pin(args: argparse.Namespace, plan: Plan) -> None:
-    """Raises RefusedError where the plan is not the one that the caller was shown."""
+    """Compare the plan with the one that the caller was shown. Raises RefusedError if they differ."""
     if args.plan is not None and args.plan != plan.fingerprint:
         raise RefusedError(
             "the state has changed: the plan is no longer the one shown",
@@ -147,7 +147,7 @@ def _show_receipt(receipt: Receipt, args: argparse.Namespace) -> None:
 
 
 def _ask(plan: Plan, now: int) -> None:
-    """Show the plan and have it confirmed. Raises RefusedError."""
+    """Show the plan and ask for confirmation. Raises RefusedError if it is declined."""
     from clawtop.view.plan_lines import plan_text
 
     if not plan.is_empty:
@@ -155,7 +155,7 @@ def _ask(plan: Plan, now: int) -> None:
 
 
 def confirm(lines: Iterable[str]) -> None:
-    """Show what would be done and have it confirmed. Raises RefusedError."""
+    """Show what would be done and ask for confirmation. Raises RefusedError if it is declined."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise RefusedError("no terminal to ask for confirmation: use --yes", unchanged="nothing was changed")
     print_lines(lines, sys.stderr)

@@ -68,5 +68,5 @@ def silence(stream: TextIO) -> None:
 
 
 def left_by_its_reader(error: OSError) -> bool:
-    """Whether the reader of the output went away, rather than a write failing."""
+    """Whether the output's reader has gone, as opposed to another write error."""
     return error.errno == errno.EPIPE

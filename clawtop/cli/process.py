@@ -22,7 +22,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class EndedError(KeyboardInterrupt):
-    """A signal ends the process; like Ctrl-C it unwinds everything, and what was taken is released."""
+    """A signal ends the process. Like Ctrl-C, it unwinds the stack, so that everything held is released."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -43,7 +43,7 @@ def prepared() -> int | None:
 
 
 def _words(stream: Any) -> Any:
-    """Standard error whose reader may disappear: writing to it never changes what the process does."""
+    """Standard error, whose reader may disappear: a failed write to it is ignored."""
     return stream if isinstance(stream, VerbOutput) else VerbOutput(stream)
 
 
@@ -62,7 +62,7 @@ def interruption(error: BaseException) -> KeyboardInterrupt | None:
 
 
 def said_goodbye(error: KeyboardInterrupt) -> int:
-    """Say which signal it was. Returns the exit code."""
+    """Print which signal ended the process. Returns the exit code."""
     number = error.number if isinstance(error, EndedError) else signal.SIGINT
     sys.stderr.write(_last_words(number))
     return 128 + number
@@ -74,7 +74,7 @@ def _last_words(number: int) -> str:
 
 
 def end_on_signals() -> None:
-    """From now on a signal ends the process at once: there is nothing to release yet.
+    """Let a signal end the process at once, while there is nothing to release yet.
 
     Signals that the parent ignored stay ignored.
     """
@@ -84,7 +84,7 @@ def end_on_signals() -> None:
 
 
 def unwind_on_signals() -> None:
-    """From now on a signal unwinds all running work, which releases what it has taken."""
+    """Let a signal unwind all running work, which releases what it holds."""
     for number in ENDING_SIGNALS:
         if signal.getsignal(number) is _end_at_once:
             signal.signal(number, _Ending())
@@ -97,7 +97,7 @@ def _end_at_once(number: int, _frame: FrameType | None) -> NoReturn:
 
 
 class _Ending:
-    """The handler that has everything released, within `GRACE_S`."""
+    """The signal handler: everything held is released within `GRACE_S`, or the process ends without that."""
 
     unwinds = True  # for `clawtop.threads.run`
 
@@ -108,7 +108,7 @@ class _Ending:
 
 
 def _too_few_descriptors() -> str | None:
-    """Why this process cannot work even after raising its limit as far as possible."""
+    """Raise the limit of file descriptors. Returns why there are too few even then; None if there are enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if soft != unlimited and soft < WANTED_DESCRIPTORS:
@@ -120,7 +120,7 @@ def _too_few_descriptors() -> str | None:
 
 
 def _open_standard_streams() -> None:
-    """A standard descriptor that was closed would become the next file that is opened: take its place first."""
+    """Open closed standard descriptors on /dev/null: otherwise the next file that is opened would take their number."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

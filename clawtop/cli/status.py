@@ -127,7 +127,7 @@ def _follow(reader: SnapshotReader, clock: Clock, args: argparse.Namespace, alar
 
 
 class _Alarm:
-    """Gives notices without a dashboard; its state is what it saw last."""
+    """Gives notices without a dashboard; keeps the state that it saw last."""
 
     def __init__(self, tell: Callable[[str], None], blocked_minutes: float) -> None:
         self._tell = tell

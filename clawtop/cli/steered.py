@@ -72,7 +72,7 @@ class Waits:
 
 
 async def lines_of_stdin() -> AsyncIterator[dict[str, Any]]:
-    """The objects on stdin, until it ends or contains something other than an object."""
+    """The JSON objects on stdin, until it ends or a line is no object."""
     reader = asyncio.StreamReader(limit=MAX_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while True:
@@ -120,7 +120,7 @@ async def _beat(task: asyncio.Future[Any]) -> None:
 
 
 def stopped() -> int:
-    """The last line of what was stopped, and the exit code."""
+    """Print the last line of a stopped verb. Returns the exit code."""
     with contextlib.suppress(OSError):
         say("cancelled", exit_code=STOPPED_EXIT)
     return STOPPED_EXIT

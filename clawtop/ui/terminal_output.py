@@ -113,7 +113,7 @@ class TerminalOutput:
         self._written += pieces
 
     def _taken(self, data: bytes) -> bool:
-        """Write. True if the terminal took all of it; a terminal that is gone takes nothing, and the app ends by itself."""
+        """Write. True if the terminal took all of it. One that is gone takes nothing, and the app ends by itself."""
         rest = memoryview(data)
         waited = False
         while rest:

@@ -171,7 +171,7 @@ class Table(Generic[T]):
         return tuple(column.id for column in self.columns if column.sort is not None)
 
     def count(self, rows: Sequence[TableRow[T]] | None = None) -> int:
-        """How many things these rows are, by default all: without group headings, and each once that has several."""
+        """How many things these rows (default: all) show, without headings; several rows of one thing count once."""
         every = self.rows if rows is None else rows
         return len({self.thing(row.item) if self.thing else row.key for row in every if not row.band})
 
@@ -289,7 +289,7 @@ def column_at(columns: Sequence[Placed[T]], cell: int) -> Column[T] | None:
 def render_cells(
     row: TableRow[T], table: Table[T], columns: Sequence[Placed[T]], env: Env, before: Sequence[Line] = ()
 ) -> Sequence[Line]:
-    """The cells of a row, each in its column's width; of `before`, what time alone cannot change is kept."""
+    """The cells of a row, each in its column's width; cells of `before` that time alone cannot change are kept."""
     if row.band:
         width = sum(w for _, w in columns) + GAP * (len(columns) - 1)
         return (fitted(table.band(row.item, env), width),)

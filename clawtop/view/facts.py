@@ -1,4 +1,4 @@
-"""What the rows of one snapshot have in common, worked out once: judged profiles in the order of trying, pins,
+"""What the rows of one snapshot share, computed once: judged profiles in the order in which they are tried, pins,
 locks and holders by session, what is blocked and by what.
 
 `Facts` is built when a snapshot arrives, when the agent filter changes, and when a window ends (`changes_at`); rows
@@ -90,26 +90,26 @@ class Facts:
         self.agents: tuple[AgentInfo, ...] = tuple(a for a in snapshot.agents if agent is None or a.id == agent)
 
     def once(self, make: Callable[[A], T], argument: A) -> T:
-        """What `make` makes of this state, made when it is first asked for: a table, the headline's standing."""
+        """The value of `make` for this state, computed at the first call: a table, the headline's standing."""
         if make not in self._made:
             self._made[make] = make(argument)
         made: T = self._made[make]
         return made
 
     def let_go(self) -> None:
-        """Another state is shown: drop what was computed from this one, so that it is freed with its last user."""
+        """Drop what was computed from this state: another one is shown, and this one is freed with its last user."""
         self._made.clear()
 
     @cached_property
     def sessions(self) -> tuple[Session, ...]:
-        """Sessions of the chosen agents."""
+        """The sessions of the chosen agents."""
         if self.agent is None:
             return self.snapshot.sessions
         return tuple(s for s in self.snapshot.sessions if s.agent == self.agent)
 
     @cached_property
     def locks(self) -> tuple[Lock, ...]:
-        """Locks of the chosen agents, and those that belong to no agent."""
+        """The locks of the chosen agents, and those that belong to no agent."""
         if self.agent is None:
             return self.snapshot.locks
         return tuple(lock for lock in self.snapshot.locks if lock.file.agent in (None, self.agent))
@@ -143,7 +143,7 @@ class Facts:
         return Schedules(self.snapshot)
 
     def next_cost(self, entry: ProfileFacts) -> FailureCost | None:
-        """What one more failure of the kind seen last (else a rate limit) would do; None where the provider bypasses
+        """What one more failure of the latest kind (else a rate limit) would do; None where the provider bypasses
         cooldowns.
         """
         profile = entry.profile
@@ -170,7 +170,7 @@ class Facts:
         return pins
 
     def pins(self, entry: ProfileFacts) -> tuple[Session, ...]:
-        """Sessions pinned to the profile, of the agents that see it this way."""
+        """The sessions that are pinned to the profile, of the agents that see it this way."""
         return tuple(s for s in self._pins.get(entry.profile.id, ()) if s.agent in entry.agents)
 
     @cached_property
@@ -227,7 +227,7 @@ class Facts:
         }
 
     def lock_of(self, session: Session) -> Lock | None:
-        """This session's write lock now."""
+        """The write lock of this session."""
         return self._session_locks.get(session.file) if session.file else None
 
     @cached_property
@@ -235,11 +235,11 @@ class Facts:
         return {holder.session_file: holder for holder in self.snapshot.holders}
 
     def holder_of(self, session: Session) -> PromptHolder | None:
-        """Who holds this session's prompt."""
+        """The holder of this session's prompt."""
         return self._holders.get(session.file) if session.file else None
 
     def turn_since(self, session: Session) -> int | None:
-        """When the turn that runs on this session began (ms since the epoch); None where none is known to run."""
+        """When the running turn of this session began (ms since epoch); None if none is known to run."""
         holder = self.holder_of(session)
         if holder is not None and holder.source == "clawtop" and holder.phase != "draining":
             return holder.since
@@ -261,7 +261,7 @@ class Facts:
 
     @cached_property
     def names(self) -> Mapping[str, str]:
-        """Session key -> what people call it; of those that have more than a key."""
+        """Session key -> its label or name, for sessions that have one."""
         named = {s.key: called(s, self.labels) for s in self.snapshot.sessions if s.name or s.key in self.labels}
         return {**named, **{key: label for key, label in self.labels.items() if label}}
 
@@ -272,7 +272,7 @@ class Facts:
         return {agent: f"{name} ({safe(agent)})" if others[name] > 1 else name for agent, name in named.items()}
 
     def called(self, name: Named) -> str:
-        """What people call the agent or the session that a sentence names."""
+        """The display name of the agent or the session that a sentence names."""
         return self.session_called(name.id) if name.what is Naming.SESSION else self.agent_called(name.id)
 
     def agent_called(self, agent: str) -> str:
@@ -299,11 +299,11 @@ class Facts:
         return next((lock for lock in self.snapshot.locks if lock.file.path == path), None)
 
     def blocked_by(self, session: Session) -> str | None:
-        """What blocks this session, as a short phrase; None if nothing is known to."""
+        """What blocks this session, as a short phrase; None if nothing is known to block it."""
         return self.blocked.get((session.agent, session.key))
 
     def attention(self, session: Session) -> AttentionReport | None:
-        """What is wrong with a session's work; None if nothing."""
+        """Why a session needs attention; None if it does not."""
         lock = self.lock_of(session)
         stale = lock is not None and lock.verdict.kind is VerdictKind.STALE
         limits = self.snapshot.config.attention
@@ -312,7 +312,7 @@ class Facts:
 
     @cached_property
     def held_files(self) -> frozenset[str]:
-        """Session files that have a write lock or whose prompt somebody holds."""
+        """The session files that have a write lock or a prompt holder."""
         return frozenset((*self._session_locks, *self._holders))
 
     @cached_property

@@ -44,7 +44,7 @@ _GAP: Piece = ("  ", Tone.PLAIN)
 
 
 def state_of(host: Host) -> Piece:
-    """The state in a word."""
+    """The host's state in one word."""
     glyph, word, tone = LINKS[host.link] if host.link is not HostLink.LIVE else STATES[host.level]
     if host.link is HostLink.LIVE and host.summary is None:
         glyph, word, tone = "…", "reading", Tone.DIM
@@ -180,14 +180,14 @@ def _words(item: Command) -> tuple[str, str]:
 
 
 def fleet_search(host: Host) -> str:
-    """What the filter looks through."""
+    """The text of a host that the filter searches."""
     summary = host.summary
     words = (host.name, state_of(host)[0], host.why, summary.version or "" if summary else "")
     return shown(" ".join(words))
 
 
 def about(host: Host, now: int) -> str:
-    """What an operator must know about this host, in one sentence."""
+    """The most important fact about this host, in one sentence."""
     if host.link is HostLink.LIVE:
         skew = host.skew or 0
         drift = f"; its clock is {duration(abs(skew))} {'ahead' if skew > 0 else 'behind'}" if abs(skew) > 5_000 else ""
@@ -199,7 +199,7 @@ def about(host: Host, now: int) -> str:
 
 
 def about_line(host: Host | None, now: int) -> Line:
-    """What may not fit in the row under the cursor."""
+    """The host under the cursor in full: its row may be cut off."""
     return () if host is None else ((f" {safe(host.name, 40)}: ", Tone.DIM), (about(host, now), Tone.PLAIN))
 
 

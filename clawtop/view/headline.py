@@ -136,7 +136,7 @@ def _badge(health: Health) -> Line:
 
 
 def _said(env: Env) -> list[Line]:
-    """The parts of the first line: the worst cause, counts, providers that are out, lost replies, who is next."""
+    """The parts of the first line: the worst cause, counts, unusable providers, lost replies, the next profiles."""
     facts, health = env.facts, env.facts.health
     worst = health.causes[0] if health.causes else None
     parts: list[Line] = []
@@ -222,7 +222,7 @@ def _trouble(facts: Facts) -> Line:
 
 
 def _remedy(health: Health) -> Line:
-    """Reassuring words only if all is well; otherwise the remedy for the worst cause."""
+    """The remedy for the worst cause; reassuring words only if there is none."""
     if not health.causes:
         calm = _CALM if health.gateway_seen else f"{_CALM}; {GATEWAY_NOT_SEEN}"
         return ((f"{calm}.", Tone.DIM),)
@@ -258,13 +258,13 @@ def _blocked(facts: Facts) -> list[Line]:
 
 
 def _blocked_names(facts: Facts) -> list[Line]:
-    """Who is blocked; last on the line, because it may be cut off."""
+    """The names of the blocked sessions; last on the line, because they may be cut off."""
     keys = [facts.names.get(key) or short_key(key) for _, key in islice(facts.blocked, 4)]
     return [(("blocked: ", Tone.DIM), (", ".join(safe(key, 32) for key in keys), Tone.PLAIN))] if keys else []
 
 
 def _hand(facts: Facts) -> list[Line]:
-    """What does not resolve itself."""
+    """What needs the operator: it does not resolve itself."""
     lines: list[Line] = []
     worst = facts.health.causes[0].code if facts.health.causes else ""
     stale = [lock for lock in facts.locks if lock.verdict.kind is VerdictKind.STALE and lock.leaked is None]
@@ -301,7 +301,7 @@ class Unread(NamedTuple):
 
     @classmethod
     def of(cls, error: object, now: int, before: Unread | None) -> Unread:
-        """After another failed read; the first one of a row counts."""
+        """The same after another failed read; `since` stays that of the first one in a row."""
         return cls(shown(str(error)), now if before is None else before.since)
 
 

@@ -94,7 +94,7 @@ def time_near(ms: int, now: int, zone: tzinfo | None) -> str:
 
 
 def in_zone(sentence: Sentence, now: int, zone: tzinfo | None, called: Callable[[Named], str] = str) -> str:
-    """A sentence with its times as every other time beside it is said, and its names as `called` says them."""
+    """A sentence with its times in `zone`, like every time beside it, and its names as `called` gives them."""
     return plain_text(
         sentence, lambda part: time_near(part.at, now, zone) if isinstance(part, Moment) else called(part)
     )

@@ -48,7 +48,7 @@ def _run(target: Target, env: Env) -> list[Fact] | None:
 
 
 def _told(holder: PromptHolder, env: Env) -> list[Fact]:
-    """The last things that happened in this run."""
+    """The latest events of this run."""
     if holder.run_id is None:
         return []
     events = [event for event in env.facts.snapshot.events if event.run_id == holder.run_id]
@@ -66,7 +66,7 @@ def _events(title: str, events: list[Event], env: Env) -> list[Fact]:
 
 
 def happened_to(session_key: str, env: Env) -> list[Fact]:
-    """The last things that happened to a session."""
+    """The latest events of a session."""
     events = [event for event in env.facts.snapshot.events if event.session_key == session_key]
     return _events(f"Its last events: {len(events)}", events, env)
 

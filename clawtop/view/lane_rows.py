@@ -214,7 +214,7 @@ def worst_table(env: Env) -> Table[WorstSession]:
 
 
 def _no_session(counted_events: Contention) -> Line:
-    """The text for an empty list; if lanes did collide, the session is not known."""
+    """The text for an empty list: none collided, or it is not known which sessions did."""
     if counted_events.takeovers or counted_events.collisions:
         return (("On which sessions is not known.", Tone.DIM),)
     return (("No lane has collided with another.", Tone.OK),)

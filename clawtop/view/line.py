@@ -160,7 +160,7 @@ def changed_span(before: Line, after: Line) -> tuple[int, int]:
 
 
 def _alike(before: Line, after: Line) -> int:
-    """How many pieces two lines have in common from the left."""
+    """How many pieces two lines share from the left."""
     for count, (old, new) in enumerate(zip(before, after, strict=False)):
         if old != new:
             return count
@@ -237,7 +237,7 @@ def wrapped(line: Line, width: int, indent: int = 0) -> list[Line]:
 
 
 def _within(line: Sequence[Piece], used: int, width: int) -> Line:
-    """A line of `used` cells whose last word fits, without the blank behind it that does not."""
+    """A line of `used` cells whose last word fits, without a trailing blank that does not."""
     if used <= width:
         return tuple(line)
     text, tone = line[-1]

@@ -54,7 +54,7 @@ class ProfileFacts:
 
     @property
     def serves(self) -> bool:
-        """Whether it can be tried now: usable, and in the order."""
+        """Whether it can be tried now: it is usable and in the order."""
         return self.state is ProfileState.USABLE and self.rank is not None
 
     def active_window(self, now: int) -> Window | None:
@@ -77,17 +77,17 @@ class ProviderFacts:
 
     @property
     def usable(self) -> int:
-        """How many can be tried now."""
+        """How many of them can be tried now."""
         return sum(entry.serves for entry in self.profiles)
 
     @property
     def next(self) -> ProfileFacts | None:
-        """The one that the next run starts with."""
+        """The profile that the next run starts with."""
         return next((entry for entry in self.profiles if entry.is_next), None)
 
     @property
     def back_at(self) -> int | None:
-        """When the first waiting profile is back, even for a single model, if an end is recorded."""
+        """When the first cooling profile is usable again, if only for one model; None if no end is recorded."""
         ends = [e.until for e in self.profiles if e.until is not None and e.state in _WAITING]
         ends += [max(window.until for window in e.windows) for e in self.profiles if e.serves and e.windows]
         return min(ends, default=None)
@@ -223,7 +223,7 @@ def _store(agent: AgentInfo) -> AuthStore:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A judgement, what it was made from, and until when (ms since epoch) it holds."""
+    """A judgement, its inputs, and until when it holds (ms since epoch)."""
 
     inputs: tuple[object, ...]
     view: ProviderFacts

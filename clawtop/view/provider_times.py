@@ -20,5 +20,5 @@ def provider_time_words(profile: Profile, now: int, zone: tzinfo | None) -> str:
 
 
 def models_words(model: str | None) -> str:
-    """Which models a window or a time is about."""
+    """The models that a window or a time applies to."""
     return f"model {safe(model)} only" if model else "all models"

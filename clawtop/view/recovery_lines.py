@@ -26,7 +26,7 @@ REASONS = {
 
 
 def reason_words(report: AttentionReport) -> str:
-    """What is wrong."""
+    """Why the session is stuck."""
     return REASONS.get(report.reason, report.reason.replace("_", " "))
 
 
@@ -81,7 +81,7 @@ def recovery_preview(
 
 
 def recovery_lines(session: str, done: SessionRecovery) -> tuple[Line, ...]:
-    """The outcome."""
+    """The outcome of a recovery."""
     words = tuple(piece(f"  {shown(word)}") for word in done.words)
     if done.move is RecoveryMove.NOTHING:
         return (piece(f"nothing done: {shown(done.why)}", Tone.INFO),)

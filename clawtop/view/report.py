@@ -133,7 +133,7 @@ EXACT = frozenset(
 
 
 class _Masking:
-    """Masks the words of a report, the keys of mappings among them. The same words come again and again."""
+    """Masks the words of a report, keys of mappings included, each distinct word once."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -290,7 +290,7 @@ def provider_time_report(profile: Profile, now: int) -> dict[str, Any] | None:
 
 
 def _retry(session: Session) -> dict[str, Any] | None:
-    """That its run is retrying the same account."""
+    """The retries of one account by the session's run; None if it is not retrying."""
     retry = retry_of(session) if session.active is not False else None
     if retry is None:
         return None

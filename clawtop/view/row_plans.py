@@ -1,4 +1,4 @@
-"""The plan that a command makes for the row under the cursor, and what is said where there is none."""
+"""The plan that a command makes for the row under the cursor, or why it makes none."""
 
 from __future__ import annotations
 

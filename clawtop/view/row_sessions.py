@@ -1,4 +1,4 @@
-"""The session that a row is about, and the overview row that matches another view's row."""
+"""The session of a row, and the overview's row that matches a row of another view."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def profile_table(env: Env) -> Table[ProfileRow]:
 
 
 def _profile(item: ProfileRow) -> Hashable:
-    """Each once, however many agents see it, as the title counts them."""
+    """What the title counts: a profile counts once, however many agents see it."""
     assert isinstance(item, ProfileFacts)  # noqa: S101 - only bands are made from providers
     return item.profile.owner_agent, item.profile.id
 
@@ -171,12 +171,12 @@ def lock_table(env: Env) -> Table[Lock]:
 
 
 def trouble_table(env: Env) -> Table[Problem]:
-    """Show all known problems, after what the headline judges by."""
+    """All known problems, after what the headline is judged by."""
     return _problem_table(env, every_problem(env.facts))
 
 
 def warning_table(env: Env) -> Table[Problem]:
-    """Show all known problems, where the headline stands beside them."""
+    """All known problems, for a view that shows the headline as well."""
     return _problem_table(env, all_problems(env.facts))
 
 

@@ -108,7 +108,7 @@ def _time(log: RunLog, now: int) -> Line:
 
 
 def _queue(log: RunLog, holders: Sequence[PromptHolder], session: Session | None) -> Line:
-    """Who it is waiting behind; nothing if it is not waiting."""
+    """The run's place in line, and behind whom; empty if it is not waiting."""
     for holder in holders:
         ahead = [waiter.run_id for waiter in holder.waiters]
         if log.run_id in ahead:

@@ -77,7 +77,7 @@ class RunLog:
 
     @property
     def waits_for(self) -> str | None:
-        """Who it is waiting for, in the words of the last event about it."""
+        """The holder it is waiting for, in the words of the latest event about it."""
         told = self.events[-1] if self.events else None
         return told.text if told is not None and told.kind is EventKind.WAIT else None
 
@@ -124,7 +124,7 @@ class RunLog:
         self.text = ""
 
     def over(self, at: int, lines: tuple[Line, ...], *, well: bool) -> None:
-        """It ended."""
+        """The run has ended."""
         self._close(at, "cut short")
         if well:
             self.passed |= set(STEPS)

@@ -142,7 +142,7 @@ def _traffic(session: Session, env: Env) -> Line:
 
 
 def _by_name(session: Session, env: Env) -> tuple[str, str]:
-    """As people read it: by the name that is shown, in whatever case; the same names by key."""
+    """The sort value: the displayed name, ignoring case; equal names are sorted by key."""
     return called(session, env.facts.labels).casefold(), session.key
 
 

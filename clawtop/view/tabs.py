@@ -71,7 +71,7 @@ def failure_rate(env: Env) -> Line:
 
 
 def _none_failed(env: Env) -> Line:
-    """That no call failed, for as long as the gateway's log tells of; nothing where a profile says otherwise."""
+    """That no call failed, and since when the gateway's log is known; empty if a profile's statistics contradict it."""
     window = env.now - MINUTES * _MINUTE_MS
     told = env.facts.once(_told_since, env.facts.snapshot)
     if told is None or told > env.now:
@@ -98,7 +98,7 @@ def _failures(snapshot: Snapshot) -> tuple[int, ...]:
 
 
 def _told_since(snapshot: Snapshot) -> int | None:
-    """From when on the gateway's log is known: its oldest event here. None where no log is followed, or it is mute."""
+    """The time of the oldest known event of the gateway's log; None if no log is followed or it has no events."""
     if not snapshot.log_paths:
         return None
     return next((event.at for event in snapshot.events if event.source == LOG), None)

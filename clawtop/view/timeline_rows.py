@@ -135,7 +135,7 @@ def _nothing(events: tuple[Event, ...]) -> Line:
 
 
 def _note(shown_count: int, count: int, chosen: Filter) -> Line:
-    """How many are shown of how many, and the current filter."""
+    """How many events are shown, of how many, and the current filter."""
     if not count:
         return EMPTY
     group = next((name for name, kinds in KIND_GROUPS.items() if kinds == chosen.kinds), None)

@@ -117,6 +117,6 @@ def _key(path: str, node: Node) -> str:
 
 
 def _target(node: Node) -> Target | None:
-    """What a command acts on here: the thing itself, or for the owner of a lock the lock."""
+    """What a command acts on: the node's own thing; for the owner of a lock, the lock."""
     kind = _TARGETS.get(node.kind)
     return Target(kind, node.id, node.agent) if kind is not None else None

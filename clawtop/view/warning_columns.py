@@ -29,7 +29,7 @@ _TOLD_BELOW = frozenset({"problems", "profiles-resting"})
 
 
 def trouble(facts: Facts) -> tuple[Problem, ...]:
-    """What the headline judges by, the worst first, as problems of their own; where: the sessions or agents."""
+    """The causes that the headline is judged by, worst first, as problems that name their sessions or agents."""
     return tuple(
         Problem(cause.code, ", ".join(cause.sessions or cause.agents), _remedied(cause.text, cause.remedy))
         for cause in facts.health.causes
@@ -38,12 +38,12 @@ def trouble(facts: Facts) -> tuple[Problem, ...]:
 
 
 def every_problem(facts: Facts) -> tuple[Problem, ...]:
-    """What the headline judges by, then every known problem."""
+    """The causes that the headline is judged by, then every known problem."""
     return (*trouble(facts), *all_problems(facts))
 
 
 def _remedied(text: str, remedy: str | None) -> str:
-    """What is wrong and what resolves it."""
+    """A problem and its remedy."""
     return f"{text}; {remedy}" if remedy else text
 
 
@@ -60,7 +60,7 @@ def _named(facts: Facts) -> dict[Problem, Session]:
 
 
 def problem_id(problem: Problem) -> str:
-    """The exact id of a problem's row: what is copied of it."""
+    """The exact id of a problem's row, for copying."""
     return f"{problem.code}: {problem.where}: {problem.text}"
 
 

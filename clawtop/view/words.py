@@ -63,7 +63,7 @@ SILENT_GATEWAYS: dict[Silence, StateWords] = {
 
 
 def gateway_words(gateway: Gateway, now: int) -> StateWords:
-    """How a gateway is called at `now` (ms since the epoch)."""
+    """The words for a gateway at `now` (ms since epoch)."""
     silence = silence_of(gateway, now)
     return SILENT_GATEWAYS[silence] if silence is not None else GATEWAYS[gateway.state]
 
@@ -87,7 +87,7 @@ LEGEND: tuple[tuple[str, tuple[StateWords, ...]], ...] = (
 
 
 def said(words: StateWords) -> Line:
-    """`● usable` in its tone."""
+    """A glyph and a word in their tone: `● usable`."""
     glyph, word, tone = words
     return ((f"{glyph} {word}", tone),)
 
