@@ -95,7 +95,9 @@ class SourcePatience:
 
     def _problem(self, source: str, where: str, question: _SourceRead) -> Problem:
         last = self._answered.get(source)
-        known: Sentence = "nothing of it is known" if last is None else ("what is shown of it is of ", Moment(last))
+        known: Sentence = (
+            "nothing is known about it" if last is None else ("what is shown of it was read at ", Moment(last))
+        )
         began: Sentence = ("has not answered since ", Moment(question.asked_at), ": a disk or a mount that hangs; ")
         return timed_problem("no-answer", safe(where), joined(began, known))
 

@@ -10,7 +10,7 @@ from clawtop.core.health.judgement import judge
 from clawtop.core.model import Problem
 from tests.support.worlds import CALM, NOW
 
-SILENT = "has not answered since 10:00:00: a disk or a mount that hangs; nothing of it is known"
+SILENT = "has not answered since 10:00:00: a disk or a mount that hangs; nothing is known about it"
 QUIET = replace(CALM, warnings=(), sessions=())
 
 

@@ -65,7 +65,7 @@ def test_a_source_that_hangs_is_asked_once_and_heard_late() -> None:
         assert patient.is_silent("slow")
     assert caught.value.problem.code == "no-answer"
     assert caught.value.problem.where == "/slow"
-    assert "nothing of it is known" in caught.value.problem.text
+    assert "nothing is known about it" in caught.value.problem.text
     assert hanging.asked == 1
     hanging.may_answer.set()
     until(lambda: answered(patient, hanging) == 1)
@@ -73,7 +73,7 @@ def test_a_source_that_hangs_is_asked_once_and_heard_late() -> None:
     hanging.may_answer.clear()
     with pytest.raises(NoAnswerError) as caught:
         patient.ask("slow", "/slow", hanging)
-    assert "what is shown of it is of " in caught.value.problem.text
+    assert "what is shown of it was read at " in caught.value.problem.text
     hanging.may_answer.set()
 
 

@@ -306,7 +306,7 @@ class EtcdRecords:
 
 def _out_of_lease() -> RefusedError:
     return RefusedError(
-        "this engine's lease in etcd has expired: every other host takes it for gone",
+        "this engine's lease in etcd has expired: every other host treats it as gone",
         hint="etcd answered too late; the next run registers again",
         unchanged="no session was taken",
     )

@@ -145,7 +145,7 @@ class HeldPrompt:
         task = asyncio.current_task()
         if self.lost and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() <= 1:
             task.uncancel()
-            raise self.takeover("nothing of the reply was written") from error
+            raise self.takeover("none of the reply was written") from error
 
 
 def how_of(error: BaseException | None) -> str:
