@@ -130,7 +130,9 @@ class Schedule(NamedTuple):
 
     def disabling(self, reason: str) -> DoublingWindow | None:
         """The backoff of a reason that disables a profile instead of cooling it."""
-        return {"billing": self.billing, "auth_permanent": self.auth_permanent}.get(reason)
+        if reason == "billing":
+            return self.billing
+        return self.auth_permanent if reason == "auth_permanent" else None
 
     @property
     def longest_ms(self) -> int:

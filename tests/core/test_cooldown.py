@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,6 +145,18 @@ def test_a_failure_never_shrinks_a_window(
     for window in active_windows(stats, NOW, schedule):
         assert ends[window.kind] == window.until
     assert (unusable_until(after, schedule) or 0) > NOW
+
+
+@pytest.mark.parametrize("reason", ["rate_limit", "billing"])
+def test_a_failure_changes_its_window_and_counters_and_keeps_the_rest(reason: str) -> None:
+    own: dict[str, Any] = {item.name: number for number, item in enumerate(fields(UsageStats), start=1)}
+    open_windows = {"cooldown_until": NOW + 5, "disabled_until": NOW + 6, "blocked_reason": "any"}
+    before = UsageStats(**{**own, **open_windows, "failure_counts": {"auth": 1}})
+    after = on_failure(before, reason, NOW, B)
+    changed = {item.name for item in fields(UsageStats) if getattr(after, item.name) != getattr(before, item.name)}
+    counters = {"error_count", "failure_counts", "last_failure_at", "cooldown_classification"}
+    window = {"cooldown_reason", "cooldown_model"} if reason == "rate_limit" else {"disabled_reason"}
+    assert changed == counters | window
 
 
 @given(usage_stats(), reasons, schedules, st.none() | models)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from clawtop.core.cooldown.profile_state import ProfileState, credential_state, profile_state, stat_problems
 from clawtop.core.cooldown.schedules import Schedules, schedule_for
@@ -92,22 +91,26 @@ def on_failure(stats: UsageStats, reason: str, now: int, schedule: Schedule, *, 
     errors, counts = _counters_at(stats, now, schedule)
     counts[reason] = counts.get(reason, 0) + 1
     until = now + schedule.window_ms(reason, errors + 1, counts[reason])
-    window: dict[str, Any]
+    cooldown = stats.cooldown_until, stats.cooldown_reason, stats.cooldown_model
+    disabled = stats.disabled_until, stats.disabled_reason
     if schedule.disabling(reason) is not None:
-        window = {"disabled_until": _kept(stats.disabled_until, now) or until, "disabled_reason": reason}
+        disabled = _kept(stats.disabled_until, now) or until, reason
     else:
-        window = {
-            "cooldown_until": _kept(stats.cooldown_until, now) or until,
-            "cooldown_reason": reason,
-            "cooldown_model": _cooled_model(stats, reason, now, schedule, model),
-        }
-    return replace(
-        stats,
-        error_count=errors + 1,
-        failure_counts=counts,
-        last_failure_at=now,
-        cooldown_classification=None,
-        **window,
+        concerns = _cooled_model(stats, reason, now, schedule, model)
+        cooldown = _kept(stats.cooldown_until, now) or until, reason, concerns
+    return UsageStats(  # in full: `replace` takes longer than everything above
+        stats.last_used,
+        errors + 1,
+        counts,
+        now,
+        *cooldown,
+        *disabled,
+        stats.blocked_until,
+        stats.blocked_reason,
+        stats.blocked_source,
+        stats.blocked_model,
+        stats.blocked_scope,
+        last_probe_at=stats.last_probe_at,
     )
 
 

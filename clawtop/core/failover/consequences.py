@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clawtop.core.failover.candidate import Failure, FailureKind, failure_of
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
@@ -74,8 +74,8 @@ def consequences(
 
 
 def _side(stage: AttemptStage, fallback: bool, signals: Signals, timeouts: TimeoutPolicy) -> Consequence:
-    fresh = replace(signals, fallback_configured=fallback)
+    fresh = signals._replace(fallback_configured=fallback)
     first = decide(stage, fresh, timeouts)
     if first.action is not Action.ROTATE_PROFILE:
         return Consequence(stage, fallback, first, first)
-    return Consequence(stage, fallback, first, decide(stage, replace(fresh, profile_rotated=True), timeouts))
+    return Consequence(stage, fallback, first, decide(stage, fresh._replace(profile_rotated=True), timeouts))

@@ -6,8 +6,8 @@ does (`TimeoutPolicy`; thread 62351 makes it terminal). The steps that follow a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from clawtop.core.model import FailureReason
 
@@ -43,16 +43,14 @@ class Action(StrEnum):
     RETURN_ERROR_PAYLOAD = "return_error_payload"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """An action and the failure it answers."""
 
     action: Action
     reason: FailureReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(NamedTuple):
     """What is known about an attempt that did not simply succeed.
 
     Attributes:

@@ -6,7 +6,7 @@ leave timeouts of a harness to the harness (2026.6.11), and end a run whose budg
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clawtop.core.failover.decision import Action, AttemptStage, Decision, Signals, TimeoutPolicy, decide
 from clawtop.core.model import FailureReason
@@ -64,7 +64,7 @@ def _after_prompt(signals: Signals, policy: RunPolicy, harness: Harness) -> Deci
             return Decision(Action.FALLBACK_MODEL, FailureReason.TIMEOUT)
         return surfaced
     if policy.certificates_skip_accounts and signals.reason is FailureReason.TLS_CERTIFICATE:
-        signals = replace(signals, profile_rotated=True)
+        signals = signals._replace(profile_rotated=True)
     return decide(AttemptStage.PROMPT, signals, TimeoutPolicy.ROTATE)
 
 

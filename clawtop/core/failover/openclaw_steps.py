@@ -296,7 +296,7 @@ class _Walk:
     # --- both ----------------------------------------------------------------------------------------------------
 
     def _decide(self, stage: AttemptStage, *, spent: bool = False) -> Decision:
-        signals = replace(self._signals, profile_rotated=True) if spent else self._signals
+        signals = self._signals._replace(profile_rotated=True) if spent else self._signals
         return openclaw_decides(stage, signals, self._policy, self._ended.harness)
 
     def _remember(self, *, timed_out: bool | None = None) -> None:

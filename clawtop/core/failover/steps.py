@@ -9,8 +9,9 @@ The order is OpenClaw 2026.5.20's (`assistant-failover.ts`, and the prompt side 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from clawtop.core.failover.decision import (
     Action,
@@ -58,8 +59,7 @@ class FailoverRules:
     caps: Caps = Caps()
 
 
-@dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(NamedTuple):
     """What a run remembers between attempts.
 
     `empty_replies` counts replies without words. `pending` is set between
@@ -150,10 +150,10 @@ def after_failure(
     if signals.external_abort or signals.any_timeout:
         pass
     elif _stays_with_model(state, signals):
-        spent = replace(signals, profile_rotated=True)
+        spent = signals._replace(profile_rotated=True)
         return state, (*marks, *_ending(decide(stage, spent, rules.timeouts), spent, rules))
     if signals.reason is FailureReason.EMPTY_RESPONSE:
-        state = replace(state, empty_replies=state.empty_replies + 1)
+        state = state._replace(empty_replies=state.empty_replies + 1)
     decision = decide(stage, signals, rules.timeouts)
     if decision.action is not Action.ROTATE_PROFILE:
         return state, (*marks, *_ending(decision, signals, rules))
@@ -172,15 +172,15 @@ def after_advance(state: RunState, rotated: bool, rules: FailoverRules = Failove
     if state.pending is None:
         raise ValueError("no rotation is pending")
     stage, signals = state.pending
-    state = replace(state, pending=None)
+    state = state._replace(pending=None)
     if not rotated:
-        spent = replace(signals, profile_rotated=True)
+        spent = signals._replace(profile_rotated=True)
         return state, _ending(decide(stage, spent, rules.timeouts), spent, rules)
     remembered = merge_retry_reason(
         state.last_retry_reason, signals.reason, signals.timed_out or signals.idle_timed_out
     )
     effects = (Log(Action.ROTATE_PROFILE, signals.reason), _backoff(signals, rules), Retry())
-    return replace(state, last_retry_reason=remembered), effects
+    return state._replace(last_retry_reason=remembered), effects
 
 
 def _count_rotation(stage: AttemptStage, state: RunState, signals: Signals, caps: Caps) -> tuple[RunState, bool]:
@@ -196,13 +196,8 @@ def _count_rotation(stage: AttemptStage, state: RunState, signals: Signals, caps
         limits += 1
         over = caps.rate_limited is not None and limits > caps.rate_limited
     capped = over and signals.fallback_configured
-    counted = replace(
-        state,
-        overload_rotations=overloads,
-        rate_limit_rotations=limits,
-        pending=None if capped else (stage, signals),
-    )
-    return counted, capped
+    pending = None if capped else (stage, signals)
+    return RunState(overloads, limits, state.last_retry_reason, state.empty_replies, pending), capped
 
 
 def _stays_with_model(state: RunState, signals: Signals) -> bool:

@@ -104,7 +104,7 @@ _TELLING = ("message", "param", "code", "type", "error", "detail", "body")
 
 def details_of(value: object) -> tuple[str, ...]:
     """The texts of an error's body besides its message, in the order they are checked; limited in number."""
-    if not isinstance(value, ErrorRecord):
+    if not isinstance(value, ErrorRecord) or (value.error is None and not value.body):
         return ()
     found: list[str] = []
     seen: set[int] = set()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from clawtop.core.failure.provider_json import details_of
 from clawtop.core.failure.record import ErrorRecord, ErrorValue, walk
 from clawtop.core.failure.status import Signal
@@ -77,18 +75,18 @@ def signal_of(value: ErrorValue, provider_hint: str | None = None) -> Signal:
 
 def holds_code(value: ErrorValue, codes: frozenset[str]) -> bool:
     """Whether the error or anything it wraps has one of these codes."""
-    return bool(codes) and any(_is(each, "code", codes) for each in _every(value))
+    return bool(codes) and _any(value, "code", codes)
 
 
 def holds_name(value: ErrorValue, names: frozenset[str]) -> bool:
     """Whether the error or anything it wraps has one of these names."""
-    return bool(names) and any(_is(each, "name", names) for each in _every(value))
+    return bool(names) and _any(value, "name", names)
 
 
-def _every(value: ErrorValue) -> Iterable[ErrorValue]:
+def _any(value: ErrorValue, attribute: str, known: frozenset[str]) -> bool:
     if not isinstance(value, ErrorRecord) or value.is_simple:
-        return (value,)
-    return walk(value, reasons=True)
+        return _is(value, attribute, known)
+    return any(_is(each, attribute, known) for each in walk(value, reasons=True))
 
 
 def _is(value: ErrorValue, attribute: str, known: frozenset[str]) -> bool:

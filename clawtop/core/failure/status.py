@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from clawtop.core.failure import billing_tables as money
 from clawtop.core.failure import phrase_tables as phrases
@@ -27,8 +28,7 @@ from clawtop.core.model import FailureReason
 Reason = FailureReason
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """What an error says about itself, flattened. A text status such as "429" counts as a number already."""
 
     status: int | float | None = None
@@ -118,6 +118,10 @@ STATUS_RULES: Mapping[int | float, StatusRule] = MappingProxyType(
 )
 """400, 402 and 422 depend on more than one aspect of the text and have functions of their own."""
 
+_DEFAULT_ANSWERS: Mapping[int | float, Classification] = MappingProxyType(
+    {status: because(rule.default, f"status-{status}", f"{status}") for status, rule in STATUS_RULES.items()}
+)
+
 
 # --- classification ----------------------------------------------------------------------------------------------
 
@@ -153,9 +157,9 @@ def by_status(signal: Signal, status: int | float, provider: str, words: Classif
     rule = STATUS_RULES.get(status)
     if rule is None:
         return None
-    default = because(rule.default, f"status-{int(status)}", f"{int(status)}")
-    if status == 429 and any(name in provider for name in money.BILLING_AS_429):
-        unpaid = billing_text(normalized(message))
+    default = _DEFAULT_ANSWERS[status]
+    if status == 429:
+        unpaid = billing_text(normalized(message)) if any(map(provider.__contains__, money.BILLING_AS_429)) else None
         return default if unpaid is None else because(Reason.BILLING, "billing-as-429", unpaid)
     if status in (401, 403) and (found := phrases.AUTH_PERMANENT.find(normalized(message))) is not None:
         return because(Reason.AUTH_PERMANENT, "auth-permanent-text", found)

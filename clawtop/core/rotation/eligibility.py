@@ -38,11 +38,11 @@ class OrderQuery(NamedTuple):
 
 def written_order(asked: OrderQuery) -> tuple[Sequence[str] | None, str | None]:
     """The order written for the provider, and where it is; an empty one counts."""
+    if not asked.stored_order and not asked.config.order:
+        return None, None
     places = [
         (orders, name) for orders, name in ((asked.stored_order, "store"), (asked.config.order, "config")) if orders
     ]
-    if not places:
-        return None, None
     names = asked.schedule.names
     for orders, source in places:
         for key in (asked.auth_key, names.key(asked.provider)):
@@ -72,12 +72,37 @@ def _lent_order(listed: Sequence[str], asked: OrderQuery) -> Sequence[str]:
 def configured_ids(asked: OrderQuery) -> Sequence[str]:
     """The profiles that the config names for the provider, stored or not."""
     entries = asked.config.profiles
+    if not entries:
+        return ()
     return [id_ for id_, entry in entries.items() if _is_configured_for(entry, asked.by_id.get(id_), asked)]
 
 
 def stored_ids(asked: OrderQuery) -> Sequence[str]:
     """The stored profiles whose credentials can authenticate the provider, in the store's order."""
-    return [id_ for id_, profile in asked.by_id.items() if _serves(profile, asked) and not id_.startswith(INLINE_KEY)]
+    return [profile.id for profile in _stored(asked)]
+
+
+def _stored(asked: OrderQuery) -> list[Profile]:
+    provider = asked.provider
+    return [
+        profile
+        for id_, profile in asked.by_id.items()
+        if (profile.provider == provider or _serves(profile, asked)) and not id_.startswith(INLINE_KEY)
+    ]
+
+
+def eligible_stored(asked: OrderQuery) -> tuple[list[Profile], list[tuple[str, str]]]:
+    """`eligible` of `stored_ids`: what these have made sure of is not asked again."""
+    kept: list[Profile] = []
+    rejected: list[tuple[str, str]] = []
+    named, now = bool(asked.config.profiles), asked.now
+    for profile in _stored(asked):
+        code = _fault_of_serving(profile, asked) if named else credential_fault(profile.credential, now)
+        if code is None:
+            kept.append(profile)
+        else:
+            rejected.append((profile.id, code))
+    return kept, rejected
 
 
 def eligible(ids: Sequence[str], asked: OrderQuery) -> tuple[list[Profile], list[tuple[str, str]]]:
@@ -97,8 +122,11 @@ def eligible(ids: Sequence[str], asked: OrderQuery) -> tuple[list[Profile], list
 
 def _fault(profile: Profile, asked: OrderQuery) -> str | None:
     """Why a stored profile must not be tried for the provider; None if it may."""
-    if not _serves(profile, asked):
-        return "provider-mismatch"
+    return _fault_of_serving(profile, asked) if _serves(profile, asked) else "provider-mismatch"
+
+
+def _fault_of_serving(profile: Profile, asked: OrderQuery) -> str | None:
+    """`_fault` of a profile whose credential can authenticate the provider."""
     entry = asked.config.profiles.get(profile.id)
     if entry is not None:
         if not _is_configured_for(entry, profile, asked):

@@ -18,6 +18,7 @@ from clawtop.core.rotation.eligibility import (
     OrderQuery,
     configured_ids,
     eligible,
+    eligible_stored,
     stored_ids,
     written_order,
 )
@@ -227,12 +228,12 @@ def _resolve(
     schedule = asked.schedule
     configured = configured_ids(asked)
     listed, source = written_order(asked)
-    base = listed if listed is not None else configured or stored_ids(asked)
-    kept, rejected = eligible(base, asked)
+    base = listed if listed is not None else configured or None
+    kept, rejected = eligible_stored(asked) if base is None else eligible(base, asked)
     keeps_order = listed is not None
     repairs = bool(configured) or (source == "store" and schedule.repairs_stored_order)
     if repairs and not kept and base and asked.by_id.keys().isdisjoint(base):
-        kept, faulty = eligible(stored_ids(asked), asked)
+        kept, faulty = eligible_stored(asked)
         rejected += faulty
         keeps_order = keeps_order and not schedule.repairs_stored_order
         source = None  # an order without any existing id does not count
@@ -255,7 +256,11 @@ def _split(
     cooling: dict[str, int] = {}
     now = asked.now
     for profile in profiles:
-        until = cooling_until(profile.stats, profile.provider, now, asked.schedule, for_model)
+        stats = profile.stats
+        if stats.cooldown_until is None and stats.disabled_until is None and stats.blocked_until is None:
+            until = None
+        else:
+            until = cooling_until(stats, profile.provider, now, asked.schedule, for_model)
         marked = pending.get(profile.id, 0) if pending else 0
         if marked > now:
             until = marked if until is None else max(marked, until)
@@ -269,10 +274,12 @@ def _split(
 def _by_type_and_use(
     now: int, schedule: Schedule, in_flight: Mapping[str, int]
 ) -> Callable[[Profile], tuple[int, bool, int, int]]:
+    logins_last = schedule.expired_logins_last
+
     def key(profile: Profile) -> tuple[int, bool, int, int]:
         credential = profile.credential
         kind = _TYPE_RANKS.get(credential.type, _OTHER_TYPE)
-        past = schedule.expired_logins_last and kind == 0 and is_past_expiry(credential, now)
+        past = kind == 0 and logins_last and is_past_expiry(credential, now)
         return kind, past, in_flight.get(profile.id, 0), profile.stats.last_used or 0
 
     return key

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from clawtop.core.failover.compaction import abort_in_compaction_wait
 from clawtop.core.failover.decision import AttemptStage, Signals, run_iteration_limit
@@ -183,7 +183,7 @@ class ModelRun:
             data=error.facts(),
         )
         stage, signals = self._signals(error, reason)
-        signals = replace(signals, every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
+        signals = signals._replace(every_account=reach_of(reason) is not Reach.ACCOUNT, endpoint_down=endpoint_down)
         rules = self._desk.rules
         self._state, effects = after_failure(stage, self._state, signals, rules)
         rotated = False
