@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,11 +32,19 @@ def pytest_configure() -> None:
     A handler of ours is the default again in whatever is executed, and an ignored signal is not.
     """
     os.environ["CLAWTOP_CONFIG"] = "/nonexistent/clawtop.toml"  # the tester's own settings stay out
+    if "-B" not in sys.orig_argv:  # hundreds of processes are started: let only the first of them compile clawtop
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """`-n auto`: one process more than there are cores, since many tests wait for another process or a socket."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else (os.cpu_count() or 1) + 1
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

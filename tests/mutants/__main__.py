@@ -63,7 +63,10 @@ def judge(mutant: Mutant, copy: Path) -> Outcome:
 
 
 def run_tests(copy: Path, tests: Sequence[str]) -> tuple[int, str]:
-    """Exit code and output of these tests against the copy. A run that hangs was not caught by an assertion: -9."""
+    """Exit code and output of these tests against the copy. A run that hangs was not caught by an assertion: -9.
+
+    No bytecode is written: a bug that is as long as what it replaces would be hidden by that of a second ago.
+    """
     command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "--timeout", "60", "-p", "no:cacheprovider", *tests]
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:

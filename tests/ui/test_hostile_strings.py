@@ -105,6 +105,8 @@ async def test_what_goes_to_the_terminal_beside_the_screen_is_one_line_of_text(p
         assert app._driver is not None
         app._driver.write = sent.append  # type: ignore[method-assign, assignment]
         source.tell(replace(hostile, number=9, events=(*hostile.events, reverted)))
+        await until(pilot, lambda: app.snapshot is not None and app.snapshot.number == 9)
+        app._tick()
         await until(pilot, lambda: bool(told))
         await pilot.press("y")
         await pilot.pause()
