@@ -1,7 +1,7 @@
 """Every figure that is promised, in one table: python -m tests.bench [--only NAME[,NAME]] [--quick] [--repeat N].
 
-Exit codes: 1 - a limit on a ratio is missed; 2 - a benchmark broke; 64 - a word was not understood. Limits on times
-and sizes are reported alone: they are the machine's as well.
+Exit codes: 1 - a limit on a ratio is missed; 2 - a benchmark broke; 64 - a word was not understood; 130, 143 - it was
+cut. Limits on times and sizes are reported alone: they are the machine's as well.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.bench import harness
-from tests.bench.harness import Bench, Figure, Row, Skipped, Taken
+from tests.bench.harness import Bench, Row, Skipped, Taken
 
 
 def benches() -> dict[str, Bench]:
@@ -41,7 +43,9 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="the run as JSON")
     parser.add_argument(
-        "--keep", action="store_true", help="append the run to its commit's file in tests/bench/results"
+        "--keep",
+        action="store_true",
+        help="keep the run in its commit's file in tests/bench/results, after each benchmark",
     )
     parser.add_argument("--history", action="store_true", help="draw what is kept")
     parser.add_argument("--list", action="store_true", help="name each with how long it takes")
@@ -83,6 +87,51 @@ def _minutes(seconds: int) -> str:
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
+@dataclass
+class Run:
+    """What was taken so far; it is kept after each benchmark, so that one that is cut leaves the rest."""
+
+    facts: dict[str, object]
+    taken: list[Taken] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What is still to be taken; in the end, what a run that was cut did not come to."""
+
+    @property
+    def missed(self) -> list[Taken]:
+        return [one for one in self.taken if one.figure.met is False]
+
+    def value(self) -> dict[str, object]:
+        """As it is kept."""
+        return {
+            **self.facts,
+            "figures": [harness.as_json(one) for one in self.taken],
+            "skipped": [{"what": one.what, "why": one.why} for one in self.skipped],
+            "broken": self.broken,
+            "left_out": self.left_out,
+        }
+
+    def summary(self) -> Iterator[str]:
+        """The rows that missed their limits once more, and counts."""
+        if self.missed:
+            yield "missed:"
+            yield from map(harness.in_words, self.missed)
+        limited = sum(one.figure.met is not None for one in self.taken)
+        parts = [f"{limited - len(self.missed)} of {limited} limits met, {len(self.taken)} figures"]
+        parts += [f"{len(self.skipped)} skipped"] if self.skipped else []
+        parts += [f"broken: {', '.join(self.broken)}"] if self.broken else []
+        parts += [f"left out: {', '.join(self.left_out)}"] if self.left_out else []
+        few = [] if self.facts["quick"] else [one.figure.what for one in self.taken if one.figure.of_too_few]
+        parts += [f"percentiles of fewer than {harness.ENOUGH} samples: {', '.join(few)}"] if few else []
+        yield "; ".join(parts)
+
+    def exit_code(self) -> int:
+        if self.broken:
+            return 2
+        return 1 if any(one.figure.on.is_ratio for one in self.missed) else 0
+
+
 def _run(wanted: list[Bench], options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is being measured ends too
     say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
@@ -91,54 +140,55 @@ def _run(wanted: list[Bench], options: argparse.Namespace) -> int:
     say(f"{harness.machine()}; commit {harness.commit()}; about {_minutes(seconds)} on a quiet machine")
     say(f"before: {before}")
     say(harness.line(harness.HEADING))
-    taken: list[Taken] = []
-    skipped: list[Skipped] = []
-    broken: list[str] = []
+    facts = {"commit": harness.commit(), "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    run = Run({**facts, "machine": harness.machine(), "noise": [before], "quick": options.quick})
+    run.left_out = [bench.name for bench in wanted]
+    cut: int | None = None
+    began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="clawtop-bench-") as place:
         for bench in wanted:
+            since = time.monotonic()
             say(f"[{bench.name}]")
-            rounds: list[list[Row]] = []
-            for _ in range(options.repeat):
-                rows, broke = harness.measured(bench, options.quick, Path(place) / "rows")
-                rounds.append(rows)
-                if broke is not None:
-                    broken.append(bench.name)
-                    say(f"BROKEN  {bench.name}: {broke}")
-            for row in harness.gathered(bench.name, rounds):
-                say(harness.in_words(row))
-                if isinstance(row, Skipped):
-                    skipped.append(row)
-                else:
-                    taken.append(row)
+            cut = _take(bench, options, Path(place) / "rows", run, say)
+            if cut is not None:
+                say(f"cut in {bench.name}")
+                break
+            say(f"  {time.monotonic() - since:.0f} s of {bench.quick_seconds if options.quick else bench.seconds}")
+            if options.keep:
+                harness.keep(run.value())
     after = harness.noise()
-    say(f"after: {after}")
-    missed = [one.figure for one in taken if one.figure.met is False]
-    say(_summary(taken, missed, skipped, broken))
-    run = {
-        "commit": harness.commit(),
-        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "machine": harness.machine(),
-        "noise": [before, after],
-        "quick": options.quick,
-        "figures": [harness.as_json(one) for one in taken],
-        "skipped": [{"what": one.what, "why": one.why} for one in skipped],
-        "broken": broken,
-    }
+    run.facts |= {"noise": [before, after], "seconds": round(time.monotonic() - began)}
+    say(f"after: {after}; {_minutes(round(time.monotonic() - began))} min")
+    say("\n".join(run.summary()))
     if options.json:
-        print(json.dumps(run, indent=1))
+        print(json.dumps(run.value(), indent=1))
     if options.keep:
-        say(f"kept in {harness.keep(run).relative_to(harness.ROOT)}")
-    if broken:
-        return 2
-    return 1 if any(figure.on.is_ratio for figure in missed) else 0
+        say(f"kept in {harness.keep(run.value()).relative_to(harness.ROOT)}")
+    return run.exit_code() if cut is None else cut
 
 
-def _summary(taken: list[Taken], missed: list[Figure], skipped: list[Skipped], broken: list[str]) -> str:
-    limited = sum(one.figure.met is not None for one in taken)
-    parts = [f"{limited - len(missed)} of {limited} limits met, {len(taken)} figures"]
-    parts += [f"{len(skipped)} skipped"] if skipped else []
-    parts += [f"broken: {', '.join(dict.fromkeys(broken))}"] if broken else []
-    return "; ".join(parts)
+def _take(bench: Bench, options: argparse.Namespace, place: Path, run: Run, say: Callable[[str], None]) -> int | None:
+    """All rounds of one benchmark, its rows said and added to the run; the exit code when it was interrupted."""
+    rounds: list[list[Row]] = []
+    cut: int | None = None
+    try:
+        for _ in range(options.repeat):
+            rows, broke = harness.measured(bench, options.quick, place)
+            rounds.append(rows)
+            if broke is not None:
+                run.broken += [bench.name] if bench.name not in run.broken else []
+                say(f"BROKEN  {bench.name}: {broke}")
+        run.left_out.remove(bench.name)
+    except (KeyboardInterrupt, SystemExit) as end:
+        rounds.append(harness.rows_in(place))
+        cut = 130 if isinstance(end, KeyboardInterrupt) else 143
+    for row in harness.gathered(bench.name, rounds):
+        say(harness.in_words(row))
+        if isinstance(row, Skipped):
+            run.skipped.append(row)
+        else:
+            run.taken.append(row)
+    return cut
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import enum
 import json
 import os
 import platform
+import re
 import resource
 import signal
 import statistics
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).parent / "results"
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
+ENOUGH = 200
+"""Samples that a percentile needs."""
 
 
 # --- figures -----------------------------------------------------------------------------------------------------
@@ -76,6 +79,11 @@ class Figure:
         if self.on is Limit.NONE or value is None:
             return None
         return value <= self.limit if self.on in {Limit.AT_MOST, Limit.TIMES} else value >= self.limit
+
+    @property
+    def of_too_few(self) -> bool:
+        """Whether it names a percentile that so few samples do not have."""
+        return self.samples < ENOUGH and re.search(r"\bp\d\d\b", self.what) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +179,13 @@ def machine() -> str:
 
 
 def measured(bench: Bench, quick: bool, into: Path) -> tuple[list[Row], str | None]:
-    """Its rows, and what broke it. A process of its own: what it imports and warms is not the next one's."""
+    """Its rows, and what broke it. A process of its own: what it imports and warms is not the next one's.
+
+    One that is interrupted leaves what it took: `rows_in` reads it.
+    """
     words = [sys.executable, "-m", "tests.bench", "--measure", bench.name, "--into", str(into)]
     into.write_text("")
-    limit = 120 + 6 * (bench.quick_seconds if quick else bench.seconds)
+    limit = 120 + 3 * (bench.quick_seconds if quick else bench.seconds)
     child = subprocess.Popen(
         [*words, *(["--quick"] if quick else [])],
         cwd=ROOT,
@@ -195,7 +206,12 @@ def measured(bench: Bench, quick: bool, into: Path) -> tuple[list[Row], str | No
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-    return [_row(json.loads(line)) for line in into.read_text().splitlines()], broke
+    return rows_in(into), broke
+
+
+def rows_in(told: Path) -> list[Row]:
+    """The rows that were told so far."""
+    return [_row(json.loads(line)) for line in told.read_text().splitlines()] if told.exists() else []
 
 
 def tell(bench: Bench, quick: bool, into: Path) -> None:
@@ -315,11 +331,14 @@ def commit() -> str:
 
 
 def keep(run: Mapping[str, Any], directory: Path = RESULTS) -> Path:
-    """Append a run to its commit's file."""
+    """Put a run into its commit's file, in the place of what was kept of the same run before."""
     directory.mkdir(exist_ok=True)
     path = directory / f"{run['commit'].replace('+', '-changed')}.json"
     runs = json.loads(path.read_text()) if path.exists() else []
-    path.write_text("[\n" + ",\n".join(json.dumps(each) for each in [*runs, run]) + "\n]\n")
+    runs = [*(each for each in runs if each["at"] != run["at"]), run]
+    whole = path.with_suffix(".new")
+    whole.write_text("[\n" + ",\n".join(json.dumps(each) for each in runs) + "\n]\n")
+    whole.replace(path)
     return path
 
 
@@ -327,10 +346,9 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def history(directory: Path = RESULTS) -> Iterator[str]:
-    """A line for each figure that was kept: its way over the runs, oldest first."""
-    runs = sorted(
-        (run for path in directory.glob("*.json") for run in json.loads(path.read_text())), key=lambda run: run["at"]
-    )
+    """A line for each figure that was kept: its way over the runs, oldest first; quick ones do not count."""
+    kept = (run for path in directory.glob("*.json") for run in json.loads(path.read_text()))
+    runs = sorted((run for run in kept if not run.get("quick")), key=lambda run: run["at"])
     if not runs:
         yield f"nothing is kept in {directory.relative_to(ROOT)} yet: python -m tests.bench --keep"
         return

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench import harness
 from tests.bench.__main__ import benches, main
-from tests.bench.harness import Figure, Limit, Row, Skipped, Taken, gathered, in_words, percentile
+from tests.bench.harness import Bench, Figure, Limit, Row, Skipped, Taken, gathered, in_words, percentile
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,58 @@ def test_kept_runs_are_appended_and_drawn_in_their_order(tmp_path: Path, monkeyp
     head, drawn = harness.history(results)
     assert head == "3 runs of 2 commits, 2026-01-01 to 2026-01-03"
     assert drawn.split() == ["subject:", "a", "█▄▁", "8", "ms", "->", "1", "ms"]
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs of this test are kept."""
+    monkeypatch.setattr(harness, "ROOT", tmp_path)
+    monkeypatch.setattr(harness, "keep", functools.partial(harness.keep, directory=tmp_path))
+    return tmp_path
+
+
+def test_a_run_that_is_cut_leaves_what_it_took(
+    places: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(bench: Bench, _quick: bool, into: Path) -> tuple[list[Row], str | None]:
+        match bench.name:
+            case "decide":
+                return [Figure("fast enough", 9.0, "ms", 1.0), Figure("all, p95", 1.0, "ms", 2.0, samples=199)], None
+            case "export":
+                kept.append(json.loads((places / "unknown.json").read_text()))
+                return [Figure("half", 1.0, "ms", 2.0)], "no more"
+        into.write_text('{"what": "of the last", "ours": 1.0, "unit": "s", "on": "AT_MOST", "limit": 2.0}\n')
+        raise SystemExit(143)
+
+    kept: list[list[dict[str, Any]]] = []
+    monkeypatch.setattr(harness, "measured", measured)
+    assert main(["--only", "decide,export,hold,status", "--keep"]) == 143
+    assert [[each["what"] for each in runs[0]["figures"]] for runs in kept] == [["fast enough", "all, p95"]]
+    (run,) = json.loads((places / "unknown.json").read_text())
+    assert [each["what"] for each in run["figures"]] == ["fast enough", "all, p95", "half", "of the last"]
+    assert (run["broken"], run["left_out"]) == (["export"], ["hold", "status"])
+    told = capsys.readouterr().out
+    assert "BROKEN  export: no more" in told
+    after = told.partition("missed:\n")[2].splitlines()
+    assert after[0].split()[:2] == ["fast", "enough"]
+    assert after[1] == (
+        "3 of 4 limits met, 4 figures; broken: export; left out: hold, status; "
+        "percentiles of fewer than 200 samples: all, p95"
+    )
+
+
+@pytest.mark.parametrize(
+    ("figure", "code"),
+    [
+        (Figure("a", 3.0, "ms", 2.0), 0),
+        (Figure("a", 3.0, "ms", 2.0, Limit.TIMES, peer=1.0), 1),
+        (Figure("a", 3.0, "ms", 2.0, Limit.TIMES, peer=2.0), 0),
+    ],
+)
+@pytest.mark.usefixtures("places")
+def test_a_run_fails_on_ratios_alone(figure: Figure, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "measured", lambda *_: ([figure], None))
+    assert main(["--only", "decide"]) == code
 
 
 def test_every_benchmark_is_listed_with_its_duration(capsys: pytest.CaptureFixture[str]) -> None:
