@@ -245,7 +245,7 @@ async def engine_side(root: Path, port: int, sessions: int) -> AsyncIterator[Sid
 async def litellm_side(port: int) -> AsyncIterator[Side]:
     """The peer, against the same provider."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network for prices first
-    from litellm import Router
+    from litellm.router import Router
 
     params = {"model": "openai/hermit-mini", "api_key": "sk-bench", "api_base": f"http://127.0.0.1:{port}/v1"}
     router = Router(model_list=[{"model_name": "crab", "litellm_params": params}])
@@ -319,7 +319,7 @@ async def routed_by_engine(root: Path, turns: int, pause_s: float = 0.0, warm: i
 
 async def routed_by_litellm(turns: int, pause_s: float = 0.0, warm: int = 0) -> Routed:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it asks the network for prices first
-    from litellm import Router
+    from litellm.router import Router
 
     async with ScriptedProvider() as provider:
         keys = {"limited": "sk-bench-limited", "well": "sk-bench-well"}
