@@ -21,7 +21,7 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
-from clawtop.demo.provider import ReceivedRequest, Respond, Stall, rate_limited
+from clawtop.demo.provider import Act, ReceivedRequest, Respond, Stall, rate_limited
 from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import (
     HEARTBEAT,
@@ -37,6 +37,7 @@ from clawtop.demo.threads import (
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY
 from clawtop.engine.drive.chain import AllModelsFailedError, Chain
 from clawtop.engine.drive.driver import Driver
+from clawtop.engine.drive.marks import Marks
 from clawtop.engine.providers.base import Timeouts
 from clawtop.engine.providers.errors import ErrorKind, ProviderError
 from clawtop.errors import (
@@ -158,6 +159,29 @@ async def test_a_process_that_is_ended_after_a_429_loses_nothing(tmp_path: Path,
         stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
         assert stats["failureCounts"] == {"rate_limit": 1}
         await reef.driver.drive(LIGHTHOUSE.key, "again").result()
+
+
+async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill during any later attempt finds it there. What is lost is what was killed before it read the answer."""
+    assert Marks.__init__.__kwdefaults__ is not None
+    monkeypatch.setitem(Marks.__init__.__kwdefaults__, "note_wait_s", 30.0)
+    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+        names = {key: profile for profile, key in reef.world.keys.items()}
+        found: list[tuple[str, set[str]]] = []
+
+        def limited(request: ReceivedRequest) -> Act:
+            spooled = spool_dir(reef.world.state_dir).glob("*.json")
+            found.append((names[request.key], {json.loads(path.read_bytes())["profile"] for path in spooled}))
+            return Respond() if request.key == reef.key("kelp:barnaby") else rate_limited()
+
+        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), limited)
+        async with Puppet("auth", reef.world.agent_dir()):
+            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    asked = [profile for profile, _ in found]
+    assert sorted(asked) == ["coral:clawdia", "coral:larry", "kelp:barnaby"]
+    assert [there for _, there in found] == [set(asked[:number]) for number in range(3)]
 
 
 # --- 2: six accounts (342) ---------------------------------------------------------------------------------------

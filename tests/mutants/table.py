@@ -70,6 +70,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "lost = tuple(item.mark for item in left if item.landing and item.mark.success)",
         ("tests/engine/test_marks.py::test_a_mark_that_can_neither_land_nor_be_written_down_is_returned_and_told",),
     ),
+    Mutant(
+        "a failure is written down only once its store is seen to be busy",
+        "if not mark.success and not self._spooled(item, self._note_wait_s):",
+        "if not mark.success:",
+        ("tests/engine/test_five_threads.py::test_a_failure_is_on_disk_before_the_next_account_is_asked",),
+    ),
     # --- coordination is no model failure; a timeout ends the run ----------------------------------------------------
     Mutant(
         "a coordination error walks the chain of models",
