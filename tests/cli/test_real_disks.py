@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -55,6 +56,68 @@ def test_a_spoiled_disk_is_exit_3_and_everything_stays(spoil: str, why: str, tmp
     assert "nothing" in error["unchanged"] or "not changed" in error["unchanged"]
     left = {name: content for name, (content, _) in tree(tmp_path / "after").items() if not name.startswith("clawtop/")}
     assert left == {name: content for name, (content, _) in tree(directory).items()}
+
+
+ON_A_MOUNT = """
+set -e
+mount --bind "$1/.openclaw" "$1/.openclaw"
+mount -o remount,bind,ro "$1/.openclaw"
+set +e
+cd "$1"
+shift
+exec {python} -m clawtop --state-dir "$PWD/.openclaw" "$@"
+"""
+KEY = "agent:main:main"
+REFUSED_ON_A_MOUNT = {
+    "clear": (["clear", "fakeai:one", "--yes"], 3),
+    "rotate": (["rotate", "fakeai", "--yes"], 3),
+    "order": (["order", "fakeai", "fakeai:two", "--yes"], 3),
+    "undo": (["undo", "--yes"], 3),
+    "unlock": (["unlock", KEY, "--yes"], 3),
+    "drain": (["drain", KEY, "--yes"], 3),
+    "drain to a fresh session": (["drain", KEY, "--yes", "--fresh"], 3),
+    "recover": (["recover", KEY, "--yes"], 1),
+    "drive": (["drive", "--session", KEY, "--message", "hello"], 1),
+}
+"""What changes something in the state directory, and its exit code."""
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Path:
+    """A state directory with a session that a dead process locked, and an operation that can be undone."""
+    directory = make_state_dir(tmp_path)
+    config = json.loads((directory / "openclaw.json").read_bytes())
+    model = {"id": "m", "name": "m", "contextWindow": 64_000, "maxTokens": 2048}
+    provider = {"baseUrl": "http://127.0.0.1:9/v1", "api": "openai-completions", "models": [model]}
+    config["models"] = {"providers": {"fakeai": provider}}
+    config["agents"]["defaults"] = {"model": {"primary": "fakeai/m"}}
+    (directory / "openclaw.json").write_text(json.dumps(config))
+    transcript = directory / "agents" / "main" / "sessions" / "abc.jsonl"
+    transcript.write_text('{"type":"session","version":3,"id":"abc"}\n')
+    entry = {"sessionId": "abc", "sessionFile": str(transcript), "updatedAt": 1, "status": "running"}
+    (transcript.parent / "sessions.json").write_text(json.dumps({KEY: entry}))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock = {"pid": gone.pid, "createdAt": "2026-01-01T00:00:00.000Z"}
+    Path(f"{transcript}.lock").write_text(json.dumps(lock))
+    assert run(["rotate", "fakeai", "--yes", "--state-dir", str(directory)]) == 0
+    return directory
+
+
+@pytest.mark.skipif(not namespaces(), reason="no private mounts on this machine")
+@pytest.mark.parametrize("name", REFUSED_ON_A_MOUNT)
+def test_on_a_read_only_mount_the_disk_is_named_and_what_was_not_done(name: str, stuck: Path, tmp_path: Path) -> None:
+    words, expected = REFUSED_ON_A_MOUNT[name]
+    before = tree(stuck)
+    script = ON_A_MOUNT.format(python=sys.executable)
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = ["unshare", "-rm", "sh", "-c", script, "sh", str(tmp_path), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == expected, done.stderr
+    assert "Read-only file system" in done.stderr
+    assert str(stuck) in done.stderr
+    assert re.search(r"(Nothing was changed|The session was not touched|No session was touched)\.", done.stderr)
+    assert tree(stuck) == before
 
 
 @pytest.fixture
