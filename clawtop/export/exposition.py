@@ -21,6 +21,9 @@ from clawtop.export.gauges import gauges, providers_of
 from clawtop.text import masked, safe
 
 LABEL_LENGTH = 120
+MAX_SHOWN = 10_000
+"""Label values that are remembered as they are shown; beyond these all are forgotten."""
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -37,6 +40,7 @@ class Exporter(Collector):
         self._spooled = 0
         self._read_at: float | None = None
         self._counts = EventCounts()
+        self._shown = _ShownLabels()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -44,6 +48,8 @@ class Exporter(Collector):
         """A new snapshot."""
         with self._lock:
             self._snapshot, self._spooled = snapshot, spooled_marks
+            if len(self._shown) > MAX_SHOWN:
+                self._shown = _ShownLabels()
             self._read_at = self._clock.monotonic()
             self._counts.take(snapshot.events, providers_of(snapshot))
 
@@ -64,7 +70,7 @@ class Exporter(Collector):
     def collect(self) -> Iterator[Metric]:
         """Called by `prometheus-client` at each scrape."""
         with self._lock:
-            snapshot, read_at = self._snapshot, self._read_at
+            snapshot, read_at, shown = self._snapshot, self._read_at, self._shown
             found: list[Sample] = list(self._counts.samples())
             waits = self._counts.distributions()
             found.append(Sample(metrics.MARKS_SPOOLED, (), self._spooled))
@@ -76,7 +82,6 @@ class Exporter(Collector):
         by_metric: dict[families.Metric, list[Sample]] = {}
         for sample in found:
             by_metric.setdefault(sample.metric, []).append(sample)
-        shown = _ShownLabels()
         for metric in metrics.METRICS:
             if metric.type is MetricType.HISTOGRAM:
                 yield _histogram(metric, [wait for wait in waits if wait.metric is metric], shown)
@@ -101,7 +106,7 @@ class Exporter(Collector):
 
 
 class _ShownLabels(dict[str, str]):
-    """Label values as they are shown: an id appears in many series, and is masked once per scrape."""
+    """Label values as they are shown: an id appears in many series, and in every scrape."""
 
     def __missing__(self, value: str) -> str:
         shown = self[value] = safe(masked(value), LABEL_LENGTH)

@@ -12,7 +12,6 @@ from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.cooldown.windows import active_windows
 from clawtop.core.health.judgement import Health, judge
 from clawtop.core.model import GatewayState, LockKind, Snapshot
-from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.core.session.lanes import LaneClass, classify_lane
 from clawtop.export import metrics
 from clawtop.export.families import Sample
@@ -28,6 +27,7 @@ def gauges(snapshot: Snapshot, now: int) -> Iterator[Sample]:
     health = judge(snapshot, now)
     yield from _health(health)
     yield from _blocked(snapshot, health, now)
+    yield from _agents(health, now)
     for part in _PARTS:
         yield from part(snapshot, now)
 
@@ -81,11 +81,10 @@ def _profiles(snapshot: Snapshot, now: int) -> Iterator[Sample]:
         yield Sample(metrics.PROFILE_ERRORS, labels, profile.stats.error_count or 0)
 
 
-def _agents(snapshot: Snapshot, now: int) -> Iterator[Sample]:
-    for agent in snapshot.agents:
-        if agent.models:
-            at = chain_recovery(snapshot, agent, now).at
-            yield Sample(metrics.AGENT_BACK, (agent.id,), math.inf if at is None else max(0, at - now) / 1000)
+def _agents(health: Health, now: int) -> Iterator[Sample]:
+    for agent, chain in health.chains.items():
+        if chain.links:
+            yield Sample(metrics.AGENT_BACK, (agent,), math.inf if chain.at is None else max(0, chain.at - now) / 1000)
 
 
 def _sessions(snapshot: Snapshot, _now: int) -> Iterator[Sample]:
@@ -151,7 +150,6 @@ def _bounded(lane: str) -> str:
 _PARTS: tuple[Callable[[Snapshot, int], Iterator[Sample]], ...] = (
     _gateway,
     _profiles,
-    _agents,
     _sessions,
     _holders,
     _locks,

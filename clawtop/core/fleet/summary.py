@@ -9,7 +9,6 @@ from clawtop.core.cooldown.profile_state import ProfileState, profile_state
 from clawtop.core.cooldown.schedules import Schedules
 from clawtop.core.health.judgement import judge
 from clawtop.core.model import Event, EventKind, Profile, Snapshot, VerdictKind
-from clawtop.core.rotation.forecast import chain_recovery
 from clawtop.text import masked, shown
 
 MAX_ACCOUNTS = 500
@@ -111,7 +110,7 @@ def summarise(snapshot: Snapshot, now: int, fingerprint: SecretFingerprint = lam
     """`snapshot` in short at `now` (ms since the epoch)."""
     health = judge(snapshot, now)
     accounts = tuple(_accounts(snapshot, now, fingerprint))
-    agents = tuple(AgentOutlook(a.id, _outlook(chain_recovery(snapshot, a, now).at, now)) for a in snapshot.agents)
+    agents = tuple(AgentOutlook(name, _outlook(chain.at, now)) for name, chain in health.chains.items())
     since = [blockage.since for blockage in health.blocked.values() if blockage.since is not None]
     told = [event for event in snapshot.events if event.kind in _TOLD]
     recent = [event for event in snapshot.events if event.at > now - RECENT_MS]

@@ -88,7 +88,8 @@ def _pinned(snapshot: Snapshot, now: int) -> Iterator[tuple[tuple[str, str], Blo
         return
     stranded = stranded_sessions(replace(snapshot, sessions=by_people), now)
     stranded = tuple(entry for entry in stranded if not entry.moves and entry.state is not None)
-    chains = {agent.id: chain_recovery(snapshot, agent, now) for agent in snapshot.agents}
+    concerned = {entry.session.agent for entry in stranded}
+    chains = {agent.id: chain_recovery(snapshot, agent, now) for agent in snapshot.agents if agent.id in concerned}
     for entry in stranded:
         links = chains[entry.session.agent].links
         provider = entry.session.profile.partition(":")[0] if entry.session.profile else ""

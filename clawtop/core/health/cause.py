@@ -155,6 +155,7 @@ class Health:
         recent, counted: turns of the last ten minutes and of the last day.
         usable_again_at: when the first unavailable agent can answer again; None if none is unavailable, or none
             recovers by itself.
+        chains: when each agent can be answered by which of its models, as the gateway knows the accounts.
         changes_at: the next time at which the judgement may change without any event.
     """
 
@@ -167,6 +168,7 @@ class Health:
     counted: TurnCounts
     usable_again_at: int | None
     view: GatewaysView
+    chains: Mapping[str, ChainRecovery]
     changes_at: int | None
 
     @property

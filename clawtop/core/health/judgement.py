@@ -28,8 +28,8 @@ from clawtop.core.health.silence import turns_at
 from clawtop.core.health.turns import RecentTurn, recent_turns
 from clawtop.core.health.waiting import hung, waiting
 from clawtop.core.model import AgentInfo, Profile, Snapshot, TurnOutcome
-from clawtop.core.operations.loaded import GatewaysView, as_gateway_knows
-from clawtop.core.rotation.forecast import chain_recovery, provider_recovery
+from clawtop.core.operations.loaded import as_gateway_knows
+from clawtop.core.rotation.forecast import ChainRecovery, Recovery, chain_recovery, provider_recovery
 
 COUNT_OUT_MS = 10_000
 """How often turns that are no longer recent are dropped from the count, together: in a busy state one expires every
@@ -60,13 +60,14 @@ def judge(snapshot: Snapshot, now: int) -> Health:
     return Health(
         level=max((cause.level for cause in found), default=Level.WELL),
         causes=tuple(found),
-        next=tuple(_nexts(snapshot, view, now)),
+        next=tuple(_nexts(scene)),
         blocked=scene.blocked,
         waiting=scene.waiting,
         recent=_counts(scene.turns),
         counted=scene.counted,
         usable_again_at=min(out, default=None),
         view=view,
+        chains=scene.chains,
         changes_at=_changes_at(scene),
     )
 
@@ -85,15 +86,16 @@ def _counts(turns: Iterable[RecentTurn]) -> TurnCounts:
     )
 
 
-def _nexts(snapshot: Snapshot, view: GatewaysView, now: int) -> Iterator[Next]:
+def _nexts(scene: HealthScene) -> Iterator[Next]:
+    snapshot, view, now = scene.snapshot, scene.view, scene.now
     disk = {agent.id: agent for agent in snapshot.agents}
     for agent in view.snapshot.agents:
         if snapshot.config.unread:
             yield Next(agent.id, None, None, None, None, unknown=CONFIG_UNREAD)
             continue
-        profile, provider, model = _first(view.snapshot, agent, now)
+        profile, provider, model = _first(_links(view.snapshot, agent, now, scene.chains[agent.id]))
         own = disk[agent.id]
-        on_disk = profile if own is agent else _first(snapshot, own, now)[0]
+        on_disk = profile if own is agent else _first(_links(snapshot, own, now))[0]
         providers = {ref.provider for ref in agent.models} or {p.provider for p in _profiles(agent)}
         pending = next((p for p in view.pending if providers & set(p.providers)), None)
         yield Next(agent.id, profile, provider, model, on_disk, pending)
@@ -103,15 +105,18 @@ def _profiles(agent: AgentInfo) -> tuple[Profile, ...]:
     return agent.store.profiles if agent.store is not None else ()
 
 
-def _first(snapshot: Snapshot, agent: AgentInfo, now: int) -> tuple[str | None, str | None, str | None]:
-    asked: list[tuple[str, str | None]] = [(ref.provider, ref.model) for ref in agent.models]
-    if not asked:
-        asked = [(name, None) for name in dict.fromkeys(p.provider for p in _profiles(agent))]
-    for provider, model in asked:
-        usable = provider_recovery(snapshot, agent, provider, now, model=model).usable
-        if usable:
-            return usable[0], provider, model
-    return None, None, None
+def _links(snapshot: Snapshot, agent: AgentInfo, now: int, chain: ChainRecovery | None = None) -> Iterator[Recovery]:
+    """What an agent would ask, in its order; without any model configured, every provider that it has profiles of."""
+    if agent.models:
+        yield from (chain or chain_recovery(snapshot, agent, now)).links
+    else:
+        for provider in dict.fromkeys(profile.provider for profile in _profiles(agent)):
+            yield provider_recovery(snapshot, agent, provider, now)
+
+
+def _first(links: Iterable[Recovery]) -> tuple[str | None, str | None, str | None]:
+    found = next((link for link in links if link.usable), None)
+    return (found.usable[0], found.provider, found.model) if found is not None else (None, None, None)
 
 
 def _changes_at(scene: HealthScene) -> int | None:
