@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,14 +153,12 @@ def test_beside_a_writer_a_read_only_mount_shows_what_it_committed(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_what_another_user_may_not_read_is_named(tmp_path: Path) -> None:
-    sample = unpacked("2026.9.6", "running", tmp_path)
-    for path in (sample.state_dir, *sample.state_dir.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o600)
-    for path in sample.state_dir.parents:  # as pytest makes them, nobody else may pass through
-        if path.stat().st_mode & 0o055 != 0o055:
-            path.chmod(path.stat().st_mode | 0o055)
-    there = looked([], sample, str(NOBODY))
+def test_what_another_user_may_not_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as place:  # nobody else passes through pytest's own: each run closes it again
+        sample = unpacked("2026.9.6", "running", Path(place))
+        for path in (Path(place), *Path(place).rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o600)
+        there = looked([], sample, str(NOBODY))
     texts = [item["text"] for item in there["warnings"] if item["code"] == "generation-guessed"]
     assert any("openclaw.sqlite" in text and ("this user" in text or "denied" in text) for text in texts), there[
         "warnings"
