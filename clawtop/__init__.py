@@ -130,8 +130,9 @@ cli/   a module per verb, imported when it is asked for; main parses, common ope
        signals, limits, standard streams
 docs/  pages that comments cite: invariants, formats, decisions; hardening; library: the engine in other programs;
        changelog
-demo/  a small world on loopback: provider, world, scenarios, story, stage, puppet, puppets; threads replays the five
-       incidents that clawtop was built from
+demo/  a small world on loopback: provider (with scripted faults), world (its state directory), scenarios, which story
+       plays and stage shows; lock_process starts keep_lock, which holds a lock; threads replays the five incidents that
+       clawtop was built from
 """
 
 __version__ = "0.1.0"

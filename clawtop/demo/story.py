@@ -18,8 +18,8 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, ScriptedProvider
-from clawtop.demo.puppets import Puppet
 from clawtop.demo.scenarios import SCENARIOS, SLOW, Beat, Behave, Clear, Crash, Doing, HoldLock, Knock, Scenario, Talk
 from clawtop.demo.world import CAST, Character, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
@@ -135,13 +135,13 @@ class _Play:
                 for profile in profiles:
                     self._behave(self._world.keys[profile], act)
             case HoldLock(session, seconds):
-                async with Puppet("session", self._world.transcript(session)):
+                async with LockProcess("session", self._world.transcript(session)):
                     await self._clock.sleep(seconds)
             case Crash(session):
                 self._silent.add(session.key)
                 self._set_status(session, RUNNING)
-                async with Puppet("session", self._world.transcript(session)) as puppet:
-                    await puppet.kill()
+                async with LockProcess("session", self._world.transcript(session)) as other:
+                    await other.kill()
             case Talk(session, lane, message, slow):
                 if slow:
                     self._slow[message] = SLOW if slow is True else slow

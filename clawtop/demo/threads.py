@@ -18,8 +18,8 @@ from pathlib import Path
 
 from clawtop.clock import Clock, SystemClock
 from clawtop.core.model import Event, EventKind, ModelRef
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, ScriptedProvider, Stall, rate_limited
-from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY, Character, World, build_world
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.base import Timeouts
@@ -36,7 +36,7 @@ class ThreadReplay:
     """What one replay found.
 
     Attributes:
-        thread: 1 to 5, as the mission counts them; `name` says what went wrong in production.
+        thread: 1 to 5, in the order of this module; `name` says what went wrong in production.
         openclaw: what the released programs do, measured, with their versions.
         here: what happens here, in words with figures.
         facts: the figures, JSON-ready; times in milliseconds.
@@ -99,7 +99,7 @@ class Lab:
 
 
 @asynccontextmanager
-async def lab(
+async def open_lab(
     root: Path,
     *,
     profiles: dict[str, tuple[str, ...]],
@@ -126,19 +126,19 @@ async def lab(
 
 async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadReplay:
     """Thread 1 (57281): another process has the auth store's lock while a profile answers 429."""
-    async with lab(root, profiles=TWO_AND_ONE) as reef:
-        limited = reef.key("coral:clawdia")
-        reef.provider.standing[limited] = rate_limited()
-        reef.provider.standing[reef.key("coral:larry")] = rate_limited()
-        async with Puppet("auth", reef.world.agent_dir()):
-            began = reef.clock.monotonic()
-            answer = await reef.driver.drive(LIGHTHOUSE.key, "all lamps lit?").result()
-            reply_ms = _ms(reef.clock.monotonic() - began)
-            gaps = _gaps(reef.provider)
-            pending = len(reef.driver.desk.marks.pending())
-            await reef.clock.sleep(max(0.0, hold_s - (reef.clock.monotonic() - began)))
-        await reef.driver.desk.marks.drained()
-        landed = {event.profile for event in reef.of(EventKind.MARK) if event.data.get("state") == "landed"}
+    async with open_lab(root, profiles=TWO_AND_ONE) as lab:
+        limited = lab.key("coral:clawdia")
+        lab.provider.standing[limited] = rate_limited()
+        lab.provider.standing[lab.key("coral:larry")] = rate_limited()
+        async with LockProcess("auth", lab.world.agent_dir()):
+            began = lab.clock.monotonic()
+            answer = await lab.driver.drive(LIGHTHOUSE.key, "all lamps lit?").result()
+            reply_ms = _ms(lab.clock.monotonic() - began)
+            gaps = _gaps(lab.provider)
+            pending = len(lab.driver.desk.marks.pending())
+            await lab.clock.sleep(max(0.0, hold_s - (lab.clock.monotonic() - began)))
+        await lab.driver.desk.marks.drained()
+        landed = {event.profile for event in lab.of(EventKind.MARK) if event.data.get("state") == "landed"}
         failed = {"coral:clawdia", "coral:larry"}
         holds = max(gaps) < 1000 and reply_ms < 1000 and failed <= landed and answer.model == SECONDARY and pending > 0
         return _finding(
@@ -152,26 +152,26 @@ async def rotation_under_a_held_lock(root: Path, hold_s: float = 1.5) -> ThreadR
 
 async def six_accounts(root: Path) -> ThreadReplay:
     """Thread 2 (342): accounts take turns, a 429 is one request, and statistics of other sessions survive."""
-    async with lab(root, profiles=SIX) as reef:
+    async with open_lab(root, profiles=SIX) as lab:
         names = [f"coral:{name}" for name in SIX["coral"]]
         for _ in names:
-            await reef.driver.drive(LIGHTHOUSE.key, "who is next?").result()
-            await reef.driver.desk.marks.drained()
-        turns = Counter(request.key for request in reef.provider.requests)
-        fair = all(turns[reef.key(name)] == 1 for name in names)
+            await lab.driver.drive(LIGHTHOUSE.key, "who is next?").result()
+            await lab.driver.desk.marks.drained()
+        turns = Counter(request.key for request in lab.provider.requests)
+        fair = all(turns[lab.key(name)] == 1 for name in names)
         *limited, well = list(turns)
-        reef.provider.standing = dict.fromkeys(limited, rate_limited(20))
-        began = reef.clock.monotonic()
-        runs = [reef.driver.drive(one.key, "storm!") for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
+        lab.provider.standing = dict.fromkeys(limited, rate_limited(20))
+        began = lab.clock.monotonic()
+        runs = [lab.driver.drive(one.key, "storm!") for one in (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, ARIEL)]
         answers = [await run.result() for run in runs]
-        took_ms = _ms(reef.clock.monotonic() - began)
-        await reef.driver.desk.marks.drained()
+        took_ms = _ms(lab.clock.monotonic() - began)
+        await lab.driver.desk.marks.drained()
         asked: Counter[tuple[str | None, str | None]] = Counter(
-            (event.run_id, event.profile) for event in reef.of(EventKind.ATTEMPT)
+            (event.run_id, event.profile) for event in lab.of(EventKind.ATTEMPT)
         )
         most = max(asked.values())
-        cooled = sum(profile.stats.cooldown_until is not None for profile in reef.driver.desk.auth("main").profiles)
-        holds = fair and most == 1 and cooled == 5 and all(reef.key(answer.profile or "") == well for answer in answers)
+        cooled = sum(profile.stats.cooldown_until is not None for profile in lab.driver.desk.auth("main").profiles)
+        holds = fair and most == 1 and cooled == 5 and all(lab.key(answer.profile or "") == well for answer in answers)
         return _finding(
             2,
             f"six accounts took one turn each; then at most {most} request per limited account and run, four sessions "
@@ -184,24 +184,24 @@ async def six_accounts(root: Path) -> ThreadReplay:
 async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
     """Thread 3 (62351): an outage times out four agents at once, and their sessions are asked again meanwhile."""
     call = Timeouts(connect=2, first_byte=limit_s, idle=limit_s)
-    async with lab(root, profiles=TWO_AND_ONE, call=call) as reef:
-        for key in reef.world.keys.values():
-            reef.provider.standing[key] = Stall()
+    async with open_lab(root, profiles=TWO_AND_ONE, call=call) as lab:
+        for key in lab.world.keys.values():
+            lab.provider.standing[key] = Stall()
         talks = (LIGHTHOUSE, TIDEPOOL, HEARTBEAT, HARBOUR)
-        began = reef.clock.monotonic()
-        runs = [reef.driver.drive(one.key, "anybody?") for one in talks]
-        await reef.provider.until(lambda requests: len(requests) == 4)
-        locked = sum(_is_locked(reef.world, one) for one in talks)
+        began = lab.clock.monotonic()
+        runs = [lab.driver.drive(one.key, "anybody?") for one in talks]
+        await lab.provider.until(lambda requests: len(requests) == 4)
+        locked = sum(_is_locked(lab.world, one) for one in talks)
         outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
-        ended_ms = _ms(reef.clock.monotonic() - began)
-        requests = len(reef.provider.requests)
-        reef.provider.standing.clear()
-        began = reef.clock.monotonic()
-        probes = [await reef.driver.drive(one.key, "and now?").result() for one in talks]
-        probe_ms = _ms(reef.clock.monotonic() - began) / len(probes)
+        ended_ms = _ms(lab.clock.monotonic() - began)
+        requests = len(lab.provider.requests)
+        lab.provider.standing.clear()
+        began = lab.clock.monotonic()
+        probes = [await lab.driver.drive(one.key, "and now?").result() for one in talks]
+        probe_ms = _ms(lab.clock.monotonic() - began) / len(probes)
         timed_out = sum(getattr(outcome, "timed_out", False) for outcome in outcomes)
-        marked = [event for event in reef.of(EventKind.MARK) if event.reason is not None]
-        holds = timed_out == 4 and requests == 4 and not locked and not marked and not reef.of(EventKind.ROTATE)
+        marked = [event for event in lab.of(EventKind.MARK) if event.reason is not None]
+        holds = timed_out == 4 and requests == 4 and not locked and not marked and not lab.of(EventKind.ROTATE)
         return _finding(
             3,
             f"four runs ended after {ended_ms:.0f} ms (limit {limit_s * 1000:.0f} ms), one request each, no mark, "
@@ -214,12 +214,12 @@ async def timeout_is_terminal(root: Path, limit_s: float = 0.4) -> ThreadReplay:
 async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
     """Thread 4 (83510): the session changes during the call, and three models are configured."""
     models = (PRIMARY, SECONDARY, ModelRef("kelp", "last-crab"))
-    async with lab(root, profiles=TWO_AND_ONE, models=models) as reef:
-        file = reef.world.transcript(LIGHTHOUSE)
+    async with open_lab(root, profiles=TWO_AND_ONE, models=models) as lab:
+        file = lab.world.transcript(LIGHTHOUSE)
         slow = Respond("late", first_after=0.3)
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), slow)
-        run = reef.driver.drive(LIGHTHOUSE.key, "mine!")
-        await reef.provider.until(lambda requests: len(requests) == 1)
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), slow)
+        run = lab.driver.drive(LIGHTHOUSE.key, "mine!")
+        await lab.provider.until(lambda requests: len(requests) == 1)
         with file.open("ab") as other:
             other.write(
                 b'{"type":"message","id":"f0e1","parentId":null,"message":{"role":"user","content":"no, mine"}}\n'
@@ -229,8 +229,8 @@ async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
             await run.result()
         except ClawtopError as caught:
             error = caught
-        requests = len(reef.provider.requests)
-        recorded = len(reef.of(EventKind.FAILURE)) + len(reef.of(EventKind.FALLBACK)) + len(reef.of(EventKind.MARK))
+        requests = len(lab.provider.requests)
+        recorded = len(lab.of(EventKind.FAILURE)) + len(lab.of(EventKind.FALLBACK)) + len(lab.of(EventKind.MARK))
         holds = isinstance(error, SessionTakeoverError) and requests == 1 and recorded == 0
         return _finding(
             4,
@@ -242,18 +242,18 @@ async def coordination_is_no_model_failure(root: Path) -> ThreadReplay:
 
 async def two_lanes_one_session(root: Path, turns: int = 10) -> ThreadReplay:
     """Thread 5 (83510): heartbeat and channel share a session, and every pair of turns overlaps."""
-    async with lab(root, profiles=TWO_AND_ONE) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Respond("aye", first_after=0.02))
-        file = reef.world.transcript(HEARTBEAT)
+    async with open_lab(root, profiles=TWO_AND_ONE) as lab:
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Respond("aye", first_after=0.02))
+        file = lab.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
         lanes = ("heartbeat", "channel")
-        runs = [reef.driver.drive(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2]) for n in range(2 * turns)]
+        runs = [lab.driver.drive(HEARTBEAT.key, f"turn {n}", lane=lanes[n % 2]) for n in range(2 * turns)]
         outcomes = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
         lost = sum(isinstance(outcome, BaseException) for outcome in outcomes)
         conversation = read_conversation(file)
         written = len(conversation.said) - before
-        overlaps = _overlaps(reef.provider)
-        holds = lost == 0 and written == 4 * turns and overlaps == 0 and not reef.of(EventKind.TAKEOVER)
+        overlaps = _overlaps(lab.provider)
+        holds = lost == 0 and written == 4 * turns and overlaps == 0 and not lab.of(EventKind.TAKEOVER)
         return _finding(
             5,
             f"{2 * turns} overlapping turns: {lost} lost, {overlaps} provider calls overlapped, "

@@ -33,9 +33,9 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import ModelRef
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, ScriptedProvider, rate_limited
-from clawtop.demo.puppets import Puppet
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY, build_world
 from clawtop.engine.drive.driver import Driver
 from clawtop.store.sessions.conversation import read_conversation
@@ -66,18 +66,18 @@ class Rotation:
 
 
 async def rotate_once(root: Path, *, held: bool) -> Rotation:
-    async with lab(root, profiles=TWO_AND_ONE) as reef:
-        used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+    async with open_lab(root, profiles=TWO_AND_ONE) as lab:
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
         first = min(("coral:clawdia", "coral:larry"), key=lambda name: used[name])
-        await reef.driver.drive(LIGHTHOUSE.key, "the client is warm", model=SECONDARY).result()
-        await reef.driver.desk.marks.drained()
-        reef.provider.requests.clear()
-        reef.provider.standing[reef.key(first)] = rate_limited()
-        async with _held(reef.world.agent_dir(), held):
-            began = reef.clock.monotonic()
-            await reef.driver.drive(LIGHTHOUSE.key, "go").result()
-            reply = (reef.clock.monotonic() - began) * 1000
-        limited, answered = reef.provider.requests
+        await lab.driver.drive(LIGHTHOUSE.key, "the client is warm", model=SECONDARY).result()
+        await lab.driver.desk.marks.drained()
+        lab.provider.requests.clear()
+        lab.provider.standing[lab.key(first)] = rate_limited()
+        async with _held(lab.world.agent_dir(), held):
+            began = lab.clock.monotonic()
+            await lab.driver.drive(LIGHTHOUSE.key, "go").result()
+            reply = (lab.clock.monotonic() - began) * 1000
+        limited, answered = lab.provider.requests
         assert limited.ended is not None
         return Rotation((answered.began - limited.ended) * 1000, reply)
 
@@ -87,7 +87,7 @@ async def _held(directory: Path, held: bool) -> AsyncIterator[None]:
     if not held:
         yield
         return
-    async with Puppet("auth", directory):
+    async with LockProcess("auth", directory):
         yield
 
 
@@ -303,17 +303,17 @@ class Routed:
 
 async def routed_by_engine(root: Path, turns: int, pause_s: float = 0.0, warm: int = 0) -> Routed:
     models = (ModelRef("kelp", "hermit-mini"),)
-    async with lab(root, profiles={"coral": ("clawdia",), "kelp": ("barnaby", "shelly")}, models=models) as reef:
-        limited = reef.key("kelp:barnaby")
-        reef.provider.standing[limited] = rate_limited()
+    async with open_lab(root, profiles={"coral": ("clawdia",), "kelp": ("barnaby", "shelly")}, models=models) as lab:
+        limited = lab.key("kelp:barnaby")
+        lab.provider.standing[limited] = rate_limited()
         took: list[float] = []
         for turn in range(-warm, turns):
-            began = reef.clock.monotonic()
-            await reef.driver.drive(f"routed-{turn}", "hello").result()
+            began = lab.clock.monotonic()
+            await lab.driver.drive(f"routed-{turn}", "hello").result()
             if turn >= 0:
-                took.append((reef.clock.monotonic() - began) * 1000)
+                took.append((lab.clock.monotonic() - began) * 1000)
             await asyncio.sleep(pause_s)
-        asked = Counter(request.key for request in reef.provider.requests)
+        asked = Counter(request.key for request in lab.provider.requests)
         return Routed(asked[limited], percentile(took, 0.99), len(took))
 
 

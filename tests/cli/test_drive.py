@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
-class Reef:
+class ServedWorld:
     """A world whose provider runs in a thread of its own, so that a test can wait for a process."""
 
     world: World
@@ -54,8 +54,8 @@ class Reef:
 
 
 @pytest.fixture
-def reef(tmp_path: Path) -> Iterator[Reef]:
-    made = Reef(build_world(tmp_path, seed=7, clock=SystemClock(), profiles=TWO_AND_ONE))
+def served(tmp_path: Path) -> Iterator[ServedWorld]:
+    made = ServedWorld(build_world(tmp_path, seed=7, clock=SystemClock(), profiles=TWO_AND_ONE))
     up = threading.Event()
     end: list[Callable[[], object]] = []
 
@@ -83,24 +83,24 @@ def typed(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return lines
 
 
-def test_the_reply_is_on_stdout_and_the_way_on_stderr(reef: Reef) -> None:
-    reef.provider.queue(reef.world.keys["coral:clawdia"], rate_limited())
-    reef.provider.queue(reef.world.keys["coral:larry"], rate_limited())
-    reef.provider.default = Respond("Bien sûr 🦞\nand \x1b[2Jmore")
-    done = reef.drive("--session", LIGHTHOUSE.key)
+def test_the_reply_is_on_stdout_and_the_way_on_stderr(served: ServedWorld) -> None:
+    served.provider.queue(served.world.keys["coral:clawdia"], rate_limited())
+    served.provider.queue(served.world.keys["coral:larry"], rate_limited())
+    served.provider.default = Respond("Bien sûr 🦞\nand \x1b[2Jmore")
+    done = served.drive("--session", LIGHTHOUSE.key)
     assert done.returncode == 0
     assert done.stdout == "Bien sûr 🦞\nand \\x1b[2Jmore\n"
     assert "rotate" in done.stderr
     assert "fallback" in done.stderr
 
 
-def test_json_is_one_typed_object_a_line(reef: Reef) -> None:
-    done = reef.drive("--session", LIGHTHOUSE.key, "--json", "--lane", "heartbeat")
+def test_json_is_one_typed_object_a_line(served: ServedWorld) -> None:
+    done = served.drive("--session", LIGHTHOUSE.key, "--json", "--lane", "heartbeat")
     lines = typed(done)
     assert {line["type"] for line in lines} == {"event", "phase", "text", "answer"}
     answer = next(line for line in lines if line["type"] == "answer")
     assert "".join(line["text"] for line in lines if line["type"] == "text") == answer["text"]
-    assert answer["session_file"] == str(reef.world.transcript(LIGHTHOUSE))
+    assert answer["session_file"] == str(served.world.transcript(LIGHTHOUSE))
     assert answer["model"] == str(PRIMARY)
     assert lines[0]["lane"] == "heartbeat"
     assert lines[-1]["kind"] == "mark", "marks are told to the end"
@@ -108,14 +108,14 @@ def test_json_is_one_typed_object_a_line(reef: Reef) -> None:
 
 
 @pytest.mark.slow
-def test_the_message_may_come_from_a_pipe(reef: Reef) -> None:
-    assert reef.drive("--session", LIGHTHOUSE.key, message=None).returncode == 0
-    assert reef.drive("--session", LIGHTHOUSE.key, message="-").returncode == 0
-    assert {request.prompt for request in reef.provider.requests} == {"from a pipe"}
+def test_the_message_may_come_from_a_pipe(served: ServedWorld) -> None:
+    assert served.drive("--session", LIGHTHOUSE.key, message=None).returncode == 0
+    assert served.drive("--session", LIGHTHOUSE.key, message="-").returncode == 0
+    assert {request.prompt for request in served.provider.requests} == {"from a pipe"}
 
 
-def test_the_model_and_its_profiles_can_be_chosen(reef: Reef) -> None:
-    done = reef.drive("--session", LIGHTHOUSE.key, "--json", "--model", str(SECONDARY))
+def test_the_model_and_its_profiles_can_be_chosen(served: ServedWorld) -> None:
+    done = served.drive("--session", LIGHTHOUSE.key, "--json", "--model", str(SECONDARY))
     assert [line["model"] for line in typed(done) if line["type"] == "answer"] == [str(SECONDARY)]
 
 
@@ -128,18 +128,18 @@ def test_the_model_and_its_profiles_can_be_chosen(reef: Reef) -> None:
     ],
 )
 def test_each_kind_of_failure_has_its_exit_code(
-    reef: Reef, act: Act, options: tuple[str, ...], code: int, errors: set[str]
+    served: ServedWorld, act: Act, options: tuple[str, ...], code: int, errors: set[str]
 ) -> None:
-    reef.misbehave(act)
-    done = reef.drive("--session", LIGHTHOUSE.key, "--json", *options)
+    served.misbehave(act)
+    done = served.drive("--session", LIGHTHOUSE.key, "--json", *options)
     failure = next(line for line in typed(done) if line["type"] == "error")
     assert (done.returncode, failure["exit_code"]) == (code, code)
     assert failure["error"] in errors
 
 
-def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(reef: Reef) -> None:
-    reef.misbehave(rate_limited())
-    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
+def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(served: ServedWorld) -> None:
+    served.misbehave(rate_limited())
+    lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json"))
     failure = next(line for line in lines if line["type"] == "error")
     assert [(one["model"], one["reason"], one["status"]) for one in failure["attempts"]] == [
         (str(PRIMARY), "rate_limit", 429),
@@ -147,7 +147,7 @@ def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(reef
     ]
     first_failure = next(line["at"] for line in lines if line.get("kind") == "failure")
     assert 0 < failure["soonest_recovery"] - first_failure <= 31_000
-    assert re.search(r"usable again in \d+s\n", reef.drive("--session", LIGHTHOUSE.key).stderr)
+    assert re.search(r"usable again in \d+s\n", served.drive("--session", LIGHTHOUSE.key).stderr)
 
 
 @pytest.mark.parametrize(
@@ -164,36 +164,36 @@ def test_a_turn_that_no_model_answers_says_who_failed_and_when_to_come_back(reef
         (("--session", "a", "--state-dir", "/nonexistent"), 3),
     ],
 )
-def test_what_cannot_be_asked_sends_nothing(reef: Reef, words: tuple[str, ...], code: int) -> None:
-    done = reef.drive(*words)
+def test_what_cannot_be_asked_sends_nothing(served: ServedWorld, words: tuple[str, ...], code: int) -> None:
+    done = served.drive(*words)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     assert done.stderr
-    assert reef.provider.requests == []
+    assert served.provider.requests == []
 
 
 @pytest.mark.slow
-def test_a_key_that_a_provider_speaks_or_echoes_is_masked(reef: Reef) -> None:
-    key = reef.world.keys["coral:clawdia"]
-    reef.provider.default = Respond(f"your key is {key} and that is {key}", pieces=len(key))
+def test_a_key_that_a_provider_speaks_or_echoes_is_masked(served: ServedWorld) -> None:
+    key = served.world.keys["coral:clawdia"]
+    served.provider.default = Respond(f"your key is {key} and that is {key}", pieces=len(key))
     for options in (("--json",), ()):
-        done = reef.drive("--session", LIGHTHOUSE.key, *options)
+        done = served.drive("--session", LIGHTHOUSE.key, *options)
         assert done.returncode == 0
         assert key not in done.stdout + done.stderr
-    reef.misbehave(Refuse(401, "auth", "bad {key}"))
+    served.misbehave(Refuse(401, "auth", "bad {key}"))
     for options in (("--json",), ()):
-        done = reef.drive("--session", LIGHTHOUSE.key, *options)
-        assert not any(secret in done.stdout + done.stderr for secret in reef.world.keys.values())
+        done = served.drive("--session", LIGHTHOUSE.key, *options)
+        assert not any(secret in done.stdout + done.stderr for secret in served.world.keys.values())
 
 
 @pytest.mark.slow
-def test_a_reply_that_begins_anew_says_so(reef: Reef) -> None:
+def test_a_reply_that_begins_anew_says_so(served: ServedWorld) -> None:
     for profile in ("coral:clawdia", "coral:larry"):
-        reef.provider.queue(reef.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
-    done = reef.drive("--session", LIGHTHOUSE.key)
+        served.provider.queue(served.world.keys[profile], BreakStream("overloaded_error", "Overloaded"))
+    done = served.drive("--session", LIGHTHOUSE.key)
     assert "discard the text shown so far; the next attempt starts over" in done.stderr
     assert done.stdout.endswith("Snip snap, all claws present.\n")
-    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
+    lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json"))
     assert [line["type"] for line in lines if line["type"] == "answer"] == ["answer"]
 
 
@@ -222,23 +222,23 @@ def test_the_selftest_prints_both_sides_and_exits_0() -> None:
 # --- sessions ------------------------------------------------------------------------------------------------------
 
 
-def test_a_typo_makes_no_session_and_says_what_was_meant(reef: Reef) -> None:
+def test_a_typo_makes_no_session_and_says_what_was_meant(served: ServedWorld) -> None:
     typo = LIGHTHOUSE.key[:-1]
-    before = sorted(reef.world.sessions_dir("main").iterdir())
-    done = reef.drive("--session", typo, "--json")
+    before = sorted(served.world.sessions_dir("main").iterdir())
+    done = served.drive("--session", typo, "--json")
     (line,) = [line for line in typed(done) if line["type"] == "error"]
     assert (done.returncode, line["error"], line["exit_code"]) == (64, "UnknownSessionError", 64)
     assert LIGHTHOUSE.key in line["near"]
-    assert reef.provider.requests == []
-    assert sorted(reef.world.sessions_dir("main").iterdir()) == before
-    assert reef.drive("--session", "brand-new", "--new").returncode == 0
+    assert served.provider.requests == []
+    assert sorted(served.world.sessions_dir("main").iterdir()) == before
+    assert served.drive("--session", "brand-new", "--new").returncode == 0
 
 
-def test_the_session_keys_can_be_listed(reef: Reef) -> None:
-    done = reef.drive("--list", message=None)
+def test_the_session_keys_can_be_listed(served: ServedWorld) -> None:
+    done = served.drive("--list", message=None)
     assert done.returncode == 0
     assert LIGHTHOUSE.key in done.stdout.splitlines()
-    assert typed(reef.drive("--list", "--json", message=None))[0]["keys"] == done.stdout.splitlines()
+    assert typed(served.drive("--list", "--json", message=None))[0]["keys"] == done.stdout.splitlines()
 
 
 # --- what came of a turn -------------------------------------------------------------------------------------------
@@ -263,15 +263,17 @@ CALL = [{"index": 0, "id": "t1", "function": {"name": "read", "arguments": "{}"}
         (completion("tool_calls", "", tool_calls=CALL), 12, "only asked for tools (read)", ""),
     ],
 )
-def test_a_reply_that_is_not_all_that_was_meant_is_named(reef: Reef, act: Act, code: int, words: str, out: str) -> None:
-    reef.misbehave(act)
-    done = reef.drive("--session", LIGHTHOUSE.key, "--model", str(SECONDARY))
+def test_a_reply_that_is_not_all_that_was_meant_is_named(
+    served: ServedWorld, act: Act, code: int, words: str, out: str
+) -> None:
+    served.misbehave(act)
+    done = served.drive("--session", LIGHTHOUSE.key, "--model", str(SECONDARY))
     assert (done.returncode, done.stdout) == (code, out)
     assert words in done.stderr
 
 
-def test_tokens_and_cost_are_told_and_written(reef: Reef) -> None:
-    path = reef.world.state_dir / "openclaw.json"
+def test_tokens_and_cost_are_told_and_written(served: ServedWorld) -> None:
+    path = served.world.state_dir / "openclaw.json"
     config = json.loads(path.read_text())
     provider = config["models"]["providers"][SECONDARY.provider]
     for model in provider["models"]:
@@ -279,47 +281,47 @@ def test_tokens_and_cost_are_told_and_written(reef: Reef) -> None:
     path.write_text(json.dumps(config))
     usage = {"prompt_tokens": 2000, "completion_tokens": 100, "prompt_tokens_details": {"cached_tokens": 1000}}
     act = completion("stop")
-    reef.misbehave(
+    served.misbehave(
         Raw(act.body.replace("data: [DONE]", f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]"))
     )
-    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json", "--model", str(SECONDARY)))
+    lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json", "--model", str(SECONDARY)))
     answer = next(line for line in lines if line["type"] == "answer")
     assert answer["tokens"] == {"input": 1000, "output": 100, "cache_read": 1000, "cache_write": 0, "total": 2100}
     assert answer["cost_usd"] == pytest.approx(0.0021)
-    last = json.loads(reef.world.transcript(LIGHTHOUSE).read_bytes().splitlines()[-1])["message"]
+    last = json.loads(served.world.transcript(LIGHTHOUSE).read_bytes().splitlines()[-1])["message"]
     assert last["usage"]["cost"]["total"] == pytest.approx(0.0021)
     assert last["usage"]["cacheRead"] == 1000
 
 
-def test_the_reply_can_go_to_a_file(reef: Reef, tmp_path: Path) -> None:
+def test_the_reply_can_go_to_a_file(served: ServedWorld, tmp_path: Path) -> None:
     out = tmp_path / "reply.txt"
-    assert reef.drive("--session", LIGHTHOUSE.key, "--out", str(out)).returncode == 0
+    assert served.drive("--session", LIGHTHOUSE.key, "--out", str(out)).returncode == 0
     assert out.read_text() == "Snip snap, all claws present.\n"
 
 
 @pytest.mark.parametrize("name", ["none/reply.txt", ""])
-def test_nothing_is_sent_where_the_reply_could_not_be_written(reef: Reef, tmp_path: Path, name: str) -> None:
-    done = reef.drive("--session", LIGHTHOUSE.key, "--out", str(tmp_path / name))
+def test_nothing_is_sent_where_the_reply_could_not_be_written(served: ServedWorld, tmp_path: Path, name: str) -> None:
+    done = served.drive("--session", LIGHTHOUSE.key, "--out", str(tmp_path / name))
     assert done.returncode == 64
     assert str(tmp_path) in done.stderr
     assert "nothing was sent" in done.stderr.lower()
-    assert reef.provider.requests == []
+    assert served.provider.requests == []
 
 
-def test_what_is_not_sent_is_said_before_the_turn(reef: Reef) -> None:
-    lines = typed(reef.drive("--session", LIGHTHOUSE.key, "--json"))
+def test_what_is_not_sent_is_said_before_the_turn(served: ServedWorld) -> None:
+    lines = typed(served.drive("--session", LIGHTHOUSE.key, "--json"))
     notice = next(line for line in lines if line.get("kind") == "notice" and "not_sent" in line.get("data", {}))
     assert "system prompt" in notice["data"]["not_sent"][0]
     attempts = [at for at, line in enumerate(lines) if line.get("kind") == "attempt"]
     assert lines.index(notice) < attempts[0]
 
 
-def test_a_system_prompt_from_a_file_is_sent(reef: Reef, tmp_path: Path) -> None:
+def test_a_system_prompt_from_a_file_is_sent(served: ServedWorld, tmp_path: Path) -> None:
     prompt = tmp_path / "system.txt"
     prompt.write_text("be a crab")
-    assert reef.drive("--session", LIGHTHOUSE.key, "--system", str(prompt)).returncode == 0
-    assert reef.provider.requests[-1].body["system"] == "be a crab"
-    assert reef.drive("--session", LIGHTHOUSE.key, "--system", str(tmp_path / "none")).returncode == 64
+    assert served.drive("--session", LIGHTHOUSE.key, "--system", str(prompt)).returncode == 0
+    assert served.provider.requests[-1].body["system"] == "be a crab"
+    assert served.drive("--session", LIGHTHOUSE.key, "--system", str(tmp_path / "none")).returncode == 64
 
 
 # --- batches -------------------------------------------------------------------------------------------------------
@@ -329,12 +331,12 @@ def results(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     return [line for line in typed(done) if line["type"] == "result"]
 
 
-def test_a_batch_answers_each_line_and_goes_on_where_it_ended(reef: Reef, tmp_path: Path) -> None:
+def test_a_batch_answers_each_line_and_goes_on_where_it_ended(served: ServedWorld, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     rows = [{"id": f"q{n}", "session": f"batch-{n}", "message": f"question {n}", "new": True} for n in range(4)]
     rows.append({"id": "typo", "session": "no-such", "message": "hello"})
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = reef.drive("--batch", str(source), "--out", str(out), "--jobs", "3", message=None)
+    done = served.drive("--batch", str(source), "--out", str(out), "--jobs", "3", message=None)
     found = {row["id"]: row for row in results(done)}
     assert done.returncode == 64
     assert {name: row["ok"] for name, row in found.items()} == {
@@ -346,18 +348,18 @@ def test_a_batch_answers_each_line_and_goes_on_where_it_ended(reef: Reef, tmp_pa
     }
     assert {json.loads(line)["id"] for line in out.read_text().splitlines()} == set(found)
     assert "4 answered, 1 failed" in done.stderr
-    again = reef.drive("--batch", str(source), "--out", str(out), "--resume", "--new", message=None)
+    again = served.drive("--batch", str(source), "--out", str(out), "--resume", "--new", message=None)
     assert [row["id"] for row in results(again)] == ["typo"]
     assert again.returncode == 0
     assert "4 already had an answer" in again.stderr
 
 
-def test_a_batch_stops_at_its_budget(reef: Reef, tmp_path: Path) -> None:
+def test_a_batch_stops_at_its_budget(served: ServedWorld, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text("".join(json.dumps({"session": f"b{n}", "message": "hi"}) + "\n" for n in range(5)))
-    done = reef.drive("--batch", str(source), "--new", "--jobs", "1", "--max-tokens-total", "30", message=None)
+    done = served.drive("--batch", str(source), "--new", "--jobs", "1", "--max-tokens-total", "30", message=None)
     assert done.returncode == 5
-    assert len(results(done)) == len(reef.provider.requests) == 2
+    assert len(results(done)) == len(served.provider.requests) == 2
     assert "3 not started" in done.stderr
 
 
@@ -371,32 +373,32 @@ def test_a_batch_stops_at_its_budget(reef: Reef, tmp_path: Path) -> None:
         ('{"id": "1", "session": "a", "message": "x"}\n\n{"id": 1, "session": "a", "message": "y"}\n', "id of line 1"),
     ],
 )
-def test_a_bad_batch_sends_nothing(reef: Reef, tmp_path: Path, text: str, words: str) -> None:
+def test_a_bad_batch_sends_nothing(served: ServedWorld, tmp_path: Path, text: str, words: str) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text(text)
-    done = reef.drive("--batch", str(source), "--new", message=None)
+    done = served.drive("--batch", str(source), "--new", message=None)
     assert done.returncode == 64
     assert words in done.stderr
-    assert reef.provider.requests == []
+    assert served.provider.requests == []
 
 
-def test_a_batch_with_a_message_besides_sends_nothing(reef: Reef, tmp_path: Path) -> None:
+def test_a_batch_with_a_message_besides_sends_nothing(served: ServedWorld, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"session": "a", "message": "x"}\n')
-    done = reef.drive("--batch", str(source), "--new", message="hello")
+    done = served.drive("--batch", str(source), "--new", message="hello")
     assert done.returncode == 64
     assert "not from --message" in done.stderr
-    assert reef.provider.requests == []
+    assert served.provider.requests == []
 
 
 # --- probe ---------------------------------------------------------------------------------------------------------
 
 
-def probe(reef: Reef, *words: str) -> subprocess.CompletedProcess[str]:
+def probe(served: ServedWorld, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "clawtop", "--state-dir", str(reef.world.state_dir), "probe", *words],
+        [sys.executable, "-m", "clawtop", "--state-dir", str(served.world.state_dir), "probe", *words],
         cwd=ROOT,
-        env={**os.environ, "HOME": str(reef.world.state_dir.parent)},
+        env={**os.environ, "HOME": str(served.world.state_dir.parent)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -404,14 +406,14 @@ def probe(reef: Reef, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_probe_tells_usable_limited_and_dead_apart_and_marks_nothing(reef: Reef) -> None:
-    reef.provider.standing = {
-        reef.world.keys["coral:clawdia"]: rate_limited(120),
-        reef.world.keys["coral:larry"]: Refuse(401, "authentication_error", "invalid x-api-key"),
+def test_a_probe_tells_usable_limited_and_dead_apart_and_marks_nothing(served: ServedWorld) -> None:
+    served.provider.standing = {
+        served.world.keys["coral:clawdia"]: rate_limited(120),
+        served.world.keys["coral:larry"]: Refuse(401, "authentication_error", "invalid x-api-key"),
     }
-    state = reef.world.agent_dir() / "auth-state.json"
+    state = served.world.agent_dir() / "auth-state.json"
     before = state.read_bytes()
-    done = probe(reef, "--all", "--json")
+    done = probe(served, "--all", "--json")
     found = {row["profile"]: row for row in json.loads(done.stdout)["accounts"]}
     assert done.returncode == 1
     assert {name: row["state"] for name, row in found.items()} == {
@@ -421,27 +423,27 @@ def test_a_probe_tells_usable_limited_and_dead_apart_and_marks_nothing(reef: Ree
     }
     assert found["coral:clawdia"]["until"] is not None
     assert found["kelp:barnaby"]["latency_ms"] >= 0
-    assert len(reef.provider.requests) == 3
+    assert len(served.provider.requests) == 3
     assert state.read_bytes() == before
-    text = probe(reef, "--provider", "coral")
+    text = probe(served, "--provider", "coral")
     assert text.returncode == 5
     assert re.search(r"limited \(for \d+m\d\ds\)", text.stdout), text.stdout
     assert "auth: " in text.stdout
 
 
-def test_a_probe_marks_when_it_is_told_to(reef: Reef) -> None:
-    reef.provider.standing = {reef.world.keys["coral:clawdia"]: rate_limited()}
-    assert probe(reef, "coral:clawdia", "--mark").returncode == 5
-    stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
+def test_a_probe_marks_when_it_is_told_to(served: ServedWorld) -> None:
+    served.provider.standing = {served.world.keys["coral:clawdia"]: rate_limited()}
+    assert probe(served, "coral:clawdia", "--mark").returncode == 5
+    stats = json.loads((served.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
     assert stats["cooldownReason"] == "rate_limit"
 
 
-def test_a_probe_of_nobody_says_whom_it_could_ask(reef: Reef) -> None:
-    assert probe(reef).returncode == 64
-    done = probe(reef, "coral:clawdi")
+def test_a_probe_of_nobody_says_whom_it_could_ask(served: ServedWorld) -> None:
+    assert probe(served).returncode == 64
+    done = probe(served, "coral:clawdi")
     assert done.returncode == 64
     assert "coral:clawdia" in done.stderr
-    assert reef.provider.requests == []
+    assert served.provider.requests == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import FailureReason, ModelRef
-from clawtop.demo.threads import TWO_AND_ONE, lab
+from clawtop.demo.threads import TWO_AND_ONE, open_lab
 from clawtop.store.auth.reader import AuthReader
 
 
@@ -25,8 +25,8 @@ def test_the_disk_is_asked_once_in_a_step_and_again_in_the_next(
     monkeypatch.setattr(AuthReader, "seen_by", counted)
 
     async def play() -> None:
-        async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-            desk = reef.driver.desk
+        async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+            desk = lab.driver.desk
             await asyncio.sleep(0)
             asked.clear()
             first = desk.auth("main")
@@ -41,8 +41,8 @@ def test_the_disk_is_asked_once_in_a_step_and_again_in_the_next(
 
 def test_a_mark_counts_in_the_step_in_which_it_is_made(tmp_path: Path) -> None:
     async def play() -> None:
-        async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-            desk = reef.driver.desk
+        async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+            desk = lab.driver.desk
             before = {profile.id: profile for profile in desk.auth("main").profiles}
             name = next(iter(before))
             desk.mark_account(before[name], ModelRef(before[name].provider, "m"), FailureReason.RATE_LIMIT)

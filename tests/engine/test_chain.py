@@ -10,7 +10,7 @@ import pytest
 from clawtop.core.failover.fallback import Consult, Cooling
 from clawtop.core.model import EventKind, FailureReason
 from clawtop.demo.provider import rate_limited
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.candidates import Candidates, ProbeBook
 from clawtop.engine.drive.chain import AllModelsFailedError, failure_of
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.anyio
 CORAL = ("coral:clawdia", "coral:larry")
 
 
-def cool(reef: Lab, *profiles: str, reason: str = "rate_limit", for_ms: int = 60_000) -> None:
+def cool(lab: Lab, *profiles: str, reason: str = "rate_limit", for_ms: int = 60_000) -> None:
     """Have profiles cool (or, for billing, be disabled) on the disk."""
-    path = reef.world.agent_dir() / "auth-state.json"
+    path = lab.world.agent_dir() / "auth-state.json"
     state = json.loads(path.read_text())
-    now = reef.clock.now_ms()
+    now = lab.clock.now_ms()
     kind = "disabled" if reason in {"billing", "auth_permanent"} else "cooldown"
     for profile in profiles:
         state["usageStats"][profile] |= {
@@ -40,49 +40,49 @@ def cool(reef: Lab, *profiles: str, reason: str = "rate_limit", for_ms: int = 60
     path.write_text(json.dumps(state))
 
 
-def models_asked(reef: Lab) -> list[str]:
-    return [request.model for request in reef.provider.requests]
+def models_asked(lab: Lab) -> list[str]:
+    return [request.model for request in lab.provider.requests]
 
 
 @pytest.mark.parametrize("reason", ["billing", "auth", "auth_permanent"])
 async def test_a_provider_that_will_not_recover_soon_is_passed_over(tmp_path: Path, reason: str) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        cool(reef, *CORAL, reason=reason, for_ms=5 * 3_600_000)
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        cool(lab, *CORAL, reason=reason, for_ms=5 * 3_600_000)
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert answer.model == SECONDARY
-        assert models_asked(reef) == [SECONDARY.model]
-        (step,) = reef.of(EventKind.FALLBACK)
+        assert models_asked(lab) == [SECONDARY.model]
+        (step,) = lab.of(EventKind.FALLBACK)
         assert (step.data["from"], step.data["to"]) == (str(PRIMARY), str(SECONDARY))
         assert step.reason == reason
 
 
 async def test_a_cooling_primary_is_probed_once_and_then_left_alone_for_a_while(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for profile in CORAL:
-            reef.provider.standing[reef.key(profile)] = rate_limited()
-        cool(reef, *CORAL)
-        await reef.driver.drive(LIGHTHOUSE.key, "one").result()
-        assert models_asked(reef) == [PRIMARY.model, SECONDARY.model], "one probe, of one profile"
-        await reef.driver.drive(LIGHTHOUSE.key, "two").result()
-        assert models_asked(reef)[2:] == [SECONDARY.model], "the throttle is closed"
+            lab.provider.standing[lab.key(profile)] = rate_limited()
+        cool(lab, *CORAL)
+        await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+        assert models_asked(lab) == [PRIMARY.model, SECONDARY.model], "one probe, of one profile"
+        await lab.driver.drive(LIGHTHOUSE.key, "two").result()
+        assert models_asked(lab)[2:] == [SECONDARY.model], "the throttle is closed"
 
 
 async def test_a_probe_that_succeeds_brings_the_primary_back(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        cool(reef, *CORAL)
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "one").result()
-        await reef.driver.desk.marks.drained()
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        cool(lab, *CORAL)
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+        await lab.driver.desk.marks.drained()
         assert answer.model == PRIMARY
-        stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
+        stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
         assert "cooldownUntil" not in stats[answer.profile or ""]
 
 
 async def test_marks_that_are_on_their_way_make_a_candidate_cool(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        run = reef.driver.drive(LIGHTHOUSE.key, "warm")
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        run = lab.driver.drive(LIGHTHOUSE.key, "warm")
         await run.result()
         assert run.turn is not None
-        desk = reef.driver.desk
+        desk = lab.driver.desk
         for profile in desk.auth("main").profiles:
             if profile.id in CORAL:
                 desk.mark(run.turn, profile, PRIMARY, FailureReason.RATE_LIMIT)
@@ -93,15 +93,15 @@ async def test_marks_that_are_on_their_way_make_a_candidate_cool(tmp_path: Path)
 
 
 async def test_nothing_is_usable_and_the_summary_says_when_something_will_be(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        cool(reef, *CORAL, reason="billing", for_ms=7_000_000)
-        cool(reef, "kelp:barnaby", reason="auth", for_ms=900_000)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        cool(lab, *CORAL, reason="billing", for_ms=7_000_000)
+        cool(lab, "kelp:barnaby", reason="auth", for_ms=900_000)
         with pytest.raises(AllModelsFailedError) as caught:
-            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-        assert models_asked(reef) == []
+            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert models_asked(lab) == []
         soonest = caught.value.summary.soonest_recovery
         assert soonest is not None
-        assert 800_000 < soonest - reef.clock.now_ms() <= 900_000
+        assert 800_000 < soonest - lab.clock.now_ms() <= 900_000
         assert len(caught.value.summary.attempts) == 2
 
 

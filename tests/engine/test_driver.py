@@ -15,6 +15,7 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.locks.staleness import proof_words
 from clawtop.core.model import Event, EventKind, Gateway, GatewayState, ModelRef, PromptHolder
 from clawtop.core.session.admission import OnContention
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import (
     BreakStream,
     Drop,
@@ -26,8 +27,7 @@ from clawtop.demo.provider import (
     overloaded,
     rate_limited,
 )
-from clawtop.demo.puppets import Puppet
-from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, lab
+from clawtop.demo.threads import HEARTBEAT, LIGHTHOUSE, SIX, TIDEPOOL, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.chain import AllModelsFailedError
 from clawtop.engine.drive.driver import Driver, EngineSettings
@@ -55,41 +55,41 @@ CORAL_1, CORAL_2, KELP = "coral:clawdia", "coral:larry", "kelp:barnaby"
 
 
 @pytest.fixture
-async def reef(tmp_path: Path) -> AsyncIterator[Lab]:
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     """Two profiles of the primary model's provider, one of the fallback's."""
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as made:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as made:
         yield made
 
 
-def misbehave(reef: Lab, act: object, *profiles: str) -> None:
-    for profile in profiles or tuple(reef.world.keys):
-        reef.provider.standing[reef.key(profile)] = act  # type: ignore[assignment]
+def misbehave(lab: Lab, act: object, *profiles: str) -> None:
+    for profile in profiles or tuple(lab.world.keys):
+        lab.provider.standing[lab.key(profile)] = act  # type: ignore[assignment]
 
 
-def asked(reef: Lab) -> list[str]:
-    names = {key: name for name, key in reef.world.keys.items()}
-    return [names[request.key] for request in reef.provider.requests]
+def asked(lab: Lab) -> list[str]:
+    names = {key: name for name, key in lab.world.keys.items()}
+    return [names[request.key] for request in lab.provider.requests]
 
 
-def kinds(reef: Lab) -> list[EventKind]:
-    return [event.kind for event in reef.events]
+def kinds(lab: Lab) -> list[EventKind]:
+    return [event.kind for event in lab.events]
 
 
-def left_behind(reef: Lab) -> list[str]:
+def left_behind(lab: Lab) -> list[str]:
     """Session locks, holder records and temporary files that are still there; marks may be landing meanwhile."""
-    state = reef.world.state_dir
+    state = lab.world.state_dir
     locks = [path.name for path in state.rglob("*.jsonl.lock")]
     holders = [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
     return locks + holders + [path.name for path in state.rglob("*.tmp") if not path.name.startswith("auth-")]
 
 
-def lines_of(reef: Lab) -> int:
-    return len(reef.world.transcript(LIGHTHOUSE).read_bytes().splitlines())
+def lines_of(lab: Lab) -> int:
+    return len(lab.world.transcript(LIGHTHOUSE).read_bytes().splitlines())
 
 
-async def first_in_order(reef: Lab) -> tuple[str, str]:
+async def first_in_order(lab: Lab) -> tuple[str, str]:
     """The two coral profiles in the order in which they will be tried."""
-    used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+    used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
     first, second = sorted((CORAL_1, CORAL_2), key=lambda name: used[name])
     return first, second
 
@@ -97,9 +97,9 @@ async def first_in_order(reef: Lab) -> tuple[str, str]:
 # --- the way of a turn -------------------------------------------------------------------------------------------
 
 
-async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(reef: Lab) -> None:
-    misbehave(reef, Respond("Two claws up.", pieces=3))
-    run = reef.driver.drive(LIGHTHOUSE.key, "how are you?")
+async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(lab: Lab) -> None:
+    misbehave(lab, Respond("Two claws up.", pieces=3))
+    run = lab.driver.drive(LIGHTHOUSE.key, "how are you?")
     items = [item async for item in run]
     answer = await run.result()
     assert "".join(item.text for item in items if isinstance(item, ReplyText)) == answer.text == "Two claws up."
@@ -113,12 +113,12 @@ async def test_a_turn_streams_is_written_marked_and_leaves_nothing_behind(reef: 
         "done",
     ]
     assert [phase for phase, _ in run.phases] == [item.name for item in items if isinstance(item, Phase)]
-    said = read_conversation(reef.world.transcript(LIGHTHOUSE)).said
+    said = read_conversation(lab.world.transcript(LIGHTHOUSE)).said
     assert [one.text for one in said[-2:]] == ["how are you?", "Two claws up."]
-    await reef.driver.desk.marks.drained()
-    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
+    await lab.driver.desk.marks.drained()
+    state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())
     assert state["lastGood"]["coral"] == answer.profile
-    assert left_behind(reef) == []
+    assert left_behind(lab) == []
     assert run.phase == "done"
 
 
@@ -139,44 +139,44 @@ class Watched(list[Any]):
         super().append(request)
 
 
-async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(reef: Lab) -> None:
-    reef.provider.requests = watched = Watched(reef.world.state_dir)
-    first, _ = await first_in_order(reef)
-    misbehave(reef, rate_limited(), first)
-    misbehave(reef, Respond("Two claws up."), *(name for name in reef.world.keys if name != first))
-    run = reef.driver.drive(LIGHTHOUSE.key, "how are you?")
+async def test_the_holder_stands_on_the_disk_before_any_prompt_goes_out(lab: Lab) -> None:
+    lab.provider.requests = watched = Watched(lab.world.state_dir)
+    first, _ = await first_in_order(lab)
+    misbehave(lab, rate_limited(), first)
+    misbehave(lab, Respond("Two claws up."), *(name for name in lab.world.keys if name != first))
+    run = lab.driver.drive(LIGHTHOUSE.key, "how are you?")
     await run.result()
     assert len(watched.holders) == 2
     for holders in watched.holders:
         assert [(holder.run_id, Path(holder.session_file).name) for holder in holders] == [
-            (run.run_id, reef.world.transcript(LIGHTHOUSE).name)
+            (run.run_id, lab.world.transcript(LIGHTHOUSE).name)
         ]
-    assert holders_of(reef.world.state_dir) == ()
+    assert holders_of(lab.world.state_dir) == ()
 
 
-async def test_the_conversation_so_far_is_what_is_asked(reef: Lab) -> None:
-    await reef.driver.drive(LIGHTHOUSE.key, "and now?").result()
-    (request,) = reef.provider.requests
+async def test_the_conversation_so_far_is_what_is_asked(lab: Lab) -> None:
+    await lab.driver.drive(LIGHTHOUSE.key, "and now?").result()
+    (request,) = lab.provider.requests
     assert [turn["content"] for turn in request.body["messages"]] == [LIGHTHOUSE.opening, LIGHTHOUSE.answer, "and now?"]
     assert request.body["max_tokens"] == 2048
 
 
-async def test_every_event_of_a_run_reaches_the_journal_without_a_secret(reef: Lab) -> None:
-    misbehave(reef, Refuse(401, "authentication_error", "bad key {key}"))
+async def test_every_event_of_a_run_reaches_the_journal_without_a_secret(lab: Lab) -> None:
+    misbehave(lab, Refuse(401, "authentication_error", "bad key {key}"))
     with pytest.raises(AllModelsFailedError):
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.aclose()
-    journal = (reef.world.state_dir / "clawtop" / "journal.jsonl").read_text()
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.aclose()
+    journal = (lab.world.state_dir / "clawtop" / "journal.jsonl").read_text()
     told = {json.loads(line)["kind"] for line in journal.splitlines()}
     assert {"run-start", "acquire", "attempt", "failure", "rotate", "mark", "fallback", "release", "run-end"} <= told
-    assert not any(key in journal for key in reef.world.keys.values())
+    assert not any(key in journal for key in lab.world.keys.values())
 
 
-async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(reef: Lab) -> None:
-    first = await reef.driver.drive("new-talk", "hello", agent="scuttle").result()
-    second = await reef.driver.drive("agent:scuttle:new-talk", "again").result()
+async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(lab: Lab) -> None:
+    first = await lab.driver.drive("new-talk", "hello", agent="scuttle").result()
+    second = await lab.driver.drive("agent:scuttle:new-talk", "again").result()
     assert first.session_file == second.session_file
-    entries = json.loads((reef.world.sessions_dir("scuttle") / "sessions.json").read_text())
+    entries = json.loads((lab.world.sessions_dir("scuttle") / "sessions.json").read_text())
     entry = entries["agent:scuttle:new-talk"]
     assert entry["sessionFile"] == str(first.session_file)
     assert entry["sessionId"] == first.session_file.stem == first.session_id
@@ -185,41 +185,41 @@ async def test_an_unknown_key_becomes_a_listed_session_with_a_fixed_id(reef: Lab
     assert len(read_conversation(first.session_file).said) == 4
 
 
-async def test_an_agent_without_sessions_gets_its_directory(reef: Lab) -> None:
-    for path in reef.world.sessions_dir("scuttle").iterdir():
+async def test_an_agent_without_sessions_gets_its_directory(lab: Lab) -> None:
+    for path in lab.world.sessions_dir("scuttle").iterdir():
         path.unlink()
-    reef.world.sessions_dir("scuttle").rmdir()
-    answer = await reef.driver.drive("agent:scuttle:first", "hello").result()
-    assert answer.session_file.parent == reef.world.sessions_dir("scuttle")
+    lab.world.sessions_dir("scuttle").rmdir()
+    answer = await lab.driver.drive("agent:scuttle:first", "hello").result()
+    assert answer.session_file.parent == lab.world.sessions_dir("scuttle")
 
 
-async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(reef: Lab) -> None:
-    before = (reef.world.sessions_dir("main") / "sessions.json").read_bytes()
+async def test_a_session_is_not_listed_while_a_gateway_may_run_and_that_is_said(lab: Lab) -> None:
+    before = (lab.world.sessions_dir("main") / "sessions.json").read_bytes()
 
     async def maybe() -> Gateway:
         return Gateway(GatewayState.UNKNOWN)
 
-    reef.driver.desk.foreign.gateway = maybe  # type: ignore[method-assign]
-    await reef.driver.drive("fresh", "hello").result()
-    assert (reef.world.sessions_dir("main") / "sessions.json").read_bytes() == before
-    assert "does not list" in reef.of(EventKind.NOTICE)[-1].text
+    lab.driver.desk.foreign.gateway = maybe  # type: ignore[method-assign]
+    await lab.driver.drive("fresh", "hello").result()
+    assert (lab.world.sessions_dir("main") / "sessions.json").read_bytes() == before
+    assert "does not list" in lab.of(EventKind.NOTICE)[-1].text
 
 
-async def test_a_transcripts_file_is_driven_by_its_name_or_path(reef: Lab) -> None:
-    path = reef.world.transcript(LIGHTHOUSE)
+async def test_a_transcripts_file_is_driven_by_its_name_or_path(lab: Lab) -> None:
+    path = lab.world.transcript(LIGHTHOUSE)
     for name in (str(path), path.name):
-        answer = await reef.driver.drive(name, "hello").result()
+        answer = await lab.driver.drive(name, "hello").result()
         assert answer.session_file == path
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../x.jsonl", "sessions.json/../nothing.jsonl", "/tmp/a.jsonl"])
-async def test_files_outside_the_sessions_directories_are_refused(reef: Lab, name: str) -> None:
+async def test_files_outside_the_sessions_directories_are_refused(lab: Lab, name: str) -> None:
     with pytest.raises(RefusedError):
-        await reef.driver.drive(name, "hello").result()
-    assert reef.provider.requests == []
+        await lab.driver.drive(name, "hello").result()
+    assert lab.provider.requests == []
 
 
-async def test_wishes_that_make_no_sense_are_usage_errors(reef: Lab) -> None:
+async def test_wishes_that_make_no_sense_are_usage_errors(lab: Lab) -> None:
     for session, message, agent in (
         ("", "x", None),
         ("a", " ", None),
@@ -227,7 +227,7 @@ async def test_wishes_that_make_no_sense_are_usage_errors(reef: Lab) -> None:
         ("agent:a:b", "x", "main"),
     ):
         with pytest.raises(UsageError):
-            await reef.driver.drive(session, message, agent=agent).result()
+            await lab.driver.drive(session, message, agent=agent).result()
 
 
 # --- rotation ----------------------------------------------------------------------------------------------------
@@ -245,24 +245,24 @@ async def test_wishes_that_make_no_sense_are_usage_errors(reef: Lab) -> None:
         (BreakStream("rate_limit_error", "rate limit exceeded"), "rate_limit"),
     ],
 )
-async def test_a_failure_rotates_first_then_marks_with_one_request_each(reef: Lab, act: object, reason: str) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, act, first)
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.desk.marks.drained()
-    assert asked(reef) == [first, second]
+async def test_a_failure_rotates_first_then_marks_with_one_request_each(lab: Lab, act: object, reason: str) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, act, first)
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.desk.marks.drained()
+    assert asked(lab) == [first, second]
     assert answer.profile == second
-    order = [event.kind for event in reef.events if event.kind in {EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK}]
+    order = [event.kind for event in lab.events if event.kind in {EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK}]
     assert order[:3] == [EventKind.FAILURE, EventKind.ROTATE, EventKind.MARK]
-    mark = reef.of(EventKind.MARK)[0]
+    mark = lab.of(EventKind.MARK)[0]
     assert (mark.profile, mark.reason) == (first, reason)
-    assert {profile.id for profile in reef.driver.desk.auth("main").profiles if profile.stats.error_count} == {first}
+    assert {profile.id for profile in lab.driver.desk.auth("main").profiles if profile.stats.error_count} == {first}
 
 
-async def test_what_a_failed_attempt_streamed_is_declared_void(reef: Lab) -> None:
-    first, _ = await first_in_order(reef)
-    misbehave(reef, BreakStream("overloaded_error", "Overloaded", after=2), first)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+async def test_what_a_failed_attempt_streamed_is_declared_void(lab: Lab) -> None:
+    first, _ = await first_in_order(lab)
+    misbehave(lab, BreakStream("overloaded_error", "Overloaded", after=2), first)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     items = [item async for item in run if isinstance(item, ReplyText | ReplyDiscarded)]
     (void,) = [at for at, item in enumerate(items) if isinstance(item, ReplyDiscarded)]
     before = "".join(item.text for item in items[:void] if isinstance(item, ReplyText))
@@ -271,33 +271,33 @@ async def test_what_a_failed_attempt_streamed_is_declared_void(reef: Lab) -> Non
     assert after == (await run.result()).text
 
 
-async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, rate_limited(), first)
-    async with Puppet("auth", reef.world.agent_dir()):
-        await reef.driver.drive(LIGHTHOUSE.key, "one").result()
-        await reef.driver.drive(TIDEPOOL.key, "two").result()
-        assert reef.driver.desk.marks.pending(first)
-    assert asked(reef) == [first, second, second]
+async def test_the_next_turn_leaves_a_cooling_profile_alone_at_once(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, rate_limited(), first)
+    async with LockProcess("auth", lab.world.agent_dir()):
+        await lab.driver.drive(LIGHTHOUSE.key, "one").result()
+        await lab.driver.drive(TIDEPOOL.key, "two").result()
+        assert lab.driver.desk.marks.pending(first)
+    assert asked(lab) == [first, second, second]
 
 
-async def test_a_run_ends_while_its_marks_cannot_land(reef: Lab) -> None:
+async def test_a_run_ends_while_its_marks_cannot_land(lab: Lab) -> None:
     """Neither the failure's mark nor the success's: the store's lock is somebody else's until the reply is here."""
-    first, second = await first_in_order(reef)
-    misbehave(reef, rate_limited(), first)
-    async with Puppet("auth", reef.world.agent_dir()):
+    first, second = await first_in_order(lab)
+    misbehave(lab, rate_limited(), first)
+    async with LockProcess("auth", lab.world.agent_dir()):
         async with asyncio.timeout(30):
-            answer = await reef.driver.drive(LIGHTHOUSE.key, "one").result()
+            answer = await lab.driver.drive(LIGHTHOUSE.key, "one").result()
         assert answer.profile == second
-        assert {mark.success for mark in reef.driver.desk.marks.pending()} == {True, False}
+        assert {mark.success for mark in lab.driver.desk.marks.pending()} == {True, False}
 
 
 async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=SIX) as reef:
-        misbehave(reef, rate_limited(), *(name for name in reef.world.keys if name.startswith("coral")))
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-        assert sorted(asked(reef)[:6]) == sorted(name for name in reef.world.keys if name.startswith("coral"))
-        assert asked(reef)[6:] == ["kelp:hermit"]
+    async with open_lab(tmp_path, profiles=SIX) as lab:
+        misbehave(lab, rate_limited(), *(name for name in lab.world.keys if name.startswith("coral")))
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert sorted(asked(lab)[:6]) == sorted(name for name in lab.world.keys if name.startswith("coral"))
+        assert asked(lab)[6:] == ["kelp:hermit"]
         assert answer.model == SECONDARY
 
 
@@ -305,21 +305,21 @@ async def test_every_profile_is_tried_once_before_the_fallback_model(tmp_path: P
     ("setting", "act"), [("rateLimitedProfileRotations", rate_limited()), ("overloadedProfileRotations", overloaded())]
 )
 async def test_openclaws_rotation_cap_holds_where_the_config_sets_it(tmp_path: Path, setting: str, act: object) -> None:
-    async with lab(tmp_path, profiles=SIX) as reef:
-        path = reef.world.state_dir / "openclaw.json"
+    async with open_lab(tmp_path, profiles=SIX) as lab:
+        path = lab.world.state_dir / "openclaw.json"
         config = json.loads(path.read_text())
         config["auth"]["cooldowns"] = {setting: 1}
         path.write_text(json.dumps(config))
-        async with Driver(reef.world.state_dir, environ={}, home=tmp_path) as driver:
-            misbehave(reef, act, *(name for name in reef.world.keys if name.startswith("coral")))
+        async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as driver:
+            misbehave(lab, act, *(name for name in lab.world.keys if name.startswith("coral")))
             await driver.drive(LIGHTHOUSE.key, "hello").result()
-        assert len(asked(reef)) == 3
-        assert asked(reef)[-1] == "kelp:hermit"
+        assert len(asked(lab)) == 3
+        assert asked(lab)[-1] == "kelp:hermit"
 
 
-async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    path = reef.world.agent_dir() / "auth-profiles.json"
+async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    path = lab.world.agent_dir() / "auth-profiles.json"
     store = json.loads(path.read_text())
     store["profiles"][first] = {
         "type": "oauth",
@@ -329,69 +329,69 @@ async def test_an_expired_login_waits_for_openclaw_to_refresh_it_unmarked(reef: 
         "expires": 5,
     }
     path.write_text(json.dumps(store))
-    config_path = reef.world.state_dir / "openclaw.json"
+    config_path = lab.world.state_dir / "openclaw.json"
     config = json.loads(config_path.read_text())
     config["auth"]["profiles"][first]["mode"] = "oauth"
     config_path.write_text(json.dumps(config))
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.desk.marks.drained()
-    assert asked(reef) == [second]
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.desk.marks.drained()
+    assert asked(lab) == [second]
     assert answer.profile == second
-    assert [mark.profile for mark in reef.of(EventKind.MARK)] == [second]
-    assert "needs a refresh by OpenClaw" in reef.of(EventKind.FAILURE)[0].text
+    assert [mark.profile for mark in lab.of(EventKind.MARK)] == [second]
+    assert "needs a refresh by OpenClaw" in lab.of(EventKind.FAILURE)[0].text
 
 
-async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_mark(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    path = reef.world.agent_dir() / "auth-profiles.json"
+async def test_a_reference_that_only_the_gateway_can_resolve_rotates_without_a_mark(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    path = lab.world.agent_dir() / "auth-profiles.json"
     store = json.loads(path.read_text())
     store["profiles"][first] = {"type": "api_key", "provider": "coral", "keyRef": {"source": "exec", "id": "v"}}
     path.write_text(json.dumps(store))
-    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.desk.marks.drained()
-    assert asked(reef) == [second]
-    assert [event.profile for event in reef.of(EventKind.MARK)] == [second]
+    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.desk.marks.drained()
+    assert asked(lab) == [second]
+    assert [event.profile for event in lab.of(EventKind.MARK)] == [second]
 
 
-async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks_nothing(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, Stall("stream"), first)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+async def test_force_rotate_cancels_the_attempt_takes_the_next_profile_and_marks_nothing(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, Stall("stream"), first)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     await heard(run, lambda item: isinstance(item, ReplyText))
     assert run.rotate() is None
     answer = await run.result()
-    await reef.driver.desk.marks.drained()
+    await lab.driver.desk.marks.drained()
     assert answer.profile == second
-    assert asked(reef) == [first, second]
-    assert reef.provider.requests[0].cancelled
-    (rotation,) = reef.of(EventKind.ROTATE)
+    assert asked(lab) == [first, second]
+    assert lab.provider.requests[0].cancelled
+    (rotation,) = lab.of(EventKind.ROTATE)
     assert rotation.data["forced"] is True
-    assert [event.reason for event in reef.of(EventKind.MARK)] == [None]
+    assert [event.reason for event in lab.of(EventKind.MARK)] == [None]
     assert run.rotate() == "the run has ended"
 
 
-async def test_force_rotate_says_why_when_there_is_nothing_to_rotate_to(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, rate_limited(), first)
-    misbehave(reef, Stall(), second)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+async def test_force_rotate_says_why_when_there_is_nothing_to_rotate_to(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, rate_limited(), first)
+    misbehave(lab, Stall(), second)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     assert run.rotate() == "the run has not reached a provider"
-    await reef.provider.until(lambda requests: len(requests) == 2)
+    await lab.provider.until(lambda requests: len(requests) == 2)
     assert run.rotate() == "no other profile of the provider is usable now"
     run.cancel()
     await run.ended()
 
 
-async def test_a_users_pin_is_never_left(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    path = reef.world.sessions_dir("main") / "sessions.json"
+async def test_a_users_pin_is_never_left(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    path = lab.world.sessions_dir("main") / "sessions.json"
     entries = json.loads(path.read_text())
     entries[LIGHTHOUSE.key] |= {"authProfileOverride": second, "authProfileOverrideSource": "user"}
     path.write_text(json.dumps(entries))
-    misbehave(reef, rate_limited(), second)
-    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    assert asked(reef) == [second, KELP]
-    assert first not in asked(reef)
+    misbehave(lab, rate_limited(), second)
+    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert asked(lab) == [second, KELP]
+    assert first not in asked(lab)
 
 
 async def heard(run: Drive, wanted: Callable[[object], bool]) -> None:
@@ -407,193 +407,191 @@ IMPATIENT = Timeouts(connect=2, first_byte=0.15, idle=0.15)
 
 @pytest.mark.parametrize("act", [Stall("headers"), Stall("body"), Stall("stream")])
 async def test_a_timeout_ends_the_run_without_rotation_mark_or_fallback(tmp_path: Path, act: object) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as reef:
-        misbehave(reef, act)
-        before = lines_of(reef)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as lab:
+        misbehave(lab, act)
+        before = lines_of(lab)
         with pytest.raises(ProviderError):
-            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-        await reef.driver.desk.marks.drained()
-        assert len(asked(reef)) == 1
-        assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(reef))
-        assert lines_of(reef) == before
-        assert left_behind(reef) == []
+            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.desk.marks.drained()
+        assert len(asked(lab)) == 1
+        assert not {EventKind.ROTATE, EventKind.MARK} & set(kinds(lab))
+        assert lines_of(lab) == before
+        assert left_behind(lab) == []
 
 
 @pytest.mark.parametrize(
     "act", [Drop("headers"), Drop("stream"), Refuse(500), Refuse(502), Refuse(524), Respond(cut=1)]
 )
-async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without_a_mark(reef: Lab, act: object) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, act, first)
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.desk.marks.drained()
-    assert asked(reef) == [first, second]
+async def test_what_fails_at_once_is_no_timeout_the_next_account_answers_without_a_mark(lab: Lab, act: object) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, act, first)
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.desk.marks.drained()
+    assert asked(lab) == [first, second]
     assert answer.profile == second
-    assert [mark.reason for mark in reef.of(EventKind.MARK)] == [None]
+    assert [mark.reason for mark in lab.of(EventKind.MARK)] == [None]
 
 
 async def test_an_endpoint_that_fails_for_two_accounts_is_left_for_another_model(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=SIX) as reef:
-        misbehave(reef, Refuse(503))
+    async with open_lab(tmp_path, profiles=SIX) as lab:
+        misbehave(lab, Refuse(503))
         with pytest.raises(AllModelsFailedError):
-            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         rounds = EngineSettings().rounds
-        assert len([name for name in asked(reef) if name.startswith("coral:")]) == 2 * rounds
-        assert len([name for name in asked(reef) if name.startswith("kelp:")]) == rounds
+        assert len([name for name in asked(lab) if name.startswith("coral:")]) == 2 * rounds
+        assert len([name for name in asked(lab) if name.startswith("kelp:")]) == rounds
 
 
-async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(reef: Lab) -> None:
-    misbehave(reef, Respond("", pieces=1), CORAL_1, CORAL_2)
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    await reef.driver.desk.marks.drained()
+async def test_an_empty_reply_is_the_models_it_marks_nobody_and_asks_the_next_model(lab: Lab) -> None:
+    misbehave(lab, Respond("", pieces=1), CORAL_1, CORAL_2)
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    await lab.driver.desk.marks.drained()
     assert answer.model == SECONDARY
-    assert len(asked(reef)) == 2
-    assert [mark.reason for mark in reef.of(EventKind.MARK)] == [None]
+    assert len(asked(lab)) == 2
+    assert [mark.reason for mark in lab.of(EventKind.MARK)] == [None]
 
 
 async def test_a_timeout_can_be_set_to_fall_back_or_to_rotate(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as reef:
-        misbehave(reef, Stall("headers"), CORAL_1, CORAL_2)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=IMPATIENT) as lab:
+        misbehave(lab, Stall("headers"), CORAL_1, CORAL_2)
         for policy, requests in ((TimeoutPolicy.FALLBACK, 2), (TimeoutPolicy.ROTATE, 3)):
-            reef.provider.requests.clear()
+            lab.provider.requests.clear()
             settings = EngineSettings(timeouts=policy, call=IMPATIENT)
-            async with Driver(reef.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
+            async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
                 answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
                 await driver.desk.marks.drained()
             assert answer.model == SECONDARY
-            assert len(asked(reef)) == requests
-        errors = [profile.stats.error_count for profile in reef.driver.desk.auth("main").profiles]
+            assert len(asked(lab)) == requests
+        errors = [profile.stats.error_count for profile in lab.driver.desk.auth("main").profiles]
         assert not any(errors)
 
 
-async def test_the_whole_turn_has_a_limit_waiting_included(reef: Lab) -> None:
-    misbehave(reef, Stall())
+async def test_the_whole_turn_has_a_limit_waiting_included(lab: Lab) -> None:
+    misbehave(lab, Stall())
     with pytest.raises(ProviderError) as caught:
-        await reef.driver.drive(LIGHTHOUSE.key, "hello", timeout=0.2).result()
+        await lab.driver.drive(LIGHTHOUSE.key, "hello", timeout=0.2).result()
     assert caught.value.phase == "total"
-    before = len(reef.provider.requests)
-    holder = reef.driver.drive(LIGHTHOUSE.key, "hello")
-    await reef.provider.until(lambda requests: len(requests) > before)
+    before = len(lab.provider.requests)
+    holder = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    await lab.provider.until(lambda requests: len(requests) > before)
     with pytest.raises((TurnTimeoutError, SessionContendedError)) as waited:
-        async with other_driver(reef) as driver:
+        async with other_driver(lab) as driver:
             await driver.drive(LIGHTHOUSE.key, "me too", timeout=0.2).result()
     assert waited.value.unchanged
     holder.cancel()
     await holder.ended()
 
 
-def other_driver(reef: Lab, **settings: object) -> Driver:
+def other_driver(lab: Lab, **settings: object) -> Driver:
     """Another engine on the same state directory, as in another process."""
     return Driver(
-        reef.world.state_dir,
+        lab.world.state_dir,
         environ={},
-        home=reef.world.state_dir.parent,
+        home=lab.world.state_dir.parent,
         settings=EngineSettings(**settings),  # type: ignore[arg-type]
     )
 
 
-async def test_an_abort_in_the_compaction_wait_is_the_prompts_timeout(reef: Lab) -> None:
+async def test_an_abort_in_the_compaction_wait_is_the_prompts_timeout(lab: Lab) -> None:
     async def never(_: Path) -> None:
         raise TimeoutError
 
     for policy, reached in ((TimeoutPolicy.TERMINAL, 0), (TimeoutPolicy.FALLBACK, 0)):
         async with Driver(
-            reef.world.state_dir,
+            lab.world.state_dir,
             environ={},
-            home=reef.world.state_dir.parent,
+            home=lab.world.state_dir.parent,
             settings=EngineSettings(timeouts=policy),
-            listen=reef.events.append,
+            listen=lab.events.append,
             compaction_wait=never,
         ) as driver:
             with pytest.raises((ProviderError, AllModelsFailedError)):
                 await driver.drive(LIGHTHOUSE.key, "hello").result()
-        assert len(reef.provider.requests) == reached
-    models = [event.model for event in reef.of(EventKind.FAILURE)]
+        assert len(lab.provider.requests) == reached
+    models = [event.model for event in lab.of(EventKind.FAILURE)]
     assert models == [PRIMARY.model, PRIMARY.model, SECONDARY.model]
-    assert not reef.of(EventKind.MARK)
+    assert not lab.of(EventKind.MARK)
 
 
-async def test_a_user_abort_in_the_compaction_wait_is_an_abort(reef: Lab) -> None:
+async def test_a_user_abort_in_the_compaction_wait_is_an_abort(lab: Lab) -> None:
     waiting = asyncio.Event()
 
     async def wait(_: Path) -> None:
         waiting.set()
         await asyncio.Event().wait()
 
-    async with Driver(
-        reef.world.state_dir, environ={}, home=reef.world.state_dir.parent, compaction_wait=wait
-    ) as driver:
+    async with Driver(lab.world.state_dir, environ={}, home=lab.world.state_dir.parent, compaction_wait=wait) as driver:
         run = driver.drive(LIGHTHOUSE.key, "hello")
         await waiting.wait()
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run.result()
-    assert reef.provider.requests == []
-    assert left_behind(reef) == []
+    assert lab.provider.requests == []
+    assert left_behind(lab) == []
 
 
 # --- the chain ---------------------------------------------------------------------------------------------------
 
 
-async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soonest_recovery(reef: Lab) -> None:
-    misbehave(reef, rate_limited())
+async def test_no_model_answers_and_the_summary_lists_every_attempt_and_the_soonest_recovery(lab: Lab) -> None:
+    misbehave(lab, rate_limited())
     with pytest.raises(AllModelsFailedError) as caught:
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
     summary = caught.value.summary
     assert [str(attempt.model) for attempt in summary.attempts] == [str(PRIMARY), str(SECONDARY)]
     assert summary.soonest_recovery is not None
-    assert 0 < summary.soonest_recovery - reef.clock.now_ms() <= 30_000
+    assert 0 < summary.soonest_recovery - lab.clock.now_ms() <= 30_000
     assert caught.value.exit_code == 5
-    assert len(asked(reef)) == 3
-    assert left_behind(reef) == []
+    assert len(asked(lab)) == 3
+    assert left_behind(lab) == []
 
 
 async def test_a_provider_without_an_address_is_passed_over(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon")).result()
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=ModelRef("atlantis", "poseidon")).result()
         assert answer.model == SECONDARY
 
 
 @pytest.mark.parametrize("message", ["prompt is too long: 250000 tokens > 200000 maximum"])
-async def test_a_conversation_that_is_too_long_is_not_sent_to_another_model(reef: Lab, message: str) -> None:
-    misbehave(reef, Refuse(400, "invalid_request_error", message))
+async def test_a_conversation_that_is_too_long_is_not_sent_to_another_model(lab: Lab, message: str) -> None:
+    misbehave(lab, Refuse(400, "invalid_request_error", message))
     with pytest.raises(ProviderError):
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    assert {request.model for request in reef.provider.requests} == {PRIMARY.model}
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert {request.model for request in lab.provider.requests} == {PRIMARY.model}
 
 
 async def test_a_transcript_that_cannot_be_written_is_no_model_failure(
-    reef: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OperationFailedError("no space left on device")
 
     monkeypatch.setattr("clawtop.engine.drive.attempt.append", refuse)
     with pytest.raises(OperationFailedError):
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    assert len(reef.provider.requests) == 1
-    assert left_behind(reef) == []
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert len(lab.provider.requests) == 1
+    assert left_behind(lab) == []
 
 
 # --- coordination ------------------------------------------------------------------------------------------------
 
 
-async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(reef: Lab) -> None:
-    misbehave(reef, Stall("stream"))
-    path = reef.world.transcript(LIGHTHOUSE)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(lab: Lab) -> None:
+    misbehave(lab, Stall("stream"))
+    path = lab.world.transcript(LIGHTHOUSE)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     await heard(run, lambda item: isinstance(item, ReplyText))
     with path.open("a") as file:
         file.write('{"type":"message","id":"z","message":{"role":"user","content":"mine"}}\n')
-    misbehave(reef, Respond("late"))
+    misbehave(lab, Respond("late"))
     assert run.rotate() is None
     assert (await run.result()).text == "late"
-    await reef.driver.desk.marks.drained()
-    reef.events.clear()
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+    await lab.driver.desk.marks.drained()
+    lab.events.clear()
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     written = asyncio.Event()
-    misbehave(reef, Respond("late", once=written))
-    await reef.provider.until(lambda requests: len(requests) == 3)
+    misbehave(lab, Respond("late", once=written))
+    await lab.provider.until(lambda requests: len(requests) == 3)
     with path.open("a") as file:
         file.write('{"type":"message","id":"y","message":{"role":"user","content":"mine"}}\n')
     after = path.read_bytes()
@@ -601,53 +599,53 @@ async def test_a_takeover_ends_the_run_with_its_own_error_after_one_call(reef: L
     with pytest.raises(SessionTakeoverError):
         await run.result()
     assert path.read_bytes() == after
-    assert len(reef.provider.requests) == 3
-    assert {EventKind.TAKEOVER, EventKind.RUN_END} <= set(kinds(reef))
-    assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(reef))
-    assert left_behind(reef) == []
+    assert len(lab.provider.requests) == 3
+    assert {EventKind.TAKEOVER, EventKind.RUN_END} <= set(kinds(lab))
+    assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(lab))
+    assert left_behind(lab) == []
 
 
-async def test_a_session_lock_that_stays_taken_is_the_true_error(reef: Lab) -> None:
-    path = reef.world.state_dir / "openclaw.json"
+async def test_a_session_lock_that_stays_taken_is_the_true_error(lab: Lab) -> None:
+    path = lab.world.state_dir / "openclaw.json"
     config = json.loads(path.read_text())
     config["session"] = {"writeLock": {"acquireTimeoutMs": 200}}
     path.write_text(json.dumps(config))
-    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
-        with pytest.raises(SessionWriteLockTimeoutError, match=f"pid={puppet.pid}"):
-            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-        assert reef.provider.requests == []
-        assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(reef))
-        assert len([path.name for path in reef.world.state_dir.rglob("*.jsonl.lock")]) == 1
+    async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)) as other:
+        with pytest.raises(SessionWriteLockTimeoutError, match=f"pid={other.pid}"):
+            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        assert lab.provider.requests == []
+        assert not {EventKind.FAILURE, EventKind.FALLBACK, EventKind.MARK} & set(kinds(lab))
+        assert len([path.name for path in lab.world.state_dir.rglob("*.jsonl.lock")]) == 1
 
 
-async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(reef: Lab) -> None:
-    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
-        await puppet.kill()
-    assert left_behind(reef)
-    await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    assert left_behind(reef) == []
-    (told,) = [event for event in reef.events if event.kind is EventKind.LOCK]
+async def test_a_stale_lock_of_a_killed_process_does_not_stop_a_run(lab: Lab) -> None:
+    async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)) as other:
+        await other.kill()
+    assert left_behind(lab)
+    await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    assert left_behind(lab) == []
+    (told,) = [event for event in lab.events if event.kind is EventKind.LOCK]
     assert told.session_key == LIGHTHOUSE.key
-    assert told.session_file == f"{reef.world.transcript(LIGHTHOUSE)}.lock"
-    assert told.text == f"removed the session's stale lock of pid {puppet.pid} ({proof_words(told.data['proof'])})"
-    assert told.data["pid"] == puppet.pid
+    assert told.session_file == f"{lab.world.transcript(LIGHTHOUSE)}.lock"
+    assert told.text == f"removed the session's stale lock of pid {other.pid} ({proof_words(told.data['proof'])})"
+    assert told.data["pid"] == other.pid
     assert told.data["proof"]
     assert told.data["outcome"] == "removed"
 
 
-async def test_contention_waits_raises_or_forks(reef: Lab) -> None:
+async def test_contention_waits_raises_or_forks(lab: Lab) -> None:
     answered = asyncio.Event()
-    misbehave(reef, lambda request: Respond("slow", once=answered if request.prompt == "one" else None))
-    first = reef.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
-    await reef.provider.until(lambda requests: len(requests) == 1)
+    misbehave(lab, lambda request: Respond("slow", once=answered if request.prompt == "one" else None))
+    first = lab.driver.drive(LIGHTHOUSE.key, "one", lane="heartbeat")
+    await lab.provider.until(lambda requests: len(requests) == 1)
     with pytest.raises(SessionContendedError) as caught:
-        await reef.driver.drive(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE).result()
+        await lab.driver.drive(LIGHTHOUSE.key, "two", on_contention=OnContention.RAISE).result()
     assert "heartbeat" in str(caught.value) or first.run_id in str(caught.value)
-    fork = await reef.driver.drive(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK).result()
-    fourth = reef.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT)
+    fork = await lab.driver.drive(LIGHTHOUSE.key, "three", on_contention=OnContention.FORK).result()
+    fourth = lab.driver.drive(LIGHTHOUSE.key, "four", on_contention=OnContention.WAIT)
     answered.set()
     waited = await fourth.result()
-    assert (await first.result()).session_file == waited.session_file == reef.world.transcript(LIGHTHOUSE)
+    assert (await first.result()).session_file == waited.session_file == lab.world.transcript(LIGHTHOUSE)
     assert fork.session_file != waited.session_file
     assert fork.forked_from == waited.session_file
     head = json.loads(fork.session_file.read_text().splitlines()[0])
@@ -656,19 +654,19 @@ async def test_contention_waits_raises_or_forks(reef: Lab) -> None:
     assert [one.text for one in read_conversation(waited.session_file).said][-4:] == ["one", "slow", "four", "slow"]
 
 
-async def test_an_openclaw_run_under_a_gateway_that_may_live_counts_as_a_holder(reef: Lab) -> None:
-    path = reef.world.sessions_dir("main") / "sessions.json"
+async def test_an_openclaw_run_under_a_gateway_that_may_live_counts_as_a_holder(lab: Lab) -> None:
+    path = lab.world.sessions_dir("main") / "sessions.json"
     entries = json.loads(path.read_text())
-    entries[LIGHTHOUSE.key] |= {"status": "running", "startedAt": reef.clock.now_ms()}
+    entries[LIGHTHOUSE.key] |= {"status": "running", "startedAt": lab.clock.now_ms()}
     path.write_text(json.dumps(entries))
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
     assert answer.text, "a ghost of a gateway that is gone is no holder"
     listener = await asyncio.start_server(healthy_gateway, "127.0.0.1", 0)
-    config_path = reef.world.state_dir / "openclaw.json"
+    config_path = lab.world.state_dir / "openclaw.json"
     config = json.loads(config_path.read_text())
     config["gateway"]["port"] = listener.sockets[0].getsockname()[1]
     config_path.write_text(json.dumps(config))
-    async with other_driver(reef) as driver, listener:
+    async with other_driver(lab) as driver, listener:
         with pytest.raises(SessionContendedError):
             await driver.drive(LIGHTHOUSE.key, "hello", on_contention=OnContention.RAISE).result()
 
@@ -681,12 +679,12 @@ async def healthy_gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     writer.close()
 
 
-async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab) -> None:
+async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(lab: Lab) -> None:
     written = asyncio.Event()
-    misbehave(reef, Respond("ours", once=written))
-    path = reef.world.transcript(LIGHTHOUSE)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
-    await reef.provider.until(lambda requests: len(requests) == 1)
+    misbehave(lab, Respond("ours", once=written))
+    path = lab.world.transcript(LIGHTHOUSE)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    await lab.provider.until(lambda requests: len(requests) == 1)
     leaf = read_conversation(path).leaf
     with path.open("a") as file:
         message = {"role": "assistant", "content": [{"type": "text", "text": "a late delivery"}]}
@@ -701,80 +699,80 @@ async def test_an_answer_of_openclaw_that_is_no_takeover_is_continued(reef: Lab)
 
 
 @pytest.mark.parametrize("phase", ["waiting-lane", "locking", "prompting", "streaming", "appending", "releasing"])
-async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(reef: Lab, phase: str) -> None:
-    misbehave(reef, Respond("Two claws up.", pieces=3, pause=0.01))
-    before = lines_of(reef)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+async def test_cancelling_in_any_phase_leaves_no_lock_holder_or_half_line(lab: Lab, phase: str) -> None:
+    misbehave(lab, Respond("Two claws up.", pieces=3, pause=0.01))
+    before = lines_of(lab)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
     await heard(run, lambda item: isinstance(item, Phase) and item.name == phase)
     run.cancel()
     await run.ended()
-    assert left_behind(reef) == []
-    after = reef.world.transcript(LIGHTHOUSE).read_bytes()
+    assert left_behind(lab) == []
+    after = lab.world.transcript(LIGHTHOUSE).read_bytes()
     assert after.endswith(b"\n")
     assert len(after.splitlines()) - before in {0, 2}
-    assert read_conversation(reef.world.transcript(LIGHTHOUSE)).problems == ()
-    again = await reef.driver.drive(LIGHTHOUSE.key, "again").result()
+    assert read_conversation(lab.world.transcript(LIGHTHOUSE)).problems == ()
+    again = await lab.driver.drive(LIGHTHOUSE.key, "again").result()
     assert again.text
 
 
-async def test_cancelling_after_a_failure_keeps_its_mark(reef: Lab) -> None:
-    first, second = await first_in_order(reef)
-    misbehave(reef, rate_limited(), first)
-    misbehave(reef, Stall(), second)
-    run = reef.driver.drive(LIGHTHOUSE.key, "hello")
-    await reef.provider.until(lambda requests: len(requests) == 2)
+async def test_cancelling_after_a_failure_keeps_its_mark(lab: Lab) -> None:
+    first, second = await first_in_order(lab)
+    misbehave(lab, rate_limited(), first)
+    misbehave(lab, Stall(), second)
+    run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+    await lab.provider.until(lambda requests: len(requests) == 2)
     run.cancel()
     await run.ended()
-    await reef.driver.desk.marks.drained()
-    assert [(event.profile, event.reason) for event in reef.of(EventKind.MARK)] == [(first, "rate_limit")]
+    await lab.driver.desk.marks.drained()
+    assert [(event.profile, event.reason) for event in lab.of(EventKind.MARK)] == [(first, "rate_limit")]
 
 
 async def test_closing_the_driver_cancels_what_runs_and_lands_its_marks(tmp_path: Path) -> None:
     events: list[Event] = []
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        first, second = await first_in_order(reef)
-        misbehave(reef, rate_limited(), first)
-        misbehave(reef, Stall(), second)
-        async with Driver(reef.world.state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        first, second = await first_in_order(lab)
+        misbehave(lab, rate_limited(), first)
+        misbehave(lab, Stall(), second)
+        async with Driver(lab.world.state_dir, environ={}, home=tmp_path, listen=events.append) as driver:
             run = driver.drive(LIGHTHOUSE.key, "hello")
-            await reef.provider.until(lambda requests: len(requests) == 2)
+            await lab.provider.until(lambda requests: len(requests) == 2)
             assert driver.running() == (run,)
             assert driver.running() == (run,)
         assert driver.running() == ()
         assert run.done
         assert [event.kind for event in events if event.kind is EventKind.MARK] == [EventKind.MARK]
-        assert left_behind(reef) == []
+        assert left_behind(lab) == []
 
 
-async def test_the_backoff_after_overload_holds_nothing(reef: Lab) -> None:
-    path = reef.world.state_dir / "openclaw.json"
+async def test_the_backoff_after_overload_holds_nothing(lab: Lab) -> None:
+    path = lab.world.state_dir / "openclaw.json"
     config = json.loads(path.read_text())
     config["auth"]["cooldowns"] = {"overloadedBackoffMs": 300}
     path.write_text(json.dumps(config))
-    first, _ = await first_in_order(reef)
-    misbehave(reef, overloaded(), first)
-    async with other_driver(reef) as driver:
+    first, _ = await first_in_order(lab)
+    misbehave(lab, overloaded(), first)
+    async with other_driver(lab) as driver:
         run = driver.drive(LIGHTHOUSE.key, "hello")
         await heard(run, lambda item: isinstance(item, Event) and item.kind is EventKind.ROTATE)
-        assert left_behind(reef) == []
-        misbehave(reef, Respond("quick"))
-        between = await reef.driver.drive(LIGHTHOUSE.key, "me first").result()
+        assert left_behind(lab) == []
+        misbehave(lab, Respond("quick"))
+        between = await lab.driver.drive(LIGHTHOUSE.key, "me first").result()
         assert between.text == "quick"
         await run.result()
-    said = [one.text for one in read_conversation(reef.world.transcript(LIGHTHOUSE)).said]
+    said = [one.text for one in read_conversation(lab.world.transcript(LIGHTHOUSE)).said]
     assert said[-4:] == ["me first", "quick", "hello", "quick"]
 
 
 # --- the state directory -----------------------------------------------------------------------------------------
 
 
-async def test_a_driver_that_drives_nothing_creates_nothing(reef: Lab, tmp_path: Path) -> None:
+async def test_a_driver_that_drives_nothing_creates_nothing(lab: Lab, tmp_path: Path) -> None:
     def tree(root: Path) -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in root.rglob("*")}
 
     fresh = tmp_path / "fresh"
     fresh.mkdir()
-    async with lab(fresh, profiles=TWO_AND_ONE):
+    async with open_lab(fresh, profiles=TWO_AND_ONE):
         pass
     before = tree(fresh)
     async with Driver(fresh / ".openclaw", environ={}, home=fresh):
@@ -782,80 +780,80 @@ async def test_a_driver_that_drives_nothing_creates_nothing(reef: Lab, tmp_path:
     assert tree(fresh) == before
 
 
-async def test_a_generation_that_is_a_guess_is_refused(reef: Lab) -> None:
-    path = reef.world.state_dir / "openclaw.json"
+async def test_a_generation_that_is_a_guess_is_refused(lab: Lab) -> None:
+    path = lab.world.state_dir / "openclaw.json"
     config = json.loads(path.read_text())
     config["meta"]["lastTouchedVersion"] = ""
     path.write_text(json.dumps(config))
-    (reef.world.agent_dir() / "auth-state.json").unlink()
+    (lab.world.agent_dir() / "auth-state.json").unlink()
     with pytest.raises(RefusedError) as caught:
-        Driver(reef.world.state_dir, environ={}, home=reef.world.state_dir.parent)
+        Driver(lab.world.state_dir, environ={}, home=lab.world.state_dir.parent)
     assert caught.value.unchanged
 
 
-async def test_generation_a_is_driven_too(reef: Lab) -> None:
-    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
-    (reef.world.agent_dir() / "auth-state.json").unlink()
-    path = reef.world.agent_dir() / "auth-profiles.json"
+async def test_generation_a_is_driven_too(lab: Lab) -> None:
+    state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())
+    (lab.world.agent_dir() / "auth-state.json").unlink()
+    path = lab.world.agent_dir() / "auth-profiles.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"usageStats": state["usageStats"]}, indent=2))
-    config_path = reef.world.state_dir / "openclaw.json"
+    config_path = lab.world.state_dir / "openclaw.json"
     config = json.loads(config_path.read_text())
     config["meta"]["lastTouchedVersion"] = "2026.3.28"
     config_path.write_text(json.dumps(config))
-    first, _ = await first_in_order(reef)
-    async with other_driver(reef) as driver:
-        misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
+    first, _ = await first_in_order(lab)
+    async with other_driver(lab) as driver:
+        misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
         answer = await driver.drive(LIGHTHOUSE.key, "hello").result()
         await driver.desk.marks.drained()
     assert answer.model == SECONDARY
     stats = json.loads(path.read_text())["usageStats"]
     assert stats[first]["cooldownReason"] == "rate_limit"
-    assert not (reef.world.agent_dir() / "auth-state.json").exists()
+    assert not (lab.world.agent_dir() / "auth-state.json").exists()
 
 
-async def test_an_inherited_profile_is_marked_in_its_owners_store(reef: Lab) -> None:
-    misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
-    await reef.driver.drive(HEARTBEAT.key, "hello").result()
-    await reef.driver.desk.marks.drained()
-    state = json.loads((reef.world.agent_dir("main") / "auth-state.json").read_text())
+async def test_an_inherited_profile_is_marked_in_its_owners_store(lab: Lab) -> None:
+    misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
+    await lab.driver.drive(HEARTBEAT.key, "hello").result()
+    await lab.driver.desk.marks.drained()
+    state = json.loads((lab.world.agent_dir("main") / "auth-state.json").read_text())
     assert state["usageStats"][CORAL_1]["cooldownReason"] == "rate_limit"
-    assert list(reef.world.agent_dir("sebastian").iterdir()) == []
+    assert list(lab.world.agent_dir("sebastian").iterdir()) == []
 
 
 async def test_a_local_provider_without_any_profile_is_asked_without_a_key(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles={"coral": ("clawdia",)}, models=(PRIMARY, SECONDARY)) as reef:
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
+    async with open_lab(tmp_path, profiles={"coral": ("clawdia",)}, models=(PRIMARY, SECONDARY)) as lab:
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
         assert answer.profile is None
-        assert "authorization" not in reef.provider.requests[-1].headers
+        assert "authorization" not in lab.provider.requests[-1].headers
 
 
-async def test_a_malformed_reply_moves_the_chain_without_blaming_the_account(reef: Lab) -> None:
-    misbehave(reef, Raw("<html>captive portal</html>", "text/html"), CORAL_1, CORAL_2)
-    answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+async def test_a_malformed_reply_moves_the_chain_without_blaming_the_account(lab: Lab) -> None:
+    misbehave(lab, Raw("<html>captive portal</html>", "text/html"), CORAL_1, CORAL_2)
+    answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
     assert answer.model == SECONDARY
-    failures = [event.data["kind"] for event in reef.of(EventKind.FAILURE)]
+    failures = [event.data["kind"] for event in lab.of(EventKind.FAILURE)]
     assert failures == [ErrorKind.PROTOCOL.value]
 
 
-async def test_leftover_marks_of_a_clawtop_that_is_gone_land_before_other_writes(reef: Lab) -> None:
-    state_dir = reef.world.state_dir
+async def test_leftover_marks_of_a_clawtop_that_is_gone_land_before_other_writes(lab: Lab) -> None:
+    state_dir = lab.world.state_dir
     assert not has_leftovers(state_dir)
     assert await land_leftovers_of(state_dir) == 0
-    path = MarkSpool(state_dir).put(Mark("main", CORAL_1, "coral", reef.clock.now_ms(), "billing"))
+    path = MarkSpool(state_dir).put(Mark("main", CORAL_1, "coral", lab.clock.now_ms(), "billing"))
     path.rename(path.with_name("5.4194000-dead.1.json"))
     assert has_leftovers(state_dir)
     assert await land_leftovers_of(state_dir) == 1
     assert not has_leftovers(state_dir)
-    state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
+    state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())
     assert state["usageStats"][CORAL_1]["disabledReason"] == "billing"
 
 
-async def test_a_limited_account_is_not_probed_by_the_next_round_of_the_same_run(reef: Lab) -> None:
+async def test_a_limited_account_is_not_probed_by_the_next_round_of_the_same_run(lab: Lab) -> None:
     """Every coral account is limited, kelp's endpoint drops: the run goes over its models again, but not over coral."""
-    misbehave(reef, rate_limited(), CORAL_1, CORAL_2)
-    misbehave(reef, Drop(), KELP)
+    misbehave(lab, rate_limited(), CORAL_1, CORAL_2)
+    misbehave(lab, Drop(), KELP)
     with pytest.raises((AllModelsFailedError, ProviderError)):
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-    names = asked(reef)
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+    names = asked(lab)
     assert (names.count(CORAL_1), names.count(CORAL_2)) == (1, 1)
     assert names.count(KELP) > 2

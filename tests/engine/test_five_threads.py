@@ -21,8 +21,8 @@ from clawtop.core.failover.decision import TimeoutPolicy
 from clawtop.core.model import EventKind, ModelRef
 from clawtop.core.rules import TRANSIENT_REASONS
 from clawtop.core.session.admission import OnContention
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Act, ReceivedRequest, Respond, Stall, rate_limited
-from clawtop.demo.puppets import Puppet
 from clawtop.demo.threads import (
     HEARTBEAT,
     LIGHTHOUSE,
@@ -32,7 +32,7 @@ from clawtop.demo.threads import (
     TWO_AND_ONE,
     Lab,
     Replay,
-    lab,
+    open_lab,
 )
 from clawtop.demo.world import CAST, PRIMARY, SECONDARY
 from clawtop.engine.drive.chain import AllModelsFailedError, Chain
@@ -73,92 +73,92 @@ def said_by(requests: list[ReceivedRequest]) -> dict[str, list[ReceivedRequest]]
 
 @pytest.mark.slow
 async def test_twelve_agents_rotate_and_fall_back_while_another_process_has_the_store(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for profile in ("coral:clawdia", "coral:larry"):
-            reef.provider.standing[reef.key(profile)] = rate_limited()
-        async with Puppet("auth", reef.world.agent_dir()) as puppet:
-            held_since = reef.clock.monotonic()
+            lab.provider.standing[lab.key(profile)] = rate_limited()
+        async with LockProcess("auth", lab.world.agent_dir()) as other:
+            held_since = lab.clock.monotonic()
             runs = [
-                reef.driver.drive(f"talk-{n}", f"message {n}", agent=("main", "sebastian", "scuttle")[n % 3])
+                lab.driver.drive(f"talk-{n}", f"message {n}", agent=("main", "sebastian", "scuttle")[n % 3])
                 for n in range(12)
             ]
             answers = [await run.result() for run in runs]
-            assert json.loads((reef.world.agent_dir() / "auth-profiles.json.lock").read_text())["pid"] == puppet.pid
-            await reef.clock.sleep(max(0.0, 5.0 - (reef.clock.monotonic() - held_since)))
-            pending = {mark.profile for mark in reef.driver.desk.marks.pending()}
-            spooled = list(spool_dir(reef.world.state_dir).glob("*.json"))
-        await reef.driver.desk.marks.drained()
+            assert json.loads((lab.world.agent_dir() / "auth-profiles.json.lock").read_text())["pid"] == other.pid
+            await lab.clock.sleep(max(0.0, 5.0 - (lab.clock.monotonic() - held_since)))
+            pending = {mark.profile for mark in lab.driver.desk.marks.pending()}
+            spooled = list(spool_dir(lab.world.state_dir).glob("*.json"))
+        await lab.driver.desk.marks.drained()
         assert {answer.model for answer in answers} == {SECONDARY}
         assert {"coral:clawdia", "coral:larry"} <= pending
         assert spooled
-        for requests in said_by(reef.provider.requests).values():
+        for requests in said_by(lab.provider.requests).values():
             keys = Counter(request.key for request in requests)
             assert max(keys.values()) == 1
             for before, after in pairwise(requests):
                 assert before.ended is not None
                 assert after.began - before.ended < SOON_S
-        state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())
-        first_failures = [event.at for event in reef.of(EventKind.FAILURE)]
+        state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())
+        first_failures = [event.at for event in lab.of(EventKind.FAILURE)]
         for profile in ("coral:clawdia", "coral:larry"):
             stats = state["usageStats"][profile]
             assert stats["cooldownReason"] == "rate_limit"
             assert stats["cooldownUntil"] <= max(first_failures) + 30_000 + 100, "it carries the failure's own time"
-        assert not list(spool_dir(reef.world.state_dir).glob("*.json"))
+        assert not list(spool_dir(lab.world.state_dir).glob("*.json"))
 
 
 async def test_the_log_says_error_then_rotation_then_mark(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for profile in ("coral:clawdia", "coral:larry"):
-            reef.provider.standing[reef.key(profile)] = rate_limited()
-        await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
-        await reef.driver.desk.marks.drained()
+            lab.provider.standing[lab.key(profile)] = rate_limited()
+        await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
+        await lab.driver.desk.marks.drained()
         kinds = [
             event.kind
-            for event in reef.events
+            for event in lab.events
             if event.kind in {EventKind.FAILURE, EventKind.ROTATE, EventKind.FALLBACK, EventKind.MARK}
         ]
         assert kinds[:2] == [EventKind.FAILURE, EventKind.ROTATE]
         assert kinds.index(EventKind.MARK) > 1
         assert kinds.count(EventKind.MARK) == 3
-        failure, rotation = reef.of(EventKind.FAILURE)[0], reef.of(EventKind.ROTATE)[0]
+        failure, rotation = lab.of(EventKind.FAILURE)[0], lab.of(EventKind.ROTATE)[0]
         assert rotation.at - failure.at < 1000
 
 
 @pytest.mark.slow
 async def test_a_process_that_exits_right_after_a_429_leaves_a_mark_that_lands(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as reef:
-        reef.provider.standing[reef.key("coral:clawdia")] = rate_limited()
-        async with Puppet("auth", reef.world.agent_dir()):
-            code, output = await drive(reef, LIGHTHOUSE.key, "hello")
+    async with open_lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as lab:
+        lab.provider.standing[lab.key("coral:clawdia")] = rate_limited()
+        async with LockProcess("auth", lab.world.agent_dir()):
+            code, output = await drive(lab, LIGHTHOUSE.key, "hello")
             assert code == 0
             failed_at = next(line["at"] for line in output if line.get("kind") == "failure")
-            left = [json.loads(path.read_text()) for path in spool_dir(reef.world.state_dir).glob("*.json")]
+            left = [json.loads(path.read_text()) for path in spool_dir(lab.world.state_dir).glob("*.json")]
             assert ("coral:clawdia", "rate_limit") in {(mark["profile"], mark.get("reason")) for mark in left}
-        before = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
+        before = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
         assert "cooldownUntil" not in before["coral:clawdia"]
-        assert (await drive(reef, TIDEPOOL.key, "next", "--model", str(SECONDARY)))[0] == 0
-        stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
+        assert (await drive(lab, TIDEPOOL.key, "next", "--model", str(SECONDARY)))[0] == 0
+        stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
         assert abs(stats["lastFailureAt"] - failed_at) < 50
-        assert not list(spool_dir(reef.world.state_dir).glob("*.json"))
+        assert not list(spool_dir(lab.world.state_dir).glob("*.json"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 async def test_a_process_that_is_ended_after_a_429_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    async with lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as reef:
-        reef.provider.standing[reef.key("coral:clawdia")] = rate_limited()
-        reef.provider.standing[reef.key("kelp:barnaby")] = Stall()
-        async with Puppet("auth", reef.world.agent_dir()), driving(reef, LIGHTHOUSE.key, "hello") as process:
-            await reef.provider.until(lambda requests: len(requests) == 2)
-            await until(lambda: bool(list(spool_dir(reef.world.state_dir).glob("*.json"))))
+    async with open_lab(tmp_path, profiles={"coral": ("clawdia",), "kelp": ("barnaby",)}) as lab:
+        lab.provider.standing[lab.key("coral:clawdia")] = rate_limited()
+        lab.provider.standing[lab.key("kelp:barnaby")] = Stall()
+        async with LockProcess("auth", lab.world.agent_dir()), driving(lab, LIGHTHOUSE.key, "hello") as process:
+            await lab.provider.until(lambda requests: len(requests) == 2)
+            await until(lambda: bool(list(spool_dir(lab.world.state_dir).glob("*.json"))))
             process.send_signal(number)
             code = await process.wait()
         assert code == {signal.SIGINT: 130, signal.SIGKILL: -9}.get(number, 128 + number)
-        reef.provider.standing.clear()
-        await drive(reef, TIDEPOOL.key, "next", "--model", str(SECONDARY))
-        stats = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
+        lab.provider.standing.clear()
+        await drive(lab, TIDEPOOL.key, "next", "--model", str(SECONDARY))
+        stats = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]["coral:clawdia"]
         assert stats["failureCounts"] == {"rate_limit": 1}
-        await reef.driver.drive(LIGHTHOUSE.key, "again").result()
+        await lab.driver.drive(LIGHTHOUSE.key, "again").result()
 
 
 async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
@@ -167,18 +167,18 @@ async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
     """A kill during any later attempt finds it there. What is lost is what was killed before it read the answer."""
     assert Marks.__init__.__kwdefaults__ is not None
     monkeypatch.setitem(Marks.__init__.__kwdefaults__, "note_wait_s", 30.0)
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        names = {key: profile for profile, key in reef.world.keys.items()}
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        names = {key: profile for profile, key in lab.world.keys.items()}
         found: list[tuple[str, set[str]]] = []
 
         def limited(request: ReceivedRequest) -> Act:
-            spooled = spool_dir(reef.world.state_dir).glob("*.json")
+            spooled = spool_dir(lab.world.state_dir).glob("*.json")
             found.append((names[request.key], {json.loads(path.read_bytes())["profile"] for path in spooled}))
-            return Respond() if request.key == reef.key("kelp:barnaby") else rate_limited()
+            return Respond() if request.key == lab.key("kelp:barnaby") else rate_limited()
 
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), limited)
-        async with Puppet("auth", reef.world.agent_dir()):
-            await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), limited)
+        async with LockProcess("auth", lab.world.agent_dir()):
+            await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
     asked = [profile for profile, _ in found]
     assert sorted(asked) == ["coral:clawdia", "coral:larry", "kelp:barnaby"]
     assert [there for _, there in found] == [set(asked[:number]) for number in range(3)]
@@ -188,30 +188,30 @@ async def test_a_failure_is_on_disk_before_the_next_account_is_asked(
 
 
 async def test_six_accounts_over_three_processes_keep_each_others_statistics(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=SIX) as reef:
+    async with open_lab(tmp_path, profiles=SIX) as lab:
         names = [f"coral:{name}" for name in SIX["coral"]]
         for name in names[:4]:
-            reef.provider.standing[reef.key(name)] = rate_limited(20)
-        results = await asyncio.gather(*(drive(reef, one.key, f"from {one.key}") for one in CAST[:3]))
+            lab.provider.standing[lab.key(name)] = rate_limited(20)
+        results = await asyncio.gather(*(drive(lab, one.key, f"from {one.key}") for one in CAST[:3]))
         assert [code for code, _ in results] == [0, 0, 0]
-        for requests in said_by(reef.provider.requests).values():
+        for requests in said_by(lab.provider.requests).values():
             assert max(Counter(request.key for request in requests).values()) == 1
-        state = json.loads((reef.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
-        refused = {request.key for request in reef.provider.requests if request.act == rate_limited(20)}
-        cooled = {reef.key(name) for name in names if "cooldownUntil" in state[name]}
+        state = json.loads((lab.world.agent_dir() / "auth-state.json").read_text())["usageStats"]
+        refused = {request.key for request in lab.provider.requests if request.act == rate_limited(20)}
+        cooled = {lab.key(name) for name in names if "cooldownUntil" in state[name]}
         assert cooled == refused
         assert all(
             state[name]["failureCounts"] == {"rate_limit": state[name]["errorCount"]}
             for name in names
-            if reef.key(name) in cooled
+            if lab.key(name) in cooled
         )
 
 
 async def test_accounts_take_turns_by_last_use(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=SIX) as reef:
+    async with open_lab(tmp_path, profiles=SIX) as lab:
         for n in range(12):
-            await reef.driver.drive(LIGHTHOUSE.key, f"turn {n}").result()
-        order = [request.key for request in reef.provider.requests]
+            await lab.driver.drive(LIGHTHOUSE.key, f"turn {n}").result()
+        order = [request.key for request in lab.provider.requests]
         assert order[:6] == order[6:]
         assert len(set(order)) == 6
 
@@ -220,14 +220,14 @@ async def test_accounts_take_turns_by_last_use(tmp_path: Path) -> None:
 
 
 async def test_four_agents_time_out_at_once_and_their_sessions_stay_answerable(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=Timeouts(connect=2, first_byte=0.8, idle=0.8)) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Stall())
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=Timeouts(connect=2, first_byte=0.8, idle=0.8)) as lab:
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
         talks = CAST[:4]
-        runs = [reef.driver.drive(one.key, "anybody?") for one in talks]
-        await reef.provider.until(lambda requests: len(requests) == 4)
-        async with Driver(reef.world.state_dir, environ={}, home=tmp_path) as prober:
+        runs = [lab.driver.drive(one.key, "anybody?") for one in talks]
+        await lab.provider.until(lambda requests: len(requests) == 4)
+        async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as prober:
             for one in talks:
-                assert not os.path.lexists(f"{reef.world.transcript(one)}.lock")
+                assert not os.path.lexists(f"{lab.world.transcript(one)}.lock")
                 with pytest.raises(SessionContendedError):
                     await prober.drive(one.key, "probe", on_contention=OnContention.RAISE).result()
         assert not any(run.done for run in runs), "refused at once, not after a lock timeout"
@@ -235,13 +235,13 @@ async def test_four_agents_time_out_at_once_and_their_sessions_stay_answerable(t
             with pytest.raises(ProviderError) as caught:
                 await run.result()
             assert caught.value.timed_out
-        reef.provider.standing.clear()
+        lab.provider.standing.clear()
         for one in talks:
-            began = reef.clock.monotonic()
-            await reef.driver.drive(one.key, "and now?").result()
-            assert reef.clock.monotonic() - began < SOON_S
-        assert not {EventKind.ROTATE, EventKind.FALLBACK} & {event.kind for event in reef.events}
-        assert not [event for event in reef.of(EventKind.MARK) if event.reason]
+            began = lab.clock.monotonic()
+            await lab.driver.drive(one.key, "and now?").result()
+            assert lab.clock.monotonic() - began < SOON_S
+        assert not {EventKind.ROTATE, EventKind.FALLBACK} & {event.kind for event in lab.events}
+        assert not [event for event in lab.of(EventKind.MARK) if event.reason]
 
 
 # --- 4: local coordination is not a model failure (83510) --------------------------------------------------------
@@ -364,17 +364,17 @@ async def test_cancelling_the_chain_is_no_failure_of_a_model() -> None:
 
 
 async def test_a_lock_timeout_within_a_chain_of_three_models_is_one_run_and_the_true_error(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, models=THREE) as reef:
-        path = reef.world.state_dir / "openclaw.json"
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, models=THREE) as lab:
+        path = lab.world.state_dir / "openclaw.json"
         config = json.loads(path.read_text()) | {"session": {"writeLock": {"acquireTimeoutMs": 150}}}
         path.write_text(json.dumps(config))
-        async with Puppet("session", reef.world.transcript(LIGHTHOUSE)):
-            code, output = await drive(reef, LIGHTHOUSE.key, "hello")
+        async with LockProcess("session", lab.world.transcript(LIGHTHOUSE)):
+            code, output = await drive(lab, LIGHTHOUSE.key, "hello")
         assert code == 2
         assert output[-1]["error"] == "SessionWriteLockTimeoutError"
         assert "session file locked" in output[-1]["title"]
         assert not {"attempt", "failure", "fallback", "mark"} & {line.get("kind") for line in output}
-        assert reef.provider.requests == []
+        assert lab.provider.requests == []
 
 
 # --- 5: two lanes, one session (83510) ---------------------------------------------------------------------------
@@ -382,17 +382,17 @@ async def test_a_lock_timeout_within_a_chain_of_three_models_is_one_run_and_the_
 
 @pytest.mark.slow
 async def test_heartbeat_and_channel_of_two_processes_share_a_session_without_a_takeover(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Respond("aye", first_after=0.05))
-        file = reef.world.transcript(HEARTBEAT)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Respond("aye", first_after=0.05))
+        file = lab.world.transcript(HEARTBEAT)
         before = len(read_conversation(file).said)
-        ours = [reef.driver.drive(HEARTBEAT.key, f"beat {n}", lane="heartbeat") for n in range(5)]
-        others = [drive(reef, HEARTBEAT.key, f"snap {n}", "--lane", "channel") for n in range(3)]
+        ours = [lab.driver.drive(HEARTBEAT.key, f"beat {n}", lane="heartbeat") for n in range(5)]
+        others = [drive(lab, HEARTBEAT.key, f"snap {n}", "--lane", "channel") for n in range(3)]
         results = await asyncio.gather(*others)
         answers = [await run.result() for run in ours]
         assert [code for code, _ in results] == [0, 0, 0]
         assert len(answers) == 5
-        requests = sorted(reef.provider.requests, key=lambda request: request.began)
+        requests = sorted(lab.provider.requests, key=lambda request: request.began)
         for earlier, later in pairwise(requests):
             assert later.began >= (earlier.ended or 0), "calls of one session never overlap"
         entries = [json.loads(line) for line in file.read_text().split("\n") if line]
@@ -408,11 +408,11 @@ async def test_heartbeat_and_channel_of_two_processes_share_a_session_without_a_
 
 
 @asynccontextmanager
-async def driving(reef: Lab, session: str, message: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    home = reef.world.state_dir.parent
+async def driving(lab: Lab, session: str, message: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    home = lab.world.state_dir.parent
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "clawtop", "drive", "--state-dir", str(reef.world.state_dir)),
+        *("-m", "clawtop", "drive", "--state-dir", str(lab.world.state_dir)),
         *("--session", session, "--message", message, "--json", *options),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -426,9 +426,9 @@ async def driving(reef: Lab, session: str, message: str, *options: str) -> Async
             await process.wait()
 
 
-async def drive(reef: Lab, session: str, message: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
+async def drive(lab: Lab, session: str, message: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit code, and the lines of JSON."""
-    async with driving(reef, session, message, *options) as process:
+    async with driving(lab, session, message, *options) as process:
         out, err = await process.communicate()
     assert b"Traceback" not in err, err.decode()
     assert process.returncode is not None

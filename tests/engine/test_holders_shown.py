@@ -17,7 +17,7 @@ from clawtop.clock import SystemClock
 from clawtop.core.model import Gateway, GatewayState, PromptHolder, Snapshot, plain_text
 from clawtop.core.session.drain import DrainWishes
 from clawtop.core.session.openclaw_runs import own_takeover_risk
-from clawtop.demo.puppets import Puppet
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.world import CAST, World, build_world
 from clawtop.engine.prompt.registry import PromptRegistry
 from clawtop.view.columns import Env
@@ -108,9 +108,9 @@ async def test_a_run_that_is_drained_is_still_the_holder(world: World) -> None:
 
 async def test_a_run_of_openclaw_is_not_hidden_by_a_drain(world: World) -> None:
     """A gateway cannot be kept out: its run is what stands there."""
-    async with Puppet("session", world.transcript(LIGHTHOUSE)) as puppet, draining(world):
+    async with LockProcess("session", world.transcript(LIGHTHOUSE)) as other, draining(world):
         _, holder = await seen(world)
-        assert (holder.source, holder.pid, holder.run_id) == ("lock", puppet.pid, None)
+        assert (holder.source, holder.pid, holder.run_id) == ("lock", other.pid, None)
         assert holder.takeover_risk == "its lock is free during the model call"
 
 

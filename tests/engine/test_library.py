@@ -14,7 +14,7 @@ import clawtop
 import clawtop.engine
 from clawtop.core.model import EventKind
 from clawtop.demo.provider import Respond, rate_limited
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.engine import read_state
 from clawtop.errors import StateUnreadableError
 
@@ -27,14 +27,14 @@ async def test_the_example_drives_watches_plans_and_executes(tmp_path: Path) -> 
     (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(source, str(PAGE), "exec"), names)
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        used = {profile.id: profile.stats.last_used or 0 for profile in reef.driver.desk.auth("main").profiles}
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        used = {profile.id: profile.stats.last_used or 0 for profile in lab.driver.desk.auth("main").profiles}
         limited = min((name for name in used if name.startswith("coral")), key=lambda name: used[name])
-        reef.provider.standing[reef.key(limited)] = rate_limited()
+        lab.provider.standing[lab.key(limited)] = rate_limited()
         for name in used:
             if name != limited:
-                reef.provider.standing[reef.key(name)] = Respond("High.", pieces=2)
-        streamed, answer, cooling, receipt, state = await names["main"](reef.world.state_dir, LIGHTHOUSE.key, limited)
+                lab.provider.standing[lab.key(name)] = Respond("High.", pieces=2)
+        streamed, answer, cooling, receipt, state = await names["main"](lab.world.state_dir, LIGHTHOUSE.key, limited)
     assert streamed == answer.text == "High."
     assert answer.profile != limited
     assert cooling == {limited}

@@ -10,7 +10,7 @@ import pytest
 
 from clawtop.core.conversation import Image, Message, Text, ToolCall, ToolResult
 from clawtop.core.model import ModelRef
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.prompting import PreparedPrompt, PromptSources, prepare
 from clawtop.store.provider.model_config import provider_named, read_providers
@@ -111,22 +111,22 @@ def test_the_last_compiled_context_of_a_trajectory_counts(tmp_path: Path) -> Non
 
 
 async def test_a_sessions_model_override_is_asked_first(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        store = reef.world.sessions_dir("main") / "sessions.json"
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        store = lab.world.sessions_dir("main") / "sessions.json"
         entries = json.loads(store.read_text())
         entries[LIGHTHOUSE.key] |= {"providerOverride": SECONDARY.provider, "modelOverride": SECONDARY.model}
         store.write_text(json.dumps(entries))
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert answer.model == SECONDARY
-        named = await reef.driver.drive(LIGHTHOUSE.key, "hello", model=PRIMARY).result()
+        named = await lab.driver.drive(LIGHTHOUSE.key, "hello", model=PRIMARY).result()
         assert named.model == PRIMARY
 
 
 async def test_a_conversation_that_is_too_long_goes_to_a_larger_window(tmp_path: Path) -> None:
     from clawtop.demo.provider import Refuse
 
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        path = reef.world.state_dir / "openclaw.json"
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        path = lab.world.state_dir / "openclaw.json"
         config = json.loads(path.read_text())
         for name, window in ((PRIMARY.provider, 8000), (SECONDARY.provider, 64_000)):
             for model in config["models"]["providers"][name]["models"]:
@@ -134,7 +134,7 @@ async def test_a_conversation_that_is_too_long_goes_to_a_larger_window(tmp_path:
         path.write_text(json.dumps(config))
         too_long = Refuse(400, "invalid_request_error", "prompt is too long: 9000 tokens > 8000 maximum")
         for name in ("coral:clawdia", "coral:larry"):
-            reef.provider.standing[reef.key(name)] = too_long
-        answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+            lab.provider.standing[lab.key(name)] = too_long
+        answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert answer.model == SECONDARY
-        assert len(reef.provider.requests) == 2
+        assert len(lab.provider.requests) == 2

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 
 from clawtop.core.model import EventKind
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Respond, Stall, rate_limited
-from clawtop.demo.puppets import Puppet
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, Lab, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.drive.turn import TurnTimeoutError
@@ -40,35 +40,33 @@ SLACK_S = 5.0
 """What a loaded machine may add to a limit before the test believes that there is none."""
 
 
-def held_by(reef: Lab) -> list[str]:
-    state = reef.world.state_dir
+def held_by(lab: Lab) -> list[str]:
+    state = lab.world.state_dir
     locks = [path.name for path in state.rglob("*.jsonl.lock")]
     return locks + [path.name for path in (state / "clawtop" / "holders").glob("*.json")]
 
 
 @asynccontextmanager
-async def within(reef: Lab, limit: float = LIMIT_S) -> AsyncIterator[None]:
+async def within(lab: Lab, limit: float = LIMIT_S) -> AsyncIterator[None]:
     """What happens here ends by its limit, and leaves the session free."""
-    began = reef.clock.monotonic()
+    began = lab.clock.monotonic()
     async with asyncio.timeout(limit + SLACK_S):
         yield
-    assert reef.clock.monotonic() - began >= limit * 0.9
-    assert held_by(reef) == []
+    assert lab.clock.monotonic() - began >= limit * 0.9
+    assert held_by(lab) == []
 
 
-def served_at(reef: Lab, url: str) -> None:
+def served_at(lab: Lab, url: str) -> None:
     """Have both providers of the world at one address."""
-    path = reef.world.state_dir / "openclaw.json"
+    path = lab.world.state_dir / "openclaw.json"
     config = json.loads(path.read_text())
     for provider in config["models"]["providers"].values():
         provider["baseUrl"] = url
     path.write_text(json.dumps(config))
 
 
-async def driver_of(reef: Lab, call: Timeouts) -> Driver:
-    return Driver(
-        reef.world.state_dir, environ={}, home=reef.world.state_dir.parent, settings=EngineSettings(call=call)
-    )
+async def driver_of(lab: Lab, call: Timeouts) -> Driver:
+    return Driver(lab.world.state_dir, environ={}, home=lab.world.state_dir.parent, settings=EngineSettings(call=call))
 
 
 FULL = Timeouts(connect=60 * SCALE, first_byte=60 * SCALE, idle=60 * SCALE, total=LIMIT_S)
@@ -113,10 +111,10 @@ EMPTY_DELTA = sse({"choices": [{"index": 0, "delta": {"content": ""}}]})
 async def test_a_provider_that_pings_for_ever_ends_at_its_limit(
     tmp_path: Path, first: bytes, ping: bytes, call: Timeouts, phase: str
 ) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef, pinging(first, ping) as url:
-        served_at(reef, url)
-        async with await driver_of(reef, call) as driver:
-            async with within(reef):
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab, pinging(first, ping) as url:
+        served_at(lab, url)
+        async with await driver_of(lab, call) as driver:
+            async with within(lab):
                 with pytest.raises(ProviderError) as caught:
                     await driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
             assert (caught.value.phase, caught.value.timed_out) == (phase, True)
@@ -124,26 +122,26 @@ async def test_a_provider_that_pings_for_ever_ends_at_its_limit(
 
 @pytest.mark.parametrize("where", ["headers", "body", "stream"])
 async def test_a_provider_that_says_nothing_more_ends_at_its_limit(tmp_path: Path, where: str) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=FULL) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Stall(where))
-        async with within(reef):
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=FULL) as lab:
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall(where))
+        async with within(lab):
             with pytest.raises(ProviderError) as caught:
-                await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+                await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert caught.value.phase == "total"
-        assert reef.of(EventKind.MARK) == []
+        assert lab.of(EventKind.MARK) == []
 
 
 async def test_the_turns_own_limit_counts_where_the_calls_have_none(tmp_path: Path) -> None:
     endless = Timeouts(connect=None, first_byte=None, idle=None, total=None)
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=endless) as reef:
-        path = reef.world.state_dir / "openclaw.json"
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=endless) as lab:
+        path = lab.world.state_dir / "openclaw.json"
         config = json.loads(path.read_text())
         config["agents"]["defaults"]["timeoutSeconds"] = LIMIT_S
         path.write_text(json.dumps(config))
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Stall())
-        async with within(reef):
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
+        async with within(lab):
             with pytest.raises(ClawtopError) as caught:
-                await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+                await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
         assert isinstance(caught.value, ProviderError | TurnTimeoutError)
 
 
@@ -160,9 +158,9 @@ def test_a_turn_always_has_a_limit() -> None:
     ],
 )
 async def test_a_reply_that_has_its_end_is_complete_though_the_connection_stays(tmp_path: Path, finish: bytes) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef, wire_server(Wire(finish, hold=True)) as server:
-        served_at(reef, server.url)
-        async with await driver_of(reef, Timeouts()) as driver, asyncio.timeout(20):
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab, wire_server(Wire(finish, hold=True)) as server:
+        served_at(lab, server.url)
+        async with await driver_of(lab, Timeouts()) as driver, asyncio.timeout(20):
             answer = await driver.drive(LIGHTHOUSE.key, "hello", model=SECONDARY).result()
         assert answer.text == "pong"
 
@@ -180,11 +178,11 @@ async def test_a_name_that_is_not_resolved_ends_at_the_connections_limit(
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        served_at(reef, "http://never.example")
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        served_at(lab, "http://never.example")
         call = Timeouts(connect=LIMIT_S, first_byte=60 * SCALE, idle=60 * SCALE, total=60 * SCALE)
-        async with await driver_of(reef, call) as driver:
-            async with within(reef):
+        async with await driver_of(lab, call) as driver:
+            async with within(lab):
                 with pytest.raises(ProviderError) as caught:
                     await driver.drive(LIGHTHOUSE.key, "hello").result()
             assert caught.value.phase == "connect"
@@ -192,15 +190,15 @@ async def test_a_name_that_is_not_resolved_ends_at_the_connections_limit(
 
 
 async def test_a_server_that_does_not_accept_ends_at_the_connections_limit(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
             taken = [_began_to_connect(full.getsockname()) for _ in range(4)]
-            served_at(reef, f"http://127.0.0.1:{full.getsockname()[1]}")
+            served_at(lab, f"http://127.0.0.1:{full.getsockname()[1]}")
             call = Timeouts(connect=LIMIT_S, first_byte=LIMIT_S, idle=60 * SCALE, total=60 * SCALE)
-            async with await driver_of(reef, call) as driver:
-                async with within(reef):
+            async with await driver_of(lab, call) as driver:
+                async with within(lab):
                     with pytest.raises(ProviderError) as caught:
                         await driver.drive(LIGHTHOUSE.key, "hello").result()
                 assert caught.value.phase in {"connect", "first-byte"}
@@ -216,51 +214,51 @@ def _began_to_connect(address: object) -> socket.socket:
 
 
 async def test_a_store_that_stays_locked_holds_no_turn_up_and_the_mark_is_written_down(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
         for name in ("coral:clawdia", "coral:larry"):
-            reef.provider.standing[reef.key(name)] = rate_limited()
-        async with Puppet("auth", reef.world.agent_dir()), asyncio.timeout(20):
-            answer = await reef.driver.drive(LIGHTHOUSE.key, "hello").result()
+            lab.provider.standing[lab.key(name)] = rate_limited()
+        async with LockProcess("auth", lab.world.agent_dir()), asyncio.timeout(20):
+            answer = await lab.driver.drive(LIGHTHOUSE.key, "hello").result()
             assert answer.model == SECONDARY
-            assert held_by(reef) == []
+            assert held_by(lab) == []
             settings = EngineSettings(drain_s=0.1)
-            async with Driver(reef.world.state_dir, environ={}, home=tmp_path, settings=settings) as other:
+            async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as other:
                 await other.drive("elsewhere", "hello", model=PRIMARY).result()
-            while len(list(spool_dir(reef.world.state_dir).glob("*.json"))) < 2:
+            while len(list(spool_dir(lab.world.state_dir).glob("*.json"))) < 2:
                 await asyncio.sleep(0.02)
-        await reef.driver.desk.marks.drained()
+        await lab.driver.desk.marks.drained()
 
 
 @pytest.mark.parametrize("frozen", [False, True])
 async def test_a_session_lock_of_a_living_program_is_waited_for_no_longer_than_the_limit(
     tmp_path: Path, frozen: bool
 ) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        puppet = Puppet("session", reef.world.transcript(LIGHTHOUSE))
-        async with puppet:
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        other = LockProcess("session", lab.world.transcript(LIGHTHOUSE))
+        async with other:
             if frozen:
-                os.kill(_pid(puppet), signal.SIGSTOP)
-            began = reef.clock.monotonic()
+                os.kill(_pid(other), signal.SIGSTOP)
+            began = lab.clock.monotonic()
             async with asyncio.timeout(LIMIT_S + SLACK_S):
                 with pytest.raises((SessionWriteLockTimeoutError, TurnTimeoutError, SessionContendedError)):
-                    await reef.driver.drive(LIGHTHOUSE.key, "hello", timeout=LIMIT_S).result()
-            assert reef.clock.monotonic() - began >= LIMIT_S * 0.9
-            assert list((reef.world.state_dir / "clawtop" / "holders").glob("*.json")) == []
-            assert reef.provider.requests == []
+                    await lab.driver.drive(LIGHTHOUSE.key, "hello", timeout=LIMIT_S).result()
+            assert lab.clock.monotonic() - began >= LIMIT_S * 0.9
+            assert list((lab.world.state_dir / "clawtop" / "holders").glob("*.json")) == []
+            assert lab.provider.requests == []
             if frozen:
-                os.kill(_pid(puppet), signal.SIGCONT)
+                os.kill(_pid(other), signal.SIGCONT)
 
 
-def _pid(puppet: Puppet) -> int:
-    assert puppet.pid is not None
-    return puppet.pid
+def _pid(other: LockProcess) -> int:
+    assert other.pid is not None
+    return other.pid
 
 
 async def test_a_full_disk_gives_the_reply_back_and_frees_the_session(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        transcript = reef.world.transcript(LIGHTHOUSE)
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        transcript = lab.world.transcript(LIGHTHOUSE)
         before = transcript.read_bytes()
         real = os.write
 
@@ -270,22 +268,22 @@ async def test_a_full_disk_gives_the_reply_back_and_frees_the_session(
             return real(descriptor, data)
 
         monkeypatch.setattr(os, "write", full)
-        reef.provider.default = Respond("worth keeping")
-        run = reef.driver.drive(LIGHTHOUSE.key, "hello")
+        lab.provider.default = Respond("worth keeping")
+        run = lab.driver.drive(LIGHTHOUSE.key, "hello")
         async with asyncio.timeout(20):
             with pytest.raises(OperationFailedError):
                 await run.result()
         monkeypatch.undo()
         assert run.unstored == "worth keeping"
         assert transcript.read_bytes() == before
-        assert held_by(reef) == []
+        assert held_by(lab) == []
 
 
 async def test_the_session_is_free_when_the_run_says_that_it_is_over(tmp_path: Path) -> None:
-    async with lab(tmp_path, profiles=TWO_AND_ONE, call=FULL) as reef:
-        reef.provider.standing = dict.fromkeys(reef.world.keys.values(), Stall())
-        run = reef.driver.drive(LIGHTHOUSE.key, "hello")
-        freed = [held_by(reef) async for item in run if getattr(item, "kind", None) is EventKind.RUN_END]
+    async with open_lab(tmp_path, profiles=TWO_AND_ONE, call=FULL) as lab:
+        lab.provider.standing = dict.fromkeys(lab.world.keys.values(), Stall())
+        run = lab.driver.drive(LIGHTHOUSE.key, "hello")
+        freed = [held_by(lab) async for item in run if getattr(item, "kind", None) is EventKind.RUN_END]
         with pytest.raises(ProviderError):
             await run.result()
         assert freed == [[]]

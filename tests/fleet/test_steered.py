@@ -32,7 +32,7 @@ from clawtop.view.run_log import Subject
 from tests.fleet.far_hosts import container_command
 from tests.fleet.test_near import FakePipe
 from tests.support.clocks import ManualClock, settle
-from tests.support.reef import Reef, living_reef
+from tests.support.live_dashboard import LiveDashboard, live_dashboard
 
 pytestmark = pytest.mark.anyio
 
@@ -41,15 +41,15 @@ QUICK = DrainWishes(deadline_s=30.0, still_s=0.2, stop_after_s=0.0)
 
 
 @asynccontextmanager
-async def far_reef(tmp_path: Path) -> AsyncIterator[Reef]:
-    """A reef whose dashboard reaches it as a host of a fleet."""
+async def far_dashboard(tmp_path: Path) -> AsyncIterator[LiveDashboard]:
+    """A live world whose dashboard reaches it as a host of a fleet."""
 
     def far(ports: WorkPorts) -> WorkPorts:
         state_dir = Path(ports.drains._args.state_dir)  # type: ignore[attr-defined]
         opened = opened_host(tmp_path, state_dir)
         return WorkPorts(opened.drains, lambda: opened.engine, opened.recoveries)
 
-    async with living_reef(tmp_path, ports=far) as made:
+    async with live_dashboard(tmp_path, ports=far) as made:
         yield made
 
 
@@ -65,28 +65,28 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def journal(reef: Reef) -> list[Event]:
-    return list(Journal(reef.world.state_dir).tail(10_000))
+def journal(dashboard: LiveDashboard) -> list[Event]:
+    return list(Journal(dashboard.world.state_dir).tail(10_000))
 
 
 async def test_a_run_on_a_host_is_watched_to_its_reply(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        reef.behave(Respond("the lamp is lit"))
+    async with far_dashboard(tmp_path) as dashboard:
+        dashboard.behave(Respond("the lamp is lit"))
         subject = Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "is the lamp lit?")
-        run = await reef.work.start_run(subject)
+        run = await dashboard.work.start_run(subject)
         await run.task
         assert "the lamp is lit" in run.log.text
         assert run.log.ended_well
         assert run.log.attempts[0].ok
-        assert outcome_of(journal(reef), run.log.run_id)[0] is OperationOutcome.DONE
-        assert "is the lamp lit?" in reef.world.transcript(LIGHTHOUSE).read_text()
+        assert outcome_of(journal(dashboard), run.log.run_id)[0] is OperationOutcome.DONE
+        assert "is the lamp lit?" in dashboard.world.transcript(LIGHTHOUSE).read_text()
 
 
 async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        reef.behave(Stall())
-        before = reef.world.transcript(LIGHTHOUSE).read_text()
-        run = await reef.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+    async with far_dashboard(tmp_path) as dashboard:
+        dashboard.behave(Stall())
+        before = dashboard.world.transcript(LIGHTHOUSE).read_text()
+        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
         await until(lambda: len(run.log.attempts) == 1)
         assert run.rotate() is None
         await until(lambda: len(run.log.attempts) == 2)
@@ -96,56 +96,56 @@ async def test_a_run_on_a_host_is_rotated_and_cancelled_from_here(tmp_path: Path
         await run.task
         assert run.log.end is not None
         assert "cancelled" in text_of(run.log.end[0])
-        assert reef.world.transcript(LIGHTHOUSE).read_text() == before
-        assert reef.left_behind() == []
+        assert dashboard.world.transcript(LIGHTHOUSE).read_text() == before
+        assert dashboard.left_behind() == []
 
 
 async def test_leaving_the_hosts_dashboard_ends_its_runs_there(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        reef.behave(Stall())
-        run = await reef.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
+    async with far_dashboard(tmp_path) as dashboard:
+        dashboard.behave(Stall())
+        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "never answered"))
         await until(lambda: len(run.log.attempts) == 1)
-        await reef.work.aclose()
-        assert outcome_of(journal(reef), run.log.run_id)[0] is OperationOutcome.FAILED
-        assert reef.left_behind() == []
+        await dashboard.work.aclose()
+        assert outcome_of(journal(dashboard), run.log.run_id)[0] is OperationOutcome.FAILED
+        assert dashboard.left_behind() == []
 
 
 async def test_what_a_host_refuses_to_drive_is_said_with_its_name(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        run = await reef.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "  "))
+    async with far_dashboard(tmp_path) as dashboard:
+        run = await dashboard.work.start_run(Subject(LIGHTHOUSE.agent, LIGHTHOUSE.key, "  "))
         await run.task
         assert run.log.end is not None
         assert "reef: the message is empty" in " ".join(map(text_of, run.log.end))
 
 
 async def test_a_drain_on_a_host_is_seen_step_by_step(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        preview = await reef.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+    async with far_dashboard(tmp_path) as dashboard:
+        preview = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
         assert preview[0] == "nothing holds the session now"
-        job = await reef.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+        job = await dashboard.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
         await until(lambda: not job.under_way)
         assert job.log.released
         assert any("kept out" in step.text for step in job.log.steps)
-        assert outcome_of(journal(reef), job.log.drain_id)[0] is OperationOutcome.DONE
+        assert outcome_of(journal(dashboard), job.log.drain_id)[0] is OperationOutcome.DONE
 
 
 async def test_a_drain_on_a_host_is_stopped_and_leaves_the_session_open(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef, reef.engine() as other:
-        reef.behave(Stall())
+    async with far_dashboard(tmp_path) as dashboard, dashboard.engine() as other:
+        dashboard.behave(Stall())
         run = other.drive(LIGHTHOUSE.key, "never answered")
         await until(lambda: run.phase in {"streaming", "prompting"})
         patient = DrainWishes(deadline_s=300.0, stop_after_s=200.0)
-        job = await reef.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
+        job = await dashboard.work.start_drain(LIGHTHOUSE.key, LIGHTHOUSE.agent, patient)
         await until(lambda: any(step.stage is DrainStage.WAIT for step in job.log.steps))
         await job.stop()
         assert job.log.released is False
-        assert outcome_of(journal(reef), job.log.drain_id)[0] is OperationOutcome.FAILED
+        assert outcome_of(journal(dashboard), job.log.drain_id)[0] is OperationOutcome.FAILED
         run.cancel()
 
 
 async def test_a_session_that_is_well_is_not_recovered(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef:
-        opened = opened_host(tmp_path, reef.world.state_dir)
+    async with far_dashboard(tmp_path) as dashboard:
+        opened = opened_host(tmp_path, dashboard.world.state_dir)
         done = await opened.recoveries.recover(None, LIGHTHOUSE.key, LIGHTHOUSE.agent, 1.0, lambda _text: None)
         assert done.move == "nothing"
         with pytest.raises(RefusedError, match="reef has no such session"):
@@ -333,8 +333,8 @@ async def test_a_drain_that_the_host_refuses_says_so() -> None:
 
 
 async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_path: Path) -> None:
-    async with far_reef(tmp_path) as reef, reef.engine() as other:
-        reef.behave(Stall())
+    async with far_dashboard(tmp_path) as dashboard, dashboard.engine() as other:
+        dashboard.behave(Stall())
         run = other.drive(LIGHTHOUSE.key, "never answered")
         await until(lambda: run.phase in {"streaming", "prompting"})
         killed: list[Pipe] = []
@@ -344,7 +344,7 @@ async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_pat
             killed.append(await real(spec, words))
             return killed[-1]
 
-        spec = host_spec("reef", container_command(tmp_path, {"reef": reef.world.state_dir}))
+        spec = host_spec("reef", container_command(tmp_path, {"reef": dashboard.world.state_dir}))
         clock = ManualClock()
         steps: list[DrainStep] = []
         steers = Steers(spec, connect, clock, RemoteOperations(spec, connect, clock, who="ann"))
@@ -360,5 +360,5 @@ async def test_a_far_clawtop_that_is_killed_leaves_what_its_journal_says(tmp_pat
             await asyncio.sleep(0.05)
         with pytest.raises(OperationFailedError, match="Its outcome is not known"):
             await draining
-        assert outcome_of(journal(reef), drain.drain_id)[0] is OperationOutcome.BEGUN
+        assert outcome_of(journal(dashboard), drain.drain_id)[0] is OperationOutcome.BEGUN
         run.cancel()

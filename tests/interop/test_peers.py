@@ -21,7 +21,7 @@ import pytest
 
 from clawtop.clock import SystemClock
 from clawtop.core.model import FailureReason
-from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, lab
+from clawtop.demo.threads import LIGHTHOUSE, TWO_AND_ONE, open_lab
 from clawtop.demo.world import PRIMARY, SECONDARY
 from clawtop.engine.drive.driver import Driver, EngineSettings
 from clawtop.engine.providers.base import Endpoint, Finished, Message, Prompt, ReplyPart, TextDelta, Timeouts
@@ -103,10 +103,10 @@ async def test_llmocks_streams_are_read(tmp_path: Path, api: str, path: str) -> 
 @pytest.mark.parametrize(("model", "path"), [(PRIMARY, "/anthropic"), (SECONDARY, "/v1")], ids=["anthropic", "openai"])
 async def test_every_turn_is_answered_while_llmock_breaks_four_in_ten(tmp_path: Path, model: object, path: str) -> None:
     faults = ("--error-rate", "500=0.15", "--error-rate", "502=0.15", "--stream-fault", "disconnect=0.1")
-    async with serving("llmock", tmp_path, *faults) as url, lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        reef.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
+    async with serving("llmock", tmp_path, *faults) as url, open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        lab.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
         settings = EngineSettings(pause_s=0.01)
-        async with Driver(reef.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
+        async with Driver(lab.world.state_dir, environ={}, home=tmp_path, settings=settings) as driver:
             for _ in range(30):
                 answer = await driver.drive(LIGHTHOUSE.key, "hello", model=model).result()  # type: ignore[arg-type]
                 assert answer.text.strip()
@@ -114,9 +114,9 @@ async def test_every_turn_is_answered_while_llmock_breaks_four_in_ten(tmp_path: 
 
 
 async def test_llmocks_limit_by_key_rotates_and_is_kept(tmp_path: Path) -> None:
-    async with serving("llmock", tmp_path, "--rpm", "2") as url, lab(tmp_path, profiles=TWO_AND_ONE) as reef:
-        reef.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
-        async with Driver(reef.world.state_dir, environ={}, home=tmp_path) as driver:
+    async with serving("llmock", tmp_path, "--rpm", "2") as url, open_lab(tmp_path, profiles=TWO_AND_ONE) as lab:
+        lab.world.connect(lambda api: url + ("/anthropic" if api == "anthropic-messages" else "/v1"))
+        async with Driver(lab.world.state_dir, environ={}, home=tmp_path) as driver:
             answers = [await driver.drive(LIGHTHOUSE.key, f"turn {n}").result() for n in range(6)]
             await driver.desk.marks.drained()
             notes = driver.desk.accounts.read().notes

@@ -20,7 +20,7 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.run import RunScreen
 from clawtop.ui.widgets.line_scroll import LineScroll
 from clawtop.ui.widgets.message_editor import MessageEditor
-from tests.support.reef import Reef, is_back, living_reef, until
+from tests.support.live_dashboard import LiveDashboard, is_back, live_dashboard, until
 from tests.support.screens import make_app, screen_text
 from tests.support.worlds import TOLD
 from tests.ui.test_everywhere import SIZES, never
@@ -77,8 +77,8 @@ def made_up(size: tuple[int, int]) -> tuple[ClawtopApp, Snapshot]:
 
 
 @pytest.fixture
-async def reef(tmp_path: Path) -> AsyncIterator[Reef]:
-    async with living_reef(tmp_path) as made:
+async def dashboard(tmp_path: Path) -> AsyncIterator[LiveDashboard]:
+    async with live_dashboard(tmp_path) as made:
         yield made
 
 
@@ -95,31 +95,31 @@ async def test_a_dialog_scrolls_by_its_keys(dialog: str) -> None:
 
 
 @pytest.mark.parametrize("dialog", ON_THE_REEF)
-async def test_a_dialog_on_a_session_scrolls_by_its_keys(reef: Reef, dialog: str) -> None:
-    async with reef.app.run_test(size=TINY) as pilot:
-        await reef.open_on(pilot, CAST[0])
+async def test_a_dialog_on_a_session_scrolls_by_its_keys(dashboard: LiveDashboard, dialog: str) -> None:
+    async with dashboard.app.run_test(size=TINY) as pilot:
+        await dashboard.open_on(pilot, CAST[0])
         await pilot.press(ON_THE_REEF[dialog])
-        await until(pilot, lambda: not is_back(reef.app))
+        await until(pilot, lambda: not is_back(dashboard.app))
         await scrolls(pilot, edges=dialog not in WITH_INPUT)
 
 
-async def test_the_screen_of_a_run_scrolls_by_its_keys(reef: Reef) -> None:
-    reef.behave(Stall())
-    async with reef.app.run_test(size=SMALL) as pilot:
-        await reef.open_on(pilot, CAST[0])
+async def test_the_screen_of_a_run_scrolls_by_its_keys(dashboard: LiveDashboard) -> None:
+    dashboard.behave(Stall())
+    async with dashboard.app.run_test(size=SMALL) as pilot:
+        await dashboard.open_on(pilot, CAST[0])
         await pilot.press("D")
-        await until(pilot, lambda: bool(reef.app.screen.query(MessageEditor)))
-        reef.app.screen.query_one(MessageEditor).insert("hello " * 100)
+        await until(pilot, lambda: bool(dashboard.app.screen.query(MessageEditor)))
+        dashboard.app.screen.query_one(MessageEditor).insert("hello " * 100)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(reef.app.screen, RunScreen))
-        await until(pilot, lambda: 0 < shown(reef.app).size.height < len(shown(reef.app)._lines))
+        await until(pilot, lambda: isinstance(dashboard.app.screen, RunScreen))
+        await until(pilot, lambda: 0 < shown(dashboard.app).size.height < len(shown(dashboard.app)._lines))
         for first, then in (("home", "pagedown"), ("home", "end")):
             await pilot.press(first)
-            assert shown(reef.app)._top == 0
+            assert shown(dashboard.app)._top == 0
             await pilot.press(then)
-            assert shown(reef.app)._top > 0
+            assert shown(dashboard.app)._top > 0
         await pilot.press("end", "pageup")
-        assert shown(reef.app)._top < len(shown(reef.app)._lines) - shown(reef.app).page
+        assert shown(dashboard.app)._top < len(shown(dashboard.app)._lines) - shown(dashboard.app).page
         await pilot.press("X")
 
 

@@ -10,8 +10,8 @@ import pytest
 from clawtop.commands import Arming, Context, Target, TargetKind, command, why_not
 from clawtop.core.model import LockKind
 from clawtop.core.session.drain import DrainWishes
+from clawtop.demo.lock_process import LockProcess
 from clawtop.demo.provider import Stall
-from clawtop.demo.puppets import Puppet
 from clawtop.demo.world import CAST
 from clawtop.errors import RefusedError
 from clawtop.store.own.holders import canonical, holders_dir, read_admission, read_holder
@@ -21,7 +21,7 @@ from clawtop.ui.screens.leave import LeaveScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.view.row_sessions import session_of
 from tests.engine.other_process import other_process
-from tests.support.reef import QUICK, Reef, is_back, living_reef, until
+from tests.support.live_dashboard import QUICK, LiveDashboard, is_back, live_dashboard, until
 from tests.support.worlds import INCIDENT, LOCKS
 
 pytestmark = pytest.mark.anyio
@@ -34,136 +34,142 @@ HOPELESS = DrainWishes(deadline_s=1.0, still_s=0.3, stop_after_s=5.0)
 
 
 @pytest.fixture
-async def reef(tmp_path: Path) -> AsyncIterator[Reef]:
-    async with living_reef(tmp_path) as made:
+async def dashboard(tmp_path: Path) -> AsyncIterator[LiveDashboard]:
+    async with live_dashboard(tmp_path) as made:
         yield made
 
 
-def closed(reef: Reef) -> bool:
+def closed(dashboard: LiveDashboard) -> bool:
     """Whether the lighthouse's session is closed to new runs."""
-    admission = read_admission(holders_dir(str(reef.world.state_dir)), canonical(reef.world.transcript(LIGHTHOUSE)))
+    admission = read_admission(
+        holders_dir(str(dashboard.world.state_dir)), canonical(dashboard.world.transcript(LIGHTHOUSE))
+    )
     return admission is not None and admission.closing is not None
 
 
-def recorded_phase(reef: Reef) -> str | None:
+def recorded_phase(dashboard: LiveDashboard) -> str | None:
     """What other processes know of the run; its record follows a little later than the run itself."""
-    holder = read_holder(holders_dir(str(reef.world.state_dir)), canonical(reef.world.transcript(LIGHTHOUSE)))
+    holder = read_holder(holders_dir(str(dashboard.world.state_dir)), canonical(dashboard.world.transcript(LIGHTHOUSE)))
     return None if holder is None else str(holder.phase)
 
 
-async def begin(reef: Reef, pilot: object) -> None:
-    await reef.open_on(pilot, LIGHTHOUSE)  # type: ignore[arg-type]
+async def begin(dashboard: LiveDashboard, pilot: object) -> None:
+    await dashboard.open_on(pilot, LIGHTHOUSE)  # type: ignore[arg-type]
     await pilot.press("d")  # type: ignore[attr-defined]
-    await reef.sees(pilot, "Yes, drain it (y)")  # type: ignore[arg-type]
+    await dashboard.sees(pilot, "Yes, drain it (y)")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["120x30", "80x24"])
-async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(reef: Reef, size: tuple[int, int]) -> None:
-    words = await reef.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
+async def test_the_preview_says_what_the_dry_run_says_and_changes_nothing(
+    dashboard: LiveDashboard, size: tuple[int, int]
+) -> None:
+    words = await dashboard.work.survey(LIGHTHOUSE.key, LIGHTHOUSE.agent, QUICK)
     assert words[0] == "nothing holds the session now"
-    async with reef.app.run_test(size=size) as pilot:
-        await begin(reef, pilot)
+    async with dashboard.app.run_test(size=size) as pilot:
+        await begin(dashboard, pilot)
         for line in words:
-            await reef.sees(pilot, " ".join(line.split()))
+            await dashboard.sees(pilot, " ".join(line.split()))
         await pilot.press("n")
-        await until(pilot, lambda: is_back(reef.app))
-    assert not (reef.world.state_dir / "clawtop").exists()
+        await until(pilot, lambda: is_back(dashboard.app))
+    assert not (dashboard.world.state_dir / "clawtop").exists()
 
 
-async def test_a_run_of_another_engine_is_asked_to_stop_and_the_end_is_proven(reef: Reef) -> None:
-    reef.behave(Stall())
-    async with reef.app.run_test(size=WIDE) as pilot, reef.engine() as other:
+async def test_a_run_of_another_engine_is_asked_to_stop_and_the_end_is_proven(dashboard: LiveDashboard) -> None:
+    dashboard.behave(Stall())
+    async with dashboard.app.run_test(size=WIDE) as pilot, dashboard.engine() as other:
         run = other.drive(LIGHTHOUSE.key, "never answered", lane="heartbeat")
-        await until(pilot, lambda: recorded_phase(reef) == "prompting")
-        await begin(reef, pilot)
-        await reef.sees(pilot, f"clawtop's run {run.run_id}")
-        await reef.sees(pilot, "stopping that run would lose its reply in progress (prompting)")
+        await until(pilot, lambda: recorded_phase(dashboard) == "prompting")
+        await begin(dashboard, pilot)
+        await dashboard.sees(pilot, f"clawtop's run {run.run_id}")
+        await dashboard.sees(pilot, "stopping that run would lose its reply in progress (prompting)")
         await pilot.press("y")
-        await reef.sees(pilot, "✓ drained")
+        await dashboard.sees(pilot, "✓ drained")
         assert run.done
         for words in ("drained, and proven:", "no run of clawtop's engines holds the prompt", "there is no write lock"):
-            await reef.sees(pilot, words)
-        await reef.sees(pilot, f"run {run.run_id} (pid")
-        assert not closed(reef)
+            await dashboard.sees(pilot, words)
+        await dashboard.sees(pilot, f"run {run.run_id} (pid")
+        assert not closed(dashboard)
         await pilot.press("q")
-        await until(pilot, lambda: is_back(reef.app))
+        await until(pilot, lambda: is_back(dashboard.app))
         await pilot.press("W")
-        await reef.sees(pilot, "drained, and proven:")
+        await dashboard.sees(pilot, "drained, and proven:")
 
 
 async def test_a_holder_in_another_process_lets_go_and_the_stages_are_seen(tmp_path: Path) -> None:
     async with (
-        living_reef(tmp_path, wishes=PATIENT) as reef,
-        reef.app.run_test(size=WIDE) as pilot,
-        other_process(reef.world.state_dir) as other,
+        live_dashboard(tmp_path, wishes=PATIENT) as dashboard,
+        dashboard.app.run_test(size=WIDE) as pilot,
+        other_process(dashboard.world.state_dir) as other,
     ):
-        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
-        await begin(reef, pilot)
-        await reef.sees(pilot, f"clawtop's run other (pid {other.pid}, locking) holds the prompt")
+        await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
+        await begin(dashboard, pilot)
+        await dashboard.sees(pilot, f"clawtop's run other (pid {other.pid}, locking) holds the prompt")
         await pilot.press("y")
-        await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
-        await until(pilot, lambda: reef.shows("a clawtop run is asked to stop in ") and reef.shows("gives up in "))
-        await reef.sees(pilot, "DRAIN ")
+        await until(pilot, lambda: dashboard.shows("▶ wait") and closed(dashboard))
+        await until(
+            pilot, lambda: dashboard.shows("a clawtop run is asked to stop in ") and dashboard.shows("gives up in ")
+        )
+        await dashboard.sees(pilot, "DRAIN ")
         await other.ask("release")
-        await reef.sees(pilot, "✓ drained")
-        assert not closed(reef)
+        await dashboard.sees(pilot, "✓ drained")
+        assert not closed(dashboard)
 
 
 @pytest.mark.slow
 async def test_what_stays_held_is_said_not_to_be_released(tmp_path: Path) -> None:
     async with (
-        living_reef(tmp_path, wishes=HOPELESS) as reef,
-        reef.app.run_test(size=WIDE) as pilot,
-        other_process(reef.world.state_dir) as other,
+        live_dashboard(tmp_path, wishes=HOPELESS) as dashboard,
+        dashboard.app.run_test(size=WIDE) as pilot,
+        other_process(dashboard.world.state_dir) as other,
     ):
-        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
-        await begin(reef, pilot)
+        await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
+        await begin(dashboard, pilot)
         await pilot.press("y")
-        await reef.sees(pilot, "✗ NOT released")
-        assert reef.work.drain is not None
-        resume = f"continue later: clawtop drain --resume {reef.work.drain.log.drain_id}"
-        await until(pilot, lambda: reef.shows("aborted, NOT released:") and reef.shows(resume))
-        assert not closed(reef)
+        await dashboard.sees(pilot, "✗ NOT released")
+        assert dashboard.work.drain is not None
+        resume = f"continue later: clawtop drain --resume {dashboard.work.drain.log.drain_id}"
+        await until(pilot, lambda: dashboard.shows("aborted, NOT released:") and dashboard.shows(resume))
+        assert not closed(dashboard)
 
 
 @pytest.mark.slow
-async def test_a_stale_lock_is_removed_on_proof(reef: Reef) -> None:
-    lock = Path(f"{reef.world.transcript(LIGHTHOUSE)}.lock")
-    async with Puppet("session", reef.world.transcript(LIGHTHOUSE)) as puppet:
-        await puppet.kill()
+async def test_a_stale_lock_is_removed_on_proof(dashboard: LiveDashboard) -> None:
+    lock = Path(f"{dashboard.world.transcript(LIGHTHOUSE)}.lock")
+    async with LockProcess("session", dashboard.world.transcript(LIGHTHOUSE)) as other:
+        await other.kill()
     assert lock.exists()
-    async with reef.app.run_test(size=WIDE) as pilot:
-        await begin(reef, pilot)
+    async with dashboard.app.run_test(size=WIDE) as pilot:
+        await begin(dashboard, pilot)
         await pilot.press("y")
-        await reef.sees(pilot, "✓ drained")
-        await reef.sees(pilot, "lock removed")
+        await dashboard.sees(pilot, "✓ drained")
+        await dashboard.sees(pilot, "lock removed")
     assert not lock.exists()
 
 
-async def test_the_conversation_can_go_on_under_a_fresh_id(reef: Reef) -> None:
-    before = set(reef.world.sessions_dir("main").glob("*.jsonl"))
-    async with reef.app.run_test(size=WIDE) as pilot:
-        await begin(reef, pilot)
-        await reef.sees(pilot, "the session is reopened")
+async def test_the_conversation_can_go_on_under_a_fresh_id(dashboard: LiveDashboard) -> None:
+    before = set(dashboard.world.sessions_dir("main").glob("*.jsonl"))
+    async with dashboard.app.run_test(size=WIDE) as pilot:
+        await begin(dashboard, pilot)
+        await dashboard.sees(pilot, "the session is reopened")
         await pilot.press("f")
-        await reef.sees(pilot, "continues under a fresh session id")
+        await dashboard.sees(pilot, "continues under a fresh session id")
         await pilot.press("y")
-        await reef.sees(pilot, "continue with: clawtop drive --session")
-    (fresh,) = set(reef.world.sessions_dir("main").glob("*.jsonl")) - before
+        await dashboard.sees(pilot, "continue with: clawtop drive --session")
+    (fresh,) = set(dashboard.world.sessions_dir("main").glob("*.jsonl")) - before
     assert fresh.stat().st_size > 0
 
 
 @pytest.mark.parametrize("asked", [True, False])
 async def test_the_gateways_abort_is_offered_only_where_the_gateway_is_asked(tmp_path: Path, asked: bool) -> None:
-    async with living_reef(tmp_path, asks_gateway=asked) as reef, reef.app.run_test(size=WIDE) as pilot:
-        await begin(reef, pilot)
-        await reef.sees(pilot, "its run is left alone" if asked else "the gateway is not asked (--no-gateway)")
+    async with live_dashboard(tmp_path, asks_gateway=asked) as dashboard, dashboard.app.run_test(size=WIDE) as pilot:
+        await begin(dashboard, pilot)
+        await dashboard.sees(pilot, "its run is left alone" if asked else "the gateway is not asked (--no-gateway)")
         await pilot.press("g")
         if asked:
-            await reef.sees(pilot, "have the gateway end its run")
+            await dashboard.sees(pilot, "have the gateway end its run")
         else:
             await pilot.pause()
-            assert not reef.shows("have the gateway end its run")
+            assert not dashboard.shows("have the gateway end its run")
 
 
 # --- stopping, leaving -------------------------------------------------------------------------------------------
@@ -171,75 +177,79 @@ async def test_the_gateways_abort_is_offered_only_where_the_gateway_is_asked(tmp
 
 async def test_it_asks_before_it_stops_and_goes_on_in_the_background(tmp_path: Path) -> None:
     async with (
-        living_reef(tmp_path, wishes=PATIENT) as reef,
-        reef.app.run_test(size=WIDE) as pilot,
-        other_process(reef.world.state_dir) as other,
+        live_dashboard(tmp_path, wishes=PATIENT) as dashboard,
+        dashboard.app.run_test(size=WIDE) as pilot,
+        other_process(dashboard.world.state_dir) as other,
     ):
-        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
-        await begin(reef, pilot)
+        await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
+        await begin(dashboard, pilot)
         await pilot.press("y")
-        await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
+        await until(pilot, lambda: dashboard.shows("▶ wait") and closed(dashboard))
         await pilot.press("escape")
-        await reef.sees(pilot, "Keep it running in the background (k)")
+        await dashboard.sees(pilot, "Keep it running in the background (k)")
         await pilot.press("escape")
-        await until(pilot, lambda: not reef.shows("Keep it running in the background (k)"))
+        await until(pilot, lambda: not dashboard.shows("Keep it running in the background (k)"))
         await pilot.press("q")
-        await reef.sees(pilot, "Stop and reopen (s)")
+        await dashboard.sees(pilot, "Stop and reopen (s)")
         await pilot.press("k")
-        await until(pilot, lambda: is_back(reef.app))
-        assert closed(reef)
-        await reef.sees(pilot, "DRAIN ")
-        await reef.open_on(pilot, TIDEPOOL)
+        await until(pilot, lambda: is_back(dashboard.app))
+        assert closed(dashboard)
+        await dashboard.sees(pilot, "DRAIN ")
+        await dashboard.open_on(pilot, TIDEPOOL)
         await pilot.press("d")
-        await until(pilot, lambda: isinstance(reef.app.screen, DrainScreen) and reef.shows(f"drain {LIGHTHOUSE.key}"))
+        await until(
+            pilot, lambda: isinstance(dashboard.app.screen, DrainScreen) and dashboard.shows(f"drain {LIGHTHOUSE.key}")
+        )
         await pilot.press("escape")
-        await reef.sees(pilot, "Stop and reopen (s)")
+        await dashboard.sees(pilot, "Stop and reopen (s)")
         await pilot.press("s")
-        await reef.sees(pilot, "stopped: aborted, NOT released; the session is open again")
-        assert not closed(reef)
+        await dashboard.sees(pilot, "stopped: aborted, NOT released; the session is open again")
+        assert not closed(dashboard)
         await pilot.press("q")
-        await until(pilot, lambda: is_back(reef.app))
-    last = [event for event in Journal(reef.world.state_dir).tail(50) if event.kind == "drain"][-1]
+        await until(pilot, lambda: is_back(dashboard.app))
+    last = [event for event in Journal(dashboard.world.state_dir).tail(50) if event.kind == "drain"][-1]
     assert last.text == "aborted, NOT released: stopped by the operator"
 
 
 async def test_quitting_while_it_runs_asks_and_opens_the_session(tmp_path: Path) -> None:
-    async with living_reef(tmp_path, wishes=PATIENT) as reef, other_process(reef.world.state_dir) as other:
-        async with reef.app.run_test(size=WIDE) as pilot:
-            await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
-            await begin(reef, pilot)
+    async with live_dashboard(tmp_path, wishes=PATIENT) as dashboard, other_process(dashboard.world.state_dir) as other:
+        async with dashboard.app.run_test(size=WIDE) as pilot:
+            await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
+            await begin(dashboard, pilot)
             await pilot.press("y")
-            await until(pilot, lambda: reef.shows("▶ wait") and closed(reef))
+            await until(pilot, lambda: dashboard.shows("▶ wait") and closed(dashboard))
             await pilot.press("escape", "k")
-            await until(pilot, lambda: is_back(reef.app))
+            await until(pilot, lambda: is_back(dashboard.app))
             await pilot.press("q")
-            await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen) and reef.shows("NOT released"))
+            await until(
+                pilot, lambda: isinstance(dashboard.app.screen, LeaveScreen) and dashboard.shows("NOT released")
+            )
             await pilot.press("n")
-            await until(pilot, lambda: isinstance(reef.app.screen, OverviewScreen))
+            await until(pilot, lambda: isinstance(dashboard.app.screen, OverviewScreen))
             await pilot.press("q")
-            await until(pilot, lambda: isinstance(reef.app.screen, LeaveScreen))
+            await until(pilot, lambda: isinstance(dashboard.app.screen, LeaveScreen))
             await pilot.press("y")
-            await until(pilot, lambda: reef.app.return_code == 0)
-        assert not closed(reef)
+            await until(pilot, lambda: dashboard.app.return_code == 0)
+        assert not closed(dashboard)
         assert (await other.ask("release")) == "released"
 
 
 async def test_a_drain_of_another_clawtop_is_in_the_way(tmp_path: Path) -> None:
     async with (
-        living_reef(tmp_path, wishes=PATIENT) as reef,
-        reef.app.run_test(size=WIDE) as pilot,
-        other_process(reef.world.state_dir) as other,
+        live_dashboard(tmp_path, wishes=PATIENT) as dashboard,
+        dashboard.app.run_test(size=WIDE) as pilot,
+        other_process(dashboard.world.state_dir) as other,
     ):
-        await other.ask(f"acquire {reef.world.transcript(LIGHTHOUSE)} wait")
-        first = await reef.work.start_drain(LIGHTHOUSE.key, "main", PATIENT)
-        await until(pilot, lambda: closed(reef))
+        await other.ask(f"acquire {dashboard.world.transcript(LIGHTHOUSE)} wait")
+        first = await dashboard.work.start_drain(LIGHTHOUSE.key, "main", PATIENT)
+        await until(pilot, lambda: closed(dashboard))
         with pytest.raises(RefusedError, match="one at a time"):
-            await reef.work.start_drain(TIDEPOOL.key, "main", PATIENT)
-        reef.work.drain = None
-        await begin(reef, pilot)
+            await dashboard.work.start_drain(TIDEPOOL.key, "main", PATIENT)
+        dashboard.work.drain = None
+        await begin(dashboard, pilot)
         await pilot.press("y")
-        await reef.sees(pilot, "of this session is under way")
-        await reef.sees(pilot, "nothing was done")
+        await dashboard.sees(pilot, "of this session is under way")
+        await dashboard.sees(pilot, "nothing was done")
         await first.stop()
 
 
@@ -266,21 +276,21 @@ def test_only_a_sessions_lock_can_be_drained() -> None:
         assert reason == (None if lock.file.kind is LockKind.SESSION else "not a session lock")
 
 
-async def test_a_session_that_is_gone_is_refused_in_the_dialog(reef: Reef) -> None:
-    async with reef.app.run_test(size=WIDE) as pilot:
-        await reef.open_on(pilot, LIGHTHOUSE)
-        reef.app.push_screen(DrainScreen(reef.work, "agent:main:never-was", "main"))
-        await reef.sees(pilot, "there is no session agent:main:never-was")
-        await reef.sees(pilot, "nothing was done")
+async def test_a_session_that_is_gone_is_refused_in_the_dialog(dashboard: LiveDashboard) -> None:
+    async with dashboard.app.run_test(size=WIDE) as pilot:
+        await dashboard.open_on(pilot, LIGHTHOUSE)
+        dashboard.app.push_screen(DrainScreen(dashboard.work, "agent:main:never-was", "main"))
+        await dashboard.sees(pilot, "there is no session agent:main:never-was")
+        await dashboard.sees(pilot, "nothing was done")
         await pilot.press("y", "escape")
-        await until(pilot, lambda: is_back(reef.app))
+        await until(pilot, lambda: is_back(dashboard.app))
 
 
 async def test_recovery_says_that_a_session_at_rest_is_not_stuck(tmp_path: Path) -> None:
-    async with living_reef(tmp_path) as reef, reef.app.run_test(size=WIDE) as pilot:
-        await reef.open_on(pilot, CAST[0])
+    async with live_dashboard(tmp_path) as dashboard, dashboard.app.run_test(size=WIDE) as pilot:
+        await dashboard.open_on(pilot, CAST[0])
         await pilot.press("V")
-        await reef.sees(pilot, "Not stuck")
+        await dashboard.sees(pilot, "Not stuck")
         await pilot.press("y", "escape")
-        await until(pilot, lambda: is_back(reef.app))
-    assert reef.left_behind() == []
+        await until(pilot, lambda: is_back(dashboard.app))
+    assert dashboard.left_behind() == []

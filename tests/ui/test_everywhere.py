@@ -32,7 +32,7 @@ from tests.support.big_state import make as make_big
 from tests.support.clocks import ManualClock
 from tests.support.golden import assert_golden
 from tests.support.incidents import CLEARED_AFTER_402, RESTARTING, half_written_log
-from tests.support.reef import until
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import CALM, INCIDENT, OUT, STORY, TOLD
 

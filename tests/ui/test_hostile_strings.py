@@ -15,7 +15,7 @@ from clawtop.text import remember_secrets
 from clawtop.ui.app import ClawtopApp
 from clawtop.ui.ports import IncidentPorts
 from tests.support.hostile import CONTROLS, MARKUP, SECRET, everywhere, gives_away, hidden_in, planted, secret_forms
-from tests.support.reef import until
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_text
 from tests.support.worlds import CALM, NOW, TOLD
 

@@ -21,7 +21,7 @@ from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.reading import ReadingScreen
 from clawtop.view.row_plans import PLANNERS, plan_for
 from tests.support.golden import assert_golden
-from tests.support.reef import until
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app, screen_lines, screen_text
 from tests.support.worlds import GATEWAY_PID, INCIDENT, LOCKS, NOW, agent, cooling, profile
 

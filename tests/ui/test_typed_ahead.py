@@ -10,7 +10,7 @@ from clawtop.ui.app import ClawtopApp
 from clawtop.ui.screens.label import LabelScreen
 from clawtop.ui.screens.overview import OverviewScreen
 from clawtop.ui.screens.tables import TablesScreen
-from tests.support.reef import until
+from tests.support.live_dashboard import until
 from tests.support.screens import make_app
 from tests.support.worlds import TOLD
 from tests.ui.test_everywhere import never

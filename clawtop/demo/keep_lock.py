@@ -3,8 +3,8 @@
 Its lifetime is its parent's: when the parent dies, the pipe closes and the lock is given back. Killed, it leaves a
 stale lock, as a crashed gateway does.
 
-    python -m clawtop.demo.puppet session SESSION_FILE
-    python -m clawtop.demo.puppet auth AGENT_DIRECTORY
+    python -m clawtop.demo.keep_lock session SESSION_FILE
+    python -m clawtop.demo.keep_lock auth AGENT_DIRECTORY
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Other processes that hold locks, from the side of the process that starts them."""
+"""Other processes that hold a lock, as seen by the process that starts them (`demo.keep_lock` is what they run)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from clawtop.engine.operations.locked import settled
 END_SECONDS = 2.0
 
 
-class Puppet:
+class LockProcess:
     """A process that holds a lock (`kind` "session" or "auth") for the length of the context."""
 
     def __init__(self, kind: str, where: Path) -> None:
-        self._command = (sys.executable, "-m", "clawtop.demo.puppet", kind, str(where))
+        self._command = (sys.executable, "-m", "clawtop.demo.keep_lock", kind, str(where))
         self._process: asyncio.subprocess.Process | None = None
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from clawtop.demo.puppets import Puppet
+from clawtop.demo.lock_process import LockProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -19,22 +19,22 @@ def lock_of(directory: Path) -> Path:
     return directory / "auth-profiles.json.lock"
 
 
-async def test_a_puppet_holds_its_lock_and_gives_it_back(tmp_path: Path) -> None:
-    async with Puppet("auth", tmp_path) as puppet:
-        assert json.loads(lock_of(tmp_path).read_text())["pid"] == puppet.pid
+async def test_a_process_holds_its_lock_and_gives_it_back(tmp_path: Path) -> None:
+    async with LockProcess("auth", tmp_path) as other:
+        assert json.loads(lock_of(tmp_path).read_text())["pid"] == other.pid
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_killed_puppet_leaves_its_lock(tmp_path: Path) -> None:
-    async with Puppet("auth", tmp_path) as puppet:
-        await puppet.kill()
+async def test_a_killed_process_leaves_its_lock(tmp_path: Path) -> None:
+    async with LockProcess("auth", tmp_path) as other:
+        await other.kill()
     assert lock_of(tmp_path).exists()
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 10, 40])
-async def test_a_puppet_that_is_cancelled_while_it_starts_is_gone(tmp_path: Path, rounds: int) -> None:
-    puppet = Puppet("auth", tmp_path)
-    starting = asyncio.create_task(puppet.__aenter__())
+async def test_a_process_that_is_cancelled_while_it_starts_is_gone(tmp_path: Path, rounds: int) -> None:
+    other = LockProcess("auth", tmp_path)
+    starting = asyncio.create_task(other.__aenter__())
     for _ in range(rounds):
         await asyncio.sleep(0)
     starting.cancel()
@@ -42,11 +42,11 @@ async def test_a_puppet_that_is_cancelled_while_it_starts_is_gone(tmp_path: Path
     assert starting.cancelled()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        del puppet, starting
+        del other, starting
         gc.collect()
 
 
 async def test_what_cannot_be_held_is_an_error_not_a_wait(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="not taken"):
-        async with Puppet("auth", tmp_path / "absent"):
+        async with LockProcess("auth", tmp_path / "absent"):
             pass

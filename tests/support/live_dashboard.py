@@ -40,7 +40,7 @@ async def no_operations(plan: Plan, snapshot: Snapshot, on_wait: Callable[[Store
 
 
 @dataclass(frozen=True)
-class Reef:
+class LiveDashboard:
     """An app on a world."""
 
     app: ClawtopApp
@@ -89,13 +89,13 @@ class Reef:
 
 
 @asynccontextmanager
-async def living_reef(
+async def live_dashboard(
     root: Path,
     *,
     wishes: DrainWishes = QUICK,
     ports: Callable[[WorkPorts], WorkPorts] = lambda ports: ports,
     asks_gateway: bool = True,
-) -> AsyncIterator[Reef]:
+) -> AsyncIterator[LiveDashboard]:
     """A demo world in `root`; everything the dashboard drives and drains is released at the end."""
     clock = SystemClock()
     world = build_world(root, seed=7, clock=clock, profiles=TWO_EACH)
@@ -112,7 +112,7 @@ async def living_reef(
             work=work,
         )
         try:
-            yield Reef(app, work, world, provider)
+            yield LiveDashboard(app, work, world, provider)
         finally:
             await work.aclose()
 
