@@ -43,8 +43,8 @@ def gives_away(text: str, secret: str = SECRET) -> bool:
 
 
 def hidden_in(text: str) -> list[str]:
-    """The characters of a text that a terminal may take for more than text; line feeds are allowed."""
-    return [char for char in text if char != "\n" and unicodedata.category(char) in _HIDDEN]
+    """The characters of a text that a terminal may take for more than text, each once; line feeds are allowed."""
+    return [char for char in dict.fromkeys(text) if char != "\n" and unicodedata.category(char) in _HIDDEN]
 
 
 def everywhere(value: T, change: Callable[[str], str]) -> T:
